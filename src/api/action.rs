@@ -1,0 +1,138 @@
+//! The actions: what a step does, and what its compensation does.
+
+use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar};
+use kube::KubeSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Runs one container to its end. Exit code 0 is success.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PodAction {
+    /// The container image.
+    #[schemars(length(min = 1, max = 1024))]
+    pub image: String,
+    /// The entrypoint; the image's own where it is not set.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Vec<String>>,
+    /// Arguments of the entrypoint.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<String>>,
+    /// Environment variables. Names that begin with `SAGA_` are taken by the attempt's identity.
+    #[schemars(length(max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env: Option<Vec<EnvVar>>,
+    /// ConfigMaps and Secrets whose entries become environment variables.
+    #[schemars(length(max = 32))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub env_from: Option<Vec<EnvFromSource>>,
+    /// Requests and limits of the container, as in a Pod.
+    #[schemars(schema_with = "free_form_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Value>,
+}
+
+/// Sends one request. 2xx is success; 425 and 429 are tried again; 408, 5xx and a lost connection leave the outcome unknown and are
+/// tried again with the same key; any other answer is final.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HttpAction {
+    /// The request method.
+    pub method: HttpMethod,
+    /// Where the request goes; begins with `http://` or `https://`.
+    #[schemars(length(max = 2048))]
+    #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@ ]+')")
+        .message("must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations"))]
+    pub url: String,
+    /// Request headers. `Idempotency-Key` and `Saga-Attempt` are added by the operator.
+    #[schemars(length(max = 32))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers: Option<Vec<Header>>,
+    /// A string is sent as text, anything else as JSON.
+    #[schemars(schema_with = "free_form_value")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<Value>,
+}
+
+/// Request methods that an action may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+#[expect(missing_docs, reason = "the names say all there is")]
+pub enum HttpMethod {
+    Get,
+    Head,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl HttpMethod {
+    /// The method as it stands in the request line.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        }
+    }
+}
+
+/// One request header: a literal value, or one read from a Secret when the request is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.value) != has(self.valueFrom)")
+    .message("set exactly one of value and valueFrom"))]
+pub struct Header {
+    /// The header's name.
+    #[schemars(length(min = 1, max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9-]+$')")
+        .message("must be a header name of letters, digits and dashes, such as Authorization"))]
+    #[x_kube(validation = Rule::new("!(self.lowerAscii() in ['idempotency-key', 'saga-attempt', 'host', 'content-length', 'connection', 'transfer-encoding', 'upgrade', 'te', 'trailer'])")
+        .message("is set by the operator: leave this header out"))]
+    pub name: String,
+    /// The literal value.
+    #[schemars(length(max = 8192))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+    /// Where the value is read from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<HeaderSource>,
+}
+
+/// Where a header's value is read from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct HeaderSource {
+    /// A key of a Secret in the saga's namespace, read as the saga's ServiceAccount at each attempt.
+    pub secret_key_ref: SecretKey,
+}
+
+/// One key of a Secret in the saga's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKey {
+    /// The Secret's name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// The key in the Secret's data.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// The schema of an object whose fields are not described here.
+pub(super) fn free_form_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// The schema of any JSON value.
+fn free_form_value(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"x-kubernetes-preserve-unknown-fields": true})
+}

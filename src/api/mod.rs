@@ -1,0 +1,32 @@
+//! What users write and read: the `Saga` resource, its status, names and annotations.
+//!
+//! # Guarantees
+//! Types, their documentation and the rules that the Kubernetes schema can hold. Nothing here decides anything.
+//!
+//! # Caveats
+//! A value that parses is not yet valid: [`crate::engine::valid`] checks every rule again, since a CRD can be older than the operator.
+
+mod action;
+pub mod crd;
+mod duration;
+pub mod names;
+mod policy;
+mod saga;
+pub mod status;
+mod stored;
+
+pub use action::{Header, HeaderSource, HttpAction, HttpMethod, PodAction, SecretKey};
+pub use duration::GoDuration;
+pub use policy::{Backoff, BackoffType, RetryPolicy};
+pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, Saga, SagaSpec, Step};
+pub use status::{ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus};
+pub use stored::{Part, StoredSaga};
+
+/// The API group of every resource, label, annotation and finalizer of this project.
+pub const GROUP: &str = "saga.dev";
+/// The API version that this operator stores and serves.
+pub const VERSION: &str = "v1alpha1";
+/// The most steps a saga may have.
+pub const MAX_STEPS: usize = 128;
+/// The most entries `dependsOn` of one step may have.
+pub const MAX_DEPENDENCIES: usize = 16;

@@ -1,0 +1,109 @@
+//! Names that others rely on: labels, the finalizer, the field manager, the names of children, idempotency keys.
+
+use sha2::{Digest, Sha256};
+
+use super::Direction;
+
+/// Keeps an unfinished saga until it is undone, so that no deletion orphans an intent.
+pub const FINALIZER: &str = "saga.dev/undo";
+/// The operator's name in managed fields, events and labels.
+pub const MANAGER: &str = "saga-operator";
+/// Every child carries this label with the value [`MANAGER`].
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The saga's name.
+pub const LABEL_SAGA: &str = "saga.dev/saga";
+/// The step's name.
+pub const LABEL_STEP: &str = "saga.dev/step";
+/// `action` or `compensation`.
+pub const LABEL_DIRECTION: &str = "saga.dev/direction";
+/// The attempt's number.
+pub const LABEL_ATTEMPT: &str = "saga.dev/attempt";
+
+/// The longest name of a child: it becomes a host name.
+const MAX_NAME: usize = 63;
+/// Hexadecimal digits of the hash in a child's name: 48 bits, within one namespace and one saga's attempts.
+const HASH_DIGITS: usize = 12;
+
+/// The identity of one attempt: its child's name, labels and idempotency key follow from it alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptId {
+    /// The step's name.
+    pub step: String,
+    /// Action or compensation.
+    pub direction: Direction,
+    /// 1, 2, … for ever within the step and direction.
+    pub number: i64,
+}
+
+impl std::fmt::Display for AttemptId {
+    /// `ship/action/2`
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}/{}", self.step, self.direction, self.number)
+    }
+}
+
+/// The name of an attempt's child: `<saga>-<step>-<a|c><number>-<hash>`, cut to 63 characters with the hash kept. The hash is over the
+/// saga's UID and the attempt, so that a saga created again under the same name never meets the children of its predecessor.
+#[must_use]
+pub fn child_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
+    let hash = short_hash(&[uid, &attempt.to_string()]);
+    let letter = match attempt.direction {
+        Direction::Action => 'a',
+        Direction::Compensation => 'c',
+    };
+    let mut head = format!("{saga}-{}-{letter}{}", attempt.step, attempt.number);
+    head.truncate(MAX_NAME - HASH_DIGITS - 1);
+    let head = head.trim_end_matches(['-', '.']);
+    format!("{head}-{hash}")
+}
+
+/// The idempotency key: `<uid or prefix>/<step>/<action|compensation>/<failures>`.
+#[must_use]
+pub fn idempotency_key(scope: &str, step: &str, direction: Direction, failures: i64) -> String {
+    format!("{scope}/{step}/{direction}/{failures}")
+}
+
+fn short_hash(parts: &[&str]) -> String {
+    let mut hash = sha256_hex(parts);
+    hash.truncate(HASH_DIGITS);
+    hash
+}
+
+/// SHA-256 over the parts, each preceded by its length so that no two lists collide, in hexadecimal.
+#[must_use]
+pub fn sha256_hex(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(step: &str, number: i64) -> AttemptId {
+        AttemptId { step: step.into(), direction: Direction::Action, number }
+    }
+
+    #[test]
+    fn a_child_is_named_after_its_saga_step_and_attempt() {
+        let name = child_name("order-1042", "0d1c", &attempt("ship", 2));
+        assert!(name.starts_with("order-1042-ship-a2-"), "{name}");
+    }
+
+    #[test]
+    fn long_names_are_cut_and_stay_apart() {
+        let (saga, step) = ("s".repeat(63), "t".repeat(63));
+        let names: std::collections::BTreeSet<_> = (1..200).map(|number| child_name(&saga, "uid", &attempt(&step, number))).collect();
+        assert_eq!(names.len(), 199);
+        assert!(names.iter().all(|name| name.len() <= MAX_NAME));
+    }
+
+    #[test]
+    fn a_saga_created_again_has_other_children() {
+        assert_ne!(child_name("a", "uid-1", &attempt("b", 1)), child_name("a", "uid-2", &attempt("b", 1)));
+    }
+}

@@ -1,0 +1,168 @@
+//! The `Saga` resource and its specification.
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{GoDuration, HttpAction, PodAction, RetryPolicy, SagaStatus, action::free_form_object};
+
+/// A business transaction or rollout: steps that are all carried out, or undone.
+#[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[kube(
+    group = "saga.dev",
+    version = "v1alpha1",
+    kind = "Saga",
+    plural = "sagas",
+    shortname = "sg",
+    category = "sagas",
+    namespaced,
+    status = "SagaStatus",
+    derive = "PartialEq",
+    doc = "A business transaction or rollout: its steps are all carried out, or those that were are undone.",
+    validation = Rule::new("self.metadata.name.size() <= 63").message("a saga's name may have at most 63 characters"),
+    selectable = ".status.phase",
+    printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
+    printcolumn(name = "Progress", type_ = "string", json_path = ".status.progress"),
+    printcolumn(name = "Step", type_ = "string", json_path = ".status.currentSteps"),
+    printcolumn(name = "Retries", type_ = "integer", json_path = ".status.retries"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.message", priority = 1)
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("self.steps == oldSelf.steps && self.steps.map(s, s.name) == oldSelf.steps.map(s, s.name)")
+    .message("steps cannot be changed: create a new Saga"))]
+#[x_kube(validation = Rule::new("has(self.params) == has(oldSelf.params) && (!has(self.params) || self.params == oldSelf.params)")
+    .message("params cannot be changed: create a new Saga"))]
+#[x_kube(validation = Rule::new("has(self.idempotencyPrefix) == has(oldSelf.idempotencyPrefix) && (!has(self.idempotencyPrefix) || self.idempotencyPrefix == oldSelf.idempotencyPrefix)")
+    .message("idempotencyPrefix cannot be changed: create a new Saga"))]
+pub struct SagaSpec {
+    /// The ServiceAccount that the steps act as. Built-in: default.
+    #[schemars(length(min = 1, max = 253))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_account_name: Option<String>,
+    /// Stands in idempotency keys instead of the saga's UID, so that a saga that is created again repeats its keys.
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9._-]{1,63}$')")
+        .message("must have 1 to 63 letters, digits, dots, underscores and dashes"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_prefix: Option<String>,
+    /// Any object. It is fixed when the saga is created.
+    #[schemars(schema_with = "free_form_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<Map<String, Value>>,
+    /// How many steps run at once, 1 to 64. Built-in: 1, the next runnable step in list order.
+    #[schemars(range(min = 1, max = 64))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_parallel: Option<i32>,
+    /// What happens when a step failed for good. Hold (built-in): the saga waits for a person. Compensate: what was done is undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
+    /// Starts nothing new while true; what runs is let end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first. Abandon: it is let go as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// Values for the actions and compensations that set none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Defaults>,
+    /// What is to be done. A step may depend only on steps above it.
+    #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[x_kube(validation = Rule::new("self.all(i, s, !has(s.dependsOn) || s.dependsOn.all(d, self.exists(j, t, j < i && t.name == d)))")
+        .message("dependsOn may name only steps that stand above it in the list: correct the name, or move the step up"))]
+    pub steps: Vec<Step>,
+}
+
+/// What happens when a step failed for good.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OnFailure {
+    /// The saga waits in phase Failed for a person.
+    #[default]
+    Hold,
+    /// What was done is undone.
+    Compensate,
+}
+
+/// What happens to an unfinished saga that is deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// It is undone before it goes.
+    #[default]
+    Compensate,
+    /// It goes as it is.
+    Abandon,
+}
+
+/// Values for the actions and compensations that set none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Defaults {
+    /// The time limit of one attempt. Built-in: 30s for http, 1h for pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
+    /// How actions are retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// How compensations are retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation_retry: Option<RetryPolicy>,
+}
+
+/// One unit of a saga: an action, and optionally the compensation that undoes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.http)].filter(x, x).size() == 1")
+    .message("a step has exactly one action: set one of pod and http"))]
+pub struct Step {
+    /// The step's name, a DNS label.
+    #[schemars(length(min = 1, max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
+        .message("must be a DNS label: lower-case letters, digits and dashes, such as reserve-stock"))]
+    pub name: String,
+    /// Steps above this one that must be done before it starts.
+    #[schemars(length(max = 16), inner(length(max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depends_on: Option<Vec<String>>,
+    /// The time limit of one attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
+    /// How the action is retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// The point of no return: once this step is done, the saga is never undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pivot: Option<bool>,
+    /// Whether the step is undone although it failed, since it may have done half its work. Built-in: true for pod, false for http.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate_failed: Option<bool>,
+    /// Runs a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodAction>,
+    /// Sends a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpAction>,
+    /// What undoes the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<Compensation>,
+}
+
+/// What undoes a step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.http)].filter(x, x).size() == 1")
+    .message("a compensation has exactly one action: set one of pod and http"))]
+pub struct Compensation {
+    /// The time limit of one attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
+    /// How the compensation is retried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<RetryPolicy>,
+    /// Runs a container.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<PodAction>,
+    /// Sends a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<HttpAction>,
+}

@@ -1,0 +1,332 @@
+//! The status of a saga: what a person reads and what the engine decides from.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Where a saga stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum SagaPhase {
+    /// Not accepted yet, or refused: the condition `Accepted` says why.
+    Pending,
+    /// Steps run, or wait to be tried again.
+    Running,
+    /// Suspended before it was done: nothing new starts.
+    Paused,
+    /// A step failed for good; a person decides.
+    Failed,
+    /// What was done is being undone.
+    Compensating,
+    /// Undone, but for what `stillInEffect` names.
+    Compensated,
+    /// A compensation failed for good; a person decides.
+    CompensationFailed,
+    /// Every step is done.
+    Completed,
+}
+
+impl SagaPhase {
+    /// The phase's word, as it stands in the status, in events and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Paused => "Paused",
+            Self::Failed => "Failed",
+            Self::Compensating => "Compensating",
+            Self::Compensated => "Compensated",
+            Self::CompensationFailed => "CompensationFailed",
+            Self::Completed => "Completed",
+        }
+    }
+
+    /// Whether nothing will ever happen again by itself or by a person's retry.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Compensated)
+    }
+}
+
+/// Where a step stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+pub enum StepPhase {
+    /// Not started; in an ended saga: not reached.
+    #[default]
+    Pending,
+    /// An attempt of its action is active.
+    Running,
+    /// An attempt failed; the next one begins at `nextAttemptAt`.
+    Retrying,
+    /// Its action is done.
+    Completed,
+    /// Its action failed for good.
+    Failed,
+    /// It is being undone: an attempt of its compensation is active, or the next one begins at `nextAttemptAt`.
+    Compensating,
+    /// It is undone.
+    Compensated,
+    /// Its compensation failed for good.
+    CompensationFailed,
+}
+
+impl StepPhase {
+    /// The phase's word, as it stands in the status, in events and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Running => "Running",
+            Self::Retrying => "Retrying",
+            Self::Completed => "Completed",
+            Self::Failed => "Failed",
+            Self::Compensating => "Compensating",
+            Self::Compensated => "Compensated",
+            Self::CompensationFailed => "CompensationFailed",
+        }
+    }
+}
+
+/// Forward or backward: a step's action, or the compensation that undoes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// The step's action.
+    Action,
+    /// The step's compensation.
+    Compensation,
+}
+
+impl Direction {
+    /// The word in idempotency keys, labels, `SAGA_DIRECTION` and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Compensation => "compensation",
+        }
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Outcome {
+    /// It was done.
+    Succeeded,
+    /// The other side said no, or was never reached.
+    Failed,
+    /// It may have happened: time-out, connection lost after sending, pod lost.
+    Unknown,
+}
+
+impl Outcome {
+    /// The outcome's word, as it stands in the status and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// What the operator knows and promises about a saga. Only the operator writes it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SagaStatus {
+    /// The generation of the spec that this status speaks of; -1 while the operator has not seen the saga.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Where the saga stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<SagaPhase>,
+    /// Why it stands there, and what happens next.
+    #[schemars(length(max = 4096))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// Steps done of all steps, `2/5`; while undoing: steps undone of those to be undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<String>,
+    /// The steps that are active or waited for, separated by commas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_steps: Option<String>,
+    /// How many attempts were made beyond the first ones, over all steps and both directions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<i64>,
+    /// When the saga was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<MicroTime>,
+    /// When the saga ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<MicroTime>,
+    /// Since when the deadlines of the forward run stand still, because the saga is suspended or Failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clock_stopped_at: Option<MicroTime>,
+    /// The hash of `steps`, `params` and `idempotencyPrefix` as they were accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec_hash: Option<String>,
+    /// Steps that did, or may have done, something that is not undone. Only in an ended saga.
+    #[schemars(length(max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still_in_effect: Option<Vec<String>>,
+    /// How many attempts have settled; the next one to settle gets this number plus one as its `sequence`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<i64>,
+    /// `Accepted` and `Ready`; `Reconciling` and `Stalled` while they are true.
+    #[schemars(with = "Vec<ConditionSchema>", length(max = 16))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"]))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+    /// The steps, in the order of the spec.
+    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepStatus>,
+}
+
+/// What the operator knows of one step.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// The step's name in the spec.
+    pub name: String,
+    /// Where the step stands.
+    pub phase: StepPhase,
+    /// When its first attempt began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<MicroTime>,
+    /// When its action was done or failed for good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<MicroTime>,
+    /// Why it stands there.
+    #[schemars(length(max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// When the next attempt begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_attempt_at: Option<MicroTime>,
+    /// The attempts of its action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<DirectionStatus>,
+    /// The attempts of its compensation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation: Option<DirectionStatus>,
+}
+
+/// The attempts of a step in one direction.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DirectionStatus {
+    /// The number of the newest attempt; never reset.
+    #[schemars(range(min = 0))]
+    pub attempt: i64,
+    /// How many attempts of the present budget were used.
+    #[schemars(range(min = 0))]
+    pub budget_used: i64,
+    /// When the present budget began; its deadline counts from here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_started_at: Option<MicroTime>,
+    /// How many attempts the other side answered with a definite no. The last part of the idempotency key.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub failures: i64,
+    /// How many attempts a disruption ended before they started.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub disruptions: i64,
+    /// Whether an attempt may have reached the other side.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub begun: bool,
+    /// Whether an attempt with the present idempotency key has an unknown outcome.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub uncertain: bool,
+    /// The place of the newest settled attempt among all settled attempts of the saga.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<i64>,
+    /// How the newest settled attempt ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_outcome: Option<Outcome>,
+    /// The hash of the request that was sent with the present idempotency key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_hash: Option<String>,
+    /// The attempt that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active: Option<ActiveAttempt>,
+    /// The last five settled attempts, oldest first.
+    #[schemars(length(max = 5))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attempts: Vec<AttemptRecord>,
+}
+
+/// The intent of an attempt: written before anything leaves the operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ActiveAttempt {
+    /// When the intent was written; the time limit counts from here.
+    pub started_at: MicroTime,
+    /// The process that alone may send the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
+    /// The UID of the Pod, once it lived for two seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_uid: Option<String>,
+}
+
+/// A settled attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptRecord {
+    /// The attempt's number.
+    pub attempt: i64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When its intent was written.
+    pub started_at: MicroTime,
+    /// When its outcome was written.
+    pub settled_at: MicroTime,
+    /// What the other side said.
+    #[schemars(length(max = 512))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
+/// The schema of a condition with the bounds that Go's own CRDs have; k8s-openapi's has none.
+struct ConditionSchema;
+
+impl JsonSchema for ConditionSchema {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Condition".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": {"type": "string", "maxLength": 316},
+                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
+                "lastTransitionTime": {"type": "string", "format": "date-time"},
+                "reason": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
+                "message": {"type": "string", "maxLength": 32768},
+            },
+        })
+    }
+}

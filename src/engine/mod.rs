@@ -1,0 +1,4 @@
+//! Decides what a saga does next.
+
+pub mod observed;
+pub mod saga;

@@ -1,0 +1,101 @@
+//! A saga that cannot be wrong: every name resolved, every value effective, every literal unescaped.
+//!
+//! Made only by [`super::valid`].
+
+use std::time::Duration;
+
+use crate::api::{BackoffType, DeletionPolicy, HttpAction, OnFailure, PodAction, names::AttemptId};
+
+/// A saga whose spec passed every check, with the values that apply where the spec sets none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidSaga {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// The first part of every idempotency key: `idempotencyPrefix`, or the UID.
+    pub key_scope: String,
+    /// The ServiceAccount the steps act as.
+    pub service_account: String,
+    /// How many steps may be active at once, at least 1.
+    pub max_parallel: usize,
+    /// What happens when a step failed for good.
+    pub on_failure: OnFailure,
+    /// Whether nothing new may start.
+    pub suspend: bool,
+    /// What happens to an unfinished saga that is deleted.
+    pub deletion_policy: DeletionPolicy,
+    /// The steps, in list order; at least one, at most 128.
+    pub steps: Vec<ValidStep>,
+}
+
+/// A step of a [`ValidSaga`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct ValidStep {
+    /// Unique within the saga.
+    pub name: String,
+    /// Indices of the steps it depends on, each lower than its own.
+    pub depends_on: Vec<usize>,
+    /// Whether the saga is never undone once this step is done.
+    pub pivot: bool,
+    /// Whether the step is undone although it failed.
+    pub compensate_failed: bool,
+    /// What the step does.
+    pub action: Operation,
+    /// What undoes it.
+    pub compensation: Option<Operation>,
+}
+
+/// One action or compensation with its effective limits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operation {
+    /// What is done. Its strings are literal: `$${` has become `${`.
+    pub work: Work,
+    /// The time limit of one attempt.
+    pub timeout: Duration,
+    /// How it is retried.
+    pub retry: Retry,
+}
+
+/// What an operation does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Work {
+    /// Runs a container to its end.
+    Pod(PodAction),
+    /// Sends a request.
+    Http(HttpAction),
+}
+
+/// An effective retry policy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// All attempts of a budget, the first included; at least 1.
+    pub max_attempts: u32,
+    /// How long all attempts of a budget together may take.
+    pub deadline: Option<Duration>,
+    /// How the delay grows.
+    pub backoff: BackoffType,
+    /// The delay after the first attempt; positive.
+    pub initial_delay: Duration,
+    /// The longest delay; at least `initial_delay`.
+    pub max_delay: Duration,
+    /// 0 to 1.
+    pub jitter: f64,
+}
+
+/// Who an attempt is: handed to the other side as environment or headers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// `metadata.name` of the saga.
+    pub saga: String,
+    /// `metadata.namespace` of the saga.
+    pub namespace: String,
+    /// `metadata.uid` of the saga.
+    pub uid: String,
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// The idempotency key.
+    pub key: String,
+}
