@@ -15,3 +15,4 @@
 
 pub mod api;
 pub mod engine;
+pub mod objects;

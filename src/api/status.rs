@@ -330,3 +330,22 @@ impl JsonSchema for ConditionSchema {
         })
     }
 }
+
+impl StepStatus {
+    /// What is known of the step in a direction; `None` before its first attempt.
+    #[must_use]
+    pub const fn direction(&self, direction: Direction) -> Option<&DirectionStatus> {
+        match direction {
+            Direction::Action => self.action.as_ref(),
+            Direction::Compensation => self.compensation.as_ref(),
+        }
+    }
+
+    /// The same to be changed; made where there is none.
+    pub fn direction_mut(&mut self, direction: Direction) -> &mut DirectionStatus {
+        match direction {
+            Direction::Action => self.action.get_or_insert_default(),
+            Direction::Compensation => self.compensation.get_or_insert_default(),
+        }
+    }
+}

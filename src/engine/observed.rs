@@ -33,6 +33,8 @@ pub enum ChildState {
     Unknown {
         /// Why nobody can tell, in one line.
         message: String,
+        /// What the other side asked to wait before the next attempt, at most one hour.
+        retry_after: Option<Duration>,
     },
 }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::api::{BackoffType, DeletionPolicy, HttpAction, OnFailure, PodAction, names::AttemptId};
+use crate::api::{BackoffType, DeletionPolicy, Direction, HttpAction, OnFailure, PodAction, names::AttemptId};
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.
 #[derive(Clone, Debug, PartialEq)]
@@ -98,4 +98,26 @@ pub struct Identity {
     pub attempt: AttemptId,
     /// The idempotency key.
     pub key: String,
+}
+
+impl Operation {
+    /// `pod` or `http`, as in the spec and in metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self.work {
+            Work::Pod(_) => "pod",
+            Work::Http(_) => "http",
+        }
+    }
+}
+
+impl ValidStep {
+    /// What the step does in a direction.
+    #[must_use]
+    pub const fn operation(&self, direction: Direction) -> Option<&Operation> {
+        match direction {
+            Direction::Action => Some(&self.action),
+            Direction::Compensation => self.compensation.as_ref(),
+        }
+    }
 }

@@ -1,0 +1,126 @@
+//! The delay between two attempts.
+//!
+//! # Guarantees
+//! Pure and total: no overflow for any attempt and any duration, never longer than `max_delay`, and, without jitter, never shorter than
+//! the delay before it. The same attempt of the same saga always has the same delay, so that a restarted operator computes the instant
+//! that its predecessor wrote.
+
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::saga::Retry;
+use crate::api::{BackoffType, names::AttemptId};
+
+/// The delay after the `n`-th attempt of a budget (`n` ≥ 1): None → `initial`; Linear → `initial`·n; Exponential → `initial`·2^(n−1);
+/// capped; then ·(1 + `jitter`·(2r − 1)) with `r` in [0, 1); then the cap again.
+#[must_use]
+pub fn delay(retry: &Retry, n: u32, r: f64) -> Duration {
+    let Retry { max_attempts: _, deadline: _, backoff, initial_delay, max_delay, jitter } = retry;
+    let grown = match backoff {
+        BackoffType::None => *initial_delay,
+        BackoffType::Linear => initial_delay.saturating_mul(n),
+        BackoffType::Exponential => double(*initial_delay, n.saturating_sub(1), *max_delay),
+    };
+    let capped = grown.min(*max_delay);
+    if *jitter == 0.0 {
+        return capped;
+    }
+    let factor = 1.0 + jitter * (2.0 * r - 1.0);
+    Duration::try_from_secs_f64(capped.as_secs_f64() * factor).unwrap_or(*max_delay).min(*max_delay)
+}
+
+/// `start`·2^`times`, or `cap` as soon as that is reached; at most 96 rounds, since a duration has fewer bits.
+fn double(start: Duration, times: u32, cap: Duration) -> Duration {
+    let mut grown = start;
+    for _ in 0..times.min(96) {
+        if grown >= cap {
+            return cap;
+        }
+        grown = grown.saturating_mul(2);
+    }
+    grown
+}
+
+/// `r` of an attempt, in [0, 1): the first 53 bits of SHA-256 over `<uid>/<step>/<direction>/<attempt>`, as a binary fraction.
+#[must_use]
+pub fn fraction(uid: &str, attempt: &AttemptId) -> f64 {
+    let digest = Sha256::digest(format!("{uid}/{attempt}"));
+    let bits = digest.iter().take(8).fold(0_u64, |bits, byte| (bits << 8) | u64::from(*byte)) >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let numerator = bits as f64;
+    numerator / 9_007_199_254_740_992.0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::api::Direction;
+
+    fn retry(backoff: BackoffType, initial: u64, max: u64, jitter: f64) -> Retry {
+        Retry {
+            max_attempts: 10,
+            deadline: None,
+            backoff,
+            initial_delay: Duration::from_millis(initial),
+            max_delay: Duration::from_millis(max),
+            jitter,
+        }
+    }
+
+    fn millis(retry: &Retry, attempts: std::ops::RangeInclusive<u32>) -> Vec<u128> {
+        attempts.map(|n| delay(retry, n, 0.5).as_millis()).collect()
+    }
+
+    #[test]
+    fn the_three_shapes() {
+        assert_eq!(millis(&retry(BackoffType::None, 1000, 60_000, 0.0), 1..=4), [1000, 1000, 1000, 1000]);
+        assert_eq!(millis(&retry(BackoffType::Linear, 1000, 3500, 0.0), 1..=5), [1000, 2000, 3000, 3500, 3500]);
+        assert_eq!(millis(&retry(BackoffType::Exponential, 1000, 10_000, 0.0), 1..=6), [1000, 2000, 4000, 8000, 10_000, 10_000]);
+    }
+
+    #[test]
+    fn jitter_spreads_around_the_delay() {
+        let policy = retry(BackoffType::None, 1000, 60_000, 0.2);
+        assert_eq!(delay(&policy, 1, 0.0).as_millis(), 800);
+        assert_eq!(delay(&policy, 1, 0.5).as_millis(), 1000);
+        assert_eq!(delay(&policy, 1, 1.0).as_millis(), 1200);
+    }
+
+    fn any_duration() -> impl Strategy<Value = Duration> {
+        (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
+    }
+
+    fn any_backoff() -> impl Strategy<Value = BackoffType> {
+        prop_oneof![Just(BackoffType::None), Just(BackoffType::Linear), Just(BackoffType::Exponential)]
+    }
+
+    proptest! {
+        #[test]
+        fn no_delay_overflows_or_passes_the_cap(
+            backoff in any_backoff(), a in any_duration(), b in any_duration(), n in any::<u32>(), jitter in 0.0..=1.0, r in 0.0..1.0,
+        ) {
+            let policy = Retry { max_attempts: 1, deadline: None, backoff, initial_delay: a.min(b), max_delay: a.max(b), jitter };
+            prop_assert!(delay(&policy, n, r) <= policy.max_delay);
+        }
+
+        #[test]
+        fn without_jitter_no_delay_is_shorter_than_the_one_before(
+            backoff in any_backoff(), a in any_duration(), b in any_duration(), n in 1..u32::MAX,
+        ) {
+            let policy = Retry { max_attempts: 1, deadline: None, backoff, initial_delay: a.min(b), max_delay: a.max(b), jitter: 0.0 };
+            prop_assert!(delay(&policy, n, 0.0) <= delay(&policy, n + 1, 0.0));
+            prop_assert!(delay(&policy, n, 0.0) >= policy.initial_delay);
+        }
+
+        #[test]
+        fn the_fraction_is_below_one_and_stays_the_same(uid in ".{0,40}", step in "[a-z]{1,10}", number in any::<i64>()) {
+            let attempt = AttemptId { step, direction: Direction::Action, number };
+            let r = fraction(&uid, &attempt);
+            prop_assert!((0.0..1.0).contains(&r));
+            prop_assert!(r.to_bits() == fraction(&uid, &attempt).to_bits());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What a plan wants done, as data.
+//!
+//! # Guarantees
+//! Effects can be taken only out of a plan that was recorded: [`Plan<Drafted>`] has no way to them, and only the writer of the status
+//! makes a [`Plan<Recorded>`].
+
+use std::{marker::PhantomData, time::Duration};
+
+use jiff::Timestamp;
+
+use super::saga::Identity;
+use crate::api::{Direction, Outcome, SagaPhase, SagaStatus, names::AttemptId};
+
+/// A plan whose status is not written yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drafted;
+/// A plan whose status stands in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded;
+
+/// What happens to a saga now: the status to be written, then the effects, then the instant to look again.
+#[must_use = "a plan does nothing until it is recorded and performed"]
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan<S = Drafted> {
+    /// The status to be written; `None` where it stands already as it should.
+    pub status: Option<StatusWrite>,
+    /// What happens to the saga's finalizer.
+    pub finalizer: Finalizer,
+    /// When the saga has to be looked at again although nothing happened.
+    pub wake: Option<Timestamp>,
+    /// What the writes mean to the metrics.
+    pub tally: Tally,
+    effects: Vec<Effect>,
+    state: PhantomData<S>,
+}
+
+/// How the status is written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StatusWrite {
+    /// The whole status.
+    Whole(Box<SagaStatus>),
+    /// Only message and conditions, because the rest cannot be read and must not be lost.
+    Verdict(Box<SagaStatus>),
+}
+
+/// What happens to the saga's finalizer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Finalizer {
+    /// Nothing.
+    #[default]
+    Keep,
+    /// It is set before the status is written.
+    Add,
+    /// It is taken off after the status is written.
+    Remove,
+}
+
+/// One thing to be done outside the status.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// Create the Pod, or send the request, of an active attempt.
+    Begin {
+        /// Who the attempt is.
+        identity: Identity,
+        /// The step's place in the list.
+        place: usize,
+        /// How long it may take from now on.
+        time_limit: Duration,
+    },
+    /// End an attempt that is past its time: delete the Pod, or abort the request.
+    Stop(AttemptId),
+    /// Delete the succeeded Pods of a saga that ended ten minutes ago.
+    Sweep,
+    /// Tell a person.
+    Publish(Notice),
+}
+
+/// Something a person should notice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Whether it calls for attention.
+    pub warning: bool,
+    /// The event's reason.
+    pub reason: &'static str,
+    /// The event's text.
+    pub message: String,
+}
+
+/// What a plan means to the metrics, once it is recorded.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tally {
+    /// The attempts that settled.
+    pub settled: Vec<SettledAttempt>,
+    /// How many attempts begin that are not the first of their step and direction, by kind and direction.
+    pub retries: Vec<(&'static str, Direction)>,
+    /// The phase that was entered.
+    pub entered: Option<SagaPhase>,
+}
+
+/// One settled attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettledAttempt {
+    /// `pod` or `http`.
+    pub kind: &'static str,
+    /// Action or compensation.
+    pub direction: Direction,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// From intent to outcome.
+    pub took: Duration,
+}
+
+impl Plan<Drafted> {
+    /// A plan that changes nothing.
+    pub fn nothing() -> Self {
+        Self { status: None, finalizer: Finalizer::Keep, wake: None, tally: Tally::default(), effects: Vec::new(), state: PhantomData }
+    }
+
+    pub(super) fn new(
+        status: Option<StatusWrite>,
+        finalizer: Finalizer,
+        wake: Option<Timestamp>,
+        tally: Tally,
+        effects: Vec<Effect>,
+    ) -> Self {
+        Self { status, finalizer, wake, tally, effects, state: PhantomData }
+    }
+
+    /// The same plan after its status was acknowledged. To be called by the writer of the status alone.
+    pub fn recorded(self) -> Plan<Recorded> {
+        let Self { status, finalizer, wake, tally, effects, state: _ } = self;
+        Plan { status, finalizer, wake, tally, effects, state: PhantomData }
+    }
+
+    /// The effects, to look at and not to perform.
+    #[must_use]
+    pub fn drafted_effects(&self) -> &[Effect] {
+        &self.effects
+    }
+}
+
+impl Plan<Recorded> {
+    /// The effects, to be performed.
+    #[must_use]
+    pub fn into_effects(self) -> Vec<Effect> {
+        self.effects
+    }
+}

@@ -1,0 +1,95 @@
+//! The way forward: what starts next, and what a failure means.
+
+use super::{
+    pass::{Pass, Standing, is_active, is_due, past_pivot},
+    step::StepEvent,
+};
+use crate::api::{Direction, OnFailure, StepPhase};
+
+impl Pass<'_> {
+    /// Goes forward as far as possible now.
+    pub(super) fn forward(&mut self) -> Standing {
+        if self.may_start() {
+            self.start_runnable();
+        }
+        self.standing()
+    }
+
+    fn may_start(&self) -> bool {
+        !self.seen.deleting && !self.saga.suspend && self.has_no_failure()
+    }
+
+    fn has_no_failure(&self) -> bool {
+        self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
+    }
+
+    fn standing(&mut self) -> Standing {
+        let failed = !self.has_no_failure();
+        if !failed && self.steps_where(|_, status| status.phase == StepPhase::Completed).len() == self.saga.steps.len() {
+            return Standing::Done;
+        }
+        if !failed && !self.seen.deleting {
+            self.wake_for_retries();
+            return Standing::Forward;
+        }
+        if self.active() > 0 {
+            return Standing::Settling;
+        }
+        let turn_back = self.seen.deleting || self.saga.on_failure == OnFailure::Compensate;
+        let past_pivot = !self.steps_where(past_pivot).is_empty();
+        match (turn_back, past_pivot) {
+            (true, false) => Standing::Undoing,
+            (true, true) => Standing::Held { past_pivot: true },
+            (false, _) => Standing::Held { past_pivot: false },
+        }
+    }
+
+    /// Begins attempts in list order until every slot is taken or a step fails for good.
+    fn start_runnable(&mut self) {
+        let done = self.steps_where(|_, status| status.phase == StepPhase::Completed);
+        let mut slots = self.saga.max_parallel.saturating_sub(self.active());
+        let mut failed = false;
+        self.each_step(|pass, place, step, status| {
+            let due = match status.phase {
+                StepPhase::Pending => pass.graph.depends_on(place).is_subset(done),
+                StepPhase::Retrying => is_due(status.next_attempt_at.as_ref(), pass.seen.now),
+                StepPhase::Running
+                | StepPhase::Completed
+                | StepPhase::Failed
+                | StepPhase::Compensating
+                | StepPhase::Compensated
+                | StepPhase::CompensationFailed => false,
+            };
+            if due && slots > 0 && !failed {
+                if pass.begin(place, step, status, Direction::Action) {
+                    slots = slots.saturating_sub(1);
+                } else {
+                    failed = true;
+                }
+            }
+        });
+    }
+
+    fn wake_for_retries(&mut self) {
+        if self.saga.suspend {
+            return;
+        }
+        let retrying = self.status.steps.iter().filter(|status| status.phase == StepPhase::Retrying && !is_active(status));
+        // An instant that has come means that no slot is free: the attempt that settles wakes the saga.
+        let next =
+            retrying.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0).filter(|next| *next > self.seen.now).min();
+        if let Some(next) = next {
+            self.wake_at(next);
+        }
+    }
+
+    /// Turns back: a step that waited to be tried again failed.
+    pub(super) fn end_retries(&mut self) {
+        self.each_step(|pass, _, _, status| {
+            if status.phase == StepPhase::Retrying {
+                status.next_attempt_at = None;
+                pass.move_step(status, StepEvent::FailForGood);
+            }
+        });
+    }
+}

@@ -1,0 +1,101 @@
+//! What must hold of every stored status.
+//!
+//! A status is input: people can edit it, and an older operator may have written it. What this finds becomes a condition, never a panic.
+
+use super::{graph::Graph, graph::StepSet, saga::ValidSaga};
+use crate::api::{Direction, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus};
+
+/// The sentences that say what contradicts itself; empty where all is well.
+#[must_use]
+pub fn check(saga: &ValidSaga, status: &SagaStatus) -> Vec<String> {
+    let mut found = Vec::new();
+    names(saga, status, &mut found);
+    if found.is_empty() {
+        for step in &status.steps {
+            one_step(step, &mut found);
+        }
+        order(saga, status, &mut found);
+        phases(status, &mut found);
+    }
+    found
+}
+
+fn names(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
+    if status.steps.is_empty() {
+        return;
+    }
+    let written: Vec<_> = status.steps.iter().map(|step| step.name.as_str()).collect();
+    let valid: Vec<_> = saga.steps.iter().map(|step| step.name.as_str()).collect();
+    if written != valid {
+        found.push("status.steps does not list the steps of the spec in their order".into());
+    }
+}
+
+fn one_step(step: &StepStatus, found: &mut Vec<String>) {
+    let StepStatus { name, phase, action, compensation, .. } = step;
+    let active = |direction| step.direction(direction).is_some_and(|record| record.active.is_some());
+    let mut must = |holds: bool, what: &str| {
+        if !holds {
+            found.push(format!("step {name} is {} {what}", phase.as_str()));
+        }
+    };
+    must(!active(Direction::Action) || *phase == StepPhase::Running, "and has an active attempt of its action");
+    must(!active(Direction::Compensation) || *phase == StepPhase::Compensating, "and has an active attempt of its compensation");
+    must(*phase != StepPhase::Running || active(Direction::Action), "without an active attempt");
+    must(*phase == StepPhase::Pending || *phase == StepPhase::Failed || action.is_some(), "without any attempt of its action");
+    must(*phase != StepPhase::Pending || action.is_none(), "although an attempt of its action was made");
+    let succeeded = |direction| step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded);
+    must(*phase != StepPhase::Completed || succeeded(Direction::Action), "although its action did not succeed");
+    must(*phase != StepPhase::Compensated || succeeded(Direction::Compensation), "although its compensation did not succeed");
+    for record in [action, compensation].into_iter().flatten() {
+        must(record.attempt >= 0 && record.budget_used >= 0 && record.failures >= 0, "with a negative count");
+        must(record.budget_used <= record.attempt && record.failures <= record.attempt, "with more attempts counted than made");
+    }
+}
+
+fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
+    let graph = Graph::new(&saga.steps);
+    let done = |step: &StepStatus| match step.phase {
+        StepPhase::Completed => true,
+        // Later phases of a step that was done; a failed one that is undone had no dependant that started.
+        StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed => {
+            step.action.as_ref().and_then(|action| action.last_outcome) == Some(Outcome::Succeeded)
+        }
+        StepPhase::Pending | StepPhase::Running | StepPhase::Retrying | StepPhase::Failed => false,
+    };
+    let places = |filter: &dyn Fn(&StepStatus) -> bool| {
+        StepSet::of(status.steps.iter().enumerate().filter(|(_, step)| filter(step)).map(|(place, _)| place))
+    };
+    let done = places(&done);
+    for (place, step) in status.steps.iter().enumerate() {
+        if step.action.is_some() && !graph.depends_on(place).is_subset(done) {
+            found.push(format!("step {} was started although not all it depends on is done", step.name));
+        }
+    }
+}
+
+fn phases(status: &SagaStatus, found: &mut Vec<String>) {
+    let all = |phase| status.steps.iter().all(|step| step.phase == phase);
+    let any = |filter: &dyn Fn(StepPhase) -> bool| status.steps.iter().any(|step| filter(step.phase));
+    let undoing = |phase| matches!(phase, StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed);
+    let active = any(&|phase| matches!(phase, StepPhase::Running | StepPhase::Compensating));
+    match status.phase {
+        Some(SagaPhase::Completed) if status.steps.is_empty() || !all(StepPhase::Completed) => {
+            found.push("the saga is Completed although not every step is".into());
+        }
+        Some(SagaPhase::Compensated) if active || any(&|phase| phase == StepPhase::CompensationFailed) => {
+            found.push("the saga is Compensated although a step is active or could not be undone".into());
+        }
+        Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) | None if any(&undoing) => {
+            found.push("a step is being undone although the saga goes forward".into());
+        }
+        Some(SagaPhase::Compensating | SagaPhase::CompensationFailed) if any(&|phase| phase == StepPhase::Running) => {
+            found.push("a step runs although the saga is being undone".into());
+        }
+        None if any(&|phase| phase != StepPhase::Pending) => found.push("steps have begun although the saga has no phase".into()),
+        Some(_) | None => {}
+    }
+    if status.spec_hash.is_none() && any(&|phase| phase != StepPhase::Pending) {
+        found.push("steps have begun although no specHash was pinned".into());
+    }
+}

@@ -1,0 +1,238 @@
+//! One pass over one saga: the status as it becomes, and what is wanted done.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{
+    Seen,
+    clock::{between, later},
+    effect::{Effect, Notice, SettledAttempt, Tally},
+    graph::{Graph, StepSet},
+    saga::{Identity, Operation, ValidSaga, ValidStep, Work},
+    step::{self, Illegal, StepEvent},
+};
+use crate::{
+    api::{
+        ActiveAttempt, Direction, DirectionStatus, SagaStatus, StepPhase, StepStatus,
+        names::{AttemptId, idempotency_key},
+    },
+    objects::http,
+};
+
+/// Where a saga stands after a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Steps run, wait, or may not start because the saga is suspended.
+    Forward,
+    /// A step failed for good, or the saga is deleted; what is active settles first.
+    Settling,
+    /// A step failed for good and a person decides. `past_pivot`: although compensation is asked for.
+    Held { past_pivot: bool },
+    /// What was done is being undone.
+    Undoing,
+    /// Nothing more can be undone without a person.
+    UndoFailed,
+    /// Everything is undone that can be.
+    Undone,
+    /// Every step is done.
+    Done,
+}
+
+pub(super) struct Pass<'a> {
+    pub(super) saga: &'a ValidSaga,
+    pub(super) graph: Graph,
+    pub(super) seen: &'a Seen<'a>,
+    pub(super) status: SagaStatus,
+    pub(super) effects: Vec<Effect>,
+    pub(super) wake: Option<Timestamp>,
+    pub(super) tally: Tally,
+    /// The first contradiction that was met; the pass is then worth nothing.
+    pub(super) illegal: Option<Illegal>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(saga: &'a ValidSaga, seen: &'a Seen<'a>, status: &SagaStatus) -> Self {
+        let mut status = status.clone();
+        status.steps = saga
+            .steps
+            .iter()
+            .map(|step| {
+                let known = status.steps.iter().find(|known| known.name == step.name);
+                known.cloned().unwrap_or_else(|| StepStatus { name: step.name.clone(), ..StepStatus::default() })
+            })
+            .collect();
+        let graph = Graph::new(&saga.steps);
+        Self { saga, graph, seen, status, effects: Vec::new(), wake: None, tally: Tally::default(), illegal: None }
+    }
+
+    /// The instant by which deadlines are judged: they stand still while the saga is suspended or Failed.
+    pub(super) fn frozen_now(&self) -> Timestamp {
+        self.status.clock_stopped_at.as_ref().map_or(self.seen.now, |stopped| stopped.0)
+    }
+
+    /// Lets the deadlines go on: what they count from moves by as long as they stood still.
+    pub(super) fn resume_clock(&mut self) {
+        let Some(MicroTime(stopped)) = self.status.clock_stopped_at.take() else { return };
+        let stood = between(stopped, self.seen.now);
+        for status in &mut self.status.steps {
+            for direction in [&mut status.action, &mut status.compensation].into_iter().flatten() {
+                direction.budget_started_at = direction.budget_started_at.take().map(|began| MicroTime(later(began.0, stood)));
+            }
+        }
+    }
+
+    /// Asks to be looked at no later than at this instant.
+    pub(super) fn wake_at(&mut self, instant: Timestamp) {
+        self.wake = Some(self.wake.map_or(instant, |wake| wake.min(instant)));
+    }
+
+    pub(super) fn publish(&mut self, warning: bool, reason: &'static str, message: impl Into<String>) {
+        self.effects.push(Effect::Publish(Notice { warning, reason, message: message.into() }));
+    }
+
+    /// Calls `visit` for each step in list order, with its place.
+    pub(super) fn each_step(&mut self, mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus)) {
+        let mut statuses = std::mem::take(&mut self.status.steps);
+        for (place, (step, status)) in self.saga.steps.iter().zip(&mut statuses).enumerate() {
+            visit(self, place, step, status);
+        }
+        self.status.steps = statuses;
+    }
+
+    /// The steps whose status the filter takes.
+    pub(super) fn steps_where(&self, filter: impl Fn(&ValidStep, &StepStatus) -> bool) -> StepSet {
+        let steps = self.saga.steps.iter().zip(&self.status.steps).enumerate();
+        StepSet::of(steps.filter(|(_, (step, status))| filter(step, status)).map(|(place, _)| place))
+    }
+
+    /// How many attempts are under way.
+    pub(super) fn active(&self) -> usize {
+        self.steps_where(|_, status| is_active(status)).len()
+    }
+
+    /// Moves a step by the transition table.
+    pub(super) fn move_step(&mut self, status: &mut StepStatus, event: StepEvent) {
+        match step::next(status.phase, event) {
+            Ok(phase) => status.phase = phase,
+            Err(illegal) => self.illegal = self.illegal.or(Some(illegal)),
+        }
+    }
+
+    /// Writes the intent of the next attempt, or fails the step where it may not be made. Returns whether an attempt begins.
+    pub(super) fn begin(&mut self, place: usize, step: &ValidStep, status: &mut StepStatus, direction: Direction) -> bool {
+        let Some(operation) = step.operation(direction) else { return false };
+        if let Some(reason) = self.may_not_begin(operation, step, status, direction) {
+            status.message = Some(reason);
+            status.next_attempt_at = None;
+            self.give_up(status, direction);
+            return false;
+        }
+        let now = MicroTime(self.seen.now);
+        status.started_at.get_or_insert_with(|| now.clone());
+        status.next_attempt_at = None;
+        let record = status.direction_mut(direction);
+        record.attempt = record.attempt.saturating_add(1);
+        record.budget_used = record.budget_used.saturating_add(1);
+        record.budget_started_at.get_or_insert_with(|| now.clone());
+        let in_process = matches!(operation.work, Work::Http(_));
+        record.active =
+            Some(ActiveAttempt { started_at: now, executor: in_process.then(|| self.seen.executor.to_owned()), child_uid: None });
+        let record = record.clone();
+        let identity = self.identity(&step.name, direction, &record);
+        if let Work::Http(action) = &operation.work {
+            status.direction_mut(direction).request_hash = Some(http::request_hash(&http::request(action, &identity)));
+        }
+        if record.attempt > 1 {
+            self.tally.retries.push((operation.kind(), direction));
+        }
+        self.move_step(status, if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo });
+        let limit = self.limit(operation, &record);
+        self.wake_at(limit);
+        self.begin_effect(identity, place, limit);
+        true
+    }
+
+    pub(super) fn begin_effect(&mut self, identity: Identity, place: usize, limit: Timestamp) {
+        let time_limit = between(self.seen.now, limit);
+        self.effects.push(Effect::Begin { identity, place, time_limit });
+    }
+
+    /// Why no further attempt may begin although one is due.
+    fn may_not_begin(&self, operation: &Operation, step: &ValidStep, status: &StepStatus, direction: Direction) -> Option<String> {
+        let record = status.direction(direction)?;
+        if self.budget_left(operation, record).is_some_and(|left| left.is_zero()) {
+            return Some(format!("its retry deadline passed{}", because(status)));
+        }
+        let sent = record.request_hash.as_deref()?;
+        let Work::Http(action) = &operation.work else { return None };
+        let present = http::request_hash(&http::request(action, &self.identity(&step.name, direction, record)));
+        (present != sent).then(|| "the request differs from the one that was sent with the same idempotency key".into())
+    }
+
+    /// Fails a step for good in one direction.
+    pub(super) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
+        let message = status.message.as_deref().unwrap_or("it failed").to_owned();
+        match direction {
+            Direction::Action => {
+                self.move_step(status, StepEvent::FailForGood);
+                status.completed_at = Some(MicroTime(self.seen.now));
+                self.publish(true, "StepFailed", format!("step {} failed: {message}", status.name));
+            }
+            Direction::Compensation => {
+                self.move_step(status, StepEvent::UndoFailed);
+                self.publish(true, "CompensationFailed", format!("step {} could not be undone: {message}", status.name));
+            }
+        }
+    }
+
+    pub(super) fn identity(&self, step: &str, direction: Direction, record: &DirectionStatus) -> Identity {
+        Identity {
+            saga: self.saga.name.clone(),
+            namespace: self.saga.namespace.clone(),
+            uid: self.saga.uid.clone(),
+            attempt: AttemptId { step: step.to_owned(), direction, number: record.attempt },
+            key: idempotency_key(&self.saga.key_scope, step, direction, record.failures),
+        }
+    }
+
+    /// How much of the budget's deadline is left; `None` where there is none.
+    pub(super) fn budget_left(&self, operation: &Operation, record: &DirectionStatus) -> Option<Duration> {
+        let deadline = operation.retry.deadline?;
+        let began = record.budget_started_at.as_ref()?;
+        Some(deadline.saturating_sub(between(began.0, self.frozen_now())))
+    }
+
+    /// When the active attempt is past its time: the least of its own limit, which runs on, and what is left of the deadline.
+    pub(super) fn limit(&self, operation: &Operation, record: &DirectionStatus) -> Timestamp {
+        let began = record.active.as_ref().map_or(self.seen.now, |active| active.started_at.0);
+        let own = later(began, operation.timeout);
+        self.budget_left(operation, record).map_or(own, |left| own.min(later(self.seen.now, left)))
+    }
+
+    pub(super) fn settled(&mut self, operation: &Operation, direction: Direction, outcome: crate::api::Outcome, took: Duration) {
+        self.tally.settled.push(SettledAttempt { kind: operation.kind(), direction, outcome, took });
+    }
+}
+
+/// Whether an attempt of the step is under way.
+pub(super) fn is_active(status: &StepStatus) -> bool {
+    [&status.action, &status.compensation].into_iter().flatten().any(|record| record.active.is_some())
+}
+
+/// `: <the step's message>`, where it has one.
+fn because(status: &StepStatus) -> String {
+    status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default()
+}
+
+/// Whether the instant, if any, has come.
+pub(super) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
+    instant.is_none_or(|instant| instant.0 <= now)
+}
+
+/// Whether a forward pass may not turn back: the pivot is done, or may be.
+pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
+    let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain);
+    step.pivot && (status.phase == StepPhase::Completed || uncertain)
+}

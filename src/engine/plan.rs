@@ -1,0 +1,209 @@
+//! From what is there to what happens now.
+//!
+//! The order: what ended stays ended; what must be let go is let go; what contradicts itself is held; then attempts settle, the saga
+//! moves, new attempts begin, and the summary says it all.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{
+    clock::later,
+    effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
+    graph::StepSet,
+    invariants,
+    observed::Observed,
+    pass::{Pass, Standing, past_pivot},
+    saga::ValidSaga,
+    summary::{self, Hold},
+    undo::in_undo_set,
+    valid::Fault,
+};
+use crate::api::{DeletionPolicy, Part, SagaPhase, SagaStatus};
+
+/// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name and a person can look at them.
+const KEPT_CHILDREN: std::time::Duration = std::time::Duration::from_mins(10);
+
+/// All that a decision rests on, besides the valid saga.
+#[derive(Debug, Clone)]
+pub struct Seen<'a> {
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Whether the saga is being deleted.
+    pub deleting: bool,
+    /// Whether the saga has our finalizer.
+    pub finalizer: bool,
+    /// The hash of the pinned fields as stored now.
+    pub spec_hash: &'a str,
+    /// What the spec asks for on deletion, even where the rest of it is not valid.
+    pub deletion_policy: DeletionPolicy,
+    /// The status as stored, or why it cannot be read.
+    pub status: &'a Part<SagaStatus>,
+    /// The children of the active attempts.
+    pub children: &'a Observed,
+    /// Whether succeeded Pods of the saga still exist.
+    pub leftovers: bool,
+    /// This process.
+    pub executor: &'a str,
+    /// Now, to the microsecond.
+    pub now: Timestamp,
+}
+
+/// Decides what happens now.
+pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
+    if seen.deleting && !seen.finalizer {
+        return Plan::nothing();
+    }
+    if let Some(notice) = released(saga.as_ref().ok(), seen) {
+        return Plan::new(None, Finalizer::Remove, None, Tally::default(), notice.map(Effect::Publish).into_iter().collect());
+    }
+    let status = match seen.status {
+        Ok(status) => status,
+        Err(sentence) => return held(&SagaStatus::default(), &Hold::Status(vec![sentence.clone()]), seen),
+    };
+    if status.spec_hash.as_ref().is_some_and(|pinned| pinned != seen.spec_hash) && !is_terminal(status) {
+        return held(status, &Hold::SpecChanged, seen);
+    }
+    let saga = match saga {
+        Ok(saga) => saga,
+        Err(_) if is_terminal(status) => return ended(status, seen),
+        Err(faults) => return held(status, &Hold::Spec(faults.clone()), seen),
+    };
+    let violations = invariants::check(saga, status);
+    if !violations.is_empty() {
+        return held(status, &Hold::Status(violations), seen);
+    }
+    if is_terminal(status) { ended(status, seen) } else { run(saga, status, seen) }
+}
+
+fn is_terminal(status: &SagaStatus) -> bool {
+    status.phase.is_some_and(SagaPhase::is_terminal)
+}
+
+/// Whether a deleted saga goes without being undone, and what a person must be told then.
+#[expect(clippy::option_option, reason = "not released; released in silence; released with a warning")]
+fn released(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Option<Notice>> {
+    if !seen.deleting {
+        return None;
+    }
+    let begun = seen.status.as_ref().map(|status| status.steps.iter().any(|step| step.action.is_some()));
+    if begun == Ok(false) || seen.status.as_ref().is_ok_and(is_terminal) {
+        return Some(None);
+    }
+    let warn = |why: &str| {
+        let steps = seen.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
+        let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
+        let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
+        Some(Some(Notice { warning: true, reason: "Abandoned", message }))
+    };
+    if seen.deletion_policy == DeletionPolicy::Abandon {
+        return warn("deletionPolicy is Abandon");
+    }
+    let status = seen.status.as_ref().ok()?;
+    let pivot = saga?.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status));
+    if pivot { warn("the pivot is passed, nothing can be undone") } else { None }
+}
+
+/// The steps that did, or may have done, something that is not undone.
+fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
+    use crate::api::StepPhase as P;
+    let known = saga.map(|saga| saga.steps.as_slice()).unwrap_or_default();
+    let counts = |(place, step): &(usize, &crate::api::StepStatus)| {
+        let active = step.phase == P::Running;
+        let valid = known.get(*place).filter(|valid| valid.name == step.name);
+        active || (step.phase != P::Compensated && valid.is_none_or(|valid| in_undo_set(valid, step)) && step.action.is_some())
+    };
+    status.steps.iter().enumerate().filter(counts).map(|(_, step)| step.name.clone()).collect()
+}
+
+/// An ended saga: its finalizer goes, later its succeeded Pods.
+fn ended(status: &SagaStatus, seen: &Seen<'_>) -> Plan {
+    let finalizer = if seen.finalizer { Finalizer::Remove } else { Finalizer::Keep };
+    let (mut effects, mut wake) = (Vec::new(), None);
+    if let Some(MicroTime(completed)) = status.completed_at.as_ref().filter(|_| seen.leftovers) {
+        let due = later(*completed, KEPT_CHILDREN);
+        if due <= seen.now { effects.push(Effect::Sweep) } else { wake = Some(due) }
+    }
+    Plan::new(None, finalizer, wake, Tally::default(), effects)
+}
+
+/// A saga that cannot go on before a person mended it: one write that says so, nothing started.
+fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
+    let new = summary::held(status, hold, seen);
+    let mut effects = Vec::new();
+    if summary::stalled_reason(status) != Some(hold.reason()) {
+        let message = new.message.clone().unwrap_or_default();
+        effects.push(Effect::Publish(Notice { warning: true, reason: hold.reason(), message }));
+    }
+    let write = match seen.status {
+        Ok(old) if *old == new => None,
+        Ok(_) => Some(StatusWrite::Whole(Box::new(new))),
+        Err(_) => Some(StatusWrite::Verdict(Box::new(new))),
+    };
+    if write.is_none() {
+        effects.clear();
+    }
+    Plan::new(write, Finalizer::Keep, None, Tally::default(), effects)
+}
+
+fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
+    let mut pass = Pass::new(saga, seen, status);
+    if pass.status.spec_hash.is_none() {
+        pass.status.spec_hash = Some(seen.spec_hash.to_owned());
+        pass.status.started_at = Some(MicroTime(seen.now));
+    }
+    let was_held = status.phase == Some(SagaPhase::Failed);
+    if !saga.suspend && !was_held {
+        pass.resume_clock();
+    }
+    pass.settle_all();
+    let undoing = matches!(status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
+    let mut standing = if undoing { Standing::Undoing } else { pass.forward() };
+    if standing == Standing::Undoing {
+        standing = pass.undo();
+    }
+    set_clock(&mut pass, standing);
+    summary::summarise(&mut pass, standing);
+    if let Some(illegal) = pass.illegal {
+        return held(status, &Hold::Status(vec![illegal.to_string()]), seen);
+    }
+    let first_intent = pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
+    let ends = is_terminal(&pass.status);
+    let finalizer = match (seen.finalizer, ends, first_intent && !seen.deleting) {
+        (true, true, _) => Finalizer::Remove,
+        (false, _, true) => Finalizer::Add,
+        (true, false, _) | (false, _, false) => Finalizer::Keep,
+    };
+    let Pass { status: new, effects, wake, mut tally, .. } = pass;
+    tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
+    let write = (new != *status).then(|| StatusWrite::Whole(Box::new(new)));
+    Plan::new(write, finalizer, wake, tally, effects)
+}
+
+/// Deadlines stand still while the saga is suspended or Failed.
+fn set_clock(pass: &mut Pass<'_>, standing: Standing) {
+    let ended = matches!(standing, Standing::Done | Standing::Undone);
+    let suspended = pass.saga.suspend && !pass.seen.deleting;
+    let stands = !ended && (suspended || matches!(standing, Standing::Held { .. }));
+    match (stands, pass.status.clock_stopped_at.is_some()) {
+        (true, false) => pass.status.clock_stopped_at = Some(MicroTime(pass.seen.now)),
+        (false, true) => pass.status.clock_stopped_at = None,
+        (true, true) | (false, false) => {}
+    }
+}
+
+/// The attempts that a status calls active, with the time since which they are.
+pub fn active_attempts(status: &SagaStatus) -> impl Iterator<Item = (crate::api::names::AttemptId, &crate::api::ActiveAttempt)> {
+    use crate::api::{Direction, names::AttemptId};
+    status.steps.iter().flat_map(|step| {
+        [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)].into_iter().filter_map(|(direction, record)| {
+            let record = record.as_ref()?;
+            let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
+            Some((id, record.active.as_ref()?))
+        })
+    })
+}
+
+/// The steps of the undo set of a pass.
+pub(super) fn undo_set(pass: &Pass<'_>) -> StepSet {
+    pass.steps_where(in_undo_set)
+}

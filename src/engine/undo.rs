@@ -1,0 +1,89 @@
+//! The way back: what is undone, and in which order.
+//!
+//! # Guarantees
+//! The undo set is every step that is done, every step that may have been done, and every failed one that asks for it; never one that
+//! did not start. A step is undone when all its dependants in the set are; among those free, the one that settled last goes first.
+
+use std::cmp::Reverse;
+
+use super::{
+    graph::StepSet,
+    pass::{Pass, Standing, is_active, is_due},
+    saga::ValidStep,
+};
+use crate::api::{Direction, StepPhase, StepStatus};
+
+/// Whether a step did, or may have done, something that is to be undone or was.
+pub(super) fn in_undo_set(step: &ValidStep, status: &StepStatus) -> bool {
+    let Some(action) = &status.action else { return false };
+    match status.phase {
+        StepPhase::Completed | StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed => true,
+        StepPhase::Failed | StepPhase::Retrying => action.uncertain || (step.compensate_failed && action.begun),
+        StepPhase::Pending | StepPhase::Running => false,
+    }
+}
+
+/// Whether nothing more is to be done about a step of the undo set.
+fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
+    status.phase == StepPhase::Compensated || step.compensation.is_none()
+}
+
+impl Pass<'_> {
+    /// Undoes as much as possible now.
+    pub(super) fn undo(&mut self) -> Standing {
+        self.end_retries();
+        let set = self.steps_where(in_undo_set);
+        if !self.saga.suspend || self.seen.deleting {
+            self.start_compensations(set);
+        }
+        self.undo_standing(set)
+    }
+
+    fn start_compensations(&mut self, set: StepSet) {
+        let undone = self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+        let mut free: Vec<(Reverse<i64>, usize)> = Vec::new();
+        for (place, (step, status)) in self.saga.steps.iter().zip(&self.status.steps).enumerate() {
+            let waits = match status.phase {
+                StepPhase::Completed | StepPhase::Failed => true,
+                StepPhase::Compensating => !is_active(status) && is_due(status.next_attempt_at.as_ref(), self.seen.now),
+                StepPhase::Pending | StepPhase::Running | StepPhase::Retrying | StepPhase::Compensated | StepPhase::CompensationFailed => {
+                    false
+                }
+            };
+            let dependants = self.graph.dependants(place).and(set);
+            if waits && set.contains(place) && !is_undone(step, status) && dependants.is_subset(undone) {
+                let settled = status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
+                free.push((Reverse(settled), place));
+            }
+        }
+        free.sort_unstable();
+        let slots = self.saga.max_parallel.saturating_sub(self.active());
+        let chosen = StepSet::of(free.into_iter().take(slots).map(|(_, place)| place));
+        self.each_step(|pass, place, step, status| {
+            if chosen.contains(place) {
+                pass.begin(place, step, status, Direction::Compensation);
+            }
+        });
+    }
+
+    fn undo_standing(&mut self, set: StepSet) -> Standing {
+        let undone = self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+        if set.is_subset(undone) {
+            return Standing::Undone;
+        }
+        let failed = self.steps_where(|_, status| status.phase == StepPhase::CompensationFailed);
+        let open = self.saga.steps.iter().zip(&self.status.steps).enumerate().any(|(place, (step, status))| {
+            let settled = is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
+            set.contains(place) && !settled && self.graph.dependants(place).and(failed).is_empty()
+        });
+        if !open && self.active() == 0 {
+            return Standing::UndoFailed;
+        }
+        let next = self.status.steps.iter().filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
+        let next = next.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0).filter(|next| *next > self.seen.now).min();
+        if let Some(next) = next.filter(|_| !self.saga.suspend || self.seen.deleting) {
+            self.wake_at(next);
+        }
+        Standing::Undoing
+    }
+}
