@@ -14,5 +14,7 @@
 //! at-least-once with a stable key; their records are exactly-once.
 
 pub mod api;
+pub mod controller;
 pub mod engine;
 pub mod objects;
+pub mod service;

@@ -1,5 +1,54 @@
-//! x
-fn main() {
-    let crd = saga_operator::api::crd::definition().unwrap();
-    print!("{}", serde_saphyr::to_string(&crd).unwrap());
+//! The operator's binary.
+
+use std::{
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use clap::Parser;
+use saga_operator::{
+    api::crd,
+    controller,
+    service::{
+        args::{Cli, Command, RunArgs},
+        telemetry,
+    },
+};
+
+/// The exit code of a command line that cannot be used, as clap's own.
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // kube and reqwest both look for the process' provider; an error would only say that there is one.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    match cli.command {
+        Command::Crd => print_crd(),
+        Command::Run(arguments) => run(*arguments),
+    }
+    .unwrap_or_else(|(code, sentence)| {
+        eprintln!("error: {sentence}");
+        code
+    })
+}
+
+/// Why the process ends, and with which code.
+type Failure = (ExitCode, String);
+
+fn print_crd() -> Result<ExitCode, Failure> {
+    let failure = |error: String| (ExitCode::FAILURE, format!("cannot print the definition: {error}"));
+    let crd = crd::definition().map_err(|error| failure(error.to_string()))?;
+    let yaml = serde_saphyr::to_string(&crd).map_err(|error| failure(error.to_string()))?;
+    std::io::stdout().lock().write_all(yaml.as_bytes()).map_err(|error| failure(error.to_string()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn run(arguments: RunArgs) -> Result<ExitCode, Failure> {
+    let usage = |sentence| (ExitCode::from(USAGE), sentence);
+    let config = arguments.validate(std::io::stderr().is_terminal()).map_err(usage)?;
+    telemetry::init(config.log_format, &config.log_level).map_err(usage)?;
+    let failure = |sentence| (ExitCode::FAILURE, sentence);
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(format!("cannot start the runtime: {error}")))?;
+    runtime.block_on(controller::run(config)).map_err(failure)?;
+    Ok(ExitCode::SUCCESS)
 }

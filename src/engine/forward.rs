@@ -16,7 +16,7 @@ impl Pass<'_> {
     }
 
     fn may_start(&self) -> bool {
-        !self.seen.deleting && !self.saga.suspend && self.has_no_failure()
+        !self.seen.draining && !self.seen.deleting && !self.saga.suspend && self.has_no_failure()
     }
 
     fn has_no_failure(&self) -> bool {

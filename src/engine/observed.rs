@@ -33,7 +33,7 @@ pub enum ChildState {
     Unknown {
         /// Why nobody can tell, in one line.
         message: String,
-        /// What the other side asked to wait before the next attempt, at most one hour.
+        /// What the other side asked to wait before the next attempt, at most one hour: a 503 may carry it.
         retry_after: Option<Duration>,
     },
 }

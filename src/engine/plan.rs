@@ -25,6 +25,7 @@ const KEPT_CHILDREN: std::time::Duration = std::time::Duration::from_mins(10);
 
 /// All that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are seen one by one, in any combination")]
 pub struct Seen<'a> {
     /// `metadata.generation`.
     pub generation: i64,
@@ -44,6 +45,8 @@ pub struct Seen<'a> {
     pub leftovers: bool,
     /// This process.
     pub executor: &'a str,
+    /// Whether this process is about to end: what is under way settles, nothing begins.
+    pub draining: bool,
     /// Now, to the microsecond.
     pub now: Timestamp,
 }

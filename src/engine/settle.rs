@@ -79,6 +79,7 @@ impl<'a> Pass<'a> {
         let Some(active) = record.active.clone() else { return };
         let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
         match self.judge(operation, &record, &active, &id, status) {
+            Verdict::Begin if self.seen.draining => {}
             Verdict::Wait => {}
             Verdict::Begin => {
                 let identity = self.identity(&step.name, direction, &record);

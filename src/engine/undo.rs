@@ -33,7 +33,7 @@ impl Pass<'_> {
     pub(super) fn undo(&mut self) -> Standing {
         self.end_retries();
         let set = self.steps_where(in_undo_set);
-        if !self.saga.suspend || self.seen.deleting {
+        if !self.seen.draining && (!self.saga.suspend || self.seen.deleting) {
             self.start_compensations(set);
         }
         self.undo_standing(set)

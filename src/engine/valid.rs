@@ -13,6 +13,7 @@ use super::{
 use crate::api::{
     Backoff, Compensation, Defaults, GoDuration, Header, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, PodAction, RetryPolicy, SagaSpec, Step,
 };
+use crate::objects::pod::check_resources;
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 const POD_TIMEOUT: Duration = Duration::from_hours(1);
@@ -190,7 +191,11 @@ fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<PodAct
             faults.push(Fault::new(format!("{path}.env[{place}].name"), message));
         }
     }
-    resolved(action, path, faults)
+    let action: PodAction = resolved(action, path, faults)?;
+    if let Some(Err(message)) = action.resources.as_ref().map(check_resources) {
+        faults.push(Fault::new(path, message));
+    }
+    Some(action)
 }
 
 fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<HttpAction> {

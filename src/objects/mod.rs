@@ -1,2 +1,12 @@
-//! stub
+//! What an attempt sends or creates, and what an answer means.
+//!
+//! # Guarantees
+//! Everything here is a pure function of its arguments: no client, no clock, no randomness, no input or output.
+
+pub mod address;
 pub mod http;
+pub mod http_verdict;
+pub mod pod;
+pub mod pod_state;
+pub mod pod_store;
+mod text;

@@ -1,0 +1,55 @@
+# The verbs of this project; `make help` lists them. No recipe holds logic of its own.
+.DEFAULT_GOAL := help
+SHELL := bash
+export PATH := $(CURDIR)/build/tools:$(PATH)
+
+##@ Use it
+.PHONY: run
+run: tools ## Build, start a cluster, the operator and the sample shop, and run the examples
+	tests/demo/up.sh
+
+.PHONY: stop
+stop: ## Stop everything that `make run` and `make cluster` started
+	tests/demo/down.sh
+
+.PHONY: cluster
+cluster: tools ## Start the local cluster; the last line is the path of its kubeconfig
+	@tests/cluster/up.sh
+
+##@ Work on it
+.PHONY: build
+build: tools ## Build the operator
+	cargo build --bins
+
+.PHONY: generate
+generate: ## Write what is generated: crds/
+	tests/generate.sh
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt
+
+.PHONY: lint
+lint: tools ## Check format and lints, warnings denied
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+.PHONY: test-fast
+test-fast: tools ## The tests that need no cluster
+	cargo test --locked --lib --bins --examples --test api --test engine --test shop
+
+.PHONY: test
+test: ## Everything: installs what it needs, lints, all tests, the examples end to end
+	tests/all.sh
+
+.PHONY: tools
+tools: ## Install what building and testing needs: Debian packages, the cluster's Go tools
+	@tests/cluster/tools.sh
+
+.PHONY: clean
+clean: stop ## Stop everything and delete what was built
+	rm -rf build target
+
+.PHONY: help
+help: ## List these verbs
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile

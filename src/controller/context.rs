@@ -1,0 +1,165 @@
+//! What every reconcile shares.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api, Client,
+    runtime::{
+        events::{Recorder, Reporter},
+        reflector::{ObjectRef, Store},
+    },
+};
+use tokio::sync::mpsc;
+
+use super::{attempts::Attempts, guard::OwnWrites, http::HttpCaller};
+use crate::{
+    api::{StoredSaga, names},
+    engine::clock,
+    service::metrics::Metrics,
+};
+
+/// Where a saga that has to be looked at again is announced: one queue for each watch.
+#[derive(Debug)]
+pub struct Queue {
+    /// The namespace the watch is limited to; `None` for all.
+    pub namespace: Option<String>,
+    /// Its other end triggers reconciles.
+    pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
+}
+
+/// How often each saga's reconcile failed since it last did not, by UID.
+#[derive(Debug, Default)]
+pub struct Failures(Mutex<HashMap<String, u32>>);
+
+impl Failures {
+    /// Counts one more failure and says how many came before it.
+    pub fn count(&self, uid: &str) -> u32 {
+        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let times = failures.entry(uid.to_owned()).or_default();
+        let before = *times;
+        *times = before.saturating_add(1);
+        before
+    }
+
+    /// Forgets the failures of sagas that ended or went.
+    pub fn forget(&self, lives: impl Fn(&str) -> bool) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
+    }
+
+    /// Forgets the failures of a saga.
+    pub fn reset(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// What every reconcile shares. Nothing that matters lives only here.
+pub struct Context {
+    /// The operator's own client.
+    pub client: Client,
+    /// Sends requests.
+    pub caller: HttpCaller,
+    /// This process: a random id.
+    pub executor: String,
+    /// The memory of attempts.
+    pub attempts: Attempts,
+    /// The memory of own writes.
+    pub writes: OwnWrites,
+    /// The Pods of each watch, stripped to what is read.
+    pub pods: Vec<Store<Pod>>,
+    /// How often each saga's reconcile failed since it last did not.
+    pub failures: Failures,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    recorder: Recorder,
+    queues: Vec<Queue>,
+    draining: AtomicBool,
+}
+
+impl Context {
+    /// A context of this process.
+    #[must_use]
+    pub fn new(
+        client: Client,
+        caller: HttpCaller,
+        metrics: Arc<Metrics>,
+        executor: String,
+        pods: Vec<Store<Pod>>,
+        queues: Vec<Queue>,
+    ) -> Self {
+        let reporter = Reporter { controller: names::MANAGER.into(), instance: Some(executor.clone()) };
+        Self {
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            caller,
+            executor,
+            attempts: Attempts::default(),
+            writes: OwnWrites::default(),
+            failures: Failures::default(),
+            pods,
+            metrics,
+            queues,
+            draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Sagas of one namespace.
+    #[must_use]
+    pub fn sagas(&self, namespace: &str) -> Api<StoredSaga> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// Pods of one namespace.
+    #[must_use]
+    pub fn pods_of(&self, namespace: &str) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The Pod of this name as the watch last showed it.
+    #[must_use]
+    pub fn cached_pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
+        let reference = ObjectRef::new(name).within(namespace);
+        self.pods.iter().find_map(|store| store.get(&reference))
+    }
+
+    /// Publishes events.
+    #[must_use]
+    pub const fn recorder(&self) -> &Recorder {
+        &self.recorder
+    }
+
+    /// Announces that a saga has to be looked at.
+    pub fn announce(&self, namespace: &str, name: &str) {
+        for queue in &self.queues {
+            if queue.namespace.as_deref().is_none_or(|watched| watched == namespace) {
+                // A closed queue means that the process is about to end.
+                let _ = queue.sender.send(ObjectRef::new(name).within(namespace));
+            }
+        }
+    }
+
+    /// From now on nothing new begins; what is under way ends and is recorded.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether nothing new may begin.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}
+
+/// The wall clock, to the microsecond that a status can hold.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
+pub fn now() -> Timestamp {
+    clock::to_micros(Timestamp::now())
+}

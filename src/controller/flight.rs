@@ -1,0 +1,133 @@
+//! Requests in flight: sent beside the reconciles, so that none waits for an answer.
+//!
+//! # Guarantees
+//! One request at most for an attempt of this process. A request leaves within two seconds of the acknowledged write that names it;
+//! later, only if a live read shows the attempt still as the active one. Its end is noted here and wakes the saga.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt;
+use tracing::Instrument;
+
+use super::{
+    attempts::AttemptKey,
+    context::{Context, now},
+    error::chain,
+    http::{Permit, Sent},
+    perform::{FRESH, is_still_active},
+    secrets::Account,
+};
+use crate::{
+    api::{HttpAction, StoredSaga},
+    engine::{observed::ChildState, saga::Identity},
+    objects::http::{self, HttpRequest},
+};
+
+/// What a request needs to know of its saga.
+pub(super) struct Flight<'a> {
+    pub(super) stored: &'a StoredSaga,
+    pub(super) account: &'a str,
+    pub(super) action: &'a HttpAction,
+    pub(super) time_limit: Duration,
+    /// When the write that names the attempt was acknowledged; `None` where the attempt was just read live.
+    pub(super) acknowledged: Option<Instant>,
+}
+
+/// Sends the request of an attempt on its way, unless it is on it.
+pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Identity) {
+    let request = http::request(flight.action, &identity);
+    let journey = Journey {
+        context: Arc::clone(context),
+        // Only who the saga is: the status may be large.
+        stored: StoredSaga { spec: Err(String::new()), status: Err(String::new()), ..flight.stored.clone() },
+        account: flight.account.to_owned(),
+        request,
+        time_limit: flight.time_limit,
+        fresh_since: flight.acknowledged.unwrap_or_else(Instant::now),
+        key: (identity.uid.clone(), identity.attempt.clone()),
+    };
+    let span = tracing::info_span!(
+        "request",
+        saga = identity.saga,
+        namespace = identity.namespace,
+        uid = identity.uid,
+        step = identity.attempt.step,
+        attempt = identity.attempt.number
+    );
+    let key = journey.key.clone();
+    context.attempts.take_off(&key, || tokio::spawn(journey.fly(identity).instrument(span)).abort_handle());
+}
+
+/// A request on its way.
+struct Journey {
+    context: Arc<Context>,
+    stored: StoredSaga,
+    account: String,
+    request: HttpRequest,
+    time_limit: Duration,
+    fresh_since: Instant,
+    key: AttemptKey,
+}
+
+impl Journey {
+    async fn fly(self, identity: Identity) {
+        let in_flight = self.context.metrics.http_call();
+        let sent = Sent::default();
+        let end = AssertUnwindSafe(self.call(&identity, &sent)).catch_unwind().await;
+        drop(in_flight);
+        let end = end.unwrap_or_else(|_| {
+            let message = "the call panicked".into();
+            Some(ChildState::Unknown { message, retry_after: None })
+        });
+        match end {
+            // Not the active attempt any more: there is nothing to note.
+            None => self.context.attempts.landed(&self.key),
+            Some(ChildState::Refused { message, .. }) => {
+                self.context.attempts.landed(&self.key);
+                self.context.attempts.refused(&self.key, message);
+            }
+            Some(end) => {
+                tracing::info!(outcome = ?end, "the request ended");
+                self.context.attempts.ended(&self.key, end);
+            }
+        }
+        self.context.announce(&identity.namespace, &identity.saga);
+    }
+
+    /// The call itself; `None` where the attempt is not the active one any more.
+    async fn call(&self, identity: &Identity, sent: &Sent) -> Option<ChildState> {
+        let account = Account { namespace: &identity.namespace, name: &self.account };
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let permit = self.permit(Arc::clone(&unwanted));
+        let state = self.context.caller.call(&self.request, account, self.time_limit, now(), sent, permit).await;
+        (!unwanted.load(Ordering::Acquire)).then_some(state)
+    }
+
+    /// Whether the request may leave: within two seconds of the write that names it, or when a live read shows it still wanted.
+    fn permit(&self, unwanted: Arc<AtomicBool>) -> Permit {
+        let (context, stored) = (Arc::clone(&self.context), Arc::new(self.stored.clone()));
+        let (attempt, fresh_since) = (self.key.1.clone(), self.fresh_since);
+        Arc::new(move || {
+            let (context, stored, attempt, unwanted) = (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
+            async move {
+                if fresh_since.elapsed() < FRESH {
+                    return true;
+                }
+                let wanted = is_still_active(&context, &stored, &attempt).await.unwrap_or_else(|error| {
+                    tracing::warn!(error = chain(&error), "the request is not sent: nobody can tell whether it is still wanted");
+                    false
+                });
+                unwanted.store(!wanted, Ordering::Release);
+                wanted
+            }
+            .boxed()
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! The own-write guard: nothing is decided from a copy older than the last acknowledged write of that saga.
+//!
+//! # Guarantees
+//! Fails closed: versions that cannot be compared ask for a live read. The memory of a write outlives its saga by ten minutes, since a
+//! watch may deliver old copies long after the end (argoproj/argo-workflows#16294).
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// How long a write is remembered after its saga ended or went.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+/// How a copy compares with the last acknowledged write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// It is that write, or newer.
+    Fresh,
+    /// It is older; the watch will bring a newer one.
+    Stale {
+        /// How long ago the write was acknowledged.
+        since: Duration,
+    },
+    /// Nobody can tell.
+    Incomparable,
+}
+
+/// The last acknowledged write of each saga.
+#[derive(Debug, Default)]
+pub struct OwnWrites(Mutex<HashMap<String, Written>>);
+
+#[derive(Debug)]
+struct Written {
+    version: String,
+    at: Instant,
+}
+
+impl OwnWrites {
+    /// Remembers a write of the saga with this UID.
+    pub fn acknowledged(&self, uid: &str, version: &str) {
+        let written = Written { version: version.to_owned(), at: Instant::now() };
+        self.lock().insert(uid.to_owned(), written);
+    }
+
+    /// Judges a copy by its resourceVersion. Kubernetes' own are decimal numbers that grow (KEP-5504).
+    #[must_use]
+    pub fn judge(&self, uid: &str, version: &str) -> Freshness {
+        let writes = self.lock();
+        let Some(written) = writes.get(uid) else { return Freshness::Fresh };
+        if written.version == version {
+            return Freshness::Fresh;
+        }
+        match (version.parse::<u128>(), written.version.parse::<u128>()) {
+            (Ok(copy), Ok(own)) if copy > own => Freshness::Fresh,
+            (Ok(_), Ok(_)) => Freshness::Stale { since: written.at.elapsed() },
+            (Err(_), _) | (_, Err(_)) => Freshness::Incomparable,
+        }
+    }
+
+    /// Forgets writes of sagas that ended or went, ten minutes later. `lives` says whether a UID belongs to an unfinished saga.
+    pub fn forget(&self, lives: impl Fn(&str) -> bool) {
+        self.lock().retain(|uid, written| written.at.elapsed() < REMEMBERED || lives(uid));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Written>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_older_copy_is_stale_and_a_newer_one_is_not() {
+        let writes = OwnWrites::default();
+        assert_eq!(writes.judge("a", "7"), Freshness::Fresh);
+        writes.acknowledged("a", "10");
+        assert!(matches!(writes.judge("a", "9"), Freshness::Stale { .. }));
+        assert_eq!(writes.judge("a", "10"), Freshness::Fresh);
+        assert_eq!(writes.judge("a", "11"), Freshness::Fresh);
+        assert_eq!(writes.judge("b", "1"), Freshness::Fresh);
+    }
+
+    #[test]
+    fn versions_that_cannot_be_compared_ask_for_a_live_read() {
+        let writes = OwnWrites::default();
+        writes.acknowledged("a", "10");
+        assert_eq!(writes.judge("a", "x-11"), Freshness::Incomparable);
+    }
+
+    #[test]
+    fn a_write_is_remembered_past_the_end_of_its_saga() {
+        let writes = OwnWrites::default();
+        writes.acknowledged("ended", "10");
+        writes.forget(|_| false);
+        assert!(matches!(writes.judge("ended", "9"), Freshness::Stale { .. }));
+    }
+}

@@ -1,0 +1,168 @@
+//! The headers of one attempt, those from Secrets included.
+
+use std::{borrow::Cow, time::Duration};
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+
+use super::failed;
+use crate::{
+    api::SecretKey,
+    controller::secrets::{Account, SecretError, SecretReader, SecretValue},
+    engine::observed::ChildState,
+    objects::http::{HttpHeaderValue, HttpRequest},
+};
+
+/// Shorter parts of a Secret's value are not taken out of messages: they hide nothing and would garble them.
+const MIN_HIDDEN: usize = 4;
+/// How long to wait for an API server that does not say how long.
+const RETRY_IN: Duration = Duration::from_secs(5);
+/// The longest wait that the API server may ask for.
+const MAX_RETRY_IN: Duration = Duration::from_mins(1);
+
+/// The headers of one attempt, and the values that no message may show.
+#[derive(Debug)]
+pub(super) struct Headers {
+    pub(super) map: HeaderMap,
+    secrets: Vec<SecretValue>,
+}
+
+impl Headers {
+    /// The text without the values of the Secrets, nor any of their words, where it repeats them as they are. An answer may echo the
+    /// request.
+    pub(super) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
+        let mut text = Cow::Borrowed(text);
+        for value in &self.secrets {
+            let value = String::from_utf8_lossy(value.expose());
+            for part in std::iter::once(value.trim()).chain(value.split_whitespace()) {
+                if part.len() >= MIN_HIDDEN && text.contains(part) {
+                    text = Cow::Owned(text.replace(part, "[hidden]"));
+                }
+            }
+        }
+        text
+    }
+}
+
+/// Reads the Secrets live and builds the headers.
+pub(super) async fn headers(request: &HttpRequest, account: Account<'_>, reader: &SecretReader) -> Result<Headers, ChildState> {
+    let mut headers = Headers { map: HeaderMap::new(), secrets: Vec::new() };
+    if let Some(content_type) = request.content_type {
+        headers.map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    }
+    for header in &request.headers {
+        let value = match &header.value {
+            HttpHeaderValue::Literal(value) => literal(&header.name, value)?,
+            HttpHeaderValue::Secret(key) => {
+                let secret = reader.read(account, key).await.map_err(|error| unreadable(&error))?;
+                let value = from_secret(key, &secret)?;
+                headers.secrets.push(secret);
+                value
+            }
+        };
+        let name = HeaderName::try_from(&header.name)
+            .map_err(|_| failed(true, format!("{:?} cannot be the name of a header: write letters, digits and dashes", header.name)))?;
+        headers.map.append(name, value);
+    }
+    Ok(headers)
+}
+
+fn literal(name: &str, value: &str) -> Result<HeaderValue, ChildState> {
+    HeaderValue::try_from(value)
+        .map_err(|_| failed(true, format!("the value of header {name} holds a line break or another control character")))
+}
+
+/// Whatever the Secret holds, untrimmed. The message shows nothing of it.
+fn from_secret(key: &SecretKey, secret: &SecretValue) -> Result<HeaderValue, ChildState> {
+    let mut value = HeaderValue::from_bytes(secret.expose()).map_err(|_| {
+        let SecretKey { name, key } = key;
+        failed(
+            true,
+            format!(
+                "key {key:?} of the secret {name:?} cannot be sent as a header: it holds a line break or another control character; \
+                 store the value without a line break at its end"
+            ),
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn unreadable(error: &SecretError) -> ChildState {
+    let message = error.to_string();
+    match error {
+        SecretError::NoSecret { .. } | SecretError::NoKey { .. } => failed(false, message),
+        SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } | SecretError::BadName { .. } => failed(true, message),
+        SecretError::Passing { retry_after, .. } => {
+            ChildState::Refused { message, retry_in: retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        api::HttpMethod,
+        controller::secrets::tests::{payments, reader, wanted},
+        engine::observed::{Failure, Reached},
+        objects::http::HttpHeader,
+    };
+
+    const ACCOUNT: Account<'static> = Account { namespace: "shop", name: "order-saga" };
+
+    fn request(headers: Vec<(&str, HttpHeaderValue)>) -> HttpRequest {
+        let headers = headers.into_iter().map(|(name, value)| HttpHeader { name: name.into(), value }).collect();
+        HttpRequest { method: HttpMethod::Post, url: "http://payments/".into(), headers, content_type: None, body: None }
+    }
+
+    fn secret(key: &str) -> HttpHeaderValue {
+        HttpHeaderValue::Secret(wanted(key))
+    }
+
+    #[tokio::test]
+    async fn a_value_from_a_secret_is_sent_and_never_shown() {
+        let headers = headers(&request(vec![("Authorization", secret("token"))]), ACCOUNT, &payments().0).await.unwrap();
+        assert_eq!(headers.map["authorization"], "Bearer s3cret-t0ken");
+        assert!(!format!("{headers:?}").contains("s3cret"));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_echoes_a_secret_is_not_passed_on() {
+        let headers =
+            headers(&request(vec![("Authorization", secret("token")), ("X", secret("other"))]), ACCOUNT, &payments().0).await.unwrap();
+        let shown = headers.hide("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
+        assert_eq!(shown, "bad header [hidden], token [hidden], x");
+        assert!(matches!(headers.hide("card declined"), Cow::Borrowed("card declined")));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_cannot_be_a_header_is_refused_unseen() {
+        for (request, hint) in [
+            (request(vec![("X-Key", secret("cut"))]), "key \"cut\" of the secret \"payments\""),
+            (request(vec![("X-Key", HttpHeaderValue::Literal("a\r\nHost: b".into()))]), "header X-Key"),
+            (request(vec![("X Key", HttpHeaderValue::Literal("a".into()))]), "\"X Key\" cannot be the name"),
+        ] {
+            let state = headers(&request, ACCOUNT, &payments().0).await.unwrap_err();
+            let ChildState::Failed(Failure { reached: Reached::Nothing, last: true, message, .. }) = state else { panic!("{state:?}") };
+            assert!(message.contains(hint) && !message.contains('\n') && !message.contains("Host"), "{message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_says_decides_whether_it_is_tried_again() {
+        let answer = |code: u16| json!({"kind": "Status", "status": "Failure", "code": code, "details": {"kind": "secrets", "retryAfterSeconds": 600}});
+        let states = [404, 403, 500].map(async |code| {
+            let (reader, _) = reader(code, &answer(code));
+            headers(&request(vec![("Authorization", secret("token"))]), ACCOUNT, &reader).await.unwrap_err()
+        });
+        let states = futures::future::join_all(states).await;
+        let [missing, forbidden, passing] = states.as_slice() else { panic!("{states:?}") };
+        assert!(matches!(missing, ChildState::Failed(Failure { reached: Reached::Nothing, last: false, .. })), "{missing:?}");
+        assert!(matches!(forbidden, ChildState::Failed(Failure { reached: Reached::Nothing, last: true, .. })), "{forbidden:?}");
+        assert!(matches!(passing, ChildState::Refused { retry_in, .. } if *retry_in == Duration::from_mins(1)), "{passing:?}");
+    }
+}

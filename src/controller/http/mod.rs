@@ -1,0 +1,253 @@
+//! Sends the request of one attempt and says what came of it.
+//!
+//! # Guarantees
+//! - One call sends at most one request, over a connection of its own: no pool, no proxy, no redirect, no retry, no second name look-up.
+//! - Every address the host resolves to is checked before anything else happens, and only checked addresses are connected to.
+//! - `Failed` with [`Reached::Nothing`] is only said where no connection was made. From then on, whatever breaks without an answer is
+//!   `Unknown`.
+//! - Time and memory are bounded whatever the other side does: the time limit covers everything, and at most 64 KiB of a body are read.
+//! - No value of a Secret shows in a message, even where the answer repeats it as it was sent.
+//! - Dropping the future of a call closes its connection.
+//!
+//! # Caveats
+//! - A body that breaks off or outlasts the time limit does not change what the status says: nothing but the message is read from it.
+//!   That holds as long as actions over HTTP have no outputs.
+//! - Host names resolve as they do for the operator's own pod: a name without a namespace is one of the operator's namespace.
+
+mod headers;
+mod resolve;
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use jiff::Timestamp;
+use reqwest::{Client, Response, header::RETRY_AFTER};
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, timeout};
+use tower::{BoxError, util::AndThenLayer};
+
+use self::{headers::Headers, resolve::Target};
+use super::secrets::{Account, SecretReader};
+use crate::{
+    engine::observed::{ChildState, Failure, Reached},
+    objects::{
+        address::AddressPolicy,
+        http::HttpRequest,
+        http_verdict::{one_line, verdict},
+    },
+};
+
+/// The longest time that connecting may take, TLS included.
+const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// The most bytes of a body that are read.
+const MAX_BODY: usize = 64 * 1024;
+/// The most characters of an error that a message shows.
+const MAX_CAUSE: usize = 200;
+
+/// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done.
+#[derive(Clone, Debug, Default)]
+pub struct Sent(Arc<AtomicBool>);
+
+impl Sent {
+    /// Whether a connection was made, so that the request may be under way.
+    #[must_use]
+    pub fn may_have_left(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Asks once more at the moment at which a connection stands, before the first byte of the request is written to it.
+    fn on_connection<T: Send + 'static>(
+        &self,
+        permit: Permit,
+    ) -> impl FnOnce(T) -> BoxFuture<'static, Result<T, BoxError>> + Clone + Send + Sync + 'static {
+        let sent = Arc::clone(&self.0);
+        move |connection| {
+            async move {
+                if !permit().await {
+                    return Err("the request is not wanted any more".into());
+                }
+                sent.store(true, Ordering::Release);
+                Ok(connection)
+            }
+            .boxed()
+        }
+    }
+}
+
+/// The TLS settings of all calls: ring, and the system's root certificates or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
+/// Reads files: call it once, at the start.
+///
+/// Where no root certificate is found the operator runs on, and only calls to `https://` fail, with a message that says so.
+///
+/// # Errors
+/// Never with ring's cipher suites, unless rustls changes what it needs.
+pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "some root certificates cannot be read");
+    }
+    let mut roots = RootCertStore::empty();
+    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        tracing::warn!("no root certificates found: calls to https:// will fail; set SSL_CERT_FILE");
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Whether a request may still leave: asked when the connection stands, so that no slow name server or handshake makes it leave late.
+pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
+
+/// Sends requests.
+#[derive(Clone)]
+pub struct HttpCaller {
+    policy: Arc<AddressPolicy>,
+    tls: ClientConfig,
+    secrets: SecretReader,
+}
+
+impl HttpCaller {
+    /// A caller that reaches what `policy` lets it reach, with the TLS settings of [`tls_config`].
+    #[must_use]
+    pub fn new(policy: AddressPolicy, tls: ClientConfig, secrets: SecretReader) -> Self {
+        Self { policy: Arc::new(policy), tls, secrets }
+    }
+
+    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers from Secrets are read as `account`. `now` is the
+    /// present instant; `sent` is new for each call. Without `permit` nothing leaves: Failed, nothing reached.
+    ///
+    /// | what happens | outcome |
+    /// |---|---|
+    /// | an answer came | what [`verdict`] says |
+    /// | the URL, a header, an address or a missing right forbids it | Failed for good, nothing reached |
+    /// | no such host, Secret or key; no connection in time, refused, or TLS failed | Failed, tried again, nothing reached |
+    /// | the API server cannot give the Secret just now | Refused |
+    /// | the connection broke or the time ran out once it stood | Unknown |
+    pub async fn call(
+        &self,
+        request: &HttpRequest,
+        account: Account<'_>,
+        time_limit: Duration,
+        now: Timestamp,
+        sent: &Sent,
+        permit: Permit,
+    ) -> ChildState {
+        let begun = Instant::now();
+        let Ok(answer) = timeout(time_limit, self.send(request, account, time_limit, sent, permit)).await else {
+            return overdue(time_limit, sent);
+        };
+        let (mut response, headers) = match answer {
+            Ok(answer) => answer,
+            Err(state) => return state,
+        };
+        let answered_at = now.saturating_add(begun.elapsed()).unwrap_or(now);
+        let mut body = Vec::new();
+        // Whether the body came whole or not, the status has decided.
+        let _ = timeout(time_limit.saturating_sub(begun.elapsed()), read(&mut response, &mut body)).await;
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        verdict(response.status().as_u16(), retry_after, &headers.hide(&String::from_utf8_lossy(&body)), answered_at)
+    }
+
+    /// Everything up to the answer's head.
+    async fn send(
+        &self,
+        request: &HttpRequest,
+        account: Account<'_>,
+        time_limit: Duration,
+        sent: &Sent,
+        permit: Permit,
+    ) -> Result<(Response, Headers), ChildState> {
+        let target = resolve::target(&request.url, &self.policy).await?;
+        let headers = headers::headers(request, account, &self.secrets).await?;
+        let host = target.host.clone();
+        let client = self.client(&target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error))?;
+        let method = request.method.as_str().parse().map_err(|_| failed(true, "the method cannot be sent".into()))?;
+        let mut outgoing = client.request(method, target.url).headers(headers.map.clone());
+        if let Some(body) = &request.body {
+            outgoing = outgoing.body(body.clone());
+        }
+        let response = outgoing.send().await.map_err(|error| broken(&error, &host, sent))?;
+        Ok((response, headers))
+    }
+
+    /// A client for one attempt at one target.
+    fn client(&self, target: &Target, connect: Duration, sent: &Sent, permit: Permit) -> reqwest::Result<Client> {
+        Client::builder()
+            .tls_backend_preconfigured(self.tls.clone())
+            .dns_resolver(target.pinned())
+            .connector_layer(AndThenLayer::new(sent.on_connection(permit)))
+            .connect_timeout(connect)
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .no_proxy()
+            .http1_only()
+            .build()
+    }
+}
+
+/// Reads the body into `into` until it ends, breaks or reaches [`MAX_BODY`].
+async fn read(response: &mut Response, into: &mut Vec<u8>) {
+    while let Ok(Some(chunk)) = response.chunk().await {
+        into.extend(chunk.iter().take(MAX_BODY.saturating_sub(into.len())));
+        if into.len() >= MAX_BODY {
+            return;
+        }
+    }
+}
+
+/// Nothing was sent.
+fn failed(last: bool, message: String) -> ChildState {
+    ChildState::Failed(Failure { reached: Reached::Nothing, last, disrupted: false, retry_after: None, message })
+}
+
+fn unknown(message: String) -> ChildState {
+    ChildState::Unknown { message, retry_after: None }
+}
+
+fn overdue(time_limit: Duration, sent: &Sent) -> ChildState {
+    if sent.may_have_left() {
+        unknown(format!("no answer within {time_limit:?}"))
+    } else {
+        failed(false, format!("no connection within {time_limit:?}: nothing was sent"))
+    }
+}
+
+fn cannot_be_sent(error: &reqwest::Error) -> ChildState {
+    failed(true, format!("the request cannot be sent: {}", cause(error)))
+}
+
+/// No answer came.
+fn broken(error: &reqwest::Error, host: &str, sent: &Sent) -> ChildState {
+    if sent.may_have_left() {
+        unknown(format!("the connection to {host} broke before an answer came: {}", cause(error)))
+    } else if error.is_builder() {
+        cannot_be_sent(error)
+    } else {
+        failed(false, format!("no connection to {host}: {}", cause(error)))
+    }
+}
+
+/// The innermost error: the ones around it say only that something failed, and one of them holds the URL.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    if innermost.is::<reqwest::Error>() {
+        return "the request is malformed".into();
+    }
+    one_line(&innermost.to_string(), MAX_CAUSE)
+}
+
+#[cfg(test)]
+mod tests;

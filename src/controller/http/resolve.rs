@@ -1,0 +1,256 @@
+//! From a URL to the addresses that may be connected to.
+//!
+//! # Guarantees
+//! The host is resolved once. Where any of its addresses is refused, none is used: a name that mixes a service with a loopback address is
+//! not worth a guess.
+
+use std::net::{IpAddr, SocketAddr};
+
+use reqwest::{
+    Url,
+    dns::{Addrs, Name, Resolve, Resolving},
+};
+
+use super::failed;
+use crate::{
+    engine::observed::ChildState,
+    objects::{address::AddressPolicy, http_verdict::one_line},
+};
+
+/// The most characters of a host name or an error that a message shows.
+const MAX_SHOWN: usize = 200;
+
+/// Where a request goes, checked.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// The URL.
+    pub(super) url: Url,
+    /// `stock.shop.svc:80`, for messages.
+    pub(super) host: String,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Target {
+    /// A resolver that answers every name with the checked addresses.
+    pub(super) fn pinned(&self) -> Pinned {
+        Pinned(self.addresses.clone())
+    }
+}
+
+/// Knows some addresses and nothing else: whatever name the client asks for, it cannot come to another address.
+#[derive(Debug)]
+pub(super) struct Pinned(Vec<SocketAddr>);
+
+impl Resolve for Pinned {
+    fn resolve(&self, _: Name) -> Resolving {
+        let addresses: Addrs = Box::new(self.0.clone().into_iter());
+        Box::pin(async move { Ok(addresses) })
+    }
+}
+
+/// Resolves the host of `url` and checks each of its addresses.
+pub(super) async fn target(url: &str, policy: &AddressPolicy) -> Result<Target, ChildState> {
+    let (url, name, port) = parse(url)?;
+    let host = one_line(&format!("{name}:{port}"), MAX_SHOWN);
+    let addresses = match literal(&name) {
+        Some(ip) => vec![SocketAddr::new(ip, port)],
+        None => match tokio::net::lookup_host((name.as_str(), port)).await {
+            Ok(found) => found.collect(),
+            Err(error) => {
+                let error = one_line(&error.to_string(), MAX_SHOWN);
+                return Err(failed(false, format!("the host of {host} cannot be resolved: {error}")));
+            }
+        },
+    };
+    check(&host, &addresses, policy)?;
+    Ok(Target { url, host, addresses })
+}
+
+/// The URL with its host and port.
+fn parse(url: &str) -> Result<(Url, String, u16), ChildState> {
+    let wrong = |what: &str| failed(true, format!("the url {what}: write http:// or https://, a host and a path"));
+    let url = Url::parse(url).map_err(|error| wrong(&format!("is malformed ({error})")))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(wrong("is neither http nor https"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(wrong("holds a user name or password, which belong in an Authorization header from a Secret"));
+    }
+    let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+        return Err(wrong("has no host"));
+    };
+    let host = host.to_owned();
+    Ok((url, host, port))
+}
+
+/// The address that a host name is, if it is one. The client connects to such a host without asking its resolver.
+fn literal(host: &str) -> Option<IpAddr> {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        Some(v6) => v6.parse().ok().map(IpAddr::V6),
+        None => host.parse().ok(),
+    }
+}
+
+fn check(host: &str, addresses: &[SocketAddr], policy: &AddressPolicy) -> Result<(), ChildState> {
+    if addresses.is_empty() {
+        return Err(failed(false, format!("the host of {host} has no address")));
+    }
+    for address in addresses {
+        policy.check(address.ip()).map_err(|denied| failed(true, format!("{host}: {denied}")))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm,
+        reason = "tests fail by panicking"
+    )]
+
+    use super::*;
+    use crate::engine::observed::{Failure, Reached};
+
+    fn message(state: ChildState, last: bool) -> String {
+        match state {
+            ChildState::Failed(Failure { reached: Reached::Nothing, last: is, message, .. }) if is == last => message,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn no_spelling_of_this_host_or_of_the_metadata_service_gets_through() {
+        let hostile = [
+            "http://127.0.0.1/",
+            "http://127.1/",
+            "http://127.0.1/",
+            "http://2130706433/",
+            "http://0x7f000001/",
+            "http://0x7f.1/",
+            "http://0x7f.0x0.0x0.0x1/",
+            "http://0177.0.0.1/",
+            "http://0177.0x0.0.01/",
+            "http://017700000001/",
+            "http://127.0.0.1./",
+            "http://127.0.0.1:8080/",
+            "http://１２７.０.０.１/",
+            "http://127。0。0。1/",
+            "http://①②⑦.⓪.⓪.①/",
+            "http://%31%32%37.0.0.1/",
+            "http:\\\\127.0.0.1\\",
+            "http:127.0.0.1/",
+            "http:/127.0.0.1/",
+            "http:////127.0.0.1/",
+            " \thttp://127.0.0.1/\n",
+            "ht\ntp://127.\t0.0.1/",
+            "HTTP://127.0.0.1/",
+            "https://127.0.0.1/",
+            "http://0/",
+            "http://0.0.0.0/",
+            "http://[::]/",
+            "http://[::1]/",
+            "http://[0:0:0:0:0:0:0:1]/",
+            "http://[0000:0000:0000:0000:0000:0000:0000:0001]:80/",
+            "http://[::127.0.0.1]/",
+            "http://[::ffff:127.0.0.1]/",
+            "http://[::ffff:7f00:1]/",
+            "http://[::FFFF:7F00:0001]/",
+            "http://[64:ff9b::127.0.0.1]/",
+            "http://[2002:7f00:1::]/",
+            "http://[fe80::1]/",
+            "http://169.254.169.254/latest/meta-data/",
+            "http://2852039166/",
+            "http://0xa9fea9fe/",
+            "http://0xa9.0xfe.43518/",
+            "http://0251.0376.0251.0376/",
+            "http://169.254.43518/",
+            "http://[::ffff:a9fe:a9fe]/",
+            "http://[fd00:ec2::254]/",
+            "http://100.100.100.200/",
+            "http://168.63.129.16/",
+            "http://255.255.255.255/",
+            "http://4294967295/",
+            "http://224.0.0.1/",
+        ];
+        for url in hostile {
+            let message = message(target(url, &AddressPolicy::default()).await.unwrap_err(), true);
+            assert!(message.contains("--http-allow-cidrs"), "{url}: {message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_plain_url_is_refused() {
+        let wrong = [
+            "",
+            "stock.shop.svc",
+            "//stock.shop.svc/",
+            "ftp://stock.shop.svc/",
+            "file:///etc/passwd",
+            "gopher://127.0.0.1/",
+            "data:,x",
+            "unix:/run/x",
+            "http://",
+            "http://user@10.0.0.1/",
+            "http://user:s3cret@10.0.0.1/",
+            "http://:s3cret@10.0.0.1/",
+            "http://[fe80::1%25eth0]/",
+            "http://10.0.0.1:99999/",
+            "http://256.0.0.1/",
+            "http://a b/",
+            "http://4294967296/",
+        ];
+        for url in wrong {
+            let message = message(target(url, &AddressPolicy::default()).await.unwrap_err(), true);
+            assert!(message.starts_with("the url ") && !message.contains("s3cret"), "{url}: {message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_of_this_host_are_refused_by_what_they_resolve_to() {
+        for url in ["http://localhost/", "http://LOCALHOST:8080/"] {
+            let message = message(target(url, &AddressPolicy::default()).await.unwrap_err(), true);
+            assert!(message.contains("a loopback address"), "{url}: {message}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_host_may_be_known_later() {
+        let message = message(target("http://no-such-host.invalid/", &AddressPolicy::default()).await.unwrap_err(), false);
+        assert!(message.starts_with("the host of no-such-host.invalid:80 cannot be resolved"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn services_are_reached_at_the_port_of_the_url() {
+        let policy = AddressPolicy::default();
+        for (url, address) in [
+            ("http://10.0.0.1/", "10.0.0.1:80"),
+            ("https://10.0.0.1/", "10.0.0.1:443"),
+            ("https://10.0.0.1:80/", "10.0.0.1:80"),
+            ("http://[fd00::7]:8080/", "[fd00::7]:8080"),
+        ] {
+            assert_eq!(target(url, &policy).await.unwrap().addresses, [address.parse().unwrap()], "{url}");
+        }
+    }
+
+    #[test]
+    fn one_refused_address_refuses_the_name() {
+        let addresses = |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let policy = AddressPolicy::default();
+        assert_eq!(check("a:80", &addresses(&["10.0.0.1:80", "10.0.0.2:80"]), &policy), Ok(()));
+        for mixed in [["10.0.0.1:80", "127.0.0.1:80"], ["[::ffff:a9fe:a9fe]:80", "10.0.0.1:80"]] {
+            message(check("a:80", &addresses(&mixed), &policy).unwrap_err(), true);
+        }
+        let none = message(check("a:80", &[], &policy).unwrap_err(), false);
+        assert_eq!(none, "the host of a:80 has no address");
+    }
+
+    #[tokio::test]
+    async fn every_name_leads_to_the_checked_addresses() {
+        let checked = target("http://10.0.0.1:81/", &AddressPolicy::default()).await.unwrap();
+        let found = checked.pinned().resolve("other.example".parse().unwrap()).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(found.collect::<Vec<_>>(), ["10.0.0.1:81".parse().unwrap()]);
+    }
+}

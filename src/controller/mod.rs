@@ -1,0 +1,143 @@
+//! The thin shell: gather → validate → plan → record → perform → wake. The only code that awaits; it decides nothing.
+//!
+//! # Guarantees
+//! The rules of the protocol with the cluster, each where it is kept:
+//! intent before effect, under the version that was read ([`record`], and the type of the plan); within two seconds, or after a live
+//! read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`], [`perform`]); a live read before a child is
+//! deleted or counted lost ([`gather`], [`perform`]); one bad object or panic harms one saga ([`reconcile`], and
+//! [`crate::api::StoredSaga`]).
+//!
+//! # Caveats
+//! One operator at a time is assumed: a request that another process sent counts as unknown as soon as this one looks.
+
+pub mod attempts;
+pub mod context;
+pub mod error;
+mod flight;
+pub mod gather;
+pub mod guard;
+pub mod http;
+pub mod perform;
+pub mod reconcile;
+pub mod record;
+pub mod secrets;
+mod watch;
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use kube::{Client, Config};
+use tokio::{net::lookup_host, time};
+
+use self::{
+    context::Context,
+    http::HttpCaller,
+    secrets::SecretReader,
+    watch::{Watch, janitor},
+};
+use crate::{
+    objects::address::AddressPolicy,
+    service::{
+        admin::{Admin, Health},
+        args::RunConfig,
+        client,
+        metrics::Metrics,
+        shutdown::Shutdown,
+    },
+};
+
+/// How often it is looked whether all requests have ended while the process stops.
+const DRAIN_POLL: Duration = Duration::from_millis(50);
+/// How long the last reconciles may take after the requests have ended.
+const LAST_WRITES: Duration = Duration::from_secs(10);
+
+/// Runs the operator until it is told to stop.
+///
+/// # Errors
+/// A sentence that says what is missing, where the operator cannot start or can never work again.
+pub async fn run(config: RunConfig) -> Result<(), String> {
+    let shutdown = Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
+    let admin = Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone()).await?;
+    let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
+    let api_server = addresses(&kube).await;
+    let client = client::client(kube).map_err(|error| format!("cannot make a client: {error}"))?;
+    let caller = caller(&config, api_server, &client)?;
+    let watches: Vec<_> = if config.watch_namespaces.is_empty() {
+        vec![Watch::new(&client, None)]
+    } else {
+        config.watch_namespaces.iter().map(|namespace| Watch::new(&client, Some(namespace))).collect()
+    };
+    let executor = uuid::Uuid::new_v4().to_string();
+    let (pods, queues) = (watches.iter().map(Watch::pods).collect(), watches.iter().map(Watch::queue).collect());
+    let context = Arc::new(Context::new(client, caller, metrics, executor, pods, queues));
+    tracing::info!(executor = context.executor, version = env!("CARGO_PKG_VERSION"), "the operator starts");
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let sagas: Vec<_> = watches.iter().map(Watch::sagas).collect();
+    let controllers = futures::future::join_all(watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())));
+    let ready = async {
+        for store in &sagas {
+            // A store that is never filled means that its controller ended, which ends the process.
+            let _ = store.wait_until_ready().await;
+        }
+        health.ready();
+        tracing::info!("the caches are filled");
+        janitor(&context, &sagas).await;
+    };
+    let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
+    let draining = async {
+        shutdown.requested().await;
+        health.draining();
+        drain(&context, config.drain).await;
+        // Nobody listens any more where every controller has ended already.
+        let _ = stop.send(true);
+        time::sleep(LAST_WRITES).await;
+    };
+    tokio::select! {
+        _ = controllers => {}
+        () = draining => tracing::warn!("some reconciles did not end in time"),
+        () = ready => {}
+        () = shutdown.immediate() => tracing::warn!("told to stop at once"),
+    }
+    let _ = stop.send(true);
+    // The probes end with the process.
+    let _ = time::timeout(Duration::from_secs(1), admin).await;
+    if shutdown.is_requested() { Ok(()) } else { Err("every watch ended, which must not happen: start the operator again".into()) }
+}
+
+fn caller(config: &RunConfig, api_server: Vec<IpAddr>, client: &Client) -> Result<HttpCaller, String> {
+    let policy = AddressPolicy::new(config.http_allow_cidrs.clone(), api_server);
+    let tls = http::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
+    Ok(HttpCaller::new(policy, tls, SecretReader::new(client.clone())))
+}
+
+/// The API server's addresses, which no step may reach: as configured, and as Pods see it.
+async fn addresses(kube: &Config) -> Vec<IpAddr> {
+    let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let found = lookup_host((host, kube.cluster_url.port_u16().unwrap_or(443))).await;
+    let mut addresses: Vec<_> = found.into_iter().flatten().map(|address| address.ip()).collect();
+    addresses.extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
+    addresses
+}
+
+/// Lets requests end and their outcomes be written, for at most `limit`.
+async fn drain(context: &Context, limit: Duration) {
+    let begun = Instant::now();
+    context.drain();
+    tracing::info!(requests = context.attempts.unrecorded_requests(), "told to stop: nothing new begins, requests may end");
+    while context.attempts.unrecorded_requests() > 0 && begun.elapsed() < limit {
+        time::sleep(DRAIN_POLL).await;
+    }
+    let lost = context.attempts.abort_all();
+    if lost > 0 {
+        tracing::warn!(requests = lost, "some requests did not end in time: their outcome is unknown");
+    }
+}
+
+async fn wait(mut stopped: tokio::sync::watch::Receiver<bool>) {
+    // A sender that is gone means the same.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}

@@ -1,0 +1,267 @@
+//! Performs what was recorded: one exhaustive match.
+//!
+//! # Guarantees
+//! An effect leaves within two seconds of the acknowledged write that names it; later, the saga is read live and the effect is dropped
+//! unless that attempt is still the active one. A child of another owner is neither adopted nor touched. A child is deleted only after a
+//! live read, under its UID.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Resource,
+    api::{DeleteParams, PostParams, Preconditions},
+    runtime::events::{Event, EventType},
+};
+
+use super::{
+    attempts::AttemptKey,
+    context::Context,
+    error::{self, Error},
+    flight::{self, Flight},
+    gather::{self, name_conflict},
+    record::{Record, name, namespace},
+};
+use crate::{
+    api::{
+        StoredSaga,
+        names::{AttemptId, child_name},
+    },
+    engine::{
+        active_attempts,
+        effect::{Effect, Notice},
+        observed::{ChildState, Failure, Reached},
+        saga::{Identity, ValidSaga, Work},
+    },
+    objects::{pod, pod_state},
+};
+
+/// How long after its acknowledged write an effect may leave without a live read.
+pub const FRESH: Duration = Duration::from_secs(2);
+
+/// Whether the saga has to be looked at again at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// At the plan's wake-up.
+    Later,
+    /// Now: something was learnt that the status does not say.
+    AtOnce,
+}
+
+/// One saga's effects being performed.
+pub struct Performance<'a> {
+    /// What every reconcile shares.
+    pub context: &'a Arc<Context>,
+    /// The saga as it was read.
+    pub stored: &'a StoredSaga,
+    /// The same, valid; `None` where only events are to be published.
+    pub saga: Option<&'a ValidSaga>,
+}
+
+impl Performance<'_> {
+    /// Performs every effect of a recorded plan; those that begin an attempt side by side.
+    ///
+    /// # Errors
+    /// The first failed live read or deletion, after all effects were tried.
+    pub async fn perform(&self, record: Record) -> Result<Next, Error> {
+        let Record { plan, acknowledged } = record;
+        let effects = plan.into_effects();
+        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, acknowledged))).await;
+        let mut next = Next::Later;
+        for result in done {
+            if result? == Next::AtOnce {
+                next = Next::AtOnce;
+            }
+        }
+        Ok(next)
+    }
+
+    async fn one(&self, effect: Effect, acknowledged: Option<Instant>) -> Result<Next, Error> {
+        match effect {
+            Effect::Begin { identity, place, time_limit } => self.begin(identity, place, time_limit, acknowledged).await,
+            Effect::Stop(attempt) => self.stop(attempt).await,
+            Effect::Sweep => self.sweep().await,
+            Effect::Publish(notice) => self.publish(&notice).await,
+        }
+    }
+
+    async fn begin(&self, identity: Identity, place: usize, time_limit: Duration, acknowledged: Option<Instant>) -> Result<Next, Error> {
+        let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
+        let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
+        let fresh = acknowledged.is_some_and(|at| at.elapsed() < FRESH);
+        if !fresh && !self.is_still_active(&identity.attempt).await? {
+            return Ok(Next::Later);
+        }
+        tracing::info!(
+            saga = identity.saga, namespace = identity.namespace, uid = identity.uid, step = identity.attempt.step,
+            direction = %identity.attempt.direction, attempt = identity.attempt.number, key = identity.key, "begins"
+        );
+        match &operation.work {
+            Work::Http(action) => {
+                let account = &saga.service_account;
+                let acknowledged = acknowledged.filter(|_| fresh);
+                let flight = Flight { stored: self.stored, account, action, time_limit, acknowledged };
+                flight::begin(self.context, &flight, identity);
+                Ok(Next::Later)
+            }
+            Work::Pod(action) => match pod::pod(saga, &identity, action, operation.timeout) {
+                Ok(pod) => self.create_pod(&pod, &(identity.uid, identity.attempt)).await,
+                Err(message) => {
+                    let key = (identity.uid, identity.attempt);
+                    self.context.attempts.ended(&key, never_begun(message, true));
+                    Ok(Next::AtOnce)
+                }
+            },
+        }
+    }
+
+    /// Whether a live read shows the attempt still as the active one, of the same saga with the same spec.
+    async fn is_still_active(&self, attempt: &AttemptId) -> Result<bool, Error> {
+        is_still_active(self.context, self.stored, attempt).await
+    }
+
+    async fn create_pod(&self, pod: &Pod, key: &AttemptKey) -> Result<Next, Error> {
+        let (api, attempts) = (self.context.pods_of(namespace(self.stored)), &self.context.attempts);
+        let source = match api.create(&PostParams::default(), pod).await {
+            Ok(created) => {
+                attempts.child_seen(key, created.metadata.uid.as_deref().unwrap_or_default());
+                return Ok(Next::Later);
+            }
+            Err(source) => source,
+        };
+        match refusal(&source) {
+            Refusal::Exists => {
+                let name = pod.metadata.name.as_deref().unwrap_or_default();
+                // Gone between the two calls: the next reconcile finds out.
+                let Some(existing) = api.get_opt(name).await.map_err(Error::api("read a Pod"))? else { return Ok(Next::AtOnce) };
+                if pod::is_ours(&existing, &key.0, &key.1) {
+                    attempts.child_seen(key, existing.metadata.uid.as_deref().unwrap_or_default());
+                } else {
+                    attempts.ended(key, name_conflict(&existing));
+                }
+            }
+            Refusal::Passes(message) => attempts.refused(key, message),
+            Refusal::Final(message) => attempts.ended(key, never_begun(message, true)),
+            // The answer was lost: the Pod may exist. The next reconcile looks for it.
+            Refusal::None => return Err(Error::Api { doing: "create a Pod", source }),
+        }
+        Ok(Next::AtOnce)
+    }
+
+    /// Ends an attempt that is past its time. It settles only when its child is gone.
+    async fn stop(&self, attempt: AttemptId) -> Result<Next, Error> {
+        let uid = self.stored.metadata.uid.clone().unwrap_or_default();
+        let key = (uid, attempt);
+        let in_flight = self.context.attempts.look(&key, |known| known.in_flight().is_some());
+        if in_flight {
+            let message = "no answer within its time".into();
+            self.context.attempts.abort(&key, ChildState::Unknown { message, retry_after: None });
+            return Ok(Next::AtOnce);
+        }
+        let child = child_name(name(self.stored), &key.0, &key.1);
+        let cached = self.context.cached_pod(namespace(self.stored), &child);
+        if cached.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some()) || !self.is_still_active(&key.1).await? {
+            return Ok(Next::Later);
+        }
+        let api = self.context.pods_of(namespace(self.stored));
+        let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else { return Ok(Next::AtOnce) };
+        if !pod::is_ours(&pod, &key.0, &key.1) || pod_state::ended(&pod) {
+            return Ok(Next::Later);
+        }
+        let unbound = pod_state::never_bound(&pod);
+        // Under the version that was read, the deletion of a Pod without a node proves that no container of it ever started.
+        let version = pod.metadata.resource_version.clone().filter(|_| unbound);
+        let deleted = delete(&api, &pod, version).await?;
+        if unbound && deleted {
+            let message = "no node took its Pod within its time".to_owned();
+            self.context.attempts.ended(&key, never_begun(message, false));
+            return Ok(Next::AtOnce);
+        }
+        Ok(Next::Later)
+    }
+
+    /// Deletes the succeeded Pods of an ended saga.
+    async fn sweep(&self) -> Result<Next, Error> {
+        let live = self.context.sagas(namespace(self.stored)).get_opt(name(self.stored)).await.map_err(Error::api("read the saga"))?;
+        let ended = live.is_some_and(|live| {
+            let phase = live.status.as_ref().ok().and_then(|status| status.phase);
+            live.metadata.uid == self.stored.metadata.uid && phase.is_some_and(crate::api::SagaPhase::is_terminal)
+        });
+        if !ended {
+            return Ok(Next::Later);
+        }
+        let api = self.context.pods_of(namespace(self.stored));
+        for pod in gather::leftovers(self.context, self.stored) {
+            delete(&api, &pod, None).await?;
+        }
+        Ok(Next::Later)
+    }
+
+    async fn publish(&self, notice: &Notice) -> Result<Next, Error> {
+        let Notice { warning, reason, message } = notice;
+        let note: String = message.chars().take(1000).collect();
+        let type_ = if *warning { EventType::Warning } else { EventType::Normal };
+        let event = Event { type_, reason: (*reason).to_owned(), note: Some(note), action: "Reconcile".into(), secondary: None };
+        let published = self.context.recorder().publish(&event, &self.stored.object_ref(&())).await;
+        if let Err(source) = published {
+            // An event is a courtesy: the status says the same.
+            tracing::warn!(saga = name(self.stored), namespace = namespace(self.stored), error = %error::chain(&source), "cannot publish an event");
+        }
+        Ok(Next::Later)
+    }
+}
+
+/// Whether a live read shows the attempt still as the active one, of the same saga with the same spec.
+///
+/// # Errors
+/// Where the read failed.
+pub(super) async fn is_still_active(context: &Context, stored: &StoredSaga, attempt: &AttemptId) -> Result<bool, Error> {
+    let live = context.sagas(namespace(stored)).get_opt(name(stored)).await.map_err(Error::api("read the saga"))?;
+    let Some(live) = live.filter(|live| live.metadata.uid == stored.metadata.uid && live.spec_hash == stored.spec_hash) else {
+        return Ok(false);
+    };
+    Ok(live.status.as_ref().is_ok_and(|status| active_attempts(status).any(|(id, _)| id == *attempt)))
+}
+
+/// What a failed creation means.
+enum Refusal {
+    /// A Pod of that name exists.
+    Exists,
+    /// The API server refused for a reason that passes.
+    Passes(String),
+    /// The API server refused for good.
+    Final(String),
+    /// Nobody can tell whether it was created.
+    None,
+}
+
+/// Sorts a failed creation: what passes by itself uses up no attempt, what a person has to mend is final.
+fn refusal(error: &kube::Error) -> Refusal {
+    let kube::Error::Api(status) = error else { return Refusal::None };
+    let message = format!("the API server refused its Pod: {}", status.message);
+    match status.code {
+        409 if status.reason == "AlreadyExists" => Refusal::Exists,
+        409 | 429 => Refusal::Passes(message),
+        403 if status.message.contains("exceeded quota") => Refusal::Passes(message),
+        400..=499 => Refusal::Final(message),
+        _ => Refusal::None,
+    }
+}
+
+fn never_begun(message: String, last: bool) -> ChildState {
+    ChildState::Failed(Failure { reached: Reached::Nothing, last, disrupted: false, retry_after: None, message })
+}
+
+/// Deletes a Pod under its UID, and under a version where one is given. Returns whether it was this call that did.
+async fn delete(api: &kube::Api<Pod>, pod: &Pod, version: Option<String>) -> Result<bool, Error> {
+    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: version };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+    match api.delete(pod.metadata.name.as_deref().unwrap_or_default(), &parameters).await {
+        Ok(_) => Ok(true),
+        Err(source) if error::is_not_found(&source) || error::is_conflict(&source) => Ok(false),
+        Err(source) => Err(Error::Api { doing: "delete a Pod", source }),
+    }
+}

@@ -1,0 +1,159 @@
+//! One look at one saga: gather, validate, plan, record, perform, and when to look again.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt;
+use kube::runtime::controller::Action;
+use tracing::Instrument;
+
+use super::{
+    context::{Context, now},
+    error::{Error, chain},
+    gather,
+    guard::Freshness,
+    perform::{Next, Performance},
+    record::{self, name, namespace},
+};
+use crate::{
+    api::{SagaPhase, StoredSaga, names::FINALIZER},
+    engine::{
+        Seen,
+        clock::between,
+        effect::Tally,
+        observed::Observed,
+        plan,
+        saga::ValidSaga,
+        valid::{Fault, SagaName, validate},
+    },
+    service::metrics::ReconcileResult,
+};
+
+/// When a copy that is older than our own write is looked at again, if the watch brings nothing newer.
+const STALE_AGAIN: Duration = Duration::from_secs(1);
+/// How long the watch may lag behind our own write before the saga is read live.
+const LAG: Duration = Duration::from_secs(2);
+/// The waits after failed reconciles: doubling from the first to the last.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LAST_WAIT: Duration = Duration::from_mins(1);
+
+/// Looks at one saga. A panic harms only this saga.
+///
+/// # Errors
+/// Where a call failed; the error policy says when it is tried again.
+pub async fn reconcile(saga: Arc<StoredSaga>, context: Arc<Context>) -> Result<Action, Error> {
+    let span = tracing::info_span!(
+        "reconcile",
+        saga = name(&saga),
+        namespace = namespace(&saga),
+        uid = saga.metadata.uid.as_deref().unwrap_or_default()
+    );
+    let begun = Instant::now();
+    let looked = AssertUnwindSafe(look(&saga, &context)).catch_unwind().instrument(span.clone()).await;
+    let result = looked.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        Err(Error::Panic(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()))
+    });
+    let outcome = result.as_ref().map_or_else(Error::outcome, |(_, outcome)| *outcome);
+    context.metrics.reconciled(outcome, begun.elapsed());
+    match &result {
+        Ok(_) => context.failures.reset(saga.metadata.uid.as_deref().unwrap_or_default()),
+        Err(error) => span.in_scope(|| tracing::warn!(error = chain(error), "the reconcile failed and is tried again")),
+    }
+    result.map(|(action, _)| action)
+}
+
+/// When a failed reconcile is tried again: after 1 s, doubling to 1 min.
+#[must_use]
+pub fn error_policy(saga: &StoredSaga, context: &Context) -> Action {
+    let times = context.failures.count(saga.metadata.uid.as_deref().unwrap_or_default());
+    Action::requeue(FIRST_WAIT.saturating_mul(1 << times.min(6)).min(LAST_WAIT))
+}
+
+async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
+    let uid = cached.metadata.uid.as_deref().unwrap_or_default();
+    let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
+    match context.writes.judge(uid, version) {
+        Freshness::Fresh => decide(cached, context).await,
+        Freshness::Stale { since } if since < LAG => Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Unchanged)),
+        Freshness::Stale { .. } | Freshness::Incomparable => {
+            let live = context.sagas(namespace(cached)).get_opt(name(cached)).await.map_err(Error::api("read the saga"))?;
+            match live.filter(|live| live.metadata.uid == cached.metadata.uid) {
+                Some(live) => decide(&live, context).await,
+                None => Ok((Action::await_change(), ReconcileResult::Unchanged)),
+            }
+        }
+    }
+}
+
+async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
+    let saga = valid(stored);
+    let status = stored.status.as_ref().ok();
+    let children = match (&saga, status) {
+        (Ok(saga), Some(status)) => gather::children(context, saga, status).await?,
+        (Ok(_) | Err(_), _) => Observed::new(),
+    };
+    let at = now();
+    let plan = plan(&saga, &seen(stored, context, &children, at));
+    let (wake, tally) = (plan.wake, plan.tally.clone());
+    let changes = plan.status.is_some();
+    let Some(recorded) = record::record(context, stored, plan).await? else {
+        return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
+    };
+    count(context, &tally);
+    let performance = Performance { context, stored, saga: saga.as_ref().ok() };
+    let next = performance.perform(recorded).await?;
+    let action = match (next, wake) {
+        (Next::AtOnce, _) => Action::requeue(Duration::ZERO),
+        (Next::Later, Some(wake)) => Action::requeue(between(now(), wake)),
+        (Next::Later, None) => Action::await_change(),
+    };
+    Ok((action, if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged }))
+}
+
+fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
+    let who = SagaName {
+        name: name(stored).to_owned(),
+        namespace: namespace(stored).to_owned(),
+        uid: stored.metadata.uid.clone().unwrap_or_default(),
+    };
+    match &stored.spec {
+        Ok(spec) => validate(&who, spec),
+        Err(sentence) => Err(vec![Fault::new("spec", sentence)]),
+    }
+}
+
+fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
+    let metadata = &stored.metadata;
+    let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
+    Seen {
+        generation: metadata.generation.unwrap_or_default(),
+        deleting: metadata.deletion_timestamp.is_some(),
+        finalizer: metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER),
+        spec_hash: &stored.spec_hash,
+        deletion_policy: stored.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default(),
+        status: &stored.status,
+        children,
+        leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
+        executor: &context.executor,
+        draining: context.is_draining(),
+        now,
+    }
+}
+
+fn count(context: &Context, tally: &Tally) {
+    let Tally { settled, retries, entered } = tally;
+    for attempt in settled {
+        context.metrics.step_settled(attempt.kind, attempt.direction.as_str(), attempt.outcome.as_str(), attempt.took);
+    }
+    for (kind, direction) in retries {
+        context.metrics.step_retried(kind, direction.as_str());
+    }
+    let ended = |phase: &SagaPhase| phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed);
+    if let Some(phase) = entered.filter(ended) {
+        context.metrics.saga_ended(phase.as_str());
+    }
+}

@@ -1,0 +1,128 @@
+//! Writes what was decided, under the version of the saga that it was decided on.
+//!
+//! # Guarantees
+//! The only maker of a [`Plan<Recorded>`]. Every write carries the resourceVersion that was read: a conflict means that the decision
+//! rests on something old and is dropped, which is no error.
+
+use std::time::Instant;
+
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::json;
+
+use super::{
+    context::Context,
+    error::{self, Error},
+};
+use crate::{
+    api::{
+        SagaStatus, StoredSaga,
+        names::{FINALIZER, MANAGER},
+    },
+    engine::effect::{Finalizer, Plan, Recorded, StatusWrite},
+};
+
+/// A plan whose status stands in the cluster.
+pub struct Record {
+    /// The plan, with its effects to be taken.
+    pub plan: Plan<Recorded>,
+    /// When the status write was acknowledged; `None` where the status stood already.
+    pub acknowledged: Option<Instant>,
+}
+
+/// Writes a plan's finalizer and status. `None` where another write came first or the saga is gone: the watch brings it back.
+///
+/// # Errors
+/// Where a write failed or its answer was lost. What was committed is then found by the next reconcile.
+pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<Option<Record>, Error> {
+    let mut version = saga.metadata.resource_version.clone().unwrap_or_default();
+    let mut acknowledged = None;
+    if plan.finalizer == Finalizer::Add {
+        let Some(next) = patch_finalizers(context, saga, &version, true).await? else { return Ok(None) };
+        version = next;
+    }
+    if let Some(write) = &plan.status {
+        let written = match write {
+            StatusWrite::Whole(status) => replace_status(context, saga, &version, status).await,
+            StatusWrite::Verdict(status) => patch_verdict(context, saga, &version, status).await,
+        };
+        let Some(next) = outcome(context, saga, written, "write the status")? else { return Ok(None) };
+        acknowledged = Some(Instant::now());
+        version = next;
+    }
+    // The version of the terminal write, or of the copy that shows it, is the precondition: no other read is needed.
+    if plan.finalizer == Finalizer::Remove && patch_finalizers(context, saga, &version, false).await?.is_none() {
+        tracing::debug!("the finalizer stays for now: another write came first");
+    }
+    Ok(Some(Record { plan: plan.recorded(), acknowledged }))
+}
+
+async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, status: &SagaStatus) -> Result<StoredSaga, kube::Error> {
+    let mut written = saga.clone();
+    // Identity and version only: metadata is not this write's to change.
+    written.metadata = kube::api::ObjectMeta {
+        name: saga.metadata.name.clone(),
+        namespace: saga.metadata.namespace.clone(),
+        uid: saga.metadata.uid.clone(),
+        resource_version: Some(version.to_owned()),
+        ..Default::default()
+    };
+    written.status = Ok(status.clone());
+    let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
+    let written = context.sagas(namespace(saga)).replace_status(name(saga), &parameters, &written).await;
+    context.metrics.status_written(match &written {
+        Ok(_) => "ok",
+        Err(error) if error::is_conflict(error) => "conflict",
+        Err(_) => "error",
+    });
+    written
+}
+
+/// Writes message and conditions alone, where the rest of the stored status cannot be read and must not be lost.
+async fn patch_verdict(context: &Context, saga: &StoredSaga, version: &str, status: &SagaStatus) -> Result<StoredSaga, kube::Error> {
+    let patch = json!({
+        "metadata": {"resourceVersion": version},
+        "status": {"message": status.message, "conditions": status.conditions},
+    });
+    context.sagas(namespace(saga)).patch_status(name(saga), &parameters(), &Patch::Merge(patch)).await
+}
+
+async fn patch_finalizers(context: &Context, saga: &StoredSaga, version: &str, add: bool) -> Result<Option<String>, Error> {
+    let mut finalizers = saga.metadata.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    if add {
+        finalizers.push(FINALIZER.into());
+    }
+    let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
+    let written = context.sagas(namespace(saga)).patch(name(saga), &parameters(), &Patch::Merge(patch)).await;
+    outcome(context, saga, written, "patch the finalizers")
+}
+
+/// The version after a write; `None` where it met a newer version or no saga.
+fn outcome(
+    context: &Context,
+    saga: &StoredSaga,
+    written: Result<StoredSaga, kube::Error>,
+    doing: &'static str,
+) -> Result<Option<String>, Error> {
+    match written {
+        Ok(written) => {
+            let version = written.metadata.resource_version.unwrap_or_default();
+            context.writes.acknowledged(saga.metadata.uid.as_deref().unwrap_or_default(), &version);
+            Ok(Some(version))
+        }
+        Err(error) if error::is_conflict(&error) || error::is_not_found(&error) => Ok(None),
+        Err(source) => Err(Error::Api { doing, source }),
+    }
+}
+
+fn parameters() -> PatchParams {
+    PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
+}
+
+pub(super) fn name(saga: &StoredSaga) -> &str {
+    saga.metadata.name.as_deref().unwrap_or_default()
+}
+
+pub(super) fn namespace(saga: &StoredSaga) -> &str {
+    saga.metadata.namespace.as_deref().unwrap_or_default()
+}

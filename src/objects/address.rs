@@ -1,0 +1,342 @@
+//! Which addresses a request may reach.
+//!
+//! # Guarantees
+//! Refused are, wherever they hide: this host (loopback, unspecified), the link (link-local), groups (multicast, broadcast), the metadata
+//! services of the clouds, which hand out credentials to whoever asks, and the API server. What the administrator allows is not refused.
+//! An IPv6 address that carries an IPv4 address is judged by that one too.
+//!
+//! # Caveats
+//! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the means to narrow them.
+//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and is not looked through.
+
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+use ipnet::IpNet;
+
+/// Addresses outside `169.254.0.0/16` and `fe80::/10` at which a cloud hands out metadata or credentials.
+const METADATA: [(IpAddr, &str); 10] = [
+    // Azure, "What is IP address 168.63.129.16?"
+    (IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), "Azure"),
+    // Alibaba Cloud ECS, instance metadata.
+    (IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), "Alibaba Cloud"),
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200)), "Alibaba Cloud"),
+    // Oracle Cloud Infrastructure Classic; Oracle Cloud Infrastructure over IPv6, as in Oracle's SDKs.
+    (IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)), "Oracle Cloud"),
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), "Oracle Cloud"),
+    // Amazon EC2, "Access instance metadata for an EC2 instance"; Amazon EKS, "Set up the Amazon EKS Pod Identity Agent".
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), "AWS"),
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)), "AWS"),
+    // Compute Engine, metadata server of instances with IPv6 only.
+    (IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), "Google Cloud"),
+    // cloud-init, data source "Scaleway".
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x42, 0, 0, 0, 0, 0, 0x42)), "Scaleway"),
+    // Akamai (Linode), Metadata service over IPv6.
+    (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)), "Akamai"),
+];
+
+/// What the administrator allows beyond the rule, and where the API server is.
+#[derive(Clone, Debug, Default)]
+pub struct AddressPolicy {
+    allowed: Vec<IpNet>,
+    api_server: Vec<IpAddr>,
+}
+
+/// An address is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denied {
+    /// The address that was to be reached; an IPv4-mapped one as IPv4.
+    pub address: IpAddr,
+    /// The IPv4 address inside it that is refused.
+    pub carries: Option<Ipv4Addr>,
+    /// What is refused about it.
+    pub reason: Reason,
+}
+
+/// Why an address is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// `127.0.0.0/8`, `::1` (RFC 6890).
+    Loopback,
+    /// `0.0.0.0/8`, `::` (RFC 6890): Linux connects to this host.
+    Unspecified,
+    /// `169.254.0.0/16`, `fe80::/10` (RFC 3927, RFC 4291). Clouds keep their metadata services there.
+    LinkLocal,
+    /// A cloud's metadata service outside the link-local ranges.
+    Metadata(&'static str),
+    /// `224.0.0.0/4`, `ff00::/8` (RFC 5771, RFC 4291).
+    Multicast,
+    /// `255.255.255.255` (RFC 919).
+    Broadcast,
+    /// The Kubernetes API server.
+    ApiServer,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Loopback => f.write_str("a loopback address"),
+            Self::Unspecified => f.write_str("an unspecified address"),
+            Self::LinkLocal => f.write_str("a link-local address"),
+            Self::Metadata(cloud) => write!(f, "an address of {cloud}'s metadata services"),
+            Self::Multicast => f.write_str("a multicast address"),
+            Self::Broadcast => f.write_str("the broadcast address"),
+            Self::ApiServer => f.write_str("an address of the Kubernetes API server"),
+        }
+    }
+}
+
+impl fmt::Display for Denied {
+    /// `requests may not reach ::7f00:1: it carries 127.0.0.1, a loopback address; the administrator can allow it by --http-allow-cidrs`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "requests may not reach {}: it ", self.address)?;
+        match self.carries {
+            Some(inner) => write!(f, "carries {inner}, ")?,
+            None => f.write_str("is ")?,
+        }
+        write!(f, "{}; the administrator can allow it by --http-allow-cidrs", self.reason)
+    }
+}
+
+impl std::error::Error for Denied {}
+
+impl AddressPolicy {
+    /// A policy that allows `allowed` whatever the rule says, and knows the API server at `api_server`. IPv4-mapped IPv6 addresses count
+    /// as IPv4: a network that is to allow them is written as IPv4.
+    #[must_use]
+    pub fn new(allowed: Vec<IpNet>, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { allowed, api_server: api_server.into_iter().map(|ip| ip.to_canonical()).collect() }
+    }
+
+    /// Whether a request may reach `ip`.
+    ///
+    /// # Errors
+    /// [`Denied`] where it may not.
+    pub fn check(&self, ip: IpAddr) -> Result<(), Denied> {
+        let address = ip.to_canonical();
+        if self.allows(address) {
+            return Ok(());
+        }
+        if let Some(reason) = self.reason(address) {
+            return Err(Denied { address, carries: None, reason });
+        }
+        let IpAddr::V6(outer) = address else { return Ok(()) };
+        let denied = embedded(outer)
+            .into_iter()
+            .filter(|inner| !self.allows(IpAddr::V4(*inner)))
+            .find_map(|inner| self.reason(IpAddr::V4(inner)).map(|reason| Denied { address, carries: Some(inner), reason }));
+        denied.map_or(Ok(()), Err)
+    }
+
+    fn allows(&self, ip: IpAddr) -> bool {
+        self.allowed.iter().any(|net| net.contains(&ip))
+    }
+
+    fn reason(&self, ip: IpAddr) -> Option<Reason> {
+        if self.api_server.contains(&ip) {
+            return Some(Reason::ApiServer);
+        }
+        if let Some((_, cloud)) = METADATA.iter().find(|(address, _)| *address == ip) {
+            return Some(Reason::Metadata(cloud));
+        }
+        let (unspecified, link_local, broadcast) = match ip {
+            IpAddr::V4(v4) => (v4.octets().starts_with(&[0]), v4.is_link_local(), v4.is_broadcast()),
+            IpAddr::V6(v6) => (v6.is_unspecified(), v6.is_unicast_link_local(), false),
+        };
+        let special = [
+            (ip.is_loopback(), Reason::Loopback),
+            (unspecified, Reason::Unspecified),
+            (link_local, Reason::LinkLocal),
+            (ip.is_multicast(), Reason::Multicast),
+            (broadcast, Reason::Broadcast),
+        ];
+        special.into_iter().find_map(|(is, reason)| is.then_some(reason))
+    }
+}
+
+/// The IPv4 addresses that an IPv6 address may stand for, IPv4-mapped ones excepted: [`IpAddr::to_canonical`] has made those IPv4.
+fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    let segments = ip.segments();
+    let mut found = match segments {
+        // IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated (RFC 2765, 2.1), NAT64 (RFC 6052, 2.1), 6to4 (RFC 3056, 2).
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => vec![v4(high, low)],
+        [0x64, 0xff9b, 1, ..] => local_nat64(ip),
+        // Teredo: its server, and its client with every bit turned (RFC 4380, 4).
+        [0x2001, 0, server_high, server_low, _, _, high, low] => vec![v4(server_high, server_low), v4(!high, !low)],
+        _ => Vec::new(),
+    };
+    // ISATAP, under any prefix (RFC 5214, 6.1).
+    if let [_, _, _, _, 0 | 0x200, 0x5efe, high, low] = segments {
+        found.push(v4(high, low));
+    }
+    found
+}
+
+/// NAT64 for local use, `64:ff9b:1::/48` (RFC 8215). The address does not say how long its prefix is, so every place that RFC 6052, 2.2
+/// gives is looked at. A place that begins with zero is padding of another form.
+fn local_nat64(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
+    let [_, _, _, _, _, _, o6, o7, _, o9, o10, o11, o12, o13, o14, o15] = ip.octets();
+    let places = [[o6, o7, o9, o10], [o7, o9, o10, o11], [o9, o10, o11, o12], [o12, o13, o14, o15]];
+    places.into_iter().filter(|place| !place.starts_with(&[0])).map(Ipv4Addr::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap_or_else(|_| panic!("{text} is no address"))
+    }
+
+    fn policy(allowed: &[&str]) -> AddressPolicy {
+        let allowed = allowed.iter().map(|net| net.parse().unwrap()).collect();
+        AddressPolicy::new(allowed, [ip("10.96.0.1"), ip("::ffff:172.18.0.2"), ip("fd00:10:96::1")])
+    }
+
+    #[test]
+    fn what_is_special_is_refused() {
+        let cases = [
+            ("127.0.0.1", Reason::Loopback),
+            ("127.255.255.254", Reason::Loopback),
+            ("::1", Reason::Loopback),
+            ("0.0.0.0", Reason::Unspecified),
+            ("0.1.2.3", Reason::Unspecified),
+            ("::", Reason::Unspecified),
+            ("169.254.169.254", Reason::LinkLocal),
+            ("169.254.170.23", Reason::LinkLocal),
+            ("169.254.0.0", Reason::LinkLocal),
+            ("169.254.255.255", Reason::LinkLocal),
+            ("fe80::1", Reason::LinkLocal),
+            ("fe80::a9fe:a9fe", Reason::LinkLocal),
+            ("febf:ffff:ffff:ffff:ffff:ffff:ffff:ffff", Reason::LinkLocal),
+            ("168.63.129.16", Reason::Metadata("Azure")),
+            ("100.100.100.200", Reason::Metadata("Alibaba Cloud")),
+            ("fd00:100::100:200", Reason::Metadata("Alibaba Cloud")),
+            ("192.0.0.192", Reason::Metadata("Oracle Cloud")),
+            ("fd00:c1::a9fe:a9fe", Reason::Metadata("Oracle Cloud")),
+            ("fd00:ec2::254", Reason::Metadata("AWS")),
+            ("fd00:ec2::23", Reason::Metadata("AWS")),
+            ("fd20:ce::254", Reason::Metadata("Google Cloud")),
+            ("fd00:42::42", Reason::Metadata("Scaleway")),
+            ("fd00:a9fe:a9fe::1", Reason::Metadata("Akamai")),
+            ("224.0.0.1", Reason::Multicast),
+            ("239.255.255.255", Reason::Multicast),
+            ("ff02::1", Reason::Multicast),
+            ("255.255.255.255", Reason::Broadcast),
+            ("10.96.0.1", Reason::ApiServer),
+            ("172.18.0.2", Reason::ApiServer),
+            ("fd00:10:96::1", Reason::ApiServer),
+        ];
+        for (text, reason) in cases {
+            assert_eq!(policy(&[]).check(ip(text)), Err(Denied { address: ip(text), carries: None, reason }), "{text}");
+        }
+    }
+
+    #[test]
+    fn services_and_the_world_are_reached() {
+        let reached = [
+            "10.96.0.2",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "100.100.100.201",
+            "198.18.0.1",
+            "240.0.0.1",
+            "8.8.8.8",
+            "128.0.0.1",
+            "126.255.255.255",
+            "169.253.255.255",
+            "169.255.0.0",
+            "1.0.0.0",
+            "223.255.255.255",
+            "fd00:10:96::2",
+            "fc00::1",
+            "2606:4700::1111",
+            "fec0::1",
+            "fe00::1",
+            "fd00:ec2::253",
+            "2001:db8::7f00:1",
+            "::ffff:10.1.2.3",
+            "64:ff9b::8.8.8.8",
+            "64:ff9b:1::10.1.2.3",
+            "2002:808:808::1",
+            "2001:db8::5efe:10.1.2.3",
+        ];
+        for text in reached {
+            assert_eq!(policy(&[]).check(ip(text)), Ok(()), "{text}");
+        }
+    }
+
+    /// Every way to write an IPv4 address inside an IPv6 one, for every IPv4 address that is refused.
+    #[test]
+    fn no_disguise_helps() {
+        let refused = [
+            "127.0.0.1",
+            "169.254.169.254",
+            "168.63.129.16",
+            "100.100.100.200",
+            "224.0.0.251",
+            "255.255.255.255",
+            "10.96.0.1",
+            "172.18.0.2",
+        ];
+        for text in refused {
+            let IpAddr::V4(inner) = ip(text) else { panic!("{text} is IPv4") };
+            let [a, b, c, d] = inner.octets();
+            let (na, nb, nc, nd) = (!a, !b, !c, !d);
+            let disguises = [
+                ("IPv4-compatible", format!("::{inner}")),
+                ("IPv4-translated", format!("::ffff:0:{inner}")),
+                ("NAT64", format!("64:ff9b::{inner}")),
+                ("NAT64 /96 for local use", format!("64:ff9b:1::{inner}")),
+                ("NAT64 /96 for local use, other subnet", format!("64:ff9b:1:abcd::{inner}")),
+                ("NAT64 /64 for local use", format!("64:ff9b:1:abcd:{a:x}:{b:02x}{c:02x}:{d:02x}00:0")),
+                ("NAT64 /56 for local use", format!("64:ff9b:1:ab{a:02x}:{b:x}:{c:02x}{d:02x}::")),
+                ("NAT64 /48 for local use", format!("64:ff9b:1:{a:02x}{b:02x}:{c:x}:{d:02x}00::")),
+                ("6to4", format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1")),
+                ("Teredo client", format!("2001:0:808:808:0:ffff:{na:02x}{nb:02x}:{nc:02x}{nd:02x}")),
+                ("Teredo server", format!("2001:0:{a:02x}{b:02x}:{c:02x}{d:02x}:0:ffff:f7f7:f7f7")),
+                ("ISATAP", format!("2001:db8::5efe:{inner}")),
+                ("ISATAP, universal", format!("2001:db8::200:5efe:{inner}")),
+                ("ISATAP in 6to4", format!("2002:808:808::5efe:{inner}")),
+            ];
+            for (form, disguise) in disguises {
+                let denied = policy(&[]).check(ip(&disguise)).expect_err(form);
+                assert_eq!((denied.address, denied.carries), (ip(&disguise), Some(inner)), "{form} {disguise}");
+            }
+            let mapped = policy(&[]).check(ip(&format!("::ffff:{inner}"))).expect_err("IPv4-mapped");
+            assert_eq!(mapped.address, ip(text), "judged and shown as what it is");
+        }
+    }
+
+    #[test]
+    fn what_the_administrator_names_is_reached_and_nothing_beside_it() {
+        let policy = policy(&["127.0.0.0/8", "169.254.20.10/32", "fe80::/64", "10.96.0.1/32"]);
+        for text in ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "169.254.20.10", "fe80::1", "10.96.0.1"] {
+            assert_eq!(policy.check(ip(text)), Ok(()), "{text}");
+        }
+        for text in ["::1", "169.254.169.254", "fe80:0:0:1::1", "172.18.0.2", "64:ff9b::169.254.169.254"] {
+            assert!(policy.check(ip(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn allowing_all_of_ipv6_does_not_open_ipv4_in_disguise() {
+        assert!(policy(&["::/0"]).check(ip("::ffff:169.254.169.254")).is_err());
+    }
+
+    #[test]
+    fn the_refusal_says_what_and_why_and_who_can_help() {
+        let says = |text: &str| policy(&[]).check(ip(text)).unwrap_err().to_string();
+        let plain = "requests may not reach 127.0.0.1: it is a loopback address; the administrator can allow it by --http-allow-cidrs";
+        assert_eq!(says("::ffff:7f00:1"), plain);
+        let carried = "requests may not reach 2002:7f00:1::: it carries 127.0.0.1, a loopback address; \
+                       the administrator can allow it by --http-allow-cidrs";
+        assert_eq!(says("2002:7f00:1::"), carried);
+    }
+}

@@ -1,0 +1,220 @@
+//! What the answer to a request means for the attempt.
+//!
+//! | answer | outcome | idempotency key |
+//! |---|---|---|
+//! | 2xx | Succeeded | |
+//! | 425, 429 | Failed, tried again | kept: the other side did not look at it |
+//! | 401, 403, 407 | Failed for good | kept: the other side did not look at it |
+//! | 408, 5xx | Unknown, tried again | kept: it may have been done |
+//! | any other, 1xx and 3xx included | Failed for good | new in the next attempt |
+//!
+//! # Guarantees
+//! Messages are one line of at most about 400 characters, whatever the other side sends.
+
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use crate::engine::observed::{ChildState, Failure, Reached};
+
+/// The most characters of a body that a message shows.
+const MAX_EXCERPT: usize = 256;
+/// The longest wait that the other side may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// What an answer with this status, `Retry-After` header and beginning of a body means. `now` is when the answer came.
+///
+/// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3), cut to one hour; it counts where the attempt is tried again, and is
+/// ignored where it is neither.
+#[must_use]
+pub fn verdict(status: u16, retry_after: Option<&str>, body: &str, now: Timestamp) -> ChildState {
+    let retry_after = retry_after.and_then(|value| wait(value, now));
+    let failed = |reached, last, retry_after| {
+        ChildState::Failed(Failure { reached, last, disrupted: false, retry_after, message: message(status, body) })
+    };
+    match status {
+        200..=299 => ChildState::Succeeded,
+        425 | 429 => failed(Reached::Door, false, retry_after),
+        401 | 403 | 407 => failed(Reached::Door, true, None),
+        408 | 500..=599 => ChildState::Unknown { message: message(status, body), retry_after },
+        _ => failed(Reached::Answer, true, None),
+    }
+}
+
+/// The text on one line: control characters and characters that turn or hide text are taken out, runs of white space become one space,
+/// and what is longer than `max` characters is cut and ends in `…`.
+#[must_use]
+pub fn one_line(text: &str, max: usize) -> String {
+    let mut line = String::new();
+    let mut length = 0;
+    for word in text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+        let space = (length > 0).then_some(' ');
+        for character in space.into_iter().chain(word.chars().filter(|c| !is_invisible(*c))) {
+            if length == max {
+                line.push('…');
+                return line;
+            }
+            line.push(character);
+            length += 1;
+        }
+    }
+    line
+}
+
+/// Marks that turn the direction of text, join or have no width: they would let a body rewrite what a terminal shows.
+const fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// `the other side answered 409 Conflict: card declined`
+fn message(status: u16, body: &str) -> String {
+    let mut message = format!("the other side answered {status}");
+    if let Some(reason) = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
+        // Writing to a String cannot fail.
+        let _ = write!(message, " {reason}");
+    }
+    if (300..=399).contains(&status) {
+        message.push_str(" (redirects are not followed: write the final address in url)");
+    }
+    let excerpt = one_line(body, MAX_EXCERPT);
+    if !excerpt.is_empty() {
+        let _ = write!(message, ": {excerpt}");
+    }
+    message
+}
+
+/// How long `Retry-After` asks to wait from `now` on; nothing for a date that has passed.
+fn wait(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Only a number too great for 64 bits fails to parse here.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        until.duration_since(SystemTime::from(now)).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm,
+        reason = "tests fail by panicking"
+    )]
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    /// Reads a verdict as: outcome, reached, last.
+    fn shape(status: u16) -> (&'static str, Option<Reached>, bool) {
+        match verdict(status, None, "", now()) {
+            ChildState::Succeeded => ("Succeeded", None, false),
+            ChildState::Failed(failure) => ("Failed", Some(failure.reached), failure.last),
+            ChildState::Unknown { .. } => ("Unknown", None, false),
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_status_has_the_outcome_of_the_table() {
+        for status in 0..=1000 {
+            let expected = match status {
+                200..=299 => ("Succeeded", None, false),
+                425 | 429 => ("Failed", Some(Reached::Door), false),
+                401 | 403 | 407 => ("Failed", Some(Reached::Door), true),
+                408 => ("Unknown", None, false),
+                status if (500..600).contains(&status) => ("Unknown", None, false),
+                _ => ("Failed", Some(Reached::Answer), true),
+            };
+            assert_eq!(shape(status), expected, "{status}");
+        }
+    }
+
+    fn text(status: u16, body: &str) -> String {
+        match verdict(status, None, body, now()) {
+            ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. } => message,
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn messages_say_what_was_answered() {
+        assert_eq!(text(409, "card declined"), "the other side answered 409 Conflict: card declined");
+        assert_eq!(text(503, ""), "the other side answered 503 Service Unavailable");
+        assert_eq!(text(499, "gone"), "the other side answered 499: gone");
+        let redirect = text(302, "");
+        assert_eq!(redirect, "the other side answered 302 Found (redirects are not followed: write the final address in url)");
+    }
+
+    #[test]
+    fn a_body_stays_on_one_line_and_shows_what_it_holds() {
+        assert_eq!(
+            text(409, "\r\n card\n\tdeclined\u{1b}[31m \u{0}\u{85}\u{2028}!"),
+            "the other side answered 409 Conflict: card declined [31m !"
+        );
+        assert_eq!(text(409, "a\u{202e}b\u{200b}c\u{feff}"), "the other side answered 409 Conflict: abc");
+        assert_eq!(text(409, " \n\u{7f} "), "the other side answered 409 Conflict");
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters() {
+        let message = text(400, &"ü".repeat(100_000));
+        assert_eq!(message, format!("the other side answered 400 Bad Request: {}…", "ü".repeat(256)));
+        assert_eq!(text(400, &"ü".repeat(256)), format!("the other side answered 400 Bad Request: {}", "ü".repeat(256)));
+        assert_eq!(one_line("ab cd", 2), "ab…");
+        assert_eq!(one_line("ab cd", 3), "ab …");
+    }
+
+    fn asked(status: u16, retry_after: &str) -> Option<Duration> {
+        match verdict(status, Some(retry_after), "", now()) {
+            ChildState::Failed(failure) => failure.retry_after,
+            ChildState::Unknown { retry_after, .. } => retry_after,
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
+        let cases = [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("3601", Some(3600)),
+            ("99999999999999999999999999", Some(3600)),
+            ("Sun, 01 Mar 2026 12:01:30 GMT", Some(90)),
+            ("Sunday, 01-Mar-26 12:01:30 GMT", Some(90)),
+            ("Sun Mar  1 12:01:30 2026", Some(90)),
+            ("Mon, 02 Mar 2026 12:00:00 GMT", Some(3600)),
+            ("Sun, 01 Mar 2026 11:00:00 GMT", Some(0)),
+            ("", None),
+            ("-5", None),
+            ("+5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("Sun, 99 Mar 2026 12:01:30 GMT", None),
+        ];
+        for (value, seconds) in cases {
+            assert_eq!(asked(429, value), seconds.map(Duration::from_secs), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_tried_again_is_waited_for() {
+        for status in [425, 429, 408, 500, 503] {
+            assert_eq!(asked(status, "7"), Some(Duration::from_secs(7)), "{status}");
+        }
+        for status in [301, 401, 403, 404, 409] {
+            assert_eq!(asked(status, "7"), None, "{status}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The Pod of one attempt: how it is built, and how it is known again.
+//!
+//! # Guarantees
+//! - The same attempt always gives the same Pod under the same name, so that creating it twice meets the first one.
+//! - It meets the Pod Security Standard "restricted", carries no finalizer and never blocks the deletion of its saga.
+//! - The attempt's identity stands last in the environment: nothing the user writes can replace it.
+//!
+//! # Caveats
+//! `activeDeadlineSeconds` is the second line only: the operator measures the timeout from the recorded intent, and a Pod that is never
+//! scheduled has no start from which the kubelet could count.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::{
+        Capabilities, Container, EnvVar, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext,
+    },
+    apimachinery::pkg::{
+        api::resource::Quantity,
+        apis::meta::v1::{ObjectMeta, OwnerReference},
+    },
+};
+use kube::Resource;
+use serde_json::Value;
+
+use crate::{
+    api::{
+        Direction, PodAction, Saga,
+        names::{AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, MANAGER, child_name},
+    },
+    engine::saga::{Identity, ValidSaga},
+};
+
+/// The name of the container whose exit code is the attempt's outcome.
+pub const STEP_CONTAINER: &str = "step";
+
+/// How long after the attempt's timeout the kubelet may end the Pod by itself: the operator comes first while it is there.
+const DEADLINE_SLACK: Duration = Duration::from_secs(10);
+/// The largest `activeDeadlineSeconds` that the API server takes.
+const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
+
+/// Builds the Pod of an attempt. `timeout` is the time limit of the attempt.
+///
+/// # Errors
+/// A sentence that begins with the path within the action, where `resources` is not what [`check_resources`] accepts.
+pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: Duration) -> Result<Pod, String> {
+    let spec = PodSpec {
+        active_deadline_seconds: Some(deadline_seconds(timeout)),
+        containers: vec![container(identity, action)?],
+        // Services of the namespace would otherwise turn up as environment variables, some hundreds in a large one.
+        enable_service_links: Some(false),
+        restart_policy: Some("Never".into()),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..SeccompProfile::default() }),
+            ..PodSecurityContext::default()
+        }),
+        service_account_name: Some(saga.service_account.clone()),
+        ..PodSpec::default()
+    };
+    Ok(Pod { metadata: metadata(saga, &identity.attempt), spec: Some(spec), status: None })
+}
+
+/// Name, labels and owner.
+fn metadata(saga: &ValidSaga, attempt: &AttemptId) -> ObjectMeta {
+    let labels = [
+        (LABEL_MANAGED_BY, MANAGER.to_owned()),
+        (LABEL_SAGA, saga.name.clone()),
+        (LABEL_STEP, attempt.step.clone()),
+        (LABEL_DIRECTION, attempt.direction.to_string()),
+        (LABEL_ATTEMPT, attempt.number.to_string()),
+    ];
+    ObjectMeta {
+        name: Some(child_name(&saga.name, &saga.uid, attempt)),
+        namespace: Some(saga.namespace.clone()),
+        labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),
+        owner_references: Some(vec![OwnerReference {
+            api_version: Saga::api_version(&()).into_owned(),
+            kind: Saga::kind(&()).into_owned(),
+            name: saga.name.clone(),
+            uid: saga.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]),
+        ..ObjectMeta::default()
+    }
+}
+
+fn container(identity: &Identity, action: &PodAction) -> Result<Container, String> {
+    let env = action.env.iter().flatten().cloned().chain(identity_env(identity)).collect();
+    Ok(Container {
+        name: STEP_CONTAINER.into(),
+        image: Some(action.image.clone()),
+        command: action.command.clone(),
+        args: action.args.clone(),
+        env: Some(env),
+        env_from: action.env_from.clone(),
+        resources: action.resources.as_ref().map(check_resources).transpose()?,
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".into()]) }),
+            ..SecurityContext::default()
+        }),
+        // A program that writes no termination message still says why it failed: by the end of its log.
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        ..Container::default()
+    })
+}
+
+/// Who the attempt is, as environment variables.
+fn identity_env(identity: &Identity) -> [EnvVar; 7] {
+    let Identity { saga, namespace, uid, attempt, key } = identity;
+    [
+        ("SAGA_NAME", saga.clone()),
+        ("SAGA_NAMESPACE", namespace.clone()),
+        ("SAGA_UID", uid.clone()),
+        ("SAGA_STEP", attempt.step.clone()),
+        ("SAGA_DIRECTION", attempt.direction.to_string()),
+        ("SAGA_ATTEMPT", attempt.number.to_string()),
+        ("SAGA_IDEMPOTENCY_KEY", key.clone()),
+    ]
+    .map(|(name, value)| EnvVar { name: name.into(), value: Some(value), value_from: None })
+}
+
+/// The timeout in whole seconds, rounded up, with the slack; 1 to 2147483647.
+fn deadline_seconds(timeout: Duration) -> i64 {
+    let whole = timeout.saturating_add(DEADLINE_SLACK);
+    let seconds = whole.as_secs().saturating_add(u64::from(whole.subsec_nanos() > 0));
+    i64::try_from(seconds).unwrap_or(i64::MAX).clamp(1, MAX_DEADLINE_SECONDS)
+}
+
+/// Reads the requests and limits of a container, strictly: what the API server would ignore or refuse is refused here, before anything
+/// runs. Numbers are taken as quantities (`cpu: 1`), as Kubernetes does.
+///
+/// # Errors
+/// A sentence that begins with the path (`resources.limits.cpu: …`) and says what to write instead.
+pub fn check_resources(value: &Value) -> Result<ResourceRequirements, String> {
+    let Value::Object(fields) = value else {
+        return Err("resources: must be an object, such as {requests: {cpu: 100m}, limits: {memory: 128Mi}}".into());
+    };
+    if let Some(unknown) = fields.keys().find(|key| !matches!(key.as_str(), "requests" | "limits")) {
+        return Err(format!("resources.{}: is not supported: write requests or limits", excerpt(unknown)));
+    }
+    let part = |name| fields.get(name).filter(|part| !part.is_null()).map(|part| quantities(name, part)).transpose();
+    Ok(ResourceRequirements { claims: None, limits: part("limits")?, requests: part("requests")? })
+}
+
+/// Reads one of the two maps from resource names to quantities.
+fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Quantity>, String> {
+    let Value::Object(entries) = value else {
+        return Err(format!("resources.{part}: must be an object, such as {{cpu: 500m, memory: 128Mi}}"));
+    };
+    let entry = |(name, value): (&String, &Value)| {
+        let path = format!("resources.{part}.{}", excerpt(name));
+        if !is_resource(name) {
+            return Err(format!(
+                "{path}: is no resource of a container: write cpu, memory, ephemeral-storage, hugepages-2Mi, or a name with a domain such \
+                 as nvidia.com/gpu"
+            ));
+        }
+        let text = match value {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+        };
+        if is_quantity(&text) {
+            Ok((name.clone(), Quantity(text)))
+        } else {
+            Err(format!("{path}: must be a number with an optional unit, such as 2, 500m or 128Mi"))
+        }
+    };
+    entries.iter().map(entry).collect()
+}
+
+/// Whether the API server knows such a resource of a container: a standard one, or one with a domain.
+fn is_resource(name: &str) -> bool {
+    matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") || name.contains('/')
+}
+
+/// Whether the text is a quantity that is not negative, after the grammar in Kubernetes' `resource.Quantity`.
+fn is_quantity(text: &str) -> bool {
+    const UNITS: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    let is_digit = |c: char| c.is_ascii_digit();
+    let number = text.strip_prefix('+').unwrap_or(text);
+    let (digits, unit) = number.split_at(number.find(|c: char| !is_digit(c) && c != '.').unwrap_or(number.len()));
+    let exponent = || {
+        unit.strip_prefix(['e', 'E'])
+            .map(|power| power.strip_prefix(['+', '-']).unwrap_or(power))
+            .is_some_and(|power| !power.is_empty() && power.chars().all(is_digit))
+    };
+    digits.contains(is_digit) && digits.matches('.').count() <= 1 && (UNITS.contains(&unit) || exponent())
+}
+
+/// The beginning of what a user wrote, harmless in a message.
+fn excerpt(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
+}
+
+/// The saga's UID and the attempt that a Pod belongs to, by its controller and its labels; `None` where either is missing or malformed.
+#[must_use]
+pub fn attempt_of(pod: &Pod) -> Option<(String, AttemptId)> {
+    let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let (group, _) = owner.api_version.split_once('/')?;
+    if owner.kind != Saga::kind(&()) || group != Saga::group(&()) {
+        return None;
+    }
+    let labels = pod.metadata.labels.as_ref()?;
+    let direction = match labels.get(LABEL_DIRECTION)?.as_str() {
+        "action" => Direction::Action,
+        "compensation" => Direction::Compensation,
+        _ => return None,
+    };
+    let text = labels.get(LABEL_ATTEMPT)?;
+    // Only as this operator writes it: `01` would be another Pod with the identity of the first.
+    let number = text.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == *text)?;
+    Some((owner.uid.clone(), AttemptId { step: labels.get(LABEL_STEP)?.clone(), direction, number }))
+}
+
+/// Whether a Pod that already bears the name of an attempt is that attempt's, and may be adopted: controlled by the saga with this UID,
+/// and labelled with the attempt. Any other is foreign and must be left alone.
+#[must_use]
+pub fn is_ours(pod: &Pod, uid: &str, attempt: &AttemptId) -> bool {
+    attempt_of(pod).is_some_and(|(owner, of)| owner == uid && of == *attempt)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,443 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(clippy::needless_pass_by_value, reason = "fixtures are put together from values")]
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::objects::{pod_store::strip, text::MAX_LINE};
+
+/// What is expected of a fixture.
+#[derive(Debug)]
+enum Expect {
+    Active(&'static str),
+    Succeeded,
+    /// With the beginning of the message.
+    Answer(&'static str),
+    Nothing(&'static str),
+    Disrupted(&'static str),
+    Unknown(&'static str),
+}
+use Expect::{Active, Answer, Disrupted, Nothing, Succeeded, Unknown};
+
+type Fixture = (&'static str, Value, Expect);
+
+const NOT_FOUND: &str = "ContainerStatusUnknown";
+
+/// A Pod on node `n1`, with a status.
+fn on_node(status: Value) -> Value {
+    json!({"metadata": {"uid": "u1"}, "spec": {"containers": [], "nodeName": "n1"}, "status": status})
+}
+
+fn unbound(mut pod: Value) -> Value {
+    pod["spec"]["nodeName"].take();
+    pod
+}
+
+fn deleted(mut pod: Value) -> Value {
+    pod["metadata"]["deletionTimestamp"] = json!("2026-03-01T10:00:00Z");
+    pod
+}
+
+fn disruption_target(reason: &str, mut pod: Value) -> Value {
+    pod["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "makes room"}]);
+    pod
+}
+
+/// With a container that a webhook put in.
+fn beside(state: Value, mut pod: Value) -> Value {
+    pod["status"]["containerStatuses"].as_array_mut().unwrap().insert(0, container("proxy", state));
+    pod
+}
+
+/// With one more field in the step's status.
+fn step_has(field: &str, value: Value, mut pod: Value) -> Value {
+    pod["status"]["containerStatuses"][0][field] = value;
+    pod
+}
+
+fn container(name: &str, state: Value) -> Value {
+    json!({"name": name, "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+}
+
+fn in_phase(phase: &str, state: Value) -> Value {
+    on_node(json!({"phase": phase, "containerStatuses": [container("step", state)]}))
+}
+
+fn pending(reason: &str, message: &str) -> Value {
+    in_phase("Pending", waiting(reason, message))
+}
+
+/// In the phase `Running`.
+fn runs(state: Value) -> Value {
+    in_phase("Running", state)
+}
+
+/// In the phase `Failed`.
+fn fails(state: Value) -> Value {
+    in_phase("Failed", state)
+}
+
+/// In the phase `Failed`, with the kubelet's reason.
+fn fails_by(reason: &str, state: Value) -> Value {
+    let mut pod = fails(state);
+    pod["status"]["reason"] = json!(reason);
+    pod["status"]["message"] = json!("see node");
+    pod
+}
+
+/// As a kubelet turns a Pod away.
+fn rejected(reason: &str) -> Value {
+    on_node(json!({"phase": "Failed", "reason": reason, "message": "Pod was rejected"}))
+}
+
+fn exited(code: i32, reason: &str) -> Value {
+    says(code, reason, "")
+}
+
+fn says(code: i32, reason: &str, message: &str) -> Value {
+    let (began, ended) = ("2026-03-01T09:00:00Z", "2026-03-01T09:01:00Z");
+    json!({"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": began, "finishedAt": ended}})
+}
+
+/// What the kubelet writes for a container that it does not find.
+fn not_found() -> Value {
+    let message = "The container could not be located when the pod was terminated";
+    json!({"terminated": {"exitCode": 137, "reason": NOT_FOUND, "message": message, "startedAt": null, "finishedAt": null}})
+}
+
+/// What containerd writes for a program that is not there.
+fn no_program() -> Value {
+    json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "exec: no such file", "startedAt": "1970-01-01T00:00:00Z"}})
+}
+
+fn waiting(reason: &str, message: &str) -> Value {
+    json!({"waiting": {"reason": reason, "message": message}})
+}
+
+fn running() -> Value {
+    json!({"running": {"startedAt": "2026-03-01T09:00:00Z"}})
+}
+
+fn done() -> Value {
+    exited(0, "Completed")
+}
+
+fn error(code: i32) -> Value {
+    exited(code, "Error")
+}
+
+fn ends_by_itself() -> Vec<Fixture> {
+    let said = fails(says(3, "Error", "no such\norder\u{1b}\n"));
+    vec![
+        ("succeeded", in_phase("Succeeded", done()), Succeeded),
+        ("succeeded although told to go", deleted(in_phase("Succeeded", done())), Succeeded),
+        ("succeeded without statuses", on_node(json!({"phase": "Succeeded"})), Succeeded),
+        ("exit 3", said, Answer("exit code 3 (Error): no such order")),
+        ("exit 3 just before a deletion", deleted(fails(error(3))), Answer("exit code 3 (Error)")),
+        ("exit 3, bound to nothing, as a test may write it", unbound(fails(error(3))), Answer("exit code 3 (Error)")),
+        ("crash", fails(error(139)), Answer("exit code 139 (Error)")),
+        ("killed by nobody known", fails(error(137)), Answer("exit code 137 (Error)")),
+        ("out of memory", fails(exited(137, "OOMKilled")), Answer("exit code 137 (OOMKilled)")),
+        ("out of memory while deleted", deleted(fails(exited(137, "OOMKilled"))), Answer("exit code 137 (OOMKilled)")),
+        ("no such program", fails(no_program()), Nothing("no container started: StartError: exec: no such file")),
+        ("exit 0, phase not yet written", runs(done()), Succeeded),
+    ]
+}
+
+fn ends_beside_a_proxy() -> Vec<Fixture> {
+    vec![
+        ("a proxy failed after exit 0", beside(error(1), fails(done())), Succeeded),
+        ("a proxy runs on after exit 0", beside(running(), runs(done())), Succeeded),
+        ("a proxy runs on after exit 3", beside(running(), runs(error(3))), Answer("exit code 3 (Error)")),
+        ("a proxy runs, no such program", beside(running(), runs(no_program())), Nothing("no container started: StartError")),
+        ("a proxy runs on after SIGTERM", beside(running(), runs(error(143))), Active("has exited with code 143")),
+        ("a proxy's exit says nothing", beside(error(1), runs(running())), Active("runs on node n1")),
+        (
+            "a proxy runs on after exit 1 of one to be disrupted",
+            disruption_target("TerminationByKubelet", beside(running(), runs(error(1)))),
+            Active("has exited with code 1"),
+        ),
+    ]
+}
+
+fn ended_before_the_start() -> Vec<Fixture> {
+    let drained = disruption_target("EvictionByEvictionAPI", deleted(fails(not_found())));
+    let pulls = waiting("ImagePullBackOff", "no such image");
+    let preempted = disruption_target("PreemptionByScheduler", deleted(unbound(pending("", ""))));
+    vec![
+        ("evicted at the door", rejected("Evicted"), Disrupted("no container started: Evicted: Pod was rejected")),
+        ("no room at the door", rejected("OutOfcpu"), Disrupted("no container started: OutOfcpu")),
+        ("refused for what it is", rejected("SysctlForbidden"), Nothing("no container started: SysctlForbidden")),
+        ("evicted", fails_by("Evicted", not_found()), Disrupted("no container started: Evicted: see node")),
+        ("drained", drained, Disrupted("no container started: EvictionByEvictionAPI: makes room")),
+        ("node shut down", fails_by("Terminated", not_found()), Disrupted("no container started: Terminated")),
+        ("preempted unbound", preempted, Disrupted("was bound to no node: PreemptionByScheduler")),
+        ("deleted unbound, kept by a finalizer", deleted(unbound(pending("", ""))), Nothing("was bound to no node: was deleted")),
+        ("deleted while pulling", deleted(fails(not_found())), Nothing("no container started: was deleted")),
+        (
+            "deadline while pulling",
+            fails_by("DeadlineExceeded", pulls),
+            Nothing("no container started: DeadlineExceeded: see node; ImagePullBackOff: no such image"),
+        ),
+    ]
+}
+
+fn ended_after_the_start() -> Vec<Fixture> {
+    let drained = disruption_target("EvictionByEvictionAPI", deleted(fails(error(1))));
+    let lost = step_has("lastState", not_found(), fails(not_found()));
+    let lost_again = step_has("lastState", not_found(), fails(no_program()));
+    vec![
+        ("evicted", fails_by("Evicted", error(143)), Unknown("was ended with exit code 143 and may have done its work: Evicted: see node")),
+        ("evicted, graceful exit 1", fails_by("Evicted", error(1)), Unknown("was ended with exit code 1 and")),
+        ("evicted, graceful exit 0", fails_by("Evicted", done()), Unknown("was ended with exit code 0 and")),
+        (
+            "evicted, lost",
+            step_has("lastState", not_found(), fails_by("Evicted", not_found())),
+            Unknown("was ended with exit code 137 and"),
+        ),
+        ("drained", drained, Unknown("was ended with exit code 1 and may have done its work: EvictionByEvictionAPI: makes room")),
+        ("deleted", deleted(fails(error(137))), Unknown("was ended with exit code 137 and may have done its work: was deleted")),
+        ("deadline", fails_by("DeadlineExceeded", error(143)), Unknown("was ended with exit code 143 and")),
+        ("node shut down", fails_by("Terminated", error(143)), Unknown("was ended with exit code 143 and")),
+        ("node came back", fails(exited(255, "Unknown")), Unknown("was ended with exit code 255 and")),
+        ("lost, had run", lost, Unknown("was ended with exit code 137 and may have done its work: ContainerStatusUnknown: The container")),
+        (
+            "lost, had an id",
+            step_has("containerID", json!("containerd://1"), fails(not_found())),
+            Unknown("was ended with exit code 137 and"),
+        ),
+        ("lost, started again in vain", lost_again, Unknown("was ended with exit code 128 and")),
+    ]
+}
+
+/// The phase was set by somebody who cannot know what the node did.
+fn ended_over_an_old_status() -> Vec<Fixture> {
+    let no_node = |pod| disruption_target("DeletionByPodGC", pod);
+    let creating = || waiting("ContainerCreating", "");
+    vec![
+        ("node gone while running", no_node(fails(running())), Unknown("may have done its work: DeletionByPodGC: makes room")),
+        ("node gone while creating", no_node(fails(creating())), Unknown("may have done its work: DeletionByPodGC")),
+        ("node gone, no statuses", no_node(on_node(json!({"phase": "Failed"}))), Unknown("may have done its work: DeletionByPodGC")),
+        ("node out of service", deleted(fails(creating())), Unknown("may have done its work: was deleted; ContainerCreating")),
+        ("nothing else known", on_node(json!({"phase": "Failed"})), Unknown("may have done its work: no reason is given")),
+        ("node lost", rejected("NodeLost"), Unknown("may have done its work: NodeLost")),
+    ]
+}
+
+fn goes_on() -> Vec<Fixture> {
+    let no_room = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"});
+    let unschedulable = unbound(on_node(json!({"phase": "Pending", "conditions": [no_room]})));
+    let mut lost = runs(running());
+    lost["status"]["reason"] = json!("NodeLost");
+    vec![
+        ("nothing at all", json!({}), Active("waits to be scheduled")),
+        ("empty status", unbound(on_node(json!({}))), Active("waits to be scheduled")),
+        ("unschedulable", unschedulable, Active("is not scheduled: Unschedulable: 0/3 nodes are available")),
+        ("bound", on_node(json!({"phase": "Pending"})), Active("waits for node n1 to start it")),
+        ("creating", pending("ContainerCreating", ""), Active("waits on node n1: ContainerCreating")),
+        ("bad image", pending("ErrImagePull", "not found"), Active("waits on node n1: ErrImagePull: not found")),
+        ("root", pending("CreateContainerConfigError", "is root"), Active("waits on node n1: CreateContainerConfigError: is root")),
+        ("running", runs(running()), Active("runs on node n1")),
+        ("no state", runs(json!({})), Active("waits on node n1")),
+        ("being deleted", deleted(runs(running())), Active("is being deleted")),
+        ("exit 0 while deleted", deleted(runs(done())), Active("is being deleted")),
+        ("exit 1, phase not yet written", runs(error(1)), Active("has exited with code 1; the end of the pod on node n1 is awaited")),
+        ("node silent", in_phase("Unknown", running()), Active("node n1 does not answer")),
+        ("node lost but not failed", lost, Active("node n1 does not answer")),
+        ("a phase of the future", in_phase("Frozen", running()), Active("is in the phase `Frozen`, which is not known here")),
+    ]
+}
+
+fn fixtures() -> impl Iterator<Item = (&'static str, Pod, Expect)> {
+    let tables =
+        [ends_by_itself(), ends_beside_a_proxy(), ended_before_the_start(), ended_after_the_start(), ended_over_an_old_status(), goes_on()];
+    tables.into_iter().flatten().map(|(what, value, expect)| (what, read(value), expect))
+}
+
+fn read(value: Value) -> Pod {
+    serde_json::from_value(value).unwrap()
+}
+
+fn fits(state: &ChildState, expect: &Expect) -> bool {
+    match (state, expect) {
+        (ChildState::Active { detail, .. }, Active(begins)) => detail.starts_with(begins),
+        (ChildState::Succeeded, Succeeded) => true,
+        (ChildState::Unknown { message, .. }, Unknown(begins)) => message.starts_with(begins),
+        (ChildState::Failed(failure), Answer(begins) | Nothing(begins) | Disrupted(begins)) => {
+            let reached = if matches!(expect, Answer(_)) { Reached::Answer } else { Reached::Nothing };
+            failure.reached == reached
+                && failure.disrupted == matches!(expect, Disrupted(_))
+                && !failure.last
+                && failure.retry_after.is_none()
+                && failure.message.starts_with(begins)
+        }
+        _ => false,
+    }
+}
+
+#[test]
+fn every_known_end_and_wait_of_a_pod_is_read() {
+    for (what, pod, expect) in fixtures() {
+        let state = state(&pod, Duration::from_secs(7));
+        assert!(fits(&state, &expect), "{what}: {state:?}, not {expect:?}");
+        assert_eq!(ended(&pod), !matches!(expect, Active(_)), "{what}");
+    }
+}
+
+#[test]
+fn a_stripped_pod_reads_the_same() {
+    for (what, pod, _) in fixtures() {
+        let mut stripped = pod.clone();
+        strip(&mut stripped);
+        assert_eq!(state(&stripped, Duration::ZERO), state(&pod, Duration::ZERO), "{what}");
+        assert_eq!(gone(&stripped), gone(&pod), "{what}");
+    }
+}
+
+#[test]
+fn an_active_pod_is_known_by_its_uid_and_age() {
+    let expected = ChildState::Active { uid: Some("u1".into()), age: Duration::from_secs(7), detail: "runs on node n1".into() };
+    assert_eq!(state(&read(runs(running())), Duration::from_secs(7)), expected);
+}
+
+#[test]
+fn a_pod_that_is_gone_is_judged_by_its_last_status() {
+    let cases = [
+        (unbound(on_node(json!({"phase": "Pending"}))), Nothing("was bound to no node: no reason is given")),
+        (disruption_target("PreemptionByScheduler", unbound(on_node(json!({"phase": "Pending"})))), Disrupted("was bound to no node")),
+        (runs(running()), Unknown("was deleted while it may have run on node n1")),
+        (unbound(runs(running())), Unknown("was deleted while it may have run on its node")),
+        (pending("ContainerCreating", ""), Unknown("was deleted while it may have run on node n1")),
+        (fails(error(3)), Answer("exit code 3")),
+    ];
+    for (value, expect) in cases {
+        let state = gone(&read(value.clone()));
+        assert!(fits(&state, &expect), "{value}: {state:?}, not {expect:?}");
+    }
+}
+
+#[test]
+fn a_node_that_does_not_end_a_pod_in_time_is_named() {
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let mut pod = read(deleted(runs(running())));
+    assert_eq!(stuck(&pod, at("2026-03-01T09:59:00Z")), None, "the grace still runs");
+    assert_eq!(stuck(&pod, at("2026-03-01T10:01:00Z")), None);
+    assert_eq!(stuck(&pod, at("2026-03-01T10:01:01Z")).as_deref(), Some("may still run on node n1"));
+    assert_eq!(stuck(&read(runs(running())), at("2026-03-01T10:01:01Z")), None, "nobody deleted it");
+    assert_eq!(stuck(&read(deleted(fails(error(3)))), at("2026-03-01T11:00:00Z")), None, "it has ended, and a finalizer keeps it");
+
+    pod.metadata.deletion_timestamp = Some(Time(Timestamp::MIN));
+    assert!(stuck(&pod, Timestamp::MAX).is_some());
+}
+
+fn text() -> impl Strategy<Value = Option<String>> {
+    const WORDS: [&str; 9] =
+        ["", "Evicted", "NodeLost", "StartError", "ContainerStatusUnknown", "Unknown", "OOMKilled", "DeletionByPodGC", " Error\n"];
+    prop_oneof![
+        Just(None),
+        proptest::sample::select(&WORDS[..]).prop_map(|word| Some(word.into())),
+        "\\PC{0,400}".prop_map(Some),
+        ".{0,300}".prop_map(Some)
+    ]
+}
+
+fn terminated() -> impl Strategy<Value = ContainerStateTerminated> {
+    let code = prop_oneof![Just(0), Just(137), Just(143), any::<i32>()];
+    let started = prop_oneof![Just(None), (-1..3_i64).prop_map(|second| Some(Time(Timestamp::from_second(second).unwrap())))];
+    (code, text(), text(), started).prop_map(|(exit_code, reason, message, started_at)| ContainerStateTerminated {
+        exit_code,
+        reason,
+        message,
+        started_at,
+        ..ContainerStateTerminated::default()
+    })
+}
+
+fn container_states() -> impl Strategy<Value = Option<ContainerState>> {
+    let waiting = proptest::option::of((text(), text()))
+        .prop_map(|both| both.map(|(reason, message)| k8s_openapi::api::core::v1::ContainerStateWaiting { reason, message }));
+    let running = any::<bool>().prop_map(|is| is.then(Default::default));
+    proptest::option::of((proptest::option::of(terminated()), running, waiting))
+        .prop_map(|all| all.map(|(terminated, running, waiting)| ContainerState { terminated, running, waiting }))
+}
+
+fn containers() -> impl Strategy<Value = Vec<ContainerStatus>> {
+    let name = proptest::sample::select(&[STEP_CONTAINER, "proxy", ""][..]);
+    let one = (name, container_states(), container_states(), -1..2, proptest::option::of(any::<bool>()), text()).prop_map(
+        |(name, state, last_state, restart_count, started, container_id)| ContainerStatus {
+            name: name.into(),
+            state,
+            last_state,
+            restart_count,
+            started,
+            container_id,
+            ..ContainerStatus::default()
+        },
+    );
+    proptest::collection::vec(one, 0..4)
+}
+
+fn conditions() -> impl Strategy<Value = Vec<PodCondition>> {
+    let type_ = proptest::sample::select(&[DISRUPTION, SCHEDULED, "Ready"][..]);
+    let value = proptest::sample::select(&["True", "False", " True", ""][..]);
+    let one = (type_, value, text(), text()).prop_map(|(type_, status, reason, message)| PodCondition {
+        type_: type_.into(),
+        status: status.into(),
+        reason,
+        message,
+        ..PodCondition::default()
+    });
+    proptest::collection::vec(one, 0..4)
+}
+
+fn phases() -> impl Strategy<Value = Option<String>> {
+    let known = proptest::sample::select(&["", "Pending", "Running", "Succeeded", "Failed", "Unknown"][..]);
+    prop_oneof![3 => known.prop_map(|phase| Some(phase.into())), 3 => Just(Some("Failed".into())), 1 => text()]
+}
+
+prop_compose! {
+    fn pods()(
+        phase in phases(),
+        reason in text(),
+        message in text(),
+        containers in proptest::option::of(containers()),
+        conditions in proptest::option::of(conditions()),
+        bound in any::<bool>(),
+        deleted in any::<bool>(),
+    ) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.deletion_timestamp = deleted.then_some(Time(Timestamp::UNIX_EPOCH));
+        pod.spec = Some(k8s_openapi::api::core::v1::PodSpec { node_name: bound.then(|| "n1".into()), ..Default::default() });
+        pod.status = Some(PodStatus { phase, reason, message, conditions, container_statuses: containers, ..PodStatus::default() });
+        pod
+    }
+}
+
+fn said(state: &ChildState) -> &str {
+    match state {
+        ChildState::Active { detail, .. } => detail,
+        ChildState::Failed(failure) => &failure.message,
+        ChildState::Unknown { message, .. } => message,
+        ChildState::Absent(_) | ChildState::Refused { .. } | ChildState::Succeeded => "",
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_status_confuses_the_reader(pod in pods()) {
+        let read = state(&pod, Duration::ZERO);
+        prop_assert!(said(&read).chars().count() <= MAX_LINE && !said(&read).contains(char::is_control), "{read:?}");
+        // What shows that the container may have started is never taken for nothing, and so never free of charge.
+        if let ChildState::Failed(failure) = &read {
+            prop_assert!(failure.reached == Reached::Answer || !may_have_started(&pod), "{read:?}");
+            prop_assert!(failure.reached == Reached::Nothing || !failure.disrupted, "{read:?}");
+        }
+        let mut stripped = pod.clone();
+        strip(&mut stripped);
+        prop_assert_eq!(state(&stripped, Duration::ZERO), read);
+        prop_assert_eq!(gone(&stripped), gone(&pod));
+        prop_assert_eq!(stuck(&stripped, Timestamp::MAX), stuck(&pod, Timestamp::MAX));
+    }
+}

@@ -1,0 +1,116 @@
+//! What of a Pod is worth keeping in memory.
+//!
+//! # Guarantees
+//! [`super::pod_state`] and [`super::pod`] read the same from a stripped Pod as from the whole one, and its size is bounded whatever
+//! containers, conditions and messages the server sent.
+
+use k8s_openapi::{
+    api::core::v1::{
+        ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodCondition,
+        PodSpec, PodStatus,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+
+use super::{
+    pod::STEP_CONTAINER,
+    pod_state::{DISRUPTION, SCHEDULED, runs_beside},
+    text::one_line,
+};
+use crate::api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP};
+
+/// Takes away what nobody reads. What is left must not be written back.
+pub fn strip(pod: &mut Pod) {
+    pod.metadata = metadata(std::mem::take(&mut pod.metadata));
+    pod.spec = pod.spec.take().map(|spec| PodSpec { node_name: spec.node_name, ..PodSpec::default() });
+    pod.status = pod.status.take().map(status);
+}
+
+/// Identity, version, owner, our labels and the instants that are read.
+fn metadata(meta: ObjectMeta) -> ObjectMeta {
+    const OURS: [&str; 5] = [LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT];
+    let controller = |owners: Vec<OwnerReference>| owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner]);
+    ObjectMeta {
+        name: meta.name,
+        namespace: meta.namespace,
+        uid: meta.uid,
+        resource_version: meta.resource_version,
+        creation_timestamp: meta.creation_timestamp,
+        deletion_timestamp: meta.deletion_timestamp,
+        labels: meta.labels.map(|labels| labels.into_iter().filter(|(key, _)| OURS.contains(&key.as_str())).collect()),
+        owner_references: meta.owner_references.and_then(controller),
+        ..ObjectMeta::default()
+    }
+}
+
+fn status(status: PodStatus) -> PodStatus {
+    let conditions = status.conditions.unwrap_or_default();
+    let first = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).map(condition);
+    let containers = status.container_statuses.unwrap_or_default();
+    let step = containers.iter().find(|container| container.name == STEP_CONTAINER).map(step);
+    // Of what runs beside the step only that it does.
+    let beside = containers.iter().find(|container| runs_beside(container)).map(|_| ContainerStatus {
+        state: Some(ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() }),
+        ..ContainerStatus::default()
+    });
+    PodStatus {
+        phase: line(status.phase.as_ref()),
+        reason: line(status.reason.as_ref()),
+        message: line(status.message.as_ref()),
+        conditions: Some([first(SCHEDULED), first(DISRUPTION)].into_iter().flatten().collect()),
+        container_statuses: Some([step, beside].into_iter().flatten().collect()),
+        ..PodStatus::default()
+    }
+}
+
+fn condition(condition: &PodCondition) -> PodCondition {
+    PodCondition {
+        type_: condition.type_.clone(),
+        status: line(Some(&condition.status)).unwrap_or_default(),
+        reason: line(condition.reason.as_ref()),
+        message: line(condition.message.as_ref()),
+        ..PodCondition::default()
+    }
+}
+
+fn step(container: &ContainerStatus) -> ContainerStatus {
+    ContainerStatus {
+        name: STEP_CONTAINER.into(),
+        state: container.state.as_ref().map(|state| ContainerState {
+            running: state.running.as_ref().map(|_| ContainerStateRunning::default()),
+            terminated: state.terminated.as_ref().map(terminated),
+            waiting: state.waiting.as_ref().map(waiting),
+        }),
+        last_state: container.last_state.as_ref().map(|last| ContainerState {
+            running: last.running.as_ref().map(|_| ContainerStateRunning::default()),
+            terminated: last.terminated.as_ref().map(|_| ContainerStateTerminated::default()),
+            waiting: None,
+        }),
+        restart_count: container.restart_count,
+        started: container.started,
+        container_id: line(container.container_id.as_ref()),
+        ..ContainerStatus::default()
+    }
+}
+
+fn terminated(exit: &ContainerStateTerminated) -> ContainerStateTerminated {
+    ContainerStateTerminated {
+        exit_code: exit.exit_code,
+        reason: line(exit.reason.as_ref()),
+        message: line(exit.message.as_ref()),
+        started_at: exit.started_at.clone(),
+        ..ContainerStateTerminated::default()
+    }
+}
+
+fn waiting(waiting: &ContainerStateWaiting) -> ContainerStateWaiting {
+    ContainerStateWaiting { reason: line(waiting.reason.as_ref()), message: line(waiting.message.as_ref()) }
+}
+
+/// The text as the reader takes it: it makes one bounded line of every text before it looks at it.
+fn line(text: Option<&String>) -> Option<String> {
+    text.map(|text| one_line(text))
+}
+
+#[cfg(test)]
+mod tests;

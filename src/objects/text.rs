@@ -1,0 +1,63 @@
+//! Text that a program or a server wrote, made fit to be shown.
+//!
+//! # Guarantees
+//! One line, bounded, without what a terminal would obey; doing it twice changes nothing more.
+
+/// The longest line, in characters.
+pub(super) const MAX_LINE: usize = 256;
+
+/// `Reason: message`, or what there is of it.
+pub(super) fn labelled(reason: Option<&String>, message: Option<&String>) -> Option<String> {
+    match (line(reason), line(message)) {
+        (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
+        (reason, message) => reason.or(message),
+    }
+}
+
+/// The text in one line; `None` where nothing is left.
+pub(super) fn line(text: Option<&String>) -> Option<String> {
+    text.map(|text| one_line(text)).filter(|text| !text.is_empty())
+}
+
+/// Puts a text that a program or a server wrote into one line of at most 256 characters, without what a terminal would obey.
+pub(super) fn one_line(text: &str) -> String {
+    // Marks that reverse or hide what stands on a terminal.
+    let deceptive = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let mut line = String::new();
+    let (mut length, mut gap) = (0, false);
+    for c in text.chars().filter(|c| !deceptive(*c)) {
+        if c.is_whitespace() || c.is_control() {
+            gap = length > 0;
+            continue;
+        }
+        let added = 1 + usize::from(std::mem::take(&mut gap));
+        if length + added > MAX_LINE {
+            while length >= MAX_LINE {
+                line.pop();
+                length -= 1;
+            }
+            line.push('…');
+            return line;
+        }
+        if added == 2 {
+            line.push(' ');
+        }
+        line.push(c);
+        length += added;
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_becomes_one_harmless_bounded_line() {
+        assert_eq!(one_line("  a\r\n\tb\u{0}\u{202e}c  "), "a b c");
+        assert_eq!(one_line(&"x".repeat(256)).chars().count(), 256);
+        let cut = one_line(&"é ".repeat(100_000));
+        assert_eq!((cut.chars().count(), cut.chars().last()), (256, Some('…')));
+        assert_eq!(one_line(&cut), cut);
+    }
+}

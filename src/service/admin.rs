@@ -1,0 +1,324 @@
+//! The servers for scrapers and probes: `/metrics` on one address, `/healthz` and `/readyz` on another.
+//!
+//! # Guarantees
+//! Nothing they serve changes anything. What a client can make large or slow is bounded: connections at once, the head of a request, the
+//! time to send it, the time a connection lives. Bodies of requests are never read.
+//!
+//! # Caveats
+//! No TLS and no authentication: a network policy decides who reaches them.
+
+use std::{
+    net::SocketAddr,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+    serve::Listener,
+};
+use futures::{FutureExt, future::join_all};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use super::metrics::{CONTENT_TYPE, Metrics};
+
+/// Connections at once, per address. More wait until one ends.
+const MAX_CONNECTIONS: usize = 64;
+/// The largest head of a request, in bytes.
+const MAX_HEAD: usize = 16 * 1024;
+/// The longest time to send the head of a request, which is also the longest a connection is idle.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// The longest time a connection lives; after it, it ends with the answer under way.
+const LIFETIME: Duration = Duration::from_secs(120);
+/// The longest time an answer may take once the connection is to end.
+const LAST_ANSWER: Duration = Duration::from_secs(5);
+
+/// Whether the process can work. Only ever moves forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Readiness {
+    Starting,
+    Ready,
+    Draining,
+}
+
+/// What the probes answer. Clones share one state.
+#[derive(Clone, Debug)]
+pub struct Health {
+    readiness: Arc<watch::Sender<Readiness>>,
+    fatal: Arc<OnceLock<String>>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { readiness: Arc::new(watch::Sender::new(Readiness::Starting)), fatal: Arc::default() }
+    }
+}
+
+impl Health {
+    /// The caches are filled: `/readyz` answers 200 from now on, unless the process is draining.
+    pub fn ready(&self) {
+        self.advance(Readiness::Ready);
+    }
+
+    /// The process is to stop: `/readyz` answers 503 for good.
+    pub fn draining(&self) {
+        self.advance(Readiness::Draining);
+    }
+
+    /// The process can never work again, as `sentence` says: `/healthz` answers 503 with it for good, so that the process is restarted.
+    /// The first sentence stands.
+    pub fn fatal(&self, sentence: impl Into<String>) {
+        let _first = self.fatal.set(sentence.into());
+    }
+
+    fn advance(&self, to: Readiness) {
+        self.readiness.send_modify(|now| *now = to.max(*now));
+    }
+
+    fn healthz(&self) -> Response {
+        match self.fatal.get() {
+            None => (StatusCode::OK, "ok\n").into_response(),
+            Some(sentence) => (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}\n")).into_response(),
+        }
+    }
+
+    fn readyz(&self) -> Response {
+        match *self.readiness.borrow() {
+            Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "not ready yet: the caches are being filled\n").into_response(),
+            Readiness::Ready => (StatusCode::OK, "ok\n").into_response(),
+            Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready any more: the process is stopping\n").into_response(),
+        }
+    }
+}
+
+/// The servers, bound to their addresses but not serving yet.
+#[derive(Debug)]
+pub struct Admin {
+    servers: Vec<(TcpListener, Router)>,
+}
+
+impl Admin {
+    /// Binds the addresses that are given.
+    ///
+    /// # Errors
+    /// A sentence that names the address and the argument where an address cannot be bound.
+    pub async fn bind(
+        metrics_addr: Option<SocketAddr>,
+        health_addr: Option<SocketAddr>,
+        metrics: Arc<Metrics>,
+        health: Health,
+    ) -> Result<Self, String> {
+        let mut servers = Vec::new();
+        if let Some(address) = metrics_addr {
+            servers.push((bind("--metrics-addr", address).await?, metrics_router(metrics)));
+        }
+        if let Some(address) = health_addr {
+            servers.push((bind("--health-addr", address).await?, health_router(health)));
+        }
+        Ok(Self { servers })
+    }
+
+    /// The addresses that are bound, metrics first: with port 0, those the system chose.
+    ///
+    /// # Errors
+    /// Where the system does not tell.
+    pub fn addresses(&self) -> std::io::Result<Vec<SocketAddr>> {
+        self.servers.iter().map(|(listener, _)| listener.local_addr()).collect()
+    }
+
+    /// Serves until `stop`, lets answers under way end for up to 5 s, then returns.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let stop = stop.shared();
+        join_all(self.servers.into_iter().map(|(listener, router)| serve(listener, router, stop.clone()))).await;
+    }
+}
+
+async fn bind(argument: &str, address: SocketAddr) -> Result<TcpListener, String> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen on {address} ({argument}): {error}; choose another address or port, or 0 to switch it off"))
+}
+
+fn metrics_router(metrics: Arc<Metrics>) -> Router {
+    let answer = async move || match metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot encode the metrics: {error}\n")).into_response(),
+    };
+    Router::new().route("/metrics", get(answer))
+}
+
+fn health_router(health: Health) -> Router {
+    let other = health.clone();
+    Router::new().route("/healthz", get(async move || health.healthz())).route("/readyz", get(async move || other.readyz()))
+}
+
+async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    let mut connections = JoinSet::new();
+    let (closing, closed) = watch::channel(());
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            // axum's `accept` never fails: it waits where the process has no descriptor left.
+            (stream, _) = Listener::accept(&mut listener), if connections.len() < MAX_CONNECTIONS => {
+                connections.spawn(connection(stream, router.clone(), closed.clone()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop((listener, closing));
+    let _ended = timeout(LAST_ANSWER, connections.join_all()).await;
+}
+
+/// Serves one connection until it ends, its lifetime ends, or the sender of `closed` is gone.
+async fn connection<C>(stream: C, router: Router, mut closed: watch::Receiver<()>)
+where
+    C: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MAX_HEAD);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    tokio::select! {
+        result = connection.as_mut() => return ended(result),
+        _ = closed.changed() => {}
+        () = sleep(LIFETIME) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    if let Ok(result) = timeout(LAST_ANSWER, connection).await {
+        ended(result);
+    }
+}
+
+fn ended(result: hyper::Result<()>) {
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection of a probe or scraper broke");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, duplex},
+        net::TcpStream,
+        sync::oneshot,
+        time::Instant,
+    };
+
+    use super::*;
+
+    const ANY: Option<SocketAddr> = Some(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0));
+
+    /// The whole answer to a request for `path` on a connection of its own.
+    async fn ask(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn probes_follow_the_life_of_the_process() {
+        let health = Health::default();
+        let admin = Admin::bind(ANY, ANY, Metrics::new("1.2.3"), health.clone()).await.unwrap();
+        let addresses = admin.addresses().unwrap();
+        let (metrics, probes) = (addresses[0], addresses[1]);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = tokio::spawn(admin.serve(stopped.map(|_| ())));
+
+        assert!(ask(probes, "/healthz").await.starts_with("HTTP/1.1 200"));
+        let starting = ask(probes, "/readyz").await;
+        assert!(starting.starts_with("HTTP/1.1 503") && starting.ends_with("not ready yet: the caches are being filled\n"), "{starting}");
+        health.ready();
+        assert!(ask(probes, "/readyz").await.starts_with("HTTP/1.1 200"));
+        health.draining();
+        health.ready();
+        let draining = ask(probes, "/readyz").await;
+        assert!(draining.starts_with("HTTP/1.1 503") && draining.ends_with("the process is stopping\n"), "{draining}");
+        assert!(ask(probes, "/healthz").await.starts_with("HTTP/1.1 200"), "draining is healthy");
+        health.fatal("the watch of sagas ended");
+        health.fatal("later");
+        let fatal = ask(probes, "/healthz").await;
+        assert!(fatal.starts_with("HTTP/1.1 503") && fatal.ends_with("\r\n\r\nthe watch of sagas ended\n"), "{fatal}");
+
+        let scraped = ask(metrics, "/metrics").await;
+        assert!(scraped.starts_with("HTTP/1.1 200") && scraped.ends_with("# EOF\n"), "{scraped}");
+        assert!(scraped.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{scraped}");
+        assert!(ask(metrics, "/healthz").await.starts_with("HTTP/1.1 404"), "each address serves its own paths only");
+
+        stop.send(()).unwrap();
+        server.await.unwrap();
+        TcpStream::connect(probes).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named_with_its_argument() {
+        let holder = TcpListener::bind(ANY.unwrap()).await.unwrap();
+        let address = holder.local_addr().unwrap();
+        let error = Admin::bind(None, Some(address), Metrics::new("1.2.3"), Health::default()).await.unwrap_err();
+        assert!(error.starts_with(&format!("cannot listen on {address} (--health-addr): ")), "{error}");
+        assert!(error.ends_with("choose another address or port, or 0 to switch it off"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn switched_off_both_serve_nothing_and_still_end() {
+        let admin = Admin::bind(None, None, Metrics::new("1.2.3"), Health::default()).await.unwrap();
+        assert_eq!(admin.addresses().unwrap(), []);
+        admin.serve(std::future::ready(())).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_sends_slowly_is_cut_off() {
+        for head in ["", "GET /healthz HTTP/1.1\r\n"] {
+            let (mut client, server) = duplex(1024);
+            let (_closing, closed) = watch::channel(());
+            let begun = Instant::now();
+            let served = tokio::spawn(connection(server, health_router(Health::default()), closed));
+            client.write_all(head.as_bytes()).await.unwrap();
+            served.await.unwrap();
+            assert!(begun.elapsed() <= HEAD_TIME + Duration::from_millis(10), "{head:?} was waited for for {:?}", begun.elapsed());
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_never_reads_is_cut_off() {
+        let (mut client, server) = duplex(16);
+        let (_closing, closed) = watch::channel(());
+        let begun = Instant::now();
+        let served = tokio::spawn(connection(server, health_router(Health::default()), closed));
+        client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        served.await.unwrap();
+        assert!(begun.elapsed() <= LIFETIME + LAST_ANSWER + Duration::from_millis(10), "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_head_too_large_is_refused() {
+        let (mut client, server) = duplex(64 * 1024);
+        let (_closing, closed) = watch::channel(());
+        let served = tokio::spawn(connection(server, health_router(Health::default()), closed));
+        let head = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(2 * MAX_HEAD));
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
+        served.await.unwrap();
+    }
+}

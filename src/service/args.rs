@@ -1,0 +1,251 @@
+//! The arguments of the operator's binary. Each has an environment variable of the same name: `--drain` is `SAGA_DRAIN`.
+//!
+//! # Guarantees
+//! A value that cannot be used is refused before anything starts, with a sentence that says what to write instead. No argument is
+//! accepted and then ignored.
+
+use std::{collections::BTreeSet, convert::Infallible, net::IpAddr, net::SocketAddr, time::Duration};
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+use ipnet::{IpNet, Ipv4Net};
+
+use super::telemetry::{self, LogFormat};
+
+/// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long for a node to be emptied.
+const MAX_DRAIN: Duration = Duration::from_secs(300);
+/// The longest text that is parsed as a duration: beyond it, the parser's multiplication could overflow.
+const MAX_DURATION_TEXT: usize = 16;
+
+/// The command line of `saga-operator`.
+#[derive(Debug, Parser)]
+#[command(name = "saga-operator", version, about = "Carries business transactions and rollouts through as sagas")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands of `saga-operator`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the operator until it is told to stop
+    Run(Box<RunArgs>),
+    /// Print the CustomResourceDefinition as YAML
+    Crd,
+}
+
+/// The arguments of `saga-operator run` as written; [`RunArgs::validate`] makes a [`RunConfig`] of them.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the API server):
+    /// comma-separated, such as 10.0.0.0/8,fd00::/8
+    #[arg(long, env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
+    http_allow_cidrs: Vec<List<IpNet>>,
+
+    /// Where /metrics is served; 0 switches it off
+    #[arg(long, env = "SAGA_METRICS_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
+    metrics_addr: Listen,
+
+    /// Where /healthz and /readyz are served; 0 switches them off
+    #[arg(long, env = "SAGA_HEALTH_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8081", value_parser = listen)]
+    health_addr: Listen,
+
+    /// Leader election. Not there yet: only false is accepted
+    #[arg(
+        long,
+        env = "SAGA_LEADER_ELECT",
+        value_name = "BOOL",
+        default_value = "false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = leader_elect,
+        action = ArgAction::Set
+    )]
+    leader_elect: NoLeader,
+
+    /// The namespace of the operator's Leases. Not there yet: refused when set
+    #[arg(long, env = "SAGA_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = lease_namespace)]
+    lease_namespace: Option<Infallible>,
+
+    /// How long calls may go on after SIGTERM, such as 25s or 1m30s; at most 5m
+    #[arg(long, env = "SAGA_DRAIN", value_name = "DURATION", default_value = "25s", value_parser = drain)]
+    drain: Duration,
+
+    /// The namespaces to work in, comma-separated; all when not given
+    #[arg(long, env = "SAGA_WATCH_NAMESPACES", value_name = "NAMESPACES", value_parser = namespaces, action = ArgAction::Append)]
+    watch_namespaces: Vec<List<String>>,
+
+    /// The format of the logs; text when standard error is a terminal, else json
+    #[arg(long, env = "SAGA_LOG_FORMAT", value_name = "FORMAT", value_enum)]
+    log_format: Option<LogFormat>,
+
+    /// What is logged: a level, or directives such as info,saga_operator=debug
+    #[arg(long, env = "SAGA_LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = log_level)]
+    log_level: String,
+}
+
+/// What `saga-operator run` was told, every value checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunConfig {
+    /// Networks that HTTP steps may reach although they are refused by default. No bits are set beyond a prefix, and no IPv4 network
+    /// is written as IPv6.
+    pub http_allow_cidrs: Vec<IpNet>,
+    /// Where `/metrics` is served; `None` = nowhere.
+    pub metrics_addr: Option<SocketAddr>,
+    /// Where `/healthz` and `/readyz` are served; `None` = nowhere.
+    pub health_addr: Option<SocketAddr>,
+    /// How long calls may go on after SIGTERM: 0 to 5 minutes.
+    pub drain: Duration,
+    /// The namespaces to work in, each a DNS label; empty = all.
+    pub watch_namespaces: BTreeSet<String>,
+    /// The format of the logs.
+    pub log_format: LogFormat,
+    /// What is logged; [`telemetry::filter`] accepts it.
+    pub log_level: String,
+}
+
+impl RunArgs {
+    /// Checks the arguments against each other and fills in what depends on the process: `stderr_is_terminal` chooses the format of
+    /// the logs where none is given.
+    ///
+    /// # Errors
+    /// A sentence that names the arguments and says what to write.
+    pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
+        // `Infallible` and `NoLeader` have nothing to say: what they stand for was refused when it was parsed.
+        let Self {
+            http_allow_cidrs,
+            metrics_addr: Listen(metrics_addr),
+            health_addr: Listen(health_addr),
+            leader_elect: NoLeader,
+            lease_namespace: None,
+            drain,
+            watch_namespaces,
+            log_format,
+            log_level,
+        } = self;
+        if let (Some(metrics), Some(health)) = (metrics_addr, health_addr)
+            && metrics == health
+            && metrics.port() != 0
+        {
+            return Err(format!("--metrics-addr and --health-addr are both {metrics}: give each a port of its own, or 0 to switch it off"));
+        }
+        Ok(RunConfig {
+            http_allow_cidrs: http_allow_cidrs.into_iter().flat_map(|List(items)| items).collect(),
+            metrics_addr,
+            health_addr,
+            drain,
+            watch_namespaces: watch_namespaces.into_iter().flat_map(|List(items)| items).collect(),
+            log_format: log_format.unwrap_or(if stderr_is_terminal { LogFormat::Text } else { LogFormat::Json }),
+            log_level,
+        })
+    }
+}
+
+/// One comma-separated value. A type of its own, since clap reads a `Vec` as an argument given several times, and would refuse the empty
+/// text that a chart passes for an empty list.
+#[derive(Clone, Debug)]
+struct List<T>(Vec<T>);
+
+/// An address to listen on, or `0`.
+#[derive(Clone, Copy, Debug)]
+struct Listen(Option<SocketAddr>);
+
+/// `--leader-elect=false`, the only value there is.
+#[derive(Clone, Copy, Debug)]
+struct NoLeader;
+
+/// Parses a comma-separated list; empty entries are left out.
+fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
+    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(item).collect::<Result<_, _>>().map(List)
+}
+
+fn networks(text: &str) -> Result<List<IpNet>, String> {
+    list(text, network)
+}
+
+/// One network, or one address as the network of only itself.
+fn network(text: &str) -> Result<IpNet, String> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Ok(IpNet::from(address.to_canonical()));
+    }
+    let network: IpNet = text.parse().map_err(|_| {
+        format!("`{text}` is no network: write an address and a prefix, such as 10.0.0.0/8 or fd00::/8, or one address, such as 10.1.2.3")
+    })?;
+    if network.addr() != network.network() {
+        return Err(format!(
+            "`{text}` has bits set beyond its prefix: write {} for the network, or {} for the one address",
+            network.trunc(),
+            network.addr()
+        ));
+    }
+    Ok(canonical(network))
+}
+
+/// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`), as what it is: addresses are compared in that form.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let inner = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
+    inner.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(network, IpNet::V4)
+}
+
+fn listen(text: &str) -> Result<Listen, String> {
+    if text == "0" {
+        return Ok(Listen(None));
+    }
+    text.parse().map(|address| Listen(Some(address))).map_err(|_| {
+        format!(
+            "`{text}` is no address to listen on: write an IP address and a port, such as 0.0.0.0:8080 or [::]:8080, or 0 to switch it off"
+        )
+    })
+}
+
+fn leader_elect(text: &str) -> Result<NoLeader, String> {
+    match text {
+        "false" => Ok(NoLeader),
+        "true" => Err("leader election does not exist yet: leave it false, and run one replica".into()),
+        other => Err(format!("`{other}` is neither true nor false: write false, since leader election does not exist yet")),
+    }
+}
+
+fn lease_namespace(_: &str) -> Result<Infallible, String> {
+    Err("the operator holds no Leases yet, so that no namespace for them has an effect: leave --lease-namespace (SAGA_LEASE_NAMESPACE) out"
+        .into())
+}
+
+/// A duration as Go writes it, 0 to [`MAX_DRAIN`].
+fn drain(text: &str) -> Result<Duration, String> {
+    // kube's parser is Go's grammar, but it panics where a part is negative or too large for its multiplication.
+    let parsable = text.len() <= MAX_DURATION_TEXT && !text.is_empty() && !text.contains('-');
+    let duration: Duration = parsable
+        .then(|| text.parse::<kube::core::Duration>().ok())
+        .flatten()
+        .map(Into::into)
+        .ok_or_else(|| format!("`{text}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"))?;
+    if duration > MAX_DRAIN {
+        return Err(format!("`{text}` is too long: write at most 5m, and give the pod a longer terminationGracePeriodSeconds"));
+    }
+    Ok(duration)
+}
+
+fn namespaces(text: &str) -> Result<List<String>, String> {
+    list(text, namespace)
+}
+
+/// A DNS label (RFC 1123), which every namespace's name is.
+fn namespace(text: &str) -> Result<String, String> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let edges = !text.starts_with('-') && !text.ends_with('-');
+    if (1..=63).contains(&text.len()) && edges && text.bytes().all(inner) {
+        return Ok(text.into());
+    }
+    Err(format!(
+        "`{text}` is no name of a namespace: write at most 63 lower-case letters, digits and -, with a letter or digit at both ends"
+    ))
+}
+
+fn log_level(text: &str) -> Result<String, String> {
+    telemetry::filter(text).map(|_| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

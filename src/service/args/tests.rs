@@ -1,0 +1,161 @@
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+use clap::CommandFactory;
+
+use super::*;
+
+fn parse(arguments: &[&str]) -> Result<RunConfig, String> {
+    let command_line = ["saga-operator", "run"].iter().chain(arguments);
+    match Cli::try_parse_from(command_line).map_err(|error| error.to_string())?.command {
+        Command::Run(arguments) => arguments.validate(false),
+        Command::Crd => panic!("not `run`"),
+    }
+}
+
+/// The message that refuses `argument`, on one line, without the usage below it.
+fn refusal(argument: &str) -> String {
+    let message = parse(&[argument]).unwrap_err();
+    message.split("\n\n").next().unwrap().to_owned()
+}
+
+#[test]
+fn the_definition_is_consistent_and_needs_a_subcommand() {
+    Cli::command().debug_assert();
+    let error = Cli::try_parse_from(["saga-operator"]).unwrap_err();
+    assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand);
+    assert!(matches!(Cli::try_parse_from(["saga-operator", "crd"]).unwrap().command, Command::Crd));
+}
+
+#[test]
+fn every_argument_has_a_variable_of_its_own_name() {
+    let cli = Cli::command();
+    let run = cli.find_subcommand("run").unwrap();
+    let own = run.get_arguments().filter(|argument| argument.get_id() != "help").collect::<Vec<_>>();
+    assert_eq!(own.len(), 9);
+    for argument in own {
+        let name = argument.get_long().unwrap().to_uppercase().replace('-', "_");
+        assert_eq!(argument.get_env().unwrap().to_str().unwrap(), format!("SAGA_{name}"));
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    assert_eq!(
+        parse(&[]).unwrap(),
+        RunConfig {
+            http_allow_cidrs: vec![],
+            metrics_addr: Some("0.0.0.0:8080".parse().unwrap()),
+            health_addr: Some("0.0.0.0:8081".parse().unwrap()),
+            drain: Duration::from_secs(25),
+            watch_namespaces: BTreeSet::new(),
+            log_format: LogFormat::Json,
+            log_level: "info".into(),
+        }
+    );
+}
+
+#[test]
+fn networks_are_lists_and_may_be_given_more_than_once() {
+    let config = parse(&["--http-allow-cidrs=10.0.0.0/8, fd00::/8", "--http-allow-cidrs", "10.1.2.3,::1,"]).unwrap();
+    let written: Vec<String> = config.http_allow_cidrs.iter().map(ToString::to_string).collect();
+    assert_eq!(written, ["10.0.0.0/8", "fd00::/8", "10.1.2.3/32", "::1/128"]);
+    assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().http_allow_cidrs, []);
+}
+
+#[test]
+fn ipv4_written_as_ipv6_is_ipv4() {
+    let config = parse(&["--http-allow-cidrs=::ffff:10.0.0.0/104,::ffff:10.1.2.3,::ffff:0.0.0.0/96,::/0"]).unwrap();
+    let written: Vec<String> = config.http_allow_cidrs.iter().map(ToString::to_string).collect();
+    assert_eq!(written, ["10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "::/0"]);
+}
+
+#[test]
+fn what_is_no_network_is_refused_with_an_example() {
+    assert_eq!(
+        refusal("--http-allow-cidrs=10.0.0.0/8,10.0.0.0/33"),
+        "error: invalid value '10.0.0.0/8,10.0.0.0/33' for '--http-allow-cidrs <CIDRS>': `10.0.0.0/33` is no network: \
+         write an address and a prefix, such as 10.0.0.0/8 or fd00::/8, or one address, such as 10.1.2.3"
+    );
+    assert!(refusal("--http-allow-cidrs=payments.shop.svc").contains("`payments.shop.svc` is no network: write an address"));
+    assert!(
+        refusal("--http-allow-cidrs=10.1.2.3/8")
+            .ends_with("`10.1.2.3/8` has bits set beyond its prefix: write 10.0.0.0/8 for the network, or 10.1.2.3 for the one address")
+    );
+}
+
+#[test]
+fn addresses_are_switched_off_by_0_and_must_differ() {
+    let config = parse(&["--metrics-addr=0", "--health-addr=[::]:9"]).unwrap();
+    assert_eq!((config.metrics_addr, config.health_addr), (None, Some("[::]:9".parse().unwrap())));
+    assert_eq!(
+        parse(&["--health-addr=0.0.0.0:8080"]).unwrap_err(),
+        "--metrics-addr and --health-addr are both 0.0.0.0:8080: give each a port of its own, or 0 to switch it off"
+    );
+    parse(&["--health-addr=0", "--metrics-addr=0"]).unwrap();
+    for wrong in [":8080", "8080", "localhost:8080", ""] {
+        let sentence = format!("`{wrong}` is no address to listen on: write an IP address and a port, such as 0.0.0.0:8080");
+        assert!(refusal(&format!("--metrics-addr={wrong}")).contains(&sentence), "{wrong}");
+    }
+}
+
+#[test]
+fn leader_election_is_refused_until_it_exists() {
+    parse(&["--leader-elect=false"]).unwrap();
+    parse(&["--leader-elect", "false"]).unwrap();
+    for asked in ["--leader-elect", "--leader-elect=true"] {
+        let refusal = refusal(asked);
+        assert!(refusal.ends_with("leader election does not exist yet: leave it false, and run one replica"), "{refusal}");
+    }
+    assert!(refusal("--leader-elect=yes").contains("`yes` is neither true nor false: write false"));
+}
+
+#[test]
+fn a_namespace_for_leases_is_refused_until_there_are_leases() {
+    let refusal = refusal("--lease-namespace=kube-system");
+    assert!(refusal.contains("the operator holds no Leases yet"), "{refusal}");
+    assert!(refusal.ends_with("leave --lease-namespace (SAGA_LEASE_NAMESPACE) out"), "{refusal}");
+}
+
+#[test]
+fn the_drain_is_a_duration_within_its_bounds() {
+    let drain = |text: &str| parse(&[&format!("--drain={text}")]).map(|config| config.drain);
+    assert_eq!(drain("1m30s").unwrap(), Duration::from_secs(90));
+    assert_eq!(drain("500ms").unwrap(), Duration::from_millis(500));
+    assert_eq!(drain("5m").unwrap(), MAX_DRAIN);
+    assert_eq!(drain("0").unwrap(), Duration::ZERO);
+    for long in ["5m1s", "999999999999999h"] {
+        assert!(refusal(&format!("--drain={long}")).contains("is too long: write at most 5m"), "{long}");
+    }
+    // The last ones make kube's parser panic: negative parts, and products too large.
+    for wrong in ["25", "", "s", "25 s", "25x", "NaNs", "-25s", "1s-5s", "99999999999999999999999999h"] {
+        let sentence = format!("`{wrong}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative");
+        assert!(refusal(&format!("--drain={wrong}")).ends_with(&sentence), "{wrong}");
+    }
+}
+
+#[test]
+fn namespaces_are_labels_each_once() {
+    let config = parse(&["--watch-namespaces=shop,billing", "--watch-namespaces", "shop"]).unwrap();
+    assert_eq!(config.watch_namespaces.iter().collect::<Vec<_>>(), ["billing", "shop"]);
+    assert_eq!(parse(&["--watch-namespaces="]).unwrap().watch_namespaces, BTreeSet::new());
+    for wrong in ["Shop", "shop.svc", "-shop", "shop-", "*", &"x".repeat(64)] {
+        let refusal = refusal(&format!("--watch-namespaces=ok,{wrong}"));
+        assert!(refusal.contains(&format!("`{wrong}` is no name of a namespace: write at most 63 lower-case letters")), "{refusal}");
+    }
+    parse(&[&format!("--watch-namespaces={}", "x".repeat(63))]).unwrap();
+}
+
+#[test]
+fn logs_are_text_on_a_terminal_unless_told_otherwise() {
+    let format = |arguments: &[&str], terminal| {
+        let command_line = ["saga-operator", "run"].iter().chain(arguments);
+        let Command::Run(arguments) = Cli::try_parse_from(command_line).unwrap().command else { panic!("not `run`") };
+        arguments.validate(terminal).unwrap().log_format
+    };
+    assert_eq!(format(&[], true), LogFormat::Text);
+    assert_eq!(format(&[], false), LogFormat::Json);
+    assert_eq!(format(&["--log-format=json"], true), LogFormat::Json);
+    assert_eq!(format(&["--log-format=text"], false), LogFormat::Text);
+    assert!(refusal("--log-format=xml").contains("possible values: json, text"));
+    assert!(refusal("--log-level=verbose").contains("`verbose` is no level: write a level (error, warn, info, debug, trace, off)"));
+}

@@ -1,0 +1,272 @@
+//! What the process counts and measures, in the OpenMetrics text format.
+//!
+//! # Guarantees
+//! No label holds the name of an object or anything else that users choose, so that the number of series is bounded by the words in this
+//! program: each label value is a `&'static str`.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+
+/// The content type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Seconds of an attempt: from a fast request to the longest built-in timeout, 1 h.
+const ATTEMPT_BUCKETS: [f64; 14] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
+/// Seconds of a reconcile: from one that changes nothing to one that waits for its API calls' time limit, 15 s.
+const RECONCILE_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+
+/// How a reconcile ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReconcileResult {
+    /// It wrote or did something.
+    Changed,
+    /// There was nothing to do.
+    Unchanged,
+    /// Another write came first; the next reconcile decides again.
+    Conflict,
+    /// It failed and is tried again.
+    Error,
+    /// It panicked; a bug.
+    Panic,
+}
+
+impl ReconcileResult {
+    /// All of them, in the order of their declaration.
+    const ALL: [Self; 5] = [Self::Changed, Self::Unchanged, Self::Conflict, Self::Error, Self::Panic];
+
+    /// The label's value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Unchanged => "unchanged",
+            Self::Conflict => "conflict",
+            Self::Error => "error",
+            Self::Panic => "panic",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Phase {
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Settled {
+    action: &'static str,
+    direction: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Retried {
+    action: &'static str,
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Ended {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Watched {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Build {
+    version: &'static str,
+}
+
+/// A histogram of durations, made by a function so that a family can make one for each label set.
+type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Every metric of the process. Shared behind an [`Arc`].
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    sagas: Family<Phase, Counter>,
+    step_duration: Durations<Settled>,
+    step_retries: Family<Retried, Counter>,
+    reconciles: Family<Ended, Counter>,
+    reconcile_duration: Histogram,
+    watch_errors: Family<Watched, Counter>,
+    http_calls: Gauge<u64, AtomicU64>,
+    status_writes: Family<Ended, Counter>,
+}
+
+impl Metrics {
+    /// All metrics at zero. `version` is the operator's.
+    #[must_use]
+    pub fn new(version: &'static str) -> Arc<Self> {
+        let metrics = Self {
+            registry: Registry::default(),
+            sagas: Family::default(),
+            step_duration: Family::new_with_constructor(|| Histogram::new(ATTEMPT_BUCKETS)),
+            step_retries: Family::default(),
+            reconciles: Family::default(),
+            reconcile_duration: Histogram::new(RECONCILE_BUCKETS),
+            watch_errors: Family::default(),
+            http_calls: Gauge::default(),
+            status_writes: Family::default(),
+        };
+        // A series that begins with its first event hides that event from `rate`.
+        for result in ReconcileResult::ALL {
+            drop(metrics.reconciles.get_or_create(&Ended { result: result.as_str() }));
+        }
+        Arc::new(metrics.registered(version))
+    }
+
+    /// Puts every metric into the registry. Names end in `_total` and `_seconds` by their kind and unit, which the encoder appends.
+    fn registered(mut self, version: &'static str) -> Self {
+        // No `..`: a metric that nobody registers would be counted and never seen.
+        let Self { registry, sagas, step_duration, step_retries, reconciles, reconcile_duration, watch_errors, http_calls, status_writes } =
+            &mut self;
+        registry.register("saga_build", "The version of the operator", Info::new(Build { version }));
+        registry.register("saga", "Sagas that entered an end phase", sagas.clone());
+        let help = "Duration of settled attempts, from the recorded intent";
+        registry.register_with_unit("saga_step_duration", help, Unit::Seconds, step_duration.clone());
+        registry.register("saga_step_retries", "Attempts that were begun after a failed one", step_retries.clone());
+        registry.register("saga_controller_reconcile", "Reconciles by how they ended", reconciles.clone());
+        registry.register_with_unit("saga_controller_reconcile", "Duration of reconciles", Unit::Seconds, reconcile_duration.clone());
+        registry.register("saga_controller_watch_errors", "Watches that failed and were begun again", watch_errors.clone());
+        registry.register("saga_http_calls_in_flight", "Requests of HTTP steps that wait for an answer", http_calls.clone());
+        registry.register("saga_status_writes", "Writes of a saga's status by how they ended", status_writes.clone());
+        self
+    }
+
+    /// A saga entered the end phase `phase`.
+    pub fn saga_ended(&self, phase: &'static str) {
+        self.sagas.get_or_create(&Phase { phase }).inc();
+    }
+
+    /// An attempt of an `action` (such as `pod`) in a `direction` (`action` or `compensation`) settled after `duration`.
+    pub fn step_settled(&self, action: &'static str, direction: &'static str, outcome: &'static str, duration: Duration) {
+        self.step_duration.get_or_create(&Settled { action, direction, outcome }).observe(duration.as_secs_f64());
+    }
+
+    /// An attempt was begun after a failed one.
+    pub fn step_retried(&self, action: &'static str, direction: &'static str) {
+        self.step_retries.get_or_create(&Retried { action, direction }).inc();
+    }
+
+    /// A reconcile ended after `duration`.
+    pub fn reconciled(&self, result: ReconcileResult, duration: Duration) {
+        self.reconciles.get_or_create(&Ended { result: result.as_str() }).inc();
+        self.reconcile_duration.observe(duration.as_secs_f64());
+    }
+
+    /// A watch of objects of `kind` (such as `Pod`) failed.
+    pub fn watch_failed(&self, kind: &'static str) {
+        self.watch_errors.get_or_create(&Watched { kind }).inc();
+    }
+
+    /// A request of an HTTP step begins; it ends when the guard is dropped, however that comes about.
+    pub fn http_call(self: &Arc<Self>) -> HttpCall {
+        self.http_calls.inc();
+        HttpCall(Arc::clone(self))
+    }
+
+    /// A write of a saga's status ended with `result` (such as `ok` or `conflict`).
+    pub fn status_written(&self, result: &'static str) {
+        self.status_writes.get_or_create(&Ended { result }).inc();
+    }
+
+    /// All metrics in the format of [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    /// Where the encoder fails, which writing to a string does not.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// A request of an HTTP step that waits for an answer.
+#[derive(Debug)]
+#[must_use = "the call counts as in flight until this is dropped"]
+pub struct HttpCall(Arc<Metrics>);
+
+impl Drop for HttpCall {
+    fn drop(&mut self) {
+        // Never below zero: one guard, one increment.
+        self.0.http_calls.inner().fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+
+    #[test]
+    fn every_metric_appears_under_its_name() {
+        let metrics = Metrics::new("1.2.3");
+        metrics.saga_ended("Completed");
+        metrics.saga_ended("Completed");
+        metrics.step_settled("pod", "action", "Succeeded", Duration::from_millis(1500));
+        metrics.step_retried("http", "compensation");
+        metrics.reconciled(ReconcileResult::Changed, Duration::from_millis(2));
+        metrics.watch_failed("Pod");
+        metrics.status_written("conflict");
+        let _call = metrics.http_call();
+
+        let text = metrics.text().unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        for line in [
+            "saga_build_info{version=\"1.2.3\"} 1",
+            "saga_total{phase=\"Completed\"} 2",
+            "saga_step_duration_seconds_sum{action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 1.5",
+            "saga_step_duration_seconds_bucket{le=\"1.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 0",
+            "saga_step_duration_seconds_bucket{le=\"3.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 1",
+            "saga_step_retries_total{action=\"http\",direction=\"compensation\"} 1",
+            "saga_controller_reconcile_total{result=\"changed\"} 1",
+            "saga_controller_reconcile_seconds_count 1",
+            "saga_controller_watch_errors_total{kind=\"Pod\"} 1",
+            "saga_http_calls_in_flight 1",
+            "saga_status_writes_total{result=\"conflict\"} 1",
+            "# EOF",
+        ] {
+            assert!(lines.contains(&line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn results_of_reconciles_are_there_before_they_happen() {
+        let text = Metrics::new("1.2.3").text().unwrap();
+        for result in ["changed", "unchanged", "conflict", "error", "panic"] {
+            assert!(text.contains(&format!("saga_controller_reconcile_total{{result=\"{result}\"}} 0")), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_panics_is_no_longer_in_flight() {
+        let metrics = Metrics::new("1.2.3");
+        let (first, second) = (metrics.http_call(), Arc::clone(&metrics));
+        let panicked = std::thread::spawn(move || {
+            let _call = second.http_call();
+            assert!(second.text().unwrap().contains("saga_http_calls_in_flight 2"));
+            std::panic::resume_unwind(Box::new("lost"));
+        });
+        panicked.join().unwrap_err();
+        assert!(metrics.text().unwrap().contains("saga_http_calls_in_flight 1"));
+        drop(first);
+        assert!(metrics.text().unwrap().contains("saga_http_calls_in_flight 0"));
+    }
+}

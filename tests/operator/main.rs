@@ -1,0 +1,12 @@
+//! The operator as a process, on a real cluster, with the sample shop as the judge.
+//!
+//! Needs a cluster and the operator's rights in it: `make test` brings both. Each test has a namespace and an operator of its own, so
+//! that all of them can run side by side.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking")]
+
+#[path = "../shop/mod.rs"]
+mod shop;
+
+mod counts;
+mod crash;
+mod stand;

@@ -1,0 +1,167 @@
+//! The files under `examples/` are what a reader copies: nothing in them may be wrong.
+
+use std::{fs, path::Path};
+
+use saga_operator::api::{Compensation, HttpAction, PodAction, Saga, Step};
+use serde_json::Value;
+
+use crate::shop::SERVICES;
+
+/// The address that whoever applies a sample replaces by the shop's.
+const SHOP: &str = "http://shop.example:8090";
+
+/// Every document under `examples/`, with the name of its file.
+fn documents() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut documents = vec![];
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        documents.extend(serde_saphyr::from_multiple(&text).unwrap().into_iter().map(|document| (name.clone(), document)));
+    }
+    documents.sort_by(|(left, _), (right, _)| left.cmp(right));
+    documents
+}
+
+fn sagas() -> Vec<(String, Saga)> {
+    let sagas = documents().into_iter().filter(|(_, document)| document["kind"] == "Saga");
+    sagas
+        .map(|(file, document)| (file.clone(), serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}"))))
+        .collect()
+}
+
+/// One action or compensation.
+type Operation<'a> = (Option<&'a PodAction>, Option<&'a HttpAction>);
+
+fn action(step: &Step) -> Operation<'_> {
+    (step.pod.as_ref(), step.http.as_ref())
+}
+
+fn compensation(compensation: &Compensation) -> Operation<'_> {
+    (compensation.pod.as_ref(), compensation.http.as_ref())
+}
+
+/// The paths of the shop that an operation calls.
+fn paths((pod, http): Operation<'_>) -> Vec<String> {
+    let url = http.map(|http| http.url.clone());
+    let scripts = pod.and_then(|pod| pod.args.clone()).into_iter().flatten();
+    let words: Vec<String> = scripts.flat_map(|script| script.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    url.into_iter().chain(words).filter_map(|word| word.strip_prefix(SHOP).map(str::to_owned)).collect()
+}
+
+/// The paths of keys that are in the first value and not in the second.
+fn lost(before: &Value, after: Option<&Value>, at: &str) -> Vec<String> {
+    match (before, after) {
+        (_, None) => vec![at.into()],
+        (Value::Object(fields), Some(after)) => {
+            fields.iter().flat_map(|(name, field)| lost(field, after.get(name), &format!("{at}.{name}"))).collect()
+        }
+        (Value::Array(items), Some(after)) => {
+            items.iter().enumerate().flat_map(|(index, item)| lost(item, after.get(index), &format!("{at}[{index}]"))).collect()
+        }
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), Some(_)) => vec![],
+    }
+}
+
+#[test]
+fn the_samples_are_all_there() {
+    let names: Vec<(String, String)> = sagas().into_iter().map(|(file, saga)| (file, saga.metadata.name.unwrap())).collect();
+    let expected = [
+        ("database-release-failing.yaml", "database-release-8"),
+        ("database-release.yaml", "database-release-7"),
+        ("order-checkout-failing.yaml", "order-1044"),
+        ("order-checkout-held.yaml", "order-1045"),
+        ("order-checkout-retrying.yaml", "order-1043"),
+        ("order-checkout.yaml", "order-1042"),
+        ("order-http.yaml", "order-1046"),
+    ];
+    assert_eq!(names, expected.map(|(file, saga)| (file.into(), saga.into())));
+}
+
+#[test]
+fn the_demonstration_runs_every_sample() {
+    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo/run.sh")).unwrap();
+    for (file, saga) in sagas() {
+        let line = format!("\nsample {file} {} ", saga.metadata.name.unwrap());
+        assert!(script.contains(&line), "tests/demo/run.sh has no line {line:?}");
+    }
+}
+
+#[test]
+fn no_key_of_a_sample_is_unknown_to_the_resource() {
+    for (file, document) in documents().into_iter().filter(|(_, document)| document["kind"] == "Saga") {
+        let saga: Saga = serde_json::from_value(document.clone()).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let back = serde_json::to_value(&saga).unwrap();
+        assert_eq!(lost(&document, Some(&back), &file), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn the_check_for_unknown_keys_finds_them() {
+    let before = serde_json::json!({"spec": {"steps": [{"name": "a", "retries": 3}]}});
+    let after = serde_json::json!({"spec": {"steps": [{"name": "a"}]}, "status": {}});
+    assert_eq!(lost(&before, Some(&after), "file"), ["file.spec.steps[0].retries"]);
+}
+
+#[test]
+fn every_step_calls_the_shop_and_its_compensation_takes_that_back() {
+    for (file, saga) in sagas() {
+        for step in &saga.spec.steps {
+            let at = format!("{file}, step {}", step.name);
+            let done = paths(action(step));
+            let [done] = done.as_slice() else { panic!("{at} calls {done:?}") };
+            let service = SERVICES.iter().find(|service| service.act == done).unwrap_or_else(|| panic!("{at}: no such path: {done}"));
+            if let Some(undoing) = &step.compensation {
+                assert_eq!(paths(compensation(undoing)), [service.undo], "{at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_can_be_undone_is_undone() {
+    for (file, saga) in sagas() {
+        let before_pivot = saga.spec.steps.iter().take_while(|step| step.pivot != Some(true));
+        for step in before_pivot {
+            assert!(step.compensation.is_some(), "{file}, step {} has no compensation", step.name);
+        }
+    }
+}
+
+#[test]
+fn pods_pass_their_key_on_and_hold_no_expression() {
+    for (file, saga) in sagas() {
+        let compensations = saga.spec.steps.iter().filter_map(|step| step.compensation.as_ref()).map(compensation);
+        for (pod, _) in saga.spec.steps.iter().map(action).chain(compensations) {
+            let Some(pod) = pod else { continue };
+            assert_eq!(pod.image, "saga.dev/examples/busybox:1", "{file}");
+            let script = pod.args.clone().unwrap().concat();
+            assert!(script.contains(r#"--header "Idempotency-Key: $SAGA_IDEMPOTENCY_KEY""#), "{file}: {script}");
+            assert!(script.contains(r#"--header "Saga-Attempt: $SAGA_ATTEMPT""#), "{file}: {script}");
+        }
+        let text = serde_json::to_string(&saga).unwrap();
+        // `${` would be taken for an expression, `$(` is replaced by the kubelet.
+        assert!(!text.replace("$${", "").contains("${") && !text.contains("$("), "{file}");
+    }
+}
+
+#[test]
+fn the_secret_the_account_and_its_role_fit_each_other() {
+    let find = |kind: &str| documents().into_iter().find(|(_, document)| document["kind"] == kind).unwrap().1;
+    let (secret, account, role, binding) = (find("Secret"), find("ServiceAccount"), find("Role"), find("RoleBinding"));
+    assert_eq!(role["rules"][0]["resourceNames"], serde_json::json!([secret["metadata"]["name"]]));
+    assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
+    assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
+    for (file, saga) in sagas() {
+        let https = saga.spec.steps.iter().filter_map(|step| step.http.as_ref());
+        let headers = https.filter_map(|http| http.headers.as_ref()).flatten().filter_map(|header| header.value_from.as_ref());
+        let references: Vec<_> = headers.map(|source| &source.secret_key_ref).collect();
+        for reference in &references {
+            assert_eq!(secret["metadata"]["name"], reference.name.as_str(), "{file}");
+            assert!(secret["stringData"].get(&reference.key).is_some(), "{file}: no key {}", reference.key);
+        }
+        let account = references.first().map(|_| account["metadata"]["name"].as_str().unwrap());
+        assert_eq!(saga.spec.service_account_name.as_deref(), account, "{file}");
+    }
+}
