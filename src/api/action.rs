@@ -6,6 +6,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::env::{ArgumentSchema, EnvFromSchema, EnvVarSchema};
+
 /// Runs one container to its end. Exit code 0 is success.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -14,19 +16,19 @@ pub struct PodAction {
     #[schemars(length(min = 1, max = 1024))]
     pub image: String,
     /// The entrypoint; the image's own where it is not set.
-    #[schemars(length(max = 256))]
+    #[schemars(with = "Option<Vec<ArgumentSchema>>", length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Vec<String>>,
     /// Arguments of the entrypoint.
-    #[schemars(length(max = 256))]
+    #[schemars(with = "Option<Vec<ArgumentSchema>>", length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub args: Option<Vec<String>>,
     /// Environment variables. Names that begin with `SAGA_` are taken by the attempt's identity.
-    #[schemars(length(max = 128))]
+    #[schemars(with = "Option<Vec<EnvVarSchema>>", length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<Vec<EnvVar>>,
     /// ConfigMaps and Secrets whose entries become environment variables.
-    #[schemars(length(max = 32))]
+    #[schemars(with = "Option<Vec<EnvFromSchema>>", length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env_from: Option<Vec<EnvFromSource>>,
     /// Requests and limits of the container, as in a Pod.
@@ -44,7 +46,7 @@ pub struct HttpAction {
     pub method: HttpMethod,
     /// Where the request goes; begins with `http://` or `https://`.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new("self.matches('^https?://[^/?#@ ]+')")
+    #[x_kube(validation = Rule::new("self.matches('^https?://([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?([/?#][^ ]*)?$')")
         .message("must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations"))]
     pub url: String,
     /// Request headers. `Idempotency-Key` and `Saga-Attempt` are added by the operator.
@@ -100,6 +102,8 @@ pub struct Header {
     pub name: String,
     /// The literal value.
     #[schemars(length(max = 8192))]
+    #[x_kube(validation = Rule::new("!self.endsWith('\\n')")
+        .message("ends with a line break: take it out (in YAML, write the value behind the colon, or after |- instead of |)"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
     /// Where the value is read from.
@@ -116,14 +120,18 @@ pub struct HeaderSource {
 }
 
 /// One key of a Secret in the saga's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKey {
     /// The Secret's name.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("must be the name of a Secret: lower-case letters, digits, dashes and dots, such as payments"))]
     pub name: String,
     /// The key in the Secret's data.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
+        .message("must be a key of a Secret: letters, digits, dashes, dots and underscores, such as token"))]
     pub key: String,
 }
 

@@ -9,6 +9,7 @@
 mod action;
 pub mod crd;
 mod duration;
+mod env;
 pub mod names;
 mod policy;
 mod saga;

@@ -26,10 +26,11 @@ pub struct RetryPolicy {
 /// The delay between two attempts, counted from the instant at which the earlier one settled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.maxDelay) || !has(self.initialDelay) || duration(self.maxDelay) >= duration(self.initialDelay)")
+// Malformed durations have their own refusal: `matches` keeps this rule from failing on them, too.
+#[x_kube(validation = Rule::new("!has(self.maxDelay) || !has(self.initialDelay) || ![self.maxDelay, self.initialDelay].all(d, d.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$')) || duration(self.maxDelay) >= duration(self.initialDelay)")
     .message("maxDelay is shorter than initialDelay: raise maxDelay, or leave it out"))]
 pub struct Backoff {
-    /// None: always `initialDelay`. Linear: `initialDelay` × n. Exponential: `initialDelay` × 2^(n-1). Built-in: Exponential.
+    /// How the delay grows. Built-in: Exponential.
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<BackoffType>,
     /// The delay after the first attempt. Built-in: 1s.
@@ -44,7 +45,8 @@ pub struct Backoff {
     pub jitter: Option<f64>,
 }
 
-/// How the delay grows with the number of attempts.
+/// How the delay grows. None: always `initialDelay`. Linear: `initialDelay` × n after the n-th attempt. Exponential (built-in):
+/// `initialDelay` × 2^(n-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BackoffType {
     /// The same delay every time.

@@ -3,7 +3,7 @@
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{GoDuration, HttpAction, PodAction, RetryPolicy, SagaStatus, action::free_form_object};
 
@@ -38,7 +38,9 @@ use super::{GoDuration, HttpAction, PodAction, RetryPolicy, SagaStatus, action::
     .message("idempotencyPrefix cannot be changed: create a new Saga"))]
 pub struct SagaSpec {
     /// The ServiceAccount that the steps act as. Built-in: default.
-    #[schemars(length(min = 1, max = 253))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
+        .message("must be the name of a ServiceAccount: lower-case letters, digits, dashes and dots, such as order-saga"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_account_name: Option<String>,
     /// Stands in idempotency keys instead of the saga's UID, so that a saga that is created again repeats its keys.
@@ -55,13 +57,13 @@ pub struct SagaSpec {
     #[schemars(range(min = 1, max = 64))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel: Option<i32>,
-    /// What happens when a step failed for good. Hold (built-in): the saga waits for a person. Compensate: what was done is undone.
+    /// What happens when a step failed for good. Built-in: Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
     /// Starts nothing new while true; what runs is let end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
-    /// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first. Abandon: it is let go as it is.
+    /// What happens to an unfinished saga that is deleted. Built-in: Compensate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
     /// Values for the actions and compensations that set none.
@@ -69,12 +71,35 @@ pub struct SagaSpec {
     pub defaults: Option<Defaults>,
     /// What is to be done. A step may depend only on steps above it.
     #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
-    #[x_kube(validation = Rule::new("self.all(i, s, !has(s.dependsOn) || s.dependsOn.all(d, self.exists(j, t, j < i && t.name == d)))")
-        .message("dependsOn may name only steps that stand above it in the list: correct the name, or move the step up"))]
+    #[schemars(extend("x-kubernetes-validations" = rules_over_steps()))]
     pub steps: Vec<Step>,
 }
 
-/// What happens when a step failed for good.
+/// The rules over all steps at once: names are distinct, and dependencies point upwards.
+///
+/// Names are looked up in a map: searching the list for each of 2048 dependencies passes what the API server lets one rule cost when it
+/// runs. Making the map fails on a duplicate name, hence the condition before it.
+fn rules_over_steps() -> Value {
+    const DISTINCT: &str = "self.all(s, self.exists_one(t, t.name == s.name))";
+    const AT: &str = "[self.transformMapEntry(i, s, {s.name: i})]";
+    const UPWARDS: &str = "(d in at && at[d] < i)";
+    const WHAT_TO_DO: &str = "dependsOn may name only steps that stand above it in the list: correct the name, or move the step up";
+    json!([
+        {"rule": DISTINCT, "message": "two steps have the same name: choose another name for one of them"},
+        {
+            "rule": format!("!{DISTINCT} || {AT}.all(at, self.all(i, s, !has(s.dependsOn) || s.dependsOn.all(d, {UPWARDS})))"),
+            // Names the first wrong dependency of each step. The message alone stands where that text would pass 5120 bytes.
+            "messageExpression": format!(
+                "{AT}.map(at, self.transformList(i, s, has(s.dependsOn) && !s.dependsOn.all(d, {UPWARDS}), \
+                 s.name + ' depends on ' + s.dependsOn.filter(d, !{UPWARDS})[0]))[0].join('; ') + ': {WHAT_TO_DO}'"
+            ),
+            "message": WHAT_TO_DO,
+        },
+    ])
+}
+
+/// What happens when a step failed for good. Hold (built-in): the saga waits in phase Failed for a person. Compensate: what was done is
+/// undone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum OnFailure {
     /// The saga waits in phase Failed for a person.
@@ -84,7 +109,7 @@ pub enum OnFailure {
     Compensate,
 }
 
-/// What happens to an unfinished saga that is deleted.
+/// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first. Abandon: it goes as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// It is undone before it goes.
@@ -116,12 +141,15 @@ pub struct Defaults {
     .message("a step has exactly one action: set one of pod and http"))]
 pub struct Step {
     /// The step's name, a DNS label.
-    #[schemars(length(min = 1, max = 63))]
+    #[schemars(length(max = 63))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("must be a DNS label: lower-case letters, digits and dashes, such as reserve-stock"))]
     pub name: String,
     /// Steps above this one that must be done before it starts.
-    #[schemars(length(max = 16), inner(length(max = 63)), extend("x-kubernetes-list-type" = "set"))]
+    // No list-type set: it ignores the order, and with it the rule that steps cannot be changed would.
+    #[schemars(length(max = 16), inner(length(max = 63)))]
+    #[x_kube(validation = Rule::new("self.all(d, self.exists_one(e, e == d))")
+        .message("names a step twice: name it once"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
     /// The time limit of one attempt.

@@ -144,6 +144,7 @@ impl Outcome {
 #[serde(rename_all = "camelCase")]
 pub struct SagaStatus {
     /// The generation of the spec that this status speaks of; -1 while the operator has not seen the saga.
+    #[schemars(range(min = -1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// Where the saga stands.
@@ -154,12 +155,15 @@ pub struct SagaStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// Steps done of all steps, `2/5`; while undoing: steps undone of those to be undone.
+    #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<String>,
     /// The steps that are active or waited for, separated by commas.
+    #[schemars(length(max = 8320))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_steps: Option<String>,
     /// How many attempts were made beyond the first ones, over all steps and both directions.
+    #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<i64>,
     /// When the saga was accepted.
@@ -172,13 +176,15 @@ pub struct SagaStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_stopped_at: Option<MicroTime>,
     /// The hash of `steps`, `params` and `idempotencyPrefix` as they were accepted.
+    #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<String>,
     /// Steps that did, or may have done, something that is not undone. Only in an ended saga.
-    #[schemars(length(max = 128))]
+    #[schemars(length(max = 128), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still_in_effect: Option<Vec<String>>,
     /// How many attempts have settled; the next one to settle gets this number plus one as its `sequence`.
+    #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<i64>,
     /// `Accepted` and `Ready`; `Reconciling` and `Stalled` while they are true.
@@ -197,6 +203,7 @@ pub struct SagaStatus {
 #[serde(rename_all = "camelCase")]
 pub struct StepStatus {
     /// The step's name in the spec.
+    #[schemars(length(min = 1, max = 63))]
     pub name: String,
     /// Where the step stands.
     pub phase: StepPhase,
@@ -249,12 +256,14 @@ pub struct DirectionStatus {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
     /// The place of the newest settled attempt among all settled attempts of the saga.
+    #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sequence: Option<i64>,
     /// How the newest settled attempt ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_outcome: Option<Outcome>,
     /// The hash of the request that was sent with the present idempotency key.
+    #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_hash: Option<String>,
     /// The attempt that is under way.
@@ -273,9 +282,11 @@ pub struct ActiveAttempt {
     /// When the intent was written; the time limit counts from here.
     pub started_at: MicroTime,
     /// The process that alone may send the request.
+    #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
     /// The UID of the Pod, once it lived for two seconds.
+    #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child_uid: Option<String>,
 }
@@ -285,6 +296,7 @@ pub struct ActiveAttempt {
 #[serde(rename_all = "camelCase")]
 pub struct AttemptRecord {
     /// The attempt's number.
+    #[schemars(range(min = 1))]
     pub attempt: i64,
     /// How it ended.
     pub outcome: Outcome,

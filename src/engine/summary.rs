@@ -93,6 +93,7 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     let message = clip(&message(pass, standing, suspended, still.as_deref()), MESSAGE);
     if entered && phase != SagaPhase::Running {
         let warning = matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed) || reason == "CompensatedExcept";
+        let reason = if phase == SagaPhase::Failed { phase.as_str() } else { reason };
         pass.publish(warning, reason, message.clone());
     }
     let ready = if suspended && !phase.is_terminal() { "Paused" } else { reason };

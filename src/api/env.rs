@@ -1,0 +1,170 @@
+//! The schemas of the Kubernetes types that a pod action embeds: its environment.
+//!
+//! # Guarantees
+//! Every string has a bound, which Kubernetes' own schemas lack, and what the API server would refuse in the pod is refused in the saga.
+//! The fields are those of Kubernetes 1.33, the lowest version supported.
+
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+/// The longest text that a container is given as one argument or one value; Linux takes four times as much.
+const MAX_TEXT: u32 = 32_768;
+/// The longest name of a Kubernetes object, and of a key in it.
+const MAX_NAME: u32 = 253;
+
+/// The schema of one argument of a container.
+pub(super) struct ArgumentSchema;
+
+/// The schema of [`k8s_openapi::api::core::v1::EnvVar`].
+pub(super) struct EnvVarSchema;
+
+/// The schema of [`k8s_openapi::api::core::v1::EnvFromSource`].
+pub(super) struct EnvFromSchema;
+
+impl JsonSchema for ArgumentSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "Argument".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "maxLength": MAX_TEXT})
+    }
+}
+
+impl JsonSchema for EnvVarSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "EnvVar".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "One environment variable, as in a Pod.",
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": {
+                    "description": "The variable's name.",
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_NAME,
+                    "x-kubernetes-validations": [{
+                        "rule": "!self.startsWith('SAGA_')",
+                        "message": "names that begin with SAGA_ are set by the operator: choose another name",
+                    }],
+                },
+                "value": text("The literal value. Built-in: empty.", 0, MAX_TEXT),
+                "valueFrom": sources(),
+            },
+            "x-kubernetes-validations": [{
+                "rule": "!has(self.valueFrom) || !has(self.value) || self.value == ''",
+                "message": "set value or valueFrom, not both",
+            }],
+        })
+    }
+}
+
+impl JsonSchema for EnvFromSchema {
+    fn schema_name() -> Cow<'static, str> {
+        "EnvFrom".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let object = |kind: &str| {
+            json!({
+                "description": format!("A {kind} in the saga's namespace, all of its entries."),
+                "type": "object",
+                "required": ["name"],
+                "properties": {
+                    "name": text(&format!("The {kind}'s name."), 1, MAX_NAME),
+                    "optional": flag(&format!("Whether the container starts although the {kind} is missing.")),
+                },
+            })
+        };
+        json_schema!({
+            "description": "One ConfigMap or Secret whose entries become environment variables.",
+            "type": "object",
+            "properties": {
+                "prefix": text("Stands before the name of every entry.", 0, MAX_NAME),
+                "configMapRef": object("ConfigMap"),
+                "secretRef": object("Secret"),
+            },
+            "x-kubernetes-validations": [{
+                "rule": "has(self.configMapRef) != has(self.secretRef)",
+                "message": "set exactly one of configMapRef and secretRef",
+            }],
+        })
+    }
+}
+
+/// Where a variable's value is read from when the container starts.
+fn sources() -> Value {
+    let key_of = |kind: &str| {
+        json!({
+            "description": format!("One key of a {kind} in the saga's namespace."),
+            "type": "object",
+            "required": ["name", "key"],
+            "properties": {
+                "name": text(&format!("The {kind}'s name."), 1, MAX_NAME),
+                "key": text(&format!("The key in the {kind}'s data."), 1, MAX_NAME),
+                "optional": flag(&format!("Whether the container starts although the {kind} or the key is missing.")),
+            },
+        })
+    };
+    json!({
+        "description": "Where the value is read from when the container starts.",
+        "type": "object",
+        "properties": {
+            "configMapKeyRef": key_of("ConfigMap"),
+            "secretKeyRef": key_of("Secret"),
+            "fieldRef": {
+                "description": "A field of the pod, such as metadata.name or status.hostIP.",
+                "type": "object",
+                "required": ["fieldPath"],
+                "properties": {
+                    "apiVersion": text("The version that fieldPath is written in. Built-in: v1.", 0, 63),
+                    "fieldPath": text("The field's path.", 1, 512),
+                },
+            },
+            "resourceFieldRef": {
+                "description": "A request or limit of the container, such as limits.memory.",
+                "type": "object",
+                "required": ["resource"],
+                "properties": {
+                    "containerName": text("The container's name. Built-in: the container itself.", 0, 63),
+                    "divisor": {
+                        "description": "The unit that the value is given in. Built-in: 1.",
+                        "maxLength": 63,
+                        "x-kubernetes-int-or-string": true,
+                    },
+                    "resource": text("The request or limit.", 1, MAX_NAME),
+                },
+            },
+        },
+        "x-kubernetes-validations": [{
+            "rule": "[has(self.configMapKeyRef), has(self.secretKeyRef), has(self.fieldRef), has(self.resourceFieldRef)].filter(x, x).size() == 1",
+            "message": "set exactly one of configMapKeyRef, secretKeyRef, fieldRef and resourceFieldRef",
+        }],
+    })
+}
+
+fn text(description: &str, min: u32, max: u32) -> Value {
+    json!({"description": description, "type": "string", "minLength": min, "maxLength": max})
+}
+
+fn flag(description: &str) -> Value {
+    json!({"description": description, "type": "boolean"})
+}

@@ -1,0 +1,75 @@
+//! The core decides and builds, and does nothing else: no waiting, no cluster, no clock, no chance.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Words that have no place in the core.
+const IMPURE: [&str; 12] = [
+    "async",
+    "await",
+    "tokio",
+    "kube::Client",
+    "kube::Api",
+    "reqwest",
+    "Timestamp::now",
+    "SystemTime::now",
+    "Instant::now",
+    "elapsed()",
+    "rand",
+    "std::fs",
+];
+
+/// The folders of the core.
+const CORE: [&str; 2] = ["engine", "objects"];
+
+#[test]
+fn the_core_waits_for_nothing_and_asks_nobody() {
+    let library = fs::read_to_string(source("lib.rs")).unwrap();
+    let mut read = 0;
+    let mut found = Vec::new();
+    for folder in CORE.iter().filter(|folder| library.contains(&format!("pub mod {folder};"))) {
+        for path in rust_files(&source(folder)) {
+            read += 1;
+            let text = fs::read_to_string(&path).unwrap();
+            for (line, code) in (1..).zip(text.lines()).filter(|(_, code)| !code.trim_start().starts_with("//")) {
+                found.extend(IMPURE.iter().filter(|word| mentions(code, word)).map(|word| format!("{}:{line}: {word}", path.display())));
+            }
+        }
+    }
+    assert!(read > 0, "no folder of {CORE:?} is declared in src/lib.rs: correct the names here");
+    assert!(found.is_empty(), "the core has to be handed such things as values:\n{}", found.join("\n"));
+}
+
+#[test]
+fn a_word_is_found_only_as_a_whole() {
+    assert!(mentions("    pub async fn run() {", "async"));
+    assert!(mentions("jiff::Timestamp::now()", "Timestamp::now"));
+    assert!(!mentions("let operand = random_name;", "rand"));
+}
+
+/// Whether a line holds a word that is no part of a longer one.
+fn mentions(line: &str, word: &str) -> bool {
+    let part_of_a_word = |neighbour: Option<char>| neighbour.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+    line.match_indices(word)
+        .any(|(at, _)| !part_of_a_word(line[..at].chars().next_back()) && !part_of_a_word(line[at + word.len()..].chars().next()))
+}
+
+fn source(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(name)
+}
+
+/// All Rust files of a folder and of the folders in it.
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}

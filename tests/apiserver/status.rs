@@ -1,0 +1,143 @@
+//! The status: what a saga that nobody has seen yet reads as, what the operator may write, and what nobody may.
+
+use saga_operator::api::SagaStatus;
+use serde_json::{Value, json};
+
+use crate::support::{Effect, FreshNamespace, fresh_namespace, same};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_that_no_operator_has_seen_reads_as_in_progress() {
+    let namespace = with_saga("unseen", &json!({})).await;
+    assert_eq!(namespace.get("order").await.unwrap()["status"], json!({"observedGeneration": -1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_saga_begins_without_the_status_it_is_applied_with() {
+    let namespace = with_saga("restored", &json!({"phase": "Completed", "observedGeneration": 1})).await;
+    assert_eq!(namespace.get("order").await.unwrap()["status"], json!({"observedGeneration": -1}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_that_the_operator_writes_is_stored_as_written() {
+    let namespace = with_saga("written", &json!({})).await;
+    let status = full();
+    let typed: SagaStatus = serde_json::from_value(status.clone()).unwrap();
+    assert!(same(&serde_json::to_value(&typed).unwrap(), &status), "the sample has fields that the operator does not know");
+    namespace.patch_status("order", &replace("", &status), Effect::Real).await.unwrap();
+    let read = namespace.get("order").await.unwrap();
+    assert!(same(&read["status"], &status), "{:#}", read["status"]);
+    assert_eq!(read["metadata"]["generation"], 1, "a status is no change of what is wanted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_in_the_status_is_refused() {
+    let namespace = with_saga("nonsense", &json!({})).await;
+    namespace.patch_status("order", &replace("", &full()), Effect::Real).await.unwrap();
+    for (path, value, words) in [
+        ("/phase", json!("Nonsense"), "status.phase: Unsupported value: \"Nonsense\": supported values: \"Pending\", \"Running\""),
+        ("/observedGeneration", json!(-2), "status.observedGeneration: Invalid value: -2"),
+        ("/retries", json!(-1), "retries in body should be greater than or equal to 0"),
+        ("/progress", json!("1/2".repeat(20)), "status.progress: Too long: may not be more than 32 bytes"),
+        ("/startedAt", json!("yesterday"), "startedAt in body must be of type date-time"),
+        ("/conditions/0/status", json!("true"), "supported values: \"True\", \"False\", \"Unknown\""),
+        ("/conditions/0/reason", json!("not one word"), "conditions[0].reason in body should match"),
+        ("/stillInEffect", json!(["a".repeat(64)]), "status.stillInEffect[0]: Too long: may not be more than 63 bytes"),
+        ("/steps/0/phase", json!("Done"), "status.steps[0].phase: Unsupported value: \"Done\""),
+        ("/steps/0/name", json!("ship"), "status.steps[1]: Duplicate value: {\"name\":\"ship\"}"),
+        ("/steps/0/action/attempt", json!(-1), "steps[0].action.attempt in body should be greater than or equal to 0"),
+        ("/steps/0/action/budgetUsed", json!(-1), "steps[0].action.budgetUsed in body should be greater than or equal to 0"),
+        ("/steps/0/action/lastOutcome", json!("Maybe"), "supported values: \"Succeeded\", \"Failed\", \"Unknown\""),
+        ("/steps/0/action/attempts/0/attempt", json!(0), "attempts[0].attempt in body should be greater than or equal to 1"),
+        ("/steps/0/action/attempt", json!("one"), "steps[0].action.attempt in body must be of type integer"),
+        ("/mood", json!("good"), "unknown field \"status.mood\""),
+    ] {
+        let change = json!([{"op": "add", "path": format!("/status{path}"), "value": value}]);
+        let refusal = namespace.patch_status("order", &change, Effect::DryRun).await.err();
+        let refusal = refusal.unwrap_or_else(|| panic!("{path}: {value} is accepted"));
+        assert!((400..500).contains(&refusal.code) && refusal.message.contains(words), "{path}: {refusal}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spec_and_status_are_written_apart() {
+    let namespace = with_saga("apart", &json!({})).await;
+    let both = json!([
+        {"op": "add", "path": "/status/phase", "value": "Running"},
+        {"op": "add", "path": "/spec/maxParallel", "value": 2},
+    ]);
+    namespace.patch_status("order", &both, Effect::Real).await.unwrap();
+    let read = namespace.get("order").await.unwrap();
+    assert_eq!((&read["status"]["phase"], &read["spec"]["maxParallel"]), (&json!("Running"), &Value::Null));
+    namespace.patch("order", &json!([{"op": "add", "path": "/status/phase", "value": "Failed"}, both[1]]), Effect::Real).await.unwrap();
+    let read = namespace.get("order").await.unwrap();
+    assert_eq!((&read["status"]["phase"], &read["spec"]["maxParallel"]), (&json!("Running"), &json!(2)));
+}
+
+async fn with_saga(prefix: &str, status: &Value) -> FreshNamespace {
+    let namespace = fresh_namespace(prefix).await;
+    let steps: Vec<_> = ["charge", "ship"].map(|name| json!({"name": name, "pod": {"image": "busybox"}})).into();
+    let mut saga = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"}, "spec": {"steps": steps}});
+    if *status != json!({}) {
+        saga["status"] = status.clone();
+    }
+    namespace.create(&saga, Effect::Real).await.unwrap();
+    namespace
+}
+
+fn replace(path: &str, value: &Value) -> Value {
+    json!([{"op": "replace", "path": format!("/status{path}"), "value": value}])
+}
+
+/// A status with every field that there is, and with texts as long as they can be where that is not long.
+fn full() -> Value {
+    let instant = "2026-03-01T10:00:00.000123Z";
+    let condition = |kind: &str, status: &str| {
+        let said = json!({"type": kind, "status": status, "reason": "StepFailed", "message": "charge failed: HTTP 402"});
+        let mut condition = said;
+        condition["observedGeneration"] = json!(1);
+        condition["lastTransitionTime"] = json!("2026-03-01T10:00:00Z");
+        condition
+    };
+    let record = |number: i64, outcome: &str| json!({"attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant, "message": "HTTP 503"});
+    json!({
+        "observedGeneration": 1,
+        "phase": "Compensating",
+        "message": "charge failed for good: undoing",
+        "progress": "128/128",
+        "currentSteps": vec!["s".repeat(63); 128].join(", "),
+        "retries": 4,
+        "startedAt": instant,
+        "completedAt": instant,
+        "clockStoppedAt": instant,
+        "specHash": format!("v1:{}", "0".repeat(64)),
+        "stillInEffect": ["charge", "ship"],
+        "settled": 7,
+        "conditions": [condition("Accepted", "True"), condition("Ready", "False"), condition("Stalled", "True"), condition("Reconciling", "Unknown")],
+        "steps": [
+            {
+                "name": "charge",
+                "phase": "CompensationFailed",
+                "startedAt": instant,
+                "completedAt": instant,
+                "message": "HTTP 402",
+                "nextAttemptAt": instant,
+                "action": {
+                    "attempt": 6,
+                    "budgetUsed": 5,
+                    "budgetStartedAt": instant,
+                    "failures": 2,
+                    "disruptions": 1,
+                    "begun": true,
+                    "uncertain": true,
+                    "sequence": 7,
+                    "lastOutcome": "Unknown",
+                    "requestHash": "0".repeat(64),
+                    "active": {"startedAt": instant, "executor": "saga-operator-6d4cf56db6-x2l9k-0a1b2c3d", "childUid": "0d1c2b3a-0000-4000-8000-000000000000"},
+                    "attempts": [record(2, "Failed"), record(3, "Unknown"), record(4, "Failed"), record(5, "Unknown"), record(6, "Succeeded")],
+                },
+                "compensation": {"attempt": 0, "budgetUsed": 0},
+            },
+            {"name": "ship", "phase": "Pending"},
+        ],
+    })
+}

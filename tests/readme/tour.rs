@@ -1,0 +1,59 @@
+//! Takes the README's tour on the cluster that `make run` left, and compares what is printed. `…` stands for anything.
+
+use std::process::Command;
+
+/// Separates the output of one command from the next one's.
+const MARK: &str = "-- next command --";
+
+/// A command and the lines it should print.
+struct Stop {
+    command: String,
+    expected: Vec<String>,
+}
+
+fn stops() -> Vec<Stop> {
+    let mut stops: Vec<Stop> = Vec::new();
+    for line in crate::blocks("console").iter().flat_map(|block| block.lines()) {
+        match line.strip_prefix("$ ") {
+            Some(command) => stops.push(Stop { command: command.to_owned(), expected: Vec::new() }),
+            None => stops.last_mut().unwrap().expected.push(line.to_owned()),
+        }
+    }
+    stops
+}
+
+/// Whether a line is what was expected, `…` standing for anything and runs of spaces for one.
+fn fits(expected: &str, printed: &str) -> bool {
+    let squeeze = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (expected, printed) = (squeeze(expected), squeeze(printed));
+    let mut parts = expected.split('…');
+    let Some(mut rest) = printed.strip_prefix(parts.next().unwrap()) else { return false };
+    let mut last = "";
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+        last = part;
+    }
+    rest.is_empty() || (last.is_empty() && expected.ends_with('…'))
+}
+
+#[test]
+fn the_tour_prints_what_the_readme_says() {
+    let stops = stops();
+    assert!(stops.len() > 5, "the tour has {} commands", stops.len());
+    let script: String = stops.iter().map(|stop| format!("{}\necho '{MARK}'\n", stop.command)).collect();
+    let tour = Command::new("bash").arg("-c").arg(&script).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let (printed, errors) = (String::from_utf8(tour.stdout).unwrap(), String::from_utf8_lossy(&tour.stderr));
+    assert!(errors.is_empty(), "the tour needs the cluster that `make run` leaves: {errors}");
+    for (stop, printed) in stops.iter().zip(printed.split(&format!("{MARK}\n"))) {
+        let lines: Vec<_> = printed.lines().collect();
+        let same = lines.len() == stop.expected.len() && stop.expected.iter().zip(&lines).all(|(expected, line)| fits(expected, line));
+        assert!(same, "`{}` printed\n{printed}\nand not\n{}", stop.command, stop.expected.join("\n"));
+    }
+}
+
+#[test]
+fn an_ellipsis_stands_for_anything_and_nothing_else_does() {
+    assert!(fits("a … c", "a   b c") && fits("a …", "a b") && fits("a", "a "));
+    assert!(!fits("a … c", "a b d") && !fits("a", "a b") && !fits("…b", "abc"));
+}
