@@ -10,6 +10,9 @@ impl Pass<'_> {
     /// Goes forward as far as possible now.
     pub(super) fn forward(&mut self) -> Standing {
         if self.may_start() {
+            self.fail_what_may_not_begin();
+        }
+        if self.may_start() {
             self.start_runnable();
         }
         self.standing()
@@ -44,11 +47,19 @@ impl Pass<'_> {
         }
     }
 
-    /// Begins attempts in list order until every slot is taken or a step fails for good.
+    /// Before anything begins, since nothing does where one fails.
+    fn fail_what_may_not_begin(&mut self) {
+        self.each_step(|pass, _, step, status| {
+            if status.phase == StepPhase::Retrying && is_due(status.next_attempt_at.as_ref(), pass.seen.now) {
+                pass.refuses(step, status, Direction::Action);
+            }
+        });
+    }
+
+    /// Begins attempts in list order until every slot is taken.
     fn start_runnable(&mut self) {
         let done = self.steps_where(|_, status| status.phase == StepPhase::Completed);
         let mut slots = self.saga.max_parallel.saturating_sub(self.active());
-        let mut failed = false;
         self.each_step(|pass, place, step, status| {
             let due = match status.phase {
                 StepPhase::Pending => pass.graph.depends_on(place).is_subset(done),
@@ -60,12 +71,9 @@ impl Pass<'_> {
                 | StepPhase::Compensated
                 | StepPhase::CompensationFailed => false,
             };
-            if due && slots > 0 && !failed {
-                if pass.begin(place, step, status, Direction::Action) {
-                    slots = slots.saturating_sub(1);
-                } else {
-                    failed = true;
-                }
+            if due && slots > 0 {
+                pass.begin(place, step, status, Direction::Action);
+                slots = slots.saturating_sub(1);
             }
         });
     }

@@ -120,15 +120,19 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Writes the intent of the next attempt, or fails the step where it may not be made. Returns whether an attempt begins.
-    pub(super) fn begin(&mut self, place: usize, step: &ValidStep, status: &mut StepStatus, direction: Direction) -> bool {
+    /// Fails a step for good whose next attempt may not be made although it is due. Returns whether it did.
+    pub(super) fn refuses(&mut self, step: &ValidStep, status: &mut StepStatus, direction: Direction) -> bool {
         let Some(operation) = step.operation(direction) else { return false };
-        if let Some(reason) = self.may_not_begin(operation, step, status, direction) {
-            status.message = Some(reason);
-            status.next_attempt_at = None;
-            self.give_up(status, direction);
-            return false;
-        }
+        let Some(reason) = self.may_not_begin(operation, step, status, direction) else { return false };
+        status.message = Some(reason);
+        status.next_attempt_at = None;
+        self.give_up(status, direction);
+        true
+    }
+
+    /// Writes the intent of the next attempt.
+    pub(super) fn begin(&mut self, place: usize, step: &ValidStep, status: &mut StepStatus, direction: Direction) {
+        let Some(operation) = step.operation(direction) else { return };
         let now = MicroTime(self.seen.now);
         status.started_at.get_or_insert_with(|| now.clone());
         status.next_attempt_at = None;
@@ -151,7 +155,6 @@ impl<'a> Pass<'a> {
         let limit = self.limit(operation, &record);
         self.wake_at(limit);
         self.begin_effect(identity, place, limit);
-        true
     }
 
     pub(super) fn begin_effect(&mut self, identity: Identity, place: usize, limit: Timestamp) {

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     backoff,
-    clock::{between, later},
+    clock::{between, later, to_micros},
     effect::Effect,
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
@@ -107,7 +107,8 @@ impl<'a> Pass<'a> {
         if in_process && active.executor.as_deref() != Some(self.seen.executor) {
             return Settlement::unknown("the operator that sent the request is gone", None);
         }
-        let limit = later(self.limit(operation, record), if in_process { REQUEST_SLACK } else { Duration::ZERO });
+        let limit = self.limit(operation, record);
+        let stop = later(limit, if in_process { REQUEST_SLACK } else { Duration::ZERO });
         let overdue = self.seen.now >= limit;
         match self.seen.children.get(id) {
             Some(ChildState::Succeeded) => {
@@ -115,10 +116,10 @@ impl<'a> Pass<'a> {
             }
             Some(ChildState::Failed(failure)) => Settlement::failed(failure.clone()),
             Some(ChildState::Unknown { message, retry_after }) => Settlement::unknown(message, *retry_after),
-            Some(ChildState::Active { .. }) if overdue => Verdict::Stop,
+            Some(ChildState::Active { .. }) if self.seen.now >= stop => Verdict::Stop,
             Some(ChildState::Active { uid, age, detail }) => {
                 self.note_child(status, id.direction, uid.as_ref(), *age, detail);
-                self.wake_at(limit);
+                self.wake_at(stop);
                 Verdict::Wait
             }
             Some(ChildState::Refused { message, .. }) if overdue => {
@@ -241,7 +242,8 @@ impl<'a> Pass<'a> {
         if self.budget_left(operation, record).is_some_and(|left| delay >= left) {
             return Err(" (its retry deadline would pass before the next attempt)".into());
         }
-        Ok(later(self.seen.now, delay))
+        // Jitter makes nanoseconds, which a stored instant cannot hold.
+        Ok(to_micros(later(self.seen.now, delay)))
     }
 }
 

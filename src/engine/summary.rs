@@ -118,6 +118,8 @@ fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>) -> &'stat
     let retrying = pass.status.steps.iter().any(|status| status.phase == StepPhase::Retrying);
     match phase {
         SagaPhase::Running if retrying => "Retrying",
+        // Deleted past its pivot, on its way out.
+        SagaPhase::Failed if failures(pass, StepPhase::Failed).is_empty() => "PivotPassed",
         SagaPhase::Failed => "StepFailed",
         SagaPhase::Compensated if still.is_some_and(|still| !still.is_empty()) => "CompensatedExcept",
         SagaPhase::Pending
@@ -173,7 +175,10 @@ fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, still: Option<&
             sentences(&["deleted: what is active settles, then all is undone".into(), activity(pass)])
         }
         Standing::Settling => sentences(&[failed(), "what is active settles first".into(), activity(pass)]),
-        Standing::Held { past_pivot: true } => format!("{}. Nothing is undone, because the pivot {} is passed", failed(), pivots(pass)),
+        Standing::Held { past_pivot: true } => {
+            let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| "the saga was deleted".into());
+            format!("{why}. Nothing is undone, because the pivot {} is passed", pivots(pass))
+        }
         Standing::Held { past_pivot: false } => {
             format!("{}. The saga waits: set spec.onFailure to Compensate, or delete the saga, to undo what was done", failed())
         }

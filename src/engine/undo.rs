@@ -60,7 +60,7 @@ impl Pass<'_> {
         let slots = self.saga.max_parallel.saturating_sub(self.active());
         let chosen = StepSet::of(free.into_iter().take(slots).map(|(_, place)| place));
         self.each_step(|pass, place, step, status| {
-            if chosen.contains(place) {
+            if chosen.contains(place) && !pass.refuses(step, status, Direction::Compensation) {
                 pass.begin(place, step, status, Direction::Compensation);
             }
         });

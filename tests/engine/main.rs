@@ -1,0 +1,18 @@
+//! The engine alone, in a world that keeps the rules of the shell: stories, properties and attacks.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    reason = "tests fail by panicking"
+)]
+
+mod forward;
+mod other_side;
+mod properties;
+mod retry;
+mod saga;
+mod script;
+mod watch;
+mod world;

@@ -1,0 +1,280 @@
+//! What holds of every saga: random graphs, random outcomes, people who interfere, and a process that dies at any moment.
+//!
+//! A failure prints the smallest case and the seed; `SAGA_SEED=<seed>` runs the same cases again, `SAGA_CASES=<n>` more of them.
+
+use std::{
+    cell::Cell,
+    hash::{BuildHasher, RandomState},
+    sync::Once,
+    time::Duration,
+};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed, TestRunner},
+};
+use saga_operator::api::{Direction, SagaPhase, names::AttemptId};
+
+use crate::{
+    saga::{Draft, Policy, attempts, saga},
+    script::{
+        Act, disrupted, millis, never_ends, never_starts, not_reached, says_no, seconds, stuck, succeeds, turned_away, unknown,
+        unknown_but_done, vanishes,
+    },
+    world::World,
+};
+
+/// One step of a random saga.
+#[derive(Clone, Debug)]
+struct Sketch {
+    pod: bool,
+    /// One bit for each earlier step.
+    after: u16,
+    undo: Option<bool>,
+    pivot: bool,
+    compensate_failed: Option<bool>,
+    attempts: i32,
+    undo_attempts: i32,
+    deadline: Option<u8>,
+    acts: Vec<Act>,
+    undo_acts: Vec<Act>,
+}
+
+/// What people do once the status was written so many times.
+#[derive(Clone, Copy, Debug)]
+enum Meddling {
+    Delete(usize),
+    Suspend(usize),
+    Turn(usize),
+}
+
+#[derive(Clone, Debug)]
+struct Case {
+    steps: Vec<Sketch>,
+    parallel: i32,
+    compensate: bool,
+    crashes: Vec<(usize, u64)>,
+    meddling: Option<Meddling>,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let end = prop_oneof![
+        4 => Just(succeeds()),
+        3 => Just(says_no()),
+        1 => Just(says_no().finally()),
+        1 => Just(turned_away()),
+        1 => Just(not_reached()),
+        1 => Just(disrupted()),
+        1 => Just(unknown()),
+        2 => Just(unknown_but_done()),
+        1 => Just(unknown().and_wants(seconds(9))),
+        1 => Just(vanishes()),
+        1 => Just(vanishes().but_done()),
+        1 => Just(never_ends()),
+        1 => Just(never_ends().but_done()),
+        1 => Just(never_starts()),
+        1 => Just(stuck()),
+    ];
+    let takes = prop_oneof![Just(0), Just(300), Just(1000), Just(2500), Just(7000)];
+    let delays = prop_oneof![8 => Just((0, 0)), 1 => Just((2, 0)), 1 => Just((0, 1)), 1 => Just((0, 40))];
+    (end, takes, delays).prop_map(|(act, takes, (refusals, drops))| act.takes(millis(takes)).refused_first(refusals).lost_first(drops))
+}
+
+fn sketch() -> impl Strategy<Value = Sketch> {
+    let shape = (any::<bool>(), any::<u16>(), any::<u16>(), prop_oneof![1 => Just(None), 3 => any::<bool>().prop_map(Some)]);
+    let rules = (prop::bool::weighted(0.05), prop_oneof![2 => Just(None), 1 => any::<bool>().prop_map(Some)]);
+    let limits = (1..4_i32, 1..4_i32, prop_oneof![4 => Just(None), 1 => (1..30_u8).prop_map(Some)]);
+    let acts = (
+        prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(act(), 1..6)],
+        prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(act(), 1..4)],
+    );
+    (shape, rules, limits, acts).prop_map(|(shape, rules, limits, (acts, undo_acts))| {
+        let (pod, some, others, undo) = shape;
+        let (pivot, compensate_failed) = rules;
+        let (attempts, undo_attempts, deadline) = limits;
+        Sketch { pod, after: some & others, undo, pivot, compensate_failed, attempts, undo_attempts, deadline, acts, undo_acts }
+    })
+}
+
+fn meddling() -> impl Strategy<Value = Option<Meddling>> {
+    let at = 0..20_usize;
+    prop_oneof![
+        3 => Just(None),
+        1 => at.clone().prop_map(|at| Some(Meddling::Delete(at))),
+        1 => at.clone().prop_map(|at| Some(Meddling::Suspend(at))),
+        1 => at.prop_map(|at| Some(Meddling::Turn(at))),
+    ]
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let steps = prop::collection::vec(sketch(), 1..=12);
+    let crashes = prop::collection::vec((0..80_usize, prop_oneof![Just(0), Just(1), Just(40)]), 0..3);
+    (steps, 1..=4_i32, any::<bool>(), crashes, meddling()).prop_map(|(steps, parallel, compensate, crashes, meddling)| Case {
+        steps,
+        parallel,
+        compensate,
+        crashes,
+        meddling,
+    })
+}
+
+fn name(place: usize) -> String {
+    format!("s{place}")
+}
+
+impl Case {
+    fn draft(&self) -> Draft {
+        let mut draft = saga().parallel(self.parallel);
+        if self.compensate {
+            draft = draft.compensating();
+        }
+        for (place, sketch) in self.steps.iter().enumerate() {
+            let after: Vec<_> = (0..place).filter(|earlier| sketch.after & (1 << earlier) != 0).map(name).collect();
+            let after: Vec<_> = after.iter().map(String::as_str).collect();
+            draft = if sketch.pod { draft.pod(&name(place)) } else { draft.http(&name(place)) };
+            draft = draft.after(&after).timeout("4s").retry(sketch.policy());
+            if let Some(by_pod) = sketch.undo {
+                draft = if by_pod { draft.undo_by_pod() } else { draft.undo() };
+                draft = draft.undo_timeout("4s").undo_retry(attempts(sketch.undo_attempts));
+            }
+            if sketch.pivot {
+                draft = draft.pivot();
+            }
+            if let Some(value) = sketch.compensate_failed {
+                draft = draft.compensate_failed(value);
+            }
+        }
+        draft
+    }
+
+    fn world(&self) -> World {
+        let mut world = World::with(self.draft());
+        for (place, sketch) in self.steps.iter().enumerate() {
+            world = world.on(&name(place), sketch.acts.clone()).on_undo(&name(place), sketch.undo_acts.clone());
+        }
+        for (moves, down) in &self.crashes {
+            world = world.crash_at(*moves, Duration::from_secs(*down));
+        }
+        world
+    }
+
+    fn run(&self) -> World {
+        let mut world = self.world();
+        match self.meddling {
+            None => {}
+            Some(Meddling::Delete(at)) => {
+                world.run_until(|world| world.writes >= at);
+                world.delete();
+            }
+            Some(Meddling::Suspend(at)) => {
+                world.run_until(|world| world.writes >= at);
+                world.suspend();
+                world.run_to_rest();
+                world.run_for(seconds(100));
+                world.unsuspend();
+            }
+            Some(Meddling::Turn(at)) => {
+                world.run_until(|world| world.writes >= at);
+                world.edit(|spec| spec.on_failure = Some(saga_operator::api::OnFailure::Compensate));
+            }
+        }
+        world.run_to_rest();
+        world
+    }
+}
+
+impl Sketch {
+    fn policy(&self) -> saga_operator::api::RetryPolicy {
+        let policy = attempts(self.attempts).exponential("1s").at_most("4s").jitter(0.3);
+        match self.deadline {
+            Some(seconds) => policy.deadline(&format!("{seconds}s")),
+            None => policy,
+        }
+    }
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Runs so many cases and prints the seed where one fails.
+fn for_all<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+    let seed = number("SAGA_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
+    let cases = number("SAGA_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases);
+    let config = Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
+    quiet(true);
+    let result = TestRunner::new(config).run(&strategy, test);
+    quiet(false);
+    if let Err(failure) = result {
+        panic!("SAGA_SEED={seed}: {failure}");
+    }
+}
+
+thread_local! {
+    static QUIET: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Keeps this thread's panics from being printed: a case that fails is run many times while it is made smaller.
+fn quiet(on: bool) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !QUIET.get() {
+                loud(panic);
+            }
+        }));
+    });
+    QUIET.set(on);
+}
+
+/// Keys are repeated only after an attempt that the other side did not definitely refuse.
+fn keys_move_with_definite_answers(world: &World) {
+    for step in &world.status().steps {
+        for direction in [Direction::Action, Direction::Compensation] {
+            let keys: Vec<i64> = world.keys(&step.name, direction).iter().map(|key| key.parse().unwrap()).collect();
+            assert!(keys.is_sorted(), "{} {direction}: {keys:?}", step.name);
+            assert!(keys.windows(2).all(|pair| pair[1] - pair[0] <= 1), "{} {direction}: {keys:?}", step.name);
+        }
+    }
+}
+
+/// An attempt leaves once, except where nobody could tell whether it had.
+fn attempts_leave_in_order(world: &World) {
+    let mut last: std::collections::BTreeMap<(&str, Direction), i64> = std::collections::BTreeMap::new();
+    for sent in &world.other_side.sent {
+        let AttemptId { step, direction, number } = &sent.attempt;
+        let before = last.insert((step, *direction), *number).unwrap_or_default();
+        assert!(*number >= before, "{} leaves after attempt {before}", sent.attempt);
+        assert!(*number > before || world.crashes > 0, "{} leaves twice although nothing crashed", sent.attempt);
+    }
+}
+
+/// No forward attempt leaves after the first undo.
+fn the_way_back_is_one_way(world: &World) {
+    let first_undo = world.other_side.sent.iter().position(|sent| sent.attempt.direction == Direction::Compensation);
+    if let Some(first_undo) = first_undo {
+        let later = &world.other_side.sent[first_undo..];
+        assert!(later.iter().all(|sent| sent.attempt.direction == Direction::Compensation), "{later:?}");
+    }
+}
+
+fn success_is_written_once(world: &World) {
+    let mut seen = std::collections::BTreeSet::new();
+    assert!(world.succeeded.iter().all(|it| seen.insert(it)), "{:?}", world.succeeded);
+}
+
+#[test]
+fn every_saga_comes_to_rest_in_order() {
+    for_all(400, case(), |case| {
+        let world = case.run();
+        keys_move_with_definite_answers(&world);
+        attempts_leave_in_order(&world);
+        the_way_back_is_one_way(&world);
+        success_is_written_once(&world);
+        if !world.gone && world.phase() == SagaPhase::Completed {
+            prop_assert_eq!(world.done().len(), case.steps.len());
+        }
+        Ok(())
+    });
+}

@@ -1,0 +1,198 @@
+//! Sagas written down in one line each.
+
+use saga_operator::api::{
+    Backoff, BackoffType, Compensation, Defaults, DeletionPolicy, GoDuration, HttpAction, HttpMethod, OnFailure, PodAction, RetryPolicy,
+    SagaSpec, Step,
+};
+use serde_json::json;
+
+/// A spec under construction: verbs without a name speak of the step named last.
+#[derive(Clone, Debug)]
+pub struct Draft(pub SagaSpec);
+
+/// A saga without steps, with every default.
+pub fn saga() -> Draft {
+    Draft(SagaSpec {
+        service_account_name: None,
+        idempotency_prefix: None,
+        params: None,
+        max_parallel: None,
+        on_failure: None,
+        suspend: None,
+        deletion_policy: None,
+        defaults: None,
+        steps: Vec::new(),
+    })
+}
+
+impl Draft {
+    pub fn http(mut self, name: &str) -> Self {
+        self.0.steps.push(Step { name: name.into(), http: Some(request(name)), ..Step::default() });
+        self
+    }
+
+    pub fn pod(mut self, name: &str) -> Self {
+        self.0.steps.push(Step { name: name.into(), pod: Some(container(name)), ..Step::default() });
+        self
+    }
+
+    /// A request after the step named last.
+    pub fn then_http(self, name: &str) -> Self {
+        let before = self.last_name();
+        self.http(name).after(&[&before])
+    }
+
+    /// A container after the step named last.
+    pub fn then_pod(self, name: &str) -> Self {
+        let before = self.last_name();
+        self.pod(name).after(&[&before])
+    }
+
+    pub fn after(mut self, names: &[&str]) -> Self {
+        self.last().depends_on = Some(names.iter().map(|name| (*name).to_owned()).collect());
+        self
+    }
+
+    /// Undone by a request.
+    pub fn undo(mut self) -> Self {
+        let http = Some(request(&format!("undo-{}", self.last_name())));
+        self.last().compensation = Some(Compensation { http, ..Compensation::default() });
+        self
+    }
+
+    /// Undone by a container.
+    pub fn undo_by_pod(mut self) -> Self {
+        let pod = Some(container(&format!("undo-{}", self.last_name())));
+        self.last().compensation = Some(Compensation { pod, ..Compensation::default() });
+        self
+    }
+
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.last().retry = Some(policy);
+        self
+    }
+
+    pub fn undo_retry(mut self, policy: RetryPolicy) -> Self {
+        self.last().compensation.as_mut().expect("undo() first").retry = Some(policy);
+        self
+    }
+
+    pub fn timeout(mut self, text: &str) -> Self {
+        self.last().timeout = Some(duration(text));
+        self
+    }
+
+    pub fn undo_timeout(mut self, text: &str) -> Self {
+        self.last().compensation.as_mut().expect("undo() first").timeout = Some(duration(text));
+        self
+    }
+
+    pub fn pivot(mut self) -> Self {
+        self.last().pivot = Some(true);
+        self
+    }
+
+    pub fn compensate_failed(mut self, value: bool) -> Self {
+        self.last().compensate_failed = Some(value);
+        self
+    }
+
+    pub fn parallel(mut self, most: i32) -> Self {
+        self.0.max_parallel = Some(most);
+        self
+    }
+
+    /// `onFailure: Compensate`.
+    pub fn compensating(mut self) -> Self {
+        self.0.on_failure = Some(OnFailure::Compensate);
+        self
+    }
+
+    pub fn suspended(mut self) -> Self {
+        self.0.suspend = Some(true);
+        self
+    }
+
+    pub fn abandoned_when_deleted(mut self) -> Self {
+        self.0.deletion_policy = Some(DeletionPolicy::Abandon);
+        self
+    }
+
+    pub fn defaults(mut self, defaults: Defaults) -> Self {
+        self.0.defaults = Some(defaults);
+        self
+    }
+
+    fn last(&mut self) -> &mut Step {
+        self.0.steps.last_mut().expect("name a step first")
+    }
+
+    fn last_name(&self) -> String {
+        self.0.steps.last().expect("name a step first").name.clone()
+    }
+}
+
+/// So many attempts, the built-in backoff.
+pub fn attempts(most: i32) -> RetryPolicy {
+    RetryPolicy { max_attempts: Some(most), ..RetryPolicy::default() }
+}
+
+/// Verbs for a policy.
+pub trait Policy: Sized {
+    fn with(self, change: impl FnOnce(&mut Backoff)) -> Self;
+    fn deadline(self, text: &str) -> Self;
+
+    fn always(self, delay: &str) -> Self {
+        self.with(|backoff| (backoff.kind, backoff.initial_delay) = (Some(BackoffType::None), Some(duration(delay))))
+    }
+
+    fn linear(self, initial: &str) -> Self {
+        self.with(|backoff| (backoff.kind, backoff.initial_delay) = (Some(BackoffType::Linear), Some(duration(initial))))
+    }
+
+    fn exponential(self, initial: &str) -> Self {
+        self.with(|backoff| (backoff.kind, backoff.initial_delay) = (Some(BackoffType::Exponential), Some(duration(initial))))
+    }
+
+    fn at_most(self, cap: &str) -> Self {
+        self.with(|backoff| backoff.max_delay = Some(duration(cap)))
+    }
+
+    fn jitter(self, part: f64) -> Self {
+        self.with(|backoff| backoff.jitter = Some(part))
+    }
+}
+
+impl Policy for RetryPolicy {
+    fn with(mut self, change: impl FnOnce(&mut Backoff)) -> Self {
+        change(self.backoff.get_or_insert_default());
+        self
+    }
+
+    fn deadline(mut self, text: &str) -> Self {
+        self.deadline = Some(duration(text));
+        self
+    }
+}
+
+pub fn duration(text: &str) -> GoDuration {
+    serde_json::from_value(json!(text)).expect("a Go duration")
+}
+
+fn request(name: &str) -> HttpAction {
+    HttpAction {
+        method: HttpMethod::Post,
+        url: format!("http://{name}.shop.svc/calls"),
+        headers: None,
+        body: Some(json!({"order": "1042"})),
+    }
+}
+
+fn container(name: &str) -> PodAction {
+    PodAction { image: format!("registry.example.com/{name}:1"), ..PodAction::default() }
+}
+
+/// Every operation is tried once.
+pub fn no_retry() -> Defaults {
+    Defaults { timeout: None, retry: Some(attempts(1)), compensation_retry: Some(attempts(1)) }
+}

@@ -1,0 +1,295 @@
+//! What must hold at every plan, every write, every effect and at every rest, in every test.
+
+use std::collections::BTreeSet;
+
+use saga_operator::{
+    api::{
+        Direction, DirectionStatus, OnFailure, Outcome, Part, SagaPhase, SagaStatus, Step, StepPhase, StepStatus, names::idempotency_key,
+    },
+    engine::{
+        Seen, active_attempts,
+        effect::{Effect, Finalizer, Plan, StatusWrite},
+        invariants,
+        observed::ChildState,
+        plan as decide,
+        saga::Identity,
+    },
+};
+
+use crate::world::World;
+
+const DIRECTIONS: [Direction; 2] = [Direction::Action, Direction::Compensation];
+
+/// A second look at what the plan wrote, with the same eyes, writes nothing and begins nothing.
+pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
+    let Some(StatusWrite::Whole(status)) = &plan.status else { return };
+    let status: Part<SagaStatus> = Ok((**status).clone());
+    let finalizer = match plan.finalizer {
+        Finalizer::Add => true,
+        Finalizer::Remove => false,
+        Finalizer::Keep => seen.finalizer,
+    };
+    let second = decide(&world.saga, &Seen { status: &status, finalizer, ..seen.clone() });
+    assert_eq!(second.status, None, "a second look changes the status again");
+    for effect in second.drafted_effects() {
+        let Effect::Begin { identity, .. } = effect else { continue };
+        let absent = matches!(seen.children.get(&identity.attempt), Some(ChildState::Absent(_)));
+        assert!(absent, "a second look begins {}", identity.attempt);
+    }
+}
+
+/// The stored status after a write.
+pub fn write(world: &World, before: &SagaStatus) {
+    let status = world.status();
+    conditions(&status, world);
+    if !world.trusted {
+        return;
+    }
+    if let Ok(saga) = &world.saga {
+        assert_eq!(invariants::check(saga, &status), Vec::<String>::new());
+    }
+    monotone(before, &status);
+    let active = |status: &SagaStatus| active_attempts(status).count();
+    let most = usize::try_from(world.spec.max_parallel.unwrap_or(1)).unwrap_or(1);
+    assert!(active(&status) <= most.max(active(before)), "more than {most} attempts are active");
+    budgets(world, &status);
+    attempts_begun_by_the_write(world, before, &status);
+    let mode = |status: &SagaStatus| matches!(status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
+    if mode(before) {
+        assert!(mode(&status) || status.phase == Some(SagaPhase::Compensated), "turns from {:?} to {:?}", before.phase, status.phase);
+    }
+    let size = serde_json::to_string(&status).unwrap().len();
+    assert!(size <= 256 * 1024, "a status of {size} bytes");
+    ends(world, &status);
+}
+
+/// Design 6: what kstatus and Argo CD read.
+fn conditions(status: &SagaStatus, world: &World) {
+    let of = |kind: &str| status.conditions.iter().find(|condition| condition.type_ == kind);
+    let (reconciling, stalled, ready) = (of("Reconciling"), of("Stalled"), of("Ready").expect("Ready"));
+    assert!(reconciling.is_none() || stalled.is_none(), "both Reconciling and Stalled: {:?}", status.conditions);
+    assert!([reconciling, stalled].into_iter().flatten().all(|condition| condition.status == "True"));
+    assert!(of("Accepted").is_some());
+    assert_eq!(status.observed_generation, Some(world.generation));
+    let held = ["InvalidSpec", "SpecChanged", "InvalidStatus"].contains(&ready.reason.as_str());
+    if held {
+        assert_eq!((ready.status.as_str(), stalled.is_some()), ("False", true));
+        return;
+    }
+    let suspended = world.spec.suspend == Some(true) && !world.deleting;
+    let wanted = match status.phase.expect("a phase") {
+        SagaPhase::Pending | SagaPhase::Running => ("Unknown", true, false),
+        SagaPhase::Paused => ("False", false, false),
+        SagaPhase::Compensating => ("False", !suspended, false),
+        SagaPhase::Completed => ("True", false, false),
+        SagaPhase::Failed | SagaPhase::Compensated | SagaPhase::CompensationFailed => ("False", false, true),
+    };
+    assert_eq!((ready.status.as_str(), reconciling.is_some(), stalled.is_some()), wanted, "{status:#?}");
+    assert!(status.message.as_ref().is_some_and(|message| !message.is_empty() && !message.starts_with('.')), "{:?}", status.message);
+}
+
+fn records(status: &SagaStatus) -> impl Iterator<Item = (&StepStatus, Direction, &DirectionStatus)> {
+    status
+        .steps
+        .iter()
+        .flat_map(|step| DIRECTIONS.into_iter().filter_map(move |direction| Some((step, direction, step.direction(direction)?))))
+}
+
+/// Numbers never fall; an attempt's outcome is never written twice; the next attempt begins only after the one before settled.
+fn monotone(before: &SagaStatus, after: &SagaStatus) {
+    assert!(before.settled <= after.settled, "settled fell");
+    for (step, direction, old) in records(before) {
+        let new = after.steps.iter().find(|new| new.name == step.name).and_then(|new| new.direction(direction)).expect("is kept");
+        let what = format!("{} {direction}", step.name);
+        assert!(old.attempt <= new.attempt && new.attempt <= old.attempt + 1, "{what}: from attempt {} to {}", old.attempt, new.attempt);
+        assert!(old.failures <= new.failures && old.disruptions <= new.disruptions && old.sequence <= new.sequence, "{what} fell");
+        if new.sequence > old.sequence {
+            let expected = match (new.last_outcome.expect("an outcome"), new.failures - old.failures) {
+                (Outcome::Unknown, moved) => moved == 0 && new.uncertain,
+                (Outcome::Succeeded, moved) => moved == 0 && !new.uncertain,
+                (Outcome::Failed, 0) => new.uncertain == old.uncertain,
+                (Outcome::Failed, moved) => moved == 1 && !new.uncertain,
+            };
+            assert!(expected, "{what}: the key or its uncertainty moved wrongly from {old:?} to {new:?}");
+        } else {
+            assert_eq!((old.failures, old.uncertain), (new.failures, new.uncertain), "{what}: nothing settled");
+        }
+        if new.attempt > old.attempt {
+            let settled = old.active.is_none() || new.attempts.iter().any(|record| record.attempt == old.attempt);
+            assert!(settled, "{what}: attempt {} begins before {} settled", new.attempt, old.attempt);
+        }
+        for record in &old.attempts {
+            let kept = new.attempts.iter().find(|kept| kept.attempt == record.attempt);
+            assert!(kept.is_none_or(|kept| kept == record), "{what}: the outcome of attempt {} was rewritten", record.attempt);
+        }
+        assert!(!(old.last_outcome == Some(Outcome::Succeeded) && new.attempt > old.attempt), "{what} is done and begins again");
+    }
+}
+
+fn budgets(world: &World, status: &SagaStatus) {
+    let Ok(saga) = &world.saga else { return };
+    for (step, direction, record) in records(status) {
+        let valid = saga.steps.iter().find(|valid| valid.name == step.name).and_then(|valid| valid.operation(direction));
+        let most = i64::from(valid.expect("an operation").retry.max_attempts);
+        assert!(record.disruptions <= 5, "{} disruptions are free of charge", record.disruptions);
+        assert!(record.attempt <= most + record.disruptions, "attempt {} of {} {direction}, of {most}", record.attempt, step.name);
+    }
+}
+
+fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, after: &SagaStatus) {
+    let old: BTreeSet<_> = active_attempts(before).map(|(id, _)| id).collect();
+    let new: Vec<_> = active_attempts(after).map(|(id, _)| id).filter(|id| !old.contains(id)).collect();
+    let phase_of = |name: &str| after.steps.iter().find(|step| step.name == name).expect("a step").phase;
+    for id in &new {
+        assert!(world.spec.suspend != Some(true) || world.deleting, "{id} begins although the saga is suspended");
+        let step = world.spec.steps.iter().find(|step| step.name == id.step).expect("a step of the spec");
+        match id.direction {
+            Direction::Action => {
+                assert!(!world.deleting, "{id} begins in a saga that is being deleted");
+                assert!(after.steps.iter().all(|step| step.phase != StepPhase::Failed), "{id} begins although a step failed");
+                assert!(records(after).all(|(_, direction, _)| direction == Direction::Action), "{id} begins after an undo");
+                for needed in step.depends_on.iter().flatten() {
+                    assert_eq!(phase_of(needed), StepPhase::Completed, "{id} begins before {needed} is done");
+                }
+            }
+            Direction::Compensation => {
+                assert!(step.compensation.is_some());
+                assert!(records(after).all(|(_, direction, record)| direction != Direction::Action || record.active.is_none()));
+                for dependant in dependants(&world.spec.steps, &id.step) {
+                    let spec = world.spec.steps.iter().find(|step| step.name == dependant).expect("a step of the spec");
+                    let waits = match phase_of(&dependant) {
+                        StepPhase::Completed => spec.compensation.is_some(),
+                        StepPhase::Compensating | StepPhase::CompensationFailed | StepPhase::Running | StepPhase::Retrying => true,
+                        StepPhase::Failed => spec.compensation.is_some() && world.other_side.in_effect.contains(&dependant),
+                        StepPhase::Pending | StepPhase::Compensated => false,
+                    };
+                    assert!(!waits, "{id} begins although {dependant} is {:?}", phase_of(&dependant));
+                }
+            }
+        }
+    }
+    latest_first(
+        world,
+        before,
+        after,
+        &new.iter().filter(|id| id.direction == Direction::Compensation).map(|id| id.step.as_str()).collect(),
+    );
+}
+
+/// Among the steps that are free to be undone and were not begun yet, none settled later than one that begins.
+fn latest_first(world: &World, before: &SagaStatus, after: &SagaStatus, begun: &BTreeSet<&str>) {
+    let sequence = |name: &str| after.steps.iter().find(|step| step.name == name)?.action.as_ref()?.sequence;
+    let never_tried = |status: &SagaStatus, name: &str| status.steps.iter().any(|step| step.name == name && step.compensation.is_none());
+    let Some(earliest) = begun.iter().filter(|name| never_tried(before, name)).filter_map(|name| sequence(name)).min() else { return };
+    for step in &world.spec.steps {
+        let done = after.steps.iter().any(|status| status.name == step.name && status.phase == StepPhase::Completed);
+        if !done || step.compensation.is_none() {
+            continue;
+        }
+        let free = dependants(&world.spec.steps, &step.name).iter().all(|dependant| {
+            let spec = world.spec.steps.iter().find(|spec| spec.name == *dependant).expect("a step");
+            let phase = after.steps.iter().find(|status| status.name == *dependant).expect("a step").phase;
+            match phase {
+                StepPhase::Completed => spec.compensation.is_none(),
+                StepPhase::Pending | StepPhase::Compensated => true,
+                StepPhase::Failed => !world.other_side.in_effect.contains(dependant) && spec.compensation.is_none(),
+                StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating | StepPhase::CompensationFailed => false,
+            }
+        });
+        let later = sequence(&step.name).is_some_and(|own| own > earliest);
+        assert!(!(free && later), "{} settled later than {begun:?} and is not undone first", step.name);
+    }
+}
+
+/// The steps that depend on one, directly or through others.
+fn dependants(steps: &[Step], name: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    // A step depends only on earlier ones: one walk down the list finds all.
+    for step in steps {
+        if step.depends_on.iter().flatten().any(|needed| needed == name || found.contains(needed)) {
+            found.insert(step.name.clone());
+        }
+    }
+    found
+}
+
+fn ends(world: &World, status: &SagaStatus) {
+    let in_effect = &world.other_side.in_effect;
+    match status.phase.expect("a phase") {
+        SagaPhase::Completed => {
+            assert!(status.steps.iter().all(|step| step.phase == StepPhase::Completed), "Completed with an unfinished step");
+            assert_eq!(status.still_in_effect, Some(Vec::new()));
+        }
+        SagaPhase::Compensated | SagaPhase::CompensationFailed => {
+            let named = status.still_in_effect.clone().expect("stillInEffect");
+            let forgotten: Vec<_> = in_effect.iter().filter(|step| !named.contains(step)).collect();
+            assert!(forgotten.is_empty(), "{forgotten:?} are in effect and not named in {named:?}");
+            let order: Vec<_> = world.spec.steps.iter().map(|step| &step.name).filter(|name| named.contains(name)).collect();
+            assert_eq!(named.iter().collect::<Vec<_>>(), order, "stillInEffect is not in list order");
+            if status.phase == Some(SagaPhase::Compensated) {
+                let could = |name: &&String| world.spec.steps.iter().any(|step| step.name == **name && step.compensation.is_some());
+                assert_eq!(named.iter().find(could), None, "a step with a compensation is left in effect");
+            }
+            let reason = if status.phase == Some(SagaPhase::CompensationFailed) {
+                "CompensationFailed"
+            } else if named.is_empty() {
+                "Compensated"
+            } else {
+                "CompensatedExcept"
+            };
+            assert_eq!(world.condition("Stalled").as_deref(), Some(format!("True/{reason}").as_str()));
+        }
+        SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Compensating => {
+            assert_eq!(status.still_in_effect, None);
+        }
+    }
+    assert_eq!(status.completed_at.is_some(), status.phase.is_some_and(SagaPhase::is_terminal));
+}
+
+/// An effect that is about to leave.
+pub fn begin(world: &World, identity: &Identity, place: usize) {
+    let status = world.status();
+    let id = &identity.attempt;
+    let active = active_attempts(&status).find(|(active, _)| active == id);
+    let (_, intent) = active.unwrap_or_else(|| panic!("{id} begins although no intent of it stands in the status"));
+    if let Some(executor) = &intent.executor {
+        assert_eq!(*executor, world.executor(), "{id} is sent by another process than the one named in the intent");
+        assert!(world.other_side.sent.iter().all(|sent| sent.attempt != *id), "the request {id} is sent twice");
+    }
+    assert!(world.finalizer, "{id} begins although nothing keeps the saga");
+    let saga = world.saga.as_ref().expect("a valid saga");
+    assert_eq!(saga.steps[place].name, id.step);
+    let record = status.steps[place].direction(id.direction).expect("a record");
+    assert_eq!(identity.key, idempotency_key(&saga.key_scope, &id.step, id.direction, record.failures));
+    for earlier in world.other_side.sent.iter().filter(|sent| sent.attempt == *id) {
+        assert_eq!(earlier.key, identity.key, "{id} is begun under two keys");
+    }
+}
+
+/// A saga rests only where it is done, or waits for a person.
+pub fn rest(world: &World) {
+    if world.gone {
+        return;
+    }
+    let status = world.status();
+    let held = status.conditions.iter().any(|condition| {
+        condition.type_ == "Stalled" && ["InvalidSpec", "SpecChanged", "InvalidStatus"].contains(&condition.reason.as_str())
+    });
+    let suspended = world.spec.suspend == Some(true) && !world.deleting && active_attempts(&status).next().is_none();
+    let waits = match status.phase {
+        Some(SagaPhase::CompensationFailed) => true,
+        Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Failed) => !world.deleting,
+        Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Compensating) | None => false,
+    };
+    assert!(held || suspended || waits, "a lost wake-up: rests in {:?}: {status:?}", status.phase);
+    if status.phase == Some(SagaPhase::Failed) && world.spec.on_failure == Some(OnFailure::Compensate) && !suspended {
+        let pivot = world.spec.steps.iter().zip(&status.steps).any(|(step, status)| {
+            let uncertain = status.action.as_ref().is_some_and(|action| action.uncertain);
+            step.pivot == Some(true) && (status.phase == StepPhase::Completed || uncertain)
+        });
+        assert!(pivot, "is held although it should be undone");
+    }
+    if status.phase.is_some_and(SagaPhase::is_terminal) {
+        assert!(!world.finalizer, "an ended saga keeps its finalizer");
+    }
+}

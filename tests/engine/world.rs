@@ -1,0 +1,443 @@
+//! A small world around the real engine: one saga in an API server, its children, a clock that goes only where the engine asked it to.
+//!
+//! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and a saga is looked at only when its
+//! object changed, when a child ended, or when its plan asked for it. A saga that rests although it is not done is a lost wake-up.
+
+use std::{cell::Cell, collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use saga_operator::{
+    api::{Direction, Outcome, SagaPhase, SagaSpec, SagaStatus, StepPhase, StepStatus, StoredSaga},
+    engine::{
+        Seen, active_attempts,
+        clock::{between, later, to_micros},
+        effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
+        observed::Observed,
+        plan,
+        saga::{ValidSaga, Work},
+        valid::{Fault, SagaName, validate},
+    },
+};
+use serde_json::{Value, json};
+
+use crate::{
+    other_side::{Call, OtherSide, Performed},
+    saga::Draft,
+    script::{Act, says_no},
+    watch,
+};
+
+/// When every world begins: 2026-01-01T00:00:00Z.
+pub const DAWN: i64 = 1_767_225_600;
+const UID: &str = "0d1c5a2e";
+
+pub struct World {
+    pub spec: SagaSpec,
+    pub saga: Result<ValidSaga, Vec<Fault>>,
+    pub generation: i64,
+    pub deleting: bool,
+    pub finalizer: bool,
+    /// The object is no more.
+    pub gone: bool,
+    pub stored: StoredSaga,
+    pub now: Timestamp,
+    pub other_side: OtherSide,
+    /// How many times the process died.
+    pub crashes: usize,
+    /// How many times the status was written.
+    pub writes: usize,
+    pub notices: Vec<Notice>,
+    pub sweeps: usize,
+    /// The steps and directions that succeeded, in the order in which that was written.
+    pub succeeded: Vec<(String, Direction)>,
+    /// What the stored status must keep to.
+    pub trusted: bool,
+    wake: Option<Timestamp>,
+    again: Option<Timestamp>,
+    /// Moves after which the process dies, and for how long it is down.
+    fatal: BTreeMap<usize, Duration>,
+    moves: Cell<usize>,
+}
+
+/// The process died.
+struct Died;
+
+impl World {
+    pub fn with(draft: Draft) -> Self {
+        let spec = draft.0;
+        Self {
+            saga: check(&spec),
+            stored: object(&spec, &Value::Null),
+            spec,
+            generation: 1,
+            deleting: false,
+            finalizer: false,
+            gone: false,
+            now: Timestamp::from_second(DAWN).unwrap(),
+            other_side: OtherSide::default(),
+            crashes: 0,
+            writes: 0,
+            notices: Vec::new(),
+            sweeps: 0,
+            succeeded: Vec::new(),
+            trusted: true,
+            wake: None,
+            again: None,
+            fatal: BTreeMap::new(),
+            moves: Cell::new(0),
+        }
+    }
+
+    // What the other side does.
+
+    pub fn on(mut self, step: &str, acts: Vec<Act>) -> Self {
+        self.other_side.script(step, Direction::Action, acts);
+        self
+    }
+
+    pub fn on_undo(mut self, step: &str, acts: Vec<Act>) -> Self {
+        self.other_side.script(step, Direction::Compensation, acts);
+        self
+    }
+
+    /// The action answers with a definite no, so many times.
+    pub fn fails(self, step: &str, times: usize) -> Self {
+        self.on(step, vec![says_no(); times])
+    }
+
+    /// The compensation answers with a definite no, so many times.
+    pub fn undo_fails(self, step: &str, times: usize) -> Self {
+        self.on_undo(step, vec![says_no(); times])
+    }
+
+    /// The process dies after so many moves, and comes back after a while.
+    pub fn crash_at(mut self, moves: usize, down: Duration) -> Self {
+        self.fatal.insert(moves, down);
+        self
+    }
+
+    // What people do.
+
+    pub fn edit(&mut self, change: impl FnOnce(&mut SagaSpec)) {
+        change(&mut self.spec);
+        self.generation += 1;
+        self.saga = check(&self.spec);
+        self.stored = object(&self.spec, &json!(self.status()));
+    }
+
+    pub fn suspend(&mut self) {
+        self.edit(|spec| spec.suspend = Some(true));
+    }
+
+    pub fn unsuspend(&mut self) {
+        self.edit(|spec| spec.suspend = None);
+    }
+
+    pub fn delete(&mut self) {
+        self.deleting = true;
+        self.generation += 1;
+        self.gone = !self.finalizer;
+    }
+
+    /// Someone writes the status by hand.
+    pub fn forge(&mut self, status: &Value) {
+        self.stored = object(&self.spec, status);
+        self.trusted = false;
+    }
+
+    // Time.
+
+    /// Lets everything happen until nothing more would.
+    pub fn run_to_rest(&mut self) -> &mut Self {
+        self.run_until(|_| false);
+        watch::rest(self);
+        self
+    }
+
+    /// Lets things happen until something holds, or until nothing more would.
+    pub fn run_until(&mut self, holds: impl Fn(&Self) -> bool) -> &mut Self {
+        for _ in 0..20_000 {
+            self.passes();
+            if holds(self) {
+                return self;
+            }
+            let Some(next) = self.next() else { return self };
+            self.now = next;
+            if self.step_forward().is_err() {
+                continue;
+            }
+        }
+        panic!("never comes to rest: {:?}", self.status());
+    }
+
+    /// Lets things happen for so long.
+    pub fn run_for(&mut self, duration: Duration) -> &mut Self {
+        let until = later(self.now, duration);
+        loop {
+            self.passes();
+            match self.next().filter(|next| *next <= until) {
+                Some(next) => self.now = next,
+                None => break,
+            }
+        }
+        self.now = until;
+        // A look that nothing asked for: a resync changes nothing that a wake-up would not.
+        self.passes();
+        self
+    }
+
+    /// When the saga is looked at next.
+    fn next(&self) -> Option<Timestamp> {
+        if self.gone {
+            return None;
+        }
+        [self.wake, self.again, self.other_side.next_event(self.now)].into_iter().flatten().min()
+    }
+
+    /// Looks until nothing changes any more.
+    fn passes(&mut self) {
+        for _ in 0..12 {
+            if self.gone {
+                return;
+            }
+            match self.pass() {
+                Ok(false) => {
+                    if let Some(wake) = self.wake {
+                        assert!(wake > self.now, "asks to be looked at again at once, for ever: {:?}", self.status());
+                    }
+                    return;
+                }
+                Ok(true) => {}
+                Err(Died) => {}
+            }
+        }
+        panic!("changes something every time it is looked at: {:?}", self.status());
+    }
+
+    fn step_forward(&mut self) -> Result<(), Died> {
+        let moves = self.moves.get() + 1;
+        self.moves.set(moves);
+        let Some(down) = self.fatal.remove(&moves) else { return Ok(()) };
+        self.crash(down);
+        Err(Died)
+    }
+
+    /// The process dies, with all it knows; another one starts.
+    pub fn crash(&mut self, down: Duration) {
+        self.crashes += 1;
+        self.now = later(self.now, down);
+        self.other_side.forget();
+        (self.wake, self.again) = (None, None);
+    }
+
+    pub fn executor(&self) -> String {
+        format!("process-{}", self.crashes)
+    }
+
+    /// One look at the saga. Returns whether anything changed.
+    pub fn pass(&mut self) -> Result<bool, Died> {
+        let (status, now, executor) = (self.status(), self.now, self.executor());
+        let mut children = Observed::new();
+        if let Ok(saga) = &self.saga {
+            for (id, active) in active_attempts(&status) {
+                if !saga.steps.iter().any(|step| step.name == id.step) {
+                    continue;
+                }
+                if let Some(state) = self.other_side.look(now, &id, active, &executor) {
+                    children.insert(id, state);
+                }
+            }
+        }
+        let plan = {
+            let seen = self.seen(&children, &executor);
+            let plan = plan(&self.saga, &seen);
+            assert_eq!(plan, saga_operator::engine::plan(&self.saga, &seen), "equal inputs give equal plans");
+            watch::plan(self, &seen, &plan);
+            plan
+        };
+        self.again = None;
+        self.wake = plan.wake;
+        self.record(plan)
+    }
+
+    /// What the engine is shown.
+    pub fn seen<'a>(&'a self, children: &'a Observed, executor: &'a str) -> Seen<'a> {
+        Seen {
+            generation: self.generation,
+            deleting: self.deleting,
+            finalizer: self.finalizer,
+            spec_hash: &self.stored.spec_hash,
+            deletion_policy: self.spec.deletion_policy.unwrap_or_default(),
+            status: &self.stored.status,
+            children,
+            leftovers: self.other_side.leftovers(self.now),
+            executor,
+            draining: false,
+            now: self.now,
+        }
+    }
+
+    fn record(&mut self, plan: Plan) -> Result<bool, Died> {
+        let mut changed = false;
+        let before = self.status();
+        let finalizer = plan.finalizer;
+        if finalizer == Finalizer::Add {
+            assert!(!self.deleting, "the API server refuses a finalizer on a saga that is being deleted");
+            self.finalizer = true;
+            self.step_forward()?;
+        }
+        if let Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) = &plan.status {
+            changed = true;
+            self.writes += 1;
+            self.stored = object(&self.spec, &json!(status));
+            assert!(self.stored.status.as_ref() == Ok(&**status), "what is read back is not what was written: {status:#?}");
+            self.note_successes(&before);
+            watch::write(self, &before);
+            self.step_forward()?;
+        }
+        let effects = plan.recorded().into_effects();
+        if finalizer == Finalizer::Remove {
+            changed |= self.finalizer;
+            self.finalizer = false;
+            self.gone = self.deleting;
+            self.step_forward()?;
+        }
+        for effect in effects {
+            changed |= self.perform(effect);
+            self.step_forward()?;
+        }
+        Ok(changed)
+    }
+
+    fn perform(&mut self, effect: Effect) -> bool {
+        let executor = self.executor();
+        let performed = match effect {
+            Effect::Begin { identity, place, time_limit } => {
+                watch::begin(self, &identity, place);
+                let step = &self.saga.as_ref().expect("only a valid saga begins anything").steps[place];
+                let operation = step.operation(identity.attempt.direction).expect("only what is written begins");
+                let call = Call {
+                    identity: &identity,
+                    in_process: matches!(operation.work, Work::Http(_)),
+                    limit: time_limit,
+                    leaves_half: step.compensate_failed,
+                    executor: &executor,
+                };
+                self.other_side.read(self.now, &identity.attempt);
+                self.other_side.begin(self.now, &call)
+            }
+            Effect::Stop(id) => self.other_side.stop(self.now, &id),
+            Effect::Sweep => {
+                self.sweeps += 1;
+                self.other_side.sweep(self.now);
+                Performed::Nothing
+            }
+            Effect::Publish(notice) => {
+                self.notices.push(notice);
+                Performed::Nothing
+            }
+        };
+        if performed == Performed::Lost {
+            self.again = Some(later(self.now, Duration::from_secs(1)));
+        }
+        performed == Performed::Something
+    }
+
+    fn note_successes(&mut self, before: &SagaStatus) {
+        let mut news = Vec::new();
+        for step in &self.status().steps {
+            let old = before.steps.iter().find(|old| old.name == step.name);
+            for direction in [Direction::Action, Direction::Compensation] {
+                let done = |step: &StepStatus| step.direction(direction).is_some_and(|it| it.last_outcome == Some(Outcome::Succeeded));
+                if done(step) && !old.is_some_and(done) {
+                    let sequence = step.direction(direction).and_then(|it| it.sequence);
+                    news.push((sequence, step.name.clone(), direction));
+                }
+            }
+        }
+        news.sort_unstable_by_key(|(sequence, ..)| *sequence);
+        self.succeeded.extend(news.into_iter().map(|(_, name, direction)| (name, direction)));
+    }
+
+    // What there is to see.
+
+    pub fn status(&self) -> SagaStatus {
+        self.stored.status.clone().unwrap_or_default()
+    }
+
+    pub fn phase(&self) -> SagaPhase {
+        self.status().phase.expect("a phase")
+    }
+
+    pub fn step(&self, name: &str) -> StepStatus {
+        self.status().steps.into_iter().find(|step| step.name == name).expect("a step of that name")
+    }
+
+    pub fn is(&self, name: &str, phase: StepPhase) -> bool {
+        self.status().steps.iter().any(|step| step.name == name && step.phase == phase)
+    }
+
+    /// The steps whose actions succeeded, in order.
+    pub fn done(&self) -> Vec<&str> {
+        self.in_direction(Direction::Action)
+    }
+
+    /// The steps whose compensations succeeded, in order.
+    pub fn undone(&self) -> Vec<&str> {
+        self.in_direction(Direction::Compensation)
+    }
+
+    fn in_direction(&self, wanted: Direction) -> Vec<&str> {
+        self.succeeded.iter().filter(|(_, direction)| *direction == wanted).map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// Everything that was sent or created: `charge/action/1`, in order.
+    pub fn sent(&self) -> Vec<String> {
+        self.other_side.sent.iter().map(|sent| sent.attempt.to_string()).collect()
+    }
+
+    /// When the attempts of a step began, in milliseconds since the world began.
+    pub fn sent_at(&self, step: &str, direction: Direction) -> Vec<i64> {
+        let sent = self.other_side.sent.iter().filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
+        sent.map(|sent| sent.at.as_millisecond() - DAWN * 1000).collect()
+    }
+
+    /// The last part of the keys under which a step's attempts were sent.
+    pub fn keys(&self, step: &str, direction: Direction) -> Vec<&str> {
+        let sent = self.other_side.sent.iter().filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
+        sent.map(|sent| sent.key.rsplit('/').next().unwrap()).collect()
+    }
+
+    pub fn still_in_effect(&self) -> Vec<String> {
+        self.status().still_in_effect.expect("stillInEffect")
+    }
+
+    /// `status/reason` of a condition.
+    pub fn condition(&self, kind: &str) -> Option<String> {
+        let status = self.status();
+        let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
+        Some(format!("{}/{}", found.status, found.reason))
+    }
+
+    pub fn message(&self) -> String {
+        self.status().message.unwrap_or_default()
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        between(Timestamp::from_second(DAWN).unwrap(), to_micros(self.now))
+    }
+
+    pub fn warnings(&self) -> Vec<&str> {
+        self.notices.iter().filter(|notice| notice.warning).map(|notice| notice.reason).collect()
+    }
+}
+
+fn check(spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
+    validate(&SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: UID.into() }, spec)
+}
+
+/// The object as the API server would hand it out.
+fn object(spec: &SagaSpec, status: &Value) -> StoredSaga {
+    let object = json!({"metadata": {"name": "order-1042", "namespace": "shop", "uid": UID}, "spec": spec, "status": status});
+    serde_json::from_value(object).expect("reading a saga never fails")
+}
