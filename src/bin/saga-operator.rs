@@ -37,8 +37,7 @@ type Failure = (ExitCode, String);
 
 fn print_crd() -> Result<ExitCode, Failure> {
     let failure = |error: String| (ExitCode::FAILURE, format!("cannot print the definition: {error}"));
-    let crd = crd::definition().map_err(|error| failure(error.to_string()))?;
-    let yaml = serde_saphyr::to_string(&crd).map_err(|error| failure(error.to_string()))?;
+    let yaml = crd::yaml().map_err(|error| failure(error.to_string()))?;
     std::io::stdout().lock().write_all(yaml.as_bytes()).map_err(|error| failure(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
