@@ -155,7 +155,8 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
         pass.status.started_at = Some(MicroTime(seen.now));
     }
     let was_held = status.phase == Some(SagaPhase::Failed);
-    if !saga.suspend && !was_held {
+    // A deletion overrides the suspension.
+    if (!saga.suspend || seen.deleting) && !was_held {
         pass.resume_clock();
     }
     pass.settle_all();
