@@ -10,7 +10,8 @@ impl Pass<'_> {
     /// Goes forward as far as possible now.
     pub(super) fn forward(&mut self) -> Standing {
         if self.may_start() {
-            self.fail_what_may_not_begin();
+            // First, since nothing begins where a step fails.
+            self.fail_what_may_not_begin(StepPhase::Retrying, Direction::Action);
         }
         if self.may_start() {
             self.start_runnable();
@@ -45,15 +46,6 @@ impl Pass<'_> {
             (true, true) => Standing::Held { past_pivot: true },
             (false, _) => Standing::Held { past_pivot: false },
         }
-    }
-
-    /// Before anything begins, since nothing does where one fails.
-    fn fail_what_may_not_begin(&mut self) {
-        self.each_step(|pass, _, step, status| {
-            if status.phase == StepPhase::Retrying && is_due(status.next_attempt_at.as_ref(), pass.seen.now) {
-                pass.refuses(step, status, Direction::Action);
-            }
-        });
     }
 
     /// Begins attempts in list order until every slot is taken.
