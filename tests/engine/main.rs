@@ -9,10 +9,13 @@
 )]
 
 mod forward;
+mod lifecycle;
 mod other_side;
+mod pivot;
 mod properties;
 mod retry;
 mod saga;
 mod script;
+mod undo;
 mod watch;
 mod world;

@@ -60,7 +60,8 @@ pub struct World {
 }
 
 /// The process died.
-struct Died;
+#[derive(Debug)]
+pub struct Died;
 
 impl World {
     pub fn with(draft: Draft) -> Self {
@@ -139,6 +140,11 @@ impl World {
         self.gone = !self.finalizer;
     }
 
+    /// Someone writes a status by hand that contradicts nothing.
+    pub fn restore(&mut self, status: &Value) {
+        self.stored = object(&self.spec, status);
+    }
+
     /// Someone writes the status by hand.
     pub fn forge(&mut self, status: &Value) {
         self.stored = object(&self.spec, status);
@@ -156,7 +162,7 @@ impl World {
 
     /// Lets things happen until something holds, or until nothing more would.
     pub fn run_until(&mut self, holds: impl Fn(&Self) -> bool) -> &mut Self {
-        for _ in 0..20_000 {
+        for _ in 0..3000 {
             self.passes();
             if holds(self) {
                 return self;
@@ -200,7 +206,7 @@ impl World {
             if self.gone {
                 return;
             }
-            match self.pass() {
+            match self.look() {
                 Ok(false) => {
                     if let Some(wake) = self.wake {
                         assert!(wake > self.now, "asks to be looked at again at once, for ever: {:?}", self.status());
@@ -235,7 +241,7 @@ impl World {
     }
 
     /// One look at the saga. Returns whether anything changed.
-    pub fn pass(&mut self) -> Result<bool, Died> {
+    pub fn look(&mut self) -> Result<bool, Died> {
         let (status, now, executor) = (self.status(), self.now, self.executor());
         let mut children = Observed::new();
         if let Ok(saga) = &self.saga {
