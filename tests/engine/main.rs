@@ -9,6 +9,7 @@
 )]
 
 mod forward;
+mod held;
 mod lifecycle;
 mod other_side;
 mod pivot;
