@@ -21,6 +21,8 @@ pub struct StoredSaga {
     pub spec: Part<SagaSpec>,
     /// The status; the default where there is none.
     pub status: Part<SagaStatus>,
+    /// What can be read all the same where the status does not parse: its message and conditions. Else the default.
+    pub remains: SagaStatus,
     /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
     pub spec_hash: String,
 }
@@ -38,9 +40,20 @@ impl<'de> Deserialize<'de> for StoredSaga {
         let Raw { mut metadata, spec, status } = Raw::deserialize(deserializer)?;
         metadata.managed_fields = None;
         let spec_hash = spec_hash(&spec);
-        let status = if status.is_null() { Ok(SagaStatus::default()) } else { parse("status", status) };
-        Ok(Self { metadata, spec: parse("spec", spec), status, spec_hash })
+        let mut remains = SagaStatus::default();
+        let status = match status {
+            Value::Null => Ok(SagaStatus::default()),
+            stored => parse("status", &stored).inspect_err(|_| remains = what_remains(&stored)),
+        };
+        Ok(Self { metadata, spec: parse("spec", &spec), status, remains, spec_hash })
     }
+}
+
+/// What the operator itself wrote into a status that it cannot read, so that it does not write the same again and again.
+fn what_remains(status: &Value) -> SagaStatus {
+    let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
+    let conditions = status.get("conditions").and_then(|conditions| Vec::deserialize(conditions).ok()).unwrap_or_default();
+    SagaStatus { message, conditions, ..SagaStatus::default() }
 }
 
 impl Serialize for StoredSaga {
@@ -61,7 +74,7 @@ impl Serialize for StoredSaga {
 }
 
 /// Parses one part and says the path of what does not fit.
-fn parse<T: for<'de> Deserialize<'de>>(part: &str, value: Value) -> Part<T> {
+fn parse<'a, T: Deserialize<'a>>(part: &str, value: &'a Value) -> Part<T> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
@@ -119,11 +132,12 @@ mod tests {
         let saga: StoredSaga = serde_json::from_value(json!({
             "metadata": {"name": "a"},
             "spec": {"steps": [{"name": "b", "pod": {"image": "c"}}]},
-            "status": {"phase": "Nonsense"},
+            "status": {"phase": "Nonsense", "message": "m", "conditions": [], "steps": 7},
         }))
         .unwrap();
         assert_eq!(saga.spec.unwrap().steps.len(), 1);
         assert!(saga.status.unwrap_err().starts_with("status.phase: unknown variant `Nonsense`"));
+        assert_eq!(saga.remains, SagaStatus { message: Some("m".into()), ..SagaStatus::default() });
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub struct Seen<'a> {
     pub deletion_policy: DeletionPolicy,
     /// The status as stored, or why it cannot be read.
     pub status: &'a Part<SagaStatus>,
+    /// Message and conditions of a status that cannot be read.
+    pub remains: &'a SagaStatus,
     /// The children of the active attempts.
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
@@ -64,7 +66,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     }
     let status = match seen.status {
         Ok(status) => status,
-        Err(sentence) => return held(&SagaStatus::default(), &Hold::Status(vec![sentence.clone()]), seen),
+        Err(sentence) => return held(seen.remains, &Hold::Status(vec![sentence.clone()]), seen),
     };
     if status.spec_hash.as_ref().is_some_and(|pinned| pinned != seen.spec_hash) && !is_terminal(status) {
         return held(status, &Hold::SpecChanged, seen);
@@ -144,6 +146,7 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     let write = match seen.status {
         Ok(old) if *old == new => None,
         Ok(_) => Some(StatusWrite::Whole(Box::new(new))),
+        Err(_) if (&status.message, &status.conditions) == (&new.message, &new.conditions) => None,
         Err(_) => Some(StatusWrite::Verdict(Box::new(new))),
     };
     if write.is_none() {
