@@ -40,6 +40,8 @@ pub struct World {
     /// The object is no more.
     pub gone: bool,
     pub stored: StoredSaga,
+    /// The status as stored.
+    pub raw: Value,
     pub now: Timestamp,
     pub other_side: OtherSide,
     /// How many times the process died.
@@ -70,6 +72,7 @@ impl World {
             saga: check(&spec),
             stored: object(&spec, &Value::Null),
             spec,
+            raw: Value::Null,
             generation: 1,
             deleting: false,
             finalizer: false,
@@ -123,7 +126,7 @@ impl World {
         change(&mut self.spec);
         self.generation += 1;
         self.saga = check(&self.spec);
-        self.stored = object(&self.spec, &json!(self.status()));
+        self.stored = object(&self.spec, &self.raw);
     }
 
     pub fn suspend(&mut self) {
@@ -141,13 +144,14 @@ impl World {
     }
 
     /// Someone writes a status by hand that contradicts nothing.
-    pub fn restore(&mut self, status: &Value) {
-        self.stored = object(&self.spec, status);
+    pub fn restore(&mut self, status: Value) {
+        self.raw = status;
+        self.stored = object(&self.spec, &self.raw);
     }
 
     /// Someone writes the status by hand.
-    pub fn forge(&mut self, status: &Value) {
-        self.stored = object(&self.spec, status);
+    pub fn forge(&mut self, status: Value) {
+        self.restore(status);
         self.trusted = false;
     }
 
@@ -275,6 +279,7 @@ impl World {
             spec_hash: &self.stored.spec_hash,
             deletion_policy: self.spec.deletion_policy.unwrap_or_default(),
             status: &self.stored.status,
+            remains: &self.stored.remains,
             children,
             leftovers: self.other_side.leftovers(self.now),
             executor,
@@ -292,11 +297,10 @@ impl World {
             self.finalizer = true;
             self.step_forward()?;
         }
-        if let Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) = &plan.status {
+        if let Some(write) = &plan.status {
             changed = true;
             self.writes += 1;
-            self.stored = object(&self.spec, &json!(status));
-            assert!(self.stored.status.as_ref() == Ok(&**status), "what is read back is not what was written: {status:#?}");
+            self.write(write);
             self.note_successes(&before);
             watch::write(self, &before);
             self.step_forward()?;
@@ -313,6 +317,22 @@ impl World {
             self.step_forward()?;
         }
         Ok(changed)
+    }
+
+    fn write(&mut self, write: &StatusWrite) {
+        match write {
+            StatusWrite::Whole(status) => {
+                self.raw = json!(status);
+                self.stored = object(&self.spec, &self.raw);
+                assert!(self.stored.status.as_ref() == Ok(&**status), "what is read back is not what was written: {status:?}");
+            }
+            StatusWrite::Verdict(status) => {
+                assert!(self.stored.status.is_err(), "a status that can be read is written as a whole");
+                self.raw["message"] = json!(status.message);
+                self.raw["conditions"] = json!(status.conditions);
+                self.stored = object(&self.spec, &self.raw);
+            }
+        }
     }
 
     fn perform(&mut self, effect: Effect) -> bool {
@@ -367,8 +387,9 @@ impl World {
 
     // What there is to see.
 
+    /// The status; where it cannot be read, what the operator wrote into it.
     pub fn status(&self) -> SagaStatus {
-        self.stored.status.clone().unwrap_or_default()
+        self.stored.status.clone().unwrap_or_else(|_| self.stored.remains.clone())
     }
 
     pub fn phase(&self) -> SagaPhase {
