@@ -41,9 +41,10 @@ impl<'de> Deserialize<'de> for StoredSaga {
         metadata.managed_fields = None;
         let spec_hash = spec_hash(&spec);
         let mut remains = SagaStatus::default();
-        let status = match status {
-            Value::Null => Ok(SagaStatus::default()),
-            stored => parse("status", &stored).inspect_err(|_| remains = what_remains(&stored)),
+        let status = if status.is_null() {
+            Ok(SagaStatus::default())
+        } else {
+            parse("status", &status).inspect_err(|_| remains = what_remains(&status))
         };
         Ok(Self { metadata, spec: parse("spec", &spec), status, remains, spec_hash })
     }
