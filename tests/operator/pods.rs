@@ -110,6 +110,8 @@ async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_do
     assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"]);
     let record = step(&saga, "ship").action.clone().unwrap();
     assert!(record.uncertain && record.failures == 0, "{record:?}");
+    let words = record.attempts[0].message.as_deref().unwrap();
+    assert!(words.starts_with("did not end within its time (runs on node") && words.contains("may have done its work"), "{words}");
     let took = record.attempts[0].settled_at.0.duration_since(record.attempts[0].started_at.0).as_secs_f64();
     assert!((5.9..30.0).contains(&took), "{took}");
     // Nothing runs any more: either it is gone, or it has ended.
@@ -123,8 +125,12 @@ async fn a_pod_that_never_starts_fails_within_its_time_is_gone_and_is_not_undone
     stand.start();
     let huge = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
     let stories = [
-        ("no-image", json!({"image": "registry.invalid/no/such:1"}), ["no container started", "registry.invalid/no/such:1"]),
-        ("no-node", huge, ["no node took its Pod within its time", ""]),
+        (
+            "no-image",
+            json!({"image": "registry.invalid/no/such:1"}),
+            ["did not end within its time (waits on node", "registry.invalid/no/such:1"],
+        ),
+        ("no-node", huge, ["did not end within its time (is not scheduled: Unschedulable", "Insufficient cpu"]),
     ];
     for (name, work, _) in &stories {
         stand.apply(name, &one_step(work, &json!({"timeout": "3s"}))).await;

@@ -284,6 +284,20 @@ impl Stand {
         String::from_utf8(output.stdout).unwrap()
     }
 
+    /// Waits until so many Pods of a saga have ended.
+    pub async fn pods_end(&self, saga: &str, count: usize) {
+        let ended = async {
+            loop {
+                let phases = self.pods_of(saga).await.into_iter().filter_map(|pod| pod.status?.phase);
+                if phases.filter(|phase| phase == "Succeeded" || phase == "Failed").count() >= count {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("{count} Pods of {saga} do not end"));
+    }
+
     /// The Pods of a saga, by name.
     pub async fn pods_of(&self, saga: &str) -> Vec<Pod> {
         let parameters = ListParams::default().labels(&format!("saga.dev/saga={saga}"));
