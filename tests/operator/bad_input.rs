@@ -158,7 +158,7 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
         let refusal = replace_spec(&stand, &changed).await.unwrap_err().to_string();
         assert!(refusal.contains(words), "{pointer}: {refusal}");
     }
-    // They compare an object without a schema by the values of its keys alone: a renamed key gets through. The pinned hash sees it.
+    // A renamed key at the top of a free-form object gets through. The pinned hash sees it.
     let mut changed = raw.clone();
     changed["steps"][2]["pod"]["resources"] = json!({"limits": {"cpu": "1m"}});
     changed["suspend"] = json!(false);

@@ -189,16 +189,14 @@ impl Stand {
     /// Waits until the saga satisfies a condition; fails with its status and the operator's log where it does not in time.
     pub async fn until(&self, name: &str, what: &str, condition: impl Fn(&Saga) -> bool + Send + Sync) -> Saga {
         let holds = |saga: Option<&Saga>| saga.is_some_and(&condition);
-        match timeout(PATIENCE, await_condition(self.sagas(), name, holds)).await {
-            Ok(saga) => saga.unwrap().unwrap(),
-            Err(_) => {
-                let saga = self.sagas().get_opt(name).await.unwrap();
-                let status = saga.and_then(|saga| saga.status);
-                let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-                let tail: Vec<_> = log.lines().rev().take(20).collect();
-                panic!("{name} is not {what}: {}\n{}", serde_json::to_string_pretty(&status).unwrap(), tail.join("\n"));
-            }
+        if let Ok(saga) = timeout(PATIENCE, await_condition(self.sagas(), name, holds)).await {
+            return saga.unwrap().unwrap();
         }
+        let saga = self.sagas().get_opt(name).await.unwrap();
+        let status = saga.and_then(|saga| saga.status);
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(20).collect();
+        panic!("{name} is not {what}: {}\n{}", serde_json::to_string_pretty(&status).unwrap(), tail.join("\n"));
     }
 
     /// Waits until the saga is in a phase.
@@ -349,8 +347,8 @@ pub fn message(saga: &Saga) -> &str {
 
 /// A condition as `status/reason`; empty where the saga does not have it.
 pub fn condition(saga: &Saga, kind: &str) -> String {
-    let conditions = saga.status.iter().flat_map(|status| &status.conditions);
-    conditions.filter(|condition| condition.type_ == kind).map(|condition| format!("{}/{}", condition.status, condition.reason)).collect()
+    let found = saga.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == kind);
+    found.map(|condition| format!("{}/{}", condition.status, condition.reason)).unwrap_or_default()
 }
 
 /// A request to the shop.
