@@ -30,6 +30,8 @@ pub struct Known {
     pub child: Option<(Instant, String)>,
     /// The API server's newest definite refusal to create the child.
     pub refusal: Option<Refusal>,
+    /// What the child did or waited for when this process ended it because its time had passed.
+    pub overdue: Option<String>,
     /// How it ended, where this process knows and the status does not yet.
     pub end: Option<ChildState>,
     /// The request in flight.
@@ -48,7 +50,7 @@ pub struct Refusal {
 
 impl Known {
     fn new() -> Self {
-        Self { first_read: Instant::now(), child: None, refusal: None, end: None, flight: None }
+        Self { first_read: Instant::now(), child: None, refusal: None, overdue: None, end: None, flight: None }
     }
 
     /// Since when a request is in flight.
@@ -83,6 +85,13 @@ impl Attempts {
             let times = known.refusal.as_ref().map_or(0, |refusal| refusal.times);
             let wait = FIRST_WAIT.saturating_mul(1 << times.min(6)).min(LAST_WAIT);
             known.refusal = Some(Refusal { message, until: Instant::now() + wait, times: times.saturating_add(1) });
+        });
+    }
+
+    /// Notes what a child did that is about to be ended because its time has passed.
+    pub fn overdue(&self, key: &AttemptKey, detail: String) {
+        self.look(key, |known| {
+            known.overdue.get_or_insert(detail);
         });
     }
 

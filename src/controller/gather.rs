@@ -43,7 +43,10 @@ pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) 
         let key = (saga.uid.clone(), id);
         let state = match operation.work {
             Work::Http(_) => request(context, &key, attempt),
-            Work::Pod(_) => Some(pod(context, saga, &key).await?),
+            Work::Pod(_) => {
+                let state = pod(context, saga, &key).await?;
+                Some(context.attempts.look(&key, |known| with_reason(known, state)))
+            }
         };
         if let Some(state) = state {
             observed.insert(key.1, state);
@@ -80,6 +83,16 @@ async fn pod(context: &Context, saga: &ValidSaga, key: &AttemptKey) -> Result<Ch
         Some(pod) => Ok(seen(context, key, &pod)),
         None => Ok(context.attempts.look(key, |known| absent(known, known.child.is_some()))),
     }
+}
+
+/// The same state; of a Pod that was ended because its time had passed it also says that, and what the Pod did or waited for: by itself it
+/// would only say that it was deleted.
+fn with_reason(known: &Known, mut state: ChildState) -> ChildState {
+    if let (Some(detail), ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) = (&known.overdue, &mut state)
+    {
+        *message = format!("did not end within its time ({detail}): {message}");
+    }
+    state
 }
 
 /// What memory says of a Pod that the watch does not show.

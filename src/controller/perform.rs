@@ -168,16 +168,24 @@ impl Performance<'_> {
         }
         let api = self.context.pods_of(namespace(self.stored));
         let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else { return Ok(Next::AtOnce) };
-        if !pod::is_ours(&pod, &key.0, &key.1) || pod_state::ended(&pod) {
+        if !pod::is_ours(&pod, &key.0, &key.1) {
             return Ok(Next::Later);
         }
+        let detail = match pod_state::state(&pod, Duration::ZERO) {
+            ChildState::Active { detail, .. } => detail,
+            ChildState::Succeeded
+            | ChildState::Failed(_)
+            | ChildState::Unknown { .. }
+            | ChildState::Refused { .. }
+            | ChildState::Absent(_) => return Ok(Next::Later),
+        };
         let unbound = pod_state::never_bound(&pod);
         // Under the version that was read, the deletion of a Pod without a node proves that no container of it ever started.
         let version = pod.metadata.resource_version.clone().filter(|_| unbound);
+        self.context.attempts.overdue(&key, detail);
         let deleted = delete(&api, &pod, version).await?;
         if unbound && deleted {
-            let message = "no node took its Pod within its time".to_owned();
-            self.context.attempts.ended(&key, never_begun(message, false));
+            self.context.attempts.ended(&key, never_begun("was bound to no node".into(), false));
             return Ok(Next::AtOnce);
         }
         Ok(Next::Later)
