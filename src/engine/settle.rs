@@ -126,7 +126,7 @@ impl<'a> Pass<'a> {
                 Settlement::never_begun(format!("not created within its time: {message}"))
             }
             Some(ChildState::Refused { message, retry_in }) => {
-                status.message = Some(message.clone());
+                status.message = Some(clip(message, KEPT_MESSAGE));
                 self.wake_at(later(self.seen.now, *retry_in).min(limit));
                 Verdict::Wait
             }
@@ -168,7 +168,7 @@ impl<'a> Pass<'a> {
             return;
         }
         active.child_uid = Some(uid.clone());
-        status.message = Some(detail.to_owned());
+        status.message = Some(clip(detail, KEPT_MESSAGE));
     }
 
     fn apply(&mut self, operation: &Operation, active: &ActiveAttempt, id: &AttemptId, status: &mut StepStatus, settlement: Settlement) {
