@@ -281,12 +281,13 @@ const fn verb(outcome: Outcome) -> &'static str {
     }
 }
 
-/// At most so many characters, with a sign that something is missing.
+/// At most so many characters in one line, with a sign where something is missing.
 pub(super) fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
+    let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let mut short: String = letters.by_ref().take(most).collect();
+    if letters.next().is_some() {
+        short.pop();
+        short.push('…');
     }
-    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
-    short.push('…');
     short
 }
