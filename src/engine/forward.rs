@@ -1,5 +1,7 @@
 //! The way forward: what starts next, and what a failure means.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
 use super::{
     pass::{Pass, Standing, is_active, is_due, past_pivot},
     step::StepEvent,
@@ -88,6 +90,7 @@ impl Pass<'_> {
         self.each_step(|pass, _, _, status| {
             if status.phase == StepPhase::Retrying {
                 status.next_attempt_at = None;
+                status.completed_at = Some(MicroTime(pass.seen.now));
                 pass.move_step(status, StepEvent::FailForGood);
             }
         });
