@@ -97,11 +97,6 @@ impl OtherSide {
         self.memory.clear();
     }
 
-    /// Whether an attempt with this key did its work.
-    pub fn is_done(&self, key: &str) -> bool {
-        self.keys_done.contains(key)
-    }
-
     pub fn begin(&mut self, now: Timestamp, call: &Call<'_>) -> Performed {
         let id = &call.identity.attempt;
         let exists = if call.in_process { self.requests.contains_key(id) } else { self.pods.contains_key(id) };
