@@ -198,6 +198,24 @@ async fn a_suspended_checkout_starts_nothing_until_it_is_resumed() {
     assert_eq!(condition(&saga, "Ready"), "True/Completed");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_that_somebody_touches_all_the_time_goes_on_and_nothing_happens_twice() {
+    let mut stand = Stand::new("touched").await;
+    stand.start();
+    stand.shop.behave(&json!([{"match": {"service": "shipping"}, "then": [{"answer": 409, "forever": true}]}])).unwrap();
+    stand.apply("order", &checkout_with(&json!({"onFailure": "Compensate"}))).await;
+    let touch = async {
+        for nth in 0_u64.. {
+            stand.patch("order", &json!({"metadata": {"annotations": {"touched": nth.to_string()}}})).await.unwrap();
+        }
+    };
+    let saga = tokio::select! { () = touch => unreachable!("for ever"), saga = stand.reaches("order", SagaPhase::Compensated) => saga };
+    let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.path).collect();
+    let expected = ["/stock/reservations", "/payments/charges", "/shipping/shipments", "/payments/refunds", "/stock/releases"];
+    assert_eq!(calls, expected);
+    assert!(saga.metadata.annotations.unwrap().contains_key("touched"));
+}
+
 /// A checkout whose card is charged with a token from a Secret, by an account of its own.
 fn checkout_with_token() -> Value {
     let mut spec = checkout_with(&json!({"serviceAccountName": "order-saga"}));

@@ -62,6 +62,36 @@ async fn a_running_saga_that_is_deleted_is_undone_before_it_goes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_saga_that_is_deleted_while_it_waits_to_try_again_is_undone_at_once() {
+    let mut stand = Stand::new("waiting").await;
+    stand
+        .shop
+        .behave(&json!([{"match": {"service": "payments", "direction": "action"}, "then": [{"answer": 503, "forever": true}]}]))
+        .unwrap();
+    stand.start();
+    let mut spec = checkout();
+    spec["steps"][1]["retry"] = json!({"maxAttempts": 3, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
+    let saga = stand.apply("order", &spec).await;
+    stand.step_reaches("order", "charge-card", StepPhase::Retrying).await;
+    stand.delete("order").await;
+    stand.gone("order").await;
+    // The charge may have happened: it is taken back, too.
+    let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.path).collect();
+    assert_eq!(calls, ["/stock/reservations", "/payments/charges", "/payments/refunds", "/stock/releases"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_is_deleted_waits_until_its_sagas_are_undone() {
+    let mut stand = Stand::new("namespace").await;
+    refuse(&stand, "shipping", "action");
+    stand.start();
+    stand.apply("held", &checkout()).await;
+    let saga = stand.reaches("held", SagaPhase::Failed).await;
+    stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
+    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_saga_that_ended_goes_at_once_and_nothing_is_undone() {
     let mut stand = Stand::new("ended").await;
     stand.start();

@@ -149,6 +149,23 @@ async fn a_pod_that_never_starts_fails_within_its_time_is_gone_and_is_not_undone
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_the_cluster_refuses_fails_its_step_which_says_why() {
+    let mut stand = Stand::new("denied").await;
+    stand.start();
+    let mut spec = one_step(&pod("true"), &json!({"retry": {"maxAttempts": 3}}));
+    spec["serviceAccountName"] = json!("nobody");
+    stand.apply("order", &spec).await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert!(
+        message(&saga).contains("the API server refused its Pod") && message(&saga).contains("\"nobody\" not found"),
+        "{}",
+        message(&saga)
+    );
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed]);
+    assert!(stand.shop.entries(None).is_empty() && stand.pods_of("order").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_running_pod_that_somebody_deletes_may_have_done_its_work_and_is_repeated_under_the_same_key() {
     let mut stand = Stand::with_pods("deleted").await;
     stand.start();
