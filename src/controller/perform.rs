@@ -125,6 +125,8 @@ impl Performance<'_> {
 
     async fn create_pod(&self, pod: &Pod, key: &AttemptKey) -> Result<Next, Error> {
         let (api, attempts) = (self.context.pods_of(namespace(self.stored)), &self.context.attempts);
+        // Known before it exists, so that no watch can tell of its end too early.
+        attempts.look(key, |_| ());
         let source = match api.create(&PostParams::default(), pod).await {
             Ok(created) => {
                 attempts.child_seen(key, created.metadata.uid.as_deref().unwrap_or_default());
@@ -146,7 +148,10 @@ impl Performance<'_> {
             Refusal::Passes(message) => attempts.refused(key, message),
             Refusal::Final(message) => attempts.ended(key, never_begun(message, true)),
             // The answer was lost: the Pod may exist. The next reconcile looks for it.
-            Refusal::None => return Err(Error::Api { doing: "create a Pod", source }),
+            Refusal::None => {
+                attempts.unanswered(key);
+                return Err(Error::Api { doing: "create a Pod", source });
+            }
         }
         Ok(Next::AtOnce)
     }
@@ -167,7 +172,10 @@ impl Performance<'_> {
             return Ok(Next::Later);
         }
         let api = self.context.pods_of(namespace(self.stored));
-        let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else { return Ok(Next::AtOnce) };
+        let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else {
+            // The watch has not told yet, and what it brings says more than that the Pod is gone.
+            return Ok(Next::Later);
+        };
         if !pod::is_ours(&pod, &key.0, &key.1) || pod_state::ended(&pod) {
             return Ok(Next::Later);
         }

@@ -137,7 +137,7 @@ fn pod_stream(
         .inspect(move |event| match event {
             Ok(Event::Delete(pod)) => {
                 if let Some(key) = pod::attempt_of(pod) {
-                    context.attempts.child_gone(&key, pod_state::gone(pod));
+                    context.attempts.child_gone(&key, pod.metadata.uid.as_deref().unwrap_or_default(), pod_state::gone(pod));
                 }
             }
             Ok(Event::Apply(_) | Event::Init | Event::InitApply(_) | Event::InitDone) => {}
