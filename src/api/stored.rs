@@ -1,11 +1,14 @@
 //! A saga as the API server holds it, read in a way that cannot fail because of one bad object.
+//!
+//! A list or a watch fails as a whole where one of its objects does not parse. So nothing here that a user can fill is parsed on the way:
+//! the API server takes objects that are nested deeper than the parser goes, and repeats their depth in the managed fields.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Value, json, value::RawValue};
 
 use super::{Saga, SagaSpec, SagaStatus, names::sha256_hex};
 
@@ -15,7 +18,7 @@ pub type Part<T> = Result<T, String>;
 /// A saga as stored. Spec and status are parsed apart, so that either may be malformed without taking the other, or any other saga, with it.
 #[derive(Clone, Debug)]
 pub struct StoredSaga {
-    /// The object's metadata, without its managed fields.
+    /// The object's metadata: identity, versions, instants, finalizers, labels, annotations and owners.
     pub metadata: ObjectMeta,
     /// The specification.
     pub spec: Part<SagaSpec>,
@@ -31,22 +34,23 @@ impl<'de> Deserialize<'de> for StoredSaga {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         struct Raw {
-            metadata: ObjectMeta,
-            #[serde(default)]
-            spec: Value,
-            #[serde(default)]
-            status: Value,
+            metadata: Metadata,
+            spec: Option<Box<RawValue>>,
+            status: Option<Box<RawValue>>,
         }
-        let Raw { mut metadata, spec, status } = Raw::deserialize(deserializer)?;
-        metadata.managed_fields = None;
-        let spec_hash = spec_hash(&spec);
+        let Raw { metadata, spec, status } = Raw::deserialize(deserializer)?;
+        let (spec, status) = (tree("spec", spec.as_deref()), tree("status", status.as_deref()));
+        // A spec that cannot be read was never accepted: nothing is compared with this hash.
+        let spec_hash = spec.as_ref().map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
         let mut remains = SagaStatus::default();
-        let status = if status.is_null() {
-            Ok(SagaStatus::default())
-        } else {
+        let status = status.and_then(|status| {
+            if status.is_null() {
+                return Ok(SagaStatus::default());
+            }
             parse("status", &status).inspect_err(|_| remains = what_remains(&status))
-        };
-        Ok(Self { metadata, spec: parse("spec", &spec), status, remains, spec_hash })
+        });
+        let spec = spec.and_then(|spec| parse("spec", &spec));
+        Ok(Self { metadata: metadata.into(), spec, status, remains, spec_hash })
     }
 }
 
@@ -55,6 +59,60 @@ fn what_remains(status: &Value) -> SagaStatus {
     let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
     let conditions = status.get("conditions").and_then(|conditions| Vec::deserialize(conditions).ok()).unwrap_or_default();
     SagaStatus { message, conditions, ..SagaStatus::default() }
+}
+
+/// What is kept of the metadata. All else is skipped unread, above all the managed fields.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+    generation: Option<i64>,
+    creation_timestamp: Option<Time>,
+    deletion_timestamp: Option<Time>,
+    finalizers: Option<Vec<String>>,
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+    owner_references: Option<Vec<OwnerReference>>,
+}
+
+impl From<Metadata> for ObjectMeta {
+    fn from(metadata: Metadata) -> Self {
+        let Metadata {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            generation,
+            creation_timestamp,
+            deletion_timestamp,
+            finalizers,
+            labels,
+            annotations,
+            owner_references,
+        } = metadata;
+        Self {
+            name,
+            namespace,
+            uid,
+            resource_version,
+            generation,
+            creation_timestamp,
+            deletion_timestamp,
+            finalizers,
+            labels,
+            annotations,
+            owner_references,
+            ..Self::default()
+        }
+    }
+}
+
+/// The tree of a part; null where there is none.
+fn tree(part: &str, raw: Option<&RawValue>) -> Part<Value> {
+    raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get()).map_err(|error| format!("{part}: {error}")))
 }
 
 impl Serialize for StoredSaga {
@@ -126,6 +184,8 @@ impl Resource for StoredSaga {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
     use super::*;
 
     #[test]
@@ -139,6 +199,36 @@ mod tests {
         assert_eq!(saga.spec.unwrap().steps.len(), 1);
         assert!(saga.status.unwrap_err().starts_with("status.phase: unknown variant `Nonsense`"));
         assert_eq!(saga.remains, SagaStatus { message: Some("m".into()), ..SagaStatus::default() });
+    }
+
+    /// `depth` objects, each within the one before.
+    fn nested(depth: usize) -> String {
+        format!("{}1{}", r#"{"f:a":"#.repeat(depth), "}".repeat(depth))
+    }
+
+    #[test]
+    fn a_saga_nested_too_deep_to_be_read_harms_no_other_one() {
+        let deep = nested(1000);
+        let saga = |spec: &str| {
+            let managed = format!(r#"[{{"manager": "kubectl", "fieldsV1": {deep}}}]"#);
+            let meta = format!(r#"{{"name": "a", "uid": "u", "finalizers": ["x/y"], "managedFields": {managed}}}"#);
+            format!(r#"{{"kind": "Saga", "metadata": {meta}, "spec": {spec}, "status": {{"message": "m"}}}}"#)
+        };
+        let (deep, plain) = (saga(&deep), saga(r#"{"steps": []}"#));
+        let list = format!(r#"{{"kind": "SagaList", "apiVersion": "saga.dev/v1alpha1", "metadata": {{}}, "items": [{deep}, {plain}]}}"#);
+        let list: kube::core::ObjectList<StoredSaga> = serde_json::from_str(&list).unwrap();
+        let [deep, plain] = list.items.as_slice() else { panic!("{list:?}") };
+        assert!(deep.spec.as_ref().unwrap_err().starts_with("spec: recursion limit exceeded"), "{:?}", deep.spec);
+        assert_eq!(deep.metadata.finalizers, Some(vec!["x/y".into()]));
+        assert_eq!(deep.status.as_ref().unwrap().message.as_deref(), Some("m"));
+        assert_eq!(plain.spec.as_ref().unwrap().steps.len(), 0);
+    }
+
+    #[test]
+    fn a_watch_goes_on_past_a_saga_nested_too_deep() {
+        let event = format!(r#"{{"type": "ADDED", "object": {{"metadata": {{"name": "a"}}, "spec": {}}}}}"#, nested(1000));
+        let event: kube::core::WatchEvent<StoredSaga> = serde_json::from_str(&event).unwrap();
+        assert!(matches!(event, kube::core::WatchEvent::Added(saga) if saga.spec.is_err()));
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::{api::names::AttemptId, engine::observed::ChildState};
 /// The first wait after a refused creation; doubles up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
+/// No attempt is forgotten with its saga before it is this old: the list of sagas that live may be older than the attempt.
+const KEPT: Duration = Duration::from_mins(10);
 
 /// An attempt of a saga: the saga's UID and the attempt.
 pub type AttemptKey = (String, AttemptId);
@@ -32,6 +34,12 @@ pub struct Known {
     pub refusal: Option<Refusal>,
     /// What the child did or waited for when this process ended it because its time had passed.
     pub overdue: Option<String>,
+    /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
+    pub unanswered: bool,
+    /// How it ended, by the last copy of a child that the watch calls gone.
+    pub gone: Option<ChildState>,
+    /// When this process first saw that the child is being deleted.
+    pub deleting_since: Option<Instant>,
     /// How it ended, where this process knows and the status does not yet.
     pub end: Option<ChildState>,
     /// The request in flight.
@@ -50,7 +58,17 @@ pub struct Refusal {
 
 impl Known {
     fn new() -> Self {
-        Self { first_read: Instant::now(), child: None, refusal: None, overdue: None, end: None, flight: None }
+        Self {
+            first_read: Instant::now(),
+            child: None,
+            refusal: None,
+            overdue: None,
+            unanswered: false,
+            gone: None,
+            deleting_since: None,
+            end: None,
+            flight: None,
+        }
     }
 
     /// Since when a request is in flight.
@@ -62,13 +80,33 @@ impl Known {
 
 /// The memory of all attempts.
 #[derive(Debug, Default)]
-pub struct Attempts(Mutex<HashMap<AttemptKey, Known>>);
+pub struct Attempts(Mutex<Table>);
+
+/// The attempts of each saga, by its UID.
+#[derive(Debug, Default)]
+struct Table {
+    sagas: HashMap<String, HashMap<AttemptId, Known>>,
+    /// Whether no request may begin any more.
+    closed: bool,
+}
+
+impl Table {
+    fn entry(&mut self, (uid, attempt): &AttemptKey) -> &mut Known {
+        self.sagas.entry(uid.clone()).or_default().entry(attempt.clone()).or_insert_with(Known::new)
+    }
+
+    fn retain(&mut self, keep: impl Fn(&str, &AttemptId, &Known) -> bool) {
+        self.sagas.retain(|uid, attempts| {
+            attempts.retain(|attempt, known| keep(uid, attempt, known));
+            !attempts.is_empty()
+        });
+    }
+}
 
 impl Attempts {
     /// Looks at what is known of an attempt; the first look is when the intent was first read.
     pub fn look<T>(&self, key: &AttemptKey, look: impl FnOnce(&mut Known) -> T) -> T {
-        let mut attempts = self.lock();
-        look(attempts.entry(key.clone()).or_insert_with(Known::new))
+        look(self.lock().entry(key))
     }
 
     /// Notes that the child exists.
@@ -108,21 +146,29 @@ impl Attempts {
         self.look(key, |known| known.flight = None);
     }
 
-    /// Notes what the last copy of a child that went says of its end, if the attempt is known here.
-    pub fn child_gone(&self, key: &AttemptKey, end: ChildState) {
-        if let Some(known) = self.lock().get_mut(key) {
-            known.end.get_or_insert(end);
+    /// Notes that the answer to a creation was lost: the child may exist, or may yet come to be.
+    pub fn unanswered(&self, key: &AttemptKey) {
+        self.look(key, |known| known.unanswered = true);
+    }
+
+    /// Notes what the last copy of a child that went says of its end, if the attempt is known here and has no other child since.
+    pub fn child_gone(&self, (saga, attempt): &AttemptKey, child: &str, end: ChildState) {
+        let mut table = self.lock();
+        let known = table.sagas.get_mut(saga).and_then(|attempts| attempts.get_mut(attempt));
+        if let Some(known) = known.filter(|known| known.child.as_ref().is_none_or(|(_, uid)| uid == child)) {
+            known.gone = Some(end);
         }
     }
 
-    /// Sends a request on its way, unless one is under way or has ended. `fly` spawns it.
+    /// Sends a request on its way, unless one is under way or has ended, or none may begin any more. `fly` spawns it.
     pub fn take_off(&self, key: &AttemptKey, fly: impl FnOnce() -> AbortHandle) {
         // The lock is held while the task is spawned, so that its end cannot be noted before its start.
-        self.look(key, |known| {
-            if known.flight.is_none() && known.end.is_none() {
-                known.flight = Some((Instant::now(), fly()));
-            }
-        });
+        let mut table = self.lock();
+        let closed = table.closed;
+        let known = table.entry(key);
+        if known.flight.is_none() && known.end.is_none() && !closed {
+            known.flight = Some((Instant::now(), fly()));
+        }
     }
 
     /// Ends a request from outside.
@@ -135,30 +181,111 @@ impl Attempts {
         });
     }
 
-    /// Ends every request that is still in flight and says how many there were.
+    /// Ends every request that is still in flight, lets none begin any more, and says how many there were. What was sent stays known as
+    /// sent.
     pub fn abort_all(&self) -> usize {
-        let mut attempts = self.lock();
-        let flights = attempts.values_mut().filter_map(|known| known.flight.take());
-        flights.map(|(_, flight)| flight.abort()).count()
+        let mut table = self.lock();
+        table.closed = true;
+        let mut aborted = 0_usize;
+        for known in table.sagas.values_mut().flat_map(HashMap::values_mut) {
+            let Some((_, flight)) = known.flight.take() else { continue };
+            flight.abort();
+            known
+                .end
+                .get_or_insert(ChildState::Unknown { message: "the operator stopped before an answer came".into(), retry_after: None });
+            aborted = aborted.saturating_add(1);
+        }
+        aborted
     }
 
-    /// Forgets the attempts of a saga that are not active any more.
+    /// Forgets the attempts of a saga that are not active any more and have nothing in flight.
     pub fn keep_only(&self, uid: &str, active: &[AttemptId]) {
-        self.lock().retain(|(saga, attempt), _| saga != uid || active.contains(attempt));
+        let mut table = self.lock();
+        let Some(attempts) = table.sagas.get_mut(uid) else { return };
+        attempts.retain(|attempt, known| known.flight.is_some() || active.contains(attempt));
+        if attempts.is_empty() {
+            table.sagas.remove(uid);
+        }
     }
 
-    /// Forgets the attempts of sagas that are gone and have nothing in flight.
+    /// Forgets the attempts of sagas that are gone, once they are ten minutes old and have nothing in flight.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
-        self.lock().retain(|(uid, _), known| known.flight.is_some() || lives(uid));
+        self.lock().retain(|uid, _, known| known.flight.is_some() || known.first_read.elapsed() < KEPT || lives(uid));
     }
 
     /// How many requests are in flight, or have ended without their outcome being in the status.
     #[must_use]
     pub fn unrecorded_requests(&self) -> usize {
-        self.lock().values().filter(|known| known.flight.is_some() || (known.child.is_none() && known.end.is_some())).count()
+        let unrecorded = |known: &&Known| known.flight.is_some() || (known.child.is_none() && known.end.is_some());
+        self.lock().sagas.values().flat_map(HashMap::values).filter(unrecorded).count()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptKey, Known>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Direction;
+
+    fn key(uid: &str, number: i64) -> AttemptKey {
+        (uid.into(), AttemptId { step: "charge".into(), direction: Direction::Action, number })
+    }
+
+    fn unknown() -> ChildState {
+        ChildState::Unknown { message: "lost".into(), retry_after: None }
+    }
+
+    /// A request that never ends by itself.
+    fn endless() -> AbortHandle {
+        tokio::spawn(std::future::pending::<()>()).abort_handle()
+    }
+
+    fn end(attempts: &Attempts, key: &AttemptKey) -> Option<ChildState> {
+        attempts.look(key, |known| known.end.clone())
+    }
+
+    #[test]
+    fn a_request_that_ended_is_not_forgotten_because_the_list_of_sagas_is_older_than_its_saga() {
+        let attempts = Attempts::default();
+        attempts.ended(&key("new", 1), ChildState::Succeeded);
+        attempts.forget(|_| false);
+        assert_eq!(end(&attempts, &key("new", 1)), Some(ChildState::Succeeded), "it would be sent again");
+    }
+
+    #[tokio::test]
+    async fn only_what_is_neither_active_nor_in_flight_is_forgotten() {
+        let attempts = Attempts::default();
+        for number in 1..=3 {
+            attempts.take_off(&key("a", number), endless);
+        }
+        attempts.ended(&key("a", 1), unknown());
+        attempts.ended(&key("a", 2), unknown());
+        attempts.keep_only("a", &[key("a", 2).1]);
+        assert_eq!(end(&attempts, &key("a", 1)), None);
+        assert_eq!(end(&attempts, &key("a", 2)), Some(unknown()));
+        assert!(attempts.look(&key("a", 3), |known| known.in_flight().is_some()));
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_sent_after_it() {
+        let attempts = Attempts::default();
+        attempts.take_off(&key("a", 1), endless);
+        assert_eq!(attempts.abort_all(), 1);
+        assert!(matches!(end(&attempts, &key("a", 1)), Some(ChildState::Unknown { .. })), "it would count as never sent");
+        attempts.take_off(&key("b", 1), endless);
+        assert!(attempts.look(&key("b", 1), |known| known.in_flight().is_none()));
+    }
+
+    #[test]
+    fn the_end_of_an_earlier_child_says_nothing_of_the_present_one() {
+        let attempts = Attempts::default();
+        attempts.child_seen(&key("a", 1), "second");
+        attempts.child_gone(&key("a", 1), "first", unknown());
+        assert_eq!(attempts.look(&key("a", 1), |known| known.gone.clone()), None);
+        attempts.child_gone(&key("a", 1), "second", unknown());
+        assert_eq!(attempts.look(&key("a", 1), |known| known.gone.clone()), Some(unknown()));
     }
 }

@@ -12,19 +12,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
-    runtime::{
-        events::{Recorder, Reporter},
-        reflector::{ObjectRef, Store},
-    },
+    runtime::reflector::{ObjectRef, Store},
 };
 use tokio::sync::mpsc;
 
 use super::{attempts::Attempts, guard::OwnWrites, http::HttpCaller};
-use crate::{
-    api::{StoredSaga, names},
-    engine::clock,
-    service::metrics::Metrics,
-};
+use crate::{api::StoredSaga, engine::clock, service::metrics::Metrics};
 
 /// Where a saga that has to be looked at again is announced: one queue for each watch.
 #[derive(Debug)]
@@ -78,7 +71,6 @@ pub struct Context {
     pub failures: Failures,
     /// Counts.
     pub metrics: Arc<Metrics>,
-    recorder: Recorder,
     queues: Vec<Queue>,
     draining: AtomicBool,
 }
@@ -94,9 +86,7 @@ impl Context {
         pods: Vec<Store<Pod>>,
         queues: Vec<Queue>,
     ) -> Self {
-        let reporter = Reporter { controller: names::MANAGER.into(), instance: Some(executor.clone()) };
         Self {
-            recorder: Recorder::new(client.clone(), reporter),
             client,
             caller,
             executor,
@@ -127,12 +117,6 @@ impl Context {
     pub fn cached_pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         let reference = ObjectRef::new(name).within(namespace);
         self.pods.iter().find_map(|store| store.get(&reference))
-    }
-
-    /// Publishes events.
-    #[must_use]
-    pub const fn recorder(&self) -> &Recorder {
-        &self.recorder
     }
 
     /// Announces that a saga has to be looked at.

@@ -25,9 +25,12 @@ use super::{
     secrets::Account,
 };
 use crate::{
-    api::{HttpAction, StoredSaga},
+    api::{HttpAction, Outcome, StoredSaga},
     engine::{observed::ChildState, saga::Identity},
-    objects::http::{self, HttpRequest},
+    objects::{
+        http::{self, HttpRequest},
+        text::bounded_line,
+    },
 };
 
 /// What a request needs to know of its saga.
@@ -65,6 +68,21 @@ pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Ident
     context.attempts.take_off(&key, || tokio::spawn(journey.fly(identity).instrument(span)).abort_handle());
 }
 
+/// The most characters of a message in the log.
+const LOGGED: usize = 400;
+
+/// The word and the text of an end for the log.
+fn told(end: &ChildState) -> (&'static str, String) {
+    let (outcome, message) = match end {
+        ChildState::Succeeded => (Outcome::Succeeded.as_str(), ""),
+        ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
+        ChildState::Unknown { message, .. } => (Outcome::Unknown.as_str(), message.as_str()),
+        ChildState::Refused { message, .. } => ("Refused", message.as_str()),
+        ChildState::Active { .. } | ChildState::Absent(_) => ("", ""),
+    };
+    (outcome, bounded_line(message, LOGGED))
+}
+
 /// A request on its way.
 struct Journey {
     context: Arc<Context>,
@@ -90,11 +108,12 @@ impl Journey {
             // Not the active attempt any more: there is nothing to note.
             None => self.context.attempts.landed(&self.key),
             Some(ChildState::Refused { message, .. }) => {
-                self.context.attempts.landed(&self.key);
                 self.context.attempts.refused(&self.key, message);
+                self.context.attempts.landed(&self.key);
             }
             Some(end) => {
-                tracing::info!(outcome = ?end, "the request ended");
+                let (outcome, message) = told(&end);
+                tracing::info!(outcome, message, "the request ended");
                 self.context.attempts.ended(&self.key, end);
             }
         }

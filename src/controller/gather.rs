@@ -3,7 +3,10 @@
 //! # Guarantees
 //! A child is reported absent only after a live read said so.
 
-use std::time::Instant;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use k8s_openapi::api::core::v1::Pod;
 
@@ -11,10 +14,11 @@ use super::{
     attempts::{AttemptKey, Known},
     context::{Context, now},
     error::Error,
+    record::{name, namespace},
 };
 use crate::{
     api::{
-        ActiveAttempt, SagaStatus, StoredSaga,
+        ActiveAttempt, Direction, SagaStatus, StepStatus, StoredSaga,
         names::{AttemptId, child_name},
     },
     engine::{
@@ -26,14 +30,19 @@ use crate::{
 };
 
 /// How long a created Pod may be missing from the watch before it is looked for.
-const WATCH_LAG: std::time::Duration = std::time::Duration::from_secs(5);
+const WATCH_LAG: Duration = Duration::from_secs(5);
+/// How often a Pod that is being deleted is looked at: nothing tells when it has been so for too long.
+const DELETION_POLL: Duration = Duration::from_secs(10);
+/// The least time that a Pod is being deleted before it counts as stuck, by this process's monotonic clock: 30 s of grace and one minute.
+/// Its own instants are another machine's, whose clock may be minutes away.
+const STUCK_SINCE: Duration = Duration::from_secs(90);
 
-/// The states of all active attempts' children.
+/// The states of all active attempts' children, and after how long to look again although no watch may tell of anything.
 ///
 /// # Errors
 /// Where a live read failed.
-pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) -> Result<Observed, Error> {
-    let mut observed = Observed::new();
+pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) -> Result<(Observed, Option<Duration>), Error> {
+    let (mut observed, mut again) = (Observed::new(), None::<Duration>);
     let active: Vec<_> = active_attempts(status).collect();
     let ids: Vec<_> = active.iter().map(|(id, _)| id.clone()).collect();
     context.attempts.keep_only(&saga.uid, &ids);
@@ -44,7 +53,8 @@ pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) 
         let state = match operation.work {
             Work::Http(_) => request(context, &key, attempt),
             Work::Pod(_) => {
-                let state = pod(context, saga, &key).await?;
+                let (state, poll) = pod(context, saga, &key, attempt).await?;
+                again = [again, poll].into_iter().flatten().min();
                 Some(context.attempts.look(&key, |known| with_reason(known, state)))
             }
         };
@@ -52,7 +62,7 @@ pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) 
             observed.insert(key.1, state);
         }
     }
-    Ok(observed)
+    Ok((observed, again))
 }
 
 /// The state of a request, which only this process's memory can tell; `None` where another process sent it.
@@ -67,22 +77,40 @@ fn request(context: &Context, key: &AttemptKey, attempt: &ActiveAttempt) -> Opti
     }))
 }
 
-/// The state of a Pod: from the watch, from this process's memory, or from a live read.
-async fn pod(context: &Context, saga: &ValidSaga, key: &AttemptKey) -> Result<ChildState, Error> {
+/// The state of a Pod: from the watch, from this process's memory, or from a live read. With it, after how long to look again.
+async fn pod(
+    context: &Context,
+    saga: &ValidSaga,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+) -> Result<(ChildState, Option<Duration>), Error> {
     let name = child_name(&saga.name, &saga.uid, &key.1);
     if let Some(end) = context.attempts.look(key, |known| known.end.clone()) {
-        return Ok(end);
+        return Ok((end, None));
     }
-    if let Some(pod) = context.cached_pod(&saga.namespace, &name) {
-        return Ok(seen(context, key, &pod));
+    let child = context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or_else(|| attempt.child_uid.clone());
+    let another = |pod: &Pod| child.as_ref().is_some_and(|child| pod.metadata.uid.as_ref() != Some(child));
+    if let Some(pod) = context.cached_pod(&saga.namespace, &name).filter(|pod| !another(pod)) {
+        let deleting = pod.metadata.deletion_timestamp.is_some();
+        return Ok((seen(context, key, &pod), deleting.then_some(DELETION_POLL)));
     }
-    if let Some(state) = context.attempts.look(key, remembered) {
-        return Ok(state);
+    let gone = context.attempts.look(key, |known| known.gone.clone());
+    // The watch may have told of its deletion before it was known here: from now on it is looked for.
+    if let Some(state) = context.attempts.look(key, remembered).filter(|_| gone.is_none()) {
+        return Ok((state, Some(WATCH_LAG)));
     }
-    match context.pods_of(&saga.namespace).get_opt(&name).await.map_err(Error::api("read a Pod"))? {
-        Some(pod) => Ok(seen(context, key, &pod)),
-        None => Ok(context.attempts.look(key, |known| absent(known, known.child.is_some()))),
-    }
+    let live = context.pods_of(&saga.namespace).get_opt(&name).await.map_err(Error::api("read a Pod"))?;
+    Ok(match (live, gone) {
+        // A Pod that lost its label goes on, although to the watch it is gone.
+        (Some(pod), _) if !another(&pod) => (seen(context, key, &pod), Some(WATCH_LAG)),
+        (_, Some(gone)) => {
+            context.attempts.ended(key, gone.clone());
+            (gone, None)
+        }
+        (Some(pod), None) if !pod::is_ours(&pod, &key.0, &key.1) => (name_conflict(&pod), None),
+        (Some(_), None) => (context.attempts.look(key, |known| absent(known, true)), None),
+        (None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
+    })
 }
 
 /// The same state; of a Pod that was ended because its time had passed it also says that, and what the Pod did or waited for: by itself it
@@ -107,21 +135,30 @@ fn remembered(known: &mut Known) -> Option<ChildState> {
 }
 
 fn absent(known: &Known, seen: bool) -> ChildState {
-    ChildState::Absent(Absence { seen, refused: known.refusal.is_some(), known_for: known.first_read.elapsed() })
+    ChildState::Absent(Absence { seen, refused: known.refusal.is_some() && !known.unanswered, known_for: known.first_read.elapsed() })
 }
 
 /// The state of a Pod that exists, if it is ours.
 fn seen(context: &Context, key: &AttemptKey, pod: &Pod) -> ChildState {
     let (uid, attempt) = key;
-    if !pod::is_ours(pod, uid, attempt) {
+    let known = context.attempts.look(key, |known| known.child.as_ref().is_some_and(|(_, child)| pod.metadata.uid.as_ref() == Some(child)));
+    if !known && !pod::is_ours(pod, uid, attempt) {
         return name_conflict(pod);
     }
     context.attempts.child_seen(key, pod.metadata.uid.as_deref().unwrap_or_default());
-    if let Some(message) = pod_state::stuck(pod, now()) {
+    if let Some(message) = pod_state::stuck(pod, now()).filter(|_| deleting_for(context, key) >= STUCK_SINCE) {
         return ChildState::Unknown { message, retry_after: None };
+    }
+    if pod.metadata.deletion_timestamp.is_some() {
+        deleting_for(context, key);
     }
     let age = context.attempts.look(key, |known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
     pod_state::state(pod, age)
+}
+
+/// How long this process has known that the Pod is being deleted; begins with the first call.
+fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
+    context.attempts.look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
 }
 
 /// A Pod of another owner has the attempt's name: it is neither adopted nor touched.
@@ -136,13 +173,25 @@ pub(super) fn name_conflict(pod: &Pod) -> ChildState {
     })
 }
 
-/// Whether succeeded Pods of an ended saga still exist.
-pub fn leftovers(context: &Context, saga: &StoredSaga) -> Vec<std::sync::Arc<Pod>> {
+/// The succeeded Pods of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.
+pub fn leftovers(context: &Context, saga: &StoredSaga) -> Vec<Arc<Pod>> {
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
-    let finished = |pod: &Pod| {
-        let owner: Option<(String, AttemptId)> = pod::attempt_of(pod);
+    let exists = |id: AttemptId| {
+        let pod = context.cached_pod(namespace(saga), &child_name(name(saga), uid, &id))?;
         let succeeded = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
-        succeeded && owner.is_some_and(|(owner, _)| owner == uid)
+        (succeeded && pod::is_ours(&pod, uid, &id)).then_some(pod)
     };
-    context.pods.iter().flat_map(|store| store.state_filter(finished)).collect()
+    saga.status.iter().flat_map(remembered_attempts).filter_map(exists).collect()
+}
+
+/// The attempts that a status still tells of.
+fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = AttemptId> {
+    let directions = |step: &StepStatus| [(Direction::Action, step.action.clone()), (Direction::Compensation, step.compensation.clone())];
+    status.steps.iter().flat_map(move |step| {
+        directions(step).into_iter().filter_map(|(direction, record)| Some((direction, record?))).flat_map(move |(direction, record)| {
+            let newest = record.attempt;
+            let numbers = record.attempts.into_iter().map(|attempt| attempt.attempt).filter(move |number| *number != newest);
+            std::iter::once(newest).chain(numbers).map(move |number| AttemptId { step: step.name.clone(), direction, number })
+        })
+    })
 }

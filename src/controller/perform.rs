@@ -10,16 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::Pod;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::Pod, events::v1::Event},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
 use kube::{
-    Resource,
+    Api, Resource,
     api::{DeleteParams, PostParams, Preconditions},
-    runtime::events::{Event, EventType},
 };
 
 use super::{
     attempts::AttemptKey,
-    context::Context,
+    context::{Context, now},
     error::{self, Error},
     flight::{self, Flight},
     gather::{self, name_conflict},
@@ -28,7 +31,7 @@ use super::{
 use crate::{
     api::{
         StoredSaga,
-        names::{AttemptId, child_name},
+        names::{AttemptId, MANAGER, child_name, sha256_hex},
     },
     engine::{
         active_attempts,
@@ -36,9 +39,13 @@ use crate::{
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
     },
-    objects::{pod, pod_state},
+    objects::{pod, pod_state, text::bounded_line},
 };
 
+/// The most bytes of an event's note; the API server takes 1024.
+const MAX_NOTE: usize = 1000;
+/// The most characters of an API server's message that are shown.
+const MAX_REASON: usize = 300;
 /// How long after its acknowledged write an effect may leave without a live read.
 pub const FRESH: Duration = Duration::from_secs(2);
 
@@ -65,11 +72,14 @@ impl Performance<'_> {
     /// Performs every effect of a recorded plan; those that begin an attempt side by side.
     ///
     /// # Errors
-    /// The first failed live read or deletion, after all effects were tried.
+    /// What is unfinished of the record, or the first failed live read or deletion, after all effects were tried.
     pub async fn perform(&self, record: Record) -> Result<Next, Error> {
-        let Record { plan, acknowledged } = record;
+        let Record { plan, acknowledged, unfinished } = record;
         let effects = plan.into_effects();
         let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, acknowledged))).await;
+        if let Some(error) = unfinished {
+            return Err(error);
+        }
         let mut next = Next::Later;
         for result in done {
             if result? == Next::AtOnce {
@@ -125,6 +135,8 @@ impl Performance<'_> {
 
     async fn create_pod(&self, pod: &Pod, key: &AttemptKey) -> Result<Next, Error> {
         let (api, attempts) = (self.context.pods_of(namespace(self.stored)), &self.context.attempts);
+        // Known before it exists, so that no watch can tell of its end too early.
+        attempts.look(key, |_| ());
         let source = match api.create(&PostParams::default(), pod).await {
             Ok(created) => {
                 attempts.child_seen(key, created.metadata.uid.as_deref().unwrap_or_default());
@@ -146,7 +158,10 @@ impl Performance<'_> {
             Refusal::Passes(message) => attempts.refused(key, message),
             Refusal::Final(message) => attempts.ended(key, never_begun(message, true)),
             // The answer was lost: the Pod may exist. The next reconcile looks for it.
-            Refusal::None => return Err(Error::Api { doing: "create a Pod", source }),
+            Refusal::None => {
+                attempts.unanswered(key);
+                return Err(Error::Api { doing: "create a Pod", source });
+            }
         }
         Ok(Next::AtOnce)
     }
@@ -167,7 +182,10 @@ impl Performance<'_> {
             return Ok(Next::Later);
         }
         let api = self.context.pods_of(namespace(self.stored));
-        let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else { return Ok(Next::AtOnce) };
+        let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else {
+            // The watch has not told yet, and what it brings says more than that the Pod is gone.
+            return Ok(Next::Later);
+        };
         if !pod::is_ours(&pod, &key.0, &key.1) {
             return Ok(Next::Later);
         }
@@ -209,16 +227,39 @@ impl Performance<'_> {
     }
 
     async fn publish(&self, notice: &Notice) -> Result<Next, Error> {
-        let Notice { warning, reason, message } = notice;
-        let note: String = message.chars().take(1000).collect();
-        let type_ = if *warning { EventType::Warning } else { EventType::Normal };
-        let event = Event { type_, reason: (*reason).to_owned(), note: Some(note), action: "Reconcile".into(), secondary: None };
-        let published = self.context.recorder().publish(&event, &self.stored.object_ref(&())).await;
-        if let Err(source) = published {
+        let event = event(self.stored, &self.context.executor, notice, now());
+        let api: Api<Event> = Api::namespaced(self.context.client.clone(), namespace(self.stored));
+        if let Err(source) = api.create(&PostParams::default(), &event).await {
             // An event is a courtesy: the status says the same.
             tracing::warn!(saga = name(self.stored), namespace = namespace(self.stored), error = %error::chain(&source), "cannot publish an event");
         }
         Ok(Next::Later)
+    }
+}
+
+/// The event of a notice. Each is an object of its own: an aggregated series would keep the text of its first one only.
+fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> Event {
+    let Notice { warning, reason, message } = notice;
+    let uid = saga.metadata.uid.as_deref().unwrap_or_default();
+    let mut hash = sha256_hex(&[uid, reason, message, &now.to_string()]);
+    hash.truncate(16);
+    let mut note = message.clone();
+    note.truncate(note.floor_char_boundary(MAX_NOTE));
+    Event {
+        metadata: ObjectMeta {
+            name: Some(format!("{}.{hash}", name(saga))),
+            namespace: saga.metadata.namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        action: Some("Reconcile".into()),
+        event_time: Some(MicroTime(now)),
+        note: Some(note),
+        reason: Some((*reason).to_owned()),
+        regarding: Some(saga.object_ref(&())),
+        reporting_controller: Some(MANAGER.into()),
+        reporting_instance: Some(executor.to_owned()),
+        type_: Some(if *warning { "Warning" } else { "Normal" }.into()),
+        ..Event::default()
     }
 }
 
@@ -249,11 +290,15 @@ enum Refusal {
 /// Sorts a failed creation: what passes by itself uses up no attempt, what a person has to mend is final.
 fn refusal(error: &kube::Error) -> Refusal {
     let kube::Error::Api(status) = error else { return Refusal::None };
-    let message = format!("the API server refused its Pod: {}", status.message);
+    let message = format!("the API server refused its Pod: {}", bounded_line(&status.message, MAX_REASON));
     match status.code {
         409 if status.reason == "AlreadyExists" => Refusal::Exists,
-        409 | 429 => Refusal::Passes(message),
+        // 401 is about the operator's own credentials: no saga may fail because they are being renewed.
+        401 | 409 | 429 => Refusal::Passes(message),
         403 if status.message.contains("exceeded quota") => Refusal::Passes(message),
+        // A webhook that does not answer is asked before anything is stored.
+        500 if status.message.contains("failed calling webhook") => Refusal::Passes(message),
+        408 => Refusal::None,
         400..=499 => Refusal::Final(message),
         _ => Refusal::None,
     }
@@ -271,5 +316,57 @@ async fn delete(api: &kube::Api<Pod>, pod: &Pod, version: Option<String>) -> Res
         Ok(_) => Ok(true),
         Err(source) if error::is_not_found(&source) || error::is_conflict(&source) => Ok(false),
         Err(source) => Err(Error::Api { doing: "delete a Pod", source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use kube::core::Status;
+    use serde_json::json;
+
+    use super::*;
+
+    fn sorted(code: u16, reason: &str, message: &str) -> &'static str {
+        let status = Status { code, reason: reason.into(), message: message.into(), ..Status::default() };
+        match refusal(&kube::Error::Api(Box::new(status))) {
+            Refusal::Exists => "exists",
+            Refusal::Passes(_) => "passes",
+            Refusal::Final(_) => "final",
+            Refusal::None => "nobody knows",
+        }
+    }
+
+    #[test]
+    fn only_what_a_person_has_to_mend_fails_a_step() {
+        assert_eq!(sorted(409, "AlreadyExists", "pods \"a\" already exists"), "exists");
+        assert_eq!(sorted(409, "Conflict", "quota"), "passes");
+        assert_eq!(sorted(429, "TooManyRequests", ""), "passes");
+        assert_eq!(sorted(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: q"), "passes");
+        assert_eq!(sorted(401, "Unauthorized", "Unauthorized"), "passes", "the operator's own token has run out");
+        assert_eq!(sorted(500, "InternalError", "Internal error occurred: failed calling webhook \"w\": refused"), "passes");
+        assert_eq!(sorted(403, "Forbidden", "violates PodSecurity"), "final");
+        assert_eq!(sorted(422, "Invalid", "image"), "final");
+        for code in [408, 500, 503, 504] {
+            assert_eq!(sorted(code, "Timeout", "etcdserver: request timed out"), "nobody knows", "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_one_bounded_line() {
+        let status = Status { code: 422, message: "long\n".repeat(10_000), ..Status::default() };
+        let Refusal::Final(message) = refusal(&kube::Error::Api(Box::new(status))) else { unreachable!() };
+        assert!(message.chars().count() < 400 && !message.contains('\n'), "{message}");
+    }
+
+    #[test]
+    fn each_notice_is_an_event_of_its_own_that_the_api_server_takes() {
+        let saga: StoredSaga = serde_json::from_value(json!({"metadata": {"name": "order", "namespace": "shop", "uid": "u"}})).unwrap();
+        let notice = |message: &str| Notice { warning: true, reason: "StepFailed", message: message.into() };
+        let event = |message: &str| event(&saga, "me", &notice(message), Timestamp::UNIX_EPOCH);
+        assert_ne!(event("step a failed").metadata.name, event("step b failed").metadata.name);
+        let note = event(&"\u{1f980}".repeat(1000)).note.unwrap();
+        assert!(note.len() <= 1024 && note.ends_with('\u{1f980}'), "{note}");
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     api::{SagaPhase, StoredSaga, names::FINALIZER},
     engine::{
         Seen,
-        clock::between,
+        clock::{between, later},
         effect::Tally,
         observed::Observed,
         plan,
@@ -92,13 +92,14 @@ async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, Re
 async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
     let saga = valid(stored);
     let status = stored.status.as_ref().ok();
-    let children = match (&saga, status) {
+    let (children, again) = match (&saga, status) {
         (Ok(saga), Some(status)) => gather::children(context, saga, status).await?,
-        (Ok(_) | Err(_), _) => Observed::new(),
+        (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
     let at = now();
     let plan = plan(&saga, &seen(stored, context, &children, at));
-    let (wake, tally) = (plan.wake, plan.tally.clone());
+    let again = again.map(|again| later(at, again));
+    let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
     let Some(recorded) = record::record(context, stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));

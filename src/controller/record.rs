@@ -27,6 +27,8 @@ pub struct Record {
     pub plan: Plan<Recorded>,
     /// When the status write was acknowledged; `None` where the status stood already.
     pub acknowledged: Option<Instant>,
+    /// Why the finalizer could not be taken off after the status was written. The effects are due all the same.
+    pub unfinished: Option<Error>,
 }
 
 /// Writes a plan's finalizer and status. `None` where another write came first or the saga is gone: the watch brings it back.
@@ -49,11 +51,19 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
         acknowledged = Some(Instant::now());
         version = next;
     }
+    let mut unfinished = None;
     // The version of the terminal write, or of the copy that shows it, is the precondition: no other read is needed.
-    if plan.finalizer == Finalizer::Remove && patch_finalizers(context, saga, &version, false).await?.is_none() {
-        tracing::debug!("the finalizer stays for now: another write came first");
+    if plan.finalizer == Finalizer::Remove {
+        match patch_finalizers(context, saga, &version, false).await {
+            Ok(Some(_)) => {}
+            // Nothing stands that the effects could speak of.
+            Ok(None) if plan.status.is_none() => return Ok(None),
+            Ok(None) => tracing::debug!("the finalizer stays for now: another write came first"),
+            Err(error) if plan.status.is_none() => return Err(error),
+            Err(error) => unfinished = Some(error),
+        }
     }
-    Ok(Some(Record { plan: plan.recorded(), acknowledged }))
+    Ok(Some(Record { plan: plan.recorded(), acknowledged, unfinished }))
 }
 
 async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, status: &SagaStatus) -> Result<StoredSaga, kube::Error> {

@@ -1,8 +1,8 @@
 //! The watches on sagas and their Pods, and the controller that they drive.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::{
         SagaPhase, StoredSaga,
-        names::{LABEL_MANAGED_BY, MANAGER},
+        names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
     objects::{pod, pod_state, pod_store},
 };
@@ -39,27 +39,28 @@ const JANITOR: Duration = Duration::from_mins(1);
 /// One namespace, or all of them.
 pub(super) struct Watch {
     namespace: Option<String>,
-    controller: Controller<StoredSaga>,
+    saga_api: Api<StoredSaga>,
     sagas: Store<StoredSaga>,
-    pods: Store<Pod>,
-    writer: Writer<Pod>,
+    saga_writer: Writer<StoredSaga>,
     pod_api: Api<Pod>,
+    pods: Store<Pod>,
+    pod_writer: Writer<Pod>,
     sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
     receiver: mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>,
 }
 
 impl Watch {
     pub(super) fn new(client: &Client, namespace: Option<&String>) -> Self {
-        let saga_api = scoped(client, namespace);
-        let controller = Controller::new(saga_api, watcher::Config::default().page_size(PAGE));
-        let (pods, writer) = reflector::store();
+        let (sagas, saga_writer) = reflector::store();
+        let (pods, pod_writer) = reflector::store();
         let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             namespace: namespace.cloned(),
-            sagas: controller.store(),
-            controller,
+            saga_api: scoped(client, namespace),
+            sagas,
+            saga_writer,
             pods,
-            writer,
+            pod_writer,
             pod_api: match namespace {
                 Some(namespace) => Api::namespaced(client.clone(), namespace),
                 None => Api::all(client.clone()),
@@ -83,13 +84,14 @@ impl Watch {
 
     /// Runs until `stopped`, then until the reconciles under way have ended.
     pub(super) async fn run(self, context: Arc<Context>, stopped: tokio::sync::watch::Receiver<bool>) {
-        let Self { controller, pods, writer, pod_api, receiver, .. } = self;
-        let children = pod_stream(pod_api, writer, Arc::clone(&context));
+        let Self { saga_api, sagas, saga_writer, pod_api, pods, pod_writer, receiver, .. } = self;
+        let objects = saga_stream(saga_api, saga_writer, Arc::clone(&context));
+        let children = pod_stream(pod_api, pod_writer, Arc::clone(&context));
         let announced = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|saga| (saga, receiver)) });
         // Decisions rest on both caches: none is made before the Pods are there.
         let pods_ready = async move { pods.wait_until_ready().await.is_ok() };
         let pods_ready = futures::FutureExt::shared(futures::FutureExt::boxed(pods_ready));
-        controller
+        Controller::for_stream(objects, sagas)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .owns_stream(children)
             .reconcile_on(announced)
@@ -107,8 +109,7 @@ impl Watch {
             )
             .for_each(|result| {
                 if let Err(ControllerError::QueueError(error)) = &result {
-                    context.metrics.watch_failed("Saga");
-                    tracing::warn!(error = chain(error), "a watch failed and begins again");
+                    tracing::warn!(error = chain(error), "the queue of sagas failed");
                 }
                 std::future::ready(())
             })
@@ -123,28 +124,85 @@ fn scoped(client: &Client, namespace: Option<&String>) -> Api<StoredSaga> {
     }
 }
 
-/// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last state is noted first.
+/// All sagas. An error ends here: passed on, it would hold up what all other streams bring for as long as its backoff.
+fn saga_stream(
+    api: Api<StoredSaga>,
+    writer: Writer<StoredSaga>,
+    context: Arc<Context>,
+) -> impl futures::Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
+    watcher(api, watcher::Config::default().page_size(PAGE))
+        .default_backoff()
+        .inspect_err(move |error| failed(&context, "Saga", error))
+        .reflect(writer)
+        .applied_objects()
+        .filter(|object| std::future::ready(object.is_ok()))
+}
+
+/// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last state is noted first. Errors end here,
+/// as those of sagas.
 fn pod_stream(
     api: Api<Pod>,
     writer: Writer<Pod>,
     context: Arc<Context>,
 ) -> impl futures::Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let config = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={MANAGER}")).page_size(PAGE);
-    let failures = Arc::clone(&context.metrics);
+    let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
     watcher(api, config)
         .default_backoff()
         .modify(pod_store::strip)
         .inspect(move |event| match event {
             Ok(Event::Delete(pod)) => {
                 if let Some(key) = pod::attempt_of(pod) {
-                    context.attempts.child_gone(&key, pod_state::gone(pod));
+                    context.attempts.child_gone(&key, pod.metadata.uid.as_deref().unwrap_or_default(), pod_state::gone(pod));
                 }
             }
-            Ok(Event::Apply(_) | Event::Init | Event::InitApply(_) | Event::InitDone) => {}
-            Err(_) => failures.watch_failed("Pod"),
+            Ok(event) => listing.missing(event).iter().for_each(|saga| context.announce(&saga.namespace, &saga.name)),
+            Err(error) => failed(&context, "Pod", error),
         })
         .reflect(writer)
         .touched_objects()
+        .filter(|object| std::future::ready(object.is_ok()))
+}
+
+fn failed(context: &Context, kind: &'static str, error: &watcher::Error) {
+    context.metrics.watch_failed(kind);
+    tracing::warn!(kind, error = chain(error), "a watch failed and begins again");
+}
+
+/// A list that is read again after a gap in the watch. What went during the gap is just not in it: no event tells.
+struct Listing {
+    before: Store<Pod>,
+    listed: HashSet<Option<String>>,
+}
+
+/// A saga that has to be looked at.
+#[derive(Debug, PartialEq, Eq)]
+struct Owner {
+    namespace: String,
+    name: String,
+}
+
+impl Listing {
+    /// The sagas of the Pods that a list which ends with this event does not hold any more.
+    fn missing(&mut self, event: &Event<Pod>) -> Vec<Owner> {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(pod) => {
+                self.listed.insert(pod.metadata.uid.clone());
+            }
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                return self.before.state_filter(|pod| !listed.contains(&pod.metadata.uid)).iter().filter_map(|pod| owner(pod)).collect();
+            }
+            Event::Apply(_) | Event::Delete(_) => {}
+        }
+        Vec::new()
+    }
+}
+
+fn owner(pod: &Pod) -> Option<Owner> {
+    let name = pod.metadata.labels.as_ref()?.get(LABEL_SAGA)?.clone();
+    Some(Owner { namespace: pod.metadata.namespace.clone()?, name })
 }
 
 /// Forgets what this process remembers of sagas that ended or went.
@@ -154,10 +212,48 @@ pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
         every.tick().await;
         // A saga whose status cannot be read may have requests under way: forgetting them would send them again.
         let ended = |saga: &StoredSaga| saga.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
-        let live: std::collections::HashSet<String> =
+        let live: HashSet<String> =
             sagas.iter().flat_map(Store::state).filter(|saga| !ended(saga)).filter_map(|saga| saga.metadata.uid.clone()).collect();
         context.writes.forget(|uid| live.contains(uid));
         context.attempts.forget(|uid| live.contains(uid));
         context.failures.forget(|uid| live.contains(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str, uid: &str) -> Pod {
+        let labels = json!({LABEL_SAGA: format!("saga-of-{name}")});
+        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "shop", "uid": uid, "labels": labels}})).unwrap()
+    }
+
+    /// Lets a list go by as the watch brings it, and says which sagas it makes look again.
+    fn list(listing: &mut Listing, writer: &mut Writer<Pod>, pods: &[Pod]) -> Vec<String> {
+        let items = pods.iter().cloned().map(Event::InitApply);
+        let events = std::iter::once(Event::Init).chain(items).chain([Event::InitDone]);
+        let mut missing = Vec::new();
+        for event in events {
+            missing.extend(listing.missing(&event).into_iter().map(|owner| format!("{}/{}", owner.namespace, owner.name)));
+            writer.apply_watcher_event(&event);
+        }
+        missing.sort();
+        missing
+    }
+
+    #[test]
+    fn a_pod_that_went_while_nobody_watched_makes_its_saga_look_again() {
+        let (before, mut writer) = reflector::store();
+        let mut listing = Listing { before, listed: HashSet::new() };
+        let nothing: [&str; 0] = [];
+        assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("b", "2"), pod("c", "3")]), nothing);
+        // b went, c was made anew.
+        assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), ["shop/saga-of-b", "shop/saga-of-c"]);
+        assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), nothing);
     }
 }
