@@ -31,6 +31,8 @@ pub struct Seen<'a> {
     pub generation: i64,
     /// Whether the saga is being deleted.
     pub deleting: bool,
+    /// Whether the saga's namespace is being deleted, so that it takes no new Pod. Only looked for where the saga is deleted and stands still.
+    pub terminating: bool,
     /// Whether the saga has our finalizer.
     pub finalizer: bool,
     /// The hash of the pinned fields as stored now.
@@ -101,9 +103,18 @@ fn released(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Option<Notice>>
     if seen.deletion_policy == DeletionPolicy::Abandon {
         return warn("deletionPolicy is Abandon");
     }
+    if seen.terminating && stands_still(seen.status) {
+        return warn("its namespace is being deleted, where nothing more can be undone");
+    }
     let status = seen.status.as_ref().ok()?;
     let pivot = saga?.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status));
     if pivot { warn("the pivot is passed, nothing can be undone") } else { None }
+}
+
+/// Whether nothing happens to a saga any more before a person acts on it.
+fn stands_still(status: &Part<SagaStatus>) -> bool {
+    let Ok(status) = status else { return true };
+    status.phase == Some(SagaPhase::CompensationFailed) || summary::stalled_reason(status).is_some_and(Hold::is_reason)
 }
 
 /// The steps that did, or may have done, something that is not undone.
