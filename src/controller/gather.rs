@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use super::{
     attempts::{AttemptKey, Known},
@@ -171,6 +171,20 @@ pub(super) fn name_conflict(pod: &Pod) -> ChildState {
         retry_after: None,
         message: format!("NameConflict: the Pod {name} exists and is not of this attempt; delete it, then retry the step"),
     })
+}
+
+/// Whether a deleted saga that stands still has a namespace that is being deleted; `None` where the saga is no such one.
+///
+/// # Errors
+/// Where the live read of the namespace failed.
+pub async fn terminating(context: &Context, saga: &StoredSaga) -> Result<Option<bool>, Error> {
+    let stalled = |status: &SagaStatus| status.conditions.iter().any(|known| known.type_ == "Stalled" && known.status == "True");
+    if saga.metadata.deletion_timestamp.is_none() || !saga.status.as_ref().map_or(true, stalled) {
+        return Ok(None);
+    }
+    let api: kube::Api<Namespace> = kube::Api::all(context.client.clone());
+    let read = api.get_opt(namespace(saga)).await.map_err(Error::api("read the namespace"))?;
+    Ok(Some(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())))
 }
 
 /// The succeeded Pods of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.

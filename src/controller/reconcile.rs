@@ -36,6 +36,8 @@ use crate::{
 const STALE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the watch may lag behind our own write before the saga is read live.
 const LAG: Duration = Duration::from_secs(2);
+/// How often it is looked whether the namespace of a deleted saga that stands still goes, too: nothing of the saga tells.
+const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 /// The waits after failed reconciles: doubling from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
@@ -96,8 +98,10 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         (Ok(saga), Some(status)) => gather::children(context, saga, status).await?,
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
+    let terminating = gather::terminating(context, stored).await?;
+    let again = [again, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
-    let plan = plan(&saga, &seen(stored, context, &children, at));
+    let plan = plan(&saga, &Seen { terminating: terminating.unwrap_or_default(), ..seen(stored, context, &children, at) });
     let again = again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
@@ -123,7 +127,10 @@ fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
     };
     match &stored.spec {
         Ok(spec) => validate(&who, spec),
-        Err(sentence) => Err(vec![Fault::new("spec", sentence)]),
+        Err(sentence) => {
+            let (path, message) = sentence.split_once(": ").unwrap_or(("spec", sentence));
+            Err(vec![Fault::new(path, message)])
+        }
     }
 }
 
@@ -133,6 +140,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
     Seen {
         generation: metadata.generation.unwrap_or_default(),
         deleting: metadata.deletion_timestamp.is_some(),
+        terminating: false,
         finalizer: metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER),
         spec_hash: &stored.spec_hash,
         deletion_policy: stored.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default(),

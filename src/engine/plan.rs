@@ -31,6 +31,8 @@ pub struct Seen<'a> {
     pub generation: i64,
     /// Whether the saga is being deleted.
     pub deleting: bool,
+    /// Whether the saga's namespace is being deleted, so that it takes no new Pod. Only looked for where the saga is deleted and stands still.
+    pub terminating: bool,
     /// Whether the saga has our finalizer.
     pub finalizer: bool,
     /// The hash of the pinned fields as stored now.
@@ -63,6 +65,10 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     }
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
         return release(Some(abandoned(saga.as_ref().ok(), seen, "deletionPolicy is Abandon")));
+    }
+    if seen.deleting && seen.terminating && stands_still(seen.status) {
+        let why = "its namespace is being deleted, where nothing more can be undone";
+        return release(Some(abandoned(saga.as_ref().ok(), seen, why)));
     }
     let status = match seen.status {
         Ok(status) => status,
@@ -110,6 +116,12 @@ fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
     let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
     let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
     Notice { warning: true, reason: "Abandoned", message }
+}
+
+/// Whether nothing happens to a saga any more before a person acts on it.
+fn stands_still(status: &Part<SagaStatus>) -> bool {
+    let Ok(status) = status else { return true };
+    status.phase == Some(SagaPhase::CompensationFailed) || summary::stalled_reason(status).is_some_and(Hold::is_reason)
 }
 
 /// The steps that did, or may have done, something that is not undone.

@@ -33,6 +33,11 @@ pub(super) enum Hold {
 }
 
 impl Hold {
+    /// Whether it is the reason of a hold.
+    pub(super) fn is_reason(reason: &str) -> bool {
+        [Self::Spec(Vec::new()), Self::SpecChanged, Self::Status(Vec::new())].iter().any(|hold| hold.reason() == reason)
+    }
+
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::Spec(_) => "InvalidSpec",

@@ -284,6 +284,7 @@ impl World {
             leftovers: self.other_side.leftovers(self.now),
             executor,
             draining: false,
+            terminating: false,
             now: self.now,
         }
     }
