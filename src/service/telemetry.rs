@@ -139,6 +139,9 @@ mod tests {
 
     /// What `story` logs under these settings.
     fn logged(format: LogFormat, directives: &str, story: impl FnOnce()) -> String {
+        // What a place in the code may log is remembered for the whole process: one subscriber at a time.
+        static ALONE: Mutex<()> = Mutex::new(());
+        let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let buffer = Buffer::default();
         let writer = buffer.clone();
         let subscriber = subscriber(format, filter(directives).unwrap(), false, move || writer.clone());
