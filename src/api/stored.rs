@@ -24,6 +24,8 @@ pub struct StoredSaga {
     pub spec: Part<SagaSpec>,
     /// The status; the default where there is none.
     pub status: Part<SagaStatus>,
+    /// What can be read all the same where the status does not parse: its message and conditions. Else the default.
+    pub remains: SagaStatus,
     /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
     pub spec_hash: String,
 }
@@ -40,11 +42,13 @@ impl<'de> Deserialize<'de> for StoredSaga {
         let (spec, status) = (tree("spec", spec.as_deref()), tree("status", status.as_deref()));
         // A spec that cannot be read was never accepted: nothing is compared with this hash.
         let spec_hash = spec.as_ref().map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
+        let mut remains = SagaStatus::default();
         let status = match status {
             Ok(Value::Null) => Ok(SagaStatus::default()),
-            status => status.and_then(|status| parse("status", status)),
+            Ok(status) => parse("status", &status).inspect_err(|_| remains = what_remains(&status)),
+            Err(sentence) => Err(sentence),
         };
-        Ok(Self { metadata: metadata.into(), spec: spec.and_then(|spec| parse("spec", spec)), status, spec_hash })
+        Ok(Self { metadata: metadata.into(), spec: spec.and_then(|spec| parse("spec", &spec)), status, remains, spec_hash })
     }
 }
 
@@ -102,6 +106,13 @@ fn tree(part: &str, raw: Option<&RawValue>) -> Part<Value> {
     raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get()).map_err(|error| format!("{part}: {error}")))
 }
 
+/// What the operator itself wrote into a status that it cannot read, so that it does not write the same again and again.
+fn what_remains(status: &Value) -> SagaStatus {
+    let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
+    let conditions = status.get("conditions").and_then(|conditions| Vec::deserialize(conditions).ok()).unwrap_or_default();
+    SagaStatus { message, conditions, ..SagaStatus::default() }
+}
+
 impl Serialize for StoredSaga {
     /// The object as a status write sends it: identity, version and status. The API server ignores a spec there.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -120,7 +131,7 @@ impl Serialize for StoredSaga {
 }
 
 /// Parses one part and says the path of what does not fit.
-fn parse<T: for<'de> Deserialize<'de>>(part: &str, value: Value) -> Part<T> {
+fn parse<'a, T: Deserialize<'a>>(part: &str, value: &'a Value) -> Part<T> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
@@ -180,11 +191,12 @@ mod tests {
         let saga: StoredSaga = serde_json::from_value(json!({
             "metadata": {"name": "a"},
             "spec": {"steps": [{"name": "b", "pod": {"image": "c"}}]},
-            "status": {"phase": "Nonsense"},
+            "status": {"phase": "Nonsense", "message": "m", "conditions": [], "steps": 7},
         }))
         .unwrap();
         assert_eq!(saga.spec.unwrap().steps.len(), 1);
         assert!(saga.status.unwrap_err().starts_with("status.phase: unknown variant `Nonsense`"));
+        assert_eq!(saga.remains, SagaStatus { message: Some("m".into()), ..SagaStatus::default() });
     }
 
     /// `depth` objects, each within the one before.

@@ -38,6 +38,8 @@ pub struct Known {
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
     pub deleting_since: Option<Instant>,
+    /// What the child did or waited for when this process ended it because its time had passed.
+    pub overdue: Option<String>,
     /// How it ended, where this process knows and the status does not yet.
     pub end: Option<ChildState>,
     /// The request in flight.
@@ -62,6 +64,7 @@ impl Known {
             refusal: None,
             unanswered: false,
             gone: None,
+            overdue: None,
             deleting_since: None,
             end: None,
             flight: None,
@@ -120,6 +123,13 @@ impl Attempts {
             let times = known.refusal.as_ref().map_or(0, |refusal| refusal.times);
             let wait = FIRST_WAIT.saturating_mul(1 << times.min(6)).min(LAST_WAIT);
             known.refusal = Some(Refusal { message, until: Instant::now() + wait, times: times.saturating_add(1) });
+        });
+    }
+
+    /// Notes what a child did that is about to be ended because its time has passed.
+    pub fn overdue(&self, key: &AttemptKey, detail: String) {
+        self.look(key, |known| {
+            known.overdue.get_or_insert(detail);
         });
     }
 

@@ -29,7 +29,7 @@ use crate::{
     engine::{observed::ChildState, saga::Identity},
     objects::{
         http::{self, HttpRequest},
-        http_verdict::one_line,
+        text::bounded_line,
     },
 };
 
@@ -80,7 +80,7 @@ fn told(end: &ChildState) -> (&'static str, String) {
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
         ChildState::Active { .. } | ChildState::Absent(_) => ("", ""),
     };
-    (outcome, one_line(message, LOGGED))
+    (outcome, bounded_line(message, LOGGED))
 }
 
 /// A request on its way.

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use super::{
     attempts::{AttemptKey, Known},
     context::{Context, now},
-    error::Error,
+    error::{Error, chain, code},
     record::{name, namespace},
 };
 use crate::{
@@ -55,7 +55,7 @@ pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) 
             Work::Pod(_) => {
                 let (state, poll) = pod(context, saga, &key, attempt).await?;
                 again = [again, poll].into_iter().flatten().min();
-                Some(state)
+                Some(context.attempts.look(&key, |known| with_reason(known, state)))
             }
         };
         if let Some(state) = state {
@@ -111,6 +111,16 @@ async fn pod(
         (Some(_), None) => (context.attempts.look(key, |known| absent(known, true)), None),
         (None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
     })
+}
+
+/// The same state; of a Pod that was ended because its time had passed it also says that, and what the Pod did or waited for: by itself it
+/// would only say that it was deleted.
+fn with_reason(known: &Known, mut state: ChildState) -> ChildState {
+    if let (Some(detail), ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) = (&known.overdue, &mut state)
+    {
+        *message = format!("did not end within its time ({detail}): {message}");
+    }
+    state
 }
 
 /// What memory says of a Pod that the watch does not show.
@@ -173,8 +183,15 @@ pub async fn terminating(context: &Context, saga: &StoredSaga) -> Result<Option<
         return Ok(None);
     }
     let api: kube::Api<Namespace> = kube::Api::all(context.client.clone());
-    let read = api.get_opt(namespace(saga)).await.map_err(Error::api("read the namespace"))?;
-    Ok(Some(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())))
+    match api.get_opt(namespace(saga)).await {
+        Ok(read) => Ok(Some(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some()))),
+        // An operator with older rights does everything else.
+        Err(source) if code(&source) == Some(403) => {
+            tracing::warn!(error = chain(&source), "cannot read the namespace of a deleted saga: should it go, the saga holds it up");
+            Ok(Some(false))
+        }
+        Err(source) => Err(Error::Api { doing: "read the namespace", source }),
+    }
 }
 
 /// The succeeded Pods of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.

@@ -39,7 +39,7 @@ use crate::{
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
     },
-    objects::{http_verdict::one_line, pod, pod_state},
+    objects::{pod, pod_state, text::bounded_line},
 };
 
 /// The most bytes of an event's note; the API server takes 1024.
@@ -186,16 +186,24 @@ impl Performance<'_> {
             // The watch has not told yet, and what it brings says more than that the Pod is gone.
             return Ok(Next::Later);
         };
-        if !pod::is_ours(&pod, &key.0, &key.1) || pod_state::ended(&pod) {
+        if !pod::is_ours(&pod, &key.0, &key.1) {
             return Ok(Next::Later);
         }
+        let detail = match pod_state::state(&pod, Duration::ZERO) {
+            ChildState::Active { detail, .. } => detail,
+            ChildState::Succeeded
+            | ChildState::Failed(_)
+            | ChildState::Unknown { .. }
+            | ChildState::Refused { .. }
+            | ChildState::Absent(_) => return Ok(Next::Later),
+        };
         let unbound = pod_state::never_bound(&pod);
         // Under the version that was read, the deletion of a Pod without a node proves that no container of it ever started.
         let version = pod.metadata.resource_version.clone().filter(|_| unbound);
+        self.context.attempts.overdue(&key, detail);
         let deleted = delete(&api, &pod, version).await?;
         if unbound && deleted {
-            let message = "no node took its Pod within its time".to_owned();
-            self.context.attempts.ended(&key, never_begun(message, false));
+            self.context.attempts.ended(&key, never_begun("was bound to no node".into(), false));
             return Ok(Next::AtOnce);
         }
         Ok(Next::Later)
@@ -282,7 +290,7 @@ enum Refusal {
 /// Sorts a failed creation: what passes by itself uses up no attempt, what a person has to mend is final.
 fn refusal(error: &kube::Error) -> Refusal {
     let kube::Error::Api(status) = error else { return Refusal::None };
-    let message = format!("the API server refused its Pod: {}", one_line(&status.message, MAX_REASON));
+    let message = format!("the API server refused its Pod: {}", bounded_line(&status.message, MAX_REASON));
     match status.code {
         409 if status.reason == "AlreadyExists" => Refusal::Exists,
         // 401 is about the operator's own credentials: no saga may fail because they are being renewed.

@@ -145,6 +145,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         spec_hash: &stored.spec_hash,
         deletion_policy: stored.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default(),
         status: &stored.status,
+        remains: &stored.remains,
         children,
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
         executor: &context.executor,

@@ -1,5 +1,7 @@
 //! The way forward: what starts next, and what a failure means.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
 use super::{
     pass::{Pass, Standing, is_active, is_due, past_pivot},
     step::StepEvent,
@@ -10,7 +12,8 @@ impl Pass<'_> {
     /// Goes forward as far as possible now.
     pub(super) fn forward(&mut self) -> Standing {
         if self.may_start() {
-            self.fail_what_may_not_begin();
+            // First, since nothing begins where a step fails.
+            self.fail_what_may_not_begin(StepPhase::Retrying, Direction::Action);
         }
         if self.may_start() {
             self.start_runnable();
@@ -45,15 +48,6 @@ impl Pass<'_> {
             (true, true) => Standing::Held { past_pivot: true },
             (false, _) => Standing::Held { past_pivot: false },
         }
-    }
-
-    /// Before anything begins, since nothing does where one fails.
-    fn fail_what_may_not_begin(&mut self) {
-        self.each_step(|pass, _, step, status| {
-            if status.phase == StepPhase::Retrying && is_due(status.next_attempt_at.as_ref(), pass.seen.now) {
-                pass.refuses(step, status, Direction::Action);
-            }
-        });
     }
 
     /// Begins attempts in list order until every slot is taken.
@@ -96,6 +90,7 @@ impl Pass<'_> {
         self.each_step(|pass, _, _, status| {
             if status.phase == StepPhase::Retrying {
                 status.next_attempt_at = None;
+                status.completed_at = Some(MicroTime(pass.seen.now));
                 pass.move_step(status, StepEvent::FailForGood);
             }
         });

@@ -2,8 +2,16 @@
 //!
 //! A status is input: people can edit it, and an older operator may have written it. What this finds becomes a condition, never a panic.
 
-use super::{graph::Graph, graph::StepSet, saga::ValidSaga};
+use std::ops::Range;
+
+use super::{
+    graph::{Graph, StepSet},
+    saga::{ValidSaga, ValidStep},
+};
 use crate::api::{Direction, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus};
+
+/// What a counter may hold: whole numbers that JSON carries exactly, with room to count on.
+const COUNTS: Range<i64> = 0..1 << 52;
 
 /// The sentences that say what contradicts itself; empty where all is well.
 #[must_use]
@@ -11,9 +19,10 @@ pub fn check(saga: &ValidSaga, status: &SagaStatus) -> Vec<String> {
     let mut found = Vec::new();
     names(saga, status, &mut found);
     if found.is_empty() {
-        for step in &status.steps {
-            one_step(step, &mut found);
+        for (valid, step) in saga.steps.iter().zip(&status.steps) {
+            one_step(valid, step, &mut found);
         }
+        sequences(status, &mut found);
         order(saga, status, &mut found);
         phases(status, &mut found);
     }
@@ -22,6 +31,9 @@ pub fn check(saga: &ValidSaga, status: &SagaStatus) -> Vec<String> {
 
 fn names(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     if status.steps.is_empty() {
+        if status.spec_hash.is_some() || !matches!(status.phase, None | Some(SagaPhase::Pending)) {
+            found.push("status.steps is empty although the saga was accepted".into());
+        }
         return;
     }
     let written: Vec<_> = status.steps.iter().map(|step| step.name.as_str()).collect();
@@ -31,9 +43,11 @@ fn names(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
-fn one_step(step: &StepStatus, found: &mut Vec<String>) {
+fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     let StepStatus { name, phase, action, compensation, .. } = step;
     let active = |direction| step.direction(direction).is_some_and(|record| record.active.is_some());
+    let undoing = matches!(phase, StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed);
+    let failing = matches!(phase, StepPhase::Retrying | StepPhase::Failed);
     let mut must = |holds: bool, what: &str| {
         if !holds {
             found.push(format!("step {name} is {} {what}", phase.as_str()));
@@ -45,11 +59,31 @@ fn one_step(step: &StepStatus, found: &mut Vec<String>) {
     must(*phase == StepPhase::Pending || *phase == StepPhase::Failed || action.is_some(), "without any attempt of its action");
     must(*phase != StepPhase::Pending || action.is_none(), "although an attempt of its action was made");
     let succeeded = |direction| step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded);
+    must(!failing || !succeeded(Direction::Action), "although its action succeeded");
+    must(!undoing || valid.compensation.is_some(), "although it has no compensation");
+    must(undoing || compensation.is_none(), "although an attempt of its compensation was made");
+    must(*phase == StepPhase::Compensated || !succeeded(Direction::Compensation), "although its compensation succeeded");
     must(*phase != StepPhase::Completed || succeeded(Direction::Action), "although its action did not succeed");
     must(*phase != StepPhase::Compensated || succeeded(Direction::Compensation), "although its compensation did not succeed");
     for record in [action, compensation].into_iter().flatten() {
-        must(record.attempt >= 0 && record.budget_used >= 0 && record.failures >= 0, "with a negative count");
+        let counts = [record.attempt, record.budget_used, record.failures, record.disruptions];
+        must(counts.iter().all(|count| COUNTS.contains(count)), "with a count that no saga reaches");
         must(record.budget_used <= record.attempt && record.failures <= record.attempt, "with more attempts counted than made");
+        must(record.attempt > 0 || record.active.is_none(), "with an active attempt that has no number");
+    }
+}
+
+/// What settles next is the last to have settled only if the counter is ahead of all that settled.
+fn sequences(status: &SagaStatus, found: &mut Vec<String>) {
+    let settled = status.settled.unwrap_or_default();
+    if !COUNTS.contains(&settled) {
+        found.push("settled is a count that no saga reaches".into());
+    }
+    for step in &status.steps {
+        let records = [&step.action, &step.compensation].into_iter().flatten();
+        if records.filter_map(|record| record.sequence).any(|sequence| sequence > settled) {
+            found.push(format!("settled is lower than the sequence of step {}", step.name));
+        }
     }
 }
 

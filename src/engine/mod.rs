@@ -21,6 +21,7 @@ pub mod saga;
 pub mod step;
 pub mod valid;
 
+mod budget;
 mod forward;
 pub mod invariants;
 mod pass;

@@ -120,14 +120,17 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Fails a step for good whose next attempt may not be made although it is due. Returns whether it did.
-    pub(super) fn refuses(&mut self, step: &ValidStep, status: &mut StepStatus, direction: Direction) -> bool {
-        let Some(operation) = step.operation(direction) else { return false };
-        let Some(reason) = self.may_not_begin(operation, step, status, direction) else { return false };
-        status.message = Some(reason);
-        status.next_attempt_at = None;
-        self.give_up(status, direction);
-        true
+    /// Fails for good the steps that wait in a phase for an attempt which is due and may not be made.
+    pub(super) fn fail_what_may_not_begin(&mut self, waiting: StepPhase, direction: Direction) {
+        self.each_step(|pass, _, step, status| {
+            let due = status.phase == waiting && !is_active(status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+            let Some(operation) = step.operation(direction).filter(|_| due) else { return };
+            if let Some(reason) = pass.may_not_begin(operation, step, status, direction) {
+                status.message = Some(reason);
+                status.next_attempt_at = None;
+                pass.give_up(status, direction);
+            }
+        });
     }
 
     /// Writes the intent of the next attempt.

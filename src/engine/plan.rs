@@ -41,6 +41,8 @@ pub struct Seen<'a> {
     pub deletion_policy: DeletionPolicy,
     /// The status as stored, or why it cannot be read.
     pub status: &'a Part<SagaStatus>,
+    /// Message and conditions of a status that cannot be read.
+    pub remains: &'a SagaStatus,
     /// The children of the active attempts.
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
@@ -58,12 +60,19 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if seen.deleting && !seen.finalizer {
         return Plan::nothing();
     }
-    if let Some(notice) = released(saga.as_ref().ok(), seen) {
-        return Plan::new(None, Finalizer::Remove, None, Tally::default(), notice.map(Effect::Publish).into_iter().collect());
+    if seen.deleting && nothing_to_undo(seen) {
+        return release(None);
+    }
+    if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
+        return release(Some(abandoned(saga.as_ref().ok(), seen, "deletionPolicy is Abandon")));
+    }
+    if seen.deleting && seen.terminating && stands_still(seen.status) {
+        let why = "its namespace is being deleted, where nothing more can be undone";
+        return release(Some(abandoned(saga.as_ref().ok(), seen, why)));
     }
     let status = match seen.status {
         Ok(status) => status,
-        Err(sentence) => return held(&SagaStatus::default(), &Hold::Status(vec![sentence.clone()]), seen),
+        Err(sentence) => return held(seen.remains, &Hold::Status(vec![sentence.clone()]), seen),
     };
     if status.spec_hash.as_ref().is_some_and(|pinned| pinned != seen.spec_hash) && !is_terminal(status) {
         return held(status, &Hold::SpecChanged, seen);
@@ -77,6 +86,10 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if !violations.is_empty() {
         return held(status, &Hold::Status(violations), seen);
     }
+    // Only now: a changed spec or a status that contradicts itself must not decide that nothing is undone.
+    if seen.deleting && saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status)) && !is_terminal(status) {
+        return release(Some(abandoned(Some(saga), seen, "the pivot is passed, nothing can be undone")));
+    }
     if is_terminal(status) { ended(status, seen) } else { run(saga, status, seen) }
 }
 
@@ -84,31 +97,25 @@ fn is_terminal(status: &SagaStatus) -> bool {
     status.phase.is_some_and(SagaPhase::is_terminal)
 }
 
-/// Whether a deleted saga goes without being undone, and what a person must be told then.
-#[expect(clippy::option_option, reason = "not released; released in silence; released with a warning")]
-fn released(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Option<Notice>> {
-    if !seen.deleting {
-        return None;
-    }
-    let begun = seen.status.as_ref().map(|status| status.steps.iter().any(|step| step.action.is_some()));
-    if begun == Ok(false) || seen.status.as_ref().is_ok_and(is_terminal) {
-        return Some(None);
-    }
-    let warn = |why: &str| {
-        let steps = seen.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
-        let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
-        let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
-        Some(Some(Notice { warning: true, reason: "Abandoned", message }))
-    };
-    if seen.deletion_policy == DeletionPolicy::Abandon {
-        return warn("deletionPolicy is Abandon");
-    }
-    if seen.terminating && stands_still(seen.status) {
-        return warn("its namespace is being deleted, where nothing more can be undone");
-    }
-    let status = seen.status.as_ref().ok()?;
-    let pivot = saga?.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status));
-    if pivot { warn("the pivot is passed, nothing can be undone") } else { None }
+/// Whether a saga never began anything, or has ended. A status without steps proves nothing once the saga was accepted.
+fn nothing_to_undo(seen: &Seen<'_>) -> bool {
+    seen.status.as_ref().is_ok_and(|status| {
+        let lost = status.steps.is_empty() && status.spec_hash.is_some();
+        is_terminal(status) || (!lost && status.steps.iter().all(|step| step.action.is_none()))
+    })
+}
+
+/// A deleted saga goes.
+fn release(notice: Option<Notice>) -> Plan {
+    Plan::new(None, Finalizer::Remove, None, Tally::default(), notice.map(Effect::Publish).into_iter().collect())
+}
+
+/// What a person must be told when a deleted saga goes without being undone.
+fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
+    let steps = seen.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
+    let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
+    let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
+    Notice { warning: true, reason: "Abandoned", message }
 }
 
 /// Whether nothing happens to a saga any more before a person acts on it.
@@ -151,6 +158,7 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     let write = match seen.status {
         Ok(old) if *old == new => None,
         Ok(_) => Some(StatusWrite::Whole(Box::new(new))),
+        Err(_) if (&status.message, &status.conditions) == (&new.message, &new.conditions) => None,
         Err(_) => Some(StatusWrite::Verdict(Box::new(new))),
     };
     if write.is_none() {
@@ -166,7 +174,8 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
         pass.status.started_at = Some(MicroTime(seen.now));
     }
     let was_held = status.phase == Some(SagaPhase::Failed);
-    if !saga.suspend && !was_held {
+    // A deletion overrides the suspension.
+    if (!saga.suspend || seen.deleting) && !was_held {
         pass.resume_clock();
     }
     pass.settle_all();

@@ -126,7 +126,7 @@ impl<'a> Pass<'a> {
                 Settlement::never_begun(format!("not created within its time: {message}"))
             }
             Some(ChildState::Refused { message, retry_in }) => {
-                status.message = Some(message.clone());
+                status.message = Some(clip(message, KEPT_MESSAGE));
                 self.wake_at(later(self.seen.now, *retry_in).min(limit));
                 Verdict::Wait
             }
@@ -168,7 +168,7 @@ impl<'a> Pass<'a> {
             return;
         }
         active.child_uid = Some(uid.clone());
-        status.message = Some(detail.to_owned());
+        status.message = Some(clip(detail, KEPT_MESSAGE));
     }
 
     fn apply(&mut self, operation: &Operation, active: &ActiveAttempt, id: &AttemptId, status: &mut StepStatus, settlement: Settlement) {
@@ -281,12 +281,13 @@ const fn verb(outcome: Outcome) -> &'static str {
     }
 }
 
-/// At most so many characters, with a sign that something is missing.
+/// At most so many characters in one line, with a sign where something is missing.
 pub(super) fn clip(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
+    let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let mut short: String = letters.by_ref().take(most).collect();
+    if letters.next().is_some() {
+        short.pop();
+        short.push('…');
     }
-    let mut short: String = text.chars().take(most.saturating_sub(1)).collect();
-    short.push('…');
     short
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 
 use super::{
-    Seen,
+    Seen, budget,
     pass::{Pass, Standing, is_active, past_pivot},
     plan::undo_set,
     saga::{Operation, ValidStep},
@@ -82,6 +82,7 @@ pub(super) fn stalled_reason(status: &SagaStatus) -> Option<&str> {
 
 /// Writes what a person reads.
 pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
+    budget::fit(&mut pass.status.steps);
     let suspended = pass.saga.suspend && !pass.seen.deleting;
     let phase = match standing {
         Standing::Forward | Standing::Settling if suspended => SagaPhase::Paused,

@@ -40,6 +40,8 @@ impl Pass<'_> {
     }
 
     fn start_compensations(&mut self, set: StepSet) {
+        // First, so that what may not begin takes no slot.
+        self.fail_what_may_not_begin(StepPhase::Compensating, Direction::Compensation);
         let undone = self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
         let mut free: Vec<(Reverse<i64>, usize)> = Vec::new();
         for (place, (step, status)) in self.saga.steps.iter().zip(&self.status.steps).enumerate() {
@@ -60,7 +62,7 @@ impl Pass<'_> {
         let slots = self.saga.max_parallel.saturating_sub(self.active());
         let chosen = StepSet::of(free.into_iter().take(slots).map(|(_, place)| place));
         self.each_step(|pass, place, step, status| {
-            if chosen.contains(place) && !pass.refuses(step, status, Direction::Compensation) {
+            if chosen.contains(place) {
                 pass.begin(place, step, status, Direction::Compensation);
             }
         });

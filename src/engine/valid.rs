@@ -11,7 +11,8 @@ use super::{
     saga::{Operation, Retry, ValidSaga, ValidStep, Work},
 };
 use crate::api::{
-    Backoff, Compensation, Defaults, GoDuration, Header, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, PodAction, RetryPolicy, SagaSpec, Step,
+    Backoff, Compensation, Defaults, GoDuration, Header, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, PodAction, RetryPolicy, SagaSpec,
+    SecretKey, Step,
 };
 use crate::objects::pod::check_resources;
 
@@ -76,6 +77,11 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         "spec.idempotencyPrefix",
         "must have 1 to 63 letters, digits, dots, underscores and dashes",
     );
+    check(
+        spec.service_account_name.as_deref().is_none_or(is_object_name),
+        "spec.serviceAccountName",
+        "must be the name of a ServiceAccount",
+    );
     let max_parallel = spec.max_parallel.unwrap_or(1);
     check((1..=MAX_PARALLEL).contains(&max_parallel), "spec.maxParallel", "must be 1 to 64");
     check((1..=MAX_STEPS).contains(&spec.steps.len()), "spec.steps", "must have 1 to 128 steps");
@@ -137,6 +143,9 @@ fn dependencies(step: &Step, places: &HashMap<&str, usize>, path: &str, faults: 
     }
     let mut found = Vec::with_capacity(names.len());
     for (nth, name) in names.iter().enumerate() {
+        if names.iter().take(nth).any(|earlier| earlier == name) {
+            faults.push(Fault::new(format!("{path}.dependsOn[{nth}]"), "names a step twice: name it once"));
+        }
         match places.get(name.as_str()) {
             Some(place) => found.push(*place),
             None => faults.push(Fault::new(
@@ -210,7 +219,12 @@ fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Http
             faults.push(Fault::new(format!("{path}.name"), message));
         }
         if value.is_some() == value_from.is_some() {
-            faults.push(Fault::new(path, "set exactly one of value and valueFrom"));
+            faults.push(Fault::new(&path, "set exactly one of value and valueFrom"));
+        }
+        // A name with a slash in it would be another path of the API.
+        let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
+        if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
+            faults.push(Fault::new(format!("{path}.valueFrom.secretKeyRef"), "must name a Secret and a key of its data"));
         }
     }
     let action = resolved(action, path, faults)?;
@@ -268,6 +282,15 @@ fn duration(written: Option<GoDuration>, path: &str, faults: &mut Vec<Fault>) ->
 
 fn is_token(text: &str) -> bool {
     (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
+fn is_object_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with(['-', '.']) && !text.ends_with(['-', '.'])
+}
+
+fn is_secret_key(text: &str) -> bool {
+    (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 fn is_dns_label(text: &str) -> bool {

@@ -9,4 +9,4 @@ pub mod http_verdict;
 pub mod pod;
 pub mod pod_state;
 pub mod pod_store;
-mod text;
+pub(crate) mod text;

@@ -71,8 +71,7 @@ pub fn gone(last: &Pod) -> ChildState {
 }
 
 /// Whether nothing about the attempt's outcome will change any more: [`state`] is not `Active`.
-#[must_use]
-pub fn ended(pod: &Pod) -> bool {
+fn ended(pod: &Pod) -> bool {
     end(pod).is_some()
 }
 

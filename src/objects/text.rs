@@ -19,10 +19,15 @@ pub(super) fn line(text: Option<&String>) -> Option<String> {
     text.map(|text| one_line(text)).filter(|text| !text.is_empty())
 }
 
-/// Puts a text that a program or a server wrote into one line of at most 256 characters, without what a terminal would obey.
+/// [`bounded_line`] of at most 256 characters.
 pub(super) fn one_line(text: &str) -> String {
-    // Marks that reverse or hide what stands on a terminal.
-    let deceptive = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    bounded_line(text, MAX_LINE)
+}
+
+/// Puts a text that a program or a server wrote into one line of at most `most` characters, without what a terminal would obey: runs of
+/// white space and control characters become one space, marks that turn, join or hide text go, and a line that was cut ends in `…`.
+pub(crate) fn bounded_line(text: &str, most: usize) -> String {
+    let deceptive = |c: char| matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let mut line = String::new();
     let (mut length, mut gap) = (0, false);
     for c in text.chars().filter(|c| !deceptive(*c)) {
@@ -31,8 +36,8 @@ pub(super) fn one_line(text: &str) -> String {
             continue;
         }
         let added = 1 + usize::from(std::mem::take(&mut gap));
-        if length + added > MAX_LINE {
-            while length >= MAX_LINE {
+        if length + added > most {
+            while length > 0 && length >= most {
                 line.pop();
                 length -= 1;
             }
@@ -59,5 +64,7 @@ mod tests {
         let cut = one_line(&"é ".repeat(100_000));
         assert_eq!((cut.chars().count(), cut.chars().last()), (256, Some('…')));
         assert_eq!(one_line(&cut), cut);
+        assert_eq!((bounded_line("ab cd", 3).as_str(), bounded_line("ab cd", 5).as_str()), ("ab…", "ab cd"));
+        assert_eq!(bounded_line("ab", 1), "…");
     }
 }

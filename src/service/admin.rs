@@ -44,7 +44,7 @@ const MAX_HEAD: usize = 16 * 1024;
 /// The longest time to send the head of a request, which is also the longest a connection is idle.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// The longest time a connection lives; after it, it ends with the answer under way.
-const LIFETIME: Duration = Duration::from_secs(120);
+const LIFETIME: Duration = Duration::from_mins(2);
 /// The longest time an answer may take once the connection is to end.
 const LAST_ANSWER: Duration = Duration::from_secs(5);
 
@@ -264,8 +264,11 @@ mod tests {
         assert!(scraped.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{scraped}");
         assert!(ask(metrics, "/healthz").await.starts_with("HTTP/1.1 404"), "each address serves its own paths only");
 
+        let mut idle = TcpStream::connect(probes).await.unwrap();
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
+        assert_ne!(idle.read(&mut [0; 1024]).await.unwrap(), 0);
         stop.send(()).unwrap();
-        server.await.unwrap();
+        timeout(LAST_ANSWER / 2, server).await.expect("idle connections are not waited for").unwrap();
         TcpStream::connect(probes).await.unwrap_err();
     }
 
@@ -291,9 +294,9 @@ mod tests {
             let (mut client, server) = duplex(1024);
             let (_closing, closed) = watch::channel(());
             let begun = Instant::now();
-            let served = tokio::spawn(connection(server, health_router(Health::default()), closed));
+            let serving = tokio::spawn(connection(server, health_router(Health::default()), closed));
             client.write_all(head.as_bytes()).await.unwrap();
-            served.await.unwrap();
+            timeout(LIFETIME, serving).await.unwrap().unwrap();
             assert!(begun.elapsed() <= HEAD_TIME + Duration::from_millis(10), "{head:?} was waited for for {:?}", begun.elapsed());
         }
     }
@@ -303,9 +306,9 @@ mod tests {
         let (mut client, server) = duplex(16);
         let (_closing, closed) = watch::channel(());
         let begun = Instant::now();
-        let served = tokio::spawn(connection(server, health_router(Health::default()), closed));
+        let serving = tokio::spawn(connection(server, health_router(Health::default()), closed));
         client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
-        served.await.unwrap();
+        timeout(2 * LIFETIME, serving).await.unwrap().unwrap();
         assert!(begun.elapsed() <= LIFETIME + LAST_ANSWER + Duration::from_millis(10), "{:?}", begun.elapsed());
     }
 
@@ -313,12 +316,12 @@ mod tests {
     async fn a_head_too_large_is_refused() {
         let (mut client, server) = duplex(64 * 1024);
         let (_closing, closed) = watch::channel(());
-        let served = tokio::spawn(connection(server, health_router(Health::default()), closed));
+        let serving = tokio::spawn(connection(server, health_router(Health::default()), closed));
         let head = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(2 * MAX_HEAD));
         client.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
-        served.await.unwrap();
+        serving.await.unwrap();
     }
 }

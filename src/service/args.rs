@@ -12,7 +12,7 @@ use ipnet::{IpNet, Ipv4Net};
 use super::telemetry::{self, LogFormat};
 
 /// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long for a node to be emptied.
-const MAX_DRAIN: Duration = Duration::from_secs(300);
+const MAX_DRAIN: Duration = Duration::from_mins(5);
 /// The longest text that is parsed as a duration: beyond it, the parser's multiplication could overflow.
 const MAX_DURATION_TEXT: usize = 16;
 
@@ -30,7 +30,7 @@ pub struct Cli {
 pub enum Command {
     /// Run the operator until it is told to stop
     Run(Box<RunArgs>),
-    /// Print the CustomResourceDefinition as YAML
+    /// Print the definition of the Saga resource as YAML
     Crd,
 }
 
@@ -38,7 +38,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the API server):
-    /// comma-separated, such as 10.0.0.0/8,fd00::/8
+    /// comma-separated, such as `10.0.0.0/8,fd00::/8`
     #[arg(long, env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
     http_allow_cidrs: Vec<List<IpNet>>,
 
@@ -79,7 +79,7 @@ pub struct RunArgs {
     #[arg(long, env = "SAGA_LOG_FORMAT", value_name = "FORMAT", value_enum)]
     log_format: Option<LogFormat>,
 
-    /// What is logged: a level, or directives such as info,saga_operator=debug
+    /// What is logged: a level, or directives such as `info,saga_operator=debug`
     #[arg(long, env = "SAGA_LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = log_level)]
     log_level: String,
 }

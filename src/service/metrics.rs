@@ -1,4 +1,4 @@
-//! What the process counts and measures, in the OpenMetrics text format.
+//! What the process counts and measures, in the `OpenMetrics` text format.
 //!
 //! # Guarantees
 //! No label holds the name of an object or anything else that users choose, so that the number of series is bounded by the words in this
@@ -6,10 +6,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -204,8 +201,7 @@ pub struct HttpCall(Arc<Metrics>);
 
 impl Drop for HttpCall {
     fn drop(&mut self) {
-        // Never below zero: one guard, one increment.
-        self.0.http_calls.inner().fetch_sub(1, Ordering::Relaxed);
+        self.0.http_calls.dec();
     }
 }
 

@@ -22,7 +22,7 @@ use tracing_subscriber::{
         time::{FormatTime, SystemTime},
     },
     layer::SubscriberExt,
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
     util::SubscriberInitExt,
 };
 
@@ -54,13 +54,16 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
 /// A sentence that says what is wrong and what to write.
 pub fn filter(directives: &str) -> Result<EnvFilter, String> {
     let help = "write a level (error, warn, info, debug, trace, off), or directives such as info,saga_operator=debug";
+    let mut all = QUIET.to_owned();
     for directive in directives.split(',').map(str::trim) {
         // A word that is no level would name a target and silence all others: nearly always it is a level misspelt.
         if !directive.contains(['=', '[']) && (directive.is_empty() || directive.parse::<LevelFilter>().is_err()) {
             return Err(format!("`{directive}` is no level: {help}"));
         }
+        all.push(',');
+        all.push_str(directive);
     }
-    EnvFilter::builder().parse(format!("{QUIET},{directives}")).map_err(|error| format!("`{directives}` is no filter ({error}): {help}"))
+    EnvFilter::builder().parse(all).map_err(|error| format!("`{directives}` is no filter ({error}): {help}"))
 }
 
 /// The subscriber that writes `format` to `writer`.
@@ -86,7 +89,7 @@ where
 {
     fn format_event(&self, context: &FmtContext<'_, S, JsonFields>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
         let mut line = Map::new();
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
                 line.extend(parsed(&fields.fields));
             }
@@ -202,5 +205,6 @@ mod tests {
         assert!(refusal("info,saga_operator=loud").contains("info,saga_operator=debug"));
         filter("warn, saga_operator=debug").unwrap();
         filter("OFF").unwrap();
+        filter("info,[reconcile{saga}]=debug").unwrap();
     }
 }

@@ -9,10 +9,14 @@
 )]
 
 mod forward;
+mod held;
+mod lifecycle;
 mod other_side;
+mod pivot;
 mod properties;
 mod retry;
 mod saga;
 mod script;
+mod undo;
 mod watch;
 mod world;

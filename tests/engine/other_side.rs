@@ -77,6 +77,8 @@ pub struct OtherSide {
     memory: BTreeMap<AttemptId, Known>,
     keys_done: BTreeSet<String>,
     created: usize,
+    /// What the API server says on top of what it has to say.
+    pub talk: String,
     /// Steps that did, in truth, something that is not undone.
     pub in_effect: BTreeSet<String>,
     /// Everything that was sent or created, in order.
@@ -93,11 +95,6 @@ impl OtherSide {
     pub fn forget(&mut self) {
         self.requests.clear();
         self.memory.clear();
-    }
-
-    /// Whether an attempt with this key did its work.
-    pub fn is_done(&self, key: &str) -> bool {
-        self.keys_done.contains(key)
     }
 
     pub fn begin(&mut self, now: Timestamp, call: &Call<'_>) -> Performed {
@@ -206,10 +203,10 @@ impl OtherSide {
         }
         if let Some(child) = self.requests.get(id).or_else(|| self.pods.get(id)) {
             let since = *known.child_since.get_or_insert(now);
-            return Some(state(child, now, between(since, now)));
+            return Some(state(child, now, between(since, now), &self.talk));
         }
         if let Some(until) = known.refused_until.filter(|until| *until > now) {
-            return Some(ChildState::Refused { message: "exceeded quota".into(), retry_in: between(now, until) });
+            return Some(ChildState::Refused { message: format!("{}exceeded quota", self.talk), retry_in: between(now, until) });
         }
         let Known { first_read, child_since, refused_until, .. } = known;
         let (seen, refused) = (child_since.is_some(), refused_until.is_some());
@@ -247,9 +244,9 @@ fn is_gone(child: &Child, now: Timestamp) -> bool {
     vanished || (!ended && child.stopped.is_some_and(|stopped| gone_at(stopped) <= now))
 }
 
-fn state(child: &Child, now: Timestamp, age: Duration) -> ChildState {
+fn state(child: &Child, now: Timestamp, age: Duration, talk: &str) -> ChildState {
     if child.ends.is_none_or(|ends| ends > now) {
-        return ChildState::Active { uid: child.uid.clone(), age, detail: "it runs".into() };
+        return ChildState::Active { uid: child.uid.clone(), age, detail: format!("{talk}it runs") };
     }
     match &child.act.end {
         _ if child.cut => ChildState::Unknown { message: "no answer within its time".into(), retry_after: None },

@@ -13,7 +13,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
 };
-use saga_operator::api::{Direction, SagaPhase, names::AttemptId};
+use saga_operator::api::{Direction, RetryPolicy, SagaPhase, names::AttemptId};
 
 use crate::{
     saga::{Draft, Policy, attempts, saga},
@@ -135,7 +135,7 @@ impl Case {
             draft = draft.after(&after).timeout("4s").retry(sketch.policy());
             if let Some(by_pod) = sketch.undo {
                 draft = if by_pod { draft.undo_by_pod() } else { draft.undo() };
-                draft = draft.undo_timeout("4s").undo_retry(attempts(sketch.undo_attempts));
+                draft = draft.undo_timeout("4s").undo_retry(sketch.undo_policy());
             }
             if sketch.pivot {
                 draft = draft.pivot();
@@ -184,8 +184,15 @@ impl Case {
 }
 
 impl Sketch {
-    fn policy(&self) -> saga_operator::api::RetryPolicy {
-        let policy = attempts(self.attempts).exponential("1s").at_most("4s").jitter(0.3);
+    fn policy(&self) -> RetryPolicy {
+        self.within(attempts(self.attempts).exponential("1s").at_most("4s").jitter(0.3))
+    }
+
+    fn undo_policy(&self) -> RetryPolicy {
+        self.within(attempts(self.undo_attempts).linear("1s"))
+    }
+
+    fn within(&self, policy: RetryPolicy) -> RetryPolicy {
         match self.deadline {
             Some(seconds) => policy.deadline(&format!("{seconds}s")),
             None => policy,
@@ -201,7 +208,7 @@ fn number(variable: &str) -> Option<u64> {
 fn for_all<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let seed = number("SAGA_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let cases = number("SAGA_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases);
-    let config = Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, max_shrink_iters: 4000, ..Config::default() };
+    let config = Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, max_shrink_iters: 1000, ..Config::default() };
     quiet(true);
     let result = TestRunner::new(config).run(&strategy, test);
     quiet(false);

@@ -301,3 +301,32 @@ fn a_vanished_pod_is_unknown() {
     world.run_to_rest();
     assert_eq!((world.phase(), world.keys("a", Action)), (SagaPhase::Completed, vec!["0", "0"]));
 }
+
+#[test]
+fn what_the_other_side_says_cannot_make_the_status_too_large() {
+    let talk = "\u{7}😀\n".repeat(5000);
+    let mut draft = saga().parallel(64).compensating();
+    for place in 0..127 {
+        draft = draft.http(&format!("{place:063}")).undo().undo_retry(attempts(6)).retry(attempts(6).always("1s"));
+    }
+    let last = "z".repeat(63);
+    let mut world = World::with(draft.http(&last).after(&[&format!("{:063}", 126)])).on(&last, vec![says_no().saying(&talk)]);
+    for place in 0..127 {
+        world = world.on(&format!("{place:063}"), times(5, &says_no().saying(&talk)));
+        world = world.on_undo(&format!("{place:063}"), times(6, &says_no().saying(&talk)));
+    }
+    // The watcher of every write knows the bounds.
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::CompensationFailed);
+    assert!(!world.step(&last).message.unwrap().contains(char::is_control));
+}
+
+#[test]
+fn what_the_api_server_says_is_cut_as_well() {
+    let mut world = World::with(saga().pod("a")).on("a", vec![succeeds().refused_first(3).takes(seconds(5))]);
+    world.other_side.talk = "x".repeat(40_000);
+    world.run_until(|world| world.elapsed() >= seconds(1));
+    assert!(world.step("a").message.unwrap().starts_with("xxx"));
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}

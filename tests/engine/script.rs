@@ -124,6 +124,12 @@ impl Act {
         self
     }
 
+    /// The failure's message.
+    pub fn saying(mut self, message: &str) -> Self {
+        self.failure().message = message.into();
+        self
+    }
+
     pub fn but_done(mut self) -> Self {
         self.lands = true;
         self

@@ -36,10 +36,14 @@ pub struct World {
     pub saga: Result<ValidSaga, Vec<Fault>>,
     pub generation: i64,
     pub deleting: bool,
+    /// The namespace goes, too.
+    pub terminating: bool,
     pub finalizer: bool,
     /// The object is no more.
     pub gone: bool,
     pub stored: StoredSaga,
+    /// The status as stored.
+    pub raw: Value,
     pub now: Timestamp,
     pub other_side: OtherSide,
     /// How many times the process died.
@@ -60,7 +64,8 @@ pub struct World {
 }
 
 /// The process died.
-struct Died;
+#[derive(Debug)]
+pub struct Died;
 
 impl World {
     pub fn with(draft: Draft) -> Self {
@@ -69,8 +74,10 @@ impl World {
             saga: check(&spec),
             stored: object(&spec, &Value::Null),
             spec,
+            raw: Value::Null,
             generation: 1,
             deleting: false,
+            terminating: false,
             finalizer: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -122,7 +129,7 @@ impl World {
         change(&mut self.spec);
         self.generation += 1;
         self.saga = check(&self.spec);
-        self.stored = object(&self.spec, &json!(self.status()));
+        self.stored = object(&self.spec, &self.raw);
     }
 
     pub fn suspend(&mut self) {
@@ -139,9 +146,15 @@ impl World {
         self.gone = !self.finalizer;
     }
 
+    /// Someone writes a status by hand that contradicts nothing.
+    pub fn restore(&mut self, status: Value) {
+        self.raw = status;
+        self.stored = object(&self.spec, &self.raw);
+    }
+
     /// Someone writes the status by hand.
-    pub fn forge(&mut self, status: &Value) {
-        self.stored = object(&self.spec, status);
+    pub fn forge(&mut self, status: Value) {
+        self.restore(status);
         self.trusted = false;
     }
 
@@ -156,7 +169,7 @@ impl World {
 
     /// Lets things happen until something holds, or until nothing more would.
     pub fn run_until(&mut self, holds: impl Fn(&Self) -> bool) -> &mut Self {
-        for _ in 0..20_000 {
+        for _ in 0..3000 {
             self.passes();
             if holds(self) {
                 return self;
@@ -200,7 +213,7 @@ impl World {
             if self.gone {
                 return;
             }
-            match self.pass() {
+            match self.look() {
                 Ok(false) => {
                     if let Some(wake) = self.wake {
                         assert!(wake > self.now, "asks to be looked at again at once, for ever: {:?}", self.status());
@@ -235,7 +248,7 @@ impl World {
     }
 
     /// One look at the saga. Returns whether anything changed.
-    pub fn pass(&mut self) -> Result<bool, Died> {
+    pub fn look(&mut self) -> Result<bool, Died> {
         let (status, now, executor) = (self.status(), self.now, self.executor());
         let mut children = Observed::new();
         if let Ok(saga) = &self.saga {
@@ -265,10 +278,12 @@ impl World {
         Seen {
             generation: self.generation,
             deleting: self.deleting,
+            terminating: self.terminating,
             finalizer: self.finalizer,
             spec_hash: &self.stored.spec_hash,
             deletion_policy: self.spec.deletion_policy.unwrap_or_default(),
             status: &self.stored.status,
+            remains: &self.stored.remains,
             children,
             leftovers: self.other_side.leftovers(self.now),
             executor,
@@ -286,11 +301,10 @@ impl World {
             self.finalizer = true;
             self.step_forward()?;
         }
-        if let Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) = &plan.status {
+        if let Some(write) = &plan.status {
             changed = true;
             self.writes += 1;
-            self.stored = object(&self.spec, &json!(status));
-            assert!(self.stored.status.as_ref() == Ok(&**status), "what is read back is not what was written: {status:#?}");
+            self.write(write);
             self.note_successes(&before);
             watch::write(self, &before);
             self.step_forward()?;
@@ -307,6 +321,22 @@ impl World {
             self.step_forward()?;
         }
         Ok(changed)
+    }
+
+    fn write(&mut self, write: &StatusWrite) {
+        match write {
+            StatusWrite::Whole(status) => {
+                self.raw = json!(status);
+                self.stored = object(&self.spec, &self.raw);
+                assert!(self.stored.status.as_ref() == Ok(&**status), "what is read back is not what was written: {status:?}");
+            }
+            StatusWrite::Verdict(status) => {
+                assert!(self.stored.status.is_err(), "a status that can be read is written as a whole");
+                self.raw["message"] = json!(status.message);
+                self.raw["conditions"] = json!(status.conditions);
+                self.stored = object(&self.spec, &self.raw);
+            }
+        }
     }
 
     fn perform(&mut self, effect: Effect) -> bool {
@@ -361,8 +391,9 @@ impl World {
 
     // What there is to see.
 
+    /// The status; where it cannot be read, what the operator wrote into it.
     pub fn status(&self) -> SagaStatus {
-        self.stored.status.clone().unwrap_or_default()
+        self.stored.status.clone().unwrap_or_else(|_| self.stored.remains.clone())
     }
 
     pub fn phase(&self) -> SagaPhase {

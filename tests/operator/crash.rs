@@ -7,20 +7,21 @@ use serde_json::{Value, json};
 
 use crate::{
     shop::{Entry, Kind},
-    stand::{Stand, scope},
+    stand::{Stand, outcomes, scope},
 };
 
 /// How often the operator is killed.
 const ROUNDS: u64 = 20;
 /// Namespaces, each with an operator of its own, that share the rounds.
 const LANES: u64 = 4;
+/// How often at most the operator is asked to stop.
+const STOPS: u64 = 12;
 
 /// Twenty checkouts, half of which fail at the last step and are undone; in each the operator is killed once, at a moment that the seed
 /// chooses. The ledger judges.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_a_random_moment_of_a_checkout_nothing_is_done_twice_and_nothing_is_lost() {
-    let seed = std::env::var("SAGA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
-    println!("SAGA_TEST_SEED={seed}");
+    let seed = seed();
     let lanes = (0..LANES).map(|lane| {
         tokio::spawn(async move {
             let mut stand = Stand::with_pods("crash").await;
@@ -51,6 +52,46 @@ async fn one_round(stand: &mut Stand, seed: u64, round: u64) {
     stand.start();
     let saga = stand.reaches(&name, if fails { SagaPhase::Compensated } else { SagaPhase::Completed }).await;
     judge(stand, &saga, fails);
+}
+
+/// Eight sagas of many short calls, while the operator is asked to stop again and again: every call ends and is recorded, none is made
+/// twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
+    let seed = seed();
+    let mut stand = Stand::new("stops").await;
+    stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "100ms", "forever": true}]}])).unwrap();
+    let call = json!({"method": "POST", "url": "SHOP/mail/messages", "body": {}});
+    let steps: Vec<_> = (0..STOPS).map(|nth| json!({"name": format!("step-{nth}"), "http": call})).collect();
+    let names = (0..8).map(|nth| format!("order-{nth}")).collect::<Vec<_>>();
+    for (nth, name) in names.iter().enumerate() {
+        stand.apply(name, &json!({"maxParallel": nth % 4 + 1, "steps": steps})).await;
+    }
+    for round in 0..STOPS {
+        let calls = stand.shop.entries(None).len();
+        stand.start();
+        let under_way = stand.shop_sees("calls", |entries| entries.len() > calls);
+        let all_done = async {
+            for name in &names {
+                stand.reaches(name, SagaPhase::Completed).await;
+            }
+        };
+        tokio::select! { () = under_way => {}, () = all_done => break }
+        tokio::time::sleep(Duration::from_millis(scramble(seed, round) % 150)).await;
+        stand.ask_to_stop();
+        assert_eq!(stand.stopped().await, Some(0));
+    }
+    if !stand.lives() {
+        stand.start();
+    }
+    for name in &names {
+        let saga = stand.reaches(name, SagaPhase::Completed).await;
+        for step in &saga.status.as_ref().unwrap().steps {
+            assert_eq!(outcomes(&saga, &step.name), [Outcome::Succeeded], "{name}: {step:?}");
+        }
+        let entries = stand.shop.entries(Some(&scope(&saga)));
+        assert!(entries.len() == steps.len() && entries.iter().all(|entry| entry.kind == Kind::Done), "{name}: {entries:?}");
+    }
 }
 
 /// The ledger is right: all done, or all undone in reverse order; a call was repeated only after an Unknown, with the same key.
@@ -97,6 +138,13 @@ fn checkout(fails: bool) -> Value {
              "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ship]}},
         ],
     })
+}
+
+/// What chooses the moments; a failed run can be repeated with it.
+fn seed() -> u64 {
+    let seed = std::env::var("SAGA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
+    println!("SAGA_TEST_SEED={seed}");
+    seed
 }
 
 /// A number that the seed and the round choose.

@@ -7,6 +7,12 @@
 #[path = "../shop/mod.rs"]
 mod shop;
 
+mod bad_input;
 mod counts;
 mod crash;
+mod forward;
+mod gate;
+mod golden;
+mod lifecycle;
+mod pods;
 mod stand;

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
+use k8s_openapi::{
+    api::core::v1::{Namespace, Pod, ServiceAccount},
+    api::events::v1::Event,
+};
 use kube::{
     Api, Client, Config, ResourceExt,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams},
@@ -15,11 +18,14 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
     runtime::wait::await_condition,
 };
-use saga_operator::api::{Saga, SagaPhase, StepStatus};
+use saga_operator::api::{Direction, Outcome, Saga, SagaPhase, StepPhase, StepStatus};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
-use crate::shop::{Shop, serve};
+use crate::{
+    gate::Gate,
+    shop::{Entry, Shop, serve},
+};
 
 /// How long any one thing may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_mins(2);
@@ -30,6 +36,8 @@ pub struct Stand {
     pub namespace: String,
     pub shop: Shop,
     pub shop_address: SocketAddr,
+    /// A second way to the shop, which keeps back the answers until it is opened.
+    pub gate: Gate,
     operator: Option<Child>,
 }
 
@@ -52,18 +60,24 @@ impl Stand {
         let listener = TcpListener::bind((address, 0)).await.unwrap();
         let (shop, shop_address) = (Shop::default(), listener.local_addr().unwrap());
         tokio::spawn(serve(listener, shop.clone()));
+        let gate = Gate::before(shop_address).await;
         let namespace = create_namespace(&client, name).await;
-        Self { client, namespace, shop, shop_address, operator: None }
+        Self { client, namespace, shop, shop_address, gate, operator: None }
     }
 
     /// Starts the operator, limited to this namespace, with the rights that the chart gives it.
     pub fn start(&mut self) {
+        self.start_with_log_level("info");
+    }
+
+    /// The same, with a log that says more.
+    pub fn start_with_log_level(&mut self, level: &str) {
         assert!(self.operator.is_none(), "one operator at a time");
         let log = self.log();
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_saga-operator"))
             .args(["run", "--watch-namespaces", &self.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
-            .args(["--metrics-addr", "0", "--health-addr", "0", "--log-format", "json"])
+            .args(["--metrics-addr", "0", "--health-addr", "0", "--log-format", "json", "--log-level", level])
             .env("KUBECONFIG", setting("SAGA_TEST_OPERATOR_KUBECONFIG"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -84,12 +98,31 @@ impl Stand {
         operator.wait().unwrap();
     }
 
-    /// Asks the operator to stop, SIGTERM, and waits until it has; returns whether it ended well.
-    pub async fn stop(&mut self) -> bool {
+    /// Asks the operator to stop: SIGTERM.
+    pub fn ask_to_stop(&self) {
+        let operator = self.operator.as_ref().expect("the operator runs");
+        assert!(Command::new("kill").args(["-TERM", &operator.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Waits until the operator, asked to stop, has; returns its exit code.
+    pub async fn stopped(&mut self) -> Option<i32> {
         let mut operator = self.operator.take().expect("the operator runs");
-        let asked = Command::new("kill").args(["-TERM", &operator.id().to_string()]).status().unwrap();
-        assert!(asked.success());
-        tokio::task::spawn_blocking(move || operator.wait().unwrap().success()).await.unwrap()
+        tokio::task::spawn_blocking(move || operator.wait().unwrap().code()).await.unwrap()
+    }
+
+    /// Waits until the operator's log holds a text.
+    pub async fn logs(&self, text: &str) {
+        let logged = async {
+            while !std::fs::read_to_string(self.log()).unwrap().contains(text) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(PATIENCE, logged).await.unwrap_or_else(|_| panic!("the operator does not log {text:?}"));
+    }
+
+    /// Whether the operator is alive.
+    pub fn lives(&mut self) -> bool {
+        self.operator.as_mut().is_some_and(|operator| operator.try_wait().unwrap().is_none())
     }
 
     pub fn sagas(&self) -> Api<Saga> {
@@ -100,15 +133,44 @@ impl Stand {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Creates a saga from the spec's JSON, with `SHOP` in it standing for the shop's address.
+    /// Creates a saga from the spec's JSON, with `SHOP` and `GATE` in it standing for the two ways to the shop.
     pub async fn apply(&self, name: &str, spec: &Value) -> Saga {
+        self.try_apply(name, spec).await.unwrap()
+    }
+
+    /// The same; what the API server says where it refuses.
+    pub async fn try_apply(&self, name: &str, spec: &Value) -> Result<Saga, kube::Error> {
         let text = spec.to_string().replace("SHOP", &format!("http://{}", self.shop_address));
+        let text = text.replace("GATE", &format!("http://{}", self.gate.address));
+        // As it is written: our own types would not let a malformed spec through.
         let saga = json!({
             "apiVersion": "saga.dev/v1alpha1", "kind": "Saga",
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": serde_json::from_str::<Value>(&text).unwrap(),
         });
-        self.sagas().create(&PostParams::default(), &serde_json::from_value(saga).unwrap()).await.unwrap()
+        self.api_of(&saga).create(&PostParams::default(), &serde_json::from_value(saga).unwrap()).await?;
+        self.sagas().get(name).await
+    }
+
+    /// Applies an object of any kind in this namespace.
+    pub async fn put(&self, object: &Value) -> DynamicObject {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let parameters = PatchParams::apply("tests").force();
+        self.api_of(object).patch(name, &parameters, &Patch::Apply(object)).await.unwrap()
+    }
+
+    /// Deletes what was put.
+    pub async fn take_back(&self, object: &Value) {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        self.api_of(object).delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// The API of an object's kind.
+    pub fn api_of(&self, object: &Value) -> Api<DynamicObject> {
+        let (version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
     }
 
     /// Applies every document of a file of `examples/`, with the shop's real address.
@@ -119,14 +181,7 @@ impl Stand {
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         let mut names = Vec::new();
         for document in documents {
-            let mut object: DynamicObject = serde_json::from_value(document).unwrap();
-            object.metadata.namespace = Some(self.namespace.clone());
-            let types = object.types.clone().unwrap();
-            let (group, version) = types.api_version.split_once('/').unwrap_or(("", &types.api_version));
-            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, &types.kind));
-            let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
-            names.push(object.name_any());
-            api.patch(&object.name_any(), &PatchParams::apply("tests").force(), &Patch::Apply(&object)).await.unwrap();
+            names.push(self.put(&document).await.name_any());
         }
         names
     }
@@ -134,16 +189,14 @@ impl Stand {
     /// Waits until the saga satisfies a condition; fails with its status and the operator's log where it does not in time.
     pub async fn until(&self, name: &str, what: &str, condition: impl Fn(&Saga) -> bool + Send + Sync) -> Saga {
         let holds = |saga: Option<&Saga>| saga.is_some_and(&condition);
-        match timeout(PATIENCE, await_condition(self.sagas(), name, holds)).await {
-            Ok(saga) => saga.unwrap().unwrap(),
-            Err(_) => {
-                let saga = self.sagas().get_opt(name).await.unwrap();
-                let status = saga.and_then(|saga| saga.status);
-                let log = std::fs::read_to_string(self.log()).unwrap_or_default();
-                let tail: Vec<_> = log.lines().rev().take(20).collect();
-                panic!("{name} is not {what}: {}\n{}", serde_json::to_string_pretty(&status).unwrap(), tail.join("\n"));
-            }
+        if let Ok(saga) = timeout(PATIENCE, await_condition(self.sagas(), name, holds)).await {
+            return saga.unwrap().unwrap();
         }
+        let saga = self.sagas().get_opt(name).await.unwrap();
+        let status = saga.and_then(|saga| saga.status);
+        let log = std::fs::read_to_string(self.log()).unwrap_or_default();
+        let tail: Vec<_> = log.lines().rev().take(20).collect();
+        panic!("{name} is not {what}: {}\n{}", serde_json::to_string_pretty(&status).unwrap(), tail.join("\n"));
     }
 
     /// Waits until the saga is in a phase.
@@ -171,6 +224,78 @@ impl Stand {
         assert!(gone.is_ok(), "{name} is still there: {:?}", self.sagas().get_opt(name).await);
     }
 
+    /// Waits until a step is in a phase.
+    pub async fn step_reaches(&self, saga: &str, name: &str, phase: StepPhase) -> Saga {
+        let what = format!("{} at step {name}", phase.as_str());
+        self.until(saga, &what, |saga| step_of(saga, name).is_some_and(|step| step.phase == phase)).await
+    }
+
+    /// Waits until the shop's ledger is as wanted.
+    pub async fn shop_sees(&self, what: &str, wanted: impl Fn(&[Entry]) -> bool) {
+        let seen = timeout(PATIENCE, self.shop.until(wanted)).await;
+        assert!(seen.is_ok(), "the shop does not see {what}: {:#?}", self.shop.entries(None));
+    }
+
+    /// Waits until the shop did what a saga's step asked for; its answer may be kept back.
+    pub async fn shop_has_done(&self, saga: &Saga, step: &str) {
+        let scope = scope(saga);
+        let done = |entry: &Entry| entry.scope == scope && entry.step == step && entry.kind == crate::shop::Kind::Done;
+        self.shop_sees(&format!("{step} done"), |entries| entries.iter().any(done)).await;
+    }
+
+    /// Carries another saga through: so much the operator did meanwhile, and all the time it would have taken to do wrong.
+    pub async fn meanwhile(&self, name: &str) {
+        let steps: Vec<_> = ["one", "two", "three"].map(|step| json!({"name": step, "http": post("/mail/messages")})).into();
+        self.apply(name, &json!({"steps": steps})).await;
+        self.reaches(name, SagaPhase::Completed).await;
+    }
+
+    /// Waits for an event about a saga, which may be gone.
+    pub async fn event(&self, saga: &str, reason: &str) -> Event {
+        let found = async {
+            loop {
+                let events = self.events(saga).await;
+                if let Some(event) = events.into_iter().find(|event| event.reason.as_deref() == Some(reason)) {
+                    return event;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no event {reason} about {saga}"))
+    }
+
+    /// All events about a saga.
+    pub async fn events(&self, saga: &str) -> Vec<Event> {
+        let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
+        let parameters = ListParams::default().fields(&format!("regarding.kind=Saga,regarding.name={saga}"));
+        events.list(&parameters).await.unwrap().items
+    }
+
+    /// What kubectl prints.
+    pub fn kubectl(&self, arguments: &[&str]) -> String {
+        let output = Command::new("kubectl")
+            .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", &self.namespace])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Waits until so many Pods of a saga have ended.
+    pub async fn pods_end(&self, saga: &str, count: usize) {
+        let ended = async {
+            loop {
+                let phases = self.pods_of(saga).await.into_iter().filter_map(|pod| pod.status?.phase);
+                if phases.filter(|phase| phase == "Succeeded" || phase == "Failed").count() >= count {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("{count} Pods of {saga} do not end"));
+    }
+
     /// The Pods of a saga, by name.
     pub async fn pods_of(&self, saga: &str) -> Vec<Pod> {
         let parameters = ListParams::default().labels(&format!("saga.dev/saga={saga}"));
@@ -185,17 +310,77 @@ impl Drop for Stand {
             let _ = operator.kill();
             let _ = operator.wait();
         }
-        let (client, namespace) = (self.client.clone(), self.namespace.clone());
-        // Best effort, and not waited for: the cluster goes with the test run.
+        // Best effort: a saga keeps its finalizer where no operator is left to undo it.
+        let (sagas, namespaces) = (self.sagas(), Api::<Namespace>::all(self.client.clone()));
+        let sweep = async {
+            for saga in sagas.list(&ListParams::default()).await.into_iter().flatten() {
+                let patch = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+                let _ = sagas.patch(&saga.name_any(), &PatchParams::default(), &patch).await;
+            }
+            let _ = namespaces.delete(&self.namespace, &DeleteParams::default()).await;
+        };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { Api::<Namespace>::all(client).delete(&namespace, &DeleteParams::default()).await });
+            tokio::task::block_in_place(|| runtime.block_on(sweep));
         }
     }
 }
 
 /// The step's status.
 pub fn step<'a>(saga: &'a Saga, name: &str) -> &'a StepStatus {
-    saga.status.as_ref().unwrap().steps.iter().find(|step| step.name == name).unwrap()
+    step_of(saga, name).unwrap()
+}
+
+fn step_of<'a>(saga: &'a Saga, name: &str) -> Option<&'a StepStatus> {
+    saga.status.as_ref()?.steps.iter().find(|step| step.name == name)
+}
+
+/// How the attempts of a step's action ended, oldest first.
+pub fn outcomes(saga: &Saga, name: &str) -> Vec<Outcome> {
+    let record = step(saga, name).direction(Direction::Action);
+    record.into_iter().flat_map(|record| &record.attempts).map(|attempt| attempt.outcome).collect()
+}
+
+/// The saga's message.
+pub fn message(saga: &Saga) -> &str {
+    saga.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default()
+}
+
+/// A condition as `status/reason`; empty where the saga does not have it.
+pub fn condition(saga: &Saga, kind: &str) -> String {
+    let found = saga.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == kind);
+    found.map(|condition| format!("{}/{}", condition.status, condition.reason)).unwrap_or_default()
+}
+
+/// A request to the shop.
+pub fn post(path: &str) -> Value {
+    json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}})
+}
+
+/// The same by the way whose answers are kept back until the gate is opened.
+pub fn post_by_gate(path: &str) -> Value {
+    json!({"method": "POST", "url": format!("GATE{path}"), "body": {"order": "7"}})
+}
+
+/// A checkout: three requests, one after the other, each of which can be undone; quick to try again.
+pub fn checkout() -> Value {
+    let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
+    json!({
+        "defaults": {"retry": {"maxAttempts": 5, "backoff": backoff}, "compensationRetry": {"backoff": backoff}},
+        "steps": [
+            {"name": "reserve-stock", "http": post("/stock/reservations"), "compensation": {"http": post("/stock/releases")}},
+            {"name": "charge-card", "dependsOn": ["reserve-stock"], "http": post("/payments/charges"),
+             "compensation": {"http": post("/payments/refunds")}},
+            {"name": "ship", "dependsOn": ["charge-card"], "http": post("/shipping/shipments"),
+             "compensation": {"http": post("/shipping/cancellations")}},
+        ],
+    })
+}
+
+/// The checkout with more in its spec.
+pub fn checkout_with(more: &Value) -> Value {
+    let mut spec = checkout();
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec
 }
 
 /// The scope of a saga's idempotency keys.

@@ -41,7 +41,8 @@ fn fits(expected: &str, printed: &str) -> bool {
 fn the_tour_prints_what_the_readme_says() {
     let stops = stops();
     assert!(stops.len() > 5, "the tour has {} commands", stops.len());
-    let script: String = stops.iter().map(|stop| format!("{}\necho '{MARK}'\n", stop.command)).collect();
+    let commands: Vec<_> = stops.iter().map(|stop| stop.command.as_str()).collect();
+    let script = commands.join(&format!("\necho '{MARK}'\n"));
     let tour = Command::new("bash").arg("-c").arg(&script).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
     let (printed, errors) = (String::from_utf8(tour.stdout).unwrap(), String::from_utf8_lossy(&tour.stderr));
     assert!(errors.is_empty(), "the tour needs the cluster that `make run` leaves: {errors}");

@@ -37,11 +37,7 @@ use self::{headers::Headers, resolve::Target};
 use super::secrets::{Account, SecretReader};
 use crate::{
     engine::observed::{ChildState, Failure, Reached},
-    objects::{
-        address::AddressPolicy,
-        http::HttpRequest,
-        http_verdict::{one_line, verdict},
-    },
+    objects::{address::AddressPolicy, http::HttpRequest, http_verdict::verdict, text::bounded_line},
 };
 
 /// The longest time that connecting may take, TLS included.
@@ -246,7 +242,7 @@ fn cause(error: &reqwest::Error) -> String {
     if innermost.is::<reqwest::Error>() {
         return "the request is malformed".into();
     }
-    one_line(&innermost.to_string(), MAX_CAUSE)
+    bounded_line(&innermost.to_string(), MAX_CAUSE)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use reqwest::{
 use super::failed;
 use crate::{
     engine::observed::ChildState,
-    objects::{address::AddressPolicy, http_verdict::one_line},
+    objects::{address::AddressPolicy, text::bounded_line},
 };
 
 /// The most characters of a host name or an error that a message shows.
@@ -51,13 +51,13 @@ impl Resolve for Pinned {
 /// Resolves the host of `url` and checks each of its addresses.
 pub(super) async fn target(url: &str, policy: &AddressPolicy) -> Result<Target, ChildState> {
     let (url, name, port) = parse(url)?;
-    let host = one_line(&format!("{name}:{port}"), MAX_SHOWN);
+    let host = bounded_line(&format!("{name}:{port}"), MAX_SHOWN);
     let addresses = match literal(&name) {
         Some(ip) => vec![SocketAddr::new(ip, port)],
         None => match tokio::net::lookup_host((name.as_str(), port)).await {
             Ok(found) => found.collect(),
             Err(error) => {
-                let error = one_line(&error.to_string(), MAX_SHOWN);
+                let error = bounded_line(&error.to_string(), MAX_SHOWN);
                 return Err(failed(false, format!("the host of {host} cannot be resolved: {error}")));
             }
         },

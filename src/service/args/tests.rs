@@ -92,6 +92,7 @@ fn addresses_are_switched_off_by_0_and_must_differ() {
         "--metrics-addr and --health-addr are both 0.0.0.0:8080: give each a port of its own, or 0 to switch it off"
     );
     parse(&["--health-addr=0", "--metrics-addr=0"]).unwrap();
+    parse(&["--health-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0"]).expect("the system chooses two ports");
     for wrong in [":8080", "8080", "localhost:8080", ""] {
         let sentence = format!("`{wrong}` is no address to listen on: write an IP address and a port, such as 0.0.0.0:8080");
         assert!(refusal(&format!("--metrics-addr={wrong}")).contains(&sentence), "{wrong}");

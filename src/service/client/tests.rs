@@ -15,7 +15,7 @@ use hyper::body::Frame;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api,
-    api::{ListParams, LogParams, PostParams, WatchParams},
+    api::{DeleteParams, ListParams, LogParams, ObjectMeta, Patch, PatchParams, PostParams, WatchParams},
 };
 use tower::{layer::layer_fn, service_fn};
 
@@ -67,10 +67,12 @@ impl Script {
         self.calls.lock().unwrap().push(self.begun.elapsed());
         let fate = self.fates.lock().unwrap().pop_front();
         let object = Ok(Frame::data(Bytes::from(r#"{"metadata": {"name": "a"}, "items": []}"#)));
+        let refused = Ok(Frame::data(Bytes::from("refused")));
         let half = Ok(Frame::data(Bytes::from("{")));
         let answer = Response::builder();
         let (answer, body) = match fate.expect("a call that nobody foretold") {
-            Fate::Answer(status) => (answer.status(status), stream::iter([object]).boxed()),
+            Fate::Answer(200) => (answer, stream::iter([object]).boxed()),
+            Fate::Answer(status) => (answer.status(status), stream::iter([refused]).boxed()),
             Fate::RetryAfter(value) => (answer.status(429).header("Retry-After", value), stream::empty().boxed()),
             Fate::LoseConnection => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
             Fate::LoseBody => (answer, stream::iter([half, Err("connection reset".into())]).boxed()),
@@ -88,14 +90,12 @@ impl Script {
 }
 
 fn config_map() -> ConfigMap {
-    ConfigMap { metadata: kube::api::ObjectMeta { name: Some("a".into()), ..Default::default() }, ..Default::default() }
+    ConfigMap { metadata: ObjectMeta { name: Some("a".into()), ..Default::default() }, ..Default::default() }
 }
 
 fn status(error: kube::Error) -> u16 {
-    match error {
-        kube::Error::Api(status) => status.code,
-        other => panic!("no answer of the API server: {other}"),
-    }
+    let kube::Error::Api(status) = error else { panic!("no answer of the API server: {error}") };
+    status.code
 }
 
 #[test]
@@ -142,14 +142,22 @@ async fn what_a_repeat_cannot_mend_is_not_repeated() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_read_with_a_body_leaves_once_since_its_body_is_gone() {
+    let script = Script::new([Fate::Answer(503)]);
+    let request = Request::get("/api/v1/pods").body(Body::from(vec![1])).unwrap();
+    assert_eq!(script.client().send(request).await.unwrap().status(), 503);
+    assert_eq!(script.calls(), [0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_leaves_exactly_once() {
     for fate in [Fate::Answer(503), Fate::RetryAfter("1"), Fate::LoseConnection, Fate::LoseBody] {
         let script = Script::new([fate; 4]);
         let api = script.config_maps();
         let create = api.create(&PostParams::default(), &config_map()).await.map(drop);
         let replace = api.replace("a", &PostParams::default(), &config_map()).await.map(drop);
-        let patch = api.patch("a", &Default::default(), &kube::api::Patch::Merge(())).await.map(drop);
-        let delete = api.delete("a", &Default::default()).await.map(drop);
+        let patch = api.patch("a", &PatchParams::default(), &Patch::Merge(())).await.map(drop);
+        let delete = api.delete("a", &DeleteParams::default()).await.map(drop);
         for result in [create, replace, patch, delete] {
             assert!(!timed_out(&result.unwrap_err()));
         }

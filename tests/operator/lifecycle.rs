@@ -1,0 +1,258 @@
+//! Sagas that are deleted, and operators that stop or die: nothing is forgotten and nothing happens twice.
+
+use k8s_openapi::api::events::v1::Event;
+use saga_operator::api::{Direction, Outcome, Saga, SagaPhase, StepPhase, names::FINALIZER};
+use serde_json::{Value, json};
+
+use crate::{
+    shop::Kind,
+    stand::{Stand, checkout, checkout_with, message, outcomes, post_by_gate, scope, step},
+};
+
+/// The checkout with the charge's answer kept back.
+fn checkout_in_the_middle() -> Value {
+    let mut spec = checkout();
+    spec["steps"][1]["http"] = post_by_gate("/payments/charges");
+    spec
+}
+
+/// Has the shop refuse one service for good.
+fn refuse(stand: &Stand, service: &str, direction: &str) {
+    let rule = json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
+    stand.shop.behave(&json!([rule])).unwrap();
+}
+
+fn note(event: &Event) -> &str {
+    event.note.as_deref().unwrap_or_default()
+}
+
+/// Asserts that the ledger shows these steps done, and these undone, in this order.
+fn assert_ledger(stand: &Stand, saga: &Saga, done: &[&str], undone: &[&str]) {
+    let summary = stand.shop.summary(&scope(saga));
+    assert_eq!((&summary.done, &summary.undone), (&to_strings(done), &to_strings(undone)));
+    assert!(summary.done_twice.is_empty() && summary.faults.is_empty(), "{summary:?}");
+}
+
+fn to_strings(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_saga_that_is_deleted_is_undone_before_it_goes() {
+    let mut stand = Stand::new("delete").await;
+    stand.start();
+    for name in ["running", "suspended"] {
+        let saga = stand.apply(name, &checkout_in_the_middle()).await;
+        stand.shop_has_done(&saga, "charge-card").await;
+    }
+    stand.patch("suspended", &json!({"spec": {"suspend": true}})).await.unwrap();
+    stand.reaches("suspended", SagaPhase::Paused).await;
+    for name in ["running", "suspended"] {
+        stand.delete(name).await;
+        let saga = stand.until(name, "told of its deletion", |saga| message(saga).contains("deleted: what is active settles")).await;
+        assert_eq!(saga.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()));
+        assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
+    }
+    let sagas = [stand.sagas().get("running").await.unwrap(), stand.sagas().get("suspended").await.unwrap()];
+    stand.gate.open();
+    for saga in sagas {
+        stand.gone(saga.metadata.name.as_deref().unwrap()).await;
+        assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_that_is_deleted_while_it_waits_to_try_again_is_undone_at_once() {
+    let mut stand = Stand::new("waiting").await;
+    stand
+        .shop
+        .behave(&json!([{"match": {"service": "payments", "direction": "action"}, "then": [{"answer": 503, "forever": true}]}]))
+        .unwrap();
+    stand.start();
+    let mut spec = checkout();
+    spec["steps"][1]["retry"] = json!({"maxAttempts": 3, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
+    let saga = stand.apply("order", &spec).await;
+    stand.step_reaches("order", "charge-card", StepPhase::Retrying).await;
+    stand.delete("order").await;
+    stand.gone("order").await;
+    // The charge may have happened: it is taken back, too.
+    let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.path).collect();
+    assert_eq!(calls, ["/stock/reservations", "/payments/charges", "/payments/refunds", "/stock/releases"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_is_deleted_waits_until_its_sagas_are_undone() {
+    let mut stand = Stand::new("namespace").await;
+    refuse(&stand, "shipping", "action");
+    stand.start();
+    stand.apply("held", &checkout()).await;
+    let saga = stand.reaches("held", SagaPhase::Failed).await;
+    stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
+    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_that_ended_goes_at_once_and_nothing_is_undone() {
+    let mut stand = Stand::new("ended").await;
+    stand.start();
+    stand.apply("completed", &checkout()).await;
+    let completed = stand.reaches("completed", SagaPhase::Completed).await;
+    stand.delete("completed").await;
+    stand.gone("completed").await;
+    stand.meanwhile("other").await;
+    assert_ledger(&stand, &completed, &["reserve-stock", "charge-card", "ship"], &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_saga_that_is_deleted_is_undone_or_abandoned_or_past_its_pivot_let_go() {
+    let mut stand = Stand::new("leave").await;
+    refuse(&stand, "shipping", "action");
+    stand.start();
+    let mut past_pivot = checkout();
+    past_pivot["steps"][1]["pivot"] = json!(true);
+    stand.apply("held", &checkout()).await;
+    stand.apply("abandoned", &checkout_with(&json!({"deletionPolicy": "Abandon"}))).await;
+    stand.apply("past-pivot", &past_pivot).await;
+    for name in ["held", "abandoned", "past-pivot"] {
+        stand.reaches(name, SagaPhase::Failed).await;
+    }
+    let done = ["reserve-stock", "charge-card"];
+    for (name, undone, words) in [
+        ("held", ["charge-card", "reserve-stock"].as_slice(), None),
+        ("abandoned", &[], Some("deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card")),
+        (
+            "past-pivot",
+            &[],
+            Some("the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: reserve-stock, charge-card"),
+        ),
+    ] {
+        let saga = stand.sagas().get(name).await.unwrap();
+        stand.delete(name).await;
+        stand.gone(name).await;
+        assert_ledger(&stand, &saga, &done, undone);
+        if let Some(words) = words {
+            let event = stand.event(name, "Abandoned").await;
+            assert_eq!((event.type_.as_deref(), note(&event)), (Some("Warning"), words), "{name}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_past_its_pivot_holds_although_it_is_to_be_undone_on_failure() {
+    let mut stand = Stand::new("pivot").await;
+    refuse(&stand, "shipping", "action");
+    stand.start();
+    let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
+    spec["steps"][1]["pivot"] = json!(true);
+    stand.apply("order", &spec).await;
+    let saga = stand.reaches("order", SagaPhase::Failed).await;
+    assert!(message(&saga).contains("Nothing is undone, because the pivot charge-card is passed"), "{}", message(&saga));
+    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_abandoned() {
+    let mut stand = Stand::new("stuck").await;
+    let refused =
+        |service, direction| json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
+    stand.shop.behave(&json!([refused("shipping", "action"), refused("payments", "compensation")])).unwrap();
+    stand.start();
+    // The refund is refused; the stock hangs on it. The mail does not, and is taken back.
+    let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
+    let mail = json!({"name": "greet", "http": crate::stand::post("/mail/messages"), "compensation": {"http": crate::stand::post("/mail/retractions")}});
+    spec["steps"].as_array_mut().unwrap().insert(0, mail);
+    stand.apply("order", &spec).await;
+    let failed = stand.reaches("order", SagaPhase::CompensationFailed).await;
+    assert_ledger(&stand, &failed, &["greet", "reserve-stock", "charge-card"], &["greet"]);
+    assert_eq!(failed.status.as_ref().unwrap().still_in_effect.as_deref(), Some(to_strings(&["reserve-stock", "charge-card"]).as_slice()));
+    assert!(message(&failed).contains("step charge-card could not be undone"), "{}", message(&failed));
+    stand.delete("order").await;
+    stand.meanwhile("other").await;
+    let waits = stand.sagas().get("order").await.unwrap();
+    assert_eq!(waits.status.as_ref().unwrap().phase, Some(SagaPhase::CompensationFailed));
+    stand.patch("order", &json!({"spec": {"deletionPolicy": "Abandon"}})).await.unwrap();
+    stand.gone("order").await;
+    let event = stand.event("order", "Abandoned").await;
+    assert_eq!(note(&event), "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_is_told_to_stop_lets_the_call_end_and_begins_nothing() {
+    let mut stand = Stand::new("sigterm").await;
+    stand.start();
+    let saga = stand.apply("order", &checkout_in_the_middle()).await;
+    stand.shop_has_done(&saga, "charge-card").await;
+    stand.ask_to_stop();
+    stand.logs("told to stop").await;
+    assert!(stand.lives(), "the call is under way");
+    stand.gate.open();
+    assert_eq!(stand.stopped().await, Some(0));
+    let saga = stand.sagas().get("order").await.unwrap();
+    assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Succeeded], "what was learnt is recorded");
+    assert_eq!(step(&saga, "ship").action, None, "nothing new begins");
+    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
+    stand.start();
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    for name in ["reserve-stock", "charge-card", "ship"] {
+        assert_eq!(outcomes(&saga, name), [Outcome::Succeeded], "{name}");
+    }
+    assert_eq!(stand.shop.entries(Some(&scope(&saga))).len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_whose_operator_was_killed_is_made_again_under_the_same_key() {
+    let mut stand = Stand::new("sigkill").await;
+    stand.start();
+    let mut last_attempt = checkout_in_the_middle();
+    last_attempt["steps"][1]["retry"] = json!({"maxAttempts": 1});
+    last_attempt["onFailure"] = json!("Compensate");
+    let sagas = [stand.apply("again", &checkout_in_the_middle()).await, stand.apply("last-attempt", &last_attempt).await];
+    for saga in &sagas {
+        stand.shop_has_done(saga, "charge-card").await;
+    }
+    stand.kill();
+    stand.gate.open();
+    stand.start();
+    let saga = stand.reaches("again", SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown, Outcome::Succeeded]);
+    let charges = stand.shop.entries(Some(&scope(&saga))).into_iter().filter(|entry| entry.step == "charge-card");
+    let charges: Vec<_> = charges.map(|entry| (entry.kind, entry.key)).collect();
+    let key = format!("{}/charge-card/action/0", scope(&saga));
+    assert_eq!(charges, [(Kind::Done, key.clone()), (Kind::Repeat, key)]);
+    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card", "ship"], &[]);
+    // Where no attempt is left, what may have happened is undone.
+    let saga = stand.reaches("last-attempt", SagaPhase::Compensated).await;
+    assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown]);
+    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pods_outlive_their_operator_and_the_next_one_adopts_them() {
+    let mut stand = Stand::with_pods("adopt").await;
+    stand.start();
+    let ask = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' GATE/mail/messages";
+    let work = json!({"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ask]});
+    let steps: Vec<_> = ["one", "two", "three"].map(|name| json!({"name": name, "pod": work})).into();
+    let saga = stand.apply("order", &json!({"maxParallel": 2, "steps": steps})).await;
+    // The first two wait for the shop's answer.
+    for name in ["one", "two"] {
+        stand.shop_has_done(&saga, name).await;
+    }
+    stand.kill();
+    stand.start();
+    stand.meanwhile("other").await;
+    assert_eq!(stand.sagas().get("order").await.unwrap().status.unwrap().current_steps.as_deref(), Some("one,two"));
+    // One ends while no operator looks.
+    stand.kill();
+    stand.gate.open();
+    stand.pods_end("order", 2).await;
+    stand.start();
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    for name in ["one", "two", "three"] {
+        assert_eq!(outcomes(&saga, name), [Outcome::Succeeded], "{name}");
+        assert_eq!(step(&saga, name).direction(Direction::Action).unwrap().attempt, 1);
+        assert_eq!(step(&saga, name).phase, StepPhase::Completed);
+    }
+    assert_eq!(stand.pods_of("order").await.len(), 3, "one Pod an attempt");
+    assert_eq!(stand.shop.entries(Some(&scope(&saga))).len(), 3);
+}

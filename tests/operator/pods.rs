@@ -1,0 +1,232 @@
+//! Pods as the hands of a saga: who they know they are, how they end, and what gets in their way.
+
+use k8s_openapi::api::core::v1::{Namespace, Pod, ResourceQuota};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams},
+    runtime::wait::await_condition,
+};
+use saga_operator::api::{
+    Direction, Outcome, Saga, SagaPhase, StepPhase,
+    names::{AttemptId, child_name},
+};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::{
+    shop::Kind,
+    stand::{PATIENCE, Stand, message, outcomes, post, post_by_gate, scope, step},
+};
+
+const IMAGE: &str = "saga.dev/examples/busybox:1";
+/// Ends as soon as it is told to, and not with 0.
+const SLEEP: &str = "trap 'exit 143' TERM; sleep 300 & wait";
+
+fn pod(command: &str) -> Value {
+    json!({"image": IMAGE, "command": ["/bin/sh", "-c", command]})
+}
+
+/// A command that asks the shop for a shipment, or to take it back.
+fn ask(path: &str) -> String {
+    format!(
+        "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \"Saga-Attempt: $SAGA_ATTEMPT\" --post-data '{{}}' SHOP{path}"
+    )
+}
+
+/// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
+fn one_step(work: &Value, more: &Value) -> Value {
+    let mut step = json!({"name": "ship", "pod": work, "compensation": {"http": post("/shipping/cancellations")}});
+    step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"onFailure": "Compensate", "steps": [step]})
+}
+
+/// The name of the Pod of a step's attempt.
+fn pod_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
+    child_name(&saga.name_any(), &saga.uid().unwrap(), &AttemptId { step: step.into(), direction, number })
+}
+
+/// What a Pod wrote to its termination log.
+fn said(pod: &Pod) -> Vec<String> {
+    let containers = pod.status.as_ref().unwrap().container_statuses.as_ref().unwrap();
+    let end = containers[0].state.as_ref().unwrap().terminated.as_ref().unwrap();
+    end.message.as_deref().unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_attempt_knows_who_it_is_and_a_new_one_after_an_exit_code_has_a_new_key() {
+    let mut stand = Stand::with_pods("identity").await;
+    // Whoever enforces the restricted standard need not change anything.
+    let label = Patch::Merge(json!({"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}}));
+    Api::<Namespace>::all(stand.client.clone()).patch(&stand.namespace, &PatchParams::default(), &label).await.unwrap();
+    stand.start();
+    let tell = "env | grep ^SAGA_ | sort > /dev/termination-log";
+    let saga = json!({
+        "onFailure": "Compensate",
+        "steps": [
+            {"name": "ship", "pod": pod(&format!("{tell}; [ $SAGA_ATTEMPT != 1 ] || exit 3")),
+             "retry": {"maxAttempts": 2, "backoff": {"initialDelay": "50ms"}}, "compensation": {"pod": pod(tell)}},
+            {"name": "mail", "dependsOn": ["ship"], "http": post_by_gate("/mail/messages"), "retry": {"maxAttempts": 1}},
+        ],
+    });
+    stand.shop.behave(&json!([{"match": {"service": "mail"}, "then": [{"answer": 422}]}])).unwrap();
+    let saga = stand.apply("order", &saga).await;
+    // The shop's answer is kept back: the saga is in the middle.
+    stand.shop_sees("the mail", |entries| !entries.is_empty()).await;
+    let between = stand.pods_of("order").await;
+    assert_eq!(between.len(), 2, "what succeeded stays while the saga runs");
+    stand.gate.open();
+    let saga_after = stand.reaches("order", SagaPhase::Compensated).await;
+    assert_eq!(outcomes(&saga_after, "ship"), [Outcome::Failed, Outcome::Succeeded]);
+    let uid = saga.uid().unwrap();
+    for (direction, attempt, failures) in [(Direction::Action, 1, 0), (Direction::Action, 2, 1), (Direction::Compensation, 1, 0)] {
+        let pod = stand.pods().get(&pod_of(&saga, "ship", direction, attempt)).await.unwrap();
+        let expected = [
+            format!("SAGA_ATTEMPT={attempt}"),
+            format!("SAGA_DIRECTION={direction}"),
+            format!("SAGA_IDEMPOTENCY_KEY={uid}/ship/{direction}/{failures}"),
+            "SAGA_NAME=order".to_owned(),
+            format!("SAGA_NAMESPACE={}", stand.namespace),
+            "SAGA_STEP=ship".to_owned(),
+            format!("SAGA_UID={uid}"),
+        ];
+        assert_eq!(said(&pod), expected);
+        assert_eq!(pod.owner_references()[0].uid, uid);
+    }
+    assert_eq!(stand.pods_of("order").await.len(), 3, "one Pod an attempt");
+    let failed = &step(&saga_after, "ship").action.as_ref().unwrap().attempts[0];
+    assert!(failed.message.as_deref().unwrap().starts_with("exit code 3"), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_done_its_work() {
+    let mut stand = Stand::with_pods("timeout").await;
+    stand.start();
+    // Five seconds from the intent on: time enough to start and to ask the shop.
+    let work = pod(&format!("{}; {SLEEP}", ask("/shipping/shipments")));
+    let saga = stand.apply("order", &one_step(&work, &json!({"timeout": "6s"}))).await;
+    stand.shop_has_done(&saga, "ship").await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Unknown]);
+    assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"]);
+    let record = step(&saga, "ship").action.clone().unwrap();
+    assert!(record.uncertain && record.failures == 0, "{record:?}");
+    let words = record.attempts[0].message.as_deref().unwrap();
+    assert!(words.starts_with("did not end within its time (runs on node") && words.contains("may have done its work"), "{words}");
+    let took = record.attempts[0].settled_at.0.duration_since(record.attempts[0].started_at.0).as_secs_f64();
+    assert!((5.9..30.0).contains(&took), "{took}");
+    // Nothing runs any more: either it is gone, or it has ended.
+    let left = stand.pods().get_opt(&pod_of(&saga, "ship", Direction::Action, 1)).await.unwrap();
+    assert!(left.is_none_or(|pod| pod.status.unwrap().phase.as_deref() == Some("Failed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_never_starts_fails_within_its_time_is_gone_and_is_not_undone() {
+    let mut stand = Stand::with_pods("unstarted").await;
+    stand.start();
+    let huge = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
+    let stories = [
+        (
+            "no-image",
+            json!({"image": "registry.invalid/no/such:1"}),
+            ["did not end within its time (waits on node", "registry.invalid/no/such:1"],
+        ),
+        ("no-node", huge, ["did not end within its time (is not scheduled: Unschedulable", "Insufficient cpu"]),
+    ];
+    for (name, work, _) in &stories {
+        stand.apply(name, &one_step(work, &json!({"timeout": "3s"}))).await;
+    }
+    for (name, _, words) in &stories {
+        let saga = stand.reaches(name, SagaPhase::Compensated).await;
+        assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed], "{name}");
+        assert!(words.iter().all(|word| message(&saga).contains(word)), "{}", message(&saga));
+        let record = step(&saga, "ship").action.clone().unwrap();
+        assert!(!record.uncertain && record.failures == 0, "{record:?}");
+        assert_eq!(step(&saga, "ship").compensation, None, "{name}");
+        assert!(stand.shop.entries(Some(&scope(&saga))).is_empty(), "{name}");
+        let pod = stand.pods().get_opt(&pod_of(&saga, "ship", Direction::Action, 1)).await.unwrap();
+        assert!(pod.is_none(), "{name}: {pod:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_the_cluster_refuses_fails_its_step_which_says_why() {
+    let mut stand = Stand::new("denied").await;
+    stand.start();
+    let mut spec = one_step(&pod("true"), &json!({"retry": {"maxAttempts": 3}}));
+    spec["serviceAccountName"] = json!("nobody");
+    stand.apply("order", &spec).await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert!(
+        message(&saga).contains("the API server refused its Pod") && message(&saga).contains("\"nobody\" not found"),
+        "{}",
+        message(&saga)
+    );
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed]);
+    assert!(stand.shop.entries(None).is_empty() && stand.pods_of("order").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_pod_that_somebody_deletes_may_have_done_its_work_and_is_repeated_under_the_same_key() {
+    let mut stand = Stand::with_pods("deleted").await;
+    stand.start();
+    let work = pod(&format!("{}; [ $SAGA_ATTEMPT != 1 ] || {{ {SLEEP}; }}", ask("/shipping/shipments")));
+    let retry = json!({"retry": {"maxAttempts": 2, "backoff": {"initialDelay": "50ms"}}});
+    let saga = stand.apply("order", &one_step(&work, &retry)).await;
+    stand.shop_has_done(&saga, "ship").await;
+    stand.pods().delete(&pod_of(&saga, "ship", Direction::Action, 1), &DeleteParams::default()).await.unwrap();
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Unknown, Outcome::Succeeded]);
+    let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| (entry.kind, entry.key)).collect();
+    let key = format!("{}/ship/action/0", scope(&saga));
+    assert_eq!(calls, [(Kind::Done, key.clone()), (Kind::Repeat, key)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_pod_of_the_same_name_is_left_alone_and_the_step_says_so() {
+    let mut stand = Stand::with_pods("foreign").await;
+    stand.start();
+    let mut spec = one_step(&pod("true"), &json!({}));
+    spec["suspend"] = json!(true);
+    let saga = stand.apply("order", &spec).await;
+    stand.reaches("order", SagaPhase::Paused).await;
+    let name = pod_of(&saga, "ship", Direction::Action, 1);
+    let foreign = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "foreign"}},
+        "spec": {"nodeSelector": {"no": "such-node"}, "containers": [{"name": "step", "image": IMAGE}]},
+    });
+    let planted = stand.put(&foreign).await;
+    stand.patch("order", &json!({"spec": {"suspend": false}})).await.unwrap();
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert!(message(&saga).contains(&format!("NameConflict: the Pod {name} exists and is not of this attempt")), "{}", message(&saga));
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed]);
+    assert!(stand.shop.entries(None).is_empty(), "nothing began: nothing is undone");
+    let left = stand.pods().get(&name).await.unwrap();
+    assert_eq!(left.uid(), planted.metadata.uid);
+    assert!(left.metadata.deletion_timestamp.is_none() && left.owner_references().is_empty());
+    assert_eq!(left.labels().keys().collect::<Vec<_>>(), ["app"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_quota_uses_up_no_attempt_and_the_step_goes_on_when_there_is_room() {
+    let mut stand = Stand::with_pods("quota").await;
+    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}});
+    stand.put(&quota).await;
+    let counted =
+        |quota: Option<&ResourceQuota>| quota.is_some_and(|quota| quota.status.as_ref().is_some_and(|status| status.hard.is_some()));
+    let quotas: Api<ResourceQuota> = Api::namespaced(stand.client.clone(), &stand.namespace);
+    timeout(PATIENCE, await_condition(quotas, "full", counted)).await.unwrap().unwrap();
+    stand.start();
+    stand.apply("order", &one_step(&pod("true"), &json!({"retry": {"maxAttempts": 1}}))).await;
+    let waits = |saga: &Saga| {
+        let step = saga.status.as_ref().and_then(|status| status.steps.first());
+        step.and_then(|step| step.message.as_deref()).is_some_and(|message| message.contains("exceeded quota: full"))
+    };
+    let saga = stand.until("order", "waiting for the quota", waits).await;
+    assert_eq!(step(&saga, "ship").phase, StepPhase::Running);
+    assert!(stand.pods_of("order").await.is_empty());
+    stand.take_back(&quota).await;
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    let record = step(&saga, "ship").action.clone().unwrap();
+    assert_eq!((record.attempt, record.budget_used, record.failures), (1, 1, 0));
+    assert_eq!(stand.pods_of("order").await.len(), 1);
+}
