@@ -43,22 +43,13 @@ impl<'de> Deserialize<'de> for StoredSaga {
         // A spec that cannot be read was never accepted: nothing is compared with this hash.
         let spec_hash = spec.as_ref().map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
         let mut remains = SagaStatus::default();
-        let status = status.and_then(|status| {
-            if status.is_null() {
-                return Ok(SagaStatus::default());
-            }
-            parse("status", &status).inspect_err(|_| remains = what_remains(&status))
-        });
-        let spec = spec.and_then(|spec| parse("spec", &spec));
-        Ok(Self { metadata: metadata.into(), spec, status, remains, spec_hash })
+        let status = match status {
+            Ok(Value::Null) => Ok(SagaStatus::default()),
+            Ok(status) => parse("status", &status).inspect_err(|_| remains = what_remains(&status)),
+            Err(sentence) => Err(sentence),
+        };
+        Ok(Self { metadata: metadata.into(), spec: spec.and_then(|spec| parse("spec", &spec)), status, remains, spec_hash })
     }
-}
-
-/// What the operator itself wrote into a status that it cannot read, so that it does not write the same again and again.
-fn what_remains(status: &Value) -> SagaStatus {
-    let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
-    let conditions = status.get("conditions").and_then(|conditions| Vec::deserialize(conditions).ok()).unwrap_or_default();
-    SagaStatus { message, conditions, ..SagaStatus::default() }
 }
 
 /// What is kept of the metadata. All else is skipped unread, above all the managed fields.
@@ -113,6 +104,13 @@ impl From<Metadata> for ObjectMeta {
 /// The tree of a part; null where there is none.
 fn tree(part: &str, raw: Option<&RawValue>) -> Part<Value> {
     raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get()).map_err(|error| format!("{part}: {error}")))
+}
+
+/// What the operator itself wrote into a status that it cannot read, so that it does not write the same again and again.
+fn what_remains(status: &Value) -> SagaStatus {
+    let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
+    let conditions = status.get("conditions").and_then(|conditions| Vec::deserialize(conditions).ok()).unwrap_or_default();
+    SagaStatus { message, conditions, ..SagaStatus::default() }
 }
 
 impl Serialize for StoredSaga {

@@ -32,14 +32,14 @@ pub struct Known {
     pub child: Option<(Instant, String)>,
     /// The API server's newest definite refusal to create the child.
     pub refusal: Option<Refusal>,
-    /// What the child did or waited for when this process ended it because its time had passed.
-    pub overdue: Option<String>,
     /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
     pub unanswered: bool,
     /// How it ended, by the last copy of a child that the watch calls gone.
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
     pub deleting_since: Option<Instant>,
+    /// What the child did or waited for when this process ended it because its time had passed.
+    pub overdue: Option<String>,
     /// How it ended, where this process knows and the status does not yet.
     pub end: Option<ChildState>,
     /// The request in flight.
@@ -62,9 +62,9 @@ impl Known {
             first_read: Instant::now(),
             child: None,
             refusal: None,
-            overdue: None,
             unanswered: false,
             gone: None,
+            overdue: None,
             deleting_since: None,
             end: None,
             flight: None,

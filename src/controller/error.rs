@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::service::metrics::ReconcileResult;
+use crate::{objects::text::bounded_line, service::metrics::ReconcileResult};
 
 /// Why a reconcile ended early. The saga is looked at again; nothing is lost.
 #[derive(Debug, Error)]
@@ -55,18 +55,43 @@ pub const fn is_not_found(error: &kube::Error) -> bool {
     matches!(code(error), Some(404))
 }
 
-/// An error with all its causes in one line.
+/// The most characters of one cause in a line.
+const MAX_CAUSE: usize = 400;
+
+/// An error with all its causes in one line. Of what the API server answered only its message: the rest would fill a page.
 #[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut line = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !line.contains(&cause_text) {
-            line.push_str(": ");
-            line.push_str(&cause_text);
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = String::new();
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        let answer = answer(cause);
+        let text = bounded_line(&answer.clone().unwrap_or_else(|| cause.to_string()), MAX_CAUSE);
+        if !line.contains(&text) {
+            line.push_str(if line.is_empty() { "" } else { ": " });
+            line.push_str(&text);
         }
-        source = cause.source();
+        next = cause.source().filter(|_| answer.is_none());
     }
     line
+}
+
+/// What the API server answered, where the error is an answer.
+fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    let status =
+        error.downcast_ref::<kube::Error>().and_then(|error| if let kube::Error::Api(status) = error { Some(status) } else { None })?;
+    (!status.message.is_empty()).then(|| format!("{} {}", status.code, status.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_line_of_the_log_is_bounded_whatever_the_api_server_answers() {
+        let status = Status { code: 403, message: format!("forbidden\n{}", "x".repeat(100_000)), ..Status::default() };
+        let line = chain(&Error::Api { doing: "create a Pod", source: kube::Error::Api(Box::new(status)) });
+        assert!(line.starts_with("cannot create a Pod: 403 forbidden x") && line.chars().count() < 500, "{line}");
+    }
 }

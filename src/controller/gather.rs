@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 use super::{
     attempts::{AttemptKey, Known},
     context::{Context, now},
-    error::Error,
+    error::{Error, chain, code},
     record::{name, namespace},
 };
 use crate::{
@@ -183,8 +183,15 @@ pub async fn terminating(context: &Context, saga: &StoredSaga) -> Result<Option<
         return Ok(None);
     }
     let api: kube::Api<Namespace> = kube::Api::all(context.client.clone());
-    let read = api.get_opt(namespace(saga)).await.map_err(Error::api("read the namespace"))?;
-    Ok(Some(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())))
+    match api.get_opt(namespace(saga)).await {
+        Ok(read) => Ok(Some(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some()))),
+        // An operator with older rights does everything else.
+        Err(source) if code(&source) == Some(403) => {
+            tracing::warn!(error = chain(&source), "cannot read the namespace of a deleted saga: should it go, the saga holds it up");
+            Ok(Some(false))
+        }
+        Err(source) => Err(Error::Api { doing: "read the namespace", source }),
+    }
 }
 
 /// The succeeded Pods of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.

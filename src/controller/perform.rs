@@ -230,8 +230,9 @@ impl Performance<'_> {
         let event = event(self.stored, &self.context.executor, notice, now());
         let api: Api<Event> = Api::namespaced(self.context.client.clone(), namespace(self.stored));
         if let Err(source) = api.create(&PostParams::default(), &event).await {
-            // An event is a courtesy: the status says the same.
-            tracing::warn!(saga = name(self.stored), namespace = namespace(self.stored), error = %error::chain(&source), "cannot publish an event");
+            // An event is a courtesy: the status says the same, or, where a saga goes with its namespace, this line.
+            let (saga, namespace, error) = (name(self.stored), namespace(self.stored), error::chain(&source));
+            tracing::warn!(saga, namespace, reason = notice.reason, notice = notice.message, error, "cannot publish an event");
         }
         Ok(Next::Later)
     }

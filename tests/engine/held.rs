@@ -103,6 +103,16 @@ fn a_changed_spec_undoes_nothing_when_it_is_deleted() {
 }
 
 #[test]
+fn a_held_saga_does_not_hold_up_the_deletion_of_its_namespace() {
+    let mut world = under_way();
+    world.edit(|spec| spec.steps[0].timeout = Some(duration("7s")));
+    world.terminating = true;
+    world.delete();
+    world.run_to_rest();
+    assert!(world.gone && world.undone().is_empty());
+}
+
+#[test]
 fn a_changed_spec_cannot_move_the_pivot_to_get_rid_of_the_undo() {
     let mut world = under_way();
     world.edit(|spec| spec.steps[0].pivot = Some(true));

@@ -187,6 +187,29 @@ fn deleting_a_saga_that_could_not_be_undone_waits_until_it_is_abandoned() {
 }
 
 #[test]
+fn a_saga_that_cannot_be_undone_does_not_hold_up_the_deletion_of_its_namespace() {
+    let draft = saga().http("a").undo().then_http("b").undo().undo_retry(attempts(1)).then_http("c").compensating();
+    let mut world = World::with(draft).fails("c", 1).undo_fails("b", 1);
+    world.run_until(|world| world.is("c", StepPhase::Running));
+    world.terminating = true;
+    world.delete();
+    world.run_to_rest();
+    assert!(world.gone, "{}", world.message());
+    let told = "its namespace is being deleted, where nothing more can be undone: the saga goes as it is; still in effect: a, b";
+    assert_eq!(world.notices.last().unwrap().message, told);
+}
+
+#[test]
+fn what_can_be_undone_is_undone_in_a_namespace_that_is_being_deleted() {
+    let mut world = World::with(order().compensating()).fails("c", 1);
+    world.run_until(|world| world.is("c", StepPhase::Running));
+    world.terminating = true;
+    world.delete();
+    world.run_to_rest();
+    assert_eq!((world.gone, world.undone()), (true, vec!["b", "a"]));
+}
+
+#[test]
 fn an_abandoned_saga_goes_at_once_in_every_phase() {
     let states: [fn(&World) -> bool; 3] =
         [|world| world.is("b", StepPhase::Running), |world| world.is("b", StepPhase::Retrying), |world| world.is("c", StepPhase::Failed)];

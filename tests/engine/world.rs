@@ -36,6 +36,8 @@ pub struct World {
     pub saga: Result<ValidSaga, Vec<Fault>>,
     pub generation: i64,
     pub deleting: bool,
+    /// The namespace goes, too.
+    pub terminating: bool,
     pub finalizer: bool,
     /// The object is no more.
     pub gone: bool,
@@ -75,6 +77,7 @@ impl World {
             raw: Value::Null,
             generation: 1,
             deleting: false,
+            terminating: false,
             finalizer: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -275,6 +278,7 @@ impl World {
         Seen {
             generation: self.generation,
             deleting: self.deleting,
+            terminating: self.terminating,
             finalizer: self.finalizer,
             spec_hash: &self.stored.spec_hash,
             deletion_policy: self.spec.deletion_policy.unwrap_or_default(),
@@ -284,7 +288,6 @@ impl World {
             leftovers: self.other_side.leftovers(self.now),
             executor,
             draining: false,
-            terminating: false,
             now: self.now,
         }
     }
