@@ -97,7 +97,8 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         (Ok(_) | Err(_), _) => Observed::new(),
     };
     let at = now();
-    let plan = plan(&saga, &seen(stored, context, &children, at));
+    let beginning = context.may_begin();
+    let plan = plan(&saga, &seen(stored, context, &children, beginning.is_none(), at));
     let (wake, tally) = (plan.wake, plan.tally.clone());
     let changes = plan.status.is_some();
     let Some(recorded) = record::record(context, stored, plan).await? else {
@@ -106,6 +107,8 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     count(context, &tally);
     let performance = Performance { context, stored, saga: saga.as_ref().ok() };
     let next = performance.perform(recorded).await?;
+    // What begins has begun.
+    drop(beginning);
     let action = match (next, wake) {
         (Next::AtOnce, _) => Action::requeue(Duration::ZERO),
         (Next::Later, Some(wake)) => Action::requeue(between(now(), wake)),
@@ -126,7 +129,7 @@ fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
     }
 }
 
-fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
+fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, draining: bool, now: jiff::Timestamp) -> Seen<'a> {
     let metadata = &stored.metadata;
     let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     Seen {
@@ -140,7 +143,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         children,
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
         executor: &context.executor,
-        draining: context.is_draining(),
+        draining,
         now,
     }
 }
