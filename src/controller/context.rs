@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -73,6 +73,17 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     queues: Vec<Queue>,
     draining: AtomicBool,
+    beginning: AtomicUsize,
+}
+
+/// While it lives, what was decided may still begin.
+#[derive(Debug)]
+pub struct Beginning<'a>(&'a AtomicUsize);
+
+impl Drop for Beginning<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Context {
@@ -97,6 +108,7 @@ impl Context {
             metrics,
             queues,
             draining: AtomicBool::new(false),
+            beginning: AtomicUsize::new(0),
         }
     }
 
@@ -129,15 +141,25 @@ impl Context {
         }
     }
 
-    /// From now on nothing new begins; what is under way ends and is recorded.
+    /// From now on nothing new is decided; what is under way ends and is recorded.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether nothing new may begin.
+    /// Asks whether something new may be decided. If so, the process does not end before the answer is dropped: an intent that is being
+    /// written now must not lose its request.
     #[must_use]
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
+    pub fn may_begin(&self) -> Option<Beginning<'_>> {
+        // Counted before it is looked: either this sees the drain, or the drain sees this.
+        self.beginning.fetch_add(1, Ordering::SeqCst);
+        let beginning = Beginning(&self.beginning);
+        (!self.draining.load(Ordering::SeqCst)).then_some(beginning)
+    }
+
+    /// Whether decisions from before the drain are still being carried out.
+    #[must_use]
+    pub fn is_beginning(&self) -> bool {
+        self.beginning.load(Ordering::SeqCst) > 0
     }
 }
 

@@ -128,7 +128,8 @@ async fn drain(context: &Context, limit: Duration) {
     let begun = Instant::now();
     context.drain();
     tracing::info!(requests = context.attempts.unrecorded_requests(), "told to stop: nothing new begins, requests may end");
-    while context.attempts.unrecorded_requests() > 0 && begun.elapsed() < limit {
+    // In this order: once nothing begins any more, every request is known.
+    while (context.is_beginning() || context.attempts.unrecorded_requests() > 0) && begun.elapsed() < limit {
         time::sleep(DRAIN_POLL).await;
     }
     let lost = context.attempts.abort_all();

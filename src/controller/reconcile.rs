@@ -101,7 +101,9 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let terminating = gather::terminating(context, stored).await?;
     let again = [again, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
-    let plan = plan(&saga, &Seen { terminating: terminating.unwrap_or_default(), ..seen(stored, context, &children, at) });
+    let beginning = context.may_begin();
+    let seen = seen(stored, context, &children, beginning.is_none(), at);
+    let plan = plan(&saga, &Seen { terminating: terminating.unwrap_or_default(), ..seen });
     let again = again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
@@ -111,6 +113,8 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     count(context, &tally);
     let performance = Performance { context, stored, saga: saga.as_ref().ok() };
     let next = performance.perform(recorded).await?;
+    // What begins has begun.
+    drop(beginning);
     let action = match (next, wake) {
         (Next::AtOnce, _) => Action::requeue(Duration::ZERO),
         (Next::Later, Some(wake)) => Action::requeue(between(now(), wake)),
@@ -134,7 +138,7 @@ fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
     }
 }
 
-fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
+fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, draining: bool, now: jiff::Timestamp) -> Seen<'a> {
     let metadata = &stored.metadata;
     let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     Seen {
@@ -149,7 +153,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         children,
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
         executor: &context.executor,
-        draining: context.is_draining(),
+        draining,
         now,
     }
 }
