@@ -11,6 +11,7 @@
 mod forward;
 mod held;
 mod lifecycle;
+mod nonsense;
 mod other_side;
 mod pivot;
 mod properties;
