@@ -18,6 +18,7 @@ mod properties;
 mod retry;
 mod saga;
 mod script;
+mod spec;
 mod undo;
 mod watch;
 mod world;
