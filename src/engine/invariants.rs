@@ -68,7 +68,8 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     for record in [action, compensation].into_iter().flatten() {
         let counts = [record.attempt, record.budget_used, record.failures, record.disruptions];
         must(counts.iter().all(|count| COUNTS.contains(count)), "with a count that no saga reaches");
-        must(record.budget_used <= record.attempt && record.failures <= record.attempt, "with more attempts counted than made");
+        let settled = record.attempt.saturating_sub(record.active.is_some().into());
+        must(record.budget_used <= record.attempt && record.failures <= settled, "with more attempts counted than made");
         must(record.attempt > 0 || record.active.is_none(), "with an active attempt that has no number");
     }
 }
@@ -114,19 +115,21 @@ fn phases(status: &SagaStatus, found: &mut Vec<String>) {
     let undoing = |phase| matches!(phase, StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed);
     let active = any(&|phase| matches!(phase, StepPhase::Running | StepPhase::Compensating));
     match status.phase {
+        None | Some(SagaPhase::Pending) if any(&|phase| phase != StepPhase::Pending) => {
+            found.push("steps have begun although the saga has not".into());
+        }
         Some(SagaPhase::Completed) if status.steps.is_empty() || !all(StepPhase::Completed) => {
             found.push("the saga is Completed although not every step is".into());
         }
         Some(SagaPhase::Compensated) if active || any(&|phase| phase == StepPhase::CompensationFailed) => {
             found.push("the saga is Compensated although a step is active or could not be undone".into());
         }
-        Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) | None if any(&undoing) => {
+        Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if any(&undoing) => {
             found.push("a step is being undone although the saga goes forward".into());
         }
         Some(SagaPhase::Compensating | SagaPhase::CompensationFailed) if any(&|phase| phase == StepPhase::Running) => {
             found.push("a step runs although the saga is being undone".into());
         }
-        None if any(&|phase| phase != StepPhase::Pending) => found.push("steps have begun although the saga has no phase".into()),
         Some(_) | None => {}
     }
     if status.spec_hash.is_none() && any(&|phase| phase != StepPhase::Pending) {

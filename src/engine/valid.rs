@@ -4,22 +4,21 @@
 //! Every rule that the schema holds is checked again here, since a CRD can be older than the operator, with the same words. All faults
 //! are found, not just the first; each names its field path and says what to write instead.
 
+mod policy;
+
 use std::{collections::HashMap, fmt, time::Duration};
 
 use super::{
     literal,
-    saga::{Operation, Retry, ValidSaga, ValidStep, Work},
+    saga::{Operation, ValidSaga, ValidStep, Work},
 };
 use crate::api::{
-    Backoff, Compensation, Defaults, GoDuration, Header, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, PodAction, RetryPolicy, SagaSpec,
-    SecretKey, Step,
+    Compensation, Defaults, GoDuration, Header, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, PodAction, RetryPolicy, SagaSpec, SecretKey, Step,
 };
 use crate::objects::pod::check_resources;
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 const POD_TIMEOUT: Duration = Duration::from_hours(1);
-const INITIAL_DELAY: Duration = Duration::from_secs(1);
-const MAX_DELAY: Duration = Duration::from_mins(1);
 const ACTION_ATTEMPTS: i32 = 1;
 const COMPENSATION_ATTEMPTS: i32 = 10;
 const MAX_PARALLEL: i32 = 64;
@@ -86,6 +85,7 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
     check((1..=MAX_PARALLEL).contains(&max_parallel), "spec.maxParallel", "must be 1 to 64");
     check((1..=MAX_STEPS).contains(&spec.steps.len()), "spec.steps", "must have 1 to 128 steps");
     let defaults = spec.defaults.clone().unwrap_or_default();
+    policy::check_defaults(&defaults, &mut faults);
     let steps = validate_steps(&spec.steps, &defaults, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
@@ -183,18 +183,31 @@ fn operation(
         }
     };
     let built_in = if matches!(work, Some(Work::Http(_))) { HTTP_TIMEOUT } else { POD_TIMEOUT };
-    let own = duration(written.timeout, &format!("{path}.timeout"), faults);
-    let timeout = own.or_else(|| duration(defaults.timeout, "spec.defaults.timeout", faults)).unwrap_or(built_in);
-    let retry = retry(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
+    policy::check_duration(written.timeout, &format!("{path}.timeout"), faults);
+    let timeout = written.timeout.or(defaults.timeout).and_then(GoDuration::positive).unwrap_or(built_in);
+    let retry = policy::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
     let work = work.filter(|_| faults.len() == found_before)?;
     Some(Operation { work, timeout, retry })
 }
 
+/// A list or a text that is too long, as the schema counts.
+fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
+    if length > most {
+        faults.push(Fault::new(path, format!("has {length} {what}: at most {most} are taken")));
+    }
+}
+
 fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<PodAction> {
-    if action.image.is_empty() {
+    let PodAction { image, command, args, env, env_from, resources: _ } = action;
+    if image.is_empty() {
         faults.push(Fault::new(format!("{path}.image"), "must name an image"));
     }
-    for (place, variable) in action.env.iter().flatten().enumerate() {
+    limit(image.chars().count(), 1024, "characters", &format!("{path}.image"), faults);
+    limit(command.iter().flatten().count(), 256, "entries", &format!("{path}.command"), faults);
+    limit(args.iter().flatten().count(), 256, "entries", &format!("{path}.args"), faults);
+    limit(env.iter().flatten().count(), 128, "entries", &format!("{path}.env"), faults);
+    limit(env_from.iter().flatten().count(), 32, "entries", &format!("{path}.envFrom"), faults);
+    for (place, variable) in env.iter().flatten().enumerate() {
         if variable.name.starts_with("SAGA_") {
             let message = "names that begin with SAGA_ are set by the operator: choose another name";
             faults.push(Fault::new(format!("{path}.env[{place}].name"), message));
@@ -208,6 +221,8 @@ fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<PodAct
 }
 
 fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<HttpAction> {
+    limit(action.url.chars().count(), 2048, "characters", &format!("{path}.url"), faults);
+    limit(action.headers.iter().flatten().count(), 32, "entries", &format!("{path}.headers"), faults);
     for (place, header) in action.headers.iter().flatten().enumerate() {
         let Header { name, value, value_from } = header;
         let path = format!("{path}.headers[{place}]");
@@ -221,6 +236,11 @@ fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Http
         if value.is_some() == value_from.is_some() {
             faults.push(Fault::new(&path, "set exactly one of value and valueFrom"));
         }
+        if value.iter().any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t')) {
+            let message = "holds a line break or another control character: take it out (in YAML, write |- instead of |)";
+            faults.push(Fault::new(format!("{path}.value"), message));
+        }
+        limit(value.iter().flat_map(|value| value.chars()).count(), 8192, "characters", &format!("{path}.value"), faults);
         // A name with a slash in it would be another path of the API.
         let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
         if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
@@ -237,47 +257,6 @@ fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Http
 
 fn resolved<T: serde::Serialize + serde::de::DeserializeOwned>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<T> {
     literal::resolve(action, path).map_err(|found| faults.extend(found)).ok()
-}
-
-/// The effective policy: field by field the operation's own, then the default, then the built-in value.
-fn retry(own: Option<&RetryPolicy>, default: Option<&RetryPolicy>, attempts: i32, path: &str, faults: &mut Vec<Fault>) -> Retry {
-    let backoffs = [own, default].map(|policy| policy.and_then(|policy| policy.backoff.as_ref()));
-    let pick = |faults: &mut Vec<Fault>, field: fn(&Backoff) -> Option<GoDuration>, name: &str| {
-        let written = backoffs.iter().flatten().find_map(|backoff| field(backoff));
-        duration(written, &format!("{path}.backoff.{name}"), faults)
-    };
-    let initial_delay = pick(faults, |backoff| backoff.initial_delay, "initialDelay").unwrap_or(INITIAL_DELAY);
-    let max_delay = pick(faults, |backoff| backoff.max_delay, "maxDelay");
-    if max_delay.is_some_and(|max_delay| max_delay < initial_delay) {
-        let message = "maxDelay is shorter than initialDelay: raise maxDelay, or leave it out";
-        faults.push(Fault::new(format!("{path}.backoff.maxDelay"), message));
-    }
-    let jitter = backoffs.iter().flatten().find_map(|backoff| backoff.jitter).unwrap_or(0.0);
-    if !(0.0..=1.0).contains(&jitter) {
-        faults.push(Fault::new(format!("{path}.backoff.jitter"), "must be 0 to 1"));
-    }
-    let max_attempts = [own, default].iter().flatten().find_map(|policy| policy.max_attempts).unwrap_or(attempts);
-    if max_attempts < 1 {
-        faults.push(Fault::new(format!("{path}.maxAttempts"), "counts all attempts, the first included: write 1 or more"));
-    }
-    let deadline = [own, default].iter().flatten().find_map(|policy| policy.deadline);
-    Retry {
-        max_attempts: u32::try_from(max_attempts).unwrap_or(1),
-        deadline: duration(deadline, &format!("{path}.deadline"), faults),
-        backoff: backoffs.iter().flatten().find_map(|backoff| backoff.kind).unwrap_or_default(),
-        initial_delay,
-        max_delay: max_delay.unwrap_or_else(|| MAX_DELAY.max(initial_delay)),
-        jitter,
-    }
-}
-
-fn duration(written: Option<GoDuration>, path: &str, faults: &mut Vec<Fault>) -> Option<Duration> {
-    let written = written?;
-    let positive = written.positive();
-    if positive.is_none() {
-        faults.push(Fault::new(path, format!("is {written}: must be a positive duration such as 90s or 1m30s")));
-    }
-    positive
 }
 
 fn is_token(text: &str) -> bool {

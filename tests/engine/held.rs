@@ -171,7 +171,8 @@ fn a_status_that_cannot_be_read_is_kept_and_said_so_once() {
 
 #[test]
 fn a_status_that_contradicts_itself_is_held_and_said_so_once() {
-    let contradictions: [(&str, serde_json::Value, &str); 9] = [
+    let contradictions: [(&str, serde_json::Value, &str); 10] = [
+        ("/phase", json!(null), "steps have begun although the saga has not"),
         ("/phase", json!("Completed"), "the saga is Completed although not every step is"),
         ("/phase", json!("Compensating"), "a step runs although the saga is being undone"),
         ("/steps/0/phase", json!("Pending"), "step a is Pending although an attempt of its action was made"),

@@ -11,12 +11,14 @@
 mod forward;
 mod held;
 mod lifecycle;
+mod nonsense;
 mod other_side;
 mod pivot;
 mod properties;
 mod retry;
 mod saga;
 mod script;
+mod spec;
 mod undo;
 mod watch;
 mod world;

@@ -26,7 +26,7 @@ use crate::{
 
 /// One step of a random saga.
 #[derive(Clone, Debug)]
-struct Sketch {
+pub struct Sketch {
     pod: bool,
     /// One bit for each earlier step.
     after: u16,
@@ -42,14 +42,14 @@ struct Sketch {
 
 /// What people do once the status was written so many times.
 #[derive(Clone, Copy, Debug)]
-enum Meddling {
+pub enum Meddling {
     Delete(usize),
     Suspend(usize),
     Turn(usize),
 }
 
 #[derive(Clone, Debug)]
-struct Case {
+pub struct Case {
     steps: Vec<Sketch>,
     parallel: i32,
     compensate: bool,
@@ -106,7 +106,7 @@ fn meddling() -> impl Strategy<Value = Option<Meddling>> {
     ]
 }
 
-fn case() -> impl Strategy<Value = Case> {
+pub fn case() -> impl Strategy<Value = Case> {
     let steps = prop::collection::vec(sketch(), 1..=12);
     let crashes = prop::collection::vec((0..80_usize, prop_oneof![Just(0), Just(1), Just(40)]), 0..3);
     (steps, 1..=4_i32, any::<bool>(), crashes, meddling()).prop_map(|(steps, parallel, compensate, crashes, meddling)| Case {
@@ -147,7 +147,7 @@ impl Case {
         draft
     }
 
-    fn world(&self) -> World {
+    pub fn world(&self) -> World {
         let mut world = World::with(self.draft());
         for (place, sketch) in self.steps.iter().enumerate() {
             world = world.on(&name(place), sketch.acts.clone()).on_undo(&name(place), sketch.undo_acts.clone());
@@ -205,7 +205,7 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs so many cases and prints the seed where one fails.
-fn for_all<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+pub fn for_all<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
     let seed = number("SAGA_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let cases = number("SAGA_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases);
     let config = Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, max_shrink_iters: 1000, ..Config::default() };

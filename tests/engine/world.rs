@@ -328,7 +328,8 @@ impl World {
             StatusWrite::Whole(status) => {
                 self.raw = json!(status);
                 self.stored = object(&self.spec, &self.raw);
-                assert!(self.stored.status.as_ref() == Ok(&**status), "what is read back is not what was written: {status:?}");
+                let same = self.stored.status.as_ref() == Ok(&**status) || !self.trusted;
+                assert!(same, "what is read back is not what was written: {status:?}");
             }
             StatusWrite::Verdict(status) => {
                 assert!(self.stored.status.is_err(), "a status that can be read is written as a whole");
