@@ -176,9 +176,8 @@ impl World {
             }
             let Some(next) = self.next() else { return self };
             self.now = next;
-            if self.step_forward().is_err() {
-                continue;
-            }
+            // Who died is looked at again like who did not.
+            let _ = self.step_forward();
         }
         panic!("never comes to rest: {:?}", self.status());
     }
@@ -220,8 +219,7 @@ impl World {
                     }
                     return;
                 }
-                Ok(true) => {}
-                Err(Died) => {}
+                Ok(true) | Err(Died) => {}
             }
         }
         panic!("changes something every time it is looked at: {:?}", self.status());
