@@ -13,7 +13,8 @@ use saga_operator::{
 fn the_saga_of_the_readme_is_valid() {
     let blocks = crate::blocks("yaml");
     assert_eq!(blocks.len(), 1);
-    let saga: StoredSaga = serde_saphyr::from_str(&blocks[0]).unwrap();
+    let written: serde_json::Value = serde_saphyr::from_str(&blocks[0]).unwrap();
+    let saga: StoredSaga = serde_json::from_str(&written.to_string()).unwrap();
     let who = SagaName { name: "order-2001".into(), namespace: "shop".into(), uid: "1".into() };
     let valid = validate(&who, &saga.spec.unwrap()).unwrap();
     assert_eq!(valid.steps.len(), 2);
