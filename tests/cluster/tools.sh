@@ -13,7 +13,7 @@ set -euo pipefail
 
 # Debian package and the command by which it is recognised.  mold is the
 # linker of the Rust build; the others are for the cluster.
-packages=(openssl:openssl iproute2:ip runc:runc busybox-static:busybox mold:mold)
+packages=(curl:curl openssl:openssl iproute2:ip runc:runc busybox-static:busybox mold:mold)
 
 # What is built, out of the tools that go.mod pins.
 tools=(
