@@ -81,9 +81,9 @@ fn the_deadline_of_a_compensation_stands_still_while_suspended_also_where_a_dele
         world.run_for(seconds(1000));
         assert_eq!(world.sent_at("a", Compensation).len(), 1);
         if delete {
-            world.delete()
+            world.delete();
         } else {
-            world.unsuspend()
+            world.unsuspend();
         }
         world.run_to_rest();
         assert_eq!(world.undone(), ["a"], "delete: {delete}");

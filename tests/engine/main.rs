@@ -5,6 +5,8 @@
     clippy::indexing_slicing,
     clippy::missing_panics_doc,
     clippy::must_use_candidate,
+    clippy::struct_excessive_bools,
+    clippy::too_many_lines,
     reason = "tests fail by panicking"
 )]
 

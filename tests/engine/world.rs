@@ -3,7 +3,7 @@
 //! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and a saga is looked at only when its
 //! object changed, when a child ended, or when its plan asked for it. A saga that rests although it is not done is a lost wake-up.
 
-use std::{cell::Cell, collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use saga_operator::{
@@ -60,7 +60,7 @@ pub struct World {
     again: Option<Timestamp>,
     /// Moves after which the process dies, and for how long it is down.
     fatal: BTreeMap<usize, Duration>,
-    moves: Cell<usize>,
+    moves: usize,
 }
 
 /// The process died.
@@ -91,7 +91,7 @@ impl World {
             wake: None,
             again: None,
             fatal: BTreeMap::new(),
-            moves: Cell::new(0),
+            moves: 0,
         }
     }
 
@@ -176,9 +176,8 @@ impl World {
             }
             let Some(next) = self.next() else { return self };
             self.now = next;
-            if self.step_forward().is_err() {
-                continue;
-            }
+            // Where the process dies in between, the next one looks again.
+            let _ = self.step_forward();
         }
         panic!("never comes to rest: {:?}", self.status());
     }
@@ -213,24 +212,18 @@ impl World {
             if self.gone {
                 return;
             }
-            match self.look() {
-                Ok(false) => {
-                    if let Some(wake) = self.wake {
-                        assert!(wake > self.now, "asks to be looked at again at once, for ever: {:?}", self.status());
-                    }
-                    return;
-                }
-                Ok(true) => {}
-                Err(Died) => {}
+            if let Ok(false) = self.look() {
+                let again = self.wake.is_some_and(|wake| wake <= self.now);
+                assert!(!again, "asks to be looked at again at once, for ever: {:?}", self.status());
+                return;
             }
         }
         panic!("changes something every time it is looked at: {:?}", self.status());
     }
 
     fn step_forward(&mut self) -> Result<(), Died> {
-        let moves = self.moves.get() + 1;
-        self.moves.set(moves);
-        let Some(down) = self.fatal.remove(&moves) else { return Ok(()) };
+        self.moves += 1;
+        let Some(down) = self.fatal.remove(&self.moves) else { return Ok(()) };
         self.crash(down);
         Err(Died)
     }
