@@ -39,6 +39,8 @@ pub struct World {
     /// The namespace goes, too.
     pub terminating: bool,
     pub finalizer: bool,
+    /// The process is about to end.
+    pub draining: bool,
     /// The object is no more.
     pub gone: bool,
     pub stored: StoredSaga,
@@ -79,6 +81,7 @@ impl World {
             deleting: false,
             terminating: false,
             finalizer: false,
+            draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
             other_side: OtherSide::default(),
@@ -231,6 +234,7 @@ impl World {
     /// The process dies, with all it knows; another one starts.
     pub fn crash(&mut self, down: Duration) {
         self.crashes += 1;
+        self.draining = false;
         self.now = later(self.now, down);
         self.other_side.forget();
         (self.wake, self.again) = (None, None);
@@ -280,7 +284,7 @@ impl World {
             children,
             leftovers: self.other_side.leftovers(self.now),
             executor,
-            draining: false,
+            draining: self.draining,
             now: self.now,
         }
     }
