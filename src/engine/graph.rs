@@ -87,3 +87,83 @@ impl Graph {
         self.dependants.get(place).copied().unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        api::{BackoffType, PodAction},
+        engine::saga::{Operation, Retry, Work},
+    };
+
+    fn step(depends_on: Vec<usize>) -> ValidStep {
+        let retry = Retry {
+            max_attempts: 1,
+            deadline: None,
+            backoff: BackoffType::None,
+            initial_delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(1),
+            jitter: 0.0,
+        };
+        let action = Operation { work: Work::Pod(PodAction::default()), timeout: Duration::from_secs(1), retry };
+        ValidStep { name: String::new(), depends_on, pivot: false, compensate_failed: false, action, compensation: None }
+    }
+
+    fn graph(depends_on: &[&[usize]]) -> Graph {
+        Graph::new(&depends_on.iter().map(|places| step(places.to_vec())).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn dependants_are_direct_and_indirect_ones() {
+        let diamond = graph(&[&[], &[0], &[0], &[1, 2], &[]]);
+        assert_eq!(diamond.dependants(0), StepSet::of([1, 2, 3]));
+        assert_eq!(diamond.dependants(1), StepSet::of([3]));
+        assert_eq!(diamond.depends_on(3), StepSet::of([1, 2]));
+        assert!(diamond.dependants(3).is_empty() && diamond.dependants(4).is_empty() && diamond.depends_on(4).is_empty());
+    }
+
+    #[test]
+    fn a_place_that_no_saga_has_is_in_no_set() {
+        let all = StepSet::of(0..128);
+        assert_eq!((all.len(), StepSet::of([128, 1000, usize::MAX]).len()), (128, 0));
+        assert!(!all.contains(128) && all.contains(127));
+        assert!(graph(&[&[]]).dependants(7).is_empty());
+    }
+
+    #[test]
+    fn a_chain_of_128_steps_depends_through_and_through() {
+        let chain = Graph::new(&(0..128).map(|place: usize| step(place.checked_sub(1).into_iter().collect())).collect::<Vec<_>>());
+        assert_eq!((chain.dependants(0).len(), chain.dependants(126).len(), chain.dependants(127).len()), (127, 1, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_is_what_was_put_into_it(places in prop::collection::btree_set(0..128_usize, 0..20), other in prop::collection::btree_set(0..128_usize, 0..20)) {
+            let (set, others) = (StepSet::of(places.iter().copied()), StepSet::of(other.iter().copied()));
+            prop_assert_eq!(set.len(), places.len());
+            prop_assert!((0..128).all(|place| set.contains(place) == places.contains(&place)));
+            prop_assert_eq!(set.is_subset(others), places.is_subset(&other));
+            prop_assert_eq!(set.and(others), StepSet::of(places.intersection(&other).copied()));
+            prop_assert_eq!(set.is_empty(), places.is_empty());
+        }
+
+        #[test]
+        fn a_step_has_the_dependants_of_its_dependants(edges in prop::collection::vec(any::<u32>(), 1..24)) {
+            let direct = |place: usize, mask: u32| (0..place).filter(move |earlier| mask & (1 << earlier) != 0);
+            let steps: Vec<_> = edges.iter().enumerate().map(|(place, mask)| step(direct(place, *mask).collect())).collect();
+            let graph = Graph::new(&steps);
+            for earlier in 0..steps.len() {
+                for later in 0..steps.len() {
+                    let through = (0..steps.len()).any(|between| graph.depends_on(between).contains(earlier) && graph.dependants(between).contains(later));
+                    let expected = graph.depends_on(later).contains(earlier) || through;
+                    prop_assert_eq!(graph.dependants(earlier).contains(later), expected);
+                }
+                prop_assert!(!graph.dependants(earlier).contains(earlier));
+            }
+        }
+    }
+}

@@ -51,3 +51,53 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
         ) => Err(Illegal { from, event }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{StepEvent as E, StepPhase as P, *};
+
+    const PHASES: [P; 8] =
+        [P::Pending, P::Running, P::Retrying, P::Completed, P::Failed, P::Compensating, P::Compensated, P::CompensationFailed];
+    const EVENTS: [E; 7] = [E::Start, E::Succeed, E::FailForNow, E::FailForGood, E::Undo, E::Undone, E::UndoFailed];
+
+    /// The whole table: a row for each phase, a column for each event in the order of [`EVENTS`].
+    const TABLE: [[Option<P>; 7]; 8] = {
+        const RUNNING: Option<P> = Some(P::Running);
+        const FAILED: Option<P> = Some(P::Failed);
+        const UNDOING: Option<P> = Some(P::Compensating);
+        const STUCK: Option<P> = Some(P::CompensationFailed);
+        [
+            [RUNNING, None, None, FAILED, None, None, None],
+            [None, Some(P::Completed), Some(P::Retrying), FAILED, None, None, None],
+            [RUNNING, None, None, FAILED, None, None, None],
+            [None, None, None, None, UNDOING, None, STUCK],
+            [None, None, None, None, UNDOING, None, STUCK],
+            [None, None, None, None, UNDOING, Some(P::Compensated), STUCK],
+            [None; 7],
+            [None; 7],
+        ]
+    };
+
+    #[test]
+    fn every_phase_takes_the_events_of_the_table_and_no_other() {
+        for (from, row) in PHASES.into_iter().zip(TABLE) {
+            for (event, expected) in EVENTS.into_iter().zip(row) {
+                assert_eq!(next(from, event), expected.ok_or(Illegal { from, event }), "{from:?} {event:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_leads_back_to_a_phase_in_which_the_action_may_run_once_the_undoing_began() {
+        let undoing = [P::Compensating, P::Compensated, P::CompensationFailed];
+        for (from, event) in undoing.into_iter().flat_map(|from| EVENTS.map(|event| (from, event))) {
+            assert!(next(from, event).is_ok_and(|to| undoing.contains(&to)) || next(from, event).is_err());
+        }
+    }
+
+    #[test]
+    fn a_contradiction_says_what_met_what() {
+        let illegal = next(P::Compensated, E::Start).map_err(|illegal| illegal.to_string());
+        assert_eq!(illegal, Err("a step in phase Compensated cannot take Start".into()));
+    }
+}

@@ -176,6 +176,8 @@ fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, still: Option<&
     let failed = || failures(pass, StepPhase::Failed);
     let paused = if suspended { "suspended: nothing new starts until spec.suspend is false" } else { "" };
     match standing {
+        // Only a process that is about to end leaves it at that. One that still has something to say writes nothing for this.
+        Standing::Forward if !suspended && activity(pass).is_empty() => "the operator is restarting: the next step starts then".into(),
         Standing::Forward => sentences(&[paused.into(), activity(pass)]),
         Standing::Settling if pass.seen.deleting => {
             sentences(&["deleted: what is active settles, then all is undone".into(), activity(pass)])

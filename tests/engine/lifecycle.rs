@@ -337,3 +337,58 @@ fn a_process_that_dies_all_the_time_gets_there_in_the_end() {
         assert!(world.crashes > 0);
     }
 }
+
+#[test]
+fn a_process_that_is_about_to_end_begins_nothing_and_records_what_ends() {
+    let mut world = World::with(order().compensating()).fails("c", 1).on("a", vec![succeeds().takes(seconds(5))]);
+    world.run_until(|world| world.sent().len() == 1);
+    world.draining = true;
+    world.run_for(seconds(100));
+    assert_eq!((world.done(), world.sent().len(), world.phase()), (vec!["a"], 1, SagaPhase::Running));
+    world.crash(seconds(0));
+    world.run_until(|world| world.is("c", StepPhase::Running));
+    world.draining = true;
+    world.run_for(seconds(100));
+    assert_eq!((world.is("c", StepPhase::Failed), world.sent_at("b", Compensation).len()), (true, 0));
+    world.crash(seconds(0));
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["b", "a"]));
+}
+
+#[test]
+fn an_intent_that_never_left_is_left_to_the_next_process_while_this_one_ends() {
+    let mut world = World::with(saga().pod("a")).on("a", vec![succeeds().lost_first(1)]);
+    assert!(world.look().is_ok());
+    world.draining = true;
+    world.run_for(seconds(5));
+    assert!(world.sent().is_empty());
+    world.crash(seconds(1));
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Completed, 1));
+}
+
+#[test]
+fn a_clock_that_is_set_back_delays_and_breaks_nothing() {
+    let draft = saga().http("a").undo().retry(attempts(3).always("10s").deadline("10m")).then_pod("b").undo().then_http("c").compensating();
+    let mut world = World::with(draft).fails("a", 1).fails("c", 1).on("b", vec![succeeds().takes(seconds(40))]);
+    let back = |world: &mut World| world.now -= jiff::SignedDuration::from_mins(5);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    back(&mut world);
+    world.run_until(|world| world.is("b", StepPhase::Running));
+    back(&mut world);
+    world.crash(seconds(0));
+    world.run_until(|world| world.is("a", StepPhase::Compensating));
+    back(&mut world);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["b", "a"]));
+}
+
+#[test]
+fn a_clock_that_jumps_ahead_ends_what_is_overdue_and_nothing_else() {
+    let draft = saga().http("a").undo().timeout("1m").then_pod("b").undo().timeout("1h").compensating();
+    let mut world = World::with(draft).on("b", vec![succeeds().takes(seconds(900))]);
+    world.run_until(|world| world.elapsed() >= seconds(10));
+    world.now += jiff::SignedDuration::from_mins(5);
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}

@@ -193,7 +193,7 @@ impl Forgery {
 
 #[test]
 fn a_forged_status_gives_a_legal_plan_or_is_held() {
-    for_all(400, forgery(), |forgery| {
+    for_all(200, forgery(), |forgery| {
         let mut world = forgery.world();
         world.deleting = forgery.deleting;
         let children = forgery.children(&world.status());
@@ -245,7 +245,7 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
 
 #[test]
 fn a_saga_with_a_forged_status_comes_to_rest_as_well() {
-    for_all(100, forgery(), |forgery| {
+    for_all(60, forgery(), |forgery| {
         let mut world = forgery.world();
         // The world's own asserts: no panic, no endless change, no look asked for at once.
         world.run_until(|_| false);

@@ -271,14 +271,23 @@ fn success_is_written_once(world: &World) {
     assert!(world.succeeded.iter().all(|it| seen.insert(it)), "{:?}", world.succeeded);
 }
 
+fn at_rest_nothing_is_written(world: &mut World) {
+    let (writes, sent) = (world.writes, world.sent().len());
+    world.run_for(Duration::from_hours(100));
+    world.crash(seconds(1));
+    world.run_to_rest();
+    assert_eq!((world.writes, world.sent().len()), (writes, sent));
+}
+
 #[test]
 fn every_saga_comes_to_rest_in_order() {
-    for_all(400, case(), |case| {
-        let world = case.run();
+    for_all(250, case(), |case| {
+        let mut world = case.run();
         keys_move_with_definite_answers(&world);
         attempts_leave_in_order(&world);
         the_way_back_is_one_way(&world);
         success_is_written_once(&world);
+        at_rest_nothing_is_written(&mut world);
         if !world.gone && world.phase() == SagaPhase::Completed {
             prop_assert_eq!(world.done().len(), case.steps.len());
         }

@@ -119,7 +119,7 @@ impl Act {
         match &mut self.end {
             End::Unknown { retry_after } => *retry_after = Some(wait),
             End::Fails(failure) => failure.retry_after = Some(wait),
-            other => panic!("{other:?} asks for no wait"),
+            End::Succeeds | End::Vanishes | End::Never | End::Stuck | End::NeverStarts => panic!("{:?} asks for no wait", self.end),
         }
         self
     }
@@ -146,10 +146,8 @@ impl Act {
     }
 
     fn failure(&mut self) -> &mut Failure {
-        match &mut self.end {
-            End::Fails(failure) => failure,
-            other => panic!("{other:?} is no failure"),
-        }
+        let End::Fails(failure) = &mut self.end else { panic!("it does not fail") };
+        failure
     }
 }
 

@@ -3,7 +3,7 @@
 //! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and a saga is looked at only when its
 //! object changed, when a child ended, or when its plan asked for it. A saga that rests although it is not done is a lost wake-up.
 
-use std::{cell::Cell, collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use saga_operator::{
@@ -39,6 +39,8 @@ pub struct World {
     /// The namespace goes, too.
     pub terminating: bool,
     pub finalizer: bool,
+    /// The process is about to end.
+    pub draining: bool,
     /// The object is no more.
     pub gone: bool,
     pub stored: StoredSaga,
@@ -60,11 +62,11 @@ pub struct World {
     again: Option<Timestamp>,
     /// Moves after which the process dies, and for how long it is down.
     fatal: BTreeMap<usize, Duration>,
-    moves: Cell<usize>,
+    moves: usize,
 }
 
 /// The process died.
-#[derive(Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Died;
 
 impl World {
@@ -79,6 +81,7 @@ impl World {
             deleting: false,
             terminating: false,
             finalizer: false,
+            draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
             other_side: OtherSide::default(),
@@ -91,7 +94,7 @@ impl World {
             wake: None,
             again: None,
             fatal: BTreeMap::new(),
-            moves: Cell::new(0),
+            moves: 0,
         }
     }
 
@@ -176,7 +179,7 @@ impl World {
             }
             let Some(next) = self.next() else { return self };
             self.now = next;
-            // Who died is looked at again like who did not.
+            // Where the process dies in between, the next one looks again.
             let _ = self.step_forward();
         }
         panic!("never comes to rest: {:?}", self.status());
@@ -212,11 +215,9 @@ impl World {
             if self.gone {
                 return;
             }
-            // Who died is looked at again like who changed something.
-            if self.look() == Ok(false) {
-                if let Some(wake) = self.wake {
-                    assert!(wake > self.now, "asks to be looked at again at once, for ever: {:?}", self.status());
-                }
+            if let Ok(false) = self.look() {
+                let again = self.wake.is_some_and(|wake| wake <= self.now);
+                assert!(!again, "asks to be looked at again at once, for ever: {:?}", self.status());
                 return;
             }
         }
@@ -224,9 +225,8 @@ impl World {
     }
 
     fn step_forward(&mut self) -> Result<(), Died> {
-        let moves = self.moves.get() + 1;
-        self.moves.set(moves);
-        let Some(down) = self.fatal.remove(&moves) else { return Ok(()) };
+        self.moves += 1;
+        let Some(down) = self.fatal.remove(&self.moves) else { return Ok(()) };
         self.crash(down);
         Err(Died)
     }
@@ -234,6 +234,7 @@ impl World {
     /// The process dies, with all it knows; another one starts.
     pub fn crash(&mut self, down: Duration) {
         self.crashes += 1;
+        self.draining = false;
         self.now = later(self.now, down);
         self.other_side.forget();
         (self.wake, self.again) = (None, None);
@@ -283,7 +284,7 @@ impl World {
             children,
             leftovers: self.other_side.leftovers(self.now),
             executor,
-            draining: false,
+            draining: self.draining,
             now: self.now,
         }
     }
