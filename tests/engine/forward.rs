@@ -16,6 +16,9 @@ fn steps_run_one_after_the_other_in_list_order() {
     assert_eq!((world.sent_at("b", Action), world.sent_at("c", Action)), (vec![1000], vec![2000]));
     assert_eq!(world.phase(), SagaPhase::Completed);
     assert_eq!((world.done(), world.message().as_str()), (vec!["a", "b", "c"], "all 3 steps are done"));
+    let b = world.step("b");
+    let second = |at: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| at.unwrap().0.as_second() - crate::world::DAWN;
+    assert_eq!((second(b.started_at), second(b.completed_at), second(world.status().completed_at)), (1, 2, 3));
 }
 
 #[test]

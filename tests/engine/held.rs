@@ -171,7 +171,8 @@ fn a_status_that_cannot_be_read_is_kept_and_said_so_once() {
 
 #[test]
 fn a_status_that_contradicts_itself_is_held_and_said_so_once() {
-    let contradictions: [(&str, serde_json::Value, &str); 10] = [
+    let contradictions: [(&str, serde_json::Value, &str); 11] = [
+        ("/steps/0", json!({"name": "a", "phase": "Pending"}), "step b was started although not all it depends on is done"),
         ("/phase", json!(null), "steps have begun although the saga has not"),
         ("/phase", json!("Completed"), "the saga is Completed although not every step is"),
         ("/phase", json!("Compensating"), "a step runs although the saga is being undone"),
@@ -220,4 +221,25 @@ fn a_mended_status_goes_on() {
     world.restore(good);
     world.run_to_rest();
     assert_eq!((world.phase(), world.condition("Stalled")), (SagaPhase::Completed, None));
+}
+
+#[test]
+fn a_request_that_differs_from_the_one_sent_with_its_key_is_not_sent() {
+    let draft = saga().http("a").retry(crate::saga::attempts(3));
+    let mut world = World::with(draft.clone()).on("a", vec![crate::script::unknown()]);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    let mut status = world.raw.clone();
+    status["steps"][0]["action"]["requestHash"] = json!("v1:another");
+    world.restore(status);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Failed, 1));
+    assert!(
+        world.message().contains("the request differs from the one that was sent with the same idempotency key"),
+        "{}",
+        world.message()
+    );
+    // After a definite no the key is new, and with it the request may be.
+    let mut world = World::with(draft).fails("a", 1);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    assert_eq!(world.step("a").action.unwrap().request_hash, None);
 }
