@@ -3,6 +3,7 @@
 # cluster's mark, so that they are found and stopped as its own are. Sourced, never run.
 . "$(dirname "${BASH_SOURCE[0]}")/../cluster/lib.sh"
 
+PATH=$TOOLS:$PATH
 DEMO=$REPO/tests/demo
 OPERATOR_KUBECONFIG=$STATE/operator.kubeconfig
 SHOP_PORT=${SAGA_SHOP_PORT:-8090}
