@@ -21,6 +21,7 @@ mod properties;
 mod retry;
 mod saga;
 mod script;
+mod see;
 mod spec;
 mod undo;
 mod watch;

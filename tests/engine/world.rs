@@ -7,10 +7,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use saga_operator::{
-    api::{Direction, Outcome, SagaPhase, SagaSpec, SagaStatus, StepPhase, StepStatus, StoredSaga},
+    api::{Direction, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga},
     engine::{
         Seen, active_attempts,
-        clock::{between, later, to_micros},
+        clock::later,
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
         observed::Observed,
         plan,
@@ -385,79 +385,6 @@ impl World {
         }
         news.sort_unstable_by_key(|(sequence, ..)| *sequence);
         self.succeeded.extend(news.into_iter().map(|(_, name, direction)| (name, direction)));
-    }
-
-    // What there is to see.
-
-    /// The status; where it cannot be read, what the operator wrote into it.
-    pub fn status(&self) -> SagaStatus {
-        self.stored.status.clone().unwrap_or_else(|_| self.stored.remains.clone())
-    }
-
-    pub fn phase(&self) -> SagaPhase {
-        self.status().phase.expect("a phase")
-    }
-
-    pub fn step(&self, name: &str) -> StepStatus {
-        self.status().steps.into_iter().find(|step| step.name == name).expect("a step of that name")
-    }
-
-    pub fn is(&self, name: &str, phase: StepPhase) -> bool {
-        self.status().steps.iter().any(|step| step.name == name && step.phase == phase)
-    }
-
-    /// The steps whose actions succeeded, in order.
-    pub fn done(&self) -> Vec<&str> {
-        self.in_direction(Direction::Action)
-    }
-
-    /// The steps whose compensations succeeded, in order.
-    pub fn undone(&self) -> Vec<&str> {
-        self.in_direction(Direction::Compensation)
-    }
-
-    fn in_direction(&self, wanted: Direction) -> Vec<&str> {
-        self.succeeded.iter().filter(|(_, direction)| *direction == wanted).map(|(name, _)| name.as_str()).collect()
-    }
-
-    /// Everything that was sent or created: `charge/action/1`, in order.
-    pub fn sent(&self) -> Vec<String> {
-        self.other_side.sent.iter().map(|sent| sent.attempt.to_string()).collect()
-    }
-
-    /// When the attempts of a step began, in milliseconds since the world began.
-    pub fn sent_at(&self, step: &str, direction: Direction) -> Vec<i64> {
-        let sent = self.other_side.sent.iter().filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
-        sent.map(|sent| sent.at.as_millisecond() - DAWN * 1000).collect()
-    }
-
-    /// The last part of the keys under which a step's attempts were sent.
-    pub fn keys(&self, step: &str, direction: Direction) -> Vec<&str> {
-        let sent = self.other_side.sent.iter().filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
-        sent.map(|sent| sent.key.rsplit('/').next().unwrap()).collect()
-    }
-
-    pub fn still_in_effect(&self) -> Vec<String> {
-        self.status().still_in_effect.expect("stillInEffect")
-    }
-
-    /// `status/reason` of a condition.
-    pub fn condition(&self, kind: &str) -> Option<String> {
-        let status = self.status();
-        let found = status.conditions.iter().find(|condition| condition.type_ == kind)?;
-        Some(format!("{}/{}", found.status, found.reason))
-    }
-
-    pub fn message(&self) -> String {
-        self.status().message.unwrap_or_default()
-    }
-
-    pub fn elapsed(&self) -> Duration {
-        between(Timestamp::from_second(DAWN).unwrap(), to_micros(self.now))
-    }
-
-    pub fn warnings(&self) -> Vec<&str> {
-        self.notices.iter().filter(|notice| notice.warning).map(|notice| notice.reason).collect()
     }
 }
 
