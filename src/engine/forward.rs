@@ -53,11 +53,11 @@ impl Pass<'_> {
     /// Begins attempts in list order until every slot is taken.
     fn start_runnable(&mut self) {
         let done = self.steps_where(|_, status| status.phase == StepPhase::Completed);
-        let mut slots = self.saga.max_parallel.saturating_sub(self.active());
+        let mut slots = self.slots();
         self.each_step(|pass, place, step, status| {
-            let due = match status.phase {
-                StepPhase::Pending => pass.graph.depends_on(place).is_subset(done),
-                StepPhase::Retrying => is_due(status.next_attempt_at.as_ref(), pass.seen.now),
+            let begins = match status.phase {
+                StepPhase::Pending => pass.graph.depends_on(place).is_subset(done) && slots.take_new(),
+                StepPhase::Retrying => is_due(status.next_attempt_at.as_ref(), pass.seen.now) && slots.take_kept(),
                 StepPhase::Running
                 | StepPhase::Completed
                 | StepPhase::Failed
@@ -65,9 +65,8 @@ impl Pass<'_> {
                 | StepPhase::Compensated
                 | StepPhase::CompensationFailed => false,
             };
-            if due && slots > 0 {
+            if begins {
                 pass.begin(place, step, status, Direction::Action);
-                slots = slots.saturating_sub(1);
             }
         });
     }

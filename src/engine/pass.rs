@@ -40,6 +40,30 @@ pub(super) enum Standing {
     Done,
 }
 
+/// How many steps may still begin. A step that waits for its next attempt keeps its slot: whoever writes a plain list means its order.
+pub(super) struct Slots {
+    /// For steps that are not under way yet.
+    new: usize,
+    /// For attempts of any step.
+    idle: usize,
+}
+
+impl Slots {
+    /// Takes a slot for a step that is not under way yet, if there is one.
+    pub(super) fn take_new(&mut self) -> bool {
+        let free = self.new > 0 && self.take_kept();
+        self.new = self.new.saturating_sub(usize::from(free));
+        free
+    }
+
+    /// Takes up again the slot of a step that waited; none is free only where `maxParallel` was lowered meanwhile.
+    pub(super) fn take_kept(&mut self) -> bool {
+        let free = self.idle > 0;
+        self.idle = self.idle.saturating_sub(usize::from(free));
+        free
+    }
+}
+
 pub(super) struct Pass<'a> {
     pub(super) saga: &'a ValidSaga,
     pub(super) graph: Graph,
@@ -110,6 +134,13 @@ impl<'a> Pass<'a> {
     /// How many attempts are under way.
     pub(super) fn active(&self) -> usize {
         self.steps_where(|_, status| is_active(status)).len()
+    }
+
+    /// The slots that are free now.
+    pub(super) fn slots(&self) -> Slots {
+        let under_way = |phase| matches!(phase, StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating);
+        let taken = self.steps_where(|_, status| under_way(status.phase)).len();
+        Slots { new: self.saga.max_parallel.saturating_sub(taken), idle: self.saga.max_parallel.saturating_sub(self.active()) }
     }
 
     /// Moves a step by the transition table.

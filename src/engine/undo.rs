@@ -43,7 +43,7 @@ impl Pass<'_> {
         // First, so that what may not begin takes no slot.
         self.fail_what_may_not_begin(StepPhase::Compensating, Direction::Compensation);
         let undone = self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
-        let mut free: Vec<(Reverse<i64>, usize)> = Vec::new();
+        let mut free: Vec<(Reverse<i64>, usize, bool)> = Vec::new();
         for (place, (step, status)) in self.saga.steps.iter().zip(&self.status.steps).enumerate() {
             let waits = match status.phase {
                 StepPhase::Completed | StepPhase::Failed => true,
@@ -55,12 +55,13 @@ impl Pass<'_> {
             let dependants = self.graph.dependants(place).and(set);
             if waits && set.contains(place) && !is_undone(step, status) && dependants.is_subset(undone) {
                 let settled = status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
-                free.push((Reverse(settled), place));
+                free.push((Reverse(settled), place, status.phase == StepPhase::Compensating));
             }
         }
         free.sort_unstable();
-        let slots = self.saga.max_parallel.saturating_sub(self.active());
-        let chosen = StepSet::of(free.into_iter().take(slots).map(|(_, place)| place));
+        let mut slots = self.slots();
+        let mut begins = |kept: bool| if kept { slots.take_kept() } else { slots.take_new() };
+        let chosen = StepSet::of(free.into_iter().filter_map(|(_, place, kept)| begins(kept).then_some(place)));
         self.each_step(|pass, place, step, status| {
             if chosen.contains(place) {
                 pass.begin(place, step, status, Direction::Compensation);

@@ -18,7 +18,8 @@ kube() { kubectl --kubeconfig "$CLUSTER_KUBECONFIG" "$@"; }
 use_cluster() {
   CLUSTER_KUBECONFIG=$("$REPO/tests/cluster/up.sh" | tail -n 1)
   NODE=$(cut -d: -f1 "$STATE/node" 2>/dev/null || echo ready)
-  HOST_ADDRESS=$(cat "$STATE/host-address" 2>/dev/null || hostname -i | cut -d' ' -f1)
+  # In a cluster of others: where this machine is reached from outside, unless SAGA_HOST_ADDRESS says so.
+  HOST_ADDRESS=$(cat "$STATE/host-address" 2>/dev/null || echo "${SAGA_HOST_ADDRESS:-$(hostname -I | cut -d' ' -f1)}")
   mkdir -p "$LOGS"
 }
 

@@ -50,10 +50,14 @@ fn a_diamond_waits_for_both_of_its_sides() {
 }
 
 #[test]
-fn a_step_that_waits_for_its_next_attempt_holds_up_only_those_that_depend_on_it() {
-    let mut world = World::with(saga().http("a").retry(attempts(2).always("10s")).then_http("b").http("c")).fails("a", 1);
+fn a_step_that_waits_for_its_next_attempt_keeps_its_slot() {
+    let draft = || saga().http("a").retry(attempts(2).always("10s")).then_http("b").http("c");
+    let mut world = World::with(draft()).fails("a", 1);
     world.run_to_rest();
-    assert_eq!(world.sent(), ["a/action/1", "c/action/1", "a/action/2", "b/action/1"]);
+    assert_eq!(world.sent(), ["a/action/1", "a/action/2", "b/action/1", "c/action/1"]);
+    let mut wider = World::with(draft().parallel(2)).fails("a", 1);
+    wider.run_to_rest();
+    assert_eq!(wider.sent(), ["a/action/1", "c/action/1", "a/action/2", "b/action/1"]);
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn an_uncertain_pivot_holds() {
         assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
     }
     // Also while it would be tried again.
-    let draft = saga().http("pay").pivot().retry(attempts(3).always("1h")).http("a").undo().http("b").compensating();
+    let draft = saga().http("pay").pivot().retry(attempts(3).always("1h")).http("a").undo().http("b").parallel(3).compensating();
     let mut world = World::with(draft).on("pay", vec![unknown()]).fails("b", 1);
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));

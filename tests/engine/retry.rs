@@ -123,8 +123,11 @@ fn the_deadline_cuts_an_attempt_that_is_running() {
 
 #[test]
 fn the_deadline_ends_a_step_that_found_no_slot_in_time() {
-    let draft = saga().http("a").retry(attempts(3).always("2s").deadline("5s")).http("b").timeout("1m");
+    // A step keeps its slot while it waits: only where maxParallel is lowered meanwhile does it find none.
+    let draft = saga().http("a").retry(attempts(3).always("2s").deadline("5s")).http("b").timeout("1m").parallel(2);
     let mut world = World::with(draft).fails("a", 1).on("b", vec![succeeds().takes(seconds(30))]);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    world.edit(|spec| spec.max_parallel = Some(1));
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent_at("a", Action)), (SagaPhase::Failed, vec![0]));
     assert!(world.message().contains("its retry deadline passed: attempt 1 failed: no"), "{}", world.message());

@@ -207,8 +207,11 @@ fn an_unknown_compensation_is_repeated_with_its_key() {
 #[test]
 fn a_compensation_past_its_deadline_gives_its_slot_to_the_next() {
     let draft = saga().http("a").undo().http("b").undo().undo_timeout("1m").http("c").undo();
-    let draft = draft.undo_retry(attempts(3).always("3s").deadline("5s")).http("d").compensating();
+    let draft = draft.undo_retry(attempts(3).always("3s").deadline("5s")).then_http("d").parallel(2).compensating();
     let mut world = World::with(draft).fails("d", 1).undo_fails("c", 1).on_undo("b", vec![succeeds().takes(seconds(20))]);
+    // A waiting compensation keeps its slot: only where maxParallel is lowered meanwhile does it find none.
+    world.run_until(|world| world.step("c").compensation.is_some_and(|record| record.active.is_none()));
+    world.edit(|spec| spec.max_parallel = Some(1));
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone(), world.still_in_effect()), (SagaPhase::CompensationFailed, vec!["b", "a"], vec!["c".into()]));
 }
