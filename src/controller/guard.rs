@@ -1,4 +1,5 @@
-//! The own-write guard: nothing is decided from a copy older than the last acknowledged write of that saga.
+//! The own-write guard: nothing is decided from a copy older than the last acknowledged write of that saga, nor older than a copy that was
+//! decided from already.
 //!
 //! # Guarantees
 //! Fails closed: versions that cannot be compared ask for a live read. The memory of a write outlives its saga by ten minutes, since a
@@ -44,6 +45,16 @@ impl OwnWrites {
         self.lock().insert(uid.to_owned(), written);
     }
 
+    /// Remembers a copy that is decided from. A write whose answer was lost is known only by it, and a list that is read again may be older.
+    pub fn seen(&self, uid: &str, version: &str) {
+        let Ok(copy) = version.parse::<u128>() else { return };
+        let mut writes = self.lock();
+        let newer = writes.get(uid).is_none_or(|known| known.version.parse::<u128>().is_ok_and(|known| known < copy));
+        if newer {
+            writes.insert(uid.to_owned(), Written { version: version.to_owned(), at: Instant::now() });
+        }
+    }
+
     /// Judges a copy by its resourceVersion. Kubernetes' own are decimal numbers that grow (KEP-5504).
     #[must_use]
     pub fn judge(&self, uid: &str, version: &str) -> Freshness {
@@ -82,6 +93,18 @@ mod tests {
         assert_eq!(writes.judge("a", "10"), Freshness::Fresh);
         assert_eq!(writes.judge("a", "11"), Freshness::Fresh);
         assert_eq!(writes.judge("b", "1"), Freshness::Fresh);
+    }
+
+    #[test]
+    fn after_a_lost_answer_the_copy_that_shows_the_write_counts_as_it() {
+        let writes = OwnWrites::default();
+        writes.acknowledged("a", "10");
+        writes.seen("a", "11");
+        writes.seen("a", "9");
+        assert!(matches!(writes.judge("a", "10"), Freshness::Stale { .. }));
+        assert_eq!(writes.judge("a", "11"), Freshness::Fresh);
+        writes.seen("b", "5");
+        assert!(matches!(writes.judge("b", "4"), Freshness::Stale { .. }));
     }
 
     #[test]

@@ -92,6 +92,8 @@ async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, Re
 }
 
 async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
+    let metadata = &stored.metadata;
+    context.writes.seen(metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
     let saga = valid(stored);
     let status = stored.status.as_ref().ok();
     let (children, again) = match (&saga, status) {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use saga_operator::api::SagaPhase;
+use saga_operator::api::{Saga, SagaPhase};
 use serde_json::{Value, json};
 
 use crate::stand::{Stand, setting};
@@ -56,26 +56,30 @@ fn chain(steps: usize, work: &Value) -> Value {
     json!({"steps": steps})
 }
 
+/// Carries a saga through until its finalizer is off, and says what that cost.
+async fn carry_through(stand: &Stand, name: &str, spec: &Value) -> (Saga, BTreeMap<String, usize>) {
+    let before = calls(stand).await;
+    stand.apply(name, spec).await;
+    let ended = |saga: &Saga| {
+        let completed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
+        completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+    };
+    let saga = stand.until(name, "without its finalizer", ended).await;
+    let mut spent = calls(stand).await;
+    for (call, times) in before {
+        *spent.get_mut(&call).unwrap() -= times;
+    }
+    spent.retain(|_, times| *times > 0);
+    (saga, spent)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chain_of_n_requests_costs_n_plus_one_status_writes_and_no_reads() {
     let mut stand = Stand::new("counts").await;
     stand.start();
     let work = json!({"http": {"method": "POST", "url": "SHOP/stock/reservations", "body": {}}});
     for steps in [1, 3, 7] {
-        let before = calls(&stand).await;
-        let name = format!("chain-{steps}");
-        stand.apply(&name, &chain(steps, &work)).await;
-        stand
-            .until(&name, "without its finalizer", |saga| {
-                let completed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
-                completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
-            })
-            .await;
-        let mut spent = calls(&stand).await;
-        for (call, times) in before {
-            *spent.get_mut(&call).unwrap() -= times;
-        }
-        spent.retain(|_, times| *times > 0);
+        let (_, spent) = carry_through(&stand, &format!("chain-{steps}"), &chain(steps, &work)).await;
         // Apart from the steps: the finalizer comes and goes, and the end is told.
         let expected = [("create events", 1), ("patch sagas", 2), ("update sagas/status", steps + 1)];
         assert_eq!(spent, expected.map(|(call, times)| (call.to_owned(), times)).into(), "a chain of {steps}");
@@ -87,20 +91,8 @@ async fn a_pod_costs_one_create_and_one_more_write_only_if_it_lives_longer_than_
     let mut stand = Stand::with_pods("pods").await;
     stand.start();
     for (name, command) in [("short", "true"), ("long", "sleep 4")] {
-        let before = calls(&stand).await;
         let work = json!({"pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", command]}});
-        stand.apply(name, &chain(2, &work)).await;
-        let saga = stand
-            .until(name, "without its finalizer", |saga| {
-                let completed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
-                completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
-            })
-            .await;
-        let mut spent = calls(&stand).await;
-        for (call, times) in before {
-            *spent.get_mut(&call).unwrap() -= times;
-        }
-        spent.retain(|_, times| *times > 0);
+        let (saga, mut spent) = carry_through(&stand, name, &chain(2, &work)).await;
         // On a busy machine a short Pod can live long, too: what counts is how long it did.
         let longer_than = |seconds: i64| {
             let attempts =
