@@ -18,3 +18,4 @@ pub mod controller;
 pub mod engine;
 pub mod objects;
 pub mod service;
+pub mod twins;

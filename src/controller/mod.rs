@@ -29,8 +29,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kube::{Client, Config};
+use ::http::{Request, Response};
+use hyper::body::{Body as HttpBody, Bytes};
+use kube::{Client, Config, client::Body};
 use tokio::{net::lookup_host, time};
+use tower::{BoxError, Layer, Service, layer::util::Identity};
 
 use self::{
     context::Context,
@@ -43,7 +46,7 @@ use crate::{
     service::{
         admin::{Admin, Health},
         args::RunConfig,
-        client,
+        client::{self, Network},
         metrics::Metrics,
         shutdown::Shutdown,
     },
@@ -59,12 +62,25 @@ const LAST_WRITES: Duration = Duration::from_secs(10);
 /// # Errors
 /// A sentence that says what is missing, where the operator cannot start or can never work again.
 pub async fn run(config: RunConfig) -> Result<(), String> {
+    run_with(config, Identity::new()).await
+}
+
+/// As [`run`], with `layer` between the operator and the API server: what it does is the network's doing.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with<L, B>(config: RunConfig, layer: L) -> Result<(), String>
+where
+    L: Layer<Network>,
+    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let shutdown = Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
     let admin = Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone()).await?;
     let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
     let api_server = addresses(&kube).await;
-    let client = client::client(kube).map_err(|error| format!("cannot make a client: {error}"))?;
+    let client = client::client_with(kube, layer).map_err(|error| format!("cannot make a client: {error}"))?;
     let caller = caller(&config, api_server, &client)?;
     let watches: Vec<_> = if config.watch_namespaces.is_empty() {
         vec![Watch::new(&client, None)]
