@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+use super::RequestAction;
+
 /// Where a saga stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum SagaPhase {
@@ -28,6 +30,18 @@ pub enum SagaPhase {
 }
 
 impl SagaPhase {
+    /// Every phase.
+    pub const ALL: [Self; 8] = [
+        Self::Pending,
+        Self::Running,
+        Self::Paused,
+        Self::Failed,
+        Self::Compensating,
+        Self::Compensated,
+        Self::CompensationFailed,
+        Self::Completed,
+    ];
+
     /// The phase's word, as it stands in the status, in events and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -62,6 +76,8 @@ pub enum StepPhase {
     Retrying,
     /// Its action is done.
     Completed,
+    /// A person asked to go on without it. It counts as done for the steps that depend on it.
+    Skipped,
     /// Its action failed for good.
     Failed,
     /// It is being undone: an attempt of its compensation is active, or the next one begins at `nextAttemptAt`.
@@ -70,9 +86,37 @@ pub enum StepPhase {
     Compensated,
     /// Its compensation failed for good.
     CompensationFailed,
+    /// A person asked not to undo it: it stays in effect.
+    CompensationSkipped,
 }
 
 impl StepPhase {
+    /// Every phase.
+    pub const ALL: [Self; 10] = [
+        Self::Pending,
+        Self::Running,
+        Self::Retrying,
+        Self::Completed,
+        Self::Skipped,
+        Self::Failed,
+        Self::Compensating,
+        Self::Compensated,
+        Self::CompensationFailed,
+        Self::CompensationSkipped,
+    ];
+
+    /// Whether the step is being undone, was, or could not be.
+    #[must_use]
+    pub const fn is_backward(self) -> bool {
+        matches!(self, Self::Compensating | Self::Compensated | Self::CompensationFailed | Self::CompensationSkipped)
+    }
+
+    /// Whether what depends on the step may start.
+    #[must_use]
+    pub const fn is_done(self) -> bool {
+        matches!(self, Self::Completed | Self::Skipped)
+    }
+
     /// The phase's word, as it stands in the status, in events and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -81,10 +125,12 @@ impl StepPhase {
             Self::Running => "Running",
             Self::Retrying => "Retrying",
             Self::Completed => "Completed",
+            Self::Skipped => "Skipped",
             Self::Failed => "Failed",
             Self::Compensating => "Compensating",
             Self::Compensated => "Compensated",
             Self::CompensationFailed => "CompensationFailed",
+            Self::CompensationSkipped => "CompensationSkipped",
         }
     }
 }
@@ -183,6 +229,22 @@ pub struct SagaStatus {
     #[schemars(length(max = 128), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still_in_effect: Option<Vec<String>>,
+    /// Why a person asked to undo the saga: what is active settles, then all is undone. Empty where no reason was given.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation_requested: Option<String>,
+    /// How many retry requests were accepted, of at most `spec.maxRetryRequests`.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retry_requests: i64,
+    /// What people asked for by annotation, and what came of it: the last ten, oldest first.
+    #[schemars(length(max = 10))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestRecord>,
+    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it, and of plain values that are held in Git.
+    #[schemars(length(max = 128), inner(length(max = 64)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handled_tokens: Vec<String>,
     /// How many attempts have settled; the next one to settle gets this number plus one as its `sequence`.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +282,9 @@ pub struct StepStatus {
     /// When the next attempt begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<MicroTime>,
+    /// Whether a person asked to retry it, so that it runs although another step is Failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_requested: bool,
     /// The attempts of its action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<DirectionStatus>,
@@ -308,6 +373,57 @@ pub struct AttemptRecord {
     #[schemars(length(max = 512))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// Something a person asked for by annotation, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestRecord {
+    /// 1, 2, … for ever within the saga.
+    #[schemars(range(min = 1))]
+    pub number: i64,
+    /// What was asked for.
+    pub action: RequestAction,
+    /// The annotation's value, cut to 128 bytes, control characters replaced.
+    #[schemars(length(max = 128))]
+    pub value: String,
+    /// 64 bits that stand for the whole value, in hexadecimal.
+    #[schemars(length(max = 16))]
+    pub value_hash: String,
+    /// The token; absent where the value had none, so that the annotation is taken away.
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// When it was handled.
+    pub at: MicroTime,
+    /// What came of it.
+    pub result: RequestResult,
+    /// What was done, or why nothing was and what is allowed.
+    #[schemars(length(max = 512))]
+    pub message: String,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RequestResult {
+    /// It was done.
+    Accepted,
+    /// It was not allowed, or could not be understood.
+    Refused,
+    /// It stood on the saga from before its beginning.
+    Ignored,
+}
+
+impl RequestResult {
+    /// The result's word, as it stands in the status and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Refused => "Refused",
+            Self::Ignored => "Ignored",
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
