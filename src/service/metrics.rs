@@ -242,6 +242,7 @@ mod tests {
         metrics.saga_ended("Completed");
         metrics.step_settled("pod", "action", "Succeeded", Duration::from_millis(1500));
         metrics.step_retried("http", "compensation");
+        metrics.request_answered("retry", "Accepted");
         metrics.reconciled(ReconcileResult::Changed, Duration::from_millis(2));
         metrics.watch_failed("Pod");
         metrics.status_written("conflict");
@@ -256,6 +257,7 @@ mod tests {
             "saga_step_duration_seconds_bucket{le=\"1.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 0",
             "saga_step_duration_seconds_bucket{le=\"3.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 1",
             "saga_step_retries_total{action=\"http\",direction=\"compensation\"} 1",
+            "saga_requests_total{action=\"retry\",result=\"Accepted\"} 1",
             "saga_controller_reconcile_total{result=\"changed\"} 1",
             "saga_controller_reconcile_seconds_count 1",
             "saga_controller_watch_errors_total{kind=\"Pod\"} 1",
