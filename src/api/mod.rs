@@ -11,6 +11,7 @@ pub mod crd;
 mod duration;
 mod env;
 pub mod names;
+mod phase;
 mod policy;
 mod request;
 mod saga;
@@ -19,13 +20,11 @@ mod stored;
 
 pub use action::{Header, HeaderSource, HttpAction, HttpMethod, PodAction, SecretKey};
 pub use duration::GoDuration;
+pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};
 pub use request::{Asked, HANDLED, RequestAction, Wish};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, Saga, SagaSpec, Step};
-pub use status::{
-    ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, RequestRecord, RequestResult, SagaPhase, SagaStatus, StepPhase,
-    StepStatus,
-};
+pub use status::{ActiveAttempt, AttemptRecord, DirectionStatus, RequestRecord, RequestResult, SagaStatus, StepStatus};
 pub use stored::{Part, StoredSaga};
 
 /// The API group of every resource, label, annotation and finalizer of this project.

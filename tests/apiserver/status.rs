@@ -104,22 +104,6 @@ fn full() -> Value {
         condition
     };
     let record = |number: i64, outcome: &str| json!({"attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant, "message": "HTTP 503"});
-    let request = |number: i64, more: Value| {
-        let mut request = json!({"number": number, "value": "v".repeat(128), "valueHash": "0".repeat(16), "at": instant});
-        request["message"] = json!("m".repeat(512));
-        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        request
-    };
-    let requests = json!({
-        "compensationRequested": "r".repeat(256),
-        "retryRequests": 2,
-        "requests": [
-            request(1, json!({"action": "skip", "result": "Refused"})),
-            request(2, json!({"action": "compensate", "result": "Ignored", "token": "t".repeat(63)})),
-            request(3, json!({"action": "retry", "result": "Accepted"})),
-        ],
-        "handledTokens": [format!("{}-{}", "0".repeat(16), "1".repeat(16)), "2".repeat(16)],
-    });
     let mut full = json!({
         "observedGeneration": 1,
         "phase": "Compensating",
@@ -162,6 +146,26 @@ fn full() -> Value {
             {"name": "ship", "phase": "Pending"},
         ],
     });
-    full.as_object_mut().unwrap().extend(requests.as_object().unwrap().clone());
+    full.as_object_mut().unwrap().extend(requests(instant).as_object().unwrap().clone());
     full
+}
+
+/// What people asked for, as the status tells it.
+fn requests(instant: &str) -> Value {
+    let request = |number: i64, more: Value| {
+        let mut request = json!({"number": number, "value": "v".repeat(128), "valueHash": "0".repeat(16), "at": instant});
+        request["message"] = json!("m".repeat(512));
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    json!({
+        "compensationRequested": "r".repeat(256),
+        "retryRequests": 2,
+        "requests": [
+            request(1, json!({"action": "skip", "result": "Refused"})),
+            request(2, json!({"action": "compensate", "result": "Ignored", "token": "t".repeat(63)})),
+            request(3, json!({"action": "retry", "result": "Accepted"})),
+        ],
+        "handledTokens": [format!("{}-{}", "0".repeat(16), "1".repeat(16)), "2".repeat(16)],
+    })
 }
