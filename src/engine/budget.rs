@@ -14,7 +14,7 @@ pub(super) const STEPS: usize = (256 - 56) * 1024;
 /// The attempts kept of each direction, where all do not fit.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// The characters kept of each step's message, where nothing else helps.
-const MESSAGE: usize = 80;
+const MESSAGE: usize = 60;
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
 const STEP: usize = 1420;
 const ATTEMPT: usize = 200;
