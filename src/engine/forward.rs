@@ -84,7 +84,8 @@ impl Pass<'_> {
                 | StepPhase::CompensationFailed
                 | StepPhase::CompensationSkipped => false,
             };
-            if begins {
+            // What waits for other sagas' requests keeps its turn: in a plain list nothing goes before it.
+            if begins && !pass.waits_for_others(step, Direction::Action) {
                 pass.begin(place, step, status, Direction::Action);
             }
         });

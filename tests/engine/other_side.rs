@@ -10,6 +10,7 @@ use saga_operator::{
     api::{ActiveAttempt, Direction, names::AttemptId},
     engine::{
         clock::{between, later},
+        lease,
         observed::{Absence, ChildState, Failure, Reached},
         saga::Identity,
     },
@@ -198,7 +199,11 @@ impl OtherSide {
             return Some(end.clone());
         }
         if active.executor.as_deref().is_some_and(|sender| sender != executor) {
-            return None;
+            // A process that died is known to be gone after the term of its Lease.
+            let left = lease::TERM.saturating_sub(between(known.first_read, now));
+            let message = "the operator that sent the request is gone".into();
+            let gone = left.is_zero().then_some(ChildState::Unknown { message, retry_after: None });
+            return Some(gone.unwrap_or(ChildState::Elsewhere { look_again_in: left }));
         }
         if let Some(child) = self.requests.get(id).or_else(|| self.pods.get(id)) {
             let since = *known.child_since.get_or_insert(now);
