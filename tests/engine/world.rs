@@ -287,9 +287,8 @@ impl World {
                 if !saga.steps.iter().any(|step| step.name == id.step) {
                     continue;
                 }
-                if let Some(state) = self.other_side.look(now, &id, active, &executor) {
-                    children.insert(id, state);
-                }
+                let state = self.other_side.look(now, &id, active, &executor);
+                children.insert(id, state);
             }
         }
         let plan = {

@@ -111,7 +111,7 @@ fn a_request_is_over_when_its_time_and_half_a_minute_have_passed_since_its_inten
 }
 
 /// Seconds that are explored: a term, a tenure, the longest freeze and the slowest answer, one behind the other, and some.
-const HORIZON: u64 = 16;
+const HORIZON: u64 = 10;
 
 /// What the API server holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -182,9 +182,12 @@ impl Explorer {
         if now < HORIZON {
             may(&|moment| moment.now += 1);
         }
-        // Somebody deletes the Lease.
-        may(&|moment| moment.stored = Stored::Deleted);
-        self.own(moment, &mut may);
+        // Once the tenure is over nothing that is written can make it hold again: from then on only reads are of interest.
+        if moment.tenure.clone().holds(self.instant(now)) {
+            // Somebody deletes the Lease.
+            may(&|moment| moment.stored = Stored::Deleted);
+            self.own(moment, &mut may);
+        }
         match moment.read {
             Read::None => may(&|moment| moment.read = Read::Sent { at: now }),
             Read::Sent { at } => {
@@ -217,14 +220,13 @@ impl Explorer {
             });
         }
         match moment.renewal {
-            Renewal::None if moment.tenure.clone().holds(self.instant(now)) => {
+            Renewal::None => {
                 may(&|moment| moment.renewal = Renewal::Sent { at: now, precondition: moment.known });
                 may(&|moment| {
                     moment.tenure.end();
                     moment.releasing = Some(moment.known);
                 });
             }
-            Renewal::None => {}
             Renewal::Sent { at, precondition } => {
                 may(&|moment| {
                     moment.renewal = if moment.stored == precondition { Renewal::Done { at } } else { Renewal::Refused };
