@@ -591,3 +591,33 @@ fn a_saga_that_turns_back_by_its_policy_can_be_asked_as_well() {
     world.run_to_rest();
     assert_eq!((world.phase(), world.status().requests.len()), (SagaPhase::Compensated, 0), "blanks ask for nothing");
 }
+
+#[test]
+fn several_tokens_at_once_do_not_fill_more_room_than_there_is() {
+    let mut world = held();
+    let mut status = world.raw.clone();
+    status["handledTokens"] = (0..127).map(|nth| format!("{nth:016x}-{nth:016x}")).collect();
+    world.restore(status);
+    for (key, value) in [(COMPENSATE, "@t1: no"), (SKIP, "a@t1"), (RETRY, "nobody@t1")] {
+        world.annotations.insert(key.into(), value.into());
+    }
+    world.annotate("other", "x");
+    world.run_to_rest();
+    assert_eq!((world.status().handled_tokens.len(), world.phase()), (128, SagaPhase::Compensated));
+    let full = world.status().requests.iter().filter(|record| record.message.contains("no more are remembered")).count();
+    assert_eq!(full, 2, "what is not remembered is refused");
+}
+
+#[test]
+fn a_number_that_was_written_by_hand_leaves_room_to_count_on() {
+    for by_hand in [(1_i64 << 50) - 1, 1 << 50, i64::MAX] {
+        let mut world = World::with(saga().http("a")).fails("a", 2);
+        world.annotate(HANDLED, &by_hand.to_string());
+        world.run_to_rest();
+        ask(&mut world, RETRY, "a");
+        world.crash(seconds(1));
+        world.run_to_rest();
+        assert_eq!(ask(&mut world, RETRY, "a").result, RequestResult::Accepted);
+        assert_eq!((world.phase(), results(&world)), (SagaPhase::Completed, [2, 0, 0]), "{by_hand}");
+    }
+}
