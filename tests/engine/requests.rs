@@ -621,3 +621,12 @@ fn a_number_that_was_written_by_hand_leaves_room_to_count_on() {
         assert_eq!((world.phase(), results(&world)), (SagaPhase::Completed, [2, 0, 0]), "{by_hand}");
     }
 }
+
+#[test]
+fn nobody_is_told_to_ask_for_what_is_refused() {
+    let mut world = World::with(saga().http("a").undo().then_http("pay").pivot().then_http("ship")).fails("ship", 1);
+    world.run_to_rest();
+    assert_eq!(ask(&mut world, COMPENSATE, "no").result, RequestResult::Refused);
+    assert!(world.message().contains("saga.dev/skip=ship to go on without it"), "{}", world.message());
+    assert!(!world.message().contains(COMPENSATE), "{}", world.message());
+}
