@@ -630,3 +630,15 @@ fn nobody_is_told_to_ask_for_what_is_refused() {
     assert!(world.message().contains("saga.dev/skip=ship to go on without it"), "{}", world.message());
     assert!(!world.message().contains(COMPENSATE), "{}", world.message());
 }
+
+#[test]
+fn a_step_that_failed_before_it_could_begin_is_a_contradiction_and_not_retried() {
+    let mut world = World::with(saga().http("a").then_http("b")).fails("a", 1);
+    world.run_to_rest();
+    let mut status = world.raw.clone();
+    status["steps"][1]["phase"] = "Failed".into();
+    world.forge(status);
+    world.annotate(RETRY, "b");
+    world.run_for(seconds(60));
+    assert_eq!((world.sent(), world.condition("Stalled").as_deref()), (vec!["a/action/1".to_owned()], Some("True/InvalidStatus")));
+}
