@@ -642,3 +642,20 @@ fn a_step_that_failed_before_it_could_begin_is_a_contradiction_and_not_retried()
     world.run_for(seconds(60));
     assert_eq!((world.sent(), world.condition("Stalled").as_deref()), (vec!["a/action/1".to_owned()], Some("True/InvalidStatus")));
 }
+
+#[test]
+fn what_is_asked_of_a_suspended_saga_is_promised_for_later() {
+    let mut world = held();
+    world.suspend();
+    let record = ask(&mut world, RETRY, "b");
+    assert_eq!(record.message, "step b is tried again as soon as spec.suspend is false, with a fresh budget");
+    assert_eq!(world.sent().len(), 2);
+}
+
+#[test]
+fn a_compensation_that_is_tried_again_leaves_the_instant_at_which_its_action_was_done() {
+    let mut world = stuck();
+    let done = world.step("b").completed_at;
+    ask(&mut world, RETRY, "b");
+    assert!(done.is_some() && world.step("b").completed_at == done);
+}
