@@ -653,6 +653,18 @@ fn what_is_asked_of_a_suspended_saga_is_promised_for_later() {
 }
 
 #[test]
+fn a_completed_saga_of_which_nothing_can_be_undone_ends_anew_at_once() {
+    let mut world = World::with(saga().http("a"));
+    world.run_to_rest();
+    let first = world.status().completed_at.unwrap();
+    world.run_for(seconds(3600));
+    ask(&mut world, COMPENSATE, "returned");
+    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Compensated, vec!["a".to_owned()]));
+    let second = world.status().completed_at.unwrap();
+    assert!(second.0.duration_since(first.0).as_secs() >= 3600, "{first:?} {second:?}");
+}
+
+#[test]
 fn a_compensation_that_is_tried_again_leaves_the_instant_at_which_its_action_was_done() {
     let mut world = stuck();
     let done = world.step("b").completed_at;
