@@ -35,7 +35,11 @@ impl Pass<'_> {
     fn drop_undo_past_pivot(&mut self) {
         if self.status.compensation_requested.is_some() && !self.steps_where(past_pivot).is_empty() {
             self.status.compensation_requested = None;
-            self.publish(true, "PivotPassed", "the saga is not undone, although that was asked for: its pivot was passed meanwhile");
+            self.publish(
+                true,
+                "PivotPassed",
+                "the saga is not undone, although that was asked for: its pivot was passed meanwhile, or may be",
+            );
         }
     }
 

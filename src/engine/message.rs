@@ -38,7 +38,8 @@ pub(super) fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, stil
             format!("{why}. Nothing is undone, because the pivot {} is passed, or may be{help}", pivots(pass))
         }
         Standing::Held { past_pivot: false } => {
-            format!("{}. The saga waits for you{}", failed(), ways_out(pass, StepPhase::Failed, true))
+            let may_undo = pivots(pass).is_empty();
+            format!("{}. The saga waits for you{}", failed(), ways_out(pass, StepPhase::Failed, may_undo))
         }
         Standing::Undoing => sentences(&[paused.into(), because(pass), activity(pass)]),
         Standing::UndoFailed => format!(

@@ -243,8 +243,8 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let ends = is_terminal(&pass.status);
     let finalizer = match (seen.finalizer, ends, (first_intent || reopened) && !seen.deleting) {
         (true, true, _) => Finalizer::Remove,
-        (false, _, true) => Finalizer::Add,
-        (true, false, _) | (false, _, false) => Finalizer::Keep,
+        (false, false, true) => Finalizer::Add,
+        (true, false, _) | (false, true, _) | (false, false, false) => Finalizer::Keep,
     };
     let Pass { status: new, effects, wake, mut tally, .. } = pass;
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
