@@ -102,6 +102,11 @@ impl Asked {
     pub fn wish(&self) -> Result<Wish, String> {
         let (body, _) = self.split();
         match self.action {
+            // What was meant as a declaration must not be carried out as a command.
+            RequestAction::Compensate if body.trim_start().starts_with('@') => {
+                Err("a value that begins with @ begins with a token: write @TOKEN: the reason, such as @2026-11-24: the customer called"
+                    .into())
+            }
             RequestAction::Compensate => Ok(Wish::Undo(body.trim().to_owned())),
             RequestAction::Retry if body.trim() == "*" => Ok(Wish::EveryStep),
             RequestAction::Retry | RequestAction::Skip => steps(self.action, body).map(Wish::Steps),
@@ -239,7 +244,7 @@ mod tests {
         assert_eq!(compensate("@t1: the customer called").wish(), Ok(Wish::Undo("the customer called".into())));
         assert_eq!(compensate("@t1").wish(), Ok(Wish::Undo(String::new())));
         assert_eq!(compensate("mail me@t1").token(), None);
-        assert_eq!(compensate("@two words: no").wish(), Ok(Wish::Undo("@two words: no".into())));
+        assert!(compensate("@two words: no").wish().is_err_and(|said| said.contains("@TOKEN: the reason")));
     }
 
     #[test]

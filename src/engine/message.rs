@@ -49,7 +49,7 @@ pub(super) fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, stil
             if pass.seen.deleting { ". To let the saga go as it is, set spec.deletionPolicy to Abandon" } else { "" }
         ),
         Standing::Undone if still.is_empty() => sentences(&[because(pass), "everything that was done is undone".into()]),
-        Standing::Undone => sentences(&[because(pass), format!("undone, except {still}, which cannot be undone")]),
+        Standing::Undone => sentences(&[because(pass), format!("undone, except {still}, which stays in effect")]),
         Standing::Done => format!("all {} steps are done", pass.saga.steps.len()),
     }
 }

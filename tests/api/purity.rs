@@ -30,7 +30,8 @@ fn the_core_waits_for_nothing_and_asks_nobody() {
     let mut read = 0;
     let mut found = Vec::new();
     for folder in CORE.iter().filter(|folder| library.contains(&format!("pub mod {folder};"))) {
-        for path in rust_files(&source(folder)) {
+        // A test may need an instant to begin with.
+        for path in rust_files(&source(folder)).into_iter().filter(|path| !path.ends_with("tests.rs")) {
             read += 1;
             let text = fs::read_to_string(&path).unwrap();
             for (line, code) in (1..).zip(text.lines()).filter(|(_, code)| !code.trim_start().starts_with("//")) {

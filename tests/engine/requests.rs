@@ -553,6 +553,11 @@ fn token(action: RequestAction, value: &str) -> Option<&str> {
     })
 }
 
+/// What stands behind the token of a reason.
+fn reason<'a>(value: &'a str, token: &str) -> &'a str {
+    value.trim()[token.len() + 1..].trim_start_matches(':').trim_start()
+}
+
 #[test]
 fn any_value_is_recorded_or_ignored_as_the_grammar_says() {
     let held = held();
@@ -573,7 +578,9 @@ fn any_value_is_recorded_or_ignored_as_the_grammar_says() {
             prop_assert_eq!((records[0].token.as_deref(), stays), (token, token.is_some()));
             let named = value.rsplit_once('@').map_or(value.as_str(), |(body, _)| if token.is_some() { body } else { &value });
             let good = match action {
-                RequestAction::Compensate => true,
+                RequestAction::Compensate => {
+                    token.is_some_and(|token| !reason(&value, token).starts_with('@')) || !value.trim().starts_with('@')
+                }
                 RequestAction::Skip => named.split(',').all(|name| ["b", "c"].contains(&name.trim())),
                 RequestAction::Retry => named.trim() == "*" || named.split(',').all(|name| name.trim() == "b"),
             };

@@ -133,7 +133,7 @@ fn a_step_without_compensation_stays_in_effect() {
     assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Compensated, vec!["a".into()]));
     assert_eq!(world.condition("Ready").as_deref(), Some("False/CompensatedExcept"));
     assert_eq!(world.condition("Stalled").as_deref(), Some("True/CompensatedExcept"));
-    assert!(world.message().ends_with("undone, except a, which cannot be undone"), "{}", world.message());
+    assert!(world.message().ends_with("undone, except a, which stays in effect"), "{}", world.message());
     assert_eq!(world.warnings(), ["StepFailed", "CompensatedExcept"]);
 }
 
