@@ -31,6 +31,7 @@ use crate::{
         http::{self, HttpRequest},
         text::bounded_line,
     },
+    twins::{Twin, broken},
 };
 
 /// What a request needs to know of its saga.
@@ -136,7 +137,7 @@ impl Journey {
         Arc::new(move || {
             let (context, stored, attempt, unwanted) = (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
             async move {
-                if fresh_since.elapsed() < FRESH {
+                if fresh_since.elapsed() < FRESH || broken(Twin::TwoSeconds) {
                     return true;
                 }
                 let wanted = is_still_active(&context, &stored, &attempt).await.unwrap_or_else(|error| {
