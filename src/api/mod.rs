@@ -11,16 +11,20 @@ pub mod crd;
 mod duration;
 mod env;
 pub mod names;
+mod phase;
 mod policy;
+mod request;
 mod saga;
 pub mod status;
 mod stored;
 
 pub use action::{Header, HeaderSource, HttpAction, HttpMethod, PodAction, SecretKey};
 pub use duration::GoDuration;
+pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};
+pub use request::{Asked, HANDLED, RequestAction, Wish};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, Saga, SagaSpec, Step};
-pub use status::{ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus};
+pub use status::{ActiveAttempt, AttemptRecord, DirectionStatus, RequestRecord, RequestResult, SagaStatus, StepStatus};
 pub use stored::{Part, StoredSaga};
 
 /// The API group of every resource, label, annotation and finalizer of this project.
@@ -29,5 +33,7 @@ pub const GROUP: &str = "saga.dev";
 pub const VERSION: &str = "v1alpha1";
 /// The most steps a saga may have.
 pub const MAX_STEPS: usize = 128;
+/// How often a person may ask for a retry where `maxRetryRequests` does not say.
+pub const DEFAULT_RETRY_REQUESTS: i32 = 10;
 /// The most entries `dependsOn` of one step may have.
 pub const MAX_DEPENDENCIES: usize = 16;

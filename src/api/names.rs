@@ -42,6 +42,19 @@ impl std::fmt::Display for AttemptId {
     }
 }
 
+/// Whether a text is a DNS label (RFC 1123), as every step's name is: 1 to 63 lower-case letters, digits and dashes, no dash at the ends.
+#[must_use]
+pub fn is_dns_label(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (1..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+}
+
+/// Whether a text may stand in an idempotency key or as a request's token: 1 to 63 letters, digits, dots, underscores and dashes.
+#[must_use]
+pub fn is_token(text: &str) -> bool {
+    (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+}
+
 /// The name of an attempt's child: `<saga>-<step>-<a|c><number>-<hash>`, cut to 63 characters with the hash kept. The hash is over the
 /// saga's UID and the attempt, so that a saga created again under the same name never meets the children of its predecessor.
 #[must_use]

@@ -66,6 +66,10 @@ pub struct SagaSpec {
     /// What happens to an unfinished saga that is deleted. Built-in: Compensate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// How often a person may ask for a retry, 0 to 1000. Built-in: 10.
+    #[schemars(range(min = 0, max = 1000))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retry_requests: Option<i32>,
     /// Values for the actions and compensations that set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Defaults>,

@@ -1,143 +1,10 @@
 //! The status of a saga: what a person reads and what the engine decides from.
 
-use std::fmt;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Where a saga stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum SagaPhase {
-    /// Not accepted yet, or refused: the condition `Accepted` says why.
-    Pending,
-    /// Steps run, or wait to be tried again.
-    Running,
-    /// Suspended before it was done: nothing new starts.
-    Paused,
-    /// A step failed for good; a person decides.
-    Failed,
-    /// What was done is being undone.
-    Compensating,
-    /// Undone, but for what `stillInEffect` names.
-    Compensated,
-    /// A compensation failed for good; a person decides.
-    CompensationFailed,
-    /// Every step is done.
-    Completed,
-}
-
-impl SagaPhase {
-    /// The phase's word, as it stands in the status, in events and in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Running => "Running",
-            Self::Paused => "Paused",
-            Self::Failed => "Failed",
-            Self::Compensating => "Compensating",
-            Self::Compensated => "Compensated",
-            Self::CompensationFailed => "CompensationFailed",
-            Self::Completed => "Completed",
-        }
-    }
-
-    /// Whether nothing will ever happen again by itself or by a person's retry.
-    #[must_use]
-    pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Compensated)
-    }
-}
-
-/// Where a step stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-pub enum StepPhase {
-    /// Not started; in an ended saga: not reached.
-    #[default]
-    Pending,
-    /// An attempt of its action is active.
-    Running,
-    /// An attempt failed; the next one begins at `nextAttemptAt`.
-    Retrying,
-    /// Its action is done.
-    Completed,
-    /// Its action failed for good.
-    Failed,
-    /// It is being undone: an attempt of its compensation is active, or the next one begins at `nextAttemptAt`.
-    Compensating,
-    /// It is undone.
-    Compensated,
-    /// Its compensation failed for good.
-    CompensationFailed,
-}
-
-impl StepPhase {
-    /// The phase's word, as it stands in the status, in events and in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "Pending",
-            Self::Running => "Running",
-            Self::Retrying => "Retrying",
-            Self::Completed => "Completed",
-            Self::Failed => "Failed",
-            Self::Compensating => "Compensating",
-            Self::Compensated => "Compensated",
-            Self::CompensationFailed => "CompensationFailed",
-        }
-    }
-}
-
-/// Forward or backward: a step's action, or the compensation that undoes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// The step's action.
-    Action,
-    /// The step's compensation.
-    Compensation,
-}
-
-impl Direction {
-    /// The word in idempotency keys, labels, `SAGA_DIRECTION` and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Action => "action",
-            Self::Compensation => "compensation",
-        }
-    }
-}
-
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How an attempt ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum Outcome {
-    /// It was done.
-    Succeeded,
-    /// The other side said no, or was never reached.
-    Failed,
-    /// It may have happened: time-out, connection lost after sending, pod lost.
-    Unknown,
-}
-
-impl Outcome {
-    /// The outcome's word, as it stands in the status and in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Succeeded => "Succeeded",
-            Self::Failed => "Failed",
-            Self::Unknown => "Unknown",
-        }
-    }
-}
+use super::{Direction, Outcome, RequestAction, SagaPhase, StepPhase};
 
 /// What the operator knows and promises about a saga. Only the operator writes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -183,6 +50,22 @@ pub struct SagaStatus {
     #[schemars(length(max = 128), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still_in_effect: Option<Vec<String>>,
+    /// Why a person asked to undo the saga: what is active settles, then all is undone. Empty where no reason was given.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensation_requested: Option<String>,
+    /// How many retry requests were accepted, of at most `spec.maxRetryRequests`.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retry_requests: i64,
+    /// What people asked for by annotation, and what came of it: the last ten, oldest first.
+    #[schemars(length(max = 10))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requests: Vec<RequestRecord>,
+    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it, and of plain values that are held in Git.
+    #[schemars(length(max = 128), inner(length(max = 64)))]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub handled_tokens: Vec<String>,
     /// How many attempts have settled; the next one to settle gets this number plus one as its `sequence`.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -220,6 +103,9 @@ pub struct StepStatus {
     /// When the next attempt begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<MicroTime>,
+    /// Whether a person asked to retry it, so that it runs although another step is Failed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retry_requested: bool,
     /// The attempts of its action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<DirectionStatus>,
@@ -308,6 +194,57 @@ pub struct AttemptRecord {
     #[schemars(length(max = 512))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// Something a person asked for by annotation, and what came of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestRecord {
+    /// 1, 2, … for ever within the saga.
+    #[schemars(range(min = 1))]
+    pub number: i64,
+    /// What was asked for.
+    pub action: RequestAction,
+    /// The annotation's value, cut to 128 bytes, control characters replaced.
+    #[schemars(length(max = 128))]
+    pub value: String,
+    /// 64 bits that stand for the whole value, in hexadecimal.
+    #[schemars(length(max = 16))]
+    pub value_hash: String,
+    /// The token; absent where the value had none, so that the annotation is taken away.
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// When it was handled.
+    pub at: MicroTime,
+    /// What came of it.
+    pub result: RequestResult,
+    /// What was done, or why nothing was and what is allowed.
+    #[schemars(length(max = 512))]
+    pub message: String,
+}
+
+/// What came of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RequestResult {
+    /// It was done.
+    Accepted,
+    /// It was not allowed, or could not be understood.
+    Refused,
+    /// It stood on the saga from before its beginning.
+    Ignored,
+}
+
+impl RequestResult {
+    /// The result's word, as it stands in the status and in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Refused => "Refused",
+            Self::Ignored => "Ignored",
+        }
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

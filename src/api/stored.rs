@@ -3,14 +3,22 @@
 //! A list or a watch fails as a whole where one of its objects does not parse. So nothing here that a user can fill is parsed on the way:
 //! the API server takes objects that are nested deeper than the parser goes, and repeats their depth in the managed fields.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
 use kube::Resource;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Saga, SagaSpec, SagaStatus, names::sha256_hex};
+use super::{Asked, HANDLED, RequestAction, Saga, SagaSpec, SagaStatus, names::sha256_hex};
+
+/// Where `kubectl apply` keeps what it applied last.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// No saga gets so many requests; a higher number was written by hand.
+const MAX_NUMBER: i64 = 1 << 50;
 
 /// A part of a stored object: the parsed value, or the sentence that says where and why it does not parse.
 pub type Part<T> = Result<T, String>;
@@ -18,7 +26,7 @@ pub type Part<T> = Result<T, String>;
 /// A saga as stored. Spec and status are parsed apart, so that either may be malformed without taking the other, or any other saga, with it.
 #[derive(Clone, Debug)]
 pub struct StoredSaga {
-    /// The object's metadata: identity, versions, instants, finalizers, labels, annotations and owners.
+    /// The object's metadata: identity, versions, instants, finalizers, labels and owners.
     pub metadata: ObjectMeta,
     /// The specification.
     pub spec: Part<SagaSpec>,
@@ -26,6 +34,10 @@ pub struct StoredSaga {
     pub status: Part<SagaStatus>,
     /// What can be read all the same where the status does not parse: its message and conditions. Else the default.
     pub remains: SagaStatus,
+    /// What people ask for by annotation, in the order in which it is handled. The annotations as such are not kept.
+    pub asked: Vec<Asked>,
+    /// The value of the annotation `saga.dev/handled`; 0 where there is none, or no number.
+    pub handled: i64,
     /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
     pub spec_hash: String,
 }
@@ -48,11 +60,12 @@ impl<'de> Deserialize<'de> for StoredSaga {
             Ok(status) => parse("status", &status).inspect_err(|_| remains = what_remains(&status)),
             Err(sentence) => Err(sentence),
         };
-        Ok(Self { metadata: metadata.into(), spec: spec.and_then(|spec| parse("spec", &spec)), status, remains, spec_hash })
+        let (asked, handled) = metadata.requests();
+        Ok(Self { metadata: metadata.into(), asked, handled, spec: spec.and_then(|spec| parse("spec", &spec)), status, remains, spec_hash })
     }
 }
 
-/// What is kept of the metadata. All else is skipped unread, above all the managed fields.
+/// What is read of the metadata. All else is skipped.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Metadata {
@@ -66,7 +79,66 @@ struct Metadata {
     finalizers: Option<Vec<String>>,
     labels: Option<BTreeMap<String, String>>,
     annotations: Option<BTreeMap<String, String>>,
+    managed_fields: Option<Box<RawValue>>,
     owner_references: Option<Vec<OwnerReference>>,
+}
+
+impl Metadata {
+    /// What the annotations ask for, and the highest number of a plain request that was handled and taken away.
+    fn requests(&self) -> (Vec<Asked>, i64) {
+        let Some(annotations) = &self.annotations else { return (Vec::new(), 0) };
+        let handled = annotations.get(HANDLED).and_then(|number| number.parse().ok()).filter(|number| (0..MAX_NUMBER).contains(number));
+        let present = || RequestAction::ALL.into_iter().filter_map(|action| Some((action, annotations.get(action.annotation())?)));
+        if present().next().is_none() {
+            return (Vec::new(), handled.unwrap_or_default());
+        }
+        let applied = annotations.get(LAST_APPLIED).map(|text| last_applied(text)).unwrap_or_default();
+        let owned = self.managed_fields.as_deref().map(owned_by_apply).unwrap_or_default();
+        let asked = present().map(|(action, value)| {
+            let held_in_git = applied.get(action.annotation()) == Some(value) || owned.contains(action.annotation());
+            Asked { action, value: value.clone(), held_in_git }
+        });
+        (asked.collect(), handled.unwrap_or_default())
+    }
+}
+
+/// The annotations in the configuration that `kubectl apply` applied last; none where it cannot be read.
+fn last_applied(text: &str) -> BTreeMap<String, String> {
+    #[derive(Default, Deserialize)]
+    struct Applied {
+        metadata: AppliedMetadata,
+    }
+    #[derive(Default, Deserialize)]
+    struct AppliedMetadata {
+        annotations: Option<BTreeMap<String, String>>,
+    }
+    serde_json::from_str::<Applied>(text).ok().and_then(|applied| applied.metadata.annotations).unwrap_or_default()
+}
+
+/// The annotations that belong to managers which apply from the server's side; none where that cannot be read. What is not looked for is
+/// skipped without recursion, however deep it is.
+fn owned_by_apply(raw: &RawValue) -> BTreeSet<String> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Entry {
+        operation: Option<String>,
+        fields_v1: Option<Fields>,
+    }
+    #[derive(Deserialize)]
+    struct Fields {
+        #[serde(rename = "f:metadata")]
+        metadata: Option<MetadataFields>,
+    }
+    #[expect(clippy::zero_sized_map_values, reason = "no set is read from an object's keys")]
+    #[derive(Deserialize)]
+    struct MetadataFields {
+        #[serde(rename = "f:annotations")]
+        annotations: Option<BTreeMap<String, IgnoredAny>>,
+    }
+    let entries: Vec<Entry> = serde_json::from_str(raw.get()).unwrap_or_default();
+    let applied = entries.into_iter().filter(|entry| entry.operation.as_deref() == Some("Apply"));
+    let fields = applied.filter_map(|entry| entry.fields_v1?.metadata?.annotations).flatten();
+    fields.filter_map(|(field, _)| field.strip_prefix("f:").map(str::to_owned)).collect()
 }
 
 impl From<Metadata> for ObjectMeta {
@@ -81,7 +153,8 @@ impl From<Metadata> for ObjectMeta {
             deletion_timestamp,
             finalizers,
             labels,
-            annotations,
+            annotations: _,
+            managed_fields: _,
             owner_references,
         } = metadata;
         Self {
@@ -94,7 +167,6 @@ impl From<Metadata> for ObjectMeta {
             deletion_timestamp,
             finalizers,
             labels,
-            annotations,
             owner_references,
             ..Self::default()
         }
@@ -227,6 +299,44 @@ mod tests {
         let event = format!(r#"{{"type": "ADDED", "object": {{"metadata": {{"name": "a"}}, "spec": {}}}}}"#, nested(1000));
         let event: kube::core::WatchEvent<StoredSaga> = serde_json::from_str(&event).unwrap();
         assert!(matches!(event, kube::core::WatchEvent::Added(saga) if saga.spec.is_err()));
+    }
+
+    /// What a saga with these annotations and managed fields asks for: action, value, whether it is held in Git.
+    fn asked(annotations: &Value, managed: &Value) -> Vec<(RequestAction, String, bool)> {
+        let saga: StoredSaga =
+            serde_json::from_value(json!({"metadata": {"name": "a", "annotations": annotations, "managedFields": managed}})).unwrap();
+        saga.asked.into_iter().map(|asked| (asked.action, asked.value, asked.held_in_git)).collect()
+    }
+
+    #[test]
+    fn requests_are_read_in_the_order_in_which_they_are_handled() {
+        let annotations = json!({"saga.dev/retry": "b", "saga.dev/compensate": "no", "other": "x", "saga.dev/handled": "7"});
+        let expected = [(RequestAction::Compensate, "no".to_owned(), false), (RequestAction::Retry, "b".to_owned(), false)];
+        assert_eq!(asked(&annotations, &json!([])), expected);
+    }
+
+    #[test]
+    fn a_number_that_no_request_has_counts_as_none() {
+        for (text, handled) in [("7", 7), ("-1", 0), ("many", 0), ("9223372036854775807", 0), ("", 0)] {
+            let saga: StoredSaga = serde_json::from_value(json!({"metadata": {"annotations": {"saga.dev/handled": text}}})).unwrap();
+            assert_eq!(saga.handled, handled, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_applied_again_is_held_in_git() {
+        let applied = |value: &str| json!({"metadata": {"annotations": {"saga.dev/retry": value}}, "spec": {}}).to_string();
+        let plain = |applied: String| json!({"saga.dev/retry": "b", "kubectl.kubernetes.io/last-applied-configuration": applied});
+        let held = |annotations: Value, managed: Value| asked(&annotations, &managed)[0].2;
+        assert!(held(plain(applied("b")), json!([])));
+        assert!(!held(plain(applied("c")), json!([])), "another value was applied: this one was asked for since");
+        assert!(!held(plain("no JSON".into()), json!([])));
+        let owner =
+            |operation: &str| json!([{"operation": operation, "fieldsV1": {"f:metadata": {"f:annotations": {"f:saga.dev/retry": {}}}}}]);
+        let bare = || json!({"saga.dev/retry": "b"});
+        assert!(held(bare(), owner("Apply")));
+        assert!(!held(bare(), owner("Update")));
+        assert!(!held(bare(), json!([{"operation": "Apply", "fieldsV1": {"f:spec": {}}}, 7])));
     }
 
     #[test]

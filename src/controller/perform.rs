@@ -26,7 +26,7 @@ use super::{
     error::{self, Error},
     flight::{self, Flight},
     gather::{self, is_ours, name_conflict},
-    record::{Record, name, namespace},
+    record::{self, Record, name, namespace},
 };
 use crate::{
     api::{
@@ -75,9 +75,9 @@ impl Performance<'_> {
     /// # Errors
     /// What is unfinished of the record, or the first failed live read or deletion, after all effects were tried.
     pub async fn perform(&self, record: Record) -> Result<Next, Error> {
-        let Record { plan, acknowledged, unfinished } = record;
+        let Record { plan, version, acknowledged, unfinished } = record;
         let effects = plan.into_effects();
-        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, acknowledged))).await;
+        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, &version, acknowledged))).await;
         if let Some(error) = unfinished {
             return Err(error);
         }
@@ -90,12 +90,16 @@ impl Performance<'_> {
         Ok(next)
     }
 
-    async fn one(&self, effect: Effect, acknowledged: Option<Instant>) -> Result<Next, Error> {
+    async fn one(&self, effect: Effect, version: &str, acknowledged: Option<Instant>) -> Result<Next, Error> {
         match effect {
             Effect::Begin { identity, place, time_limit } => self.begin(identity, place, time_limit, acknowledged).await,
             Effect::Stop(attempt) => self.stop(attempt).await,
             Effect::Sweep => self.sweep().await,
             Effect::Publish(notice) => self.publish(&notice).await,
+            Effect::TakeAway { annotations, handled } => {
+                record::take_away(self.context, self.stored, version, &annotations, handled).await?;
+                Ok(Next::Later)
+            }
         }
     }
 

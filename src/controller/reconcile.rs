@@ -152,6 +152,8 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         deletion_policy: stored.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default(),
         status: &stored.status,
         remains: &stored.remains,
+        asked: &stored.asked,
+        handled: stored.handled,
         children,
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
         executor: &context.executor,
@@ -161,12 +163,15 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
 }
 
 fn count(context: &Context, tally: &Tally) {
-    let Tally { settled, retries, entered } = tally;
+    let Tally { settled, retries, requests, entered } = tally;
     for attempt in settled {
         context.metrics.step_settled(attempt.kind, attempt.direction.as_str(), attempt.outcome.as_str(), attempt.took);
     }
     for (kind, direction) in retries {
         context.metrics.step_retried(kind, direction.as_str());
+    }
+    for (action, result) in requests {
+        context.metrics.request_answered(action.as_str(), result.as_str());
     }
     let ended = |phase: &SagaPhase| phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed);
     if let Some(phase) = entered.filter(ended) {

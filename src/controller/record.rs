@@ -7,7 +7,7 @@
 use std::time::Instant;
 
 use kube::api::{Patch, PatchParams, PostParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     context::Context,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        SagaStatus, StoredSaga,
+        HANDLED, RequestAction, SagaStatus, StoredSaga,
         names::{FINALIZER, MANAGER},
     },
     engine::effect::{Finalizer, Plan, Recorded, StatusWrite},
@@ -25,6 +25,8 @@ use crate::{
 pub struct Record {
     /// The plan, with its effects to be taken.
     pub plan: Plan<Recorded>,
+    /// The saga's version after it was written.
+    pub version: String,
     /// When the status write was acknowledged; `None` where the status stood already.
     pub acknowledged: Option<Instant>,
     /// Why the finalizer could not be taken off after the status was written. The effects are due all the same.
@@ -55,7 +57,7 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
     // The version of the terminal write, or of the copy that shows it, is the precondition: no other read is needed.
     if plan.finalizer == Finalizer::Remove {
         match patch_finalizers(context, saga, &version, false).await {
-            Ok(Some(_)) => {}
+            Ok(Some(next)) => version = next,
             // Nothing stands that the effects could speak of.
             Ok(None) if plan.status.is_none() => return Ok(None),
             Ok(None) => tracing::debug!("the finalizer stays for now: another write came first"),
@@ -63,7 +65,26 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
             Err(error) => unfinished = Some(error),
         }
     }
-    Ok(Some(Record { plan: plan.recorded(), acknowledged, unfinished }))
+    Ok(Some(Record { plan: plan.recorded(), version, acknowledged, unfinished }))
+}
+
+/// Takes away the annotations of recorded requests and sets the number up to which they are handled. Where another write came first, the
+/// next reconcile does it.
+///
+/// # Errors
+/// Where the write failed or its answer was lost.
+pub(super) async fn take_away(
+    context: &Context,
+    saga: &StoredSaga,
+    version: &str,
+    annotations: &[RequestAction],
+    handled: i64,
+) -> Result<(), Error> {
+    let mut patched: serde_json::Map<_, _> = annotations.iter().map(|action| (action.annotation().to_owned(), Value::Null)).collect();
+    patched.insert(HANDLED.into(), json!(handled.to_string()));
+    let patch = json!({"metadata": {"resourceVersion": version, "annotations": patched}});
+    let written = context.sagas(namespace(saga)).patch(name(saga), &parameters(), &Patch::Merge(patch)).await;
+    outcome(context, saga, written, "take an annotation away").map(|_| ())
 }
 
 async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, status: &SagaStatus) -> Result<StoredSaga, kube::Error> {

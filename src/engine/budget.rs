@@ -9,14 +9,14 @@ use serde::Serialize;
 use super::settle::clip;
 use crate::api::{DirectionStatus, StepStatus};
 
-/// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a whole.
-pub(super) const STEPS: usize = (256 - 48) * 1024;
+/// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a whole and what people asked for.
+pub(super) const STEPS: usize = (256 - 56) * 1024;
 /// The attempts kept of each direction, where all do not fit.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// The characters kept of each step's message, where nothing else helps.
-const MESSAGE: usize = 80;
+const MESSAGE: usize = 60;
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
-const STEP: usize = 1400;
+const STEP: usize = 1420;
 const ATTEMPT: usize = 200;
 
 /// Drops what does not fit.
@@ -98,6 +98,7 @@ mod tests {
             completed_at: Some(now()),
             message: Some(message.to_owned()),
             next_attempt_at: Some(now()),
+            retry_requested: true,
             action: Some(direction.clone()),
             compensation: Some(direction),
         }

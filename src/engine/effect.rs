@@ -9,7 +9,7 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::Timestamp;
 
 use super::saga::Identity;
-use crate::api::{Direction, Outcome, SagaPhase, SagaStatus, names::AttemptId};
+use crate::api::{Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId};
 
 /// A plan whose status is not written yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,13 @@ pub enum Effect {
     Sweep,
     /// Tell a person.
     Publish(Notice),
+    /// Take away annotations whose requests are recorded, under the version that the record stands in.
+    TakeAway {
+        /// The requests' annotations; none where only the number was lost.
+        annotations: Vec<RequestAction>,
+        /// The new value of `saga.dev/handled`.
+        handled: i64,
+    },
 }
 
 /// Something a person should notice.
@@ -93,6 +100,8 @@ pub struct Tally {
     pub settled: Vec<SettledAttempt>,
     /// How many attempts begin that are not the first of their step and direction, by kind and direction.
     pub retries: Vec<(&'static str, Direction)>,
+    /// The requests that were answered.
+    pub requests: Vec<(RequestAction, RequestResult)>,
     /// The phase that was entered.
     pub entered: Option<SagaPhase>,
 }

@@ -3,14 +3,15 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    pass::{Pass, Standing, is_active, is_due, past_pivot},
+    pass::{Pass, Standing, is_active, is_due, may_go_on, past_pivot},
     step::StepEvent,
 };
-use crate::api::{Direction, OnFailure, StepPhase};
+use crate::api::{Direction, OnFailure, StepPhase, StepStatus};
 
 impl Pass<'_> {
     /// Goes forward as far as possible now.
     pub(super) fn forward(&mut self) -> Standing {
+        self.drop_undo_past_pivot();
         if self.may_start() {
             // First, since nothing begins where a step fails.
             self.fail_what_may_not_begin(StepPhase::Retrying, Direction::Action);
@@ -22,26 +23,40 @@ impl Pass<'_> {
     }
 
     fn may_start(&self) -> bool {
-        !self.seen.draining && !self.seen.deleting && !self.saga.suspend && self.has_no_failure()
+        !self.seen.draining && !self.saga.suspend && !self.must_turn_back()
     }
 
-    fn has_no_failure(&self) -> bool {
-        self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
+    /// Whether the saga goes back whatever its steps do.
+    fn must_turn_back(&self) -> bool {
+        self.seen.deleting || self.status.compensation_requested.is_some()
+    }
+
+    /// The pivot was passed while what was active settled: now nobody can ask for the undo any more.
+    fn drop_undo_past_pivot(&mut self) {
+        if self.status.compensation_requested.is_some() && !self.steps_where(past_pivot).is_empty() {
+            self.status.compensation_requested = None;
+            self.publish(true, "PivotPassed", "the saga is not undone, although that was asked for: its pivot was passed meanwhile");
+        }
     }
 
     fn standing(&mut self) -> Standing {
-        let failed = !self.has_no_failure();
-        if !failed && self.steps_where(|_, status| status.phase == StepPhase::Completed).len() == self.saga.steps.len() {
+        let (failed, must_turn_back) = (self.has_failure(), self.must_turn_back());
+        let done = self.steps_where(|_, status| status.phase.is_done()).len() == self.saga.steps.len();
+        if done && self.status.compensation_requested.is_none() {
             return Standing::Done;
         }
-        if !failed && !self.seen.deleting {
-            self.wake_for_retries();
+        if !must_turn_back {
+            self.wake_for_retries(failed);
+        }
+        if !failed && !must_turn_back {
             return Standing::Forward;
         }
-        if self.active() > 0 {
+        let retried = |status: &StepStatus| status.phase == StepPhase::Retrying && status.retry_requested;
+        let goes_on = !must_turn_back && self.status.steps.iter().any(retried);
+        if goes_on || self.active() > 0 {
             return Standing::Settling;
         }
-        let turn_back = self.seen.deleting || self.saga.on_failure == OnFailure::Compensate;
+        let turn_back = must_turn_back || self.saga.on_failure == OnFailure::Compensate;
         let past_pivot = !self.steps_where(past_pivot).is_empty();
         match (turn_back, past_pivot) {
             (true, false) => Standing::Undoing,
@@ -52,18 +67,22 @@ impl Pass<'_> {
 
     /// Begins attempts in list order until every slot is taken.
     fn start_runnable(&mut self) {
-        let done = self.steps_where(|_, status| status.phase == StepPhase::Completed);
-        let mut slots = self.slots();
+        let done = self.steps_where(|_, status| status.phase.is_done());
+        let (failed, mut slots) = (self.has_failure(), self.slots());
         self.each_step(|pass, place, step, status| {
             let begins = match status.phase {
-                StepPhase::Pending => pass.graph.depends_on(place).is_subset(done) && slots.take_new(),
-                StepPhase::Retrying => is_due(status.next_attempt_at.as_ref(), pass.seen.now) && slots.take_kept(),
+                StepPhase::Pending => !failed && pass.graph.depends_on(place).is_subset(done) && slots.take_new(),
+                StepPhase::Retrying => {
+                    may_go_on(failed, status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now) && slots.take_kept()
+                }
                 StepPhase::Running
                 | StepPhase::Completed
+                | StepPhase::Skipped
                 | StepPhase::Failed
                 | StepPhase::Compensating
                 | StepPhase::Compensated
-                | StepPhase::CompensationFailed => false,
+                | StepPhase::CompensationFailed
+                | StepPhase::CompensationSkipped => false,
             };
             if begins {
                 pass.begin(place, step, status, Direction::Action);
@@ -71,11 +90,12 @@ impl Pass<'_> {
         });
     }
 
-    fn wake_for_retries(&mut self) {
+    fn wake_for_retries(&mut self, failed: bool) {
         if self.saga.suspend {
             return;
         }
-        let retrying = self.status.steps.iter().filter(|status| status.phase == StepPhase::Retrying && !is_active(status));
+        let waits = |status: &&StepStatus| status.phase == StepPhase::Retrying && !is_active(status) && may_go_on(failed, status);
+        let retrying = self.status.steps.iter().filter(waits);
         // An instant that has come means that no slot is free: the attempt that settles wakes the saga.
         let next =
             retrying.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0).filter(|next| *next > self.seen.now).min();
@@ -89,6 +109,7 @@ impl Pass<'_> {
         self.each_step(|pass, _, _, status| {
             if status.phase == StepPhase::Retrying {
                 status.next_attempt_at = None;
+                status.retry_requested = false;
                 status.completed_at = Some(MicroTime(pass.seen.now));
                 pass.move_step(status, StepEvent::FailForGood);
             }

@@ -24,6 +24,7 @@ pub fn check(saga: &ValidSaga, status: &SagaStatus) -> Vec<String> {
         }
         sequences(status, &mut found);
         order(saga, status, &mut found);
+        requests(status, &mut found);
         phases(status, &mut found);
     }
     found
@@ -46,7 +47,7 @@ fn names(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
 fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     let StepStatus { name, phase, action, compensation, .. } = step;
     let active = |direction| step.direction(direction).is_some_and(|record| record.active.is_some());
-    let undoing = matches!(phase, StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed);
+    let undoing = phase.is_backward();
     let failing = matches!(phase, StepPhase::Retrying | StepPhase::Failed);
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -56,10 +57,11 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     must(!active(Direction::Action) || *phase == StepPhase::Running, "and has an active attempt of its action");
     must(!active(Direction::Compensation) || *phase == StepPhase::Compensating, "and has an active attempt of its compensation");
     must(*phase != StepPhase::Running || active(Direction::Action), "without an active attempt");
-    must(*phase == StepPhase::Pending || *phase == StepPhase::Failed || action.is_some(), "without any attempt of its action");
+    let may_be_new = matches!(phase, StepPhase::Pending | StepPhase::Skipped | StepPhase::Failed);
+    must(may_be_new || action.is_some(), "without any attempt of its action");
     must(*phase != StepPhase::Pending || action.is_none(), "although an attempt of its action was made");
     let succeeded = |direction| step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded);
-    must(!failing || !succeeded(Direction::Action), "although its action succeeded");
+    must(!(failing || *phase == StepPhase::Skipped) || !succeeded(Direction::Action), "although its action succeeded");
     must(!undoing || valid.compensation.is_some(), "although it has no compensation");
     must(undoing || compensation.is_none(), "although an attempt of its compensation was made");
     must(*phase == StepPhase::Compensated || !succeeded(Direction::Compensation), "although its compensation succeeded");
@@ -88,12 +90,23 @@ fn sequences(status: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
+/// A number that was given twice would let one request be taken for another.
+fn requests(status: &SagaStatus, found: &mut Vec<String>) {
+    let numbers: Vec<_> = status.requests.iter().map(|record| record.number).collect();
+    if !numbers.is_sorted_by(|one, next| one < next) || numbers.iter().any(|number| !COUNTS.contains(number)) {
+        found.push("the numbers of status.requests do not go up one after the other".into());
+    }
+    if !COUNTS.contains(&status.retry_requests) {
+        found.push("retryRequests is a count that no saga reaches".into());
+    }
+}
+
 fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let graph = Graph::new(&saga.steps);
     let done = |step: &StepStatus| match step.phase {
-        StepPhase::Completed => true,
+        StepPhase::Completed | StepPhase::Skipped => true,
         // Later phases of a step that was done; a failed one that is undone had no dependant that started.
-        StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed => {
+        StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed | StepPhase::CompensationSkipped => {
             step.action.as_ref().and_then(|action| action.last_outcome) == Some(Outcome::Succeeded)
         }
         StepPhase::Pending | StepPhase::Running | StepPhase::Retrying | StepPhase::Failed => false,
@@ -110,21 +123,22 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
 }
 
 fn phases(status: &SagaStatus, found: &mut Vec<String>) {
-    let all = |phase| status.steps.iter().all(|step| step.phase == phase);
     let any = |filter: &dyn Fn(StepPhase) -> bool| status.steps.iter().any(|step| filter(step.phase));
-    let undoing = |phase| matches!(phase, StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed);
     let active = any(&|phase| matches!(phase, StepPhase::Running | StepPhase::Compensating));
     match status.phase {
         None | Some(SagaPhase::Pending) if any(&|phase| phase != StepPhase::Pending) => {
             found.push("steps have begun although the saga has not".into());
         }
-        Some(SagaPhase::Completed) if status.steps.is_empty() || !all(StepPhase::Completed) => {
-            found.push("the saga is Completed although not every step is".into());
+        Some(SagaPhase::Completed) if status.steps.is_empty() || !status.steps.iter().all(|step| step.phase.is_done()) => {
+            found.push("the saga is Completed although not every step is done".into());
+        }
+        Some(SagaPhase::Completed) if status.compensation_requested.is_some() => {
+            found.push("the saga is Completed although it was to be undone".into());
         }
         Some(SagaPhase::Compensated) if active || any(&|phase| phase == StepPhase::CompensationFailed) => {
             found.push("the saga is Compensated although a step is active or could not be undone".into());
         }
-        Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if any(&undoing) => {
+        Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if any(&StepPhase::is_backward) => {
             found.push("a step is being undone although the saga goes forward".into());
         }
         Some(SagaPhase::Compensating | SagaPhase::CompensationFailed) if any(&|phase| phase == StepPhase::Running) => {

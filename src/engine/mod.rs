@@ -11,6 +11,7 @@
 //! # Caveats
 //! A lost child is `Unknown`: it may have acted. Effects are at-least-once, with a key by which the other side can tell.
 
+pub mod allowed;
 pub mod backoff;
 pub mod clock;
 pub mod effect;
@@ -23,7 +24,10 @@ pub mod valid;
 
 mod budget;
 mod forward;
+mod grant;
+mod inbox;
 pub mod invariants;
+mod message;
 mod pass;
 mod plan;
 mod settle;

@@ -151,10 +151,18 @@ impl<'a> Pass<'a> {
         }
     }
 
+    /// Whether a step failed for good and is not undone.
+    pub(super) fn has_failure(&self) -> bool {
+        !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
+    }
+
     /// Fails for good the steps that wait in a phase for an attempt which is due and may not be made.
     pub(super) fn fail_what_may_not_begin(&mut self, waiting: StepPhase, direction: Direction) {
+        let failed = self.has_failure();
         self.each_step(|pass, _, step, status| {
-            let due = status.phase == waiting && !is_active(status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+            let waits =
+                status.phase == waiting && !is_active(status) && (direction == Direction::Compensation || may_go_on(failed, status));
+            let due = waits && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
             let Some(operation) = step.operation(direction).filter(|_| due) else { return };
             if let Some(reason) = pass.may_not_begin(operation, step, status, direction) {
                 status.message = Some(reason);
@@ -210,6 +218,7 @@ impl<'a> Pass<'a> {
 
     /// Fails a step for good in one direction.
     pub(super) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
+        status.retry_requested = false;
         let message = status.message.as_deref().unwrap_or("it failed").to_owned();
         match direction {
             Direction::Action => {
@@ -258,6 +267,11 @@ pub(super) fn is_active(status: &StepStatus) -> bool {
     [&status.action, &status.compensation].into_iter().flatten().any(|record| record.active.is_some())
 }
 
+/// Whether a step may go on that is under way already: after a failure only where a person asked for it.
+pub(super) const fn may_go_on(failed: bool, status: &StepStatus) -> bool {
+    !failed || status.retry_requested
+}
+
 /// `: <the step's message>`, where it has one.
 fn because(status: &StepStatus) -> String {
     status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default()
@@ -268,8 +282,8 @@ pub(super) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
     instant.is_none_or(|instant| instant.0 <= now)
 }
 
-/// Whether a forward pass may not turn back: the pivot is done, or may be.
+/// Whether a forward pass may not turn back: the pivot is done or skipped, or may be done.
 pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
     let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain);
-    step.pivot && (status.phase == StepPhase::Completed || uncertain)
+    step.pivot && (status.phase.is_done() || uncertain)
 }

@@ -10,15 +10,15 @@ use super::{
     clock::later,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
     graph::StepSet,
-    invariants,
+    inbox, invariants,
     observed::Observed,
     pass::{Pass, Standing, past_pivot},
     saga::ValidSaga,
     summary::{self, Hold},
-    undo::in_undo_set,
+    undo::{in_undo_set, is_in_effect},
     valid::Fault,
 };
-use crate::api::{DeletionPolicy, Part, SagaPhase, SagaStatus};
+use crate::api::{Asked, DeletionPolicy, Part, RequestResult, SagaPhase, SagaStatus};
 
 /// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name and a person can look at them.
 const KEPT_CHILDREN: std::time::Duration = std::time::Duration::from_mins(10);
@@ -43,6 +43,10 @@ pub struct Seen<'a> {
     pub status: &'a Part<SagaStatus>,
     /// Message and conditions of a status that cannot be read.
     pub remains: &'a SagaStatus,
+    /// What people ask for by annotation, in the order in which it is handled.
+    pub asked: &'a [Asked],
+    /// The highest number of a plain request that was handled and taken away; 0 where that is not known.
+    pub handled: i64,
     /// The children of the active attempts.
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
@@ -79,7 +83,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     }
     let saga = match saga {
         Ok(saga) => saga,
-        Err(_) if is_terminal(status) => return ended(status, seen),
+        Err(_) if is_terminal(status) => return ended(status, seen, refuse_all(status, seen, "the spec is not valid: mend it first")),
         Err(faults) => return held(status, &Hold::Spec(faults.clone()), seen),
     };
     let violations = invariants::check(saga, status);
@@ -90,7 +94,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if seen.deleting && saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status)) && !is_terminal(status) {
         return release(Some(abandoned(Some(saga), seen, "the pivot is passed, nothing can be undone")));
     }
-    if is_terminal(status) { ended(status, seen) } else { run(saga, status, seen) }
+    run(saga, status, seen)
 }
 
 fn is_terminal(status: &SagaStatus) -> bool {
@@ -131,25 +135,48 @@ fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
     let counts = |(place, step): &(usize, &crate::api::StepStatus)| {
         let active = step.phase == P::Running;
         let valid = known.get(*place).filter(|valid| valid.name == step.name);
-        active || (step.phase != P::Compensated && valid.is_none_or(|valid| in_undo_set(valid, step)) && step.action.is_some())
+        active || (step.phase != P::Compensated && valid.is_none_or(|valid| is_in_effect(valid, step)) && step.action.is_some())
     };
     status.steps.iter().enumerate().filter(counts).map(|(_, step)| step.name.clone()).collect()
 }
 
-/// An ended saga: its finalizer goes, later its succeeded Pods.
-fn ended(status: &SagaStatus, seen: &Seen<'_>) -> Plan {
+/// What came of the requests to an ended saga: the status with their records, and what is to be done.
+type Answered = (SagaStatus, Vec<Effect>, Tally);
+
+/// Refuses every new request for the same reason.
+fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
+    let mut new = status.clone();
+    let refuse = |_: &mut SagaStatus, _: &Asked| (RequestResult::Refused, why.to_owned());
+    let (effects, requests) = inbox::sort(seen, status).answer(seen, &mut new, refuse);
+    (new, effects, Tally { requests, ..Tally::default() })
+}
+
+/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods.
+fn ended(status: &SagaStatus, seen: &Seen<'_>, (new, mut effects, tally): Answered) -> Plan {
     let finalizer = if seen.finalizer { Finalizer::Remove } else { Finalizer::Keep };
-    let (mut effects, mut wake) = (Vec::new(), None);
+    let mut wake = None;
     if let Some(MicroTime(completed)) = status.completed_at.as_ref().filter(|_| seen.leftovers) {
         let due = later(*completed, KEPT_CHILDREN);
         if due <= seen.now { effects.push(Effect::Sweep) } else { wake = Some(due) }
     }
-    Plan::new(None, finalizer, wake, Tally::default(), effects)
+    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
+    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
+    let write = (new != *status).then(|| StatusWrite::Whole(Box::new(answered)));
+    Plan::new(write, finalizer, wake, tally, effects)
 }
 
 /// A saga that cannot go on before a person mended it: one write that says so, nothing started.
 fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     let new = summary::held(status, hold, seen);
+    // A status that cannot be read keeps no records: what is asked for waits until it is restored.
+    let readable = matches!(hold, Hold::Spec(_) | Hold::SpecChanged);
+    let (new, mut answered, tally) = if readable {
+        let why = format!("the saga is held ({}), as its message says: mend that first", hold.reason());
+        let (with_records, effects, tally) = refuse_all(status, seen, &why);
+        (SagaStatus { requests: with_records.requests, handled_tokens: with_records.handled_tokens, ..new }, effects, tally)
+    } else {
+        (new, Vec::new(), Tally::default())
+    };
     let mut effects = Vec::new();
     if summary::stalled_reason(status) != Some(hold.reason()) {
         let message = new.message.clone().unwrap_or_default();
@@ -164,11 +191,20 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     if write.is_none() {
         effects.clear();
     }
-    Plan::new(write, Finalizer::Keep, None, Tally::default(), effects)
+    effects.append(&mut answered);
+    Plan::new(write, Finalizer::Keep, None, tally, effects)
 }
 
 fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     let mut pass = Pass::new(saga, seen, status);
+    if is_terminal(status) {
+        pass.answer_requests();
+        let reopened = status.phase == Some(SagaPhase::Completed) && pass.status.compensation_requested.is_some();
+        if !reopened {
+            return ended(status, seen, (pass.status, pass.effects, pass.tally));
+        }
+        return go_on(pass, status, true);
+    }
     if pass.status.spec_hash.is_none() {
         pass.status.spec_hash = Some(seen.spec_hash.to_owned());
         pass.status.started_at = Some(MicroTime(seen.now));
@@ -179,6 +215,16 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
         pass.resume_clock();
     }
     pass.settle_all();
+    if pass.answer_requests() && !saga.suspend {
+        // A saga that waited for a person goes on.
+        pass.resume_clock();
+    }
+    go_on(pass, status, false)
+}
+
+/// From what settled and what was asked for to what begins. `reopened`: the saga had ended.
+fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
+    let seen = pass.seen;
     let undoing = matches!(status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
     let mut standing = if undoing { Standing::Undoing } else { pass.forward() };
     if standing == Standing::Undoing {
@@ -191,14 +237,16 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     }
     let first_intent = pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
     let ends = is_terminal(&pass.status);
-    let finalizer = match (seen.finalizer, ends, first_intent && !seen.deleting) {
+    let finalizer = match (seen.finalizer, ends, (first_intent || reopened) && !seen.deleting) {
         (true, true, _) => Finalizer::Remove,
         (false, _, true) => Finalizer::Add,
         (true, false, _) | (false, _, false) => Finalizer::Keep,
     };
     let Pass { status: new, effects, wake, mut tally, .. } = pass;
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
-    let write = (new != *status).then(|| StatusWrite::Whole(Box::new(new)));
+    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
+    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
+    let write = (new != *status).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)
 }
 

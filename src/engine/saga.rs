@@ -27,6 +27,8 @@ pub struct ValidSaga {
     pub suspend: bool,
     /// What happens to an unfinished saga that is deleted.
     pub deletion_policy: DeletionPolicy,
+    /// How often a person may ask for a retry.
+    pub max_retry_requests: i64,
     /// The steps, in list order; at least one, at most 128.
     pub steps: Vec<ValidStep>,
 }

@@ -218,6 +218,7 @@ impl<'a> Pass<'a> {
     fn succeed(&mut self, status: &mut StepStatus, direction: Direction) {
         status.message = None;
         status.next_attempt_at = None;
+        status.retry_requested = false;
         match direction {
             Direction::Action => {
                 status.completed_at = Some(MicroTime(self.seen.now));

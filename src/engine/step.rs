@@ -19,6 +19,10 @@ pub enum StepEvent {
     Undone,
     /// The compensation failed for good.
     UndoFailed,
+    /// A person asks for another try, forward or backward.
+    Retry,
+    /// A person asks to go on without the action, or without the compensation.
+    Skip,
 }
 
 /// A move that the table does not have: stored state and observation contradict each other.
@@ -40,14 +44,25 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
     match (from, event) {
         (P::Pending | P::Retrying, E::Start) => Ok(P::Running),
         (P::Running, E::Succeed) => Ok(P::Completed),
-        (P::Running, E::FailForNow) => Ok(P::Retrying),
+        (P::Running, E::FailForNow) | (P::Retrying | P::Failed, E::Retry) => Ok(P::Retrying),
         (P::Running | P::Retrying | P::Pending, E::FailForGood) => Ok(P::Failed),
-        (P::Completed | P::Failed | P::Compensating, E::Undo) => Ok(P::Compensating),
+        (P::Pending | P::Retrying | P::Failed, E::Skip) => Ok(P::Skipped),
+        (P::Completed | P::Failed | P::Compensating, E::Undo) | (P::Compensating | P::CompensationFailed, E::Retry) => Ok(P::Compensating),
         (P::Compensating, E::Undone) => Ok(P::Compensated),
         (P::Compensating | P::Completed | P::Failed, E::UndoFailed) => Ok(P::CompensationFailed),
+        (P::CompensationFailed, E::Skip) => Ok(P::CompensationSkipped),
         (
-            P::Pending | P::Running | P::Retrying | P::Completed | P::Failed | P::Compensating | P::Compensated | P::CompensationFailed,
-            E::Start | E::Succeed | E::FailForNow | E::FailForGood | E::Undo | E::Undone | E::UndoFailed,
+            P::Pending
+            | P::Running
+            | P::Retrying
+            | P::Completed
+            | P::Skipped
+            | P::Failed
+            | P::Compensating
+            | P::Compensated
+            | P::CompensationFailed
+            | P::CompensationSkipped,
+            E::Start | E::Succeed | E::FailForNow | E::FailForGood | E::Undo | E::Undone | E::UndoFailed | E::Retry | E::Skip,
         ) => Err(Illegal { from, event }),
     }
 }
@@ -56,31 +71,34 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
 mod tests {
     use super::{StepEvent as E, StepPhase as P, *};
 
-    const PHASES: [P; 8] =
-        [P::Pending, P::Running, P::Retrying, P::Completed, P::Failed, P::Compensating, P::Compensated, P::CompensationFailed];
-    const EVENTS: [E; 7] = [E::Start, E::Succeed, E::FailForNow, E::FailForGood, E::Undo, E::Undone, E::UndoFailed];
+    const EVENTS: [E; 9] = [E::Start, E::Succeed, E::FailForNow, E::FailForGood, E::Undo, E::Undone, E::UndoFailed, E::Retry, E::Skip];
 
-    /// The whole table: a row for each phase, a column for each event in the order of [`EVENTS`].
-    const TABLE: [[Option<P>; 7]; 8] = {
+    /// The whole table: a row for each phase in the order of [`P::ALL`], a column for each event in the order of [`EVENTS`].
+    const TABLE: [[Option<P>; 9]; 10] = {
         const RUNNING: Option<P> = Some(P::Running);
+        const AGAIN: Option<P> = Some(P::Retrying);
+        const SKIPPED: Option<P> = Some(P::Skipped);
         const FAILED: Option<P> = Some(P::Failed);
         const UNDOING: Option<P> = Some(P::Compensating);
         const STUCK: Option<P> = Some(P::CompensationFailed);
+        const LEFT: Option<P> = Some(P::CompensationSkipped);
         [
-            [RUNNING, None, None, FAILED, None, None, None],
-            [None, Some(P::Completed), Some(P::Retrying), FAILED, None, None, None],
-            [RUNNING, None, None, FAILED, None, None, None],
-            [None, None, None, None, UNDOING, None, STUCK],
-            [None, None, None, None, UNDOING, None, STUCK],
-            [None, None, None, None, UNDOING, Some(P::Compensated), STUCK],
-            [None; 7],
-            [None; 7],
+            [RUNNING, None, None, FAILED, None, None, None, None, SKIPPED],
+            [None, Some(P::Completed), AGAIN, FAILED, None, None, None, None, None],
+            [RUNNING, None, None, FAILED, None, None, None, AGAIN, SKIPPED],
+            [None, None, None, None, UNDOING, None, STUCK, None, None],
+            [None; 9],
+            [None, None, None, None, UNDOING, None, STUCK, AGAIN, SKIPPED],
+            [None, None, None, None, UNDOING, Some(P::Compensated), STUCK, UNDOING, None],
+            [None; 9],
+            [None, None, None, None, None, None, None, UNDOING, LEFT],
+            [None; 9],
         ]
     };
 
     #[test]
     fn every_phase_takes_the_events_of_the_table_and_no_other() {
-        for (from, row) in PHASES.into_iter().zip(TABLE) {
+        for (from, row) in P::ALL.into_iter().zip(TABLE) {
             for (event, expected) in EVENTS.into_iter().zip(row) {
                 assert_eq!(next(from, event), expected.ok_or(Illegal { from, event }), "{from:?} {event:?}");
             }
@@ -89,9 +107,9 @@ mod tests {
 
     #[test]
     fn nothing_leads_back_to_a_phase_in_which_the_action_may_run_once_the_undoing_began() {
-        let undoing = [P::Compensating, P::Compensated, P::CompensationFailed];
-        for (from, event) in undoing.into_iter().flat_map(|from| EVENTS.map(|event| (from, event))) {
-            assert!(next(from, event).is_ok_and(|to| undoing.contains(&to)) || next(from, event).is_err());
+        let backward = P::ALL.into_iter().filter(|phase| phase.is_backward());
+        for (from, event) in backward.flat_map(|from| EVENTS.map(|event| (from, event))) {
+            assert!(next(from, event).map_or(true, P::is_backward), "{from:?} {event:?}");
         }
     }
 

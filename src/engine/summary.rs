@@ -8,19 +8,18 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 
 use super::{
     Seen, budget,
-    pass::{Pass, Standing, is_active, past_pivot},
+    message::{failures, join, list, message},
+    pass::{Pass, Standing},
     plan::undo_set,
-    saga::{Operation, ValidStep},
+    saga::ValidStep,
     settle::clip,
-    undo::in_undo_set,
+    undo::is_in_effect,
     valid::Fault,
 };
-use crate::api::{Direction, SagaPhase, SagaStatus, StepPhase, StepStatus};
+use crate::api::{SagaPhase, SagaStatus, StepPhase, StepStatus};
 
 /// The most characters of a saga's message.
 const MESSAGE: usize = 1500;
-/// The most steps that are spelled out in one line.
-const NAMED: usize = 5;
 
 /// Why a saga cannot go on before a person mended it.
 pub(super) enum Hold {
@@ -109,6 +108,8 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     let status = &mut pass.status;
     if phase.is_terminal() {
         status.completed_at.get_or_insert(MicroTime(pass.seen.now));
+    } else {
+        status.completed_at = None;
     }
     status.observed_generation = Some(pass.seen.generation);
     status.phase = Some(phase);
@@ -163,96 +164,12 @@ fn still_in_effect(pass: &Pass<'_>, phase: SagaPhase) -> Option<Vec<String>> {
         steps.filter(|(step, status)| filter(step, status)).map(|(step, _)| step.name.clone()).collect()
     };
     match phase {
-        SagaPhase::Completed => Some(Vec::new()),
-        SagaPhase::Compensated | SagaPhase::CompensationFailed => {
-            Some(names(&|step, status| in_undo_set(step, status) && status.phase != StepPhase::Compensated))
+        // What a person skipped is done for; only that it may have happened has to be told.
+        SagaPhase::Completed => {
+            Some(names(&|_, status| status.phase == StepPhase::Skipped && status.action.as_ref().is_some_and(|action| action.uncertain)))
         }
+        SagaPhase::Compensated | SagaPhase::CompensationFailed => Some(names(&is_in_effect)),
         SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Compensating => None,
-    }
-}
-
-fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, still: Option<&[String]>) -> String {
-    let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
-    let failed = || failures(pass, StepPhase::Failed);
-    let paused = if suspended { "suspended: nothing new starts until spec.suspend is false" } else { "" };
-    match standing {
-        // Only a process that is about to end leaves it at that. One that still has something to say writes nothing for this.
-        Standing::Forward if !suspended && activity(pass).is_empty() => "the operator is restarting: the next step starts then".into(),
-        Standing::Forward => sentences(&[paused.into(), activity(pass)]),
-        Standing::Settling if pass.seen.deleting => {
-            sentences(&["deleted: what is active settles, then all is undone".into(), activity(pass)])
-        }
-        Standing::Settling => sentences(&[failed(), "what is active settles first".into(), activity(pass)]),
-        Standing::Held { past_pivot: true } => {
-            let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| "the saga was deleted".into());
-            format!("{why}. Nothing is undone, because the pivot {} is passed", pivots(pass))
-        }
-        Standing::Held { past_pivot: false } => {
-            format!("{}. The saga waits: set spec.onFailure to Compensate, or delete the saga, to undo what was done", failed())
-        }
-        Standing::Undoing => sentences(&[paused.into(), because(pass), activity(pass)]),
-        Standing::UndoFailed => format!(
-            "{}. Still in effect: {still}. Nothing more can be undone; to let the saga go as it is, set spec.deletionPolicy to Abandon and \
-             delete it",
-            failures(pass, StepPhase::CompensationFailed)
-        ),
-        Standing::Undone if still.is_empty() => sentences(&[because(pass), "everything that was done is undone".into()]),
-        Standing::Undone => sentences(&[because(pass), format!("undone, except {still}, which cannot be undone")]),
-        Standing::Done => format!("all {} steps are done", pass.saga.steps.len()),
-    }
-}
-
-/// Why a saga is undone.
-fn because(pass: &Pass<'_>) -> String {
-    let failed = failures(pass, StepPhase::Failed);
-    if !failed.is_empty() {
-        return failed;
-    }
-    // A failed step that is being undone is no longer in phase Failed; its last attempt still tells.
-    let failed = pass.status.steps.iter().find_map(|status| {
-        let action = status.action.as_ref()?;
-        let last = action.attempts.last().filter(|last| last.outcome != crate::api::Outcome::Succeeded)?;
-        Some(format!("step {} failed: {}", status.name, last.message.as_deref().unwrap_or("no message")))
-    });
-    failed.unwrap_or_else(|| "the saga was deleted".into())
-}
-
-fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
-    let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
-    let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
-    join(failed.map(|status| format!("step {} {verb}: {}", status.name, status.message.as_deref().unwrap_or("no message"))), "; ")
-}
-
-fn pivots(pass: &Pass<'_>) -> String {
-    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
-    list(steps.filter(|(step, status)| past_pivot(step, status)).map(|(step, _)| step.name.as_str()))
-}
-
-/// What is active and what is waited for, step by step.
-fn activity(pass: &Pass<'_>) -> String {
-    let lines = pass.saga.steps.iter().zip(&pass.status.steps).filter_map(|(step, status)| {
-        let direction = match status.phase {
-            StepPhase::Running | StepPhase::Retrying => Direction::Action,
-            StepPhase::Compensating => Direction::Compensation,
-            StepPhase::Pending | StepPhase::Completed | StepPhase::Failed | StepPhase::Compensated | StepPhase::CompensationFailed => {
-                return None;
-            }
-        };
-        Some(one_activity(step.operation(direction)?, status, direction))
-    });
-    join(lines, "; ")
-}
-
-fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction) -> String {
-    let doing = if direction == Direction::Action { "runs" } else { "is being undone" };
-    let used = status.direction(direction).map_or(0, |record| record.budget_used);
-    let most = operation.retry.max_attempts;
-    match &status.next_attempt_at {
-        Some(next) if !is_active(status) => {
-            let why = status.message.as_deref().unwrap_or("it failed");
-            format!("step {} waits: {why}; attempt {} of {most} begins at {}", status.name, used.saturating_add(1), instant(next.0))
-        }
-        Some(_) | None => format!("step {} {doing}, attempt {used} of {most}", status.name),
     }
 }
 
@@ -260,10 +177,11 @@ fn progress(pass: &Pass<'_>, phase: SagaPhase) -> String {
     let (done, all) = match phase {
         SagaPhase::Compensating | SagaPhase::Compensated | SagaPhase::CompensationFailed => {
             let set = undo_set(pass).and(pass.steps_where(|step, _| step.compensation.is_some()));
-            (set.and(pass.steps_where(|_, status| status.phase == StepPhase::Compensated)).len(), set.len())
+            let undone = |phase| matches!(phase, StepPhase::Compensated | StepPhase::CompensationSkipped);
+            (set.and(pass.steps_where(|_, status| undone(status.phase))).len(), set.len())
         }
         SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed => {
-            (pass.steps_where(|_, status| status.phase == StepPhase::Completed).len(), pass.saga.steps.len())
+            (pass.steps_where(|_, status| status.phase.is_done()).len(), pass.saga.steps.len())
         }
     };
     format!("{done}/{all}")
@@ -274,7 +192,7 @@ fn current_steps(pass: &Pass<'_>, phase: SagaPhase) -> Option<String> {
         StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating => true,
         StepPhase::Failed => phase == SagaPhase::Failed,
         StepPhase::CompensationFailed => phase == SagaPhase::CompensationFailed,
-        StepPhase::Pending | StepPhase::Completed | StepPhase::Compensated => false,
+        StepPhase::Pending | StepPhase::Completed | StepPhase::Skipped | StepPhase::Compensated | StepPhase::CompensationSkipped => false,
     });
     let names = list(current.map(|status| status.name.as_str()));
     (!names.is_empty()).then_some(names)
@@ -315,28 +233,4 @@ fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'
         }
     };
     wanted.iter().map(make).collect()
-}
-
-fn instant(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-/// The non-empty parts, as one line.
-fn sentences(parts: &[String]) -> String {
-    join(parts.iter().filter(|part| !part.is_empty()).cloned(), "; ")
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    join(names.map(str::to_owned), ",")
-}
-
-/// At most [`NAMED`] parts, and how many more there are.
-fn join(parts: impl Iterator<Item = String>, between: &str) -> String {
-    let mut parts: Vec<_> = parts.collect();
-    let more = parts.len().saturating_sub(NAMED);
-    parts.truncate(NAMED);
-    if more > 0 {
-        parts.push(format!("and {more} more"));
-    }
-    parts.join(between)
 }

@@ -11,21 +11,36 @@ use super::{
     pass::{Pass, Standing, is_active, is_due},
     saga::ValidStep,
 };
-use crate::api::{Direction, StepPhase, StepStatus};
+use crate::api::{Direction, DirectionStatus, StepPhase, StepStatus};
 
 /// Whether a step did, or may have done, something that is to be undone or was.
 pub(super) fn in_undo_set(step: &ValidStep, status: &StepStatus) -> bool {
     let Some(action) = &status.action else { return false };
     match status.phase {
-        StepPhase::Completed | StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed => true,
-        StepPhase::Failed | StepPhase::Retrying => action.uncertain || (step.compensate_failed && action.begun),
-        StepPhase::Pending | StepPhase::Running => false,
+        StepPhase::Completed
+        | StepPhase::Compensating
+        | StepPhase::Compensated
+        | StepPhase::CompensationFailed
+        | StepPhase::CompensationSkipped => true,
+        StepPhase::Failed | StepPhase::Retrying => may_have_acted(step, action),
+        StepPhase::Pending | StepPhase::Running | StepPhase::Skipped => false,
     }
+}
+
+/// Whether an action that is not done may have done something.
+const fn may_have_acted(step: &ValidStep, action: &DirectionStatus) -> bool {
+    action.uncertain || (step.compensate_failed && action.begun)
+}
+
+/// Whether a step did, or may have done, something that is not undone. A skipped step is never undone.
+pub(super) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
+    let skipped = status.phase == StepPhase::Skipped && status.action.as_ref().is_some_and(|action| may_have_acted(step, action));
+    skipped || (status.phase != StepPhase::Compensated && in_undo_set(step, status))
 }
 
 /// Whether nothing more is to be done about a step of the undo set.
 fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
-    status.phase == StepPhase::Compensated || step.compensation.is_none()
+    matches!(status.phase, StepPhase::Compensated | StepPhase::CompensationSkipped) || step.compensation.is_none()
 }
 
 impl Pass<'_> {
@@ -48,9 +63,13 @@ impl Pass<'_> {
             let waits = match status.phase {
                 StepPhase::Completed | StepPhase::Failed => true,
                 StepPhase::Compensating => !is_active(status) && is_due(status.next_attempt_at.as_ref(), self.seen.now),
-                StepPhase::Pending | StepPhase::Running | StepPhase::Retrying | StepPhase::Compensated | StepPhase::CompensationFailed => {
-                    false
-                }
+                StepPhase::Pending
+                | StepPhase::Running
+                | StepPhase::Retrying
+                | StepPhase::Skipped
+                | StepPhase::Compensated
+                | StepPhase::CompensationFailed
+                | StepPhase::CompensationSkipped => false,
             };
             let dependants = self.graph.dependants(place).and(set);
             if waits && set.contains(place) && !is_undone(step, status) && dependants.is_subset(undone) {

@@ -13,7 +13,9 @@ use super::{
     saga::{Operation, ValidSaga, ValidStep, Work},
 };
 use crate::api::{
-    Compensation, Defaults, GoDuration, Header, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, PodAction, RetryPolicy, SagaSpec, SecretKey, Step,
+    Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, Header, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, PodAction, RetryPolicy,
+    SagaSpec, SecretKey, Step,
+    names::{is_dns_label, is_token},
 };
 use crate::objects::pod::check_resources;
 
@@ -22,6 +24,8 @@ const POD_TIMEOUT: Duration = Duration::from_hours(1);
 const ACTION_ATTEMPTS: i32 = 1;
 const COMPENSATION_ATTEMPTS: i32 = 10;
 const MAX_PARALLEL: i32 = 64;
+/// The most retry requests that may be allowed.
+const MAX_RETRY_REQUESTS: i32 = 1000;
 /// Headers that belong to the operator or to the connection.
 const RESERVED_HEADERS: [&str; 9] =
     ["idempotency-key", "saga-attempt", "host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
@@ -83,6 +87,8 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
     );
     let max_parallel = spec.max_parallel.unwrap_or(1);
     check((1..=MAX_PARALLEL).contains(&max_parallel), "spec.maxParallel", "must be 1 to 64");
+    let max_retry_requests = spec.max_retry_requests.unwrap_or(DEFAULT_RETRY_REQUESTS);
+    check((0..=MAX_RETRY_REQUESTS).contains(&max_retry_requests), "spec.maxRetryRequests", "must be 0 to 1000");
     check((1..=MAX_STEPS).contains(&spec.steps.len()), "spec.steps", "must have 1 to 128 steps");
     let defaults = spec.defaults.clone().unwrap_or_default();
     policy::check_defaults(&defaults, &mut faults);
@@ -100,6 +106,7 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         on_failure: spec.on_failure.unwrap_or_default(),
         suspend: spec.suspend.unwrap_or_default(),
         deletion_policy: spec.deletion_policy.unwrap_or_default(),
+        max_retry_requests: max_retry_requests.into(),
         steps,
     })
 }
@@ -259,10 +266,6 @@ fn resolved<T: serde::Serialize + serde::de::DeserializeOwned>(action: &T, path:
     literal::resolve(action, path).map_err(|found| faults.extend(found)).ok()
 }
 
-fn is_token(text: &str) -> bool {
-    (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
-}
-
 fn is_object_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with(['-', '.']) && !text.ends_with(['-', '.'])
@@ -270,11 +273,6 @@ fn is_object_name(text: &str) -> bool {
 
 fn is_secret_key(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
-}
-
-fn is_dns_label(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
 }
 
 /// Whether a text is an absolute http(s) URL with a host and without user information; what a host may resolve to is judged at each call.

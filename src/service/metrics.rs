@@ -57,6 +57,12 @@ impl ReconcileResult {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    action: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Phase {
     phase: &'static str,
 }
@@ -99,6 +105,7 @@ pub struct Metrics {
     sagas: Family<Phase, Counter>,
     step_duration: Durations<Settled>,
     step_retries: Family<Retried, Counter>,
+    requests: Family<Answered, Counter>,
     reconciles: Family<Ended, Counter>,
     reconcile_duration: Histogram,
     watch_errors: Family<Watched, Counter>,
@@ -115,6 +122,7 @@ impl Metrics {
             sagas: Family::default(),
             step_duration: Family::new_with_constructor(|| Histogram::new(ATTEMPT_BUCKETS)),
             step_retries: Family::default(),
+            requests: Family::default(),
             reconciles: Family::default(),
             reconcile_duration: Histogram::new(RECONCILE_BUCKETS),
             watch_errors: Family::default(),
@@ -131,13 +139,24 @@ impl Metrics {
     /// Puts every metric into the registry. Names end in `_total` and `_seconds` by their kind and unit, which the encoder appends.
     fn registered(mut self, version: &'static str) -> Self {
         // No `..`: a metric that nobody registers would be counted and never seen.
-        let Self { registry, sagas, step_duration, step_retries, reconciles, reconcile_duration, watch_errors, http_calls, status_writes } =
-            &mut self;
+        let Self {
+            registry,
+            sagas,
+            step_duration,
+            step_retries,
+            requests,
+            reconciles,
+            reconcile_duration,
+            watch_errors,
+            http_calls,
+            status_writes,
+        } = &mut self;
         registry.register("saga_build", "The version of the operator", Info::new(Build { version }));
         registry.register("saga", "Sagas that entered an end phase", sagas.clone());
         let help = "Duration of settled attempts, from the recorded intent";
         registry.register_with_unit("saga_step_duration", help, Unit::Seconds, step_duration.clone());
         registry.register("saga_step_retries", "Attempts that were begun after a failed one", step_retries.clone());
+        registry.register("saga_requests", "Requests by annotation that were answered", requests.clone());
         registry.register("saga_controller_reconcile", "Reconciles by how they ended", reconciles.clone());
         registry.register_with_unit("saga_controller_reconcile", "Duration of reconciles", Unit::Seconds, reconcile_duration.clone());
         registry.register("saga_controller_watch_errors", "Watches that failed and were begun again", watch_errors.clone());
@@ -159,6 +178,11 @@ impl Metrics {
     /// An attempt was begun after a failed one.
     pub fn step_retried(&self, action: &'static str, direction: &'static str) {
         self.step_retries.get_or_create(&Retried { action, direction }).inc();
+    }
+
+    /// A request by annotation for an `action` (such as `retry`) was answered with `result` (such as `Accepted`).
+    pub fn request_answered(&self, action: &'static str, result: &'static str) {
+        self.requests.get_or_create(&Answered { action, result }).inc();
     }
 
     /// A reconcile ended after `duration`.
@@ -218,6 +242,7 @@ mod tests {
         metrics.saga_ended("Completed");
         metrics.step_settled("pod", "action", "Succeeded", Duration::from_millis(1500));
         metrics.step_retried("http", "compensation");
+        metrics.request_answered("retry", "Accepted");
         metrics.reconciled(ReconcileResult::Changed, Duration::from_millis(2));
         metrics.watch_failed("Pod");
         metrics.status_written("conflict");
@@ -232,6 +257,7 @@ mod tests {
             "saga_step_duration_seconds_bucket{le=\"1.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 0",
             "saga_step_duration_seconds_bucket{le=\"3.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 1",
             "saga_step_retries_total{action=\"http\",direction=\"compensation\"} 1",
+            "saga_requests_total{action=\"retry\",result=\"Accepted\"} 1",
             "saga_controller_reconcile_total{result=\"changed\"} 1",
             "saga_controller_reconcile_seconds_count 1",
             "saga_controller_watch_errors_total{kind=\"Pod\"} 1",

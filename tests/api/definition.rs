@@ -140,7 +140,7 @@ fn a_step_has_only_fields_that_work_today() {
     assert_eq!(names(&step["properties"]["http"]), "body headers method url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),
-        "defaults deletionPolicy idempotencyPrefix maxParallel onFailure params serviceAccountName steps suspend"
+        "defaults deletionPolicy idempotencyPrefix maxParallel maxRetryRequests onFailure params serviceAccountName steps suspend"
     );
 }
 

@@ -49,6 +49,11 @@ async fn nonsense_in_the_status_is_refused() {
         ("/steps/0/action/lastOutcome", json!("Maybe"), "supported values: \"Succeeded\", \"Failed\", \"Unknown\""),
         ("/steps/0/action/attempts/0/attempt", json!(0), "attempts[0].attempt in body should be greater than or equal to 1"),
         ("/steps/0/action/attempt", json!("one"), "steps[0].action.attempt in body must be of type integer"),
+        ("/requests/0/number", json!(0), "status.requests[0].number: Invalid value: 0"),
+        ("/requests/0/action", json!("undo"), "status.requests[0].action: Unsupported value: \"undo\""),
+        ("/requests/0/value", json!("v".repeat(129)), "status.requests[0].value: Too long: may not be more than 128 bytes"),
+        ("/handledTokens/0", json!("t".repeat(65)), "status.handledTokens[0]: Too long: may not be more than 64 bytes"),
+        ("/retryRequests", json!(-1), "retryRequests in body should be greater than or equal to 0"),
         ("/mood", json!("good"), "unknown field \"status.mood\""),
     ] {
         let change = json!([{"op": "add", "path": format!("/status{path}"), "value": value}]);
@@ -99,7 +104,7 @@ fn full() -> Value {
         condition
     };
     let record = |number: i64, outcome: &str| json!({"attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant, "message": "HTTP 503"});
-    json!({
+    let mut full = json!({
         "observedGeneration": 1,
         "phase": "Compensating",
         "message": "charge failed for good: undoing",
@@ -121,6 +126,7 @@ fn full() -> Value {
                 "completedAt": instant,
                 "message": "HTTP 402",
                 "nextAttemptAt": instant,
+                "retryRequested": true,
                 "action": {
                     "attempt": 6,
                     "budgetUsed": 5,
@@ -139,5 +145,27 @@ fn full() -> Value {
             },
             {"name": "ship", "phase": "Pending"},
         ],
+    });
+    full.as_object_mut().unwrap().extend(requests(instant).as_object().unwrap().clone());
+    full
+}
+
+/// What people asked for, as the status tells it.
+fn requests(instant: &str) -> Value {
+    let request = |number: i64, more: Value| {
+        let mut request = json!({"number": number, "value": "v".repeat(128), "valueHash": "0".repeat(16), "at": instant});
+        request["message"] = json!("m".repeat(512));
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        request
+    };
+    json!({
+        "compensationRequested": "r".repeat(256),
+        "retryRequests": 2,
+        "requests": [
+            request(1, json!({"action": "skip", "result": "Refused"})),
+            request(2, json!({"action": "compensate", "result": "Ignored", "token": "t".repeat(63)})),
+            request(3, json!({"action": "retry", "result": "Accepted"})),
+        ],
+        "handledTokens": [format!("{}-{}", "0".repeat(16), "1".repeat(16)), "2".repeat(16)],
     })
 }

@@ -109,6 +109,7 @@ async fn how_a_saga_is_run_may_change_at_any_time() {
     let before = namespace.get("order").await.unwrap();
     for (field, values) in [
         ("maxParallel", json!([4, 1])),
+        ("maxRetryRequests", json!([0, 20])),
         ("onFailure", json!(["Compensate", "Hold"])),
         ("suspend", json!([true, false])),
         ("deletionPolicy", json!(["Abandon", "Compensate"])),

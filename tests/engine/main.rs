@@ -18,6 +18,7 @@ mod nonsense;
 mod other_side;
 mod pivot;
 mod properties;
+mod requests;
 mod retry;
 mod saga;
 mod script;

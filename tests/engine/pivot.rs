@@ -14,7 +14,11 @@ fn after_a_completed_pivot_a_failure_holds_although_compensation_is_asked_for() 
     let mut world = World::with(draft).fails("ship", 1);
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
-    assert_eq!(world.message(), "step ship failed: attempt 1 failed: no. Nothing is undone, because the pivot pay is passed");
+    assert_eq!(
+        world.message(),
+        "step ship failed: attempt 1 failed: no. Nothing is undone, because the pivot pay is passed, or may be. To try again: kubectl \
+         annotate saga/order-1042 saga.dev/retry=ship -n shop. Or annotate saga.dev/skip=ship to go on without it"
+    );
     assert_eq!(world.condition("Ready").as_deref(), Some("False/StepFailed"));
 }
 

@@ -20,6 +20,7 @@ pub fn saga() -> Draft {
         on_failure: None,
         suspend: None,
         deletion_policy: None,
+        max_retry_requests: None,
         defaults: None,
         steps: Vec::new(),
     })

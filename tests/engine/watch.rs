@@ -103,6 +103,11 @@ fn bounds(status: &SagaStatus) {
     for step in &status.steps {
         assert!(within(&step.message, 1024), "{:?}", step.message);
     }
+    assert!(status.requests.len() <= 10 && status.handled_tokens.len() <= 128);
+    for record in &status.requests {
+        let short = |text: &str, most| text.chars().count() <= most;
+        assert!(record.value.len() <= 128 && short(&record.message, 512) && record.token.as_ref().is_none_or(|token| short(token, 63)));
+    }
     for (_, _, record) in records(status) {
         assert!(record.attempts.len() <= 5 && record.attempts.iter().all(|attempt| within(&attempt.message, 512)));
     }
@@ -145,7 +150,13 @@ fn budgets(world: &World, status: &SagaStatus) {
         let valid = saga.steps.iter().find(|valid| valid.name == step.name).and_then(|valid| valid.operation(direction));
         let most = i64::from(valid.expect("an operation").retry.max_attempts);
         assert!(record.disruptions <= 5, "{} disruptions are free of charge", record.disruptions);
-        assert!(record.attempt <= most + record.disruptions, "attempt {} of {} {direction}, of {most}", record.attempt, step.name);
+        let budgets = 1 + status.retry_requests;
+        assert!(
+            record.attempt <= most * budgets + record.disruptions,
+            "attempt {} of {} {direction}, of {most}",
+            record.attempt,
+            step.name
+        );
     }
 }
 
@@ -159,10 +170,12 @@ fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, after: &SagaS
         match id.direction {
             Direction::Action => {
                 assert!(!world.deleting, "{id} begins in a saga that is being deleted");
-                assert!(after.steps.iter().all(|step| step.phase != StepPhase::Failed), "{id} begins although a step failed");
+                let asked_for = after.steps.iter().any(|step| step.name == id.step && step.retry_requested);
+                assert!(asked_for || after.steps.iter().all(|step| step.phase != StepPhase::Failed), "{id} begins although a step failed");
+                assert_eq!(after.compensation_requested, None, "{id} begins although the undo was asked for");
                 assert!(records(after).all(|(_, direction, _)| direction == Direction::Action), "{id} begins after an undo");
                 for needed in step.depends_on.iter().flatten() {
-                    assert_eq!(phase_of(needed), StepPhase::Completed, "{id} begins before {needed} is done");
+                    assert!(phase_of(needed).is_done(), "{id} begins before {needed} is done");
                 }
             }
             Direction::Compensation => {
@@ -174,7 +187,7 @@ fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, after: &SagaS
                         StepPhase::Completed => spec.compensation.is_some(),
                         StepPhase::Compensating | StepPhase::CompensationFailed | StepPhase::Running | StepPhase::Retrying => true,
                         StepPhase::Failed => spec.compensation.is_some() && world.other_side.in_effect.contains(&dependant),
-                        StepPhase::Pending | StepPhase::Compensated => false,
+                        StepPhase::Pending | StepPhase::Skipped | StepPhase::Compensated | StepPhase::CompensationSkipped => false,
                     };
                     assert!(!waits, "{id} begins although {dependant} is {:?}", phase_of(&dependant));
                 }
@@ -204,7 +217,7 @@ fn latest_first(world: &World, before: &SagaStatus, after: &SagaStatus, begun: &
             let phase = after.steps.iter().find(|status| status.name == *dependant).expect("a step").phase;
             match phase {
                 StepPhase::Completed => spec.compensation.is_none(),
-                StepPhase::Pending | StepPhase::Compensated => true,
+                StepPhase::Pending | StepPhase::Skipped | StepPhase::Compensated | StepPhase::CompensationSkipped => true,
                 StepPhase::Failed => !world.other_side.in_effect.contains(dependant) && spec.compensation.is_none(),
                 StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating | StepPhase::CompensationFailed => false,
             }
@@ -230,8 +243,11 @@ fn ends(world: &World, status: &SagaStatus) {
     let in_effect = &world.other_side.in_effect;
     match status.phase.expect("a phase") {
         SagaPhase::Completed => {
-            assert!(status.steps.iter().all(|step| step.phase == StepPhase::Completed), "Completed with an unfinished step");
-            assert_eq!(status.still_in_effect, Some(Vec::new()));
+            assert!(status.steps.iter().all(|step| step.phase.is_done()), "Completed with an unfinished step");
+            let skipped =
+                |step: &&StepStatus| step.phase == StepPhase::Skipped && step.action.as_ref().is_some_and(|action| action.uncertain);
+            let uncertain: Vec<_> = status.steps.iter().filter(skipped).map(|step| step.name.clone()).collect();
+            assert_eq!(status.still_in_effect, Some(uncertain));
         }
         SagaPhase::Compensated | SagaPhase::CompensationFailed => {
             let named = status.still_in_effect.clone().expect("stillInEffect");
@@ -240,7 +256,13 @@ fn ends(world: &World, status: &SagaStatus) {
             let order: Vec<_> = world.spec.steps.iter().map(|step| &step.name).filter(|name| named.contains(name)).collect();
             assert_eq!(named.iter().collect::<Vec<_>>(), order, "stillInEffect is not in list order");
             if status.phase == Some(SagaPhase::Compensated) {
-                let could = |name: &&String| world.spec.steps.iter().any(|step| step.name == **name && step.compensation.is_some());
+                let skipped = |name: &str| {
+                    let skipped = |phase| matches!(phase, StepPhase::Skipped | StepPhase::CompensationSkipped);
+                    status.steps.iter().any(|step| step.name == name && skipped(step.phase))
+                };
+                let could = |name: &&String| {
+                    !skipped(name) && world.spec.steps.iter().any(|step| step.name == **name && step.compensation.is_some())
+                };
                 assert_eq!(named.iter().find(could), None, "a step with a compensation is left in effect");
             }
             let reason = if status.phase == Some(SagaPhase::CompensationFailed) {
@@ -286,6 +308,8 @@ pub fn rest(world: &World) {
         return;
     }
     let status = world.status();
+    let plain = world.stored.asked.iter().find(|asked| asked.token().is_none() && !asked.is_empty() && !asked.held_in_git);
+    assert!(plain.is_none() || world.stored.status.is_err() || !world.trusted, "{plain:?} is not answered");
     let held = status.conditions.iter().any(|condition| {
         condition.type_ == "Stalled" && ["InvalidSpec", "SpecChanged", "InvalidStatus"].contains(&condition.reason.as_str())
     });
@@ -299,7 +323,7 @@ pub fn rest(world: &World) {
     if status.phase == Some(SagaPhase::Failed) && world.spec.on_failure == Some(OnFailure::Compensate) && !suspended {
         let pivot = world.spec.steps.iter().zip(&status.steps).any(|(step, status)| {
             let uncertain = status.action.as_ref().is_some_and(|action| action.uncertain);
-            step.pivot == Some(true) && (status.phase == StepPhase::Completed || uncertain)
+            step.pivot == Some(true) && (status.phase.is_done() || uncertain)
         });
         assert!(pivot, "is held although it should be undone");
     }

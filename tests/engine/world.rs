@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use saga_operator::{
-    api::{Direction, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga},
+    api::{Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga},
     engine::{
         Seen, active_attempts,
         clock::later,
@@ -46,6 +46,10 @@ pub struct World {
     pub stored: StoredSaga,
     /// The status as stored.
     pub raw: Value,
+    /// What people wrote on the saga, and what the operator did.
+    pub annotations: BTreeMap<String, String>,
+    /// Whether the annotations stand in a manifest that was applied.
+    pub held_in_git: bool,
     pub now: Timestamp,
     pub other_side: OtherSide,
     /// How many times the process died.
@@ -74,9 +78,11 @@ impl World {
         let spec = draft.0;
         Self {
             saga: check(&spec),
-            stored: object(&spec, &Value::Null),
+            stored: object(&spec, &Value::Null, &BTreeMap::new(), false),
             spec,
             raw: Value::Null,
+            annotations: BTreeMap::new(),
+            held_in_git: false,
             generation: 1,
             deleting: false,
             terminating: false,
@@ -126,13 +132,35 @@ impl World {
         self
     }
 
+    /// The same, counted from now on.
+    pub fn crash_later(self, moves: usize, down: Duration) -> Self {
+        let moves = self.moves + moves;
+        self.crash_at(moves, down)
+    }
+
     // What people do.
 
     pub fn edit(&mut self, change: impl FnOnce(&mut SagaSpec)) {
         change(&mut self.spec);
         self.generation += 1;
         self.saga = check(&self.spec);
-        self.stored = object(&self.spec, &self.raw);
+        self.reload();
+    }
+
+    /// Someone writes an annotation.
+    pub fn annotate(&mut self, key: &str, value: &str) {
+        self.annotations.insert(key.into(), value.into());
+        self.reload();
+    }
+
+    /// Someone takes an annotation away.
+    pub fn strip(&mut self, key: &str) {
+        self.annotations.remove(key);
+        self.reload();
+    }
+
+    fn reload(&mut self) {
+        self.stored = object(&self.spec, &self.raw, &self.annotations, self.held_in_git);
     }
 
     pub fn suspend(&mut self) {
@@ -152,7 +180,7 @@ impl World {
     /// Someone writes a status by hand that contradicts nothing.
     pub fn restore(&mut self, status: Value) {
         self.raw = status;
-        self.stored = object(&self.spec, &self.raw);
+        self.reload();
     }
 
     /// Someone writes the status by hand.
@@ -281,6 +309,8 @@ impl World {
             deletion_policy: self.spec.deletion_policy.unwrap_or_default(),
             status: &self.stored.status,
             remains: &self.stored.remains,
+            asked: &self.stored.asked,
+            handled: self.stored.handled,
             children,
             leftovers: self.other_side.leftovers(self.now),
             executor,
@@ -324,7 +354,7 @@ impl World {
         match write {
             StatusWrite::Whole(status) => {
                 self.raw = json!(status);
-                self.stored = object(&self.spec, &self.raw);
+                self.reload();
                 let same = self.stored.status.as_ref() == Ok(&**status) || !self.trusted;
                 assert!(same, "what is read back is not what was written: {status:?}");
             }
@@ -332,7 +362,7 @@ impl World {
                 assert!(self.stored.status.is_err(), "a status that can be read is written as a whole");
                 self.raw["message"] = json!(status.message);
                 self.raw["conditions"] = json!(status.conditions);
-                self.stored = object(&self.spec, &self.raw);
+                self.reload();
             }
         }
     }
@@ -364,6 +394,14 @@ impl World {
                 self.notices.push(notice);
                 Performed::Nothing
             }
+            Effect::TakeAway { annotations, handled } => {
+                for action in annotations {
+                    self.annotations.remove(action.annotation());
+                }
+                self.annotations.insert(HANDLED.into(), handled.to_string());
+                self.reload();
+                Performed::Something
+            }
         };
         if performed == Performed::Lost {
             self.again = Some(later(self.now, Duration::from_secs(1)));
@@ -393,7 +431,13 @@ fn check(spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
 }
 
 /// The object as the API server would hand it out.
-fn object(spec: &SagaSpec, status: &Value) -> StoredSaga {
-    let object = json!({"metadata": {"name": "order-1042", "namespace": "shop", "uid": UID}, "spec": spec, "status": status});
+fn object(spec: &SagaSpec, status: &Value, annotations: &BTreeMap<String, String>, held_in_git: bool) -> StoredSaga {
+    let mut annotations = annotations.clone();
+    if held_in_git {
+        let applied = json!({"metadata": {"annotations": annotations}}).to_string();
+        annotations.insert("kubectl.kubernetes.io/last-applied-configuration".into(), applied);
+    }
+    let metadata = json!({"name": "order-1042", "namespace": "shop", "uid": UID, "annotations": annotations});
+    let object = json!({"metadata": metadata, "spec": spec, "status": status});
     serde_json::from_value(object).expect("reading a saga never fails")
 }

@@ -86,7 +86,7 @@ async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
 }
 
 /// The ledger is right: all done, or all undone in reverse order; a call was repeated only after an Unknown, with the same key.
-fn judge(stand: &Stand, saga: &Saga, fails: bool) {
+pub fn judge(stand: &Stand, saga: &Saga, fails: bool) {
     let scope = scope(saga);
     let summary = stand.shop.summary(&scope);
     assert!(summary.done_twice.is_empty() && summary.faults.is_empty(), "{summary:?}");
@@ -110,7 +110,8 @@ fn judge(stand: &Stand, saga: &Saga, fails: bool) {
     }
 }
 
-fn checkout(fails: bool) -> Value {
+/// A checkout whose last step is a Pod; it fails there at will, and is undone.
+pub fn checkout(fails: bool) -> Value {
     let call = |path: &str| json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}});
     let ship = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \"Saga-Attempt: $SAGA_ATTEMPT\" \
                 --post-data '{}' SHOP/shipping/shipments";
@@ -139,7 +140,7 @@ fn seed() -> u64 {
 }
 
 /// A number that the seed and the round choose.
-fn scramble(seed: u64, round: u64) -> u64 {
+pub fn scramble(seed: u64, round: u64) -> u64 {
     // SplitMix64's finaliser: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
     let mut mixed = seed.wrapping_add(round.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

@@ -162,7 +162,7 @@ async fn a_failed_checkout_is_held_until_a_person_asks_for_its_undoing() {
     stand.apply("order", &checkout()).await;
     let held = stand.reaches("order", SagaPhase::Failed).await;
     assert_eq!((condition(&held, "Ready"), condition(&held, "Stalled")), ("False/StepFailed".into(), "True/StepFailed".into()));
-    assert!(message(&held).contains("set spec.onFailure to Compensate, or delete the saga"), "{}", message(&held));
+    assert!(message(&held).contains("saga.dev/compensate=REASON to undo what was done"), "{}", message(&held));
     let calls = stand.shop.entries(Some(&scope(&held))).len();
     stand.meanwhile("other").await;
     let later = stand.sagas().get("order").await.unwrap();

@@ -15,4 +15,5 @@ mod gate;
 mod golden;
 mod lifecycle;
 mod pods;
+mod requests;
 mod stand;

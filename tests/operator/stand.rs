@@ -271,13 +271,22 @@ impl Stand {
         events.list(&parameters).await.unwrap().items
     }
 
+    /// Deletes a saga and waits until it is gone.
+    pub async fn remove(&self, name: &str) {
+        self.delete(name).await;
+        self.gone(name).await;
+    }
+
+    /// kubectl as the administrator, in this namespace.
+    pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
+        let mut kubectl = Command::new("kubectl");
+        kubectl.args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", &self.namespace]).args(arguments);
+        kubectl
+    }
+
     /// What kubectl prints.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
-        let output = Command::new("kubectl")
-            .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", &self.namespace])
-            .args(arguments)
-            .output()
-            .unwrap();
+        let output = self.kubectl_command(arguments).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }

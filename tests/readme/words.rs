@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 
 use clap::CommandFactory;
 use saga_operator::{
-    api::StoredSaga,
-    engine::valid::{SagaName, validate},
+    api::{RequestAction, SagaPhase, StepPhase, StoredSaga},
+    engine::{
+        allowed,
+        valid::{SagaName, validate},
+    },
     service::args::Cli,
 };
 
@@ -41,4 +44,48 @@ fn the_commands_of_the_readme_are_verbs_of_the_makefile() {
         let verb = command.split_whitespace().nth(1).unwrap();
         assert!(command.starts_with("make ") && makefile.contains(&format!("\n{verb}:")), "{command}");
     }
+}
+
+/// The rows of the table of `docs/requests.md` whose first heading is this: the first cell, and for each further heading whether it says yes.
+fn table(first: &str) -> Vec<(String, Vec<(String, bool)>)> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/requests.md")).unwrap();
+    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
+    let heading = cells(lines.next().unwrap());
+    let rows = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells);
+    let row = |row: Vec<String>| {
+        assert!(row[1..].iter().all(|cell| ["", "yes"].contains(&cell.as_str())), "{row:?}");
+        let told = heading[1..].iter().cloned().zip(row[1..].iter().map(|cell| cell == "yes")).collect();
+        (row[0].clone(), told)
+    };
+    rows.map(row).collect()
+}
+
+#[test]
+fn the_table_of_requests_by_the_phase_of_a_saga_is_the_operators_own() {
+    let own: Vec<_> = SagaPhase::ALL
+        .into_iter()
+        .map(|phase| {
+            let told = [RequestAction::Retry, RequestAction::Skip, RequestAction::Compensate]
+                .map(|action| (action.as_str().to_owned(), allowed::in_saga_phases(action).contains(&phase)));
+            (phase.as_str().to_owned(), told.to_vec())
+        })
+        .collect();
+    assert_eq!(table("saga"), own);
+}
+
+#[test]
+fn the_table_of_requests_by_the_phase_of_a_step_is_the_operators_own() {
+    let ways = [("going forward", false), ("undoing", true)];
+    let own: Vec<_> = StepPhase::ALL
+        .into_iter()
+        .map(|phase| {
+            let told = ways.iter().flat_map(|(way, backward)| {
+                [RequestAction::Retry, RequestAction::Skip]
+                    .map(|action| (format!("{action}, {way}"), allowed::in_step_phases(action, *backward).contains(&phase)))
+            });
+            (phase.as_str().to_owned(), told.collect::<Vec<_>>())
+        })
+        .collect();
+    assert_eq!(table("step"), own);
 }

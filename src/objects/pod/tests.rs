@@ -17,6 +17,7 @@ fn saga() -> ValidSaga {
         max_parallel: 1,
         on_failure: OnFailure::Hold,
         suspend: false,
+        max_retry_requests: 10,
         deletion_policy: DeletionPolicy::Compensate,
         steps: Vec::new(),
     }

@@ -1,0 +1,272 @@
+//! The grammar of the annotations by which people ask for something: `saga.dev/retry`, `saga.dev/skip`, `saga.dev/compensate`.
+//!
+//! | annotation | value | with a token |
+//! |---|---|---|
+//! | `saga.dev/retry` | step names separated by commas, or `*` | `ship@2026-11-24` |
+//! | `saga.dev/skip` | step names separated by commas | `ship@2026-11-24` |
+//! | `saga.dev/compensate` | a reason | `@2026-11-24: the customer called` |
+//!
+//! A value without a token is a command: it is handled once and taken away. A value with a token, `[A-Za-z0-9._-]{1,63}`, is a
+//! declaration: it is handled once for its token and left in place, so that it can stand in Git. A value of nothing but blanks asks for
+//! nothing, as a template may write it.
+//!
+//! # Guarantees
+//! Every text is taken: it parses, or a sentence says what to write instead. Reading is linear in the length of the text.
+
+use std::{collections::BTreeSet, fmt};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::names::{is_dns_label, is_token, sha256_hex};
+
+/// The highest number of a plain request that was handled and whose annotation was taken away.
+pub const HANDLED: &str = "saga.dev/handled";
+/// The most characters of a wrong name that are repeated in a sentence.
+const REPEATED: usize = 63;
+/// Hexadecimal digits of a hash that stands for a value or a token: 64 bits.
+const HASH_DIGITS: usize = 16;
+
+/// What a person can ask for, in the order in which several requests are handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestAction {
+    /// Undo what was done.
+    Compensate,
+    /// Go on without a step.
+    Skip,
+    /// Try steps again.
+    Retry,
+}
+
+impl RequestAction {
+    /// Every request, in the order in which several are handled.
+    pub const ALL: [Self; 3] = [Self::Compensate, Self::Skip, Self::Retry];
+
+    /// The word in records and events.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Compensate => "compensate",
+            Self::Skip => "skip",
+            Self::Retry => "retry",
+        }
+    }
+
+    /// The annotation's key.
+    #[must_use]
+    pub const fn annotation(self) -> &'static str {
+        match self {
+            Self::Compensate => "saga.dev/compensate",
+            Self::Skip => "saga.dev/skip",
+            Self::Retry => "saga.dev/retry",
+        }
+    }
+}
+
+impl fmt::Display for RequestAction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An annotation that asks for something, as it stands on the saga.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// What is asked for.
+    pub action: RequestAction,
+    /// The annotation's value.
+    pub value: String,
+    /// Whether something that would put the value back holds it: the configuration last applied by `kubectl apply`, or a manager that
+    /// applies from the server's side.
+    pub held_in_git: bool,
+}
+
+impl Asked {
+    /// Whether the value asks for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.value.trim().is_empty()
+    }
+
+    /// The token at the value's end (steps) or beginning (reasons).
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.split().1
+    }
+
+    /// What the value asks for.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what to write instead.
+    pub fn wish(&self) -> Result<Wish, String> {
+        let (body, _) = self.split();
+        match self.action {
+            RequestAction::Compensate => Ok(Wish::Undo(body.trim().to_owned())),
+            RequestAction::Retry if body.trim() == "*" => Ok(Wish::EveryStep),
+            RequestAction::Retry | RequestAction::Skip => steps(self.action, body).map(Wish::Steps),
+        }
+    }
+
+    /// 64 bits that stand for the whole value, in hexadecimal.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        short_hash(&["value", self.action.as_str(), &self.value])
+    }
+
+    /// 128 bits that stand for the token and, after a dash, for what was asked for with it.
+    #[must_use]
+    pub fn token_hashes(&self) -> Option<(String, String)> {
+        let (body, token) = self.split();
+        let token = short_hash(&["token", self.action.as_str(), token?]);
+        let whole = format!("{token}-{}", short_hash(&["body", body]));
+        Some((token, whole))
+    }
+
+    /// The hash that stands for a plain value that is held in Git.
+    #[must_use]
+    pub fn held_hash(&self) -> String {
+        short_hash(&["held", self.action.as_str(), &self.value])
+    }
+
+    /// What is asked for, and the token.
+    fn split(&self) -> (&str, Option<&str>) {
+        let value = self.value.trim();
+        let found = match self.action {
+            RequestAction::Compensate => value.strip_prefix('@').and_then(|rest| {
+                let (token, reason) = rest.split_once(':').unwrap_or((rest, ""));
+                is_token(token).then_some((reason, token))
+            }),
+            RequestAction::Retry | RequestAction::Skip => value.rsplit_once('@').filter(|(_, token)| is_token(token)),
+        };
+        found.map_or((value, None), |(body, token)| (body, Some(token)))
+    }
+}
+
+/// What a value asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// These steps, each once, in the order of the text.
+    Steps(Vec<String>),
+    /// Every step to which it applies.
+    EveryStep,
+    /// The saga, for this reason.
+    Undo(String),
+}
+
+/// The names of steps, without what is named twice.
+fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
+    let example = action.annotation();
+    let all = if action == RequestAction::Retry { ", or * for all that failed" } else { "" };
+    let mut names = Vec::new();
+    let mut seen = BTreeSet::new();
+    for name in body.split(',').map(str::trim) {
+        if name.is_empty() {
+            return Err(format!("a step's name is missing: write {example}=ship, or several steps separated by commas{all}"));
+        }
+        if name.contains('=') {
+            return Err(format!("outputs cannot be given yet: write only the step's name, such as {example}=ship"));
+        }
+        if name == "*" {
+            return Err(match action {
+                RequestAction::Retry => "* stands for all steps that failed: write it alone".into(),
+                RequestAction::Skip | RequestAction::Compensate => format!("* is not taken here: name the steps, such as {example}=ship"),
+            });
+        }
+        if !is_dns_label(name) {
+            let name: String = name.chars().filter(|letter| !letter.is_control()).take(REPEATED).collect();
+            return Err(format!("`{name}` is no step's name: write {example}=ship, or several steps separated by commas{all}"));
+        }
+        if seen.insert(name) {
+            names.push(name.to_owned());
+        }
+    }
+    Ok(names)
+}
+
+fn short_hash(parts: &[&str]) -> String {
+    let mut hash = sha256_hex(parts);
+    hash.truncate(HASH_DIGITS);
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn asked(action: RequestAction, value: &str) -> Asked {
+        Asked { action, value: value.into(), held_in_git: false }
+    }
+
+    fn retry(value: &str) -> Asked {
+        asked(RequestAction::Retry, value)
+    }
+
+    #[test]
+    fn steps_are_named_one_by_one_or_all_at_once() {
+        assert_eq!(retry("ship").wish(), Ok(Wish::Steps(vec!["ship".into()])));
+        assert_eq!(retry(" ship, charge-card,ship ").wish(), Ok(Wish::Steps(vec!["ship".into(), "charge-card".into()])));
+        assert_eq!(retry("*").wish(), Ok(Wish::EveryStep));
+        assert_eq!(retry("*@v2").wish(), Ok(Wish::EveryStep));
+        assert_eq!(asked(RequestAction::Skip, "ship@v2").wish(), Ok(Wish::Steps(vec!["ship".into()])));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_what_to_write() {
+        for (action, value, says) in [
+            (RequestAction::Retry, "ship,", "name is missing"),
+            (RequestAction::Retry, "@v2", "name is missing"),
+            (RequestAction::Retry, "ship,*", "write it alone"),
+            (RequestAction::Retry, "Ship", "no step's name"),
+            (RequestAction::Retry, "ship@two words", "no step's name"),
+            (RequestAction::Retry, &format!("ship@{}", "x".repeat(64)), "no step's name"),
+            (RequestAction::Skip, "*", "name the steps"),
+            (RequestAction::Skip, r#"ship={"a":1}"#, "outputs cannot be given"),
+        ] {
+            let said = asked(action, value).wish().expect_err(value);
+            assert!(said.contains(says), "{value}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_token_stands_at_the_end_of_steps_and_at_the_beginning_of_a_reason() {
+        assert_eq!(retry("ship@a.b_c-1").token(), Some("a.b_c-1"));
+        assert_eq!(retry("ship").token(), None);
+        let compensate = |value| asked(RequestAction::Compensate, value);
+        assert_eq!(compensate("@t1: the customer called").token(), Some("t1"));
+        assert_eq!(compensate("@t1: the customer called").wish(), Ok(Wish::Undo("the customer called".into())));
+        assert_eq!(compensate("@t1").wish(), Ok(Wish::Undo(String::new())));
+        assert_eq!(compensate("mail me@t1").token(), None);
+        assert_eq!(compensate("@two words: no").wish(), Ok(Wish::Undo("@two words: no".into())));
+    }
+
+    #[test]
+    fn the_same_token_with_another_body_is_told_apart() {
+        let hashes = |value| retry(value).token_hashes();
+        let (first, second) = (hashes("ship@t1"), hashes("bill@t1"));
+        assert!(first.is_some() && first.as_ref().map(|pair| &pair.0) == second.as_ref().map(|pair| &pair.0));
+        assert_ne!(first, second);
+        assert_ne!(hashes("ship@t2"), first);
+        assert_eq!(hashes("ship"), None);
+    }
+
+    #[test]
+    fn blanks_ask_for_nothing() {
+        assert!(retry(" \n\t").is_empty() && !retry("*").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read(value in any::<String>(), pick in 0..RequestAction::ALL.len()) {
+            let asked = asked(RequestAction::ALL[pick], &value);
+            match asked.wish() {
+                Ok(Wish::Steps(steps)) => prop_assert!(!steps.is_empty() && steps.iter().all(|step| is_dns_label(step))),
+                Ok(Wish::EveryStep | Wish::Undo(_)) => {}
+                Err(sentence) => prop_assert!(!sentence.is_empty() && sentence.len() < 500),
+            }
+            prop_assert_eq!(asked.token().is_some(), asked.token_hashes().is_some());
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Which request is allowed when: the table of `docs/requests.md`, in code.
+//!
+//! # Guarantees
+//! The only place that says so. What a request needs besides (a pivot not passed, retries left) is said where it is judged.
+
+use crate::api::{RequestAction, SagaPhase, StepPhase};
+
+/// The phases of a saga in which the request may be made. A saga that was not looked at yet counts as Pending.
+#[must_use]
+pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
+    use SagaPhase as P;
+    match action {
+        RequestAction::Compensate => &[P::Running, P::Paused, P::Failed, P::Completed],
+        RequestAction::Skip | RequestAction::Retry => {
+            &[P::Pending, P::Running, P::Paused, P::Failed, P::Compensating, P::CompensationFailed]
+        }
+    }
+}
+
+/// The phases of a step in which it may be named by the request, while the saga goes forward or, `backward`, is being undone. A step in
+/// Compensating only while it waits for its next attempt.
+#[must_use]
+pub const fn in_step_phases(action: RequestAction, backward: bool) -> &'static [StepPhase] {
+    use StepPhase as P;
+    match (action, backward) {
+        (RequestAction::Compensate, _) => &[],
+        (RequestAction::Skip, false) => &[P::Pending, P::Retrying, P::Failed],
+        (RequestAction::Skip, true) => &[P::CompensationFailed],
+        (RequestAction::Retry, false) => &[P::Retrying, P::Failed],
+        (RequestAction::Retry, true) => &[P::Compensating, P::CompensationFailed],
+    }
+}

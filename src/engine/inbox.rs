@@ -1,0 +1,175 @@
+//! What people ask for by annotation: what of it is new, and the record of what came of it.
+//!
+//! A plain value is recorded under a number by the write that acts on it, and its annotation is taken away afterwards by a patch that
+//! sets `saga.dev/handled` to that number. Where the process dies in between, the record is newer than `saga.dev/handled` and holds the
+//! same value: the annotation is only taken away. A value with a token stays in place, and so does a plain one that something would put
+//! back: their hashes are remembered.
+//!
+//! # Guarantees
+//! Each request is acted on once, whatever is crashed or written between its record and the end of its annotation.
+//!
+//! # Caveats
+//! Where somebody takes `saga.dev/handled` away it is set again. The same plain value that is given before that happened counts as the
+//! old one, and is taken away without being acted on.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{
+    Seen,
+    effect::{Effect, Notice},
+    settle::clip,
+};
+use crate::api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus};
+
+/// The records that are kept. More than there are annotations, so that the newest record of each is always among them.
+const KEPT: usize = 10;
+/// The most hashes of tokens that are remembered.
+const MAX_TOKENS: usize = 128;
+/// The most bytes of a value that a record shows.
+const MAX_VALUE: usize = 128;
+/// The most characters of a record's message.
+const MAX_MESSAGE: usize = 400;
+
+const _: () = assert!(RequestAction::ALL.len() < KEPT, "the newest record of each annotation must be kept");
+
+/// A request that was not answered yet.
+pub(super) struct Request<'a> {
+    pub(super) asked: &'a Asked,
+    /// What is remembered where the annotation stays in place.
+    remember: Option<String>,
+    /// The answer, where none has to be looked for.
+    answer: Option<Answer>,
+}
+
+/// What came of a request, and why.
+pub(super) type Answer = (RequestResult, String);
+
+/// What stands on the saga, sorted.
+pub(super) struct Inbox<'a> {
+    /// What is new, in the order in which it is handled.
+    pub(super) new: Vec<Request<'a>>,
+    /// Annotations that were answered already and still have to be taken away.
+    old: Vec<RequestAction>,
+}
+
+/// Sorts what stands on the saga into what is new and what was answered already.
+pub(super) fn sort<'a>(seen: &Seen<'a>, status: &SagaStatus) -> Inbox<'a> {
+    let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
+    for asked in seen.asked.iter().filter(|asked| !asked.is_empty()) {
+        let newest = status.requests.iter().rev().find(|record| record.action == asked.action);
+        let same = newest.filter(|newest| newest.value_hash == asked.hash());
+        let full = status.handled_tokens.len() >= MAX_TOKENS;
+        let known = |hash: &str| status.handled_tokens.iter().any(|known| known == hash);
+        let refused = |why: String| Some((RequestResult::Refused, why));
+        if let Some((token, whole)) = asked.token_hashes() {
+            let used = status.handled_tokens.iter().any(|known| known.split('-').next() == Some(&token));
+            if known(&whole) || (full && same.is_some()) {
+                continue;
+            }
+            let answer = if full {
+                refused(format!(
+                    "{MAX_TOKENS} tokens were handled, and no more are remembered: take the token out and use kubectl annotate"
+                ))
+            } else if used {
+                refused("this token was handled with another value: choose a new token".into())
+            } else if status.phase.is_none() {
+                Some((RequestResult::Ignored, "the request is older than this saga, which was restored or copied".into()))
+            } else {
+                None
+            };
+            inbox.new.push(Request { asked, remember: Some(whole).filter(|_| !full), answer });
+        } else if asked.held_in_git {
+            if known(&asked.held_hash()) || (full && same.is_some()) {
+                continue;
+            }
+            let remember = Some(asked.held_hash()).filter(|_| !full);
+            inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
+        } else if same.is_some_and(|same| same.number > seen.handled) {
+            inbox.old.push(asked.action);
+        } else {
+            inbox.new.push(Request { asked, remember: None, answer: None });
+        }
+    }
+    inbox
+}
+
+fn held_in_git(asked: &Asked) -> String {
+    let (key, value) = (asked.action.annotation(), shown(&asked.value));
+    let declared = if asked.action == RequestAction::Compensate { format!("@TOKEN: {value}") } else { format!("{value}@TOKEN") };
+    format!(
+        "an applied manifest holds this value and would ask for it again and again: write {key}: \"{declared}\" there, with a new TOKEN for \
+         each request, or use kubectl annotate"
+    )
+}
+
+impl Inbox<'_> {
+    /// Answers every new request in order by `judge`, where its answer is not clear without, and records the answers.
+    pub(super) fn answer(
+        self,
+        seen: &Seen<'_>,
+        status: &mut SagaStatus,
+        mut judge: impl FnMut(&mut SagaStatus, &Asked) -> Answer,
+    ) -> (Vec<Effect>, Vec<(RequestAction, RequestResult)>) {
+        let Self { new, old } = self;
+        let (mut effects, mut tally, mut take_away) = (Vec::new(), Vec::new(), old);
+        for Request { asked, remember, answer } in new {
+            let (result, message) = answer.unwrap_or_else(|| judge(status, asked));
+            let number = next_number(status, seen.handled);
+            let record = RequestRecord {
+                number,
+                action: asked.action,
+                value: shown(&asked.value),
+                value_hash: asked.hash(),
+                token: asked.token().map(str::to_owned),
+                at: MicroTime(seen.now),
+                result,
+                message: clip(&message, MAX_MESSAGE),
+            };
+            effects.push(Effect::Publish(notice(&record)));
+            tally.push((asked.action, result));
+            status.requests.push(record);
+            match remember {
+                Some(hash) => status.handled_tokens.push(hash),
+                None if asked.token().is_none() && !asked.held_in_git => take_away.push(asked.action),
+                // No room to remember it: the record tells.
+                None => {}
+            }
+        }
+        forget_oldest(&mut status.requests);
+        let handled = status.requests.iter().filter(|record| record.token.is_none()).map(|record| record.number).max().unwrap_or_default();
+        if !take_away.is_empty() || handled > seen.handled {
+            effects.push(Effect::TakeAway { annotations: take_away, handled: handled.max(seen.handled) });
+        }
+        (effects, tally)
+    }
+}
+
+/// One more than every number that was given, also where the status was lost since.
+fn next_number(status: &SagaStatus, handled: i64) -> i64 {
+    status.requests.iter().map(|record| record.number).fold(handled, i64::max).saturating_add(1)
+}
+
+/// Keeps the last ten, and the newest of each annotation: it tells whether what stands there is new.
+fn forget_oldest(records: &mut Vec<RequestRecord>) {
+    while records.len() > KEPT {
+        let newer = |place: usize, action| records.iter().skip(place.saturating_add(1)).any(|later| later.action == action);
+        let Some(place) = records.iter().enumerate().position(|(place, record)| newer(place, record.action)) else { return };
+        records.remove(place);
+    }
+}
+
+fn notice(record: &RequestRecord) -> Notice {
+    let (warning, reason) = match record.result {
+        RequestResult::Accepted => (false, "RequestAccepted"),
+        RequestResult::Refused => (true, "RequestRefused"),
+        RequestResult::Ignored => (true, "RequestIgnored"),
+    };
+    Notice { warning, reason, message: format!("{}={}: {}", record.action.annotation(), record.value, record.message) }
+}
+
+/// A value as it is shown: in one line, at most 128 bytes.
+fn shown(value: &str) -> String {
+    let mut text: String = value.chars().take(MAX_VALUE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    text.truncate(text.floor_char_boundary(MAX_VALUE));
+    text
+}

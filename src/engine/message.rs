@@ -1,0 +1,161 @@
+//! The sentences by which a saga says why it stands where it stands, and what happens next.
+//!
+//! # Guarantees
+//! A function of the status alone, so that a pass that changes nothing says the same. Where a person has to act, the command is given in
+//! full.
+
+use jiff::Timestamp;
+
+use super::{
+    pass::{Pass, Standing, is_active, past_pivot},
+    saga::Operation,
+};
+use crate::api::{Direction, RequestAction, StepPhase, StepStatus};
+
+/// The most steps that are spelled out in one line.
+const NAMED: usize = 5;
+
+pub(super) fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, still: Option<&[String]>) -> String {
+    let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
+    let failed = || failures(pass, StepPhase::Failed);
+    let paused = if suspended { "suspended: nothing new starts until spec.suspend is false" } else { "" };
+    match standing {
+        // Only a process that is about to end leaves it at that. One that still has something to say writes nothing for this.
+        Standing::Forward if !suspended && activity(pass).is_empty() => "the operator is restarting: the next step starts then".into(),
+        Standing::Forward => sentences(&[paused.into(), activity(pass)]),
+        Standing::Settling if pass.seen.deleting => {
+            sentences(&["deleted: what is active settles, then all is undone".into(), activity(pass)])
+        }
+        Standing::Settling if pass.status.compensation_requested.is_some() => {
+            sentences(&[because(pass), "what is active settles, then all is undone".into(), activity(pass)])
+        }
+        Standing::Settling => sentences(&[paused.into(), failed(), "what is active settles first".into(), activity(pass)]),
+        Standing::Held { past_pivot: true } => {
+            let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| "the saga was deleted".into());
+            let help = ways_out(pass, StepPhase::Failed, false);
+            format!("{why}. Nothing is undone, because the pivot {} is passed, or may be{help}", pivots(pass))
+        }
+        Standing::Held { past_pivot: false } => {
+            format!("{}. The saga waits for you{}", failed(), ways_out(pass, StepPhase::Failed, true))
+        }
+        Standing::Undoing => sentences(&[paused.into(), because(pass), activity(pass)]),
+        Standing::UndoFailed => format!(
+            "{}. Still in effect: {still}. The saga waits for you{}{}",
+            failures(pass, StepPhase::CompensationFailed),
+            ways_out(pass, StepPhase::CompensationFailed, false),
+            if pass.seen.deleting { ". To let the saga go as it is, set spec.deletionPolicy to Abandon" } else { "" }
+        ),
+        Standing::Undone if still.is_empty() => sentences(&[because(pass), "everything that was done is undone".into()]),
+        Standing::Undone => sentences(&[because(pass), format!("undone, except {still}, which cannot be undone")]),
+        Standing::Done => format!("all {} steps are done", pass.saga.steps.len()),
+    }
+}
+
+/// The commands by which a person gets steps in this phase to go on.
+fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
+    let steps: Vec<_> = pass.status.steps.iter().filter(|status| status.phase == phase).map(|status| status.name.as_str()).collect();
+    if steps.is_empty() {
+        return String::new();
+    }
+    let named = if steps.len() > NAMED { "STEP".into() } else { steps.join(",") };
+    let annotation = RequestAction::annotation;
+    let (saga, namespace) = (&pass.saga.name, &pass.saga.namespace);
+    let skipped = if phase == StepPhase::Failed { "to go on without it" } else { "to leave it in effect" };
+    let undo =
+        if may_undo { format!(", or {}=REASON to undo what was done", annotation(RequestAction::Compensate)) } else { String::new() };
+    format!(
+        ". To try again: kubectl annotate saga/{saga} {}={named} -n {namespace}. Or annotate {}={named} {skipped}{undo}",
+        annotation(RequestAction::Retry),
+        annotation(RequestAction::Skip)
+    )
+}
+
+/// Why a saga is undone.
+fn because(pass: &Pass<'_>) -> String {
+    let mut failed = failures(pass, StepPhase::Failed);
+    if failed.is_empty() {
+        failed = failed_before(pass).unwrap_or_default();
+    }
+    match &pass.status.compensation_requested {
+        Some(reason) if reason.is_empty() => sentences(&[failed, "the undo was asked for".into()]),
+        Some(reason) => sentences(&[failed, format!("the undo was asked for: {reason}")]),
+        None if failed.is_empty() => "the saga was deleted".into(),
+        None => failed,
+    }
+}
+
+/// A failed step that is being undone is no longer in phase Failed; its last attempt still tells.
+fn failed_before(pass: &Pass<'_>) -> Option<String> {
+    pass.status.steps.iter().filter(|status| status.phase.is_backward()).find_map(|status| {
+        let action = status.action.as_ref()?;
+        let last = action.attempts.last().filter(|last| last.outcome != crate::api::Outcome::Succeeded)?;
+        Some(format!("step {} failed: {}", status.name, last.message.as_deref().unwrap_or("no message")))
+    })
+}
+
+pub(super) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
+    let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
+    let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
+    join(failed.map(|status| format!("step {} {verb}: {}", status.name, status.message.as_deref().unwrap_or("no message"))), "; ")
+}
+
+fn pivots(pass: &Pass<'_>) -> String {
+    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
+    list(steps.filter(|(step, status)| past_pivot(step, status)).map(|(step, _)| step.name.as_str()))
+}
+
+/// What is active and what is waited for, step by step.
+fn activity(pass: &Pass<'_>) -> String {
+    let lines = pass.saga.steps.iter().zip(&pass.status.steps).filter_map(|(step, status)| {
+        let direction = match status.phase {
+            StepPhase::Running | StepPhase::Retrying => Direction::Action,
+            StepPhase::Compensating => Direction::Compensation,
+            StepPhase::Pending
+            | StepPhase::Completed
+            | StepPhase::Skipped
+            | StepPhase::Failed
+            | StepPhase::Compensated
+            | StepPhase::CompensationFailed
+            | StepPhase::CompensationSkipped => return None,
+        };
+        Some(one_activity(step.operation(direction)?, status, direction))
+    });
+    join(lines, "; ")
+}
+
+fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction) -> String {
+    let doing = if direction == Direction::Action { "runs" } else { "is being undone" };
+    let used = status.direction(direction).map_or(0, |record| record.budget_used);
+    let most = operation.retry.max_attempts;
+    match &status.next_attempt_at {
+        Some(next) if !is_active(status) => {
+            let why = status.message.as_deref().unwrap_or("it failed");
+            format!("step {} waits: {why}; attempt {} of {most} begins at {}", status.name, used.saturating_add(1), instant(next.0))
+        }
+        Some(_) | None => format!("step {} {doing}, attempt {used} of {most}", status.name),
+    }
+}
+
+fn instant(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// The non-empty parts, as one line.
+fn sentences(parts: &[String]) -> String {
+    join(parts.iter().filter(|part| !part.is_empty()).cloned(), "; ")
+}
+
+pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    join(names.map(str::to_owned), ",")
+}
+
+/// At most [`NAMED`] parts, and how many more there are.
+pub(super) fn join(parts: impl Iterator<Item = String>, between: &str) -> String {
+    let mut parts: Vec<_> = parts.collect();
+    let more = parts.len().saturating_sub(NAMED);
+    parts.truncate(NAMED);
+    if more > 0 {
+        parts.push(format!("and {more} more"));
+    }
+    parts.join(between)
+}
