@@ -19,7 +19,7 @@ use crate::{
     fault::{Fault, Traced},
     plan::{Plan, Story},
     process::{POLL, Process},
-    stand::{Stand, checkout_with, scope},
+    stand::{Stand, checkout_with},
 };
 
 /// How long a frozen operator stands still: longer than an effect may wait for.
@@ -78,7 +78,7 @@ async fn set_the_stage(stand: &Stand, name: &str, story: Story) {
     stand.apply(name, &checkout_with(&json!({"onFailure": "Hold"}))).await;
     stand.reaches(name, SagaPhase::Failed).await;
     // Its event is its last call.
-    stand.event(name, "Failed").await;
+    stand.event(name, "StepFailed").await;
 }
 
 /// Waits until the story has ended and nothing of the operator's is left to do.
@@ -92,14 +92,7 @@ async fn until_ended(stand: &Stand, name: &str, story: Story) -> Saga {
     stand.until(name, "at its end without a finalizer", ended).await
 }
 
-async fn tell(
-    stand: &Stand,
-    name: &str,
-    story: Story,
-    node: bool,
-    watch: &mut Option<JoinHandle<()>>,
-    history: &Arc<Mutex<Vec<Saga>>>,
-) {
+async fn tell(stand: &Stand, name: &str, story: Story, node: bool, watch: &mut Option<JoinHandle<()>>, history: &Arc<Mutex<Vec<Saga>>>) {
     if story != Story::Held {
         let saga = stand.apply(name, &spec(story, node)).await;
         *watch = Some(keep_history(stand, saga, history));
@@ -222,9 +215,4 @@ impl Operators<'_> {
     fn calls(&self) -> Vec<Vec<Traced>> {
         self.before.iter().chain([&self.running]).map(Process::trace).collect()
     }
-}
-
-/// Whose idempotency keys are whose.
-pub fn scope_of(saga: &Saga) -> String {
-    scope(saga)
 }

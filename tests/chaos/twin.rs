@@ -1,0 +1,3 @@
+pub async fn all(_node: bool) -> bool {
+    true
+}
