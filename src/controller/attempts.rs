@@ -12,7 +12,11 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-use crate::{api::names::AttemptId, engine::observed::ChildState};
+use super::http::Sent;
+use crate::{
+    api::names::AttemptId,
+    engine::observed::{ChildState, Failure, Reached},
+};
 
 /// The first wait after a refused creation; doubles up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -43,7 +47,42 @@ pub struct Known {
     /// How it ended, where this process knows and the status does not yet.
     pub end: Option<ChildState>,
     /// The request in flight.
-    flight: Option<(Instant, AbortHandle)>,
+    flight: Option<Flight>,
+}
+
+/// A request on its way.
+#[derive(Debug)]
+struct Flight {
+    since: Instant,
+    task: AbortHandle,
+    departure: Departure,
+}
+
+/// What is known of a request that is about to take off.
+#[derive(Debug, Clone, Default)]
+pub struct Departure {
+    /// The saga's namespace and name.
+    pub saga: (String, String),
+    /// Whether anything of it may have left.
+    pub sent: Sent,
+}
+
+impl Flight {
+    /// Ends it, and says how it ended: `why` where it may have happened.
+    fn abort(self, why: &str) -> ChildState {
+        let Self { task, departure: Departure { sent, saga: _ }, since: _ } = self;
+        // First: what is not forbidden may leave until the task has ended.
+        let kept = sent.forbid();
+        task.abort();
+        if kept { never_sent() } else { ChildState::Unknown { message: why.into(), retry_after: None } }
+    }
+}
+
+/// The end of a request that this process was to send and never did: it costs no attempt.
+#[must_use]
+pub fn never_sent() -> ChildState {
+    let message = "the request was called off before anything of it was sent".into();
+    ChildState::Failed(Failure { reached: Reached::Nothing, last: false, disrupted: true, retry_after: None, message })
 }
 
 /// A refusal that passes.
@@ -74,7 +113,7 @@ impl Known {
     /// Since when a request is in flight.
     #[must_use]
     pub fn in_flight(&self) -> Option<Instant> {
-        self.flight.as_ref().map(|(since, _)| *since)
+        self.flight.as_ref().map(|flight| flight.since)
     }
 }
 
@@ -93,6 +132,17 @@ struct Table {
 impl Table {
     fn entry(&mut self, (uid, attempt): &AttemptKey) -> &mut Known {
         self.sagas.entry(uid.clone()).or_default().entry(attempt.clone()).or_insert_with(Known::new)
+    }
+
+    fn abort_flights(&mut self, why: &str) -> Vec<(String, String)> {
+        let mut aborted = Vec::new();
+        for known in self.sagas.values_mut().flat_map(HashMap::values_mut) {
+            let Some(flight) = known.flight.take() else { continue };
+            aborted.push(flight.departure.saga.clone());
+            let end = flight.abort(why);
+            known.end.get_or_insert(end);
+        }
+        aborted
     }
 
     fn retain(&mut self, keep: impl Fn(&str, &AttemptId, &Known) -> bool) {
@@ -161,41 +211,36 @@ impl Attempts {
     }
 
     /// Sends a request on its way, unless one is under way or has ended, or none may begin any more. `fly` spawns it.
-    pub fn take_off(&self, key: &AttemptKey, fly: impl FnOnce() -> AbortHandle) {
+    pub fn take_off(&self, key: &AttemptKey, departure: Departure, fly: impl FnOnce() -> AbortHandle) {
         // The lock is held while the task is spawned, so that its end cannot be noted before its start.
         let mut table = self.lock();
         let closed = table.closed;
         let known = table.entry(key);
         if known.flight.is_none() && known.end.is_none() && !closed {
-            known.flight = Some((Instant::now(), fly()));
+            known.flight = Some(Flight { since: Instant::now(), task: fly(), departure });
         }
     }
 
-    /// Ends a request from outside.
-    pub fn abort(&self, key: &AttemptKey, end: ChildState) {
+    /// Ends a request that is past its time.
+    pub fn abort(&self, key: &AttemptKey, why: &str) {
         self.look(key, |known| {
-            if let Some((_, flight)) = known.flight.take() {
-                flight.abort();
+            if let Some(flight) = known.flight.take() {
+                let end = flight.abort(why);
                 known.end.get_or_insert(end);
             }
         });
     }
 
-    /// Ends every request that is still in flight, lets none begin any more, and says how many there were. What was sent stays known as
-    /// sent.
+    /// Ends every request that is still in flight, and lets none begin any more. Returns how many there were.
     pub fn abort_all(&self) -> usize {
         let mut table = self.lock();
         table.closed = true;
-        let mut aborted = 0_usize;
-        for known in table.sagas.values_mut().flat_map(HashMap::values_mut) {
-            let Some((_, flight)) = known.flight.take() else { continue };
-            flight.abort();
-            known
-                .end
-                .get_or_insert(ChildState::Unknown { message: "the operator stopped before an answer came".into(), retry_after: None });
-            aborted = aborted.saturating_add(1);
-        }
-        aborted
+        table.abort_flights("the operator stopped before an answer came").len()
+    }
+
+    /// Ends every request that is still in flight, since the Lease under which they were sent lapsed. Returns their sagas.
+    pub fn abort_flights(&self) -> Vec<(String, String)> {
+        self.lock().abort_flights("the operator lost its Lease before an answer came")
     }
 
     /// Forgets the attempts of a saga that are not active any more and have nothing in flight.
@@ -259,7 +304,7 @@ mod tests {
     async fn only_what_is_neither_active_nor_in_flight_is_forgotten() {
         let attempts = Attempts::default();
         for number in 1..=3 {
-            attempts.take_off(&key("a", number), endless);
+            attempts.take_off(&key("a", number), Departure::default(), endless);
         }
         attempts.ended(&key("a", 1), unknown());
         attempts.ended(&key("a", 2), unknown());
@@ -272,10 +317,15 @@ mod tests {
     #[tokio::test]
     async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_sent_after_it() {
         let attempts = Attempts::default();
-        attempts.take_off(&key("a", 1), endless);
-        assert_eq!(attempts.abort_all(), 1);
+        let (left, kept) = (Sent::default(), Sent::default());
+        left.has_left();
+        attempts.take_off(&key("a", 1), Departure { sent: left, ..Departure::default() }, endless);
+        attempts.take_off(&key("a", 2), Departure { sent: kept.clone(), ..Departure::default() }, endless);
+        assert_eq!(attempts.abort_all(), 2);
         assert!(matches!(end(&attempts, &key("a", 1)), Some(ChildState::Unknown { .. })), "it would count as never sent");
-        attempts.take_off(&key("b", 1), endless);
+        assert_eq!(end(&attempts, &key("a", 2)), Some(never_sent()));
+        assert!(!kept.may_have_left() && kept.forbid(), "nothing may leave after it counts as never sent");
+        attempts.take_off(&key("b", 1), Departure::default(), endless);
         assert!(attempts.look(&key("b", 1), |known| known.in_flight().is_none()));
     }
 

@@ -9,14 +9,20 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
 use kube::{
     Api, Client,
     runtime::reflector::{ObjectRef, Store},
 };
 use tokio::sync::mpsc;
 
-use super::{attempts::Attempts, guard::OwnWrites, http::HttpCaller};
+use super::{
+    attempts::Attempts,
+    executor::{Others, Own},
+    guard::OwnWrites,
+    http::HttpCaller,
+    slots::Slots,
+};
 use crate::{api::StoredSaga, engine::clock, service::metrics::Metrics};
 
 /// Where a saga that has to be looked at again is announced: one queue for each watch.
@@ -59,8 +65,14 @@ pub struct Context {
     pub client: Client,
     /// Sends requests.
     pub caller: HttpCaller,
-    /// This process: a random id.
-    pub executor: String,
+    /// This process: a random id, for events.
+    pub instance: String,
+    /// The executor under whose id this process sends requests.
+    pub own: Own,
+    /// The executors of other processes.
+    pub others: Others,
+    /// How many requests are under way to each host.
+    pub slots: Slots,
     /// The memory of attempts.
     pub attempts: Attempts,
     /// The memory of own writes.
@@ -93,14 +105,17 @@ impl Context {
         client: Client,
         caller: HttpCaller,
         metrics: Arc<Metrics>,
-        executor: String,
+        leases: Api<Lease>,
         pods: Vec<Store<Pod>>,
         queues: Vec<Queue>,
     ) -> Self {
         Self {
             client,
             caller,
-            executor,
+            instance: uuid::Uuid::new_v4().to_string(),
+            own: Own::new(leases.clone()),
+            others: Others::new(leases),
+            slots: Slots::default(),
             attempts: Attempts::default(),
             writes: OwnWrites::default(),
             failures: Failures::default(),

@@ -1,8 +1,9 @@
 //! Requests in flight: sent beside the reconciles, so that none waits for an answer.
 //!
 //! # Guarantees
-//! One request at most for an attempt of this process. A request leaves within two seconds of the acknowledged write that names it;
-//! later, only if a live read shows the attempt still as the active one. Its end is noted here and wakes the saga.
+//! One request at most for an attempt of this process. A request leaves only while the tenure of the executor that its intent names holds,
+//! and within two seconds of the write that names it; later, only if a live read shows the attempt still as the active one. Its end is noted
+//! here and wakes the saga.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -17,12 +18,13 @@ use futures::FutureExt;
 use tracing::Instrument;
 
 use super::{
-    attempts::AttemptKey,
+    attempts::{AttemptKey, Departure, never_sent},
     context::{Context, now},
     error::chain,
     http::{Permit, Sent},
     perform::{FRESH, is_still_active},
     secrets::Account,
+    slots::Slot,
 };
 use crate::{
     api::{HttpAction, Outcome, StoredSaga},
@@ -40,12 +42,14 @@ pub(super) struct Flight<'a> {
     pub(super) account: &'a str,
     pub(super) action: &'a HttpAction,
     pub(super) time_limit: Duration,
-    /// When the write that names the attempt was acknowledged; `None` where the attempt was just read live.
-    pub(super) acknowledged: Option<Instant>,
+    /// When the write that names the attempt was sent; `None` where the attempt was just read live.
+    pub(super) written: Option<Instant>,
+    /// The executor that the intent names.
+    pub(super) executor: &'a str,
 }
 
-/// Sends the request of an attempt on its way, unless it is on it.
-pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Identity) {
+/// Sends the request of an attempt on its way, unless it is on it. `slot` is given back when it has landed.
+pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Identity, slot: Option<Slot>) {
     let request = http::request(flight.action, &identity);
     let journey = Journey {
         context: Arc::clone(context),
@@ -54,7 +58,10 @@ pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Ident
         account: flight.account.to_owned(),
         request,
         time_limit: flight.time_limit,
-        fresh_since: flight.acknowledged.unwrap_or_else(Instant::now),
+        fresh_since: flight.written.unwrap_or_else(Instant::now),
+        executor: flight.executor.to_owned(),
+        sent: Sent::default(),
+        slot,
         key: (identity.uid.clone(), identity.attempt.clone()),
     };
     let span = tracing::info_span!(
@@ -66,7 +73,8 @@ pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Ident
         attempt = identity.attempt.number
     );
     let key = journey.key.clone();
-    context.attempts.take_off(&key, || tokio::spawn(journey.fly(identity).instrument(span)).abort_handle());
+    let departure = Departure { saga: (identity.namespace.clone(), identity.saga.clone()), sent: journey.sent.clone() };
+    context.attempts.take_off(&key, departure, || tokio::spawn(journey.fly(identity).instrument(span)).abort_handle());
 }
 
 /// The most characters of a message in the log.
@@ -79,7 +87,7 @@ fn told(end: &ChildState) -> (&'static str, String) {
         ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
         ChildState::Unknown { message, .. } => (Outcome::Unknown.as_str(), message.as_str()),
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
-        ChildState::Active { .. } | ChildState::Absent(_) => ("", ""),
+        ChildState::Active { .. } | ChildState::Elsewhere { .. } | ChildState::Absent(_) => ("", ""),
     };
     (outcome, bounded_line(message, LOGGED))
 }
@@ -92,14 +100,17 @@ struct Journey {
     request: HttpRequest,
     time_limit: Duration,
     fresh_since: Instant,
+    executor: String,
+    sent: Sent,
+    slot: Option<Slot>,
     key: AttemptKey,
 }
 
 impl Journey {
-    async fn fly(self, identity: Identity) {
+    async fn fly(mut self, identity: Identity) {
         let in_flight = self.context.metrics.http_call();
-        let sent = Sent::default();
-        let end = AssertUnwindSafe(self.call(&identity, &sent)).catch_unwind().await;
+        let slot = self.slot.take();
+        let end = AssertUnwindSafe(self.call(&identity)).catch_unwind().await;
         drop(in_flight);
         let end = end.unwrap_or_else(|_| {
             let message = "the call panicked".into();
@@ -118,34 +129,41 @@ impl Journey {
                 self.context.attempts.ended(&self.key, end);
             }
         }
+        // Before the saga is looked at: its next request may be to the same host.
+        drop(slot);
         self.context.announce(&identity.namespace, &identity.saga);
     }
 
     /// The call itself; `None` where the attempt is not the active one any more.
-    async fn call(&self, identity: &Identity, sent: &Sent) -> Option<ChildState> {
+    async fn call(&self, identity: &Identity) -> Option<ChildState> {
         let account = Account { namespace: &identity.namespace, name: &self.account };
         let unwanted = Arc::new(AtomicBool::new(false));
         let permit = self.permit(Arc::clone(&unwanted));
-        let state = self.context.caller.call(&self.request, account, self.time_limit, now(), sent, permit).await;
+        let state = self.context.caller.call(&self.request, account, self.time_limit, now(), &self.sent, permit).await;
+        if !self.sent.may_have_left() && !self.context.own.holds(&self.executor) {
+            return Some(never_sent());
+        }
         (!unwanted.load(Ordering::Acquire)).then_some(state)
     }
 
-    /// Whether the request may leave: within two seconds of the write that names it, or when a live read shows it still wanted.
+    /// Whether the request may leave: within two seconds of the write that names it, or when a live read shows it still wanted; and only
+    /// while the tenure of the executor that the intent names holds.
     fn permit(&self, unwanted: Arc<AtomicBool>) -> Permit {
         let (context, stored) = (Arc::clone(&self.context), Arc::new(self.stored.clone()));
-        let (attempt, fresh_since) = (self.key.1.clone(), self.fresh_since);
+        let (attempt, fresh_since, executor) = (self.key.1.clone(), self.fresh_since, self.executor.clone());
         Arc::new(move || {
             let (context, stored, attempt, unwanted) = (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
+            let executor = executor.clone();
             async move {
                 if fresh_since.elapsed() < FRESH || broken(Twin::TwoSeconds) {
-                    return true;
+                    return context.own.holds(&executor);
                 }
                 let wanted = is_still_active(&context, &stored, &attempt).await.unwrap_or_else(|error| {
                     tracing::warn!(error = chain(&error), "the request is not sent: nobody can tell whether it is still wanted");
                     false
                 });
                 unwanted.store(!wanted, Ordering::Release);
-                wanted
+                wanted && context.own.holds(&executor)
             }
             .boxed()
         })

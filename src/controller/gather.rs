@@ -11,7 +11,7 @@ use std::{
 use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use super::{
-    attempts::{AttemptKey, Known},
+    attempts::{AttemptKey, Known, never_sent},
     context::{Context, now},
     error::{Error, chain, code},
     record::{name, namespace},
@@ -42,7 +42,12 @@ const STUCK_SINCE: Duration = Duration::from_secs(90);
 ///
 /// # Errors
 /// Where a live read failed.
-pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) -> Result<(Observed, Option<Duration>), Error> {
+pub async fn children(
+    context: &Arc<Context>,
+    saga: &ValidSaga,
+    status: &SagaStatus,
+    executor: Option<&str>,
+) -> Result<(Observed, Option<Duration>), Error> {
     let (mut observed, mut again) = (Observed::new(), None::<Duration>);
     let active: Vec<_> = active_attempts(status).collect();
     let ids: Vec<_> = active.iter().map(|(id, _)| id.clone()).collect();
@@ -52,30 +57,41 @@ pub async fn children(context: &Context, saga: &ValidSaga, status: &SagaStatus) 
         let Some(operation) = operation else { continue };
         let key = (saga.uid.clone(), id);
         let state = match operation.work {
-            Work::Http(_) => request(context, &key, attempt),
+            Work::Http(_) => request(context, saga, &key, attempt, operation.timeout, executor),
             Work::Pod(_) => {
                 let (state, poll) = pod(context, saga, &key, attempt).await?;
                 again = [again, poll].into_iter().flatten().min();
-                Some(context.attempts.look(&key, |known| with_reason(known, state)))
+                context.attempts.look(&key, |known| with_reason(known, state))
             }
         };
-        if let Some(state) = state {
-            observed.insert(key.1, state);
-        }
+        observed.insert(key.1, state);
     }
     Ok((observed, again))
 }
 
-/// The state of a request, which only this process's memory can tell; `None` where another process sent it.
-fn request(context: &Context, key: &AttemptKey, attempt: &ActiveAttempt) -> Option<ChildState> {
-    if attempt.executor.as_deref() != Some(&context.executor) {
-        return None;
+/// The state of a request: by this process's memory where it was to send it, else by what is known of the executor that was.
+fn request(
+    context: &Arc<Context>,
+    saga: &ValidSaga,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+    timeout: Duration,
+    executor: Option<&str>,
+) -> ChildState {
+    let sender = attempt.executor.as_deref().unwrap_or_default();
+    let (is_ours, was_ours) = (executor == Some(sender), context.own.was_ours(sender));
+    if !is_ours && !was_ours {
+        let first_read = context.attempts.look(key, |known| known.first_read);
+        let who = (saga.namespace.clone(), saga.name.clone());
+        return context.others.state(context, sender, who, first_read, timeout);
     }
-    Some(context.attempts.look(key, |known| match (&known.end, known.in_flight()) {
+    context.attempts.look(key, |known| match (&known.end, known.in_flight()) {
         (Some(end), _) => end.clone(),
         (None, Some(since)) => ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into() },
+        // Only under the id that is named may it be sent, and that id sends no more.
+        (None, None) if was_ours => never_sent(),
         (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
-    }))
+    })
 }
 
 /// The state of a Pod: from the watch, from this process's memory, or from a live read. With it, after how long to look again.

@@ -4,15 +4,17 @@
 //! The rules of the protocol with the cluster, each where it is kept:
 //! intent before effect, under the version that was read ([`record`], and the type of the plan); within two seconds, or after a live
 //! read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`], [`perform`]); a live read before a child is
-//! deleted or counted lost ([`gather`], [`perform`]); one bad object or panic harms one saga ([`reconcile`], and
-//! [`crate::api::StoredSaga`]).
+//! deleted or counted lost ([`gather`], [`perform`]); a request only under a Lease that holds, and what another process sent counts as
+//! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]); one bad object or panic harms
+//! one saga ([`reconcile`], and [`crate::api::StoredSaga`]).
 //!
 //! # Caveats
-//! One operator at a time is assumed: a request that another process sent counts as unknown as soon as this one looks.
+//! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them.
 
 pub mod attempts;
 pub mod context;
 pub mod error;
+pub mod executor;
 mod flight;
 pub mod gather;
 pub mod guard;
@@ -21,6 +23,7 @@ pub mod perform;
 pub mod reconcile;
 pub mod record;
 pub mod secrets;
+pub mod slots;
 mod watch;
 
 use std::{
@@ -31,7 +34,7 @@ use std::{
 
 use ::http::{Request, Response};
 use hyper::body::{Body as HttpBody, Bytes};
-use kube::{Client, Config, client::Body};
+use kube::{Api, Client, Config, client::Body};
 use tokio::{net::lookup_host, time};
 use tower::{BoxError, Layer, Service, layer::util::Identity};
 
@@ -54,6 +57,8 @@ use crate::{
 
 /// How often it is looked whether all requests have ended while the process stops.
 const DRAIN_POLL: Duration = Duration::from_millis(50);
+/// How long the first Lease is waited for before sagas are looked at.
+const FIRST_LEASE: Duration = Duration::from_secs(5);
 /// How long the last reconciles may take after the requests have ended.
 const LAST_WRITES: Duration = Duration::from_secs(10);
 
@@ -80,6 +85,7 @@ where
     let admin = Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone()).await?;
     let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
     let api_server = addresses(&kube).await;
+    let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
     let client = client::client_with(kube, layer).map_err(|error| format!("cannot make a client: {error}"))?;
     let caller = caller(&config, api_server, &client)?;
     let watches: Vec<_> = if config.watch_namespaces.is_empty() {
@@ -87,20 +93,26 @@ where
     } else {
         config.watch_namespaces.iter().map(|namespace| Watch::new(&client, Some(namespace))).collect()
     };
-    let executor = uuid::Uuid::new_v4().to_string();
+    let leases = Api::namespaced(client.clone(), &lease_namespace);
     let (pods, queues) = (watches.iter().map(Watch::pods).collect(), watches.iter().map(Watch::queue).collect());
-    let context = Arc::new(Context::new(client, caller, metrics, executor, pods, queues));
-    tracing::info!(executor = context.executor, version = env!("CARGO_PKG_VERSION"), "the operator starts");
+    let context = Arc::new(Context::new(client, caller, metrics, leases, pods, queues));
+    tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let sagas: Vec<_> = watches.iter().map(Watch::sagas).collect();
     let controllers = futures::future::join_all(watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())));
+    let controllers = async {
+        // Without a Lease nothing begins, but what is under way is followed all the same.
+        let _ = time::timeout(FIRST_LEASE, context.own.first()).await;
+        controllers.await
+    };
     let ready = async {
         for store in &sagas {
             // A store that is never filled means that its controller ended, which ends the process.
             let _ = store.wait_until_ready().await;
         }
+        context.own.first().await;
         health.ready();
-        tracing::info!("the caches are filled");
+        tracing::info!("the caches are filled, and requests may be sent");
         janitor(&context, &sagas).await;
     };
     let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
@@ -116,9 +128,14 @@ where
         _ = controllers => {}
         () = draining => tracing::warn!("some reconciles did not end in time"),
         () = ready => {}
+        () = context.own.run(&context) => {}
+        () = context.own.sweep() => {}
         () = shutdown.immediate() => tracing::warn!("told to stop at once"),
     }
     let _ = stop.send(true);
+    if shutdown.is_requested() {
+        context.own.release().await;
+    }
     // The probes end with the process.
     let _ = time::timeout(Duration::from_secs(1), admin).await;
     if shutdown.is_requested() { Ok(()) } else { Err("every watch ended, which must not happen: start the operator again".into()) }

@@ -1,12 +1,13 @@
 //! Performs what was recorded: one exhaustive match.
 //!
 //! # Guarantees
-//! An effect leaves within two seconds of the acknowledged write that names it; later, the saga is read live and the effect is dropped
+//! An effect leaves within two seconds of the sending of the acknowledged write that names it; later, the saga is read live and the effect is dropped
 //! unless that attempt is still the active one. A child of another owner is neither adopted nor touched. A child is deleted only after a
 //! live read, under its UID.
 
 use std::{
-    sync::Arc,
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -27,6 +28,7 @@ use super::{
     flight::{self, Flight},
     gather::{self, is_ours, name_conflict},
     record::{self, Record, name, namespace},
+    slots::Slot,
 };
 use crate::{
     api::{
@@ -47,7 +49,7 @@ use crate::{
 const MAX_NOTE: usize = 1000;
 /// The most characters of an API server's message that are shown.
 const MAX_REASON: usize = 300;
-/// How long after its acknowledged write an effect may leave without a live read.
+/// How long after its acknowledged write was sent an effect may leave without a live read.
 pub const FRESH: Duration = Duration::from_secs(2);
 
 /// Whether the saga has to be looked at again at once.
@@ -67,6 +69,10 @@ pub struct Performance<'a> {
     pub stored: &'a StoredSaga,
     /// The same, valid; `None` where only events are to be published.
     pub saga: Option<&'a ValidSaga>,
+    /// The id under which this process sent requests when the plan was made; empty where it had none.
+    pub executor: &'a str,
+    /// The slots that were taken for the requests that begin.
+    pub slots: Mutex<HashMap<AttemptId, Slot>>,
 }
 
 impl Performance<'_> {
@@ -75,9 +81,9 @@ impl Performance<'_> {
     /// # Errors
     /// What is unfinished of the record, or the first failed live read or deletion, after all effects were tried.
     pub async fn perform(&self, record: Record) -> Result<Next, Error> {
-        let Record { plan, version, acknowledged, unfinished } = record;
+        let Record { plan, version, written, unfinished } = record;
         let effects = plan.into_effects();
-        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, &version, acknowledged))).await;
+        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, &version, written))).await;
         if let Some(error) = unfinished {
             return Err(error);
         }
@@ -90,9 +96,9 @@ impl Performance<'_> {
         Ok(next)
     }
 
-    async fn one(&self, effect: Effect, version: &str, acknowledged: Option<Instant>) -> Result<Next, Error> {
+    async fn one(&self, effect: Effect, version: &str, written: Option<Instant>) -> Result<Next, Error> {
         match effect {
-            Effect::Begin { identity, place, time_limit } => self.begin(identity, place, time_limit, acknowledged).await,
+            Effect::Begin { identity, place, time_limit } => self.begin(identity, place, time_limit, written).await,
             Effect::Stop(attempt) => self.stop(attempt).await,
             Effect::Sweep => self.sweep().await,
             Effect::Publish(notice) => self.publish(&notice).await,
@@ -103,10 +109,10 @@ impl Performance<'_> {
         }
     }
 
-    async fn begin(&self, identity: Identity, place: usize, time_limit: Duration, acknowledged: Option<Instant>) -> Result<Next, Error> {
+    async fn begin(&self, identity: Identity, place: usize, time_limit: Duration, written: Option<Instant>) -> Result<Next, Error> {
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
-        let fresh = acknowledged.is_some_and(|at| at.elapsed() < FRESH) || broken(Twin::TwoSeconds);
+        let fresh = written.is_some_and(|at| at.elapsed() < FRESH) || broken(Twin::TwoSeconds);
         if !fresh && !self.is_still_active(&identity.attempt).await? {
             return Ok(Next::Later);
         }
@@ -116,10 +122,14 @@ impl Performance<'_> {
         );
         match &operation.work {
             Work::Http(action) => {
-                let account = &saga.service_account;
-                let acknowledged = acknowledged.filter(|_| fresh);
-                let flight = Flight { stored: self.stored, account, action, time_limit, acknowledged };
-                flight::begin(self.context, &flight, identity);
+                // A lapse since the plan was made: what was not sent under that id is settled by the next look.
+                if !self.context.own.holds(self.executor) {
+                    return Ok(Next::AtOnce);
+                }
+                let (account, written) = (&saga.service_account, written.filter(|_| fresh));
+                let flight = Flight { stored: self.stored, account, action, time_limit, written, executor: self.executor };
+                let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity.attempt);
+                flight::begin(self.context, &flight, identity, slot);
                 Ok(Next::Later)
             }
             Work::Pod(action) => match pod::pod(saga, &identity, action, operation.timeout) {
@@ -177,8 +187,7 @@ impl Performance<'_> {
         let key = (uid, attempt);
         let in_flight = self.context.attempts.look(&key, |known| known.in_flight().is_some());
         if in_flight {
-            let message = "no answer within its time".into();
-            self.context.attempts.abort(&key, ChildState::Unknown { message, retry_after: None });
+            self.context.attempts.abort(&key, "no answer within its time");
             return Ok(Next::AtOnce);
         }
         let child = child_name(name(self.stored), &key.0, &key.1);
@@ -199,6 +208,7 @@ impl Performance<'_> {
             ChildState::Succeeded
             | ChildState::Failed(_)
             | ChildState::Unknown { .. }
+            | ChildState::Elsewhere { .. }
             | ChildState::Refused { .. }
             | ChildState::Absent(_) => return Ok(Next::Later),
         };
@@ -232,7 +242,7 @@ impl Performance<'_> {
     }
 
     async fn publish(&self, notice: &Notice) -> Result<Next, Error> {
-        let event = event(self.stored, &self.context.executor, notice, now());
+        let event = event(self.stored, &self.context.instance, notice, now());
         let api: Api<Event> = Api::namespaced(self.context.client.clone(), namespace(self.stored));
         if let Err(source) = api.create(&PostParams::default(), &event).await {
             // An event is a courtesy: the status says the same, or, where a saga goes with its namespace, this line.

@@ -1,8 +1,9 @@
 //! One look at one saga: gather, validate, plan, record, perform, and when to look again.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -17,18 +18,23 @@ use super::{
     guard::Freshness,
     perform::{Next, Performance},
     record::{self, name, namespace},
+    slots::Slot,
 };
 use crate::{
-    api::{SagaPhase, StoredSaga, names::FINALIZER},
+    api::{
+        SagaPhase, StoredSaga,
+        names::{AttemptId, FINALIZER},
+    },
     engine::{
         Seen,
         clock::{between, later},
-        effect::Tally,
+        effect::{Effect, Plan, Tally},
         observed::Observed,
         plan,
-        saga::ValidSaga,
+        saga::{ValidSaga, Work},
         valid::{Fault, SagaName, validate},
     },
+    objects::http,
     service::metrics::ReconcileResult,
 };
 
@@ -96,16 +102,20 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     context.writes.seen(metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
     let saga = valid(stored);
     let status = stored.status.as_ref().ok();
+    let executor = context.own.id();
     let (children, again) = match (&saga, status) {
-        (Ok(saga), Some(status)) => gather::children(context, saga, status).await?,
+        (Ok(saga), Some(status)) => gather::children(context, saga, status, executor.as_deref()).await?,
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
     let terminating = gather::terminating(context, stored).await?;
     let again = [again, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
     let beginning = context.may_begin();
-    let seen = seen(stored, context, &children, beginning.is_none(), at);
-    let plan = plan(&saga, &Seen { terminating: terminating.unwrap_or_default(), ..seen });
+    let idle = beginning.is_none() || executor.is_none();
+    // Nobody announces a new Lease: the saga asks again.
+    let again = [again, executor.is_none().then_some(STALE_AGAIN)].into_iter().flatten().min();
+    let seen = Seen { terminating: terminating.unwrap_or_default(), draining: idle, ..seen(stored, context, &children, at) };
+    let (plan, slots) = plan_with_slots(context, &saga, &Seen { executor: executor.as_deref().unwrap_or_default(), ..seen });
     let again = again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
@@ -113,7 +123,8 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
     count(context, &tally);
-    let performance = Performance { context, stored, saga: saga.as_ref().ok() };
+    let executor = executor.as_deref().unwrap_or_default();
+    let performance = Performance { context, stored, saga: saga.as_ref().ok(), executor, slots: Mutex::new(slots) };
     let next = performance.perform(recorded).await?;
     // What begins has begun.
     drop(beginning);
@@ -123,6 +134,34 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         (Next::Later, None) => Action::await_change(),
     };
     Ok((action, if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged }))
+}
+
+/// The plan, and the slots of the requests that it begins. Where a host has none left, what would go there is planned to wait.
+fn plan_with_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> (Plan, HashMap<AttemptId, Slot>) {
+    let mut crowded = BTreeSet::new();
+    loop {
+        let plan = plan(saga, &Seen { crowded: &crowded, ..seen.clone() });
+        match take_slots(context, saga, &plan) {
+            Ok(slots) => return (plan, slots),
+            // One host more each time: it ends with the last one.
+            Err(host) => crowded.insert(host),
+        };
+    }
+}
+
+/// The slots of all requests that the plan begins, or a host that has none left.
+fn take_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>, plan: &Plan) -> Result<HashMap<AttemptId, Slot>, String> {
+    let mut slots = HashMap::new();
+    let Ok(saga) = saga else { return Ok(slots) };
+    for effect in plan.drafted_effects() {
+        let Effect::Begin { identity, place, .. } = effect else { continue };
+        let operation = saga.steps.get(*place).and_then(|step| step.operation(identity.attempt.direction));
+        let Some(Work::Http(action)) = operation.map(|operation| &operation.work) else { continue };
+        let host = http::host(&action.url);
+        let slot = Slot::take(context, &saga.namespace, &saga.name, &host).ok_or(host)?;
+        slots.insert(identity.attempt.clone(), slot);
+    }
+    Ok(slots)
 }
 
 fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
@@ -140,7 +179,9 @@ fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
     }
 }
 
-fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, draining: bool, now: jiff::Timestamp) -> Seen<'a> {
+/// What is seen of the saga, before anything is known of this process.
+fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
+    static NONE: BTreeSet<String> = BTreeSet::new();
     let metadata = &stored.metadata;
     let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     Seen {
@@ -156,8 +197,9 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         handled: stored.handled,
         children,
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
-        executor: &context.executor,
-        draining,
+        executor: "",
+        crowded: &NONE,
+        draining: false,
         now,
     }
 }

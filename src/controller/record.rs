@@ -27,8 +27,9 @@ pub struct Record {
     pub plan: Plan<Recorded>,
     /// The saga's version after it was written.
     pub version: String,
-    /// When the status write was acknowledged; `None` where the status stood already.
-    pub acknowledged: Option<Instant>,
+    /// When the status write was sent that was acknowledged since; `None` where the status stood already. Not when its answer was seen: a
+    /// process that was frozen meanwhile would take an old answer for a fresh one.
+    pub written: Option<Instant>,
     /// Why the finalizer could not be taken off after the status was written. The effects are due all the same.
     pub unfinished: Option<Error>,
 }
@@ -39,18 +40,19 @@ pub struct Record {
 /// Where a write failed or its answer was lost. What was committed is then found by the next reconcile.
 pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<Option<Record>, Error> {
     let mut version = saga.metadata.resource_version.clone().unwrap_or_default();
-    let mut acknowledged = None;
+    let mut written_at = None;
     if plan.finalizer == Finalizer::Add {
         let Some(next) = patch_finalizers(context, saga, &version, true).await? else { return Ok(None) };
         version = next;
     }
     if let Some(write) = &plan.status {
+        let sent = Instant::now();
         let written = match write {
             StatusWrite::Whole(status) => replace_status(context, saga, &version, status).await,
             StatusWrite::Verdict(status) => patch_verdict(context, saga, &version, status).await,
         };
         let Some(next) = outcome(context, saga, written, "write the status")? else { return Ok(None) };
-        acknowledged = Some(Instant::now());
+        written_at = Some(sent);
         version = next;
     }
     let mut unfinished = None;
@@ -65,7 +67,7 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
             Err(error) => unfinished = Some(error),
         }
     }
-    Ok(Some(Record { plan: plan.recorded(), version, acknowledged, unfinished }))
+    Ok(Some(Record { plan: plan.recorded(), version, written: written_at, unfinished }))
 }
 
 /// Takes away the annotations of recorded requests and sets the number up to which they are handled. Where another write came first, the

@@ -217,6 +217,7 @@ pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
         context.writes.forget(|uid| live.contains(uid));
         context.attempts.forget(|uid| live.contains(uid));
         context.failures.forget(|uid| live.contains(uid));
+        context.others.forget();
     }
 }
 

@@ -35,7 +35,11 @@ impl Pass<'_> {
     fn drop_undo_past_pivot(&mut self) {
         if self.status.compensation_requested.is_some() && !self.steps_where(past_pivot).is_empty() {
             self.status.compensation_requested = None;
-            self.publish(true, "PivotPassed", "the saga is not undone, although that was asked for: its pivot was passed meanwhile");
+            self.publish(
+                true,
+                "PivotPassed",
+                "the saga is not undone, although that was asked for: its pivot was passed meanwhile, or may be",
+            );
         }
     }
 
@@ -84,7 +88,8 @@ impl Pass<'_> {
                 | StepPhase::CompensationFailed
                 | StepPhase::CompensationSkipped => false,
             };
-            if begins {
+            // What waits for other sagas' requests keeps its turn: in a plain list nothing goes before it.
+            if begins && !pass.waits_for_others(step, Direction::Action) {
                 pass.begin(place, step, status, Direction::Action);
             }
         });

@@ -56,7 +56,9 @@ impl Pass<'_> {
                 let names = self.chosen(action, &wish)?;
                 self.status.retry_requests = used.saturating_add(1);
                 self.change_steps(&names, Self::retry);
-                Ok(format!("{} now, with a fresh budget", are(&names, "tried again")))
+                let suspended = self.saga.suspend && !self.seen.deleting;
+                let when = if suspended { "as soon as spec.suspend is false" } else { "now" };
+                Ok(format!("{} {when}, with a fresh budget", are(&names, "tried again")))
             }
             Wish::Steps(_) | Wish::EveryStep => {
                 let names = self.chosen(action, &wish)?;
@@ -133,7 +135,9 @@ impl Pass<'_> {
         let direction = if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
         self.move_step(status, StepEvent::Retry);
         status.retry_requested = direction == Direction::Action;
-        status.completed_at = None;
+        if direction == Direction::Action {
+            status.completed_at = None;
+        }
         status.next_attempt_at = Some(MicroTime(self.seen.now));
         let record = status.direction_mut(direction);
         record.budget_used = 0;

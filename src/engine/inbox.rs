@@ -25,6 +25,8 @@ use crate::api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus}
 const KEPT: usize = 10;
 /// The most hashes of tokens that are remembered.
 const MAX_TOKENS: usize = 128;
+/// No saga gets so many requests; a higher number that no record has was written by hand.
+const MAX_NUMBER: i64 = 1 << 50;
 /// The most bytes of a value that a record shows.
 const MAX_VALUE: usize = 128;
 /// The most characters of a record's message.
@@ -55,10 +57,12 @@ pub(super) struct Inbox<'a> {
 /// Sorts what stands on the saga into what is new and what was answered already.
 pub(super) fn sort<'a>(seen: &Seen<'a>, status: &SagaStatus) -> Inbox<'a> {
     let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
+    let handled = handled(seen, status);
     for asked in seen.asked.iter().filter(|asked| !asked.is_empty()) {
         let newest = status.requests.iter().rev().find(|record| record.action == asked.action);
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
-        let full = status.handled_tokens.len() >= MAX_TOKENS;
+        let remembered = inbox.new.iter().filter(|request| request.remember.is_some()).count();
+        let full = status.handled_tokens.len().saturating_add(remembered) >= MAX_TOKENS;
         let known = |hash: &str| status.handled_tokens.iter().any(|known| known == hash);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {
@@ -84,7 +88,7 @@ pub(super) fn sort<'a>(seen: &Seen<'a>, status: &SagaStatus) -> Inbox<'a> {
             }
             let remember = Some(asked.held_hash()).filter(|_| !full);
             inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
-        } else if same.is_some_and(|same| same.number > seen.handled) {
+        } else if same.is_some_and(|same| same.number > handled) {
             inbox.old.push(asked.action);
         } else {
             inbox.new.push(Request { asked, remember: None, answer: None });
@@ -111,10 +115,11 @@ impl Inbox<'_> {
         mut judge: impl FnMut(&mut SagaStatus, &Asked) -> Answer,
     ) -> (Vec<Effect>, Vec<(RequestAction, RequestResult)>) {
         let Self { new, old } = self;
+        let known = handled(seen, status);
         let (mut effects, mut tally, mut take_away) = (Vec::new(), Vec::new(), old);
         for Request { asked, remember, answer } in new {
             let (result, message) = answer.unwrap_or_else(|| judge(status, asked));
-            let number = next_number(status, seen.handled);
+            let number = next_number(status, known);
             let record = RequestRecord {
                 number,
                 action: asked.action,
@@ -137,11 +142,18 @@ impl Inbox<'_> {
         }
         forget_oldest(&mut status.requests);
         let handled = status.requests.iter().filter(|record| record.token.is_none()).map(|record| record.number).max().unwrap_or_default();
-        if !take_away.is_empty() || handled > seen.handled {
-            effects.push(Effect::TakeAway { annotations: take_away, handled: handled.max(seen.handled) });
+        if !take_away.is_empty() || handled > known {
+            effects.push(Effect::TakeAway { annotations: take_away, handled: handled.max(known) });
         }
         (effects, tally)
     }
+}
+
+/// The highest number of a plain request that was handled and taken away; 0 where what stands there was written by hand and leaves no
+/// room to count on.
+fn handled(seen: &Seen<'_>, status: &SagaStatus) -> i64 {
+    let given = status.requests.iter().any(|record| record.number >= seen.handled);
+    if given || seen.handled < MAX_NUMBER { seen.handled } else { 0 }
 }
 
 /// One more than every number that was given, also where the status was lost since.

@@ -21,7 +21,9 @@ pub(super) fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, stil
     let paused = if suspended { "suspended: nothing new starts until spec.suspend is false" } else { "" };
     match standing {
         // Only a process that is about to end leaves it at that. One that still has something to say writes nothing for this.
-        Standing::Forward if !suspended && activity(pass).is_empty() => "the operator is restarting: the next step starts then".into(),
+        Standing::Forward if !suspended && activity(pass).is_empty() => {
+            "the operator begins nothing just now, because it restarts or gets a new Lease: the next step starts then".into()
+        }
         Standing::Forward => sentences(&[paused.into(), activity(pass)]),
         Standing::Settling if pass.seen.deleting => {
             sentences(&["deleted: what is active settles, then all is undone".into(), activity(pass)])
@@ -36,7 +38,8 @@ pub(super) fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, stil
             format!("{why}. Nothing is undone, because the pivot {} is passed, or may be{help}", pivots(pass))
         }
         Standing::Held { past_pivot: false } => {
-            format!("{}. The saga waits for you{}", failed(), ways_out(pass, StepPhase::Failed, true))
+            let may_undo = pivots(pass).is_empty();
+            format!("{}. The saga waits for you{}", failed(), ways_out(pass, StepPhase::Failed, may_undo))
         }
         Standing::Undoing => sentences(&[paused.into(), because(pass), activity(pass)]),
         Standing::UndoFailed => format!(
@@ -120,7 +123,8 @@ fn activity(pass: &Pass<'_>) -> String {
         };
         Some(one_activity(step.operation(direction)?, status, direction))
     });
-    join(lines, "; ")
+    let waits = |step: &String| format!("step {step} waits: as many requests as may be are under way to its host");
+    join(lines.chain(pass.crowded.iter().map(waits)), "; ")
 }
 
 fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction) -> String {

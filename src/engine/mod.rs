@@ -16,6 +16,7 @@ pub mod backoff;
 pub mod clock;
 pub mod effect;
 pub mod graph;
+pub mod lease;
 pub mod literal;
 pub mod observed;
 pub mod saga;

@@ -25,6 +25,11 @@ pub enum ChildState {
         /// How long from now until it is tried again.
         retry_in: Duration,
     },
+    /// The executor of another process sends it, and is not known to be gone.
+    Elsewhere {
+        /// After how long to look again although nobody tells of anything.
+        look_again_in: Duration,
+    },
     /// It was done.
     Succeeded,
     /// It was not done.

@@ -21,6 +21,9 @@ use crate::{
     objects::http,
 };
 
+/// When a step is looked at again that waits until fewer requests are under way.
+const CROWDED_POLL: Duration = Duration::from_secs(5);
+
 /// Where a saga stands after a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
@@ -72,6 +75,8 @@ pub(super) struct Pass<'a> {
     pub(super) effects: Vec<Effect>,
     pub(super) wake: Option<Timestamp>,
     pub(super) tally: Tally,
+    /// The steps that would begin if fewer requests were under way to their hosts.
+    pub(super) crowded: Vec<String>,
     /// The first contradiction that was met; the pass is then worth nothing.
     pub(super) illegal: Option<Illegal>,
 }
@@ -88,7 +93,7 @@ impl<'a> Pass<'a> {
             })
             .collect();
         let graph = Graph::new(&saga.steps);
-        Self { saga, graph, seen, status, effects: Vec::new(), wake: None, tally: Tally::default(), illegal: None }
+        Self { saga, graph, seen, status, effects: Vec::new(), wake: None, tally: Tally::default(), crowded: Vec::new(), illegal: None }
     }
 
     /// The instant by which deadlines are judged: they stand still while the saga is suspended or Failed.
@@ -170,6 +175,25 @@ impl<'a> Pass<'a> {
                 pass.give_up(status, direction);
             }
         });
+    }
+
+    /// Whether as many requests are under way to the operation's host as may be.
+    pub(super) fn is_crowded(&mut self, operation: &Operation) -> bool {
+        let crowded = matches!(&operation.work, Work::Http(action) if self.seen.crowded.contains(&http::host(&action.url)));
+        if crowded {
+            // Announced when one lands; this is for the case that the announcement goes to somebody who has no use for it.
+            self.wake_at(later(self.seen.now, CROWDED_POLL));
+        }
+        crowded
+    }
+
+    /// Whether the step's next attempt has to wait because of how many requests are under way.
+    pub(super) fn waits_for_others(&mut self, step: &ValidStep, direction: Direction) -> bool {
+        let waits = step.operation(direction).is_some_and(|operation| self.is_crowded(operation));
+        if waits {
+            self.crowded.push(step.name.clone());
+        }
+        waits
     }
 
     /// Writes the intent of the next attempt.

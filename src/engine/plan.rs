@@ -3,6 +3,8 @@
 //! The order: what ended stays ended; what must be let go is let go; what contradicts itself is held; then attempts settle, the saga
 //! moves, new attempts begin, and the summary says it all.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -51,9 +53,11 @@ pub struct Seen<'a> {
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
     pub leftovers: bool,
-    /// This process.
+    /// The id under which this process sends requests; empty while it has none, and then nothing begins.
     pub executor: &'a str,
-    /// Whether this process is about to end: what is under way settles, nothing begins.
+    /// Hosts with their ports to which as many requests are under way as may be.
+    pub crowded: &'a BTreeSet<String>,
+    /// Whether this process begins nothing, because it is about to end or has no Lease: what is under way settles.
     pub draining: bool,
     /// Now, to the microsecond.
     pub now: Timestamp,
@@ -239,8 +243,8 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let ends = is_terminal(&pass.status);
     let finalizer = match (seen.finalizer, ends, (first_intent || reopened) && !seen.deleting) {
         (true, true, _) => Finalizer::Remove,
-        (false, _, true) => Finalizer::Add,
-        (true, false, _) | (false, _, false) => Finalizer::Keep,
+        (false, false, true) => Finalizer::Add,
+        (true, false, _) | (false, true, _) | (false, false, false) => Finalizer::Keep,
     };
     let Pass { status: new, effects, wake, mut tally, .. } = pass;
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));

@@ -82,7 +82,7 @@ impl<'a> Pass<'a> {
         let Some(active) = record.active.clone() else { return };
         let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
         match self.judge(operation, &record, &active, &id, status) {
-            Verdict::Begin if self.seen.draining => {}
+            Verdict::Begin if self.seen.draining || self.is_crowded(operation) => {}
             Verdict::Wait => {}
             Verdict::Begin => {
                 let identity = self.identity(&step.name, direction, &record);
@@ -107,9 +107,6 @@ impl<'a> Pass<'a> {
         status: &mut StepStatus,
     ) -> Verdict {
         let in_process = matches!(operation.work, Work::Http(_));
-        if in_process && active.executor.as_deref() != Some(self.seen.executor) {
-            return Settlement::unknown("the operator that sent the request is gone", None);
-        }
         let limit = self.limit(operation, record);
         let stop = later(limit, if in_process { REQUEST_SLACK } else { Duration::ZERO });
         let overdue = self.seen.now >= limit;
@@ -119,6 +116,10 @@ impl<'a> Pass<'a> {
             }
             Some(ChildState::Failed(failure)) => Settlement::failed(failure.clone()),
             Some(ChildState::Unknown { message, retry_after }) => Settlement::unknown(message, *retry_after),
+            Some(ChildState::Elsewhere { look_again_in }) => {
+                self.wake_at(later(self.seen.now, *look_again_in));
+                Verdict::Wait
+            }
             Some(ChildState::Active { .. }) if self.seen.now >= stop => Verdict::Stop,
             Some(ChildState::Active { uid, age, detail }) => {
                 self.note_child(status, id.direction, uid.as_ref(), *age, detail);

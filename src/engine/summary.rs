@@ -106,10 +106,9 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     let conditions = conditions(&pass.status.conditions, &wanted, &message, pass.seen);
     let (progress, current, retries) = (progress(pass, phase), current_steps(pass, phase), retries(&pass.status));
     let status = &mut pass.status;
-    if phase.is_terminal() {
-        status.completed_at.get_or_insert(MicroTime(pass.seen.now));
-    } else {
-        status.completed_at = None;
+    // Also where one end follows the other: a Completed saga of which nothing can be undone.
+    if entered || !phase.is_terminal() {
+        status.completed_at = phase.is_terminal().then_some(MicroTime(pass.seen.now));
     }
     status.observed_generation = Some(pass.seen.generation);
     status.phase = Some(phase);

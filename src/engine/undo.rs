@@ -82,7 +82,7 @@ impl Pass<'_> {
         let mut begins = |kept: bool| if kept { slots.take_kept() } else { slots.take_new() };
         let chosen = StepSet::of(free.into_iter().filter_map(|(_, place, kept)| begins(kept).then_some(place)));
         self.each_step(|pass, place, step, status| {
-            if chosen.contains(place) {
+            if chosen.contains(place) && !pass.waits_for_others(step, Direction::Compensation) {
                 pass.begin(place, step, status, Direction::Compensation);
             }
         });

@@ -79,6 +79,14 @@ pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
     HttpRequest { method: action.method, url: action.url.clone(), headers, content_type: content_type.filter(|_| !gives_type), body }
 }
 
+/// The host and port of a URL: `stock.shop.svc:80`. The text as it is where it is no URL.
+#[must_use]
+pub fn host(url: &str) -> String {
+    let parsed = url::Url::parse(url).ok();
+    let host = parsed.as_ref().and_then(|parsed| Some(format!("{}:{}", parsed.host_str()?, parsed.port_or_known_default()?)));
+    host.unwrap_or_else(|| url.to_owned())
+}
+
 /// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers do not count: a Secret may
 /// change between two attempts.
 #[must_use]

@@ -4,7 +4,7 @@
 //! A value that cannot be used is refused before anything starts, with a sentence that says what to write instead. No argument is
 //! accepted and then ignored.
 
-use std::{collections::BTreeSet, convert::Infallible, net::IpAddr, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 use ipnet::{IpNet, Ipv4Net};
@@ -63,9 +63,9 @@ pub struct RunArgs {
     )]
     leader_elect: NoLeader,
 
-    /// The namespace of the operator's Leases. Not there yet: refused when set
+    /// The namespace of the operator's Leases; when not given the pod's own, else that of the kubeconfig's context, else `default`
     #[arg(long, env = "SAGA_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = lease_namespace)]
-    lease_namespace: Option<Infallible>,
+    lease_namespace: Option<LeaseNamespace>,
 
     /// How long calls may go on after SIGTERM, such as 25s or 1m30s; at most 5m
     #[arg(long, env = "SAGA_DRAIN", value_name = "DURATION", default_value = "25s", value_parser = drain)]
@@ -94,6 +94,8 @@ pub struct RunConfig {
     pub metrics_addr: Option<SocketAddr>,
     /// Where `/healthz` and `/readyz` are served; `None` = nowhere.
     pub health_addr: Option<SocketAddr>,
+    /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own, else that of the kubeconfig's context.
+    pub lease_namespace: Option<String>,
     /// How long calls may go on after SIGTERM: 0 to 5 minutes.
     pub drain: Duration,
     /// The namespaces to work in, each a DNS label; empty = all.
@@ -111,13 +113,13 @@ impl RunArgs {
     /// # Errors
     /// A sentence that names the arguments and says what to write.
     pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
-        // `Infallible` and `NoLeader` have nothing to say: what they stand for was refused when it was parsed.
+        // `NoLeader` has nothing to say: what it stands for was refused when it was parsed.
         let Self {
             http_allow_cidrs,
             metrics_addr: Listen(metrics_addr),
             health_addr: Listen(health_addr),
             leader_elect: NoLeader,
-            lease_namespace: None,
+            lease_namespace,
             drain,
             watch_namespaces,
             log_format,
@@ -133,6 +135,7 @@ impl RunArgs {
             http_allow_cidrs: http_allow_cidrs.into_iter().flat_map(|List(items)| items).collect(),
             metrics_addr,
             health_addr,
+            lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
             drain,
             watch_namespaces: watch_namespaces.into_iter().flat_map(|List(items)| items).collect(),
             log_format: log_format.unwrap_or(if stderr_is_terminal { LogFormat::Text } else { LogFormat::Json }),
@@ -149,6 +152,10 @@ struct List<T>(Vec<T>);
 /// An address to listen on, or `0`.
 #[derive(Clone, Copy, Debug)]
 struct Listen(Option<SocketAddr>);
+
+/// A namespace, or the empty text that a chart passes for none.
+#[derive(Clone, Debug)]
+struct LeaseNamespace(Option<String>);
 
 /// `--leader-elect=false`, the only value there is.
 #[derive(Clone, Copy, Debug)]
@@ -207,9 +214,8 @@ fn leader_elect(text: &str) -> Result<NoLeader, String> {
     }
 }
 
-fn lease_namespace(_: &str) -> Result<Infallible, String> {
-    Err("the operator holds no Leases yet, so that no namespace for them has an effect: leave --lease-namespace (SAGA_LEASE_NAMESPACE) out"
-        .into())
+fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {
+    if text.is_empty() { Ok(LeaseNamespace(None)) } else { namespace(text).map(|namespace| LeaseNamespace(Some(namespace))) }
 }
 
 /// A duration as Go writes it, 0 to [`MAX_DRAIN`].

@@ -10,6 +10,7 @@ use saga_operator::{
     api::{ActiveAttempt, Direction, names::AttemptId},
     engine::{
         clock::{between, later},
+        lease,
         observed::{Absence, ChildState, Failure, Reached},
         saga::Identity,
     },
@@ -189,27 +190,31 @@ impl OtherSide {
         self.memory.entry(id.clone()).or_insert_with(fresh);
     }
 
-    /// What the process sees of an attempt; `None` where it cannot tell.
-    pub fn look(&mut self, now: Timestamp, id: &AttemptId, active: &ActiveAttempt, executor: &str) -> Option<ChildState> {
+    /// What the process sees of an attempt.
+    pub fn look(&mut self, now: Timestamp, id: &AttemptId, active: &ActiveAttempt, executor: &str) -> ChildState {
         self.pods.retain(|_, child| !is_gone(child, now));
         self.read(now, id);
         let known = self.memory.get_mut(id).expect("just read");
         if let Some(end) = &known.end {
-            return Some(end.clone());
+            return end.clone();
         }
         if active.executor.as_deref().is_some_and(|sender| sender != executor) {
-            return None;
+            // A process that died is known to be gone after the term of its Lease.
+            let left = lease::TERM.saturating_sub(between(known.first_read, now));
+            let message = "the operator that sent the request is gone".into();
+            let gone = left.is_zero().then_some(ChildState::Unknown { message, retry_after: None });
+            return gone.unwrap_or(ChildState::Elsewhere { look_again_in: left });
         }
         if let Some(child) = self.requests.get(id).or_else(|| self.pods.get(id)) {
             let since = *known.child_since.get_or_insert(now);
-            return Some(state(child, now, between(since, now), &self.talk));
+            return state(child, now, between(since, now), &self.talk);
         }
         if let Some(until) = known.refused_until.filter(|until| *until > now) {
-            return Some(ChildState::Refused { message: format!("{}exceeded quota", self.talk), retry_in: between(now, until) });
+            return ChildState::Refused { message: format!("{}exceeded quota", self.talk), retry_in: between(now, until) };
         }
         let Known { first_read, child_since, refused_until, .. } = known;
         let (seen, refused) = (child_since.is_some(), refused_until.is_some());
-        Some(ChildState::Absent(Absence { seen, refused, known_for: between(*first_read, now) }))
+        ChildState::Absent(Absence { seen, refused, known_for: between(*first_read, now) })
     }
 
     /// Whether succeeded Pods still exist.

@@ -13,7 +13,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
 };
-use saga_operator::api::{Direction, RequestAction, RetryPolicy, SagaPhase, StepPhase, names::AttemptId};
+use saga_operator::api::{Direction, HANDLED, OnFailure, RequestAction, RetryPolicy, SagaPhase, StepPhase, names::AttemptId};
 
 use crate::{
     saga::{Draft, Policy, attempts, saga},
@@ -40,12 +40,20 @@ pub struct Sketch {
     undo_acts: Vec<Act>,
 }
 
-/// What people do once the status was written so many times.
+/// What people do besides asking.
 #[derive(Clone, Copy, Debug)]
 pub enum Meddling {
-    Delete(usize),
-    Suspend(usize),
-    Turn(usize),
+    Delete,
+    Suspend,
+    Unsuspend,
+    Policy(OnFailure),
+    Parallel(i32),
+    /// The process is told to end, and another one starts a while later.
+    Restart,
+    /// Params change, and change back a while later.
+    Change,
+    /// Takes away the number up to which requests are handled.
+    Strip,
 }
 
 #[derive(Clone, Debug)]
@@ -56,7 +64,7 @@ pub struct Case {
     crashes: Vec<(usize, u64)>,
     /// What people ask for once the status was written so many times.
     asks: Vec<(usize, RequestAction, String)>,
-    meddling: Option<Meddling>,
+    meddling: Vec<(usize, Meddling)>,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -98,14 +106,19 @@ fn sketch() -> impl Strategy<Value = Sketch> {
     })
 }
 
-fn meddling() -> impl Strategy<Value = Option<Meddling>> {
-    let at = 0..20_usize;
-    prop_oneof![
-        3 => Just(None),
-        1 => at.clone().prop_map(|at| Some(Meddling::Delete(at))),
-        1 => at.clone().prop_map(|at| Some(Meddling::Suspend(at))),
-        1 => at.prop_map(|at| Some(Meddling::Turn(at))),
-    ]
+fn meddling() -> impl Strategy<Value = Vec<(usize, Meddling)>> {
+    let what = prop_oneof![
+        2 => Just(Meddling::Delete),
+        4 => Just(Meddling::Suspend),
+        2 => Just(Meddling::Unsuspend),
+        2 => Just(Meddling::Policy(OnFailure::Compensate)),
+        2 => Just(Meddling::Policy(OnFailure::Hold)),
+        1 => (1..=4_i32).prop_map(Meddling::Parallel),
+        1 => Just(Meddling::Restart),
+        1 => Just(Meddling::Change),
+        1 => Just(Meddling::Strip),
+    ];
+    prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec((0..40_usize, what), 1..5)]
 }
 
 pub fn case() -> impl Strategy<Value = Case> {
@@ -183,32 +196,47 @@ impl Case {
 
     fn run(&self) -> World {
         let mut world = self.world();
-        for (at, action, value) in &self.asks {
-            world.run_until(|world| world.writes >= *at);
-            if !world.gone {
-                world.annotate(action.annotation(), value);
+        let asks = self.asks.iter().map(|(at, action, value)| (*at, Err((*action, value))));
+        let meddling = self.meddling.iter().map(|(at, what)| (*at, Ok(*what)));
+        let mut done: Vec<_> = asks.chain(meddling).collect();
+        done.sort_by_key(|(at, _)| *at);
+        for (at, what) in done {
+            world.run_until(|world| world.writes >= at);
+            match what {
+                _ if world.gone => {}
+                Err((action, value)) => world.annotate(action.annotation(), value),
+                Ok(what) => meddle(&mut world, what),
             }
         }
-        match self.meddling {
-            None => {}
-            Some(Meddling::Delete(at)) => {
-                world.run_until(|world| world.writes >= at);
-                world.delete();
-            }
-            Some(Meddling::Suspend(at)) => {
-                world.run_until(|world| world.writes >= at);
-                world.suspend();
-                world.run_to_rest();
-                world.run_for(seconds(100));
-                world.unsuspend();
-            }
-            Some(Meddling::Turn(at)) => {
-                world.run_until(|world| world.writes >= at);
-                world.edit(|spec| spec.on_failure = Some(saga_operator::api::OnFailure::Compensate));
-            }
+        if world.spec.suspend == Some(true) && !world.gone {
+            world.run_to_rest();
+            world.run_for(seconds(100));
+            world.unsuspend();
         }
         world.run_to_rest();
         world
+    }
+}
+
+fn meddle(world: &mut World, what: Meddling) {
+    match what {
+        Meddling::Delete => world.delete(),
+        Meddling::Suspend => world.suspend(),
+        Meddling::Unsuspend => world.unsuspend(),
+        Meddling::Policy(policy) => world.edit(|spec| spec.on_failure = Some(policy)),
+        Meddling::Parallel(most) => world.edit(|spec| spec.max_parallel = Some(most)),
+        Meddling::Restart => {
+            world.draining = true;
+            world.run_for(seconds(3));
+            world.crash(seconds(3));
+        }
+        Meddling::Change => {
+            let before = world.spec.params.clone();
+            world.edit(|spec| spec.params = Some(serde_json::from_value(serde_json::json!({"order": "another"})).unwrap()));
+            world.run_for(seconds(3));
+            world.edit(|spec| spec.params = before);
+        }
+        Meddling::Strip => world.strip(HANDLED),
     }
 }
 

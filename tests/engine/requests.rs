@@ -591,3 +591,83 @@ fn a_saga_that_turns_back_by_its_policy_can_be_asked_as_well() {
     world.run_to_rest();
     assert_eq!((world.phase(), world.status().requests.len()), (SagaPhase::Compensated, 0), "blanks ask for nothing");
 }
+
+#[test]
+fn several_tokens_at_once_do_not_fill_more_room_than_there_is() {
+    let mut world = held();
+    let mut status = world.raw.clone();
+    status["handledTokens"] = (0..127).map(|nth| format!("{nth:016x}-{nth:016x}")).collect();
+    world.restore(status);
+    for (key, value) in [(COMPENSATE, "@t1: no"), (SKIP, "a@t1"), (RETRY, "nobody@t1")] {
+        world.annotations.insert(key.into(), value.into());
+    }
+    world.annotate("other", "x");
+    world.run_to_rest();
+    assert_eq!((world.status().handled_tokens.len(), world.phase()), (128, SagaPhase::Compensated));
+    let full = world.status().requests.iter().filter(|record| record.message.contains("no more are remembered")).count();
+    assert_eq!(full, 2, "what is not remembered is refused");
+}
+
+#[test]
+fn a_number_that_was_written_by_hand_leaves_room_to_count_on() {
+    for by_hand in [(1_i64 << 50) - 1, 1 << 50, i64::MAX] {
+        let mut world = World::with(saga().http("a")).fails("a", 2);
+        world.annotate(HANDLED, &by_hand.to_string());
+        world.run_to_rest();
+        ask(&mut world, RETRY, "a");
+        world.crash(seconds(1));
+        world.run_to_rest();
+        assert_eq!(ask(&mut world, RETRY, "a").result, RequestResult::Accepted);
+        assert_eq!((world.phase(), results(&world)), (SagaPhase::Completed, [2, 0, 0]), "{by_hand}");
+    }
+}
+
+#[test]
+fn nobody_is_told_to_ask_for_what_is_refused() {
+    let mut world = World::with(saga().http("a").undo().then_http("pay").pivot().then_http("ship")).fails("ship", 1);
+    world.run_to_rest();
+    assert_eq!(ask(&mut world, COMPENSATE, "no").result, RequestResult::Refused);
+    assert!(world.message().contains("saga.dev/skip=ship to go on without it"), "{}", world.message());
+    assert!(!world.message().contains(COMPENSATE), "{}", world.message());
+}
+
+#[test]
+fn a_step_that_failed_before_it_could_begin_is_a_contradiction_and_not_retried() {
+    let mut world = World::with(saga().http("a").then_http("b")).fails("a", 1);
+    world.run_to_rest();
+    let mut status = world.raw.clone();
+    status["steps"][1]["phase"] = "Failed".into();
+    world.forge(status);
+    world.annotate(RETRY, "b");
+    world.run_for(seconds(60));
+    assert_eq!((world.sent(), world.condition("Stalled").as_deref()), (vec!["a/action/1".to_owned()], Some("True/InvalidStatus")));
+}
+
+#[test]
+fn what_is_asked_of_a_suspended_saga_is_promised_for_later() {
+    let mut world = held();
+    world.suspend();
+    let record = ask(&mut world, RETRY, "b");
+    assert_eq!(record.message, "step b is tried again as soon as spec.suspend is false, with a fresh budget");
+    assert_eq!(world.sent().len(), 2);
+}
+
+#[test]
+fn a_completed_saga_of_which_nothing_can_be_undone_ends_anew_at_once() {
+    let mut world = World::with(saga().http("a"));
+    world.run_to_rest();
+    let first = world.status().completed_at.unwrap();
+    world.run_for(seconds(3600));
+    ask(&mut world, COMPENSATE, "returned");
+    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Compensated, vec!["a".to_owned()]));
+    let second = world.status().completed_at.unwrap();
+    assert!(second.0.duration_since(first.0).as_secs() >= 3600, "{first:?} {second:?}");
+}
+
+#[test]
+fn a_compensation_that_is_tried_again_leaves_the_instant_at_which_its_action_was_done() {
+    let mut world = stuck();
+    let done = world.step("b").completed_at;
+    ask(&mut world, RETRY, "b");
+    assert!(done.is_some() && world.step("b").completed_at == done);
+}

@@ -3,7 +3,10 @@
 //! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and a saga is looked at only when its
 //! object changed, when a child ended, or when its plan asked for it. A saga that rests although it is not done is a lost wake-up.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use saga_operator::{
@@ -39,6 +42,8 @@ pub struct World {
     /// The namespace goes, too.
     pub terminating: bool,
     pub finalizer: bool,
+    /// Hosts to which as many requests are under way as may be.
+    pub crowded: BTreeSet<String>,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -87,6 +92,7 @@ impl World {
             deleting: false,
             terminating: false,
             finalizer: false,
+            crowded: BTreeSet::new(),
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -281,9 +287,8 @@ impl World {
                 if !saga.steps.iter().any(|step| step.name == id.step) {
                     continue;
                 }
-                if let Some(state) = self.other_side.look(now, &id, active, &executor) {
-                    children.insert(id, state);
-                }
+                let state = self.other_side.look(now, &id, active, &executor);
+                children.insert(id, state);
             }
         }
         let plan = {
@@ -314,6 +319,7 @@ impl World {
             children,
             leftovers: self.other_side.leftovers(self.now),
             executor,
+            crowded: &self.crowded,
             draining: self.draining,
             now: self.now,
         }

@@ -21,7 +21,7 @@ use std::{
     error::Error,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -49,13 +49,32 @@ const MAX_CAUSE: usize = 200;
 
 /// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done.
 #[derive(Clone, Debug, Default)]
-pub struct Sent(Arc<AtomicBool>);
+pub struct Sent(Arc<AtomicU8>);
+
+/// Nothing left.
+const KEPT: u8 = 0;
+/// Something may have left.
+const LEFT: u8 = 1;
+/// Nothing left, and nothing will.
+const FORBIDDEN: u8 = 2;
 
 impl Sent {
     /// Whether a connection was made, so that the request may be under way.
     #[must_use]
     pub fn may_have_left(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.load(Ordering::Acquire) == LEFT
+    }
+
+    /// Notes that something may have left.
+    #[cfg(test)]
+    pub(super) fn has_left(&self) {
+        self.0.store(LEFT, Ordering::Release);
+    }
+
+    /// Lets nothing leave any more. Returns whether nothing did.
+    #[must_use]
+    pub fn forbid(&self) -> bool {
+        self.0.compare_exchange(KEPT, FORBIDDEN, Ordering::AcqRel, Ordering::Acquire) != Err(LEFT)
     }
 
     /// Asks once more at the moment at which a connection stands, before the first byte of the request is written to it.
@@ -69,7 +88,9 @@ impl Sent {
                 if !permit().await {
                     return Err("the request is not wanted any more".into());
                 }
-                sent.store(true, Ordering::Release);
+                if sent.compare_exchange(KEPT, LEFT, Ordering::AcqRel, Ordering::Acquire).is_err() {
+                    return Err("the request was called off".into());
+                }
                 Ok(connection)
             }
             .boxed()

@@ -420,7 +420,7 @@ fn said(state: &ChildState) -> &str {
         ChildState::Active { detail, .. } => detail,
         ChildState::Failed(failure) => &failure.message,
         ChildState::Unknown { message, .. } => message,
-        ChildState::Absent(_) | ChildState::Refused { .. } | ChildState::Succeeded => "",
+        ChildState::Absent(_) | ChildState::Elsewhere { .. } | ChildState::Refused { .. } | ChildState::Succeeded => "",
     }
 }
 

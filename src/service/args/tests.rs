@@ -45,6 +45,7 @@ fn defaults_are_those_of_the_design() {
         RunConfig {
             http_allow_cidrs: vec![],
             metrics_addr: Some("0.0.0.0:8080".parse().unwrap()),
+            lease_namespace: None,
             health_addr: Some("0.0.0.0:8081".parse().unwrap()),
             drain: Duration::from_secs(25),
             watch_namespaces: BTreeSet::new(),
@@ -111,10 +112,11 @@ fn leader_election_is_refused_until_it_exists() {
 }
 
 #[test]
-fn a_namespace_for_leases_is_refused_until_there_are_leases() {
-    let refusal = refusal("--lease-namespace=kube-system");
-    assert!(refusal.contains("the operator holds no Leases yet"), "{refusal}");
-    assert!(refusal.ends_with("leave --lease-namespace (SAGA_LEASE_NAMESPACE) out"), "{refusal}");
+fn the_namespace_of_the_leases_is_a_namespace_or_nothing() {
+    let namespace = |argument| parse(&[argument]).unwrap().lease_namespace;
+    assert_eq!(namespace("--lease-namespace=saga-system").as_deref(), Some("saga-system"));
+    assert_eq!(namespace("--lease-namespace="), None);
+    assert!(refusal("--lease-namespace=Not_One").contains("is no name of a namespace"));
 }
 
 #[test]

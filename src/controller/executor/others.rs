@@ -1,0 +1,145 @@
+//! The executors of other processes: whether they are gone.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, ResourceExt};
+use tokio::time::sleep;
+
+use super::lease_name;
+use crate::{
+    controller::{context::Context, error::chain},
+    engine::{
+        lease::{Sighting, Vigil, may_last},
+        observed::ChildState,
+    },
+    twins::{self, Twin},
+};
+
+/// After how long a saga is looked at again while it waits for another executor, although nobody announced it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long an executor is watched after the last saga asked for it.
+const INTEREST: Duration = Duration::from_secs(30);
+/// How long it is remembered that an executor is gone, after the last saga asked for it.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+/// A saga's namespace and name.
+type SagaKey = (String, String);
+
+/// What is known of other executors, by id.
+#[derive(Debug)]
+pub struct Others {
+    api: Api<Lease>,
+    watched: Mutex<HashMap<String, Watched>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    vigil: Vigil,
+    /// The sagas that wait for it.
+    sagas: HashSet<SagaKey>,
+    /// When a saga asked last.
+    asked: Instant,
+    /// Whether its Lease is being read.
+    reading: bool,
+}
+
+impl Others {
+    /// Reads Leases by this API.
+    #[must_use]
+    pub fn new(api: Api<Lease>) -> Self {
+        Self { api, watched: Mutex::default() }
+    }
+
+    /// The state of a request that the executor `id` of another process was to send for `saga`. This process first read the intent at
+    /// `first_read`; the request's own time limit is `timeout`.
+    pub fn state(&self, context: &Arc<Context>, id: &str, saga: SagaKey, first_read: Instant, timeout: Duration) -> ChildState {
+        if twins::broken(Twin::Executor) {
+            return gone();
+        }
+        let now = Instant::now();
+        let left = may_last(first_read, timeout, now);
+        if left.is_zero() {
+            let message = "nobody can tell what came of the request: its operator has not said so long after its time".into();
+            return ChildState::Unknown { message, retry_after: None };
+        }
+        let mut table = self.lock();
+        let fresh = || Watched { vigil: Vigil::default(), sagas: HashSet::new(), asked: now, reading: false };
+        let watched = table.entry(id.to_owned()).or_insert_with(fresh);
+        watched.asked = now;
+        if watched.vigil.is_gone() {
+            return gone();
+        }
+        watched.sagas.insert(saga);
+        if !watched.reading {
+            watched.reading = true;
+            tokio::spawn(Self::read(Arc::clone(context), id.to_owned()));
+        }
+        ChildState::Elsewhere { look_again_in: left.min(LOOK_AGAIN) }
+    }
+
+    /// Reads an executor's Lease again and again until it is gone, or no saga asks any more.
+    async fn read(context: Arc<Context>, id: String) {
+        loop {
+            let asked = Instant::now();
+            let sighting = context.others.sight(&id).await;
+            let (sagas, wait) = {
+                let mut table = context.others.lock();
+                let Some(watched) = table.get_mut(&id) else { return };
+                if let Some(sighting) = sighting {
+                    watched.vigil.saw(sighting, asked, Instant::now());
+                }
+                let over = watched.vigil.is_gone() || watched.asked.elapsed() >= INTEREST;
+                watched.reading = !over;
+                let sagas: Vec<_> = if watched.vigil.is_gone() { watched.sagas.drain().collect() } else { Vec::new() };
+                (sagas, (!over).then(|| watched.vigil.next_look(Instant::now())))
+            };
+            if !sagas.is_empty() {
+                tracing::warn!(executor = id, sagas = sagas.len(), "another operator is gone: what it was sending may have happened");
+            }
+            for (namespace, name) in sagas {
+                context.announce(&namespace, &name);
+            }
+            let Some(wait) = wait else { return };
+            sleep(wait).await;
+        }
+    }
+
+    /// What a live read of an executor's Lease shows; `None` where it failed.
+    async fn sight(&self, id: &str) -> Option<Sighting> {
+        // Stored status is input: what is no id of ours is no name either, and never had a Lease.
+        if uuid::Uuid::parse_str(id).map(|uuid| uuid.to_string()).as_deref() != Ok(id) {
+            return Some(Sighting::Absent);
+        }
+        match self.api.get_opt(&lease_name(id)).await {
+            Ok(None) => Some(Sighting::Absent),
+            Ok(Some(lease)) => {
+                let held = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
+                // The UID, too: one that was made again is another one.
+                let version = format!("{}/{}", lease.uid().unwrap_or_default(), lease.resource_version().unwrap_or_default());
+                Some(if held { Sighting::Held(version) } else { Sighting::Released })
+            }
+            Err(error) => {
+                tracing::warn!(executor = id, error = chain(&error), "cannot read the Lease of another operator");
+                None
+            }
+        }
+    }
+
+    /// Forgets executors that nobody asked for any more.
+    pub fn forget(&self) {
+        self.lock().retain(|_, watched| watched.reading || watched.asked.elapsed() < REMEMBERED);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn gone() -> ChildState {
+    ChildState::Unknown { message: "the operator that sent the request is gone".into(), retry_after: None }
+}
