@@ -40,13 +40,15 @@ pub enum Fault {
     Stale,
     /// The watch ends after the call, and the list that is then read is from before it, as from an API server that lags.
     StaleList,
-    /// The process is stopped (SIGSTOP) when the answer has come, before it sees it. Somebody has to let it go on (SIGCONT).
+    /// The process is stopped (SIGSTOP) when the answer has come, before it sees it, and goes on (SIGCONT) later than an effect may leave.
     Freeze,
+    /// The same for longer than a Lease holds, with another operator at work meanwhile, and from then on beside it.
+    TakeOver,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::CrashBefore,
         Self::CrashAfterCommit,
         Self::CrashAfterAnswer,
@@ -61,6 +63,7 @@ impl Fault {
         Self::Stale,
         Self::StaleList,
         Self::Freeze,
+        Self::TakeOver,
     ];
 
     /// The fault's name in a plan.
@@ -80,7 +83,13 @@ impl Fault {
             Self::Stale => "stale",
             Self::StaleList => "stale-list",
             Self::Freeze => "freeze",
+            Self::TakeOver => "take-over",
         }
+    }
+
+    /// Whether the process is stopped by it.
+    pub const fn freezes(self) -> bool {
+        matches!(self, Self::Freeze | Self::TakeOver)
     }
 
     /// Whether the process dies of it.
@@ -109,8 +118,12 @@ pub enum Counter {
     Call,
     /// A status write that notes the UID of a Pod that lives long: on a busy machine there are more of them.
     Noted,
-    /// Leases: renewed by the clock.
-    Lease,
+    /// The creation of the executor's Lease.
+    LeaseCreation,
+    /// A renewal of it.
+    LeaseRenewal,
+    /// A look at Leases.
+    LeaseRead,
     /// The list of sagas that the cache is filled from.
     SagaList,
     /// The watch on sagas.
@@ -122,13 +135,25 @@ pub enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 7] = [Self::Call, Self::Noted, Self::Lease, Self::SagaList, Self::SagaWatch, Self::PodList, Self::PodWatch];
+    const ALL: [Self; 9] = [
+        Self::Call,
+        Self::Noted,
+        Self::LeaseCreation,
+        Self::LeaseRenewal,
+        Self::LeaseRead,
+        Self::SagaList,
+        Self::SagaWatch,
+        Self::PodList,
+        Self::PodWatch,
+    ];
 
     const fn as_str(self) -> &'static str {
         match self {
             Self::Call => "call",
             Self::Noted => "noted",
-            Self::Lease => "lease",
+            Self::LeaseCreation => "lease-creation",
+            Self::LeaseRenewal => "lease-renewal",
+            Self::LeaseRead => "lease-read",
             Self::SagaList => "saga-list",
             Self::SagaWatch => "saga-watch",
             Self::PodList => "pod-list",

@@ -70,13 +70,14 @@ pub fn judge(stand: &Stand, plan: &Plan, run: &Run, reference: &Reference) -> Re
     let Some(strike) = plan.strike else { return Ok(()) };
     let struck = run.calls.iter().flatten().find(|call| call.struck.is_some()).map(|call| call.class.clone()).unwrap_or_default();
     let wrote = writes(&run.history).checked_sub(reference.writes);
-    let allowed = more_writes(strike.fault, &struck);
+    let loses = strike.fault.crashes() || strike.fault == Fault::TakeOver || struck.ends_with(" leases");
+    let allowed = more_writes(strike.fault, &struck, loses);
     check(wrote.is_some_and(|more| more <= allowed), || {
         format!("{} status writes instead of {} and at most {allowed} more", writes(&run.history), reference.writes)
     })?;
     check(run.pods == reference.pods, || format!("{} Pods instead of {}", run.pods, reference.pods))?;
     let repeated = attempts(&run.saga) - reference.attempts;
-    let lost = i64::from(strike.fault.crashes());
+    let lost = i64::from(loses);
     check((0..=lost).contains(&repeated), || format!("{repeated} attempts more, where at most {lost} can have been lost"))?;
     if strike.fault == Fault::Stale {
         nothing_was_decided_from_an_old_copy(run, reference)?;
@@ -85,10 +86,10 @@ pub fn judge(stand: &Stand, plan: &Plan, run: &Run, reference: &Reference) -> Re
 }
 
 /// How many status writes more than without a fault there may be.
-fn more_writes(fault: Fault, class: &str) -> usize {
+fn more_writes(fault: Fault, class: &str, loses: bool) -> usize {
     match fault {
         // An attempt that was lost is recorded as unknown, and then there is the next one.
-        _ if fault.crashes() => 2,
+        _ if loses => 2,
         // A Pod that is refused for now is shown: once that it is, and once that it no longer is.
         Fault::Conflict | Fault::TooMany if class == "POST pods" => 2,
         _ => 0,

@@ -191,7 +191,7 @@ impl Switch {
             }
             Some(Fault::Stale) => self.deliver_again(before),
             Some(Fault::StaleList) => self.cut_the_watch(before),
-            Some(Fault::Freeze) => stop_here(),
+            Some(fault) if fault.freezes() => stop_here(),
             Some(_) | None => {}
         }
         match call.counter {
@@ -321,7 +321,9 @@ fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) -> C
         ("GET pods", true, _) => Counter::PodWatch,
         ("GET pods", _, true) => Counter::PodList,
         ("PUT sagas/status", ..) if notes_a_child(body, noted) => Counter::Noted,
-        _ if class.ends_with(" leases") => Counter::Lease,
+        ("POST leases", ..) => Counter::LeaseCreation,
+        ("PUT leases", ..) => Counter::LeaseRenewal,
+        _ if class.ends_with(" leases") => Counter::LeaseRead,
         _ => Counter::Call,
     }
 }

@@ -9,6 +9,7 @@
 //! | `SAGA_CHAOS_PLAN` | only this plan: `checkout/crash-before@call:3`; several are separated by commas |
 //! | `SAGA_CHAOS_SAMPLE` | so many of the plans, chosen by `SAGA_SEED` |
 //! | `SAGA_CHAOS_LANES` | plans that run side by side |
+//! | `SAGA_CHAOS_TWINS` | set to anything: no plans, only the twins |
 //!
 //! Needs a cluster as `tests/operator` does, and the faulty operator: `make chaos` brings both.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking")]

@@ -16,18 +16,21 @@ pub enum Story {
     Failing,
     /// The checkout with a Pod that lives so long that its UID is noted.
     Slow,
+    /// The checkout with a request that takes so long that Leases are renewed meanwhile.
+    Patient,
     /// A checkout that is held, is asked to try again, fails again, and is asked the same again.
     Held,
 }
 
 impl Story {
-    pub const ALL: [Self; 4] = [Self::Checkout, Self::Failing, Self::Slow, Self::Held];
+    pub const ALL: [Self; 5] = [Self::Checkout, Self::Failing, Self::Slow, Self::Patient, Self::Held];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Checkout => "checkout",
             Self::Failing => "failing",
             Self::Slow => "slow",
+            Self::Patient => "patient",
             Self::Held => "held",
         }
     }
@@ -71,6 +74,11 @@ pub fn plans(story: Story, calls: &[String]) -> Vec<Plan> {
     match story {
         // Only what this story has and the checkout does not.
         Story::Slow => all.map(plan(Counter::Noted, 1)).collect(),
+        Story::Patient => {
+            let leases = [(Counter::LeaseCreation, 1), (Counter::LeaseRenewal, 1), (Counter::LeaseRenewal, 2)];
+            let sensible = |(counter, nth)| Fault::ALL.into_iter().filter(|fault| makes_sense(*fault, "leases")).map(plan(counter, nth));
+            leases.into_iter().flat_map(sensible).collect()
+        }
         Story::Held => {
             let crashes = |nth| Fault::ALL.into_iter().filter(|fault| fault.crashes()).map(plan(Counter::Call, nth));
             (1..=calls.len()).flat_map(crashes).collect()
@@ -95,14 +103,14 @@ fn makes_sense(fault: Fault, class: &str) -> bool {
         // Only a write of the saga makes an older copy of it.
         Fault::Stale | Fault::StaleList => class.contains(" sagas"),
         // Nothing follows an event that could come too late.
-        Fault::Freeze => class != "POST events",
+        Fault::Freeze | Fault::TakeOver => class != "POST events",
         _ => true,
     }
 }
 
 /// What can happen to a list or a watch: it changes nothing, so that it matters only whether an answer comes. A conflict never does.
 fn makes_sense_for_a_cache(fault: Fault) -> bool {
-    !matches!(fault, Fault::Conflict | Fault::Stale | Fault::StaleList | Fault::Freeze | Fault::TimeoutAfterCommit)
+    !matches!(fault, Fault::Conflict | Fault::Stale | Fault::StaleList | Fault::TimeoutAfterCommit) && !fault.freezes()
 }
 
 /// So many of the plans, chosen by the seed, in their order.

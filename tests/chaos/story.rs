@@ -22,8 +22,10 @@ use crate::{
     stand::{Stand, checkout_with},
 };
 
-/// How long a frozen operator stands still: longer than an effect may wait for.
+/// How long a frozen operator stands still: longer than an effect may wait for, and less than its Lease holds.
 const FROZEN: Duration = Duration::from_secs(3);
+/// The same where another one takes over: longer than the other one waits for a Lease.
+const GIVEN_UP: Duration = Duration::from_secs(9);
 /// How long the last calls may take after the saga has ended.
 const STRUCK_WITHIN: Duration = Duration::from_secs(20);
 /// The annotation that asks for a retry.
@@ -47,7 +49,7 @@ pub struct Run {
 pub async fn run(stand: &Stand, name: &str, plan: &Plan, node: bool) -> Result<Run, String> {
     set_the_stage(stand, name, plan.story).await;
     let variables: Vec<_> = plan.strike.iter().map(|strike| ("SAGA_FAULT", strike.to_string())).collect();
-    let mut operators = Operators { stand, name, running: Process::start(stand, name, &variables), before: Vec::new(), plan };
+    let mut operators = Operators { stand, name, running: Process::start(stand, name, &variables), others: Vec::new(), plan };
     let history = Arc::new(Mutex::new(Vec::new()));
     let mut watch = None;
     let told = async {
@@ -70,10 +72,15 @@ pub async fn run(stand: &Stand, name: &str, plan: &Plan, node: bool) -> Result<R
 
 /// What a story begins with, told to an operator without a fault.
 async fn set_the_stage(stand: &Stand, name: &str, story: Story) {
-    if story != Story::Held {
+    let conduct = match story {
+        Story::Patient => json!({"delay": "5s"}),
+        Story::Held => json!({"answer": 402, "forever": true}),
+        Story::Checkout | Story::Failing | Story::Slow => return,
+    };
+    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [conduct]}])).unwrap();
+    if story == Story::Patient {
         return;
     }
-    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 402, "forever": true}]}])).unwrap();
     let _operator = Process::start(stand, &format!("{name}-stage"), &[]);
     stand.apply(name, &checkout_with(&json!({"onFailure": "Hold"}))).await;
     stand.reaches(name, SagaPhase::Failed).await;
@@ -163,7 +170,8 @@ struct Operators<'a> {
     stand: &'a Stand,
     name: &'a str,
     running: Process,
-    before: Vec<Process>,
+    /// Those that died, and those that work beside it.
+    others: Vec<Process>,
     plan: &'a Plan,
 }
 
@@ -182,13 +190,18 @@ impl Operators<'_> {
     async fn look(&mut self) -> Result<(), String> {
         let fault = self.plan.strike.map(|strike| strike.fault);
         if self.running.has_ended() {
-            if !(fault.is_some_and(Fault::crashes) && self.before.is_empty()) {
+            if !(fault.is_some_and(Fault::crashes) && self.others.is_empty()) {
                 return Err("the operator ended".into());
             }
             let next = Process::start(self.stand, &format!("{}-next", self.name), &[]);
-            self.before.push(std::mem::replace(&mut self.running, next));
+            self.others.push(std::mem::replace(&mut self.running, next));
         } else if self.running.stands_still() {
-            sleep(FROZEN).await;
+            if fault == Some(Fault::TakeOver) {
+                self.others.push(Process::start(self.stand, &format!("{}-other", self.name), &[]));
+                sleep(GIVEN_UP).await;
+            } else {
+                sleep(FROZEN).await;
+            }
             self.running.go_on();
         }
         Ok(())
@@ -201,7 +214,8 @@ impl Operators<'_> {
         loop {
             self.look().await?;
             let struck = self.calls().iter().flatten().any(|call| call.struck.is_some());
-            if struck && self.before.is_empty() != strike.fault.crashes() {
+            let enough = self.others.is_empty() != (strike.fault.crashes() || strike.fault == Fault::TakeOver);
+            if struck && enough && !self.running.stands_still() {
                 self.running.watches().await;
                 return Ok(());
             }
@@ -213,6 +227,6 @@ impl Operators<'_> {
     }
 
     fn calls(&self) -> Vec<Vec<Traced>> {
-        self.before.iter().chain([&self.running]).map(Process::trace).collect()
+        self.others.iter().chain([&self.running]).map(Process::trace).collect()
     }
 }
