@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Plans that run side by side: most of their time is waiting.
-const LANES: usize = 14;
+const LANES: usize = 8;
 /// How often it is said how far the sweep is: after so many plans.
 const TELL_EVERY: usize = 20;
 
