@@ -98,15 +98,15 @@ impl Fault {
     }
 
     /// The status and the reason that are answered in the API server's place.
-    pub const fn refusal(self) -> Option<(u16, &'static str)> {
-        match self {
-            Self::Conflict => Some((409, "Conflict")),
-            Self::TooMany => Some((429, "TooManyRequests")),
-            Self::Internal => Some((500, "InternalError")),
-            Self::Unavailable => Some((503, "ServiceUnavailable")),
-            Self::GatewayTimeout => Some((504, "Timeout")),
-            _ => None,
-        }
+    pub fn refusal(self) -> Option<(u16, &'static str)> {
+        let refusals = [
+            (Self::Conflict, 409, "Conflict"),
+            (Self::TooMany, 429, "TooManyRequests"),
+            (Self::Internal, 500, "InternalError"),
+            (Self::Unavailable, 503, "ServiceUnavailable"),
+            (Self::GatewayTimeout, 504, "Timeout"),
+        ];
+        refusals.into_iter().find(|(fault, ..)| *fault == self).map(|(_, code, reason)| (code, reason))
     }
 }
 

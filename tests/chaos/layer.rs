@@ -175,9 +175,9 @@ impl Switch {
             Some(_) | None => {}
         }
         let before = self.state().copy.clone();
-        let sent = send.await;
-        self.trace(&call, sent.as_ref().ok().map(|answer| answer.status().as_u16()));
-        let answer = sent?;
+        let answer = send.await;
+        self.trace(&call, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+        let answer = answer?;
         match call.fault {
             Some(Fault::CrashAfterCommit) => std::process::abort(),
             Some(Fault::ResetAfterCommit) => return Err(lost()),
@@ -189,20 +189,19 @@ impl Switch {
                     std::process::abort();
                 });
             }
-            Some(Fault::Stale) => self.deliver_again(before),
+            Some(Fault::Stale) => self.deliver_again(before.as_ref()),
             Some(Fault::StaleList) => self.cut_the_watch(before),
             Some(fault) if fault.freezes() => stop_here(),
             Some(_) | None => {}
         }
-        match call.counter {
-            Counter::SagaWatch => Ok(answer.map(|body| self.watched(body))),
-            Counter::SagaList => self.listed(answer).await,
-            _ => Ok(answer),
+        if call.counter == Counter::SagaList {
+            return self.listed(answer).await;
         }
+        Ok(if call.counter == Counter::SagaWatch { answer.map(|body| self.watched(body)) } else { answer })
     }
 
     /// The watch brings a copy once more, and for a while nothing newer.
-    fn deliver_again(&self, copy: Option<Value>) {
+    fn deliver_again(&self, copy: Option<&Value>) {
         let mut state = self.state();
         state.held_until = Some(Instant::now() + STALE_FOR);
         state.bring(&json!({"type": "MODIFIED", "object": copy}));

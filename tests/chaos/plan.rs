@@ -99,13 +99,9 @@ pub fn plans(story: Story, calls: &[String]) -> Vec<Plan> {
 }
 
 fn makes_sense(fault: Fault, class: &str) -> bool {
-    match fault {
-        // Only a write of the saga makes an older copy of it.
-        Fault::Stale | Fault::StaleList => class.contains(" sagas"),
-        // Nothing follows an event that could come too late.
-        Fault::Freeze | Fault::TakeOver => class != "POST events",
-        _ => true,
-    }
+    // Only a write of the saga makes an older copy of it, and nothing follows an event that could come too late.
+    let stale = matches!(fault, Fault::Stale | Fault::StaleList);
+    (!stale || class.contains(" sagas")) && (!fault.freezes() || class != "POST events")
 }
 
 /// What can happen to a list or a watch: it changes nothing, so that it matters only whether an answer comes. A conflict never does.

@@ -160,7 +160,7 @@ fn keep_history(stand: &Stand, saga: Saga, history: &Arc<Mutex<Vec<Saga>>>) -> J
 
 /// Waits until the history holds this version.
 async fn caught_up(history: &Mutex<Vec<Saga>>, saga: &Saga) {
-    while history.lock().unwrap().last().map(|last| last.resource_version()) != Some(saga.resource_version()) {
+    while history.lock().unwrap().last().map(Saga::resource_version) != Some(saga.resource_version()) {
         sleep(POLL).await;
     }
 }

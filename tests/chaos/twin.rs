@@ -26,8 +26,8 @@ const IMAGE: &str = "saga.dev/examples/busybox:1";
 /// Looks at a Lease, two seconds apart, that last longer than its term.
 const LOOKS: usize = 6;
 
-/// Runs the plan of every twin on the whole operator and on the twin; whether each passed and each twin was caught.
-pub async fn all() -> bool {
+/// Runs the plan of every twin on the whole operator and on the twin; how many passed the one way and were caught the other.
+pub async fn all() -> usize {
     let runs = Twin::ALL.map(|twin| tokio::spawn(one(twin)));
     let mut killed = 0;
     for (twin, run) in Twin::ALL.into_iter().zip(runs) {
@@ -39,8 +39,7 @@ pub async fn all() -> bool {
             Err(why) => println!("FAILED twin {}: {why}; again: SAGA_CHAOS_TWINS=only make chaos", twin.as_str()),
         }
     }
-    println!("twins: {killed}/{} killed", Twin::ALL.len());
-    killed == Twin::ALL.len()
+    killed
 }
 
 /// What the twin was caught at.
