@@ -11,6 +11,7 @@
     reason = "tests fail by panicking, and tables of them are long"
 )]
 
+mod executors;
 mod forward;
 mod held;
 mod lifecycle;

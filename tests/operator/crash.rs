@@ -133,7 +133,7 @@ pub fn checkout(fails: bool) -> Value {
 }
 
 /// What chooses the moments; a failed run can be repeated with it.
-fn seed() -> u64 {
+pub fn seed() -> u64 {
     let seed = std::env::var("SAGA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
     println!("SAGA_TEST_SEED={seed}");
     seed

@@ -14,6 +14,7 @@ mod forward;
 mod gate;
 mod golden;
 mod lifecycle;
+mod pair;
 mod pods;
 mod requests;
 mod stand;

@@ -39,6 +39,7 @@ pub struct Stand {
     /// A second way to the shop, which keeps back the answers until it is opened.
     pub gate: Gate,
     operator: Option<Child>,
+    second: Option<Child>,
 }
 
 impl Stand {
@@ -62,7 +63,7 @@ impl Stand {
         tokio::spawn(serve(listener, shop.clone()));
         let gate = Gate::before(shop_address).await;
         let namespace = create_namespace(&client, name).await;
-        Self { client, namespace, shop, shop_address, gate, operator: None }
+        Self { client, namespace, shop, shop_address, gate, operator: None, second: None }
     }
 
     /// Starts the operator, limited to this namespace, with the rights that the chart gives it.
@@ -72,9 +73,18 @@ impl Stand {
 
     /// The same, with a log that says more.
     pub fn start_with_log_level(&mut self, level: &str) {
-        assert!(self.operator.is_none(), "one operator at a time");
-        let log = self.log();
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        assert!(self.operator.is_none(), "it runs already");
+        self.operator = Some(self.spawn(level, &self.log()));
+    }
+
+    /// Starts another operator beside the first one.
+    pub fn start_second(&mut self) {
+        assert!(self.second.is_none(), "it runs already");
+        self.second = Some(self.spawn("info", &self.log().with_extension("second.log")));
+    }
+
+    fn spawn(&self, level: &str, log: &Path) -> Child {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_saga-operator"))
             .args(["run", "--watch-namespaces", &self.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
             .args(["--metrics-addr", "0", "--health-addr", "0", "--log-format", "json", "--log-level", level])
@@ -83,7 +93,7 @@ impl Stand {
             .stdout(Stdio::null())
             .stderr(file)
             .spawn();
-        self.operator = Some(operator.unwrap());
+        operator.unwrap()
     }
 
     /// The operator's log of this test.
@@ -100,8 +110,22 @@ impl Stand {
 
     /// Asks the operator to stop: SIGTERM.
     pub fn ask_to_stop(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Freezes the operator, as if its machine stood still: SIGSTOP.
+    pub fn freeze(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Lets a frozen operator go on.
+    pub fn thaw(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
         let operator = self.operator.as_ref().expect("the operator runs");
-        assert!(Command::new("kill").args(["-TERM", &operator.id().to_string()]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &operator.id().to_string()]).status().unwrap().success());
     }
 
     /// Waits until the operator, asked to stop, has; returns its exit code.
@@ -314,7 +338,7 @@ impl Stand {
 
 impl Drop for Stand {
     fn drop(&mut self) {
-        if let Some(operator) = &mut self.operator {
+        for operator in [&mut self.operator, &mut self.second].into_iter().flatten() {
             // A test that failed leaves nothing running.
             let _ = operator.kill();
             let _ = operator.wait();

@@ -1,0 +1,80 @@
+//! Requests of other processes, and requests that wait for room.
+
+use std::time::Duration;
+
+use saga_operator::{
+    api::{Direction, Outcome, SagaPhase, StepPhase},
+    engine::lease::TERM,
+};
+
+use crate::{
+    saga::{attempts, saga},
+    script::succeeds,
+    world::World,
+};
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+#[test]
+fn what_a_process_sent_that_died_is_unknown_after_the_term_of_its_lease_and_not_before() {
+    let mut world = World::with(saga().http("a").retry(attempts(2))).on("a", vec![succeeds().takes(seconds(20))]);
+    world.run_until(|world| world.is("a", StepPhase::Running));
+    world.crash(seconds(1));
+    world.run_for(TERM.saturating_sub(seconds(1)));
+    assert!(world.is("a", StepPhase::Running) && world.step("a").action.unwrap().active.is_some(), "its operator may live");
+    world.run_to_rest();
+    let action = world.step("a").action.unwrap();
+    assert_eq!((world.phase(), action.attempts[0].outcome), (SagaPhase::Completed, Outcome::Unknown));
+    assert_eq!(action.attempts[0].message.as_deref(), Some("the operator that sent the request is gone"));
+    assert_eq!(world.keys("a", Direction::Action), ["0", "0"], "repeated under the same key");
+}
+
+#[test]
+fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_its_host() {
+    let mut world = World::with(saga().http("a").then_http("b"));
+    world.crowded.insert("b.shop.svc:80".into());
+    world.run_for(seconds(60));
+    assert_eq!((world.done(), world.step("b").action), (vec!["a"], None));
+    assert_eq!(world.message(), "step b waits: as many requests as may be are under way to its host");
+    let writes = world.writes;
+    world.run_for(seconds(600));
+    assert_eq!(world.writes, writes, "waiting writes nothing");
+    world.crowded.clear();
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.step("b").action.unwrap().attempt), (SagaPhase::Completed, 1));
+}
+
+#[test]
+fn what_waits_for_room_keeps_its_turn_and_lets_others_use_what_is_left() {
+    let mut world = World::with(saga().http("a").http("b").parallel(2));
+    world.crowded.insert("a.shop.svc:80".into());
+    world.run_for(seconds(60));
+    assert_eq!(world.done(), ["b"]);
+    // A plain list is an order.
+    let mut world = World::with(saga().http("a").http("b"));
+    world.crowded.insert("a.shop.svc:80".into());
+    world.run_for(seconds(60));
+    assert!(world.sent().is_empty());
+}
+
+#[test]
+fn a_compensation_waits_for_room_as_well() {
+    let mut world = World::with(saga().http("a").undo().then_http("b").compensating()).fails("b", 1);
+    world.crowded.insert("undo-a.shop.svc:80".into());
+    world.run_for(seconds(60));
+    assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Compensating, 0));
+    world.crowded.clear();
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
+}
+
+#[test]
+fn a_process_without_a_lease_begins_nothing_and_does_not_say_more_than_it_knows() {
+    let mut world = World::with(saga().http("a"));
+    world.draining = true;
+    world.run_for(seconds(10));
+    assert!(world.sent().is_empty());
+    assert!(world.message().contains("begins nothing just now"), "{}", world.message());
+}

@@ -1,0 +1,115 @@
+//! Two operators that work on the same sagas, one of which may freeze or die.
+//!
+//! The moments are chosen by `SAGA_TEST_SEED`, which is printed: with the same one, they are the same again.
+
+use std::time::Duration;
+
+use saga_operator::api::{Outcome, Saga, SagaPhase};
+use serde_json::json;
+
+use crate::{
+    crash::{checkout, judge, scramble, seed},
+    shop::Kind,
+    stand::{Stand, scope},
+};
+
+/// How often an operator is frozen, and for how long: well past every term.
+const FREEZES: u64 = 10;
+const FROZEN: Duration = Duration::from_secs(20);
+/// How often an operator is killed.
+const KILLS: u64 = 20;
+/// How many checkouts two healthy operators carry through.
+const CHECKOUTS: u64 = 20;
+/// Rounds run side by side, each with operators of its own.
+const LANES: u64 = 5;
+
+/// What happens to the first operator after a while.
+#[derive(Clone, Copy)]
+enum Blow {
+    Freeze,
+    Kill,
+}
+
+/// Runs rounds side by side; in each a blow meets one of two operators at a random moment of a checkout.
+async fn rounds(blow: Blow, count: u64) {
+    let seed = seed();
+    let lanes = (0..LANES).map(|lane| {
+        tokio::spawn(async move {
+            let mut stand = Stand::with_pods(&format!("pair-{lane}")).await;
+            stand.start();
+            stand.start_second();
+            stand.meanwhile("both-are-awake").await;
+            for round in (0..count).filter(|round| round % LANES == lane) {
+                one_round(&mut stand, blow, seed, round).await;
+            }
+        })
+    });
+    for lane in lanes.collect::<Vec<_>>() {
+        lane.await.unwrap();
+    }
+}
+
+async fn one_round(stand: &mut Stand, blow: Blow, seed: u64, round: u64) {
+    let fails = round % 2 == 1;
+    let name = format!("order-{round}");
+    // Calls take a while, so that many moments lie inside one.
+    stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "150ms", "forever": true}]}])).unwrap();
+    stand.apply(&name, &checkout(fails)).await;
+    let moment = Duration::from_millis(scramble(seed, round) % 3000);
+    println!("round {round}: after {moment:?}, {}", if fails { "fails" } else { "completes" });
+    // Moment and length of the blow are the perturbation, not a wait for something.
+    tokio::time::sleep(moment).await;
+    match blow {
+        Blow::Kill => {
+            stand.kill();
+            stand.start();
+        }
+        Blow::Freeze => {
+            stand.freeze();
+            tokio::time::sleep(FROZEN).await;
+            stand.thaw();
+        }
+    }
+    stand.reaches(&name, if fails { SagaPhase::Compensated } else { SagaPhase::Completed }).await;
+    // Whoever woke up has had the time to do wrong.
+    stand.meanwhile(&format!("after-{round}")).await;
+    let saga = stand.sagas().get(&name).await.unwrap();
+    judge(stand, &saga, fails);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_freezes_and_wakes_up_beside_another_one_does_nothing_twice() {
+    rounds(Blow::Freeze, FREEZES).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_is_killed_beside_another_one_loses_nothing_and_nothing_is_done_twice() {
+    rounds(Blow::Kill, KILLS).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_healthy_operators_call_nothing_twice() {
+    let mut stand = Stand::with_pods("healthy").await;
+    stand.start();
+    stand.start_second();
+    stand.meanwhile("both-are-awake").await;
+    let fails = |nth: u64| nth % 2 == 1;
+    for nth in 0..CHECKOUTS {
+        stand.apply(&format!("order-{nth}"), &checkout(fails(nth))).await;
+    }
+    for nth in 0..CHECKOUTS {
+        let phase = if fails(nth) { SagaPhase::Compensated } else { SagaPhase::Completed };
+        let saga = stand.reaches(&format!("order-{nth}"), phase).await;
+        judge(&stand, &saga, fails(nth));
+        let entries = stand.shop.entries(Some(&scope(&saga)));
+        assert!(entries.iter().all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone)), "{entries:?}");
+        assert!(outcomes(&saga).all(|outcome| outcome != Outcome::Unknown), "{saga:?}");
+    }
+}
+
+/// How all attempts of a saga ended.
+fn outcomes(saga: &Saga) -> impl Iterator<Item = Outcome> {
+    let steps = saga.status.iter().flat_map(|status| &status.steps);
+    let records = steps.flat_map(|step| [&step.action, &step.compensation]).flatten();
+    records.flat_map(|record| &record.attempts).map(|attempt| attempt.outcome)
+}
