@@ -32,7 +32,7 @@ fmt: ## Format the code
 .PHONY: lint
 lint: tools ## Check format and lints, warnings denied
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --all-features --locked -- -D warnings
 
 .PHONY: test-fast
 test-fast: tools ## The tests that need no cluster
@@ -41,6 +41,10 @@ test-fast: tools ## The tests that need no cluster
 .PHONY: test
 test: ## Everything: installs what it needs, lints, all tests, the examples end to end
 	tests/all.sh
+
+.PHONY: chaos
+chaos: ## Every fault at every call between the operator and the API server, on a real cluster
+	tests/chaos/run.sh
 
 .PHONY: tools
 tools: ## Install what building and testing needs: Debian packages, the cluster's Go tools

@@ -18,7 +18,7 @@ tests/cluster/tools.sh
 
 part "format and lints"
 cargo fmt --check
-cargo clippy --all-targets --locked -- -D warnings
+cargo clippy --all-targets --all-features --locked -- -D warnings
 
 part "tests without a cluster"
 cargo test --locked --lib --bins --examples --test api --test engine --test shop
@@ -41,6 +41,10 @@ export SAGA_TEST_KUBECONFIG=$CLUSTER_KUBECONFIG SAGA_TEST_OPERATOR_KUBECONFIG=$O
 export SAGA_TEST_HOST_ADDRESS=$HOST_ADDRESS SAGA_TEST_AUDIT_LOG=$STATE/audit.log
 cargo test --locked --test apiserver
 cargo test --locked --test operator -- "${skip[@]}"
+
+part "chaos"
+# All plans take longer than the rest together: `make chaos`.
+SAGA_CHAOS_SAMPLE=${SAGA_CHAOS_SAMPLE:-150} tests/chaos/run.sh
 
 part "the examples end to end"
 tests/demo/up.sh

@@ -27,6 +27,7 @@ use crate::{
         saga::{ValidSaga, Work},
     },
     objects::{pod, pod_state},
+    twins::{Twin, broken},
 };
 
 /// How long a created Pod may be missing from the watch before it is looked for.
@@ -123,7 +124,7 @@ async fn pod(
             context.attempts.ended(key, gone.clone());
             (gone, None)
         }
-        (Some(pod), None) if !pod::is_ours(&pod, &key.0, &key.1) => (name_conflict(&pod), None),
+        (Some(pod), None) if !is_ours(&pod, &key.0, &key.1) => (name_conflict(&pod), None),
         (Some(_), None) => (context.attempts.look(key, |known| absent(known, true)), None),
         (None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
     })
@@ -158,7 +159,7 @@ fn absent(known: &Known, seen: bool) -> ChildState {
 fn seen(context: &Context, key: &AttemptKey, pod: &Pod) -> ChildState {
     let (uid, attempt) = key;
     let known = context.attempts.look(key, |known| known.child.as_ref().is_some_and(|(_, child)| pod.metadata.uid.as_ref() == Some(child)));
-    if !known && !pod::is_ours(pod, uid, attempt) {
+    if !known && !is_ours(pod, uid, attempt) {
         return name_conflict(pod);
     }
     context.attempts.child_seen(key, pod.metadata.uid.as_deref().unwrap_or_default());
@@ -175,6 +176,11 @@ fn seen(context: &Context, key: &AttemptKey, pod: &Pod) -> ChildState {
 /// How long this process has known that the Pod is being deleted; begins with the first call.
 fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
     context.attempts.look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
+}
+
+/// Whether the Pod is the attempt's.
+pub(super) fn is_ours(pod: &Pod, uid: &str, attempt: &AttemptId) -> bool {
+    pod::is_ours(pod, uid, attempt) || broken(Twin::Adopt)
 }
 
 /// A Pod of another owner has the attempt's name: it is neither adopted nor touched.

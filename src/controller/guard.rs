@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::twins::{Twin, broken};
+
 /// How long a write is remembered after its saga ended or went.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
@@ -59,7 +61,7 @@ impl OwnWrites {
     #[must_use]
     pub fn judge(&self, uid: &str, version: &str) -> Freshness {
         let writes = self.lock();
-        let Some(written) = writes.get(uid) else { return Freshness::Fresh };
+        let Some(written) = writes.get(uid).filter(|_| !broken(Twin::OwnWrites)) else { return Freshness::Fresh };
         if written.version == version {
             return Freshness::Fresh;
         }

@@ -26,7 +26,7 @@ use super::{
     context::{Context, now},
     error::{self, Error},
     flight::{self, Flight},
-    gather::{self, name_conflict},
+    gather::{self, is_ours, name_conflict},
     record::{self, Record, name, namespace},
     slots::Slot,
 };
@@ -42,6 +42,7 @@ use crate::{
         saga::{Identity, ValidSaga, Work},
     },
     objects::{pod, pod_state, text::bounded_line},
+    twins::{Twin, broken},
 };
 
 /// The most bytes of an event's note; the API server takes 1024.
@@ -111,7 +112,7 @@ impl Performance<'_> {
     async fn begin(&self, identity: Identity, place: usize, time_limit: Duration, written: Option<Instant>) -> Result<Next, Error> {
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
-        let fresh = written.is_some_and(|at| at.elapsed() < FRESH);
+        let fresh = written.is_some_and(|at| at.elapsed() < FRESH) || broken(Twin::TwoSeconds);
         if !fresh && !self.is_still_active(&identity.attempt).await? {
             return Ok(Next::Later);
         }
@@ -163,7 +164,7 @@ impl Performance<'_> {
                 let name = pod.metadata.name.as_deref().unwrap_or_default();
                 // Gone between the two calls: the next reconcile finds out.
                 let Some(existing) = api.get_opt(name).await.map_err(Error::api("read a Pod"))? else { return Ok(Next::AtOnce) };
-                if pod::is_ours(&existing, &key.0, &key.1) {
+                if is_ours(&existing, &key.0, &key.1) {
                     attempts.child_seen(key, existing.metadata.uid.as_deref().unwrap_or_default());
                 } else {
                     attempts.ended(key, name_conflict(&existing));
@@ -199,7 +200,7 @@ impl Performance<'_> {
             // The watch has not told yet, and what it brings says more than that the Pod is gone.
             return Ok(Next::Later);
         };
-        if !pod::is_ours(&pod, &key.0, &key.1) {
+        if !is_ours(&pod, &key.0, &key.1) {
             return Ok(Next::Later);
         }
         let detail = match pod_state::state(&pod, Duration::ZERO) {

@@ -16,7 +16,10 @@ use super::{
     saga::{Operation, ValidStep, Work},
     step::StepEvent,
 };
-use crate::api::{ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus, names::AttemptId};
+use crate::{
+    api::{ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus, names::AttemptId},
+    twins::{Twin, broken},
+};
 
 /// A child that lives this long gets its UID written to the status.
 const NOTED_AFTER: Duration = Duration::from_secs(2);
@@ -271,6 +274,9 @@ fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failur
         (Outcome::Unknown | Outcome::Failed, _) => {
             record.begun = true;
             record.uncertain = true;
+            if broken(Twin::Key) {
+                record.failures = record.failures.saturating_add(1);
+            }
         }
     }
 }

@@ -1,0 +1,329 @@
+//! The layer that strikes: below the client's rules, above the connections.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Write as _},
+    process::Command,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{future::BoxFuture, stream};
+use http::{Request, Response, StatusCode, header::RETRY_AFTER, request::Parts};
+use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::{Body as HttpBody, Bytes, Frame};
+use kube::client::Body;
+use serde_json::{Value, json};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep, sleep_until},
+};
+use tower::{BoxError, Layer, Service, ServiceExt as _};
+
+use crate::{
+    calls::{class, counter},
+    fault::{Counter, Fault, Strike, Traced},
+};
+
+/// How long the process lives after the answer that it dies of.
+const AFTER_ANSWER: Duration = Duration::from_millis(3);
+/// For how long a stale copy is all that the watch brings.
+const STALE_FOR: Duration = Duration::from_millis(300);
+
+/// How often it is looked whether the watch may go on.
+const POLL: Duration = Duration::from_millis(10);
+
+type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
+
+/// Strikes one call of this process.
+#[derive(Clone)]
+pub struct FaultLayer(Arc<Switch>);
+
+impl FaultLayer {
+    /// A layer with at most one fault, and a file that every call leaves a line in.
+    pub fn new(strike: Option<Strike>, trace: Option<File>) -> Self {
+        Self(Arc::new(Switch { strike, trace: trace.map(Mutex::new), state: Mutex::default() }))
+    }
+}
+
+impl<S> Layer<S> for FaultLayer {
+    type Service = Faulty<S>;
+
+    fn layer(&self, inner: S) -> Faulty<S> {
+        Faulty { inner, switch: Arc::clone(&self.0) }
+    }
+}
+
+/// The service of [`FaultLayer`].
+#[derive(Clone)]
+pub struct Faulty<S> {
+    inner: S,
+    switch: Arc<Switch>,
+}
+
+impl<S, B> Service<Request<Body>> for Faulty<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Answer;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Answer, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The service that was polled ready takes the call; a fresh clone stays for the next one.
+        let fresh = self.inner.clone();
+        let (inner, switch) = (std::mem::replace(&mut self.inner, fresh), Arc::clone(&self.switch));
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let body = body.collect_bytes().await?;
+            let call = switch.count(&head, &body);
+            let send = async move {
+                let answer = inner.oneshot(Request::from_parts(head, Body::from(body))).await.map_err(Into::into)?;
+                Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
+            };
+            switch.pass(call, send).await
+        })
+    }
+}
+
+/// A call that was counted.
+struct Call {
+    counter: Counter,
+    nth: usize,
+    class: String,
+    /// The fault that strikes it.
+    fault: Option<Fault>,
+}
+
+struct Switch {
+    strike: Option<Strike>,
+    trace: Option<Mutex<File>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    counts: HashMap<Counter, usize>,
+    /// UIDs of Pods that were noted in a status.
+    noted: Vec<String>,
+    /// The process dies as its next call leaves.
+    doomed: bool,
+    /// The newest copy of the saga that the watch or a list brought.
+    copy: Option<Value>,
+    /// Where the watch on sagas is put together.
+    watch: Option<mpsc::UnboundedSender<Option<Bytes>>>,
+    /// Until when nothing newer comes by the watch.
+    held_until: Option<Instant>,
+    /// What the next list of sagas holds instead of what is there.
+    stale_list: Option<Value>,
+}
+
+impl State {
+    /// Puts a line into the watch on sagas.
+    fn bring(&self, event: &Value) {
+        if let Some(watch) = &self.watch {
+            // A watch that is gone is about to begin again.
+            let _ = watch.send(Some(Bytes::from(format!("{event}\n"))));
+        }
+    }
+}
+
+impl Switch {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until when nothing newer may come by the watch, where that is now.
+    fn held(&self) -> Option<Instant> {
+        self.state().held_until.filter(|until| *until > Instant::now())
+    }
+
+    fn count(&self, head: &Parts, body: &[u8]) -> Call {
+        let class = class(head);
+        let mut state = self.state();
+        let counter = counter(head, &class, body, &mut state.noted);
+        let count = state.counts.entry(counter).or_default();
+        *count += 1;
+        let nth = *count;
+        let fault = self.strike.filter(|strike| strike.counter == counter && strike.nth == nth).map(|strike| strike.fault);
+        if state.doomed {
+            drop(state);
+            std::process::abort();
+        }
+        Call { counter, nth, class, fault }
+    }
+
+    async fn pass(self: Arc<Self>, call: Call, send: impl Future<Output = Result<Answer, BoxError>> + Send) -> Result<Answer, BoxError> {
+        match call.fault {
+            Some(Fault::CrashBefore) => {
+                self.trace(&call, None);
+                std::process::abort();
+            }
+            Some(Fault::Reset) => {
+                self.trace(&call, None);
+                return Err(lost());
+            }
+            Some(fault) if fault.refusal().is_some() => {
+                self.trace(&call, None);
+                return Ok(refusal(fault));
+            }
+            Some(Fault::Stale | Fault::StaleList) => self.state().held_until = Some(Instant::now() + Duration::from_mins(1)),
+            Some(_) | None => {}
+        }
+        let before = self.state().copy.clone();
+        let answer = send.await;
+        self.trace(&call, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
+        let answer = answer?;
+        match call.fault {
+            Some(Fault::CrashAfterCommit) => std::process::abort(),
+            Some(Fault::ResetAfterCommit) => return Err(lost()),
+            Some(Fault::TimeoutAfterCommit) => return std::future::pending().await,
+            Some(Fault::CrashAfterAnswer) => {
+                self.state().doomed = true;
+                tokio::spawn(async {
+                    sleep(AFTER_ANSWER).await;
+                    std::process::abort();
+                });
+            }
+            Some(Fault::Stale) => self.deliver_again(before.as_ref()),
+            Some(Fault::StaleList) => self.cut_the_watch(before),
+            Some(fault) if fault.freezes() => stop_here(),
+            Some(_) | None => {}
+        }
+        if call.counter == Counter::SagaList {
+            return self.listed(answer).await;
+        }
+        Ok(if call.counter == Counter::SagaWatch { answer.map(|body| self.watched(body)) } else { answer })
+    }
+
+    /// The watch brings a copy once more, and for a while nothing newer.
+    fn deliver_again(&self, copy: Option<&Value>) {
+        let mut state = self.state();
+        state.held_until = Some(Instant::now() + STALE_FOR);
+        state.bring(&json!({"type": "MODIFIED", "object": copy}));
+    }
+
+    /// The watch ends as if its place in history were forgotten, and the next list is as old as a copy.
+    fn cut_the_watch(&self, copy: Option<Value>) {
+        let mut state = self.state();
+        state.stale_list = copy;
+        state.bring(&json!({"type": "ERROR", "object": {
+            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": "too old resource version", "reason": "Expired", "code": 410,
+        }}));
+    }
+
+    /// The body of a watch on sagas, taken apart into lines so that others can be put between them.
+    fn watched(self: Arc<Self>, body: UnsyncBoxBody<Bytes, BoxError>) -> UnsyncBoxBody<Bytes, BoxError> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.state().watch = Some(sender.clone());
+        tokio::spawn(forward(self, body, sender));
+        let frames = stream::unfold(receiver, |mut receiver| async {
+            let line = receiver.recv().await.flatten()?;
+            Some((Ok(Frame::data(line)), receiver))
+        });
+        StreamBody::new(frames).boxed_unsync()
+    }
+
+    /// A list of sagas, older than it is where that was wanted.
+    async fn listed(&self, answer: Answer) -> Result<Answer, BoxError> {
+        let (head, body) = answer.into_parts();
+        let mut list: Value = serde_json::from_slice(&body.collect().await?.to_bytes())?;
+        let mut state = self.state();
+        state.held_until = None;
+        if let Some(stale) = state.stale_list.take() {
+            list["metadata"]["resourceVersion"] = stale["metadata"]["resourceVersion"].clone();
+            list["items"] = json!([stale]);
+        }
+        if let Some(saga) = list["items"].as_array().and_then(|items| items.last()) {
+            state.copy = Some(typed(saga.clone()));
+        }
+        drop(state);
+        let body = Full::new(Bytes::from(list.to_string())).map_err(|never| match never {});
+        Ok(Response::from_parts(without_length(head), body.boxed_unsync()))
+    }
+
+    fn trace(&self, call: &Call, status: Option<u16>) {
+        let Some(trace) = &self.trace else { return };
+        let line = Traced {
+            counter: call.counter,
+            nth: call.nth,
+            class: call.class.clone(),
+            status,
+            struck: call.fault.map(|fault| fault.as_str().to_owned()),
+        };
+        let line = format!("{}\n", serde_json::to_string(&line).expect("a line of the trace is JSON"));
+        let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
+        trace.write_all(line.as_bytes()).expect("the trace can be written");
+    }
+}
+
+/// Forwards a watch line by line. What comes while nothing newer may come waits.
+async fn forward(switch: Arc<Switch>, mut body: UnsyncBoxBody<Bytes, BoxError>, lines: mpsc::UnboundedSender<Option<Bytes>>) {
+    let mut pending = Vec::new();
+    while let Some(Ok(frame)) = body.frame().await {
+        pending.extend_from_slice(&frame.into_data().unwrap_or_default());
+        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = pending.drain(..=end).collect();
+            let event: Value = serde_json::from_slice(&line).unwrap_or_default();
+            while let Some(until) = switch.held() {
+                sleep_until(until.min(Instant::now() + POLL)).await;
+            }
+            if event["type"] == "ADDED" || event["type"] == "MODIFIED" {
+                switch.state().copy = Some(event["object"].clone());
+            }
+            if lines.send(Some(line.into())).is_err() {
+                return;
+            }
+        }
+    }
+    // Nobody listens where the watch was given up.
+    let _ = lines.send(None);
+}
+
+/// An item of a list as a watch brings it.
+fn typed(mut item: Value) -> Value {
+    item["apiVersion"] = json!("saga.dev/v1alpha1");
+    item["kind"] = json!("Saga");
+    item
+}
+
+/// The head of an answer whose body was changed.
+fn without_length(mut head: http::response::Parts) -> http::response::Parts {
+    head.headers.remove(http::header::CONTENT_LENGTH);
+    head
+}
+
+fn lost() -> BoxError {
+    io::Error::new(io::ErrorKind::ConnectionReset, "the connection was lost by a fault").into()
+}
+
+/// An answer as the API server gives it.
+fn refusal(fault: Fault) -> Answer {
+    let (code, reason) = fault.refusal().unwrap_or((500, "InternalError"));
+    let body = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": "a fault answers in the API server's place", "reason": reason, "code": code,
+    });
+    let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
+    let mut answer = Response::new(body.boxed_unsync());
+    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    if fault == Fault::TooMany {
+        answer.headers_mut().insert(RETRY_AFTER, http::HeaderValue::from_static("1"));
+    }
+    answer
+}
+
+/// Stops this process until it is told to go on.
+fn stop_here() {
+    let stopped = Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();
+    assert!(stopped.is_ok_and(|status| status.success()), "the process can stop itself");
+}

@@ -1,0 +1,52 @@
+//! The operator with faults between it and the API server, and at will with one of its guards switched off: the same command line, and
+//! the plan from the environment.
+//!
+//! | | |
+//! |---|---|
+//! | `SAGA_FAULT` | one fault: `crash-before@call:3` |
+//! | `SAGA_TWIN` | the guard that is switched off: `own-writes` |
+//! | `SAGA_TRACE` | a file that every call leaves a line in |
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a tool of the tests fails by panicking")]
+
+use std::{env, fs::File, process::ExitCode};
+
+use clap::Parser;
+use saga_operator::{
+    controller,
+    service::{
+        args::{Cli, Command},
+        telemetry,
+    },
+    twins::{self, Twin},
+};
+
+mod calls;
+#[allow(dead_code, reason = "the harness uses the rest")]
+mod fault;
+mod layer;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("error: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let Command::Run(arguments) = Cli::parse().command else { return Err("the only command here is run".into()) };
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let config = arguments.validate(false)?;
+    telemetry::init(config.log_format, &config.log_level)?;
+    let strike = env::var("SAGA_FAULT").ok().map(|fault| fault.parse()).transpose()?;
+    if let Ok(name) = env::var("SAGA_TWIN") {
+        let twin = Twin::ALL.into_iter().find(|twin| twin.as_str() == name).ok_or_else(|| format!("{name} is no guard"))?;
+        twins::switch_off(twin);
+    }
+    let open = |path: String| File::options().create(true).append(true).open(&path).map_err(|error| format!("{path}: {error}"));
+    let trace = env::var("SAGA_TRACE").ok().map(open).transpose()?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    runtime.block_on(controller::run_with(config, layer::FaultLayer::new(strike, trace)))
+}

@@ -1,0 +1,178 @@
+//! Twins: the operator with one guard switched off. For each there is a plan that the whole operator passes and the twin does not, which
+//! shows that the guard is needed and that these tests would notice its loss.
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{ResourceExt as _, api::PostParams};
+use saga_operator::{
+    api::{
+        Direction, Outcome, Saga, SagaPhase, StepPhase,
+        names::{AttemptId, child_name},
+    },
+    twins::Twin,
+};
+use serde_json::json;
+use tokio::time::sleep;
+
+use crate::{
+    fault::Traced,
+    process::{POLL, Process},
+    shop::Kind,
+    stand::{Stand, checkout, outcomes, post_by_gate, scope, step},
+};
+
+/// The saga of every plan.
+const NAME: &str = "order";
+const IMAGE: &str = "saga.dev/examples/busybox:1";
+/// Looks at a Lease, two seconds apart, that last longer than its term.
+const LOOKS: usize = 6;
+
+/// Runs the plan of every twin on the whole operator and on the twin; how many passed the one way and were caught the other.
+pub async fn all() -> usize {
+    let runs = Twin::ALL.map(|twin| tokio::spawn(one(twin)));
+    let mut killed = 0;
+    for (twin, run) in Twin::ALL.into_iter().zip(runs) {
+        match run.await.map_err(|panic| panic.to_string()).and_then(|result| result) {
+            Ok(caught) => {
+                println!("twin {}: {caught}", twin.as_str());
+                killed += 1;
+            }
+            Err(why) => println!("FAILED twin {}: {why}; again: SAGA_CHAOS_TWINS=only make chaos", twin.as_str()),
+        }
+    }
+    killed
+}
+
+/// What the twin was caught at.
+async fn one(twin: Twin) -> Result<String, String> {
+    // One after the other, each in a namespace of its own.
+    plan(twin, None).await.map_err(|why| format!("the whole operator fails its plan: {why}"))?;
+    plan(twin, Some(twin)).await.err().ok_or_else(|| "it passes, too: nothing here needs the guard".to_owned())
+}
+
+async fn plan(of: Twin, off: Option<Twin>) -> Result<(), String> {
+    let stand = Stand::with_pods("twin").await;
+    match of {
+        Twin::TwoSeconds => late_effect(&stand, off).await,
+        Twin::OwnWrites => old_copies(&stand, off).await,
+        Twin::Adopt => foreign_pod(&stand, off).await,
+        Twin::Executor => request_of_another(&stand, off).await,
+        Twin::Key => lost_answer(&stand, off).await,
+    }
+}
+
+/// Starts an operator with the guard switched off, where one is to be, and at will with a fault.
+async fn start(stand: &Stand, name: &str, off: Option<Twin>, fault: Option<&str>) -> Process {
+    let twin = off.map(|twin| ("SAGA_TWIN", twin.as_str().to_owned()));
+    let fault = fault.map(|fault| ("SAGA_FAULT", fault.to_owned()));
+    let variables: Vec<_> = twin.into_iter().chain(fault).collect();
+    let mut process = Process::start(stand, name, &variables);
+    process.watches().await;
+    process
+}
+
+/// The shop charges the card, and the answer is lost. The same key tells it that it is the same charge.
+async fn lost_answer(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+    let _operator = start(stand, NAME, off, None).await;
+    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"closeAfterWork": true}]}])).unwrap();
+    stand.apply(NAME, &checkout()).await;
+    let saga = stand.reaches(NAME, SagaPhase::Completed).await;
+    let twice = stand.shop.summary(&scope(&saga)).done_twice;
+    check(twice.is_empty(), || format!("{twice:?} was done twice"))
+}
+
+/// A Pod of somebody else has the name that the step's Pod is to have.
+async fn foreign_pod(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+    let _operator = start(stand, NAME, off, None).await;
+    let work = json!({"image": IMAGE, "command": ["true"]});
+    stand.apply(NAME, &json!({"suspend": true, "steps": [{"name": "ship", "pod": work}]})).await;
+    let saga = stand.reaches(NAME, SagaPhase::Paused).await;
+    let container = json!({"name": "other", "image": IMAGE, "command": ["true"]});
+    let pod = json!({"metadata": {"name": pod_of(&saga)}, "spec": {"containers": [container], "restartPolicy": "Never"}});
+    stand.pods().create(&PostParams::default(), &serde_json::from_value::<Pod>(pod).unwrap()).await.unwrap();
+    stand.patch(NAME, &json!({"spec": {"suspend": false}})).await.unwrap();
+    let taken = |saga: &Saga| {
+        let ship = saga.status.as_ref().and_then(|status| status.steps.first());
+        let noted = ship.and_then(|ship| ship.action.as_ref()?.active.as_ref()?.child_uid.as_ref()).is_some();
+        noted || ship.is_some_and(|ship| matches!(ship.phase, StepPhase::Failed | StepPhase::Completed))
+    };
+    let saga = stand.until(NAME, "decided about the Pod", taken).await;
+    let ship = step(&saga, "ship");
+    let refused = ship.phase == StepPhase::Failed && ship.message.as_ref().is_some_and(|message| message.contains("NameConflict"));
+    check(refused, || format!("somebody else's Pod counts as the step's own: it is {}", ship.phase.as_str()))
+}
+
+/// After each of its writes the operator sees the copy from before once more.
+async fn old_copies(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+    for nth in 2..=4 {
+        let name = format!("{NAME}-{nth}");
+        let operator = start(stand, &name, off, Some(&format!("stale@call:{nth}"))).await;
+        stand.apply(&name, &checkout()).await;
+        stand.until(&name, "ended", |saga| saga.metadata.finalizers.as_ref().is_some_and(Vec::is_empty) || is_done(saga)).await;
+        operator.until("tell of the end", |trace| trace.iter().any(|call| call.class == "POST events")).await;
+        let refused = operator.trace().iter().filter(|call| call.status == Some(409)).count();
+        check(refused == 0, || format!("{refused} writes were decided from an old copy and refused"))?;
+    }
+    Ok(())
+}
+
+fn is_done(saga: &Saga) -> bool {
+    let completed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
+    completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+}
+
+/// The first of two operators is frozen between its intent and the Pod; the second one creates the Pod, ends it when its time has passed
+/// without a node for it, and settles. What the first one does then comes too late.
+async fn late_effect(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+    // The finalizer is its first call, the intent its second.
+    let first = start(stand, "first", off, Some("freeze@call:2")).await;
+    let work = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
+    let ship = json!({"name": "ship", "pod": work, "timeout": "5s", "retry": {"maxAttempts": 1}});
+    stand.apply(NAME, &json!({"steps": [ship]})).await;
+    frozen(&first).await;
+    let _second = start(stand, "second", off, None).await;
+    stand.reaches(NAME, SagaPhase::Failed).await;
+    let before = first.trace().len();
+    first.go_on();
+    let acts = |call: &Traced| matches!(call.class.as_str(), "GET sagas" | "POST pods");
+    first.until("go on", |trace| trace[before..].iter().any(acts)).await;
+    let created = first.trace().iter().filter(|call| call.class == "POST pods").count();
+    check(created == 0, || "a Pod was created for an attempt that had ended".into())
+}
+
+async fn frozen(process: &Process) {
+    while !process.stands_still() {
+        sleep(POLL).await;
+    }
+}
+
+/// The first of two operators waits for an answer that is kept back for longer than any Lease; the second one watches meanwhile.
+async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+    let _first = start(stand, "first", off, None).await;
+    let retry = json!({"maxAttempts": 3, "backoff": {"initialDelay": "50ms"}});
+    let saga =
+        stand.apply(NAME, &json!({"steps": [{"name": "charge-card", "http": post_by_gate("/payments/charges"), "retry": retry}]})).await;
+    stand.shop_has_done(&saga, "charge-card").await;
+    let second = start(stand, "second", off, None).await;
+    // The whole one reads the first one's Lease, again and again; the twin sends the request itself.
+    let looks = |trace: &[Traced]| trace.iter().filter(|call| call.class == "GET leases").count();
+    let called = || stand.shop.entries(Some(&scope(&saga))).len();
+    while looks(&second.trace()) < LOOKS && called() < 2 {
+        sleep(POLL).await;
+    }
+    stand.gate.open();
+    let saga = stand.reaches(NAME, SagaPhase::Completed).await;
+    check(outcomes(&saga, "charge-card") == [Outcome::Succeeded], || {
+        let entries = stand.shop.entries(Some(&scope(&saga)));
+        let repeats = entries.iter().filter(|entry| entry.kind == Kind::Repeat).count();
+        format!("the request was under way and was sent again: {:?}, {repeats} repeats", outcomes(&saga, "charge-card"))
+    })
+}
+
+/// The name of the first Pod of the step `ship`.
+fn pod_of(saga: &Saga) -> String {
+    child_name(&saga.name_any(), &saga.uid().unwrap(), &AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 })
+}
+
+fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(otherwise()) }
+}
