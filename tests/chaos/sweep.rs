@@ -137,6 +137,7 @@ async fn lane(sweep: Arc<Sweep>) {
         let failure = done.map_err(|panic| panic.to_string()).and_then(|result| result).err();
         if let Some(why) = failure {
             sweep.failed.fetch_add(1, Ordering::SeqCst);
+            let why = one_line(&why);
             println!("FAILED {plan}: {why}; its log: {}; again: SAGA_CHAOS_PLAN={plan} make chaos", stand.log().display());
             // What is left of the saga would be in the way.
             stand = Arc::new(Stand::with_pods("chaos").await);
@@ -147,6 +148,11 @@ async fn lane(sweep: Arc<Sweep>) {
             println!("chaos: {done} of {} plans after {} s, {failed} failed", sweep.total, sweep.begun.elapsed().as_secs());
         }
     }
+}
+
+/// Why something failed, short enough for its line: a panic has told the rest already.
+pub fn one_line(why: &str) -> String {
+    why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
 }
 
 async fn one(stand: &Stand, nth: usize, plan: &Plan, sweep: &Sweep) -> Result<(), String> {

@@ -18,6 +18,7 @@ use crate::{
     process::{POLL, Process},
     shop::Kind,
     stand::{Stand, checkout, outcomes, post_by_gate, scope, step},
+    sweep::one_line,
 };
 
 /// The saga of every plan.
@@ -36,7 +37,7 @@ pub async fn all() -> usize {
                 println!("twin {}: {caught}", twin.as_str());
                 killed += 1;
             }
-            Err(why) => println!("FAILED twin {}: {why}; again: SAGA_CHAOS_TWINS=only make chaos", twin.as_str()),
+            Err(why) => println!("FAILED twin {}: {}; again: SAGA_CHAOS_TWINS=only make chaos", twin.as_str(), one_line(&why)),
         }
     }
     killed
@@ -147,7 +148,8 @@ async fn frozen(process: &Process) {
 
 /// The first of two operators waits for an answer that is kept back for longer than any Lease; the second one watches meanwhile.
 async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
-    let _first = start(stand, "first", off, None).await;
+    // Only the second one is a twin: two of them would take the request from each other until no attempt is left.
+    let _first = start(stand, "first", None, None).await;
     let retry = json!({"maxAttempts": 3, "backoff": {"initialDelay": "50ms"}});
     let saga =
         stand.apply(NAME, &json!({"steps": [{"name": "charge-card", "http": post_by_gate("/payments/charges"), "retry": retry}]})).await;
