@@ -42,8 +42,8 @@ pub(super) struct Flight<'a> {
     pub(super) account: &'a str,
     pub(super) action: &'a HttpAction,
     pub(super) time_limit: Duration,
-    /// When the write that names the attempt was sent; `None` where the attempt was just read live.
-    pub(super) written: Option<Instant>,
+    /// When the write that names the attempt was sent, or the read that showed it.
+    pub(super) fresh_since: Instant,
     /// The executor that the intent names.
     pub(super) executor: &'a str,
 }
@@ -58,7 +58,7 @@ pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Ident
         account: flight.account.to_owned(),
         request,
         time_limit: flight.time_limit,
-        fresh_since: flight.written.unwrap_or_else(Instant::now),
+        fresh_since: flight.fresh_since,
         executor: flight.executor.to_owned(),
         sent: Sent::default(),
         slot,

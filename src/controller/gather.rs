@@ -66,6 +66,8 @@ pub async fn children(
         };
         observed.insert(key.1, state);
     }
+    let senders: Vec<_> = active_attempts(status).filter_map(|(_, attempt)| attempt.executor.as_deref()).collect();
+    context.others.waits_only_for(&(saga.namespace.clone(), saga.name.clone()), &senders);
     Ok((observed, again))
 }
 

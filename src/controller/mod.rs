@@ -83,20 +83,7 @@ where
     let shutdown = Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
     let admin = Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone()).await?;
-    let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
-    let api_server = addresses(&kube).await;
-    let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
-    let client = client::client_with(kube, layer).map_err(|error| format!("cannot make a client: {error}"))?;
-    let caller = caller(&config, api_server, &client)?;
-    let watches: Vec<_> = if config.watch_namespaces.is_empty() {
-        vec![Watch::new(&client, None)]
-    } else {
-        config.watch_namespaces.iter().map(|namespace| Watch::new(&client, Some(namespace))).collect()
-    };
-    let leases = Api::namespaced(client.clone(), &lease_namespace);
-    let (pods, queues) = (watches.iter().map(Watch::pods).collect(), watches.iter().map(Watch::queue).collect());
-    let context = Arc::new(Context::new(client, caller, metrics, leases, pods, queues));
-    tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
+    let (context, watches) = connect(&config, metrics, layer).await?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let sagas: Vec<_> = watches.iter().map(Watch::sagas).collect();
     let controllers = futures::future::join_all(watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())));
@@ -115,6 +102,8 @@ where
         tracing::info!("the caches are filled, and requests may be sent");
         janitor(&context, &sagas).await;
     };
+    // A task of its own: no crowd of sagas to look at makes a renewal late.
+    let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
     let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
     let draining = async {
         shutdown.requested().await;
@@ -128,17 +117,57 @@ where
         _ = controllers => {}
         () = draining => tracing::warn!("some reconciles did not end in time"),
         () = ready => {}
-        () = context.own.run(&context) => {}
+        _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
         () = context.own.sweep() => {}
         () = shutdown.immediate() => tracing::warn!("told to stop at once"),
     }
     let _ = stop.send(true);
+    if !keeper.is_finished() {
+        keeper.abort();
+        // Cancelled, which is what was asked for.
+        let _ = keeper.await;
+    }
     if shutdown.is_requested() {
+        // A second signal does not wait for requests: none may go on once the Lease says that they do not.
+        context.attempts.abort_all();
         context.own.release().await;
     }
     // The probes end with the process.
     let _ = time::timeout(Duration::from_secs(1), admin).await;
-    if shutdown.is_requested() { Ok(()) } else { Err("every watch ended, which must not happen: start the operator again".into()) }
+    if shutdown.is_requested() {
+        Ok(())
+    } else {
+        Err("a watch or the executor ended, which must not happen: start the operator again".into())
+    }
+}
+
+/// The way to the cluster, and what is watched in it.
+async fn connect<L, B>(config: &RunConfig, metrics: Arc<Metrics>, layer: L) -> Result<(Arc<Context>, Vec<Watch>), String>
+where
+    L: Layer<Network>,
+    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
+    let api_server = addresses(&kube).await;
+    let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
+    let client = client::client_with(kube, layer).map_err(|error| format!("cannot make a client: {error}"))?;
+    let caller = caller(config, api_server, &client)?;
+    let watches: Vec<_> = if config.watch_namespaces.is_empty() {
+        vec![Watch::new(&client, None)]
+    } else {
+        config.watch_namespaces.iter().map(|namespace| Watch::new(&client, Some(namespace))).collect()
+    };
+    let leases = Api::namespaced(client.clone(), &lease_namespace);
+    let (pods, queues) = (watches.iter().map(Watch::pods).collect(), watches.iter().map(Watch::queue).collect());
+    let context = Arc::new(Context::new(client, caller, metrics, leases, pods, queues));
+    tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
+    Ok((context, watches))
+}
+
+/// Renews the executor's Lease. Never returns.
+async fn keep_lease(context: Arc<Context>) {
+    context.own.run(&context).await;
 }
 
 fn caller(config: &RunConfig, api_server: Vec<IpAddr>, client: &Client) -> Result<HttpCaller, String> {

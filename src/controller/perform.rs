@@ -1,9 +1,9 @@
 //! Performs what was recorded: one exhaustive match.
 //!
 //! # Guarantees
-//! An effect leaves within two seconds of the sending of the acknowledged write that names it; later, the saga is read live and the effect is dropped
-//! unless that attempt is still the active one. A child of another owner is neither adopted nor touched. A child is deleted only after a
-//! live read, under its UID.
+//! An effect leaves within two seconds of the sending of the acknowledged write that names it; later, the saga is read live and the effect
+//! is dropped unless that attempt is still the active one. A child of another owner is neither adopted nor touched. A child is deleted
+//! only after a live read, under its UID.
 
 use std::{
     collections::HashMap,
@@ -112,8 +112,9 @@ impl Performance<'_> {
     async fn begin(&self, identity: Identity, place: usize, time_limit: Duration, written: Option<Instant>) -> Result<Next, Error> {
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
-        let fresh = written.is_some_and(|at| at.elapsed() < FRESH) || broken(Twin::TwoSeconds);
-        if !fresh && !self.is_still_active(&identity.attempt).await? {
+        let asked = Instant::now();
+        let fresh = written.filter(|at| at.elapsed() < FRESH);
+        if fresh.is_none() && !broken(Twin::TwoSeconds) && !self.is_still_active(&identity.attempt).await? {
             return Ok(Next::Later);
         }
         tracing::info!(
@@ -126,8 +127,8 @@ impl Performance<'_> {
                 if !self.context.own.holds(self.executor) {
                     return Ok(Next::AtOnce);
                 }
-                let (account, written) = (&saga.service_account, written.filter(|_| fresh));
-                let flight = Flight { stored: self.stored, account, action, time_limit, written, executor: self.executor };
+                let (account, fresh_since) = (&saga.service_account, fresh.unwrap_or(asked));
+                let flight = Flight { stored: self.stored, account, action, time_limit, fresh_since, executor: self.executor };
                 let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity.attempt);
                 flight::begin(self.context, &flight, identity, slot);
                 Ok(Next::Later)

@@ -1,7 +1,7 @@
 //! One look at one saga: gather, validate, plan, record, perform, and when to look again.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -31,7 +31,7 @@ use crate::{
         effect::{Effect, Plan, Tally},
         observed::Observed,
         plan,
-        saga::{ValidSaga, Work},
+        saga::{Identity, ValidSaga, Work},
         valid::{Fault, SagaName, validate},
     },
     objects::http,
@@ -138,30 +138,46 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
 
 /// The plan, and the slots of the requests that it begins. Where a host has none left, what would go there is planned to wait.
 fn plan_with_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> (Plan, HashMap<AttemptId, Slot>) {
-    let mut crowded = BTreeSet::new();
+    let (mut taken, mut room) = (HashMap::<String, Vec<Slot>>::new(), BTreeMap::new());
+    // Each time at least one host more has its limit: it ends with the last one.
     loop {
-        let plan = plan(saga, &Seen { crowded: &crowded, ..seen.clone() });
-        match take_slots(context, saga, &plan) {
-            Ok(slots) => return (plan, slots),
-            // One host more each time: it ends with the last one.
-            Err(host) => crowded.insert(host),
-        };
+        let plan = plan(saga, &Seen { room: &room, ..seen.clone() });
+        let Ok(saga) = saga else { return (plan, HashMap::new()) };
+        let requests = requests(saga, &plan);
+        let limited = room.len();
+        for (host, wanted) in count_by_host(&requests) {
+            let slots = taken.entry(host.clone()).or_default();
+            while slots.len() < wanted && !room.contains_key(&host) {
+                match Slot::take(context, &saga.namespace, &saga.name, &host) {
+                    Some(slot) => slots.push(slot),
+                    None => _ = room.insert(host.clone(), slots.len()),
+                }
+            }
+        }
+        if room.len() == limited {
+            let slots = requests.into_iter().filter_map(|(attempt, host)| Some((attempt, taken.get_mut(&host)?.pop()?))).collect();
+            return (plan, slots);
+        }
     }
 }
 
-/// The slots of all requests that the plan begins, or a host that has none left.
-fn take_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>, plan: &Plan) -> Result<HashMap<AttemptId, Slot>, String> {
-    let mut slots = HashMap::new();
-    let Ok(saga) = saga else { return Ok(slots) };
-    for effect in plan.drafted_effects() {
-        let Effect::Begin { identity, place, .. } = effect else { continue };
-        let operation = saga.steps.get(*place).and_then(|step| step.operation(identity.attempt.direction));
-        let Some(Work::Http(action)) = operation.map(|operation| &operation.work) else { continue };
-        let host = http::host(&action.url);
-        let slot = Slot::take(context, &saga.namespace, &saga.name, &host).ok_or(host)?;
-        slots.insert(identity.attempt.clone(), slot);
+/// The requests that a plan begins, with their hosts.
+fn requests(saga: &ValidSaga, plan: &Plan) -> Vec<(AttemptId, String)> {
+    let host = |identity: &Identity, place: usize| match &saga.steps.get(place)?.operation(identity.attempt.direction)?.work {
+        Work::Http(action) => Some((identity.attempt.clone(), http::host(&action.url))),
+        Work::Pod(_) => None,
+    };
+    let begins = plan.drafted_effects().iter();
+    begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { host(identity, *place) } else { None }).collect()
+}
+
+/// How many of the requests go to each host.
+fn count_by_host(requests: &[(AttemptId, String)]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for (_, host) in requests {
+        *counts.entry(host.clone()).or_default() += 1;
     }
-    Ok(slots)
+    counts
 }
 
 fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
@@ -181,7 +197,7 @@ fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
 
 /// What is seen of the saga, before anything is known of this process.
 fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
-    static NONE: BTreeSet<String> = BTreeSet::new();
+    static UNLIMITED: BTreeMap<String, usize> = BTreeMap::new();
     let metadata = &stored.metadata;
     let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     Seen {
@@ -198,7 +214,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         children,
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
         executor: "",
-        crowded: &NONE,
+        room: &UNLIMITED,
         draining: false,
         now,
     }

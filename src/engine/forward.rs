@@ -88,11 +88,11 @@ impl Pass<'_> {
                 | StepPhase::CompensationFailed
                 | StepPhase::CompensationSkipped => false,
             };
-            // What waits for other sagas' requests keeps its turn: in a plain list nothing goes before it.
-            if begins && !pass.waits_for_others(step, Direction::Action) {
+            if begins && !pass.waits_for_room(step, Direction::Action, &mut slots, status.phase == StepPhase::Pending) {
                 pass.begin(place, step, status, Direction::Action);
             }
         });
+        self.forget_overtaken(&slots);
     }
 
     fn wake_for_retries(&mut self, failed: bool) {

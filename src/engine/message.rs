@@ -123,7 +123,7 @@ fn activity(pass: &Pass<'_>) -> String {
         };
         Some(one_activity(step.operation(direction)?, status, direction))
     });
-    let waits = |step: &String| format!("step {step} waits: as many requests as may be are under way to its host");
+    let waits = |(step, _): &(String, bool)| format!("step {step} waits: as many requests as may be are under way to its host");
     join(lines.chain(pass.crowded.iter().map(waits)), "; ")
 }
 

@@ -1,6 +1,6 @@
 //! One pass over one saga: the status as it becomes, and what is wanted done.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -59,6 +59,17 @@ impl Slots {
         free
     }
 
+    /// Gives back the slot of a step that cannot begin just now. A step that was under way keeps its place among those that are.
+    pub(super) fn give_back(&mut self, is_new: bool) {
+        self.new = self.new.saturating_add(usize::from(is_new));
+        self.idle = self.idle.saturating_add(1);
+    }
+
+    /// Whether a step could begin if there were room at its host.
+    pub(super) const fn has_free(&self, is_new: bool) -> bool {
+        self.idle > 0 && (self.new > 0 || !is_new)
+    }
+
     /// Takes up again the slot of a step that waited; none is free only where `maxParallel` was lowered meanwhile.
     pub(super) fn take_kept(&mut self) -> bool {
         let free = self.idle > 0;
@@ -75,8 +86,10 @@ pub(super) struct Pass<'a> {
     pub(super) effects: Vec<Effect>,
     pub(super) wake: Option<Timestamp>,
     pub(super) tally: Tally,
-    /// The steps that would begin if fewer requests were under way to their hosts.
-    pub(super) crowded: Vec<String>,
+    /// How many requests may still begin, where that is limited.
+    room: BTreeMap<String, usize>,
+    /// The steps that would begin if fewer requests were under way to their hosts, and whether each is not under way yet.
+    pub(super) crowded: Vec<(String, bool)>,
     /// The first contradiction that was met; the pass is then worth nothing.
     pub(super) illegal: Option<Illegal>,
 }
@@ -93,7 +106,18 @@ impl<'a> Pass<'a> {
             })
             .collect();
         let graph = Graph::new(&saga.steps);
-        Self { saga, graph, seen, status, effects: Vec::new(), wake: None, tally: Tally::default(), crowded: Vec::new(), illegal: None }
+        Self {
+            saga,
+            graph,
+            seen,
+            status,
+            effects: Vec::new(),
+            wake: None,
+            tally: Tally::default(),
+            room: seen.room.clone(),
+            crowded: Vec::new(),
+            illegal: None,
+        }
     }
 
     /// The instant by which deadlines are judged: they stand still while the saga is suspended or Failed.
@@ -177,23 +201,43 @@ impl<'a> Pass<'a> {
         });
     }
 
-    /// Whether as many requests are under way to the operation's host as may be.
-    pub(super) fn is_crowded(&mut self, operation: &Operation) -> bool {
-        let crowded = matches!(&operation.work, Work::Http(action) if self.seen.crowded.contains(&http::host(&action.url)));
-        if crowded {
-            // Announced when one lands; this is for the case that the announcement goes to somebody who has no use for it.
-            self.wake_at(later(self.seen.now, CROWDED_POLL));
+    /// Takes room for a request to the operation's host; `false` where as many are under way as may be.
+    pub(super) fn take_room(&mut self, operation: &Operation) -> bool {
+        let Work::Http(action) = &operation.work else { return true };
+        // Rarely is anything limited.
+        let left = if self.room.is_empty() { None } else { self.room.get_mut(&http::host(&action.url)) };
+        match left {
+            None => true,
+            Some(0) => {
+                // Announced when one lands; this is for the case that the announcement goes to somebody who has no use for it.
+                self.wake_at(later(self.seen.now, CROWDED_POLL));
+                false
+            }
+            Some(left) => {
+                *left = left.saturating_sub(1);
+                true
+            }
         }
-        crowded
     }
 
-    /// Whether the step's next attempt has to wait because of how many requests are under way.
-    pub(super) fn waits_for_others(&mut self, step: &ValidStep, direction: Direction) -> bool {
-        let waits = step.operation(direction).is_some_and(|operation| self.is_crowded(operation));
+    /// Whether the step's next attempt, for which a slot was taken, waits because of how many requests are under way. Where steps run side
+    /// by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its turn.
+    pub(super) fn waits_for_room(&mut self, step: &ValidStep, direction: Direction, slots: &mut Slots, is_new: bool) -> bool {
+        let waits = step.operation(direction).is_some_and(|operation| !self.take_room(operation));
         if waits {
-            self.crowded.push(step.name.clone());
+            self.crowded.push((step.name.clone(), is_new));
+        }
+        if waits && self.saga.max_parallel > 1 {
+            slots.give_back(is_new);
         }
         waits
+    }
+
+    /// Leaves out of those that wait for room the ones that others of the saga have overtaken: for the next look they wait for a slot.
+    pub(super) fn forget_overtaken(&mut self, slots: &Slots) {
+        if self.saga.max_parallel > 1 {
+            self.crowded.retain(|(_, is_new)| slots.has_free(*is_new));
+        }
     }
 
     /// Writes the intent of the next attempt.

@@ -3,7 +3,7 @@
 //! The order: what ended stays ended; what must be let go is let go; what contradicts itself is held; then attempts settle, the saga
 //! moves, new attempts begin, and the summary says it all.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -55,8 +55,8 @@ pub struct Seen<'a> {
     pub leftovers: bool,
     /// The id under which this process sends requests; empty while it has none, and then nothing begins.
     pub executor: &'a str,
-    /// Hosts with their ports to which as many requests are under way as may be.
-    pub crowded: &'a BTreeSet<String>,
+    /// How many requests may begin now, by host and port. A host that is not named has room for all.
+    pub room: &'a BTreeMap<String, usize>,
     /// Whether this process begins nothing, because it is about to end or has no Lease: what is under way settles.
     pub draining: bool,
     /// Now, to the microsecond.
@@ -250,8 +250,13 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
     // Nothing is written to an ended saga but answers; they tell which spec they speak of.
     let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
-    let write = (new != *status).then(|| StatusWrite::Whole(Box::new(answered)));
+    let write = (new != *status && !(seen.draining && says_the_same(status, &new))).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)
+}
+
+/// Whether two statuses differ in words alone. A process that begins nothing leaves those to one that does: the two would never agree.
+fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
+    *old == SagaStatus { message: old.message.clone(), conditions: old.conditions.clone(), ..new.clone() }
 }
 
 /// Deadlines stand still while the saga is suspended or Failed.

@@ -82,7 +82,7 @@ impl<'a> Pass<'a> {
         let Some(active) = record.active.clone() else { return };
         let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
         match self.judge(operation, &record, &active, &id, status) {
-            Verdict::Begin if self.seen.draining || self.is_crowded(operation) => {}
+            Verdict::Begin if self.seen.draining || !self.take_room(operation) => {}
             Verdict::Wait => {}
             Verdict::Begin => {
                 let identity = self.identity(&step.name, direction, &record);

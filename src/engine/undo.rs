@@ -79,10 +79,17 @@ impl Pass<'_> {
         }
         free.sort_unstable();
         let mut slots = self.slots();
-        let mut begins = |kept: bool| if kept { slots.take_kept() } else { slots.take_new() };
-        let chosen = StepSet::of(free.into_iter().filter_map(|(_, place, kept)| begins(kept).then_some(place)));
+        let mut chosen = Vec::new();
+        for ((_, place, kept), step) in free.into_iter().filter_map(|free| Some((free, self.saga.steps.get(free.1)?))) {
+            let taken = if kept { slots.take_kept() } else { slots.take_new() };
+            if taken && !self.waits_for_room(step, Direction::Compensation, &mut slots, !kept) {
+                chosen.push(place);
+            }
+        }
+        self.forget_overtaken(&slots);
+        let chosen = StepSet::of(chosen);
         self.each_step(|pass, place, step, status| {
-            if chosen.contains(place) && !pass.waits_for_others(step, Direction::Compensation) {
+            if chosen.contains(place) {
                 pass.begin(place, step, status, Direction::Compensation);
             }
         });

@@ -70,7 +70,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The caches are filled: `/readyz` answers 200 from now on, unless the process is draining.
+    /// The caches are filled, and requests may be sent: `/readyz` answers 200 from now on, unless the process is draining.
     pub fn ready(&self) {
         self.advance(Readiness::Ready);
     }
@@ -99,7 +99,10 @@ impl Health {
 
     fn readyz(&self) -> Response {
         match *self.readiness.borrow() {
-            Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "not ready yet: the caches are being filled\n").into_response(),
+            Readiness::Starting => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready yet: the caches are being filled, or the operator has no Lease\n")
+                    .into_response()
+            }
             Readiness::Ready => (StatusCode::OK, "ok\n").into_response(),
             Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready any more: the process is stopping\n").into_response(),
         }
@@ -246,7 +249,11 @@ mod tests {
 
         assert!(ask(probes, "/healthz").await.starts_with("HTTP/1.1 200"));
         let starting = ask(probes, "/readyz").await;
-        assert!(starting.starts_with("HTTP/1.1 503") && starting.ends_with("not ready yet: the caches are being filled\n"), "{starting}");
+        assert!(
+            starting.starts_with("HTTP/1.1 503")
+                && starting.ends_with("not ready yet: the caches are being filled, or the operator has no Lease\n"),
+            "{starting}"
+        );
         health.ready();
         assert!(ask(probes, "/readyz").await.starts_with("HTTP/1.1 200"));
         health.draining();

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{Direction, Outcome, SagaPhase, StepPhase},
-    engine::lease::TERM,
+    engine::{
+        effect::{Effect, StatusWrite},
+        lease::TERM,
+        observed::Observed,
+        plan,
+    },
 };
 
 use crate::{
@@ -34,14 +39,14 @@ fn what_a_process_sent_that_died_is_unknown_after_the_term_of_its_lease_and_not_
 #[test]
 fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_its_host() {
     let mut world = World::with(saga().http("a").then_http("b"));
-    world.crowded.insert("b.shop.svc:80".into());
+    world.room.insert("b.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!((world.done(), world.step("b").action), (vec!["a"], None));
     assert_eq!(world.message(), "step b waits: as many requests as may be are under way to its host");
     let writes = world.writes;
     world.run_for(seconds(600));
     assert_eq!(world.writes, writes, "waiting writes nothing");
-    world.crowded.clear();
+    world.room.clear();
     world.run_to_rest();
     assert_eq!((world.phase(), world.step("b").action.unwrap().attempt), (SagaPhase::Completed, 1));
 }
@@ -49,23 +54,59 @@ fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_it
 #[test]
 fn what_waits_for_room_keeps_its_turn_and_lets_others_use_what_is_left() {
     let mut world = World::with(saga().http("a").http("b").parallel(2));
-    world.crowded.insert("a.shop.svc:80".into());
+    world.room.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!(world.done(), ["b"]);
     // A plain list is an order.
     let mut world = World::with(saga().http("a").http("b"));
-    world.crowded.insert("a.shop.svc:80".into());
+    world.room.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert!(world.sent().is_empty());
 }
 
 #[test]
+fn side_by_side_the_step_that_waits_keeps_no_other_from_beginning_elsewhere() {
+    let mut world = World::with(saga().http("a").http("b").pod("c").http("d").parallel(2));
+    world.room.insert("a.shop.svc:80".into(), 0);
+    world.run_for(seconds(60));
+    assert_eq!(["b", "c", "d"].map(|name| world.sent_at(name, Direction::Action)), [[0], [0], [1000]]);
+    assert!(world.is("a", StepPhase::Pending) && world.message().starts_with("step a waits"), "{}", world.message());
+    world.room.clear();
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}
+
+#[test]
+fn what_room_there_is_goes_to_the_first_in_list_order() {
+    let mut draft = saga().http("a").http("b").http("c").parallel(3);
+    for http in draft.0.steps.iter_mut().filter_map(|step| step.http.as_mut()) {
+        http.url = "http://shop.svc/work".into();
+    }
+    let mut world = World::with(draft);
+    world.room.insert("shop.svc:80".into(), 2);
+    let nothing = Observed::new();
+    let plan = plan(&world.saga, &world.seen(&nothing, "me"));
+    let begun = plan.drafted_effects().iter().filter_map(|effect| match effect {
+        Effect::Begin { identity, .. } => Some(identity.attempt.step.as_str()),
+        _ => None,
+    });
+    assert_eq!(begun.collect::<Vec<_>>(), ["a", "b"]);
+    let Some(StatusWrite::Whole(status)) = &plan.status else { panic!("nothing is written") };
+    assert_eq!(
+        status.message.as_deref(),
+        Some(
+            "step a runs, attempt 1 of 1; step b runs, attempt 1 of 1; step c waits: as many requests as may be are under way to its host"
+        )
+    );
+}
+
+#[test]
 fn a_compensation_waits_for_room_as_well() {
     let mut world = World::with(saga().http("a").undo().then_http("b").compensating()).fails("b", 1);
-    world.crowded.insert("undo-a.shop.svc:80".into());
+    world.room.insert("undo-a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Compensating, 0));
-    world.crowded.clear();
+    world.room.clear();
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
 }
@@ -77,4 +118,15 @@ fn a_process_without_a_lease_begins_nothing_and_does_not_say_more_than_it_knows(
     world.run_for(seconds(10));
     assert!(world.sent().is_empty());
     assert!(world.message().contains("begins nothing just now"), "{}", world.message());
+}
+
+#[test]
+fn a_process_that_begins_nothing_leaves_the_words_to_one_that_does() {
+    let mut world = World::with(saga().http("a"));
+    world.room.insert("a.shop.svc:80".into(), 0);
+    world.run_for(seconds(1));
+    let (said, writes) = (world.message(), world.writes);
+    world.draining = true;
+    world.run_for(seconds(1));
+    assert_eq!((world.message(), world.writes), (said, writes), "the two would contradict each other for ever");
 }

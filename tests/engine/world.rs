@@ -3,10 +3,7 @@
 //! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and a saga is looked at only when its
 //! object changed, when a child ended, or when its plan asked for it. A saga that rests although it is not done is a lost wake-up.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use saga_operator::{
@@ -42,8 +39,8 @@ pub struct World {
     /// The namespace goes, too.
     pub terminating: bool,
     pub finalizer: bool,
-    /// Hosts to which as many requests are under way as may be.
-    pub crowded: BTreeSet<String>,
+    /// How many requests may begin to a host, where that is limited.
+    pub room: BTreeMap<String, usize>,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -92,7 +89,7 @@ impl World {
             deleting: false,
             terminating: false,
             finalizer: false,
-            crowded: BTreeSet::new(),
+            room: BTreeMap::new(),
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -319,7 +316,7 @@ impl World {
             children,
             leftovers: self.other_side.leftovers(self.now),
             executor,
-            crowded: &self.crowded,
+            room: &self.room,
             draining: self.draining,
             now: self.now,
         }

@@ -17,4 +17,5 @@ mod lifecycle;
 mod pair;
 mod pods;
 mod requests;
+mod room;
 mod stand;

@@ -14,7 +14,7 @@ use super::lease_name;
 use crate::{
     controller::{context::Context, error::chain},
     engine::{
-        lease::{Sighting, Vigil, may_last},
+        lease::{Sighting, TERM, Vigil, may_last},
         observed::ChildState,
     },
     twins::{self, Twin},
@@ -22,10 +22,13 @@ use crate::{
 
 /// After how long a saga is looked at again while it waits for another executor, although nobody announced it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// How long an executor is watched after the last saga asked for it.
+/// How long an executor is watched after the last saga asked for it: one that went does not say that it waits no more.
 const INTEREST: Duration = Duration::from_secs(30);
 /// How long it is remembered that an executor is gone, after the last saga asked for it.
 const REMEMBERED: Duration = Duration::from_mins(10);
+
+/// The most executors whose Leases are read at once. Stored status is input: it may name any number.
+const MOST_READ: usize = 256;
 
 /// A saga's namespace and name.
 type SagaKey = (String, String);
@@ -67,7 +70,14 @@ impl Others {
             let message = "nobody can tell what came of the request: its operator has not said so long after its time".into();
             return ChildState::Unknown { message, retry_after: None };
         }
+        // What is no id of ours never had a Lease, and is no name to ask for either.
+        if !is_id(id) {
+            let left = TERM.saturating_sub(now.saturating_duration_since(first_read));
+            return if left.is_zero() { gone() } else { ChildState::Elsewhere { look_again_in: left } };
+        }
         let mut table = self.lock();
+        let read = table.get(id).is_some_and(|watched| watched.reading);
+        let has_room = !read && table.values().filter(|watched| watched.reading).count() < MOST_READ;
         let fresh = || Watched { vigil: Vigil::default(), sagas: HashSet::new(), asked: now, reading: false };
         let watched = table.entry(id.to_owned()).or_insert_with(fresh);
         watched.asked = now;
@@ -75,14 +85,24 @@ impl Others {
             return gone();
         }
         watched.sagas.insert(saga);
-        if !watched.reading {
+        // Where there is no room, the saga asks again.
+        if has_room {
             watched.reading = true;
             tokio::spawn(Self::read(Arc::clone(context), id.to_owned()));
         }
         ChildState::Elsewhere { look_again_in: left.min(LOOK_AGAIN) }
     }
 
-    /// Reads an executor's Lease again and again until it is gone, or no saga asks any more.
+    /// Notes that of all executors a saga waits for none but these.
+    pub fn waits_only_for(&self, saga: &SagaKey, ids: &[&str]) {
+        for (id, watched) in self.lock().iter_mut() {
+            if !ids.contains(&id.as_str()) {
+                watched.sagas.remove(saga);
+            }
+        }
+    }
+
+    /// Reads an executor's Lease again and again until it is gone, or no saga waits for it any more.
     async fn read(context: Arc<Context>, id: String) {
         loop {
             let asked = Instant::now();
@@ -93,7 +113,8 @@ impl Others {
                 if let Some(sighting) = sighting {
                     watched.vigil.saw(sighting, asked, Instant::now());
                 }
-                let over = watched.vigil.is_gone() || watched.asked.elapsed() >= INTEREST;
+                let unwanted = watched.sagas.is_empty() || watched.asked.elapsed() >= INTEREST;
+                let over = unwanted || watched.vigil.is_gone();
                 watched.reading = !over;
                 let sagas: Vec<_> = if watched.vigil.is_gone() { watched.sagas.drain().collect() } else { Vec::new() };
                 (sagas, (!over).then(|| watched.vigil.next_look(Instant::now())))
@@ -111,10 +132,6 @@ impl Others {
 
     /// What a live read of an executor's Lease shows; `None` where it failed.
     async fn sight(&self, id: &str) -> Option<Sighting> {
-        // Stored status is input: what is no id of ours is no name either, and never had a Lease.
-        if uuid::Uuid::parse_str(id).map(|uuid| uuid.to_string()).as_deref() != Ok(id) {
-            return Some(Sighting::Absent);
-        }
         match self.api.get_opt(&lease_name(id)).await {
             Ok(None) => Some(Sighting::Absent),
             Ok(Some(lease)) => {
@@ -138,6 +155,11 @@ impl Others {
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it is an id as [`super::own`] makes them.
+fn is_id(id: &str) -> bool {
+    uuid::Uuid::parse_str(id).is_ok_and(|uuid| uuid.to_string() == id)
 }
 
 fn gone() -> ChildState {

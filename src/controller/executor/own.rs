@@ -163,7 +163,8 @@ impl Own {
                 Ok(Err(error)) if is_definite(&error) => return chain(&error),
                 Ok(Err(error)) => {
                     tracing::warn!(error = chain(&error), "the executor's Lease was not renewed and is tried again");
-                    sleep(AGAIN).await;
+                    // Not longer than the tenure holds: its end has to be seen when it comes.
+                    sleep_until((Instant::now() + AGAIN).min(until).into()).await;
                 }
                 Err(_) => tracing::warn!("no answer to the renewal of the executor's Lease: it is tried again"),
             }

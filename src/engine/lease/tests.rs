@@ -110,7 +110,7 @@ fn a_request_is_over_when_its_time_and_half_a_minute_have_passed_since_its_inten
     assert_eq!(may_last(dawn, Duration::MAX, at(dawn, 1)), Duration::MAX.saturating_sub(Duration::from_millis(1)));
 }
 
-/// Seconds that are explored: a term, a tenure, the longest freeze and the slowest answer, one behind the other, and some.
+/// Seconds that are explored: a term begins with any renewal of the first tenures, and some are left when it has ended.
 const HORIZON: u64 = 10;
 
 /// What the API server holds.
@@ -126,7 +126,7 @@ enum Stored {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Renewal {
     None,
-    Sent { at: u64, precondition: Stored },
+    Sent { at: u64 },
     Done { at: u64 },
     Refused,
 }
@@ -139,7 +139,8 @@ enum Read {
     Done { at: u64, showed: Stored },
 }
 
-/// Everything at one moment. Time is part of it; a frozen process, a lost packet or a slow one is a process to which nothing happens.
+/// Everything at one moment. Time is part of it. A process that is frozen, a packet that is slow or lost on its way, a read that fails:
+/// nothing happens, and time goes on. Nobody but an acknowledgement looks at the tenure, since a look can only end it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Moment {
     now: u64,
@@ -149,7 +150,7 @@ struct Moment {
     known: Stored,
     renewal: Renewal,
     /// The release, once the tenure ended on purpose: the last write there is.
-    releasing: Option<Stored>,
+    releasing: bool,
     vigil: Vigil,
     read: Read,
 }
@@ -167,7 +168,7 @@ impl Explorer {
     fn first(&self) -> Moment {
         let stored = Stored::Held(0);
         let (tenure, vigil) = (Tenure::new(self.dawn), Vigil::default());
-        Moment { now: 0, stored, tenure, known: stored, renewal: Renewal::None, releasing: None, vigil, read: Read::None }
+        Moment { now: 0, stored, tenure, known: stored, renewal: Renewal::None, releasing: false, vigil, read: Read::None }
     }
 
     /// Everything that may happen next.
@@ -182,19 +183,12 @@ impl Explorer {
         if now < HORIZON {
             may(&|moment| moment.now += 1);
         }
-        // Once the tenure is over nothing that is written can make it hold again: from then on only reads are of interest.
-        if moment.tenure.clone().holds(self.instant(now)) {
-            // Somebody deletes the Lease.
-            may(&|moment| moment.stored = Stored::Deleted);
-            self.own(moment, &mut may);
-        }
+        // Somebody deletes the Lease.
+        may(&|moment| moment.stored = Stored::Deleted);
+        self.own(moment, &mut may);
         match moment.read {
             Read::None => may(&|moment| moment.read = Read::Sent { at: now }),
-            Read::Sent { at } => {
-                may(&|moment| moment.read = Read::Done { at, showed: moment.stored });
-                // It fails.
-                may(&|moment| moment.read = Read::None);
-            }
+            Read::Sent { at } => may(&|moment| moment.read = Read::Done { at, showed: moment.stored }),
             Read::Done { at, showed } => may(&|moment| {
                 let sighting = match showed {
                     Stored::Held(version) => held(&version.to_string()),
@@ -211,30 +205,26 @@ impl Explorer {
     /// What may happen to the executor and its writes.
     fn own(&self, moment: &Moment, may: &mut impl FnMut(&dyn Fn(&mut Moment))) {
         let now = moment.now;
-        // A look that may be the one that finds the lapse.
-        may(&|moment| _ = moment.tenure.holds(self.instant(now)));
-        if let Some(precondition) = moment.releasing {
+        if moment.releasing {
             may(&|moment| {
-                moment.stored = if moment.stored == precondition { Stored::Released } else { moment.stored };
-                moment.releasing = None;
+                moment.stored = if moment.stored == moment.known { Stored::Released } else { moment.stored };
+                moment.releasing = false;
             });
         }
         match moment.renewal {
-            Renewal::None => {
-                may(&|moment| moment.renewal = Renewal::Sent { at: now, precondition: moment.known });
+            Renewal::None if moment.tenure.clone().holds(self.instant(now)) => {
+                may(&|moment| moment.renewal = Renewal::Sent { at: now });
                 may(&|moment| {
                     moment.tenure.end();
-                    moment.releasing = Some(moment.known);
+                    moment.releasing = true;
                 });
             }
-            Renewal::Sent { at, precondition } => {
-                may(&|moment| {
-                    moment.renewal = if moment.stored == precondition { Renewal::Done { at } } else { Renewal::Refused };
-                    moment.stored = if moment.stored == precondition { Stored::Held(at) } else { moment.stored };
-                });
-                // Lost on the way there.
-                may(&|moment| moment.renewal = Renewal::None);
-            }
+            Renewal::None => {}
+            Renewal::Sent { at } => may(&|moment| {
+                let applies = moment.stored == moment.known;
+                moment.renewal = if applies { Renewal::Done { at } } else { Renewal::Refused };
+                moment.stored = if applies { Stored::Held(at) } else { moment.stored };
+            }),
             Renewal::Done { at } => {
                 may(&|moment| {
                     moment.tenure.acknowledged(self.instant(at), self.instant(now));
@@ -262,6 +252,10 @@ fn in_no_order_of_events_is_an_executor_called_gone_while_it_holds() {
         assert!(!(holds && moment.vigil.is_gone()), "{moment:?}");
         gone_by_term += usize::from(moment.vigil.is_gone() && matches!(moment.vigil.last, Some((Sighting::Held(_), _))));
         held_late += usize::from(holds && moment.now == HORIZON);
+        // Where the tenure has lapsed and no answer is on its way, nothing is left that could make it hold again.
+        if !holds && !matches!(moment.renewal, Renewal::Sent { .. } | Renewal::Done { .. }) {
+            continue;
+        }
         open.extend(explorer.next(&moment).into_iter().filter(|next| known.insert(next.clone())));
     }
     println!("{} moments", known.len());
