@@ -17,6 +17,7 @@ use hyper::body::{Body as HttpBody, Bytes, Frame};
 use kube::client::Body;
 use serde_json::{Value, json};
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::mpsc,
     time::{Instant, sleep, sleep_until},
 };
@@ -31,7 +32,8 @@ use crate::{
 const AFTER_ANSWER: Duration = Duration::from_millis(3);
 /// For how long a stale copy is all that the watch brings.
 const STALE_FOR: Duration = Duration::from_millis(300);
-
+/// The signal that lets a stopped process go on, by its number on Linux.
+const SIGCONT: i32 = 18;
 /// How often it is looked whether the watch may go on.
 const POLL: Duration = Duration::from_millis(10);
 
@@ -194,7 +196,7 @@ impl Switch {
             }
             Some(Fault::Stale) => self.deliver_again(before.as_ref()),
             Some(Fault::StaleList) => self.cut_the_watch(before),
-            Some(fault) if fault.freezes() => stop_here(),
+            Some(fault) if fault.freezes() => stop_here().await,
             Some(_) | None => {}
         }
         if call.counter == Counter::SagaList {
@@ -322,8 +324,11 @@ fn refusal(fault: Fault) -> Answer {
     answer
 }
 
-/// Stops this process until it is told to go on.
-fn stop_here() {
+/// Stops this process until it is told to go on. The signal stops the threads one after the other, and on a busy machine another one may run
+/// for a while yet: so nobody gets the answer before the process was told to go on.
+async fn stop_here() {
+    let mut going_on = signal(SignalKind::from_raw(SIGCONT)).unwrap();
     let stopped = Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();
     assert!(stopped.is_ok_and(|status| status.success()), "the process can stop itself");
+    going_on.recv().await;
 }
