@@ -45,8 +45,7 @@ cargo test --locked --test operator -- --skip crash:: --skip pair:: "${skip[@]}"
 cargo test --locked --test operator -- crash:: pair:: "${skip[@]}"
 
 part "chaos"
-# All plans take longer than the rest together: `make chaos`.
-SAGA_CHAOS_SAMPLE=${SAGA_CHAOS_SAMPLE:-150} tests/chaos/run.sh
+tests/chaos/run.sh
 
 part "the examples end to end"
 tests/demo/up.sh
