@@ -1,41 +1,139 @@
-//! Twins: the operator with one of its guards switched off, to show that the tests notice.
+//! Twins: the operator with one of its rules broken, to show that the tests notice.
 //!
 //! # Guarantees
-//! Without the Cargo feature `twins`, which no release has, nothing can be switched off: [`broken`] is `false` and costs nothing.
+//! Without the Cargo feature `twins`, which no release has, nothing can be broken: [`broken`] is `false` and costs nothing.
 
-/// A guard that can be switched off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Twin {
+/// Makes the enum, and the list of all with their names, from one table.
+macro_rules! twins {
+    ($($(#[$doc:meta])* $twin:ident $name:literal,)+) => {
+        /// A rule that can be broken.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Twin {
+            $($(#[$doc])* $twin,)+
+        }
+
+        impl Twin {
+            /// Every twin.
+            pub const ALL: &'static [Self] = &[$(Self::$twin),+];
+
+            /// The twin's name, as the tests take it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$twin => $name,)+
+                }
+            }
+        }
+    };
+}
+
+twins! {
     /// An effect that is late is performed without a live read.
-    TwoSeconds,
+    TwoSeconds "two-seconds",
     /// A copy older than an own write is decided from.
-    OwnWrites,
+    OwnWrites "own-writes",
     /// A Pod of that name counts as the attempt's, whoever made it.
-    Adopt,
+    Adopt "adopt",
     /// A request that another process sent counts as unknown at once.
-    Executor,
+    Executor "executor",
     /// The idempotency key moves after an unknown outcome, too.
-    Key,
+    Key "key",
+    /// A request leaves although the Lease under which it was to be sent has lapsed.
+    Tenure "tenure",
+    /// An attempt begins without an intent in the status.
+    DropIntent "drop-intent",
+    /// A Pod whose creation may have been answered to nobody is created again however late.
+    CreateLate "create-late",
+    /// A request that another executor is to send is sent all the same.
+    SendForAnother "send-for-another",
+    /// A step begins before what it depends on is done.
+    Dependencies "dependencies",
+    /// New steps begin although a step failed.
+    FailureStops "failure-stops",
+    /// A step is tried again although another one failed.
+    RetriesStop "retries-stop",
+    /// One attempt more is made than the policy allows.
+    Budget "budget",
+    /// The next attempt begins at once.
+    Backoff "backoff",
+    /// Nothing wakes the saga for its next attempt.
+    RetryWake "retry-wake",
+    /// Nothing wakes the saga for the next attempt of a compensation.
+    UndoWake "undo-wake",
+    /// One step more runs at once than allowed.
+    Slots "slots",
+    /// A retry request counts the attempts from 1 again.
+    NumberAgain "number-again",
+    /// Retry requests are accepted without a limit.
+    RetryLimit "retry-limit",
+    /// An unknown outcome is forgotten.
+    Uncertain "uncertain",
+    /// An unknown outcome counts as success.
+    UnknownDone "unknown-done",
+    /// A Pod that vanished counts as one that did nothing.
+    VanishedNo "vanished-no",
+    /// A failed step that may have done half its work is not undone.
+    HalfDone "half-done",
+    /// A creation that the API server refused for now uses up the attempt.
+    RefusalCounts "refusal-counts",
+    /// An attempt past its time counts as ended before its Pod is gone.
+    StopIsEnd "stop-is-end",
+    /// A skipped step is undone.
+    UndoSkipped "undo-skipped",
+    /// The undo begins while attempts are under way.
+    UndoUnsettled "undo-unsettled",
+    /// The step that settled first is undone first.
+    UndoOrder "undo-order",
+    /// A step is undone before what depends on it.
+    UndoDependants "undo-dependants",
+    /// A step that could not be undone counts as undone.
+    Stuck "stuck",
+    /// A saga is undone although its pivot is passed.
+    Pivot "pivot",
+    /// A saga is undone although its pivot may be passed.
+    PivotUncertain "pivot-uncertain",
+    /// What stays in effect is not named.
+    StillInEffect "still-in-effect",
+    /// A saga is Completed although a step is blocked.
+    DoneBlocked "done-blocked",
+    /// New steps begin although the undo was asked for.
+    TurnBack "turn-back",
+    /// A saga that is deleted goes on.
+    DeletedGoesOn "deleted-goes-on",
+    /// A saga that is deleted goes without being undone.
+    DeletedGoes "deleted-goes",
+    /// Nothing keeps a saga whose first attempt begins.
+    NoFinalizer "no-finalizer",
+    /// An ended saga keeps its finalizer.
+    KeepsFinalizer "keeps-finalizer",
+    /// New steps begin although the saga is paused.
+    PauseStarts "pause-starts",
+    /// A request to pause is accepted and forgotten.
+    PauseForgotten "pause-forgotten",
+    /// A saga is Cancelled while attempts are under way.
+    CancelActive "cancel-active",
+    /// A cancelled saga is undone.
+    CancelUndoes "cancel-undoes",
+    /// A value with a token is acted on again and again.
+    TokenTwice "token-twice",
+    /// A plain value is acted on again while its annotation stands there.
+    PlainTwice "plain-twice",
+    /// The annotation of a plain value is never taken away.
+    PlainStays "plain-stays",
+    /// An ended saga is written at every look.
+    EndWrites "end-writes",
+    /// A rejected approval counts as approved.
+    RejectDone "reject-done",
+    /// An approval keeps a saga from turning back.
+    ApprovalUndone "approval-undone",
 }
 
 impl Twin {
-    /// Every twin.
-    pub const ALL: [Self; 5] = [Self::TwoSeconds, Self::OwnWrites, Self::Adopt, Self::Executor, Self::Key];
-
-    /// The twin's name, as the tests' operator takes it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TwoSeconds => "two-seconds",
-            Self::OwnWrites => "own-writes",
-            Self::Adopt => "adopt",
-            Self::Executor => "executor",
-            Self::Key => "key",
-        }
-    }
+    /// Those of the guards between the engine and the cluster, which show on a real API server.
+    pub const GUARDS: [Self; 6] = [Self::TwoSeconds, Self::OwnWrites, Self::Adopt, Self::Executor, Self::Key, Self::Tenure];
 }
 
-/// Whether the guard is switched off in this process.
+/// Whether the rule is broken in this process.
 #[cfg(not(feature = "twins"))]
 #[must_use]
 pub const fn broken(_: Twin) -> bool {
@@ -53,13 +151,13 @@ mod switched {
 
     static OFF: OnceLock<Twin> = OnceLock::new();
 
-    /// Whether the guard is switched off in this process.
+    /// Whether the rule is broken in this process.
     #[must_use]
     pub fn broken(twin: Twin) -> bool {
         OFF.get() == Some(&twin)
     }
 
-    /// Switches one guard off for the rest of this process. Only the first call has an effect.
+    /// Breaks one rule for the rest of this process. Only the first call has an effect.
     pub fn switch_off(twin: Twin) {
         // A second twin in one process would prove nothing about either.
         let _ = OFF.set(twin);

@@ -6,7 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::env::{ArgumentSchema, EnvFromSchema, EnvVarSchema};
+use super::{
+    GoDuration,
+    env::{ArgumentSchema, EnvFromSchema, EnvVarSchema},
+};
 
 /// Runs one container to its end. Exit code 0 is success.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,6 +60,25 @@ pub struct HttpAction {
     #[schemars(schema_with = "free_form_value")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
+}
+
+/// Waits until a person approves or rejects. A rejection, or no answer within the step's timeout, fails the step for good.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApprovalAction {
+    /// What is to be approved, for the person who is asked.
+    #[schemars(length(max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// Waits for a while.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WaitAction {
+    /// How long; the step is done when this time has passed since it began.
+    #[serde(rename = "for")]
+    pub duration: GoDuration,
 }
 
 /// Request methods that an action may use.

@@ -18,13 +18,13 @@ mod saga;
 pub mod status;
 mod stored;
 
-pub use action::{Header, HeaderSource, HttpAction, HttpMethod, PodAction, SecretKey};
+pub use action::{ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, PodAction, SecretKey, WaitAction};
 pub use duration::GoDuration;
 pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};
-pub use request::{Asked, HANDLED, RequestAction, Wish};
+pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, Saga, SagaSpec, Step};
-pub use status::{ActiveAttempt, AttemptRecord, DirectionStatus, RequestRecord, RequestResult, SagaStatus, StepStatus};
+pub use status::{ActiveAttempt, AttemptRecord, DirectionStatus, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus};
 pub use stored::{Part, StoredSaga};
 
 /// The API group of every resource, label, annotation and finalizer of this project.

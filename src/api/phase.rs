@@ -12,7 +12,7 @@ pub enum SagaPhase {
     Pending,
     /// Steps run, or wait to be tried again.
     Running,
-    /// Suspended before it was done: nothing new starts.
+    /// Paused or suspended before it was done: nothing new starts.
     Paused,
     /// A step failed for good; a person decides.
     Failed,
@@ -24,11 +24,13 @@ pub enum SagaPhase {
     CompensationFailed,
     /// Every step is done.
     Completed,
+    /// A person ended it: what was active was stopped, nothing is undone but for what was before.
+    Cancelled,
 }
 
 impl SagaPhase {
     /// Every phase.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Running,
         Self::Paused,
@@ -37,6 +39,7 @@ impl SagaPhase {
         Self::Compensated,
         Self::CompensationFailed,
         Self::Completed,
+        Self::Cancelled,
     ];
 
     /// The phase's word, as it stands in the status, in events and in metrics.
@@ -51,13 +54,14 @@ impl SagaPhase {
             Self::Compensated => "Compensated",
             Self::CompensationFailed => "CompensationFailed",
             Self::Completed => "Completed",
+            Self::Cancelled => "Cancelled",
         }
     }
 
     /// Whether nothing will ever happen again by itself or by a person's retry.
     #[must_use]
     pub const fn is_terminal(self) -> bool {
-        matches!(self, Self::Completed | Self::Compensated)
+        matches!(self, Self::Completed | Self::Compensated | Self::Cancelled)
     }
 }
 
@@ -71,6 +75,8 @@ pub enum StepPhase {
     Running,
     /// An attempt failed; the next one begins at `nextAttemptAt`.
     Retrying,
+    /// It waits for an approval or for an instant; nothing is done meanwhile.
+    Waiting,
     /// Its action is done.
     Completed,
     /// A person asked to go on without it. It counts as done for the steps that depend on it.
@@ -89,10 +95,11 @@ pub enum StepPhase {
 
 impl StepPhase {
     /// Every phase.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pending,
         Self::Running,
         Self::Retrying,
+        Self::Waiting,
         Self::Completed,
         Self::Skipped,
         Self::Failed,
@@ -121,6 +128,7 @@ impl StepPhase {
             Self::Pending => "Pending",
             Self::Running => "Running",
             Self::Retrying => "Retrying",
+            Self::Waiting => "Waiting",
             Self::Completed => "Completed",
             Self::Skipped => "Skipped",
             Self::Failed => "Failed",
@@ -178,6 +186,16 @@ impl Outcome {
             Self::Succeeded => "Succeeded",
             Self::Failed => "Failed",
             Self::Unknown => "Unknown",
+        }
+    }
+
+    /// What is said of an attempt that ended so: `attempt 2 may have happened`.
+    #[must_use]
+    pub const fn verb(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Unknown => "may have happened",
         }
     }
 }

@@ -1,10 +1,11 @@
-//! The grammar of the annotations by which people ask for something: `saga.dev/retry`, `saga.dev/skip`, `saga.dev/compensate`.
+//! The grammar of the annotations by which people ask for something: `saga.dev/retry`, `saga.dev/skip`, `saga.dev/compensate`, …
 //!
 //! | annotation | value | with a token |
 //! |---|---|---|
 //! | `saga.dev/retry` | step names separated by commas, or `*` | `ship@2026-11-24` |
-//! | `saga.dev/skip` | step names separated by commas | `ship@2026-11-24` |
-//! | `saga.dev/compensate` | a reason | `@2026-11-24: the customer called` |
+//! | `saga.dev/skip` | step names separated by commas; one step with its outputs: `ship={"tracking":"T-1"}` | `ship@2026-11-24` |
+//! | `saga.dev/approve`, `saga.dev/reject` | step names separated by commas | `release@2026-11-24` |
+//! | `saga.dev/cancel`, `saga.dev/compensate`, `saga.dev/pause`, `saga.dev/resume` | a reason | `@2026-11-24: the customer called` |
 //!
 //! A value without a token is a command: it is handled once and taken away. A value with a token, `[A-Za-z0-9._-]{1,63}`, is a
 //! declaration: it is handled once for its token and left in place, so that it can stand in Git. A value of nothing but blanks asks for
@@ -17,6 +18,7 @@ use std::{collections::BTreeSet, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::names::{is_dns_label, is_token, sha256_hex};
 
@@ -24,6 +26,10 @@ use super::names::{is_dns_label, is_token, sha256_hex};
 pub const HANDLED: &str = "saga.dev/handled";
 /// The most characters of a wrong name that are repeated in a sentence.
 const REPEATED: usize = 63;
+/// The most bytes of one step's outputs.
+pub const MAX_OUTPUTS: usize = 4096;
+/// How deep outputs may be nested: far less than what the parser of the status takes.
+const MAX_OUTPUT_DEPTH: usize = 32;
 /// Hexadecimal digits of a hash that stands for a value or a token: 64 bits.
 const HASH_DIGITS: usize = 16;
 
@@ -31,8 +37,18 @@ const HASH_DIGITS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestAction {
+    /// Stop what is active, and undo nothing.
+    Cancel,
     /// Undo what was done.
     Compensate,
+    /// Start nothing new.
+    Pause,
+    /// Go on after a pause.
+    Resume,
+    /// Answer an approval with no.
+    Reject,
+    /// Answer an approval with yes.
+    Approve,
     /// Go on without a step.
     Skip,
     /// Try steps again.
@@ -41,13 +57,19 @@ pub enum RequestAction {
 
 impl RequestAction {
     /// Every request, in the order in which several are handled.
-    pub const ALL: [Self; 3] = [Self::Compensate, Self::Skip, Self::Retry];
+    pub const ALL: [Self; 8] =
+        [Self::Cancel, Self::Compensate, Self::Pause, Self::Resume, Self::Reject, Self::Approve, Self::Skip, Self::Retry];
 
     /// The word in records and events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Cancel => "cancel",
             Self::Compensate => "compensate",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Reject => "reject",
+            Self::Approve => "approve",
             Self::Skip => "skip",
             Self::Retry => "retry",
         }
@@ -57,9 +79,23 @@ impl RequestAction {
     #[must_use]
     pub const fn annotation(self) -> &'static str {
         match self {
+            Self::Cancel => "saga.dev/cancel",
             Self::Compensate => "saga.dev/compensate",
+            Self::Pause => "saga.dev/pause",
+            Self::Resume => "saga.dev/resume",
+            Self::Reject => "saga.dev/reject",
+            Self::Approve => "saga.dev/approve",
             Self::Skip => "saga.dev/skip",
             Self::Retry => "saga.dev/retry",
+        }
+    }
+
+    /// Whether it is asked for the saga as a whole, with a reason, and not for steps.
+    #[must_use]
+    pub const fn takes_reason(self) -> bool {
+        match self {
+            Self::Cancel | Self::Compensate | Self::Pause | Self::Resume => true,
+            Self::Reject | Self::Approve | Self::Skip | Self::Retry => false,
         }
     }
 }
@@ -101,15 +137,19 @@ impl Asked {
     /// A sentence that says what is wrong and what to write instead.
     pub fn wish(&self) -> Result<Wish, String> {
         let (body, _) = self.split();
-        match self.action {
+        if self.action.takes_reason() {
             // What was meant as a declaration must not be carried out as a command.
-            RequestAction::Compensate if body.trim_start().starts_with('@') => {
-                Err("a value that begins with @ begins with a token: write @TOKEN: the reason, such as @2026-11-24: the customer called"
-                    .into())
+            if body.trim_start().starts_with('@') {
+                let says =
+                    "a value that begins with @ begins with a token: write @TOKEN: the reason, such as @2026-11-24: the customer called";
+                return Err(says.into());
             }
-            RequestAction::Compensate => Ok(Wish::Undo(body.trim().to_owned())),
-            RequestAction::Retry if body.trim() == "*" => Ok(Wish::EveryStep),
-            RequestAction::Retry | RequestAction::Skip => steps(self.action, body).map(Wish::Steps),
+            return Ok(Wish::Saga(body.trim().to_owned()));
+        }
+        match (self.action, body.split_once('=')) {
+            (RequestAction::Retry, _) if body.trim() == "*" => Ok(Wish::EveryStep),
+            (RequestAction::Skip, Some((name, outputs))) => with_outputs(name, outputs),
+            (_, _) => steps(self.action, body).map(Wish::Steps),
         }
     }
 
@@ -137,12 +177,13 @@ impl Asked {
     /// What is asked for, and the token.
     fn split(&self) -> (&str, Option<&str>) {
         let value = self.value.trim();
-        let found = match self.action {
-            RequestAction::Compensate => value.strip_prefix('@').and_then(|rest| {
+        let found = if self.action.takes_reason() {
+            value.strip_prefix('@').and_then(|rest| {
                 let (token, reason) = rest.split_once(':').unwrap_or((rest, ""));
                 is_token(token).then_some((reason, token))
-            }),
-            RequestAction::Retry | RequestAction::Skip => value.rsplit_once('@').filter(|(_, token)| is_token(token)),
+            })
+        } else {
+            value.rsplit_once('@').filter(|(_, token)| is_token(token))
         };
         found.map_or((value, None), |(body, token)| (body, Some(token)))
     }
@@ -155,8 +196,43 @@ pub enum Wish {
     Steps(Vec<String>),
     /// Every step to which it applies.
     EveryStep,
+    /// This step, with the outputs that it would have had.
+    StepWithOutputs(String, Map<String, Value>),
     /// The saga, for this reason.
-    Undo(String),
+    Saga(String),
+}
+
+/// One step with outputs: `ship={"tracking":"T-1"}`.
+fn with_outputs(name: &str, outputs: &str) -> Result<Wish, String> {
+    const EXAMPLE: &str = r#"write one step and its outputs as a JSON object, such as saga.dev/skip=ship={"tracking":"T-1"}"#;
+    if name.contains(',') {
+        return Err(format!("outputs are given for one step at a time: {EXAMPLE}"));
+    }
+    let name = steps(RequestAction::Skip, name)?.concat();
+    let most = format!("the outputs of a step may have at most {MAX_OUTPUTS} bytes");
+    if outputs.len() > MAX_OUTPUTS {
+        return Err(most);
+    }
+    let outputs = serde_json::from_str::<Value>(outputs).map_err(|error| format!("the outputs are no JSON ({error}): {EXAMPLE}"))?;
+    if depth(&outputs) > MAX_OUTPUT_DEPTH {
+        return Err(format!("the outputs are nested deeper than {MAX_OUTPUT_DEPTH} times: {EXAMPLE}"));
+    }
+    // As it is stored, where a number may be longer than it was written.
+    if outputs.to_string().len() > MAX_OUTPUTS {
+        return Err(most);
+    }
+    let Value::Object(outputs) = outputs else { return Err(format!("the outputs are no JSON object: {EXAMPLE}")) };
+    Ok(Wish::StepWithOutputs(name, outputs))
+}
+
+/// How deep a value is nested; a number or a text 1. The parser bounds the recursion.
+fn depth(value: &Value) -> usize {
+    let deepest = match value {
+        Value::Array(items) => items.iter().map(depth).max(),
+        Value::Object(fields) => fields.values().map(depth).max(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    };
+    deepest.unwrap_or_default().saturating_add(1)
 }
 
 /// The names of steps, without what is named twice.
@@ -170,12 +246,13 @@ fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
             return Err(format!("a step's name is missing: write {example}=ship, or several steps separated by commas{all}"));
         }
         if name.contains('=') {
-            return Err(format!("outputs cannot be given yet: write only the step's name, such as {example}=ship"));
+            return Err(format!("outputs are given only with saga.dev/skip: write only the step's name, such as {example}=ship"));
         }
         if name == "*" {
-            return Err(match action {
-                RequestAction::Retry => "* stands for all steps that failed: write it alone".into(),
-                RequestAction::Skip | RequestAction::Compensate => format!("* is not taken here: name the steps, such as {example}=ship"),
+            return Err(if action == RequestAction::Retry {
+                "* stands for all steps that failed: write it alone".into()
+            } else {
+                format!("* is not taken here: name the steps, such as {example}=ship")
             });
         }
         if !is_dns_label(name) {
@@ -228,7 +305,14 @@ mod tests {
             (RequestAction::Retry, "ship@two words", "no step's name"),
             (RequestAction::Retry, &format!("ship@{}", "x".repeat(64)), "no step's name"),
             (RequestAction::Skip, "*", "name the steps"),
-            (RequestAction::Skip, r#"ship={"a":1}"#, "outputs cannot be given"),
+            (RequestAction::Skip, r#"ship={"a":1"#, "no JSON"),
+            (RequestAction::Skip, "ship=[1]", "no JSON object"),
+            (RequestAction::Skip, r#"ship,bill={"a":1}"#, "one step at a time"),
+            (RequestAction::Skip, &format!("ship={{\"a\":{}1{}}}", "[".repeat(40), "]".repeat(40)), "nested deeper"),
+            (RequestAction::Skip, &format!("ship={{\"a\":{}1{}}}", "[".repeat(2000), "]".repeat(2000)), "no JSON"),
+            (RequestAction::Skip, &format!("ship={{\"a\":\"{}\"}}", "x".repeat(5000)), "at most 4096 bytes"),
+            (RequestAction::Retry, r#"ship={"a":1}"#, "only with saga.dev/skip"),
+            (RequestAction::Approve, "*", "name the steps"),
         ] {
             let said = asked(action, value).wish().expect_err(value);
             assert!(said.contains(says), "{value}: {said}");
@@ -241,10 +325,21 @@ mod tests {
         assert_eq!(retry("ship").token(), None);
         let compensate = |value| asked(RequestAction::Compensate, value);
         assert_eq!(compensate("@t1: the customer called").token(), Some("t1"));
-        assert_eq!(compensate("@t1: the customer called").wish(), Ok(Wish::Undo("the customer called".into())));
-        assert_eq!(compensate("@t1").wish(), Ok(Wish::Undo(String::new())));
+        assert_eq!(compensate("@t1: the customer called").wish(), Ok(Wish::Saga("the customer called".into())));
+        assert_eq!(compensate("@t1").wish(), Ok(Wish::Saga(String::new())));
         assert_eq!(compensate("mail me@t1").token(), None);
         assert!(compensate("@two words: no").wish().is_err_and(|said| said.contains("@TOKEN: the reason")));
+    }
+
+    #[test]
+    fn a_step_is_skipped_with_the_outputs_it_would_have_had() {
+        let skip = |value: &str| asked(RequestAction::Skip, value);
+        let outputs = |text: &str| serde_json::from_str::<Map<String, Value>>(text).unwrap();
+        let mail = r#"{"mail":"a@b.c","of":"x=y,z"}"#;
+        let with_outputs = skip(&format!("ship={mail}"));
+        assert_eq!(with_outputs.wish(), Ok(Wish::StepWithOutputs("ship".into(), outputs(mail))));
+        let declared = skip(r#"ship={"a":1}@t1"#);
+        assert_eq!((declared.token(), declared.wish()), (Some("t1"), Ok(Wish::StepWithOutputs("ship".into(), outputs(r#"{"a":1}"#)))));
     }
 
     #[test]
@@ -268,7 +363,8 @@ mod tests {
             let asked = asked(RequestAction::ALL[pick], &value);
             match asked.wish() {
                 Ok(Wish::Steps(steps)) => prop_assert!(!steps.is_empty() && steps.iter().all(|step| is_dns_label(step))),
-                Ok(Wish::EveryStep | Wish::Undo(_)) => {}
+                Ok(Wish::StepWithOutputs(step, _)) => prop_assert!(is_dns_label(&step)),
+                Ok(Wish::EveryStep | Wish::Saga(_)) => {}
                 Err(sentence) => prop_assert!(!sentence.is_empty() && sentence.len() < 500),
             }
             prop_assert_eq!(asked.token().is_some(), asked.token_hashes().is_some());

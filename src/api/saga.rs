@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{GoDuration, HttpAction, PodAction, RetryPolicy, SagaStatus, action::free_form_object};
+use super::{ApprovalAction, GoDuration, HttpAction, PodAction, RetryPolicy, SagaStatus, WaitAction, action::free_form_object};
 
 /// A business transaction or rollout: steps that are all carried out, or undone.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -60,12 +60,20 @@ pub struct SagaSpec {
     /// What happens when a step failed for good. Built-in: Hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
+    /// How long the saga may go forward; it stands still while the saga is paused, suspended or Failed. When it has passed, what is active
+    /// is stopped and the saga fails. Built-in: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<GoDuration>,
     /// Starts nothing new while true; what runs is let end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
     /// What happens to an unfinished saga that is deleted. Built-in: Compensate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+    /// After how many seconds a saga that is Completed, Compensated or Cancelled is deleted, at least 10. Built-in: it is kept.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ttl_seconds_after_finished: Option<i32>,
     /// How often a person may ask for a retry, 0 to 1000. Built-in: 10.
     #[schemars(range(min = 0, max = 1000))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,7 +135,7 @@ pub enum DeletionPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Defaults {
-    /// The time limit of one attempt. Built-in: 30s for http, 1h for pod.
+    /// The time limit of one attempt. Built-in: 30s for http, 1h for pod, none for approval. A wait takes as long as it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
     /// How actions are retried.
@@ -141,8 +149,10 @@ pub struct Defaults {
 /// One unit of a saga: an action, and optionally the compensation that undoes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.pod), has(self.http)].filter(x, x).size() == 1")
-    .message("a step has exactly one action: set one of pod and http"))]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.approval), has(self.wait)].filter(x, x).size() == 1")
+    .message("a step has exactly one action: set one of pod, http, approval and wait"))]
+#[x_kube(validation = Rule::new("!(has(self.approval) || has(self.wait)) || !(has(self.retry) || has(self.compensateFailed))")
+    .message("an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and compensateFailed out"))]
 pub struct Step {
     /// The step's name, a DNS label.
     #[schemars(length(max = 63))]
@@ -165,7 +175,7 @@ pub struct Step {
     /// The point of no return: once this step is done, the saga is never undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pivot: Option<bool>,
-    /// Whether the step is undone although it failed, since it may have done half its work. Built-in: true for pod, false for http.
+    /// Whether the step is undone although it failed, since it may have done half its work. Built-in: true for pod, false for all else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate_failed: Option<bool>,
     /// Runs a container.
@@ -174,6 +184,12 @@ pub struct Step {
     /// Sends a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAction>,
+    /// Waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalAction>,
+    /// Waits for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait: Option<WaitAction>,
     /// What undoes the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<Compensation>,

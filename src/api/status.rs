@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::{Direction, Outcome, RequestAction, SagaPhase, StepPhase};
 
@@ -39,14 +40,24 @@ pub struct SagaStatus {
     /// When the saga ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<MicroTime>,
-    /// Since when the deadlines of the forward run stand still, because the saga is suspended or Failed.
+    /// Since when the deadlines stand still, because the saga is paused, suspended or Failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_stopped_at: Option<MicroTime>,
+    /// From when `spec.timeout` counts: the beginning, or the newest retry request, later by as long as the clock stood still since. Where it
+    /// is absent, from `startedAt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_started_at: Option<MicroTime>,
+    /// When `spec.timeout` had passed; until a retry request gives a fresh one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timed_out_at: Option<MicroTime>,
+    /// That a person paused the saga.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// The hash of `steps`, `params` and `idempotencyPrefix` as they were accepted.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<String>,
-    /// Steps that did, or may have done, something that is not undone. Only in an ended saga.
+    /// Steps that did, or may have done, something that is not undone. Only in an ended saga, and in one that could not be undone.
     #[schemars(length(max = 128), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still_in_effect: Option<Vec<String>>,
@@ -54,6 +65,10 @@ pub struct SagaStatus {
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation_requested: Option<String>,
+    /// Why a person asked to cancel the saga: what is active is stopped, nothing more is undone. Empty where no reason was given.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_requested: Option<String>,
     /// How many retry requests were accepted, of at most `spec.maxRetryRequests`.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -81,6 +96,17 @@ pub struct SagaStatus {
     pub steps: Vec<StepStatus>,
 }
 
+/// A pause that a person asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Pause {
+    /// Since when.
+    pub at: MicroTime,
+    /// Why; empty where no reason was given.
+    #[schemars(length(max = 256))]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
 /// What the operator knows of one step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -103,6 +129,10 @@ pub struct StepStatus {
     /// When the next attempt begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<MicroTime>,
+    /// What the step hands on. Given by the person who skipped it.
+    #[schemars(schema_with = "outputs_schema")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Map<String, Value>>,
     /// Whether a person asked to retry it, so that it runs although another step is Failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_requested: bool,
@@ -250,6 +280,11 @@ impl RequestResult {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
 const fn is_zero(value: &i64) -> bool {
     *value == 0
+}
+
+/// An object of any fields. Their size is bounded where they are taken.
+fn outputs_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 1024})
 }
 
 /// The schema of a condition with the bounds that Go's own CRDs have; k8s-openapi's has none.

@@ -22,18 +22,17 @@ use super::{
     context::{Context, now},
     error::chain,
     http::{Permit, Sent},
-    perform::{FRESH, is_still_active},
+    perform::may_still_begin,
     secrets::Account,
     slots::Slot,
 };
 use crate::{
     api::{HttpAction, Outcome, StoredSaga},
-    engine::{observed::ChildState, saga::Identity},
+    engine::{fence::leaves_unread, observed::ChildState, saga::Identity},
     objects::{
         http::{self, HttpRequest},
         text::bounded_line,
     },
-    twins::{Twin, broken},
 };
 
 /// What a request needs to know of its saga.
@@ -155,15 +154,15 @@ impl Journey {
             let (context, stored, attempt, unwanted) = (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
             let executor = executor.clone();
             async move {
-                if fresh_since.elapsed() < FRESH || broken(Twin::TwoSeconds) {
-                    return context.own.holds(&executor);
+                if leaves_unread(Some(fresh_since.elapsed())) {
+                    return context.own.may_send(&executor);
                 }
-                let wanted = is_still_active(&context, &stored, &attempt).await.unwrap_or_else(|error| {
+                let wanted = may_still_begin(&context, &stored, &attempt).await.unwrap_or_else(|error| {
                     tracing::warn!(error = chain(&error), "the request is not sent: nobody can tell whether it is still wanted");
                     false
                 });
                 unwanted.store(!wanted, Ordering::Release);
-                wanted && context.own.holds(&executor)
+                wanted && context.own.may_send(&executor)
             }
             .boxed()
         })

@@ -61,8 +61,9 @@ pub async fn children(
             Work::Pod(_) => {
                 let (state, poll) = pod(context, saga, &key, attempt).await?;
                 again = [again, poll].into_iter().flatten().min();
-                context.attempts.look(&key, |known| with_reason(known, state))
+                context.attempts.look(&key, |known| with_reason(known, state, status.cancel_requested.is_some()))
             }
+            Work::Approval(_) | Work::Wait(_) => continue,
         };
         observed.insert(key.1, state);
     }
@@ -122,24 +123,41 @@ async fn pod(
     Ok(match (live, gone) {
         // A Pod that lost its label goes on, although to the watch it is gone.
         (Some(pod), _) if !another(&pod) => (seen(context, key, &pod), Some(WATCH_LAG)),
+        // Somebody deleted the attempt's Pod, and another operator made it again: the attempt is not over before this one is.
+        (Some(pod), _) if is_ours(&pod, &key.0, &key.1) => (after_another(seen(context, key, &pod)), Some(WATCH_LAG)),
         (_, Some(gone)) => {
             context.attempts.ended(key, gone.clone());
             (gone, None)
         }
-        (Some(pod), None) if !is_ours(&pod, &key.0, &key.1) => (name_conflict(&pod), None),
-        (Some(_), None) => (context.attempts.look(key, |known| absent(known, true)), None),
+        (Some(pod), None) => (name_conflict(&pod), None),
         (None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
     })
 }
 
-/// The same state; of a Pod that was ended because its time had passed it also says that, and what the Pod did or waited for: by itself it
-/// would only say that it was deleted.
-fn with_reason(known: &Known, mut state: ChildState) -> ChildState {
+/// The same state; of a Pod that this process ended it also says why, and what the Pod did or waited for: by itself it would only say that
+/// it was deleted.
+fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
     if let (Some(detail), ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) = (&known.overdue, &mut state)
     {
-        *message = format!("did not end within its time ({detail}): {message}");
+        let why = if cancelled { "stopped, since the saga is cancelled" } else { "did not end within its time" };
+        *message = format!("{why} ({detail}): {message}");
     }
     state
+}
+
+/// What the end of a Pod means that was made after an earlier one of the attempt vanished: where it failed, the earlier one may have acted.
+fn after_another(state: ChildState) -> ChildState {
+    match state {
+        ChildState::Failed(Failure { message, retry_after, .. }) => {
+            ChildState::Unknown { message: format!("an earlier Pod of this attempt vanished, and then: {message}"), retry_after }
+        }
+        ChildState::Absent(_)
+        | ChildState::Active { .. }
+        | ChildState::Refused { .. }
+        | ChildState::Elsewhere { .. }
+        | ChildState::Succeeded
+        | ChildState::Unknown { .. } => state,
+    }
 }
 
 /// What memory says of a Pod that the watch does not show.

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::twins::{Twin, broken};
+use crate::engine::fence;
 
 /// How long a write is remembered after its saga ended or went.
 const REMEMBERED: Duration = Duration::from_mins(10);
@@ -57,18 +57,15 @@ impl OwnWrites {
         }
     }
 
-    /// Judges a copy by its resourceVersion. Kubernetes' own are decimal numbers that grow (KEP-5504).
+    /// Judges a copy by its resourceVersion.
     #[must_use]
     pub fn judge(&self, uid: &str, version: &str) -> Freshness {
         let writes = self.lock();
-        let Some(written) = writes.get(uid).filter(|_| !broken(Twin::OwnWrites)) else { return Freshness::Fresh };
-        if written.version == version {
-            return Freshness::Fresh;
-        }
-        match (version.parse::<u128>(), written.version.parse::<u128>()) {
-            (Ok(copy), Ok(own)) if copy > own => Freshness::Fresh,
-            (Ok(_), Ok(_)) => Freshness::Stale { since: written.at.elapsed() },
-            (Err(_), _) | (_, Err(_)) => Freshness::Incomparable,
+        let written = writes.get(uid);
+        match (fence::freshness(written.map(|written| written.version.as_str()), version), written) {
+            (fence::Freshness::Older, Some(written)) => Freshness::Stale { since: written.at.elapsed() },
+            (fence::Freshness::Incomparable, _) => Freshness::Incomparable,
+            (fence::Freshness::Fresh, _) | (fence::Freshness::Older, None) => Freshness::Fresh,
         }
     }
 

@@ -13,6 +13,7 @@
 
 pub mod attempts;
 pub mod context;
+mod ending;
 pub mod error;
 pub mod executor;
 mod flight;

@@ -2,8 +2,7 @@
 //!
 //! # Guarantees
 //! An effect leaves within two seconds of the sending of the acknowledged write that names it; later, the saga is read live and the effect
-//! is dropped unless that attempt is still the active one. A child of another owner is neither adopted nor touched. A child is deleted
-//! only after a live read, under its UID.
+//! is dropped unless that attempt is still the active one. A child of another owner is neither adopted nor touched.
 
 use std::{
     collections::HashMap,
@@ -16,42 +15,36 @@ use k8s_openapi::{
     api::{core::v1::Pod, events::v1::Event},
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
-use kube::{
-    Api, Resource,
-    api::{DeleteParams, PostParams, Preconditions},
-};
+use kube::{Api, Resource, api::PostParams};
 
 use super::{
     attempts::AttemptKey,
     context::{Context, now},
     error::{self, Error},
     flight::{self, Flight},
-    gather::{self, is_ours, name_conflict},
+    gather::{is_ours, name_conflict},
     record::{self, Record, name, namespace},
     slots::Slot,
 };
 use crate::{
     api::{
-        StoredSaga,
-        names::{AttemptId, MANAGER, child_name, sha256_hex},
+        ActiveAttempt, StoredSaga,
+        names::{AttemptId, MANAGER, sha256_hex},
     },
     engine::{
         active_attempts,
-        effect::{Effect, Notice},
+        effect::{Effect, Notice, StatusWrite},
+        fence::leaves_unread,
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
     },
-    objects::{pod, pod_state, text::bounded_line},
-    twins::{Twin, broken},
+    objects::{pod, text::bounded_line},
 };
 
 /// The most bytes of an event's note; the API server takes 1024.
 const MAX_NOTE: usize = 1000;
 /// The most characters of an API server's message that are shown.
 const MAX_REASON: usize = 300;
-/// How long after its acknowledged write was sent an effect may leave without a live read.
-pub const FRESH: Duration = Duration::from_secs(2);
-
 /// Whether the saga has to be looked at again at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
@@ -82,8 +75,13 @@ impl Performance<'_> {
     /// What is unfinished of the record, or the first failed live read or deletion, after all effects were tried.
     pub async fn perform(&self, record: Record) -> Result<Next, Error> {
         let Record { plan, version, written, unfinished } = record;
+        // As it stands now: what was read is older than the write that may have asked for it.
+        let cancelled = match &plan.status {
+            Some(StatusWrite::Whole(status)) => status.cancel_requested.is_some(),
+            Some(StatusWrite::Verdict(_)) | None => self.stored.status.as_ref().is_ok_and(|status| status.cancel_requested.is_some()),
+        };
         let effects = plan.into_effects();
-        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, &version, written))).await;
+        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, &version, written, cancelled))).await;
         if let Some(error) = unfinished {
             return Err(error);
         }
@@ -96,11 +94,12 @@ impl Performance<'_> {
         Ok(next)
     }
 
-    async fn one(&self, effect: Effect, version: &str, written: Option<Instant>) -> Result<Next, Error> {
+    async fn one(&self, effect: Effect, version: &str, written: Option<Instant>, cancelled: bool) -> Result<Next, Error> {
         match effect {
             Effect::Begin { identity, place, time_limit } => self.begin(identity, place, time_limit, written).await,
-            Effect::Stop(attempt) => self.stop(attempt).await,
+            Effect::Stop(attempt) => self.stop(attempt, cancelled).await,
             Effect::Sweep => self.sweep().await,
+            Effect::Delete => self.delete(version).await,
             Effect::Publish(notice) => self.publish(&notice).await,
             Effect::TakeAway { annotations, handled } => {
                 record::take_away(self.context, self.stored, version, &annotations, handled).await?;
@@ -113,8 +112,8 @@ impl Performance<'_> {
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
         let asked = Instant::now();
-        let fresh = written.filter(|at| at.elapsed() < FRESH);
-        if fresh.is_none() && !broken(Twin::TwoSeconds) && !self.is_still_active(&identity.attempt).await? {
+        let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
+        if fresh.is_none() && !leaves_unread(None) && !may_still_begin(self.context, self.stored, &identity.attempt).await? {
             return Ok(Next::Later);
         }
         tracing::info!(
@@ -124,7 +123,7 @@ impl Performance<'_> {
         match &operation.work {
             Work::Http(action) => {
                 // A lapse since the plan was made: what was not sent under that id is settled by the next look.
-                if !self.context.own.holds(self.executor) {
+                if !self.context.own.may_send(self.executor) {
                     return Ok(Next::AtOnce);
                 }
                 let (account, fresh_since) = (&saga.service_account, fresh.unwrap_or(asked));
@@ -141,12 +140,9 @@ impl Performance<'_> {
                     Ok(Next::AtOnce)
                 }
             },
+            // States of the saga: nothing leaves for them.
+            Work::Approval(_) | Work::Wait(_) => Ok(Next::Later),
         }
-    }
-
-    /// Whether a live read shows the attempt still as the active one, of the same saga with the same spec.
-    async fn is_still_active(&self, attempt: &AttemptId) -> Result<bool, Error> {
-        is_still_active(self.context, self.stored, attempt).await
     }
 
     async fn create_pod(&self, pod: &Pod, key: &AttemptKey) -> Result<Next, Error> {
@@ -180,66 +176,6 @@ impl Performance<'_> {
             }
         }
         Ok(Next::AtOnce)
-    }
-
-    /// Ends an attempt that is past its time. It settles only when its child is gone.
-    async fn stop(&self, attempt: AttemptId) -> Result<Next, Error> {
-        let uid = self.stored.metadata.uid.clone().unwrap_or_default();
-        let key = (uid, attempt);
-        let in_flight = self.context.attempts.look(&key, |known| known.in_flight().is_some());
-        if in_flight {
-            self.context.attempts.abort(&key, "no answer within its time");
-            return Ok(Next::AtOnce);
-        }
-        let child = child_name(name(self.stored), &key.0, &key.1);
-        let cached = self.context.cached_pod(namespace(self.stored), &child);
-        if cached.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some()) || !self.is_still_active(&key.1).await? {
-            return Ok(Next::Later);
-        }
-        let api = self.context.pods_of(namespace(self.stored));
-        let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else {
-            // The watch has not told yet, and what it brings says more than that the Pod is gone.
-            return Ok(Next::Later);
-        };
-        if !is_ours(&pod, &key.0, &key.1) {
-            return Ok(Next::Later);
-        }
-        let detail = match pod_state::state(&pod, Duration::ZERO) {
-            ChildState::Active { detail, .. } => detail,
-            ChildState::Succeeded
-            | ChildState::Failed(_)
-            | ChildState::Unknown { .. }
-            | ChildState::Elsewhere { .. }
-            | ChildState::Refused { .. }
-            | ChildState::Absent(_) => return Ok(Next::Later),
-        };
-        let unbound = pod_state::never_bound(&pod);
-        // Under the version that was read, the deletion of a Pod without a node proves that no container of it ever started.
-        let version = pod.metadata.resource_version.clone().filter(|_| unbound);
-        self.context.attempts.overdue(&key, detail);
-        let deleted = delete(&api, &pod, version).await?;
-        if unbound && deleted {
-            self.context.attempts.ended(&key, never_begun("was bound to no node".into(), false));
-            return Ok(Next::AtOnce);
-        }
-        Ok(Next::Later)
-    }
-
-    /// Deletes the succeeded Pods of an ended saga.
-    async fn sweep(&self) -> Result<Next, Error> {
-        let live = self.context.sagas(namespace(self.stored)).get_opt(name(self.stored)).await.map_err(Error::api("read the saga"))?;
-        let ended = live.is_some_and(|live| {
-            let phase = live.status.as_ref().ok().and_then(|status| status.phase);
-            live.metadata.uid == self.stored.metadata.uid && phase.is_some_and(crate::api::SagaPhase::is_terminal)
-        });
-        if !ended {
-            return Ok(Next::Later);
-        }
-        let api = self.context.pods_of(namespace(self.stored));
-        for pod in gather::leftovers(self.context, self.stored) {
-            delete(&api, &pod, None).await?;
-        }
-        Ok(Next::Later)
     }
 
     async fn publish(&self, notice: &Notice) -> Result<Next, Error> {
@@ -280,16 +216,26 @@ fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> 
     }
 }
 
-/// Whether a live read shows the attempt still as the active one, of the same saga with the same spec.
+/// Whether a live read shows the attempt as one that may still begin: the active one, whose Pod nobody has seen.
 ///
 /// # Errors
 /// Where the read failed.
-pub(super) async fn is_still_active(context: &Context, stored: &StoredSaga, attempt: &AttemptId) -> Result<bool, Error> {
+pub(super) async fn may_still_begin(context: &Context, stored: &StoredSaga, attempt: &AttemptId) -> Result<bool, Error> {
+    Ok(live_intent(context, stored, attempt).await?.is_some_and(|intent| intent.child_uid.is_none()))
+}
+
+/// The intent of an attempt that a live read shows still as the active one, of the same saga with the same spec.
+///
+/// # Errors
+/// Where the read failed.
+pub(super) async fn live_intent(context: &Context, stored: &StoredSaga, attempt: &AttemptId) -> Result<Option<ActiveAttempt>, Error> {
     let live = context.sagas(namespace(stored)).get_opt(name(stored)).await.map_err(Error::api("read the saga"))?;
     let Some(live) = live.filter(|live| live.metadata.uid == stored.metadata.uid && live.spec_hash == stored.spec_hash) else {
-        return Ok(false);
+        return Ok(None);
     };
-    Ok(live.status.as_ref().is_ok_and(|status| active_attempts(status).any(|(id, _)| id == *attempt)))
+    let Ok(status) = &live.status else { return Ok(None) };
+    let intent = active_attempts(status).find(|(id, _)| id == attempt).map(|(_, intent)| intent.clone());
+    Ok(intent)
 }
 
 /// What a failed creation means.
@@ -321,19 +267,8 @@ fn refusal(error: &kube::Error) -> Refusal {
     }
 }
 
-fn never_begun(message: String, last: bool) -> ChildState {
+pub(super) fn never_begun(message: String, last: bool) -> ChildState {
     ChildState::Failed(Failure { reached: Reached::Nothing, last, disrupted: false, retry_after: None, message })
-}
-
-/// Deletes a Pod under its UID, and under a version where one is given. Returns whether it was this call that did.
-async fn delete(api: &kube::Api<Pod>, pod: &Pod, version: Option<String>) -> Result<bool, Error> {
-    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: version };
-    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    match api.delete(pod.metadata.name.as_deref().unwrap_or_default(), &parameters).await {
-        Ok(_) => Ok(true),
-        Err(source) if error::is_not_found(&source) || error::is_conflict(&source) => Ok(false),
-        Err(source) => Err(Error::Api { doing: "delete a Pod", source }),
-    }
 }
 
 #[cfg(test)]

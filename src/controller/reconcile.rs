@@ -32,7 +32,7 @@ use crate::{
         observed::Observed,
         plan,
         saga::{Identity, ValidSaga, Work},
-        valid::{Fault, SagaName, validate},
+        valid::{Fault, SagaName, validate_stored},
     },
     objects::http,
     service::metrics::ReconcileResult,
@@ -165,7 +165,7 @@ fn plan_with_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>,
 fn requests(saga: &ValidSaga, plan: &Plan) -> Vec<(AttemptId, String)> {
     let host = |identity: &Identity, place: usize| match &saga.steps.get(place)?.operation(identity.attempt.direction)?.work {
         Work::Http(action) => Some((identity.attempt.clone(), http::host(&action.url))),
-        Work::Pod(_) => None,
+        Work::Pod(_) | Work::Approval(_) | Work::Wait(_) => None,
     };
     let begins = plan.drafted_effects().iter();
     begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { host(identity, *place) } else { None }).collect()
@@ -186,13 +186,7 @@ fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
         namespace: namespace(stored).to_owned(),
         uid: stored.metadata.uid.clone().unwrap_or_default(),
     };
-    match &stored.spec {
-        Ok(spec) => validate(&who, spec),
-        Err(sentence) => {
-            let (path, message) = sentence.split_once(": ").unwrap_or(("spec", sentence));
-            Err(vec![Fault::new(path, message)])
-        }
-    }
+    validate_stored(&who, &stored.spec)
 }
 
 /// What is seen of the saga, before anything is known of this process.

@@ -11,20 +11,23 @@ pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
     use SagaPhase as P;
     match action {
         RequestAction::Compensate => &[P::Running, P::Paused, P::Failed, P::Completed],
-        RequestAction::Skip | RequestAction::Retry => {
+        RequestAction::Cancel | RequestAction::Pause | RequestAction::Resume | RequestAction::Skip | RequestAction::Retry => {
             &[P::Pending, P::Running, P::Paused, P::Failed, P::Compensating, P::CompensationFailed]
         }
+        RequestAction::Reject | RequestAction::Approve => &[P::Running, P::Paused, P::Failed],
     }
 }
 
 /// The phases of a step in which it may be named by the request, while the saga goes forward or, `backward`, is being undone. A step in
-/// Compensating only while it waits for its next attempt.
+/// Compensating only while it waits for its next attempt, one in Waiting only where it waits for an approval if it is approved or rejected.
 #[must_use]
 pub const fn in_step_phases(action: RequestAction, backward: bool) -> &'static [StepPhase] {
     use StepPhase as P;
     match (action, backward) {
-        (RequestAction::Compensate, _) => &[],
-        (RequestAction::Skip, false) => &[P::Pending, P::Retrying, P::Failed],
+        (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause | RequestAction::Resume, _)
+        | (RequestAction::Reject | RequestAction::Approve, true) => &[],
+        (RequestAction::Reject | RequestAction::Approve, false) => &[P::Waiting],
+        (RequestAction::Skip, false) => &[P::Pending, P::Retrying, P::Waiting, P::Failed],
         (RequestAction::Skip, true) => &[P::CompensationFailed],
         (RequestAction::Retry, false) => &[P::Retrying, P::Failed],
         (RequestAction::Retry, true) => &[P::Compensating, P::CompensationFailed],

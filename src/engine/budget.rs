@@ -2,19 +2,20 @@
 //!
 //! # Guarantees
 //! The steps take at most [`STEPS`] bytes as JSON, whatever the other sides say. Only what no decision needs is dropped: the oldest
-//! attempts first, then the ends of messages. Steps that fit are left as they are, so that a second look changes nothing.
+//! attempts first, then the ends of messages. What steps hand on is bounded where it is taken, and counts here as well. Steps that fit are
+//! left as they are, so that a second look changes nothing.
 
 use serde::Serialize;
 
 use super::settle::clip;
-use crate::api::{DirectionStatus, StepStatus};
+use crate::api::{DirectionStatus, MAX_OUTPUTS, StepStatus};
 
 /// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a whole and what people asked for.
-pub(super) const STEPS: usize = (256 - 56) * 1024;
+pub(super) const STEPS: usize = (256 - 64) * 1024;
 /// The attempts kept of each direction, where all do not fit.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
-/// The characters kept of each step's message, where nothing else helps.
-const MESSAGE: usize = 60;
+/// The characters kept of each step's message, where nothing else helps. The last leaves room for as many outputs as there may be.
+const MESSAGE: [usize; 2] = [60, 20];
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
 const STEP: usize = 1420;
 const ATTEMPT: usize = 200;
@@ -33,9 +34,12 @@ pub(super) fn fit(steps: &mut [StepStatus]) {
             record.attempts.drain(..surplus);
         }
     }
-    if size(steps) > STEPS {
+    for kept in MESSAGE {
+        if size(steps) <= STEPS {
+            return;
+        }
         for message in steps.iter_mut().filter_map(|step| step.message.as_mut()) {
-            *message = clip(message, MESSAGE);
+            *message = clip(message, kept);
         }
     }
 }
@@ -51,7 +55,8 @@ fn at_most(steps: &[StepStatus]) -> usize {
     let step = |step: &StepStatus| {
         let attempts = [&step.action, &step.compensation].into_iter().flatten().flat_map(|record| &record.attempts);
         let attempts: usize = attempts.map(|attempt| text(&attempt.message).saturating_add(ATTEMPT)).sum();
-        text(&step.message).saturating_add(attempts).saturating_add(STEP)
+        let outputs = if step.outputs.is_some() { MAX_OUTPUTS } else { 0 };
+        text(&step.message).saturating_add(attempts).saturating_add(outputs).saturating_add(STEP)
     };
     steps.iter().map(step).sum()
 }
@@ -63,11 +68,18 @@ fn size(steps: &[impl Serialize]) -> usize {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 
     use super::*;
-    use crate::api::{ActiveAttempt, AttemptRecord, Outcome};
+    use crate::{
+        api::{ActiveAttempt, AttemptRecord, Outcome, Pause, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus},
+        engine::grant::MAX_ALL_OUTPUTS,
+    };
 
+    /// The highest number that a status may hold: see [`crate::engine::invariants`].
+    const COUNT: i64 = (1 << 52) - 1;
+
+    /// A step that is as long as a step can be, but for its outputs: it is being undone.
     fn step(place: usize, attempts: i64, message: &str) -> StepStatus {
         let now = || MicroTime(Timestamp::MAX);
         let record = |attempt| AttemptRecord {
@@ -77,31 +89,116 @@ mod tests {
             settled_at: now(),
             message: Some(message.to_owned()),
         };
-        let direction = DirectionStatus {
-            attempt: i64::MAX,
-            budget_used: i64::MAX,
+        let action = DirectionStatus {
+            attempt: COUNT,
+            budget_used: COUNT,
             budget_started_at: Some(now()),
-            failures: i64::MAX,
-            disruptions: i64::MAX,
+            failures: COUNT,
+            disruptions: COUNT,
             begun: true,
             uncertain: true,
-            sequence: Some(i64::MAX),
+            sequence: Some(COUNT),
             last_outcome: Some(Outcome::Succeeded),
             request_hash: Some("h".repeat(67)),
-            active: Some(ActiveAttempt { started_at: now(), executor: Some("e".repeat(36)), child_uid: Some("u".repeat(36)) }),
+            active: None,
             attempts: (1..=attempts).map(record).collect(),
         };
+        let active = ActiveAttempt { started_at: now(), executor: Some("e".repeat(36)), child_uid: Some("u".repeat(36)) };
         StepStatus {
             name: format!("{place:063}"),
-            phase: crate::api::StepPhase::CompensationFailed,
+            phase: crate::api::StepPhase::CompensationSkipped,
             started_at: Some(now()),
             completed_at: Some(now()),
             message: Some(message.to_owned()),
             next_attempt_at: Some(now()),
+            outputs: None,
             retry_requested: true,
-            action: Some(direction.clone()),
-            compensation: Some(direction),
+            compensation: Some(DirectionStatus { active: Some(active), ..action.clone() }),
+            action: Some(action),
         }
+    }
+
+    /// As many steps as there may be, with as many outputs as there may be.
+    fn largest(message: &str) -> Vec<StepStatus> {
+        let mut steps: Vec<_> = (0..128).map(|place| step(place, 5, message)).collect();
+        for step in steps.iter_mut().take(MAX_ALL_OUTPUTS / MAX_OUTPUTS) {
+            let text = "x".repeat(MAX_OUTPUTS - r#"{"a":""}"#.len());
+            step.outputs = serde_json::from_str(&format!(r#"{{"a":"{text}"}}"#)).unwrap();
+            assert_eq!(serde_json::to_string(&step.outputs).unwrap().len(), MAX_OUTPUTS);
+        }
+        steps
+    }
+
+    #[test]
+    fn the_largest_saga_fits_with_as_many_outputs_as_there_may_be() {
+        for message in ["", "no", &"\"".repeat(400), &"😀".repeat(400)] {
+            let mut steps = largest(message);
+            let outputs: Vec<_> = steps.iter().map(|step| step.outputs.clone()).collect();
+            fit(&mut steps);
+            assert!(size(&steps) <= STEPS, "{} bytes", size(&steps));
+            assert!(steps.iter().map(|step| step.outputs.clone()).eq(outputs), "what steps hand on is never dropped");
+            let after = steps.clone();
+            fit(&mut steps);
+            assert_eq!(steps, after);
+        }
+    }
+
+    #[test]
+    fn the_whole_status_is_at_most_256_kib_with_the_longest_of_everything() {
+        let long = |count: usize| "😀".repeat(count);
+        let mut steps = largest(&long(400));
+        fit(&mut steps);
+        let now = || MicroTime(Timestamp::MAX);
+        let condition = |kind: &str| Condition {
+            type_: kind.into(),
+            status: "Unknown".into(),
+            reason: "CompensationFailed".into(),
+            message: long(1500),
+            observed_generation: Some(i64::MAX),
+            last_transition_time: Time(Timestamp::MAX),
+        };
+        let request = |number| RequestRecord {
+            number,
+            action: RequestAction::Compensate,
+            value: "\"".repeat(128),
+            value_hash: "f".repeat(16),
+            token: Some("t".repeat(63)),
+            at: now(),
+            result: RequestResult::Accepted,
+            message: long(400),
+        };
+        let names: Vec<_> = steps.iter().map(|step| step.name.clone()).collect();
+        let status = SagaStatus {
+            observed_generation: Some(i64::MAX),
+            phase: Some(SagaPhase::CompensationFailed),
+            message: Some(long(1500)),
+            progress: Some("128/128".into()),
+            current_steps: Some(names.join(",")),
+            retries: Some(COUNT),
+            started_at: Some(now()),
+            completed_at: Some(now()),
+            clock_stopped_at: Some(now()),
+            timeout_started_at: Some(now()),
+            timed_out_at: Some(now()),
+            paused: Some(Pause { at: now(), reason: long(200) }),
+            spec_hash: Some("h".repeat(67)),
+            still_in_effect: Some(names),
+            compensation_requested: Some(long(200)),
+            cancel_requested: Some(long(200)),
+            retry_requests: COUNT,
+            requests: (COUNT - 9..=COUNT).map(request).collect(),
+            handled_tokens: vec![format!("{0}-{0}", "f".repeat(16)); 128],
+            settled: Some(COUNT),
+            // Reconciling and Stalled are never there together; what Accepted says is short.
+            conditions: vec![
+                Condition { message: "the spec is valid".into(), ..condition("Accepted") },
+                condition("Ready"),
+                condition("Stalled"),
+            ],
+            steps,
+        };
+        let bytes = serde_json::to_vec(&status).unwrap().len();
+        assert!(bytes <= 256 * 1024, "{bytes} bytes");
     }
 
     #[test]
@@ -116,8 +213,10 @@ mod tests {
     fn the_rough_size_is_never_too_small() {
         for message in ["", "no", &"\"\\".repeat(300)] {
             for attempts in [0, 5] {
-                let steps = [step(0, attempts, message)];
-                assert!(size(&steps) <= at_most(&steps), "{} > {}", size(&steps), at_most(&steps));
+                let with_outputs = largest(message).remove(0);
+                for steps in [[step(0, attempts, message)], [with_outputs]] {
+                    assert!(size(&steps) <= at_most(&steps), "{} > {}", size(&steps), at_most(&steps));
+                }
             }
         }
     }

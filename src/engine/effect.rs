@@ -64,13 +64,15 @@ pub enum Effect {
         identity: Identity,
         /// The step's place in the list.
         place: usize,
-        /// How long it may take from now on.
+        /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
         time_limit: Duration,
     },
     /// End an attempt that is past its time: delete the Pod, or abort the request.
     Stop(AttemptId),
     /// Delete the succeeded Pods of a saga that ended ten minutes ago.
     Sweep,
+    /// Delete the saga, under its UID and the version that was read: it ended as long ago as its spec says.
+    Delete,
     /// Tell a person.
     Publish(Notice),
     /// Take away annotations whose requests are recorded, under the version that the record stands in.
@@ -109,7 +111,7 @@ pub struct Tally {
 /// One settled attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledAttempt {
-    /// `pod` or `http`.
+    /// `pod`, `http`, `approval` or `wait`.
     pub kind: &'static str,
     /// Action or compensation.
     pub direction: Direction,

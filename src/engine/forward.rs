@@ -6,7 +6,10 @@ use super::{
     pass::{Pass, Standing, is_active, is_due, may_go_on, past_pivot},
     step::StepEvent,
 };
-use crate::api::{Direction, OnFailure, StepPhase, StepStatus};
+use crate::{
+    api::{Direction, OnFailure, StepPhase, StepStatus},
+    twins::{Twin, broken},
+};
 
 impl Pass<'_> {
     /// Goes forward as far as possible now.
@@ -23,12 +26,13 @@ impl Pass<'_> {
     }
 
     fn may_start(&self) -> bool {
-        !self.seen.draining && !self.saga.suspend && !self.must_turn_back()
+        !self.seen.draining && !self.is_paused() && !self.must_turn_back()
     }
 
     /// Whether the saga goes back whatever its steps do.
     fn must_turn_back(&self) -> bool {
-        self.seen.deleting || self.status.compensation_requested.is_some()
+        let deleted = self.seen.deleting && !broken(Twin::DeletedGoesOn);
+        deleted || (self.status.compensation_requested.is_some() && !broken(Twin::TurnBack))
     }
 
     /// The pivot was passed while what was active settled: now nobody can ask for the undo any more.
@@ -45,19 +49,22 @@ impl Pass<'_> {
 
     fn standing(&mut self) -> Standing {
         let (failed, must_turn_back) = (self.has_failure(), self.must_turn_back());
-        let done = self.steps_where(|_, status| status.phase.is_done()).len() == self.saga.steps.len();
-        if done && self.status.compensation_requested.is_none() {
+        let counts = |status: &StepStatus| status.phase.is_done() || (status.phase == StepPhase::Pending && broken(Twin::DoneBlocked));
+        let done = self.steps_where(|_, status| counts(status)).len() == self.saga.steps.len();
+        // Where the saga is deleted or asked to turn back, what settled last is undone as well, unless nothing can be.
+        if done && (!must_turn_back || !self.steps_where(past_pivot).is_empty()) {
             return Standing::Done;
         }
         if !must_turn_back {
             self.wake_for_retries(failed);
         }
+        self.wake_for_timeout();
         if !failed && !must_turn_back {
             return Standing::Forward;
         }
         let retried = |status: &StepStatus| status.phase == StepPhase::Retrying && status.retry_requested;
         let goes_on = !must_turn_back && self.status.steps.iter().any(retried);
-        if goes_on || self.active() > 0 {
+        if goes_on || (self.has_children() && !broken(Twin::UndoUnsettled)) {
             return Standing::Settling;
         }
         let turn_back = must_turn_back || self.saga.on_failure == OnFailure::Compensate;
@@ -75,11 +82,16 @@ impl Pass<'_> {
         let (failed, mut slots) = (self.has_failure(), self.slots());
         self.each_step(|pass, place, step, status| {
             let begins = match status.phase {
-                StepPhase::Pending => !failed && pass.graph.depends_on(place).is_subset(done) && slots.take_new(),
+                StepPhase::Pending => {
+                    let may = !failed || broken(Twin::FailureStops);
+                    let ready = pass.graph.depends_on(place).is_subset(done) || broken(Twin::Dependencies);
+                    may && ready && slots.take_new()
+                }
                 StepPhase::Retrying => {
                     may_go_on(failed, status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now) && slots.take_kept()
                 }
                 StepPhase::Running
+                | StepPhase::Waiting
                 | StepPhase::Completed
                 | StepPhase::Skipped
                 | StepPhase::Failed
@@ -96,7 +108,7 @@ impl Pass<'_> {
     }
 
     fn wake_for_retries(&mut self, failed: bool) {
-        if self.saga.suspend {
+        if self.is_paused() {
             return;
         }
         let waits = |status: &&StepStatus| status.phase == StepPhase::Retrying && !is_active(status) && may_go_on(failed, status);
@@ -104,7 +116,7 @@ impl Pass<'_> {
         // An instant that has come means that no slot is free: the attempt that settles wakes the saga.
         let next =
             retrying.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0).filter(|next| *next > self.seen.now).min();
-        if let Some(next) = next {
+        if let Some(next) = next.filter(|_| !broken(Twin::RetryWake)) {
             self.wake_at(next);
         }
     }

@@ -4,17 +4,24 @@
 //! A list of steps is all or nothing. A refusal changes nothing and says what is allowed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::{Map, Value};
 
 use super::{
     allowed, inbox,
     pass::{Pass, is_active, past_pivot},
+    saga::{ValidStep, Work},
     settle::clip,
     step::StepEvent,
 };
-use crate::api::{Asked, Direction, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus, Wish};
+use crate::{
+    api::{Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus, Wish},
+    twins::{Twin, broken},
+};
 
 /// The most characters of a reason that is kept.
 const MAX_REASON: usize = 200;
+/// The most bytes of all steps' outputs together.
+pub(super) const MAX_ALL_OUTPUTS: usize = 32 * 1024;
 
 impl Pass<'_> {
     /// Handles what people ask for. Returns whether anything was accepted.
@@ -46,34 +53,103 @@ impl Pass<'_> {
             let allowed = words(phases.iter().map(|phase| phase.as_str()));
             return Err(format!("the saga is {}: {action} is allowed while it is {allowed}", phase.as_str()));
         }
-        match wish {
-            Wish::Undo(reason) => self.ask_to_undo(&reason),
-            Wish::Steps(_) | Wish::EveryStep if action == RequestAction::Retry => {
-                let (most, used) = (self.saga.max_retry_requests, self.status.retry_requests);
-                if used >= most {
-                    return Err(format!("{used} retry requests were accepted, as many as spec.maxRetryRequests allows: raise it first"));
-                }
-                let names = self.chosen(action, &wish)?;
-                self.status.retry_requests = used.saturating_add(1);
-                self.change_steps(&names, Self::retry);
-                let suspended = self.saga.suspend && !self.seen.deleting;
-                let when = if suspended { "as soon as spec.suspend is false" } else { "now" };
-                Ok(format!("{} {when}, with a fresh budget", are(&names, "tried again")))
+        if self.status.cancel_requested.is_some() {
+            return Err("the saga is being cancelled: what is active is stopped, and nothing else is done".into());
+        }
+        match (action, &wish) {
+            (RequestAction::Cancel, Wish::Saga(reason)) => Ok(self.ask_to_cancel(reason)),
+            (RequestAction::Compensate, Wish::Saga(reason)) => self.ask_to_undo(reason),
+            (RequestAction::Pause, Wish::Saga(reason)) => self.pause(reason),
+            (RequestAction::Resume, _) => self.resume(),
+            (RequestAction::Reject | RequestAction::Approve, _) => {
+                let (names, approved) = (self.chosen(action, &wish)?, action == RequestAction::Approve);
+                self.change_steps(&names, |pass, step, status| pass.answer_approval(step, status, approved));
+                Ok(are(&names, if approved { "approved" } else { "rejected" }))
             }
-            Wish::Steps(_) | Wish::EveryStep => {
-                let names = self.chosen(action, &wish)?;
-                let backward = self.is_backward();
-                self.change_steps(&names, Self::skip);
-                let result = if backward { "not undone and stays in effect" } else { "skipped and counts as done" };
-                Ok(are(&names, result))
+            (RequestAction::Skip, _) => self.ask_to_skip(&wish),
+            (RequestAction::Retry, _) => self.ask_to_retry(&wish),
+            (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause, _) => {
+                Err(format!("{action} takes a reason, no steps"))
             }
         }
     }
 
     /// Whether the saga is being undone, or will be as soon as what is active has settled.
     fn is_backward(&self) -> bool {
-        let undoing = matches!(self.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
-        undoing || self.seen.deleting || self.status.compensation_requested.is_some()
+        self.is_undoing() || self.seen.deleting || self.status.compensation_requested.is_some()
+    }
+
+    fn ask_to_cancel(&mut self, reason: &str) -> String {
+        self.status.cancel_requested = Some(clip(reason, MAX_REASON));
+        "what is active is stopped, and nothing is undone".into()
+    }
+
+    fn pause(&mut self, reason: &str) -> Result<String, String> {
+        if self.seen.deleting {
+            return Err("the saga is being deleted, which no pause holds up".into());
+        }
+        let at = self.status.paused.take().map_or(MicroTime(self.seen.now), |paused| paused.at);
+        let pause = Pause { at, reason: clip(reason, MAX_REASON) };
+        self.status.paused = (!broken(Twin::PauseForgotten)).then_some(pause);
+        Ok("what is active settles, and nothing starts until it is resumed".into())
+    }
+
+    fn resume(&mut self) -> Result<String, String> {
+        if self.saga.suspend {
+            return Err("spec.suspend is true, which no request overrides: set it to false".into());
+        }
+        if self.status.paused.take().is_none() {
+            return Err("the saga is not paused".into());
+        }
+        Ok("the saga goes on".into())
+    }
+
+    fn ask_to_retry(&mut self, wish: &Wish) -> Result<String, String> {
+        let (most, used) = (self.saga.max_retry_requests, self.status.retry_requests);
+        if used >= most && !broken(Twin::RetryLimit) {
+            return Err(format!("{used} retry requests were accepted, as many as spec.maxRetryRequests allows: raise it first"));
+        }
+        let timed_out = self.status.timed_out_at.is_some() && !self.is_backward();
+        let names = match self.chosen(RequestAction::Retry, wish) {
+            // No step failed: the saga as a whole took too long.
+            Err(_) if timed_out && *wish == Wish::EveryStep => Vec::new(),
+            chosen => chosen?,
+        };
+        self.status.retry_requests = used.saturating_add(1);
+        self.change_steps(&names, |pass, _, status| pass.retry(status));
+        if !self.is_backward() {
+            self.restart_timeout();
+        }
+        let when = if self.is_paused() { "as soon as the saga is no longer paused" } else { "now" };
+        if names.is_empty() {
+            return Ok(format!("the saga goes on {when}, with a fresh timeout"));
+        }
+        Ok(format!("{} {when}, with a fresh budget", are(&names, "tried again")))
+    }
+
+    fn ask_to_skip(&mut self, wish: &Wish) -> Result<String, String> {
+        let backward = self.is_backward();
+        let (names, outputs) = match wish {
+            Wish::StepWithOutputs(name, outputs) => (self.chosen(RequestAction::Skip, &Wish::Steps(vec![name.clone()]))?, Some(outputs)),
+            Wish::Steps(_) | Wish::EveryStep | Wish::Saga(_) => (self.chosen(RequestAction::Skip, wish)?, None),
+        };
+        if outputs.is_some() && backward {
+            return Err("the saga is being undone, where no step reads outputs any more: write only the step's name".into());
+        }
+        let size = |outputs: &Map<String, Value>| serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len());
+        let known: usize = self.status.steps.iter().filter_map(|status| status.outputs.as_ref()).map(size).sum();
+        if outputs.is_some_and(|outputs| known.saturating_add(size(outputs)) > MAX_ALL_OUTPUTS) {
+            return Err(format!(
+                "the outputs of all steps may have at most {MAX_ALL_OUTPUTS} bytes together, and have {known} without these"
+            ));
+        }
+        self.change_steps(&names, |pass, step, status| {
+            pass.skip(step, status);
+            if let Some(outputs) = outputs {
+                status.outputs = Some(outputs.clone());
+            }
+        });
+        Ok(are(&names, if backward { "not undone and stays in effect" } else { "skipped and counts as done" }))
     }
 
     fn ask_to_undo(&mut self, reason: &str) -> Result<String, String> {
@@ -100,32 +176,40 @@ impl Pass<'_> {
     fn chosen(&self, action: RequestAction, wish: &Wish) -> Result<Vec<String>, String> {
         let backward = self.is_backward();
         let phases = allowed::in_step_phases(action, backward);
-        let may = |status: &StepStatus| phases.contains(&status.phase) && !is_active(status);
-        let able: Vec<_> = self.status.steps.iter().filter(|status| may(status)).map(|status| status.name.clone()).collect();
+        let answers = matches!(action, RequestAction::Reject | RequestAction::Approve);
+        let may = |step: &ValidStep, status: &StepStatus| {
+            let free = !is_active(status) || status.phase == StepPhase::Waiting;
+            phases.contains(&status.phase) && free && (!answers || matches!(step.action.work, Work::Approval(_)))
+        };
+        let steps = || self.saga.steps.iter().zip(&self.status.steps);
+        let able: Vec<_> = steps().filter(|(step, status)| may(step, status)).map(|(step, _)| step.name.clone()).collect();
         let allowed = || {
             let way = if backward { "while the saga is being undone, " } else { "" };
             let now = if able.is_empty() { "none is now".into() } else { format!("now {}", words(able.iter().map(String::as_str))) };
-            format!("{way}{action} is allowed for steps that are {}: {now}", words(phases.iter().map(|phase| phase.as_str())))
+            let which = if answers { " for an approval" } else { "" };
+            let phases = words(phases.iter().map(|phase| phase.as_str()));
+            let phases = if phases.is_empty() { "no steps".into() } else { format!("steps that are {phases}{which}") };
+            format!("{way}{action} is allowed for {phases}: {now}")
         };
         let Wish::Steps(names) = wish else {
             return if able.is_empty() { Err(allowed()) } else { Ok(able) };
         };
         for name in names {
-            let Some(status) = self.status.steps.iter().find(|status| status.name == *name) else {
+            let Some((step, status)) = steps().find(|(step, _)| step.name == *name) else {
                 return Err(format!("the saga has no step {name}; {}", allowed()));
             };
-            if !may(status) {
-                let active = if is_active(status) { " and has an attempt under way" } else { "" };
+            if !may(step, status) {
+                let active = if is_active(status) && status.phase != StepPhase::Waiting { " and has an attempt under way" } else { "" };
                 return Err(format!("step {name} is {}{active}; {}", status.phase.as_str(), allowed()));
             }
         }
         Ok(names.clone())
     }
 
-    fn change_steps(&mut self, names: &[String], change: impl Fn(&mut Self, &mut StepStatus)) {
-        self.each_step(|pass, _, _, status| {
+    fn change_steps(&mut self, names: &[String], change: impl Fn(&mut Self, &ValidStep, &mut StepStatus)) {
+        self.each_step(|pass, _, step, status| {
             if names.contains(&status.name) {
-                change(pass, status);
+                change(pass, step, status);
             }
         });
     }
@@ -141,11 +225,15 @@ impl Pass<'_> {
         status.next_attempt_at = Some(MicroTime(self.seen.now));
         let record = status.direction_mut(direction);
         record.budget_used = 0;
+        if broken(Twin::NumberAgain) {
+            record.attempt = 0;
+        }
         record.budget_started_at = None;
     }
 
-    fn skip(&mut self, status: &mut StepStatus) {
+    fn skip(&mut self, step: &ValidStep, status: &mut StepStatus) {
         let forward = !status.phase.is_backward();
+        self.end_wait(step, status, "skipped by request");
         self.move_step(status, StepEvent::Skip);
         status.retry_requested = false;
         status.next_attempt_at = None;

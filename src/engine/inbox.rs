@@ -19,7 +19,10 @@ use super::{
     effect::{Effect, Notice},
     settle::clip,
 };
-use crate::api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus};
+use crate::{
+    api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus},
+    twins::{Twin, broken},
+};
 
 /// The records that are kept. More than there are annotations, so that the newest record of each is always among them.
 const KEPT: usize = 10;
@@ -63,16 +66,16 @@ pub(super) fn sort<'a>(seen: &Seen<'a>, status: &SagaStatus) -> Inbox<'a> {
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
         let remembered = inbox.new.iter().filter(|request| request.remember.is_some()).count();
         let full = status.handled_tokens.len().saturating_add(remembered) >= MAX_TOKENS;
-        let known = |hash: &str| status.handled_tokens.iter().any(|known| known == hash);
+        let known = |hash: &str| !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {
-            let used = status.handled_tokens.iter().any(|known| known.split('-').next() == Some(&token));
+            let used = !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known.split('-').next() == Some(&token));
             if known(&whole) || (full && same.is_some()) {
                 continue;
             }
             let answer = if full {
                 refused(format!(
-                    "{MAX_TOKENS} tokens were handled, and no more are remembered: take the token out and use kubectl annotate"
+                    "{MAX_TOKENS} tokens were handled, and no more are remembered: give a plain value by kubectl annotate --overwrite"
                 ))
             } else if used {
                 refused("this token was handled with another value: choose a new token".into())
@@ -88,7 +91,7 @@ pub(super) fn sort<'a>(seen: &Seen<'a>, status: &SagaStatus) -> Inbox<'a> {
             }
             let remember = Some(asked.held_hash()).filter(|_| !full);
             inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
-        } else if same.is_some_and(|same| same.number > handled) {
+        } else if same.is_some_and(|same| same.number > handled) && !broken(Twin::PlainTwice) {
             inbox.old.push(asked.action);
         } else {
             inbox.new.push(Request { asked, remember: None, answer: None });
@@ -99,10 +102,10 @@ pub(super) fn sort<'a>(seen: &Seen<'a>, status: &SagaStatus) -> Inbox<'a> {
 
 fn held_in_git(asked: &Asked) -> String {
     let (key, value) = (asked.action.annotation(), shown(&asked.value));
-    let declared = if asked.action == RequestAction::Compensate { format!("@TOKEN: {value}") } else { format!("{value}@TOKEN") };
+    let declared = if asked.action.takes_reason() { format!("@TOKEN: {value}") } else { format!("{value}@TOKEN") };
     format!(
         "an applied manifest holds this value and would ask for it again and again: write {key}: \"{declared}\" there, with a new TOKEN for \
-         each request, or use kubectl annotate"
+         each request, or the same by kubectl annotate --overwrite"
     )
 }
 
@@ -142,7 +145,7 @@ impl Inbox<'_> {
         }
         forget_oldest(&mut status.requests);
         let handled = status.requests.iter().filter(|record| record.token.is_none()).map(|record| record.number).max().unwrap_or_default();
-        if !take_away.is_empty() || handled > known {
+        if (!take_away.is_empty() || handled > known) && !broken(Twin::PlainStays) {
             effects.push(Effect::TakeAway { annotations: take_away, handled: handled.max(known) });
         }
         (effects, tally)

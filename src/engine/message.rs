@@ -8,43 +8,50 @@ use jiff::Timestamp;
 
 use super::{
     pass::{Pass, Standing, is_active, past_pivot},
-    saga::Operation,
+    saga::{Operation, Work},
 };
 use crate::api::{Direction, RequestAction, StepPhase, StepStatus};
 
 /// The most steps that are spelled out in one line.
 const NAMED: usize = 5;
 
-pub(super) fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, still: Option<&[String]>) -> String {
+pub(super) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[String]>) -> String {
     let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
     let failed = || failures(pass, StepPhase::Failed);
-    let paused = if suspended { "suspended: nothing new starts until spec.suspend is false" } else { "" };
+    let paused = paused(pass);
     match standing {
         // Only a process that is about to end leaves it at that. One that still has something to say writes nothing for this.
-        Standing::Forward if !suspended && activity(pass).is_empty() => {
+        Standing::Forward if paused.is_empty() && activity(pass).is_empty() => {
             "the operator begins nothing just now, because it restarts or gets a new Lease: the next step starts then".into()
         }
-        Standing::Forward => sentences(&[paused.into(), activity(pass)]),
+        Standing::Forward => sentences(&[paused, activity(pass)]),
         Standing::Settling if pass.seen.deleting => {
             sentences(&["deleted: what is active settles, then all is undone".into(), activity(pass)])
         }
         Standing::Settling if pass.status.compensation_requested.is_some() => {
-            sentences(&[because(pass), "what is active settles, then all is undone".into(), activity(pass)])
+            sentences(&[paused, because(pass), "what is active settles, then all is undone".into(), activity(pass)])
         }
-        Standing::Settling => sentences(&[paused.into(), failed(), "what is active settles first".into(), activity(pass)]),
+        Standing::Settling => sentences(&[paused, failed(), "what is active settles first".into(), activity(pass)]),
         Standing::Held { past_pivot: true } => {
             let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| "the saga was deleted".into());
             let help = ways_out(pass, StepPhase::Failed, false);
+            let why = sentences(&[paused, why]);
             format!("{why}. Nothing is undone, because the pivot {} is passed, or may be{help}", pivots(pass))
         }
         Standing::Held { past_pivot: false } => {
             let may_undo = pivots(pass).is_empty();
-            format!("{}. The saga waits for you{}", failed(), ways_out(pass, StepPhase::Failed, may_undo))
+            let waits = approvals(pass);
+            let waits = if waits.is_empty() { waits } else { format!(". Besides, {waits}") };
+            let why = sentences(&[paused, failed()]);
+            format!("{why}. The saga waits for you{}{waits}", ways_out(pass, StepPhase::Failed, may_undo))
         }
-        Standing::Undoing => sentences(&[paused.into(), because(pass), activity(pass)]),
+        Standing::Cancelling { .. } => sentences(&[cancelled(pass), "what is active is stopped".into(), activity(pass)]),
+        Standing::Cancelled if still.is_empty() => sentences(&[cancelled(pass), "nothing is in effect".into()]),
+        Standing::Cancelled => sentences(&[cancelled(pass), format!("still in effect: {still}")]),
+        Standing::Undoing => sentences(&[paused, because(pass), activity(pass)]),
         Standing::UndoFailed => format!(
             "{}. Still in effect: {still}. The saga waits for you{}{}",
-            failures(pass, StepPhase::CompensationFailed),
+            sentences(&[paused, failures(pass, StepPhase::CompensationFailed)]),
             ways_out(pass, StepPhase::CompensationFailed, false),
             if pass.seen.deleting { ". To let the saga go as it is, set spec.deletionPolicy to Abandon" } else { "" }
         ),
@@ -57,8 +64,12 @@ pub(super) fn message(pass: &Pass<'_>, standing: Standing, suspended: bool, stil
 /// The commands by which a person gets steps in this phase to go on.
 fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
     let steps: Vec<_> = pass.status.steps.iter().filter(|status| status.phase == phase).map(|status| status.name.as_str()).collect();
-    if steps.is_empty() {
+    if steps.is_empty() && pass.status.timed_out_at.is_none() {
         return String::new();
+    }
+    if steps.is_empty() {
+        let (saga, namespace, retry) = (&pass.saga.name, &pass.saga.namespace, RequestAction::Retry.annotation());
+        return format!(". To go on with a fresh timeout: kubectl annotate --overwrite saga/{saga} {retry}='*' -n {namespace}");
     }
     let named = if steps.len() > NAMED { "STEP".into() } else { steps.join(",") };
     let annotation = RequestAction::annotation;
@@ -67,10 +78,42 @@ fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
     let undo =
         if may_undo { format!(", or {}=REASON to undo what was done", annotation(RequestAction::Compensate)) } else { String::new() };
     format!(
-        ". To try again: kubectl annotate saga/{saga} {}={named} -n {namespace}. Or annotate {}={named} {skipped}{undo}",
+        ". To try again: kubectl annotate --overwrite saga/{saga} {}={named} -n {namespace}. Or annotate {}={named} {skipped}{undo}",
         annotation(RequestAction::Retry),
         annotation(RequestAction::Skip)
     )
+}
+
+/// That nothing new starts, and until when; empty where that is not so.
+fn paused(pass: &Pass<'_>) -> String {
+    let resume = RequestAction::Resume.annotation();
+    match &pass.status.paused {
+        _ if !pass.is_paused() => String::new(),
+        _ if pass.saga.suspend => "suspended: nothing new starts until spec.suspend is false".into(),
+        Some(paused) if !paused.reason.is_empty() => format!("paused ({}): nothing new starts until {resume} is asked for", paused.reason),
+        Some(_) | None => format!("paused: nothing new starts until {resume} is asked for"),
+    }
+}
+
+fn cancelled(pass: &Pass<'_>) -> String {
+    let reason = pass.status.cancel_requested.as_deref().filter(|reason| !reason.is_empty());
+    reason.map_or_else(|| "cancelled".into(), |reason| format!("cancelled: {reason}"))
+}
+
+/// The approvals that are waited for.
+fn approvals(pass: &Pass<'_>) -> String {
+    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
+    let waiting = steps.filter(|(step, status)| status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_)));
+    join(waiting.map(|(step, status)| one_wait(pass, &step.action, status)), "; ")
+}
+
+fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> String {
+    if let Work::Approval(approval) = &operation.work {
+        return pass.asks_for_approval(&status.name, approval);
+    }
+    let done = status.action.as_ref().and_then(|record| record.active.as_ref()).and_then(|active| Pass::done_at(operation, active));
+    let until = done.map(|done| format!(" until {}", instant(done))).unwrap_or_default();
+    format!("step {} waits{until}", status.name)
 }
 
 /// Why a saga is undone.
@@ -98,8 +141,11 @@ fn failed_before(pass: &Pass<'_>) -> Option<String> {
 
 pub(super) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
     let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
+    let timed_out = phase == StepPhase::Failed && pass.status.timed_out_at.is_some();
+    let timed_out = timed_out.then(|| pass.timeout_passed());
     let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
-    join(failed.map(|status| format!("step {} {verb}: {}", status.name, status.message.as_deref().unwrap_or("no message"))), "; ")
+    let failed = failed.map(|status| format!("step {} {verb}: {}", status.name, status.message.as_deref().unwrap_or("no message")));
+    join(timed_out.into_iter().chain(failed), "; ")
 }
 
 fn pivots(pass: &Pass<'_>) -> String {
@@ -112,6 +158,7 @@ fn activity(pass: &Pass<'_>) -> String {
     let lines = pass.saga.steps.iter().zip(&pass.status.steps).filter_map(|(step, status)| {
         let direction = match status.phase {
             StepPhase::Running | StepPhase::Retrying => Direction::Action,
+            StepPhase::Waiting => return Some(one_wait(pass, &step.action, status)),
             StepPhase::Compensating => Direction::Compensation,
             StepPhase::Pending
             | StepPhase::Completed

@@ -15,6 +15,7 @@ pub mod allowed;
 pub mod backoff;
 pub mod clock;
 pub mod effect;
+pub mod fence;
 pub mod graph;
 pub mod lease;
 pub mod literal;
@@ -24,15 +25,19 @@ pub mod step;
 pub mod valid;
 
 mod budget;
+mod deadline;
 mod forward;
 mod grant;
 mod inbox;
 pub mod invariants;
+mod judge;
 mod message;
 mod pass;
 mod plan;
 mod settle;
+mod slots;
 mod summary;
 mod undo;
+mod wait;
 
 pub use plan::{Seen, active_attempts, plan};

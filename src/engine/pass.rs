@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     Seen,
-    clock::{between, later},
+    clock::between,
     effect::{Effect, Notice, SettledAttempt, Tally},
     graph::{Graph, StepSet},
     saga::{Identity, Operation, ValidSaga, ValidStep, Work},
@@ -19,10 +19,8 @@ use crate::{
         names::{AttemptId, idempotency_key},
     },
     objects::http,
+    twins::{Twin, broken},
 };
-
-/// When a step is looked at again that waits until fewer requests are under way.
-const CROWDED_POLL: Duration = Duration::from_secs(5);
 
 /// Where a saga stands after a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,43 +37,12 @@ pub(super) enum Standing {
     UndoFailed,
     /// Everything is undone that can be.
     Undone,
+    /// A person cancelled the saga; what is active is being stopped. `undoing`: while it was being undone.
+    Cancelling { undoing: bool },
+    /// Nothing is active any more, and nothing more is undone.
+    Cancelled,
     /// Every step is done.
     Done,
-}
-
-/// How many steps may still begin. A step that waits for its next attempt keeps its slot: whoever writes a plain list means its order.
-pub(super) struct Slots {
-    /// For steps that are not under way yet.
-    new: usize,
-    /// For attempts of any step.
-    idle: usize,
-}
-
-impl Slots {
-    /// Takes a slot for a step that is not under way yet, if there is one.
-    pub(super) fn take_new(&mut self) -> bool {
-        let free = self.new > 0 && self.take_kept();
-        self.new = self.new.saturating_sub(usize::from(free));
-        free
-    }
-
-    /// Gives back the slot of a step that cannot begin just now. A step that was under way keeps its place among those that are.
-    pub(super) fn give_back(&mut self, is_new: bool) {
-        self.new = self.new.saturating_add(usize::from(is_new));
-        self.idle = self.idle.saturating_add(1);
-    }
-
-    /// Whether a step could begin if there were room at its host.
-    pub(super) const fn has_free(&self, is_new: bool) -> bool {
-        self.idle > 0 && (self.new > 0 || !is_new)
-    }
-
-    /// Takes up again the slot of a step that waited; none is free only where `maxParallel` was lowered meanwhile.
-    pub(super) fn take_kept(&mut self) -> bool {
-        let free = self.idle > 0;
-        self.idle = self.idle.saturating_sub(usize::from(free));
-        free
-    }
 }
 
 pub(super) struct Pass<'a> {
@@ -87,7 +54,7 @@ pub(super) struct Pass<'a> {
     pub(super) wake: Option<Timestamp>,
     pub(super) tally: Tally,
     /// How many requests may still begin, where that is limited.
-    room: BTreeMap<String, usize>,
+    pub(super) room: BTreeMap<String, usize>,
     /// The steps that would begin if fewer requests were under way to their hosts, and whether each is not under way yet.
     pub(super) crowded: Vec<(String, bool)>,
     /// The first contradiction that was met; the pass is then worth nothing.
@@ -120,20 +87,9 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The instant by which deadlines are judged: they stand still while the saga is suspended or Failed.
-    pub(super) fn frozen_now(&self) -> Timestamp {
-        self.status.clock_stopped_at.as_ref().map_or(self.seen.now, |stopped| stopped.0)
-    }
-
-    /// Lets the deadlines go on: what they count from moves by as long as they stood still.
-    pub(super) fn resume_clock(&mut self) {
-        let Some(MicroTime(stopped)) = self.status.clock_stopped_at.take() else { return };
-        let stood = between(stopped, self.seen.now);
-        for status in &mut self.status.steps {
-            for direction in [&mut status.action, &mut status.compensation].into_iter().flatten() {
-                direction.budget_started_at = direction.budget_started_at.take().map(|began| MicroTime(later(began.0, stood)));
-            }
-        }
+    /// Whether nothing new may start because a person paused or suspended the saga. A deletion overrides both.
+    pub(super) fn is_paused(&self) -> bool {
+        !broken(Twin::PauseStarts) && (self.saga.suspend || self.status.paused.is_some()) && !self.seen.deleting
     }
 
     /// Asks to be looked at no later than at this instant.
@@ -160,16 +116,15 @@ impl<'a> Pass<'a> {
         StepSet::of(steps.filter(|(_, (step, status))| filter(step, status)).map(|(place, _)| place))
     }
 
-    /// How many attempts are under way.
+    /// How many attempts are under way, steps that only wait included.
     pub(super) fn active(&self) -> usize {
         self.steps_where(|_, status| is_active(status)).len()
     }
 
-    /// The slots that are free now.
-    pub(super) fn slots(&self) -> Slots {
-        let under_way = |phase| matches!(phase, StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating);
-        let taken = self.steps_where(|_, status| under_way(status.phase)).len();
-        Slots { new: self.saga.max_parallel.saturating_sub(taken), idle: self.saga.max_parallel.saturating_sub(self.active()) }
+    /// Whether something is under way outside the saga. What only waits keeps nobody from turning back.
+    pub(super) fn has_children(&self) -> bool {
+        let waits = |status: &StepStatus| status.phase == StepPhase::Waiting && !broken(Twin::ApprovalUndone);
+        !self.steps_where(|_, status| is_active(status) && !waits(status)).is_empty()
     }
 
     /// Moves a step by the transition table.
@@ -180,9 +135,9 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether a step failed for good and is not undone.
+    /// Whether a step failed for good and is not undone, or the saga took too long.
     pub(super) fn has_failure(&self) -> bool {
-        !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
+        self.status.timed_out_at.is_some() || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
     }
 
     /// Fails for good the steps that wait in a phase for an attempt which is due and may not be made.
@@ -201,45 +156,6 @@ impl<'a> Pass<'a> {
         });
     }
 
-    /// Takes room for a request to the operation's host; `false` where as many are under way as may be.
-    pub(super) fn take_room(&mut self, operation: &Operation) -> bool {
-        let Work::Http(action) = &operation.work else { return true };
-        // Rarely is anything limited.
-        let left = if self.room.is_empty() { None } else { self.room.get_mut(&http::host(&action.url)) };
-        match left {
-            None => true,
-            Some(0) => {
-                // Announced when one lands; this is for the case that the announcement goes to somebody who has no use for it.
-                self.wake_at(later(self.seen.now, CROWDED_POLL));
-                false
-            }
-            Some(left) => {
-                *left = left.saturating_sub(1);
-                true
-            }
-        }
-    }
-
-    /// Whether the step's next attempt, for which a slot was taken, waits because of how many requests are under way. Where steps run side
-    /// by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its turn.
-    pub(super) fn waits_for_room(&mut self, step: &ValidStep, direction: Direction, slots: &mut Slots, is_new: bool) -> bool {
-        let waits = step.operation(direction).is_some_and(|operation| !self.take_room(operation));
-        if waits {
-            self.crowded.push((step.name.clone(), is_new));
-        }
-        if waits && self.saga.max_parallel > 1 {
-            slots.give_back(is_new);
-        }
-        waits
-    }
-
-    /// Leaves out of those that wait for room the ones that others of the saga have overtaken: for the next look they wait for a slot.
-    pub(super) fn forget_overtaken(&mut self, slots: &Slots) {
-        if self.saga.max_parallel > 1 {
-            self.crowded.retain(|(_, is_new)| slots.has_free(*is_new));
-        }
-    }
-
     /// Writes the intent of the next attempt.
     pub(super) fn begin(&mut self, place: usize, step: &ValidStep, status: &mut StepStatus, direction: Direction) {
         let Some(operation) = step.operation(direction) else { return };
@@ -251,8 +167,8 @@ impl<'a> Pass<'a> {
         record.budget_used = record.budget_used.saturating_add(1);
         record.budget_started_at.get_or_insert_with(|| now.clone());
         let in_process = matches!(operation.work, Work::Http(_));
-        record.active =
-            Some(ActiveAttempt { started_at: now, executor: in_process.then(|| self.seen.executor.to_owned()), child_uid: None });
+        let intent = ActiveAttempt { started_at: now, executor: in_process.then(|| self.seen.executor.to_owned()), child_uid: None };
+        record.active = (!broken(Twin::DropIntent)).then_some(intent);
         let record = record.clone();
         let identity = self.identity(&step.name, direction, &record);
         if let Work::Http(action) = &operation.work {
@@ -261,10 +177,14 @@ impl<'a> Pass<'a> {
         if record.attempt > 1 {
             self.tally.retries.push((operation.kind(), direction));
         }
+        if operation.only_waits() {
+            self.begin_to_wait(operation, status, &record);
+            return;
+        }
         self.move_step(status, if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo });
-        let limit = self.limit(operation, &record);
+        let limit = self.limit(operation, direction, &record);
         self.wake_at(limit);
-        self.begin_effect(identity, place, limit);
+        self.begin_effect(identity, place, self.own_limit(operation, &record));
     }
 
     pub(super) fn begin_effect(&mut self, identity: Identity, place: usize, limit: Timestamp) {
@@ -311,20 +231,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// How much of the budget's deadline is left; `None` where there is none.
-    pub(super) fn budget_left(&self, operation: &Operation, record: &DirectionStatus) -> Option<Duration> {
-        let deadline = operation.retry.deadline?;
-        let began = record.budget_started_at.as_ref()?;
-        Some(deadline.saturating_sub(between(began.0, self.frozen_now())))
-    }
-
-    /// When the active attempt is past its time: the least of its own limit, which runs on, and what is left of the deadline.
-    pub(super) fn limit(&self, operation: &Operation, record: &DirectionStatus) -> Timestamp {
-        let began = record.active.as_ref().map_or(self.seen.now, |active| active.started_at.0);
-        let own = later(began, operation.timeout);
-        self.budget_left(operation, record).map_or(own, |left| own.min(later(self.seen.now, left)))
-    }
-
     pub(super) fn settled(&mut self, operation: &Operation, direction: Direction, outcome: crate::api::Outcome, took: Duration) {
         self.tally.settled.push(SettledAttempt { kind: operation.kind(), direction, outcome, took });
     }
@@ -336,8 +242,8 @@ pub(super) fn is_active(status: &StepStatus) -> bool {
 }
 
 /// Whether a step may go on that is under way already: after a failure only where a person asked for it.
-pub(super) const fn may_go_on(failed: bool, status: &StepStatus) -> bool {
-    !failed || status.retry_requested
+pub(super) fn may_go_on(failed: bool, status: &StepStatus) -> bool {
+    !failed || status.retry_requested || broken(Twin::RetriesStop)
 }
 
 /// `: <the step's message>`, where it has one.
@@ -347,11 +253,11 @@ fn because(status: &StepStatus) -> String {
 
 /// Whether the instant, if any, has come.
 pub(super) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
-    instant.is_none_or(|instant| instant.0 <= now)
+    instant.is_none_or(|instant| instant.0 <= now) || broken(Twin::Backoff)
 }
 
 /// Whether a forward pass may not turn back: the pivot is done or skipped, or may be done.
 pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
-    let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain);
-    step.pivot && (status.phase.is_done() || uncertain)
+    let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain) && !broken(Twin::PivotUncertain);
+    step.pivot && !broken(Twin::Pivot) && (status.phase.is_done() || uncertain)
 }

@@ -3,7 +3,7 @@
 //! The order: what ended stays ended; what must be let go is let go; what contradicts itself is held; then attempts settle, the saga
 //! moves, new attempts begin, and the summary says it all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -20,10 +20,15 @@ use super::{
     undo::{in_undo_set, is_in_effect},
     valid::Fault,
 };
-use crate::api::{Asked, DeletionPolicy, Part, RequestResult, SagaPhase, SagaStatus};
+use crate::{
+    api::{Asked, DeletionPolicy, Part, RequestResult, SagaPhase, SagaStatus},
+    twins::{Twin, broken},
+};
 
 /// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name and a person can look at them.
 const KEPT_CHILDREN: std::time::Duration = std::time::Duration::from_mins(10);
+/// The least time for which an ended saga is kept: its Pods go with it, and a creation that is late must still meet its name.
+const KEPT_LEAST: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// All that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
@@ -68,7 +73,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if seen.deleting && !seen.finalizer {
         return Plan::nothing();
     }
-    if seen.deleting && nothing_to_undo(seen) {
+    if seen.deleting && (nothing_to_undo(seen) || broken(Twin::DeletedGoes)) {
         return release(None);
     }
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
@@ -87,7 +92,9 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     }
     let saga = match saga {
         Ok(saga) => saga,
-        Err(_) if is_terminal(status) => return ended(status, seen, refuse_all(status, seen, "the spec is not valid: mend it first")),
+        Err(_) if is_terminal(status) => {
+            return ended(None, status, seen, refuse_all(status, seen, "the spec is not valid: mend it first"));
+        }
         Err(faults) => return held(status, &Hold::Spec(faults.clone()), seen),
     };
     let violations = invariants::check(saga, status);
@@ -95,10 +102,15 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return held(status, &Hold::Status(violations), seen);
     }
     // Only now: a changed spec or a status that contradicts itself must not decide that nothing is undone.
-    if seen.deleting && saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status)) && !is_terminal(status) {
+    if seen.deleting && past_return(saga, status) && !is_terminal(status) {
         return release(Some(abandoned(Some(saga), seen, "the pivot is passed, nothing can be undone")));
     }
     run(saga, status, seen)
+}
+
+/// Whether the saga only goes forward by now.
+pub(super) fn past_return(saga: &ValidSaga, status: &SagaStatus) -> bool {
+    saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status))
 }
 
 fn is_terminal(status: &SagaStatus) -> bool {
@@ -129,7 +141,7 @@ fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
 /// Whether nothing happens to a saga any more before a person acts on it.
 fn stands_still(status: &Part<SagaStatus>) -> bool {
     let Ok(status) = status else { return true };
-    status.phase == Some(SagaPhase::CompensationFailed) || summary::stalled_reason(status).is_some_and(Hold::is_reason)
+    status.phase == Some(SagaPhase::CompensationFailed) || summary::is_held(status)
 }
 
 /// The steps that did, or may have done, something that is not undone.
@@ -155,17 +167,27 @@ fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
     (new, effects, Tally { requests, ..Tally::default() })
 }
 
-/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods.
-fn ended(status: &SagaStatus, seen: &Seen<'_>, (new, mut effects, tally): Answered) -> Plan {
-    let finalizer = if seen.finalizer { Finalizer::Remove } else { Finalizer::Keep };
+/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself where the spec says so.
+fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (new, mut effects, tally): Answered) -> Plan {
+    let finalizer = if seen.finalizer && !broken(Twin::KeepsFinalizer) { Finalizer::Remove } else { Finalizer::Keep };
     let mut wake = None;
-    if let Some(MicroTime(completed)) = status.completed_at.as_ref().filter(|_| seen.leftovers) {
-        let due = later(*completed, KEPT_CHILDREN);
+    let after = |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
+    if let Some(due) = after(KEPT_CHILDREN).filter(|_| seen.leftovers) {
         if due <= seen.now { effects.push(Effect::Sweep) } else { wake = Some(due) }
+    }
+    let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
+    if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
+        // Its own writes first: each of them has the saga looked at again.
+        let writes = new != *status || seen.finalizer || effects.iter().any(|effect| matches!(effect, Effect::TakeAway { .. }));
+        if due > seen.now {
+            wake = Some(wake.map_or(due, |wake| wake.min(due)));
+        } else if !writes {
+            effects.push(Effect::Delete);
+        }
     }
     // Nothing is written to an ended saga but answers; they tell which spec they speak of.
     let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
-    let write = (new != *status).then(|| StatusWrite::Whole(Box::new(answered)));
+    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)
 }
 
@@ -205,23 +227,29 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
         pass.answer_requests();
         let reopened = status.phase == Some(SagaPhase::Completed) && pass.status.compensation_requested.is_some();
         if !reopened {
-            return ended(status, seen, (pass.status, pass.effects, pass.tally));
+            return ended(Some(saga), status, seen, (pass.status, pass.effects, pass.tally));
         }
         return go_on(pass, status, true);
     }
     if pass.status.spec_hash.is_none() {
         pass.status.spec_hash = Some(seen.spec_hash.to_owned());
         pass.status.started_at = Some(MicroTime(seen.now));
+        pass.status.timeout_started_at = saga.timeout.map(|_| MicroTime(seen.now));
     }
     let was_held = status.phase == Some(SagaPhase::Failed);
-    // A deletion overrides the suspension.
-    if (!saga.suspend || seen.deleting) && !was_held {
+    if !pass.is_paused() && !was_held {
         pass.resume_clock();
     }
     pass.settle_all();
-    if pass.answer_requests() && !saga.suspend {
+    pass.enforce_timeout();
+    if pass.answer_requests() && !pass.is_paused() {
         // A saga that waited for a person goes on.
         pass.resume_clock();
+    }
+    if status.cancel_requested.is_none() && pass.status.cancel_requested.is_some() {
+        // What was about to begin does not, and what is active is stopped at once.
+        pass.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
+        pass.settle_all();
     }
     go_on(pass, status, false)
 }
@@ -229,22 +257,28 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
 /// From what settled and what was asked for to what begins. `reopened`: the saga had ended.
 fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let seen = pass.seen;
-    let undoing = matches!(status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
-    let mut standing = if undoing { Standing::Undoing } else { pass.forward() };
+    let mut standing = match (pass.status.cancel_requested.is_some(), pass.is_undoing()) {
+        (true, _) => pass.cancel(),
+        (false, true) => Standing::Undoing,
+        (false, false) => pass.forward(),
+    };
     if standing == Standing::Undoing {
         standing = pass.undo();
     }
-    set_clock(&mut pass, standing);
+    pass.set_clock(standing);
     summary::summarise(&mut pass, standing);
     if let Some(illegal) = pass.illegal {
         return held(status, &Hold::Status(vec![illegal.to_string()]), seen);
     }
-    let first_intent = pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
+    // Also of a step that only waits: once it is done, its compensation has to be carried out.
+    let known: BTreeSet<_> = active_attempts(status).map(|(id, _)| id).collect();
+    let intends = active_attempts(&pass.status).any(|(id, _)| !known.contains(&id));
+    let first_intent = intends || pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
     let ends = is_terminal(&pass.status);
     let finalizer = match (seen.finalizer, ends, (first_intent || reopened) && !seen.deleting) {
-        (true, true, _) => Finalizer::Remove,
-        (false, false, true) => Finalizer::Add,
-        (true, false, _) | (false, true, _) | (false, false, false) => Finalizer::Keep,
+        (true, true, _) if !broken(Twin::KeepsFinalizer) => Finalizer::Remove,
+        (false, false, true) if !broken(Twin::NoFinalizer) => Finalizer::Add,
+        (_, _, _) => Finalizer::Keep,
     };
     let Pass { status: new, effects, wake, mut tally, .. } = pass;
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
@@ -257,18 +291,6 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
 /// Whether two statuses differ in words alone. A process that begins nothing leaves those to one that does: the two would never agree.
 fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
     *old == SagaStatus { message: old.message.clone(), conditions: old.conditions.clone(), ..new.clone() }
-}
-
-/// Deadlines stand still while the saga is suspended or Failed.
-fn set_clock(pass: &mut Pass<'_>, standing: Standing) {
-    let ended = matches!(standing, Standing::Done | Standing::Undone);
-    let suspended = pass.saga.suspend && !pass.seen.deleting;
-    let stands = !ended && (suspended || matches!(standing, Standing::Held { .. }));
-    match (stands, pass.status.clock_stopped_at.is_some()) {
-        (true, false) => pass.status.clock_stopped_at = Some(MicroTime(pass.seen.now)),
-        (false, true) => pass.status.clock_stopped_at = None,
-        (true, true) | (false, false) => {}
-    }
 }
 
 /// The attempts that a status calls active, with the time since which they are.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::api::{BackoffType, DeletionPolicy, Direction, HttpAction, OnFailure, PodAction, names::AttemptId};
+use crate::api::{ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, OnFailure, PodAction, names::AttemptId};
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,10 @@ pub struct ValidSaga {
     pub max_parallel: usize,
     /// What happens when a step failed for good.
     pub on_failure: OnFailure,
+    /// How long the saga may go forward.
+    pub timeout: Option<Duration>,
+    /// After what time the saga is deleted once it ended.
+    pub ttl: Option<Duration>,
     /// Whether nothing new may start.
     pub suspend: bool,
     /// What happens to an unfinished saga that is deleted.
@@ -55,7 +59,7 @@ pub struct ValidStep {
 pub struct Operation {
     /// What is done. Its strings are literal: `$${` has become `${`.
     pub work: Work,
-    /// The time limit of one attempt.
+    /// The time limit of one attempt; [`Duration::MAX`] where there is none.
     pub timeout: Duration,
     /// How it is retried.
     pub retry: Retry,
@@ -68,6 +72,10 @@ pub enum Work {
     Pod(PodAction),
     /// Sends a request.
     Http(HttpAction),
+    /// Waits for a person.
+    Approval(ApprovalAction),
+    /// Waits for so long.
+    Wait(Duration),
 }
 
 /// An effective retry policy.
@@ -103,12 +111,23 @@ pub struct Identity {
 }
 
 impl Operation {
-    /// `pod` or `http`, as in the spec and in metrics.
+    /// `pod`, `http`, `approval` or `wait`, as in the spec and in metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.work {
             Work::Pod(_) => "pod",
             Work::Http(_) => "http",
+            Work::Approval(_) => "approval",
+            Work::Wait(_) => "wait",
+        }
+    }
+
+    /// Whether it is a state of the saga alone: nothing leaves the operator for it, and nothing is ever in effect.
+    #[must_use]
+    pub const fn only_waits(&self) -> bool {
+        match self.work {
+            Work::Approval(_) | Work::Wait(_) => true,
+            Work::Pod(_) | Work::Http(_) => false,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Settles attempts: from what was seen of a child to an outcome in the status.
 //!
 //! # Guarantees
-//! An attempt settles once. A child that should exist and does not is `Unknown`, unless it is certain that nothing was ever begun.
+//! An attempt settles once; what is counted of it follows from its end alone.
 
 use std::time::Duration;
 
@@ -11,9 +11,10 @@ use super::{
     backoff,
     clock::{between, later, to_micros},
     effect::Effect,
-    observed::{Absence, ChildState, Failure, Reached},
+    judge::{STOP_POLL, Verdict},
+    observed::{Failure, Reached},
     pass::Pass,
-    saga::{Operation, ValidStep, Work},
+    saga::{Operation, ValidStep},
     step::StepEvent,
 };
 use crate::{
@@ -21,48 +22,24 @@ use crate::{
     twins::{Twin, broken},
 };
 
-/// A child that lives this long gets its UID written to the status.
-const NOTED_AFTER: Duration = Duration::from_secs(2);
-/// After this long nobody creates a child whose first creation may have been answered to nobody.
-const CREATED_WITHIN: Duration = Duration::from_secs(30);
-/// A request ends itself at its limit; only one that did not is stopped from outside.
-const REQUEST_SLACK: Duration = Duration::from_secs(2);
-/// How often a child that is being stopped is looked at.
-const STOP_POLL: Duration = Duration::from_secs(5);
 /// Disruptions that cost no attempt.
 const FREE_DISRUPTIONS: i64 = 5;
 /// Settled attempts that are kept.
 const KEPT_ATTEMPTS: usize = 5;
 /// The longest message that is kept of an attempt, in characters.
-const KEPT_MESSAGE: usize = 400;
+pub(super) const KEPT_MESSAGE: usize = 400;
 
-enum Verdict {
-    Wait,
-    Begin,
-    Stop,
-    Settled(Settlement),
-}
-
-struct Settlement {
-    outcome: Outcome,
-    failure: Option<Failure>,
-    retry_after: Option<Duration>,
-    message: Option<String>,
+/// How an attempt ended.
+pub(super) struct Settlement {
+    pub(super) outcome: Outcome,
+    pub(super) failure: Option<Failure>,
+    pub(super) retry_after: Option<Duration>,
+    pub(super) message: Option<String>,
 }
 
 impl Settlement {
-    fn unknown(message: impl Into<String>, retry_after: Option<Duration>) -> Verdict {
-        Verdict::Settled(Self { outcome: Outcome::Unknown, failure: None, retry_after, message: Some(message.into()) })
-    }
-
-    fn failed(failure: Failure) -> Verdict {
-        let (retry_after, message) = (failure.retry_after, Some(failure.message.clone()));
-        Verdict::Settled(Self { outcome: Outcome::Failed, failure: Some(failure), retry_after, message })
-    }
-
-    fn never_begun(message: impl Into<String>) -> Verdict {
-        let message = message.into();
-        Self::failed(Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message })
+    pub(super) const fn succeeded() -> Self {
+        Self { outcome: Outcome::Succeeded, failure: None, retry_after: None, message: None }
     }
 }
 
@@ -86,9 +63,9 @@ impl<'a> Pass<'a> {
             Verdict::Wait => {}
             Verdict::Begin => {
                 let identity = self.identity(&step.name, direction, &record);
-                let limit = self.limit(operation, &record);
+                let limit = self.limit(operation, direction, &record);
                 self.wake_at(limit);
-                self.begin_effect(identity, place, limit);
+                self.begin_effect(identity, place, self.own_limit(operation, &record));
             }
             Verdict::Stop => {
                 self.effects.push(Effect::Stop(id));
@@ -98,104 +75,47 @@ impl<'a> Pass<'a> {
         }
     }
 
-    fn judge(
+    /// Writes down how an attempt ended.
+    pub(super) fn record(
         &mut self,
         operation: &Operation,
-        record: &DirectionStatus,
         active: &ActiveAttempt,
         id: &AttemptId,
         status: &mut StepStatus,
-    ) -> Verdict {
-        let in_process = matches!(operation.work, Work::Http(_));
-        let limit = self.limit(operation, record);
-        let stop = later(limit, if in_process { REQUEST_SLACK } else { Duration::ZERO });
-        let overdue = self.seen.now >= limit;
-        match self.seen.children.get(id) {
-            Some(ChildState::Succeeded) => {
-                Verdict::Settled(Settlement { outcome: Outcome::Succeeded, failure: None, retry_after: None, message: None })
-            }
-            Some(ChildState::Failed(failure)) => Settlement::failed(failure.clone()),
-            Some(ChildState::Unknown { message, retry_after }) => Settlement::unknown(message, *retry_after),
-            Some(ChildState::Elsewhere { look_again_in }) => {
-                self.wake_at(later(self.seen.now, *look_again_in));
-                Verdict::Wait
-            }
-            Some(ChildState::Active { .. }) if self.seen.now >= stop => Verdict::Stop,
-            Some(ChildState::Active { uid, age, detail }) => {
-                self.note_child(status, id.direction, uid.as_ref(), *age, detail);
-                self.wake_at(stop);
-                Verdict::Wait
-            }
-            Some(ChildState::Refused { message, .. }) if overdue => {
-                Settlement::never_begun(format!("not created within its time: {message}"))
-            }
-            Some(ChildState::Refused { message, retry_in }) => {
-                status.message = Some(clip(message, KEPT_MESSAGE));
-                self.wake_at(later(self.seen.now, *retry_in).min(limit));
-                Verdict::Wait
-            }
-            Some(ChildState::Absent(absence)) => self.judge_absent(in_process, active, *absence, overdue),
-            None => {
-                self.wake_at(later(self.seen.now, STOP_POLL));
-                Verdict::Wait
-            }
-        }
-    }
-
-    /// The rule of a child that is not there: a child that was ever there is lost; one that nobody can have created is created; all
-    /// else is unknown, since an answer to its creation may have been lost.
-    fn judge_absent(&self, in_process: bool, active: &ActiveAttempt, absence: Absence, overdue: bool) -> Verdict {
-        let Absence { seen, refused, known_for } = absence;
-        if seen || active.child_uid.is_some() {
-            return Settlement::unknown("its Pod vanished before its end was seen", None);
-        }
-        // A request that this process does not know of was never sent: only this process may send it.
-        let certain = in_process || refused;
-        let young = between(active.started_at.0, self.seen.now) < CREATED_WITHIN && known_for < CREATED_WITHIN;
-        match (certain || young, overdue) {
-            (true, false) => Verdict::Begin,
-            (true, true) if certain => Settlement::never_begun("not begun within its time"),
-            (true, true) | (false, _) => Settlement::unknown("nobody can tell whether its Pod was created", None),
-        }
-    }
-
-    /// Writes the UID of a child that lives for two seconds, with what it waits for.
-    fn note_child(&mut self, status: &mut StepStatus, direction: Direction, uid: Option<&String>, age: Duration, detail: &str) {
-        let Some(uid) = uid else { return };
-        let Some(active) = &mut status.direction_mut(direction).active else { return };
-        if active.child_uid.is_some() {
-            return;
-        }
-        if age < NOTED_AFTER {
-            let wait = NOTED_AFTER.saturating_sub(age);
-            self.wake_at(later(self.seen.now, wait));
-            return;
-        }
-        active.child_uid = Some(uid.clone());
-        status.message = Some(clip(detail, KEPT_MESSAGE));
-    }
-
-    fn apply(&mut self, operation: &Operation, active: &ActiveAttempt, id: &AttemptId, status: &mut StepStatus, settlement: Settlement) {
-        let Settlement { outcome, failure, retry_after, message } = settlement;
-        let message = message.map(|message| clip(&message, KEPT_MESSAGE));
+        settlement: &Settlement,
+    ) {
         let sequence = self.status.settled.unwrap_or_default().saturating_add(1);
         self.status.settled = Some(sequence);
-        self.settled(operation, id.direction, outcome, between(active.started_at.0, self.seen.now));
+        self.settled(operation, id.direction, settlement.outcome, between(active.started_at.0, self.seen.now));
         let record = status.direction_mut(id.direction);
         record.active = None;
         record.sequence = Some(sequence);
-        record.last_outcome = Some(outcome);
-        count(record, outcome, failure.as_ref());
+        record.last_outcome = Some(settlement.outcome);
+        count(record, settlement.outcome, settlement.failure.as_ref());
         record.attempts.push(AttemptRecord {
             attempt: id.number,
-            outcome,
+            outcome: settlement.outcome,
             started_at: active.started_at.clone(),
             settled_at: MicroTime(self.seen.now),
-            message: message.clone(),
+            message: settlement.message.as_ref().map(|message| clip(message, KEPT_MESSAGE)),
         });
         let surplus = record.attempts.len().saturating_sub(KEPT_ATTEMPTS);
         record.attempts.drain(..surplus);
-        if outcome == Outcome::Succeeded {
+    }
+
+    /// Settles an attempt: its end, and what it means to its step.
+    pub(super) fn apply(
+        &mut self,
+        operation: &Operation,
+        active: &ActiveAttempt,
+        id: &AttemptId,
+        status: &mut StepStatus,
+        settlement: Settlement,
+    ) {
+        self.record(operation, active, id, status, &settlement);
+        let Settlement { outcome, failure, retry_after, message } = settlement;
+        let message = message.map(|message| clip(&message, KEPT_MESSAGE));
+        if outcome == Outcome::Succeeded || (outcome == Outcome::Unknown && broken(Twin::UnknownDone)) {
             self.succeed(status, id.direction);
             return;
         }
@@ -204,12 +124,12 @@ impl<'a> Pass<'a> {
         let next = if last { Err(String::new()) } else { self.next_attempt(operation, status, id, retry_after) };
         match next {
             Ok(next) => {
-                status.message = Some(format!("attempt {} {}: {message}", id.number, verb(outcome)));
+                status.message = Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
                 status.next_attempt_at = Some(MicroTime(next));
                 self.move_step(status, if id.direction == Direction::Action { StepEvent::FailForNow } else { StepEvent::Undo });
             }
             Err(why) => {
-                status.message = Some(format!("attempt {} {}: {message}{why}", id.number, verb(outcome)));
+                status.message = Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
                 status.next_attempt_at = None;
                 self.give_up(status, id.direction);
             }
@@ -238,7 +158,13 @@ impl<'a> Pass<'a> {
         retry_after: Option<Duration>,
     ) -> Result<jiff::Timestamp, String> {
         let Some(record) = status.direction(id.direction) else { return Err(String::new()) };
-        if record.budget_used >= i64::from(operation.retry.max_attempts) {
+        if self.status.cancel_requested.is_some() {
+            return Err(" (the saga is cancelled)".into());
+        }
+        if id.direction == Direction::Action && self.is_past_timeout() {
+            return Err(format!(" ({})", self.timeout_passed()));
+        }
+        if record.budget_used >= i64::from(operation.retry.max_attempts).saturating_add(i64::from(broken(Twin::Budget))) {
             let used = record.budget_used;
             return Err(if used > 1 { format!(" (no attempt is left of {used})") } else { String::new() });
         }
@@ -273,19 +199,11 @@ fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failur
         }
         (Outcome::Unknown | Outcome::Failed, _) => {
             record.begun = true;
-            record.uncertain = true;
+            record.uncertain = !broken(Twin::Uncertain);
             if broken(Twin::Key) {
                 record.failures = record.failures.saturating_add(1);
             }
         }
-    }
-}
-
-const fn verb(outcome: Outcome) -> &'static str {
-    match outcome {
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-        Outcome::Unknown => "may have happened",
     }
 }
 

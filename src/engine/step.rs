@@ -7,6 +7,10 @@ use crate::api::StepPhase;
 pub enum StepEvent {
     /// An attempt of the action begins.
     Start,
+    /// The step waits from now on, for a person or an instant.
+    Wait,
+    /// The saga turns back, or ends, before what the step waits for.
+    Withdraw,
     /// The action is done.
     Succeed,
     /// An attempt of the action failed, another one follows.
@@ -43,10 +47,12 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
     use {StepEvent as E, StepPhase as P};
     match (from, event) {
         (P::Pending | P::Retrying, E::Start) => Ok(P::Running),
-        (P::Running, E::Succeed) => Ok(P::Completed),
+        (P::Pending | P::Retrying, E::Wait) => Ok(P::Waiting),
+        (P::Waiting, E::Withdraw) => Ok(P::Pending),
+        (P::Running | P::Waiting, E::Succeed) => Ok(P::Completed),
         (P::Running, E::FailForNow) | (P::Retrying | P::Failed, E::Retry) => Ok(P::Retrying),
-        (P::Running | P::Retrying | P::Pending, E::FailForGood) => Ok(P::Failed),
-        (P::Pending | P::Retrying | P::Failed, E::Skip) => Ok(P::Skipped),
+        (P::Running | P::Retrying | P::Waiting | P::Pending, E::FailForGood) => Ok(P::Failed),
+        (P::Pending | P::Retrying | P::Waiting | P::Failed, E::Skip) => Ok(P::Skipped),
         (P::Completed | P::Failed | P::Compensating, E::Undo) | (P::Compensating | P::CompensationFailed, E::Retry) => Ok(P::Compensating),
         (P::Compensating, E::Undone) => Ok(P::Compensated),
         (P::Compensating | P::Completed | P::Failed, E::UndoFailed) => Ok(P::CompensationFailed),
@@ -55,6 +61,7 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
             P::Pending
             | P::Running
             | P::Retrying
+            | P::Waiting
             | P::Completed
             | P::Skipped
             | P::Failed
@@ -62,7 +69,17 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
             | P::Compensated
             | P::CompensationFailed
             | P::CompensationSkipped,
-            E::Start | E::Succeed | E::FailForNow | E::FailForGood | E::Undo | E::Undone | E::UndoFailed | E::Retry | E::Skip,
+            E::Start
+            | E::Wait
+            | E::Withdraw
+            | E::Succeed
+            | E::FailForNow
+            | E::FailForGood
+            | E::Undo
+            | E::Undone
+            | E::UndoFailed
+            | E::Retry
+            | E::Skip,
         ) => Err(Illegal { from, event }),
     }
 }
@@ -71,11 +88,16 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
 mod tests {
     use super::{StepEvent as E, StepPhase as P, *};
 
-    const EVENTS: [E; 9] = [E::Start, E::Succeed, E::FailForNow, E::FailForGood, E::Undo, E::Undone, E::UndoFailed, E::Retry, E::Skip];
+    const EVENTS: [E; 11] =
+        [E::Start, E::Wait, E::Withdraw, E::Succeed, E::FailForNow, E::FailForGood, E::Undo, E::Undone, E::UndoFailed, E::Retry, E::Skip];
 
     /// The whole table: a row for each phase in the order of [`P::ALL`], a column for each event in the order of [`EVENTS`].
-    const TABLE: [[Option<P>; 9]; 10] = {
+    const TABLE: [[Option<P>; 11]; 11] = {
+        const PENDING: Option<P> = Some(P::Pending);
         const RUNNING: Option<P> = Some(P::Running);
+        const WAITING: Option<P> = Some(P::Waiting);
+        const DONE: Option<P> = Some(P::Completed);
+        const UNDONE: Option<P> = Some(P::Compensated);
         const AGAIN: Option<P> = Some(P::Retrying);
         const SKIPPED: Option<P> = Some(P::Skipped);
         const FAILED: Option<P> = Some(P::Failed);
@@ -83,16 +105,17 @@ mod tests {
         const STUCK: Option<P> = Some(P::CompensationFailed);
         const LEFT: Option<P> = Some(P::CompensationSkipped);
         [
-            [RUNNING, None, None, FAILED, None, None, None, None, SKIPPED],
-            [None, Some(P::Completed), AGAIN, FAILED, None, None, None, None, None],
-            [RUNNING, None, None, FAILED, None, None, None, AGAIN, SKIPPED],
-            [None, None, None, None, UNDOING, None, STUCK, None, None],
-            [None; 9],
-            [None, None, None, None, UNDOING, None, STUCK, AGAIN, SKIPPED],
-            [None, None, None, None, UNDOING, Some(P::Compensated), STUCK, UNDOING, None],
-            [None; 9],
-            [None, None, None, None, None, None, None, UNDOING, LEFT],
-            [None; 9],
+            [RUNNING, WAITING, None, None, None, FAILED, None, None, None, None, SKIPPED],
+            [None, None, None, DONE, AGAIN, FAILED, None, None, None, None, None],
+            [RUNNING, WAITING, None, None, None, FAILED, None, None, None, AGAIN, SKIPPED],
+            [None, None, PENDING, DONE, None, FAILED, None, None, None, None, SKIPPED],
+            [None, None, None, None, None, None, UNDOING, None, STUCK, None, None],
+            [None; 11],
+            [None, None, None, None, None, None, UNDOING, None, STUCK, AGAIN, SKIPPED],
+            [None, None, None, None, None, None, UNDOING, UNDONE, STUCK, UNDOING, None],
+            [None; 11],
+            [None, None, None, None, None, None, None, None, None, UNDOING, LEFT],
+            [None; 11],
         ]
     };
 

@@ -11,12 +11,15 @@ use super::{
     message::{failures, join, list, message},
     pass::{Pass, Standing},
     plan::undo_set,
-    saga::ValidStep,
+    saga::{ValidStep, Work},
     settle::clip,
     undo::is_in_effect,
     valid::Fault,
 };
-use crate::api::{SagaPhase, SagaStatus, StepPhase, StepStatus};
+use crate::{
+    api::{SagaPhase, SagaStatus, StepPhase, StepStatus},
+    twins::{Twin, broken},
+};
 
 /// The most characters of a saga's message.
 const MESSAGE: usize = 1500;
@@ -79,15 +82,21 @@ pub(super) fn stalled_reason(status: &SagaStatus) -> Option<&str> {
     Some(&stalled.reason)
 }
 
+/// Whether the saga cannot go on before a person mended it.
+pub(super) fn is_held(status: &SagaStatus) -> bool {
+    stalled_reason(status).is_some_and(Hold::is_reason)
+}
+
 /// Writes what a person reads.
 pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     budget::fit(&mut pass.status.steps);
-    let suspended = pass.saga.suspend && !pass.seen.deleting;
+    let paused = pass.is_paused();
     let phase = match standing {
-        Standing::Forward | Standing::Settling if suspended => SagaPhase::Paused,
-        Standing::Forward | Standing::Settling => SagaPhase::Running,
+        Standing::Forward | Standing::Settling | Standing::Cancelling { undoing: false } if paused => SagaPhase::Paused,
+        Standing::Forward | Standing::Settling | Standing::Cancelling { undoing: false } => SagaPhase::Running,
+        Standing::Cancelled => SagaPhase::Cancelled,
         Standing::Held { .. } => SagaPhase::Failed,
-        Standing::Undoing => SagaPhase::Compensating,
+        Standing::Undoing | Standing::Cancelling { undoing: true } => SagaPhase::Compensating,
         Standing::UndoFailed => SagaPhase::CompensationFailed,
         Standing::Undone => SagaPhase::Compensated,
         Standing::Done => SagaPhase::Completed,
@@ -95,20 +104,24 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     let entered = pass.status.phase != Some(phase);
     let still = still_in_effect(pass, phase);
     let reason = reason(pass, phase, still.as_deref());
-    let message = clip(&message(pass, standing, suspended, still.as_deref()), MESSAGE);
+    let message = clip(&message(pass, standing, still.as_deref()), MESSAGE);
     if entered && phase != SagaPhase::Running {
-        let warning = matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed) || reason == "CompensatedExcept";
+        let left = phase == SagaPhase::Cancelled && still.as_ref().is_some_and(|still| !still.is_empty());
+        let warning = left || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed) || reason == "CompensatedExcept";
         let reason = if phase == SagaPhase::Failed { phase.as_str() } else { reason };
         pass.publish(warning, reason, message.clone());
     }
-    let ready = if suspended && !phase.is_terminal() { "Paused" } else { reason };
-    let wanted = wanted(phase, suspended, ready, reason);
+    let ready = if paused && !phase.is_terminal() { "Paused" } else { reason };
+    let wanted = wanted(phase, paused, ready, reason);
     let conditions = conditions(&pass.status.conditions, &wanted, &message, pass.seen);
     let (progress, current, retries) = (progress(pass, phase), current_steps(pass, phase), retries(&pass.status));
     let status = &mut pass.status;
     // Also where one end follows the other: a Completed saga of which nothing can be undone.
     if entered || !phase.is_terminal() {
         status.completed_at = phase.is_terminal().then_some(MicroTime(pass.seen.now));
+    }
+    if phase.is_terminal() {
+        status.paused = None;
     }
     status.observed_generation = Some(pass.seen.generation);
     status.phase = Some(phase);
@@ -122,8 +135,13 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
 
 fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>) -> &'static str {
     let retrying = pass.status.steps.iter().any(|status| status.phase == StepPhase::Retrying);
+    let approval =
+        |(step, status): (&ValidStep, &StepStatus)| status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_));
+    let asks = pass.saga.steps.iter().zip(&pass.status.steps).any(approval);
     match phase {
+        SagaPhase::Running if asks => "AwaitingApproval",
         SagaPhase::Running if retrying => "Retrying",
+        SagaPhase::Failed if pass.status.timed_out_at.is_some() => "TimedOut",
         // Deleted past its pivot, on its way out.
         SagaPhase::Failed if failures(pass, StepPhase::Failed).is_empty() => "PivotPassed",
         SagaPhase::Failed => "StepFailed",
@@ -134,23 +152,31 @@ fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>) -> &'stat
         | SagaPhase::Compensating
         | SagaPhase::Compensated
         | SagaPhase::CompensationFailed
-        | SagaPhase::Completed => phase.as_str(),
+        | SagaPhase::Completed
+        | SagaPhase::Cancelled => phase.as_str(),
     }
 }
 
 /// The conditions of a phase, as kstatus and Argo CD have to read them: `Reconciling` and `Stalled` only while true, never both.
-fn wanted(phase: SagaPhase, suspended: bool, ready: &'static str, reason: &'static str) -> Vec<Wanted> {
+fn wanted(phase: SagaPhase, paused: bool, ready: &'static str, reason: &'static str) -> Vec<Wanted> {
     let mut wanted = vec![Wanted::new("Accepted", "True", "Accepted")];
     let status = match phase {
         SagaPhase::Completed => "True",
         SagaPhase::Pending | SagaPhase::Running => "Unknown",
-        SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Compensating | SagaPhase::Compensated | SagaPhase::CompensationFailed => "False",
+        SagaPhase::Paused
+        | SagaPhase::Failed
+        | SagaPhase::Compensating
+        | SagaPhase::Compensated
+        | SagaPhase::CompensationFailed
+        | SagaPhase::Cancelled => "False",
     };
     wanted.push(Wanted::new("Ready", status, ready));
     match phase {
         SagaPhase::Pending | SagaPhase::Running => wanted.push(Wanted::new("Reconciling", "True", reason)),
-        SagaPhase::Compensating if !suspended => wanted.push(Wanted::new("Reconciling", "True", reason)),
-        SagaPhase::Failed | SagaPhase::Compensated | SagaPhase::CompensationFailed => wanted.push(Wanted::new("Stalled", "True", reason)),
+        SagaPhase::Compensating if !paused => wanted.push(Wanted::new("Reconciling", "True", reason)),
+        SagaPhase::Failed | SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled => {
+            wanted.push(Wanted::new("Stalled", "True", reason));
+        }
         SagaPhase::Paused | SagaPhase::Compensating | SagaPhase::Completed => {}
     }
     wanted
@@ -167,14 +193,18 @@ fn still_in_effect(pass: &Pass<'_>, phase: SagaPhase) -> Option<Vec<String>> {
         SagaPhase::Completed => {
             Some(names(&|_, status| status.phase == StepPhase::Skipped && status.action.as_ref().is_some_and(|action| action.uncertain)))
         }
-        SagaPhase::Compensated | SagaPhase::CompensationFailed => Some(names(&is_in_effect)),
+        SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled => {
+            Some(names(&|step, status| is_in_effect(step, status) && !broken(Twin::StillInEffect)))
+        }
         SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Compensating => None,
     }
 }
 
 fn progress(pass: &Pass<'_>, phase: SagaPhase) -> String {
+    let undone_before = || pass.status.steps.iter().any(|status| status.phase.is_backward());
     let (done, all) = match phase {
-        SagaPhase::Compensating | SagaPhase::Compensated | SagaPhase::CompensationFailed => {
+        SagaPhase::Cancelled if !undone_before() => (pass.steps_where(|_, status| status.phase.is_done()).len(), pass.saga.steps.len()),
+        SagaPhase::Compensating | SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled => {
             let set = undo_set(pass).and(pass.steps_where(|step, _| step.compensation.is_some()));
             let undone = |phase| matches!(phase, StepPhase::Compensated | StepPhase::CompensationSkipped);
             (set.and(pass.steps_where(|_, status| undone(status.phase))).len(), set.len())
@@ -188,7 +218,7 @@ fn progress(pass: &Pass<'_>, phase: SagaPhase) -> String {
 
 fn current_steps(pass: &Pass<'_>, phase: SagaPhase) -> Option<String> {
     let current = pass.status.steps.iter().filter(|status| match status.phase {
-        StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating => true,
+        StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating => true,
         StepPhase::Failed => phase == SagaPhase::Failed,
         StepPhase::CompensationFailed => phase == SagaPhase::CompensationFailed,
         StepPhase::Pending | StepPhase::Completed | StepPhase::Skipped | StepPhase::Compensated | StepPhase::CompensationSkipped => false,

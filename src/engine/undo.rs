@@ -10,8 +10,12 @@ use super::{
     graph::StepSet,
     pass::{Pass, Standing, is_active, is_due},
     saga::ValidStep,
+    step::StepEvent,
 };
-use crate::api::{Direction, DirectionStatus, StepPhase, StepStatus};
+use crate::{
+    api::{Direction, DirectionStatus, SagaPhase, StepPhase, StepStatus},
+    twins::{Twin, broken},
+};
 
 /// Whether a step did, or may have done, something that is to be undone or was.
 pub(super) fn in_undo_set(step: &ValidStep, status: &StepStatus) -> bool {
@@ -23,32 +27,40 @@ pub(super) fn in_undo_set(step: &ValidStep, status: &StepStatus) -> bool {
         | StepPhase::CompensationFailed
         | StepPhase::CompensationSkipped => true,
         StepPhase::Failed | StepPhase::Retrying => may_have_acted(step, action),
-        StepPhase::Pending | StepPhase::Running | StepPhase::Skipped => false,
+        StepPhase::Skipped => broken(Twin::UndoSkipped),
+        StepPhase::Pending | StepPhase::Running | StepPhase::Waiting => false,
     }
 }
 
 /// Whether an action that is not done may have done something.
-const fn may_have_acted(step: &ValidStep, action: &DirectionStatus) -> bool {
-    action.uncertain || (step.compensate_failed && action.begun)
+fn may_have_acted(step: &ValidStep, action: &DirectionStatus) -> bool {
+    action.uncertain || (step.compensate_failed && action.begun && !broken(Twin::HalfDone))
 }
 
 /// Whether a step did, or may have done, something that is not undone. A skipped step is never undone.
 pub(super) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
+    // What only waited did nothing; a compensation that was given to it all the same has to be carried out.
+    if step.action.only_waits() && step.compensation.is_none() {
+        return false;
+    }
     let skipped = status.phase == StepPhase::Skipped && status.action.as_ref().is_some_and(|action| may_have_acted(step, action));
     skipped || (status.phase != StepPhase::Compensated && in_undo_set(step, status))
 }
 
 /// Whether nothing more is to be done about a step of the undo set.
-fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
-    matches!(status.phase, StepPhase::Compensated | StepPhase::CompensationSkipped) || step.compensation.is_none()
+pub(super) fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
+    (status.phase == StepPhase::CompensationFailed && broken(Twin::Stuck))
+        || matches!(status.phase, StepPhase::Compensated | StepPhase::CompensationSkipped)
+        || step.compensation.is_none()
 }
 
 impl Pass<'_> {
     /// Undoes as much as possible now.
     pub(super) fn undo(&mut self) -> Standing {
         self.end_retries();
+        self.withdraw_waits();
         let set = self.steps_where(in_undo_set);
-        if !self.seen.draining && (!self.saga.suspend || self.seen.deleting) {
+        if !self.seen.draining && !self.is_paused() {
             self.start_compensations(set);
         }
         self.undo_standing(set)
@@ -62,18 +74,21 @@ impl Pass<'_> {
         for (place, (step, status)) in self.saga.steps.iter().zip(&self.status.steps).enumerate() {
             let waits = match status.phase {
                 StepPhase::Completed | StepPhase::Failed => true,
+                StepPhase::Skipped => broken(Twin::UndoSkipped),
                 StepPhase::Compensating => !is_active(status) && is_due(status.next_attempt_at.as_ref(), self.seen.now),
                 StepPhase::Pending
                 | StepPhase::Running
                 | StepPhase::Retrying
-                | StepPhase::Skipped
+                | StepPhase::Waiting
                 | StepPhase::Compensated
                 | StepPhase::CompensationFailed
                 | StepPhase::CompensationSkipped => false,
             };
             let dependants = self.graph.dependants(place).and(set);
-            if waits && set.contains(place) && !is_undone(step, status) && dependants.is_subset(undone) {
+            let free_now = dependants.is_subset(undone) || broken(Twin::UndoDependants);
+            if waits && set.contains(place) && !is_undone(step, status) && free_now {
                 let settled = status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
+                let settled = if broken(Twin::UndoOrder) { settled.saturating_neg() } else { settled };
                 free.push((Reverse(settled), place, status.phase == StepPhase::Compensating));
             }
         }
@@ -95,6 +110,30 @@ impl Pass<'_> {
         });
     }
 
+    /// Stops all that is active, and goes no way any more.
+    pub(super) fn cancel(&mut self) -> Standing {
+        if broken(Twin::CancelUndoes) {
+            return Standing::Undoing;
+        }
+        if self.has_children() && !broken(Twin::CancelActive) {
+            return Standing::Cancelling { undoing: self.is_undoing() };
+        }
+        self.end_retries();
+        self.withdraw_waits();
+        self.each_step(|pass, _, _, status| {
+            if status.phase == StepPhase::Compensating {
+                status.next_attempt_at = None;
+                pass.move_step(status, StepEvent::UndoFailed);
+            }
+        });
+        Standing::Cancelled
+    }
+
+    /// Whether the saga was being undone already when it was looked at.
+    pub(super) const fn is_undoing(&self) -> bool {
+        matches!(self.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed))
+    }
+
     fn undo_standing(&mut self, set: StepSet) -> Standing {
         let undone = self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
         if set.is_subset(undone) {
@@ -105,12 +144,12 @@ impl Pass<'_> {
             let settled = is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
             set.contains(place) && !settled && self.graph.dependants(place).and(failed).is_empty()
         });
-        if !open && self.active() == 0 {
+        if !open && !self.has_children() {
             return Standing::UndoFailed;
         }
         let next = self.status.steps.iter().filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
         let next = next.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0).filter(|next| *next > self.seen.now).min();
-        if let Some(next) = next.filter(|_| !self.saga.suspend || self.seen.deleting) {
+        if let Some(next) = next.filter(|_| !self.is_paused() && !broken(Twin::UndoWake)) {
             self.wake_at(next);
         }
         Standing::Undoing

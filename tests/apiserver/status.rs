@@ -29,6 +29,32 @@ async fn all_that_the_operator_writes_is_stored_as_written() {
     assert_eq!(read["metadata"]["generation"], 1, "a status is no change of what is wanted");
 }
 
+/// Outputs are anybody's JSON. What the operator decided on must be what it reads again.
+#[tokio::test(flavor = "multi_thread")]
+async fn outputs_of_any_shape_are_read_as_they_were_written() {
+    let namespace = with_saga("outputs", &json!({})).await;
+    // The depth that a request may have: 32, the innermost value included, and the object itself.
+    let deep = (0..30).fold(json!(null), |inside, nth| if nth % 2 == 0 { json!({"": inside}) } else { json!([inside]) });
+    let wide: serde_json::Map<_, _> = (0..680).map(|nth| (format!("{nth}"), json!(null))).collect();
+    for outputs in [
+        json!({}),
+        json!({"null": null, "list": [null, {"null": null}], "empty": {}, "none": []}),
+        json!({"one": 1.0, "huge": 1e300, "tiny": -1e-300, "zero": -0.0, "third": 0.1, "twenty": 1e20, "most": i64::MAX, "least": i64::MIN}),
+        json!({"true": true, "text": "\u{0} \u{1f980} \"", "": "", "a.b/c~d[0]": "${x}", "f:name": 1, ".": 2}),
+        json!({"deep": deep}),
+        Value::Object(wide),
+    ] {
+        let steps = json!([{"name": "charge", "phase": "Skipped", "outputs": outputs}, {"name": "ship", "phase": "Pending"}]);
+        namespace.patch_status("order", &replace("", &json!({"steps": steps})), Effect::Real).await.unwrap();
+        let read = namespace.get("order").await.unwrap();
+        assert!(same(&read["status"]["steps"], &steps), "{:#}", read["status"]["steps"]);
+        // By the operator's own types, there and back.
+        let typed: SagaStatus = serde_json::from_value(read["status"].clone()).unwrap();
+        namespace.patch_status("order", &replace("", &serde_json::to_value(&typed).unwrap()), Effect::Real).await.unwrap();
+        assert_eq!(namespace.get("order").await.unwrap()["status"], read["status"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nonsense_in_the_status_is_refused() {
     let namespace = with_saga("nonsense", &json!({})).await;
@@ -53,6 +79,10 @@ async fn nonsense_in_the_status_is_refused() {
         ("/requests/0/action", json!("undo"), "status.requests[0].action: Unsupported value: \"undo\""),
         ("/requests/0/value", json!("v".repeat(129)), "status.requests[0].value: Too long: may not be more than 128 bytes"),
         ("/handledTokens/0", json!("t".repeat(65)), "status.handledTokens[0]: Too long: may not be more than 64 bytes"),
+        ("/paused/at", json!("now"), "paused.at in body must be of type date-time"),
+        ("/paused/reason", json!("r".repeat(257)), "status.paused.reason: Too long: may not be more than 256 bytes"),
+        ("/cancelRequested", json!("r".repeat(257)), "status.cancelRequested: Too long: may not be more than 256 bytes"),
+        ("/steps/1/outputs", json!([1]), "steps[1].outputs in body must be of type object"),
         ("/retryRequests", json!(-1), "retryRequests in body should be greater than or equal to 0"),
         ("/mood", json!("good"), "unknown field \"status.mood\""),
     ] {
@@ -113,7 +143,6 @@ fn full() -> Value {
         "retries": 4,
         "startedAt": instant,
         "completedAt": instant,
-        "clockStoppedAt": instant,
         "specHash": format!("v1:{}", "0".repeat(64)),
         "stillInEffect": ["charge", "ship"],
         "settled": 7,
@@ -143,11 +172,19 @@ fn full() -> Value {
                 },
                 "compensation": {"attempt": 0, "budgetUsed": 0},
             },
-            {"name": "ship", "phase": "Pending"},
+            {"name": "ship", "phase": "Skipped", "outputs": {"tracking": "T-1", "of": [{"weight": 1.5}, null]}},
         ],
     });
-    full.as_object_mut().unwrap().extend(requests(instant).as_object().unwrap().clone());
+    for more in [requests(instant), clocks(instant)] {
+        full.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    }
     full
+}
+
+/// The clocks of a saga that is paused after its time has passed.
+fn clocks(instant: &str) -> Value {
+    let paused = json!({"at": instant, "reason": "r".repeat(256)});
+    json!({"clockStoppedAt": instant, "timeoutStartedAt": instant, "timedOutAt": instant, "paused": paused})
 }
 
 /// What people asked for, as the status tells it.
@@ -160,11 +197,17 @@ fn requests(instant: &str) -> Value {
     };
     json!({
         "compensationRequested": "r".repeat(256),
+        "cancelRequested": "r".repeat(256),
         "retryRequests": 2,
         "requests": [
             request(1, json!({"action": "skip", "result": "Refused"})),
             request(2, json!({"action": "compensate", "result": "Ignored", "token": "t".repeat(63)})),
             request(3, json!({"action": "retry", "result": "Accepted"})),
+            request(4, json!({"action": "cancel", "result": "Refused"})),
+            request(5, json!({"action": "pause", "result": "Accepted"})),
+            request(6, json!({"action": "resume", "result": "Accepted"})),
+            request(7, json!({"action": "approve", "result": "Accepted"})),
+            request(8, json!({"action": "reject", "result": "Refused"})),
         ],
         "handledTokens": [format!("{}-{}", "0".repeat(16), "1".repeat(16)), "2".repeat(16)],
     })

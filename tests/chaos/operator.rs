@@ -42,7 +42,7 @@ fn run() -> Result<(), String> {
     telemetry::init(config.log_format, &config.log_level)?;
     let strike = env::var("SAGA_FAULT").ok().map(|fault| fault.parse()).transpose()?;
     if let Ok(name) = env::var("SAGA_TWIN") {
-        let twin = Twin::ALL.into_iter().find(|twin| twin.as_str() == name).ok_or_else(|| format!("{name} is no guard"))?;
+        let twin = Twin::ALL.iter().copied().find(|twin| twin.as_str() == name).ok_or_else(|| format!("{name} is no guard"))?;
         twins::switch_off(twin);
     }
     let open = |path: String| File::options().create(true).append(true).open(&path).map_err(|error| format!("{path}: {error}"));

@@ -64,8 +64,8 @@ pub async fn all() -> bool {
     let mut every_twin_killed = true;
     if let Some(twins) = twins {
         let killed = twins.await.unwrap();
-        println!("twins: {killed}/{} killed", Twin::ALL.len());
-        every_twin_killed = killed == Twin::ALL.len();
+        println!("twins: {killed}/{} killed", Twin::GUARDS.len());
+        every_twin_killed = killed == Twin::GUARDS.len();
     }
     let failed = sweep.failed.load(Ordering::SeqCst);
     println!("chaos: {} plans, {failed} failed", sweep.total);

@@ -1,6 +1,8 @@
 //! Twins: the operator with one guard switched off. For each there is a plan that the whole operator passes and the twin does not, which
 //! shows that the guard is needed and that these tests would notice its loss.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Pod;
 use kube::{ResourceExt as _, api::PostParams};
 use saga_operator::{
@@ -8,6 +10,7 @@ use saga_operator::{
         Direction, Outcome, Saga, SagaPhase, StepPhase,
         names::{AttemptId, child_name},
     },
+    engine::lease::HOLDS_FOR,
     twins::Twin,
 };
 use serde_json::json;
@@ -17,21 +20,23 @@ use crate::{
     fault::Traced,
     process::{POLL, Process},
     shop::Kind,
-    stand::{Stand, checkout, outcomes, post_by_gate, scope, step},
+    stand::{Stand, checkout, outcomes, post, post_by_gate, scope, step},
     sweep::one_line,
 };
 
 /// The saga of every plan.
 const NAME: &str = "order";
 const IMAGE: &str = "saga.dev/examples/busybox:1";
+/// Longer than a tenure holds without a renewal.
+const LAPSED: Duration = HOLDS_FOR.saturating_add(Duration::from_secs(1));
 /// Looks at a Lease, two seconds apart, that last longer than its term.
 const LOOKS: usize = 6;
 
 /// Runs the plan of every twin on the whole operator and on the twin; how many passed the one way and were caught the other.
 pub async fn all() -> usize {
-    let runs = Twin::ALL.map(|twin| tokio::spawn(one(twin)));
+    let runs = Twin::GUARDS.map(|twin| tokio::spawn(one(twin)));
     let mut killed = 0;
-    for (twin, run) in Twin::ALL.into_iter().zip(runs) {
+    for (twin, run) in Twin::GUARDS.into_iter().zip(runs) {
         match run.await.map_err(|panic| panic.to_string()).and_then(|result| result) {
             Ok(caught) => {
                 println!("twin {}: {caught}", twin.as_str());
@@ -50,6 +55,7 @@ async fn one(twin: Twin) -> Result<String, String> {
     plan(twin, Some(twin)).await.err().ok_or_else(|| "it passes, too: nothing here needs the guard".to_owned())
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "only the guards come here")]
 async fn plan(of: Twin, off: Option<Twin>) -> Result<(), String> {
     let stand = Stand::with_pods("twin").await;
     match of {
@@ -58,6 +64,9 @@ async fn plan(of: Twin, off: Option<Twin>) -> Result<(), String> {
         Twin::Adopt => foreign_pod(&stand, off).await,
         Twin::Executor => request_of_another(&stand, off).await,
         Twin::Key => lost_answer(&stand, off).await,
+        Twin::Tenure => late_request(&stand, off).await,
+        // Rules of the engine, which the model breaks.
+        other => Err(format!("{} has no plan", other.as_str())),
     }
 }
 
@@ -168,6 +177,27 @@ async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), Stri
         let repeats = entries.iter().filter(|entry| entry.kind == Kind::Repeat).count();
         format!("the request was under way and was sent again: {:?}, {repeats} repeats", outcomes(&saga, "charge-card"))
     })
+}
+
+/// A single operator is frozen between its intent and the request for longer than its tenure holds. Another one could have judged meanwhile
+/// that it is gone: the request must not leave under the id that the intent names.
+async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
+    // The finalizer is its first call, the intent its second.
+    let operator = start(stand, NAME, off, Some("freeze@call:2")).await;
+    let saga = stand
+        .apply(NAME, &json!({"steps": [{"name": "charge-card", "http": post("/payments/charges"), "retry": {"maxAttempts": 2}}]}))
+        .await;
+    frozen(&operator).await;
+    // The length of the freeze is the perturbation, not a wait for something.
+    sleep(LAPSED).await;
+    operator.go_on();
+    let ended = stand.reaches(NAME, SagaPhase::Completed).await;
+    let attempts = &step(&ended, "charge-card").action.as_ref().unwrap().attempts;
+    let told: Vec<_> = attempts.iter().map(|attempt| (attempt.outcome, attempt.message.as_deref().unwrap_or_default())).collect();
+    let expected = [(Outcome::Failed, "the request was called off before anything of it was sent"), (Outcome::Succeeded, "")];
+    check(told == expected, || format!("the attempts ended {told:?}: a request left under an id whose Lease had lapsed"))?;
+    let sent = stand.shop.entries(Some(&scope(&saga))).len();
+    check(sent == 1, || format!("{sent} requests left"))
 }
 
 /// The name of the first Pod of the step `ship`.

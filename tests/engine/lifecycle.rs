@@ -395,3 +395,18 @@ fn a_clock_that_jumps_ahead_ends_what_is_overdue_and_nothing_else() {
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
 }
+
+#[test]
+fn what_settles_last_in_a_saga_that_is_deleted_is_undone_as_well() {
+    let mut world = World::with(saga().http("a").undo().then_pod("b").undo());
+    world.run_until(|world| world.is("b", StepPhase::Running));
+    world.delete();
+    world.run_to_rest();
+    assert_eq!((world.gone, world.done(), world.undone()), (true, vec!["a", "b"], vec!["b", "a"]));
+    // Past its pivot nothing can be undone: then all that is done is as it should be.
+    let mut world = World::with(saga().http("a").undo().then_pod("b").pivot());
+    world.run_until(|world| world.is("b", StepPhase::Running));
+    world.delete();
+    world.run_to_rest();
+    assert_eq!((world.gone, world.phase(), world.undone().len()), (true, SagaPhase::Completed, 0));
+}

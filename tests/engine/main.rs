@@ -11,20 +11,28 @@
     reason = "tests fail by panicking, and tables of them are long"
 )]
 
+mod approval;
+mod cancel;
 mod executors;
 mod forward;
 mod held;
 mod lifecycle;
 mod nonsense;
 mod other_side;
+mod pause;
 mod pivot;
 mod properties;
 mod requests;
 mod retry;
 mod saga;
+mod scenes;
 mod script;
 mod see;
 mod spec;
+mod timeout;
+mod ttl;
 mod undo;
+mod wait;
 mod watch;
+mod way_out;
 mod world;

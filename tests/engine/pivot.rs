@@ -17,7 +17,7 @@ fn after_a_completed_pivot_a_failure_holds_although_compensation_is_asked_for() 
     assert_eq!(
         world.message(),
         "step ship failed: attempt 1 failed: no. Nothing is undone, because the pivot pay is passed, or may be. To try again: kubectl \
-         annotate saga/order-1042 saga.dev/retry=ship -n shop. Or annotate saga.dev/skip=ship to go on without it"
+         annotate --overwrite saga/order-1042 saga.dev/retry=ship -n shop. Or annotate saga.dev/skip=ship to go on without it"
     );
     assert_eq!(world.condition("Ready").as_deref(), Some("False/StepFailed"));
 }

@@ -13,7 +13,7 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
 };
-use saga_operator::api::{Direction, HANDLED, OnFailure, RequestAction, RetryPolicy, SagaPhase, StepPhase, names::AttemptId};
+use saga_operator::api::{Direction, HANDLED, OnFailure, RequestAction, RetryPolicy, SagaPhase, StepPhase, StepStatus, names::AttemptId};
 
 use crate::{
     saga::{Draft, Policy, attempts, saga},
@@ -24,10 +24,21 @@ use crate::{
     world::World,
 };
 
+/// What a step of a random saga does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Pod,
+    Http,
+    /// Waits for a person, so many seconds at most where that is limited.
+    Approval(Option<u8>),
+    /// Waits for so many seconds.
+    Wait(u8),
+}
+
 /// One step of a random saga.
 #[derive(Clone, Debug)]
 pub struct Sketch {
-    pod: bool,
+    kind: Kind,
     /// One bit for each earlier step.
     after: u16,
     undo: Option<bool>,
@@ -61,6 +72,8 @@ pub struct Case {
     steps: Vec<Sketch>,
     parallel: i32,
     compensate: bool,
+    /// The timeout of the saga, in seconds.
+    within: Option<u8>,
     crashes: Vec<(usize, u64)>,
     /// What people ask for once the status was written so many times.
     asks: Vec<(usize, RequestAction, String)>,
@@ -90,8 +103,17 @@ fn act() -> impl Strategy<Value = Act> {
     (end, takes, delays).prop_map(|(act, takes, (refusals, drops))| act.takes(millis(takes)).refused_first(refusals).lost_first(drops))
 }
 
+fn kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![
+        4 => Just(Kind::Pod),
+        4 => Just(Kind::Http),
+        1 => prop_oneof![Just(None), (1..60_u8).prop_map(Some)].prop_map(Kind::Approval),
+        1 => (1..30_u8).prop_map(Kind::Wait),
+    ]
+}
+
 fn sketch() -> impl Strategy<Value = Sketch> {
-    let shape = (any::<bool>(), any::<u16>(), any::<u16>(), prop_oneof![1 => Just(None), 3 => any::<bool>().prop_map(Some)]);
+    let shape = (kind(), any::<u16>(), any::<u16>(), prop_oneof![1 => Just(None), 3 => any::<bool>().prop_map(Some)]);
     let rules = (prop::bool::weighted(0.05), prop_oneof![2 => Just(None), 1 => any::<bool>().prop_map(Some)]);
     let limits = (1..4_i32, 1..4_i32, prop_oneof![4 => Just(None), 1 => (1..30_u8).prop_map(Some)]);
     let acts = (
@@ -99,10 +121,10 @@ fn sketch() -> impl Strategy<Value = Sketch> {
         prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(act(), 1..4)],
     );
     (shape, rules, limits, acts).prop_map(|(shape, rules, limits, (acts, undo_acts))| {
-        let (pod, some, others, undo) = shape;
+        let (kind, some, others, undo) = shape;
         let (pivot, compensate_failed) = rules;
         let (attempts, undo_attempts, deadline) = limits;
-        Sketch { pod, after: some & others, undo, pivot, compensate_failed, attempts, undo_attempts, deadline, acts, undo_acts }
+        Sketch { kind, after: some & others, undo, pivot, compensate_failed, attempts, undo_attempts, deadline, acts, undo_acts }
     })
 }
 
@@ -125,13 +147,10 @@ pub fn case() -> impl Strategy<Value = Case> {
     let steps = prop::collection::vec(sketch(), 1..=12);
     let crashes = prop::collection::vec((0..80_usize, prop_oneof![Just(0), Just(1), Just(40)]), 0..3);
     let asks = prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(ask(), 1..6)];
-    (steps, 1..=4_i32, any::<bool>(), crashes, asks, meddling()).prop_map(|(steps, parallel, compensate, crashes, asks, meddling)| Case {
-        steps,
-        parallel,
-        compensate,
-        crashes,
-        asks,
-        meddling,
+    let within = prop_oneof![3 => Just(None), 1 => (1..60_u8).prop_map(Some)];
+    (steps, (1..=4_i32, any::<bool>(), within), crashes, asks, meddling()).prop_map(|(steps, rules, crashes, asks, meddling)| {
+        let (parallel, compensate, within) = rules;
+        Case { steps, parallel, compensate, within, crashes, asks, meddling }
     })
 }
 
@@ -142,13 +161,19 @@ fn ask() -> impl Strategy<Value = (usize, RequestAction, String)> {
         1 => Just("nobody".to_owned()),
     ];
     let token = prop_oneof![3 => Just(None), 1 => (0..3_u8).prop_map(Some)];
-    let action = prop_oneof![3 => Just(RequestAction::Retry), 3 => Just(RequestAction::Skip), 1 => Just(RequestAction::Compensate)];
+    let reasons = prop_oneof![
+        1 => Just(RequestAction::Cancel),
+        1 => Just(RequestAction::Compensate),
+        2 => Just(RequestAction::Pause),
+        2 => Just(RequestAction::Resume),
+    ];
+    let action = prop_oneof![3 => Just(RequestAction::Retry), 3 => Just(RequestAction::Skip), 1 => Just(RequestAction::Approve), 1 => Just(RequestAction::Reject), 2 => reasons];
     (0..40_usize, action, steps, token).prop_map(|(at, action, steps, token)| {
-        let value = match (action, token) {
-            (RequestAction::Compensate, Some(token)) => format!("@t{token}: no"),
-            (RequestAction::Compensate, None) => "no".to_owned(),
-            (RequestAction::Retry | RequestAction::Skip, Some(token)) => format!("{steps}@t{token}"),
-            (RequestAction::Retry | RequestAction::Skip, None) => steps,
+        let value = match (action.takes_reason(), token) {
+            (true, Some(token)) => format!("@t{token}: no"),
+            (true, None) => "no".to_owned(),
+            (false, Some(token)) => format!("{steps}@t{token}"),
+            (false, None) => steps,
         };
         (at, action, value)
     })
@@ -164,11 +189,21 @@ impl Case {
         if self.compensate {
             draft = draft.compensating();
         }
+        if let Some(seconds) = self.within {
+            draft = draft.within(&format!("{seconds}s"));
+        }
         for (place, sketch) in self.steps.iter().enumerate() {
             let after: Vec<_> = (0..place).filter(|earlier| sketch.after & (1 << earlier) != 0).map(name).collect();
             let after: Vec<_> = after.iter().map(String::as_str).collect();
-            draft = if sketch.pod { draft.pod(&name(place)) } else { draft.http(&name(place)) };
-            draft = draft.after(&after).timeout("4s").retry(sketch.policy());
+            let name = name(place);
+            draft = match sketch.kind {
+                Kind::Pod => draft.pod(&name).timeout("4s").retry(sketch.policy()),
+                Kind::Http => draft.http(&name).timeout("4s").retry(sketch.policy()),
+                Kind::Approval(None) => draft.approval(&name),
+                Kind::Approval(Some(seconds)) => draft.approval(&name).timeout(&format!("{seconds}s")),
+                Kind::Wait(seconds) => draft.wait(&name, &format!("{seconds}s")),
+            };
+            draft = draft.after(&after);
             if let Some(by_pod) = sketch.undo {
                 draft = if by_pod { draft.undo_by_pod() } else { draft.undo() };
                 draft = draft.undo_timeout("4s").undo_retry(sketch.undo_policy());
@@ -176,7 +211,8 @@ impl Case {
             if sketch.pivot {
                 draft = draft.pivot();
             }
-            if let Some(value) = sketch.compensate_failed {
+            let only_waits = matches!(sketch.kind, Kind::Approval(_) | Kind::Wait(_));
+            if let Some(value) = sketch.compensate_failed.filter(|_| !only_waits) {
                 draft = draft.compensate_failed(value);
             }
         }
@@ -194,8 +230,9 @@ impl Case {
         world
     }
 
-    fn run(&self) -> World {
-        let mut world = self.world();
+    /// The world when all is over, and how many requests were made in it.
+    fn run(&self) -> (World, usize) {
+        let (mut world, mut asked) = (self.world(), self.asks.len());
         let asks = self.asks.iter().map(|(at, action, value)| (*at, Err((*action, value))));
         let meddling = self.meddling.iter().map(|(at, what)| (*at, Ok(*what)));
         let mut done: Vec<_> = asks.chain(meddling).collect();
@@ -208,13 +245,33 @@ impl Case {
                 Ok(what) => meddle(&mut world, what),
             }
         }
+        world.run_to_rest();
         if world.spec.suspend == Some(true) && !world.gone {
-            world.run_to_rest();
             world.run_for(seconds(100));
             world.unsuspend();
+            world.run_to_rest();
         }
-        world.run_to_rest();
-        world
+        if world.status().paused.is_some() && !world.gone {
+            world.run_for(seconds(100));
+            world.annotate(RequestAction::Resume.annotation(), "@the-end: it has to come to an end");
+            world.run_to_rest();
+            asked += 1;
+        }
+        asked += self.answer_what_waits(&mut world);
+        (world, asked)
+    }
+
+    /// Answers approvals, two with yes and the third with no, until none waits any more. Returns how many were answered.
+    fn answer_what_waits(&self, world: &mut World) -> usize {
+        for nth in 0..=self.steps.len() {
+            let waiting = |step: &&StepStatus| step.phase == StepPhase::Waiting;
+            let waits = world.status().steps.iter().find(waiting).filter(|_| !world.gone).map(|step| step.name.clone());
+            let Some(step) = waits else { return nth };
+            let answer = if nth % 3 == 2 { RequestAction::Reject } else { RequestAction::Approve };
+            world.annotate(answer.annotation(), &format!("{step}@answer-{nth}"));
+            world.run_to_rest();
+        }
+        panic!("more approvals wait than there are steps: {:?}", world.status());
     }
 }
 
@@ -328,6 +385,14 @@ fn success_is_written_once(world: &World) {
     assert!(world.succeeded.iter().all(|it| seen.insert(it)), "{:?}", world.succeeded);
 }
 
+/// Whatever waits for a person was answered, and whatever was paused was resumed: the saga has ended, or a person has to look at it.
+fn nothing_is_left_waiting(world: &World) {
+    let ended = |phase: SagaPhase| phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed);
+    assert!(world.gone || ended(world.phase()), "{:?}", world.status());
+    let waits = |step: &StepStatus| step.phase == StepPhase::Waiting;
+    assert!(world.gone || !world.status().steps.iter().any(waits), "{:?}", world.status());
+}
+
 /// A request is answered once, whatever dies meanwhile. (One that is overwritten before anybody saw it is answered by its successor.)
 fn requests_are_answered_once(world: &World, asks: usize) {
     let newest = world.status().requests.iter().map(|record| record.number).max().unwrap_or_default();
@@ -345,12 +410,13 @@ fn at_rest_nothing_is_written(world: &mut World) {
 #[test]
 fn every_saga_comes_to_rest_in_order() {
     for_all(250, case(), |case| {
-        let mut world = case.run();
+        let (mut world, asked) = case.run();
         keys_move_with_definite_answers(&world);
         attempts_leave_in_order(&world);
         the_way_back_is_one_way(&world);
         success_is_written_once(&world);
-        requests_are_answered_once(&world, case.asks.len());
+        nothing_is_left_waiting(&world);
+        requests_are_answered_once(&world, asked);
         at_rest_nothing_is_written(&mut world);
         if !world.gone && world.phase() == SagaPhase::Completed {
             let skipped = world.status().steps.iter().filter(|step| step.phase == StepPhase::Skipped).count();

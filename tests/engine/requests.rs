@@ -148,7 +148,7 @@ fn a_deadline_that_passed_while_the_saga_waited_begins_anew() {
 #[test]
 fn a_failed_compensation_is_tried_again() {
     let mut world = stuck();
-    assert!(world.message().contains("kubectl annotate saga/order-1042 saga.dev/retry=b -n shop"), "{}", world.message());
+    assert!(world.message().contains("kubectl annotate --overwrite saga/order-1042 saga.dev/retry=b -n shop"), "{}", world.message());
     let record = ask(&mut world, RETRY, "b");
     assert_eq!((record.result, world.phase(), world.undone()), (RequestResult::Accepted, SagaPhase::Compensated, vec!["b", "a"]));
     assert_eq!(world.still_in_effect(), Vec::<String>::new());
@@ -323,7 +323,10 @@ fn a_refusal_says_what_is_allowed_and_changes_nothing_else() {
     let refused = ask(&mut world, SKIP, "a");
     assert_eq!(
         (refused.result, refused.message.as_str()),
-        (RequestResult::Refused, "step a is Completed; skip is allowed for steps that are Pending, Retrying and Failed: now b and c")
+        (
+            RequestResult::Refused,
+            "step a is Completed; skip is allowed for steps that are Pending, Retrying, Waiting and Failed: now b and c"
+        )
     );
     let after = world.status();
     assert_eq!((&before.phase, &before.steps, &before.message), (&after.phase, &after.steps, &after.message));
@@ -397,7 +400,7 @@ fn no_more_tokens_are_handled_than_are_remembered() {
     }
     assert_eq!(world.status().handled_tokens.len(), 128);
     let refused = ask(&mut world, RETRY, "b@one-more");
-    assert!(refused.result == RequestResult::Refused && refused.message.contains("use kubectl annotate"), "{refused:?}");
+    assert!(refused.result == RequestResult::Refused && refused.message.contains("by kubectl annotate"), "{refused:?}");
     let writes = world.writes;
     world.crash(seconds(1));
     world.run_for(seconds(1000));
@@ -540,10 +543,16 @@ fn value() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Whether it is one step with an object of outputs.
+fn is_with_outputs(named: &str) -> bool {
+    let object = |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).is_ok();
+    named.split_once('=').is_some_and(|(name, outputs)| ["b", "c"].contains(&name.trim()) && object(outputs))
+}
+
 /// The token by the grammar, found in another way than the operator's.
 fn token(action: RequestAction, value: &str) -> Option<&str> {
     let value = value.trim();
-    let token = if action == RequestAction::Compensate {
+    let token = if action.takes_reason() {
         value.strip_prefix('@')?.split(':').next()
     } else {
         value.contains('@').then(|| value.split('@').next_back()).flatten()
@@ -578,10 +587,12 @@ fn any_value_is_recorded_or_ignored_as_the_grammar_says() {
             prop_assert_eq!((records[0].token.as_deref(), stays), (token, token.is_some()));
             let named = value.rsplit_once('@').map_or(value.as_str(), |(body, _)| if token.is_some() { body } else { &value });
             let good = match action {
-                RequestAction::Compensate => {
+                RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause => {
                     token.is_some_and(|token| !reason(&value, token).starts_with('@')) || !value.trim().starts_with('@')
                 }
-                RequestAction::Skip => named.split(',').all(|name| ["b", "c"].contains(&name.trim())),
+                // Nothing is paused, and nothing waits for an approval.
+                RequestAction::Resume | RequestAction::Reject | RequestAction::Approve => false,
+                RequestAction::Skip => named.split(',').all(|name| ["b", "c"].contains(&name.trim())) || is_with_outputs(named),
                 RequestAction::Retry => named.trim() == "*" || named.split(',').all(|name| name.trim() == "b"),
             };
             prop_assert_eq!(records[0].result == RequestResult::Accepted, good);
@@ -655,7 +666,7 @@ fn what_is_asked_of_a_suspended_saga_is_promised_for_later() {
     let mut world = held();
     world.suspend();
     let record = ask(&mut world, RETRY, "b");
-    assert_eq!(record.message, "step b is tried again as soon as spec.suspend is false, with a fresh budget");
+    assert_eq!(record.message, "step b is tried again as soon as the saga is no longer paused, with a fresh budget");
     assert_eq!(world.sent().len(), 2);
 }
 

@@ -1,8 +1,8 @@
 //! Sagas written down in one line each.
 
 use saga_operator::api::{
-    Backoff, BackoffType, Compensation, Defaults, DeletionPolicy, GoDuration, HttpAction, HttpMethod, OnFailure, PodAction, RetryPolicy,
-    SagaSpec, Step,
+    ApprovalAction, Backoff, BackoffType, Compensation, Defaults, DeletionPolicy, GoDuration, HttpAction, HttpMethod, OnFailure, PodAction,
+    RetryPolicy, SagaSpec, Step, WaitAction,
 };
 use serde_json::json;
 
@@ -18,6 +18,8 @@ pub fn saga() -> Draft {
         params: None,
         max_parallel: None,
         on_failure: None,
+        timeout: None,
+        ttl_seconds_after_finished: None,
         suspend: None,
         deletion_policy: None,
         max_retry_requests: None,
@@ -95,6 +97,30 @@ impl Draft {
 
     pub fn compensate_failed(mut self, value: bool) -> Self {
         self.last().compensate_failed = Some(value);
+        self
+    }
+
+    /// A step that waits for a person.
+    pub fn approval(mut self, name: &str) -> Self {
+        self.0.steps.push(Step { name: name.into(), approval: Some(ApprovalAction::default()), ..Step::default() });
+        self
+    }
+
+    /// A step that waits for so long.
+    pub fn wait(mut self, name: &str, text: &str) -> Self {
+        self.0.steps.push(Step { name: name.into(), wait: Some(WaitAction { duration: duration(text) }), ..Step::default() });
+        self
+    }
+
+    /// The timeout of the saga.
+    pub fn within(mut self, text: &str) -> Self {
+        self.0.timeout = Some(duration(text));
+        self
+    }
+
+    /// Deleted so many seconds after its end.
+    pub fn ttl(mut self, seconds: i32) -> Self {
+        self.0.ttl_seconds_after_finished = Some(seconds);
         self
     }
 

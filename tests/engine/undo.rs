@@ -118,7 +118,7 @@ fn turning_from_hold_to_compensate_undoes_a_failed_saga() {
     assert_eq!(world.phase(), SagaPhase::Failed);
     assert_eq!(
         world.message(),
-        "step b failed: attempt 1 failed: no. The saga waits for you. To try again: kubectl annotate saga/order-1042 saga.dev/retry=b -n \
+        "step b failed: attempt 1 failed: no. The saga waits for you. To try again: kubectl annotate --overwrite saga/order-1042 saga.dev/retry=b -n \
          shop. Or annotate saga.dev/skip=b to go on without it, or saga.dev/compensate=REASON to undo what was done"
     );
     world.edit(|spec| spec.on_failure = Some(saga_operator::api::OnFailure::Compensate));

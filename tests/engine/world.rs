@@ -393,6 +393,11 @@ impl World {
                 self.other_side.sweep(self.now);
                 Performed::Nothing
             }
+            Effect::Delete => {
+                assert!(!self.finalizer, "a saga that is deleted by its time keeps nothing back");
+                self.gone = true;
+                Performed::Something
+            }
             Effect::Publish(notice) => {
                 self.notices.push(notice);
                 Performed::Nothing

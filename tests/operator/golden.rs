@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::stand::{Stand, checkout};
 
 /// The rows of `kubectl describe` whose values are another's in every run.
-const VARYING: [&str; 12] = [
+const VARYING: [&str; 14] = [
     "Creation Timestamp",
     "Resource Version",
     "UID",
@@ -16,6 +16,8 @@ const VARYING: [&str; 12] = [
     "Settled At",
     "Completed At",
     "Budget Started At",
+    "Timeout Started At",
+    "Timed Out At",
     "Spec Hash",
     "Request Hash",
     "Executor",

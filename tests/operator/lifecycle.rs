@@ -1,7 +1,7 @@
 //! Sagas that are deleted, and operators that stop or die: nothing is forgotten and nothing happens twice.
 
 use k8s_openapi::api::events::v1::Event;
-use saga_operator::api::{Direction, Outcome, Saga, SagaPhase, StepPhase, names::FINALIZER};
+use saga_operator::api::{Direction, Outcome, RequestResult, Saga, SagaPhase, StepPhase, names::FINALIZER};
 use serde_json::{Value, json};
 
 use crate::{
@@ -41,19 +41,27 @@ fn to_strings(names: &[&str]) -> Vec<String> {
 async fn a_running_saga_that_is_deleted_is_undone_before_it_goes() {
     let mut stand = Stand::new("delete").await;
     stand.start();
-    for name in ["running", "suspended"] {
+    let names = ["running", "suspended", "paused"];
+    for name in names {
         let saga = stand.apply(name, &checkout_in_the_middle()).await;
         stand.shop_has_done(&saga, "charge-card").await;
     }
     stand.patch("suspended", &json!({"spec": {"suspend": true}})).await.unwrap();
-    stand.reaches("suspended", SagaPhase::Paused).await;
-    for name in ["running", "suspended"] {
+    stand.ask("paused", "saga.dev/pause=wait");
+    for name in ["suspended", "paused"] {
+        stand.reaches(name, SagaPhase::Paused).await;
+    }
+    for name in names {
         stand.delete(name).await;
         let saga = stand.until(name, "told of its deletion", |saga| message(saga).contains("deleted: what is active settles")).await;
         assert_eq!(saga.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()));
         assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
     }
-    let sagas = [stand.sagas().get("running").await.unwrap(), stand.sagas().get("suspended").await.unwrap()];
+    // No pause holds a deletion up.
+    stand.ask("running", "saga.dev/pause=wait");
+    let refusal = stand.answer("running", 1).await;
+    assert_eq!((refusal.result, refusal.message.as_str()), (RequestResult::Refused, "the saga is being deleted, which no pause holds up"));
+    let sagas = futures::future::join_all(names.map(async |name| stand.sagas().get(name).await.unwrap())).await;
     stand.gate.open();
     for saga in sagas {
         stand.gone(saga.metadata.name.as_deref().unwrap()).await;
@@ -81,14 +89,53 @@ async fn a_saga_that_is_deleted_while_it_waits_to_try_again_is_undone_at_once() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_saga_that_waits_for_a_person_or_a_while_is_undone_at_once_when_it_is_deleted() {
+    let mut stand = Stand::new("waits").await;
+    stand.start();
+    for (name, waits) in [("approval", json!({"approval": {}})), ("wait", json!({"wait": {"for": "1h"}}))] {
+        let saga = stand.apply(name, &checkout_that_waits(waits)).await;
+        stand.step_reaches(name, "release", StepPhase::Waiting).await;
+        stand.remove(name).await;
+        assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+    }
+}
+
+/// The checkout with a step before the shipment that waits.
+fn checkout_that_waits(waits: Value) -> Value {
+    let (mut spec, mut release) = (checkout(), waits);
+    release["name"] = json!("release");
+    release["dependsOn"] = json!(["charge-card"]);
+    spec["steps"][2]["dependsOn"] = json!(["release"]);
+    spec["steps"].as_array_mut().unwrap().insert(2, release);
+    spec
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_namespace_that_is_deleted_waits_until_its_sagas_are_undone() {
     let mut stand = Stand::new("namespace").await;
     refuse(&stand, "shipping", "action");
     stand.start();
     stand.apply("held", &checkout()).await;
-    let saga = stand.reaches("held", SagaPhase::Failed).await;
+    stand.apply("asking", &checkout_that_waits(json!({"approval": {}}))).await;
+    let sagas = [stand.reaches("held", SagaPhase::Failed).await, stand.step_reaches("asking", "release", StepPhase::Waiting).await];
     stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
-    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+    for saga in sagas {
+        assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_is_deleted_takes_along_what_only_a_pod_could_undo() {
+    let mut stand = Stand::new("namespace-pod").await;
+    stand.start();
+    let mut spec = checkout_that_waits(json!({"approval": {}}));
+    spec["steps"][1]["compensation"] = json!({"pod": {"image": "saga.dev/examples/busybox:1", "command": ["true"]}});
+    let saga = stand.apply("asking", &spec).await;
+    stand.step_reaches("asking", "release", StepPhase::Waiting).await;
+    stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
+    // Nothing more could be begun there: what could not be undone is told in the log, since no event can be written either.
+    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
+    stand.logs("still in effect: reserve-stock, charge-card").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,9 @@
 #[path = "../shop/mod.rs"]
 mod shop;
 
+mod approval;
 mod bad_input;
+mod cancel;
 mod counts;
 mod crash;
 mod forward;
@@ -15,7 +17,9 @@ mod gate;
 mod golden;
 mod lifecycle;
 mod pair;
+mod pause;
 mod pods;
 mod requests;
 mod room;
 mod stand;
+mod ttl;

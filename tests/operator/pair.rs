@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use saga_operator::api::{Outcome, Saga, SagaPhase};
+use saga_operator::api::{Outcome, RequestResult, Saga, SagaPhase, StepPhase};
 use serde_json::json;
 
 use crate::{
     crash::{checkout, judge, scramble, seed},
     shop::Kind,
-    stand::{Stand, scope},
+    stand::{Stand, post, post_by_gate, records, scope, still_in_effect},
 };
 
 /// How often an operator is frozen, and for how long: well past every term.
@@ -20,6 +20,8 @@ const FROZEN: Duration = Duration::from_secs(20);
 const KILLS: u64 = 20;
 /// How many checkouts two healthy operators carry through.
 const CHECKOUTS: u64 = 20;
+/// How often two healthy operators are asked for each thing.
+const REQUESTS: usize = 5;
 /// Rounds run side by side, each with operators of its own.
 const LANES: u64 = 5;
 
@@ -104,6 +106,48 @@ async fn two_healthy_operators_call_nothing_twice() {
         let entries = stand.shop.entries(Some(&scope(&saga)));
         assert!(entries.iter().all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone)), "{entries:?}");
         assert!(outcomes(&saga).all(|outcome| outcome != Outcome::Unknown), "{saga:?}");
+    }
+}
+
+/// Both see every request at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_operators_act_once_on_each_request() {
+    let mut stand = Stand::new("asked").await;
+    stand.start();
+    stand.start_second();
+    stand.meanwhile("both-are-awake").await;
+    let charge =
+        json!({"name": "charge-card", "http": post_by_gate("/payments/charges"), "compensation": {"http": post("/payments/refunds")}});
+    let mail = json!({"name": "mail", "dependsOn": ["release"], "http": post("/mail/messages")});
+    let approved = json!({"steps": [{"name": "release", "approval": {}}, mail]});
+    for round in 0..REQUESTS {
+        let [approve, pause, cancel] = ["approve", "pause", "cancel"].map(|action| format!("{action}-{round}"));
+        stand.apply(&approve, &approved).await;
+        stand.apply(&pause, &json!({"steps": [{"name": "nap", "wait": {"for": "1h"}}]})).await;
+        let charged = stand.apply(&cancel, &json!({"steps": [charge]})).await;
+        for (name, step) in [(&approve, "release"), (&pause, "nap")] {
+            stand.step_reaches(name, step, StepPhase::Waiting).await;
+        }
+        stand.shop_has_done(&charged, "charge-card").await;
+        stand.ask(&approve, "saga.dev/approve=release");
+        stand.ask(&pause, "saga.dev/pause=wait");
+        stand.ask(&cancel, "saga.dev/cancel=enough");
+        let saga = stand.reaches(&approve, SagaPhase::Completed).await;
+        let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.kind).collect();
+        assert_eq!(calls, [Kind::Done]);
+        stand.reaches(&pause, SagaPhase::Paused).await;
+        let saga = stand.reaches(&cancel, SagaPhase::Cancelled).await;
+        assert_eq!((outcomes(&saga).collect::<Vec<_>>(), still_in_effect(&saga)), (vec![Outcome::Unknown], vec!["charge-card"]));
+        // Whoever was slower has had the time to do it once more.
+        stand.meanwhile(&format!("after-{round}")).await;
+        for name in [&approve, &pause, &cancel] {
+            let answer = stand.answer(name, 1).await;
+            assert_eq!(answer.result, RequestResult::Accepted, "{answer:?}");
+            assert_eq!(records(&stand.sagas().get(name).await.unwrap()).len(), 1, "{name}");
+            let told = stand.events(name).await.iter().filter(|event| event.reason.as_deref() == Some("RequestAccepted")).count();
+            assert_eq!(told, 1, "{name}");
+        }
+        assert_eq!(stand.shop.entries(Some(&scope(&charged))).len(), 1);
     }
 }
 

@@ -15,19 +15,19 @@ use tokio::time::timeout;
 
 use crate::{
     shop::Kind,
-    stand::{PATIENCE, Stand, message, outcomes, post, post_by_gate, scope, step},
+    stand::{PATIENCE, Stand, message, outcomes, post, post_by_gate, scope, step, still_in_effect},
 };
 
-const IMAGE: &str = "saga.dev/examples/busybox:1";
+pub const IMAGE: &str = "saga.dev/examples/busybox:1";
 /// Ends as soon as it is told to, and not with 0.
-const SLEEP: &str = "trap 'exit 143' TERM; sleep 300 & wait";
+pub const SLEEP: &str = "trap 'exit 143' TERM; sleep 300 & wait";
 
-fn pod(command: &str) -> Value {
+pub fn pod(command: &str) -> Value {
     json!({"image": IMAGE, "command": ["/bin/sh", "-c", command]})
 }
 
 /// A command that asks the shop for a shipment, or to take it back.
-fn ask(path: &str) -> String {
+pub fn ask(path: &str) -> String {
     format!(
         "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \"Saga-Attempt: $SAGA_ATTEMPT\" --post-data '{{}}' SHOP{path}"
     )
@@ -41,7 +41,7 @@ fn one_step(work: &Value, more: &Value) -> Value {
 }
 
 /// The name of the Pod of a step's attempt.
-fn pod_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
+pub fn pod_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
     child_name(&saga.name_any(), &saga.uid().unwrap(), &AttemptId { step: step.into(), direction, number })
 }
 
@@ -117,6 +117,62 @@ async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_do
     // Nothing runs any more: either it is gone, or it has ended.
     let left = stand.pods().get_opt(&pod_of(&saga, "ship", Direction::Action, 1)).await.unwrap();
     assert!(left.is_none_or(|pod| pod.status.unwrap().phase.as_deref() == Some("Failed")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_runs_when_the_time_of_its_saga_has_passed_is_ended_and_undone() {
+    let mut stand = Stand::with_pods("saga-time").await;
+    stand.start();
+    let work = pod(&format!("{}; {SLEEP}", ask("/shipping/shipments")));
+    let mut spec = one_step(&work, &json!({}));
+    spec["timeout"] = json!("6s");
+    let saga = stand.apply("order", &spec).await;
+    stand.shop_has_done(&saga, "ship").await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec![]));
+    assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"]);
+    let event = stand.event("order", "TimedOut").await;
+    assert_eq!((event.type_.as_deref(), event.note.as_deref()), (Some("Warning"), Some("the saga's timeout of 6s passed")));
+    assert_eq!(message(&saga), "the saga's timeout of 6s passed; everything that was done is undone");
+    let words = step(&saga, "ship").action.as_ref().unwrap().attempts[0].message.clone().unwrap();
+    assert!(words.starts_with("did not end within its time (runs on node"), "{words}");
+    is_gone(&stand, &pod_of(&saga, "ship", Direction::Action, 1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_runs_when_its_saga_is_cancelled_is_gone_and_what_it_did_stays_in_effect() {
+    let mut stand = Stand::with_pods("cancel").await;
+    stand.start();
+    let work = pod(&format!("{}; {SLEEP}", ask("/shipping/shipments")));
+    let huge = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
+    let mut spec = one_step(&work, &json!({}));
+    spec["maxParallel"] = json!(2);
+    spec["steps"].as_array_mut().unwrap().push(json!({"name": "never", "pod": huge}));
+    let saga = stand.apply("order", &spec).await;
+    stand.shop_has_done(&saga, "ship").await;
+    stand.ask("order", "saga.dev/cancel=the wrong parcel");
+    let saga = stand.reaches("order", SagaPhase::Cancelled).await;
+    assert_eq!((outcomes(&saga, "ship"), outcomes(&saga, "never")), (vec![Outcome::Unknown], vec![Outcome::Failed]));
+    assert_eq!(still_in_effect(&saga), ["ship"]);
+    assert_eq!(message(&saga), "cancelled: the wrong parcel; still in effect: ship");
+    for (name, words) in
+        [("ship", "stopped, since the saga is cancelled (runs on node"), ("never", "stopped, since the saga is cancelled (")]
+    {
+        let said = step(&saga, name).message.as_deref().unwrap();
+        assert!(said.contains(words), "{said}");
+        is_gone(&stand, &pod_of(&saga, name, Direction::Action, 1)).await;
+    }
+    stand.is_let_go("order").await;
+    stand.meanwhile("other").await;
+    let summary = stand.shop.summary(&scope(&saga));
+    assert_eq!((summary.done, summary.undone), (vec!["ship".to_owned()], vec![]));
+    assert!(stand.pods_of("order").await.is_empty(), "nothing is begun again");
+}
+
+/// Waits until a Pod does not exist any more: nothing of it runs.
+async fn is_gone(stand: &Stand, pod: &str) {
+    let gone = timeout(PATIENCE, await_condition(stand.pods(), pod, |pod: Option<&Pod>| pod.is_none())).await;
+    assert!(gone.is_ok(), "{pod} is still there");
 }
 
 #[tokio::test(flavor = "multi_thread")]

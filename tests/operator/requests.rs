@@ -3,10 +3,10 @@
 use std::{io::Write, process::Stdio};
 
 use kube::ResourceExt;
-use saga_operator::api::{HANDLED, RequestRecord, RequestResult, Saga, SagaPhase, StepPhase};
+use saga_operator::api::{HANDLED, RequestResult, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, checkout, checkout_with, message, scope, step};
+use crate::stand::{Stand, checkout, checkout_with, message, records, scope, step, still_in_effect};
 
 const RETRY: &str = "saga.dev/retry";
 
@@ -26,10 +26,6 @@ fn decline(stand: &Stand) {
 
 fn mend(stand: &Stand) {
     stand.shop.behave(&json!([])).unwrap();
-}
-
-fn records(saga: &Saga) -> &[RequestRecord] {
-    saga.status.as_ref().map(|status| status.requests.as_slice()).unwrap_or_default()
 }
 
 fn annotation<'a>(saga: &'a Saga, key: &str) -> Option<&'a str> {
@@ -115,6 +111,72 @@ async fn a_step_that_is_skipped_lets_the_saga_go_on() {
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(step(&saga, "charge-card").phase, StepPhase::Skipped);
     assert_eq!(stand.shop.summary(&scope(&saga)).done, ["reserve-stock", "ship"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_is_skipped_with_the_outputs_it_would_have_had() {
+    let stand = held("outputs").await;
+    let most = "n".repeat(5000);
+    for (number, value, says) in [
+        (1, r#"charge-card={"charge":"#, "the outputs are no JSON"),
+        (
+            2,
+            "charge-card=[7]",
+            "the outputs are no JSON object: write one step and its outputs as a JSON object, such as saga.dev/skip=ship=",
+        ),
+        (3, r#"charge-card,ship={"charge":7}"#, "outputs are given for one step at a time"),
+        (4, &format!(r#"charge-card={{"charge":"{most}"}}"#), "the outputs of a step may have at most 4096 bytes"),
+    ] {
+        stand.ask("order", &format!("saga.dev/skip={value}"));
+        let refusal = stand.answer("order", number).await;
+        assert!(refusal.result == RequestResult::Refused && refusal.message.starts_with(says), "{refusal:?}");
+    }
+    let outputs = json!({"charge": "C-1", "cents": 4990.0, "void": null, "of": [{"a=b,c@d": 1e300}], "none": {}});
+    stand.ask("order", &format!("saga.dev/skip=charge-card={outputs}"));
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    let skipped = step(&saga, "charge-card");
+    let mut stored = outputs;
+    // JSON knows one kind of number.
+    stored["cents"] = json!(4990);
+    assert_eq!((skipped.phase, serde_json::to_value(&skipped.outputs).unwrap()), (StepPhase::Skipped, stored));
+    assert!(skipped.message.as_deref().unwrap().starts_with("skipped by request, after attempt 1 failed: the other side answered 402"));
+    assert_eq!(stand.kubectl(&["get", "saga/order", "-o", "jsonpath={.status.steps[1].outputs.charge}"]), "C-1");
+    assert_eq!(stand.shop.summary(&scope(&saga)).done, ["reserve-stock", "ship"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_undo_that_failed_is_tried_again_after_the_shop_is_mended_or_left_in_effect() {
+    let mut stand = Stand::new("undo-again").await;
+    stand.start();
+    let no =
+        |service, direction| json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
+    stand.shop.behave(&json!([no("shipping", "action"), no("payments", "compensation")])).unwrap();
+    for name in ["order", "left"] {
+        stand.apply(name, &checkout_with(&json!({"onFailure": "Compensate"}))).await;
+        let stuck = stand.reaches(name, SagaPhase::CompensationFailed).await;
+        assert_eq!(still_in_effect(&stuck), ["reserve-stock", "charge-card"]);
+        assert!(
+            message(&stuck).contains(&format!("To try again: kubectl annotate --overwrite saga/{name} saga.dev/retry=charge-card")),
+            "{stuck:?}"
+        );
+    }
+    // Not mended yet: it fails again, under the next number.
+    stand.ask("order", "saga.dev/retry=charge-card");
+    stand.answer("order", 1).await;
+    let again = |saga: &Saga| step(saga, "charge-card").compensation.as_ref().is_some_and(|record| record.attempts.len() == 2);
+    stand.until("order", "refused again", again).await;
+    stand.reaches("order", SagaPhase::CompensationFailed).await;
+    mend(&stand);
+    stand.ask("order", "saga.dev/retry=*");
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert_eq!((still_in_effect(&saga), step(&saga, "charge-card").compensation.as_ref().unwrap().attempt), (vec![], 3));
+    assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["charge-card", "reserve-stock"]);
+    stand.is_let_go("order").await;
+    stand.ask("left", "saga.dev/skip=charge-card");
+    let saga = stand.reaches("left", SagaPhase::Compensated).await;
+    assert_eq!((still_in_effect(&saga), step(&saga, "charge-card").phase), (vec!["charge-card"], StepPhase::CompensationSkipped));
+    assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["reserve-stock"]);
+    stand.is_let_go("left").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

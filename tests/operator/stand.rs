@@ -18,7 +18,7 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
     runtime::wait::await_condition,
 };
-use saga_operator::api::{Direction, Outcome, Saga, SagaPhase, StepPhase, StepStatus};
+use saga_operator::api::{Direction, HANDLED, Outcome, RequestRecord, Saga, SagaPhase, StepPhase, StepStatus};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
@@ -301,6 +301,23 @@ impl Stand {
         self.gone(name).await;
     }
 
+    /// Asks a saga for something, as a person does: `saga.dev/approve=release`.
+    pub fn ask(&self, saga: &str, request: &str) {
+        self.kubectl(&["annotate", &format!("saga/{saga}"), request]);
+    }
+
+    /// Waits until a saga's request of this number is answered and its annotation is taken away; returns the answer.
+    pub async fn answer(&self, saga: &str, number: i64) -> RequestRecord {
+        let handled = |saga: &Saga| saga.annotations().get(HANDLED).is_some_and(|handled| *handled == number.to_string());
+        let saga = self.until(saga, &format!("at the answer to request {number}"), handled).await;
+        records(&saga).iter().find(|record| record.number == number).unwrap().clone()
+    }
+
+    /// Waits until a saga has no finalizer any more: nothing of it is left to be done.
+    pub async fn is_let_go(&self, saga: &str) -> Saga {
+        self.until(saga, "let go", |saga| saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)).await
+    }
+
     /// kubectl as the administrator, in this namespace.
     pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
         let mut kubectl = Command::new("kubectl");
@@ -371,6 +388,17 @@ fn step_of<'a>(saga: &'a Saga, name: &str) -> Option<&'a StepStatus> {
 pub fn outcomes(saga: &Saga, name: &str) -> Vec<Outcome> {
     let record = step(saga, name).direction(Direction::Action);
     record.into_iter().flat_map(|record| &record.attempts).map(|attempt| attempt.outcome).collect()
+}
+
+/// What people asked a saga for, and what came of it.
+pub fn records(saga: &Saga) -> &[RequestRecord] {
+    saga.status.as_ref().map(|status| status.requests.as_slice()).unwrap_or_default()
+}
+
+/// The steps that an ended saga says are still in effect.
+pub fn still_in_effect(saga: &Saga) -> Vec<&str> {
+    let still = saga.status.as_ref().and_then(|status| status.still_in_effect.as_deref());
+    still.unwrap_or_else(|| panic!("{:?} says nothing of what is in effect", saga.status)).iter().map(String::as_str).collect()
 }
 
 /// The saga's message.

@@ -23,6 +23,7 @@ use crate::{
         error::{chain, code},
     },
     engine::lease::{EVERY, Tenure},
+    twins::{Twin, broken},
 };
 
 /// The longest time of one renewal: a lost answer leaves time for another try before the tenure lapses.
@@ -95,12 +96,18 @@ impl Own {
         state.current.as_ref().map(|current| current.id.clone())
     }
 
-    /// Whether requests may be sent under this id now.
+    /// Whether the tenure of this id holds now.
     #[must_use]
     pub fn holds(&self, id: &str) -> bool {
         let mut state = self.lock();
         state.look();
         state.current.as_ref().is_some_and(|current| current.id == id)
+    }
+
+    /// Whether a request whose intent names this id may leave now.
+    #[must_use]
+    pub fn may_send(&self, id: &str) -> bool {
+        self.holds(id) || broken(Twin::Tenure)
     }
 
     /// Whether this process sent under this id and never will again.

@@ -16,6 +16,8 @@ fn saga() -> ValidSaga {
         service_account: "order-saga".into(),
         max_parallel: 1,
         on_failure: OnFailure::Hold,
+        timeout: None,
+        ttl: None,
         suspend: false,
         max_retry_requests: 10,
         deletion_policy: DeletionPolicy::Compensate,

@@ -1,14 +1,15 @@
 //! What must hold of every stored status.
-//!
-//! A status is input: people can edit it, and an older operator may have written it. What this finds becomes a condition, never a panic.
 
 use std::ops::Range;
 
-use super::{
-    graph::{Graph, StepSet},
-    saga::{ValidSaga, ValidStep},
+use crate::{
+    api::{Direction, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus},
+    engine::{
+        graph::{Graph, StepSet},
+        saga::{ValidSaga, ValidStep},
+        undo::{in_undo_set, is_in_effect, is_undone},
+    },
 };
-use crate::api::{Direction, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus};
 
 /// What a counter may hold: whole numbers that JSON carries exactly, with room to count on.
 const COUNTS: Range<i64> = 0..1 << 52;
@@ -24,8 +25,10 @@ pub fn check(saga: &ValidSaga, status: &SagaStatus) -> Vec<String> {
         }
         sequences(status, &mut found);
         order(saga, status, &mut found);
+        undo_order(saga, status, &mut found);
         requests(status, &mut found);
         phases(status, &mut found);
+        ends(saga, status, &mut found);
     }
     found
 }
@@ -54,15 +57,20 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
             found.push(format!("step {name} is {} {what}", phase.as_str()));
         }
     };
-    must(!active(Direction::Action) || *phase == StepPhase::Running, "and has an active attempt of its action");
+    let under_way = matches!(phase, StepPhase::Running | StepPhase::Waiting);
+    must(!active(Direction::Action) || under_way, "and has an active attempt of its action");
     must(!active(Direction::Compensation) || *phase == StepPhase::Compensating, "and has an active attempt of its compensation");
-    must(*phase != StepPhase::Running || active(Direction::Action), "without an active attempt");
+    must(!under_way || active(Direction::Action), "without an active attempt");
+    let waits = *phase == StepPhase::Waiting;
+    must(!under_way || waits == valid.action.only_waits(), "although its action is of another kind");
     let may_be_new = matches!(phase, StepPhase::Pending | StepPhase::Skipped | StepPhase::Failed);
     must(may_be_new || action.is_some(), "without any attempt of its action");
-    must(*phase != StepPhase::Pending || action.is_none(), "although an attempt of its action was made");
+    // What only waited is not reached where the saga turned back.
+    must(*phase != StepPhase::Pending || action.is_none() || valid.action.only_waits(), "although an attempt of its action was made");
     let succeeded = |direction| step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded);
     must(!(failing || *phase == StepPhase::Skipped) || !succeeded(Direction::Action), "although its action succeeded");
     must(!undoing || valid.compensation.is_some(), "although it has no compensation");
+    must(!undoing || in_undo_set(valid, step) && began(valid, step), "although it did nothing that could be undone");
     must(undoing || compensation.is_none(), "although an attempt of its compensation was made");
     must(*phase == StepPhase::Compensated || !succeeded(Direction::Compensation), "although its compensation succeeded");
     must(*phase != StepPhase::Completed || succeeded(Direction::Action), "although its action did not succeed");
@@ -74,6 +82,13 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
         must(record.budget_used <= record.attempt && record.failures <= settled, "with more attempts counted than made");
         must(record.attempt > 0 || record.active.is_none(), "with an active attempt that has no number");
     }
+}
+
+/// Whether the action of a step that is being undone was done, may have been, or may have done half its work.
+fn began(valid: &ValidStep, step: &StepStatus) -> bool {
+    step.action.as_ref().is_some_and(|action| {
+        action.last_outcome == Some(Outcome::Succeeded) || action.uncertain || (valid.compensate_failed && action.begun)
+    })
 }
 
 /// What settles next is the last to have settled only if the counter is ahead of all that settled.
@@ -109,7 +124,7 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
         StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed | StepPhase::CompensationSkipped => {
             step.action.as_ref().and_then(|action| action.last_outcome) == Some(Outcome::Succeeded)
         }
-        StepPhase::Pending | StepPhase::Running | StepPhase::Retrying | StepPhase::Failed => false,
+        StepPhase::Pending | StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Failed => false,
     };
     let places = |filter: &dyn Fn(&StepStatus) -> bool| {
         StepSet::of(status.steps.iter().enumerate().filter(|(_, step)| filter(step)).map(|(place, _)| place))
@@ -121,6 +136,40 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
         if begun && !graph.depends_on(place).is_subset(done) {
             found.push(format!("step {} was started although not all it depends on is done", step.name));
         }
+    }
+}
+
+/// An undo begins when all that depends on the step is undone, or was left in effect by request.
+fn undo_order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
+    let graph = Graph::new(&saga.steps);
+    let steps = || saga.steps.iter().zip(&status.steps).enumerate();
+    let open = steps().filter(|(_, (valid, step))| in_undo_set(valid, step) && !is_undone(valid, step));
+    let open = StepSet::of(open.map(|(place, _)| place));
+    for (place, (_, step)) in steps().filter(|(_, (_, step))| step.compensation.is_some()) {
+        if !graph.dependants(place).and(open).is_empty() {
+            found.push(format!("step {} is undone before what depends on it", step.name));
+        }
+    }
+}
+
+/// An end is true: nothing is left undone that can be, and what is in effect is named.
+fn ends(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
+    let steps = || saga.steps.iter().zip(&status.steps);
+    let named = status.still_in_effect.as_deref().unwrap_or_default();
+    if status.phase == Some(SagaPhase::Compensated) && !steps().all(|(valid, step)| !in_undo_set(valid, step) || is_undone(valid, step)) {
+        found.push("the saga is Compensated although not all is undone that can be".into());
+    }
+    let in_effect = |valid: &ValidStep, step: &StepStatus| match status.phase {
+        Some(SagaPhase::Completed) => step.phase == StepPhase::Skipped && step.action.as_ref().is_some_and(|action| action.uncertain),
+        Some(SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled) => is_in_effect(valid, step),
+        Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Compensating) | None => false,
+    };
+    for (_, step) in steps().filter(|(valid, step)| in_effect(valid, step) && !named.contains(&step.name)) {
+        found.push(format!("step {} is in effect and stillInEffect does not name it", step.name));
+    }
+    let cancelled = status.cancel_requested.is_some();
+    if cancelled && matches!(status.phase, Some(SagaPhase::Completed | SagaPhase::Compensated)) {
+        found.push("the saga ended otherwise although it was to be cancelled".into());
     }
 }
 
@@ -137,13 +186,21 @@ fn phases(status: &SagaStatus, found: &mut Vec<String>) {
         Some(SagaPhase::Completed) if status.compensation_requested.is_some() => {
             found.push("the saga is Completed although it was to be undone".into());
         }
+        Some(SagaPhase::Cancelled) if active || any(&|phase| matches!(phase, StepPhase::Waiting | StepPhase::Retrying)) => {
+            found.push("the saga is Cancelled although a step is active or waits".into());
+        }
+        Some(SagaPhase::Cancelled) if status.cancel_requested.is_none() => {
+            found.push("the saga is Cancelled although nobody asked for it".into());
+        }
         Some(SagaPhase::Compensated) if active || any(&|phase| phase == StepPhase::CompensationFailed) => {
             found.push("the saga is Compensated although a step is active or could not be undone".into());
         }
         Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if any(&StepPhase::is_backward) => {
             found.push("a step is being undone although the saga goes forward".into());
         }
-        Some(SagaPhase::Compensating | SagaPhase::CompensationFailed) if any(&|phase| phase == StepPhase::Running) => {
+        Some(SagaPhase::Compensating | SagaPhase::CompensationFailed)
+            if any(&|phase| matches!(phase, StepPhase::Running | StepPhase::Waiting)) =>
+        {
             found.push("a step runs although the saga is being undone".into());
         }
         Some(_) | None => {}

@@ -1,0 +1,137 @@
+//! The clocks of a saga: the time limit of an attempt, the deadline of a budget, the timeout of the forward run.
+//!
+//! # Guarantees
+//! Deadlines and the timeout stand still while the saga is paused, suspended or Failed; the time limit of an attempt and of an approval
+//! runs on. All count from recorded instants, so that a restarted operator comes to the same end.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{
+    clock::{between, later},
+    pass::{Pass, Standing},
+    saga::Operation,
+};
+use crate::api::{Direction, DirectionStatus, SagaPhase, StepPhase};
+
+impl Pass<'_> {
+    /// The instant by which deadlines are judged.
+    pub(super) fn frozen_now(&self) -> Timestamp {
+        self.status.clock_stopped_at.as_ref().map_or(self.seen.now, |stopped| stopped.0)
+    }
+
+    /// Lets the deadlines go on: what they count from moves by as long as they stood still.
+    pub(super) fn resume_clock(&mut self) {
+        let Some(MicroTime(stopped)) = self.status.clock_stopped_at.take() else { return };
+        let stood = between(stopped, self.seen.now);
+        let timeout_began = self.timeout_began().cloned();
+        self.status.timeout_started_at = timeout_began;
+        let records = self.status.steps.iter_mut().flat_map(|status| [&mut status.action, &mut status.compensation]).flatten();
+        let began = records.filter_map(|record| record.budget_started_at.as_mut()).chain(&mut self.status.timeout_started_at);
+        for began in began {
+            *began = MicroTime(later(began.0, stood));
+        }
+    }
+
+    /// Stops the clock where the saga is paused or waits for a person.
+    pub(super) fn set_clock(&mut self, standing: Standing) {
+        let ended = matches!(standing, Standing::Done | Standing::Undone | Standing::Cancelled);
+        let stands = !ended && (self.is_paused() || matches!(standing, Standing::Held { .. }));
+        match (stands, self.status.clock_stopped_at.is_some()) {
+            (true, false) => self.status.clock_stopped_at = Some(MicroTime(self.seen.now)),
+            (false, true) => self.status.clock_stopped_at = None,
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// From when the timeout counts.
+    fn timeout_began(&self) -> Option<&MicroTime> {
+        self.status.timeout_started_at.as_ref().or(self.status.started_at.as_ref())
+    }
+
+    /// How much of the saga's timeout is left; `None` where there is none.
+    fn saga_left(&self) -> Option<Duration> {
+        let timeout = self.saga.timeout?;
+        let began = self.timeout_began()?;
+        Some(timeout.saturating_sub(between(began.0, self.frozen_now())))
+    }
+
+    /// Whether the forward run took as long as it may.
+    pub(super) fn is_past_timeout(&self) -> bool {
+        self.saga_left().is_some_and(|left| left.is_zero())
+    }
+
+    /// Ends the forward run when its time has passed: what waits to be tried again fails, what is active is stopped by its limit.
+    pub(super) fn enforce_timeout(&mut self) {
+        let backward = matches!(self.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
+        let done = self.status.steps.iter().all(|status| status.phase.is_done());
+        if backward || done || self.status.timed_out_at.is_some() || !self.is_past_timeout() {
+            return;
+        }
+        self.status.timed_out_at = Some(MicroTime(self.seen.now));
+        let text = self.timeout_passed();
+        self.publish(true, "TimedOut", text.clone());
+        self.each_step(|pass, _, _, status| {
+            if status.phase == StepPhase::Retrying {
+                let last = status.message.take().unwrap_or_default();
+                status.message = Some(super::settle::clip(&format!("{text}; {last}"), super::settle::KEPT_MESSAGE));
+                status.next_attempt_at = None;
+                pass.give_up(status, Direction::Action);
+            }
+        });
+    }
+
+    /// Asks to be looked at when the timeout passes.
+    pub(super) fn wake_for_timeout(&mut self) {
+        if let Some(left) = self.saga_left().filter(|_| self.status.clock_stopped_at.is_none() && self.status.timed_out_at.is_none()) {
+            self.wake_at(later(self.seen.now, left));
+        }
+    }
+
+    /// Gives the forward run a fresh timeout from now on.
+    pub(super) fn restart_timeout(&mut self) {
+        self.status.timed_out_at = None;
+        // Where the clock stands still, it moves on with all else when that goes on.
+        self.status.timeout_started_at = Some(MicroTime(self.frozen_now()));
+    }
+
+    /// The sentence that says so.
+    pub(super) fn timeout_passed(&self) -> String {
+        let timeout = self.saga.timeout.map(crate::api::GoDuration::from);
+        timeout.map_or_else(|| "the saga's timeout passed".into(), |timeout| format!("the saga's timeout of {timeout} passed"))
+    }
+
+    /// How much of the budget's deadline is left; `None` where there is none.
+    pub(super) fn budget_left(&self, operation: &Operation, record: &DirectionStatus) -> Option<Duration> {
+        let deadline = operation.retry.deadline?;
+        let began = record.budget_started_at.as_ref()?;
+        Some(deadline.saturating_sub(between(began.0, self.frozen_now())))
+    }
+
+    /// When the active attempt is past its time: the least of its own limit, which runs on, and what is left of the deadlines.
+    pub(super) fn limit(&self, operation: &Operation, direction: Direction, record: &DirectionStatus) -> Timestamp {
+        self.deadline(operation, direction, record).unwrap_or(Timestamp::MAX).min(self.own_limit(operation, record))
+    }
+
+    /// When the active attempt is past its own time limit, which runs on.
+    pub(super) fn own_limit(&self, operation: &Operation, record: &DirectionStatus) -> Timestamp {
+        let began = record.active.as_ref().map_or(self.seen.now, |active| active.started_at.0);
+        later(began, operation.timeout)
+    }
+
+    /// When the first of the deadlines that the attempt is under has passed; `None` where there is none, or where they stand still.
+    pub(super) fn deadline(&self, operation: &Operation, direction: Direction, record: &DirectionStatus) -> Option<Timestamp> {
+        let budget = operation.retry.deadline.zip(record.budget_started_at.as_ref());
+        let forward = self.saga.timeout.filter(|_| direction == Direction::Action);
+        let saga = forward.zip(self.timeout_began());
+        [budget, saga].into_iter().flatten().filter_map(|(may_take, began)| self.ends_at(began.0, may_take)).min()
+    }
+
+    /// When what began then has taken as long as it may; `None` where the clock stopped before, so that nobody can tell yet.
+    fn ends_at(&self, began: Timestamp, may_take: Duration) -> Option<Timestamp> {
+        let end = later(began, may_take);
+        self.status.clock_stopped_at.as_ref().is_none_or(|stopped| end <= stopped.0).then_some(end)
+    }
+}

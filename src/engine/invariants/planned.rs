@@ -1,0 +1,182 @@
+//! What must hold of a plan, given what it was made from.
+
+use std::collections::BTreeMap;
+
+use super::{progress, stored};
+use crate::{
+    api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, SagaStatus, StepPhase, names::AttemptId, names::idempotency_key},
+    engine::{
+        Seen, active_attempts,
+        effect::{Effect, Finalizer, Plan, StatusWrite},
+        plan::past_return,
+        saga::{ValidSaga, Work},
+        summary,
+    },
+};
+
+/// The sentences that say what is wrong with a plan for a valid saga whose stored status contradicts nothing; empty where all is well.
+#[must_use]
+pub fn check_plan(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<String> {
+    let Ok(before) = seen.status else { return Vec::new() };
+    let after = match &plan.status {
+        Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) => status,
+        None => before,
+    };
+    let mut found = Vec::new();
+    if summary::is_held(after) {
+        effects(saga, seen, before, after, plan, &mut found);
+        return found;
+    }
+    found.extend(stored::check(saga, after));
+    progress::check(before, after, &mut found);
+    let begun = intents(saga, seen, before, after, &mut found);
+    effects(saga, seen, before, after, plan, &mut found);
+    performed(saga, plan, &begun, &mut found);
+    ends(saga, seen, before, after, plan, &mut found);
+    wakes(saga, seen, after, plan, &mut found);
+    found
+}
+
+fn records(status: &SagaStatus) -> BTreeMap<AttemptId, &ActiveAttempt> {
+    active_attempts(status).collect()
+}
+
+fn record<'a>(status: &'a SagaStatus, id: &AttemptId) -> Option<&'a DirectionStatus> {
+    status.steps.iter().find(|step| step.name == id.step)?.direction(id.direction)
+}
+
+/// The attempts that begin with this plan: 5, 9, 13, 18.
+fn intents(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) -> Vec<AttemptId> {
+    let (old, new) = (records(before), records(after));
+    let begun: Vec<_> = new.keys().filter(|id| !old.contains_key(*id)).cloned().collect();
+    let mut must = |holds: bool, id: &AttemptId, what: &str| {
+        if !holds {
+            found.push(format!("{id} begins {what}"));
+        }
+    };
+    for id in &begun {
+        let Some(new) = record(after, id) else { continue };
+        let earlier = record(before, id).map_or(0, |old| old.attempt);
+        must(id.number == earlier.saturating_add(1), id, "out of turn");
+        must(!seen.draining, id, "although this process begins nothing");
+        must(seen.deleting || !(saga.suspend || after.paused.is_some()), id, "although the saga is paused");
+        must(after.cancel_requested.is_none(), id, "although the saga is cancelled");
+        let operation = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
+        let budget = operation.map_or(0, |operation| i64::from(operation.retry.max_attempts));
+        must(new.budget_used <= budget, id, "beyond its budget");
+        let asked = after.retry_requests > before.retry_requests;
+        let step = |status: &SagaStatus| status.steps.iter().find(|step| step.name == id.step).cloned().unwrap_or_default();
+        let due = step(before).next_attempt_at.is_none_or(|next| next.0 <= seen.now);
+        must(due || asked || earlier == 0, id, "before its time");
+        if id.direction == Direction::Action {
+            must(!seen.deleting, id, "although the saga is being deleted");
+            must(after.compensation_requested.is_none(), id, "although the saga is to be undone");
+            must(after.steps.iter().all(|step| step.compensation.is_none()), id, "after an undo");
+            let failed = after.timed_out_at.is_some() || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
+            must(!failed || step(after).retry_requested, id, "although a step failed and nobody asked for it");
+        }
+    }
+    let allowed = saga.max_parallel.max(old.len());
+    if new.len() > allowed {
+        found.push(format!("{} attempts are active, of at most {allowed}", new.len()));
+    }
+    begun
+}
+
+/// Nothing leaves that the written status does not name: 1, 2, 20.
+fn effects(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStatus, plan: &Plan, found: &mut Vec<String>) {
+    let active = records(after);
+    for effect in plan.drafted_effects() {
+        match effect {
+            Effect::Begin { identity, .. } => {
+                let id = &identity.attempt;
+                let Some(intent) = active.get(id) else {
+                    found.push(format!("{id} leaves although no intent of it stands in the status"));
+                    continue;
+                };
+                if intent.executor.as_deref().is_some_and(|executor| executor != seen.executor) {
+                    found.push(format!("{id} leaves although another process is to send it"));
+                }
+                let key = record(after, id).map(|record| idempotency_key(&saga.key_scope, &id.step, id.direction, record.failures));
+                if key.as_ref() != Some(&identity.key) {
+                    found.push(format!("{id} leaves under the key {}, not {key:?}", identity.key));
+                }
+                if !(seen.finalizer || plan.finalizer == Finalizer::Add) || plan.finalizer == Finalizer::Remove {
+                    found.push(format!("{id} leaves although nothing keeps the saga"));
+                }
+                if after.spec_hash.as_deref() != Some(seen.spec_hash) {
+                    found.push(format!("{id} leaves although the spec is not what was accepted"));
+                }
+            }
+            Effect::Stop(id) if !active.contains_key(id) => found.push(format!("{id} is stopped although it is not active")),
+            Effect::Delete if !before.phase.is_some_and(SagaPhase::is_terminal) || seen.finalizer || plan.status.is_some() => {
+                found.push("the saga is deleted although it has not ended".into());
+            }
+            Effect::Stop(_) | Effect::Delete | Effect::Sweep | Effect::Publish(_) | Effect::TakeAway { .. } => {}
+        }
+    }
+}
+
+/// An intent without its effect would be carried out by nobody.
+fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec<String>) {
+    for id in begun {
+        let operation = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
+        let only_waits = operation.is_none_or(|operation| matches!(operation.work, Work::Approval(_) | Work::Wait(_)));
+        let leaves = |effect: &Effect| matches!(effect, Effect::Begin { identity, .. } if identity.attempt == *id);
+        if plan.drafted_effects().iter().filter(|effect| leaves(effect)).count() != usize::from(!only_waits) {
+            found.push(format!("{id} is written and does not leave once"));
+        }
+    }
+}
+
+/// An ended saga is left alone, and a deleted one goes only when it may: 20, 28.
+fn ends(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStatus, plan: &Plan, found: &mut Vec<String>) {
+    let ended = |status: &SagaStatus| status.phase.is_some_and(SagaPhase::is_terminal);
+    if ended(before) && plan.status.is_some() {
+        let answers = (&before.requests, &before.handled_tokens) != (&after.requests, &after.handled_tokens);
+        if !answers {
+            found.push("an ended saga is written although nobody asked for anything".into());
+        }
+    }
+    let turns = seen.deleting || after.compensation_requested.is_some();
+    if after.phase == Some(SagaPhase::Completed) && !ended(before) && turns && !past_return(saga, after) {
+        found.push("the saga is Completed although it was to be undone".into());
+    }
+    if plan.finalizer == Finalizer::Remove && !ended(after) {
+        let untouched = before.steps.iter().all(|step| step.action.is_none());
+        let abandoned = seen.deletion_policy == crate::api::DeletionPolicy::Abandon || seen.terminating || past_return(saga, before);
+        if !(seen.deleting && (untouched || abandoned)) {
+            found.push(format!("the saga is let go while it is {:?}", after.phase));
+        }
+    }
+}
+
+/// Whatever is not ended and waits for nobody has a next wake-up: 27.
+fn wakes(saga: &ValidSaga, seen: &Seen<'_>, after: &SagaStatus, plan: &Plan, found: &mut Vec<String>) {
+    // What begins nothing is followed by a process that does; a saga without our finalizer that is deleted is gone.
+    if plan.wake.is_some() || plan.finalizer == Finalizer::Remove || seen.draining || (seen.deleting && !seen.finalizer) {
+        return;
+    }
+    let children = after.steps.iter().any(|step| {
+        let active = [&step.action, &step.compensation].into_iter().flatten().any(|record| record.active.is_some());
+        active && step.phase != StepPhase::Waiting
+    });
+    let asks = after.steps.iter().any(|step| step.phase == StepPhase::Waiting);
+    let paused = (saga.suspend || after.paused.is_some()) && !seen.deleting;
+    let failed = after.timed_out_at.is_some() || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
+    let turns = failed || seen.deleting || after.compensation_requested.is_some() || after.cancel_requested.is_some();
+    let full = !seen.room.is_empty();
+    let waits = match after.phase {
+        Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Cancelled | SagaPhase::CompensationFailed | SagaPhase::Paused) => {
+            true
+        }
+        // Its own write has it looked at again, and let go.
+        Some(SagaPhase::Failed) => !seen.deleting || plan.status.is_some(),
+        Some(SagaPhase::Running) => asks && !turns,
+        Some(SagaPhase::Compensating) => paused,
+        Some(SagaPhase::Pending) | None => false,
+    };
+    if children || !(waits || full) {
+        found.push(format!("the saga is {:?} and asks for no wake-up", after.phase));
+    }
+}

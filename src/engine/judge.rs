@@ -1,0 +1,145 @@
+//! What is seen of an active attempt's child means: it goes on, it begins, it is to be stopped, or it has settled.
+//!
+//! # Guarantees
+//! A child that should exist and does not is `Unknown`, unless it is certain that nothing was ever begun.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    clock::{between, later},
+    fence::CREATED_WITHIN,
+    observed::{Absence, ChildState, Failure, Reached},
+    pass::Pass,
+    saga::{Operation, Work},
+    settle::{KEPT_MESSAGE, Settlement, clip},
+};
+use crate::{
+    api::{ActiveAttempt, Direction, DirectionStatus, Outcome, StepStatus, names::AttemptId},
+    twins::{Twin, broken},
+};
+
+/// A child that lives this long gets its UID written to the status.
+const NOTED_AFTER: Duration = Duration::from_secs(2);
+/// A request ends itself at its own limit; only one that did not is stopped from outside. Its deadlines may stand still, so it is not told.
+const REQUEST_SLACK: Duration = Duration::from_secs(2);
+/// How often a child that is being stopped is looked at.
+pub(super) const STOP_POLL: Duration = Duration::from_secs(5);
+
+/// What is to be done about an active attempt.
+pub(super) enum Verdict {
+    Wait,
+    Begin,
+    Stop,
+    Settled(Settlement),
+}
+
+impl Settlement {
+    fn unknown(message: impl Into<String>, retry_after: Option<Duration>) -> Verdict {
+        Verdict::Settled(Self { outcome: Outcome::Unknown, failure: None, retry_after, message: Some(message.into()) })
+    }
+
+    fn failed(failure: Failure) -> Verdict {
+        let (retry_after, message) = (failure.retry_after, Some(failure.message.clone()));
+        Verdict::Settled(Self { outcome: Outcome::Failed, failure: Some(failure), retry_after, message })
+    }
+
+    fn never_begun(message: impl Into<String>) -> Verdict {
+        let message = message.into();
+        Self::failed(Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message })
+    }
+}
+
+impl Pass<'_> {
+    /// Judges one attempt.
+    pub(super) fn judge(
+        &mut self,
+        operation: &Operation,
+        record: &DirectionStatus,
+        active: &ActiveAttempt,
+        id: &AttemptId,
+        status: &mut StepStatus,
+    ) -> Verdict {
+        if operation.only_waits() {
+            return self.judge_wait(operation, record, active).map_or(Verdict::Wait, Verdict::Settled);
+        }
+        let in_process = matches!(operation.work, Work::Http(_));
+        let cancelled = self.status.cancel_requested.is_some();
+        let (own, deadline) = (self.own_limit(operation, record), self.deadline(operation, id.direction, record));
+        let deadline = deadline.unwrap_or(Timestamp::MAX);
+        let limit = own.min(deadline);
+        let stop = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
+        let overdue = cancelled || self.seen.now >= limit;
+        match self.seen.children.get(id) {
+            Some(ChildState::Succeeded) => Verdict::Settled(Settlement::succeeded()),
+            Some(ChildState::Failed(failure)) => Settlement::failed(failure.clone()),
+            Some(ChildState::Unknown { message, retry_after }) => Settlement::unknown(message, *retry_after),
+            Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
+            Some(ChildState::Elsewhere { look_again_in }) => {
+                self.wake_at(later(self.seen.now, *look_again_in));
+                Verdict::Wait
+            }
+            Some(ChildState::Active { .. }) if self.seen.now >= stop && broken(Twin::StopIsEnd) => {
+                Settlement::unknown("took too long", None)
+            }
+            Some(ChildState::Active { .. }) if cancelled || self.seen.now >= stop => Verdict::Stop,
+            Some(ChildState::Active { uid, age, detail }) => {
+                self.note_child(status, id.direction, uid.as_ref(), *age, detail);
+                self.wake_at(stop);
+                Verdict::Wait
+            }
+            Some(ChildState::Refused { message, .. }) if overdue || broken(Twin::RefusalCounts) => {
+                Settlement::never_begun(format!("not created within its time: {message}"))
+            }
+            Some(ChildState::Refused { message, retry_in }) => {
+                status.message = Some(clip(message, KEPT_MESSAGE));
+                self.wake_at(later(self.seen.now, *retry_in).min(limit));
+                Verdict::Wait
+            }
+            Some(ChildState::Absent(absence)) => self.judge_absent(in_process, active, *absence, overdue),
+            None => {
+                self.wake_at(later(self.seen.now, STOP_POLL));
+                Verdict::Wait
+            }
+        }
+    }
+
+    /// The rule of a child that is not there: a child that was ever there is lost; one that nobody can have created is created; all
+    /// else is unknown, since an answer to its creation may have been lost.
+    fn judge_absent(&self, in_process: bool, active: &ActiveAttempt, absence: Absence, overdue: bool) -> Verdict {
+        let Absence { seen, refused, known_for } = absence;
+        if seen || active.child_uid.is_some() {
+            if broken(Twin::VanishedNo) {
+                return Settlement::never_begun("its Pod vanished");
+            }
+            return Settlement::unknown("its Pod vanished before its end was seen", None);
+        }
+        // A request that this process does not know of was never sent: only this process may send it.
+        let certain = in_process || refused;
+        let young = between(active.started_at.0, self.seen.now) < CREATED_WITHIN && known_for < CREATED_WITHIN;
+        let young = young || broken(Twin::CreateLate);
+        match (certain || young, overdue) {
+            (true, false) => Verdict::Begin,
+            (true, true) if certain && self.status.cancel_requested.is_some() => Settlement::never_begun("not begun"),
+            (true, true) if certain => Settlement::never_begun("not begun within its time"),
+            (true, true) | (false, _) => Settlement::unknown("nobody can tell whether its Pod was created", None),
+        }
+    }
+
+    /// Writes the UID of a child that lives for two seconds, with what it waits for.
+    fn note_child(&mut self, status: &mut StepStatus, direction: Direction, uid: Option<&String>, age: Duration, detail: &str) {
+        let Some(uid) = uid else { return };
+        let Some(active) = &mut status.direction_mut(direction).active else { return };
+        if active.child_uid.is_some() {
+            return;
+        }
+        if age < NOTED_AFTER {
+            let wait = NOTED_AFTER.saturating_sub(age);
+            self.wake_at(later(self.seen.now, wait));
+            return;
+        }
+        active.child_uid = Some(uid.clone());
+        status.message = Some(clip(detail, KEPT_MESSAGE));
+    }
+}

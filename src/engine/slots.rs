@@ -1,0 +1,104 @@
+//! How much may begin at once: steps of the saga, and requests to a host.
+//!
+//! # Guarantees
+//! No more steps are under way than `maxParallel` says, unless it was lowered meanwhile. In a plain list nothing goes before its turn.
+
+use std::time::Duration;
+
+use super::{
+    clock::later,
+    pass::Pass,
+    saga::{Operation, ValidStep, Work},
+};
+use crate::{
+    api::{Direction, StepPhase},
+    objects::http,
+    twins::{Twin, broken},
+};
+
+/// When a step is looked at again that waits until fewer requests are under way.
+const CROWDED_POLL: Duration = Duration::from_secs(5);
+
+/// How many steps may still begin. A step that waits for its next attempt keeps its slot: whoever writes a plain list means its order.
+pub(super) struct Slots {
+    /// For steps that are not under way yet.
+    new: usize,
+    /// For attempts of any step.
+    idle: usize,
+}
+
+impl Slots {
+    /// Takes a slot for a step that is not under way yet, if there is one.
+    pub(super) fn take_new(&mut self) -> bool {
+        let free = self.new > 0 && self.take_kept();
+        self.new = self.new.saturating_sub(usize::from(free));
+        free
+    }
+
+    /// Gives back the slot of a step that cannot begin just now. A step that was under way keeps its place among those that are.
+    pub(super) fn give_back(&mut self, is_new: bool) {
+        self.new = self.new.saturating_add(usize::from(is_new));
+        self.idle = self.idle.saturating_add(1);
+    }
+
+    /// Whether a step could begin if there were room at its host.
+    pub(super) const fn has_free(&self, is_new: bool) -> bool {
+        self.idle > 0 && (self.new > 0 || !is_new)
+    }
+
+    /// Takes up again the slot of a step that waited; none is free only where `maxParallel` was lowered meanwhile.
+    pub(super) fn take_kept(&mut self) -> bool {
+        let free = self.idle > 0;
+        self.idle = self.idle.saturating_sub(usize::from(free));
+        free
+    }
+}
+
+impl Pass<'_> {
+    /// The slots that are free now.
+    pub(super) fn slots(&self) -> Slots {
+        let under_way = |phase| matches!(phase, StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating);
+        let taken = self.steps_where(|_, status| under_way(status.phase)).len();
+        let most = self.saga.max_parallel.saturating_add(usize::from(broken(Twin::Slots)));
+        Slots { new: most.saturating_sub(taken), idle: most.saturating_sub(self.active()) }
+    }
+
+    /// Takes room for a request to the operation's host; `false` where as many are under way as may be.
+    pub(super) fn take_room(&mut self, operation: &Operation) -> bool {
+        let Work::Http(action) = &operation.work else { return true };
+        // Rarely is anything limited.
+        let left = if self.room.is_empty() { None } else { self.room.get_mut(&http::host(&action.url)) };
+        match left {
+            None => true,
+            Some(0) => {
+                // Announced when one lands; this is for the case that the announcement goes to somebody who has no use for it.
+                self.wake_at(later(self.seen.now, CROWDED_POLL));
+                false
+            }
+            Some(left) => {
+                *left = left.saturating_sub(1);
+                true
+            }
+        }
+    }
+
+    /// Whether the step's next attempt, for which a slot was taken, waits because of how many requests are under way. Where steps run side
+    /// by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its turn.
+    pub(super) fn waits_for_room(&mut self, step: &ValidStep, direction: Direction, slots: &mut Slots, is_new: bool) -> bool {
+        let waits = step.operation(direction).is_some_and(|operation| !self.take_room(operation));
+        if waits {
+            self.crowded.push((step.name.clone(), is_new));
+        }
+        if waits && self.saga.max_parallel > 1 {
+            slots.give_back(is_new);
+        }
+        waits
+    }
+
+    /// Leaves out of those that wait for room the ones that others of the saga have overtaken: for the next look they wait for a slot.
+    pub(super) fn forget_overtaken(&mut self, slots: &Slots) {
+        if self.saga.max_parallel > 1 {
+            self.crowded.retain(|(_, is_new)| slots.has_free(*is_new));
+        }
+    }
+}

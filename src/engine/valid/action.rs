@@ -1,0 +1,102 @@
+//! Checks each action by itself, and takes the escapes out of its strings.
+
+use super::{super::literal, Fault};
+use crate::{
+    api::{ApprovalAction, Header, HttpAction, PodAction, SecretKey},
+    objects::pod::check_resources,
+};
+
+/// Headers that belong to the operator or to the connection.
+const RESERVED_HEADERS: [&str; 9] =
+    ["idempotency-key", "saga-attempt", "host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
+
+/// A list or a text that is too long, as the schema counts.
+fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
+    if length > most {
+        faults.push(Fault::new(path, format!("has {length} {what}: at most {most} are taken")));
+    }
+}
+
+pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<PodAction> {
+    let PodAction { image, command, args, env, env_from, resources: _ } = action;
+    if image.is_empty() {
+        faults.push(Fault::new(format!("{path}.image"), "must name an image"));
+    }
+    limit(image.chars().count(), 1024, "characters", &format!("{path}.image"), faults);
+    limit(command.iter().flatten().count(), 256, "entries", &format!("{path}.command"), faults);
+    limit(args.iter().flatten().count(), 256, "entries", &format!("{path}.args"), faults);
+    limit(env.iter().flatten().count(), 128, "entries", &format!("{path}.env"), faults);
+    limit(env_from.iter().flatten().count(), 32, "entries", &format!("{path}.envFrom"), faults);
+    for (place, variable) in env.iter().flatten().enumerate() {
+        if variable.name.starts_with("SAGA_") {
+            let message = "names that begin with SAGA_ are set by the operator: choose another name";
+            faults.push(Fault::new(format!("{path}.env[{place}].name"), message));
+        }
+    }
+    let action: PodAction = resolved(action, path, faults)?;
+    if let Some(Err(message)) = action.resources.as_ref().map(check_resources) {
+        faults.push(Fault::new(path, message));
+    }
+    Some(action)
+}
+
+pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<HttpAction> {
+    limit(action.url.chars().count(), 2048, "characters", &format!("{path}.url"), faults);
+    limit(action.headers.iter().flatten().count(), 32, "entries", &format!("{path}.headers"), faults);
+    for (place, header) in action.headers.iter().flatten().enumerate() {
+        let Header { name, value, value_from } = header;
+        let path = format!("{path}.headers[{place}]");
+        if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+            faults.push(Fault::new(format!("{path}.name"), format!("{name} is set by the operator: leave this header out")));
+        }
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+            let message = "must be a header name of letters, digits and dashes, such as Authorization";
+            faults.push(Fault::new(format!("{path}.name"), message));
+        }
+        if value.is_some() == value_from.is_some() {
+            faults.push(Fault::new(&path, "set exactly one of value and valueFrom"));
+        }
+        if value.iter().any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t')) {
+            let message = "holds a line break or another control character: take it out (in YAML, write |- instead of |)";
+            faults.push(Fault::new(format!("{path}.value"), message));
+        }
+        limit(value.iter().flat_map(|value| value.chars()).count(), 8192, "characters", &format!("{path}.value"), faults);
+        // A name with a slash in it would be another path of the API.
+        let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
+        if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
+            faults.push(Fault::new(format!("{path}.valueFrom.secretKeyRef"), "must name a Secret and a key of its data"));
+        }
+    }
+    let action = resolved(action, path, faults)?;
+    if !is_url(&action.url) {
+        let message = "must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations";
+        faults.push(Fault::new(format!("{path}.url"), message));
+    }
+    Some(action)
+}
+
+pub(super) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<ApprovalAction> {
+    let ApprovalAction { message } = action;
+    limit(message.iter().flat_map(|message| message.chars()).count(), 1024, "characters", &format!("{path}.message"), faults);
+    resolved(action, path, faults)
+}
+
+fn resolved<T: serde::Serialize + serde::de::DeserializeOwned>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<T> {
+    literal::resolve(action, path).map_err(|found| faults.extend(found)).ok()
+}
+
+pub(super) fn is_object_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with(['-', '.']) && !text.ends_with(['-', '.'])
+}
+
+fn is_secret_key(text: &str) -> bool {
+    (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+}
+
+/// Whether a text is an absolute http(s) URL with a host and without user information; what a host may resolve to is judged at each call.
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['@', ' '])) && url::Url::parse(text).is_ok()
+}

@@ -1,0 +1,110 @@
+//! Steps that only wait: for a person (`approval`), or for a while (`wait`). They are states of the saga; nothing leaves the operator for
+//! them, and nothing of them is ever in effect.
+//!
+//! # Guarantees
+//! Their time runs on whatever the saga does. They keep no saga from failing or turning back: while it is Failed they go on waiting, and
+//! where it turns back they end as not reached.
+
+use jiff::Timestamp;
+
+use super::{
+    clock::later,
+    observed::{Failure, Reached},
+    pass::Pass,
+    saga::{Operation, ValidStep, Work},
+    settle::{KEPT_MESSAGE, Settlement, clip},
+    step::StepEvent,
+};
+use crate::{
+    api::{ActiveAttempt, ApprovalAction, Direction, DirectionStatus, Outcome, RequestAction, StepPhase, StepStatus, names::AttemptId},
+    twins::{Twin, broken},
+};
+
+impl Pass<'_> {
+    /// The step waits from now on.
+    pub(super) fn begin_to_wait(&mut self, operation: &Operation, status: &mut StepStatus, record: &DirectionStatus) {
+        status.message = None;
+        self.move_step(status, StepEvent::Wait);
+        self.wake_for_wait(operation, record);
+        if let Work::Approval(approval) = &operation.work {
+            let sentence = self.asks_for_approval(&status.name, approval);
+            self.publish(false, "AwaitingApproval", sentence);
+        }
+    }
+
+    /// That a step waits for a person, what is to be approved, and the commands by which to answer.
+    pub(super) fn asks_for_approval(&self, step: &str, approval: &ApprovalAction) -> String {
+        // Cut, so that a long text does not push out the commands where the whole is cut.
+        let what = approval.message.as_ref().map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE))).unwrap_or_default();
+        let (name, namespace) = (&self.saga.name, &self.saga.namespace);
+        let (approve, reject) = (RequestAction::Approve.annotation(), RequestAction::Reject.annotation());
+        format!(
+            "step {step} waits for approval{what}. To approve: kubectl annotate --overwrite saga/{name} {approve}={step} -n {namespace}. Or annotate \
+             {reject}={step} to reject"
+        )
+    }
+
+    /// When a step that waits for a while is done; `None` for one that waits for a person.
+    pub(super) fn done_at(operation: &Operation, active: &ActiveAttempt) -> Option<Timestamp> {
+        match operation.work {
+            Work::Wait(duration) => Some(later(active.started_at.0, duration)),
+            Work::Approval(_) | Work::Pod(_) | Work::Http(_) => None,
+        }
+    }
+
+    fn wake_for_wait(&mut self, operation: &Operation, record: &DirectionStatus) {
+        let limit = Some(self.limit(operation, Direction::Action, record)).filter(|limit| *limit < Timestamp::MAX);
+        let done = record.active.as_ref().and_then(|active| Self::done_at(operation, active));
+        if let Some(next) = [limit, done].into_iter().flatten().min() {
+            self.wake_at(next);
+        }
+    }
+
+    /// Whether a step that waits is done, or has waited too long.
+    pub(super) fn judge_wait(&mut self, operation: &Operation, record: &DirectionStatus, active: &ActiveAttempt) -> Option<Settlement> {
+        if Self::done_at(operation, active).is_some_and(|done| done <= self.seen.now) {
+            return Some(Settlement::succeeded());
+        }
+        if self.limit(operation, Direction::Action, record) <= self.seen.now {
+            let what = if matches!(operation.work, Work::Approval(_)) { "no answer within its time" } else { "not met within its time" };
+            let why = if self.is_past_timeout() { self.timeout_passed() } else { what.into() };
+            return Some(no(why));
+        }
+        self.wake_for_wait(operation, record);
+        None
+    }
+
+    /// A person answered.
+    pub(super) fn answer_approval(&mut self, step: &ValidStep, status: &mut StepStatus, approved: bool) {
+        let settlement = if approved || broken(Twin::RejectDone) { Settlement::succeeded() } else { no("rejected by request".into()) };
+        let Some(record) = status.action.clone() else { return };
+        let Some(active) = record.active else { return };
+        let id = AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
+        self.apply(&step.action, &active, &id, status, settlement);
+    }
+
+    /// Ends the waiting of a step without an answer. Where the step stands then is the caller's to say.
+    pub(super) fn end_wait(&mut self, step: &ValidStep, status: &mut StepStatus, why: &str) {
+        let Some(record) = status.action.clone() else { return };
+        let Some(active) = record.active else { return };
+        let id = AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
+        self.record(&step.action, &active, &id, status, &no(why.into()));
+    }
+
+    /// The saga turns back or ends: what waits was not reached.
+    pub(super) fn withdraw_waits(&mut self) {
+        self.each_step(|pass, _, step, status| {
+            if status.phase == StepPhase::Waiting {
+                pass.end_wait(step, status, "not reached");
+                status.message = Some("not reached".into());
+                pass.move_step(status, StepEvent::Withdraw);
+            }
+        });
+    }
+}
+
+/// The end of a wait that did not come to what was waited for.
+fn no(message: String) -> Settlement {
+    let failure = Failure { reached: Reached::Nothing, last: true, disrupted: false, retry_after: None, message: message.clone() };
+    Settlement { outcome: Outcome::Failed, failure: Some(failure), retry_after: None, message: Some(message) }
+}
