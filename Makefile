@@ -36,11 +36,23 @@ lint: tools ## Check format and lints, warnings denied
 
 .PHONY: test-fast
 test-fast: tools ## The tests that need no cluster
-	cargo test --locked --lib --bins --examples --test api --test engine --test shop
+	cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop
 
 .PHONY: test
 test: ## Everything: installs what it needs, lints, all tests, the examples end to end
 	tests/all.sh
+
+.PHONY: model
+model: ## Every world that small sagas can come to, and the engine with one rule broken after the other
+	tests/model/run.sh
+
+.PHONY: model-full
+model-full: ## The same with larger sagas and more at once: an hour
+	tests/model/run.sh --full
+
+.PHONY: model-random
+model-random: ## Large random sagas, one way through each; SAGA_SEED=N tells one again, move by move
+	tests/model/run.sh --random
 
 .PHONY: chaos
 chaos: ## Every fault at every call between the operator and the API server, on a real cluster
@@ -56,4 +68,4 @@ clean: stop ## Stop everything and delete what was built
 
 .PHONY: help
 help: ## List these verbs
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' Makefile

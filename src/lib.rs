@@ -17,5 +17,7 @@ pub mod api;
 pub mod controller;
 pub mod engine;
 pub mod objects;
+pub mod plugin;
 pub mod service;
 pub mod twins;
+pub mod world;

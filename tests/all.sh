@@ -21,8 +21,11 @@ cargo fmt --check
 cargo clippy --all-targets --all-features --locked -- -D warnings
 
 part "tests without a cluster"
-cargo test --locked --lib --bins --examples --test api --test engine --test shop
-cargo test --locked --test readme -- words:: an_ellipsis
+cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop
+cargo test --locked --test readme -- words:: simulate:: an_ellipsis
+
+part "the model"
+tests/model/run.sh
 
 part "tests on a real cluster"
 cargo build --locked --bin saga-operator --example shop
@@ -33,7 +36,7 @@ use_cluster
 skip=()
 if [[ $NODE != ready ]]; then
   ((EUID != 0)) || fail "this machine can run a node and does not: $(cat "$STATE/node")"
-  skip=(--skip pods:: --skip crash:: --skip pair:: --skip counts::a_pod)
+  skip=(--skip pods:: --skip crash:: --skip pair:: --skip counts::a_pod --skip lifecycle::pods_outlive)
   say "without a node these tests are skipped: ${skip[*]//--skip/}"
 fi
 install_chart

@@ -1,0 +1,207 @@
+//! The arguments of `kubectl saga`.
+//!
+//! # Guarantees
+//! A value that cannot be meant is refused with a sentence that says what to write instead. No argument is accepted and then ignored:
+//! whether a saga has the steps that are named is judged by [`super::script`].
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use clap::{ArgAction, Args, Parser, Subcommand};
+
+use crate::{
+    api::{Asked, Direction, GROUP, GoDuration, RequestAction, names::is_dns_label},
+    world::Deed,
+};
+
+/// The command line of `kubectl saga`.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-saga", bin_name = "kubectl saga", version, about = "What a person can do with sagas from a shell")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands of `kubectl saga`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show what would run, wait, fail and be undone, without a cluster: the operator's own engine in a simulated world
+    Simulate(SimulateArgs),
+}
+
+/// The arguments of `kubectl saga simulate`.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// The file with the sagas, YAML or JSON, one or several documents; - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: PathBuf,
+
+    /// The first N attempts of a step's action fail with a definite no; all of them without N. A request is not sent again after one,
+    /// a pod is run again as its policy says. STEP/compensation is the step's compensation
+    #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
+    pub fail: Vec<Attempts>,
+
+    /// The outcome of the first N attempts stays unknown, although they did their work; of all of them without N
+    #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
+    pub unknown: Vec<Attempts>,
+
+    /// How long an attempt of the step takes; 1s where nothing is said
+    #[arg(long, value_name = "STEP=DURATION", value_parser = takes, action = ArgAction::Append)]
+    pub takes: Vec<(Target, Duration)>,
+
+    /// What a person asks for, and when: '5s retry=ship', '0s pause=because', '1m delete', '0s suspend', '1m unsuspend'
+    #[arg(long, value_name = "AT REQUEST", value_parser = request, action = ArgAction::Append)]
+    pub request: Vec<Request>,
+}
+
+/// A step's action, or its compensation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The step's name.
+    pub step: String,
+    /// Which of the two.
+    pub direction: Direction,
+}
+
+impl fmt::Display for Target {
+    /// As it is written: `ship`, `ship/compensation`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.direction {
+            Direction::Action => f.write_str(&self.step),
+            Direction::Compensation => write!(f, "{}/{}", self.step, self.direction),
+        }
+    }
+}
+
+/// The first attempts of an action or a compensation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempts {
+    /// Whose.
+    pub target: Target,
+    /// How many; at least 1. `None`: all.
+    pub first: Option<i64>,
+}
+
+/// What a person does, and how long after the saga was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// When.
+    pub at: Duration,
+    /// What.
+    pub deed: Deed,
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    let (step, direction) = match text.split_once('/') {
+        None => (text, Direction::Action),
+        Some((step, direction)) if direction == Direction::Compensation.as_str() => (step, Direction::Compensation),
+        Some((step, _)) => {
+            return Err(format!("write {step} for the step's action, or {step}/{} for what undoes it", Direction::Compensation));
+        }
+    };
+    if !is_dns_label(step) {
+        return Err(format!("`{step}` is no step's name: write one such as ship"));
+    }
+    Ok(Target { step: step.to_owned(), direction })
+}
+
+fn attempts(text: &str) -> Result<Attempts, String> {
+    let Some((name, first)) = text.split_once(':') else { return Ok(Attempts { target: target(text)?, first: None }) };
+    match first.parse() {
+        Ok(first) if first > 0 => Ok(Attempts { target: target(name)?, first: Some(first) }),
+        Ok(_) | Err(_) => Err(format!("`{first}` is no number of attempts: write {name}:2 for the first two, or {name} for all")),
+    }
+}
+
+fn takes(text: &str) -> Result<(Target, Duration), String> {
+    let (name, duration) = text.split_once('=').ok_or("write a step and how long an attempt of it takes, such as ship=10s")?;
+    Ok((target(name)?, span(duration)?))
+}
+
+/// A duration that may be zero.
+fn span(text: &str) -> Result<Duration, String> {
+    let duration: GoDuration = text.parse()?;
+    if text.starts_with('-') {
+        return Err(format!("{text:?} is before the beginning: write 0s or more"));
+    }
+    Ok(duration.positive().unwrap_or_default())
+}
+
+fn request(text: &str) -> Result<Request, String> {
+    let example = "write when and what, such as '5s retry=ship' or '1m delete'";
+    let (at, what) = text.trim().split_once(char::is_whitespace).ok_or(example)?;
+    Ok(Request { at: span(at)?, deed: deed(what.trim())? })
+}
+
+fn deed(text: &str) -> Result<Deed, String> {
+    match text {
+        "delete" => return Ok(Deed::Delete),
+        "suspend" => return Ok(Deed::Suspend(true)),
+        "unsuspend" => return Ok(Deed::Suspend(false)),
+        _ => {}
+    }
+    let (key, value) = text.split_once('=').unwrap_or((text, ""));
+    let word = key.strip_prefix(GROUP).and_then(|rest| rest.strip_prefix('/')).unwrap_or(key);
+    let Some(action) = RequestAction::ALL.into_iter().find(|action| action.as_str() == word) else {
+        let known = RequestAction::ALL.map(RequestAction::as_str).join(", ");
+        return Err(format!(
+            "`{key}` is nothing that can be asked for: there are {known}, each with =VALUE, and delete, suspend, unsuspend"
+        ));
+    };
+    let asked = Asked { action, value: value.to_owned(), held_in_git: false };
+    if asked.is_empty() {
+        let value = if action.takes_reason() { "because" } else { "ship" };
+        return Err(format!("an annotation without a value asks for nothing: write {word}={value}"));
+    }
+    Ok(Deed::Annotate(asked))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_of_the_command_line_holds() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn attempts_are_those_of_an_action_or_a_compensation() {
+        let of = |step: &str, direction, first| Ok(Attempts { target: Target { step: step.into(), direction }, first });
+        assert_eq!(attempts("ship"), of("ship", Direction::Action, None));
+        assert_eq!(attempts("ship:2"), of("ship", Direction::Action, Some(2)));
+        assert_eq!(attempts("ship/compensation:1"), of("ship", Direction::Compensation, Some(1)));
+    }
+
+    #[test]
+    fn what_cannot_be_meant_is_refused_with_what_to_write() {
+        for (text, says) in
+            [("Ship", "no step's name"), ("ship:0", "write ship:2"), ("ship:x", "write ship:2"), ("ship/undo", "ship/compensation")]
+        {
+            assert!(attempts(text).unwrap_err().contains(says), "{text}: {:?}", attempts(text));
+        }
+        for (text, says) in [("ship", "such as ship=10s"), ("ship=soon", "is not a duration"), ("ship=-1s", "0s or more")] {
+            assert!(takes(text).unwrap_err().contains(says), "{text}: {:?}", takes(text));
+        }
+        for (text, says) in [
+            ("retry=ship", "when and what"),
+            ("soon retry=ship", "is not a duration"),
+            ("5s retri=ship", "retry, each with =VALUE"),
+            ("5s retry", "write retry=ship"),
+            ("5s pause", "write pause=because"),
+        ] {
+            assert!(request(text).unwrap_err().contains(says), "{text}: {:?}", request(text));
+        }
+    }
+
+    #[test]
+    fn a_request_is_an_annotation_or_a_change_of_the_saga() {
+        let retry = Deed::Annotate(Asked { action: RequestAction::Retry, value: "ship".into(), held_in_git: false });
+        for text in ["5s retry=ship", "5s saga.dev/retry=ship"] {
+            assert_eq!(request(text), Ok(Request { at: Duration::from_secs(5), deed: retry.clone() }));
+        }
+        assert_eq!(request("0s delete"), Ok(Request { at: Duration::ZERO, deed: Deed::Delete }));
+        assert_eq!(request("1m unsuspend"), Ok(Request { at: Duration::from_mins(1), deed: Deed::Suspend(false) }));
+    }
+}

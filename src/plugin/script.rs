@@ -1,0 +1,108 @@
+//! What happens in a simulation besides what the operator does: how attempts end, how long they take, what a person asks for.
+//!
+//! # Guarantees
+//! Every step that is named is a step of a saga that is simulated, and can end so.
+
+use std::time::Duration;
+
+use super::args::{Attempts, Request, SimulateArgs, Target};
+use crate::{
+    api::Direction,
+    engine::saga::{ValidSaga, ValidStep},
+    world::Ending,
+};
+
+/// How long an attempt takes where nothing is said.
+const TAKES: Duration = Duration::from_secs(1);
+
+/// What happens, whichever saga it happens to.
+#[derive(Clone, Debug)]
+pub(super) struct Script {
+    fail: Vec<Attempts>,
+    unknown: Vec<Attempts>,
+    takes: Vec<(Target, Duration)>,
+    requests: Vec<Request>,
+}
+
+impl Script {
+    /// Checks the arguments against the sagas and each other.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong and what there is.
+    pub(super) fn new(arguments: &SimulateArgs, sagas: &[&ValidSaga]) -> Result<Self, String> {
+        let SimulateArgs { filename: _, fail, unknown, takes, request } = arguments;
+        let mut requests = request.clone();
+        requests.sort_by_key(|request| request.at);
+        let ends = || {
+            [("--fail", fail), ("--unknown", unknown)].into_iter().flat_map(|(flag, list)| list.iter().map(move |of| (flag, &of.target)))
+        };
+        let lasts = || takes.iter().map(|(target, _)| ("--takes", target));
+        for (flag, target) in ends().chain(lasts()) {
+            check(target, sagas).map_err(|sentence| format!("{flag} {target}: {sentence}"))?;
+        }
+        once(&ends().map(|(_, target)| target).collect::<Vec<_>>(), "--fail and --unknown")?;
+        once(&lasts().map(|(_, target)| target).collect::<Vec<_>>(), "--takes")?;
+        Ok(Self { fail: fail.clone(), unknown: unknown.clone(), takes: takes.clone(), requests })
+    }
+
+    /// How an attempt ends.
+    pub(super) fn ending(&self, step: &str, direction: Direction, number: i64) -> Ending {
+        let covers = |list: &[Attempts]| {
+            let found = list.iter().find(|of| is(&of.target, step, direction));
+            found.is_some_and(|of| of.first.is_none_or(|first| number <= first))
+        };
+        match (covers(&self.fail), covers(&self.unknown)) {
+            (true, _) => Ending::No,
+            (false, true) => Ending::Unknown(true),
+            (false, false) => Ending::Done,
+        }
+    }
+
+    /// How long an attempt takes.
+    pub(super) fn takes(&self, step: &str, direction: Direction) -> Duration {
+        self.takes.iter().find(|(target, _)| is(target, step, direction)).map_or(TAKES, |(_, takes)| *takes)
+    }
+
+    /// What a person asks for, the earliest first.
+    pub(super) fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+}
+
+fn is(target: &Target, step: &str, direction: Direction) -> bool {
+    target.step == step && target.direction == direction
+}
+
+fn once(targets: &[&Target], flags: &str) -> Result<(), String> {
+    let twice = targets.iter().enumerate().find(|(place, target)| targets.iter().take(*place).any(|other| other == *target));
+    twice.map_or(Ok(()), |(_, target)| Err(format!("{target} is named twice by {flags}: name it once")))
+}
+
+fn check(target: &Target, sagas: &[&ValidSaga]) -> Result<(), String> {
+    let all = || sagas.iter().flat_map(|saga| &saga.steps);
+    let mut named = all().filter(|step| step.name == target.step).peekable();
+    if named.peek().is_none() {
+        return Err(format!("there is no such step: the steps are {}", list(all())));
+    }
+    match target.direction {
+        Direction::Action if named.all(|step| step.action.only_waits()) => {
+            let how = "a person answers it, such as by --request '5s approve=STEP', or its time passes";
+            Err(format!("the step only waits, and makes no attempts: {how}"))
+        }
+        Direction::Compensation if named.all(|step| step.compensation.is_none()) => {
+            Err(format!("the step has no compensation; those that have are {}", list(all().filter(|step| step.compensation.is_some()))))
+        }
+        Direction::Action | Direction::Compensation => Ok(()),
+    }
+}
+
+/// The names, each once.
+fn list<'a>(steps: impl Iterator<Item = &'a ValidStep>) -> String {
+    let mut names = Vec::new();
+    for step in steps {
+        if !names.contains(&step.name.as_str()) {
+            names.push(step.name.as_str());
+        }
+    }
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}

@@ -1,0 +1,244 @@
+//! Carries one saga through the simulated world, as a script says.
+//!
+//! # Guarantees
+//! Equal sagas and scripts give equal runs. The operator in it is the engine itself: here is only decided what the rest of the world does,
+//! and when. A run ends: where the saga rests, or after [`MOST_MOVES`].
+//!
+//! # Caveats
+//! Operators and the API server take no time. At one instant the operator looks first, then attempts end, then people ask. Jitter follows
+//! from the saga's UID: that of a saga that was not created differs from that of the same saga later.
+
+use std::{collections::VecDeque, time::Instant};
+
+use jiff::Timestamp;
+
+use super::{
+    args::Request,
+    manifest::Manifest,
+    script::Script,
+    timeline::{self, Line, PERSON, Told},
+};
+use crate::{
+    api::{SagaPhase, SagaStatus},
+    engine::{
+        clock::{between, later},
+        saga::{ValidSaga, Work},
+    },
+    world::{Deed, Ending, Happened, Move, Rules, Step, Who, World},
+};
+
+/// After how many moves of the world a run is given up: an attempt takes some four.
+pub(super) const MOST_MOVES: usize = 20_000;
+/// The one operator looks at the newest copy, and nothing goes wrong with it.
+const LOOK: Move = Move::Look { process: 0, staleness: 0, halt: None };
+
+/// What came of a simulation.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    /// When it began, by the virtual clock.
+    pub(super) began: Timestamp,
+    /// What happened, in order.
+    pub(super) lines: Vec<Line>,
+    /// The saga's last status.
+    pub(super) status: SagaStatus,
+    /// How many Pods were made and requests sent.
+    pub(super) attempts: usize,
+    /// Why nothing more happens.
+    pub(super) rest: Rest,
+}
+
+/// Why nothing more happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// The saga ended.
+    Ended,
+    /// The saga was deleted and is no more.
+    Gone,
+    /// A person has to act.
+    Waits,
+    /// Too much happened.
+    GivenUp,
+}
+
+/// Carries a saga through. `origin`: any instant of the monotonic clock.
+pub(super) fn run(manifest: &Manifest, script: &Script, origin: Instant) -> Run {
+    let world = World::new(manifest.saga.clone(), Rules::calm(origin));
+    let mut simulation = Simulation {
+        began: world.now(),
+        world,
+        saga: &manifest.saga,
+        script,
+        requests: script.requests().iter().collect(),
+        ends: Vec::new(),
+        lines: Vec::new(),
+        attempts: 0,
+    };
+    simulation.create(manifest);
+    for _ in 0..MOST_MOVES {
+        match simulation.next() {
+            Some(step) => simulation.take(step),
+            None => return simulation.end_run(false),
+        }
+    }
+    simulation.end_run(true)
+}
+
+/// An attempt that is under way.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    who: Who,
+    /// When it ends.
+    at: Timestamp,
+    ending: Ending,
+}
+
+struct Simulation<'a> {
+    began: Timestamp,
+    world: World,
+    saga: &'a ValidSaga,
+    script: &'a Script,
+    /// What is still to be asked for.
+    requests: VecDeque<&'a Request>,
+    ends: Vec<Due>,
+    lines: Vec<Line>,
+    attempts: usize,
+}
+
+impl Simulation<'_> {
+    /// What stands on the saga before an operator sees it: its own annotations, and what is asked for at once.
+    fn create(&mut self, manifest: &Manifest) {
+        for asked in &manifest.asked {
+            self.tell((PERSON.into(), format!("applies the saga with {}={}", asked.action.annotation(), asked.value)));
+            let step = self.world.after(&Deed::Annotate(asked.clone()));
+            if let Some(step) = step {
+                self.take(step);
+            }
+        }
+        while let Some(request) = self.requests.front().copied().filter(|request| request.at.is_zero()) {
+            let again = matches!(&request.deed, Deed::Annotate(asked) if self.world.object().asked.iter().any(|before| before.action == asked.action));
+            if again {
+                break;
+            }
+            self.requests.pop_front();
+            let step = self.person(&request.deed);
+            if let Some(step) = step {
+                self.take(step);
+            }
+        }
+    }
+
+    /// What happens next; `None` where nothing ever does.
+    fn next(&mut self) -> Option<Step> {
+        if let Some(step) = self.world.apply(&LOOK) {
+            return Some(step);
+        }
+        let now = self.world.now();
+        let under_way: Vec<_> = self.world.under_way().collect();
+        self.ends.retain(|due| under_way.contains(&due.who));
+        let first = self.ends.iter().min_by_key(|due| due.at).copied();
+        if let Some(due) = first.filter(|due| due.at <= now) {
+            return self.end(due);
+        }
+        let asked_at = self.requests.front().map(|request| later(self.began, request.at));
+        if asked_at.is_some_and(|at| at <= now) {
+            let request = self.requests.pop_front()?;
+            return self.person(&request.deed);
+        }
+        let next = [first.map(|due| due.at), asked_at, self.world.due()].into_iter().flatten().min()?;
+        self.world.at(next)
+    }
+
+    /// An attempt ends as the script says, as far as the other side can: what it did once is done.
+    fn end(&mut self, due: Due) -> Option<Step> {
+        self.ends.retain(|other| other.who != due.who);
+        let done = due.ending != Ending::No;
+        let ways = [due.ending, Ending::Unknown(done), Ending::Done, Ending::Unknown(true)];
+        ways.into_iter().find_map(|ending| self.world.apply(&Move::End { who: due.who, ending }))
+    }
+
+    fn person(&mut self, deed: &Deed) -> Option<Step> {
+        self.tell((PERSON.into(), deed.to_string()));
+        let step = self.world.after(deed);
+        if step.is_none() {
+            self.tell((timeline::SAGA.into(), "is gone: nothing comes of it".into()));
+        }
+        step
+    }
+
+    fn take(&mut self, step: Step) {
+        // Whether laws hold is the model's to judge.
+        let Step { world, happened, broken: _ } = step;
+        let before = std::mem::replace(&mut self.world, world);
+        for happened in &happened {
+            match happened {
+                Happened::Wrote { .. } => {
+                    let changes = timeline::changes(self.saga, before.status(), self.world.status(), self.began);
+                    for told in changes {
+                        self.tell(told);
+                    }
+                }
+                Happened::Began { who, time_limit, .. } => self.begin(*who, *time_limit),
+                Happened::Stopped(who) => self.stop(*who),
+                Happened::Passed(_)
+                | Happened::Asked(_)
+                | Happened::TooOld(_)
+                | Happened::Conflict(_)
+                | Happened::Finalizer(_)
+                | Happened::Adopted(_)
+                | Happened::Dropped(_)
+                | Happened::Ended(_, _)
+                | Happened::LandedUnheard(_)
+                | Happened::Published(_)
+                | Happened::TookAway
+                | Happened::Gone => {}
+            }
+            if let Some(told) = timeline::told(happened, self.saga) {
+                self.tell(told);
+            }
+        }
+    }
+
+    /// When and how an attempt ends that just began.
+    fn begin(&mut self, who: Who, time_limit: std::time::Duration) {
+        self.attempts = self.attempts.saturating_add(1);
+        let Some(step) = self.saga.steps.get(who.place) else { return };
+        let (mut takes, mut ending) =
+            (self.script.takes(&step.name, who.direction), self.script.ending(&step.name, who.direction, who.number));
+        let is_request = step.operation(who.direction).is_some_and(|operation| matches!(operation.work, Work::Http(_)));
+        // Who sends a request waits no longer. A Pod is stopped by the operator.
+        if is_request && takes > time_limit {
+            takes = time_limit;
+            ending = Ending::Unknown(ending != Ending::No);
+        }
+        self.ends.push(Due { who, at: later(self.world.now(), takes), ending });
+    }
+
+    /// A Pod that is stopped ends at once; a request goes on where nobody waits for it any more.
+    fn stop(&mut self, who: Who) {
+        let now = self.world.now();
+        let is_pod = |who: Who| {
+            let operation = self.saga.steps.get(who.place).and_then(|step| step.operation(who.direction));
+            operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_)))
+        };
+        if is_pod(who) {
+            self.ends.retain(|due| due.who != who);
+            self.ends.push(Due { who, at: now, ending: Ending::Unknown(false) });
+        }
+    }
+
+    fn tell(&mut self, (about, what): Told) {
+        self.lines.push(Line { at: between(self.began, self.world.now()), about, what });
+    }
+
+    fn end_run(self, given_up: bool) -> Run {
+        let status = self.world.status().clone();
+        let rest = match (given_up, self.world.object().gone, status.phase.is_some_and(SagaPhase::is_terminal)) {
+            (true, _, _) => Rest::GivenUp,
+            (false, true, _) => Rest::Gone,
+            (false, false, true) => Rest::Ended,
+            (false, false, false) => Rest::Waits,
+        };
+        let Self { began, lines, attempts, .. } = self;
+        Run { began, lines, status, attempts, rest }
+    }
+}

@@ -1,0 +1,182 @@
+//! What happens to a saga, line by line: what changed in its status, and what the world tells.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use crate::{
+    api::{Direction, GoDuration, Outcome, RequestRecord, SagaStatus, StepPhase, StepStatus},
+    engine::{
+        clock::between,
+        saga::{Operation, ValidSaga, ValidStep, Work},
+    },
+    world::{Happened, Who},
+};
+
+/// The first column of a line that is about the saga as a whole.
+pub(super) const SAGA: &str = "saga";
+/// Of an event of Kubernetes.
+const EVENT: &str = "event";
+/// Of what somebody does.
+pub(super) const PERSON: &str = "person";
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    /// How long after the beginning.
+    pub(super) at: Duration,
+    /// A step's name, or one of the words above.
+    pub(super) about: String,
+    /// What.
+    pub(super) what: String,
+}
+
+/// A line without its instant.
+pub(super) type Told = (String, String);
+
+/// An instant, told from the beginning: `+1m05.250s`.
+pub(super) fn clock(since: Duration) -> String {
+    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("+{seconds}.{millis:03}s"),
+        (0, minutes, seconds) => format!("+{minutes}m{seconds:02}.{millis:03}s"),
+        (hours, minutes, seconds) => format!("+{hours}h{minutes:02}m{seconds:02}.{millis:03}s"),
+    }
+}
+
+/// What the world tells; nothing of what the status shows, or what no person notices.
+pub(super) fn told(happened: &Happened, saga: &ValidSaga) -> Option<Told> {
+    match happened {
+        Happened::Began { who, .. } => {
+            let step = saga.steps.get(who.place)?;
+            let doing = doing(step.operation(who.direction)?);
+            Some(attempt(step, *who, &format!("begins ({doing})")))
+        }
+        Happened::Stopped(who) => Some(attempt(saga.steps.get(who.place)?, *who, "is stopped")),
+        Happened::LandedUnheard(who) => Some(attempt(saga.steps.get(who.place)?, *who, "ends, and nobody hears of it any more")),
+        Happened::Published(notice) => {
+            let kind = if notice.warning { "Warning" } else { "Normal" };
+            Some((EVENT.into(), format!("{kind} {}: {}", notice.reason, notice.message)))
+        }
+        Happened::Gone => Some((SAGA.into(), "is gone".into())),
+        Happened::Passed(_)
+        | Happened::Asked(_)
+        | Happened::TooOld(_)
+        | Happened::Wrote { .. }
+        | Happened::Conflict(_)
+        | Happened::Finalizer(_)
+        | Happened::Adopted(_)
+        | Happened::Dropped(_)
+        | Happened::Ended(_, _)
+        | Happened::TookAway => None,
+    }
+}
+
+fn attempt(step: &ValidStep, who: Who, what: &str) -> Told {
+    (step.name.clone(), format!("{}attempt {} {what}", of(who.direction), who.number))
+}
+
+/// What stands before the word attempt.
+const fn of(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Action => "",
+        Direction::Compensation => "compensation ",
+    }
+}
+
+fn doing(operation: &Operation) -> String {
+    let kind = operation.kind();
+    match &operation.work {
+        Work::Http(action) => format!("{kind} {} {}", action.method.as_str(), action.url),
+        Work::Pod(action) => format!("{kind} {}", action.image),
+        Work::Approval(_) | Work::Wait(_) => kind.into(),
+    }
+}
+
+/// What changed from one status to the next: answers to requests, steps in list order, the saga.
+pub(super) fn changes(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, began: Timestamp) -> Vec<Told> {
+    let newest = before.requests.last().map_or(0, |record| record.number);
+    let answers = after.requests.iter().filter(|record| record.number > newest).map(answer);
+    let steps = saga.steps.iter().filter_map(|step| {
+        let of = |status: &SagaStatus| status.steps.iter().find(|known| known.name == step.name).cloned().unwrap_or_default();
+        let what = step_change(step, &of(before), &of(after), began);
+        (!what.is_empty()).then(|| (step.name.clone(), what))
+    });
+    let phase = after.phase.filter(|phase| before.phase != Some(*phase));
+    answers.chain(steps).chain(phase.map(|phase| (SAGA.into(), phase.as_str().into()))).collect()
+}
+
+fn answer(record: &RequestRecord) -> Told {
+    let RequestRecord { action, value, result, message, .. } = record;
+    (SAGA.into(), format!("request {action}={value} {}: {message}", result.as_str()))
+}
+
+fn step_change(step: &ValidStep, before: &StepStatus, after: &StepStatus, began: Timestamp) -> String {
+    let mut parts = Vec::new();
+    for direction in [Direction::Action, Direction::Compensation] {
+        parts.extend(ends(before, after, direction));
+    }
+    if before.phase != after.phase {
+        parts.extend(phase(step, after.phase));
+    }
+    if let Some(MicroTime(next)) = after.next_attempt_at.as_ref().filter(|next| before.next_attempt_at.as_ref() != Some(next)) {
+        let direction = if after.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+        let record = after.direction(direction).filter(|record| record.active.is_none());
+        parts.extend(
+            record.map(|record| format!("attempt {} begins at {}", record.attempt.saturating_add(1), clock(between(began, *next)))),
+        );
+    }
+    parts.join("; ")
+}
+
+/// The attempts that settled and did not succeed.
+fn ends(before: &StepStatus, after: &StepStatus, direction: Direction) -> Vec<String> {
+    // An answer that nobody waits for any more is no failure.
+    if matches!(after.phase, StepPhase::Pending | StepPhase::Skipped) {
+        return Vec::new();
+    }
+    let known = before.direction(direction).and_then(|record| record.attempts.last()).map_or(0, |last| last.attempt);
+    let records = after.direction(direction).map(|record| record.attempts.as_slice()).unwrap_or_default();
+    let failed = records.iter().filter(|record| record.attempt > known && record.outcome != Outcome::Succeeded);
+    let told = failed.map(|record| {
+        let head = format!("attempt {} {}", record.attempt, record.outcome.verb());
+        // The step says more, unless it went on at once.
+        let whole = after.message.clone().filter(|message| message.starts_with(&head));
+        let whole = whole.unwrap_or_else(|| format!("{head}: {}", record.message.as_deref().unwrap_or("no message")));
+        format!("{}{whole}", of(direction))
+    });
+    told.collect()
+}
+
+/// A phase that is worth a word: attempts tell of the others.
+fn phase(step: &ValidStep, phase: StepPhase) -> Option<String> {
+    match phase {
+        StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating => None,
+        StepPhase::Pending => Some("not reached".into()),
+        StepPhase::Waiting => Some(match &step.action.work {
+            Work::Wait(duration) => format!("waits for {}", GoDuration::from(*duration)),
+            Work::Approval(_) | Work::Pod(_) | Work::Http(_) => "waits for approval".into(),
+        }),
+        StepPhase::Completed
+        | StepPhase::Skipped
+        | StepPhase::Failed
+        | StepPhase::Compensated
+        | StepPhase::CompensationFailed
+        | StepPhase::CompensationSkipped => Some(phase.as_str().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_is_told_from_the_beginning() {
+        for (millis, told) in
+            [(0, "+0.000s"), (59_999, "+59.999s"), (65_250, "+1m05.250s"), (3_600_000, "+1h00m00.000s"), (90_061_000, "+25h01m01.000s")]
+        {
+            assert_eq!(clock(Duration::from_millis(millis)), told);
+        }
+    }
+}

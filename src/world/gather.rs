@@ -1,0 +1,143 @@
+//! What an operator sees of the attempts that the status calls active, in the engine's words.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Ending, Object, Who, World,
+    object::active_in,
+    process::{End, Known, executor_id},
+};
+use crate::{
+    api::ActiveAttempt,
+    engine::{
+        clock::between,
+        lease::{Sighting, TERM, Vigil, may_last},
+        observed::{Absence, ChildState, Failure, Observed, Reached},
+        saga::Work,
+    },
+    twins::{Twin, broken},
+};
+
+impl World {
+    /// The states of the attempts that the copy calls active. What this operator knows of others it forgets.
+    pub(super) fn gather(&mut self, number: usize, copy: &Arc<Object>) -> Observed {
+        let mut observed = Observed::new();
+        if let Some(process) = self.processes.get_mut(number) {
+            process.memory.retain(|known| known.flight.is_some() || copy.is_active(known.who));
+        }
+        for (who, record) in active_in(copy.status()) {
+            let Some(active) = &record.active else { continue };
+            let step = copy.saga().steps.get(who.place);
+            let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { continue };
+            let state = match operation.work {
+                Work::Http(_) => self.request(number, who, active, operation.timeout),
+                Work::Pod(_) => self.pod(number, who, active),
+                // States of the saga: there is nothing to be seen.
+                Work::Approval(_) | Work::Wait(_) => continue,
+            };
+            observed.insert(self.id(who), state);
+        }
+        observed
+    }
+
+    fn request(&mut self, number: usize, who: Who, active: &ActiveAttempt, timeout: Duration) -> ChildState {
+        let now = self.now;
+        let sender = active.executor.clone().unwrap_or_default();
+        let Some(process) = self.processes.get_mut(number) else { return never_sent() };
+        let is_ours = executor_id(process.executor) == sender;
+        let was_ours = process.former.iter().any(|former| executor_id(*former) == sender);
+        let known = process.known(who, now).clone();
+        if !is_ours && !was_ours {
+            return self.elsewhere(&sender, &known, timeout);
+        }
+        match (known.end, known.flight) {
+            (Some(end), _) => told(end, true),
+            (None, Some(since)) => ChildState::Active { uid: None, age: between(since, now), detail: "the request is under way".into() },
+            (None, None) if was_ours => never_sent(),
+            (None, None) => ChildState::Absent(Absence { seen: false, refused: false, known_for: between(known.first_read, now) }),
+        }
+    }
+
+    /// A request that another operator was to send.
+    fn elsewhere(&self, sender: &str, known: &Known, timeout: Duration) -> ChildState {
+        if broken(Twin::Executor) {
+            return gone("the operator that sent the request is gone");
+        }
+        let left = may_last(self.instant(known.first_read), timeout, self.instant(self.now));
+        if left.is_zero() {
+            return gone("its operator has not said so long after its time");
+        }
+        let lapsed =
+            self.executors.iter().enumerate().find(|(number, _)| executor_id(*number) == sender).and_then(|(_, executor)| executor.lapsed);
+        let Some(lapsed) = lapsed else { return ChildState::Elsewhere { look_again_in: left } };
+        let (since, now) = (self.instant(lapsed.max(known.first_read)), self.instant(self.now));
+        let mut vigil = Vigil::default();
+        let last = || Sighting::Held("the last renewal".into());
+        vigil.saw(last(), since, since);
+        vigil.saw(last(), now, now);
+        if vigil.is_gone() {
+            return gone("the operator that sent the request is gone");
+        }
+        ChildState::Elsewhere { look_again_in: left.min(TERM.saturating_sub(now.saturating_duration_since(since))) }
+    }
+
+    fn pod(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
+        let now = self.now;
+        let trial = self.trials.iter().find(|trial| trial.who == who).filter(|trial| trial.exists()).cloned();
+        let Some(process) = self.processes.get_mut(number) else { return never_sent() };
+        let known = process.known(who, now);
+        if let Some(end) = known.end {
+            return told(end, false);
+        }
+        let Some((trial, pod)) = trial.and_then(|trial| Some((trial.clone(), trial.pod?))) else {
+            if let Some(until) = known.refused.filter(|until| *until > now) {
+                return ChildState::Refused { message: "exceeded quota".into(), retry_in: between(now, until) };
+            }
+            let (seen, refused) = (known.child.is_some(), known.refused.is_some());
+            return ChildState::Absent(Absence { seen, refused, known_for: between(known.first_read, now) });
+        };
+        let written = active.child_uid.as_ref().is_some_and(|uid| *uid != pod_uid(pod));
+        let (since, first) = *known.child.get_or_insert((now, pod));
+        let another = written || first != pod;
+        match trial.ended {
+            // The earlier Pod may have acted.
+            Some(Ending::No) if another => gone("an earlier Pod of this attempt vanished"),
+            Some(ending) => told(End::Answered(ending), false),
+            None => ChildState::Active { uid: Some(pod_uid(pod)), age: between(since, now), detail: "it runs".into() },
+        }
+    }
+}
+
+/// The UID of a Pod by its number.
+pub(super) fn pod_uid(pod: u32) -> String {
+    format!("pod-{pod}")
+}
+
+/// An end in the engine's words.
+fn told(end: End, request: bool) -> ChildState {
+    let no = |reached, last| {
+        ChildState::Failed(Failure { reached, last, disrupted: false, retry_after: None, message: "the other side said no".into() })
+    };
+    match end {
+        End::Answered(Ending::Done) => ChildState::Succeeded,
+        End::Answered(Ending::No) => no(Reached::Answer, request),
+        End::Answered(Ending::Busy) => no(Reached::Door, false),
+        End::Answered(Ending::Unknown(_) | Ending::Vanished(_)) => gone("no answer came"),
+        End::Aborted => gone("given up before an answer came"),
+    }
+}
+
+fn gone(message: &str) -> ChildState {
+    ChildState::Unknown { message: message.into(), retry_after: None }
+}
+
+/// A request that its operator never sent and never will.
+fn never_sent() -> ChildState {
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last: false,
+        disrupted: true,
+        retry_after: None,
+        message: "it was called off before anything of it was sent".into(),
+    })
+}

@@ -1,0 +1,124 @@
+//! What must hold of an attempt whose intent is written.
+
+use super::{
+    super::{Object, Who, World},
+    Broken, Law,
+    ends::past_pivot,
+    must,
+};
+use crate::{
+    api::{Direction, DirectionStatus, Outcome, SagaStatus, StepPhase, StepStatus},
+    engine::saga::{ValidSaga, ValidStep},
+};
+
+/// An intent that the newest write holds and the one before did not.
+pub(super) fn intent(world: &World, before: &Object, who: Who, record: &DirectionStatus, broken: &mut Vec<Broken>) {
+    let (object, old, new) = (world.object(), before.status(), world.status());
+    let saga = object.saga();
+    let (Some(step), Some(status)) = (saga.steps.get(who.place), new.steps.get(who.place)) else { return };
+    let earlier = old.steps.get(who.place).and_then(|step| step.direction(who.direction)).map_or(0, |record| record.attempt);
+    must(broken, who.number == earlier + 1, Law::Monotone, || format!("{who} begins after attempt {earlier}"));
+    must(broken, !(before.saga().suspend || new.paused.is_some()) || before.deleting, Law::StartsNothing, || {
+        format!("{who} begins although the saga is paused")
+    });
+    if let Some(operation) = step.operation(who.direction) {
+        let most = i64::from(operation.retry.max_attempts);
+        must(broken, record.budget_used <= most, Law::Bounded, || format!("{who} is attempt {} of {most}", record.budget_used));
+        let free = i64::from(old.steps.get(who.place).is_some()) * record.disruptions;
+        let all = most.saturating_mul(new.retry_requests.saturating_add(1)).saturating_add(free);
+        must(broken, who.number <= all, Law::Bounded, || format!("{who} begins, and the policy allows {all} in all"));
+    }
+    // An instant that an attempt of the other direction waited for says nothing.
+    let waits = old.steps.get(who.place).filter(|step| step.phase.is_backward() == (who.direction == Direction::Compensation));
+    let due = waits.and_then(|step| step.next_attempt_at.as_ref()).is_none_or(|next| next.0 <= world.now());
+    must(broken, due || new.retry_requests > old.retry_requests, Law::Bounded, || format!("{who} begins before its time"));
+    match who.direction {
+        Direction::Action => forward(before, new, who, step, status.retry_requested, broken),
+        Direction::Compensation => backward(world, saga, old, new, who, broken),
+    }
+}
+
+fn forward(before: &Object, new: &SagaStatus, who: Who, step: &ValidStep, asked: bool, broken: &mut Vec<Broken>) {
+    let done = |place: &usize| new.steps.get(*place).is_some_and(|step| step.phase.is_done());
+    must(broken, step.depends_on.iter().all(done), Law::DependencyOrder, || format!("{who} begins before what it depends on is done"));
+    let back = new.steps.iter().any(|step| step.compensation.is_some())
+        || new.compensation_requested.is_some()
+        || new.cancel_requested.is_some()
+        || before.deleting;
+    must(broken, !back, Law::NoForwardAfterUndo, || format!("{who} begins although the saga goes back"));
+    let failed = new.steps.iter().any(|step| step.phase == StepPhase::Failed);
+    must(broken, !failed || asked, Law::StartsNothing, || format!("{who} begins although a step failed"));
+}
+
+fn backward(world: &World, saga: &ValidSaga, old: &SagaStatus, new: &SagaStatus, who: Who, broken: &mut Vec<Broken>) {
+    let dependants = dependants(saga, who.place);
+    let unsettled = |place: usize| {
+        let active = new.steps.get(place).and_then(|step| step.action.as_ref()).is_some_and(|action| action.active.is_some());
+        let runs = |trial: &super::super::Trial| trial.who.place == place && trial.who.direction == Direction::Action;
+        active || world.trials.iter().any(|trial| runs(trial) && trial.runs() && trial.exists() && !trial.again)
+    };
+    let settled = !unsettled(who.place) && !dependants.iter().any(|place| unsettled(*place));
+    must(broken, settled, Law::SettledFirst, || format!("{who} begins before all has settled"));
+    for place in &dependants {
+        let waits = stays(world, saga, new, *place);
+        must(broken, !waits, Law::ReverseOrder, || format!("{who} begins although step {place} depends on it and is in effect"));
+    }
+    // A definite no that this very write records says that the pivot is not passed.
+    let no = |action: &DirectionStatus| action.last_outcome == Some(Outcome::Failed) && !action.uncertain;
+    let refused = |step: &StepStatus| step.phase != StepPhase::Skipped && step.action.as_ref().is_some_and(no);
+    let steps = saga.steps.iter().zip(&old.steps).zip(&new.steps);
+    let passed = steps.into_iter().any(|((step, was), is)| past_pivot(step, was) && !refused(is));
+    must(broken, !passed, Law::NoReturn, || format!("{who} begins although the pivot is passed, or may be"));
+    must(broken, new.cancel_requested.is_none(), Law::NoReturn, || format!("{who} begins although the saga is cancelled"));
+    let action = new.steps.get(who.place).and_then(|step| step.action.as_ref());
+    let started = action.is_some_and(|action| action.uncertain)
+        || world.truth().get(who.place).is_some_and(|truth| truth.begun > 0)
+        || waited(saga, new, who.place);
+    must(broken, started, Law::RightSet, || format!("{who} undoes what never started"));
+    let skipped = old.steps.get(who.place).is_some_and(|step| matches!(step.phase, StepPhase::Skipped | StepPhase::CompensationSkipped));
+    must(broken, !skipped, Law::RightSet, || format!("{who} undoes what was skipped"));
+    if who.number == 1 {
+        latest_first(world, saga, new, who, broken);
+    }
+}
+
+/// Whether a step that only waits is done. Nothing of it reaches the other side: that the status says so is all there is to be known, and
+/// the undo set holds every step that is done.
+fn waited(saga: &ValidSaga, status: &SagaStatus, place: usize) -> bool {
+    let only_waits = saga.steps.get(place).is_some_and(|step| step.action.only_waits());
+    let action = status.steps.get(place).and_then(|step| step.action.as_ref());
+    only_waits && action.is_some_and(|action| action.last_outcome == Some(Outcome::Succeeded))
+}
+
+/// Whether a step is in effect and neither is undone nor need be.
+fn stays(world: &World, saga: &ValidSaga, status: &SagaStatus, place: usize) -> bool {
+    let in_effect = world.truth().get(place).is_some_and(|truth| truth.in_effect || (waited(saga, status, place) && !truth.undone));
+    let can = saga.steps.get(place).is_some_and(|step| step.compensation.is_some());
+    let waived = status.steps.get(place).is_some_and(|step| matches!(step.phase, StepPhase::Skipped | StepPhase::CompensationSkipped));
+    in_effect && can && !waived
+}
+
+/// Among the done steps that are free to be undone, none settled later than the one that is undone now.
+fn latest_first(world: &World, saga: &ValidSaga, new: &SagaStatus, who: Who, broken: &mut Vec<Broken>) {
+    let sequence = |place: usize| new.steps.get(place).and_then(|step| step.action.as_ref()?.sequence);
+    let phase = |place: usize| new.steps.get(place).map(|step| step.phase);
+    for other in (0..saga.steps.len()).filter(|other| phase(*other) == Some(StepPhase::Completed)) {
+        let can = saga.steps.get(other).is_some_and(|step| step.compensation.is_some());
+        let under_way =
+            |place: usize| matches!(phase(place), Some(StepPhase::Compensating | StepPhase::CompensationFailed | StepPhase::Failed));
+        let free = can && dependants(saga, other).into_iter().all(|place| !stays(world, saga, new, place) && !under_way(place));
+        let later = sequence(other) > sequence(who.place);
+        must(broken, !(free && later), Law::ReverseOrder, || format!("{who} begins although step {other} settled later and is free"));
+    }
+}
+
+/// The steps that depend on one, directly or through others. A step depends only on earlier ones: one walk down the list finds all.
+fn dependants(saga: &ValidSaga, place: usize) -> Vec<usize> {
+    let mut found: Vec<usize> = Vec::new();
+    for (later, step) in saga.steps.iter().enumerate() {
+        if step.depends_on.iter().any(|needed| *needed == place || found.contains(needed)) {
+            found.push(later);
+        }
+    }
+    found
+}

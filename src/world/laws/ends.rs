@@ -1,0 +1,96 @@
+//! What must hold of every world, of a saga that goes, and of a world that rests.
+
+use super::{
+    super::{Object, World, other_side::Trial},
+    Broken, Law, must,
+};
+use crate::{
+    api::{DeletionPolicy, SagaPhase, StepPhase, StepStatus},
+    engine::saga::{ValidSaga, ValidStep},
+};
+
+/// Every world.
+pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
+    let (object, status) = (world.object(), world.status());
+    let Some(phase) = status.phase else { return };
+    let undone = matches!(phase, SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled);
+    if !undone && phase != SagaPhase::Completed {
+        must(broken, status.still_in_effect.is_none(), Law::TrueEnd, || "stillInEffect speaks although nothing ended".into());
+        return;
+    }
+    let named = status.still_in_effect.as_deref().unwrap_or_default();
+    // What nobody could tell of is named, and may still begin.
+    let is_named = |place: usize| object.saga().steps.get(place).is_some_and(|step| named.contains(&step.name));
+    let running = |trial: &Trial| trial.exists() && trial.runs() && !trial.again && !is_named(trial.who.place);
+    let over = object.active().next().is_none() && !world.trials.iter().any(running);
+    must(broken, over || phase == SagaPhase::CompensationFailed, Law::TrueEnd, || format!("{phase:?} while an attempt is under way"));
+    let steps = object.saga().steps.iter().zip(&status.steps).zip(world.truth());
+    for ((step, status), truth) in steps {
+        let is_named = named.contains(&step.name);
+        if undone {
+            must(broken, is_named || !truth.in_effect, Law::TrueEnd, || format!("step {} is in effect, and not named", step.name));
+        } else {
+            must(broken, status.phase.is_done(), Law::TrueEnd, || format!("Completed with step {} {:?}", step.name, status.phase));
+            let done = status.phase == StepPhase::Skipped || step.action.only_waits() || truth.done_under.is_some();
+            must(broken, done, Law::TrueEnd, || format!("Completed, and step {} was not done", step.name));
+            let secret = status.phase == StepPhase::Skipped && truth.in_effect && truth.done_under.is_some() && !is_named;
+            must(broken, !secret, Law::TrueEnd, || format!("step {} was skipped, is in effect, and is not named", step.name));
+        }
+        let left = matches!(status.phase, StepPhase::Skipped | StepPhase::CompensationSkipped) || step.compensation.is_none();
+        let complete = phase != SagaPhase::Compensated || !is_named || left;
+        must(broken, complete, Law::TrueEnd, || format!("Compensated, and step {} with a compensation is left in effect", step.name));
+    }
+}
+
+/// The finalizer was just taken off.
+pub(in super::super) fn release(world: &World, broken: &mut Vec<Broken>) {
+    let (object, status) = (world.object(), world.status());
+    let ended = status.phase.is_some_and(SagaPhase::is_terminal);
+    let untouched = world.truth().iter().all(|truth| truth.begun == 0) && status.steps.iter().all(|step| step.action.is_none());
+    let abandoned = object.deleting && (object.saga().deletion_policy == DeletionPolicy::Abandon || is_past_pivot(object));
+    must(broken, ended || untouched || abandoned, Law::Release, || format!("the saga is let go while it is {:?}", status.phase));
+}
+
+fn is_past_pivot(object: &Object) -> bool {
+    object.saga().steps.iter().zip(&object.status().steps).any(|(step, status)| past_pivot(step, status))
+}
+
+/// Whether the step is a pivot and is done, or may be.
+pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
+    step.pivot && (status.phase.is_done() || status.action.as_ref().is_some_and(|action| action.uncertain))
+}
+
+impl World {
+    /// What is wrong with a world in which nothing happens any more by itself; `None` where it may rest.
+    #[must_use]
+    pub fn wrong_at_rest(&self) -> Option<Broken> {
+        let (object, status) = (self.object(), self.status());
+        if object.gone {
+            return None;
+        }
+        let active = object.active().next().is_some();
+        let suspended = (object.saga().suspend || status.paused.is_some()) && !object.deleting && !active;
+        let waits = match status.phase {
+            Some(SagaPhase::CompensationFailed) => true,
+            Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Cancelled | SagaPhase::Failed) => !object.deleting,
+            Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Compensating) | None => false,
+        };
+        let goes_on = !object.deleting && status.compensation_requested.is_none() && status.cancel_requested.is_none();
+        let asked = goes_on && status.steps.iter().any(|step| step.phase == StepPhase::Waiting);
+        if (active && !asked) || !(suspended || waits || asked) {
+            return Some(Broken::new(Law::WakeUp, format!("the saga rests while it is {:?}", status.phase)));
+        }
+        if status.phase.is_some_and(SagaPhase::is_terminal) && object.finalizer {
+            return Some(Broken::new(Law::Release, "an ended saga keeps its finalizer"));
+        }
+        if status.phase == Some(SagaPhase::Failed) && should_be_undone(object.saga()) && !is_past_pivot(object) && !suspended && !asked {
+            return Some(Broken::new(Law::WakeUp, "the saga waits although it is to be undone"));
+        }
+        let unanswered = object.asked.iter().find(|asked| asked.token().is_none());
+        unanswered.map(|asked| Broken::new(Law::AnsweredOnce, format!("{} stands there for ever", asked.action.annotation())))
+    }
+}
+
+fn should_be_undone(saga: &ValidSaga) -> bool {
+    saga.on_failure == crate::api::OnFailure::Compensate
+}

@@ -1,0 +1,277 @@
+//! One look of an operator at the saga: gather, plan, record, perform; and how it is halted in the middle.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+
+use super::{
+    Fault, Halt, Happened, Who, World,
+    laws::{self, Broken},
+    object::{Object, SPEC_HASH},
+    process::{Halted, Life, executor_id},
+};
+use crate::{
+    api::{Part, RequestAction, SagaStatus},
+    engine::{
+        Seen,
+        clock::{between, later},
+        effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
+        fence::{Freshness, freshness},
+        lease::Tenure,
+        plan,
+        saga::Work,
+    },
+};
+
+/// One thing to be done of a plan, in the order in which the shell does them.
+#[derive(Clone, Debug)]
+pub(super) enum Act {
+    AddFinalizer,
+    Write(Arc<Part<SagaStatus>>),
+    /// `alone`: no status is written with it, so that nothing is left to be told where it fails.
+    RemoveFinalizer {
+        alone: bool,
+    },
+    Begin(Start),
+    Stop(Who),
+    TakeAway {
+        annotations: Vec<RequestAction>,
+        handled: i64,
+    },
+    Publish(Notice),
+    Sweep,
+    /// Delete the saga: it ended long enough ago.
+    Delete,
+}
+
+/// An attempt that is to begin.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) who: Who,
+    /// The last part of its idempotency key.
+    pub(super) key: i64,
+    /// How long it may take.
+    pub(super) time_limit: Duration,
+}
+
+impl Act {
+    pub(super) const fn begins(&self) -> Option<Who> {
+        match self {
+            Self::Begin(start) => Some(start.who),
+            Self::AddFinalizer
+            | Self::Write(_)
+            | Self::RemoveFinalizer { .. }
+            | Self::Stop(_)
+            | Self::TakeAway { .. }
+            | Self::Publish(_)
+            | Self::Sweep
+            | Self::Delete => None,
+        }
+    }
+
+    /// Whether anybody else notices whether it was done.
+    pub(super) const fn matters(&self) -> bool {
+        !matches!(self, Self::Publish(_) | Self::Sweep)
+    }
+}
+
+/// What a look rests on while it is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cursor {
+    /// The version that the next write is made under.
+    pub(super) version: u64,
+    /// When the status was written by this look.
+    pub(super) written: Option<Timestamp>,
+    /// The executor when the plan was made.
+    pub(super) executor: usize,
+}
+
+/// A plan, taken apart.
+#[derive(Clone, Debug)]
+pub(super) struct Look {
+    pub(super) acts: Vec<Act>,
+    pub(super) cursor: Cursor,
+}
+
+impl Look {
+    /// How many acts somebody notices.
+    pub(super) fn length(&self) -> usize {
+        self.acts.iter().filter(|act| act.matters()).count()
+    }
+}
+
+impl World {
+    /// Whether this operator looks now at a copy so many versions old.
+    pub(super) fn may_look(&self, number: usize, staleness: usize) -> bool {
+        let process = self.processes.get(number).filter(|process| process.is_up() && process.triggered);
+        let copy = self.copies.back(staleness).filter(|_| staleness <= self.rules.staleness);
+        !self.object().gone && process.zip(copy).is_some_and(|(process, copy)| Self::is_fresh(copy, process.floor))
+    }
+
+    /// Whether an operator that knows of this version decides from the copy.
+    pub(super) fn is_fresh(copy: &Object, floor: u64) -> bool {
+        // Texts only where they matter.
+        copy.version >= floor || freshness(Some(&floor.to_string()), &copy.version.to_string()) == Freshness::Fresh
+    }
+
+    /// Whether any operator would decide from the copy.
+    pub(super) fn may_be_read(&self, copy: &Object) -> bool {
+        self.processes.iter().any(|process| Self::is_fresh(copy, process.floor))
+    }
+
+    /// Gathers and plans. `None` where nothing told the operator to look, or the copy is older than what it knows.
+    pub(super) fn decide(&mut self, number: usize, staleness: usize, broken: &mut Vec<Broken>) -> Option<Look> {
+        if !self.may_look(number, staleness) {
+            return None;
+        }
+        let copy = Arc::clone(self.copies.back(staleness)?);
+        let children = self.gather(number, &copy);
+        let executor = self.processes.get(number)?.executor;
+        let id = executor_id(executor);
+        let room = BTreeMap::new();
+        let seen = Seen {
+            generation: copy.generation,
+            deleting: copy.deleting,
+            terminating: false,
+            finalizer: copy.finalizer,
+            spec_hash: SPEC_HASH,
+            deletion_policy: copy.saga().deletion_policy,
+            status: &copy.status,
+            remains: copy.status(),
+            asked: &copy.asked,
+            handled: copy.handled,
+            children: &children,
+            leftovers: false,
+            executor: &id,
+            room: &room,
+            draining: false,
+            now: self.now,
+        };
+        let plan = plan(&copy.saga, &seen);
+        let wake = plan.wake;
+        if staleness == 0 {
+            laws::plan(&copy, &seen, &plan, broken);
+        }
+        let acts = self.acts(plan);
+        let process = self.processes.get_mut(number)?;
+        process.floor = process.floor.max(copy.version);
+        process.wake = wake;
+        process.triggered = staleness > 0;
+        Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor } })
+    }
+
+    fn acts(&self, plan: Plan) -> Vec<Act> {
+        let mut acts = Vec::with_capacity(4);
+        let (finalizer, status) = (plan.finalizer, plan.status.clone());
+        if finalizer == Finalizer::Add {
+            acts.push(Act::AddFinalizer);
+        }
+        let alone = status.is_none();
+        if let Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) = status {
+            acts.push(Act::Write(Arc::new(Ok(*status))));
+        }
+        if finalizer == Finalizer::Remove {
+            acts.push(Act::RemoveFinalizer { alone });
+        }
+        acts.extend(plan.recorded().into_effects().into_iter().filter_map(|effect| self.act(effect)));
+        acts
+    }
+
+    fn act(&self, effect: Effect) -> Option<Act> {
+        Some(match effect {
+            Effect::Begin { identity, time_limit, .. } => {
+                let key = identity.key.rsplit('/').next().and_then(|last| last.parse().ok());
+                Act::Begin(Start { who: self.who(&identity.attempt)?, key: key.unwrap_or(-1), time_limit })
+            }
+            Effect::Stop(id) => Act::Stop(self.who(&id)?),
+            Effect::Sweep => Act::Sweep,
+            Effect::Delete => Act::Delete,
+            Effect::Publish(notice) => Act::Publish(notice),
+            Effect::TakeAway { annotations, handled } => Act::TakeAway { annotations, handled },
+        })
+    }
+
+    /// Does what was decided, up to where it is halted.
+    pub(super) fn carry_out(
+        &mut self,
+        number: usize,
+        look: Look,
+        halt: Option<Halt>,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) -> Option<()> {
+        let Look { acts, mut cursor } = look;
+        let mut done = 0_usize;
+        let mut acts = acts.into_iter();
+        while let Some(act) = acts.next() {
+            if let Some(Halt { how, .. }) = halt.filter(|halt| act.matters() && halt.after == done) {
+                self.faults.push(how);
+                if how == Fault::Crash {
+                    return self.crash(number);
+                }
+                if how == Fault::Refuse {
+                    self.refuse_creation(number, act.begins()?)?;
+                    return self.carry_out(number, Look { acts: acts.collect(), cursor }, None, happened, broken);
+                }
+                let rest = std::iter::once(act).chain(acts).filter(Act::matters).collect();
+                let process = self.processes.get_mut(number)?;
+                process.life = Life::Halted(Halted { since: self.now, how, rest, cursor });
+                self.stand_still(number, how);
+                return Some(());
+            }
+            done = done.saturating_add(usize::from(act.matters()));
+            if !self.carry_out_one(number, act, &mut cursor, happened, broken) {
+                break;
+            }
+        }
+        // There is nothing there to be halted before.
+        halt.is_none().then_some(())
+    }
+
+    /// The API server refuses to create a Pod.
+    fn refuse_creation(&mut self, number: usize, who: Who) -> Option<()> {
+        const WAIT: Duration = Duration::from_secs(1);
+        let now = self.now;
+        let operation = self.object().saga().steps.get(who.place)?.operation(who.direction)?;
+        if !matches!(operation.work, Work::Pod(_)) || self.trials.iter().any(|trial| trial.who == who) {
+            return None;
+        }
+        let process = self.processes.get_mut(number)?;
+        process.known(who, now).refused = Some(later(now, WAIT));
+        process.triggered = true;
+        Some(())
+    }
+
+    /// A process that is frozen renews nothing.
+    pub(super) fn stand_still(&mut self, number: usize, how: Fault) {
+        let now = self.now;
+        let Some(executor) = self.processes.get(number).map(|process| process.executor) else { return };
+        if how == Fault::Freeze {
+            self.end_executor(executor, now);
+        }
+    }
+
+    /// An operator that stood still goes on.
+    pub(super) fn resume(&mut self, number: usize, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+        let process = self.processes.get_mut(number)?;
+        let Life::Halted(Halted { since, how, rest, cursor }) = std::mem::replace(&mut process.life, Life::Up) else { return None };
+        process.triggered |= process.wake.is_some_and(|wake| wake <= self.now);
+        let executor = process.executor;
+        if how == Fault::Freeze {
+            if Tenure::new(self.instant(since)).holds(self.instant(self.now)) {
+                if let Some(executor) = self.executors.get_mut(executor) {
+                    executor.lapsed = None;
+                }
+            } else {
+                self.lapse(number, since)?;
+            }
+        }
+        self.carry_out(number, Look { acts: rest, cursor }, None, happened, broken)
+    }
+
+    /// An instant of the virtual clock on the monotonic one.
+    pub(super) fn instant(&self, at: Timestamp) -> std::time::Instant {
+        let dawn = Timestamp::from_second(super::DAWN).unwrap_or_default();
+        self.rules.origin + between(dawn, at)
+    }
+}

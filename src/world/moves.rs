@@ -1,0 +1,365 @@
+//! What may happen next, and what it leads to.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{
+    Deed, Ending, Happened, Step, Who, World, laws,
+    look::Look,
+    process::{Halted, Life},
+};
+use crate::{
+    api::{Asked, RequestAction, StepPhase},
+    engine::{
+        clock::{between, later},
+        fence::FRESH,
+        lease::{HOLDS_FOR, TERM},
+    },
+};
+
+/// One thing that may happen next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Move {
+    /// An operator looks at the saga.
+    Look {
+        /// The operator's number, from 0.
+        process: usize,
+        /// How many versions old the copy is that it decides from.
+        staleness: usize,
+        /// Where in the look a fault halts it.
+        halt: Option<Halt>,
+    },
+    /// A fault between two looks: [`Fault::Crash`], [`Fault::Freeze`] or [`Fault::Lapse`].
+    Strike {
+        /// The operator's number.
+        process: usize,
+        /// What happens to it.
+        fault: Fault,
+    },
+    /// An operator that was frozen or stalled goes on where it stood.
+    Resume(usize),
+    /// Another process starts in the place of one that crashed.
+    Restart(usize),
+    /// An attempt ends at the other side.
+    End {
+        /// The attempt.
+        who: Who,
+        /// How.
+        ending: Ending,
+    },
+    /// A person does something.
+    Ask(Ask),
+    /// The clock goes on, at most to the next instant at which something is due.
+    Tick(Timestamp),
+}
+
+/// What a person does to the saga.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ask {
+    /// Asks for something by annotation, for a step or, where none is named, for all.
+    Request(RequestAction, Option<usize>),
+    /// Sets `spec.suspend`.
+    Suspend,
+    /// Takes it back.
+    Unsuspend,
+    /// Deletes the saga.
+    Delete,
+}
+
+/// What goes wrong with an operator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fault {
+    /// It dies with all that it remembers.
+    Crash,
+    /// It stands still as a whole, and renews no Lease, until it goes on.
+    Freeze,
+    /// This look stands still; the rest of the operator goes on.
+    Stall,
+    /// The renewals of its Lease are refused.
+    Lapse,
+    /// The API server refuses to create a Pod, for a reason that passes.
+    Refuse,
+}
+
+impl Fault {
+    /// Every fault.
+    pub const ALL: [Self; 5] = [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
+    /// Those that halt a look.
+    const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
+}
+
+/// A fault in the middle of a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Halt {
+    /// The fault.
+    pub how: Fault,
+    /// After how many writes and effects of the look, as far as anybody notices them.
+    pub after: usize,
+}
+
+impl World {
+    /// Everything that may happen next.
+    #[must_use]
+    pub fn moves(&self) -> Vec<Move> {
+        let mut moves = Vec::new();
+        self.expand(&mut |next, _| moves.push(next));
+        moves
+    }
+
+    /// What a move leads to; `None` where it cannot happen.
+    #[must_use]
+    pub fn apply(&self, next: &Move) -> Option<Step> {
+        let mut step = Step { world: self.clone(), happened: Vec::new(), broken: Vec::new() };
+        let Step { world, happened, broken } = &mut step;
+        match *next {
+            Move::Look { process, staleness, halt } => {
+                let look = world.decide(process, staleness, broken)?;
+                if halt.is_some_and(|halt| halt.after >= look.length()) {
+                    return None;
+                }
+                world.carry_out(process, look, halt, happened, broken)?;
+            }
+            Move::Strike { process, fault } => world.strike(process, fault)?,
+            Move::Resume(process) => world.resume(process, happened, broken)?,
+            Move::Restart(process) => world.restart(process)?,
+            Move::End { who, ending } => world.end(who, ending, happened, broken)?,
+            Move::Ask(ask) => {
+                world.ask(ask)?;
+                happened.push(Happened::Asked(ask));
+            }
+            Move::Tick(until) => {
+                let due = world.due()?;
+                happened.push(Happened::Passed(between(world.now, until)));
+                world.tick(until, due)?;
+            }
+        }
+        Some(step.settled())
+    }
+
+    /// Calls `visit` with everything that may happen next and what it leads to.
+    pub fn expand(&self, visit: &mut dyn FnMut(Move, Step)) {
+        let faults = self.faults.len() < self.rules.faults;
+        for (number, process) in self.processes.iter().enumerate() {
+            match process.life {
+                Life::Up => {
+                    for staleness in 0..=self.rules.staleness {
+                        self.expand_look(number, staleness, faults, visit);
+                    }
+                }
+                Life::Halted(_) => self.visit(Move::Resume(number), visit),
+                Life::Down => self.visit(Move::Restart(number), visit),
+            }
+            if faults && !process.is_down() {
+                for fault in &self.rules.fault_kinds {
+                    self.visit(Move::Strike { process: number, fault: *fault }, visit);
+                }
+            }
+        }
+        for trial in &self.trials {
+            for ending in self.endings(trial) {
+                self.visit(Move::End { who: trial.who, ending }, visit);
+            }
+        }
+        for ask in self.asks() {
+            self.visit(Move::Ask(ask), visit);
+        }
+        if let Some(due) = self.due() {
+            self.visit(Move::Tick(due), visit);
+        }
+    }
+
+    fn visit(&self, next: Move, visit: &mut dyn FnMut(Move, Step)) {
+        if let Some(step) = self.apply(&next) {
+            visit(next, step);
+        }
+    }
+
+    /// One look, carried out, and halted at every point at which it can be. It is decided once.
+    fn expand_look(&self, process: usize, staleness: usize, faults: bool, visit: &mut dyn FnMut(Move, Step)) {
+        if !self.may_look(process, staleness) {
+            return;
+        }
+        let mut decided = Step { world: self.clone(), happened: Vec::new(), broken: Vec::new() };
+        let Some(look) = decided.world.decide(process, staleness, &mut decided.broken) else { return };
+        let length = look.length();
+        let mut go = |decided: Step, look: Look, halt: Option<Halt>| {
+            let Step { mut world, mut happened, mut broken } = decided;
+            if world.carry_out(process, look, halt, &mut happened, &mut broken).is_some() {
+                visit(Move::Look { process, staleness, halt }, Step { world, happened, broken }.settled());
+            }
+        };
+        for how in Fault::HALTS.into_iter().filter(|how| faults && self.rules.fault_kinds.contains(how)) {
+            // To crash before the first write is to crash before the look.
+            for after in usize::from(how == Fault::Crash)..length {
+                go(decided.clone(), look.clone(), Some(Halt { how, after }));
+            }
+        }
+        go(decided, look, None);
+    }
+
+    /// What happens where nothing goes wrong any more and nobody asks for anything: operators go on, look at the newest copy, attempts
+    /// end well, then the clock goes on. `None` where the world rests.
+    #[must_use]
+    pub fn fair_move(&self) -> Option<Move> {
+        for (number, process) in self.processes.iter().enumerate() {
+            match process.life {
+                Life::Halted(_) => return Some(Move::Resume(number)),
+                Life::Down => return Some(Move::Restart(number)),
+                Life::Up => {}
+            }
+        }
+        if let Some(process) = (0..self.processes.len()).find(|process| self.may_look(*process, 0)) {
+            return Some(Move::Look { process, staleness: 0, halt: None });
+        }
+        let ends = self.trials.iter().filter_map(|trial| {
+            let stopped = |ending: &Ending| trial.stopping && matches!(ending, Ending::Vanished(_) | Ending::Unknown(_));
+            let ending = self.endings(trial).find(stopped).or_else(|| self.endings(trial).next())?;
+            Some(Move::End { who: trial.who, ending })
+        });
+        ends.into_iter().next().or_else(|| self.due().map(Move::Tick))
+    }
+
+    fn strike(&mut self, number: usize, fault: Fault) -> Option<()> {
+        if self.faults.len() >= self.rules.faults {
+            return None;
+        }
+        let now = self.now;
+        match fault {
+            Fault::Crash => self.crash(number)?,
+            Fault::Freeze => {
+                let process = self.processes.get_mut(number).filter(|process| process.is_up())?;
+                let cursor = super::look::Cursor { version: 0, written: None, executor: process.executor };
+                process.life = Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
+                self.stand_still(number, fault);
+            }
+            Fault::Lapse => self.lapse(number, now)?,
+            // A look that has not begun cannot stand still, nor be refused anything.
+            Fault::Stall | Fault::Refuse => return None,
+        }
+        self.faults.push(fault);
+        Some(())
+    }
+
+    /// What people may do now.
+    fn asks(&self) -> Vec<Ask> {
+        let object = self.object();
+        if object.gone {
+            return Vec::new();
+        }
+        if object.saga().suspend {
+            return vec![Ask::Unsuspend];
+        }
+        let resume = Ask::Request(RequestAction::Resume, None);
+        if self.status().paused.is_some() {
+            let asked = object.asked.iter().any(|asked| asked.action == RequestAction::Resume);
+            return if asked || self.asked.contains(&resume) { Vec::new() } else { vec![resume] };
+        }
+        if self.asked.len() >= self.rules.requests {
+            return Vec::new();
+        }
+        let steps = object.saga().steps.len();
+        let mut asks = vec![Ask::Suspend, Ask::Delete];
+        asks.retain(|ask| *ask != Ask::Delete || !object.deleting);
+        for action in RequestAction::ALL {
+            match action {
+                // Asked for where the saga is paused.
+                RequestAction::Resume => {}
+                RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => asks.push(Ask::Request(action, None)),
+                RequestAction::Approve | RequestAction::Reject => {
+                    let waits = |step: &usize| self.status().steps.get(*step).is_some_and(|step| step.phase == StepPhase::Waiting);
+                    asks.extend((0..steps).filter(waits).map(|step| Ask::Request(action, Some(step))));
+                }
+                RequestAction::Skip => asks.extend((0..steps).map(|step| Ask::Request(action, Some(step)))),
+                RequestAction::Retry => {
+                    asks.push(Ask::Request(action, None));
+                    asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
+                }
+            }
+        }
+        asks
+    }
+
+    fn ask(&mut self, ask: Ask) -> Option<()> {
+        if !self.asks().contains(&ask) {
+            return None;
+        }
+        let deed = match ask {
+            Ask::Request(action, step) => Deed::Annotate(Asked { action, value: self.value(action, step)?, held_in_git: false }),
+            Ask::Suspend => Deed::Suspend(true),
+            Ask::Unsuspend => Deed::Suspend(false),
+            Ask::Delete => Deed::Delete,
+        };
+        if ask != Ask::Unsuspend {
+            self.asked.push(ask);
+        }
+        self.does(deed);
+        Some(())
+    }
+
+    fn value(&self, action: RequestAction, step: Option<usize>) -> Option<String> {
+        let named = match step {
+            Some(place) => self.object().saga().steps.get(place)?.name.clone(),
+            None => "*".into(),
+        };
+        let token = format!("t{}", self.asked.len());
+        Some(match (action.takes_reason(), self.rules.tokens) {
+            (true, false) => "asked for".into(),
+            (true, true) => format!("@{token}: asked for"),
+            (false, false) => named,
+            (false, true) => format!("{named}@{token}"),
+        })
+    }
+
+    /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.
+    #[must_use]
+    pub fn due(&self) -> Option<Timestamp> {
+        if self.object().gone || self.is_busy() || (!self.rules.attempts_last && self.under_way().next().is_some()) {
+            return None;
+        }
+        let wakes = self.processes.iter().filter(|process| process.is_up()).filter_map(|process| process.wake);
+        wakes.chain(self.fences()).filter(|at| *at > self.now).min()
+    }
+
+    /// The instants at which it begins to matter that an operator stands still.
+    fn fences(&self) -> Vec<Timestamp> {
+        const CREATED_WITHIN: Duration = Duration::from_secs(30);
+        let mut fences = Vec::new();
+        for process in &self.processes {
+            match &process.life {
+                Life::Up => continue,
+                Life::Halted(halted) => fences.extend([FRESH, HOLDS_FOR, TERM].map(|wait| later(halted.since, wait))),
+                Life::Down => {
+                    let lapsed = self.executors.get(process.executor).and_then(|executor| executor.lapsed);
+                    fences.extend(lapsed.map(|lapsed| later(lapsed, TERM)));
+                }
+            }
+            let intents = self.object().active().filter_map(|(_, record)| record.active.as_ref());
+            fences.extend(intents.map(|intent| later(intent.started_at.0, CREATED_WITHIN)));
+        }
+        fences
+    }
+
+    pub(super) fn tick(&mut self, until: Timestamp, due: Timestamp) -> Option<()> {
+        if until <= self.now || until > due {
+            return None;
+        }
+        self.now = until;
+        for process in self.processes.iter_mut().filter(|process| process.is_up()) {
+            process.triggered |= process.wake.is_some_and(|wake| wake <= until);
+        }
+        Some(())
+    }
+}
+
+impl Step {
+    /// The step after what does not matter any more is forgotten, and after a look at what must hold of every world.
+    pub(super) fn settled(mut self) -> Self {
+        let Self { world, broken, .. } = &mut self;
+        let read = [1, 2].map(|back| world.copies.back(back).is_some_and(|copy| world.may_be_read(copy)));
+        world.copies.forget(read);
+        world.forget_trials();
+        laws::world(world, broken);
+        self
+    }
+}

@@ -1,0 +1,145 @@
+//! The saga in the API server, and the older copies of it that a cache may still show.
+
+use std::sync::Arc;
+
+use crate::{
+    api::{Asked, DirectionStatus, Part, SagaStatus},
+    engine::{active_attempts, saga::ValidSaga, valid::Fault},
+};
+
+use super::Who;
+
+/// What every world pins as the hash of its spec.
+pub(super) const SPEC_HASH: &str = "v1:world";
+
+/// One version of the saga.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// `metadata.resourceVersion`.
+    pub version: u64,
+    /// `metadata.generation`.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it has the operator's finalizer.
+    pub finalizer: bool,
+    /// Whether it is no more.
+    pub gone: bool,
+    /// The requests that stand on it as annotations.
+    pub asked: Vec<Asked>,
+    /// The annotation `saga.dev/handled`.
+    pub handled: i64,
+    pub(super) saga: Arc<Result<ValidSaga, Vec<Fault>>>,
+    pub(super) status: Arc<Part<SagaStatus>>,
+}
+
+/// A status for where there is none to be read.
+static NOTHING: std::sync::LazyLock<SagaStatus> = std::sync::LazyLock::new(SagaStatus::default);
+/// A saga for where there is none that is valid.
+static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| ValidSaga {
+    name: String::new(),
+    namespace: String::new(),
+    uid: String::new(),
+    key_scope: String::new(),
+    service_account: String::new(),
+    max_parallel: 1,
+    on_failure: crate::api::OnFailure::Hold,
+    suspend: false,
+    deletion_policy: crate::api::DeletionPolicy::Compensate,
+    max_retry_requests: 0,
+    timeout: None,
+    ttl: None,
+    steps: Vec::new(),
+});
+
+impl Object {
+    pub(super) fn new(saga: ValidSaga) -> Self {
+        Self {
+            version: 1,
+            generation: 1,
+            deleting: false,
+            finalizer: false,
+            gone: false,
+            asked: Vec::new(),
+            handled: 0,
+            saga: Arc::new(Ok(saga)),
+            status: Arc::new(Ok(SagaStatus::default())),
+        }
+    }
+
+    /// The saga's effective spec.
+    #[must_use]
+    pub fn saga(&self) -> &ValidSaga {
+        self.saga.as_ref().as_ref().unwrap_or_else(|_| &NO_SAGA)
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self) -> &SagaStatus {
+        self.status.as_ref().as_ref().unwrap_or_else(|_| &NOTHING)
+    }
+
+    /// The attempts that the status calls active.
+    pub(super) fn active(&self) -> impl Iterator<Item = (Who, &DirectionStatus)> {
+        active_in(self.status())
+    }
+
+    pub(super) fn is_active(&self, who: Who) -> bool {
+        self.active().any(|(active, _)| active == who)
+    }
+}
+
+/// The attempts that a status calls active, with their records.
+pub(super) fn active_in(status: &SagaStatus) -> impl Iterator<Item = (Who, &DirectionStatus)> {
+    active_attempts(status).filter_map(|(id, _)| {
+        let place = status.steps.iter().position(|step| step.name == id.step)?;
+        let record = status.steps.get(place)?.direction(id.direction)?;
+        Some((Who { place, direction: id.direction, number: id.number }, record))
+    })
+}
+
+/// The newest version and at most two older ones.
+#[derive(Clone, Debug)]
+pub(super) struct Copies {
+    newest: Arc<Object>,
+    older: [Option<Arc<Object>>; 2],
+}
+
+impl Copies {
+    pub(super) fn new(object: Object) -> Self {
+        Self { newest: Arc::new(object), older: [None, None] }
+    }
+
+    pub(super) fn newest(&self) -> &Object {
+        &self.newest
+    }
+
+    /// The copy so many versions back.
+    pub(super) fn back(&self, staleness: usize) -> Option<&Arc<Object>> {
+        match staleness.checked_sub(1) {
+            None => Some(&self.newest),
+            Some(back) => self.older.get(back)?.as_ref(),
+        }
+    }
+
+    /// Writes a new version. Returns it.
+    pub(super) fn write(&mut self, keep: usize, change: impl FnOnce(&mut Object)) -> u64 {
+        let mut next = Object::clone(&self.newest);
+        next.version = next.version.saturating_add(1);
+        change(&mut next);
+        let version = next.version;
+        let before = std::mem::replace(&mut self.newest, Arc::new(next));
+        let [last, _] = std::mem::take(&mut self.older);
+        self.older = [(keep > 0).then_some(before), last.filter(|_| keep > 1)];
+        version
+    }
+
+    /// Forgets the copies that nobody may decide from any more.
+    pub(super) fn forget(&mut self, known: [bool; 2]) {
+        for (copy, kept) in self.older.iter_mut().zip(known) {
+            if !kept {
+                *copy = None;
+            }
+        }
+    }
+}

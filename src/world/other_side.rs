@@ -1,0 +1,215 @@
+//! The other side: Pods that run, requests under way, and what was really done.
+//!
+//! It knows its keys: what was done under a key is not done again, and is answered with success; what was refused stays refused. A compensation that was done keeps an
+//! action that lands later from having an effect.
+
+use super::{
+    Happened, Who, World,
+    laws::{Broken, Law},
+};
+use crate::api::Direction;
+
+/// How an attempt ends at the other side, or what becomes of its child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Ending {
+    /// It was done, and says so.
+    Done,
+    /// A definite no: an exit code, a final answer.
+    No,
+    /// Turned away at the door: 429. A Pod never ends so.
+    Busy,
+    /// Nobody can tell. `true`: it was done.
+    Unknown(bool),
+    /// Its Pod is deleted by somebody. A request never ends so. `true`: it was done.
+    Vanished(bool),
+}
+
+impl Ending {
+    /// Every ending.
+    pub const ALL: [Self; 7] =
+        [Self::Done, Self::No, Self::Busy, Self::Unknown(false), Self::Unknown(true), Self::Vanished(false), Self::Vanished(true)];
+
+    /// Whether the work is done.
+    const fn lands(self) -> bool {
+        matches!(self, Self::Done | Self::Unknown(true) | Self::Vanished(true))
+    }
+}
+
+/// A Pod, or a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trial {
+    pub(super) who: Who,
+    /// The last part of the idempotency key.
+    pub(super) key: i64,
+    /// The number of its Pod; `None` for a request.
+    pub(super) pod: Option<u32>,
+    /// Who hears of the end of a request: the operator's number, while that waits for it.
+    pub(super) hears: Option<usize>,
+    /// How it ended.
+    pub(super) ended: Option<Ending>,
+    /// Whether its Pod is being deleted.
+    pub(super) stopping: bool,
+    /// Whether its Pod was made after somebody deleted an earlier one. An operator that was halted between its look and its write may then
+    /// settle the attempt although the later Pod runs: no version fences the creation of a Pod.
+    pub(super) again: bool,
+}
+
+impl Trial {
+    /// Whether it has not ended.
+    pub(super) const fn runs(&self) -> bool {
+        self.ended.is_none()
+    }
+
+    /// Whether there is a Pod of it.
+    pub(super) const fn exists(&self) -> bool {
+        self.pod.is_some() && !matches!(self.ended, Some(Ending::Vanished(_)))
+    }
+
+    /// Whether it is a request whose answer nobody waits for.
+    const fn is_unheard(&self) -> bool {
+        self.pod.is_none() && self.hears.is_none()
+    }
+}
+
+/// What a step really did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Truth {
+    /// Whether something that it did is not undone.
+    pub in_effect: bool,
+    /// Whether its compensation was done.
+    pub undone: bool,
+    /// The key under which its action was done.
+    pub(super) done_under: Option<i64>,
+    /// The key under which its compensation was done.
+    pub(super) undone_under: Option<i64>,
+    /// The last key under which its action was refused.
+    pub(super) refused_under: Option<i64>,
+    /// The last key under which its compensation was refused.
+    pub(super) undo_refused_under: Option<i64>,
+    /// How many attempts of its action reached the other side.
+    pub(super) begun: u16,
+    /// How many attempts of its compensation did.
+    pub(super) undo_begun: u16,
+}
+
+impl Truth {
+    pub(super) const fn key_done(&self, direction: Direction) -> Option<i64> {
+        match direction {
+            Direction::Action => self.done_under,
+            Direction::Compensation => self.undone_under,
+        }
+    }
+
+    pub(super) const fn key_refused(&self, direction: Direction) -> Option<i64> {
+        match direction {
+            Direction::Action => self.refused_under,
+            Direction::Compensation => self.undo_refused_under,
+        }
+    }
+}
+
+impl World {
+    /// How this attempt may end now.
+    pub(super) fn endings(&self, trial: &Trial) -> impl Iterator<Item = Ending> {
+        let (request, unheard) = (trial.pod.is_none(), trial.is_unheard());
+        let allowed = if trial.who.direction == Direction::Action { &self.rules.endings } else { &self.rules.undo_endings };
+        let truth = self.truth.get(trial.who.place);
+        let known = truth.and_then(|truth| truth.key_done(trial.who.direction)) == Some(trial.key);
+        let refused = truth.and_then(|truth| truth.key_refused(trial.who.direction)) == Some(trial.key);
+        let runs = trial.runs();
+        allowed.iter().copied().filter(move |ending| {
+            let fits = match ending {
+                Ending::Busy => request && !unheard && !known,
+                Ending::Vanished(_) => !request,
+                Ending::No => !known && !unheard,
+                Ending::Done => !unheard,
+                Ending::Unknown(_) => true,
+            };
+            // What was refused once is refused again. What was done already is not done again: one way not to hear of it is enough.
+            runs && fits && !(refused && ending.lands()) && !(known && matches!(ending, Ending::Unknown(false) | Ending::Vanished(false)))
+        })
+    }
+
+    /// Lets an attempt end. `None` where it cannot end so.
+    pub(super) fn end(&mut self, who: Who, ending: Ending, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+        let place = self.trials.iter().position(|trial| trial.who == who && trial.runs())?;
+        let trial = self.trials.get(place)?.clone();
+        if !self.endings(&trial).any(|allowed| allowed == ending) {
+            return None;
+        }
+        happened.push(if trial.is_unheard() { Happened::LandedUnheard(who) } else { Happened::Ended(who, ending) });
+        if ending.lands() {
+            self.land(&trial, broken);
+        } else if ending == Ending::No {
+            self.refuse(&trial);
+        }
+        if trial.is_unheard() {
+            self.trials.remove(place);
+            return Some(());
+        }
+        if let Some(trial) = self.trials.get_mut(place) {
+            trial.ended = Some(ending);
+        }
+        match trial.hears {
+            Some(process) => {
+                self.hear(process, who, ending);
+                self.trials.remove(place);
+            }
+            None => self.trigger_all(),
+        }
+        Some(())
+    }
+
+    fn land(&mut self, trial: &Trial, broken: &mut Vec<Broken>) {
+        let Trial { who, key, .. } = trial;
+        let Some(truth) = self.truth.get_mut(who.place) else { return };
+        if truth.key_done(who.direction).is_some_and(|done| done != *key) {
+            broken.push(Broken::new(Law::DoneOnce, format!("{who} does its work again, under another idempotency key")));
+        }
+        match who.direction {
+            Direction::Action => {
+                truth.done_under = Some(*key);
+                truth.in_effect |= !truth.undone;
+            }
+            Direction::Compensation => {
+                truth.undone_under = Some(*key);
+                truth.undone = true;
+                truth.in_effect = false;
+            }
+        }
+    }
+
+    /// The key is remembered. A Pod that says no may have done half its work.
+    fn refuse(&mut self, trial: &Trial) {
+        if let Some(truth) = self.truth.get_mut(trial.who.place) {
+            match trial.who.direction {
+                Direction::Action => truth.refused_under = Some(trial.key),
+                Direction::Compensation => truth.undo_refused_under = Some(trial.key),
+            }
+        }
+        let leaves = trial.who.direction == Direction::Action
+            && self.object().saga().steps.get(trial.who.place).is_some_and(|step| step.compensate_failed);
+        if let Some(truth) = self.truth.get_mut(trial.who.place).filter(|_| leaves) {
+            truth.in_effect |= !truth.undone;
+        }
+    }
+
+    /// Forgets what cannot matter any more: the ends of attempts that are settled and that nobody will ask for again, and requests that
+    /// nobody waits for and that would change nothing.
+    pub(super) fn forget_trials(&mut self) {
+        let wanted: Vec<_> = self.processes.iter().flat_map(super::process::Process::to_begin).collect();
+        let object = self.object().clone();
+        let truth = std::mem::take(&mut self.truth);
+        self.trials.retain(|trial| {
+            let done = truth.get(trial.who.place);
+            let known = done.and_then(|done| done.key_done(trial.who.direction)) == Some(trial.key);
+            let refused = done.and_then(|done| done.key_refused(trial.who.direction)) == Some(trial.key);
+            let idle = known || refused || (trial.who.direction == Direction::Action && done.is_some_and(|done| done.undone));
+            if trial.is_unheard() {
+                return !idle;
+            }
+            trial.runs() || object.is_active(trial.who) || wanted.contains(&trial.who)
+        });
+        self.truth = truth;
+    }
+}

@@ -1,0 +1,49 @@
+//! What a world allows to happen.
+
+use std::time::Instant;
+
+use super::{Ending, Fault};
+
+/// What a world allows to happen, and how often.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// How many operators run, 1 or 2.
+    pub operators: usize,
+    /// How many requests people may make; being allowed to go on again after a suspension is not counted.
+    pub requests: usize,
+    /// Whether requests carry a token, so that their annotations stay in place.
+    pub tokens: bool,
+    /// How many faults may happen.
+    pub faults: usize,
+    /// The faults that may happen.
+    pub fault_kinds: Vec<Fault>,
+    /// By how many versions the copy that an operator decides from may be old, at most 2.
+    pub staleness: usize,
+    /// How attempts of actions may end.
+    pub endings: Vec<Ending>,
+    /// How attempts of compensations may end.
+    pub undo_endings: Vec<Ending>,
+    /// Whether the clock may go on while an attempt is under way, so that time limits pass.
+    pub attempts_last: bool,
+    /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
+    pub origin: Instant,
+}
+
+impl Rules {
+    /// One operator, no fault and no request; attempts end in every way.
+    #[must_use]
+    pub fn calm(origin: Instant) -> Self {
+        Self {
+            operators: 1,
+            requests: 0,
+            tokens: false,
+            faults: 0,
+            fault_kinds: Fault::ALL.to_vec(),
+            staleness: 0,
+            endings: Ending::ALL.to_vec(),
+            undo_endings: Ending::ALL.to_vec(),
+            attempts_last: true,
+            origin,
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! In which phase of the saga which request was made and which fault happened: a table without an empty cell that can be reached.
+
+use std::collections::BTreeMap;
+
+use saga_operator::{
+    api::{RequestAction, SagaPhase},
+    world::{Ask, Fault, World},
+};
+
+/// A phase, what a person did, and what went wrong.
+type Cell = (Option<SagaPhase>, Option<Ask>, Option<Fault>);
+
+/// How many worlds there were in each cell.
+#[derive(Default)]
+pub struct Coverage(BTreeMap<Cell, u64>);
+
+impl Coverage {
+    pub fn count(&mut self, world: &World) {
+        let ask = world.asked().first().map(|ask| match ask {
+            Ask::Request(action, _) => Ask::Request(*action, None),
+            Ask::Suspend | Ask::Unsuspend | Ask::Delete => *ask,
+        });
+        *self.0.entry((world.status().phase, ask, world.faults().first().copied())).or_default() += 1;
+    }
+
+    pub fn add(&mut self, other: Self) {
+        for (cell, count) in other.0 {
+            *self.0.entry(cell).or_default() += count;
+        }
+    }
+
+    /// The cells that can be reached and were not.
+    pub fn empty(&self) -> Vec<String> {
+        let mut empty = Vec::new();
+        for phase in phases() {
+            for ask in asks() {
+                for fault in faults() {
+                    if may_be(phase, ask, fault) && !self.0.contains_key(&(phase, ask, fault)) {
+                        empty.push(format!("{} x {} x {}", phase_text(phase), ask_text(ask), fault_text(fault)));
+                    }
+                }
+            }
+        }
+        empty
+    }
+
+    /// The table: a line for each phase and request, a column for each fault.
+    pub fn table(&self) -> String {
+        let mut lines = vec![format!(
+            "{:<20}{:<12}{}",
+            "phase",
+            "request",
+            faults().map(|fault| format!("{:>10}", fault_text(fault))).collect::<Vec<_>>().concat()
+        )];
+        for phase in phases() {
+            for ask in asks() {
+                let counts: Vec<_> = faults().map(|fault| self.0.get(&(phase, ask, fault)).copied().unwrap_or_default()).collect();
+                if counts.iter().any(|count| *count > 0) {
+                    let counts = counts.iter().map(|count| format!("{count:>10}")).collect::<Vec<_>>().concat();
+                    lines.push(format!("{:<20}{:<12}{counts}", phase_text(phase), ask_text(ask)));
+                }
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+fn phases() -> impl Iterator<Item = Option<SagaPhase>> {
+    std::iter::once(None).chain(SagaPhase::ALL.map(Some))
+}
+
+fn asks() -> impl Iterator<Item = Option<Ask>> {
+    let requests = RequestAction::ALL.map(|action| Some(Ask::Request(action, None)));
+    [None, Some(Ask::Suspend), Some(Ask::Delete)].into_iter().chain(requests)
+}
+
+fn faults() -> impl Iterator<Item = Option<Fault>> {
+    std::iter::once(None).chain(Fault::ALL.map(Some))
+}
+
+/// Whether a saga after this request can be in this phase, here where there is one request, and a valid saga.
+fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> bool {
+    use RequestAction as A;
+    use SagaPhase as P;
+    let action = match ask {
+        Some(Ask::Request(action, _)) => Some(action),
+        None | Some(Ask::Suspend | Ask::Unsuspend | Ask::Delete) => None,
+    };
+    match (phase, action) {
+        // A creation is refused only after the first write.
+        (None, _) if fault == Some(Fault::Refuse) => false,
+        // A rejected step fails: it takes another request for the saga to be Completed. A valid saga begins at once; a pause comes first
+        // only after its first request; who resumes has paused.
+        (Some(P::Completed), Some(A::Reject)) | (Some(P::Pending), _) | (_, Some(A::Resume)) => false,
+        (Some(P::Paused), _) => ask == Some(Ask::Suspend) || action == Some(A::Pause),
+        (Some(P::Cancelled), _) => action == Some(A::Cancel),
+        // Only a step that waits is approved or rejected.
+        (None, _) => !matches!(action, Some(A::Approve | A::Reject)),
+        (Some(_), _) => true,
+    }
+}
+
+fn phase_text(phase: Option<SagaPhase>) -> &'static str {
+    phase.map_or("(new)", SagaPhase::as_str)
+}
+
+fn ask_text(ask: Option<Ask>) -> &'static str {
+    match ask {
+        None => "-",
+        Some(Ask::Suspend) => "suspend",
+        Some(Ask::Unsuspend) => "unsuspend",
+        Some(Ask::Delete) => "delete",
+        Some(Ask::Request(action, _)) => action.as_str(),
+    }
+}
+
+fn fault_text(fault: Option<Fault>) -> &'static str {
+    match fault {
+        None => "-",
+        Some(Fault::Crash) => "crash",
+        Some(Fault::Freeze) => "freeze",
+        Some(Fault::Stall) => "stall",
+        Some(Fault::Lapse) => "lapse",
+        Some(Fault::Refuse) => "refuse",
+    }
+}

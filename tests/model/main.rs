@@ -1,0 +1,134 @@
+//! The model: every world that small sagas can come to, under one request and one fault at any point, with a second operator and old copies.
+//!
+//! `model` tries the shapes of `make model`, `model --full` those of `make model-full`; `--only TEXT` those whose names hold the text;
+//! `--random` only the random sagas, and with `SAGA_SEED=N` only that one; `--sweeps` only the sweeps.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::struct_excessive_bools,
+    reason = "tests fail by panicking"
+)]
+
+mod coverage;
+mod random;
+mod search;
+mod shapes;
+mod show;
+mod sweeps;
+mod trouble;
+mod twins;
+mod walk;
+
+use std::{
+    process::ExitCode,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use saga_operator::api::SagaPhase;
+use search::Found;
+use shapes::Shape;
+
+/// How many ways to what must not be are told of one shape.
+const TOLD: usize = 2;
+/// How many random sagas `make model` tries; `make model-full` ten times as many.
+const RANDOM: u64 = 10_000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let after = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|place| arguments.get(place + 1));
+    let full = arguments.iter().any(|argument| argument == "--full");
+    if arguments.iter().any(|argument| argument == "--random") {
+        return ExitCode::from(u8::from(at_random(full) > 0));
+    }
+    if arguments.iter().any(|argument| argument == "--sweeps") {
+        return ExitCode::from(u8::from(swept() > 0));
+    }
+    let mut shapes = if full { shapes::full() } else { shapes::quick() };
+    if let Some(text) = after("--only") {
+        shapes.retain(|shape| shape.name.contains(text));
+    }
+    if let Some(name) = after("--twin") {
+        return ExitCode::from(u8::from(!twins::live(name, &shapes)));
+    }
+    let found = explore(&shapes);
+    let empty = if after("--only").is_some() { Vec::new() } else { found.coverage.empty() };
+    println!("\n{}\n", found.coverage.table());
+    for cell in &empty {
+        println!("never reached: {cell}");
+    }
+    let beyond = if after("--only").is_none() { at_random(full) + swept() } else { 0 };
+    let violations = found.violations.len() + beyond;
+    // A broken rule is caught only by what the whole engine keeps to.
+    let hunts = cfg!(feature = "twins") && after("--only").is_none() && violations == 0;
+    let (twins, survivors) = if hunts { twins::hunt() } else { (0, Vec::new()) };
+    let killed = twins - survivors.len();
+    println!("model: {} states, {violations} violations, {killed}/{twins} twins killed", found.states);
+    ExitCode::from(u8::from(!(violations == 0 && survivors.is_empty() && empty.is_empty())))
+}
+
+/// The random sagas, or the one that the environment names. Returns how many of them broke a law.
+fn at_random(full: bool) -> usize {
+    let (seed, started) = (std::env::var("SAGA_SEED").ok(), Instant::now());
+    let all = seed.is_none();
+    let tried = match seed.map(|seed| seed.parse().expect("SAGA_SEED is a number from 0")) {
+        Some(seed) => random::replay(seed),
+        None => random::run(if full { RANDOM * 10 } else { RANDOM }),
+    };
+    let ends = tried.ends.iter().map(|(phase, count)| format!("{} {count}", phase.unwrap_or("gone")));
+    println!("random: the sagas rest {}", ends.collect::<Vec<_>>().join(", "));
+    let never = SagaPhase::ALL.iter().filter(|phase| phase.is_terminal() && !tried.ends.contains_key(&Some(phase.as_str())));
+    let never: Vec<_> = never.filter(|_| all && tried.violations.is_empty()).collect();
+    for phase in &never {
+        println!("random: no saga ends {}", phase.as_str());
+    }
+    let (sagas, moves, violations) = (tried.sagas, tried.moves, tried.violations.len() + never.len());
+    println!("random: {sagas} sagas of 5 to 64 steps, {moves} moves, {violations} violations ({:.1} s)", started.elapsed().as_secs_f64());
+    violations
+}
+
+/// The sweeps. Returns how many of their runs broke a law or ended as they should not.
+fn swept() -> usize {
+    let (started, sweeps::Swept { sagas, runs, violations }) = (Instant::now(), sweeps::run());
+    println!("sweeps: {runs} runs of {sagas} sagas, {} violations ({:.1} s)", violations.len(), started.elapsed().as_secs_f64());
+    violations.len()
+}
+
+/// Every shape, two at a time.
+fn explore(shapes: &[Shape]) -> Found {
+    let (next, all, started) = (AtomicUsize::new(0), Mutex::new(Found::default()), Instant::now());
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(shape) = shapes.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let begun = Instant::now();
+                    let found = search::search(shape, TOLD);
+                    println!(
+                        "{:>9} states, depth {:>2}, {:>5.1?} s  {}",
+                        found.states,
+                        found.depth,
+                        begun.elapsed().as_secs_f64(),
+                        shape.name
+                    );
+                    found.violations.iter().for_each(|violation| println!("{violation}"));
+                    let mut all = all.lock().unwrap();
+                    all.states += found.states;
+                    all.depth = all.depth.max(found.depth);
+                    all.violations.extend(found.violations);
+                    all.laws.extend(found.laws);
+                    all.coverage.add(found.coverage);
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    println!("{} shapes, {} states, depth {}, {:.1} s", shapes.len(), all.states, all.depth, started.elapsed().as_secs_f64());
+    all
+}

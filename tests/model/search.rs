@@ -1,0 +1,154 @@
+//! Breadth first through every world that a shape can come to.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
+};
+
+use saga_operator::world::{Broken, Law, Move, World};
+
+use crate::{coverage::Coverage, shapes::Shape, show};
+
+/// A fingerprint is a hash already.
+#[derive(Default)]
+pub struct Folded(u64);
+
+impl Hasher for Folded {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, _: &[u8]) {}
+    fn write_u128(&mut self, value: u128) {
+        self.0 = value as u64 ^ (value >> 64) as u64;
+    }
+}
+
+pub type Known = HashMap<u128, u32, BuildHasherDefault<Folded>>;
+
+#[derive(Default)]
+pub struct Found {
+    pub states: usize,
+    pub depth: usize,
+    /// The shortest ways to what must not be.
+    pub violations: Vec<String>,
+    /// The laws that were broken, the nearest first.
+    pub laws: Vec<Law>,
+    pub coverage: Coverage,
+}
+
+/// What is kept of a world: where it came from, and where a run without further faults goes from it.
+struct Node {
+    from: u32,
+    by: Move,
+    fair: u32,
+    depth: u32,
+}
+
+const NOWHERE: u32 = u32::MAX;
+
+/// Every world of a shape, until so many are found that must not be.
+pub fn search(shape: &Shape, most: usize) -> Found {
+    let mut found = Found::default();
+    let mut known = Known::default();
+    let mut nodes: Vec<Node> = Vec::new();
+    let mut frontier: VecDeque<(u32, World)> = VecDeque::new();
+    let first = World::new(shape.saga.clone(), shape.rules.clone());
+    known.insert(first.fingerprint(), 0);
+    nodes.push(Node { from: NOWHERE, by: Move::Restart(0), fair: NOWHERE, depth: 0 });
+    frontier.push_back((0, first));
+    while let Some((number, world)) = frontier.pop_front() {
+        let fair = world.fair_move();
+        if fair.is_none()
+            && let Some(wrong) = world.wrong_at_rest()
+        {
+            found.laws.push(wrong.law);
+            found.violations.push(story(shape, &nodes, number, None, &[wrong]));
+        }
+        found.coverage.count(&world);
+        let depth = nodes[number as usize].depth;
+        found.depth = found.depth.max(depth as usize);
+        let mut met_fair = false;
+        world.expand(&mut |next, step| {
+            if !step.broken.is_empty() {
+                if found.violations.len() < most {
+                    found.laws.extend(step.broken.iter().map(|broken| broken.law));
+                    found.violations.push(story(shape, &nodes, number, Some(next), &step.broken));
+                }
+                return;
+            }
+            let fresh = nodes.len() as u32;
+            let target = *known.entry(step.world.fingerprint()).or_insert(fresh);
+            if target == fresh {
+                nodes.push(Node { from: number, by: next, fair: NOWHERE, depth: depth + 1 });
+                frontier.push_back((fresh, step.world));
+            }
+            if Some(next) == fair {
+                met_fair = true;
+                nodes[number as usize].fair = target;
+            }
+        });
+        if fair.is_some() && !met_fair && found.violations.is_empty() {
+            found.violations.push(format!("the fair move {fair:?} is no move"));
+        }
+        if found.violations.len() >= most {
+            break;
+        }
+    }
+    found.states = nodes.len();
+    if found.violations.is_empty()
+        && let Some(number) = never_rests(&nodes)
+    {
+        found.laws.push(Law::ComesToRest);
+        found.violations.push(format!("never comes to rest:\n{}", story(shape, &nodes, number, None, &[])));
+    }
+    found
+}
+
+/// A world from which a run without further faults never comes to rest.
+fn never_rests(nodes: &[Node]) -> Option<u32> {
+    let mut rests = vec![0_u8; nodes.len()];
+    for start in 0..nodes.len() {
+        let (mut path, mut at) = (Vec::new(), start);
+        loop {
+            match rests[at] {
+                2 => break,
+                1 => return Some(at as u32),
+                _ => {}
+            }
+            rests[at] = 1;
+            path.push(at);
+            if nodes[at].fair == NOWHERE {
+                break;
+            }
+            at = nodes[at].fair as usize;
+        }
+        for place in path {
+            rests[place] = 2;
+        }
+    }
+    None
+}
+
+/// The shortest path to a world, and what is wrong with it.
+fn story(shape: &Shape, nodes: &[Node], number: u32, last: Option<Move>, broken: &[Broken]) -> String {
+    let mut moves = Vec::new();
+    moves.extend(last);
+    let mut at = number;
+    while nodes[at as usize].from != NOWHERE {
+        moves.push(nodes[at as usize].by);
+        at = nodes[at as usize].from;
+    }
+    moves.reverse();
+    let mut world = World::new(shape.saga.clone(), shape.rules.clone());
+    let mut lines = vec![format!("{}", shape.name)];
+    for next in &moves {
+        let Some(step) = world.apply(next) else {
+            lines.push(format!("  {next:?}: cannot be replayed"));
+            break;
+        };
+        world = step.world;
+        lines.push(show::line(&world, next, &step.happened));
+    }
+    lines.extend(broken.iter().map(|broken| format!("  BROKEN {:?}: {}", broken.law, broken.what)));
+    lines.join("\n")
+}

@@ -1,0 +1,294 @@
+//! The sagas that are tried, and what may happen to each: together they are what the model covers.
+
+use std::time::{Duration, Instant};
+
+use saga_operator::{
+    api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, OnFailure, PodAction},
+    engine::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
+    world::{Ending, Fault, Rules},
+};
+
+/// One saga with what may happen to it.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    pub name: String,
+    pub saga: ValidSaga,
+    pub rules: Rules,
+}
+
+/// What the steps of a saga do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    Pods,
+    Requests,
+    /// Requests, the last step an approval.
+    Approval,
+    /// Pods, the last step an approval.
+    PodsAndApproval,
+    /// Pods, the last step a wait.
+    Wait,
+}
+
+/// What the steps of a shape have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Kind {
+    pub steps: Steps,
+    pub undo: bool,
+    pub attempts: u32,
+    pub on_failure: OnFailure,
+    pub parallel: bool,
+    /// Which step is the pivot.
+    pub pivot: Option<usize>,
+}
+
+/// The places on which the step at each place depends.
+pub type Dag = Vec<Vec<usize>>;
+
+pub fn operation(work: Work, attempts: u32) -> Operation {
+    let retry = Retry {
+        max_attempts: attempts,
+        deadline: None,
+        backoff: BackoffType::None,
+        initial_delay: Duration::from_secs(1),
+        max_delay: Duration::from_secs(1),
+        jitter: 0.0,
+    };
+    // Longer than what bounds a second creation, so that the one does not hide the other.
+    Operation { work, timeout: Duration::from_mins(1), retry }
+}
+
+pub fn pod() -> Work {
+    Work::Pod(PodAction { image: "image".into(), ..PodAction::default() })
+}
+
+pub fn request(name: &str) -> Work {
+    Work::Http(HttpAction { method: HttpMethod::Post, url: format!("http://shop/{name}"), headers: None, body: None })
+}
+
+fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
+    let name = format!("s{place}");
+    let last = place + 1 == dag.len();
+    let pods = matches!(kind.steps, Steps::Pods | Steps::Wait | Steps::PodsAndApproval);
+    let work = match kind.steps {
+        Steps::Approval | Steps::PodsAndApproval if last => Work::Approval(ApprovalAction::default()),
+        Steps::Wait if last => Work::Wait(Duration::from_secs(5)),
+        Steps::Pods | Steps::Wait | Steps::PodsAndApproval => pod(),
+        Steps::Requests | Steps::Approval => request(&name),
+    };
+    let only_waits = matches!(work, Work::Approval(_) | Work::Wait(_));
+    let undo = kind.undo && !only_waits;
+    let mut action = operation(work, if only_waits { 1 } else { kind.attempts });
+    // One that ends by itself would hide that nothing else ends it.
+    if matches!(action.work, Work::Approval(_)) && kind.on_failure == OnFailure::Compensate {
+        action.timeout = Duration::MAX;
+    }
+    ValidStep {
+        depends_on: dag[place].clone(),
+        pivot: kind.pivot == Some(place),
+        compensate_failed: pods && !only_waits,
+        action,
+        compensation: undo.then(|| operation(if pods { pod() } else { request(&format!("undo-{name}")) }, kind.attempts)),
+        name,
+    }
+}
+
+/// A saga of a shape.
+pub fn saga(dag: &Dag, kind: Kind) -> ValidSaga {
+    ValidSaga {
+        name: "order".into(),
+        namespace: "shop".into(),
+        uid: "uid".into(),
+        key_scope: "uid".into(),
+        service_account: "default".into(),
+        max_parallel: if kind.parallel { dag.len().max(1) } else { 1 },
+        on_failure: kind.on_failure,
+        suspend: false,
+        deletion_policy: DeletionPolicy::Compensate,
+        max_retry_requests: 1,
+        timeout: None,
+        ttl: None,
+        steps: (0..dag.len()).map(|place| step(dag, place, kind)).collect(),
+    }
+}
+
+/// Every graph of so many steps in which each depends only on earlier ones.
+pub fn dags(steps: usize) -> Vec<Dag> {
+    let mut all = vec![Vec::new()];
+    for place in 0..steps {
+        let longer = |dag: &Dag| {
+            let dag = dag.clone();
+            (0..1_usize << place).map(move |set| {
+                let mut dag = dag.clone();
+                dag.push((0..place).filter(|earlier| set >> earlier & 1 == 1).collect());
+                dag
+            })
+        };
+        all = all.iter().flat_map(longer).collect();
+    }
+    all
+}
+
+/// What may happen, one dimension after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    pub requests: usize,
+    pub tokens: bool,
+    pub faults: usize,
+    pub operators: usize,
+    pub staleness: usize,
+    /// Every ending, and time limits pass; else the four that differ most.
+    pub wide: bool,
+}
+
+impl Extent {
+    fn rules(self) -> Rules {
+        let mut rules = Rules::calm(Instant::now());
+        rules.requests = self.requests;
+        rules.tokens = self.tokens;
+        rules.faults = self.faults;
+        rules.fault_kinds = Fault::ALL.to_vec();
+        rules.operators = self.operators.max(1);
+        rules.staleness = self.staleness;
+        rules.attempts_last = self.wide;
+        if !self.wide {
+            rules.endings = vec![Ending::Done, Ending::No, Ending::Unknown(true), Ending::Vanished(false)];
+            rules.undo_endings = vec![Ending::Done, Ending::No, Ending::Unknown(false)];
+        }
+        rules
+    }
+
+    fn text(self) -> String {
+        let Self { requests, tokens, faults, operators, staleness, wide } = self;
+        let words = [
+            (requests > 0, if tokens { "request@token" } else { "request" }),
+            (faults > 0, "fault"),
+            (operators > 1, "two operators"),
+            (staleness > 0, "stale"),
+            (wide, "wide"),
+        ];
+        words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
+    }
+}
+
+const BOTH: [OnFailure; 2] = [OnFailure::Compensate, OnFailure::Hold];
+
+struct Shapes(Vec<Shape>);
+
+impl Shapes {
+    fn add(&mut self, dag: &Dag, kind: Kind, extent: Extent) {
+        let Kind { steps, undo, attempts, on_failure, parallel, pivot } = kind;
+        let order = if parallel { "side by side" } else { "in order" };
+        let more = format!("{}{}", if undo { "" } else { ", no undo" }, pivot.map(|pivot| format!(", pivot s{pivot}")).unwrap_or_default());
+        let name = format!("{dag:?} {steps:?} x{attempts} {on_failure:?} {order}{more}; {}", extent.text());
+        self.0.push(Shape { name, saga: saga(dag, kind), rules: extent.rules() });
+    }
+
+    /// Every graph of so many steps, with pods and requests, one attempt and two, both policies.
+    fn all(&mut self, steps: usize, orders: &[bool], attempts: &[u32], extent: Extent) {
+        for dag in dags(steps) {
+            for kind in [Steps::Pods, Steps::Requests] {
+                for on_failure in BOTH {
+                    for attempts in attempts {
+                        for parallel in orders {
+                            let kind = Kind { steps: kind, undo: true, attempts: *attempts, on_failure, parallel: *parallel, pivot: None };
+                            self.add(&dag, kind, extent);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every graph of so many steps, with steps of one kind and one attempt, in order.
+    fn only(&mut self, steps: usize, kind: Steps, extent: Extent) {
+        for dag in dags(steps) {
+            for on_failure in BOTH {
+                let kind = Kind { steps: kind, undo: true, attempts: 1, on_failure, parallel: false, pivot: None };
+                self.add(&dag, kind, extent);
+            }
+        }
+    }
+
+    /// Sagas that ask a person.
+    fn approvals(&mut self, extent: Extent) {
+        for on_failure in BOTH {
+            for dag in dags(2) {
+                let kind = Kind { steps: Steps::Approval, undo: true, attempts: 1, on_failure, parallel: true, pivot: None };
+                self.add(&dag, kind, extent);
+                self.add(&dag, Kind { steps: Steps::PodsAndApproval, ..kind }, extent);
+            }
+        }
+    }
+
+    /// What is special: pivots, steps that only wait, steps without an undo.
+    fn special(&mut self, extent: Extent) {
+        for on_failure in BOTH {
+            let kind = Kind { steps: Steps::Pods, undo: true, attempts: 1, on_failure, parallel: true, pivot: None };
+            for dag in dags(2) {
+                self.add(&dag, Kind { steps: Steps::Requests, pivot: Some(0), attempts: 2, ..kind }, extent);
+                self.add(&dag, Kind { pivot: Some(1), parallel: false, ..kind }, extent);
+                self.add(&dag, Kind { steps: Steps::Approval, ..kind }, extent);
+                self.add(&dag, Kind { steps: Steps::Wait, ..kind }, extent);
+                self.add(&dag, Kind { undo: false, parallel: false, ..kind }, extent);
+            }
+        }
+    }
+}
+
+/// The shapes of `make model`: a million worlds and more, in minutes.
+pub fn quick() -> Vec<Shape> {
+    let mut shapes = Shapes(Vec::new());
+    let (both, calm) = ([false, true], Extent::default());
+    let request = Extent { requests: 1, ..calm };
+    let fault = Extent { faults: 1, ..calm };
+    let all = Extent { requests: 1, faults: 1, operators: 2, staleness: 2, ..calm };
+    shapes.all(1, &[false], &[1, 2], Extent { wide: true, ..calm });
+    shapes.all(1, &[false], &[1, 2], request);
+    shapes.all(1, &[false], &[1, 2], fault);
+    // What is cheap and special first: a rule that is broken shows early.
+    shapes.all(1, &[false], &[1], Extent { requests: 2, ..calm });
+    shapes.all(1, &[false], &[1], Extent { tokens: true, faults: 1, staleness: 1, ..request });
+    shapes.all(1, &[false], &[1], Extent { faults: 1, ..request });
+    shapes.all(1, &[false], &[1], Extent { faults: 1, operators: 2, staleness: 2, ..calm });
+    shapes.special(fault);
+    shapes.special(request);
+    shapes.approvals(Extent { faults: 1, ..request });
+    shapes.all(2, &[false], &[1, 2], Extent { wide: true, ..calm });
+    shapes.all(2, &[true], &[1], Extent { wide: true, ..calm });
+    shapes.all(2, &both, &[1], request);
+    shapes.all(2, &[false], &[2], request);
+    shapes.all(2, &[false], &[1, 2], fault);
+    shapes.all(2, &[true], &[1], fault);
+    shapes.all(1, &[false], &[1], Extent { wide: true, faults: 1, ..request });
+    shapes.all(1, &[false], &[1], Extent { wide: true, faults: 1, operators: 2, staleness: 2, ..calm });
+    shapes.only(1, Steps::Requests, all);
+    shapes.all(2, &[false], &[1], Extent { faults: 1, ..request });
+    shapes.all(2, &[false], &[1], Extent { faults: 1, operators: 2, staleness: 2, ..calm });
+    shapes.all(3, &[false], &[1, 2], calm);
+    shapes.all(3, &[true], &[1], calm);
+    shapes.all(3, &[false], &[1], request);
+    shapes.all(3, &[false], &[1], fault);
+    shapes.0
+}
+
+/// The shapes of `make model-full`: those, and everything at once as far as it can be tried.
+pub fn full() -> Vec<Shape> {
+    let mut shapes = Shapes(quick());
+    let calm = Extent::default();
+    let request = Extent { requests: 1, ..calm };
+    let all = Extent { requests: 1, faults: 1, operators: 2, staleness: 2, ..calm };
+    shapes.all(1, &[false], &[2], Extent { wide: true, faults: 1, ..request });
+    shapes.all(2, &[true], &[2], request);
+    shapes.all(1, &[false], &[1], all);
+    shapes.all(1, &[false], &[1, 2], Extent { wide: true, ..all });
+    shapes.all(2, &[true], &[2], Extent { wide: true, ..calm });
+    shapes.all(2, &[true], &[2], Extent { faults: 1, ..calm });
+    shapes.all(2, &[false], &[1, 2], Extent { faults: 1, ..request });
+    shapes.all(2, &[false], &[1], all);
+    shapes.all(3, &[true], &[2], calm);
+    shapes.all(3, &[true], &[1], request);
+    shapes.all(4, &[false, true], &[1], calm);
+    shapes.all(4, &[false], &[1], request);
+    shapes.special(Extent { faults: 1, ..request });
+    shapes.0
+}

@@ -1,0 +1,250 @@
+//! Every step fails, and every answer is lost, once and for good: over the examples and over every graph of four steps.
+//!
+//! People do what is to be done: they approve, ask for a retry where the saga is to go on, and for the undo where it is to go back.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use saga_operator::{
+    api::{Direction, OnFailure, RequestAction, Saga, SagaPhase, StoredSaga},
+    engine::{
+        saga::{ValidSaga, Work},
+        valid::{SagaName, validate_stored},
+    },
+    world::{Ending, Move, Rules, World},
+};
+
+use crate::{
+    shapes::{self, Kind, Steps},
+    trouble::{Trouble, meddle, person},
+    walk::Walk,
+};
+
+/// How many of the last moves of a run are told.
+const TOLD: usize = 60;
+/// How many runs that went wrong are told.
+const MOST: usize = 3;
+/// More than people ever have to ask for in one run.
+const REQUESTS: usize = 40;
+
+#[derive(Default)]
+pub struct Swept {
+    pub sagas: usize,
+    pub runs: usize,
+    pub violations: Vec<String>,
+}
+
+/// A run to its end.
+struct Run {
+    walk: Walk,
+    /// The world when it first rested in `CompensationFailed`.
+    stuck: Option<World>,
+}
+
+pub fn run() -> Swept {
+    let (sagas, next, all) = (sagas(), AtomicUsize::new(0), Mutex::new(Swept::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some((name, saga)) = sagas.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut sweep = Sweep { name, saga, swept: Swept::default() };
+                    sweep.all();
+                    let mut all = all.lock().unwrap();
+                    all.sagas += 1;
+                    all.runs += sweep.swept.runs;
+                    all.violations.extend(sweep.swept.violations);
+                    if all.violations.len() >= MOST {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let all = all.into_inner().unwrap();
+    all.violations.iter().for_each(|violation| println!("{violation}"));
+    all
+}
+
+fn sagas() -> Vec<(String, ValidSaga)> {
+    let mut sagas = examples();
+    assert!(!sagas.is_empty(), "there are examples");
+    let kinds =
+        [(Steps::Pods, 2, OnFailure::Compensate), (Steps::Requests, 2, OnFailure::Compensate), (Steps::Requests, 1, OnFailure::Hold)];
+    for dag in shapes::dags(4) {
+        for (steps, attempts, on_failure) in kinds {
+            for parallel in [false, true] {
+                let kind = Kind { steps, undo: true, attempts, on_failure, parallel, pivot: None };
+                sagas.push((format!("{dag:?} {kind:?}"), shapes::saga(&dag, kind)));
+            }
+        }
+    }
+    for (_, saga) in &mut sagas {
+        saga.max_retry_requests = 10;
+    }
+    sagas
+}
+
+/// The sagas of the examples.
+fn examples() -> Vec<(String, ValidSaga)> {
+    let mut sagas = Vec::new();
+    for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/examples")).unwrap() {
+        let path = file.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
+        for document in documents.iter().filter(|document| document["kind"] == <Saga as kube::Resource>::kind(&()).as_ref()) {
+            let stored: StoredSaga = serde_json::from_str(&document.to_string()).unwrap();
+            let name = stored.metadata.name.clone().unwrap_or_default();
+            let who = SagaName { name, namespace: "shop".into(), uid: "uid".into() };
+            sagas.push((path.display().to_string(), validate_stored(&who, &stored.spec).unwrap()));
+        }
+    }
+    sagas.sort_by(|one, other| one.0.cmp(&other.0));
+    sagas
+}
+
+struct Sweep<'a> {
+    name: &'a str,
+    saga: &'a ValidSaga,
+    swept: Swept,
+}
+
+impl Sweep<'_> {
+    fn all(&mut self) {
+        self.swept.runs += 1;
+        let calm = self.play(&[], RequestAction::Retry);
+        self.ends(&calm, &[], SagaPhase::Completed);
+        for place in 0..self.saga.steps.len() {
+            if matches!(self.saga.steps[place].action.work, Work::Wait(_)) {
+                continue;
+            }
+            let budget = self.budget(place, Direction::Action, Ending::No);
+            let trouble = |ending, up_to| Trouble { place, direction: Direction::Action, ending, up_to };
+            self.forward(trouble(Ending::No, 1));
+            if !self.saga.steps[place].action.only_waits() {
+                self.forward(trouble(Ending::Unknown(true), 1));
+            }
+            self.backward(trouble(Ending::No, budget));
+        }
+    }
+
+    /// An action that has trouble once.
+    fn forward(&mut self, trouble: Trouble) {
+        let run = self.play(&[trouble], RequestAction::Retry);
+        let goes_on = self.budget(trouble.place, Direction::Action, trouble.ending) > 1 || self.saga.on_failure == OnFailure::Hold;
+        let lost = trouble.ending == Ending::Unknown(true);
+        // A pivot that is passed, or may be, holds: then a person asks for a retry.
+        let held = (0..self.saga.steps.len()).any(|place| self.saga.steps[place].pivot && (lost || place != trouble.place));
+        let undone = !(goes_on || held && phase(&run) == Some(SagaPhase::Completed));
+        self.ends(&run, &[trouble], if undone { SagaPhase::Compensated } else { SagaPhase::Completed });
+        if lost {
+            self.one_key(&run, &[trouble], if undone { 1 } else { 2 });
+        }
+    }
+
+    /// An action that fails for good, and then each compensation that follows from it: once, for good, and with a lost answer.
+    fn backward(&mut self, trouble: Trouble) {
+        let calm = self.play(&[trouble], RequestAction::Compensate);
+        // Past the pivot the undo is refused, and a retry goes on.
+        let held = (0..self.saga.steps.len()).any(|place| self.saga.steps[place].pivot && place != trouble.place);
+        let undone = !(held && phase(&calm) == Some(SagaPhase::Completed));
+        self.ends(&calm, &[trouble], if undone { SagaPhase::Compensated } else { SagaPhase::Completed });
+        let undo: Vec<_> =
+            calm.walk.began.iter().filter(|(who, _)| who.direction == Direction::Compensation).map(|(who, _)| who.place).collect();
+        for place in &undo {
+            let budget = self.budget(*place, Direction::Compensation, Ending::No);
+            let back = |ending, up_to| [trouble, Trouble { place: *place, direction: Direction::Compensation, ending, up_to }];
+            for troubles in [back(Ending::No, 1), back(Ending::Unknown(true), 1), back(Ending::No, budget)] {
+                let run = self.play(&troubles, RequestAction::Compensate);
+                self.ends(&run, &troubles, SagaPhase::Compensated);
+                if troubles[1].ending == Ending::Unknown(true) {
+                    self.one_key(&run, &troubles[1..], 2);
+                }
+                let stuck = run.stuck.is_some();
+                let lasts = troubles[1].up_to >= self.budget(*place, Direction::Compensation, troubles[1].ending);
+                self.check(stuck == lasts, &run, &troubles, || format!("CompensationFailed: {stuck}"));
+                self.rest_is_undone(&run, &troubles, &undo);
+            }
+        }
+    }
+
+    /// Whoever need not wait for the compensation that failed is undone nevertheless.
+    fn rest_is_undone(&mut self, run: &Run, troubles: &[Trouble], undo: &[usize]) {
+        let Some(stuck) = &run.stuck else { return };
+        let failed = troubles[1].place;
+        let free: Vec<_> = undo.iter().filter(|place| **place != failed && !self.depends(failed, **place)).collect();
+        for place in free {
+            self.check(stuck.truth()[*place].undone, run, troubles, || format!("step {place} waits for an undo that it does not need"));
+        }
+    }
+
+    /// Whether a step depends on an earlier one, directly or through others.
+    fn depends(&self, later: usize, earlier: usize) -> bool {
+        let depends_on = &self.saga.steps[later].depends_on;
+        depends_on.contains(&earlier) || depends_on.iter().any(|between| self.depends(*between, earlier))
+    }
+
+    /// How many attempts that end so there are before a person has to ask: the definite no of a request is final.
+    fn budget(&self, place: usize, direction: Direction, ending: Ending) -> i64 {
+        let Some(operation) = self.saga.steps[place].operation(direction) else { return 0 };
+        if ending == Ending::No && matches!(operation.work, Work::Http(_)) { 1 } else { operation.retry.max_attempts.into() }
+    }
+
+    /// A run with these troubles; where the saga is Failed, people ask for `wanted`.
+    fn play(&mut self, troubles: &[Trouble], wanted: RequestAction) -> Run {
+        self.swept.runs += usize::from(!troubles.is_empty());
+        let rules = Rules { requests: REQUESTS, ..Rules::calm(Instant::now()) };
+        let mut run = Run { walk: Walk::new(self.saga.clone(), rules), stuck: None };
+        loop {
+            run.walk.rest(|world, fair| meddle(world, troubles, fair));
+            if phase(&run) == Some(SagaPhase::CompensationFailed) {
+                run.stuck.get_or_insert_with(|| run.walk.world.clone());
+            }
+            match person(&run.walk.world, troubles, wanted) {
+                Some(ask) if run.walk.broken.is_empty() && run.walk.take(Move::Ask(ask)) => {}
+                Some(_) | None => return run,
+            }
+        }
+    }
+
+    /// A run ends in this phase, with everything done or everything undone.
+    fn ends(&mut self, run: &Run, troubles: &[Trouble], expected: SagaPhase) {
+        let broken = run.walk.broken.first().map(|broken| format!("{:?}", broken.law));
+        self.check(broken.is_none(), run, troubles, || broken.clone().unwrap_or_default());
+        let steps = self.saga.steps.iter().zip(run.walk.world.truth());
+        let wrong = steps.filter(|(step, truth)| {
+            let missing = !step.action.only_waits() && !truth.in_effect;
+            let left = step.compensation.is_some() && truth.in_effect;
+            if expected == SagaPhase::Completed { missing } else { left }
+        });
+        let names: Vec<_> = wrong.map(|(step, _)| step.name.as_str()).collect();
+        let ended = phase(run);
+        self.check(ended == Some(expected) && names.is_empty(), run, troubles, || {
+            format!("it ends {ended:?}, not {expected:?}; not as it should be: {names:?}")
+        });
+    }
+
+    /// The operation in trouble began so often, each time under the same key.
+    fn one_key(&mut self, run: &Run, troubles: &[Trouble], times: usize) {
+        let Trouble { place, direction, .. } = troubles[0];
+        let began = run.walk.began.iter().filter(|(who, _)| who.place == place && who.direction == direction);
+        let keys: Vec<_> = began.map(|(_, key)| *key).collect();
+        self.check(keys == vec![0; times], run, troubles, || {
+            format!("step {place} {direction} began under the keys {keys:?}, not {times} times under 0")
+        });
+    }
+
+    fn check(&mut self, holds: bool, run: &Run, troubles: &[Trouble], what: impl FnOnce() -> String) {
+        if !holds && self.swept.violations.len() < MOST {
+            self.swept.violations.push(format!("{}\n  {troubles:?}\n  {}\n{}", self.name, what(), run.walk.story(TOLD)));
+        }
+    }
+}
+
+fn phase(run: &Run) -> Option<SagaPhase> {
+    run.walk.world.status().phase
+}

@@ -1,0 +1,66 @@
+//! The engine with one rule broken, again and again: each time the model has to notice.
+
+use std::{
+    process::{Command, Stdio},
+    sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
+};
+
+use saga_operator::twins::Twin;
+
+use crate::{search, shapes::Shape};
+
+/// Twins that only show on a real API server; the chaos suite kills them.
+const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
+
+/// How many twins there are, and the names of those that survive.
+pub fn hunt() -> (usize, Vec<&'static str>) {
+    let twins: Vec<_> = Twin::ALL.iter().filter(|twin| !ELSEWHERE.contains(twin)).collect();
+    let (next, survivors) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(twin) = twins.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if !is_killed(twin.as_str()) {
+                        survivors.lock().unwrap().push(twin.as_str());
+                    }
+                }
+            });
+        }
+    });
+    (twins.len(), survivors.into_inner().unwrap())
+}
+
+/// A rule is broken for a whole process: each twin lives in one of its own.
+fn is_killed(name: &str) -> bool {
+    let program = std::env::current_exe().unwrap();
+    let ran = Command::new(program).args(["--twin", name]).stderr(Stdio::inherit()).output().unwrap();
+    print!("{}", String::from_utf8_lossy(&ran.stdout));
+    ran.status.success()
+}
+
+/// This process breaks the rule, and says whether the model notices.
+#[cfg(feature = "twins")]
+pub fn live(name: &str, shapes: &[Shape]) -> bool {
+    let Some(twin) = Twin::ALL.iter().find(|twin| twin.as_str() == name) else {
+        println!("there is no twin {name}");
+        return false;
+    };
+    saga_operator::twins::switch_off(*twin);
+    let (mut states, started) = (0, std::time::Instant::now());
+    for shape in shapes {
+        let found = search::search(shape, 1);
+        states += found.states;
+        if let Some(broken) = found.laws.first() {
+            println!("twin {name:<20} killed by {broken:?} after {states} states in {:.1?}: {}", started.elapsed(), shape.name);
+            return true;
+        }
+    }
+    println!("twin {name:<20} SURVIVES {states} states in {:.1?}", started.elapsed());
+    false
+}
+
+#[cfg(not(feature = "twins"))]
+pub fn live(name: &str, _: &[Shape]) -> bool {
+    println!("the twin {name} is not in here: build with --features twins");
+    false
+}

@@ -1,0 +1,77 @@
+//! One way through a world, move by move, up to where it rests.
+
+use saga_operator::world::{Broken, Happened, Law, Move, Rules, Who, World};
+
+use crate::show;
+
+/// After so many moves of a run without further faults it counts as one that never comes to rest: an attempt takes some six.
+const MOST_FAIR: usize = 20_000;
+
+/// A way through a world, with what was found on it.
+pub struct Walk {
+    first: World,
+    pub world: World,
+    pub moves: Vec<Move>,
+    pub broken: Vec<Broken>,
+    /// The attempts that left an operator, each with the last part of its idempotency key.
+    pub began: Vec<(Who, i64)>,
+}
+
+impl Walk {
+    pub fn new(saga: saga_operator::engine::saga::ValidSaga, rules: Rules) -> Self {
+        let world = World::new(saga, rules);
+        Self { first: world.clone(), world, moves: Vec::new(), broken: Vec::new(), began: Vec::new() }
+    }
+
+    /// Makes a move; `false` where it cannot happen.
+    pub fn take(&mut self, next: Move) -> bool {
+        let Some(step) = self.world.apply(&next) else { return false };
+        self.world = step.world;
+        self.moves.push(next);
+        self.broken.extend(step.broken);
+        for happened in &step.happened {
+            if let Happened::Began { who, key, .. } = happened {
+                self.began.push((*who, *key));
+            }
+        }
+        true
+    }
+
+    /// Goes on without further faults and requests until the world rests, or a law is broken. `instead` may choose another move than the
+    /// fair one.
+    pub fn rest(&mut self, mut instead: impl FnMut(&World, Move) -> Move) {
+        for _ in 0..MOST_FAIR {
+            if !self.broken.is_empty() {
+                return;
+            }
+            let Some(fair) = self.world.fair_move() else {
+                self.broken.extend(self.world.wrong_at_rest());
+                return;
+            };
+            let chosen = instead(&self.world, fair);
+            if !self.take(chosen) && !self.take(fair) {
+                self.broken.push(Broken { law: Law::ComesToRest, what: format!("the fair move {fair:?} is no move") });
+            }
+        }
+        self.broken.push(Broken { law: Law::ComesToRest, what: format!("no rest after {MOST_FAIR} fair moves") });
+    }
+
+    /// The last moves of the way, and what is wrong at its end.
+    pub fn story(&self, most: usize) -> String {
+        let left_out = self.moves.len().saturating_sub(most);
+        let mut world = self.first.clone();
+        let mut lines = Vec::new();
+        for (number, next) in self.moves.iter().enumerate() {
+            let Some(step) = world.apply(next) else {
+                lines.push(format!("  {next:?}: cannot be replayed"));
+                break;
+            };
+            world = step.world;
+            if number >= left_out {
+                lines.push(show::line(&world, next, &step.happened));
+            }
+        }
+        lines.extend(self.broken.iter().map(|broken| format!("  BROKEN {:?}: {}", broken.law, broken.what)));
+        lines.join("\n")
+    }
+}
