@@ -23,7 +23,8 @@ examples=$(cd "$(dirname "$0")/../../examples" && pwd)
 names=()
 declare -A file=() phase=() ledger=()
 
-# sample FILE NAME PHASE DONE UNDONE IN_EFFECT REFUSED: how a sample must end, and the steps that the shop must remember, in order.
+# sample FILE NAME PHASE DONE UNDONE IN_EFFECT REFUSED: how a sample must end, and the steps that the shop must remember, in order. One that
+# must end Running must wait for an approval.
 # Nothing may be done twice, and no rule of idempotent calls be broken.
 sample() {
   local name=$2
@@ -45,6 +46,7 @@ sample order-checkout-retrying.yaml order-1043 Completed "$all" '' 'charge-card 
 sample order-checkout-failing.yaml order-1044 Compensated 'reserve-stock charge-card' 'charge-card reserve-stock' '' 'ship ship'
 sample order-checkout-held.yaml order-1045 Failed 'reserve-stock' '' 'reserve-stock' 'charge-card'
 sample order-http.yaml order-1046 Completed 'reserve-stock charge-card ship' '' 'charge-card reserve-stock ship' ''
+sample order-checkout-approval.yaml order-1047 Running 'reserve-stock' '' 'reserve-stock' ''
 sample database-release.yaml database-release-7 Completed 'back-up migrate switch' '' 'back-up migrate switch' ''
 sample database-release-failing.yaml database-release-8 Compensated 'back-up migrate' 'migrate back-up' '' ''
 
@@ -91,7 +93,7 @@ apply() {
 # Sets `stream` to a descriptor from which every change of a saga is read as one line, and `watcher` to the process that writes it.
 open_watch() {
   local columns='NAME:.metadata.name,PHASE:.status.phase,PROGRESS:.status.progress'
-  columns+=',READY:.status.conditions[?(@.type=="Ready")].status,STALLED:.status.conditions[?(@.type=="Stalled")].status,MESSAGE:.status.message'
+  columns+=',READY:.status.conditions[?(@.type=="Ready")].status,REASON:.status.conditions[?(@.type=="Ready")].reason,STALLED:.status.conditions[?(@.type=="Stalled")].status,MESSAGE:.status.message'
   exec {stream}< <(exec "$KUBECTL" --namespace "$NAMESPACE" get sagas --watch --no-headers --output "custom-columns=$columns" 2>/dev/null)
   watcher=$!
 }
@@ -104,11 +106,11 @@ close_watch() {
 
 # Prints every change of a sample until all stand still, as they should or for good, or time is up.
 follow() {
-  local deadline=$((SECONDS + PATIENCE)) left name now progress ready stalled message line
+  local deadline=$((SECONDS + PATIENCE)) left name now progress ready reason stalled message line
   local -A shown=() ended=()
   printf '%-8s  %-18s  %-18s  %-8s  %s\n' TIME SAGA PHASE PROGRESS MESSAGE
   while ((left = deadline - SECONDS, left > 0 && ${#ended[@]} < ${#names[@]})); do
-    if ! read -r -t "$left" -u "$stream" name now progress ready stalled message; then
+    if ! read -r -t "$left" -u "$stream" name now progress ready reason stalled message; then
       # Time is up, or the server ended the watch: begin it again, but not in a tight loop.
       close_watch
       sleep 1
@@ -123,7 +125,12 @@ follow() {
       shown[$name]=$line
       printf '%(%H:%M:%S)T  %s\n' -1 "$line"
     fi
-    if [[ $now == "${phase[$name]}" || $ready == True || $stalled == True ]]; then ended[$name]=1; else unset "ended[$name]"; fi
+    # It stands still: at its end, or until a person acts.
+    if [[ ($now == "${phase[$name]}" && $now != Running) || $reason == AwaitingApproval || $ready == True || $stalled == True ]]; then
+      ended[$name]=1
+    else
+      unset "ended[$name]"
+    fi
   done
 }
 

@@ -1,6 +1,6 @@
 //! Takes the README's tour on the cluster that `make run` left, and compares what is printed. `…` stands for anything.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 /// Separates the output of one command from the next one's.
 const MARK: &str = "-- next command --";
@@ -11,9 +11,9 @@ struct Stop {
     expected: Vec<String>,
 }
 
-fn stops() -> Vec<Stop> {
+fn stops(language: &str) -> Vec<Stop> {
     let mut stops: Vec<Stop> = Vec::new();
-    for line in crate::blocks("console").iter().flat_map(|block| block.lines()) {
+    for line in crate::blocks(language).iter().flat_map(|block| block.lines()) {
         match line.strip_prefix("$ ") {
             Some(command) => stops.push(Stop { command: command.to_owned(), expected: Vec::new() }),
             None => stops.last_mut().unwrap().expected.push(line.to_owned()),
@@ -37,20 +37,27 @@ fn fits(expected: &str, printed: &str) -> bool {
     rest.is_empty() || (last.is_empty() && expected.ends_with('…'))
 }
 
-#[test]
-fn the_tour_prints_what_the_readme_says() {
-    let stops = stops();
-    assert!(stops.len() > 5, "the tour has {} commands", stops.len());
+/// Runs the commands of the README's blocks of one language in one shell, programs of this project first, and compares what is printed.
+pub fn take(language: &str, at_least: usize, needs: &str) {
+    let stops = stops(language);
+    assert!(stops.len() >= at_least, "there are {} commands", stops.len());
     let commands: Vec<_> = stops.iter().map(|stop| stop.command.as_str()).collect();
     let script = commands.join(&format!("\necho '{MARK}'\n"));
-    let tour = Command::new("bash").arg("-c").arg(&script).current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+    let programs = Path::new(env!("CARGO_BIN_EXE_kubectl-saga")).parent().unwrap();
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let tour = Command::new("bash").arg("-c").arg(&script).current_dir(env!("CARGO_MANIFEST_DIR")).env("PATH", path).output().unwrap();
     let (printed, errors) = (String::from_utf8(tour.stdout).unwrap(), String::from_utf8_lossy(&tour.stderr));
-    assert!(errors.is_empty(), "the tour needs the cluster that `make run` leaves: {errors}");
+    assert!(errors.is_empty(), "{needs}: {errors}");
     for (stop, printed) in stops.iter().zip(printed.split(&format!("{MARK}\n"))) {
         let lines: Vec<_> = printed.lines().collect();
         let same = lines.len() == stop.expected.len() && stop.expected.iter().zip(&lines).all(|(expected, line)| fits(expected, line));
         assert!(same, "`{}` printed\n{printed}\nand not\n{}", stop.command, stop.expected.join("\n"));
     }
+}
+
+#[test]
+fn the_tour_prints_what_the_readme_says() {
+    take("console", 6, "the tour needs the cluster that `make run` leaves");
 }
 
 #[test]
