@@ -47,7 +47,7 @@ model: ## Every world that small sagas can come to, and the engine with one rule
 	tests/model/run.sh
 
 .PHONY: model-full
-model-full: ## The same with larger sagas and more at once: an hour
+model-full: ## The same with four steps and more at once, ten times as much
 	tests/model/run.sh --full
 
 .PHONY: model-random
