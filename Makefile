@@ -51,7 +51,7 @@ model-full: ## The same with four steps and more at once, ten times as much
 	tests/model/run.sh --full
 
 .PHONY: model-random
-model-random: ## Large random sagas, one way through each; SAGA_SEED=N tells one again, move by move
+model-random: ## Large random sagas, one way through each; SAGA_SEED=7 or small-7 tells one again, move by move
 	tests/model/run.sh --random
 
 .PHONY: chaos

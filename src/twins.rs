@@ -76,6 +76,8 @@ twins! {
     HalfDone "half-done",
     /// A creation that the API server refused for now uses up the attempt.
     RefusalCounts "refusal-counts",
+    /// A creation that was refused to this operator counts as one that no other can make any more.
+    RefusalProves "refusal-proves",
     /// An attempt past its time counts as ended before its Pod is gone.
     StopIsEnd "stop-is-end",
     /// A skipped step is undone.

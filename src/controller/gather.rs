@@ -164,7 +164,7 @@ fn after_another(state: ChildState) -> ChildState {
 fn remembered(known: &mut Known) -> Option<ChildState> {
     if let Some(refusal) = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now()) {
         let retry_in = refusal.until.saturating_duration_since(Instant::now());
-        return Some(ChildState::Refused { message: refusal.message.clone(), retry_in });
+        return Some(ChildState::Refused { message: refusal.message.clone(), retry_in, known_for: known.first_read.elapsed() });
     }
     let (since, uid) = known.child.as_ref()?;
     let age = since.elapsed();

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     clock::{between, later},
-    fence::CREATED_WITHIN,
+    fence::{CREATED_WITHIN, FRESH},
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
     saga::{Operation, Work},
@@ -89,10 +89,16 @@ impl Pass<'_> {
                 self.wake_at(stop);
                 Verdict::Wait
             }
+            Some(ChildState::Refused { known_for, .. } | ChildState::Absent(Absence { refused: true, known_for, .. }))
+                if overdue && !in_process && may_be_late(*known_for) =>
+            {
+                self.wake_at(later(self.seen.now, FRESH.saturating_sub(*known_for)));
+                Verdict::Wait
+            }
             Some(ChildState::Refused { message, .. }) if overdue || broken(Twin::RefusalCounts) => {
                 Settlement::never_begun(format!("not created within its time: {message}"))
             }
-            Some(ChildState::Refused { message, retry_in }) => {
+            Some(ChildState::Refused { message, retry_in, .. }) => {
                 status.message = Some(clip(message, KEPT_MESSAGE));
                 self.wake_at(later(self.seen.now, *retry_in).min(limit));
                 Verdict::Wait
@@ -142,4 +148,10 @@ impl Pass<'_> {
         active.child_uid = Some(uid.clone());
         status.message = Some(clip(detail, KEPT_MESSAGE));
     }
+}
+
+/// Whether another operator, which wrote the intent, may yet create the child without another look, so soon after this process first read
+/// it. A refusal to this process proves nothing of that one: until then nobody says that the attempt was never begun.
+fn may_be_late(known_for: Duration) -> bool {
+    known_for < FRESH && !broken(Twin::RefusalProves)
 }

@@ -24,6 +24,8 @@ pub enum ChildState {
         message: String,
         /// How long from now until it is tried again.
         retry_in: Duration,
+        /// How long ago this process first read the intent, by its monotonic clock.
+        known_for: Duration,
     },
     /// The executor of another process sends it, and is not known to be gone.
     Elsewhere {

@@ -91,7 +91,8 @@ impl World {
         }
         let Some((trial, pod)) = trial.and_then(|trial| Some((trial.clone(), trial.pod?))) else {
             if let Some(until) = known.refused.filter(|until| *until > now) {
-                return ChildState::Refused { message: "exceeded quota".into(), retry_in: between(now, until) };
+                let known_for = between(known.first_read, now);
+                return ChildState::Refused { message: "exceeded quota".into(), retry_in: between(now, until), known_for };
             }
             let (seen, refused) = (known.child.is_some(), known.refused.is_some());
             return ChildState::Absent(Absence { seen, refused, known_for: between(known.first_read, now) });

@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! Worlds with equal fingerprints have the same future: instants count only relative to now and as long as they can still matter, versions
-//! only relative to each other, ids only by whose they are.
+//! only relative to each other, ids only by whose they are, and operators are alike: which of the two it happened to does not count.
 //!
 //! # Caveats
 //! Texts do not count: messages, reasons, the history of attempts. 128 bits, not proof against a forger.
@@ -24,6 +24,7 @@ use crate::{
     api::{Direction, DirectionStatus, RequestRecord, SagaStatus, StepStatus},
     engine::{
         clock::between,
+        fence::CREATED_WITHIN,
         lease::TERM,
         saga::{Operation, Work},
     },
@@ -31,16 +32,18 @@ use crate::{
 
 /// After this long it does not matter any more for how long a Pod is known.
 const NOTED: Duration = Duration::from_secs(2);
-/// After this long it does not matter any more when an intent was written or read, besides its time limit.
-const YOUNG: Duration = Duration::from_secs(30);
 
 /// A running hash of 128 bits.
-struct Sink(u128);
+struct Sink<'a> {
+    sum: u128,
+    /// The operators' numbers, in the order in which they are taken.
+    order: &'a [usize],
+}
 
-impl Sink {
+impl Sink<'_> {
     fn put(&mut self, word: u64) {
-        self.0 = (self.0 ^ u128::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        self.0 ^= self.0 >> 59;
+        self.sum = (self.sum ^ u128::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        self.sum ^= self.sum >> 59;
     }
 
     fn flag(&mut self, flag: bool) {
@@ -82,7 +85,15 @@ impl World {
     /// What tells this world from others.
     #[must_use]
     pub fn fingerprint(&self) -> u128 {
-        let mut sink = Sink(1);
+        match *self.processes.as_slice() {
+            [_, _] => self.seen_from(&[0, 1]).min(self.seen_from(&[1, 0])),
+            _ => self.seen_from(&[0]),
+        }
+    }
+
+    /// The world with its operators in this order.
+    fn seen_from(&self, order: &[usize]) -> u128 {
+        let mut sink = Sink { sum: 1, order };
         self.object_into(&mut sink, self.object());
         for back in 1..=2 {
             // A copy that nobody may decide from any more does not count.
@@ -91,10 +102,12 @@ impl World {
                 None => sink.put(0),
             }
         }
-        for process in &self.processes {
+        for process in order.iter().filter_map(|number| self.processes.get(*number)) {
             self.process_into(&mut sink, process);
         }
-        for trial in &self.trials {
+        let mut trials: Vec<_> = self.trials.iter().collect();
+        trials.sort_unstable_by_key(|trial| trial.who);
+        for trial in trials {
             Self::trial_into(&mut sink, trial);
         }
         for truth in &self.truth {
@@ -110,14 +123,14 @@ impl World {
         for fault in &self.faults {
             sink.put(fault_number(*fault));
         }
-        sink.0
+        sink.sum
     }
 
-    fn age(&self, sink: &mut Sink, at: Timestamp, cap: Duration) {
+    fn age(&self, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
         sink.duration(between(at, self.now).min(cap));
     }
 
-    fn object_into(&self, sink: &mut Sink, object: &Object) {
+    fn object_into(&self, sink: &mut Sink<'_>, object: &Object) {
         let flags = [object.deleting, object.finalizer, object.gone, object.saga().suspend];
         sink.flags(&flags);
         sink.put(self.object().version.saturating_sub(object.version));
@@ -129,7 +142,7 @@ impl World {
         self.status_into(sink, object);
     }
 
-    fn status_into(&self, sink: &mut Sink, object: &Object) {
+    fn status_into(&self, sink: &mut Sink<'_>, object: &Object) {
         let status = object.status();
         sink.put(status.phase.map_or(0, |phase| phase as u64 + 1));
         sink.flag(status.observed_generation == Some(object.generation));
@@ -143,7 +156,7 @@ impl World {
             sink.duration(between(began.0, until).min(timeout));
         }
         if let (Some(ttl), Some(completed)) = (object.saga().ttl, &status.completed_at) {
-            self.age(sink, completed.0, ttl.max(YOUNG));
+            self.age(sink, completed.0, ttl.max(CREATED_WITHIN));
         }
         sink.number(status.retry_requests);
         sink.count(status.handled_tokens.len());
@@ -155,7 +168,7 @@ impl World {
         sink.count(status.steps.len());
     }
 
-    fn step_into(&self, sink: &mut Sink, object: &Object, status: &SagaStatus, place: usize, step: &StepStatus) {
+    fn step_into(&self, sink: &mut Sink<'_>, object: &Object, status: &SagaStatus, place: usize, step: &StepStatus) {
         sink.put(step.phase as u64);
         sink.flag(step.retry_requested);
         match &step.next_attempt_at {
@@ -174,7 +187,7 @@ impl World {
         }
     }
 
-    fn record_into(&self, sink: &mut Sink, status: &SagaStatus, who: Who, record: &DirectionStatus, operation: &Operation) {
+    fn record_into(&self, sink: &mut Sink<'_>, status: &SagaStatus, who: Who, record: &DirectionStatus, operation: &Operation) {
         sink.numbers(&[record.attempt, record.budget_used, record.failures, record.disruptions]);
         let flags = [record.begun, record.uncertain, record.request_hash.is_some(), record.active.is_some()];
         sink.flags(&flags);
@@ -200,13 +213,14 @@ impl World {
             Work::Wait(duration) => duration.min(operation.timeout),
             Work::Approval(_) if operation.timeout == Duration::MAX => Duration::ZERO,
             Work::Approval(_) => operation.timeout,
-            Work::Pod(_) | Work::Http(_) => YOUNG.max(operation.timeout.saturating_add(NOTED)),
+            Work::Pod(_) | Work::Http(_) => CREATED_WITHIN.max(operation.timeout.saturating_add(NOTED)),
         }
     }
 
     /// Whose id it is, and for how long it has not been renewed.
-    fn executor_into(&self, sink: &mut Sink, id: &str) {
-        for process in &self.processes {
+    fn executor_into(&self, sink: &mut Sink<'_>, id: &str) {
+        let order = sink.order;
+        for process in order.iter().filter_map(|number| self.processes.get(*number)) {
             let whose = [executor_id(process.executor) == id, process.former.iter().any(|former| executor_id(*former) == id)];
             sink.flags(&whose);
         }
@@ -218,7 +232,7 @@ impl World {
         }
     }
 
-    fn process_into(&self, sink: &mut Sink, process: &Process) {
+    fn process_into(&self, sink: &mut Sink<'_>, process: &Process) {
         sink.flag(process.triggered);
         sink.put(self.object().version.saturating_sub(process.floor).min(3));
         match process.wake.filter(|_| process.is_up() || matches!(process.life, Life::Halted(_))) {
@@ -230,13 +244,15 @@ impl World {
             Life::Down => sink.put(1),
             Life::Halted(halted) => self.halted_into(sink, halted, process),
         }
-        for known in &process.memory {
+        let mut memory: Vec<_> = process.memory.iter().collect();
+        memory.sort_unstable_by_key(|known| known.who);
+        for known in memory {
             self.known_into(sink, known, process);
         }
         sink.count(process.memory.len());
     }
 
-    fn halted_into(&self, sink: &mut Sink, halted: &Halted, process: &Process) {
+    fn halted_into(&self, sink: &mut Sink<'_>, halted: &Halted, process: &Process) {
         let Halted { since, how, rest, cursor: Cursor { version, written, executor } } = halted;
         sink.put(fault_number(*how).saturating_add(2));
         self.age(sink, *since, TERM);
@@ -277,13 +293,13 @@ impl World {
     }
 
     /// A status that is still to be written: it counts only where it can be.
-    fn drafted_into(&self, sink: &mut Sink, status: &SagaStatus) {
+    fn drafted_into(&self, sink: &mut Sink<'_>, status: &SagaStatus) {
         let object = Object { status: std::sync::Arc::new(Ok(status.clone())), ..self.object().clone() };
         self.status_into(sink, &object);
         sink.count(active_in(status).count());
     }
 
-    fn known_into(&self, sink: &mut Sink, known: &Known, process: &Process) {
+    fn known_into(&self, sink: &mut Sink<'_>, known: &Known, process: &Process) {
         let Known { who, first_read, child, refused, flight, end } = known;
         sink.who(*who);
         sink.flag(flight.is_some());
@@ -293,8 +309,8 @@ impl World {
         let is_ours = sender.is_some_and(|sender| sender == executor_id(process.executor));
         let cap = match valid.map(|operation| (&operation.work, operation.timeout)) {
             Some((Work::Http(_), _)) if is_ours => Duration::ZERO,
-            Some((Work::Http(_), timeout)) => timeout.saturating_add(YOUNG),
-            Some((Work::Pod(_) | Work::Approval(_) | Work::Wait(_), _)) | None => YOUNG,
+            Some((Work::Http(_), timeout)) => timeout.saturating_add(CREATED_WITHIN),
+            Some((Work::Pod(_) | Work::Approval(_) | Work::Wait(_), _)) | None => CREATED_WITHIN,
         };
         self.age(sink, *first_read, cap);
         match refused {
@@ -316,13 +332,14 @@ impl World {
         });
     }
 
-    fn trial_into(sink: &mut Sink, trial: &Trial) {
+    fn trial_into(sink: &mut Sink<'_>, trial: &Trial) {
         sink.who(trial.who);
         sink.number(trial.key);
         sink.flag(trial.pod.is_some());
         sink.flag(trial.stopping);
         sink.flag(trial.again);
-        sink.count(trial.hears.map_or(0, |process| process + 1));
+        let hears = trial.hears.and_then(|process| sink.order.iter().position(|number| *number == process));
+        sink.count(hears.map_or(0, |place| place + 1));
         sink.put(trial.ended.map_or(0, |ending| 1 + ending_number(ending)));
     }
 }
@@ -347,7 +364,7 @@ const fn fault_number(fault: Fault) -> u64 {
     }
 }
 
-fn ask_into(sink: &mut Sink, ask: Ask) {
+fn ask_into(sink: &mut Sink<'_>, ask: Ask) {
     match ask {
         Ask::Request(action, step) => {
             sink.put(action as u64);

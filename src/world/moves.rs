@@ -1,7 +1,5 @@
 //! What may happen next, and what it leads to.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::{
@@ -13,7 +11,7 @@ use crate::{
     api::{Asked, RequestAction, StepPhase},
     engine::{
         clock::{between, later},
-        fence::FRESH,
+        fence::{CREATED_WITHIN, FRESH},
         lease::{HOLDS_FOR, TERM},
     },
 };
@@ -151,7 +149,7 @@ impl World {
                 Life::Down => self.visit(Move::Restart(number), visit),
             }
             if faults && !process.is_down() {
-                for fault in &self.rules.fault_kinds {
+                for fault in self.rules.fault_kinds.iter().filter(|fault| self.may_happen(**fault)) {
                     self.visit(Move::Strike { process: number, fault: *fault }, visit);
                 }
             }
@@ -189,7 +187,7 @@ impl World {
                 visit(Move::Look { process, staleness, halt }, Step { world, happened, broken }.settled());
             }
         };
-        for how in Fault::HALTS.into_iter().filter(|how| faults && self.rules.fault_kinds.contains(how)) {
+        for how in Fault::HALTS.into_iter().filter(|how| faults && self.may_happen(*how)) {
             // To crash before the first write is to crash before the look.
             for after in usize::from(how == Fault::Crash)..length {
                 go(decided.clone(), look.clone(), Some(Halt { how, after }));
@@ -218,6 +216,11 @@ impl World {
             Some(Move::End { who: trial.who, ending })
         });
         ends.into_iter().next().or_else(|| self.due().map(Move::Tick))
+    }
+
+    /// Whether a fault of this kind may happen, as long as any may.
+    fn may_happen(&self, fault: Fault) -> bool {
+        self.rules.fault_kinds.contains(&fault) && !(self.rules.each_fault_once && self.faults.contains(&fault))
     }
 
     fn strike(&mut self, number: usize, fault: Fault) -> Option<()> {
@@ -323,7 +326,6 @@ impl World {
 
     /// The instants at which it begins to matter that an operator stands still.
     fn fences(&self) -> Vec<Timestamp> {
-        const CREATED_WITHIN: Duration = Duration::from_secs(30);
         let mut fences = Vec::new();
         for process in &self.processes {
             match &process.life {

@@ -17,6 +17,8 @@ pub struct Rules {
     pub faults: usize,
     /// The faults that may happen.
     pub fault_kinds: Vec<Fault>,
+    /// Whether each of them happens once at most.
+    pub each_fault_once: bool,
     /// By how many versions the copy that an operator decides from may be old, at most 2.
     pub staleness: usize,
     /// How attempts of actions may end.
@@ -39,6 +41,7 @@ impl Rules {
             tokens: false,
             faults: 0,
             fault_kinds: Fault::ALL.to_vec(),
+            each_fault_once: false,
             staleness: 0,
             endings: Ending::ALL.to_vec(),
             undo_endings: Ending::ALL.to_vec(),

@@ -210,7 +210,8 @@ impl OtherSide {
             return state(child, now, between(since, now), &self.talk);
         }
         if let Some(until) = known.refused_until.filter(|until| *until > now) {
-            return ChildState::Refused { message: format!("{}exceeded quota", self.talk), retry_in: between(now, until) };
+            let known_for = between(known.first_read, now);
+            return ChildState::Refused { message: format!("{}exceeded quota", self.talk), retry_in: between(now, until), known_for };
         }
         let Known { first_read, child_since, refused_until, .. } = known;
         let (seen, refused) = (child_since.is_some(), refused_until.is_some());

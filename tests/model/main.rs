@@ -1,7 +1,7 @@
 //! The model: every world that small sagas can come to, under one request and one fault at any point, with a second operator and old copies.
 //!
 //! `model` tries the shapes of `make model`, `model --full` those of `make model-full`; `--only TEXT` those whose names hold the text;
-//! `--random` only the random sagas, and with `SAGA_SEED=N` only that one; `--sweeps` only the sweeps.
+//! `--random` only the random sagas, and with `SAGA_SEED=7` or `SAGA_SEED=small-7` only that one; `--sweeps` only the sweeps.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -32,14 +32,15 @@ use std::{
     time::Instant,
 };
 
+use random::{Size, Tried};
 use saga_operator::api::SagaPhase;
 use search::Found;
 use shapes::Shape;
 
 /// How many ways to what must not be are told of one shape.
 const TOLD: usize = 2;
-/// How many random sagas `make model` tries; `make model-full` ten times as many.
-const RANDOM: u64 = 10_000;
+/// How many random sagas `make model` tries, large and small; `make model-full` ten times as many.
+const RANDOM: [(Size, &str, u64); 2] = [(Size::Large, "5 to 64 steps", 10_000), (Size::Small, "1 to 4 steps, everything at once", 100_000)];
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -76,21 +77,37 @@ fn main() -> ExitCode {
 
 /// The random sagas, or the one that the environment names. Returns how many of them broke a law.
 fn at_random(full: bool) -> usize {
-    let (seed, started) = (std::env::var("SAGA_SEED").ok(), Instant::now());
-    let all = seed.is_none();
-    let tried = match seed.map(|seed| seed.parse().expect("SAGA_SEED is a number from 0")) {
-        Some(seed) => random::replay(seed),
-        None => random::run(if full { RANDOM * 10 } else { RANDOM }),
-    };
-    let ends = tried.ends.iter().map(|(phase, count)| format!("{} {count}", phase.unwrap_or("gone")));
-    println!("random: the sagas rest {}", ends.collect::<Vec<_>>().join(", "));
+    match std::env::var("SAGA_SEED") {
+        Ok(seed) => match seed.parse() {
+            Ok(seed) => told("one saga", &random::replay(seed), Instant::now()),
+            Err(error) => {
+                println!("{error}");
+                1
+            }
+        },
+        Err(_) => RANDOM.iter().map(|(size, what, sagas)| wandered(*size, what, if full { sagas * 10 } else { *sagas })).sum(),
+    }
+}
+
+/// So many random sagas. Returns how many of them broke a law, and how many ends none of them came to.
+fn wandered(size: Size, what: &str, sagas: u64) -> usize {
+    let started = Instant::now();
+    let tried = random::run(size, sagas);
     let never = SagaPhase::ALL.iter().filter(|phase| phase.is_terminal() && !tried.ends.contains_key(&Some(phase.as_str())));
-    let never: Vec<_> = never.filter(|_| all && tried.violations.is_empty()).collect();
+    let never: Vec<_> = never.filter(|_| tried.violations.is_empty()).collect();
     for phase in &never {
         println!("random: no saga ends {}", phase.as_str());
     }
-    let (sagas, moves, violations) = (tried.sagas, tried.moves, tried.violations.len() + never.len());
-    println!("random: {sagas} sagas of 5 to 64 steps, {moves} moves, {violations} violations ({:.1} s)", started.elapsed().as_secs_f64());
+    told(&format!("sagas of {what}"), &tried, started) + never.len()
+}
+
+/// Tells what came of random sagas. Returns how many of them broke a law.
+fn told(what: &str, tried: &Tried, started: Instant) -> usize {
+    let ends = tried.ends.iter().map(|(phase, count)| format!("{} {count}", phase.unwrap_or("gone")));
+    println!("random: the sagas rest {}", ends.collect::<Vec<_>>().join(", "));
+    let Tried { sagas, moves, violations, .. } = tried;
+    let (violations, took) = (violations.len(), started.elapsed().as_secs_f64());
+    println!("random: {sagas} {what}, {moves} moves, {violations} violations ({took:.1} s)");
     violations
 }
 

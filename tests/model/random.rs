@@ -1,11 +1,16 @@
-//! Sagas too large for every world of theirs: graphs, policies and one way through each, all by a seed.
+//! Worlds of which there are too many: one way through each of them, the saga, what may happen to it and the moves all by a seed.
+//!
+//! Large sagas have any graph and any policy. Small ones are those of the search, with everything at once that is searched there two or
+//! three at a time: the product of it has more worlds than a machine holds.
 //!
 //! # Guarantees
 //! A seed makes the same saga and the same moves again.
 
 use std::{
     collections::BTreeMap,
+    fmt,
     ops::RangeInclusive,
+    str::FromStr,
     sync::{
         Mutex,
         atomic::{AtomicU64, Ordering},
@@ -23,16 +28,54 @@ use saga_operator::{
     world::{Ask, Ending, Fault, Halt, Move, Rules, World},
 };
 
-use crate::{shapes, walk::Walk};
+use crate::{
+    shapes::{self, Extent, Kind, Steps},
+    walk::Walk,
+};
 
-/// How many steps a saga has.
+/// How many steps a large saga has.
 const STEPS: RangeInclusive<usize> = 5..=64;
+/// How many steps a small saga has, one of these.
+const FEW: [usize; 6] = [1, 2, 3, 3, 4, 4];
 /// How many of the last moves of a way are told where it breaks a law.
 const TOLD: usize = 30;
 /// How many ways to what must not be are told.
 const MOST: usize = 3;
 /// How often a move is drawn before the world goes on fairly: most that are drawn cannot happen just now.
 const DRAWS: usize = 40;
+
+/// How large the sagas are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// 5 to 64 steps.
+    Large,
+    /// 1 to 4 steps.
+    Small,
+}
+
+/// What makes a saga and a way through its world: `7`, or `small-7`.
+#[derive(Clone, Copy, Debug)]
+pub struct Seed {
+    pub size: Size,
+    pub number: u64,
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}{}", if self.size == Size::Small { "small-" } else { "" }, self.number)
+    }
+}
+
+impl FromStr for Seed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let small = text.strip_prefix("small-");
+        let size = if small.is_some() { Size::Small } else { Size::Large };
+        let number = small.unwrap_or(text).parse().map_err(|_| format!("SAGA_SEED is {text}: write 7 or small-7"))?;
+        Ok(Self { size, number })
+    }
+}
 
 /// What came of all the sagas.
 #[derive(Default)]
@@ -45,14 +88,14 @@ pub struct Tried {
 }
 
 /// The sagas of so many seeds from 0, on two threads.
-pub fn run(sagas: u64) -> Tried {
+pub fn run(size: Size, sagas: u64) -> Tried {
     let (next, all) = (AtomicU64::new(0), Mutex::new(Tried::default()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= sagas || all.lock().unwrap().violations.len() >= MOST {
+                    let seed = Seed { size, number: next.fetch_add(1, Ordering::Relaxed) };
+                    if seed.number >= sagas || all.lock().unwrap().violations.len() >= MOST {
                         return;
                     }
                     let walk = wander(seed);
@@ -78,7 +121,7 @@ fn end(walk: &Walk) -> Option<&'static str> {
 }
 
 /// One saga again, with its spec and all its moves told.
-pub fn replay(seed: u64) -> Tried {
+pub fn replay(seed: Seed) -> Tried {
     let walk = wander(seed);
     println!("{:#?}\n{}", walk.world.object().saga(), walk.story(usize::MAX));
     let violations = walk.broken.iter().map(|broken| broken.what.clone()).collect();
@@ -86,12 +129,16 @@ pub fn replay(seed: u64) -> Tried {
 }
 
 /// A saga and one way through its world.
-fn wander(seed: u64) -> Walk {
+fn wander(seed: Seed) -> Walk {
     let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    bytes[..8].copy_from_slice(&seed.number.to_le_bytes());
+    bytes[8] = u8::from(seed.size == Size::Small);
     let mut dice = Dice(TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
-    let saga = dice.saga();
-    let (steps, rules) = (saga.steps.len(), dice.rules());
+    let (saga, rules) = match seed.size {
+        Size::Large => (dice.saga(), dice.rules()),
+        Size::Small => (dice.small(), dice.everything()),
+    };
+    let steps = saga.steps.len();
     let (well, most) = (dice.one_of(&[60, 95, 99, 100]), dice.0.random_range(0..12 * steps));
     let mut walk = Walk::new(saga, rules);
     while walk.moves.len() < most && walk.broken.is_empty() {
@@ -149,6 +196,28 @@ impl Dice {
             ttl: self.maybe(20, 60),
             steps: (0..steps).map(|place| self.step(place, edges, pivot)).collect(),
         }
+    }
+
+    /// A saga of the search.
+    fn small(&mut self) -> ValidSaga {
+        let dags = shapes::dags(self.one_of(&FEW));
+        let steps = [Steps::Pods, Steps::Requests, Steps::Pods, Steps::Requests, Steps::Approval, Steps::PodsAndApproval, Steps::Wait];
+        let dag = &dags[self.0.random_range(0..dags.len())];
+        let kind = Kind {
+            steps: self.one_of(&steps),
+            undo: self.percent(90),
+            attempts: self.one_of(&[1, 2]),
+            on_failure: self.one_of(&[OnFailure::Compensate, OnFailure::Hold]),
+            parallel: self.percent(50),
+            pivot: self.percent(20).then(|| self.0.random_range(0..dag.len())),
+        };
+        shapes::saga(dag, kind)
+    }
+
+    /// All that the search tries, at once.
+    fn everything(&mut self) -> Rules {
+        let tokens = self.percent(30);
+        Extent { requests: 1, tokens, faults: 1, operators: 2, staleness: 2, wide: true, late: false }.rules()
     }
 
     fn step(&mut self, place: usize, edges: usize, pivot: Option<usize>) -> ValidStep {

@@ -138,15 +138,19 @@ pub struct Extent {
     pub staleness: usize,
     /// Every ending, and time limits pass; else the four that differ most.
     pub wide: bool,
+    /// Of faults only that a look stands still and that a creation is refused, each once at most.
+    pub late: bool,
 }
 
 impl Extent {
-    fn rules(self) -> Rules {
+    pub fn rules(self) -> Rules {
         let mut rules = Rules::calm(Instant::now());
         rules.requests = self.requests;
         rules.tokens = self.tokens;
         rules.faults = self.faults;
-        rules.fault_kinds = Fault::ALL.to_vec();
+        if self.late {
+            (rules.fault_kinds, rules.each_fault_once) = (vec![Fault::Stall, Fault::Refuse], true);
+        }
         rules.operators = self.operators.max(1);
         rules.staleness = self.staleness;
         rules.attempts_last = self.wide;
@@ -158,13 +162,14 @@ impl Extent {
     }
 
     fn text(self) -> String {
-        let Self { requests, tokens, faults, operators, staleness, wide } = self;
+        let Self { requests, tokens, faults, operators, staleness, wide, late } = self;
         let words = [
             (requests > 0, if tokens { "request@token" } else { "request" }),
             (faults > 0, "fault"),
             (operators > 1, "two operators"),
             (staleness > 0, "stale"),
             (wide, "wide"),
+            (late, "late"),
         ];
         words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
     }
@@ -253,6 +258,8 @@ pub fn quick() -> Vec<Shape> {
     shapes.special(fault);
     shapes.special(request);
     shapes.approvals(Extent { faults: 1, ..request });
+    // What one operator was refused another one may still create: it takes two faults.
+    shapes.only(1, Steps::Pods, Extent { faults: 2, operators: 2, late: true, ..request });
     shapes.all(2, &[false], &[1, 2], Extent { wide: true, ..calm });
     shapes.all(2, &[true], &[1], Extent { wide: true, ..calm });
     shapes.all(2, &both, &[1], request);
@@ -287,5 +294,7 @@ pub fn full() -> Vec<Shape> {
     shapes.all(4, &[false], &[1], request);
     shapes.all(4, &[false], &[1], fault);
     shapes.special(both);
+    shapes.only(2, Steps::Requests, Extent { operators: 2, staleness: 2, ..both });
+    shapes.only(2, Steps::Pods, Extent { operators: 2, staleness: 2, ..both });
     shapes.0
 }

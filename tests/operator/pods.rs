@@ -238,6 +238,35 @@ async fn a_running_pod_that_somebody_deletes_may_have_done_its_work_and_is_repea
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_was_made_again_is_waited_for_and_where_it_fails_the_one_before_it_may_have_acted() {
+    let mut stand = Stand::with_pods("again").await;
+    stand.start();
+    let saga = stand.apply("order", &one_step(&pod(SLEEP), &json!({}))).await;
+    let intent = |saga: &Saga| step(saga, "ship").action.as_ref().and_then(|action| action.active.clone());
+    stand.until("order", "the UID of its Pod", |saga| intent(saga).is_some_and(|active| active.child_uid.is_some())).await;
+    stand.freeze();
+    // What another operator would do that never saw the first one.
+    let name = pod_of(&saga, "ship", Direction::Action, 1);
+    let first = stand.pods().get(&name).await.unwrap();
+    stand.pods().delete(&name, &DeleteParams::default().grace_period(0)).await.unwrap();
+    let is_gone = |pod: Option<&Pod>| pod.is_none_or(|pod| pod.metadata.uid != first.metadata.uid);
+    timeout(PATIENCE, await_condition(stand.pods(), &name, is_gone)).await.unwrap().unwrap();
+    let mut again = json!({
+        "apiVersion": "v1", "kind": "Pod", "spec": first.spec,
+        "metadata": {"name": name, "labels": first.metadata.labels, "ownerReferences": first.metadata.owner_references},
+    });
+    again["spec"]["nodeName"].take();
+    again["spec"]["containers"][0]["command"] = json!(["/bin/sh", "-c", "exit 3"]);
+    stand.put(&again).await;
+    stand.thaw();
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    let attempt = &step(&saga, "ship").action.as_ref().unwrap().attempts[0];
+    let said = attempt.message.as_deref().unwrap_or_default();
+    assert_eq!(attempt.outcome, Outcome::Unknown);
+    assert!(said.starts_with("an earlier Pod of this attempt vanished, and then: ") && said.contains('3'), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_foreign_pod_of_the_same_name_is_left_alone_and_the_step_says_so() {
     let mut stand = Stand::with_pods("foreign").await;
     stand.start();

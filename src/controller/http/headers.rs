@@ -93,7 +93,9 @@ fn unreadable(error: &SecretError) -> ChildState {
         SecretError::NoSecret { .. } | SecretError::NoKey { .. } => failed(false, message),
         SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } | SecretError::BadName { .. } => failed(true, message),
         SecretError::Passing { retry_after, .. } => {
-            ChildState::Refused { message, retry_in: retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN) }
+            // Since when the intent is known is for the memory of the attempt to say.
+            let (retry_in, known_for) = (retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN), Duration::ZERO);
+            ChildState::Refused { message, retry_in, known_for }
         }
     }
 }

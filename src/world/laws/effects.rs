@@ -1,18 +1,16 @@
 //! What must hold of an effect at the instant at which it leaves an operator.
 
-use std::time::Duration;
-
 use super::{
     super::{Who, World, object::SPEC_HASH},
     Broken, Law, must,
 };
 use crate::{
     api::DirectionStatus,
-    engine::{clock::between, fence::FRESH},
+    engine::{
+        clock::between,
+        fence::{CREATED_WITHIN, FRESH},
+    },
 };
-
-/// After this long nobody makes a Pod again whose first creation may have been answered to nobody.
-const CREATED_WITHIN: Duration = Duration::from_secs(30);
 
 /// A request that is about to be sent under this id.
 pub(in super::super) fn sends(world: &World, who: Who, key: i64, executor: &str, broken: &mut Vec<Broken>) {
