@@ -60,6 +60,11 @@ pub struct HttpAction {
     #[schemars(schema_with = "free_form_value")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
+    /// A CEL expression over `response.status`, `response.headers` and `response.body` that says whether the answer is a success, such as
+    /// `response.status == 200 && response.body.state == 'done'`. Built-in: any 2xx is.
+    #[schemars(length(min = 1, max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expect: Option<String>,
 }
 
 /// Waits until a person approves or rejects. A rejection, or no answer within the step's timeout, fails the step for good.

@@ -1,7 +1,7 @@
 //! The `Saga` resource and its specification.
 
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,7 @@ pub struct SagaSpec {
         .message("must have 1 to 63 letters, digits, dots, underscores and dashes"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_prefix: Option<String>,
-    /// Any object. It is fixed when the saga is created.
+    /// Any object, read in expressions as `${params.…}`. It is fixed when the saga is created.
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub params: Option<Map<String, Value>>,
@@ -81,6 +81,10 @@ pub struct SagaSpec {
     /// Values for the actions and compensations that set none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub defaults: Option<Defaults>,
+    /// What the saga hands on once it is Completed, by name: values with expressions over `params`, `saga` and `steps`.
+    #[schemars(schema_with = "named_values")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Map<String, Value>>,
     /// What is to be done. A step may depend only on steps above it.
     #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     #[schemars(extend("x-kubernetes-validations" = rules_over_steps()))]
@@ -108,6 +112,11 @@ fn rules_over_steps() -> Value {
             "message": WHAT_TO_DO,
         },
     ])
+}
+
+/// The schema of values by name.
+fn named_values(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 64})
 }
 
 /// What happens when a step failed for good. Hold (built-in): the saga waits in phase Failed for a person. Compensate: what was done is
@@ -153,6 +162,8 @@ pub struct Defaults {
     .message("a step has exactly one action: set one of pod, http, approval and wait"))]
 #[x_kube(validation = Rule::new("!(has(self.approval) || has(self.wait)) || !(has(self.retry) || has(self.compensateFailed))")
     .message("an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and compensateFailed out"))]
+#[x_kube(validation = Rule::new("!has(self.outputs) || has(self.http)")
+    .message("outputs are taken from the answer to a request: leave them out (a pod hands on the JSON object in its termination message)"))]
 pub struct Step {
     /// The step's name, a DNS label.
     #[schemars(length(max = 63))]
@@ -166,6 +177,10 @@ pub struct Step {
         .message("names a step twice: name it once"))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub depends_on: Option<Vec<String>>,
+    /// A CEL expression over `params`, `saga` and the steps that this one depends on. Where it is false, the step is Skipped.
+    #[schemars(length(min = 1, max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<String>,
     /// The time limit of one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
@@ -190,6 +205,11 @@ pub struct Step {
     /// Waits for a while.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitAction>,
+    /// What the step hands on, by name: values with expressions over `response`, `params`, `saga` and the steps that this one depends on.
+    /// Only for http: a pod hands on the JSON object that it writes as its termination message.
+    #[schemars(schema_with = "named_values")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Map<String, Value>>,
     /// What undoes the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<Compensation>,

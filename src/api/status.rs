@@ -81,6 +81,10 @@ pub struct SagaStatus {
     #[schemars(length(max = 128), inner(length(max = 64)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handled_tokens: Vec<String>,
+    /// What the saga hands on, once it is Completed.
+    #[schemars(schema_with = "outputs_schema")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<Map<String, Value>>,
     /// How many attempts have settled; the next one to settle gets this number plus one as its `sequence`.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -129,10 +133,13 @@ pub struct StepStatus {
     /// When the next attempt begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<MicroTime>,
-    /// What the step hands on. Given by the person who skipped it.
+    /// What the step hands on; of a skipped step, what the person gave who skipped it.
     #[schemars(schema_with = "outputs_schema")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
+    /// Whether it was skipped because its `when` is false, and not by request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unwanted: bool,
     /// Whether a person asked to retry it, so that it runs although another step is Failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_requested: bool,
@@ -171,6 +178,9 @@ pub struct DirectionStatus {
     /// Whether an attempt with the present idempotency key has an unknown outcome.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
+    /// Whether the newest settled attempt ended with a definite no, so that the next one has a new idempotency key.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
     /// The place of the newest settled attempt among all settled attempts of the saga.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -295,9 +295,9 @@ mod tests {
     #[test]
     fn a_request_that_ended_is_not_forgotten_because_the_list_of_sagas_is_older_than_its_saga() {
         let attempts = Attempts::default();
-        attempts.ended(&key("new", 1), ChildState::Succeeded);
+        attempts.ended(&key("new", 1), ChildState::Succeeded(None));
         attempts.forget(|_| false);
-        assert_eq!(end(&attempts, &key("new", 1)), Some(ChildState::Succeeded), "it would be sent again");
+        assert_eq!(end(&attempts, &key("new", 1)), Some(ChildState::Succeeded(None)), "it would be sent again");
     }
 
     #[tokio::test]

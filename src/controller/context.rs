@@ -14,7 +14,7 @@ use kube::{
     Api, Client,
     runtime::reflector::{ObjectRef, Store},
 };
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     attempts::Attempts,
@@ -22,6 +22,7 @@ use super::{
     guard::OwnWrites,
     http::HttpCaller,
     slots::Slots,
+    validated::ValidatedSagas,
 };
 use crate::{api::StoredSaga, engine::clock, service::metrics::Metrics};
 
@@ -79,6 +80,10 @@ pub struct Context {
     pub writes: OwnWrites,
     /// The Pods of each watch, stripped to what is read.
     pub pods: Vec<Store<Pod>>,
+    /// Valid sagas whose expressions are parsed.
+    pub validated: ValidatedSagas,
+    /// How many sagas with expressions may be planned at once.
+    pub evaluations: Semaphore,
     /// How often each saga's reconcile failed since it last did not.
     pub failures: Failures,
     /// Counts.
@@ -87,6 +92,9 @@ pub struct Context {
     draining: AtomicBool,
     beginning: AtomicUsize,
 }
+
+/// How many sagas with expressions are planned at once: an expression may take milliseconds, and no saga is to wait for another's.
+const EVALUATIONS: usize = 4;
 
 /// While it lives, what was decided may still begin.
 #[derive(Debug)]
@@ -118,6 +126,8 @@ impl Context {
             slots: Slots::default(),
             attempts: Attempts::default(),
             writes: OwnWrites::default(),
+            validated: ValidatedSagas::default(),
+            evaluations: Semaphore::new(EVALUATIONS),
             failures: Failures::default(),
             pods,
             metrics,

@@ -48,7 +48,8 @@ impl Performance<'_> {
         }
         let detail = match pod_state::state(&pod, Duration::ZERO) {
             ChildState::Active { detail, .. } => detail,
-            ChildState::Succeeded
+            ChildState::Succeeded(_)
+            | ChildState::Answered(_)
             | ChildState::Failed(_)
             | ChildState::Unknown { .. }
             | ChildState::Elsewhere { .. }

@@ -82,7 +82,7 @@ const LOGGED: usize = 400;
 /// The word and the text of an end for the log.
 fn told(end: &ChildState) -> (&'static str, String) {
     let (outcome, message) = match end {
-        ChildState::Succeeded => (Outcome::Succeeded.as_str(), ""),
+        ChildState::Succeeded(_) | ChildState::Answered(_) => (Outcome::Succeeded.as_str(), ""),
         ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
         ChildState::Unknown { message, .. } => (Outcome::Unknown.as_str(), message.as_str()),
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),

@@ -155,7 +155,8 @@ fn after_another(state: ChildState) -> ChildState {
         | ChildState::Active { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
-        | ChildState::Succeeded
+        | ChildState::Succeeded(_)
+        | ChildState::Answered(_)
         | ChildState::Unknown { .. } => state,
     }
 }

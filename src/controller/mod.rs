@@ -25,6 +25,7 @@ pub mod reconcile;
 pub mod record;
 pub mod secrets;
 pub mod slots;
+pub mod validated;
 mod watch;
 
 use std::{

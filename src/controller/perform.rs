@@ -68,6 +68,15 @@ pub struct Performance<'a> {
     pub slots: Mutex<HashMap<AttemptId, Slot>>,
 }
 
+/// What an attempt does that begins.
+struct Beginning {
+    place: usize,
+    work: Option<Box<Work>>,
+    time_limit: Duration,
+    /// When the status write that names it was sent.
+    written: Option<Instant>,
+}
+
 impl Performance<'_> {
     /// Performs every effect of a recorded plan; those that begin an attempt side by side.
     ///
@@ -96,7 +105,10 @@ impl Performance<'_> {
 
     async fn one(&self, effect: Effect, version: &str, written: Option<Instant>, cancelled: bool) -> Result<Next, Error> {
         match effect {
-            Effect::Begin { identity, place, time_limit } => self.begin(identity, place, time_limit, written).await,
+            Effect::Begin { identity, place, work, time_limit } => {
+                let begin = Beginning { place, work, time_limit, written };
+                self.begin(identity, begin).await
+            }
             Effect::Stop(attempt) => self.stop(attempt, cancelled).await,
             Effect::Sweep => self.sweep().await,
             Effect::Delete => self.delete(version).await,
@@ -108,7 +120,8 @@ impl Performance<'_> {
         }
     }
 
-    async fn begin(&self, identity: Identity, place: usize, time_limit: Duration, written: Option<Instant>) -> Result<Next, Error> {
+    async fn begin(&self, identity: Identity, beginning: Beginning) -> Result<Next, Error> {
+        let Beginning { place, work, time_limit, written } = beginning;
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
         let asked = Instant::now();
@@ -120,7 +133,7 @@ impl Performance<'_> {
             saga = identity.saga, namespace = identity.namespace, uid = identity.uid, step = identity.attempt.step,
             direction = %identity.attempt.direction, attempt = identity.attempt.number, key = identity.key, "begins"
         );
-        match &operation.work {
+        match work.as_deref().unwrap_or(&operation.work) {
             Work::Http(action) => {
                 // A lapse since the plan was made: what was not sent under that id is settled by the next look.
                 if !self.context.own.may_send(self.executor) {

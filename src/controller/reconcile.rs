@@ -19,6 +19,7 @@ use super::{
     perform::{Next, Performance},
     record::{self, name, namespace},
     slots::Slot,
+    validated::Validated,
 };
 use crate::{
     api::{
@@ -100,10 +101,11 @@ async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, Re
 async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
     let metadata = &stored.metadata;
     context.writes.seen(metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
-    let saga = valid(stored);
+    let validated = valid(context, stored);
+    let saga = validated.as_ref();
     let status = stored.status.as_ref().ok();
     let executor = context.own.id();
-    let (children, again) = match (&saga, status) {
+    let (children, again) = match (saga, status) {
         (Ok(saga), Some(status)) => gather::children(context, saga, status, executor.as_deref()).await?,
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
@@ -115,7 +117,14 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     // Nobody announces a new Lease: the saga asks again.
     let again = [again, executor.is_none().then_some(STALE_AGAIN)].into_iter().flatten().min();
     let seen = Seen { terminating: terminating.unwrap_or_default(), draining: idle, ..seen(stored, context, &children, at) };
-    let (plan, slots) = plan_with_slots(context, &saga, &Seen { executor: executor.as_deref().unwrap_or_default(), ..seen });
+    let seen = Seen { executor: executor.as_deref().unwrap_or_default(), ..seen };
+    let (plan, slots) = if saga.as_ref().is_ok_and(ValidSaga::has_expressions) {
+        // Never closed.
+        let _permit = context.evaluations.acquire().await;
+        tokio::task::block_in_place(|| plan_with_slots(context, saga, &seen))
+    } else {
+        plan_with_slots(context, saga, &seen)
+    };
     let again = again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
@@ -180,13 +189,13 @@ fn count_by_host(requests: &[(AttemptId, String)]) -> BTreeMap<String, usize> {
     counts
 }
 
-fn valid(stored: &StoredSaga) -> Result<ValidSaga, Vec<Fault>> {
-    let who = SagaName {
-        name: name(stored).to_owned(),
-        namespace: namespace(stored).to_owned(),
-        uid: stored.metadata.uid.clone().unwrap_or_default(),
-    };
-    validate_stored(&who, &stored.spec)
+fn valid(context: &Context, stored: &StoredSaga) -> Validated {
+    let uid = stored.metadata.uid.clone().unwrap_or_default();
+    let generation = stored.metadata.generation.unwrap_or_default();
+    context.validated.get(&uid, generation, || {
+        let who = SagaName { name: name(stored).to_owned(), namespace: namespace(stored).to_owned(), uid: uid.clone() };
+        validate_stored(&who, &stored.spec)
+    })
 }
 
 /// What is seen of the saga, before anything is known of this process.

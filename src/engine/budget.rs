@@ -17,7 +17,7 @@ const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// The characters kept of each step's message, where nothing else helps. The last leaves room for as many outputs as there may be.
 const MESSAGE: [usize; 2] = [60, 20];
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
-const STEP: usize = 1420;
+const STEP: usize = 1480;
 const ATTEMPT: usize = 200;
 
 /// Drops what does not fit.
@@ -97,6 +97,7 @@ mod tests {
             disruptions: COUNT,
             begun: true,
             uncertain: true,
+            answered: true,
             sequence: Some(COUNT),
             last_outcome: Some(Outcome::Succeeded),
             request_hash: Some("h".repeat(67)),
@@ -112,6 +113,7 @@ mod tests {
             message: Some(message.to_owned()),
             next_attempt_at: Some(now()),
             outputs: None,
+            unwanted: true,
             retry_requested: true,
             compensation: Some(DirectionStatus { active: Some(active), ..action.clone() }),
             action: Some(action),
@@ -189,6 +191,7 @@ mod tests {
             requests: (COUNT - 9..=COUNT).map(request).collect(),
             handled_tokens: vec![format!("{0}-{0}", "f".repeat(16)); 128],
             settled: Some(COUNT),
+            outputs: serde_json::from_str(&format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_OUTPUTS - 8))).unwrap(),
             // Reconciling and Stalled are never there together; what Accepted says is short.
             conditions: vec![
                 Condition { message: "the spec is valid".into(), ..condition("Accepted") },

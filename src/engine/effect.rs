@@ -8,7 +8,7 @@ use std::{marker::PhantomData, time::Duration};
 
 use jiff::Timestamp;
 
-use super::saga::Identity;
+use super::saga::{Identity, Work};
 use crate::api::{Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId};
 
 /// A plan whose status is not written yet.
@@ -64,6 +64,8 @@ pub enum Effect {
         identity: Identity,
         /// The step's place in the list.
         place: usize,
+        /// What is done, where that follows from expressions; else it stands in the spec.
+        work: Option<Box<Work>>,
         /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
         time_limit: Duration,
     },

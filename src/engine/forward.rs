@@ -19,7 +19,7 @@ impl Pass<'_> {
             // First, since nothing begins where a step fails.
             self.fail_what_may_not_begin(StepPhase::Retrying, Direction::Action);
         }
-        if self.may_start() {
+        if self.may_start() && self.prepare() {
             self.start_runnable();
         }
         self.standing()
@@ -74,6 +74,38 @@ impl Pass<'_> {
             (true, true) => Standing::Held { past_pivot: true },
             (false, _) => Standing::Held { past_pivot: false },
         }
+    }
+
+    /// Leaves out the steps that are not wanted, and fails those that cannot begin, as far as there are slots. Returns whether all can: where
+    /// a step fails, nothing begins.
+    fn prepare(&mut self) -> bool {
+        if !self.saga.has_expressions() {
+            return true;
+        }
+        let (failed, mut slots, mut all_can) = (self.has_failure(), self.slots(), true);
+        self.each_step(|pass, place, step, status| {
+            let done = pass.steps_where(|_, status| status.phase.is_done());
+            let ready = status.phase == StepPhase::Pending && !failed && pass.graph.depends_on(place).is_subset(done);
+            let again = status.phase == StepPhase::Retrying
+                && may_go_on(failed, status)
+                && !is_active(status)
+                && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+            if !((ready && slots.has_free(true)) || (again && slots.take_kept())) {
+                return;
+            }
+            // A retried step that never began is asked again, too.
+            let first = status.action.as_ref().is_none_or(|record| record.attempt == 0);
+            let wanted = if first { pass.is_wanted(step, status) } else { Ok(true) };
+            match wanted.map(|wanted| wanted.then(|| pass.resolve(&step.action, status, Direction::Action).map(drop))) {
+                Ok(None) => pass.leave_out(status),
+                Ok(Some(Ok(()))) => _ = ready && slots.take_new(),
+                Ok(Some(Err(why))) | Err(why) => {
+                    pass.cannot_begin(status, Direction::Action, why);
+                    all_can = false;
+                }
+            }
+        });
+        all_can
     }
 
     /// Begins attempts in list order until every slot is taken.

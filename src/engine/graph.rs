@@ -109,8 +109,17 @@ mod tests {
             max_delay: Duration::from_secs(1),
             jitter: 0.0,
         };
-        let action = Operation { work: Work::Pod(PodAction::default()), timeout: Duration::from_secs(1), retry };
-        ValidStep { name: String::new(), depends_on, pivot: false, compensate_failed: false, action, compensation: None }
+        let action = Operation::new(Work::Pod(PodAction::default()), Duration::from_secs(1), retry);
+        ValidStep {
+            name: String::new(),
+            depends_on,
+            pivot: false,
+            compensate_failed: false,
+            when: None,
+            action,
+            outputs: None,
+            compensation: None,
+        }
     }
 
     fn graph(depends_on: &[&[usize]]) -> Graph {

@@ -12,11 +12,11 @@ use super::{
     fence::{CREATED_WITHIN, FRESH},
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
-    saga::{Operation, Work},
+    saga::{ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement, clip},
 };
 use crate::{
-    api::{ActiveAttempt, Direction, DirectionStatus, Outcome, StepStatus, names::AttemptId},
+    api::{ActiveAttempt, Direction, DirectionStatus, StepStatus, names::AttemptId},
     twins::{Twin, broken},
 };
 
@@ -35,32 +35,32 @@ pub(super) enum Verdict {
     Settled(Settlement),
 }
 
-impl Settlement {
-    fn unknown(message: impl Into<String>, retry_after: Option<Duration>) -> Verdict {
-        Verdict::Settled(Self { outcome: Outcome::Unknown, failure: None, retry_after, message: Some(message.into()) })
+impl From<Settlement> for Verdict {
+    fn from(settlement: Settlement) -> Self {
+        Self::Settled(settlement)
     }
+}
 
-    fn failed(failure: Failure) -> Verdict {
-        let (retry_after, message) = (failure.retry_after, Some(failure.message.clone()));
-        Verdict::Settled(Self { outcome: Outcome::Failed, failure: Some(failure), retry_after, message })
-    }
+fn unknown(message: impl Into<String>) -> Verdict {
+    Settlement::unknown(message, None).into()
+}
 
-    fn never_begun(message: impl Into<String>) -> Verdict {
-        let message = message.into();
-        Self::failed(Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message })
-    }
+fn never_begun(message: impl Into<String>) -> Verdict {
+    let message = message.into();
+    Settlement::failed(Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message }).into()
 }
 
 impl Pass<'_> {
     /// Judges one attempt.
     pub(super) fn judge(
         &mut self,
-        operation: &Operation,
+        step: &ValidStep,
         record: &DirectionStatus,
         active: &ActiveAttempt,
         id: &AttemptId,
         status: &mut StepStatus,
     ) -> Verdict {
+        let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
         if operation.only_waits() {
             return self.judge_wait(operation, record, active).map_or(Verdict::Wait, Verdict::Settled);
         }
@@ -72,17 +72,16 @@ impl Pass<'_> {
         let stop = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
         let overdue = cancelled || self.seen.now >= limit;
         match self.seen.children.get(id) {
-            Some(ChildState::Succeeded) => Verdict::Settled(Settlement::succeeded()),
-            Some(ChildState::Failed(failure)) => Settlement::failed(failure.clone()),
-            Some(ChildState::Unknown { message, retry_after }) => Settlement::unknown(message, *retry_after),
+            Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => {
+                self.judge_end(step, status, id.direction, end).map_or(Verdict::Wait, Verdict::Settled)
+            }
+            Some(end @ (ChildState::Failed(_) | ChildState::Unknown { .. })) => Settlement::of_end(end.clone()).into(),
             Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
             Some(ChildState::Elsewhere { look_again_in }) => {
                 self.wake_at(later(self.seen.now, *look_again_in));
                 Verdict::Wait
             }
-            Some(ChildState::Active { .. }) if self.seen.now >= stop && broken(Twin::StopIsEnd) => {
-                Settlement::unknown("took too long", None)
-            }
+            Some(ChildState::Active { .. }) if self.seen.now >= stop && broken(Twin::StopIsEnd) => unknown("took too long"),
             Some(ChildState::Active { .. }) if cancelled || self.seen.now >= stop => Verdict::Stop,
             Some(ChildState::Active { uid, age, detail }) => {
                 self.note_child(status, id.direction, uid.as_ref(), *age, detail);
@@ -96,7 +95,7 @@ impl Pass<'_> {
                 Verdict::Wait
             }
             Some(ChildState::Refused { message, .. }) if overdue || broken(Twin::RefusalCounts) => {
-                Settlement::never_begun(format!("not created within its time: {message}"))
+                never_begun(format!("not created within its time: {message}"))
             }
             Some(ChildState::Refused { message, retry_in, .. }) => {
                 status.message = Some(clip(message, KEPT_MESSAGE));
@@ -117,9 +116,9 @@ impl Pass<'_> {
         let Absence { seen, refused, known_for } = absence;
         if seen || active.child_uid.is_some() {
             if broken(Twin::VanishedNo) {
-                return Settlement::never_begun("its Pod vanished");
+                return never_begun("its Pod vanished");
             }
-            return Settlement::unknown("its Pod vanished before its end was seen", None);
+            return unknown("its Pod vanished before its end was seen");
         }
         // A request that this process does not know of was never sent: only this process may send it.
         let certain = in_process || refused;
@@ -127,9 +126,9 @@ impl Pass<'_> {
         let young = young || broken(Twin::CreateLate);
         match (certain || young, overdue) {
             (true, false) => Verdict::Begin,
-            (true, true) if certain && self.status.cancel_requested.is_some() => Settlement::never_begun("not begun"),
-            (true, true) if certain => Settlement::never_begun("not begun within its time"),
-            (true, true) | (false, _) => Settlement::unknown("nobody can tell whether its Pod was created", None),
+            (true, true) if certain && self.status.cancel_requested.is_some() => never_begun("not begun"),
+            (true, true) if certain => never_begun("not begun within its time"),
+            (true, true) | (false, _) => unknown("nobody can tell whether its Pod was created"),
         }
     }
 

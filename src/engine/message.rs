@@ -108,8 +108,8 @@ fn approvals(pass: &Pass<'_>) -> String {
 }
 
 fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> String {
-    if let Work::Approval(approval) = &operation.work {
-        return pass.asks_for_approval(&status.name, approval);
+    if matches!(operation.work, Work::Approval(_)) {
+        return pass.asks_for_approval(operation, status);
     }
     let done = status.action.as_ref().and_then(|record| record.active.as_ref()).and_then(|active| Pass::done_at(operation, active));
     let until = done.map(|done| format!(" until {}", instant(done))).unwrap_or_default();

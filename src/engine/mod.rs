@@ -15,16 +15,17 @@ pub mod allowed;
 pub mod backoff;
 pub mod clock;
 pub mod effect;
+pub mod expression;
 pub mod fence;
 pub mod graph;
 pub mod lease;
-pub mod literal;
 pub mod observed;
 pub mod saga;
 pub mod step;
 pub mod valid;
 
 mod budget;
+mod data;
 mod deadline;
 mod forward;
 mod grant;

@@ -1,11 +1,13 @@
 //! What was seen of the children, in the only form in which the engine takes it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use serde_json::{Map, Value};
 
 use crate::api::names::AttemptId;
 
 /// What is known of one attempt's child, be it a Pod or a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum ChildState {
     /// No child exists. Only from a live read, or, for a request, from this process's own memory.
     Absent(Absence),
@@ -32,8 +34,10 @@ pub enum ChildState {
         /// After how long to look again although nobody tells of anything.
         look_again_in: Duration,
     },
-    /// It was done.
-    Succeeded,
+    /// It was done, and hands this on.
+    Succeeded(Option<Map<String, Value>>),
+    /// The other side answered a request. What that means is for the step's `expect` and `outputs` to say.
+    Answered(Arc<Answer>),
     /// It was not done.
     Failed(Failure),
     /// It may have been done.
@@ -43,6 +47,30 @@ pub enum ChildState {
         /// What the other side asked to wait before the next attempt, at most one hour: a 503 may carry it.
         retry_after: Option<Duration>,
     },
+}
+
+/// The answer to a request, with the values of Secrets taken out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers, their names in lower case; of those that repeat, the values with `, ` between them. Only what is text.
+    pub headers: BTreeMap<String, String>,
+    /// The body, at most 64 KiB of it.
+    pub body: String,
+    /// Whether the body came as a whole.
+    pub whole: bool,
+    /// What the other side asked to wait before the next attempt, at most one hour.
+    pub retry_after: Option<Duration>,
+}
+
+impl Answer {
+    /// What expressions read as `response`: `status`, `headers`, and `body` as JSON, or as text where it is none.
+    #[must_use]
+    pub fn response(&self) -> Value {
+        let body = serde_json::from_str(&self.body).unwrap_or_else(|_| Value::String(self.body.clone()));
+        serde_json::json!({"status": self.status, "headers": self.headers, "body": body})
+    }
 }
 
 /// What is known about a child that does not exist.

@@ -1,6 +1,6 @@
 //! One pass over one saga: the status as it becomes, and what is wanted done.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -101,13 +101,15 @@ impl<'a> Pass<'a> {
         self.effects.push(Effect::Publish(Notice { warning, reason, message: message.into() }));
     }
 
-    /// Calls `visit` for each step in list order, with its place.
+    /// Calls `visit` for each step in list order, with its place. All other steps are in their places meanwhile.
     pub(super) fn each_step(&mut self, mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus)) {
-        let mut statuses = std::mem::take(&mut self.status.steps);
-        for (place, (step, status)) in self.saga.steps.iter().zip(&mut statuses).enumerate() {
-            visit(self, place, step, status);
+        for (place, step) in self.saga.steps.iter().enumerate() {
+            let Some(mut status) = self.status.steps.get_mut(place).map(std::mem::take) else { return };
+            visit(self, place, step, &mut status);
+            if let Some(of_step) = self.status.steps.get_mut(place) {
+                *of_step = status;
+            }
         }
-        self.status.steps = statuses;
     }
 
     /// The steps whose status the filter takes.
@@ -148,7 +150,7 @@ impl<'a> Pass<'a> {
                 status.phase == waiting && !is_active(status) && (direction == Direction::Compensation || may_go_on(failed, status));
             let due = waits && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
             let Some(operation) = step.operation(direction).filter(|_| due) else { return };
-            if let Some(reason) = pass.may_not_begin(operation, step, status, direction) {
+            if let Some(reason) = pass.may_not_begin(operation, status, direction) {
                 status.message = Some(reason);
                 status.next_attempt_at = None;
                 pass.give_up(status, direction);
@@ -159,6 +161,10 @@ impl<'a> Pass<'a> {
     /// Writes the intent of the next attempt.
     pub(super) fn begin(&mut self, place: usize, step: &ValidStep, status: &mut StepStatus, direction: Direction) {
         let Some(operation) = step.operation(direction) else { return };
+        let work = match self.resolve(operation, status, direction) {
+            Ok(work) => work,
+            Err(why) => return self.cannot_begin(status, direction, why),
+        };
         let now = MicroTime(self.seen.now);
         status.started_at.get_or_insert_with(|| now.clone());
         status.next_attempt_at = None;
@@ -171,7 +177,7 @@ impl<'a> Pass<'a> {
         record.active = (!broken(Twin::DropIntent)).then_some(intent);
         let record = record.clone();
         let identity = self.identity(&step.name, direction, &record);
-        if let Work::Http(action) = &operation.work {
+        if let Work::Http(action) = work.as_ref() {
             status.direction_mut(direction).request_hash = Some(http::request_hash(&http::request(action, &identity)));
         }
         if record.attempt > 1 {
@@ -184,24 +190,46 @@ impl<'a> Pass<'a> {
         self.move_step(status, if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo });
         let limit = self.limit(operation, direction, &record);
         self.wake_at(limit);
-        self.begin_effect(identity, place, self.own_limit(operation, &record));
+        self.begin_effect(identity, place, work, self.own_limit(operation, &record));
     }
 
-    pub(super) fn begin_effect(&mut self, identity: Identity, place: usize, limit: Timestamp) {
+    pub(super) fn begin_effect(&mut self, identity: Identity, place: usize, work: Cow<'_, Work>, limit: Timestamp) {
         let time_limit = between(self.seen.now, limit);
-        self.effects.push(Effect::Begin { identity, place, time_limit });
+        let work = match work {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(work) => Some(Box::new(work)),
+        };
+        self.effects.push(Effect::Begin { identity, place, work, time_limit });
     }
 
     /// Why no further attempt may begin although one is due.
-    fn may_not_begin(&self, operation: &Operation, step: &ValidStep, status: &StepStatus, direction: Direction) -> Option<String> {
+    fn may_not_begin(&self, operation: &Operation, status: &StepStatus, direction: Direction) -> Option<String> {
         let record = status.direction(direction)?;
         if self.budget_left(operation, record).is_some_and(|left| left.is_zero()) {
             return Some(format!("its retry deadline passed{}", because(status)));
         }
-        let sent = record.request_hash.as_deref()?;
-        let Work::Http(action) = &operation.work else { return None };
-        let present = http::request_hash(&http::request(action, &self.identity(&step.name, direction, record)));
-        (present != sent).then(|| "the request differs from the one that was sent with the same idempotency key".into())
+        self.begins_with(operation, status, direction, record).err()
+    }
+
+    /// What an attempt does that may have been sent already with the present idempotency key.
+    ///
+    /// # Errors
+    /// One line: an expression cannot be evaluated, or another request would be sent than before.
+    pub(super) fn begins_with<'o>(
+        &self,
+        operation: &'o Operation,
+        status: &StepStatus,
+        direction: Direction,
+        record: &DirectionStatus,
+    ) -> Result<Cow<'o, Work>, String> {
+        let work = self.resolve(operation, status, direction)?;
+        if let (Some(sent), Work::Http(action)) = (record.request_hash.as_deref(), work.as_ref()) {
+            let present = http::request_hash(&http::request(action, &self.identity(&status.name, direction, record)));
+            if present != sent {
+                return Err("the request differs from the one that was sent with the same idempotency key".into());
+            }
+        }
+        Ok(work)
     }
 
     /// Fails a step for good in one direction.
@@ -256,8 +284,8 @@ pub(super) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
     instant.is_none_or(|instant| instant.0 <= now) || broken(Twin::Backoff)
 }
 
-/// Whether a forward pass may not turn back: the pivot is done or skipped, or may be done.
+/// Whether a forward pass may not turn back: the pivot is done or skipped by request, or may be done.
 pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
     let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain) && !broken(Twin::PivotUncertain);
-    step.pivot && !broken(Twin::Pivot) && (status.phase.is_done() || uncertain)
+    step.pivot && !broken(Twin::Pivot) && ((status.phase.is_done() && !status.unwanted) || uncertain)
 }

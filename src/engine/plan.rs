@@ -265,6 +265,9 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     if standing == Standing::Undoing {
         standing = pass.undo();
     }
+    if standing == Standing::Done {
+        pass.hand_on();
+    }
     pass.set_clock(standing);
     summary::summarise(&mut pass, standing);
     if let Some(illegal) = pass.illegal {

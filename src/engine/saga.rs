@@ -2,8 +2,12 @@
 //!
 //! Made only by [`super::valid`].
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::expression::{Expression, Scope, Template};
 use crate::api::{ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, OnFailure, PodAction, names::AttemptId};
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.
@@ -33,6 +37,10 @@ pub struct ValidSaga {
     pub deletion_policy: DeletionPolicy,
     /// How often a person may ask for a retry.
     pub max_retry_requests: i64,
+    /// What expressions read as `params`.
+    pub params: Map<String, Value>,
+    /// What the saga hands on once it is Completed.
+    pub outputs: Option<Template>,
     /// The steps, in list order; at least one, at most 128.
     pub steps: Vec<ValidStep>,
 }
@@ -48,8 +56,12 @@ pub struct ValidStep {
     pub pivot: bool,
     /// Whether the step is undone although it failed.
     pub compensate_failed: bool,
+    /// Whether the step is wanted at all.
+    pub when: Option<Expression>,
     /// What the step does.
     pub action: Operation,
+    /// What the step hands on of the answer to its request.
+    pub outputs: Option<Template>,
     /// What undoes it.
     pub compensation: Option<Operation>,
 }
@@ -57,8 +69,12 @@ pub struct ValidStep {
 /// One action or compensation with its effective limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// What is done. Its strings are literal: `$${` has become `${`.
+    /// What is done. Its strings are literal, `$${` has become `${`; where there is a template they are as they are written.
     pub work: Work,
+    /// The action where it holds expressions: then [`Operation::resolve`] tells what is done.
+    pub template: Option<Template>,
+    /// Whether an answer is a success.
+    pub expect: Option<Expression>,
     /// The time limit of one attempt; [`Duration::MAX`] where there is none.
     pub timeout: Duration,
     /// How it is retried.
@@ -111,6 +127,27 @@ pub struct Identity {
 }
 
 impl Operation {
+    /// An operation without expressions.
+    #[must_use]
+    pub const fn new(work: Work, timeout: Duration, retry: Retry) -> Self {
+        Self { work, template: None, expect: None, timeout, retry }
+    }
+
+    /// What is done, with every expression evaluated.
+    ///
+    /// # Errors
+    /// One line that names the field, the expression and what is wrong with it.
+    pub fn resolve(&self, scope: &Scope<'_>) -> Result<Cow<'_, Work>, String> {
+        let Some(template) = &self.template else { return Ok(Cow::Borrowed(&self.work)) };
+        let value = template.evaluate(scope)?;
+        Ok(Cow::Owned(match &self.work {
+            Work::Pod(_) => Work::Pod(read(value)?),
+            Work::Http(_) => Work::Http(read(value)?),
+            Work::Approval(_) => Work::Approval(read(value)?),
+            Work::Wait(wait) => Work::Wait(*wait),
+        }))
+    }
+
     /// `pod`, `http`, `approval` or `wait`, as in the spec and in metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -129,6 +166,23 @@ impl Operation {
             Work::Approval(_) | Work::Wait(_) => true,
             Work::Pod(_) | Work::Http(_) => false,
         }
+    }
+}
+
+/// An action out of what its expressions gave.
+fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(value).map_err(|error| error.to_string())
+}
+
+impl ValidSaga {
+    /// Whether anything in it is an expression.
+    #[must_use]
+    pub fn has_expressions(&self) -> bool {
+        let dynamic = |operation: &Operation| operation.template.is_some() || operation.expect.is_some();
+        let step = |step: &ValidStep| {
+            step.when.is_some() || step.outputs.is_some() || dynamic(&step.action) || step.compensation.as_ref().is_some_and(dynamic)
+        };
+        self.outputs.is_some() || self.steps.iter().any(step)
     }
 }
 

@@ -6,13 +6,14 @@
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::{Map, Value};
 
 use super::{
     backoff,
     clock::{between, later, to_micros},
     effect::Effect,
     judge::{STOP_POLL, Verdict},
-    observed::{Failure, Reached},
+    observed::{ChildState, Failure, Reached},
     pass::Pass,
     saga::{Operation, ValidStep},
     step::StepEvent,
@@ -35,11 +36,43 @@ pub(super) struct Settlement {
     pub(super) failure: Option<Failure>,
     pub(super) retry_after: Option<Duration>,
     pub(super) message: Option<String>,
+    /// Whether no further attempt is made by itself.
+    pub(super) last: bool,
+    /// What the step hands on.
+    pub(super) outputs: Option<Map<String, Value>>,
 }
 
 impl Settlement {
     pub(super) const fn succeeded() -> Self {
-        Self { outcome: Outcome::Succeeded, failure: None, retry_after: None, message: None }
+        Self { outcome: Outcome::Succeeded, failure: None, retry_after: None, message: None, last: false, outputs: None }
+    }
+
+    pub(super) fn unknown(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self { outcome: Outcome::Unknown, retry_after, message: Some(message.into()), ..Self::succeeded() }
+    }
+
+    /// It may have been done, and trying again tells no more.
+    pub(super) fn unknown_for_good(message: impl Into<String>) -> Self {
+        Self { last: true, ..Self::unknown(message, None) }
+    }
+
+    pub(super) fn failed(failure: Failure) -> Self {
+        let (retry_after, message, last) = (failure.retry_after, Some(failure.message.clone()), failure.last);
+        Self { outcome: Outcome::Failed, failure: Some(failure), retry_after, message, last, outputs: None }
+    }
+
+    /// What the end of a child means where it hands nothing on.
+    pub(super) fn of_end(end: ChildState) -> Self {
+        match end {
+            ChildState::Failed(failure) => Self::failed(failure),
+            ChildState::Unknown { message, retry_after } => Self::unknown(message, retry_after),
+            ChildState::Succeeded(_)
+            | ChildState::Answered(_)
+            | ChildState::Absent(_)
+            | ChildState::Active { .. }
+            | ChildState::Refused { .. }
+            | ChildState::Elsewhere { .. } => Self::succeeded(),
+        }
     }
 }
 
@@ -58,15 +91,18 @@ impl<'a> Pass<'a> {
         let Some(record) = status.direction(direction).cloned() else { return };
         let Some(active) = record.active.clone() else { return };
         let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
-        match self.judge(operation, &record, &active, &id, status) {
+        match self.judge(step, &record, &active, &id, status) {
             Verdict::Begin if self.seen.draining || !self.take_room(operation) => {}
             Verdict::Wait => {}
-            Verdict::Begin => {
-                let identity = self.identity(&step.name, direction, &record);
-                let limit = self.limit(operation, direction, &record);
-                self.wake_at(limit);
-                self.begin_effect(identity, place, self.own_limit(operation, &record));
-            }
+            Verdict::Begin => match self.begins_with(operation, status, direction, &record) {
+                Ok(work) => {
+                    let identity = self.identity(&step.name, direction, &record);
+                    let limit = self.limit(operation, direction, &record);
+                    self.wake_at(limit);
+                    self.begin_effect(identity, place, work, self.own_limit(operation, &record));
+                }
+                Err(why) => self.apply(operation, &active, &id, status, Settlement::unknown_for_good(why)),
+            },
             Verdict::Stop => {
                 self.effects.push(Effect::Stop(id));
                 self.wake_at(later(self.seen.now, STOP_POLL));
@@ -113,14 +149,14 @@ impl<'a> Pass<'a> {
         settlement: Settlement,
     ) {
         self.record(operation, active, id, status, &settlement);
-        let Settlement { outcome, failure, retry_after, message } = settlement;
+        let Settlement { outcome, failure: _, retry_after, message, last, outputs } = settlement;
         let message = message.map(|message| clip(&message, KEPT_MESSAGE));
         if outcome == Outcome::Succeeded || (outcome == Outcome::Unknown && broken(Twin::UnknownDone)) {
             self.succeed(status, id.direction);
+            status.outputs = outputs.or(status.outputs.take());
             return;
         }
         let message = message.unwrap_or_default();
-        let last = failure.is_some_and(|failure| failure.last);
         let next = if last { Err(String::new()) } else { self.next_attempt(operation, status, id, retry_after) };
         match next {
             Ok(next) => {
@@ -180,6 +216,7 @@ impl<'a> Pass<'a> {
 
 /// Counts a settled attempt: the key moves after a definite no and only then.
 fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failure>) {
+    record.answered = failure.is_some_and(|failure| failure.reached == Reached::Answer);
     match (outcome, failure) {
         (Outcome::Failed, Some(failure)) => {
             record.begun |= failure.reached != Reached::Nothing;

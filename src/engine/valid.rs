@@ -5,11 +5,22 @@
 //! are found, not just the first; each names its field path and says what to write instead.
 
 mod action;
+mod expressions;
 mod policy;
 
-use std::{collections::HashMap, fmt, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    time::Duration,
+};
 
-use super::saga::{Operation, ValidSaga, ValidStep, Work};
+use serde_json::Map;
+
+use self::expressions::Reach;
+use super::{
+    expression::{Scope, Template},
+    saga::{Operation, ValidSaga, ValidStep, Work},
+};
 use crate::api::{
     ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, Part, PodAction,
     RetryPolicy, SagaSpec, Step, WaitAction,
@@ -89,11 +100,14 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
     policy::check_duration(spec.timeout, "spec.timeout", &mut faults);
     let defaults = spec.defaults.clone().unwrap_or_default();
     policy::check_defaults(&defaults, &mut faults);
-    let steps = validate_steps(&spec.steps, &defaults, &mut faults);
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    Ok(ValidSaga {
+    let params = spec.params.clone().unwrap_or_default();
+    let scope =
+        Scope { params: &params, saga: [&who.name, &who.namespace, &who.uid], steps: &[], outputs: None, action: None, response: None };
+    let steps = validate_steps(&spec.steps, &defaults, scope, &mut faults);
+    let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();
+    let reach = Reach::action(&all, &all, Some(scope));
+    let outputs = expressions::outputs(spec.outputs.as_ref(), "spec.outputs", &reach, &mut faults);
+    let saga = ValidSaga {
         name: who.name.clone(),
         namespace: who.namespace.clone(),
         uid: who.uid.clone(),
@@ -106,8 +120,12 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         suspend: spec.suspend.unwrap_or_default(),
         deletion_policy: spec.deletion_policy.unwrap_or_default(),
         max_retry_requests: max_retry_requests.into(),
+        outputs,
+        params: Map::new(),
         steps,
-    })
+    };
+    expressions::check_params(&params, saga.has_expressions(), &mut faults);
+    if faults.is_empty() { Ok(ValidSaga { params, ..saga }) } else { Err(faults) }
 }
 
 /// Checks a spec as it is stored, which may not even be readable.
@@ -124,9 +142,10 @@ pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSag
     }
 }
 
-fn validate_steps(steps: &[Step], defaults: &Defaults, faults: &mut Vec<Fault>) -> Vec<ValidStep> {
+fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults: &mut Vec<Fault>) -> Vec<ValidStep> {
     let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut valid = Vec::with_capacity(steps.len());
+    let mut valid: Vec<ValidStep> = Vec::with_capacity(steps.len());
+    let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
     for (place, step) in steps.iter().enumerate() {
         let path = format!("spec.steps[{place}]");
         if !is_dns_label(&step.name) {
@@ -137,33 +156,48 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, faults: &mut Vec<Fault>) 
         if places.insert(&step.name, place).is_some() {
             faults.push(Fault::new(format!("{path}.name"), format!("another step is named {} already: choose another name", step.name)));
         }
-        let only_waits = step.approval.is_some() || step.wait.is_some();
-        if only_waits && (step.retry.is_some() || step.compensate_failed.is_some()) {
-            let message = "an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and \
-                 compensateFailed out";
-            faults.push(Fault::new(&path, message));
+        let upstream = expressions::upstream(&depends_on, &valid);
+        // What a step may never do cannot be tried: its values may be made for the case in which it does.
+        let known = Some(scope).filter(|_| step.when.is_none());
+        let reach = Reach::action(&upstream, &all, known);
+        let always = Reach::action(&upstream, &all, Some(scope));
+        let when = step.when.as_ref().and_then(|when| always.expression(when, &format!("{path}.when"), faults));
+        let action = action_of(step, defaults, &reach, &path, faults);
+        let outputs = expressions::outputs(step.outputs.as_ref(), &format!("{path}.outputs"), &reach.answer(), faults);
+        if outputs.is_some() && step.http.is_none() {
+            let message =
+                "are taken from the answer to a request: leave them out (a pod hands on the JSON object in its termination message)";
+            faults.push(Fault::new(format!("{path}.outputs"), message));
         }
-        let Step { pod, http, approval, wait, timeout, retry, .. } = step;
-        let action =
-            Written { pod, http, approval, wait, timeout: *timeout, retry: retry.as_ref(), one_of: "pod, http, approval and wait" };
-        let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
-        let action = operation(&action, defaults, default_retry, ACTION_ATTEMPTS, &path, faults);
         let compensation = step.compensation.as_ref().map(|compensation| {
             let Compensation { timeout, retry, pod, http } = compensation;
             let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod and http");
             let written = Written { pod, http, approval: &None, wait: &None, timeout, retry, one_of };
-            let path = format!("{path}.compensation");
-            operation(&written, defaults, defaults.compensation_retry.as_ref(), COMPENSATION_ATTEMPTS, &path, faults)
+            let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
+            operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reach.undo(), &path, faults)
         });
-        // A missing operation has left its fault: the list is used only where there is none.
-        if let Some(action) = action {
-            let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_)));
-            let name = step.name.clone();
-            let pivot = step.pivot.unwrap_or_default();
-            valid.push(ValidStep { name, depends_on, pivot, compensate_failed, action, compensation: compensation.flatten() });
-        }
+        drop(upstream);
+        // A missing operation has left its fault: the list is used only where there is none, but all that follows looks up its place.
+        let action =
+            action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, policy::built_in(ACTION_ATTEMPTS)));
+        let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_)));
+        let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
+        valid.push(ValidStep { name, depends_on, pivot, compensate_failed, when, action, outputs, compensation: compensation.flatten() });
     }
     valid
+}
+
+fn action_of(step: &Step, defaults: &Defaults, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<Operation> {
+    let only_waits = step.approval.is_some() || step.wait.is_some();
+    if only_waits && (step.retry.is_some() || step.compensate_failed.is_some()) {
+        let message = "an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and \
+             compensateFailed out";
+        faults.push(Fault::new(path, message));
+    }
+    let Step { pod, http, approval, wait, timeout, retry, .. } = step;
+    let action = Written { pod, http, approval, wait, timeout: *timeout, retry: retry.as_ref(), one_of: "pod, http, approval and wait" };
+    let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
+    operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reach, path, faults)
 }
 
 fn dependencies(step: &Step, places: &HashMap<&str, usize>, path: &str, faults: &mut Vec<Fault>) -> Vec<usize> {
@@ -204,23 +238,17 @@ fn operation(
     defaults: &Defaults,
     default_retry: Option<&RetryPolicy>,
     attempts: i32,
+    reach: &Reach<'_>,
     path: &str,
     faults: &mut Vec<Fault>,
 ) -> Option<Operation> {
     let found_before = faults.len();
-    let work = match (written.pod, written.http, written.approval, written.wait) {
-        (Some(pod), None, None, None) => action::pod(pod, &format!("{path}.pod"), faults).map(Work::Pod),
-        (None, Some(http), None, None) => action::http(http, &format!("{path}.http"), faults).map(Work::Http),
-        (None, None, Some(approval), None) => action::approval(approval, &format!("{path}.approval"), faults).map(Work::Approval),
-        (None, None, None, Some(wait)) => {
-            policy::check_duration(Some(wait.duration), &format!("{path}.wait.for"), faults);
-            wait.duration.positive().map(Work::Wait)
-        }
-        (_, _, _, _) => {
-            faults.push(Fault::new(path, format!("has exactly one action: set one of {}", written.one_of)));
-            None
-        }
-    };
+    let (work, template) = work(written, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
+    if let Some(template) = &template {
+        reach.template(template, &[&format!("{path}.pod.image")], faults);
+    }
+    let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
+    let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
     policy::check_duration(written.timeout, &format!("{path}.timeout"), faults);
     // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
     let default = defaults.timeout.filter(|_| written.wait.is_none());
@@ -237,5 +265,28 @@ fn operation(
     }
     let retry = policy::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
     let work = work.filter(|_| faults.len() == found_before)?;
-    Some(Operation { work, timeout, retry })
+    Some(Operation { template, expect, ..Operation::new(work, timeout, retry) })
+}
+
+/// What an operation does, and its template where it holds expressions.
+fn work(written: &Written<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
+    match (written.pod, written.http, written.approval, written.wait) {
+        (Some(pod), None, None, None) => {
+            action::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
+        }
+        (None, Some(http), None, None) => {
+            action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))
+        }
+        (None, None, Some(approval), None) => {
+            action::approval(approval, &format!("{path}.approval"), faults).map(|(action, template)| (Work::Approval(action), template))
+        }
+        (None, None, None, Some(wait)) => {
+            policy::check_duration(Some(wait.duration), &format!("{path}.wait.for"), faults);
+            wait.duration.positive().map(|wait| (Work::Wait(wait), None))
+        }
+        (_, _, _, _) => {
+            faults.push(Fault::new(path, format!("has exactly one action: set one of {}", written.one_of)));
+            None
+        }
+    }
 }

@@ -5,6 +5,8 @@
 //! Their time runs on whatever the saga does. They keep no saga from failing or turning back: while it is Failed they go on waiting, and
 //! where it turns back they end as not reached.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use super::{
@@ -16,7 +18,7 @@ use super::{
     step::StepEvent,
 };
 use crate::{
-    api::{ActiveAttempt, ApprovalAction, Direction, DirectionStatus, Outcome, RequestAction, StepPhase, StepStatus, names::AttemptId},
+    api::{ActiveAttempt, ApprovalAction, Direction, DirectionStatus, RequestAction, StepPhase, StepStatus, names::AttemptId},
     twins::{Twin, broken},
 };
 
@@ -26,16 +28,21 @@ impl Pass<'_> {
         status.message = None;
         self.move_step(status, StepEvent::Wait);
         self.wake_for_wait(operation, record);
-        if let Work::Approval(approval) = &operation.work {
-            let sentence = self.asks_for_approval(&status.name, approval);
+        if matches!(operation.work, Work::Approval(_)) {
+            let sentence = self.asks_for_approval(operation, status);
             self.publish(false, "AwaitingApproval", sentence);
         }
     }
 
     /// That a step waits for a person, what is to be approved, and the commands by which to answer.
-    pub(super) fn asks_for_approval(&self, step: &str, approval: &ApprovalAction) -> String {
+    pub(super) fn asks_for_approval(&self, operation: &Operation, status: &StepStatus) -> String {
+        let step = &status.name;
+        let message = match self.resolve(operation, status, Direction::Action).map(Cow::into_owned) {
+            Ok(Work::Approval(ApprovalAction { message })) => message,
+            Ok(Work::Pod(_) | Work::Http(_) | Work::Wait(_)) | Err(_) => None,
+        };
         // Cut, so that a long text does not push out the commands where the whole is cut.
-        let what = approval.message.as_ref().map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE))).unwrap_or_default();
+        let what = message.map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE))).unwrap_or_default();
         let (name, namespace) = (&self.saga.name, &self.saga.namespace);
         let (approve, reject) = (RequestAction::Approve.annotation(), RequestAction::Reject.annotation());
         format!(
@@ -105,6 +112,6 @@ impl Pass<'_> {
 
 /// The end of a wait that did not come to what was waited for.
 fn no(message: String) -> Settlement {
-    let failure = Failure { reached: Reached::Nothing, last: true, disrupted: false, retry_after: None, message: message.clone() };
-    Settlement { outcome: Outcome::Failed, failure: Some(failure), retry_after: None, message: Some(message) }
+    let failure = Failure { reached: Reached::Nothing, last: true, disrupted: false, retry_after: None, message };
+    Settlement::failed(failure)
 }

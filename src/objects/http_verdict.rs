@@ -20,28 +20,30 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::text::bounded_line;
-use crate::engine::observed::{ChildState, Failure, Reached};
+use crate::engine::observed::{Answer, ChildState, Failure, Reached};
 
 /// The most characters of a body that a message shows.
 const MAX_EXCERPT: usize = 256;
 /// The longest wait that the other side may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 
-/// What an answer with this status, `Retry-After` header and beginning of a body means. `now` is when the answer came.
-///
-/// `Retry-After` is a number of seconds or a date (RFC 9110, 10.2.3), cut to one hour; it counts where the attempt is tried again, and is
-/// ignored where it is neither.
+/// What an answer means where the action says nothing else.
 #[must_use]
-pub fn verdict(status: u16, retry_after: Option<&str>, body: &str, now: Timestamp) -> ChildState {
-    let retry_after = retry_after.and_then(|value| wait(value, now));
-    let failed = |reached, last, retry_after| {
-        ChildState::Failed(Failure { reached, last, disrupted: false, retry_after, message: message(status, body) })
-    };
+pub fn verdict(answer: &Answer) -> ChildState {
+    if (200..=299).contains(&answer.status) { ChildState::Succeeded(None) } else { not_expected(answer, "") }
+}
+
+/// What an answer means that is not what the action expects. `why` is added to a message about an answer that would be a success else.
+#[must_use]
+pub fn not_expected(answer: &Answer, why: &str) -> ChildState {
+    let Answer { status, retry_after, body, .. } = answer;
+    let message = || if why.is_empty() { message(*status, body) } else { format!("{} ({why})", message(*status, body)) };
+    let failed =
+        |reached, last, retry_after| ChildState::Failed(Failure { reached, last, disrupted: false, retry_after, message: message() });
     match status {
-        200..=299 => ChildState::Succeeded,
-        425 | 429 => failed(Reached::Door, false, retry_after),
+        425 | 429 => failed(Reached::Door, false, *retry_after),
         401 | 403 | 407 => failed(Reached::Door, true, None),
-        408 | 500..=599 => ChildState::Unknown { message: message(status, body), retry_after },
+        408 | 500..=599 => ChildState::Unknown { message: message(), retry_after: *retry_after },
         _ => failed(Reached::Answer, true, None),
     }
 }
@@ -63,8 +65,10 @@ fn message(status: u16, body: &str) -> String {
     message
 }
 
-/// How long `Retry-After` asks to wait from `now` on; nothing for a date that has passed.
-fn wait(value: &str, now: Timestamp) -> Option<Duration> {
+/// How long `Retry-After` asks to wait from `now` on, when the answer came: a number of seconds or a date (RFC 9110, 10.2.3), cut to one
+/// hour; nothing for a date that has passed, `None` where it is neither.
+#[must_use]
+pub fn wait(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         // Only a number too great for 64 bits fails to parse here.
@@ -92,10 +96,15 @@ mod tests {
         "2026-03-01T12:00:00Z".parse().unwrap()
     }
 
+    fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Answer {
+        let retry_after = retry_after.and_then(|value| wait(value, now()));
+        Answer { status, headers: std::collections::BTreeMap::new(), body: body.into(), whole: true, retry_after }
+    }
+
     /// Reads a verdict as: outcome, reached, last.
     fn shape(status: u16) -> (&'static str, Option<Reached>, bool) {
-        match verdict(status, None, "", now()) {
-            ChildState::Succeeded => ("Succeeded", None, false),
+        match verdict(&answer(status, None, "")) {
+            ChildState::Succeeded(_) => ("Succeeded", None, false),
             ChildState::Failed(failure) => ("Failed", Some(failure.reached), failure.last),
             ChildState::Unknown { .. } => ("Unknown", None, false),
             other => panic!("{status} is {other:?}"),
@@ -118,7 +127,7 @@ mod tests {
     }
 
     fn text(status: u16, body: &str) -> String {
-        match verdict(status, None, body, now()) {
+        match verdict(&answer(status, None, body)) {
             ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. } => message,
             other => panic!("{status} is {other:?}"),
         }
@@ -151,7 +160,7 @@ mod tests {
     }
 
     fn asked(status: u16, retry_after: &str) -> Option<Duration> {
-        match verdict(status, Some(retry_after), "", now()) {
+        match verdict(&answer(status, Some(retry_after), "")) {
             ChildState::Failed(failure) => failure.retry_after,
             ChildState::Unknown { retry_after, .. } => retry_after,
             other => panic!("{status} is {other:?}"),

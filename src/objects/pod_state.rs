@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus};
+use serde_json::{Map, Value};
 
 use super::{
     pod::STEP_CONTAINER,
@@ -94,7 +95,7 @@ pub fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
 /// How the attempt ended, if it did.
 fn end(pod: &Pod) -> Option<ChildState> {
     match phase(pod).as_str() {
-        "Succeeded" => Some(ChildState::Succeeded),
+        "Succeeded" => Some(ChildState::Succeeded(exit(pod).and_then(handed_on))),
         "Failed" => Some(end_of_failed(pod)),
         // The API server binds no Pod that is being deleted. Somebody's finalizer keeps this one.
         _ if deleting(pod) && never_bound(pod) && !may_have_started(pod) => Some(nothing(pod)),
@@ -120,7 +121,7 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     let exit = exit(pod).filter(|exit| !deleting(pod) && !from_outside(pod, exit))?;
     let own = own_exit(pod);
     if own.is_some_and(|own| own.exit_code == 0) {
-        return Some(ChildState::Succeeded);
+        return Some(ChildState::Succeeded(own.and_then(handed_on)));
     }
     if by_signal(exit) || !other_runs(pod) {
         return None;
@@ -128,10 +129,15 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     own.map(answer).or_else(|| (!may_have_started(pod)).then(|| nothing(pod)))
 }
 
+/// The JSON object in a container's termination message; the kubelet keeps 4096 bytes of it.
+fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
+    serde_json::from_str(exit.message.as_deref()?.trim()).ok()
+}
+
 /// What a container's own exit code says.
 fn answer(exit: &ContainerStateTerminated) -> ChildState {
     if exit.exit_code == 0 {
-        return ChildState::Succeeded;
+        return ChildState::Succeeded(handed_on(exit));
     }
     let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let said = line(exit.message.as_ref()).map(|message| format!(": {message}")).unwrap_or_default();

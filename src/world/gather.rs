@@ -120,7 +120,7 @@ fn told(end: End, request: bool) -> ChildState {
         ChildState::Failed(Failure { reached, last, disrupted: false, retry_after: None, message: "the other side said no".into() })
     };
     match end {
-        End::Answered(Ending::Done) => ChildState::Succeeded,
+        End::Answered(Ending::Done) => ChildState::Succeeded(None),
         End::Answered(Ending::No) => no(Reached::Answer, request),
         End::Answered(Ending::Busy) => no(Reached::Door, false),
         End::Answered(Ending::Unknown(_) | Ending::Vanished(_)) => gone("no answer came"),

@@ -49,6 +49,8 @@ static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| Val
     max_retry_requests: 0,
     timeout: None,
     ttl: None,
+    params: serde_json::Map::new(),
+    outputs: None,
     steps: Vec::new(),
 });
 

@@ -142,7 +142,7 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
     });
     prop_oneof![
         Just(None),
-        Just(Some(ChildState::Succeeded)),
+        Just(Some(ChildState::Succeeded(None))),
         Just(Some(ChildState::Unknown { message: "lost".into(), retry_after: None })),
         Just(Some(ChildState::Refused { message: "quota".into(), retry_in: seconds(1), known_for: seconds(5) })),
         failure.prop_map(Some),

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use saga_operator::{
         clock::{between, later},
         lease,
         observed::{Absence, ChildState, Failure, Reached},
-        saga::Identity,
+        saga::{Identity, Work},
     },
 };
 
@@ -40,12 +41,14 @@ struct Known {
 }
 
 /// One effect that left the process.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
     pub attempt: AttemptId,
     pub key: String,
     pub at: Timestamp,
     pub executor: String,
+    /// What is done.
+    pub work: Work,
 }
 
 /// What came of performing an effect.
@@ -67,6 +70,8 @@ pub struct Call<'a> {
     /// Whether even a failed attempt leaves something behind.
     pub leaves_half: bool,
     pub executor: &'a str,
+    /// What is done.
+    pub work: &'a Work,
 }
 
 #[derive(Default, Debug)]
@@ -119,7 +124,13 @@ impl OtherSide {
         }
         known.child_since = Some(now);
         let act = act.clone();
-        self.sent.push(Sent { attempt: id.clone(), key: call.identity.key.clone(), at: now, executor: call.executor.to_owned() });
+        self.sent.push(Sent {
+            attempt: id.clone(),
+            key: call.identity.key.clone(),
+            at: now,
+            executor: call.executor.to_owned(),
+            work: call.work.clone(),
+        });
         let act = self.land(act, call);
         self.create(now, id, act, call);
         Performed::Something
@@ -150,7 +161,7 @@ impl OtherSide {
 
     fn create(&mut self, now: Timestamp, id: &AttemptId, act: Act, call: &Call<'_>) {
         let takes = match act.end {
-            End::Succeeds | End::Fails(_) | End::Unknown { .. } | End::Vanishes => Some(act.takes),
+            End::Succeeds | End::HandsOn(_) | End::Answers(_) | End::Fails(_) | End::Unknown { .. } | End::Vanishes => Some(act.takes),
             End::Never if call.in_process => Some(Duration::MAX),
             End::Never | End::Stuck | End::NeverStarts => None,
         };
@@ -255,7 +266,9 @@ fn state(child: &Child, now: Timestamp, age: Duration, talk: &str) -> ChildState
     }
     match &child.act.end {
         _ if child.cut => ChildState::Unknown { message: "no answer within its time".into(), retry_after: None },
-        End::Succeeds => ChildState::Succeeded,
+        End::Succeeds => ChildState::Succeeded(None),
+        End::HandsOn(outputs) => ChildState::Succeeded(outputs.as_object().cloned()),
+        End::Answers(answer) => ChildState::Answered(Arc::new(answer.clone())),
         End::Fails(failure) => ChildState::Failed(failure.clone()),
         End::Unknown { retry_after } => ChildState::Unknown { message: "the connection was lost".into(), retry_after: *retry_after },
         End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {

@@ -24,6 +24,7 @@ pub fn saga() -> Draft {
         deletion_policy: None,
         max_retry_requests: None,
         defaults: None,
+        outputs: None,
         steps: Vec::new(),
     })
 }
@@ -212,6 +213,7 @@ fn request(name: &str) -> HttpAction {
         url: format!("http://{name}.shop.svc/calls"),
         headers: None,
         body: Some(json!({"order": "1042"})),
+        expect: None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! What the other side does with each attempt.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use saga_operator::engine::observed::{Failure, Reached};
+use saga_operator::engine::observed::{Answer, Failure, Reached};
+use serde_json::Value;
 
 /// One attempt as the other side plays it.
 #[derive(Clone, Debug)]
@@ -23,6 +24,9 @@ pub struct Act {
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     Succeeds,
+    /// A container that ends well and hands this on.
+    HandsOn(Value),
+    Answers(Answer),
     Fails(Failure),
     Unknown {
         retry_after: Option<Duration>,
@@ -48,6 +52,17 @@ fn fails(reached: Reached) -> Act {
 /// It is done.
 pub fn succeeds() -> Act {
     Act { lands: true, ..act(End::Succeeds) }
+}
+
+/// It is done, and hands this on.
+pub fn hands_on(outputs: Value) -> Act {
+    Act { lands: true, ..act(End::HandsOn(outputs)) }
+}
+
+/// The other side answers so.
+pub fn answers(status: u16, body: &Value) -> Act {
+    let (body, headers) = (body.to_string(), BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]));
+    Act { lands: status < 300, ..act(End::Answers(Answer { status, headers, body, whole: true, retry_after: None })) }
 }
 
 /// A definite no: an exit code, a final answer.
@@ -119,7 +134,9 @@ impl Act {
         match &mut self.end {
             End::Unknown { retry_after } => *retry_after = Some(wait),
             End::Fails(failure) => failure.retry_after = Some(wait),
-            End::Succeeds | End::Vanishes | End::Never | End::Stuck | End::NeverStarts => panic!("{:?} asks for no wait", self.end),
+            End::Succeeds | End::HandsOn(_) | End::Answers(_) | End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {
+                panic!("{:?} asks for no wait", self.end)
+            }
         }
         self
     }
@@ -137,6 +154,13 @@ impl Act {
 
     pub fn refused_first(mut self, times: u32) -> Self {
         self.refusals = times;
+        self
+    }
+
+    /// The body of the answer breaks off.
+    pub fn broken_off(mut self) -> Self {
+        let End::Answers(answer) = &mut self.end else { panic!("it does not answer") };
+        answer.whole = false;
         self
     }
 

@@ -93,9 +93,9 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         ("/steps/1/pod/env", json!(vec![json!({"name": "X"}); 129]), "spec.steps[1].pod.env: has 129 entries"),
         ("/steps/1/pod/envFrom", json!(vec![json!({}); 33]), "spec.steps[1].pod.envFrom: has 33 entries"),
         ("/steps/1/pod/env", json!([{"name": "SAGA_UID"}]), "spec.steps[1].pod.env[0].name: names that begin with SAGA_ are set by"),
-        ("/steps/1/pod/args", json!(["--id", "${params.id}"]), "spec.steps[1].pod.args[1]: holds ${…}, and expressions are not supported"),
+        ("/steps/1/pod/args", json!(["--id", "${params.id}"]), "spec.steps[1].pod.args[1]: ${params.id}: there is no field id"),
         ("/steps/1/pod/resources", json!([]), "spec.steps[1].pod: resources: must be an object"),
-        ("/steps/0/compensation/pod/image", json!("${x}"), "spec.steps[0].compensation.pod.image: holds ${…}"),
+        ("/steps/0/compensation/pod/image", json!("${x}"), "spec.steps[0].compensation.pod.image: ${x}: there is no variable x"),
         ("/steps/0/http/url", json!("ftp://a/b"), "spec.steps[0].http.url: must begin with http:// or https:// and a host"),
         ("/steps/0/http/url", json!("http:///b"), "spec.steps[0].http.url: must begin with http:// or https:// and a host"),
         ("/steps/0/http/url", json!("http://user@a/b"), "spec.steps[0].http.url: must begin with http:// or https:// and a host, without"),
@@ -115,7 +115,7 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         ("/steps/0/http/headers", json!(vec![json!({"name": "X", "value": ""}); 33]), "spec.steps[0].http.headers: has 33 entries"),
         ("/steps/0/http/headers", secret("../x", "k"), "spec.steps[0].http.headers[0].valueFrom.secretKeyRef: must name a Secret"),
         ("/steps/0/http/headers", secret("x", ""), "spec.steps[0].http.headers[0].valueFrom.secretKeyRef: must name a Secret"),
-        ("/steps/0/http/body", json!({"a": [{"b": "${c}"}]}), "spec.steps[0].http.body.a[0].b: holds ${…}"),
+        ("/steps/0/http/body", json!({"a": [{"b": "${c}"}]}), "spec.steps[0].http.body.a[0].b: ${c}: there is no variable c"),
     ];
     assert!(check(&with("/maxParallel", json!(3))).is_ok());
     let mut wrong = Vec::new();

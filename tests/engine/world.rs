@@ -373,7 +373,7 @@ impl World {
     fn perform(&mut self, effect: Effect) -> bool {
         let executor = self.executor();
         let performed = match effect {
-            Effect::Begin { identity, place, time_limit } => {
+            Effect::Begin { identity, place, work, time_limit } => {
                 watch::begin(self, &identity, place);
                 let step = &self.saga.as_ref().expect("only a valid saga begins anything").steps[place];
                 let operation = step.operation(identity.attempt.direction).expect("only what is written begins");
@@ -383,6 +383,7 @@ impl World {
                     limit: time_limit,
                     leaves_half: step.compensate_failed,
                     executor: &executor,
+                    work: work.as_deref().unwrap_or(&operation.work),
                 };
                 self.other_side.read(self.now, &identity.attempt);
                 self.other_side.begin(self.now, &call)

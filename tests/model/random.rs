@@ -194,6 +194,8 @@ impl Dice {
             max_retry_requests: self.0.random_range(0..4),
             timeout: self.maybe(30, 200),
             ttl: self.maybe(20, 60),
+            params: serde_json::Map::new(),
+            outputs: None,
             steps: (0..steps).map(|place| self.step(place, edges, pivot)).collect(),
         }
     }
@@ -243,7 +245,9 @@ impl Dice {
             depends_on,
             pivot: pivot == Some(place),
             compensate_failed: !only_waits && is_pod != self.percent(20),
+            when: None,
             action,
+            outputs: None,
             compensation: self.percent(85).then(|| self.operation(undo)),
             name,
         }
@@ -259,7 +263,7 @@ impl Dice {
             max_delay: initial_delay + self.seconds(10),
             jitter: self.one_of(&[0.0, 0.5]),
         };
-        Operation { work, timeout: self.seconds(60), retry }
+        Operation::new(work, self.seconds(60), retry)
     }
 
     fn rules(&mut self) -> Rules {

@@ -54,7 +54,7 @@ pub fn operation(work: Work, attempts: u32) -> Operation {
         jitter: 0.0,
     };
     // Longer than what bounds a second creation, so that the one does not hide the other.
-    Operation { work, timeout: Duration::from_mins(1), retry }
+    Operation::new(work, Duration::from_mins(1), retry)
 }
 
 pub fn pod() -> Work {
@@ -62,7 +62,7 @@ pub fn pod() -> Work {
 }
 
 pub fn request(name: &str) -> Work {
-    Work::Http(HttpAction { method: HttpMethod::Post, url: format!("http://shop/{name}"), headers: None, body: None })
+    Work::Http(HttpAction { method: HttpMethod::Post, url: format!("http://shop/{name}"), headers: None, body: None, expect: None })
 }
 
 fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
@@ -86,7 +86,9 @@ fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
         depends_on: dag[place].clone(),
         pivot: kind.pivot == Some(place),
         compensate_failed: pods && !only_waits,
+        when: None,
         action,
+        outputs: None,
         compensation: undo.then(|| operation(if pods { pod() } else { request(&format!("undo-{name}")) }, kind.attempts)),
         name,
     }
@@ -107,6 +109,8 @@ pub fn saga(dag: &Dag, kind: Kind) -> ValidSaga {
         max_retry_requests: 1,
         timeout: None,
         ttl: None,
+        params: serde_json::Map::new(),
+        outputs: None,
         steps: (0..dag.len()).map(|place| step(dag, place, kind)).collect(),
     }
 }

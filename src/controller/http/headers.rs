@@ -1,6 +1,6 @@
 //! The headers of one attempt, those from Secrets included.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
@@ -40,6 +40,33 @@ impl Headers {
             }
         }
         text
+    }
+}
+
+/// The headers of an answer that expressions may read: so many, and so many bytes of names and values together.
+const MAX_READ: usize = 64;
+const MAX_READ_BYTES: usize = 8 * 1024;
+
+impl Headers {
+    /// The headers of an answer that are text, without the values of the Secrets: names in lower case, the values of those that repeat with
+    /// `, ` between them (RFC 9110, 5.2).
+    pub(super) fn of_answer(&self, answer: &HeaderMap) -> BTreeMap<String, String> {
+        let (mut read, mut bytes) = (BTreeMap::<String, String>::new(), 0_usize);
+        for (name, value) in answer.iter().take(MAX_READ) {
+            let Ok(value) = value.to_str() else { continue };
+            bytes = bytes.saturating_add(name.as_str().len()).saturating_add(value.len());
+            if bytes > MAX_READ_BYTES {
+                break;
+            }
+            let value = self.hide(value);
+            read.entry(name.as_str().to_owned())
+                .and_modify(|known| {
+                    known.push_str(", ");
+                    known.push_str(&value);
+                })
+                .or_insert_with(|| value.to_string());
+        }
+        read
     }
 }
 

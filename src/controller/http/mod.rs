@@ -36,8 +36,8 @@ use tower::{BoxError, util::AndThenLayer};
 use self::{headers::Headers, resolve::Target};
 use super::secrets::{Account, SecretReader};
 use crate::{
-    engine::observed::{ChildState, Failure, Reached},
-    objects::{address::AddressPolicy, http::HttpRequest, http_verdict::verdict, text::bounded_line},
+    engine::observed::{Answer, ChildState, Failure, Reached},
+    objects::{address::AddressPolicy, http::HttpRequest, http_verdict::wait, text::bounded_line},
 };
 
 /// The longest time that connecting may take, TLS included.
@@ -143,7 +143,7 @@ impl HttpCaller {
     ///
     /// | what happens | outcome |
     /// |---|---|
-    /// | an answer came | what [`verdict`] says |
+    /// | an answer came | Answered: what it means is for the engine to say |
     /// | the URL, a header, an address or a missing right forbids it | Failed for good, nothing reached |
     /// | no such host, Secret or key; no connection in time, refused, or TLS failed | Failed, tried again, nothing reached |
     /// | the API server cannot give the Secret just now | Refused |
@@ -167,10 +167,17 @@ impl HttpCaller {
         };
         let answered_at = now.saturating_add(begun.elapsed()).unwrap_or(now);
         let mut body = Vec::new();
-        // Whether the body came whole or not, the status has decided.
-        let _ = timeout(time_limit.saturating_sub(begun.elapsed()), read(&mut response, &mut body)).await;
+        // Whether the body came whole or not, the status has decided, unless the step asks more of the answer.
+        let left = time_limit.saturating_sub(begun.elapsed());
+        let whole = timeout(left, read(&mut response, &mut body)).await.unwrap_or_default();
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        verdict(response.status().as_u16(), retry_after, &headers.hide(&String::from_utf8_lossy(&body)), answered_at)
+        ChildState::Answered(Arc::new(Answer {
+            status: response.status().as_u16(),
+            headers: headers.of_answer(response.headers()),
+            body: headers.hide(&String::from_utf8_lossy(&body)).into_owned(),
+            whole,
+            retry_after: retry_after.and_then(|value| wait(value, answered_at)),
+        }))
     }
 
     /// Everything up to the answer's head.
@@ -212,12 +219,18 @@ impl HttpCaller {
     }
 }
 
-/// Reads the body into `into` until it ends, breaks or reaches [`MAX_BODY`].
-async fn read(response: &mut Response, into: &mut Vec<u8>) {
-    while let Ok(Some(chunk)) = response.chunk().await {
-        into.extend(chunk.iter().take(MAX_BODY.saturating_sub(into.len())));
-        if into.len() >= MAX_BODY {
-            return;
+/// Reads the body into `into` until it ends, breaks or passes [`MAX_BODY`]. Returns whether it came whole.
+async fn read(response: &mut Response, into: &mut Vec<u8>) -> bool {
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => return true,
+            Err(_) => return false,
+        };
+        let left = MAX_BODY.saturating_sub(into.len());
+        into.extend(chunk.iter().take(left));
+        if chunk.len() > left {
+            return false;
         }
     }
 }

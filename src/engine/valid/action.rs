@@ -1,6 +1,12 @@
-//! Checks each action by itself, and takes the escapes out of its strings.
+//! Checks each action by itself, and parses the expressions in it.
 
-use super::{super::literal, Fault};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use super::{
+    super::expression::{Form, Template},
+    Fault,
+};
 use crate::{
     api::{ApprovalAction, Header, HttpAction, PodAction, SecretKey},
     objects::pod::check_resources,
@@ -17,7 +23,10 @@ fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fa
     }
 }
 
-pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<PodAction> {
+/// An action, and the template where it holds expressions.
+pub(super) type Parsed<T> = (T, Option<Template>);
+
+pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
     let PodAction { image, command, args, env, env_from, resources: _ } = action;
     if image.is_empty() {
         faults.push(Fault::new(format!("{path}.image"), "must name an image"));
@@ -33,14 +42,16 @@ pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Op
             faults.push(Fault::new(format!("{path}.env[{place}].name"), message));
         }
     }
-    let action: PodAction = resolved(action, path, faults)?;
-    if let Some(Err(message)) = action.resources.as_ref().map(check_resources) {
+    let form = |name: &str| if name == "resources" { Form::Any } else { Form::Text };
+    let (action, template) = parsed(action, path, form, faults)?;
+    let resources = action.resources.as_ref().filter(|_| template.is_none());
+    if let Some(Err(message)) = resources.map(check_resources) {
         faults.push(Fault::new(path, message));
     }
-    Some(action)
+    Some((action, template))
 }
 
-pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<HttpAction> {
+pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<HttpAction>> {
     limit(action.url.chars().count(), 2048, "characters", &format!("{path}.url"), faults);
     limit(action.headers.iter().flatten().count(), 32, "entries", &format!("{path}.headers"), faults);
     for (place, header) in action.headers.iter().flatten().enumerate() {
@@ -67,22 +78,45 @@ pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
             faults.push(Fault::new(format!("{path}.valueFrom.secretKeyRef"), "must name a Secret and a key of its data"));
         }
     }
-    let action = resolved(action, path, faults)?;
+    let form = |name: &str| match name {
+        "body" => Form::Any,
+        "url" => Form::Url,
+        _ => Form::Text,
+    };
+    // What is expected is an expression by itself.
+    let action = HttpAction { expect: None, ..action.clone() };
+    let (action, template) = parsed(&action, path, form, faults)?;
     if !is_url(&action.url) {
         let message = "must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations";
         faults.push(Fault::new(format!("{path}.url"), message));
     }
-    Some(action)
+    Some((action, template))
 }
 
-pub(super) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<ApprovalAction> {
+pub(super) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApprovalAction>> {
     let ApprovalAction { message } = action;
     limit(message.iter().flat_map(|message| message.chars()).count(), 1024, "characters", &format!("{path}.message"), faults);
-    resolved(action, path, faults)
+    parsed(action, path, |_| Form::Text, faults)
 }
 
-fn resolved<T: serde::Serialize + serde::de::DeserializeOwned>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<T> {
-    literal::resolve(action, path).map_err(|found| faults.extend(found)).ok()
+/// The action with its literals, or as it is written together with its template.
+fn parsed<T>(action: &T, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
+where
+    T: Serialize + DeserializeOwned + Clone,
+{
+    let before = faults.len();
+    let Ok(Value::Object(fields)) = serde_json::to_value(action) else { return None };
+    let template = Template::parse(&fields, path, form, faults);
+    if faults.len() > before {
+        return None;
+    }
+    match template.literal() {
+        Some(literal) => {
+            let action = serde_json::from_value(literal.clone()).map_err(|error| faults.push(Fault::new(path, error.to_string())));
+            action.ok().map(|action| (action, None))
+        }
+        None => Some((action.clone(), Some(template))),
+    }
 }
 
 pub(super) fn is_object_name(text: &str) -> bool {
@@ -98,5 +132,5 @@ fn is_secret_key(text: &str) -> bool {
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
-    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['@', ' '])) && url::Url::parse(text).is_ok()
+    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['@', ' ', '$', '{'])) && url::Url::parse(text).is_ok()
 }

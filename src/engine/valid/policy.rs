@@ -15,6 +15,11 @@ const INITIAL_DELAY: Duration = Duration::from_secs(1);
 const MAX_DELAY: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: i32 = 1_000_000;
 
+/// The policy where nothing is written.
+pub(super) fn built_in(attempts: i32) -> Retry {
+    effective(None, None, attempts, "", &mut Vec::new())
+}
+
 /// Checks the defaults by themselves.
 pub(super) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
     let Defaults { timeout, retry, compensation_retry } = defaults;

@@ -21,6 +21,8 @@ fn saga() -> ValidSaga {
         suspend: false,
         max_retry_requests: 10,
         deletion_policy: DeletionPolicy::Compensate,
+        params: serde_json::Map::new(),
+        outputs: None,
         steps: Vec::new(),
     }
 }

@@ -263,7 +263,7 @@ fn read(value: Value) -> Pod {
 fn fits(state: &ChildState, expect: &Expect) -> bool {
     match (state, expect) {
         (ChildState::Active { detail, .. }, Active(begins)) => detail.starts_with(begins),
-        (ChildState::Succeeded, Succeeded) => true,
+        (ChildState::Succeeded(_), Succeeded) => true,
         (ChildState::Unknown { message, .. }, Unknown(begins)) => message.starts_with(begins),
         (ChildState::Failed(failure), Answer(begins) | Nothing(begins) | Disrupted(begins)) => {
             let reached = if matches!(expect, Answer(_)) { Reached::Answer } else { Reached::Nothing };
@@ -420,7 +420,11 @@ fn said(state: &ChildState) -> &str {
         ChildState::Active { detail, .. } => detail,
         ChildState::Failed(failure) => &failure.message,
         ChildState::Unknown { message, .. } => message,
-        ChildState::Absent(_) | ChildState::Elsewhere { .. } | ChildState::Refused { .. } | ChildState::Succeeded => "",
+        ChildState::Absent(_)
+        | ChildState::Elsewhere { .. }
+        | ChildState::Refused { .. }
+        | ChildState::Succeeded(_)
+        | ChildState::Answered(_) => "",
     }
 }
 

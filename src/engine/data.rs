@@ -1,0 +1,189 @@
+//! What flows between steps: the values that expressions read, what an action comes to with them, what an answer means, and what a step
+//! hands on.
+//!
+//! # Guarantees
+//! An action comes to the same each time it is asked for: an expression reads only steps that are done by then. What a step hands on is
+//! bounded where it is taken ([`MAX_OUTPUTS`] for one, [`MAX_ALL_OUTPUTS`] for all).
+
+use std::{borrow::Cow, sync::Arc};
+
+use serde_json::{Map, Value};
+
+use super::{
+    effect::Notice,
+    expression::Scope,
+    grant::MAX_ALL_OUTPUTS,
+    observed::{Answer, ChildState},
+    pass::Pass,
+    saga::{Operation, ValidStep, Work},
+    settle::Settlement,
+    step::StepEvent,
+};
+use crate::{
+    api::{Direction, MAX_OUTPUTS, Outcome, StepStatus, names::idempotency_key},
+    objects::http_verdict::{not_expected, verdict},
+};
+
+/// Key and outcome of a step's action, as its compensation reads them.
+pub(super) type Acted = (String, Outcome);
+
+impl Pass<'_> {
+    /// Of the attempt that succeeded; else Unknown with the present key while it is uncertain; else of the last attempt.
+    fn acted(&self, status: &StepStatus) -> Option<Acted> {
+        let record = status.action.as_ref()?;
+        let (failures, outcome) = match record.last_outcome? {
+            Outcome::Succeeded => (record.failures, Outcome::Succeeded),
+            _ if record.uncertain => (record.failures, Outcome::Unknown),
+            outcome => (record.failures.saturating_sub(record.answered.into()), outcome),
+        };
+        Some((idempotency_key(&self.saga.key_scope, &status.name, Direction::Action, failures), outcome))
+    }
+
+    /// What the expressions of a step read. `acted`: in its compensation.
+    fn scope<'s>(&'s self, status: &'s StepStatus, acted: Option<&'s Acted>, response: Option<&'s Value>) -> Scope<'s> {
+        Scope {
+            params: &self.saga.params,
+            saga: [&self.saga.name, &self.saga.namespace, &self.saga.uid],
+            steps: &self.status.steps,
+            outputs: status.outputs.as_ref(),
+            action: acted.map(|(key, outcome)| (key.as_str(), *outcome)),
+            response,
+        }
+    }
+
+    /// What an operation of a step does now.
+    ///
+    /// # Errors
+    /// One line: an expression cannot be evaluated, or what it gives does not fit.
+    pub(super) fn resolve<'o>(&self, operation: &'o Operation, status: &StepStatus, direction: Direction) -> Result<Cow<'o, Work>, String> {
+        if operation.template.is_none() {
+            return Ok(Cow::Borrowed(&operation.work));
+        }
+        let acted = self.acted(status).filter(|_| direction == Direction::Compensation);
+        operation.resolve(&self.scope(status, acted.as_ref(), None))
+    }
+
+    /// Whether a step is wanted that is about to begin for the first time.
+    ///
+    /// # Errors
+    /// One line: its `when` cannot be evaluated.
+    pub(super) fn is_wanted(&self, step: &ValidStep, status: &StepStatus) -> Result<bool, String> {
+        let Some(when) = &step.when else { return Ok(true) };
+        when.holds(&self.scope(status, None, None)).map_err(|error| format!("when: {error}"))
+    }
+
+    /// Skips a step that is not wanted.
+    pub(super) fn leave_out(&mut self, status: &mut StepStatus) {
+        self.move_step(status, StepEvent::Skip);
+        status.unwanted = true;
+        status.message = Some("not wanted: its when is false".into());
+        status.completed_at = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(self.seen.now));
+    }
+
+    /// Fails a step for good that cannot begin, without an attempt.
+    pub(super) fn cannot_begin(&mut self, status: &mut StepStatus, direction: Direction, why: String) {
+        status.message = Some(super::settle::clip(&why, super::settle::KEPT_MESSAGE));
+        status.next_attempt_at = None;
+        self.give_up(status, direction);
+    }
+
+    /// What the end of a child means that was done, or answered.
+    pub(super) fn judge_end(&self, step: &ValidStep, status: &StepStatus, direction: Direction, end: &ChildState) -> Option<Settlement> {
+        match end {
+            ChildState::Succeeded(outputs) => Some(self.with_outputs(direction, outputs.clone().map_or(Ok(None), |map| Ok(Some(map))))),
+            ChildState::Answered(answer) => Some(self.judge_answer(step, status, direction, answer)),
+            ChildState::Absent(_)
+            | ChildState::Active { .. }
+            | ChildState::Refused { .. }
+            | ChildState::Elsewhere { .. }
+            | ChildState::Failed(_)
+            | ChildState::Unknown { .. } => None,
+        }
+    }
+
+    fn judge_answer(&self, step: &ValidStep, status: &StepStatus, direction: Direction, answer: &Arc<Answer>) -> Settlement {
+        let Some(operation) = step.operation(direction) else { return Settlement::succeeded() };
+        let reads = operation.expect.is_some() || (step.outputs.is_some() && direction == Direction::Action);
+        let response = reads.then(|| answer.response());
+        if reads && !answer.whole {
+            let status = answer.status;
+            return Settlement::unknown(
+                format!("it answered {status}, and the body broke off or has more than 64 KiB"),
+                answer.retry_after,
+            );
+        }
+        let acted = self.acted(status).filter(|_| direction == Direction::Compensation);
+        let scope = self.scope(status, acted.as_ref(), response.as_ref());
+        let good = (200..=299).contains(&answer.status);
+        let success = match operation.expect.as_ref().map(|expect| expect.holds(&scope)) {
+            None => good,
+            Some(Ok(holds)) => holds,
+            // It may well have been done; only nobody can tell.
+            Some(Err(error)) if good => return Settlement::unknown_for_good(format!("it answered {}, and expect {error}", answer.status)),
+            Some(Err(_)) => false,
+        };
+        if !success {
+            let why = if good { "not what expect asks for" } else { "" };
+            return Settlement::of_end(if operation.expect.is_some() { not_expected(answer, why) } else { verdict(answer) });
+        }
+        let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action).map(|outputs| outputs.evaluate(&scope));
+        self.with_outputs(
+            direction,
+            match outputs {
+                None => Ok(None),
+                Some(Ok(Value::Object(outputs))) => Ok(Some(outputs)),
+                Some(Ok(_)) => Err("outputs are no object".into()),
+                Some(Err(error)) => Err(error),
+            },
+        )
+    }
+
+    /// A success that hands this on. Where that cannot be taken, the step counts as one that may have been done: whoever reads it would
+    /// find nothing.
+    fn with_outputs(&self, direction: Direction, outputs: Result<Option<Map<String, Value>>, String>) -> Settlement {
+        let outputs = outputs.map(|outputs| outputs.filter(|_| direction == Direction::Action));
+        let taken = outputs.and_then(|outputs| match outputs.as_ref().map(|outputs| self.room_for(outputs)) {
+            Some(Err(error)) => Err(error),
+            Some(Ok(())) | None => Ok(outputs),
+        });
+        match taken {
+            Ok(outputs) => Settlement { outputs, ..Settlement::succeeded() },
+            Err(error) => Settlement::unknown_for_good(format!("it was done, but what it hands on cannot be taken: {error}")),
+        }
+    }
+
+    /// Whether there is room in the status for what a step hands on.
+    fn room_for(&self, outputs: &Map<String, Value>) -> Result<(), String> {
+        let size = |outputs: &Map<String, Value>| serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len());
+        let bytes = size(outputs);
+        if bytes > MAX_OUTPUTS {
+            return Err(format!("the outputs of a step may have at most {MAX_OUTPUTS} bytes, and these have {bytes}"));
+        }
+        let known: usize = self.status.steps.iter().filter_map(|status| status.outputs.as_ref()).map(size).sum();
+        if known.saturating_add(bytes) > MAX_ALL_OUTPUTS {
+            return Err(format!(
+                "the outputs of all steps may have at most {MAX_ALL_OUTPUTS} bytes together, and these add {bytes} to {known}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Writes down what the saga hands on, at its end.
+    pub(super) fn hand_on(&mut self) {
+        let Some(template) = &self.saga.outputs else { return };
+        let nobody = StepStatus::default();
+        let outputs = template.evaluate(&self.scope(&nobody, None, None)).and_then(|outputs| match outputs {
+            Value::Object(outputs) if outputs.is_empty() || serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_OUTPUTS) => {
+                Ok(outputs)
+            }
+            _ => Err(format!("spec.outputs: come to more than {MAX_OUTPUTS} bytes")),
+        });
+        match outputs {
+            Ok(outputs) => self.status.outputs = Some(outputs),
+            Err(message) => {
+                let message = format!("the saga is Completed and hands nothing on: {message}");
+                self.effects.push(super::effect::Effect::Publish(Notice { warning: true, reason: "NoOutputs", message }));
+            }
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What an expression reads and calls, found before it is ever evaluated.
+
+use kube::core::cel::cel::{
+    IdedExpr,
+    common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators},
+};
+
+use super::{Reads, Variable};
+
+/// The functions that may be called: those of CEL, and of Kubernetes those whose work [`super::meter`] can tell. A name with a dot is
+/// called on a name, all others on a value or by themselves.
+const FUNCTIONS: [&str; 52] = [
+    "size",
+    "contains",
+    "startsWith",
+    "endsWith",
+    "matches",
+    "string",
+    "double",
+    "int",
+    "uint",
+    "min",
+    "max",
+    "duration",
+    "timestamp",
+    "getFullYear",
+    "getMonth",
+    "getDayOfYear",
+    "getDayOfMonth",
+    "getDate",
+    "getDayOfWeek",
+    "getHours",
+    "getMinutes",
+    "getSeconds",
+    "getMilliseconds",
+    "indexOf",
+    "lastIndexOf",
+    "charAt",
+    "lowerAscii",
+    "upperAscii",
+    "trim",
+    "substring",
+    "split",
+    "join",
+    "replace",
+    "isSorted",
+    "sum",
+    "first",
+    "last",
+    "base64.encode",
+    "base64.decode",
+    "math.ceil",
+    "math.floor",
+    "math.round",
+    "math.abs",
+    "math.greatest",
+    "math.least",
+    "quantity",
+    "isQuantity",
+    "isGreaterThan",
+    "isLessThan",
+    "compareTo",
+    "asInteger",
+    "asApproximateFloat",
+];
+/// How comprehensions (`all`, `exists`, `exists_one`, `map`, `filter`) may be nested: not at all.
+const MAX_COMPREHENSIONS: usize = 1;
+
+/// What an expression reads.
+///
+/// # Errors
+/// One line about what it uses that is not there.
+pub(super) fn reads(expr: &IdedExpr) -> Result<Reads, String> {
+    let mut checker = Checker { reads: Reads::default(), bound: Vec::new(), nested: 0 };
+    checker.visit(expr)?;
+    Ok(checker.reads)
+}
+
+struct Checker {
+    reads: Reads,
+    /// The names that comprehensions around here bind.
+    bound: Vec<String>,
+    /// How many comprehensions there are around here.
+    nested: usize,
+}
+
+impl Checker {
+    fn visit(&mut self, expr: &IdedExpr) -> Result<(), String> {
+        match &expr.expr {
+            Expr::Literal(LiteralValue::Bytes(_)) => Err("holds bytes, which no field takes: write a string".into()),
+            Expr::Literal(_) => Ok(()),
+            Expr::Ident(name) => self.variable(name),
+            Expr::Select(select) => match asked_of_steps(expr) {
+                Some(step) => self.step(step),
+                None => self.visit(&select.operand),
+            },
+            Expr::Call(call) => match asked_of_steps(expr) {
+                Some(step) => self.step(step),
+                None => self.call(call),
+            },
+            Expr::List(list) => list.elements.iter().try_for_each(|element| self.visit(element)),
+            Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
+                EntryExpr::MapEntry(entry) => {
+                    self.visit(&entry.key)?;
+                    self.visit(&entry.value)
+                }
+                EntryExpr::StructField(field) => Err(no_message(&field.field)),
+            }),
+            Expr::Comprehension(comprehension) => {
+                self.visit(&comprehension.iter_range)?;
+                self.nested += 1;
+                if self.nested > MAX_COMPREHENSIONS {
+                    return Err("nests all, exists, exists_one, map or filter in each other: they may only follow each other".into());
+                }
+                let hides = |name: &&String| Variable::ALL.iter().any(|variable| variable.as_str() == name.as_str());
+                if let Some(name) = [Some(&comprehension.iter_var), comprehension.iter_var2.as_ref()].into_iter().flatten().find(hides) {
+                    return Err(format!("binds {name}, which is the name of a variable: choose another"));
+                }
+                let before = self.bound.len();
+                self.bound.extend([comprehension.iter_var.clone(), comprehension.accu_var.clone()]);
+                self.bound.extend(comprehension.iter_var2.clone());
+                for part in [&comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step, &comprehension.result] {
+                    self.visit(part)?;
+                }
+                self.bound.truncate(before);
+                self.nested -= 1;
+                Ok(())
+            }
+            Expr::Struct(message) => Err(no_message(&message.type_name)),
+            Expr::Unspecified => Err("is no CEL expression".into()),
+        }
+    }
+
+    fn variable(&mut self, name: &str) -> Result<(), String> {
+        if self.bound.iter().any(|bound| bound == name) {
+            return Ok(());
+        }
+        let Some(variable) = Variable::ALL.into_iter().find(|variable| variable.as_str() == name) else {
+            let known = Variable::ALL.map(Variable::as_str).join(", ");
+            let hint = if self.reads.steps.is_empty() { "" } else { "; a step whose name has a dash is written steps['reserve-stock']" };
+            return Err(format!("there is no variable {name}: known are {known}{hint}"));
+        };
+        if variable == Variable::Steps {
+            return Err("steps is read one by one: write steps.<name>.outputs or steps['<name>'].phase".into());
+        }
+        self.reads.variables.insert(variable);
+        Ok(())
+    }
+
+    fn step(&mut self, name: &str) -> Result<(), String> {
+        self.reads.variables.insert(Variable::Steps);
+        self.reads.steps.insert(name.to_owned());
+        Ok(())
+    }
+
+    fn call(&mut self, call: &CallExpr) -> Result<(), String> {
+        let CallExpr { func_name, target, args } = call;
+        let qualified = target.as_ref().and_then(|target| match &target.expr {
+            Expr::Ident(prefix) => Some(format!("{prefix}.{func_name}")).filter(|name| FUNCTIONS.contains(&name.as_str())),
+            _ => None,
+        });
+        let is_operator = func_name.starts_with(['_', '!', '-', '@']);
+        if !is_operator && qualified.is_none() && !FUNCTIONS.contains(&func_name.as_str()) {
+            return Err(format!("there is no function {func_name}: docs/expressions.md lists those that there are"));
+        }
+        if func_name == "matches" && !args.iter().all(|pattern| matches!(pattern.expr, Expr::Literal(_))) {
+            return Err("matches takes a pattern that is written out: matches('^[a-z]+$')".into());
+        }
+        if let Some(target) = target.as_ref().filter(|_| qualified.is_none()) {
+            self.visit(target)?;
+        }
+        args.iter().try_for_each(|argument| self.visit(argument))
+    }
+}
+
+/// The step that `steps.<name>` or `steps['<name>']` asks of.
+fn asked_of_steps(expr: &IdedExpr) -> Option<&str> {
+    let is_steps = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == Variable::Steps.as_str());
+    match &expr.expr {
+        Expr::Select(select) if is_steps(&select.operand) => Some(&select.field),
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => match args.as_slice() {
+            [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }] if is_steps(operand) => Some(name.inner()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn no_message(name: &str) -> String {
+    format!("makes a message {name}: write an object, {{'name': value}}")
+}

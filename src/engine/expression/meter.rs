@@ -1,0 +1,240 @@
+//! What evaluating an expression can cost at most, from what it is made of and how large the values are that it reads.
+//!
+//! The interpreter has no limit of its own, and a short text can ask for very much: a list of 256 texts of 100 KiB, or a text in which
+//! each letter is replaced by another text. So the largest size of each part is told from the parts it is made of, and how often it is
+//! evaluated; together they may not pass [`MAX_WORK`].
+//!
+//! # Guarantees
+//! What is told is never less than what comes of it. What does not pass evaluates within milliseconds.
+
+use std::collections::BTreeMap;
+
+use kube::core::cel::cel::{
+    IdedExpr,
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators},
+};
+use serde_json::Value;
+
+/// The most bytes that all parts of an expression may come to, each as often as it is evaluated.
+const MAX_WORK: u64 = 4 << 20;
+/// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer 64 KiB.
+const MAX_INPUT: u64 = 72 << 10;
+/// The longest list that `all`, `exists`, `exists_one`, `map` and `filter` take.
+const MAX_ITEMS: u64 = 256;
+/// What a part costs besides the bytes it comes to.
+const PART: u64 = 64;
+/// What a pattern costs: one letter of it, and one that counts or names a class of letters.
+const LETTER: u64 = 256;
+const CLASS: u64 = 256 << 10;
+
+/// The most that a part comes to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Size {
+    bytes: u64,
+    /// The elements of the longest list in it.
+    items: u64,
+    /// The bytes of the largest element of a list in it.
+    element: u64,
+}
+
+/// A part that is no list and has none in it.
+const fn plain(bytes: u64) -> Size {
+    Size { bytes, items: 0, element: 0 }
+}
+
+/// Whether an expression may be evaluated over these variables.
+///
+/// # Errors
+/// What is too large.
+pub(super) fn afford(expr: &IdedExpr, variables: &BTreeMap<&'static str, Value>) -> Result<(), String> {
+    let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1 };
+    for (name, value) in variables {
+        let size = size(value);
+        if size.bytes > MAX_INPUT {
+            return Err(format!("{name} has {} bytes: expressions read at most {MAX_INPUT}", size.bytes));
+        }
+        meter.sizes.insert((*name).to_owned(), size);
+    }
+    meter.part(expr).map(|_| ())
+}
+
+/// The size of a value: at least its bytes as JSON.
+fn size(value: &Value) -> Size {
+    let with = |all: Size, part: Size| Size {
+        bytes: all.bytes.saturating_add(part.bytes).saturating_add(3),
+        items: all.items.max(part.items),
+        element: all.element.max(part.bytes),
+    };
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => plain(24),
+        Value::String(text) => text_size(text),
+        Value::Array(items) => items.iter().map(size).fold(Size { items: items.len() as u64, ..plain(2) }, with),
+        Value::Object(fields) => {
+            let field = |(name, value): (&String, &Value)| with(text_size(name), size(value));
+            fields.iter().map(field).fold(Size { items: fields.len() as u64, ..plain(2) }, with)
+        }
+    }
+}
+
+const fn text_size(text: &str) -> Size {
+    plain(text.len() as u64 + 2)
+}
+
+struct Meter<'a> {
+    variables: &'a BTreeMap<&'static str, Value>,
+    /// The sizes of what names stand for.
+    sizes: BTreeMap<String, Size>,
+    work: u64,
+    /// How often what is looked at is evaluated.
+    times: u64,
+}
+
+impl<'a> Meter<'a> {
+    /// The size of a part, after its work and that of all its parts is counted.
+    fn part(&mut self, expr: &IdedExpr) -> Result<Size, String> {
+        if let Some(value) = self.written_out(expr) {
+            let size = size(value);
+            self.count(size.bytes)?;
+            return Ok(size);
+        }
+        let size = match &expr.expr {
+            Expr::Literal(LiteralValue::String(text)) => text_size(text.inner()),
+            Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => plain(24),
+            Expr::Ident(name) => self.sizes.get(name).copied().unwrap_or_default(),
+            Expr::Select(select) => {
+                let operand = self.part(&select.operand)?;
+                if select.test { plain(1) } else { operand }
+            }
+            Expr::Call(call) => self.call(call)?,
+            Expr::List(list) => {
+                let parts = self.parts(&list.elements)?;
+                Size { items: parts.items.max(list.elements.len() as u64), element: parts.element.max(parts.bytes), ..parts }
+            }
+            Expr::Map(map) => {
+                let mut all = Size { items: map.entries.len() as u64, ..plain(2) };
+                for entry in &map.entries {
+                    if let EntryExpr::MapEntry(entry) = &entry.expr {
+                        let (key, value) = (self.part(&entry.key)?, self.part(&entry.value)?);
+                        all = add(all, add(key, value));
+                    }
+                }
+                Size { element: all.element.max(all.bytes), ..all }
+            }
+            Expr::Comprehension(comprehension) => self.comprehension(comprehension)?,
+        };
+        self.count(size.bytes)?;
+        Ok(size)
+    }
+
+    /// The value of a path that is written out, such as `params.lines[0].sku`.
+    fn written_out(&self, expr: &IdedExpr) -> Option<&'a Value> {
+        let Expr::Call(CallExpr { func_name, target: None, args }) = &expr.expr else { return None };
+        let [operand, at] = args.as_slice() else { return None };
+        if func_name != operators::INDEX {
+            return None;
+        }
+        let within = match &operand.expr {
+            // No comprehension binds the name of a variable.
+            Expr::Ident(name) => self.variables.get(name.as_str())?,
+            _ => self.written_out(operand)?,
+        };
+        match &at.expr {
+            Expr::Literal(LiteralValue::String(name)) => within.get(name.inner()),
+            Expr::Literal(LiteralValue::Int(place)) => within.get(usize::try_from(*place.inner()).ok()?),
+            _ => None,
+        }
+    }
+
+    /// All parts, one after the other.
+    fn parts(&mut self, parts: &[IdedExpr]) -> Result<Size, String> {
+        parts.iter().try_fold(Size::default(), |all, part| Ok(add(all, self.part(part)?)))
+    }
+
+    fn count(&mut self, bytes: u64) -> Result<(), String> {
+        self.work = self.work.saturating_add(bytes.saturating_add(PART).saturating_mul(self.times));
+        if self.work > MAX_WORK {
+            return Err("would be too much work for the values it reads: write it shorter, or hand on less".into());
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: &CallExpr) -> Result<Size, String> {
+        let CallExpr { func_name, target, args } = call;
+        let target = match target {
+            Some(target) => Some(self.part(target)?),
+            None => None,
+        };
+        let sizes: Vec<Size> = args.iter().map(|argument| self.part(argument)).collect::<Result<_, _>>()?;
+        let given = sizes.iter().copied().chain(target).fold(Size::default(), add);
+        let longest = Size { items: sizes.iter().chain(&target).map(|size| size.items).max().unwrap_or_default(), ..given };
+        let truth = plain(1);
+        Ok(match func_name.as_str() {
+            operators::ADD => given,
+            operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::LESS | operators::LESS_EQUALS => truth,
+            operators::GREATER | operators::GREATER_EQUALS | operators::LOGICAL_AND | operators::LOGICAL_OR => truth,
+            operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE | "contains" | "startsWith" | "endsWith" | "isSorted" => truth,
+            operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => sizes.first().copied().unwrap_or_default(),
+            operators::CONDITIONAL => {
+                let branch = |at: usize| sizes.get(at).copied().unwrap_or_default();
+                let (yes, no) = (branch(1), branch(2));
+                Size { bytes: yes.bytes.max(no.bytes), items: yes.items.max(no.items), element: yes.element.max(no.element) }
+            }
+            "matches" => {
+                let pattern = args.first().and_then(|pattern| match &pattern.expr {
+                    Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+                    _ => None,
+                });
+                let letter = |letter| if matches!(letter, '{' | '\\' | '(') { CLASS } else { LETTER };
+                self.count(pattern.unwrap_or_default().chars().map(letter).sum())?;
+                truth
+            }
+            // Each of its letters may be an element.
+            "split" => Size { bytes: given.bytes.saturating_mul(3), items: given.bytes, element: given.bytes },
+            "join" => plain(given.bytes.saturating_add(longest.items.saturating_mul(given.bytes))),
+            "replace" => {
+                let with = sizes.get(1).copied().unwrap_or_default().bytes;
+                plain(target.unwrap_or_default().bytes.saturating_add(1).saturating_mul(with.saturating_add(1)))
+            }
+            "base64.encode" | "base64.decode" => plain(given.bytes.saturating_mul(2)),
+            _ => longest,
+        })
+    }
+
+    fn comprehension(&mut self, comprehension: &ComprehensionExpr) -> Result<Size, String> {
+        let ComprehensionExpr { iter_range, iter_var, iter_var2, accu_var, accu_init, loop_cond, loop_step, result } = comprehension;
+        let range = self.part(iter_range)?;
+        if range.items > MAX_ITEMS {
+            return Err(format!("goes through a list that may have {} elements: at most {MAX_ITEMS} are taken", range.items));
+        }
+        let init = self.part(accu_init)?;
+        let outside = (self.sizes.clone(), self.times);
+        self.times = self.times.saturating_mul(range.items);
+        for name in [Some(iter_var), iter_var2.as_ref()].into_iter().flatten() {
+            self.sizes.insert(name.clone(), Size { bytes: range.element, ..range });
+        }
+        // What a round adds; what was gathered before is counted below.
+        self.sizes.insert(accu_var.clone(), Size::default());
+        self.part(loop_cond)?;
+        let step = self.part(loop_step)?;
+        let gathered = Size {
+            bytes: init.bytes.saturating_add(step.bytes.saturating_mul(range.items)),
+            items: init.items.saturating_add(range.items).max(step.items),
+            element: step.bytes.max(step.element),
+        };
+        // Each round copies what was gathered.
+        self.count(gathered.bytes / 2)?;
+        (self.sizes, self.times) = outside;
+        let before = self.sizes.insert(accu_var.clone(), gathered);
+        let size = self.part(result)?;
+        match before {
+            Some(before) => _ = self.sizes.insert(accu_var.clone(), before),
+            None => _ = self.sizes.remove(accu_var),
+        }
+        Ok(size)
+    }
+}
+
+const fn add(left: Size, right: Size) -> Size {
+    let element = if left.element > right.element { left.element } else { right.element };
+    Size { bytes: left.bytes.saturating_add(right.bytes), items: left.items.saturating_add(right.items), element }
+}

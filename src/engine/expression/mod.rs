@@ -1,0 +1,232 @@
+//! Expressions: CEL in the string leaves of actions, and by itself in `when` and `expect`.
+//!
+//! ```text
+//!  text ── Expression::parse / Template::parse ──► parsed once, with what it reads ── evaluate(&Scope) ──► JSON value
+//! ```
+//!
+//! # Guarantees
+//! - One pass: what an expression gives is a value, and is never parsed as an expression again.
+//! - What it reads is known before it is evaluated: a variable, a function or a step that is not there is found when the saga is accepted.
+//! - Its work and the size of what it gives are bounded before it runs ([`meter`]), since CEL here has no cost limit of its own.
+//! - A field of what has no fields is an error, as in the CEL specification; the interpreter by itself would say `false`.
+//!
+//! # Errors
+//! One line that begins with the expression: `${params.amuont}: No such key: amuont`.
+
+mod check;
+mod convert;
+mod letters;
+mod meter;
+mod scope;
+mod template;
+
+use std::{collections::BTreeSet, fmt, panic::catch_unwind, sync::Arc};
+
+use kube::core::cel::{
+    KubeCelExt,
+    cel::{
+        Context, ExecutionError, IdedExpr, Value as CelValue,
+        common::ast::{CallExpr, Expr, LiteralValue, operators},
+        parser::Parser,
+    },
+};
+use serde_json::Value;
+
+pub use scope::{Scope, Variable};
+pub use template::{Field, Form, Template};
+
+use super::settle::clip;
+
+/// The most characters of an expression.
+pub const MAX_LENGTH: usize = 1024;
+/// How deep brackets and calls may be nested in each other.
+const MAX_DEPTH: u16 = 32;
+/// The stack that is there for an expression, in bytes; so much more is taken where less than half of it is left.
+const STACK: usize = 16 << 20;
+/// The most characters of an error, and of an expression in it.
+const KEPT_ERROR: usize = 200;
+const KEPT_TEXT: usize = 80;
+
+/// A parsed expression. Cheap to clone.
+#[derive(Clone)]
+pub struct Expression(Arc<Parsed>);
+
+struct Parsed {
+    text: String,
+    tree: IdedExpr,
+    reads: Reads,
+}
+
+/// What an expression reads.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// The variables.
+    pub variables: BTreeSet<Variable>,
+    /// The steps of which `steps` is asked.
+    pub steps: BTreeSet<String>,
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "${{{}}}", self.0.text)
+    }
+}
+
+impl PartialEq for Expression {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.text == other.0.text
+    }
+}
+
+impl Expression {
+    /// Parses an expression.
+    ///
+    /// # Errors
+    /// One line: it is empty or too long, is no CEL, or uses what is not there.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err("${} is empty: write an expression, such as ${params.order}".into());
+        }
+        let length = text.chars().count();
+        if length > MAX_LENGTH {
+            let begin = clip(text, KEPT_TEXT);
+            return Err(format!("${{{begin}}} has {length} characters: an expression may have at most {MAX_LENGTH}"));
+        }
+        letters::check(text).map_err(|error| said(text, &error))?;
+        // The parser is not ours, and a text that it cannot take must harm nobody.
+        let parsed = catch_unwind(|| with_stack(|| Parser::new().max_recursion_depth(MAX_DEPTH).parse(text)));
+        let tree = parsed.map_err(|_| said(text, "is no CEL expression"))?.map_err(|errors| {
+            let first = errors.errors.first().map(|error| error.msg.clone()).unwrap_or_default();
+            said(text, &format!("is no CEL expression: {first}"))
+        })?;
+        let reads = with_stack(|| check::reads(&tree)).map_err(|error| said(text, &error))?;
+        let tree = with_stack(|| strict(tree));
+        Ok(Self(Arc::new(Parsed { text: text.to_owned(), tree, reads })))
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// What it reads.
+    #[must_use]
+    pub fn reads(&self) -> &Reads {
+        &self.0.reads
+    }
+
+    /// Evaluates the expression.
+    ///
+    /// # Errors
+    /// One line that begins with the expression: what it reads is not there or of another type, or it would be too much work.
+    pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
+        let Parsed { text, tree, reads } = self.0.as_ref();
+        let variables = scope.variables(reads);
+        with_stack(|| meter::afford(tree, &variables)).map_err(|error| said(text, &error))?;
+        let mut context = Context::default().with_all();
+        for (name, value) in &variables {
+            context.add_variable_from_value(*name, convert::into_cel(value));
+        }
+        let value = with_stack(|| CelValue::resolve(tree, &context)).map_err(|error| said(text, &reason(&error)))?;
+        convert::into_json(&value).map_err(|error| said(text, &error))
+    }
+
+    /// Evaluates an expression that says yes or no.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`], and where it gives something else.
+    pub fn holds(&self, scope: &Scope<'_>) -> Result<bool, String> {
+        match self.evaluate(scope)? {
+            Value::Bool(holds) => Ok(holds),
+            other => Err(said(&self.0.text, &format!("is {} and not true or false", convert::kind(&other)))),
+        }
+    }
+}
+
+/// Runs what goes down into itself as deep as an expression is nested, on a stack that is large enough for what [`letters`] lets through.
+fn with_stack<T>(run: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK / 2, STACK, run)
+}
+
+/// `${params.order}: <what is wrong>`, one line.
+fn said(text: &str, what: &str) -> String {
+    format!("${{{}}}: {}", clip(text, KEPT_TEXT), clip(what, KEPT_ERROR))
+}
+
+/// The reason in the words of CEL; the values themselves are left out, since they may be large, or nobody's business.
+fn reason(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(key) => format!("there is no field {key}"),
+        ExecutionError::UndeclaredReference(name) => format!("there is no variable or function {name}"),
+        ExecutionError::NoSuchOverload => "a value has another type than the expression needs (no such overload)".into(),
+        ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
+            format!("{operator} does not take {} and {}", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnsupportedUnaryOperator(operator, value) => format!("{operator} does not take {}", value.type_of()),
+        ExecutionError::ValuesNotComparable(left, right) => format!("{} and {} cannot be compared", left.type_of(), right.type_of()),
+        ExecutionError::UnsupportedTargetType { target } => format!("a function does not take {}", target.type_of()),
+        ExecutionError::NotSupportedAsMethod { method, target } => format!("{method} is no method of {}", target.type_of()),
+        ExecutionError::UnexpectedType { got, want } => format!("is {got} where {want} is wanted"),
+        ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
+        ExecutionError::IndexOutOfBounds(_) => "the list has no such element".into(),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".into(),
+        ExecutionError::Overflow(operator, _, _) => format!("{operator} gives a number that is too large"),
+        ExecutionError::InvalidArgumentCount { expected, actual } => format!("a function takes {expected} arguments, not {actual}"),
+        ExecutionError::MissingArgumentOrTarget => "a function is given too few arguments".into(),
+        _ => "a value has another type than the expression needs".into(),
+    }
+}
+
+/// The same tree in which a field is looked up as an index is: the interpreter takes a field of what has none for `false`, and an index for
+/// an error.
+fn strict(mut expr: IdedExpr) -> IdedExpr {
+    let children = |list: Vec<IdedExpr>| list.into_iter().map(strict).collect();
+    expr.expr = match expr.expr {
+        Expr::Select(mut select) => {
+            *select.operand = strict(std::mem::take(&mut *select.operand));
+            if select.test {
+                Expr::Select(select)
+            } else {
+                let field = IdedExpr { id: expr.id, expr: Expr::Literal(LiteralValue::String(select.field.as_str().into())) };
+                Expr::Call(CallExpr { func_name: operators::INDEX.into(), target: None, args: vec![*select.operand, field] })
+            }
+        }
+        Expr::Call(mut call) => {
+            call.target = call.target.map(|target| Box::new(strict(*target)));
+            call.args = children(call.args);
+            Expr::Call(call)
+        }
+        Expr::List(mut list) => {
+            list.elements = children(list.elements);
+            Expr::List(list)
+        }
+        Expr::Map(mut map) => {
+            for entry in &mut map.entries {
+                if let kube::core::cel::cel::common::ast::EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    entry.key = strict(std::mem::take(&mut entry.key));
+                    entry.value = strict(std::mem::take(&mut entry.value));
+                }
+            }
+            Expr::Map(map)
+        }
+        Expr::Comprehension(mut comprehension) => {
+            for part in [
+                &mut comprehension.iter_range,
+                &mut comprehension.accu_init,
+                &mut comprehension.loop_cond,
+                &mut comprehension.loop_step,
+                &mut comprehension.result,
+            ] {
+                *part = strict(std::mem::take(part));
+            }
+            Expr::Comprehension(comprehension)
+        }
+        other @ (Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified) => other,
+    };
+    expr
+}
+
+#[cfg(test)]
+mod tests;

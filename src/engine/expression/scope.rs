@@ -1,0 +1,86 @@
+//! What an expression may read.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::Reads;
+use crate::api::{Outcome, StepStatus};
+
+/// A variable of expressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Variable {
+    /// `params`: `spec.params`.
+    Params,
+    /// `saga`: `name`, `namespace` and `uid`.
+    Saga,
+    /// `steps.<name>`: `outputs` and `phase`.
+    Steps,
+    /// `outputs`: the step's own, in its compensation.
+    Outputs,
+    /// `action`: `key` and `outcome` of the action, in its compensation.
+    Action,
+    /// `response`: `status`, `headers` and `body` of the answer.
+    Response,
+}
+
+impl Variable {
+    /// Every variable.
+    pub const ALL: [Self; 6] = [Self::Params, Self::Saga, Self::Steps, Self::Outputs, Self::Action, Self::Response];
+
+    /// The variable's name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Params => "params",
+            Self::Saga => "saga",
+            Self::Steps => "steps",
+            Self::Outputs => "outputs",
+            Self::Action => "action",
+            Self::Response => "response",
+        }
+    }
+}
+
+/// The values of the variables at one instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    /// `spec.params`; empty where there are none.
+    pub params: &'a Map<String, Value>,
+    /// Name, namespace and UID of the saga.
+    pub saga: [&'a str; 3],
+    /// What is known of the steps.
+    pub steps: &'a [StepStatus],
+    /// The step's own outputs.
+    pub outputs: Option<&'a Map<String, Value>>,
+    /// Key and outcome of the step's action.
+    pub action: Option<(&'a str, Outcome)>,
+    /// The answer.
+    pub response: Option<&'a Value>,
+}
+
+impl Scope<'_> {
+    /// The variables that are read and are there, as JSON.
+    pub(super) fn variables(&self, reads: &Reads) -> BTreeMap<&'static str, Value> {
+        let value = |variable: &Variable| match variable {
+            Variable::Params => Some(Value::Object(self.params.clone())),
+            Variable::Saga => {
+                let [name, namespace, uid] = self.saga;
+                Some(json!({"name": name, "namespace": namespace, "uid": uid}))
+            }
+            Variable::Steps => {
+                let read = self.steps.iter().filter(|step| reads.steps.contains(&step.name));
+                Some(Value::Object(read.map(|step| (step.name.clone(), told(step))).collect()))
+            }
+            Variable::Outputs => Some(Value::Object(self.outputs.cloned().unwrap_or_default())),
+            Variable::Action => self.action.map(|(key, outcome)| json!({"key": key, "outcome": outcome.as_str()})),
+            Variable::Response => self.response.cloned(),
+        };
+        reads.variables.iter().filter_map(|variable| Some((variable.as_str(), value(variable)?))).collect()
+    }
+}
+
+/// What an expression may know of a step.
+fn told(step: &StepStatus) -> Value {
+    json!({"phase": step.phase.as_str(), "outputs": step.outputs.clone().unwrap_or_default()})
+}

@@ -1,0 +1,145 @@
+//! What the expressions of a saga may read, each where it stands.
+//!
+//! | where | reads |
+//! |---|---|
+//! | `when`, an action | `params`, `saga`, the steps that it depends on |
+//! | `expect` and `outputs` of a step | and `response` |
+//! | a compensation | `params`, `saga`, the steps that its step depends on, its step's `outputs` and `action` |
+//! | `expect` of a compensation | and `response` |
+//! | `spec.outputs` | `params`, `saga`, all steps |
+//! | an image | `params` and `saga` alone: what another side answered may not choose what runs |
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::expression::{Expression, Field, Form, Scope, Template, Variable},
+    Fault,
+};
+use crate::engine::saga::ValidStep;
+
+/// The most bytes of `spec.params` where expressions read it, as JSON.
+const MAX_PARAMS: usize = 32 * 1024;
+
+/// What may be read at one place.
+#[derive(Clone, Copy)]
+pub(super) struct Reach<'a> {
+    variables: &'static [Variable],
+    /// The steps that may be read, and all there are.
+    upstream: &'a BTreeSet<&'a str>,
+    all: &'a BTreeSet<&'a str>,
+    /// Values for what is known before anything runs; `None` where it may never be evaluated.
+    known: Option<Scope<'a>>,
+}
+
+const ACTION: &[Variable] = &[Variable::Params, Variable::Saga, Variable::Steps];
+const ANSWER: &[Variable] = &[Variable::Params, Variable::Saga, Variable::Steps, Variable::Response];
+const UNDO: &[Variable] = &[Variable::Params, Variable::Saga, Variable::Steps, Variable::Outputs, Variable::Action];
+const UNDO_ANSWER: &[Variable] =
+    &[Variable::Params, Variable::Saga, Variable::Steps, Variable::Outputs, Variable::Action, Variable::Response];
+
+impl<'a> Reach<'a> {
+    /// Of an action of a step that depends on `upstream`.
+    pub(super) const fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>) -> Self {
+        Self { variables: ACTION, upstream, all, known }
+    }
+
+    /// Of a compensation.
+    pub(super) const fn undo(self) -> Self {
+        Self { variables: UNDO, ..self }
+    }
+
+    /// Of what is asked of an answer here.
+    pub(super) const fn answer(self) -> Self {
+        let undo = self.variables.len() == UNDO.len();
+        Self { variables: if undo { UNDO_ANSWER } else { ANSWER }, ..self }
+    }
+
+    /// An expression that stands by itself.
+    pub(super) fn expression(&self, text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<Expression> {
+        if text.trim_start().starts_with("${") {
+            faults.push(Fault::new(path, "is an expression as a whole: write it without ${ and }"));
+            return None;
+        }
+        let expression = Expression::parse(text).map_err(|error| faults.push(Fault::new(path, error))).ok()?;
+        let before = faults.len();
+        self.check(Field { path, expression: &expression }, self.variables, faults);
+        if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before) {
+            if let Err(error) = expression.holds(&known) {
+                faults.push(Fault::new(path, error));
+            }
+        }
+        (faults.len() == before).then_some(expression)
+    }
+
+    /// The expressions in the leaves of an action or of outputs. `fixed`: the fields that only `params` and `saga` may reach.
+    pub(super) fn template(&self, template: &Template, fixed: &[&str], faults: &mut Vec<Fault>) {
+        for field in template.fields() {
+            let before = faults.len();
+            let is_fixed = fixed.iter().any(|name| field.path == *name);
+            self.check(field, if is_fixed { &ACTION[..2] } else { self.variables }, faults);
+            if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before) {
+                if let Err(error) = field.expression.evaluate(&known) {
+                    faults.push(Fault::new(field.path, error));
+                }
+            }
+        }
+    }
+
+    /// Values that an expression can be tried with already: it reads only what never changes.
+    fn known_to(&self, expression: &Expression) -> Option<Scope<'a>> {
+        let fixed = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
+        self.known.filter(|_| expression.reads().variables.iter().all(fixed))
+    }
+
+    fn check(&self, field: Field<'_>, variables: &[Variable], faults: &mut Vec<Fault>) {
+        let Field { path, expression } = field;
+        for variable in &expression.reads().variables {
+            if !variables.contains(variable) {
+                let known = variables.iter().map(|variable| variable.as_str()).collect::<Vec<_>>().join(", ");
+                let message = format!("{expression:?} reads {}, which is not known here: known are {known}", variable.as_str());
+                faults.push(Fault::new(path, message));
+            }
+        }
+        for step in &expression.reads().steps {
+            if !self.all.contains(step.as_str()) {
+                let dash = self.all.iter().any(|name| name.starts_with(&format!("{step}-")));
+                let hint = if dash { " (a name with a dash is written steps['reserve-stock'])" } else { "" };
+                faults.push(Fault::new(path, format!("{expression:?} reads step {step}, and the saga has none of that name{hint}")));
+            } else if !self.upstream.contains(step.as_str()) {
+                let message = format!(
+                    "{expression:?} reads step {step}, which need not be done by then: name it in dependsOn, here or in a step that this \
+                     one depends on"
+                );
+                faults.push(Fault::new(path, message));
+            }
+        }
+    }
+}
+
+/// The names of the steps that the step with these dependencies depends on, directly or through others.
+pub(super) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTreeSet<&'a str> {
+    let (mut found, mut open) = (BTreeSet::new(), depends_on.to_vec());
+    while let Some(step) = open.pop().and_then(|place| steps.get(place)) {
+        if found.insert(step.name.as_str()) {
+            open.extend(&step.depends_on);
+        }
+    }
+    found
+}
+
+/// Values by name that a step or the saga hands on.
+pub(super) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Template> {
+    let template = Template::parse(values?, path, |_| Form::Any, faults);
+    reach.template(&template, &[], faults);
+    Some(template)
+}
+
+/// Parameters that expressions read, and that are too large for that.
+pub(super) fn check_params(params: &Map<String, Value>, reads: bool, faults: &mut Vec<Fault>) {
+    let bytes = if reads { serde_json::to_string(params).map_or(0, |text| text.len()) } else { 0 };
+    if bytes > MAX_PARAMS {
+        faults.push(Fault::new("spec.params", format!("has {bytes} bytes: where expressions read it, it may have at most {MAX_PARAMS}")));
+    }
+}
