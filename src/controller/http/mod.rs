@@ -33,11 +33,14 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout};
 use tower::{BoxError, util::AndThenLayer};
 
-use self::{headers::Headers, resolve::Target};
+use self::{
+    headers::Headers,
+    resolve::{Names, Target},
+};
 use super::secrets::{Account, SecretReader};
 use crate::{
     engine::observed::{ChildState, Failure, Reached},
-    objects::{address::AddressPolicy, http::HttpRequest, http_verdict::verdict, text::bounded_line},
+    objects::{http::HttpRequest, http_verdict::verdict, reach::Reach, text::bounded_line},
 };
 
 /// The longest time that connecting may take, TLS included.
@@ -126,16 +129,17 @@ pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 /// Sends requests.
 #[derive(Clone)]
 pub struct HttpCaller {
-    policy: Arc<AddressPolicy>,
+    reach: Arc<Reach>,
+    names: Names,
     tls: ClientConfig,
     secrets: SecretReader,
 }
 
 impl HttpCaller {
-    /// A caller that reaches what `policy` lets it reach, with the TLS settings of [`tls_config`].
+    /// A caller that reaches what `reach` lets it reach, with the TLS settings of [`tls_config`].
     #[must_use]
-    pub fn new(policy: AddressPolicy, tls: ClientConfig, secrets: SecretReader) -> Self {
-        Self { policy: Arc::new(policy), tls, secrets }
+    pub fn new(reach: Reach, tls: ClientConfig, secrets: SecretReader) -> Self {
+        Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets }
     }
 
     /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers from Secrets are read as `account`. `now` is the
@@ -182,7 +186,7 @@ impl HttpCaller {
         sent: &Sent,
         permit: Permit,
     ) -> Result<(Response, Headers), ChildState> {
-        let target = resolve::target(&request.url, &self.policy).await?;
+        let target = resolve::target(&request.url, &self.reach, &self.names).await?;
         let headers = headers::headers(request, account, &self.secrets).await?;
         let host = target.host.clone();
         let client = self.client(&target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error))?;

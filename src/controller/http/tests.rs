@@ -17,7 +17,10 @@ use super::*;
 use crate::{
     api::HttpMethod,
     controller::secrets::tests::{payments, reader, wanted},
-    objects::http::{HttpHeader, HttpHeaderValue},
+    objects::{
+        http::{HttpHeader, HttpHeaderValue},
+        reach::ReachRules,
+    },
 };
 
 const ACCOUNT: Account<'static> = Account { namespace: "shop", name: "order-saga" };
@@ -112,7 +115,8 @@ fn with_secret(mut request: HttpRequest) -> HttpRequest {
 }
 
 fn caller_with(allowed: &str, secrets: SecretReader) -> HttpCaller {
-    HttpCaller::new(AddressPolicy::new(vec![allowed.parse().unwrap()], []), tls_config().unwrap(), secrets)
+    let rules = ReachRules { allow_cidrs: vec![allowed.parse().unwrap()], ..ReachRules::default() };
+    HttpCaller::new(Reach::new(rules, []), tls_config().unwrap(), secrets)
 }
 
 fn caller() -> HttpCaller {
