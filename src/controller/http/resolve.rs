@@ -144,66 +144,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_spelling_of_this_host_or_of_the_metadata_service_gets_through() {
-        let hostile = [
-            "http://127.0.0.1/",
-            "http://127.1/",
-            "http://127.0.1/",
-            "http://2130706433/",
-            "http://0x7f000001/",
-            "http://0x7f.1/",
-            "http://0x7f.0x0.0x0.0x1/",
-            "http://0177.0.0.1/",
-            "http://0177.0x0.0.01/",
-            "http://017700000001/",
-            "http://127.0.0.1./",
-            "http://127.0.0.1:8080/",
-            "http://１２７.０.０.１/",
-            "http://127。0。0。1/",
-            "http://①②⑦.⓪.⓪.①/",
-            "http://%31%32%37.0.0.1/",
-            "http:\\\\127.0.0.1\\",
-            "http:127.0.0.1/",
-            "http:/127.0.0.1/",
-            "http:////127.0.0.1/",
-            " \thttp://127.0.0.1/\n",
-            "ht\ntp://127.\t0.0.1/",
-            "HTTP://127.0.0.1/",
-            "https://127.0.0.1/",
-            "http://0/",
-            "http://0.0.0.0/",
-            "http://[::]/",
-            "http://[::1]/",
-            "http://[0:0:0:0:0:0:0:1]/",
-            "http://[0000:0000:0000:0000:0000:0000:0000:0001]:80/",
-            "http://[::127.0.0.1]/",
-            "http://[::ffff:127.0.0.1]/",
-            "http://[::ffff:7f00:1]/",
-            "http://[::FFFF:7F00:0001]/",
-            "http://[64:ff9b::127.0.0.1]/",
-            "http://[2002:7f00:1::]/",
-            "http://[fe80::1]/",
-            "http://169.254.169.254/latest/meta-data/",
-            "http://2852039166/",
-            "http://0xa9fea9fe/",
-            "http://0xa9.0xfe.43518/",
-            "http://0251.0376.0251.0376/",
-            "http://169.254.43518/",
-            "http://[::ffff:a9fe:a9fe]/",
-            "http://[fd00:ec2::254]/",
-            "http://100.100.100.200/",
-            "http://168.63.129.16/",
-            "http://255.255.255.255/",
-            "http://4294967295/",
-            "http://224.0.0.1/",
-        ];
-        for url in hostile {
-            let message = message(target(url, &Reach::default(), &system()).await.unwrap_err(), true);
-            assert!(message.contains("--http-allow-cidrs"), "{url}: {message}");
-        }
-    }
-
-    #[tokio::test]
     async fn what_is_no_plain_url_is_refused() {
         let wrong = [
             "",

@@ -13,21 +13,21 @@ use crate::objects::reach::{HostPattern, ReachRules};
 pub(super) struct ReachArgs {
     /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the API server):
     /// comma-separated, such as `169.254.20.10,fd00:7::/64`
-    #[arg(long, env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
-    http_allow_cidrs: Vec<List<IpNet>>,
+    #[arg(long = "http-allow-cidrs", env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
+    allow_cidrs: Vec<List<IpNet>>,
 
     /// Networks that HTTP steps may never reach, whatever is allowed: comma-separated, such as `10.0.0.0/8,192.0.2.7`
-    #[arg(long, env = "SAGA_HTTP_DENY_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
-    http_deny_cidrs: Vec<List<IpNet>>,
+    #[arg(long = "http-deny-cidrs", env = "SAGA_HTTP_DENY_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
+    deny_cidrs: Vec<List<IpNet>>,
 
     /// The only hosts that HTTP steps may reach, as their URLs name them; all when not given: comma-separated, such as
     /// `payments.shop.svc,*.example.com`
-    #[arg(long, env = "SAGA_HTTP_ALLOW_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
-    http_allow_hosts: Vec<List<HostPattern>>,
+    #[arg(long = "http-allow-hosts", env = "SAGA_HTTP_ALLOW_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
+    allow_hosts: Vec<List<HostPattern>>,
 
     /// Hosts that HTTP steps may never reach, as their URLs name them: comma-separated, such as `*.internal.example.com`
-    #[arg(long, env = "SAGA_HTTP_DENY_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
-    http_deny_hosts: Vec<List<HostPattern>>,
+    #[arg(long = "http-deny-hosts", env = "SAGA_HTTP_DENY_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
+    deny_hosts: Vec<List<HostPattern>>,
 }
 
 impl ReachArgs {
@@ -36,12 +36,12 @@ impl ReachArgs {
     /// # Errors
     /// A sentence that names the arguments and says what to write.
     pub(super) fn validate(self) -> Result<ReachRules, String> {
-        let Self { http_allow_cidrs, http_deny_cidrs, http_allow_hosts, http_deny_hosts } = self;
+        let Self { allow_cidrs, deny_cidrs, allow_hosts, deny_hosts } = self;
         let rules = ReachRules {
-            allow_cidrs: all(http_allow_cidrs),
-            deny_cidrs: all(http_deny_cidrs),
-            allow_hosts: all(http_allow_hosts),
-            deny_hosts: all(http_deny_hosts),
+            allow_cidrs: all(allow_cidrs),
+            deny_cidrs: all(deny_cidrs),
+            allow_hosts: all(allow_hosts),
+            deny_hosts: all(deny_hosts),
         };
         rules.check().map(|()| rules)
     }
