@@ -5,8 +5,10 @@
 //! - Every address the host resolves to is checked before anything else happens, and only checked addresses are connected to.
 //! - `Failed` with [`Reached::Nothing`] is only said where no connection was made. From then on, whatever breaks without an answer is
 //!   `Unknown`.
-//! - Time and memory are bounded whatever the other side does: the time limit covers everything, and at most 64 KiB of a body are read.
-//! - No value of a Secret shows in a message, even where the answer repeats it as it was sent.
+//! - Time and memory are bounded whatever the other side does: the time limit covers everything, name look-up and connecting included; of
+//!   an answer at most 100 headers and 408 KiB of them, and 64 KiB of its body, are read. Nothing is unpacked. A message holds at most
+//!   256 characters of the body.
+//! - No value of a Secret shows in a message, even where the answer repeats it ([`hide`]).
 //! - Dropping the future of a call closes its connection.
 //!
 //! # Caveats
@@ -15,6 +17,7 @@
 //! - Host names resolve as they do for the operator's own pod: a name without a namespace is one of the operator's namespace.
 
 mod headers;
+mod hide;
 mod resolve;
 
 use std::{
@@ -45,6 +48,9 @@ use crate::{
 
 /// The longest time that connecting may take, TLS included.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// The most headers that an answer may have: beyond it, it is no answer. hyper bounds their bytes, at some 408 KiB; reqwest hands no
+/// smaller number on to it.
+const MAX_HEADERS: usize = 100;
 /// The most bytes of a body that are read.
 const MAX_BODY: usize = 64 * 1024;
 /// The most characters of an error that a message shows.
@@ -212,6 +218,7 @@ impl HttpCaller {
             .referer(false)
             .no_proxy()
             .http1_only()
+            .http1_max_headers(MAX_HEADERS)
             .build()
     }
 }

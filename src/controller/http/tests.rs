@@ -2,6 +2,7 @@
 
 mod hostile;
 mod hostile_urls;
+mod limits;
 
 use std::{
     future::{Future, pending},
