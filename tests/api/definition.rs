@@ -137,7 +137,7 @@ fn a_step_has_only_fields_that_work_today() {
     assert_eq!(names(step), "approval compensateFailed compensation dependsOn http name pivot pod retry timeout wait");
     assert_eq!(names(&step["properties"]["compensation"]), "http pod retry timeout");
     assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom image resources");
-    assert_eq!(names(&step["properties"]["http"]), "body headers method url");
+    assert_eq!(names(&step["properties"]["http"]), "body headers method tls url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),
         "defaults deletionPolicy idempotencyPrefix maxParallel maxRetryRequests onFailure params serviceAccountName steps suspend timeout ttlSecondsAfterFinished"

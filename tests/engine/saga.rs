@@ -212,6 +212,7 @@ fn request(name: &str) -> HttpAction {
         url: format!("http://{name}.shop.svc/calls"),
         headers: None,
         body: Some(json!({"order": "1042"})),
+        tls: None,
     }
 }
 

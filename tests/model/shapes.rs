@@ -62,7 +62,7 @@ pub fn pod() -> Work {
 }
 
 pub fn request(name: &str) -> Work {
-    Work::Http(HttpAction { method: HttpMethod::Post, url: format!("http://shop/{name}"), headers: None, body: None })
+    Work::Http(HttpAction { method: HttpMethod::Post, url: format!("http://shop/{name}"), headers: None, body: None, tls: None })
 }
 
 fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {

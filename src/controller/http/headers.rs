@@ -75,10 +75,10 @@ fn from_secret(key: &SecretKey, secret: &SecretValue) -> Result<HeaderValue, Chi
     Ok(value)
 }
 
-fn unreadable(error: &SecretError) -> ChildState {
+pub(super) fn unreadable(error: &SecretError) -> ChildState {
     let message = error.to_string();
     match error {
-        SecretError::NoSecret { .. } | SecretError::NoKey { .. } => failed(false, message),
+        SecretError::NoObject { .. } | SecretError::NoKey { .. } => failed(false, message),
         SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } | SecretError::BadName { .. } => failed(true, message),
         SecretError::Passing { retry_after, .. } => {
             // Since when the intent is known is for the memory of the attempt to say.
@@ -106,7 +106,7 @@ mod tests {
 
     fn request(headers: Vec<(&str, HttpHeaderValue)>) -> HttpRequest {
         let headers = headers.into_iter().map(|(name, value)| HttpHeader { name: name.into(), value }).collect();
-        HttpRequest { method: HttpMethod::Post, url: "http://payments/".into(), headers, content_type: None, body: None }
+        HttpRequest { method: HttpMethod::Post, url: "http://payments/".into(), headers, content_type: None, body: None, tls: None }
     }
 
     fn secret(key: &str) -> HttpHeaderValue {

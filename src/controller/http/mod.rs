@@ -19,6 +19,7 @@
 mod headers;
 mod hide;
 mod resolve;
+mod trust;
 
 use std::{
     error::Error,
@@ -124,6 +125,11 @@ pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
     if added == 0 {
         tracing::warn!("no root certificates found: calls to https:// will fail; set SSL_CERT_FILE");
     }
+    configured(roots)
+}
+
+/// The TLS settings that trust `roots`.
+fn configured(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -148,14 +154,15 @@ impl HttpCaller {
         Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets }
     }
 
-    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers from Secrets are read as `account`. `now` is the
+    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers and certificates are read as
+    /// `account`. `now` is the
     /// present instant; `sent` is new for each call. Without `permit` nothing leaves: Failed, nothing reached.
     ///
     /// | what happens | outcome |
     /// |---|---|
     /// | an answer came | what [`verdict`] says |
-    /// | the URL, a header, an address or a missing right forbids it | Failed for good, nothing reached |
-    /// | no such host, Secret or key; no connection in time, refused, or TLS failed | Failed, tried again, nothing reached |
+    /// | the URL, a header, an address, certificates or a missing right forbid it | Failed for good, nothing reached |
+    /// | no such host, Secret, ConfigMap or key; no connection in time, refused, or TLS failed | Failed, tried again, nothing reached |
     /// | the API server cannot give the Secret just now | Refused |
     /// | the connection broke or the time ran out once it stood | Unknown |
     pub async fn call(
@@ -194,8 +201,9 @@ impl HttpCaller {
     ) -> Result<(Response, Headers), ChildState> {
         let target = resolve::target(&request.url, &self.reach, &self.names).await?;
         let headers = headers::headers(request, account, &self.secrets).await?;
+        let tls = trust::settings(&target, request, account, &self.secrets, &self.tls).await?;
         let host = target.host.clone();
-        let client = self.client(&target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error))?;
+        let client = client(tls, &target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error))?;
         let method = request.method.as_str().parse().map_err(|_| failed(true, "the method cannot be sent".into()))?;
         let mut outgoing = client.request(method, target.url).headers(headers.map.clone());
         if let Some(body) = &request.body {
@@ -204,23 +212,23 @@ impl HttpCaller {
         let response = outgoing.send().await.map_err(|error| broken(&error, &host, sent))?;
         Ok((response, headers))
     }
+}
 
-    /// A client for one attempt at one target.
-    fn client(&self, target: &Target, connect: Duration, sent: &Sent, permit: Permit) -> reqwest::Result<Client> {
-        Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
-            .dns_resolver(target.pinned())
-            .connector_layer(AndThenLayer::new(sent.on_connection(permit)))
-            .connect_timeout(connect)
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
-            .http1_max_headers(MAX_HEADERS)
-            .build()
-    }
+/// A client for one attempt at one target.
+fn client(tls: ClientConfig, target: &Target, connect: Duration, sent: &Sent, permit: Permit) -> reqwest::Result<Client> {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(target.pinned())
+        .connector_layer(AndThenLayer::new(sent.on_connection(permit)))
+        .connect_timeout(connect)
+        .pool_max_idle_per_host(0)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .http1_only()
+        .http1_max_headers(MAX_HEADERS)
+        .build()
 }
 
 /// Reads the body into `into` until it ends, breaks or reaches [`MAX_BODY`].

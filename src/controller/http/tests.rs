@@ -3,6 +3,7 @@
 mod hostile;
 mod hostile_urls;
 mod limits;
+mod trust;
 
 use std::{
     future::{Future, pending},
@@ -117,6 +118,7 @@ fn post(url: String) -> HttpRequest {
         headers: vec![key],
         content_type: Some("application/json"),
         body: Some(r#"{"order":"1042"}"#.into()),
+        tls: None,
     }
 }
 
