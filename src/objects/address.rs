@@ -8,7 +8,8 @@
 //!
 //! # Caveats
 //! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the means to narrow them.
-//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and is not looked through.
+//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and is not looked through:
+//!   where there is one, the administrator denies it.
 
 use std::{
     fmt,
