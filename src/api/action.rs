@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    GoDuration,
+    GoDuration, HttpTls,
     env::{ArgumentSchema, EnvFromSchema, EnvVarSchema},
 };
 
@@ -44,6 +44,8 @@ pub struct PodAction {
 /// tried again with the same key; any other answer is final.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")
+    .message("tls is for https:// alone: write https:// in url, or leave tls out"))]
 pub struct HttpAction {
     /// The request method.
     pub method: HttpMethod,
@@ -65,6 +67,9 @@ pub struct HttpAction {
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
+    /// Whom the request trusts; the operator's own certificate authorities where it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<HttpTls>,
 }
 
 /// Waits until a person approves or rejects. A rejection, or no answer within the step's timeout, fails the step for good.

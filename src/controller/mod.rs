@@ -29,7 +29,7 @@ pub mod validated;
 mod watch;
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -47,7 +47,7 @@ use self::{
     watch::{Watch, janitor},
 };
 use crate::{
-    objects::address::AddressPolicy,
+    objects::reach::Reach,
     service::{
         admin::{Admin, Health},
         args::RunConfig,
@@ -151,7 +151,7 @@ where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
-    let api_server = addresses(&kube).await;
+    let api_server = addresses(&kube).await?;
     let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
     let client = client::client_with(kube, layer).map_err(|error| format!("cannot make a client: {error}"))?;
     let caller = caller(config, api_server, &client)?;
@@ -173,18 +173,25 @@ async fn keep_lease(context: Arc<Context>) {
 }
 
 fn caller(config: &RunConfig, api_server: Vec<IpAddr>, client: &Client) -> Result<HttpCaller, String> {
-    let policy = AddressPolicy::new(config.http_allow_cidrs.clone(), api_server);
+    let reach = Reach::new(config.reach.clone(), api_server);
     let tls = http::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
-    Ok(HttpCaller::new(policy, tls, SecretReader::new(client.clone())))
+    Ok(HttpCaller::new(reach, tls, SecretReader::new(client.clone())))
 }
 
 /// The API server's addresses, which no step may reach: as configured, and as Pods see it.
-async fn addresses(kube: &Config) -> Vec<IpAddr> {
+async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
     let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let found = lookup_host((host, kube.cluster_url.port_u16().unwrap_or(443))).await;
-    let mut addresses: Vec<_> = found.into_iter().flatten().map(|address| address.ip()).collect();
+    let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await {
+        Ok(found) => found.collect(),
+        // A name that only the proxy knows leads no request to the API server.
+        Err(_) if kube.proxy_url.is_some() => Vec::new(),
+        Err(error) => {
+            return Err(format!("the API server's host {host} cannot be resolved, so that no request could be kept from it: {error}"));
+        }
+    };
+    let mut addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
     addresses.extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
-    addresses
+    Ok(addresses)
 }
 
 /// Lets requests end and their outcomes be written, for at most `limit`.

@@ -5,7 +5,7 @@
 //! impostors by [`request_hash`].
 
 use crate::{
-    api::{Header, HttpAction, HttpMethod, SecretKey, names::sha256_hex},
+    api::{Header, HttpAction, HttpMethod, HttpTls, SecretKey, names::sha256_hex},
     engine::saga::Identity,
 };
 
@@ -28,6 +28,8 @@ pub struct HttpRequest {
     pub content_type: Option<&'static str>,
     /// The body: text or JSON, so always UTF-8.
     pub body: Option<String>,
+    /// Whom the request trusts, where the action says so.
+    pub tls: Option<HttpTls>,
 }
 
 /// One header of an [`HttpRequest`].
@@ -76,7 +78,8 @@ pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
         Some(serde_json::Value::String(text)) => (Some(text.clone()), Some("text/plain; charset=utf-8")),
         Some(value) => (Some(value.to_string()), Some("application/json")),
     };
-    HttpRequest { method: action.method, url: action.url.clone(), headers, content_type: content_type.filter(|_| !gives_type), body }
+    let (method, url, tls) = (action.method, action.url.clone(), action.tls.clone());
+    HttpRequest { method, url, headers, content_type: content_type.filter(|_| !gives_type), body, tls }
 }
 
 /// The host and port of a URL: `stock.shop.svc:80`. The text as it is where it is no URL.
@@ -87,8 +90,8 @@ pub fn host(url: &str) -> String {
     host.unwrap_or_else(|| url.to_owned())
 }
 
-/// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers do not count: a Secret may
-/// change between two attempts.
+/// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers and certificates do not count: a Secret
+/// may change between two attempts.
 #[must_use]
 pub fn request_hash(request: &HttpRequest) -> String {
     let mut parts = vec![request.method.as_str(), request.url.as_str()];

@@ -9,4 +9,5 @@ pub mod http_verdict;
 pub mod pod;
 pub mod pod_state;
 pub mod pod_store;
+pub mod reach;
 pub(crate) mod text;

@@ -4,12 +4,15 @@
 //! A value that cannot be used is refused before anything starts, with a sentence that says what to write instead. No argument is
 //! accepted and then ignored.
 
-use std::{collections::BTreeSet, net::IpAddr, net::SocketAddr, time::Duration};
+mod reach;
+
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use ipnet::{IpNet, Ipv4Net};
 
+use self::reach::ReachArgs;
 use super::telemetry::{self, LogFormat};
+use crate::objects::reach::ReachRules;
 
 /// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long for a node to be emptied.
 const MAX_DRAIN: Duration = Duration::from_mins(5);
@@ -37,10 +40,8 @@ pub enum Command {
 /// The arguments of `saga-operator run` as written; [`RunArgs::validate`] makes a [`RunConfig`] of them.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the API server):
-    /// comma-separated, such as `10.0.0.0/8,fd00::/8`
-    #[arg(long, env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
-    http_allow_cidrs: Vec<List<IpNet>>,
+    #[command(flatten)]
+    reach: ReachArgs,
 
     /// Where /metrics is served; 0 switches it off
     #[arg(long, env = "SAGA_METRICS_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
@@ -87,9 +88,8 @@ pub struct RunArgs {
 /// What `saga-operator run` was told, every value checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunConfig {
-    /// Networks that HTTP steps may reach although they are refused by default. No bits are set beyond a prefix, and no IPv4 network
-    /// is written as IPv6.
-    pub http_allow_cidrs: Vec<IpNet>,
+    /// What HTTP steps may reach; [`ReachRules::check`] accepts it.
+    pub reach: ReachRules,
     /// Where `/metrics` is served; `None` = nowhere.
     pub metrics_addr: Option<SocketAddr>,
     /// Where `/healthz` and `/readyz` are served; `None` = nowhere.
@@ -115,7 +115,7 @@ impl RunArgs {
     pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
         // `NoLeader` has nothing to say: what it stands for was refused when it was parsed.
         let Self {
-            http_allow_cidrs,
+            reach,
             metrics_addr: Listen(metrics_addr),
             health_addr: Listen(health_addr),
             leader_elect: NoLeader,
@@ -132,7 +132,7 @@ impl RunArgs {
             return Err(format!("--metrics-addr and --health-addr are both {metrics}: give each a port of its own, or 0 to switch it off"));
         }
         Ok(RunConfig {
-            http_allow_cidrs: http_allow_cidrs.into_iter().flat_map(|List(items)| items).collect(),
+            reach: reach.validate()?,
             metrics_addr,
             health_addr,
             lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
@@ -164,35 +164,6 @@ struct NoLeader;
 /// Parses a comma-separated list; empty entries are left out.
 fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(item).collect::<Result<_, _>>().map(List)
-}
-
-fn networks(text: &str) -> Result<List<IpNet>, String> {
-    list(text, network)
-}
-
-/// One network, or one address as the network of only itself.
-fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address.to_canonical()));
-    }
-    let network: IpNet = text.parse().map_err(|_| {
-        format!("`{text}` is no network: write an address and a prefix, such as 10.0.0.0/8 or fd00::/8, or one address, such as 10.1.2.3")
-    })?;
-    if network.addr() != network.network() {
-        return Err(format!(
-            "`{text}` has bits set beyond its prefix: write {} for the network, or {} for the one address",
-            network.trunc(),
-            network.addr()
-        ));
-    }
-    Ok(canonical(network))
-}
-
-/// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`), as what it is: addresses are compared in that form.
-fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(mapped) = network else { return network };
-    let inner = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
-    inner.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(network, IpNet::V4)
 }
 
 fn listen(text: &str) -> Result<Listen, String> {

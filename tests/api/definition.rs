@@ -137,7 +137,7 @@ fn a_step_has_only_fields_that_work_today() {
     assert_eq!(names(step), "approval compensateFailed compensation dependsOn http name outputs pivot pod retry timeout wait when");
     assert_eq!(names(&step["properties"]["compensation"]), "http pod retry timeout");
     assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom image resources");
-    assert_eq!(names(&step["properties"]["http"]), "body expect headers method url");
+    assert_eq!(names(&step["properties"]["http"]), "body expect headers method tls url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),
         "defaults deletionPolicy idempotencyPrefix maxParallel maxRetryRequests onFailure outputs params serviceAccountName steps suspend timeout ttlSecondsAfterFinished"

@@ -214,6 +214,7 @@ fn request(name: &str) -> HttpAction {
         headers: None,
         body: Some(json!({"order": "1042"})),
         expect: None,
+        tls: None,
     }
 }
 

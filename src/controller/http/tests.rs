@@ -1,5 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::wildcard_enum_match_arm, reason = "tests fail by panicking")]
 
+mod hostile;
+mod hostile_urls;
+mod limits;
+mod trust;
+
 use std::{
     future::{Future, pending},
     net::SocketAddr,
@@ -20,6 +25,7 @@ use crate::{
     objects::{
         http::{HttpHeader, HttpHeaderValue},
         http_verdict::verdict,
+        reach::ReachRules,
     },
 };
 
@@ -42,7 +48,14 @@ impl Other {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening("127.0.0.1:0", treat).await
+    }
+
+    async fn listening<F>(address: &str, treat: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let (address, accepted) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&accepted);
         tokio::spawn(async move {
@@ -106,6 +119,7 @@ fn post(url: String) -> HttpRequest {
         headers: vec![key],
         content_type: Some("application/json"),
         body: Some(r#"{"order":"1042"}"#.into()),
+        tls: None,
     }
 }
 
@@ -115,7 +129,8 @@ fn with_secret(mut request: HttpRequest) -> HttpRequest {
 }
 
 fn caller_with(allowed: &str, secrets: SecretReader) -> HttpCaller {
-    HttpCaller::new(AddressPolicy::new(vec![allowed.parse().unwrap()], []), tls_config().unwrap(), secrets)
+    let rules = ReachRules { allow_cidrs: vec![allowed.parse().unwrap()], ..ReachRules::default() };
+    HttpCaller::new(Reach::new(rules, []), tls_config().unwrap(), secrets)
 }
 
 fn caller() -> HttpCaller {

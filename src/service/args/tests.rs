@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 
 use super::*;
+use crate::objects::reach::HostPattern;
 
 fn parse(arguments: &[&str]) -> Result<RunConfig, String> {
     let command_line = ["saga-operator", "run"].iter().chain(arguments);
@@ -31,7 +32,7 @@ fn every_argument_has_a_variable_of_its_own_name() {
     let cli = Cli::command();
     let run = cli.find_subcommand("run").unwrap();
     let own = run.get_arguments().filter(|argument| argument.get_id() != "help").collect::<Vec<_>>();
-    assert_eq!(own.len(), 9);
+    assert_eq!(own.len(), 12);
     for argument in own {
         let name = argument.get_long().unwrap().to_uppercase().replace('-', "_");
         assert_eq!(argument.get_env().unwrap().to_str().unwrap(), format!("SAGA_{name}"));
@@ -43,7 +44,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(
         parse(&[]).unwrap(),
         RunConfig {
-            http_allow_cidrs: vec![],
+            reach: ReachRules::default(),
             metrics_addr: Some("0.0.0.0:8080".parse().unwrap()),
             lease_namespace: None,
             health_addr: Some("0.0.0.0:8081".parse().unwrap()),
@@ -58,15 +59,15 @@ fn defaults_are_those_of_the_design() {
 #[test]
 fn networks_are_lists_and_may_be_given_more_than_once() {
     let config = parse(&["--http-allow-cidrs=10.0.0.0/8, fd00::/8", "--http-allow-cidrs", "10.1.2.3,::1,"]).unwrap();
-    let written: Vec<String> = config.http_allow_cidrs.iter().map(ToString::to_string).collect();
+    let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "fd00::/8", "10.1.2.3/32", "::1/128"]);
-    assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().http_allow_cidrs, []);
+    assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().reach.allow_cidrs, []);
 }
 
 #[test]
 fn ipv4_written_as_ipv6_is_ipv4() {
     let config = parse(&["--http-allow-cidrs=::ffff:10.0.0.0/104,::ffff:10.1.2.3,::ffff:0.0.0.0/96,::/0"]).unwrap();
-    let written: Vec<String> = config.http_allow_cidrs.iter().map(ToString::to_string).collect();
+    let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "::/0"]);
 }
 
@@ -82,6 +83,38 @@ fn what_is_no_network_is_refused_with_an_example() {
         refusal("--http-allow-cidrs=10.1.2.3/8")
             .ends_with("`10.1.2.3/8` has bits set beyond its prefix: write 10.0.0.0/8 for the network, or 10.1.2.3 for the one address")
     );
+}
+
+#[test]
+fn hosts_are_names_and_all_below_a_name() {
+    let config = parse(&[
+        "--http-allow-hosts=Payments.shop.svc, *.example.com,10.1.2.3",
+        "--http-deny-hosts=admin.example.com",
+        "--http-deny-hosts=",
+        "--http-deny-cidrs=::ffff:10.0.0.0/104,192.0.2.7",
+    ])
+    .unwrap();
+    let written = |patterns: &[HostPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(written(&config.reach.allow_hosts), ["payments.shop.svc", "*.example.com", "10.1.2.3"]);
+    assert_eq!(written(&config.reach.deny_hosts), ["admin.example.com"]);
+    assert_eq!(config.reach.deny_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7/32"]);
+    assert_eq!(
+        refusal("--http-deny-hosts=ok.example.com,http://a/"),
+        "error: invalid value 'ok.example.com,http://a/' for '--http-deny-hosts <HOSTS>': `http://a/` is no host: write a name, such as \
+         payments.shop.svc, or *.example.com for every name below example.com; without scheme, port and path"
+    );
+    assert!(refusal("--http-allow-hosts=*").contains("`*` is no host"));
+    assert!(refusal("--http-deny-cidrs=10.0.0.1/8").contains("has bits set beyond its prefix"));
+}
+
+#[test]
+fn rules_that_contradict_each_other_are_refused() {
+    assert_eq!(
+        parse(&["--http-allow-cidrs=127.0.0.1", "--http-deny-cidrs=127.0.0.0/8"]).unwrap_err(),
+        "127.0.0.1/32 of --http-allow-cidrs lies in 127.0.0.0/8 of --http-deny-cidrs, which wins: take 127.0.0.1/32 out, or deny less"
+    );
+    let address = parse(&["--http-deny-hosts=10.0.0.1"]).unwrap_err();
+    assert!(address.ends_with("give it to --http-deny-cidrs instead"), "{address}");
 }
 
 #[test]
