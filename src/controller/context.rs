@@ -21,6 +21,7 @@ use super::{
     executor::{Others, Own},
     guard::OwnWrites,
     http::HttpCaller,
+    objects::Objects,
     slots::Slots,
     validated::ValidatedSagas,
 };
@@ -80,6 +81,8 @@ pub struct Context {
     pub writes: OwnWrites,
     /// The Pods of each watch, stripped to what is read.
     pub pods: Vec<Store<Pod>>,
+    /// Reads and writes objects as the accounts of sagas.
+    pub objects: Objects,
     /// Valid sagas whose expressions are parsed.
     pub validated: ValidatedSagas,
     /// How many sagas with expressions may be planned at once.
@@ -118,6 +121,7 @@ impl Context {
         queues: Vec<Queue>,
     ) -> Self {
         Self {
+            objects: Objects::new(client.clone()),
             client,
             caller,
             instance: uuid::Uuid::new_v4().to_string(),

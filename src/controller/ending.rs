@@ -50,6 +50,7 @@ impl Performance<'_> {
             ChildState::Active { detail, .. } => detail,
             ChildState::Succeeded(_)
             | ChildState::Answered(_)
+            | ChildState::Object { .. }
             | ChildState::Failed(_)
             | ChildState::Unknown { .. }
             | ChildState::Elsewhere { .. }

@@ -20,6 +20,8 @@ mod flight;
 pub mod gather;
 pub mod guard;
 pub mod http;
+mod object_state;
+pub mod objects;
 pub mod perform;
 pub mod reconcile;
 pub mod record;

@@ -174,7 +174,7 @@ fn plan_with_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>,
 fn requests(saga: &ValidSaga, plan: &Plan) -> Vec<(AttemptId, String)> {
     let host = |identity: &Identity, place: usize| match &saga.steps.get(place)?.operation(identity.attempt.direction)?.work {
         Work::Http(action) => Some((identity.attempt.clone(), http::host(&action.url))),
-        Work::Pod(_) | Work::Approval(_) | Work::Wait(_) => None,
+        Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => None,
     };
     let begins = plan.drafted_effects().iter();
     begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { host(identity, *place) } else { None }).collect()

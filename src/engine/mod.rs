@@ -35,10 +35,12 @@ mod judge;
 mod message;
 mod pass;
 mod plan;
+mod ready;
 mod settle;
 mod slots;
 mod summary;
 mod undo;
 mod wait;
 
+pub use data::Values;
 pub use plan::{Seen, active_attempts, plan};

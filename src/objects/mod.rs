@@ -6,6 +6,7 @@
 pub mod address;
 pub mod http;
 pub mod http_verdict;
+pub mod kstatus;
 pub mod pod;
 pub mod pod_state;
 pub mod pod_store;

@@ -90,6 +90,11 @@ fn doing(operation: &Operation) -> String {
     match &operation.work {
         Work::Http(action) => format!("{kind} {} {}", action.method.as_str(), action.url),
         Work::Pod(action) => format!("{kind} {}", action.image),
+        Work::Apply(action) => {
+            let text = |pointer: &str| action.manifest.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+            format!("{kind} {} {}", text("/kind"), text("/metadata/name"))
+        }
+        Work::Delete(object) | Work::Until(object) => format!("{kind} {} {}", object.kind, object.name),
         Work::Approval(_) | Work::Wait(_) => kind.into(),
     }
 }
@@ -156,7 +161,9 @@ fn phase(step: &ValidStep, phase: StepPhase) -> Option<String> {
         StepPhase::Pending => Some("not reached".into()),
         StepPhase::Waiting => Some(match &step.action.work {
             Work::Wait(duration) => format!("waits for {}", GoDuration::from(*duration)),
-            Work::Approval(_) | Work::Pod(_) | Work::Http(_) => "waits for approval".into(),
+            Work::Approval(_) | Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
+                "waits for approval".into()
+            }
         }),
         StepPhase::Completed
         | StepPhase::Skipped

@@ -33,7 +33,8 @@ impl World {
             let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { continue };
             let state = match operation.work {
                 Work::Http(_) => self.request(number, who, active, operation.timeout),
-                Work::Pod(_) => self.pod(number, who, active),
+                // An object is made, seen and lost as a Pod is.
+                Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => self.pod(number, who, active),
                 // States of the saga: there is nothing to be seen.
                 Work::Approval(_) | Work::Wait(_) => continue,
             };

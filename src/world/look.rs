@@ -233,7 +233,7 @@ impl World {
         const WAIT: Duration = Duration::from_secs(1);
         let now = self.now;
         let operation = self.object().saga().steps.get(who.place)?.operation(who.direction)?;
-        if !matches!(operation.work, Work::Pod(_)) || self.trials.iter().any(|trial| trial.who == who) {
+        if matches!(operation.work, Work::Http(_) | Work::Approval(_) | Work::Wait(_)) || self.trials.iter().any(|trial| trial.who == who) {
             return None;
         }
         let process = self.processes.get_mut(number)?;

@@ -8,7 +8,7 @@ use super::{
     Fault,
 };
 use crate::{
-    api::{ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, PodAction, SecretKey},
+    api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, PodAction, SecretKey},
     objects::pod::check_resources,
 };
 
@@ -112,6 +112,32 @@ fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
     if config_map_key_ref.as_ref().is_some_and(|ConfigMapKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
         faults.push(Fault::new(format!("{path}.ca.configMapKeyRef"), "must name a ConfigMap and a key of its data"));
     }
+}
+
+pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApplyAction>> {
+    let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    for (pointer, name, example) in
+        [("/apiVersion", "apiVersion", "apps/v1"), ("/kind", "kind", "Deployment"), ("/metadata/name", "metadata.name", "shop")]
+    {
+        if text(pointer).is_none() {
+            faults.push(Fault::new(format!("{path}.manifest.{name}"), format!("must be there, such as {example}")));
+        }
+    }
+    if action.manifest.get("status").is_some() {
+        faults.push(Fault::new(format!("{path}.manifest.status"), "is for the object's controller to write: leave it out"));
+    }
+    // What is waited for is an expression by itself.
+    let action = ApplyAction { until: None, ..action.clone() };
+    parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)
+}
+
+pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {
+    for (name, value) in [("apiVersion", &object.api_version), ("kind", &object.kind), ("name", &object.name)] {
+        if value.is_empty() {
+            faults.push(Fault::new(format!("{path}.{name}"), "must not be empty"));
+        }
+    }
+    parsed(object, path, |_| Form::Text, faults)
 }
 
 pub(super) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApprovalAction>> {
