@@ -17,6 +17,7 @@ pub mod circuit;
 pub mod clock;
 pub mod effect;
 pub mod fence;
+pub mod gate;
 pub mod graph;
 pub mod lease;
 pub mod literal;
