@@ -76,9 +76,7 @@ impl Slot {
         let place = (namespace.to_owned(), host.to_owned());
         context.slots.take(&place, saga).then(|| Self { context: Arc::clone(context), place, call: None })
     }
-}
 
-impl Slot {
     /// The same slot, for a request that takes part in the circuit of its host.
     #[must_use]
     pub fn with(self, call: Option<Call>) -> Self {

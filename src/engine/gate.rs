@@ -68,11 +68,8 @@ pub(super) struct Crowded {
 impl Crowded {
     /// `step b waits: …`
     pub(super) fn sentence(&self, status: &SagaStatus) -> String {
-        let told = |status: &StepStatus| status.name == self.step;
-        let why = match self.why {
-            Wait::Room => None,
-            Wait::Circuit(_) => status.steps.iter().find(|status| told(status)).and_then(|status| status.message.as_deref()),
-        };
+        let message = status.steps.iter().find(|status| status.name == self.step).and_then(|status| status.message.as_deref());
+        let why = message.filter(|message| message.starts_with(CIRCUIT_OPEN));
         format!("step {} waits: {}", self.step, why.unwrap_or("as many requests as may be are under way to its host"))
     }
 }
@@ -122,14 +119,14 @@ impl Pass<'_> {
         Some((origin, gate))
     }
 
-    /// Whether the step waits for its circuit.
-    pub(super) fn waits_for_circuit(&self, step: &str) -> bool {
-        self.shut(step).is_some()
+    /// Whether the step waits and says that it does so for its circuit.
+    pub(super) fn tells_of_circuit(&self, status: &StepStatus) -> bool {
+        self.wait(&status.name).is_some() && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
     }
 
-    fn shut(&self, step: &str) -> Option<&Shut> {
-        let crowded = self.crowded.iter().find(|crowded| crowded.step == step)?;
-        if let Wait::Circuit(shut) = &crowded.why { Some(shut) } else { None }
+    /// What the step waits for.
+    fn wait(&self, step: &str) -> Option<&Wait> {
+        self.crowded.iter().find(|crowded| crowded.step == step).map(|crowded| &crowded.why)
     }
 
     /// Writes into each step that waits for its circuit that it does, and takes it back where none does any more. A process that begins
@@ -138,8 +135,8 @@ impl Pass<'_> {
         if self.seen.draining {
             return;
         }
-        self.each_step(|pass, _, step, status| match pass.shut(&step.name) {
-            Some(shut) => {
+        self.each_step(|pass, _, step, status| match pass.wait(&step.name) {
+            Some(Wait::Circuit(shut)) => {
                 status.message = Some(shut.message(status.message.as_deref(), pass.seen.now));
                 let budget = step.operation(shut.direction).zip(status.direction(shut.direction));
                 let left = budget.and_then(|(operation, record)| pass.budget_left(operation, record));
@@ -147,7 +144,9 @@ impl Pass<'_> {
                     pass.wake_at(later(pass.seen.now, left));
                 }
             }
-            None => status.message = status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned)),
+            // Another operator's circuit may be open. Until its time has come the step waits anyway.
+            Some(Wait::Room) if status.message.as_deref().and_then(told_until).is_none_or(|until| until > pass.seen.now) => {}
+            Some(Wait::Room) | None => status.message = status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned)),
         });
     }
 }

@@ -157,8 +157,8 @@ fn pivots(pass: &Pass<'_>) -> String {
 
 /// What is active and what is waited for, step by step.
 fn activity(pass: &Pass<'_>) -> String {
-    // Once only: its circuit says when it goes on.
-    let others = pass.saga.steps.iter().zip(&pass.status.steps).filter(|(step, _)| !pass.waits_for_circuit(&step.name));
+    // Who tells of a circuit says by that when it goes on.
+    let others = pass.saga.steps.iter().zip(&pass.status.steps).filter(|(_, status)| !pass.tells_of_circuit(status));
     let lines = others.filter_map(|(step, status)| {
         let direction = match status.phase {
             StepPhase::Running | StepPhase::Retrying => Direction::Action,

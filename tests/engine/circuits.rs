@@ -281,10 +281,45 @@ fn two_operators_whose_circuits_opened_at_different_instants_do_not_contradict_e
     world.half_opens("a", 0);
     world.run_for(Duration::ZERO);
     assert_eq!((world.step_message("a"), world.writes), (open("a", "2026-01-01T00:00:30.000Z"), writes), "an instant to come stands");
-    world.draining = true;
+    // One whose circuit is closed, and which has no room.
     world.closes("a");
+    world.room.insert("a.shop.svc:80".into(), 0);
+    world.run_for(Duration::ZERO);
+    assert_eq!(world.writes, writes);
+    world.room.clear();
+    world.draining = true;
     world.run_for(Duration::ZERO);
     assert_eq!(world.writes, writes, "nor does one that begins nothing take it back");
+}
+
+#[test]
+fn two_operators_of_which_one_has_no_room_tell_the_same_of_a_step_that_is_tried_again() {
+    let mut world = World::with(saga().http("a").retry(attempts(3).always("5s"))).on("a", vec![unknown()]);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    world.half_opens("a", 0);
+    world.run_for(seconds(10));
+    let (told, writes) = (world.message(), world.writes);
+    assert!(told.starts_with("step a waits: CircuitOpen: one call at a time"), "{told}");
+    for _ in 0..3 {
+        world.closes("a");
+        world.room.insert("a.shop.svc:80".into(), 0);
+        world.run_for(Duration::ZERO);
+        world.room.clear();
+        world.half_opens("a", 0);
+        world.run_for(Duration::ZERO);
+    }
+    assert_eq!((world.message(), world.writes), (told, writes));
+}
+
+#[test]
+fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
+    let mut world = World::with(saga().http("a"));
+    world.opens("a", 30);
+    world.closes_at("a", 30);
+    world.room.insert("a.shop.svc:80".into(), 0);
+    world.run_for(Duration::ZERO);
+    assert_eq!(world.message(), "step a waits: as many requests as may be are under way to its host");
+    assert_eq!(world.step("a").message, None);
 }
 
 #[test]
