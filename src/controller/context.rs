@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     attempts::Attempts,
+    circuits::Circuits,
     executor::{Others, Own},
     guard::OwnWrites,
     http::HttpCaller,
@@ -75,6 +76,8 @@ pub struct Context {
     pub others: Others,
     /// How many requests are under way to each host.
     pub slots: Slots,
+    /// The circuits of the hosts that are called.
+    pub circuits: Circuits,
     /// The memory of attempts.
     pub attempts: Attempts,
     /// The memory of own writes.
@@ -116,6 +119,7 @@ impl Context {
         client: Client,
         caller: HttpCaller,
         metrics: Arc<Metrics>,
+        circuits: Circuits,
         leases: Api<Lease>,
         pods: Vec<Store<Pod>>,
         queues: Vec<Queue>,
@@ -128,6 +132,7 @@ impl Context {
             own: Own::new(leases.clone()),
             others: Others::new(leases),
             slots: Slots::default(),
+            circuits,
             attempts: Attempts::default(),
             writes: OwnWrites::default(),
             validated: ValidatedSagas::default(),

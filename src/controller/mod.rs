@@ -5,13 +5,15 @@
 //! intent before effect, under the version that was read ([`record`], and the type of the plan); within two seconds, or after a live
 //! read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`], [`perform`]); a live read before a child is
 //! deleted or counted lost ([`gather`], [`perform`]); a request only under a Lease that holds, and what another process sent counts as
-//! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]); one bad object or panic harms
+//! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is open ([`circuits`]); one bad object or panic harms
 //! one saga ([`reconcile`], and [`crate::api::StoredSaga`]).
 //!
 //! # Caveats
 //! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them.
 
+pub mod admission;
 pub mod attempts;
+pub mod circuits;
 pub mod context;
 mod ending;
 pub mod error;
@@ -43,6 +45,7 @@ use tokio::{net::lookup_host, time};
 use tower::{BoxError, Layer, Service, layer::util::Identity};
 
 use self::{
+    circuits::{Circuits, settings},
     context::Context,
     http::HttpCaller,
     secrets::SecretReader,
@@ -164,7 +167,11 @@ where
     };
     let leases = Api::namespaced(client.clone(), &lease_namespace);
     let (pods, queues) = (watches.iter().map(Watch::pods).collect(), watches.iter().map(Watch::queue).collect());
-    let context = Arc::new(Context::new(client, caller, metrics, leases, pods, queues));
+    let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
+    let context = Arc::new(Context::new(client, caller, metrics, circuits, leases, pods, queues));
+    // Not the context itself, which holds the metrics.
+    let shown = Arc::downgrade(&context);
+    context.metrics.circuits().show(move || shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default());
     tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     Ok((context, watches))
 }

@@ -13,10 +13,12 @@
 
 pub mod allowed;
 pub mod backoff;
+pub mod circuit;
 pub mod clock;
 pub mod effect;
 pub mod expression;
 pub mod fence;
+pub mod gate;
 pub mod graph;
 pub mod lease;
 pub mod observed;

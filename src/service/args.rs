@@ -10,9 +10,13 @@ use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use self::reach::ReachArgs;
+use self::{circuits::CircuitArgs, reach::ReachArgs};
 use super::telemetry::{self, LogFormat};
 use crate::objects::reach::ReachRules;
+
+pub use self::circuits::CircuitConfig;
+
+mod circuits;
 
 /// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long for a node to be emptied.
 const MAX_DRAIN: Duration = Duration::from_mins(5);
@@ -43,11 +47,14 @@ pub struct RunArgs {
     #[command(flatten)]
     reach: ReachArgs,
 
+    #[command(flatten)]
+    http_circuits: CircuitArgs,
+
     /// Where /metrics is served; 0 switches it off
     #[arg(long, env = "SAGA_METRICS_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
     metrics_addr: Listen,
 
-    /// Where /healthz and /readyz are served; 0 switches them off
+    /// Where /healthz, /readyz and /health/circuits are served; 0 switches them off
     #[arg(long, env = "SAGA_HEALTH_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8081", value_parser = listen)]
     health_addr: Listen,
 
@@ -90,9 +97,11 @@ pub struct RunArgs {
 pub struct RunConfig {
     /// What HTTP steps may reach; [`ReachRules::check`] accepts it.
     pub reach: ReachRules,
+    /// When HTTP circuit breakers open, and for how long; `None` = never.
+    pub http_circuits: Option<CircuitConfig>,
     /// Where `/metrics` is served; `None` = nowhere.
     pub metrics_addr: Option<SocketAddr>,
-    /// Where `/healthz` and `/readyz` are served; `None` = nowhere.
+    /// Where `/healthz`, `/readyz` and `/health/circuits` are served; `None` = nowhere.
     pub health_addr: Option<SocketAddr>,
     /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own, else that of the kubeconfig's context.
     pub lease_namespace: Option<String>,
@@ -116,6 +125,7 @@ impl RunArgs {
         // `NoLeader` has nothing to say: what it stands for was refused when it was parsed.
         let Self {
             reach,
+            http_circuits,
             metrics_addr: Listen(metrics_addr),
             health_addr: Listen(health_addr),
             leader_elect: NoLeader,
@@ -133,6 +143,7 @@ impl RunArgs {
         }
         Ok(RunConfig {
             reach: reach.validate()?,
+            http_circuits: http_circuits.config(),
             metrics_addr,
             health_addr,
             lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
@@ -189,15 +200,20 @@ fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {
     if text.is_empty() { Ok(LeaseNamespace(None)) } else { namespace(text).map(|namespace| LeaseNamespace(Some(namespace))) }
 }
 
-/// A duration as Go writes it, 0 to [`MAX_DRAIN`].
-fn drain(text: &str) -> Result<Duration, String> {
+/// A duration as Go writes it, not negative.
+fn duration(text: &str) -> Result<Duration, String> {
     // kube's parser is Go's grammar, but it panics where a part is negative or too large for its multiplication.
     let parsable = text.len() <= MAX_DURATION_TEXT && !text.is_empty() && !text.contains('-');
-    let duration: Duration = parsable
+    parsable
         .then(|| text.parse::<kube::core::Duration>().ok())
         .flatten()
         .map(Into::into)
-        .ok_or_else(|| format!("`{text}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"))?;
+        .ok_or_else(|| format!("`{text}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"))
+}
+
+/// A duration from 0 to [`MAX_DRAIN`].
+fn drain(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
     if duration > MAX_DRAIN {
         return Err(format!("`{text}` is too long: write at most 5m, and give the pod a longer terminationGracePeriodSeconds"));
     }

@@ -128,7 +128,7 @@ impl World {
         let children = self.gather(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
-        let room = BTreeMap::new();
+        let (room, circuits) = (BTreeMap::new(), BTreeMap::new());
         let seen = Seen {
             generation: copy.generation,
             deleting: copy.deleting,
@@ -144,6 +144,7 @@ impl World {
             leftovers: false,
             executor: &id,
             room: &room,
+            circuits: &circuits,
             draining: false,
             now: self.now,
         };

@@ -24,7 +24,7 @@ mod trust;
 use std::{
     error::Error,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -57,9 +57,10 @@ const MAX_BODY: usize = 64 * 1024;
 /// The most characters of an error that a message shows.
 const MAX_CAUSE: usize = 200;
 
-/// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done.
+/// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done. Besides, the
+/// status of the answer.
 #[derive(Clone, Debug, Default)]
-pub struct Sent(Arc<AtomicU8>);
+pub struct Sent(Arc<AtomicU8>, Arc<OnceLock<u16>>);
 
 /// Nothing left.
 const KEPT: u8 = 0;
@@ -73,6 +74,12 @@ impl Sent {
     #[must_use]
     pub fn may_have_left(&self) -> bool {
         self.0.load(Ordering::Acquire) == LEFT
+    }
+
+    /// The status of the answer; `None` where none came.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.1.get().copied()
     }
 
     /// Notes that something may have left.
@@ -182,6 +189,7 @@ impl HttpCaller {
             Ok(answer) => answer,
             Err(state) => return state,
         };
+        let _first = sent.1.set(response.status().as_u16());
         let answered_at = now.saturating_add(begun.elapsed()).unwrap_or(now);
         let mut body = Vec::new();
         // Whether the body came whole or not, the status has decided, unless the step asks more of the answer.

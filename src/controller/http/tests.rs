@@ -22,6 +22,7 @@ use super::*;
 use crate::{
     api::HttpMethod,
     controller::secrets::tests::{payments, reader, wanted},
+    engine::circuit::CallEnd,
     objects::{
         http::{HttpHeader, HttpHeaderValue},
         http_verdict::verdict,
@@ -226,8 +227,24 @@ async fn a_date_to_wait_for_counts_from_the_answer() {
 
 #[tokio::test]
 async fn a_connection_lost_after_sending_leaves_the_outcome_unknown() {
-    let (state, _) = call(&caller(), &post(Other::answering("").await.url()), LONG).await;
+    let (state, sent) = call(&caller(), &post(Other::answering("").await.url()), LONG).await;
     assert!(unknown_message(&state).contains("broke before an answer came"), "{state:?}");
+    assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), CallEnd::Unknown);
+}
+
+#[tokio::test]
+async fn to_a_circuit_any_4xx_is_an_answer_and_what_was_never_sent_is_nothing() {
+    for (status, expected) in
+        [("408 Request Timeout", CallEnd::Answered), ("404 Not Found", CallEnd::Answered), ("504 Late", CallEnd::Unknown)]
+    {
+        let other = Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
+        let (state, sent) = call(&caller(), &post(other.url()), LONG).await;
+        assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), expected, "{state:?}");
+    }
+    // Nobody listens there any more.
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (state, sent) = call(&caller(), &post(format!("http://{address}/")), LONG).await;
+    assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), CallEnd::NotSent, "{state:?}");
 }
 
 #[tokio::test]
