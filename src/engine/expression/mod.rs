@@ -15,12 +15,19 @@
 
 mod check;
 mod convert;
+mod functions;
 mod letters;
 mod meter;
+mod pattern;
 mod scope;
 mod template;
 
-use std::{collections::BTreeSet, fmt, panic::catch_unwind, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use kube::core::cel::{
     KubeCelExt,
@@ -42,8 +49,12 @@ use super::settle::clip;
 pub const MAX_LENGTH: usize = 1024;
 /// How deep brackets and calls may be nested in each other.
 const MAX_DEPTH: u16 = 32;
-/// The stack that is there for an expression, in bytes; so much more is taken where less than half of it is left.
-const STACK: usize = 16 << 20;
+/// The stack that is there for an expression, in bytes; so much more is taken where less than half of it is left. Memory is taken only for
+/// what is used of it. It is enough for whatever [`MAX_LENGTH`] characters can hold: the parser reads on after what is no string to it, so
+/// that it may see more operators than [`letters`] does.
+const STACK: usize = 128 << 20;
+/// What is said of an expression that makes the interpreter panic.
+const OVERFLOW: &str = "gives a number that is too large";
 /// The most characters of an error, and of an expression in it.
 const KEPT_ERROR: usize = 200;
 const KEPT_TEXT: usize = 80;
@@ -127,11 +138,23 @@ impl Expression {
         let variables = scope.variables(reads);
         with_stack(|| meter::afford(tree, &variables)).map_err(|error| said(text, &error))?;
         let mut context = Context::default().with_all();
+        functions::mend(&mut context);
         for (name, value) in &variables {
             context.add_variable_from_value(*name, convert::into_cel(value));
         }
-        let value = with_stack(|| CelValue::resolve(tree, &context)).map_err(|error| said(text, &reason(&error)))?;
+        // The interpreter counts some things without looking whether they fit: a sum, a quantity, the sign of the lowest number.
+        let resolved = catch_unwind(AssertUnwindSafe(|| with_stack(|| CelValue::resolve(tree, &context))));
+        let value = resolved.map_err(|_| said(text, OVERFLOW))?.map_err(|error| said(text, &reason(&error)))?;
         convert::into_json(&value).map_err(|error| said(text, &error))
+    }
+
+    /// The most bytes of text that the expression may come to, as told before it is evaluated; as JSON each may take six.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`], where it would be too much work.
+    pub fn most(&self, scope: &Scope<'_>) -> Result<u64, String> {
+        let Parsed { text, tree, reads } = self.0.as_ref();
+        with_stack(|| meter::afford(tree, &scope.variables(reads))).map_err(|error| said(text, &error))
     }
 
     /// Evaluates an expression that says yes or no.
