@@ -29,6 +29,8 @@ const PART: u64 = 64;
 const NUMBER: u64 = 352;
 /// The least bytes of what a function gives: a number as JSON.
 const LEAST: u64 = 24;
+/// The most bytes of a truth value as JSON.
+const TRUTH: u64 = 5;
 /// What an element costs that a text is split into, besides its bytes.
 const ELEMENT: u64 = 32;
 /// How many letters of a text are compared with those of another one at the cost of a byte.
@@ -110,19 +112,20 @@ impl<'a> Meter<'a> {
             Expr::Ident(name) => self.sizes.get(name).copied().unwrap_or_default(),
             Expr::Select(select) => {
                 let operand = self.part(&select.operand)?;
-                if select.test { plain(1) } else { operand }
+                if select.test { plain(TRUTH) } else { operand }
             }
             Expr::Call(call) => self.call(call)?,
             Expr::List(list) => {
-                let parts = self.parts(&list.elements)?;
-                Size { items: parts.items.max(list.elements.len() as u64), element: parts.element.max(parts.bytes), ..parts }
+                let (parts, items) = (self.parts(&list.elements)?, list.elements.len() as u64);
+                let bytes = parts.bytes.saturating_add(2 + 3 * items);
+                Size { bytes, items: parts.items.max(items), element: parts.element.max(parts.bytes) }
             }
             Expr::Map(map) => {
                 let mut all = Size { items: map.entries.len() as u64, ..plain(2) };
                 for entry in &map.entries {
                     if let EntryExpr::MapEntry(entry) = &entry.expr {
                         let (key, value) = (self.part(&entry.key)?, self.part(&entry.value)?);
-                        all = add(all, add(key, value));
+                        all = add(add(all, plain(3)), add(key, value));
                     }
                 }
                 Size { element: all.element.max(all.bytes), ..all }
@@ -173,7 +176,7 @@ impl<'a> Meter<'a> {
         let given = sizes.iter().copied().fold(Size::default(), add);
         let longest = Size { items: sizes.iter().map(|size| size.items).max().unwrap_or_default(), ..given };
         let at = |place: usize| sizes.get(place).copied().unwrap_or_default();
-        let truth = plain(1);
+        let truth = plain(TRUTH);
         Ok(match func_name.as_str() {
             operators::ADD => given,
             operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::LESS | operators::LESS_EQUALS => truth,
