@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     super::expression::{Form, Template},
     Fault,
+    expressions::FIXED,
 };
 use crate::{
     api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, PodAction, SecretKey},
@@ -128,7 +129,8 @@ pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -
     }
     // What is waited for is an expression by itself.
     let action = ApplyAction { until: None, ..action.clone() };
-    parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)
+    let (action, template) = parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)?;
+    Some((action, template.map(|template| template.without(&FIXED))))
 }
 
 pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {

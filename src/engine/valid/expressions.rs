@@ -35,7 +35,7 @@ pub(super) struct Reach<'a> {
 }
 
 /// Fields by whose leaves it is decided what runs, and as whom and where: no other side may choose it.
-const FIXED: [&str; 6] = ["image", "kind", "apiVersion", "serviceAccountName", "serviceAccount", "namespace"];
+pub(super) const FIXED: [&str; 6] = ["image", "kind", "apiVersion", "serviceAccountName", "serviceAccount", "namespace"];
 
 impl<'a> Reach<'a> {
     /// Of an action of a step that depends on `upstream`.
