@@ -141,7 +141,7 @@ impl Attempt<'_> {
         let done = match work {
             Work::Apply(action) => {
                 let target = Target::applied(self.account(), action);
-                self.context.objects.apply(target, action, &self.mark()).await.map(Some)
+                self.context.objects.apply(target, action, &self.mark(), false).await.map(Some)
             }
             Work::Delete(object) => self.delete(object).await,
             Work::Until(_) | Work::Pod(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => return false,

@@ -107,8 +107,8 @@ impl Objects {
         }
     }
 
-    /// Applies the manifest from the server's side, as of this attempt. Returns the object's UID.
-    pub(super) async fn apply(&self, target: Target<'_>, action: &ApplyAction, attempt: &str) -> Result<String, Trouble> {
+    /// Applies the manifest from the server's side, as of this attempt; or only tries whether that would do. Returns the object's UID.
+    pub(super) async fn apply(&self, target: Target<'_>, action: &ApplyAction, attempt: &str, dry_run: bool) -> Result<String, Trouble> {
         let (path, namespace) = self.path(target).await?;
         let mut manifest = action.manifest.clone();
         let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
@@ -122,6 +122,7 @@ impl Objects {
         };
         annotations.insert(ANNOTATION_ATTEMPT.into(), json!(attempt));
         let mut params = PatchParams::apply(MANAGER);
+        params.dry_run = dry_run;
         params.force = action.force.unwrap_or_default();
         params.field_validation = Some(ValidationDirective::Strict);
         let request = ApiRequest::new(path).patch(target.name, &params, &Patch::Apply(&manifest));

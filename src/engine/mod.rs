@@ -22,6 +22,7 @@ pub mod gate;
 pub mod graph;
 pub mod lease;
 pub mod observed;
+pub mod precheck;
 pub mod saga;
 pub mod step;
 pub mod valid;

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::api::{
     ApplyAction, ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, MAX_DEPENDENCIES, MAX_STEPS,
-    ObjectRef, Part, PodAction, RetryPolicy, SagaSpec, Step, WaitAction,
+    ObjectRef, Part, PodAction, PrecheckPolicy, RetryPolicy, SagaSpec, Step, WaitAction,
     names::{is_dns_label, is_token},
 };
 
@@ -191,7 +191,18 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults:
             action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, policy::built_in(ACTION_ATTEMPTS)));
         let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_)));
         let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
-        valid.push(ValidStep { name, depends_on, pivot, compensate_failed, when, action, outputs, compensation: compensation.flatten() });
+        let unchecked = step.precheck == Some(PrecheckPolicy::Skip);
+        valid.push(ValidStep {
+            name,
+            depends_on,
+            pivot,
+            compensate_failed,
+            unchecked,
+            when,
+            action,
+            outputs,
+            compensation: compensation.flatten(),
+        });
     }
     valid
 }

@@ -124,6 +124,7 @@ fn the_spec_offers_only_what_works_today() {
         ("spec.steps[].compensation.http.method", methods),
         ("spec.steps[].compensation.retry.backoff.type", backoff),
         ("spec.steps[].http.method", methods),
+        ("spec.steps[].precheck", "Skip"),
         ("spec.steps[].retry.backoff.type", backoff),
     ];
     assert_eq!(offered, expected.map(|(path, values)| (path.to_owned(), values.to_owned())).into());
@@ -136,7 +137,7 @@ fn a_step_has_only_fields_that_work_today() {
     let step = &spec["steps"]["items"];
     assert_eq!(
         names(step),
-        "apply approval compensateFailed compensation delete dependsOn http name outputs pivot pod retry timeout wait when"
+        "apply approval compensateFailed compensation delete dependsOn http name outputs pivot pod precheck retry timeout wait when"
     );
     assert_eq!(names(&step["properties"]["compensation"]), "apply delete http pod retry timeout");
     assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom image resources");

@@ -87,6 +87,7 @@ fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
         depends_on: dag[place].clone(),
         pivot: kind.pivot == Some(place),
         compensate_failed: pods && !only_waits,
+        unchecked: false,
         when: None,
         action,
         outputs: None,

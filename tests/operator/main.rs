@@ -20,6 +20,7 @@ mod objects;
 mod pair;
 mod pause;
 mod pods;
+mod precheck;
 mod requests;
 mod room;
 mod stand;

@@ -161,6 +161,11 @@ impl HttpCaller {
         Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets }
     }
 
+    /// By whom Secrets are read.
+    pub(in crate::controller) const fn secrets(&self) -> &SecretReader {
+        &self.secrets
+    }
+
     /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers and certificates are read as
     /// `account`. `now` is the
     /// present instant; `sent` is new for each call. Without `permit` nothing leaves: Failed, nothing reached.

@@ -112,6 +112,12 @@ impl Expression {
         &self.0.text
     }
 
+    /// Whether it reads only what never changes, and is known before anything runs.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.0.reads.variables.iter().all(|variable| matches!(variable, Variable::Params | Variable::Saga))
+    }
+
     /// What it reads.
     #[must_use]
     pub fn reads(&self) -> &Reads {

@@ -98,8 +98,7 @@ impl<'a> Reach<'a> {
 
     /// Values that an expression can be tried with already: it reads only what never changes.
     fn known_to(&self, expression: &Expression) -> Option<Scope<'a>> {
-        let fixed = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
-        self.known.filter(|_| expression.reads().variables.iter().all(fixed))
+        self.known.filter(|_| expression.is_fixed())
     }
 
     fn check(&self, field: Field<'_>, variables: &BTreeSet<Variable>, faults: &mut Vec<Fault>) {
