@@ -38,6 +38,10 @@ pub struct PodAction {
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
+    /// Exit codes, 1 to 255, after which no further attempt is made by itself: the same would come of it. Built-in: none.
+    #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_exit_codes: Option<Vec<i32>>,
 }
 
 /// Sends one request. 2xx is success; 425 and 429 are tried again; 408, 5xx and a lost connection leave the outcome unknown and are

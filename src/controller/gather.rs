@@ -210,6 +210,7 @@ pub(super) fn name_conflict(pod: &Pod) -> ChildState {
     ChildState::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
+        exit_code: None,
         disrupted: false,
         retry_after: None,
         message: format!("NameConflict: the Pod {name} exists and is not of this attempt; delete it, then retry the step"),

@@ -47,7 +47,8 @@ fn unknown(message: impl Into<String>) -> Verdict {
 
 fn never_begun(message: impl Into<String>) -> Verdict {
     let message = message.into();
-    Settlement::failed(Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message }).into()
+    Settlement::failed(Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message })
+        .into()
 }
 
 impl Pass<'_> {
@@ -75,7 +76,8 @@ impl Pass<'_> {
             Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => {
                 self.judge_end(step, status, id.direction, end).map_or(Verdict::Wait, Verdict::Settled)
             }
-            Some(end @ (ChildState::Failed(_) | ChildState::Unknown { .. })) => Settlement::of_end(end.clone()).into(),
+            Some(ChildState::Failed(failure)) => Settlement::failed(operation.judge_exit(failure.clone())).into(),
+            Some(end @ ChildState::Unknown { .. }) => Settlement::of_end(end.clone()).into(),
             Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
             Some(ChildState::Elsewhere { look_again_in }) => {
                 self.wake_at(later(self.seen.now, *look_again_in));

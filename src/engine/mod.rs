@@ -27,6 +27,7 @@ pub mod valid;
 mod budget;
 mod data;
 mod deadline;
+mod exit_code;
 mod forward;
 mod grant;
 mod inbox;

@@ -91,6 +91,8 @@ pub struct Failure {
     pub reached: Reached,
     /// Whether no further attempt is made whatever the policy says.
     pub last: bool,
+    /// With which a container ended by itself, 1 to 255; `None` where no container said no.
+    pub exit_code: Option<i32>,
     /// Whether a disruption ended it before it started, so that it uses up no attempt (at most five times).
     pub disrupted: bool,
     /// What the other side asked to wait before the next attempt, at most one hour.

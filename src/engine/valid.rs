@@ -6,6 +6,7 @@
 
 mod action;
 mod expressions;
+mod pod;
 mod policy;
 
 use std::{
@@ -272,7 +273,7 @@ fn operation(
 fn work(written: &Written<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
     match (written.pod, written.http, written.approval, written.wait) {
         (Some(pod), None, None, None) => {
-            action::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
+            pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
         }
         (None, Some(http), None, None) => {
             action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))

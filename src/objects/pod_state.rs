@@ -141,17 +141,19 @@ fn answer(exit: &ContainerStateTerminated) -> ChildState {
     }
     let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let said = line(exit.message.as_ref()).map(|message| format!(": {message}")).unwrap_or_default();
-    failed(Reached::Answer, false, &format!("exit code {}{reason}{said}", exit.exit_code))
+    let failure =
+        Failure { exit_code: Some(exit.exit_code), ..failure(Reached::Answer, &format!("exit code {}{reason}{said}", exit.exit_code)) };
+    ChildState::Failed(failure)
 }
 
 /// The failure of a Pod in which no container started.
 fn nothing(pod: &Pod) -> ChildState {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
-    failed(Reached::Nothing, disrupted(pod), &format!("{what}: {}", cause(pod)))
+    ChildState::Failed(Failure { disrupted: disrupted(pod), ..failure(Reached::Nothing, &format!("{what}: {}", cause(pod))) })
 }
 
-fn failed(reached: Reached, disrupted: bool, message: &str) -> ChildState {
-    ChildState::Failed(Failure { reached, last: false, disrupted, retry_after: None, message: one_line(message) })
+fn failure(reached: Reached, message: &str) -> Failure {
+    Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message: one_line(message) }
 }
 
 fn unknown(message: &str) -> ChildState {

@@ -117,7 +117,8 @@ pub(super) fn pod_uid(pod: u32) -> String {
 /// An end in the engine's words.
 fn told(end: End, request: bool) -> ChildState {
     let no = |reached, last| {
-        ChildState::Failed(Failure { reached, last, disrupted: false, retry_after: None, message: "the other side said no".into() })
+        let message = "the other side said no".into();
+        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after: None, message })
     };
     match end {
         End::Answered(Ending::Done) => ChildState::Succeeded(None),
@@ -137,6 +138,7 @@ fn never_sent() -> ChildState {
     ChildState::Failed(Failure {
         reached: Reached::Nothing,
         last: false,
+        exit_code: None,
         disrupted: true,
         retry_after: None,
         message: "it was called off before anything of it was sent".into(),

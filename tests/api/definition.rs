@@ -136,7 +136,7 @@ fn a_step_has_only_fields_that_work_today() {
     let step = &spec["steps"]["items"];
     assert_eq!(names(step), "approval compensateFailed compensation dependsOn http name outputs pivot pod retry timeout wait when");
     assert_eq!(names(&step["properties"]["compensation"]), "http pod retry timeout");
-    assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom image resources");
+    assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom finalExitCodes image resources");
     assert_eq!(names(&step["properties"]["http"]), "body expect headers method url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),

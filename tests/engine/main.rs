@@ -22,6 +22,7 @@ mod nonsense;
 mod other_side;
 mod pause;
 mod pivot;
+mod pods;
 mod properties;
 mod requests;
 mod retry;

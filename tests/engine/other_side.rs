@@ -186,7 +186,7 @@ impl OtherSide {
         let Some(child) = self.pods.get_mut(id).filter(|child| child.stopped.is_none()) else { return Performed::Nothing };
         if child.act.end == End::NeverStarts {
             let message = "no node took its Pod".into();
-            let failure = Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message };
+            let failure = Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message };
             known.end = Some(ChildState::Failed(failure));
             self.pods.remove(id);
         } else {

@@ -98,6 +98,21 @@ async fn every_attempt_knows_who_it_is_and_a_new_one_after_an_exit_code_has_a_ne
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_final_exit_code_is_not_tried_again_and_any_other_is() {
+    let mut stand = Stand::with_pods("final").await;
+    stand.start();
+    let mut work = pod("[ $SAGA_ATTEMPT != 1 ] || exit 1; exit 64");
+    work["finalExitCodes"] = json!([3, 64]);
+    let retry = json!({"retry": {"maxAttempts": 5, "backoff": {"initialDelay": "50ms"}}});
+    stand.apply("order", &one_step(&work, &retry)).await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed, Outcome::Failed]);
+    let record = step(&saga, "ship").action.clone().unwrap();
+    assert_eq!((record.failures, record.uncertain), (2, false), "{record:?}");
+    assert!(message(&saga).contains("exit code 64"), "{}", message(&saga));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_done_its_work() {
     let mut stand = Stand::with_pods("timeout").await;
     stand.start();

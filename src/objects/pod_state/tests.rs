@@ -270,6 +270,7 @@ fn fits(state: &ChildState, expect: &Expect) -> bool {
             failure.reached == reached
                 && failure.disrupted == matches!(expect, Disrupted(_))
                 && !failure.last
+                && failure.exit_code.is_some() == (reached == Reached::Answer)
                 && failure.retry_after.is_none()
                 && failure.message.starts_with(begins)
         }
