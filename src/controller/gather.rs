@@ -90,7 +90,9 @@ fn request(
     }
     context.attempts.look(key, |known| match (&known.end, known.in_flight()) {
         (Some(end), _) => end.clone(),
-        (None, Some(since)) => ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into() },
+        (None, Some(since)) => {
+            ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into(), trouble: None }
+        }
         // Only under the id that is named may it be sent, and that id sends no more.
         (None, None) if was_ours => never_sent(),
         (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
@@ -169,7 +171,7 @@ fn remembered(known: &mut Known) -> Option<ChildState> {
     }
     let (since, uid) = known.child.as_ref()?;
     let age = since.elapsed();
-    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "its Pod was created".into() })
+    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "its Pod was created".into(), trouble: None })
 }
 
 fn absent(known: &Known, seen: bool) -> ChildState {

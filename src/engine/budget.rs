@@ -104,7 +104,12 @@ mod tests {
             active: None,
             attempts: (1..=attempts).map(record).collect(),
         };
-        let active = ActiveAttempt { started_at: now(), executor: Some("e".repeat(36)), child_uid: Some("u".repeat(36)) };
+        let active = ActiveAttempt {
+            started_at: now(),
+            executor: Some("e".repeat(36)),
+            child_uid: Some("u".repeat(36)),
+            trouble: Some("Scheduling".into()),
+        };
         StepStatus {
             name: format!("{place:063}"),
             phase: crate::api::StepPhase::CompensationSkipped,

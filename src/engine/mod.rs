@@ -34,6 +34,7 @@ mod inbox;
 pub mod invariants;
 mod judge;
 mod message;
+mod note;
 mod pass;
 mod plan;
 mod settle;

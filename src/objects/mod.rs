@@ -7,6 +7,7 @@ pub mod address;
 pub mod http;
 pub mod http_verdict;
 pub mod pod;
+mod pod_detail;
 pub mod pod_state;
 pub mod pod_store;
 pub(crate) mod text;

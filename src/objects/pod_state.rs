@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 
 use super::{
     pod::STEP_CONTAINER,
+    pod_detail::detail,
     text::{labelled, line, one_line},
 };
 use crate::engine::observed::{ChildState, Failure, Reached};
@@ -57,7 +58,10 @@ const STUCK_AFTER: Duration = Duration::from_mins(1);
 /// The state of a Pod that exists, or was just seen. `age` is how long this process has known it, and is only passed on.
 #[must_use]
 pub fn state(pod: &Pod, age: Duration) -> ChildState {
-    end(pod).unwrap_or_else(|| ChildState::Active { uid: pod.metadata.uid.clone(), age, detail: detail(pod) })
+    end(pod).unwrap_or_else(|| {
+        let (detail, trouble) = detail(pod);
+        ChildState::Active { uid: pod.metadata.uid.clone(), age, detail, trouble }
+    })
 }
 
 /// The state of a Pod that is gone, judged by the copy that its deletion delivered, which holds the last status it ever had. A copy from
@@ -252,58 +256,19 @@ fn cause(pod: &Pod) -> String {
     if known.is_empty() { stand_in().unwrap_or_else(|| "no reason is given".into()) } else { known.join("; ") }
 }
 
-/// What a Pod that goes on does or waits for.
-fn detail(pod: &Pod) -> String {
-    let phase = phase(pod);
-    let text = if deleting(pod) {
-        "is being deleted".into()
-    } else if phase == "Unknown" || reason(pod).as_deref() == Some("NodeLost") {
-        format!("{} does not answer", node(pod))
-    } else if !matches!(phase.as_str(), "" | "Pending" | "Running") {
-        format!("is in the phase `{phase}`, which is not known here")
-    } else {
-        container_detail(pod).unwrap_or_else(|| binding_detail(pod))
-    };
-    one_line(&text)
-}
-
-/// What the step's container does or waits for, once the kubelet speaks of it.
-fn container_detail(pod: &Pod) -> Option<String> {
-    let node = node(pod);
-    let state = container_state(pod)?;
-    Some(match (&state.terminated, &state.running, &state.waiting) {
-        (Some(exit), _, _) => format!("has exited with code {}; the end of the pod on {node} is awaited", exit.exit_code),
-        (None, Some(_), _) => format!("runs on {node}"),
-        (None, None, Some(waiting)) => {
-            let why = labelled(waiting.reason.as_ref(), waiting.message.as_ref());
-            format!("waits on {node}: {}", why.as_deref().unwrap_or("no reason is given"))
-        }
-        (None, None, None) => format!("waits on {node}"),
-    })
-}
-
-/// How far a Pod of which no kubelet speaks has come.
-fn binding_detail(pod: &Pod) -> String {
-    if !never_bound(pod) {
-        return format!("waits for {} to start it", node(pod));
-    }
-    let why = unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
-    why.map_or_else(|| "waits to be scheduled".into(), |why| format!("is not scheduled: {why}"))
-}
-
 fn status(pod: &Pod) -> Option<&PodStatus> {
     pod.status.as_ref()
 }
 
-fn phase(pod: &Pod) -> String {
+pub(super) fn phase(pod: &Pod) -> String {
     status(pod).and_then(|status| line(status.phase.as_ref())).unwrap_or_default()
 }
 
-fn reason(pod: &Pod) -> Option<String> {
+pub(super) fn reason(pod: &Pod) -> Option<String> {
     line(status(pod)?.reason.as_ref())
 }
 
-fn deleting(pod: &Pod) -> bool {
+pub(super) fn deleting(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
@@ -311,7 +276,7 @@ fn node_name(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
-fn node(pod: &Pod) -> String {
+pub(super) fn node(pod: &Pod) -> String {
     node_name(pod).map_or_else(|| "its node".into(), |name| format!("node {name}"))
 }
 
@@ -324,7 +289,7 @@ fn disruption(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, DISRUPTION, "True")
 }
 
-fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
+pub(super) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, SCHEDULED, "False")
 }
 
@@ -333,7 +298,7 @@ fn step(pod: &Pod) -> Option<&ContainerStatus> {
     status(pod)?.container_statuses.iter().flatten().find(|container| container.name == STEP_CONTAINER)
 }
 
-fn container_state(pod: &Pod) -> Option<&ContainerState> {
+pub(super) fn container_state(pod: &Pod) -> Option<&ContainerState> {
     step(pod)?.state.as_ref()
 }
 

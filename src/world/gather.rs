@@ -52,7 +52,9 @@ impl World {
         }
         match (known.end, known.flight) {
             (Some(end), _) => told(end, true),
-            (None, Some(since)) => ChildState::Active { uid: None, age: between(since, now), detail: "the request is under way".into() },
+            (None, Some(since)) => {
+                ChildState::Active { uid: None, age: between(since, now), detail: "the request is under way".into(), trouble: None }
+            }
             (None, None) if was_ours => never_sent(),
             (None, None) => ChildState::Absent(Absence { seen: false, refused: false, known_for: between(known.first_read, now) }),
         }
@@ -104,7 +106,7 @@ impl World {
             // The earlier Pod may have acted.
             Some(Ending::No) if another => gone("an earlier Pod of this attempt vanished"),
             Some(ending) => told(End::Answered(ending), false),
-            None => ChildState::Active { uid: Some(pod_uid(pod)), age: between(since, now), detail: "it runs".into() },
+            None => ChildState::Active { uid: Some(pod_uid(pod)), age: between(since, now), detail: "it runs".into(), trouble: None },
         }
     }
 }

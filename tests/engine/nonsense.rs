@@ -138,7 +138,7 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
         .prop_map(|(seen, refused, known_for)| ChildState::Absent(Absence { seen, refused, known_for: seconds(known_for) }));
     let active = (any::<bool>(), 0..9_u64).prop_map(|(pod, age)| {
         let uid = pod.then(|| "uid".into());
-        ChildState::Active { uid, age: seconds(age), detail: "it runs".into() }
+        ChildState::Active { uid, age: seconds(age), detail: "it runs".into(), trouble: None }
     });
     prop_oneof![
         Just(None),

@@ -1,14 +1,17 @@
 //! What pods alone have: exit codes that are final, and troubles while they wait.
 
-use saga_operator::api::{
-    Direction::{Action, Compensation},
-    Outcome, SagaPhase, SagaSpec, StepPhase,
+use saga_operator::{
+    api::{
+        Direction::{Action, Compensation},
+        Outcome, SagaPhase, SagaSpec, StepPhase,
+    },
+    engine::observed::Trouble,
 };
 use serde_json::{Value, json};
 
 use crate::{
-    saga::Draft,
-    script::{says_no, times},
+    saga::{Draft, saga},
+    script::{says_no, seconds, succeeds, times},
     world::World,
 };
 
@@ -50,4 +53,49 @@ fn without_an_exit_code_nothing_is_final() {
     let mut world = world(picky()).on("ship", times(3, &says_no()));
     world.run_to_rest();
     assert_eq!(world.sent_at("ship", Action).len(), 3);
+}
+
+/// A pod that runs for ten minutes, three seconds after it began.
+fn running() -> World {
+    let mut world = World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
+    world.run_until(|world| world.writes == 2);
+    assert_eq!((world.writes, world.step("ship").message.as_deref()), (2, Some("it runs")));
+    world
+}
+
+/// Lets the pod say this for the reason of that trouble, and tells how many writes that made.
+fn says(world: &mut World, trouble: Option<Trouble>, talk: &str) -> usize {
+    let before = world.writes;
+    world.other_side.trouble = trouble;
+    talk.clone_into(&mut world.other_side.talk);
+    while world.look().unwrap() {}
+    world.writes - before
+}
+
+#[test]
+fn a_trouble_of_another_kind_is_written_once_and_shown_until_it_is_over() {
+    let mut world = running();
+    assert_eq!(says(&mut world, Some(Trouble::Image), "ErrImagePull: "), 1);
+    assert_eq!(world.step("ship").message.as_deref(), Some("ErrImagePull: Image"));
+    assert_eq!(world.message(), "step ship runs, attempt 1 of 1 (ErrImagePull: Image)");
+    for talk in ["ImagePullBackOff: ", "ErrImagePull: ", "ImagePullBackOff: "] {
+        assert_eq!(says(&mut world, Some(Trouble::Image), talk), 0, "the same trouble in other words");
+    }
+    assert_eq!(says(&mut world, Some(Trouble::Container), "CreateContainerConfigError: "), 1);
+    assert_eq!(world.message(), "step ship runs, attempt 1 of 1 (CreateContainerConfigError: Container)");
+    assert_eq!(says(&mut world, None, ""), 1);
+    assert_eq!((world.step("ship").message.as_deref(), world.message().as_str()), (Some("it runs"), "step ship runs, attempt 1 of 1"));
+    assert_eq!(says(&mut world, None, "faster, "), 0, "what a pod says that goes on is not written again");
+}
+
+#[test]
+fn a_trouble_within_the_first_two_seconds_is_written_together_with_the_uid() {
+    let mut world = World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
+    world.other_side.trouble = Some(Trouble::Scheduling);
+    world.run_until(|world| world.writes == 2);
+    assert_eq!((world.writes, world.message().as_str()), (2, "step ship runs, attempt 1 of 1 (Scheduling)"));
+    let active = world.step("ship").action.unwrap().active.unwrap();
+    assert_eq!((active.child_uid.as_deref(), active.trouble.as_deref()), (Some("pod-1"), Some("Scheduling")));
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.writes), (SagaPhase::Completed, 3));
 }

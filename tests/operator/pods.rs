@@ -219,6 +219,39 @@ async fn a_pod_that_never_starts_fails_within_its_time_is_gone_and_is_not_undone
     }
 }
 
+/// Whether a saga's message, if it has one by now, holds all of these words.
+fn tells(saga: &Saga, words: &[&str]) -> bool {
+    let told = saga.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();
+    words.iter().all(|word| told.contains(word))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_pod_from_starting_is_told_while_it_waits_and_no_more_when_it_is_mended() {
+    let mut stand = Stand::with_pods("trouble").await;
+    stand.start();
+    let mut secretive = pod("sleep 3");
+    secretive["env"] = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "later", "key": "token"}}}]);
+    let huge = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
+    let stories = [
+        ("no-secret", secretive, ["CreateContainerConfigError", "\"later\" not found"], "Container"),
+        ("no-image", json!({"image": "registry.invalid/no/such:1"}), ["ImagePull", "registry.invalid/no/such:1"], "Image"),
+        ("no-node", huge, ["Unschedulable", "Insufficient cpu"], "Scheduling"),
+    ];
+    for (name, work, _, _) in &stories {
+        stand.apply(name, &one_step(work, &json!({}))).await;
+    }
+    for (name, _, words, trouble) in &stories {
+        let saga = stand.until(name, "told what is wrong", |saga| tells(saga, words)).await;
+        let step = step(&saga, "ship");
+        let active = step.action.as_ref().and_then(|action| action.active.as_ref()).unwrap();
+        assert_eq!((step.phase, active.trouble.as_deref()), (StepPhase::Running, Some(*trouble)), "{name}");
+        assert!(words.iter().all(|word| step.message.as_deref().unwrap().contains(word)), "{name}: {step:?}");
+    }
+    stand.put(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later"}, "stringData": {"token": "t"}})).await;
+    let saga = stand.reaches("no-secret", SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Succeeded], "one attempt waited for what was missing");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_the_cluster_refuses_fails_its_step_which_says_why() {
     let mut stand = Stand::new("denied").await;

@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::objects::{pod_store::strip, text::MAX_LINE};
+use crate::{
+    engine::observed::Trouble,
+    objects::{pod_store::strip, text::MAX_LINE},
+};
 
 /// What is expected of a fixture.
 #[derive(Debug)]
@@ -299,8 +302,34 @@ fn a_stripped_pod_reads_the_same() {
 
 #[test]
 fn an_active_pod_is_known_by_its_uid_and_age() {
-    let expected = ChildState::Active { uid: Some("u1".into()), age: Duration::from_secs(7), detail: "runs on node n1".into() };
+    let expected =
+        ChildState::Active { uid: Some("u1".into()), age: Duration::from_secs(7), detail: "runs on node n1".into(), trouble: None };
     assert_eq!(state(&read(runs(running())), Duration::from_secs(7)), expected);
+}
+
+#[test]
+fn what_keeps_a_pod_from_going_on_is_known_by_its_kind_and_told_by_its_reason() {
+    let condition =
+        |reason: &str| json!([{"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/3 nodes are available"}]);
+    let unbound_because = |reason: &str| unbound(on_node(json!({"phase": "Pending", "conditions": condition(reason)})));
+    let cases = [
+        (pending("ErrImagePull", "not found"), Some(Trouble::Image), "ErrImagePull: not found"),
+        (pending("ImagePullBackOff", "Back-off"), Some(Trouble::Image), "ImagePullBackOff: Back-off"),
+        (pending("InvalidImageName", "Ship:1"), Some(Trouble::Image), "InvalidImageName: Ship:1"),
+        (pending("CreateContainerConfigError", "secret \"a\" not found"), Some(Trouble::Container), "secret \"a\" not found"),
+        (unbound_because("Unschedulable"), Some(Trouble::Scheduling), "Unschedulable: 0/3 nodes are available"),
+        (unbound_because("SchedulingGated"), Some(Trouble::Scheduling), "SchedulingGated"),
+        (in_phase("Unknown", running()), Some(Trouble::Node), "node n1 does not answer"),
+        (pending("ContainerCreating", ""), None, "ContainerCreating"),
+        (pending("PodInitializing", ""), None, "PodInitializing"),
+        (unbound(on_node(json!({"phase": "Pending"}))), None, "waits to be scheduled"),
+        (deleted(pending("ImagePullBackOff", "Back-off")), None, "is being deleted"),
+        (runs(running()), None, "runs on node n1"),
+    ];
+    for (value, expected, says) in cases {
+        let ChildState::Active { detail, trouble, .. } = state(&read(value.clone()), Duration::ZERO) else { panic!("{value} ended") };
+        assert!(trouble == expected && detail.contains(says), "{value}: {trouble:?}: {detail}");
+    }
 }
 
 #[test]
