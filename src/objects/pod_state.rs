@@ -10,7 +10,8 @@
 //!   (`ContainerStatusUnknown`; `Unknown` after a restart of the node), or by a deletion together with a signal's exit code.
 //! - The kubelet writes the container's end first, and only when nothing runs any more the Pod's phase together with the reason. An exit
 //!   code other than 0 therefore waits for the phase: before, an eviction looks like a failure.
-//! - No status, however odd, makes this panic, and what it says is one line of at most 256 characters.
+//! - No status, however odd, makes this panic, and what it says is one line of at most 256 characters: the reasons first, then the end of
+//!   what the container said, since a log tells at its end what went wrong.
 //!
 //! # Caveats
 //! - The phase `Succeeded`, and exit code 0 before any sign of an end from outside, are taken at their word: a program that is told to stop
@@ -28,7 +29,7 @@ use serde_json::{Map, Value};
 use super::{
     pod::STEP_CONTAINER,
     pod_detail::detail,
-    text::{labelled, line, one_line},
+    text::{ending_in, labelled, line, one_line},
 };
 use crate::engine::observed::{ChildState, Failure, Reached};
 
@@ -52,6 +53,8 @@ const NODE_REASONS: [&str; 9] = [
     "TopologyAffinityError",
     "UnexpectedAdmissionError",
 ];
+/// The longest termination message that a container may leave, in bytes; the kubelet keeps no more.
+const MAX_HANDED_ON: usize = 4096;
 /// How long a Pod may outlive the end of its grace before its node counts as not answering.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
@@ -71,7 +74,7 @@ pub fn gone(last: &Pod) -> ChildState {
     match end(last) {
         Some(end) => end,
         None if never_bound(last) && !may_have_started(last) => nothing(last),
-        None => unknown(&format!("was deleted while it may have run on {}", node(last))),
+        None => unknown(one_line(&format!("was deleted while it may have run on {}", node(last)))),
     }
 }
 
@@ -114,8 +117,8 @@ fn end_of_failed(pod: &Pod) -> ChildState {
     }
     match (own_exit(pod), exit(pod)) {
         (Some(own), _) => answer(own),
-        (None, Some(exit)) => unknown(&format!("was ended with exit code {} and may have done its work: {}", exit.exit_code, cause(pod))),
-        (None, None) => unknown(&format!("may have done its work: {}", cause(pod))),
+        (None, Some(exit)) => unknown(with_cause(&format!("was ended with exit code {} and may have done its work", exit.exit_code), pod)),
+        (None, None) => unknown(with_cause("may have done its work", pod)),
     }
 }
 
@@ -133,9 +136,15 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     own.map(answer).or_else(|| (!may_have_started(pod)).then(|| nothing(pod)))
 }
 
-/// The JSON object in a container's termination message; the kubelet keeps 4096 bytes of it.
-fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
-    serde_json::from_str(exit.message.as_deref()?.trim()).ok()
+/// The JSON object in the termination message of a container that ended well. What the kubelet had to cut is none any more.
+pub(super) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
+    let message = exit.message.as_deref().filter(|message| exit.exit_code == 0 && message.len() <= MAX_HANDED_ON)?;
+    serde_json::from_str(message.trim()).ok()
+}
+
+/// What a container said that did not end well: its termination message, or the end of its log.
+fn said(exit: &ContainerStateTerminated) -> Option<&str> {
+    exit.message.as_deref().filter(|_| exit.exit_code != 0)
 }
 
 /// What a container's own exit code says.
@@ -144,24 +153,22 @@ fn answer(exit: &ContainerStateTerminated) -> ChildState {
         return ChildState::Succeeded(handed_on(exit));
     }
     let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let said = line(exit.message.as_ref()).map(|message| format!(": {message}")).unwrap_or_default();
-    let failure =
-        Failure { exit_code: Some(exit.exit_code), ..failure(Reached::Answer, &format!("exit code {}{reason}{said}", exit.exit_code)) };
-    ChildState::Failed(failure)
+    let message = ending_in(&format!("exit code {}{reason}", exit.exit_code), said(exit));
+    ChildState::Failed(Failure { exit_code: Some(exit.exit_code), ..failure(Reached::Answer, message) })
 }
 
 /// The failure of a Pod in which no container started.
 fn nothing(pod: &Pod) -> ChildState {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
-    ChildState::Failed(Failure { disrupted: disrupted(pod), ..failure(Reached::Nothing, &format!("{what}: {}", cause(pod))) })
+    ChildState::Failed(Failure { disrupted: disrupted(pod), ..failure(Reached::Nothing, with_cause(what, pod)) })
 }
 
-fn failure(reached: Reached, message: &str) -> Failure {
-    Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message: one_line(message) }
+const fn failure(reached: Reached, message: String) -> Failure {
+    Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message }
 }
 
-fn unknown(message: &str) -> ChildState {
-    ChildState::Unknown { message: one_line(message), retry_after: None }
+const fn unknown(message: String) -> ChildState {
+    ChildState::Unknown { message, retry_after: None }
 }
 
 /// Whether a Pod in the phase `Failed` provably ran nothing.
@@ -239,21 +246,29 @@ fn other_runs(pod: &Pod) -> bool {
     status(pod).is_some_and(|status| status.container_statuses.iter().flatten().any(runs_beside))
 }
 
-/// Why a Pod ended, as far as it says: the Pod's reason or its disruption, and what its container waited for.
-fn cause(pod: &Pod) -> String {
+/// What happened to a Pod, and why, as far as it says: the Pod's reason or its disruption, what its container waited for, and the end of
+/// what that said.
+fn with_cause(what: &str, pod: &Pod) -> String {
     let of_pod = status(pod).and_then(|status| labelled(status.reason.as_ref(), status.message.as_ref()));
     let of_disruption = || disruption(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
-    let of_container = container_state(pod).and_then(|state| match (&state.terminated, &state.waiting) {
-        (Some(exit), _) if !nobody_saw(exit) => labelled(exit.reason.as_ref(), exit.message.as_ref()),
-        (None, Some(waiting)) => labelled(waiting.reason.as_ref(), waiting.message.as_ref()),
-        _ => None,
-    });
-    let of_unscheduled = || unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     let of_end = of_pod.or_else(of_disruption).or_else(|| deleting(pod).then(|| "was deleted".into()));
+    let seen = exit(pod).filter(|exit| !nobody_saw(exit));
+    let of_container = container_state(pod).filter(|state| state.terminated.is_none()).and_then(|state| {
+        let waiting = state.waiting.as_ref()?;
+        labelled(waiting.reason.as_ref(), waiting.message.as_ref())
+    });
+    let of_container = of_container.or_else(|| line(seen?.reason.as_ref()));
+    let of_unscheduled = || unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     let known: Vec<String> = [of_end, of_container.or_else(of_unscheduled)].into_iter().flatten().collect();
-    // The stand-in for a container that nobody found says little, but more than nothing.
-    let stand_in = || exit(pod).and_then(|exit| labelled(exit.reason.as_ref(), exit.message.as_ref()));
-    if known.is_empty() { stand_in().unwrap_or_else(|| "no reason is given".into()) } else { known.join("; ") }
+    let told = seen.and_then(said).filter(|said| !one_line(said).is_empty());
+    if known.is_empty() && told.is_none() {
+        // The stand-in for a container that nobody found says little, but more than nothing.
+        let stand_in = exit(pod).and_then(|exit| Some((line(exit.reason.as_ref())?, said(exit))));
+        let (reason, said) = stand_in.unwrap_or_else(|| ("no reason is given".into(), None));
+        return ending_in(&format!("{what}: {reason}"), said);
+    }
+    let head = if known.is_empty() { what.to_owned() } else { format!("{what}: {}", known.join("; ")) };
+    ending_in(&head, told)
 }
 
 fn status(pod: &Pod) -> Option<&PodStatus> {

@@ -14,8 +14,8 @@ use k8s_openapi::{
 
 use super::{
     pod::STEP_CONTAINER,
-    pod_state::{DISRUPTION, SCHEDULED, runs_beside},
-    text::one_line,
+    pod_state::{DISRUPTION, SCHEDULED, handed_on, runs_beside},
+    text::{MAX_LINE, one_line, tail},
 };
 use crate::api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP};
 
@@ -97,10 +97,18 @@ fn terminated(exit: &ContainerStateTerminated) -> ContainerStateTerminated {
     ContainerStateTerminated {
         exit_code: exit.exit_code,
         reason: line(exit.reason.as_ref()),
-        message: line(exit.message.as_ref()),
+        message: said(exit),
         started_at: exit.started_at.clone(),
         ..ContainerStateTerminated::default()
     }
+}
+
+/// What a container that ended well hands on, as it is; of any other the end of what it said.
+fn said(exit: &ContainerStateTerminated) -> Option<String> {
+    if exit.exit_code == 0 {
+        return exit.message.clone().filter(|_| handed_on(exit).is_some());
+    }
+    exit.message.as_ref().map(|message| tail(message, MAX_LINE))
 }
 
 fn waiting(waiting: &ContainerStateWaiting) -> ContainerStateWaiting {

@@ -113,6 +113,33 @@ async fn a_final_exit_code_is_not_tried_again_and_any_other_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_word_of_a_container_is_handed_on_to_the_steps_after_it() {
+    let mut stand = Stand::with_pods("hands-on").await;
+    stand.start();
+    // More than any message shows, and not in ASCII.
+    let tell = r#"printf '{"to": {"city": "Köln 東京"}, "filler": "%01000d"}' 0 > /dev/termination-log"#;
+    let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = 'Köln 東京' ] && [ $${#1} = 1000 ]"],
+        "args": ["${steps.ship.outputs.to.city}", "${steps.ship.outputs.filler}"]});
+    let saga = json!({"steps": [{"name": "ship", "pod": pod(tell)}, {"name": "check", "dependsOn": ["ship"], "pod": check}]});
+    stand.apply("order", &saga).await;
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    let outputs = step(&saga, "ship").outputs.clone().unwrap();
+    assert_eq!(outputs["to"], json!({"city": "Köln 東京"}));
+    assert_eq!(step(&saga, "check").outputs, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_fails_is_told_of_by_the_end_of_its_log() {
+    let mut stand = Stand::with_pods("log").await;
+    stand.start();
+    let work = pod("for n in $(seq 60); do echo trying once more; done; echo there is no such order >&2; exit 3");
+    stand.apply("order", &one_step(&work, &json!({}))).await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    let words = step(&saga, "ship").action.as_ref().unwrap().attempts[0].message.clone().unwrap();
+    assert!(words.starts_with("exit code 3 (Error): …") && words.ends_with("trying once more there is no such order"), "{words}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_works_past_its_time_is_ended_and_undone_since_it_may_have_done_its_work() {
     let mut stand = Stand::with_pods("timeout").await;
     stand.start();
