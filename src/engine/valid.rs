@@ -125,6 +125,7 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         params: Map::new(),
         steps,
     };
+    pod::check_accounts(&saga, &mut faults);
     expressions::check_params(&params, saga.has_expressions(), &mut faults);
     if faults.is_empty() { Ok(ValidSaga { params, ..saga }) } else { Err(faults) }
 }
@@ -246,7 +247,7 @@ fn operation(
     let found_before = faults.len();
     let (work, template) = work(written, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
     if let Some(template) = &template {
-        reach.template(template, &[&format!("{path}.pod.image")], faults);
+        reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(pod::is_fixed), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));

@@ -10,6 +10,7 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, Pod};
 
 use super::{
+    pod_init,
     pod_state::{container_state, deleting, never_bound, node, phase, reason, unscheduled},
     text::{labelled, line, one_line},
 };
@@ -58,6 +59,10 @@ fn of_container(pod: &Pod) -> Option<(String, Option<Trouble>)> {
         (Some(exit), _, _) => (format!("has exited with code {}; the end of the pod on {node} is awaited", exit.exit_code), None),
         (None, Some(_), _) => (format!("runs on {node}"), None),
         (None, None, Some(waiting)) => {
+            if let Some((name, before)) = pod_init::waiting(pod).filter(|(_, before)| trouble(before).is_some()) {
+                let why = labelled(before.reason.as_ref(), before.message.as_ref()).unwrap_or_default();
+                return Some((format!("waits on {node}: init container {}: {why}", one_line(name)), trouble(before)));
+            }
             let why = labelled(waiting.reason.as_ref(), waiting.message.as_ref());
             (format!("waits on {node}: {}", why.as_deref().unwrap_or("no reason is given")), trouble(waiting))
         }

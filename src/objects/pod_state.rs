@@ -1,6 +1,7 @@
 //! Reads a Pod's state: whether its attempt succeeded, failed, may have happened, or goes on, and what it waits for.
 //!
-//! The outcome is that of the container [`STEP_CONTAINER`]; what a webhook put beside it has no say.
+//! The outcome is that of one container, [`pod::deciding`]; what stands or a webhook put beside it has no say. What a template runs before it
+//! may fail in its stead.
 //!
 //! # Guarantees
 //! - A Pod has *failed* only if its container ended by itself with an exit code other than 0, or never started. It never started if it was
@@ -27,8 +28,9 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 use serde_json::{Map, Value};
 
 use super::{
-    pod::STEP_CONTAINER,
+    pod,
     pod_detail::detail,
+    pod_init,
     text::{ending_in, labelled, line, one_line},
 };
 use crate::engine::observed::{ChildState, Failure, Reached};
@@ -115,11 +117,22 @@ fn end_of_failed(pod: &Pod) -> ChildState {
     if never_started(pod) {
         return nothing(pod);
     }
+    if let Some(end) = end_of_init(pod) {
+        return end;
+    }
     match (own_exit(pod), exit(pod)) {
         (Some(own), _) => answer(own),
         (None, Some(exit)) => unknown(with_cause(&format!("was ended with exit code {} and may have done its work", exit.exit_code), pod)),
         (None, None) => unknown(with_cause("may have done its work", pod)),
     }
+}
+
+/// The end of what a template runs before the container, where that failed by itself.
+fn end_of_init(pod: &Pod) -> Option<ChildState> {
+    let (name, exit) = pod_init::failed(pod).filter(|(_, exit)| !step_may_have_started(pod) && !from_outside(pod, exit))?;
+    let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let message = ending_in(&format!("init container {}: exit code {}{reason}", one_line(name), exit.exit_code), said(exit));
+    Some(ChildState::Failed(failure(Reached::Answer, message)))
 }
 
 /// The end of the container in a Pod that goes on: exit code 0 counts at once, any other only while another container holds the Pod up
@@ -176,8 +189,13 @@ fn never_started(pod: &Pod) -> bool {
     !may_have_started(pod) && (never_bound(pod) || kubelet_wrote_end(pod))
 }
 
-/// Whether anything in the container's status shows that it started, now or earlier.
+/// Whether anything shows that the container, or what a template runs before it, started, now or earlier.
 fn may_have_started(pod: &Pod) -> bool {
+    step_may_have_started(pod) || pod_init::may_have_started(pod)
+}
+
+/// Whether anything in the container's status shows that it started, now or earlier.
+fn step_may_have_started(pod: &Pod) -> bool {
     let Some(step) = step(pod) else { return false };
     let state = step.state.as_ref();
     let trace_of_earlier = step.last_state.as_ref().is_some_and(|last| last.running.is_some() || last.terminated.is_some());
@@ -191,7 +209,7 @@ fn may_have_started(pod: &Pod) -> bool {
 
 /// Whether an ended container had started. The runtime writes the beginning of 1970 for one that had not; a time that is missing is the
 /// kubelet's own stand-in, unless an exit code came with a reason of its own.
-fn ran(exit: &ContainerStateTerminated) -> bool {
+pub(super) fn ran(exit: &ContainerStateTerminated) -> bool {
     match (line(exit.reason.as_ref()).as_deref(), &exit.started_at) {
         (Some(reason), _) if NO_START.contains(&reason) => false,
         (Some("ContainerStatusUnknown"), None) => false,
@@ -237,13 +255,14 @@ fn by_signal(exit: &ContainerStateTerminated) -> bool {
     (129..=255).contains(&exit.exit_code)
 }
 
-/// Whether a container beside the step's runs.
-pub(super) fn runs_beside(container: &ContainerStatus) -> bool {
-    container.name != STEP_CONTAINER && container.state.as_ref().is_some_and(|state| state.running.is_some())
+/// Whether a container runs that is not the one of this name.
+pub(super) fn runs_beside(deciding: &str, container: &ContainerStatus) -> bool {
+    container.name != deciding && container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 fn other_runs(pod: &Pod) -> bool {
-    status(pod).is_some_and(|status| status.container_statuses.iter().flatten().any(runs_beside))
+    let deciding = pod::deciding(pod);
+    status(pod).is_some_and(|status| status.container_statuses.iter().flatten().any(|container| runs_beside(deciding, container)))
 }
 
 /// What happened to a Pod, and why, as far as it says: the Pod's reason or its disruption, what its container waited for, and the end of
@@ -255,7 +274,8 @@ fn with_cause(what: &str, pod: &Pod) -> String {
     let seen = exit(pod).filter(|exit| !nobody_saw(exit));
     let of_container = container_state(pod).filter(|state| state.terminated.is_none()).and_then(|state| {
         let waiting = state.waiting.as_ref()?;
-        labelled(waiting.reason.as_ref(), waiting.message.as_ref())
+        let before = pod_init::waiting(pod).and_then(|(_, waiting)| labelled(waiting.reason.as_ref(), waiting.message.as_ref()));
+        before.or_else(|| labelled(waiting.reason.as_ref(), waiting.message.as_ref()))
     });
     let of_container = of_container.or_else(|| line(seen?.reason.as_ref()));
     let of_unscheduled = || unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
@@ -308,9 +328,10 @@ pub(super) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, SCHEDULED, "False")
 }
 
-/// The status of the step's container.
+/// The status of the container that decides.
 fn step(pod: &Pod) -> Option<&ContainerStatus> {
-    status(pod)?.container_statuses.iter().flatten().find(|container| container.name == STEP_CONTAINER)
+    let deciding = pod::deciding(pod);
+    status(pod)?.container_statuses.iter().flatten().find(|container| container.name == deciding)
 }
 
 pub(super) fn container_state(pod: &Pod) -> Option<&ContainerState> {

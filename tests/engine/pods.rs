@@ -5,13 +5,14 @@ use saga_operator::{
         Direction::{Action, Compensation},
         Outcome, SagaPhase, SagaSpec, StepPhase,
     },
-    engine::observed::Trouble,
+    engine::{observed::Trouble, saga::Work},
+    objects::pod_template::check_template,
 };
 use serde_json::{Value, json};
 
 use crate::{
     saga::{Draft, saga},
-    script::{says_no, seconds, succeeds, times},
+    script::{hands_on, says_no, seconds, succeeds, times},
     world::World,
 };
 
@@ -98,4 +99,38 @@ fn a_trouble_within_the_first_two_seconds_is_written_together_with_the_uid() {
     assert_eq!((active.child_uid.as_deref(), active.trouble.as_deref()), (Some("pod-1"), Some("Scheduling")));
     world.run_to_rest();
     assert_eq!((world.phase(), world.writes), (SagaPhase::Completed, 3));
+}
+
+#[test]
+fn a_template_takes_expressions_in_its_leaves_as_text_where_only_text_stands_and_else_as_they_are() {
+    let container = json!({
+        "name": "step", "image": "ship:${params.version}", "args": ["${steps.reserve.outputs.left}"],
+        "env": [{"name": "AMOUNT", "value": "${params.amount}"}, {"name": "HOME_OF", "value": "$${HOME}"}],
+        "securityContext": {"runAsUser": "${params.user}"}, "resources": {"requests": {"cpu": "${params.cpu}"}},
+    });
+    let template = json!({
+        "metadata": {"labels": {"order": "${params.order}"}},
+        "spec": {"terminationGracePeriodSeconds": "${params.grace}", "hostNetwork": "${params.host}", "containers": [container]},
+    });
+    let mut world = world(json!({
+        "params": {"version": "1.4", "order": 1042, "amount": 49.9, "user": 1000, "cpu": 2, "grace": 7, "host": false},
+        "steps": [
+            {"name": "reserve", "pod": {"image": "reserve:1"}},
+            {"name": "ship", "dependsOn": ["reserve"], "pod": {"template": template, "finalExitCodes": [3]}},
+        ],
+    }))
+    .on("reserve", vec![hands_on(json!({"left": 3}))]);
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed, "{}", world.message());
+    let Work::Pod(sent) = &world.other_side.sent.last().unwrap().work else { panic!("a pod") };
+    let expected = json!({
+        "metadata": {"labels": {"order": "1042"}},
+        "spec": {"terminationGracePeriodSeconds": 7, "hostNetwork": false, "containers": [{
+            "name": "step", "image": "ship:1.4", "args": ["3"],
+            "env": [{"name": "AMOUNT", "value": "49.9"}, {"name": "HOME_OF", "value": "${HOME}"}],
+            "securityContext": {"runAsUser": 1000}, "resources": {"requests": {"cpu": 2}},
+        }]},
+    });
+    assert_eq!((sent.template.as_ref(), sent.final_exit_codes.as_deref()), (Some(&expected), Some(&[3][..])));
+    assert!(check_template(&expected).is_ok());
 }

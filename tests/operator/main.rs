@@ -22,4 +22,5 @@ mod pods;
 mod requests;
 mod room;
 mod stand;
+mod template;
 mod ttl;

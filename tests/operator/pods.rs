@@ -34,7 +34,7 @@ pub fn ask(path: &str) -> String {
 }
 
 /// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
-fn one_step(work: &Value, more: &Value) -> Value {
+pub fn one_step(work: &Value, more: &Value) -> Value {
     let mut step = json!({"name": "ship", "pod": work, "compensation": {"http": post("/shipping/cancellations")}});
     step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"onFailure": "Compensate", "steps": [step]})
@@ -247,7 +247,7 @@ async fn a_pod_that_never_starts_fails_within_its_time_is_gone_and_is_not_undone
 }
 
 /// Whether a saga's message, if it has one by now, holds all of these words.
-fn tells(saga: &Saga, words: &[&str]) -> bool {
+pub fn tells(saga: &Saga, words: &[&str]) -> bool {
     let told = saga.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();
     words.iter().all(|word| told.contains(word))
 }

@@ -7,7 +7,7 @@
 //! | a compensation | `params`, `saga`, the steps that its step depends on, its step's `outputs` and `action` |
 //! | `expect` of a compensation | and `response` |
 //! | `spec.outputs` | `params`, `saga`, all steps |
-//! | an image | `params` and `saga` alone: what another side answered may not choose what runs |
+//! | an image, a ServiceAccount, a namespace | `params` and `saga` alone: what another side answered may not choose what runs |
 
 use std::collections::BTreeSet;
 
@@ -74,10 +74,10 @@ impl<'a> Reach<'a> {
     }
 
     /// The expressions in the leaves of an action or of outputs. `fixed`: the fields that only `params` and `saga` may reach.
-    pub(super) fn template(&self, template: &Template, fixed: &[&str], faults: &mut Vec<Fault>) {
+    pub(super) fn template(&self, template: &Template, fixed: impl Fn(&str) -> bool, faults: &mut Vec<Fault>) {
         for field in template.fields() {
             let before = faults.len();
-            let is_fixed = fixed.iter().any(|name| field.path == *name);
+            let is_fixed = fixed(field.path);
             self.check(field, if is_fixed { &ACTION[..2] } else { self.variables }, faults);
             if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before) {
                 if let Err(error) = field.expression.evaluate(&known) {
@@ -132,7 +132,7 @@ pub(super) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTre
 /// Values by name that a step or the saga hands on.
 pub(super) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Template> {
     let template = Template::parse(values?, path, |_| Form::Any, faults);
-    reach.template(&template, &[], faults);
+    reach.template(&template, |_| false, faults);
     Some(template)
 }
 
