@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    GoDuration,
+    GoDuration, HttpTls,
     env::{ArgumentSchema, EnvFromSchema, EnvVarSchema},
 };
 
@@ -61,6 +61,8 @@ pub struct PodAction {
 /// tried again with the same key; any other answer is final.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")
+    .message("tls is for https:// alone: write https:// in url, or leave tls out"))]
 pub struct HttpAction {
     /// The request method.
     pub method: HttpMethod,
@@ -82,6 +84,9 @@ pub struct HttpAction {
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
+    /// Whom the request trusts; the operator's own certificate authorities where it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<HttpTls>,
 }
 
 /// Waits until a person approves or rejects. A rejection, or no answer within the step's timeout, fails the step for good.
@@ -94,13 +99,57 @@ pub struct ApprovalAction {
     pub message: Option<String>,
 }
 
-/// Waits for a while.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// Waits for a while, or until an object is as it should be. Nothing of it is ever in effect.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.for) != has(self.until) && has(self.until) == has(self.object)")
+    .message("set for, or set until and object"))]
 pub struct WaitAction {
     /// How long; the step is done when this time has passed since it began.
-    #[serde(rename = "for")]
-    pub duration: GoDuration,
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<GoDuration>,
+    /// A CEL expression over `object`, such as `object.status.phase == 'Bound'`; the step is done when it is true.
+    #[schemars(length(min = 1, max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The object that `until` reads, as the saga's ServiceAccount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<ObjectRef>,
+}
+
+/// Applies one object from the server's side, as the saga's ServiceAccount with the field manager `saga.dev`, and waits until it is ready.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ApplyAction {
+    /// The object: `apiVersion`, `kind`, `metadata.name`, and what is to be set. In the saga's namespace unless it says another.
+    #[schemars(schema_with = "free_form_object")]
+    pub manifest: Value,
+    /// A CEL expression over `object`; the step is done when it is true. Built-in: its kind's own readiness (kstatus).
+    #[schemars(length(min = 1, max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// Takes fields over that belong to another field manager. Built-in: false, such a conflict fails the step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+}
+
+/// One object of any kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectRef {
+    /// Such as `apps/v1`, or `v1`.
+    #[schemars(length(min = 1, max = 317))]
+    pub api_version: String,
+    /// Such as `Deployment`.
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: String,
+    /// The object's name.
+    #[schemars(length(min = 1, max = 1024))]
+    pub name: String,
+    /// Its namespace. Built-in: the saga's own; a kind without namespaces has none.
+    #[schemars(length(min = 1, max = 1024))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
 }
 
 /// Request methods that an action may use.

@@ -17,8 +17,9 @@ mod request;
 mod saga;
 pub mod status;
 mod stored;
+mod tls;
 
-pub use action::{ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, PodAction, SecretKey, WaitAction};
+pub use action::{ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, ObjectRef, PodAction, SecretKey, WaitAction};
 pub use duration::GoDuration;
 pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};
@@ -26,6 +27,7 @@ pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, Saga, SagaSpec, Step};
 pub use status::{ActiveAttempt, AttemptRecord, DirectionStatus, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus};
 pub use stored::{Part, StoredSaga};
+pub use tls::{CaSource, ConfigMapKey, HttpTls};
 
 /// The API group of every resource, label, annotation and finalizer of this project.
 pub const GROUP: &str = "saga.dev";

@@ -16,6 +16,8 @@ pub const LABEL_SAGA: &str = "saga.dev/saga";
 pub const LABEL_STEP: &str = "saga.dev/step";
 /// `action` or `compensation`.
 pub const LABEL_DIRECTION: &str = "saga.dev/direction";
+/// On an object that a step applied: the attempt by which it was, as the name that its child would have.
+pub const ANNOTATION_ATTEMPT: &str = "saga.dev/applied-by";
 /// The attempt's number.
 pub const LABEL_ATTEMPT: &str = "saga.dev/attempt";
 

@@ -5,7 +5,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::{ApprovalAction, GoDuration, HttpAction, PodAction, RetryPolicy, SagaStatus, WaitAction, action::free_form_object};
+use super::{
+    ApplyAction, ApprovalAction, GoDuration, HttpAction, ObjectRef, PodAction, RetryPolicy, SagaStatus, WaitAction,
+    action::free_form_object,
+};
 
 /// A business transaction or rollout: steps that are all carried out, or undone.
 #[derive(CustomResource, Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -144,7 +147,7 @@ pub enum DeletionPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Defaults {
-    /// The time limit of one attempt. Built-in: 30s for http, 1h for pod, none for approval. A wait takes as long as it says.
+    /// The time limit of one attempt. Built-in: 30s for http, none for approval, 1h for all else. A wait takes as long as it says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<GoDuration>,
     /// How actions are retried.
@@ -158,12 +161,12 @@ pub struct Defaults {
 /// One unit of a saga: an action, and optionally the compensation that undoes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.approval), has(self.wait)].filter(x, x).size() == 1")
-    .message("a step has exactly one action: set one of pod, http, approval and wait"))]
-#[x_kube(validation = Rule::new("!(has(self.approval) || has(self.wait)) || !(has(self.retry) || has(self.compensateFailed))")
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete), has(self.approval), has(self.wait)].filter(x, x).size() == 1")
+    .message("a step has exactly one action: set one of pod, http, apply, delete, approval and wait"))]
+#[x_kube(validation = Rule::new("!(has(self.approval) || (has(self.wait) && !has(self.wait.until))) || !(has(self.retry) || has(self.compensateFailed))")
     .message("an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and compensateFailed out"))]
-#[x_kube(validation = Rule::new("!has(self.outputs) || has(self.http)")
-    .message("outputs are taken from the answer to a request: leave them out (a pod hands on the JSON object in its termination message)"))]
+#[x_kube(validation = Rule::new("!has(self.outputs) || has(self.http) || has(self.apply) || (has(self.wait) && has(self.wait.until))")
+    .message("outputs are taken from the answer to a request, or from an object: leave them out (a pod hands on the JSON object in its termination message)"))]
 pub struct Step {
     /// The step's name, a DNS label.
     #[schemars(length(max = 63))]
@@ -199,14 +202,20 @@ pub struct Step {
     /// Sends a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAction>,
+    /// Applies an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<ApplyAction>,
+    /// Deletes an object, and waits until it is gone. One that is not there counts as gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<ObjectRef>,
     /// Waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<ApprovalAction>,
-    /// Waits for a while.
+    /// Waits for a while, or until an object is as it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitAction>,
     /// What the step hands on, by name: values with expressions over `response`, `params`, `saga` and the steps that this one depends on.
-    /// Only for http: a pod hands on the JSON object that it writes as its termination message.
+    /// Of `apply` and `wait` over `object`. A pod hands on the JSON object that it writes as its termination message.
     #[schemars(schema_with = "named_values")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
@@ -218,8 +227,8 @@ pub struct Step {
 /// What undoes a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.pod), has(self.http)].filter(x, x).size() == 1")
-    .message("a compensation has exactly one action: set one of pod and http"))]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete)].filter(x, x).size() == 1")
+    .message("a compensation has exactly one action: set one of pod, http, apply and delete"))]
 pub struct Compensation {
     /// The time limit of one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -233,4 +242,10 @@ pub struct Compensation {
     /// Sends a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAction>,
+    /// Applies an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub apply: Option<ApplyAction>,
+    /// Deletes an object, and waits until it is gone. One that is not there counts as gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<ObjectRef>,
 }

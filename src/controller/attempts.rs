@@ -12,7 +12,7 @@ use std::{
 
 use tokio::task::AbortHandle;
 
-use super::http::Sent;
+use super::{admission::Call, http::Sent};
 use crate::{
     api::names::AttemptId,
     engine::observed::{ChildState, Failure, Reached},
@@ -65,12 +65,14 @@ pub struct Departure {
     pub saga: (String, String),
     /// Whether anything of it may have left.
     pub sent: Sent,
+    /// Its part in the circuit of its host.
+    pub call: Option<Call>,
 }
 
 impl Flight {
     /// Ends it, and says how it ended: `why` where it may have happened.
     fn abort(self, why: &str) -> ChildState {
-        let Self { task, departure: Departure { sent, saga: _ }, since: _ } = self;
+        let Self { task, departure: Departure { sent, saga: _, call: _ }, since: _ } = self;
         // First: what is not forbidden may leave until the task has ended.
         let kept = sent.forbid();
         task.abort();
@@ -221,14 +223,14 @@ impl Attempts {
         }
     }
 
-    /// Ends a request that is past its time.
-    pub fn abort(&self, key: &AttemptKey, why: &str) {
+    /// Ends a request that is past its time. Returns how it ended, with its part in the circuit of its host.
+    pub fn abort(&self, key: &AttemptKey, why: &str) -> Option<(Call, ChildState)> {
         self.look(key, |known| {
-            if let Some(flight) = known.flight.take() {
-                let end = flight.abort(why);
-                known.end.get_or_insert(end);
-            }
-        });
+            let flight = known.flight.take()?;
+            let call = flight.departure.call.clone();
+            let end = flight.abort(why);
+            Some((call?, known.end.get_or_insert(end).clone()))
+        })
     }
 
     /// Ends every request that is still in flight, and lets none begin any more. Returns how many there were.

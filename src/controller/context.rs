@@ -18,9 +18,11 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     attempts::Attempts,
+    circuits::Circuits,
     executor::{Others, Own},
     guard::OwnWrites,
     http::HttpCaller,
+    objects::Objects,
     slots::Slots,
     validated::ValidatedSagas,
 };
@@ -74,12 +76,16 @@ pub struct Context {
     pub others: Others,
     /// How many requests are under way to each host.
     pub slots: Slots,
+    /// The circuits of the hosts that are called.
+    pub circuits: Circuits,
     /// The memory of attempts.
     pub attempts: Attempts,
     /// The memory of own writes.
     pub writes: OwnWrites,
     /// The Pods of each watch, stripped to what is read.
     pub pods: Vec<Store<Pod>>,
+    /// Reads and writes objects as the accounts of sagas.
+    pub objects: Objects,
     /// Valid sagas whose expressions are parsed.
     pub validated: ValidatedSagas,
     /// How many sagas with expressions may be planned at once.
@@ -113,17 +119,20 @@ impl Context {
         client: Client,
         caller: HttpCaller,
         metrics: Arc<Metrics>,
+        circuits: Circuits,
         leases: Api<Lease>,
         pods: Vec<Store<Pod>>,
         queues: Vec<Queue>,
     ) -> Self {
         Self {
+            objects: Objects::new(client.clone()),
             client,
             caller,
             instance: uuid::Uuid::new_v4().to_string(),
             own: Own::new(leases.clone()),
             others: Others::new(leases),
             slots: Slots::default(),
+            circuits,
             attempts: Attempts::default(),
             writes: OwnWrites::default(),
             validated: ValidatedSagas::default(),

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::names::{AttemptId, child_name},
-    engine::observed::ChildState,
+    engine::{circuit::CallEnd, observed::ChildState},
     objects::pod_state,
 };
 
@@ -28,7 +28,11 @@ impl Performance<'_> {
         let in_flight = self.context.attempts.look(&key, |known| known.in_flight().is_some());
         if in_flight {
             let why = if cancelled { "given up without an answer, since the saga is cancelled" } else { "no answer within its time" };
-            self.context.attempts.abort(&key, why);
+            let aborted = self.context.attempts.abort(&key, why);
+            // Past its deadlines it says as much of its host as one that ended itself; that somebody gave it up says nothing.
+            if let Some((call, end)) = aborted.filter(|_| !cancelled) {
+                call.ended(CallEnd::of(&end, true, None));
+            }
             return Ok(Next::AtOnce);
         }
         let child = child_name(name(self.stored), &key.0, &key.1);
@@ -50,6 +54,7 @@ impl Performance<'_> {
             ChildState::Active { detail, .. } => detail,
             ChildState::Succeeded(_)
             | ChildState::Answered(_)
+            | ChildState::Object { .. }
             | ChildState::Failed(_)
             | ChildState::Unknown { .. }
             | ChildState::Elsewhere { .. }

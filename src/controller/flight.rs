@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     api::{HttpAction, Outcome, StoredSaga},
-    engine::{fence::leaves_unread, observed::ChildState, saga::Identity},
+    engine::{circuit::CallEnd, fence::leaves_unread, observed::ChildState, saga::Identity},
     objects::{
         http::{self, HttpRequest},
         text::bounded_line,
@@ -72,7 +72,8 @@ pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Ident
         attempt = identity.attempt.number
     );
     let key = journey.key.clone();
-    let departure = Departure { saga: (identity.namespace.clone(), identity.saga.clone()), sent: journey.sent.clone() };
+    let call = journey.slot.as_ref().and_then(Slot::call).cloned();
+    let departure = Departure { saga: (identity.namespace.clone(), identity.saga.clone()), sent: journey.sent.clone(), call };
     context.attempts.take_off(&key, departure, || tokio::spawn(journey.fly(identity).instrument(span)).abort_handle());
 }
 
@@ -86,7 +87,7 @@ fn told(end: &ChildState) -> (&'static str, String) {
         ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
         ChildState::Unknown { message, .. } => (Outcome::Unknown.as_str(), message.as_str()),
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
-        ChildState::Active { .. } | ChildState::Elsewhere { .. } | ChildState::Absent(_) => ("", ""),
+        ChildState::Active { .. } | ChildState::Object { .. } | ChildState::Elsewhere { .. } | ChildState::Absent(_) => ("", ""),
     };
     (outcome, bounded_line(message, LOGGED))
 }
@@ -115,6 +116,9 @@ impl Journey {
             let message = "the call panicked".into();
             Some(ChildState::Unknown { message, retry_after: None })
         });
+        if let (Some(call), Some(end)) = (slot.as_ref().and_then(Slot::call), &end) {
+            call.ended(CallEnd::of(end, self.sent.may_have_left(), self.sent.status()));
+        }
         match end {
             // Not the active attempt any more: there is nothing to note.
             None => self.context.attempts.landed(&self.key),

@@ -14,6 +14,7 @@ use super::{
     attempts::{AttemptKey, Known, never_sent},
     context::{Context, now},
     error::{Error, chain, code},
+    object_state::Attempt,
     record::{name, namespace},
 };
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
         names::{AttemptId, child_name},
     },
     engine::{
-        active_attempts,
+        Values, active_attempts,
         observed::{Absence, ChildState, Failure, Observed, Reached},
         saga::{ValidSaga, Work},
     },
@@ -63,6 +64,11 @@ pub async fn children(
                 again = [again, poll].into_iter().flatten().min();
                 context.attempts.look(&key, |known| with_reason(known, state, status.cancel_requested.is_some()))
             }
+            Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
+                let (state, poll) = object(context, saga, status, &key, attempt).await;
+                again = [again, poll].into_iter().flatten().min();
+                state
+            }
             Work::Approval(_) | Work::Wait(_) => continue,
         };
         observed.insert(key.1, state);
@@ -70,6 +76,25 @@ pub async fn children(
     let senders: Vec<_> = active_attempts(status).filter_map(|(_, attempt)| attempt.executor.as_deref()).collect();
     context.others.waits_only_for(&(saga.namespace.clone(), saga.name.clone()), &senders);
     Ok((observed, again))
+}
+
+/// The state of the object that a step applies, deletes or waits for. With it, after how long to look again.
+async fn object(
+    context: &Context,
+    saga: &ValidSaga,
+    status: &SagaStatus,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+) -> (ChildState, Option<Duration>) {
+    let step = saga.steps.iter().find(|step| step.name == key.1.step);
+    let known = status.steps.iter().find(|step| step.name == key.1.step);
+    let (Some(operation), Some(known)) = (step.and_then(|step| step.operation(key.1.direction)), known) else {
+        return (context.attempts.look(key, |known| absent(known, false)), None);
+    };
+    match (Values { saga, steps: &status.steps }).resolve(operation, known, key.1.direction) {
+        Ok(work) => Attempt { context, saga, key }.state(&work, attempt).await,
+        Err(message) => (ChildState::Unknown { message, retry_after: None }, None),
+    }
 }
 
 /// The state of a request: by this process's memory where it was to send it, else by what is known of the executor that was.
@@ -155,6 +180,7 @@ fn after_another(state: ChildState) -> ChildState {
         }
         ChildState::Absent(_)
         | ChildState::Active { .. }
+        | ChildState::Object { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
         | ChildState::Succeeded(_)
@@ -164,7 +190,7 @@ fn after_another(state: ChildState) -> ChildState {
 }
 
 /// What memory says of a Pod that the watch does not show.
-fn remembered(known: &mut Known) -> Option<ChildState> {
+pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
     if let Some(refusal) = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now()) {
         let retry_in = refusal.until.saturating_duration_since(Instant::now());
         return Some(ChildState::Refused { message: refusal.message.clone(), retry_in, known_for: known.first_read.elapsed() });
@@ -174,7 +200,7 @@ fn remembered(known: &mut Known) -> Option<ChildState> {
     (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "its Pod was created".into(), trouble: None })
 }
 
-fn absent(known: &Known, seen: bool) -> ChildState {
+pub(super) fn absent(known: &Known, seen: bool) -> ChildState {
     ChildState::Absent(Absence { seen, refused: known.refusal.is_some() && !known.unanswered, known_for: known.first_read.elapsed() })
 }
 

@@ -5,13 +5,15 @@
 //! intent before effect, under the version that was read ([`record`], and the type of the plan); within two seconds, or after a live
 //! read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`], [`perform`]); a live read before a child is
 //! deleted or counted lost ([`gather`], [`perform`]); a request only under a Lease that holds, and what another process sent counts as
-//! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]); one bad object or panic harms
+//! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is open ([`circuits`]); one bad object or panic harms
 //! one saga ([`reconcile`], and [`crate::api::StoredSaga`]).
 //!
 //! # Caveats
 //! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them.
 
+pub mod admission;
 pub mod attempts;
+pub mod circuits;
 pub mod context;
 mod ending;
 pub mod error;
@@ -20,6 +22,8 @@ mod flight;
 pub mod gather;
 pub mod guard;
 pub mod http;
+mod object_state;
+pub mod objects;
 pub mod perform;
 pub mod reconcile;
 pub mod record;
@@ -29,7 +33,7 @@ pub mod validated;
 mod watch;
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -41,13 +45,14 @@ use tokio::{net::lookup_host, time};
 use tower::{BoxError, Layer, Service, layer::util::Identity};
 
 use self::{
+    circuits::{Circuits, settings},
     context::Context,
     http::HttpCaller,
     secrets::SecretReader,
     watch::{Watch, janitor},
 };
 use crate::{
-    objects::address::AddressPolicy,
+    objects::reach::Reach,
     service::{
         admin::{Admin, Health},
         args::RunConfig,
@@ -151,7 +156,7 @@ where
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
-    let api_server = addresses(&kube).await;
+    let api_server = addresses(&kube).await?;
     let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
     let client = client::client_with(kube, layer).map_err(|error| format!("cannot make a client: {error}"))?;
     let caller = caller(config, api_server, &client)?;
@@ -162,7 +167,11 @@ where
     };
     let leases = Api::namespaced(client.clone(), &lease_namespace);
     let (pods, queues) = (watches.iter().map(Watch::pods).collect(), watches.iter().map(Watch::queue).collect());
-    let context = Arc::new(Context::new(client, caller, metrics, leases, pods, queues));
+    let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
+    let context = Arc::new(Context::new(client, caller, metrics, circuits, leases, pods, queues));
+    // Not the context itself, which holds the metrics.
+    let shown = Arc::downgrade(&context);
+    context.metrics.circuits().show(move || shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default());
     tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     Ok((context, watches))
 }
@@ -173,18 +182,25 @@ async fn keep_lease(context: Arc<Context>) {
 }
 
 fn caller(config: &RunConfig, api_server: Vec<IpAddr>, client: &Client) -> Result<HttpCaller, String> {
-    let policy = AddressPolicy::new(config.http_allow_cidrs.clone(), api_server);
+    let reach = Reach::new(config.reach.clone(), api_server);
     let tls = http::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
-    Ok(HttpCaller::new(policy, tls, SecretReader::new(client.clone())))
+    Ok(HttpCaller::new(reach, tls, SecretReader::new(client.clone())))
 }
 
 /// The API server's addresses, which no step may reach: as configured, and as Pods see it.
-async fn addresses(kube: &Config) -> Vec<IpAddr> {
+async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
     let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let found = lookup_host((host, kube.cluster_url.port_u16().unwrap_or(443))).await;
-    let mut addresses: Vec<_> = found.into_iter().flatten().map(|address| address.ip()).collect();
+    let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await {
+        Ok(found) => found.collect(),
+        // A name that only the proxy knows leads no request to the API server.
+        Err(_) if kube.proxy_url.is_some() => Vec::new(),
+        Err(error) => {
+            return Err(format!("the API server's host {host} cannot be resolved, so that no request could be kept from it: {error}"));
+        }
+    };
+    let mut addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
     addresses.extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
-    addresses
+    Ok(addresses)
 }
 
 /// Lets requests end and their outcomes be written, for at most `limit`.

@@ -23,6 +23,7 @@ use super::{
     error::{self, Error},
     flight::{self, Flight},
     gather::{is_ours, name_conflict},
+    object_state::Attempt,
     record::{self, Record, name, namespace},
     slots::Slot,
 };
@@ -153,6 +154,13 @@ impl Performance<'_> {
                     Ok(Next::AtOnce)
                 }
             },
+            work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
+                let key = (identity.uid, identity.attempt);
+                // Known before it is written, so that what comes of it has a place.
+                self.context.attempts.look(&key, |_| ());
+                let at_once = Attempt { context: self.context, saga, key: &key }.begin(work).await;
+                Ok(if at_once { Next::AtOnce } else { Next::Later })
+            }
             // States of the saga: nothing leaves for them.
             Work::Approval(_) | Work::Wait(_) => Ok(Next::Later),
         }

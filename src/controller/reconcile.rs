@@ -1,7 +1,7 @@
 //! One look at one saga: gather, validate, plan, record, perform, and when to look again.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -12,6 +12,7 @@ use kube::runtime::controller::Action;
 use tracing::Instrument;
 
 use super::{
+    admission::{Admission, Outgoing},
     context::{Context, now},
     error::{Error, chain},
     gather,
@@ -27,15 +28,16 @@ use crate::{
         names::{AttemptId, FINALIZER},
     },
     engine::{
-        Seen,
+        Seen, active_attempts,
         clock::{between, later},
         effect::{Effect, Plan, Tally},
+        gate::Gate,
         observed::Observed,
         plan,
         saga::{Identity, ValidSaga, Work},
         valid::{Fault, SagaName, validate_stored},
     },
-    objects::http,
+    objects::http::{self, Origin},
     service::metrics::ReconcileResult,
 };
 
@@ -131,7 +133,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let Some(recorded) = record::record(context, stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
-    count(context, &tally);
+    count_tally(context, &tally);
     let executor = executor.as_deref().unwrap_or_default();
     let performance = Performance { context, stored, saga: saga.as_ref().ok(), executor, slots: Mutex::new(slots) };
     let next = performance.perform(recorded).await?;
@@ -145,16 +147,28 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     Ok((action, if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged }))
 }
 
-/// The plan, and the slots of the requests that it begins. Where a host has none left, what would go there is planned to wait.
-fn plan_with_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> (Plan, HashMap<AttemptId, Slot>) {
+/// The plan, and the slots of the requests that it begins. Where a host has none left, or its circuit lets nothing through, what would go
+/// there is planned to wait.
+pub(super) fn plan_with_slots(
+    context: &Arc<Context>,
+    saga: &Result<ValidSaga, Vec<Fault>>,
+    seen: &Seen<'_>,
+) -> (Plan, HashMap<AttemptId, Slot>) {
     let (mut taken, mut room) = (HashMap::<String, Vec<Slot>>::new(), BTreeMap::new());
+    let who = saga.as_ref().map_or(("", ""), |saga| (saga.namespace.as_str(), saga.name.as_str()));
+    let mut circuits = Admission::new(context, who.0, who.1);
     // Each time at least one host more has its limit: it ends with the last one.
     loop {
-        let plan = plan(saga, &Seen { room: &room, ..seen.clone() });
+        let plan = plan(saga, &Seen { room: &room, circuits: circuits.gates(), ..seen.clone() });
         let Ok(saga) = saga else { return (plan, HashMap::new()) };
-        let requests = requests(saga, &plan);
+        let requests = requests(saga, seen, &plan);
+        // First, so that what waits for its circuit takes no slot.
+        let new = requests.iter().filter(|request| !request.stands).filter_map(|request| request.origin.clone());
+        if !count(new).iter().all(|(origin, wanted)| circuits.ask(origin, *wanted)) {
+            continue;
+        }
         let limited = room.len();
-        for (host, wanted) in count_by_host(&requests) {
+        for (host, wanted) in count(requests.iter().map(|request| request.host.clone())) {
             let slots = taken.entry(host.clone()).or_default();
             while slots.len() < wanted && !room.contains_key(&host) {
                 match Slot::take(context, &saga.namespace, &saga.name, &host) {
@@ -164,27 +178,34 @@ fn plan_with_slots(context: &Arc<Context>, saga: &Result<ValidSaga, Vec<Fault>>,
             }
         }
         if room.len() == limited {
-            let slots = requests.into_iter().filter_map(|(attempt, host)| Some((attempt, taken.get_mut(&host)?.pop()?))).collect();
-            return (plan, slots);
+            let slots = requests.into_iter().filter_map(|Outgoing { attempt, host, origin, stands }| {
+                let call = origin.and_then(|origin| circuits.take(&origin, stands));
+                Some((attempt, taken.get_mut(&host)?.pop()?.with(call)))
+            });
+            return (plan, slots.collect());
         }
     }
 }
 
-/// The requests that a plan begins, with their hosts.
-fn requests(saga: &ValidSaga, plan: &Plan) -> Vec<(AttemptId, String)> {
-    let host = |identity: &Identity, place: usize| match &saga.steps.get(place)?.operation(identity.attempt.direction)?.work {
-        Work::Http(action) => Some((identity.attempt.clone(), http::host(&action.url))),
-        Work::Pod(_) | Work::Approval(_) | Work::Wait(_) => None,
+/// The requests that a plan begins.
+fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
+    let standing: BTreeSet<_> = seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
+    let request = |identity: &Identity, place: usize| match &saga.steps.get(place)?.operation(identity.attempt.direction)?.work {
+        Work::Http(action) => {
+            let (attempt, host, origin) = (identity.attempt.clone(), http::host(&action.url), http::origin(&action.url));
+            Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
+        }
+        Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => None,
     };
     let begins = plan.drafted_effects().iter();
-    begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { host(identity, *place) } else { None }).collect()
+    begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { request(identity, *place) } else { None }).collect()
 }
 
-/// How many of the requests go to each host.
-fn count_by_host(requests: &[(AttemptId, String)]) -> BTreeMap<String, usize> {
+/// How many there are of each.
+fn count<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     let mut counts = BTreeMap::new();
-    for (_, host) in requests {
-        *counts.entry(host.clone()).or_default() += 1;
+    for one in all {
+        *counts.entry(one).or_default() += 1;
     }
     counts
 }
@@ -201,6 +222,7 @@ fn valid(context: &Context, stored: &StoredSaga) -> Validated {
 /// What is seen of the saga, before anything is known of this process.
 fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
     static UNLIMITED: BTreeMap<String, usize> = BTreeMap::new();
+    static CLOSED: BTreeMap<Origin, Gate> = BTreeMap::new();
     let metadata = &stored.metadata;
     let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     Seen {
@@ -218,12 +240,13 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
         executor: "",
         room: &UNLIMITED,
+        circuits: &CLOSED,
         draining: false,
         now,
     }
 }
 
-fn count(context: &Context, tally: &Tally) {
+fn count_tally(context: &Context, tally: &Tally) {
     let Tally { settled, retries, requests, entered } = tally;
     for attempt in settled {
         context.metrics.step_settled(attempt.kind, attempt.direction.as_str(), attempt.outcome.as_str(), attempt.took);

@@ -1,7 +1,7 @@
-//! Reads one key of a Secret as the account that a saga acts as.
+//! Reads one key of a Secret or a ConfigMap as the account that a saga acts as.
 //!
 //! # Guarantees
-//! - The API server decides with the rights of the account, not with the operator's: a saga reads no Secret that its account may not read.
+//! - The API server decides with the rights of the account, not with the operator's: a saga reads nothing that its account may not read.
 //! - No value shows in an error, a log line or debug output.
 //!
 //! # Caveats
@@ -14,9 +14,9 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use http::{HeaderValue, Request, header::ACCEPT};
 use k8s_openapi::ByteString;
 use kube::{Client, core::Status};
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::api::SecretKey;
+use crate::api::{ConfigMapKey, SecretKey};
 
 /// The longest name of a Kubernetes object.
 const MAX_NAME: usize = 253;
@@ -37,7 +37,39 @@ impl fmt::Display for Account<'_> {
     }
 }
 
-/// The value of one key of a Secret. It has no `Display`, and `Debug` shows nothing of it.
+/// What is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say all there is")]
+pub enum Kind {
+    Secret,
+    ConfigMap,
+}
+
+impl Kind {
+    /// Its name in a message.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::ConfigMap => "ConfigMap",
+        }
+    }
+
+    /// Its name in the API.
+    const fn resource(self) -> &'static str {
+        match self {
+            Self::Secret => "secrets",
+            Self::ConfigMap => "configmaps",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The value of one key. It has no `Display`, and `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(Vec<u8>);
 
@@ -61,34 +93,40 @@ impl fmt::Debug for SecretValue {
     }
 }
 
-/// A Secret's key cannot be read.
+/// A key cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
-    /// The Secret does not exist.
-    #[error("the secret {secret:?} does not exist in namespace {namespace:?}")]
-    NoSecret {
-        /// The Secret's name.
-        secret: String,
+    /// The object does not exist.
+    #[error("the {kind} {name:?} does not exist in namespace {namespace:?}")]
+    NoObject {
+        /// What was to be read.
+        kind: Kind,
+        /// The object's name.
+        name: String,
         /// The saga's namespace.
         namespace: String,
     },
-    /// The Secret has no such key.
-    #[error("the secret {secret:?} in namespace {namespace:?} has no key {key:?}")]
+    /// The object has no such key.
+    #[error("the {kind} {name:?} in namespace {namespace:?} has no key {key:?}")]
     NoKey {
-        /// The Secret's name.
-        secret: String,
+        /// What was read.
+        kind: Kind,
+        /// The object's name.
+        name: String,
         /// The saga's namespace.
         namespace: String,
         /// The key.
         key: String,
     },
-    /// The account may not read the Secret.
-    #[error("{account} may not get secrets {secret:?} in namespace {namespace:?}: give the account a Role with that right")]
+    /// The account may not read the object.
+    #[error("{account} may not get {} {name:?} in namespace {namespace:?}: give the account a Role with that right", .kind.resource())]
     Forbidden {
+        /// What was to be read.
+        kind: Kind,
         /// The account's user name.
         account: String,
-        /// The Secret's name.
-        secret: String,
+        /// The object's name.
+        name: String,
         /// The saga's namespace.
         namespace: String,
     },
@@ -102,19 +140,21 @@ pub enum SecretError {
         /// The saga's namespace.
         namespace: String,
     },
-    /// No Secret and no account can have such a name.
+    /// No object and no account can have such a name.
     #[error("{name:?} cannot be the name of a {kind}: write lower case letters, digits, '-' and '.'")]
     BadName {
-        /// `secret`, `namespace` or `service account`.
+        /// `secret`, `ConfigMap`, `namespace` or `service account`.
         kind: &'static str,
         /// The name.
         name: String,
     },
     /// The API server cannot answer just now, or cannot be reached.
-    #[error("the secret {secret:?} in namespace {namespace:?} cannot be read just now: {reason}")]
+    #[error("the {kind} {name:?} in namespace {namespace:?} cannot be read just now: {reason}")]
     Passing {
-        /// The Secret's name.
-        secret: String,
+        /// What was to be read.
+        kind: Kind,
+        /// The object's name.
+        name: String,
         /// The saga's namespace.
         namespace: String,
         /// What happened.
@@ -124,14 +164,14 @@ pub enum SecretError {
     },
 }
 
-/// What is needed of a Secret. Other keys are dropped with it.
+/// What is needed of a Secret or a ConfigMap. Other keys are dropped with it.
 #[derive(Deserialize)]
-struct SecretData {
-    #[serde(default)]
-    data: Option<BTreeMap<String, ByteString>>,
+struct Data<T> {
+    #[serde(default = "Option::default")]
+    data: Option<BTreeMap<String, T>>,
 }
 
-/// Reads Secrets as the accounts of sagas.
+/// Reads Secrets and ConfigMaps as the accounts of sagas.
 #[derive(Clone)]
 pub struct SecretReader {
     client: Client,
@@ -149,33 +189,82 @@ impl SecretReader {
     /// # Errors
     /// [`SecretError`]. No error shows a value.
     pub async fn read(&self, account: Account<'_>, wanted: &SecretKey) -> Result<SecretValue, SecretError> {
-        let answer = self.client.request_text(request(account, &wanted.name)?).await;
-        let text = answer.map_err(|error| refusal(account, &wanted.name, &error))?;
+        let object = Object { kind: Kind::Secret, account, name: &wanted.name };
+        self.key::<ByteString>(object, &wanted.key).await.map(|value| SecretValue(value.0))
+    }
+
+    /// The value of `wanted` in the account's namespace, read live as the account. What a ConfigMap holds in `binaryData` is not looked
+    /// at.
+    ///
+    /// # Errors
+    /// [`SecretError`]. No error shows a value.
+    pub async fn read_config_map(&self, account: Account<'_>, wanted: &ConfigMapKey) -> Result<SecretValue, SecretError> {
+        let object = Object { kind: Kind::ConfigMap, account, name: &wanted.name };
+        self.key::<String>(object, &wanted.key).await.map(|value| SecretValue(value.into_bytes()))
+    }
+
+    async fn key<T: DeserializeOwned>(&self, object: Object<'_>, key: &str) -> Result<T, SecretError> {
+        let answer = self.client.request_text(object.request()?).await;
+        let text = answer.map_err(|error| object.refusal(&error))?;
         // The parser's own error would quote the value it met.
-        let Ok(SecretData { data }) = serde_json::from_str(&text) else {
-            return Err(passing(account, &wanted.name, "the API server's answer is no Secret".into(), None));
+        let Ok(Data { data }) = serde_json::from_str::<Data<T>>(&text) else {
+            return Err(object.passing(format!("the API server's answer is no {}", object.kind), None));
         };
-        data.and_then(|mut data| data.remove(&wanted.key)).map(|value| SecretValue(value.0)).ok_or_else(|| SecretError::NoKey {
-            secret: wanted.name.clone(),
-            namespace: account.namespace.into(),
-            key: wanted.key.clone(),
+        data.and_then(|mut data| data.remove(key)).ok_or_else(|| SecretError::NoKey {
+            kind: object.kind,
+            name: object.name.into(),
+            namespace: object.account.namespace.into(),
+            key: key.into(),
         })
     }
 }
 
-/// `GET` of the Secret as the account.
-fn request(account: Account<'_>, secret: &str) -> Result<Request<Vec<u8>>, SecretError> {
-    // The names become part of a path: `../../other/secrets/x` would be another namespace.
-    for (kind, name) in [("namespace", account.namespace), ("service account", account.name), ("secret", secret)] {
-        if !is_name(name) {
-            return Err(SecretError::BadName { kind, name: name.chars().take(MAX_NAME).collect() });
+/// What is read, and as whom.
+#[derive(Clone, Copy)]
+struct Object<'a> {
+    kind: Kind,
+    account: Account<'a>,
+    name: &'a str,
+}
+
+impl Object<'_> {
+    /// `GET` of the object as the account.
+    fn request(&self) -> Result<Request<Vec<u8>>, SecretError> {
+        let Self { kind, account, name } = self;
+        // The names become part of a path: `../../other/secrets/x` would be another namespace.
+        for (kind, name) in [("namespace", account.namespace), ("service account", account.name), (kind.name(), name)] {
+            if !is_name(name) {
+                return Err(SecretError::BadName { kind, name: name.chars().take(MAX_NAME).collect() });
+            }
+        }
+        Request::get(format!("/api/v1/namespaces/{}/{}/{name}", account.namespace, kind.resource()))
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
+            .header("Impersonate-User", account.to_string())
+            .body(Vec::new())
+            .map_err(|error| self.passing(error.to_string(), None))
+    }
+
+    fn passing(&self, reason: String, retry_after: Option<Duration>) -> SecretError {
+        SecretError::Passing { kind: self.kind, name: self.name.into(), namespace: self.account.namespace.into(), reason, retry_after }
+    }
+
+    /// What an error of the client means.
+    fn refusal(&self, error: &kube::Error) -> SecretError {
+        let kube::Error::Api(status) = error else {
+            return self.passing("the API server cannot be reached".into(), None);
+        };
+        let (kind, name, namespace) = (self.kind, self.name.to_owned(), self.account.namespace.to_owned());
+        match status.code {
+            404 => SecretError::NoObject { kind, name, namespace },
+            403 if about(kind, status) => SecretError::Forbidden { kind, account: self.account.to_string(), name, namespace },
+            403 => SecretError::NotImpersonated { account: self.account.to_string(), namespace },
+            code => {
+                let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+                let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
+                self.passing(format!("the API server answered {code}"), retry_after)
+            }
         }
     }
-    Request::get(format!("/api/v1/namespaces/{}/secrets/{secret}", account.namespace))
-        .header(ACCEPT, HeaderValue::from_static("application/json"))
-        .header("Impersonate-User", account.to_string())
-        .body(Vec::new())
-        .map_err(|error| passing(account, secret, error.to_string(), None))
 }
 
 /// Whether an object may have this name: lower case letters, digits, `-` and `.`, the ends alphanumeric (RFC 1123 subdomain).
@@ -188,31 +277,9 @@ fn is_name(name: &str) -> bool {
         && bytes.iter().all(|byte| alphanumeric(byte) || matches!(byte, b'-' | b'.'))
 }
 
-fn passing(account: Account<'_>, secret: &str, reason: String, retry_after: Option<Duration>) -> SecretError {
-    SecretError::Passing { secret: secret.into(), namespace: account.namespace.into(), reason, retry_after }
-}
-
-/// What an error of the client means.
-fn refusal(account: Account<'_>, secret: &str, error: &kube::Error) -> SecretError {
-    let kube::Error::Api(status) = error else {
-        return passing(account, secret, "the API server cannot be reached".into(), None);
-    };
-    let (secret, namespace) = (secret.to_owned(), account.namespace.to_owned());
-    match status.code {
-        404 => SecretError::NoSecret { secret, namespace },
-        403 if about_secrets(status) => SecretError::Forbidden { account: account.to_string(), secret, namespace },
-        403 => SecretError::NotImpersonated { account: account.to_string(), namespace },
-        code => {
-            let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-            let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-            SecretError::Passing { secret, namespace, reason: format!("the API server answered {code}"), retry_after }
-        }
-    }
-}
-
-/// Whether a 403 speaks of the Secret itself. One that refuses to impersonate names `serviceaccounts`, `users` or `groups` instead.
-fn about_secrets(status: &Status) -> bool {
-    status.details.as_ref().is_none_or(|details| details.kind.is_empty() || details.kind == "secrets")
+/// Whether a 403 speaks of the object itself. One that refuses to impersonate names `serviceaccounts`, `users` or `groups` instead.
+fn about(kind: Kind, status: &Status) -> bool {
+    status.details.as_ref().is_none_or(|details| details.kind.is_empty() || details.kind == kind.resource())
 }
 
 #[cfg(test)]
@@ -292,6 +359,27 @@ pub(crate) mod tests {
         assert_eq!(empty.to_string(), r#"the secret "payments" in namespace "shop" has no key "token""#);
         let no_secret = refused(404, failure(404, &json!({"kind": "secrets", "name": "payments"}))).await;
         assert_eq!(no_secret.to_string(), r#"the secret "payments" does not exist in namespace "shop""#);
+    }
+
+    #[tokio::test]
+    async fn a_config_map_is_read_as_the_account_too() {
+        let wanted = ConfigMapKey { name: "shop-ca".into(), key: "ca.crt".into() };
+        let (found, seen) = reader(200, &json!({"kind": "ConfigMap", "data": {"ca.crt": "-----BEGIN"}}));
+        assert_eq!(found.read_config_map(ACCOUNT, &wanted).await.unwrap().expose(), b"-----BEGIN");
+        {
+            let seen = seen.lock().unwrap();
+            let [request] = seen.as_slice() else { panic!("one request, not {}", seen.len()) };
+            assert_eq!(request.uri(), "/api/v1/namespaces/shop/configmaps/shop-ca");
+            assert_eq!(request.headers()["impersonate-user"], "system:serviceaccount:shop:order-saga");
+        }
+        let says =
+            async |code: u16, answer: &Value| reader(code, answer).0.read_config_map(ACCOUNT, &wanted).await.unwrap_err().to_string();
+        let missing = says(404, &failure(404, &json!({"kind": "configmaps"}))).await;
+        assert_eq!(missing, r#"the ConfigMap "shop-ca" does not exist in namespace "shop""#);
+        let no_key = says(200, &json!({"kind": "ConfigMap", "data": {"tls.crt": "x"}})).await;
+        assert_eq!(no_key, r#"the ConfigMap "shop-ca" in namespace "shop" has no key "ca.crt""#);
+        let forbidden = says(403, &failure(403, &json!({"kind": "configmaps", "name": "shop-ca"}))).await;
+        assert!(forbidden.starts_with(r#"system:serviceaccount:shop:order-saga may not get configmaps "shop-ca""#), "{forbidden}");
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::context::Context;
+use super::{admission::Call, context::Context};
 
 /// Requests under way at once to one host and port for one namespace.
 pub const MOST: usize = 32;
@@ -65,6 +65,8 @@ impl Slots {
 pub struct Slot {
     context: Arc<Context>,
     place: Place,
+    /// The request's part in the circuit of its host.
+    call: Option<Call>,
 }
 
 impl Slot {
@@ -72,7 +74,21 @@ impl Slot {
     #[must_use]
     pub fn take(context: &Arc<Context>, namespace: &str, saga: &str, host: &str) -> Option<Self> {
         let place = (namespace.to_owned(), host.to_owned());
-        context.slots.take(&place, saga).then(|| Self { context: Arc::clone(context), place })
+        context.slots.take(&place, saga).then(|| Self { context: Arc::clone(context), place, call: None })
+    }
+
+    /// The same slot, for a request that takes part in the circuit of its host.
+    #[must_use]
+    pub fn with(self, call: Option<Call>) -> Self {
+        let mut slot = self;
+        slot.call = call;
+        slot
+    }
+
+    /// The request's part in the circuit of its host.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        self.call.as_ref()
     }
 }
 

@@ -218,6 +218,7 @@ pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
         context.attempts.forget(|uid| live.contains(uid));
         context.failures.forget(|uid| live.contains(uid));
         context.others.forget();
+        context.circuits.forget();
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) const STEPS: usize = (256 - 64) * 1024;
 /// The attempts kept of each direction, where all do not fit.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// The characters kept of each step's message, where nothing else helps. The last leaves room for as many outputs as there may be.
-const MESSAGE: [usize; 2] = [60, 20];
+const MESSAGE: [usize; 2] = [60, 16];
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
 const STEP: usize = 1480;
 const ATTEMPT: usize = 200;

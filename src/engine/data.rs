@@ -15,7 +15,7 @@ use super::{
     grant::MAX_ALL_OUTPUTS,
     observed::{Answer, ChildState},
     pass::Pass,
-    saga::{Operation, ValidStep, Work},
+    saga::{Operation, ValidSaga, ValidStep, Work},
     settle::Settlement,
     step::StepEvent,
 };
@@ -27,9 +27,18 @@ use crate::{
 /// Key and outcome of a step's action, as its compensation reads them.
 pub(super) type Acted = (String, Outcome);
 
-impl Pass<'_> {
+/// What the expressions of a saga read.
+#[derive(Clone, Copy)]
+pub struct Values<'a> {
+    /// The saga.
+    pub saga: &'a ValidSaga,
+    /// What is known of its steps.
+    pub steps: &'a [StepStatus],
+}
+
+impl<'a> Values<'a> {
     /// Of the attempt that succeeded; else Unknown with the present key while it is uncertain; else of the last attempt.
-    fn acted(&self, status: &StepStatus) -> Option<Acted> {
+    pub(super) fn acted(&self, status: &StepStatus) -> Option<Acted> {
         let record = status.action.as_ref()?;
         let (failures, outcome) = match record.last_outcome? {
             Outcome::Succeeded => (record.failures, Outcome::Succeeded),
@@ -40,27 +49,60 @@ impl Pass<'_> {
     }
 
     /// What the expressions of a step read. `acted`: in its compensation.
-    fn scope<'s>(&'s self, status: &'s StepStatus, acted: Option<&'s Acted>, response: Option<&'s Value>) -> Scope<'s> {
+    pub(super) fn scope<'s>(&self, status: &'s StepStatus, acted: Option<&'s Acted>, response: Option<&'s Value>) -> Scope<'s>
+    where
+        'a: 's,
+    {
         Scope {
             params: &self.saga.params,
             saga: [&self.saga.name, &self.saga.namespace, &self.saga.uid],
-            steps: &self.status.steps,
+            steps: self.steps,
             outputs: status.outputs.as_ref(),
             action: acted.map(|(key, outcome)| (key.as_str(), *outcome)),
             response,
+            object: None,
         }
+    }
+
+    /// What the expressions of a step read that look at an object.
+    pub(super) fn object_scope<'s>(
+        &self,
+        status: &'s StepStatus,
+        direction: Direction,
+        acted: Option<&'s Acted>,
+        object: &'s Value,
+    ) -> Scope<'s>
+    where
+        'a: 's,
+    {
+        let acted = acted.filter(|_| direction == Direction::Compensation);
+        Scope { object: Some(object), ..self.scope(status, acted, None) }
     }
 
     /// What an operation of a step does now.
     ///
     /// # Errors
     /// One line: an expression cannot be evaluated, or what it gives does not fit.
-    pub(super) fn resolve<'o>(&self, operation: &'o Operation, status: &StepStatus, direction: Direction) -> Result<Cow<'o, Work>, String> {
+    pub fn resolve<'o>(&self, operation: &'o Operation, status: &StepStatus, direction: Direction) -> Result<Cow<'o, Work>, String> {
         if operation.template.is_none() {
             return Ok(Cow::Borrowed(&operation.work));
         }
         let acted = self.acted(status).filter(|_| direction == Direction::Compensation);
         operation.resolve(&self.scope(status, acted.as_ref(), None))
+    }
+}
+
+impl Pass<'_> {
+    pub(super) fn values(&self) -> Values<'_> {
+        Values { saga: self.saga, steps: &self.status.steps }
+    }
+
+    /// What an operation of a step does now.
+    ///
+    /// # Errors
+    /// As [`Values::resolve`].
+    pub(super) fn resolve<'o>(&self, operation: &'o Operation, status: &StepStatus, direction: Direction) -> Result<Cow<'o, Work>, String> {
+        self.values().resolve(operation, status, direction)
     }
 
     /// Whether a step is wanted that is about to begin for the first time.
@@ -69,7 +111,7 @@ impl Pass<'_> {
     /// One line: its `when` cannot be evaluated.
     pub(super) fn is_wanted(&self, step: &ValidStep, status: &StepStatus) -> Result<bool, String> {
         let Some(when) = &step.when else { return Ok(true) };
-        when.holds(&self.scope(status, None, None)).map_err(|error| format!("when: {error}"))
+        when.holds(&self.values().scope(status, None, None)).map_err(|error| format!("when: {error}"))
     }
 
     /// Skips a step that is not wanted.
@@ -94,6 +136,7 @@ impl Pass<'_> {
             ChildState::Answered(answer) => Some(self.judge_answer(step, status, direction, answer)),
             ChildState::Absent(_)
             | ChildState::Active { .. }
+            | ChildState::Object { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. }
             | ChildState::Failed(_)
@@ -112,8 +155,8 @@ impl Pass<'_> {
                 answer.retry_after,
             );
         }
-        let acted = self.acted(status).filter(|_| direction == Direction::Compensation);
-        let scope = self.scope(status, acted.as_ref(), response.as_ref());
+        let acted = self.values().acted(status).filter(|_| direction == Direction::Compensation);
+        let scope = self.values().scope(status, acted.as_ref(), response.as_ref());
         let good = (200..=299).contains(&answer.status);
         let success = match operation.expect.as_ref().map(|expect| expect.holds(&scope)) {
             None => good,
@@ -127,6 +170,11 @@ impl Pass<'_> {
             return Settlement::of_end(if operation.expect.is_some() { not_expected(answer, why) } else { verdict(answer) });
         }
         let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action).map(|outputs| outputs.evaluate(&scope));
+        self.settled_with(direction, outputs)
+    }
+
+    /// A success that hands on what its outputs came to.
+    pub(super) fn settled_with(&self, direction: Direction, outputs: Option<Result<Value, String>>) -> Settlement {
         self.with_outputs(
             direction,
             match outputs {
@@ -172,7 +220,7 @@ impl Pass<'_> {
     pub(super) fn hand_on(&mut self) {
         let Some(template) = &self.saga.outputs else { return };
         let nobody = StepStatus::default();
-        let outputs = template.evaluate(&self.scope(&nobody, None, None)).and_then(|outputs| match outputs {
+        let outputs = template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| match outputs {
             Value::Object(outputs) if outputs.is_empty() || serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_OUTPUTS) => {
                 Ok(outputs)
             }

@@ -12,7 +12,8 @@ use super::{
     fence::{CREATED_WITHIN, FRESH},
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
-    saga::{ValidStep, Work},
+    ready::{Sight, gave_up},
+    saga::{Operation, ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement, clip},
 };
 use crate::{
@@ -81,6 +82,14 @@ impl Pass<'_> {
                 self.wake_at(later(self.seen.now, *look_again_in));
                 Verdict::Wait
             }
+            Some(ChildState::Object { object, age }) => {
+                let verdict = self.judge_object(step, status, id, &Sight { object, age: *age, overdue });
+                if matches!(verdict, Verdict::Wait) {
+                    self.wake_at(limit);
+                }
+                verdict
+            }
+            Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => gave_up(operation, detail),
             Some(ChildState::Active { .. }) if self.seen.now >= stop && broken(Twin::StopIsEnd) => unknown("took too long"),
             Some(ChildState::Active { .. }) if cancelled || self.seen.now >= stop => Verdict::Stop,
             Some(ChildState::Active { uid, age, detail, trouble }) => {
@@ -102,7 +111,7 @@ impl Pass<'_> {
                 self.wake_at(later(self.seen.now, *retry_in).min(limit));
                 Verdict::Wait
             }
-            Some(ChildState::Absent(absence)) => self.judge_absent(in_process, active, *absence, overdue),
+            Some(ChildState::Absent(absence)) => self.judge_absent(operation, active, *absence, overdue),
             None => {
                 self.wake_at(later(self.seen.now, STOP_POLL));
                 Verdict::Wait
@@ -112,13 +121,14 @@ impl Pass<'_> {
 
     /// The rule of a child that is not there: a child that was ever there is lost; one that nobody can have created is created; all
     /// else is unknown, since an answer to its creation may have been lost.
-    fn judge_absent(&self, in_process: bool, active: &ActiveAttempt, absence: Absence, overdue: bool) -> Verdict {
+    fn judge_absent(&self, operation: &Operation, active: &ActiveAttempt, absence: Absence, overdue: bool) -> Verdict {
         let Absence { seen, refused, known_for } = absence;
+        let (child, in_process) = (operation.child(), matches!(operation.work, Work::Http(_)));
         if seen || active.child_uid.is_some() {
             if broken(Twin::VanishedNo) {
-                return never_begun("its Pod vanished");
+                return never_begun(format!("its {child} vanished"));
             }
-            return unknown("its Pod vanished before its end was seen");
+            return unknown(format!("its {child} vanished before its end was seen"));
         }
         // A request that this process does not know of was never sent: only this process may send it.
         let certain = in_process || refused;
@@ -128,7 +138,7 @@ impl Pass<'_> {
             (true, false) => Verdict::Begin,
             (true, true) if certain && self.status.cancel_requested.is_some() => never_begun("not begun"),
             (true, true) if certain => never_begun("not begun within its time"),
-            (true, true) | (false, _) => unknown("nobody can tell whether its Pod was created"),
+            (true, true) | (false, _) => unknown(format!("nobody can tell whether its {child} was created")),
         }
     }
 }

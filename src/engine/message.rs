@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::{
+    gate::without_circuit,
     pass::{Pass, Standing, is_active, past_pivot},
     saga::{Operation, Work},
 };
@@ -144,7 +145,8 @@ pub(super) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
     let timed_out = phase == StepPhase::Failed && pass.status.timed_out_at.is_some();
     let timed_out = timed_out.then(|| pass.timeout_passed());
     let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
-    let failed = failed.map(|status| format!("step {} {verb}: {}", status.name, status.message.as_deref().unwrap_or("no message")));
+    let why = |status: &StepStatus| status.message.as_deref().and_then(without_circuit).unwrap_or("no message").to_owned();
+    let failed = failed.map(|status| format!("step {} {verb}: {}", status.name, why(status)));
     join(timed_out.into_iter().chain(failed), "; ")
 }
 
@@ -155,7 +157,9 @@ fn pivots(pass: &Pass<'_>) -> String {
 
 /// What is active and what is waited for, step by step.
 fn activity(pass: &Pass<'_>) -> String {
-    let lines = pass.saga.steps.iter().zip(&pass.status.steps).filter_map(|(step, status)| {
+    // Who tells of a circuit says by that when it goes on.
+    let others = pass.saga.steps.iter().zip(&pass.status.steps).filter(|(_, status)| !pass.tells_of_circuit(status));
+    let lines = others.filter_map(|(step, status)| {
         let direction = match status.phase {
             StepPhase::Running | StepPhase::Retrying => Direction::Action,
             StepPhase::Waiting => return Some(one_wait(pass, &step.action, status)),
@@ -170,8 +174,7 @@ fn activity(pass: &Pass<'_>) -> String {
         };
         Some(one_activity(step.operation(direction)?, status, direction))
     });
-    let waits = |(step, _): &(String, bool)| format!("step {step} waits: as many requests as may be are under way to its host");
-    join(lines.chain(pass.crowded.iter().map(waits)), "; ")
+    join(lines.chain(pass.crowded.iter().map(|crowded| crowded.sentence(&pass.status))), "; ")
 }
 
 fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction) -> String {
@@ -194,7 +197,7 @@ fn trouble(status: &StepStatus, direction: Direction) -> String {
     status.message.as_ref().filter(|_| troubled).map(|message| format!(" ({message})")).unwrap_or_default()
 }
 
-fn instant(at: Timestamp) -> String {
+pub(super) fn instant(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 

@@ -13,10 +13,12 @@
 
 pub mod allowed;
 pub mod backoff;
+pub mod circuit;
 pub mod clock;
 pub mod effect;
 pub mod expression;
 pub mod fence;
+pub mod gate;
 pub mod graph;
 pub mod lease;
 pub mod observed;
@@ -37,10 +39,12 @@ mod message;
 mod note;
 mod pass;
 mod plan;
+mod ready;
 mod settle;
 mod slots;
 mod summary;
 mod undo;
 mod wait;
 
+pub use data::Values;
 pub use plan::{Seen, active_attempts, plan};

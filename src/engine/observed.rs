@@ -38,6 +38,13 @@ pub enum ChildState {
     },
     /// It was done, and hands this on.
     Succeeded(Option<Map<String, Value>>),
+    /// The object that the step applied or waits for is there. Whether it is as it should be is for the step to say.
+    Object {
+        /// The object, without `metadata.managedFields`.
+        object: Arc<Value>,
+        /// How long it has been known to this process.
+        age: Duration,
+    },
     /// The other side answered a request. What that means is for the step's `expect` and `outputs` to say.
     Answered(Arc<Answer>),
     /// It was not done.

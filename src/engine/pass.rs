@@ -9,6 +9,7 @@ use super::{
     Seen,
     clock::between,
     effect::{Effect, Notice, SettledAttempt, Tally},
+    gate::{Crowded, Gate},
     graph::{Graph, StepSet},
     saga::{Identity, Operation, ValidSaga, ValidStep, Work},
     step::{self, Illegal, StepEvent},
@@ -55,8 +56,10 @@ pub(super) struct Pass<'a> {
     pub(super) tally: Tally,
     /// How many requests may still begin, where that is limited.
     pub(super) room: BTreeMap<String, usize>,
-    /// The steps that would begin if fewer requests were under way to their hosts, and whether each is not under way yet.
-    pub(super) crowded: Vec<(String, bool)>,
+    /// How many requests may still begin where a circuit is not closed.
+    pub(super) gates: BTreeMap<http::Origin, Gate>,
+    /// The steps that would begin if their hosts took more requests.
+    pub(super) crowded: Vec<Crowded>,
     /// The first contradiction that was met; the pass is then worth nothing.
     pub(super) illegal: Option<Illegal>,
 }
@@ -82,6 +85,7 @@ impl<'a> Pass<'a> {
             wake: None,
             tally: Tally::default(),
             room: seen.room.clone(),
+            gates: seen.circuits.clone(),
             crowded: Vec::new(),
             illegal: None,
         }

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::{
     clock::later,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
+    gate::Gate,
     graph::StepSet,
     inbox, invariants,
     observed::Observed,
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::{
     api::{Asked, DeletionPolicy, Part, RequestResult, SagaPhase, SagaStatus},
+    objects::http::Origin,
     twins::{Twin, broken},
 };
 
@@ -62,6 +64,8 @@ pub struct Seen<'a> {
     pub executor: &'a str,
     /// How many requests may begin now, by host and port. A host that is not named has room for all.
     pub room: &'a BTreeMap<String, usize>,
+    /// The circuits that are not closed, and what they let through. Whatever is not named is closed.
+    pub circuits: &'a BTreeMap<Origin, Gate>,
     /// Whether this process begins nothing, because it is about to end or has no Lease: what is under way settles.
     pub draining: bool,
     /// Now, to the microsecond.
@@ -269,6 +273,7 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
         pass.hand_on();
     }
     pass.set_clock(standing);
+    pass.tell_of_circuits();
     summary::summarise(&mut pass, standing);
     if let Some(illegal) = pass.illegal {
         return held(status, &Hold::Status(vec![illegal.to_string()]), seen);

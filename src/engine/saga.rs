@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::expression::{Expression, Scope, Template};
-use crate::api::{ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, OnFailure, PodAction, names::AttemptId};
+use crate::api::{
+    ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, ObjectRef, OnFailure, PodAction, names::AttemptId,
+};
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +77,8 @@ pub struct Operation {
     pub template: Option<Template>,
     /// Whether an answer is a success.
     pub expect: Option<Expression>,
+    /// Whether an object is as the step wants it.
+    pub until: Option<Expression>,
     /// The time limit of one attempt; [`Duration::MAX`] where there is none.
     pub timeout: Duration,
     /// How it is retried.
@@ -88,6 +92,12 @@ pub enum Work {
     Pod(PodAction),
     /// Sends a request.
     Http(HttpAction),
+    /// Applies an object, and waits until it is ready.
+    Apply(ApplyAction),
+    /// Deletes an object, and waits until it is gone.
+    Delete(ObjectRef),
+    /// Waits until an object is as it should be.
+    Until(ObjectRef),
     /// Waits for a person.
     Approval(ApprovalAction),
     /// Waits for so long.
@@ -130,7 +140,7 @@ impl Operation {
     /// An operation without expressions.
     #[must_use]
     pub const fn new(work: Work, timeout: Duration, retry: Retry) -> Self {
-        Self { work, template: None, expect: None, timeout, retry }
+        Self { work, template: None, expect: None, until: None, timeout, retry }
     }
 
     /// What is done, with every expression evaluated.
@@ -143,19 +153,24 @@ impl Operation {
         Ok(Cow::Owned(match &self.work {
             Work::Pod(_) => Work::Pod(read(value)?),
             Work::Http(_) => Work::Http(read(value)?),
+            Work::Apply(_) => Work::Apply(read(value)?),
+            Work::Delete(_) => Work::Delete(read(value)?),
+            Work::Until(_) => Work::Until(read(value)?),
             Work::Approval(_) => Work::Approval(read(value)?),
             Work::Wait(wait) => Work::Wait(*wait),
         }))
     }
 
-    /// `pod`, `http`, `approval` or `wait`, as in the spec and in metrics.
+    /// `pod`, `http`, `apply`, `delete`, `approval` or `wait`, as in the spec and in metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.work {
             Work::Pod(_) => "pod",
             Work::Http(_) => "http",
+            Work::Apply(_) => "apply",
+            Work::Delete(_) => "delete",
             Work::Approval(_) => "approval",
-            Work::Wait(_) => "wait",
+            Work::Wait(_) | Work::Until(_) => "wait",
         }
     }
 
@@ -164,7 +179,29 @@ impl Operation {
     pub const fn only_waits(&self) -> bool {
         match self.work {
             Work::Approval(_) | Work::Wait(_) => true,
-            Work::Pod(_) | Work::Http(_) => false,
+            Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => false,
+        }
+    }
+
+    /// Whether nothing of it is ever in effect.
+    #[must_use]
+    pub const fn never_in_effect(&self) -> bool {
+        self.only_waits() || matches!(self.work, Work::Until(_))
+    }
+
+    /// Whether it is about an object of the cluster, which is looked at again and again, and is never stopped.
+    #[must_use]
+    pub const fn is_about_an_object(&self) -> bool {
+        matches!(self.work, Work::Apply(_) | Work::Delete(_) | Work::Until(_))
+    }
+
+    /// What it makes, in a word.
+    #[must_use]
+    pub const fn child(&self) -> &'static str {
+        match self.work {
+            Work::Apply(_) | Work::Delete(_) | Work::Until(_) => "object",
+            Work::Http(_) => "request",
+            Work::Pod(_) | Work::Approval(_) | Work::Wait(_) => "Pod",
         }
     }
 }
@@ -178,7 +215,7 @@ impl ValidSaga {
     /// Whether anything in it is an expression.
     #[must_use]
     pub fn has_expressions(&self) -> bool {
-        let dynamic = |operation: &Operation| operation.template.is_some() || operation.expect.is_some();
+        let dynamic = |operation: &Operation| operation.template.is_some() || operation.expect.is_some() || operation.until.is_some();
         let step = |step: &ValidStep| {
             step.when.is_some() || step.outputs.is_some() || dynamic(&step.action) || step.compensation.as_ref().is_some_and(dynamic)
         };

@@ -70,6 +70,7 @@ impl Settlement {
             | ChildState::Answered(_)
             | ChildState::Absent(_)
             | ChildState::Active { .. }
+            | ChildState::Object { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. } => Self::succeeded(),
         }

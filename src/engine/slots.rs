@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{
     clock::later,
+    gate::{Crowded, Wait},
     pass::Pass,
     saga::{Operation, ValidStep, Work},
 };
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// When a step is looked at again that waits until fewer requests are under way.
-const CROWDED_POLL: Duration = Duration::from_secs(5);
+pub(super) const CROWDED_POLL: Duration = Duration::from_secs(5);
 
 /// How many steps may still begin. A step that waits for its next attempt keeps its slot: whoever writes a plain list means its order.
 pub(super) struct Slots {
@@ -82,23 +83,31 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether the step's next attempt, for which a slot was taken, waits because of how many requests are under way. Where steps run side
-    /// by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its turn.
+    /// Whether the step's next attempt, for which a slot was taken, waits because of its host: as many requests are under way as may be, or
+    /// its circuit is open. Where steps run side by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes
+    /// before its turn.
     pub(super) fn waits_for_room(&mut self, step: &ValidStep, direction: Direction, slots: &mut Slots, is_new: bool) -> bool {
-        let waits = step.operation(direction).is_some_and(|operation| !self.take_room(operation));
-        if waits {
-            self.crowded.push((step.name.clone(), is_new));
-        }
+        let why = step.operation(direction).and_then(|operation| match self.circuit(operation, direction) {
+            Some(shut) => Some(Wait::Circuit(shut)),
+            // Only what finds room goes through the circuit.
+            None if self.take_room(operation) => {
+                self.pass_circuit(operation);
+                None
+            }
+            None => Some(Wait::Room),
+        });
+        let waits = why.is_some();
+        self.crowded.extend(why.map(|why| Crowded { step: step.name.clone(), is_new, why }));
         if waits && self.saga.max_parallel > 1 {
             slots.give_back(is_new);
         }
         waits
     }
 
-    /// Leaves out of those that wait for room the ones that others of the saga have overtaken: for the next look they wait for a slot.
+    /// Leaves out of those that wait for their hosts the ones that others of the saga have overtaken: for the next look they wait for a slot.
     pub(super) fn forget_overtaken(&mut self, slots: &Slots) {
         if self.saga.max_parallel > 1 {
-            self.crowded.retain(|(_, is_new)| slots.has_free(*is_new));
+            self.crowded.retain(|crowded| slots.has_free(crowded.is_new));
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod action;
 mod expressions;
+mod fixed;
 mod pod;
 mod policy;
 
@@ -23,8 +24,8 @@ use super::{
     saga::{Operation, ValidSaga, ValidStep, Work},
 };
 use crate::api::{
-    ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, MAX_DEPENDENCIES, MAX_STEPS, Part, PodAction,
-    RetryPolicy, SagaSpec, Step, WaitAction,
+    ApplyAction, ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, MAX_DEPENDENCIES, MAX_STEPS,
+    ObjectRef, Part, PodAction, RetryPolicy, SagaSpec, Step, WaitAction,
     names::{is_dns_label, is_token},
 };
 
@@ -102,8 +103,15 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
     let defaults = spec.defaults.clone().unwrap_or_default();
     policy::check_defaults(&defaults, &mut faults);
     let params = spec.params.clone().unwrap_or_default();
-    let scope =
-        Scope { params: &params, saga: [&who.name, &who.namespace, &who.uid], steps: &[], outputs: None, action: None, response: None };
+    let scope = Scope {
+        params: &params,
+        saga: [&who.name, &who.namespace, &who.uid],
+        steps: &[],
+        outputs: None,
+        action: None,
+        response: None,
+        object: None,
+    };
     let steps = validate_steps(&spec.steps, &defaults, scope, &mut faults);
     let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();
     let reach = Reach::action(&all, &all, Some(scope));
@@ -165,16 +173,18 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults:
         let always = Reach::action(&upstream, &all, Some(scope));
         let when = step.when.as_ref().and_then(|when| always.expression(when, &format!("{path}.when"), faults));
         let action = action_of(step, defaults, &reach, &path, faults);
-        let outputs = expressions::outputs(step.outputs.as_ref(), &format!("{path}.outputs"), &reach.answer(), faults);
-        if outputs.is_some() && step.http.is_none() {
-            let message =
-                "are taken from the answer to a request: leave them out (a pod hands on the JSON object in its termination message)";
+        let outputs = expressions::outputs(step.outputs.as_ref(), &format!("{path}.outputs"), &reach.answer().object(), faults);
+        if outputs.is_some()
+            && !matches!(action.as_ref().map(|action| &action.work), Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None)
+        {
+            let message = "are taken from the answer to a request, or from an object: leave them out (a pod hands on the JSON object in its \
+                           termination message)";
             faults.push(Fault::new(format!("{path}.outputs"), message));
         }
         let compensation = step.compensation.as_ref().map(|compensation| {
-            let Compensation { timeout, retry, pod, http } = compensation;
-            let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod and http");
-            let written = Written { pod, http, approval: &None, wait: &None, timeout, retry, one_of };
+            let Compensation { timeout, retry, pod, http, apply, delete } = compensation;
+            let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply and delete");
+            let written = Written { pod, http, apply, delete, approval: &None, wait: &None, timeout, retry, one_of };
             let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
             operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reach.undo(), &path, faults)
         });
@@ -190,14 +200,15 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults:
 }
 
 fn action_of(step: &Step, defaults: &Defaults, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<Operation> {
-    let only_waits = step.approval.is_some() || step.wait.is_some();
+    let only_waits = step.approval.is_some() || step.wait.as_ref().is_some_and(|wait| wait.until.is_none());
     if only_waits && (step.retry.is_some() || step.compensate_failed.is_some()) {
         let message = "an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and \
              compensateFailed out";
         faults.push(Fault::new(path, message));
     }
-    let Step { pod, http, approval, wait, timeout, retry, .. } = step;
-    let action = Written { pod, http, approval, wait, timeout: *timeout, retry: retry.as_ref(), one_of: "pod, http, approval and wait" };
+    let Step { pod, http, apply, delete, approval, wait, timeout, retry, .. } = step;
+    let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply, delete, approval and wait");
+    let action = Written { pod, http, apply, delete, approval, wait, timeout, retry, one_of };
     let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
     operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reach, path, faults)
 }
@@ -227,6 +238,8 @@ fn dependencies(step: &Step, places: &HashMap<&str, usize>, path: &str, faults: 
 struct Written<'a> {
     pod: &'a Option<PodAction>,
     http: &'a Option<HttpAction>,
+    apply: &'a Option<ApplyAction>,
+    delete: &'a Option<ObjectRef>,
     approval: &'a Option<ApprovalAction>,
     wait: &'a Option<WaitAction>,
     timeout: Option<GoDuration>,
@@ -247,19 +260,25 @@ fn operation(
     let found_before = faults.len();
     let (work, template) = work(written, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
     if let Some(template) = &template {
-        reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(pod::is_fixed), faults);
+        reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(fixed::is_fixed), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
+    let until = match (written.apply, written.wait) {
+        (Some(apply), _) => apply.until.as_ref().map(|until| (until, "apply")),
+        (None, Some(wait)) => wait.until.as_ref().map(|until| (until, "wait")),
+        (None, None) => None,
+    };
+    let until = until.and_then(|(until, action)| reach.object().expression(until, &format!("{path}.{action}.until"), faults));
     policy::check_duration(written.timeout, &format!("{path}.timeout"), faults);
     // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
-    let default = defaults.timeout.filter(|_| written.wait.is_none());
+    let default = defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
     let timeout = written.timeout.or(default).and_then(GoDuration::positive);
     let timeout = timeout.unwrap_or(match work {
         Some(Work::Http(_)) => HTTP_TIMEOUT,
         Some(Work::Approval(_)) => Duration::MAX,
         Some(Work::Wait(wait)) => wait.max(TIMEOUT),
-        Some(Work::Pod(_)) | None => TIMEOUT,
+        Some(Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_)) | None => TIMEOUT,
     });
     if matches!(work, Some(Work::Wait(wait)) if timeout < wait) {
         let message = "is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
@@ -267,26 +286,46 @@ fn operation(
     }
     let retry = policy::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
     let work = work.filter(|_| faults.len() == found_before)?;
-    Some(Operation { template, expect, ..Operation::new(work, timeout, retry) })
+    Some(Operation { template, expect, until, ..Operation::new(work, timeout, retry) })
+}
+
+/// Waits for a while, or until an object is as it should be.
+fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
+    match (wait.duration, &wait.until, &wait.object) {
+        (Some(duration), None, None) => {
+            policy::check_duration(Some(duration), &format!("{path}.for"), faults);
+            duration.positive().map(|wait| (Work::Wait(wait), None))
+        }
+        (None, Some(_), Some(object)) => {
+            action::object(object, &format!("{path}.object"), faults).map(|(object, template)| (Work::Until(object), template))
+        }
+        (_, _, _) => {
+            faults.push(Fault::new(path, "set for, or set until and object"));
+            None
+        }
+    }
 }
 
 /// What an operation does, and its template where it holds expressions.
 fn work(written: &Written<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
-    match (written.pod, written.http, written.approval, written.wait) {
-        (Some(pod), None, None, None) => {
+    match (written.pod, written.http, written.apply, written.delete, written.approval, written.wait) {
+        (Some(pod), None, None, None, None, None) => {
             pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
         }
-        (None, Some(http), None, None) => {
+        (None, Some(http), None, None, None, None) => {
             action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))
         }
-        (None, None, Some(approval), None) => {
+        (None, None, Some(apply), None, None, None) => {
+            action::apply(apply, &format!("{path}.apply"), faults).map(|(action, template)| (Work::Apply(action), template))
+        }
+        (None, None, None, Some(delete), None, None) => {
+            action::object(delete, &format!("{path}.delete"), faults).map(|(object, template)| (Work::Delete(object), template))
+        }
+        (None, None, None, None, Some(approval), None) => {
             action::approval(approval, &format!("{path}.approval"), faults).map(|(action, template)| (Work::Approval(action), template))
         }
-        (None, None, None, Some(wait)) => {
-            policy::check_duration(Some(wait.duration), &format!("{path}.wait.for"), faults);
-            wait.duration.positive().map(|wait| (Work::Wait(wait), None))
-        }
-        (_, _, _, _) => {
+        (None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
+        (_, _, _, _, _, _) => {
             faults.push(Fault::new(path, format!("has exactly one action: set one of {}", written.one_of)));
             None
         }

@@ -2,12 +2,14 @@
 //!
 //! # Guarantees
 //! Refused are, wherever they hide: this host (loopback, unspecified), the link (link-local), groups (multicast, broadcast), the metadata
-//! services of the clouds, which hand out credentials to whoever asks, and the API server. What the administrator allows is not refused.
-//! An IPv6 address that carries an IPv4 address is judged by that one too.
+//! services of the clouds, which hand out credentials to whoever asks, and the API server. What the administrator allows is not refused,
+//! unless it is denied as well. An IPv6 address that carries an IPv4 address is judged by that one too: to allow the IPv6 address does not
+//! allow the IPv4 one. [`super::reach`] has the order of the rules.
 //!
 //! # Caveats
 //! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the means to narrow them.
-//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and is not looked through.
+//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and is not looked through:
+//!   where there is one, the administrator denies it.
 
 use std::{
     fmt,
@@ -37,10 +39,11 @@ const METADATA: [(IpAddr, &str); 10] = [
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)), "Akamai"),
 ];
 
-/// What the administrator allows beyond the rule, and where the API server is.
+/// What the administrator allows beyond the rule and denies, and where the API server is.
 #[derive(Clone, Debug, Default)]
 pub struct AddressPolicy {
     allowed: Vec<IpNet>,
+    denied: Vec<IpNet>,
     api_server: Vec<IpAddr>,
 }
 
@@ -72,6 +75,8 @@ pub enum Reason {
     Broadcast,
     /// The Kubernetes API server.
     ApiServer,
+    /// A network that the administrator denies.
+    Network(IpNet),
 }
 
 impl fmt::Display for Reason {
@@ -84,19 +89,25 @@ impl fmt::Display for Reason {
             Self::Multicast => f.write_str("a multicast address"),
             Self::Broadcast => f.write_str("the broadcast address"),
             Self::ApiServer => f.write_str("an address of the Kubernetes API server"),
+            Self::Network(network) => write!(f, "in {network}"),
         }
     }
 }
 
 impl fmt::Display for Denied {
-    /// `requests may not reach ::7f00:1: it carries 127.0.0.1, a loopback address; the administrator can allow it by --http-allow-cidrs`
+    /// `requests may not reach 127.0.0.1: it is a loopback address; the administrator can allow it by --http-allow-cidrs`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "requests may not reach {}: it ", self.address)?;
-        match self.carries {
-            Some(inner) => write!(f, "carries {inner}, ")?,
-            None => f.write_str("is ")?,
+        let Self { address, carries, reason } = self;
+        write!(f, "requests may not reach {address}: it ")?;
+        match carries {
+            Some(inner) => write!(f, "carries {inner}, {reason}")?,
+            None => write!(f, "is {reason}")?,
         }
-        write!(f, "{}; the administrator can allow it by --http-allow-cidrs", self.reason)
+        match (reason, carries) {
+            (Reason::Network(_), _) => f.write_str(", which the administrator denies by --http-deny-cidrs"),
+            (_, Some(inner)) => write!(f, "; the administrator can allow {inner} by --http-allow-cidrs"),
+            (_, None) => f.write_str("; the administrator can allow it by --http-allow-cidrs"),
+        }
     }
 }
 
@@ -107,7 +118,13 @@ impl AddressPolicy {
     /// as IPv4: a network that is to allow them is written as IPv4.
     #[must_use]
     pub fn new(allowed: Vec<IpNet>, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self { allowed, api_server: api_server.into_iter().map(|ip| ip.to_canonical()).collect() }
+        Self { allowed, denied: Vec::new(), api_server: api_server.into_iter().map(|ip| ip.to_canonical()).collect() }
+    }
+
+    /// The same policy, which refuses `denied` whatever is allowed.
+    #[must_use]
+    pub fn denying(self, denied: Vec<IpNet>) -> Self {
+        Self { denied, ..self }
     }
 
     /// Whether a request may reach `ip`.
@@ -116,18 +133,21 @@ impl AddressPolicy {
     /// [`Denied`] where it may not.
     pub fn check(&self, ip: IpAddr) -> Result<(), Denied> {
         let address = ip.to_canonical();
-        if self.allows(address) {
-            return Ok(());
-        }
-        if let Some(reason) = self.reason(address) {
-            return Err(Denied { address, carries: None, reason });
-        }
-        let IpAddr::V6(outer) = address else { return Ok(()) };
-        let denied = embedded(outer)
-            .into_iter()
-            .filter(|inner| !self.allows(IpAddr::V4(*inner)))
-            .find_map(|inner| self.reason(IpAddr::V4(inner)).map(|reason| Denied { address, carries: Some(inner), reason }));
-        denied.map_or(Ok(()), Err)
+        let inner = match address {
+            IpAddr::V4(_) => Vec::new(),
+            IpAddr::V6(outer) => embedded(outer),
+        };
+        let carried = inner.into_iter().map(|inner| (IpAddr::V4(inner), Some(inner)));
+        let refused = std::iter::once((address, None))
+            .chain(carried)
+            .find_map(|(judged, carries)| self.refusal(judged).map(|reason| Denied { address, carries, reason }));
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Why one address is refused, whatever it carries.
+    fn refusal(&self, ip: IpAddr) -> Option<Reason> {
+        let denied = self.denied.iter().find(|net| net.contains(&ip)).map(|net| Reason::Network(*net));
+        denied.or_else(|| if self.allows(ip) { None } else { self.reason(ip) })
     }
 
     fn allows(&self, ip: IpAddr) -> bool {
@@ -161,6 +181,8 @@ fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     let segments = ip.segments();
     let mut found = match segments {
+        // This host and no host, which have the form of what follows.
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         // IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated (RFC 2765, 2.1), NAT64 (RFC 6052, 2.1), 6to4 (RFC 3056, 2).
         [0, 0, 0, 0, 0 | 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => vec![v4(high, low)],
         [0x64, 0xff9b, 1, ..] => local_nat64(ip),
@@ -327,7 +349,28 @@ mod tests {
 
     #[test]
     fn allowing_all_of_ipv6_does_not_open_ipv4_in_disguise() {
-        assert!(policy(&["::/0"]).check(ip("::ffff:169.254.169.254")).is_err());
+        let policy = policy(&["::/0"]);
+        for text in ["::ffff:169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::", "fd00::5efe:127.0.0.1", "::127.0.0.1"] {
+            assert!(policy.check(ip(text)).is_err(), "{text}");
+        }
+        for text in ["::1", "::", "fe80::1", "fd00:ec2::254"] {
+            assert_eq!(policy.check(ip(text)), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_denied_is_refused_in_every_disguise_and_whatever_is_allowed() {
+        let denied = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect();
+        let policy = policy(&["10.0.0.0/8", "fd00::/8"]).denying(denied(&["10.7.0.0/16", "fd00:7::/32", "203.0.113.0/24"]));
+        for text in
+            ["10.7.0.1", "::ffff:10.7.255.255", "64:ff9b::10.7.0.1", "2002:a07:1::", "fd00:7::1", "203.0.113.9", "fd00::5efe:203.0.113.9"]
+        {
+            let message = policy.check(ip(text)).expect_err(text).to_string();
+            assert!(message.ends_with(", which the administrator denies by --http-deny-cidrs"), "{message}");
+        }
+        for text in ["10.6.0.1", "fd00:8::1", "203.0.114.1", "10.96.0.1", "64:ff9b::10.6.0.1"] {
+            assert_eq!(policy.check(ip(text)), Ok(()), "{text}");
+        }
     }
 
     #[test]
@@ -336,7 +379,14 @@ mod tests {
         let plain = "requests may not reach 127.0.0.1: it is a loopback address; the administrator can allow it by --http-allow-cidrs";
         assert_eq!(says("::ffff:7f00:1"), plain);
         let carried = "requests may not reach 2002:7f00:1::: it carries 127.0.0.1, a loopback address; \
-                       the administrator can allow it by --http-allow-cidrs";
+                       the administrator can allow 127.0.0.1 by --http-allow-cidrs";
         assert_eq!(says("2002:7f00:1::"), carried);
+        let policy = policy(&[]).denying(vec!["10.0.0.0/8".parse().unwrap()]);
+        let says = |text: &str| policy.check(ip(text)).unwrap_err().to_string();
+        let plain = "requests may not reach 10.1.2.3: it is in 10.0.0.0/8, which the administrator denies by --http-deny-cidrs";
+        assert_eq!(says("10.1.2.3"), plain);
+        let carried = "requests may not reach 64:ff9b::a01:203: it carries 10.1.2.3, in 10.0.0.0/8, which the administrator denies by \
+                       --http-deny-cidrs";
+        assert_eq!(says("64:ff9b::10.1.2.3"), carried);
     }
 }

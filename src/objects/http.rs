@@ -4,8 +4,10 @@
 //! The same action and the same identity give the same request, byte for byte: attempts that share an idempotency key can be told from
 //! impostors by [`request_hash`].
 
+use std::fmt;
+
 use crate::{
-    api::{Header, HttpAction, HttpMethod, SecretKey, names::sha256_hex},
+    api::{Header, HttpAction, HttpMethod, HttpTls, SecretKey, names::sha256_hex},
     engine::saga::Identity,
 };
 
@@ -28,6 +30,8 @@ pub struct HttpRequest {
     pub content_type: Option<&'static str>,
     /// The body: text or JSON, so always UTF-8.
     pub body: Option<String>,
+    /// Whom the request trusts, where the action says so.
+    pub tls: Option<HttpTls>,
 }
 
 /// One header of an [`HttpRequest`].
@@ -76,7 +80,8 @@ pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
         Some(serde_json::Value::String(text)) => (Some(text.clone()), Some("text/plain; charset=utf-8")),
         Some(value) => (Some(value.to_string()), Some("application/json")),
     };
-    HttpRequest { method: action.method, url: action.url.clone(), headers, content_type: content_type.filter(|_| !gives_type), body }
+    let (method, url, tls) = (action.method, action.url.clone(), action.tls.clone());
+    HttpRequest { method, url, headers, content_type: content_type.filter(|_| !gives_type), body, tls }
 }
 
 /// The host and port of a URL: `stock.shop.svc:80`. The text as it is where it is no URL.
@@ -87,8 +92,33 @@ pub fn host(url: &str) -> String {
     host.unwrap_or_else(|| url.to_owned())
 }
 
-/// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers do not count: a Secret may
-/// change between two attempts.
+/// Where a URL leads, whatever its path: what one circuit breaker is for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// `http` or `https`.
+    pub scheme: String,
+    /// The host in lower case; an IPv6 address in brackets.
+    pub host: String,
+    /// The port, also where the URL leaves it out.
+    pub port: u16,
+}
+
+impl fmt::Display for Origin {
+    /// `http://stock.shop.svc:80`
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}://{}:{}", self.scheme, self.host, self.port)
+    }
+}
+
+/// The origin of a URL; `None` where it is no URL with a host.
+#[must_use]
+pub fn origin(url: &str) -> Option<Origin> {
+    let parsed = url::Url::parse(url).ok()?;
+    Some(Origin { scheme: parsed.scheme().to_owned(), host: parsed.host_str()?.to_owned(), port: parsed.port_or_known_default()? })
+}
+
+/// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers and certificates do not count: a Secret
+/// may change between two attempts.
 #[must_use]
 pub fn request_hash(request: &HttpRequest) -> String {
     let mut parts = vec![request.method.as_str(), request.url.as_str()];
@@ -204,6 +234,17 @@ mod tests {
         assert_eq!(all.len(), 6);
         assert_eq!(hash(json!({"headers": [{"name": "X-Tag", "value": "a"}]})), plain);
         assert_eq!(hash(json!({"body": {"b": 1, "a": 2}})), hash(json!({"body": {"a": 2, "b": 1}})));
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_whatever_is_written() {
+        let of = |url: &str| origin(url).map(|origin| origin.to_string());
+        for same in ["http://stock.shop.svc", "HTTP://Stock.Shop.SVC:80/reservations?x=1", "http://user@stock.shop.svc:080/"] {
+            assert_eq!(of(same).as_deref(), Some("http://stock.shop.svc:80"), "{same}");
+        }
+        assert_eq!(of("https://stock.shop.svc/").as_deref(), Some("https://stock.shop.svc:443"));
+        assert_eq!(of("http://[FD00::1]:8080/a").as_deref(), Some("http://[fd00::1]:8080"));
+        assert_eq!((of("stock.shop.svc"), of("")), (None, None));
     }
 
     /// The hash stands in the status of sagas that an older operator began: another operator must come to the same one.

@@ -6,11 +6,13 @@
 pub mod address;
 pub mod http;
 pub mod http_verdict;
+pub mod kstatus;
 pub mod pod;
 mod pod_detail;
 mod pod_init;
 pub mod pod_state;
 pub mod pod_store;
 pub mod pod_template;
+pub mod reach;
 mod strict;
 pub(crate) mod text;

@@ -7,6 +7,7 @@
 use std::{fmt, path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
+use serde_json::{Map, Value};
 
 use crate::{
     api::{Asked, Direction, GROUP, GoDuration, RequestAction, names::is_dns_label},
@@ -44,6 +45,10 @@ pub struct SimulateArgs {
     /// The outcome of the first N attempts stays unknown, although they did their work; of all of them without N
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
     pub unknown: Vec<Attempts>,
+
+    /// What the step hands on when it is done, as a JSON object; where nothing is said, the names of its outputs stand for their values
+    #[arg(long, value_name = "STEP=JSON", value_parser = outputs, action = ArgAction::Append)]
+    pub outputs: Vec<(String, Map<String, Value>)>,
 
     /// How long an attempt of the step takes; 1s where nothing is said
     #[arg(long, value_name = "STEP=DURATION", value_parser = takes, action = ArgAction::Append)]
@@ -118,6 +123,16 @@ fn takes(text: &str) -> Result<(Target, Duration), String> {
     Ok((target(name)?, span(duration)?))
 }
 
+fn outputs(text: &str) -> Result<(String, Map<String, Value>), String> {
+    let example = "write a step and the JSON object that it hands on, such as ship={\"tracking\": \"T-1\"}";
+    let (name, json) = text.split_once('=').ok_or(example)?;
+    let outputs = serde_json::from_str(json).map_err(|error| format!("{error}: {example}"))?;
+    let Target { step, direction: Direction::Action } = target(name)? else {
+        return Err(format!("a compensation hands nothing on: {example}"));
+    };
+    Ok((step, outputs))
+}
+
 /// A duration that may be zero.
 fn span(text: &str) -> Result<Duration, String> {
     let duration: GoDuration = text.parse()?;
@@ -180,6 +195,9 @@ mod tests {
             [("Ship", "no step's name"), ("ship:0", "write ship:2"), ("ship:x", "write ship:2"), ("ship/undo", "ship/compensation")]
         {
             assert!(attempts(text).unwrap_err().contains(says), "{text}: {:?}", attempts(text));
+        }
+        for (text, says) in [("ship", "such as ship={"), ("ship=1", "such as ship={"), ("ship/compensation={}", "hands nothing on")] {
+            assert!(outputs(text).unwrap_err().contains(says), "{text}: {:?}", outputs(text));
         }
         for (text, says) in [("ship", "such as ship=10s"), ("ship=soon", "is not a duration"), ("ship=-1s", "0s or more")] {
             assert!(takes(text).unwrap_err().contains(says), "{text}: {:?}", takes(text));

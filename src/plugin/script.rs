@@ -3,7 +3,9 @@
 //! # Guarantees
 //! Every step that is named is a step of a saga that is simulated, and can end so.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
+
+use serde_json::{Map, Value};
 
 use super::args::{Attempts, Request, SimulateArgs, Target};
 use crate::{
@@ -20,6 +22,7 @@ const TAKES: Duration = Duration::from_secs(1);
 pub(super) struct Script {
     fail: Vec<Attempts>,
     unknown: Vec<Attempts>,
+    outputs: BTreeMap<String, Map<String, Value>>,
     takes: Vec<(Target, Duration)>,
     requests: Vec<Request>,
 }
@@ -30,19 +33,28 @@ impl Script {
     /// # Errors
     /// A sentence that says what is wrong and what there is.
     pub(super) fn new(arguments: &SimulateArgs, sagas: &[&ValidSaga]) -> Result<Self, String> {
-        let SimulateArgs { filename: _, fail, unknown, takes, request } = arguments;
+        let SimulateArgs { filename: _, fail, unknown, outputs, takes, request } = arguments;
         let mut requests = request.clone();
         requests.sort_by_key(|request| request.at);
         let ends = || {
             [("--fail", fail), ("--unknown", unknown)].into_iter().flat_map(|(flag, list)| list.iter().map(move |of| (flag, &of.target)))
         };
+        let hands_on = |(step, _): &(String, Map<String, Value>)| Target { step: step.clone(), direction: Direction::Action };
+        let given: Vec<_> = outputs.iter().map(hands_on).collect();
         let lasts = || takes.iter().map(|(target, _)| ("--takes", target));
-        for (flag, target) in ends().chain(lasts()) {
+        for (flag, target) in ends().chain(lasts()).chain(given.iter().map(|target| ("--outputs", target))) {
             check(target, sagas).map_err(|sentence| format!("{flag} {target}: {sentence}"))?;
         }
         once(&ends().map(|(_, target)| target).collect::<Vec<_>>(), "--fail and --unknown")?;
         once(&lasts().map(|(_, target)| target).collect::<Vec<_>>(), "--takes")?;
-        Ok(Self { fail: fail.clone(), unknown: unknown.clone(), takes: takes.clone(), requests })
+        once(&given.iter().collect::<Vec<_>>(), "--outputs")?;
+        Ok(Self {
+            fail: fail.clone(),
+            unknown: unknown.clone(),
+            outputs: outputs.iter().cloned().collect(),
+            takes: takes.clone(),
+            requests,
+        })
     }
 
     /// How an attempt ends.
@@ -61,6 +73,11 @@ impl Script {
     /// How long an attempt takes.
     pub(super) fn takes(&self, step: &str, direction: Direction) -> Duration {
         self.takes.iter().find(|(target, _)| is(target, step, direction)).map_or(TAKES, |(_, takes)| *takes)
+    }
+
+    /// What steps hand on.
+    pub(super) fn outputs(&self) -> &BTreeMap<String, Map<String, Value>> {
+        &self.outputs
     }
 
     /// What a person asks for, the earliest first.

@@ -62,7 +62,7 @@ pub(super) enum Rest {
 
 /// Carries a saga through. `origin`: any instant of the monotonic clock.
 pub(super) fn run(manifest: &Manifest, script: &Script, origin: Instant) -> Run {
-    let world = World::new(manifest.saga.clone(), Rules::calm(origin));
+    let world = World::new(manifest.saga.clone(), Rules { outputs: script.outputs().clone(), ..Rules::calm(origin) });
     let mut simulation = Simulation {
         began: world.now(),
         world,

@@ -1,4 +1,4 @@
-//! The servers for scrapers and probes: `/metrics` on one address, `/healthz` and `/readyz` on another.
+//! The servers for scrapers and probes: `/metrics` on one address, `/healthz`, `/readyz` and `/health/circuits` on another.
 //!
 //! # Guarantees
 //! Nothing they serve changes anything. What a client can make large or slow is bounded: connections at once, the head of a request, the
@@ -15,7 +15,7 @@ use std::{
 };
 
 use axum::{
-    Router,
+    Json, Router,
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
@@ -35,7 +35,10 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::metrics::{CONTENT_TYPE, Metrics};
+use super::{
+    circuits::CircuitBoard,
+    metrics::{CONTENT_TYPE, Metrics},
+};
 
 /// Connections at once, per address. More wait until one ends.
 const MAX_CONNECTIONS: usize = 64;
@@ -128,10 +131,10 @@ impl Admin {
     ) -> Result<Self, String> {
         let mut servers = Vec::new();
         if let Some(address) = metrics_addr {
-            servers.push((bind("--metrics-addr", address).await?, metrics_router(metrics)));
+            servers.push((bind("--metrics-addr", address).await?, metrics_router(Arc::clone(&metrics))));
         }
         if let Some(address) = health_addr {
-            servers.push((bind("--health-addr", address).await?, health_router(health)));
+            servers.push((bind("--health-addr", address).await?, health_router(health, metrics.circuits().clone())));
         }
         Ok(Self { servers })
     }
@@ -165,9 +168,12 @@ fn metrics_router(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(answer))
 }
 
-fn health_router(health: Health) -> Router {
+fn health_router(health: Health, circuits: CircuitBoard) -> Router {
     let other = health.clone();
-    Router::new().route("/healthz", get(async move || health.healthz())).route("/readyz", get(async move || other.readyz()))
+    Router::new()
+        .route("/healthz", get(async move || health.healthz()))
+        .route("/readyz", get(async move || other.readyz()))
+        .route("/health/circuits", get(async move || Json(circuits.circuits())))
 }
 
 async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
@@ -224,7 +230,10 @@ mod tests {
         time::Instant,
     };
 
-    use super::*;
+    use super::{
+        super::circuits::{CircuitReport, CircuitState},
+        *,
+    };
 
     const ANY: Option<SocketAddr> = Some(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0));
 
@@ -254,6 +263,9 @@ mod tests {
                 && starting.ends_with("not ready yet: the caches are being filled, or the operator has no Lease\n"),
             "{starting}"
         );
+        let circuits = ask(probes, "/health/circuits").await;
+        assert!(circuits.starts_with("HTTP/1.1 200") && circuits.ends_with("\r\n\r\n[]"), "{circuits}");
+        assert!(circuits.contains("content-type: application/json"), "{circuits}");
         health.ready();
         assert!(ask(probes, "/readyz").await.starts_with("HTTP/1.1 200"));
         health.draining();
@@ -280,6 +292,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_list_of_circuits_is_what_their_source_tells() {
+        let metrics = Metrics::new("1.2.3");
+        metrics.circuits().show(|| {
+            let until = Some("2026-03-01T12:00:30Z".parse().unwrap());
+            let (namespace, scheme, host) = ("shop".into(), "https".into(), "stock.shop.svc".into());
+            vec![CircuitReport { namespace, scheme, host, port: 443, state: CircuitState::Open, calls: 20, unknown: 10, until }]
+        });
+        let admin = Admin::bind(None, ANY, metrics, Health::default()).await.unwrap();
+        let address = admin.addresses().unwrap()[0];
+        let server = tokio::spawn(admin.serve(std::future::pending()));
+        let told = ask(address, "/health/circuits").await;
+        let body: serde_json::Value = serde_json::from_str(told.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        assert_eq!(
+            body,
+            serde_json::json!([{"namespace": "shop", "scheme": "https", "host": "stock.shop.svc", "port": 443, "state": "open",
+                                "calls": 20, "unknown": 10, "until": "2026-03-01T12:00:30Z"}])
+        );
+        server.abort();
+    }
+
+    #[tokio::test]
     async fn an_address_in_use_is_named_with_its_argument() {
         let holder = TcpListener::bind(ANY.unwrap()).await.unwrap();
         let address = holder.local_addr().unwrap();
@@ -301,7 +334,7 @@ mod tests {
             let (mut client, server) = duplex(1024);
             let (_closing, closed) = watch::channel(());
             let begun = Instant::now();
-            let serving = tokio::spawn(connection(server, health_router(Health::default()), closed));
+            let serving = tokio::spawn(connection(server, health_router(Health::default(), CircuitBoard::default()), closed));
             client.write_all(head.as_bytes()).await.unwrap();
             timeout(LIFETIME, serving).await.unwrap().unwrap();
             assert!(begun.elapsed() <= HEAD_TIME + Duration::from_millis(10), "{head:?} was waited for for {:?}", begun.elapsed());
@@ -313,7 +346,7 @@ mod tests {
         let (mut client, server) = duplex(16);
         let (_closing, closed) = watch::channel(());
         let begun = Instant::now();
-        let serving = tokio::spawn(connection(server, health_router(Health::default()), closed));
+        let serving = tokio::spawn(connection(server, health_router(Health::default(), CircuitBoard::default()), closed));
         client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         timeout(2 * LIFETIME, serving).await.unwrap().unwrap();
         assert!(begun.elapsed() <= LIFETIME + LAST_ANSWER + Duration::from_millis(10), "{:?}", begun.elapsed());
@@ -323,7 +356,7 @@ mod tests {
     async fn a_head_too_large_is_refused() {
         let (mut client, server) = duplex(64 * 1024);
         let (_closing, closed) = watch::channel(());
-        let serving = tokio::spawn(connection(server, health_router(Health::default()), closed));
+        let serving = tokio::spawn(connection(server, health_router(Health::default(), CircuitBoard::default()), closed));
         let head = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(2 * MAX_HEAD));
         client.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();

@@ -4,12 +4,19 @@
 //! A value that cannot be used is refused before anything starts, with a sentence that says what to write instead. No argument is
 //! accepted and then ignored.
 
-use std::{collections::BTreeSet, net::IpAddr, net::SocketAddr, time::Duration};
+mod reach;
+
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
-use ipnet::{IpNet, Ipv4Net};
 
+use self::{circuits::CircuitArgs, reach::ReachArgs};
 use super::telemetry::{self, LogFormat};
+use crate::objects::reach::ReachRules;
+
+pub use self::circuits::CircuitConfig;
+
+mod circuits;
 
 /// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long for a node to be emptied.
 const MAX_DRAIN: Duration = Duration::from_mins(5);
@@ -37,16 +44,17 @@ pub enum Command {
 /// The arguments of `saga-operator run` as written; [`RunArgs::validate`] makes a [`RunConfig`] of them.
 #[derive(Debug, Args)]
 pub struct RunArgs {
-    /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the API server):
-    /// comma-separated, such as `10.0.0.0/8,fd00::/8`
-    #[arg(long, env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
-    http_allow_cidrs: Vec<List<IpNet>>,
+    #[command(flatten)]
+    reach: ReachArgs,
+
+    #[command(flatten)]
+    http_circuits: CircuitArgs,
 
     /// Where /metrics is served; 0 switches it off
     #[arg(long, env = "SAGA_METRICS_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
     metrics_addr: Listen,
 
-    /// Where /healthz and /readyz are served; 0 switches them off
+    /// Where /healthz, /readyz and /health/circuits are served; 0 switches them off
     #[arg(long, env = "SAGA_HEALTH_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8081", value_parser = listen)]
     health_addr: Listen,
 
@@ -87,12 +95,13 @@ pub struct RunArgs {
 /// What `saga-operator run` was told, every value checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunConfig {
-    /// Networks that HTTP steps may reach although they are refused by default. No bits are set beyond a prefix, and no IPv4 network
-    /// is written as IPv6.
-    pub http_allow_cidrs: Vec<IpNet>,
+    /// What HTTP steps may reach; [`ReachRules::check`] accepts it.
+    pub reach: ReachRules,
+    /// When HTTP circuit breakers open, and for how long; `None` = never.
+    pub http_circuits: Option<CircuitConfig>,
     /// Where `/metrics` is served; `None` = nowhere.
     pub metrics_addr: Option<SocketAddr>,
-    /// Where `/healthz` and `/readyz` are served; `None` = nowhere.
+    /// Where `/healthz`, `/readyz` and `/health/circuits` are served; `None` = nowhere.
     pub health_addr: Option<SocketAddr>,
     /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own, else that of the kubeconfig's context.
     pub lease_namespace: Option<String>,
@@ -115,7 +124,8 @@ impl RunArgs {
     pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
         // `NoLeader` has nothing to say: what it stands for was refused when it was parsed.
         let Self {
-            http_allow_cidrs,
+            reach,
+            http_circuits,
             metrics_addr: Listen(metrics_addr),
             health_addr: Listen(health_addr),
             leader_elect: NoLeader,
@@ -132,7 +142,8 @@ impl RunArgs {
             return Err(format!("--metrics-addr and --health-addr are both {metrics}: give each a port of its own, or 0 to switch it off"));
         }
         Ok(RunConfig {
-            http_allow_cidrs: http_allow_cidrs.into_iter().flat_map(|List(items)| items).collect(),
+            reach: reach.validate()?,
+            http_circuits: http_circuits.config(),
             metrics_addr,
             health_addr,
             lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
@@ -166,35 +177,6 @@ fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(item).collect::<Result<_, _>>().map(List)
 }
 
-fn networks(text: &str) -> Result<List<IpNet>, String> {
-    list(text, network)
-}
-
-/// One network, or one address as the network of only itself.
-fn network(text: &str) -> Result<IpNet, String> {
-    if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(IpNet::from(address.to_canonical()));
-    }
-    let network: IpNet = text.parse().map_err(|_| {
-        format!("`{text}` is no network: write an address and a prefix, such as 10.0.0.0/8 or fd00::/8, or one address, such as 10.1.2.3")
-    })?;
-    if network.addr() != network.network() {
-        return Err(format!(
-            "`{text}` has bits set beyond its prefix: write {} for the network, or {} for the one address",
-            network.trunc(),
-            network.addr()
-        ));
-    }
-    Ok(canonical(network))
-}
-
-/// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`), as what it is: addresses are compared in that form.
-fn canonical(network: IpNet) -> IpNet {
-    let IpNet::V6(mapped) = network else { return network };
-    let inner = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));
-    inner.and_then(|(address, prefix)| Ipv4Net::new(address, prefix).ok()).map_or(network, IpNet::V4)
-}
-
 fn listen(text: &str) -> Result<Listen, String> {
     if text == "0" {
         return Ok(Listen(None));
@@ -218,15 +200,20 @@ fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {
     if text.is_empty() { Ok(LeaseNamespace(None)) } else { namespace(text).map(|namespace| LeaseNamespace(Some(namespace))) }
 }
 
-/// A duration as Go writes it, 0 to [`MAX_DRAIN`].
-fn drain(text: &str) -> Result<Duration, String> {
+/// A duration as Go writes it, not negative.
+fn duration(text: &str) -> Result<Duration, String> {
     // kube's parser is Go's grammar, but it panics where a part is negative or too large for its multiplication.
     let parsable = text.len() <= MAX_DURATION_TEXT && !text.is_empty() && !text.contains('-');
-    let duration: Duration = parsable
+    parsable
         .then(|| text.parse::<kube::core::Duration>().ok())
         .flatten()
         .map(Into::into)
-        .ok_or_else(|| format!("`{text}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"))?;
+        .ok_or_else(|| format!("`{text}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"))
+}
+
+/// A duration from 0 to [`MAX_DRAIN`].
+fn drain(text: &str) -> Result<Duration, String> {
+    let duration = duration(text)?;
     if duration > MAX_DRAIN {
         return Err(format!("`{text}` is too long: write at most 5m, and give the pod a longer terminationGracePeriodSeconds"));
     }

@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! No label holds the name of an object or anything else that users choose, so that the number of series is bounded by the words in this
-//! program: each label value is a `&'static str`.
+//! program: each label value is a `&'static str`. The one exception is [`CircuitBoard`], whose source bounds them.
 
 use std::{
     fmt,
@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use super::circuits::{CircuitBoard, CircuitState};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -86,6 +87,11 @@ struct Ended {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Turned {
+    to: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Watched {
     kind: &'static str,
 }
@@ -110,6 +116,8 @@ pub struct Metrics {
     reconcile_duration: Histogram,
     watch_errors: Family<Watched, Counter>,
     http_calls: Gauge<u64, AtomicU64>,
+    circuits: CircuitBoard,
+    circuit_transitions: Family<Turned, Counter>,
     status_writes: Family<Ended, Counter>,
 }
 
@@ -127,11 +135,16 @@ impl Metrics {
             reconcile_duration: Histogram::new(RECONCILE_BUCKETS),
             watch_errors: Family::default(),
             http_calls: Gauge::default(),
+            circuits: CircuitBoard::default(),
+            circuit_transitions: Family::default(),
             status_writes: Family::default(),
         };
         // A series that begins with its first event hides that event from `rate`.
         for result in ReconcileResult::ALL {
             drop(metrics.reconciles.get_or_create(&Ended { result: result.as_str() }));
+        }
+        for to in CircuitState::ALL {
+            drop(metrics.circuit_transitions.get_or_create(&Turned { to: to.as_str() }));
         }
         Arc::new(metrics.registered(version))
     }
@@ -149,6 +162,8 @@ impl Metrics {
             reconcile_duration,
             watch_errors,
             http_calls,
+            circuits,
+            circuit_transitions,
             status_writes,
         } = &mut self;
         registry.register("saga_build", "The version of the operator", Info::new(Build { version }));
@@ -161,6 +176,9 @@ impl Metrics {
         registry.register_with_unit("saga_controller_reconcile", "Duration of reconciles", Unit::Seconds, reconcile_duration.clone());
         registry.register("saga_controller_watch_errors", "Watches that failed and were begun again", watch_errors.clone());
         registry.register("saga_http_calls_in_flight", "Requests of HTTP steps that wait for an answer", http_calls.clone());
+        registry.register_collector(Box::new(circuits.clone()));
+        let help = "HTTP circuit breakers that closed, opened or became half-open";
+        registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
         registry.register("saga_status_writes", "Writes of a saga's status by how they ended", status_writes.clone());
         self
     }
@@ -200,6 +218,17 @@ impl Metrics {
     pub fn http_call(self: &Arc<Self>) -> HttpCall {
         self.http_calls.inc();
         HttpCall(Arc::clone(self))
+    }
+
+    /// A circuit of HTTP calls turned to this state.
+    pub fn circuit_turned(&self, to: CircuitState) {
+        self.circuit_transitions.get_or_create(&Turned { to: to.as_str() }).inc();
+    }
+
+    /// Where the circuits are shown.
+    #[must_use]
+    pub const fn circuits(&self) -> &CircuitBoard {
+        &self.circuits
     }
 
     /// A write of a saga's status ended with `result` (such as `ok` or `conflict`).

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod args;
+pub mod circuits;
 pub mod client;
 pub mod metrics;
 pub mod shutdown;

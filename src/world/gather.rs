@@ -2,13 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
+use serde_json::Value;
+
 use super::{
     Ending, Object, Who, World,
     object::active_in,
     process::{End, Known, executor_id},
 };
 use crate::{
-    api::ActiveAttempt,
+    api::{ActiveAttempt, Direction},
     engine::{
         clock::between,
         lease::{Sighting, TERM, Vigil, may_last},
@@ -31,13 +33,23 @@ impl World {
             let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { continue };
             let state = match operation.work {
                 Work::Http(_) => self.request(number, who, active, operation.timeout),
-                Work::Pod(_) => self.pod(number, who, active),
+                // An object is made, seen and lost as a Pod is.
+                Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => self.pod(number, who, active),
                 // States of the saga: there is nothing to be seen.
                 Work::Approval(_) | Work::Wait(_) => continue,
             };
-            observed.insert(self.id(who), state);
+            observed.insert(self.id(who), self.handing_on(who, state));
         }
         observed
+    }
+
+    /// The same state; of an action that is done, with what its step hands on.
+    fn handing_on(&self, who: Who, state: ChildState) -> ChildState {
+        let step = self.object().saga().steps.get(who.place);
+        let Some(step) = step.filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None)) else { return state };
+        let given = self.rules.outputs.get(&step.name).cloned();
+        let stand_in = |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
+        ChildState::Succeeded(given.or_else(|| step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect())))
     }
 
     fn request(&mut self, number: usize, who: Who, active: &ActiveAttempt, timeout: Duration) -> ChildState {

@@ -213,7 +213,9 @@ impl World {
             Work::Wait(duration) => duration.min(operation.timeout),
             Work::Approval(_) if operation.timeout == Duration::MAX => Duration::ZERO,
             Work::Approval(_) => operation.timeout,
-            Work::Pod(_) | Work::Http(_) => CREATED_WITHIN.max(operation.timeout.saturating_add(NOTED)),
+            Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
+                CREATED_WITHIN.max(operation.timeout.saturating_add(NOTED))
+            }
         }
     }
 
@@ -310,7 +312,7 @@ impl World {
         let cap = match valid.map(|operation| (&operation.work, operation.timeout)) {
             Some((Work::Http(_), _)) if is_ours => Duration::ZERO,
             Some((Work::Http(_), timeout)) => timeout.saturating_add(CREATED_WITHIN),
-            Some((Work::Pod(_) | Work::Approval(_) | Work::Wait(_), _)) | None => CREATED_WITHIN,
+            Some(_) | None => CREATED_WITHIN,
         };
         self.age(sink, *first_read, cap);
         match refused {

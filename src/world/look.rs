@@ -128,7 +128,7 @@ impl World {
         let children = self.gather(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
-        let room = BTreeMap::new();
+        let (room, circuits) = (BTreeMap::new(), BTreeMap::new());
         let seen = Seen {
             generation: copy.generation,
             deleting: copy.deleting,
@@ -144,6 +144,7 @@ impl World {
             leftovers: false,
             executor: &id,
             room: &room,
+            circuits: &circuits,
             draining: false,
             now: self.now,
         };
@@ -233,7 +234,7 @@ impl World {
         const WAIT: Duration = Duration::from_secs(1);
         let now = self.now;
         let operation = self.object().saga().steps.get(who.place)?.operation(who.direction)?;
-        if !matches!(operation.work, Work::Pod(_)) || self.trials.iter().any(|trial| trial.who == who) {
+        if matches!(operation.work, Work::Http(_) | Work::Approval(_) | Work::Wait(_)) || self.trials.iter().any(|trial| trial.who == who) {
             return None;
         }
         let process = self.processes.get_mut(number)?;

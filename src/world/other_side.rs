@@ -162,6 +162,7 @@ impl World {
 
     fn land(&mut self, trial: &Trial, broken: &mut Vec<Broken>) {
         let Trial { who, key, .. } = trial;
+        let waits = self.object().saga().steps.get(who.place).is_some_and(|step| step.action.never_in_effect());
         let Some(truth) = self.truth.get_mut(who.place) else { return };
         if truth.key_done(who.direction).is_some_and(|done| done != *key) {
             broken.push(Broken::new(Law::DoneOnce, format!("{who} does its work again, under another idempotency key")));
@@ -169,7 +170,7 @@ impl World {
         match who.direction {
             Direction::Action => {
                 truth.done_under = Some(*key);
-                truth.in_effect |= !truth.undone;
+                truth.in_effect |= !truth.undone && !waits;
             }
             Direction::Compensation => {
                 truth.undone_under = Some(*key);

@@ -1,6 +1,8 @@
 //! What a world allows to happen.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
+
+use serde_json::{Map, Value};
 
 use super::{Ending, Fault};
 
@@ -27,6 +29,8 @@ pub struct Rules {
     pub undo_endings: Vec<Ending>,
     /// Whether the clock may go on while an attempt is under way, so that time limits pass.
     pub attempts_last: bool,
+    /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<` and `>`.
+    pub outputs: BTreeMap<String, Map<String, Value>>,
     /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
     pub origin: Instant,
 }
@@ -46,6 +50,7 @@ impl Rules {
             endings: Ending::ALL.to_vec(),
             undo_endings: Ending::ALL.to_vec(),
             attempts_last: true,
+            outputs: BTreeMap::new(),
             origin,
         }
     }

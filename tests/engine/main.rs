@@ -13,6 +13,7 @@
 
 mod approval;
 mod cancel;
+mod circuits;
 mod data;
 mod executors;
 mod forward;

@@ -109,7 +109,11 @@ impl Draft {
 
     /// A step that waits for so long.
     pub fn wait(mut self, name: &str, text: &str) -> Self {
-        self.0.steps.push(Step { name: name.into(), wait: Some(WaitAction { duration: duration(text) }), ..Step::default() });
+        self.0.steps.push(Step {
+            name: name.into(),
+            wait: Some(WaitAction { duration: Some(duration(text)), ..WaitAction::default() }),
+            ..Step::default()
+        });
         self
     }
 
@@ -214,6 +218,7 @@ fn request(name: &str) -> HttpAction {
         headers: None,
         body: Some(json!({"order": "1042"})),
         expect: None,
+        tls: None,
     }
 }
 

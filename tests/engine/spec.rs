@@ -52,6 +52,8 @@ fn template(fields: &Value) -> Value {
 fn each_fault_says_where_it_is_and_what_to_write_instead() {
     let header = |name: &str, value: &str| json!([{"name": name, "value": value}]);
     let secret = |name: &str, key: &str| json!([{"name": "X", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}]);
+    let key = |name: &str| json!({"name": name, "key": "ca.crt"});
+    let trusting = |scheme: &str, ca: Value| json!({"method": "GET", "url": format!("{scheme}://a/b"), "tls": {"ca": ca}});
     let cases = [
         ("/idempotencyPrefix", json!("a/b"), "spec.idempotencyPrefix: must have 1 to 63 letters"),
         ("/idempotencyPrefix", json!(""), "spec.idempotencyPrefix: must have 1 to 63 letters"),
@@ -78,9 +80,9 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         (
             "/steps/1/http",
             json!({"method": "GET", "url": "http://x"}),
-            "spec.steps[1]: has exactly one action: set one of pod, http, approval and wait",
+            "spec.steps[1]: has exactly one action: set one of pod, http, apply, delete, approval and wait",
         ),
-        ("/steps/1/pod", Value::Null, "spec.steps[1]: has exactly one action: set one of pod, http, approval and wait"),
+        ("/steps/1/pod", Value::Null, "spec.steps[1]: has exactly one action: set one of pod, http, apply, delete, approval and wait"),
         ("/steps/0/compensation", json!({}), "spec.steps[0].compensation: has exactly one action"),
         ("/steps/0/timeout", json!("-5s"), "spec.steps[0].timeout: is -5s: must be a positive duration"),
         ("/steps/0/compensation/timeout", json!("0s"), "spec.steps[0].compensation.timeout: is 0ns"),
@@ -168,9 +170,33 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         ("/steps/0/http/headers", json!(vec![json!({"name": "X", "value": ""}); 33]), "spec.steps[0].http.headers: has 33 entries"),
         ("/steps/0/http/headers", secret("../x", "k"), "spec.steps[0].http.headers[0].valueFrom.secretKeyRef: must name a Secret"),
         ("/steps/0/http/headers", secret("x", ""), "spec.steps[0].http.headers[0].valueFrom.secretKeyRef: must name a Secret"),
+        (
+            "/steps/0/http",
+            trusting("http", json!({"configMapKeyRef": key("a")})),
+            "spec.steps[0].http: tls is for https:// alone: write https://",
+        ),
+        ("/steps/0/http", trusting("https", json!({})), "spec.steps[0].http.tls.ca: set exactly one of secretKeyRef and configMapKeyRef"),
+        (
+            "/steps/0/http",
+            trusting("https", json!({"secretKeyRef": key("a"), "configMapKeyRef": key("a")})),
+            "spec.steps[0].http.tls.ca: set exactly one of secretKeyRef and configMapKeyRef",
+        ),
+        (
+            "/steps/0/http",
+            trusting("https", json!({"secretKeyRef": key("a/b")})),
+            "spec.steps[0].http.tls.ca.secretKeyRef: must name a Secret",
+        ),
+        (
+            "/steps/0/http",
+            trusting("https", json!({"configMapKeyRef": key("../b")})),
+            "spec.steps[0].http.tls.ca.configMapKeyRef: must name a ConfigMap and a key of its data",
+        ),
         ("/steps/0/http/body", json!({"a": [{"b": "${c}"}]}), "spec.steps[0].http.body.a[0].b: ${c}: there is no variable c"),
     ];
     assert!(check(&with("/maxParallel", json!(3))).is_ok());
+    for source in ["secretKeyRef", "configMapKeyRef"] {
+        assert!(check(&with("/steps/0/http", trusting("https", json!({source: key("shop-ca")})))).is_ok());
+    }
     let mut wrong = Vec::new();
     for (pointer, value, expected) in cases {
         match check(&with(pointer, value)) {

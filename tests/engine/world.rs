@@ -12,11 +12,13 @@ use saga_operator::{
         Seen, active_attempts,
         clock::later,
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
+        gate::Gate,
         observed::Observed,
         plan,
         saga::{ValidSaga, Work},
         valid::{Fault, SagaName, validate},
     },
+    objects::http::Origin,
 };
 use serde_json::{Value, json};
 
@@ -41,6 +43,8 @@ pub struct World {
     pub finalizer: bool,
     /// How many requests may begin to a host, where that is limited.
     pub room: BTreeMap<String, usize>,
+    /// The circuits that are not closed.
+    pub circuits: BTreeMap<Origin, Gate>,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -90,6 +94,7 @@ impl World {
             terminating: false,
             finalizer: false,
             room: BTreeMap::new(),
+            circuits: BTreeMap::new(),
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -317,6 +322,7 @@ impl World {
             leftovers: self.other_side.leftovers(self.now),
             executor,
             room: &self.room,
+            circuits: &self.circuits,
             draining: self.draining,
             now: self.now,
         }

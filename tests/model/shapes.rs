@@ -62,7 +62,8 @@ pub fn pod() -> Work {
 }
 
 pub fn request(name: &str) -> Work {
-    Work::Http(HttpAction { method: HttpMethod::Post, url: format!("http://shop/{name}"), headers: None, body: None, expect: None })
+    let url = format!("http://shop/{name}");
+    Work::Http(HttpAction { method: HttpMethod::Post, url, headers: None, body: None, expect: None, tls: None })
 }
 
 fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {

@@ -7,7 +7,7 @@ use std::{
 
 use saga_operator::twins::Twin;
 
-use crate::{search, shapes::Shape};
+use crate::shapes::Shape;
 
 /// Twins that only show on a real API server; the chaos suite kills them.
 const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
@@ -48,7 +48,7 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
     saga_operator::twins::switch_off(*twin);
     let (mut states, started) = (0, std::time::Instant::now());
     for shape in shapes {
-        let found = search::search(shape, 1);
+        let found = crate::search::search(shape, 1);
         states += found.states;
         if let Some(broken) = found.laws.first() {
             println!("twin {name:<20} killed by {broken:?} after {states} states in {:.1?}: {}", started.elapsed(), shape.name);

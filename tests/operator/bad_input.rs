@@ -35,7 +35,10 @@ async fn what_cannot_be_a_saga_is_refused_when_it_is_applied_with_a_hint_what_to
     let stories = [
         (with("/steps/1/dependsOn", json!(["reserve-stok"])), "dependsOn may name only steps that stand above it in the list"),
         (with("/steps/0/dependsOn", json!(["ship"])), "dependsOn may name only steps that stand above it in the list"),
-        (with("/steps/0/pod", json!({"image": "a"})), "a step has exactly one action: set one of pod, http, approval and wait"),
+        (
+            with("/steps/0/pod", json!({"image": "a"})),
+            "a step has exactly one action: set one of pod, http, apply, delete, approval and wait",
+        ),
         (with("/steps/0/retry", json!({"maxAttempts": 0})), "spec.steps[0].retry.maxAttempts"),
         (with("/steps/0/timeout", json!("ninety")), "spec.steps[0].timeout"),
         (with("/steps/0/timeout", json!("0s")), "spec.steps[0].timeout"),

@@ -16,6 +16,7 @@ mod forward;
 mod gate;
 mod golden;
 mod lifecycle;
+mod objects;
 mod pair;
 mod pause;
 mod pods;

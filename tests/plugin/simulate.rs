@@ -39,7 +39,7 @@ fn example(file: &str, arguments: &[&str]) -> String {
 
 #[test]
 fn an_order_goes_through() {
-    assert_snapshot!(example("order-checkout.yaml", &[]));
+    assert_snapshot!(example("order-checkout.yaml", &["--outputs", r#"ship={"tracking": "T-1"}"#]));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use saga_operator::{
     api::{Asked, RequestAction, SagaPhase, StepPhase, StoredSaga},
     engine::{
         allowed,
+        expression::{FUNCTIONS, Variable},
         valid::{SagaName, validate},
     },
     service::args::Cli,
@@ -20,7 +21,7 @@ fn the_saga_of_the_readme_is_valid() {
     let saga: StoredSaga = serde_json::from_str(&written.to_string()).unwrap();
     let who = SagaName { name: "order-2001".into(), namespace: "shop".into(), uid: "1".into() };
     let valid = validate(&who, &saga.spec.unwrap()).unwrap();
-    assert_eq!(valid.steps.len(), 2);
+    assert_eq!(valid.steps.len(), 3);
 }
 
 #[test]
@@ -44,6 +45,27 @@ fn the_commands_of_the_readme_are_verbs_of_the_makefile() {
         let verb = command.split_whitespace().nth(1).unwrap();
         assert!(command.starts_with("make ") && makefile.contains(&format!("\n{verb}:")), "{command}");
     }
+}
+
+#[test]
+fn the_page_about_expressions_names_the_functions_and_variables_that_there_are() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/expressions.md")).unwrap();
+    for function in FUNCTIONS.iter().filter(|function| !function.starts_with("get")) {
+        assert!(text.contains(&format!("`{function}`")), "{function}");
+    }
+    for variable in Variable::ALL {
+        assert!(text.lines().any(|line| line.starts_with(&format!("| `{}", variable.as_str()))), "{}", variable.as_str());
+    }
+}
+
+#[test]
+fn the_saga_of_the_page_about_expressions_is_valid() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/expressions.md")).unwrap();
+    let block = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let spec: serde_json::Value = serde_saphyr::from_str(block).unwrap();
+    let saga: StoredSaga = serde_json::from_value(serde_json::json!({"metadata": {}, "spec": spec})).unwrap();
+    let who = SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: "1".into() };
+    validate(&who, &saga.spec.unwrap()).unwrap();
 }
 
 fn requests() -> String {

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use super::failed;
+use super::{failed, hide::hide};
 use crate::{
     api::SecretKey,
     controller::secrets::{Account, SecretError, SecretReader, SecretValue},
@@ -12,8 +12,6 @@ use crate::{
     objects::http::{HttpHeaderValue, HttpRequest},
 };
 
-/// Shorter parts of a Secret's value are not taken out of messages: they hide nothing and would garble them.
-const MIN_HIDDEN: usize = 4;
 /// How long to wait for an API server that does not say how long.
 const RETRY_IN: Duration = Duration::from_secs(5);
 /// The longest wait that the API server may ask for.
@@ -27,19 +25,9 @@ pub(super) struct Headers {
 }
 
 impl Headers {
-    /// The text without the values of the Secrets, nor any of their words, where it repeats them as they are. An answer may echo the
-    /// request.
+    /// The text without the values of the Secrets. An answer may echo the request.
     pub(super) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let mut text = Cow::Borrowed(text);
-        for value in &self.secrets {
-            let value = String::from_utf8_lossy(value.expose());
-            for part in std::iter::once(value.trim()).chain(value.split_whitespace()) {
-                if part.len() >= MIN_HIDDEN && text.contains(part) {
-                    text = Cow::Owned(text.replace(part, "[hidden]"));
-                }
-            }
-        }
-        text
+        hide(&self.secrets, text)
     }
 }
 
@@ -114,10 +102,10 @@ fn from_secret(key: &SecretKey, secret: &SecretValue) -> Result<HeaderValue, Chi
     Ok(value)
 }
 
-fn unreadable(error: &SecretError) -> ChildState {
+pub(super) fn unreadable(error: &SecretError) -> ChildState {
     let message = error.to_string();
     match error {
-        SecretError::NoSecret { .. } | SecretError::NoKey { .. } => failed(false, message),
+        SecretError::NoObject { .. } | SecretError::NoKey { .. } => failed(false, message),
         SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } | SecretError::BadName { .. } => failed(true, message),
         SecretError::Passing { retry_after, .. } => {
             // Since when the intent is known is for the memory of the attempt to say.
@@ -145,7 +133,7 @@ mod tests {
 
     fn request(headers: Vec<(&str, HttpHeaderValue)>) -> HttpRequest {
         let headers = headers.into_iter().map(|(name, value)| HttpHeader { name: name.into(), value }).collect();
-        HttpRequest { method: HttpMethod::Post, url: "http://payments/".into(), headers, content_type: None, body: None }
+        HttpRequest { method: HttpMethod::Post, url: "http://payments/".into(), headers, content_type: None, body: None, tls: None }
     }
 
     fn secret(key: &str) -> HttpHeaderValue {

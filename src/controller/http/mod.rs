@@ -5,8 +5,10 @@
 //! - Every address the host resolves to is checked before anything else happens, and only checked addresses are connected to.
 //! - `Failed` with [`Reached::Nothing`] is only said where no connection was made. From then on, whatever breaks without an answer is
 //!   `Unknown`.
-//! - Time and memory are bounded whatever the other side does: the time limit covers everything, and at most 64 KiB of a body are read.
-//! - No value of a Secret shows in a message, even where the answer repeats it as it was sent.
+//! - Time and memory are bounded whatever the other side does: the time limit covers everything, name look-up and connecting included; of
+//!   an answer at most 100 headers and 408 KiB of them, and 64 KiB of its body, are read. Nothing is unpacked. A message holds at most
+//!   256 characters of the body.
+//! - No value of a Secret shows in a message, even where the answer repeats it ([`hide`]).
 //! - Dropping the future of a call closes its connection.
 //!
 //! # Caveats
@@ -15,12 +17,14 @@
 //! - Host names resolve as they do for the operator's own pod: a name without a namespace is one of the operator's namespace.
 
 mod headers;
+mod hide;
 mod resolve;
+mod trust;
 
 use std::{
     error::Error,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU8, Ordering},
     },
     time::Duration,
@@ -33,23 +37,30 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout};
 use tower::{BoxError, util::AndThenLayer};
 
-use self::{headers::Headers, resolve::Target};
+use self::{
+    headers::Headers,
+    resolve::{Names, Target},
+};
 use super::secrets::{Account, SecretReader};
 use crate::{
     engine::observed::{Answer, ChildState, Failure, Reached},
-    objects::{address::AddressPolicy, http::HttpRequest, http_verdict::wait, text::bounded_line},
+    objects::{http::HttpRequest, http_verdict::wait, reach::Reach, text::bounded_line},
 };
 
 /// The longest time that connecting may take, TLS included.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
+/// The most headers that an answer may have: beyond it, it is no answer. hyper bounds their bytes, at some 408 KiB; reqwest hands no
+/// smaller number on to it.
+const MAX_HEADERS: usize = 100;
 /// The most bytes of a body that are read.
 const MAX_BODY: usize = 64 * 1024;
 /// The most characters of an error that a message shows.
 const MAX_CAUSE: usize = 200;
 
-/// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done.
+/// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done. Besides, the
+/// status of the answer.
 #[derive(Clone, Debug, Default)]
-pub struct Sent(Arc<AtomicU8>);
+pub struct Sent(Arc<AtomicU8>, Arc<OnceLock<u16>>);
 
 /// Nothing left.
 const KEPT: u8 = 0;
@@ -63,6 +74,12 @@ impl Sent {
     #[must_use]
     pub fn may_have_left(&self) -> bool {
         self.0.load(Ordering::Acquire) == LEFT
+    }
+
+    /// The status of the answer; `None` where none came.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.1.get().copied()
     }
 
     /// Notes that something may have left.
@@ -115,6 +132,11 @@ pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
     if added == 0 {
         tracing::warn!("no root certificates found: calls to https:// will fail; set SSL_CERT_FILE");
     }
+    configured(roots)
+}
+
+/// The TLS settings that trust `roots`.
+fn configured(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -126,26 +148,28 @@ pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 /// Sends requests.
 #[derive(Clone)]
 pub struct HttpCaller {
-    policy: Arc<AddressPolicy>,
+    reach: Arc<Reach>,
+    names: Names,
     tls: ClientConfig,
     secrets: SecretReader,
 }
 
 impl HttpCaller {
-    /// A caller that reaches what `policy` lets it reach, with the TLS settings of [`tls_config`].
+    /// A caller that reaches what `reach` lets it reach, with the TLS settings of [`tls_config`].
     #[must_use]
-    pub fn new(policy: AddressPolicy, tls: ClientConfig, secrets: SecretReader) -> Self {
-        Self { policy: Arc::new(policy), tls, secrets }
+    pub fn new(reach: Reach, tls: ClientConfig, secrets: SecretReader) -> Self {
+        Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets }
     }
 
-    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers from Secrets are read as `account`. `now` is the
+    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers and certificates are read as
+    /// `account`. `now` is the
     /// present instant; `sent` is new for each call. Without `permit` nothing leaves: Failed, nothing reached.
     ///
     /// | what happens | outcome |
     /// |---|---|
     /// | an answer came | Answered: what it means is for the engine to say |
-    /// | the URL, a header, an address or a missing right forbids it | Failed for good, nothing reached |
-    /// | no such host, Secret or key; no connection in time, refused, or TLS failed | Failed, tried again, nothing reached |
+    /// | the URL, a header, an address, certificates or a missing right forbid it | Failed for good, nothing reached |
+    /// | no such host, Secret, ConfigMap or key; no connection in time, refused, or TLS failed | Failed, tried again, nothing reached |
     /// | the API server cannot give the Secret just now | Refused |
     /// | the connection broke or the time ran out once it stood | Unknown |
     pub async fn call(
@@ -165,6 +189,7 @@ impl HttpCaller {
             Ok(answer) => answer,
             Err(state) => return state,
         };
+        let _first = sent.1.set(response.status().as_u16());
         let answered_at = now.saturating_add(begun.elapsed()).unwrap_or(now);
         let mut body = Vec::new();
         // Whether the body came whole or not, the status has decided, unless the step asks more of the answer.
@@ -189,10 +214,11 @@ impl HttpCaller {
         sent: &Sent,
         permit: Permit,
     ) -> Result<(Response, Headers), ChildState> {
-        let target = resolve::target(&request.url, &self.policy).await?;
+        let target = resolve::target(&request.url, &self.reach, &self.names).await?;
         let headers = headers::headers(request, account, &self.secrets).await?;
+        let tls = trust::settings(&target, request, account, &self.secrets, &self.tls).await?;
         let host = target.host.clone();
-        let client = self.client(&target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error))?;
+        let client = client(tls, &target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error))?;
         let method = request.method.as_str().parse().map_err(|_| failed(true, "the method cannot be sent".into()))?;
         let mut outgoing = client.request(method, target.url).headers(headers.map.clone());
         if let Some(body) = &request.body {
@@ -201,22 +227,23 @@ impl HttpCaller {
         let response = outgoing.send().await.map_err(|error| broken(&error, &host, sent))?;
         Ok((response, headers))
     }
+}
 
-    /// A client for one attempt at one target.
-    fn client(&self, target: &Target, connect: Duration, sent: &Sent, permit: Permit) -> reqwest::Result<Client> {
-        Client::builder()
-            .tls_backend_preconfigured(self.tls.clone())
-            .dns_resolver(target.pinned())
-            .connector_layer(AndThenLayer::new(sent.on_connection(permit)))
-            .connect_timeout(connect)
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .no_proxy()
-            .http1_only()
-            .build()
-    }
+/// A client for one attempt at one target.
+fn client(tls: ClientConfig, target: &Target, connect: Duration, sent: &Sent, permit: Permit) -> reqwest::Result<Client> {
+    Client::builder()
+        .tls_backend_preconfigured(tls)
+        .dns_resolver(target.pinned())
+        .connector_layer(AndThenLayer::new(sent.on_connection(permit)))
+        .connect_timeout(connect)
+        .pool_max_idle_per_host(0)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .no_proxy()
+        .http1_only()
+        .http1_max_headers(MAX_HEADERS)
+        .build()
 }
 
 /// Reads the body into `into` until it ends, breaks or passes [`MAX_BODY`]. Returns whether it came whole.

@@ -1,5 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::wildcard_enum_match_arm, reason = "tests fail by panicking")]
 
+mod hostile;
+mod hostile_urls;
+mod limits;
+mod trust;
+
 use std::{
     future::{Future, pending},
     net::SocketAddr,
@@ -17,9 +22,11 @@ use super::*;
 use crate::{
     api::HttpMethod,
     controller::secrets::tests::{payments, reader, wanted},
+    engine::circuit::CallEnd,
     objects::{
         http::{HttpHeader, HttpHeaderValue},
         http_verdict::verdict,
+        reach::ReachRules,
     },
 };
 
@@ -42,7 +49,14 @@ impl Other {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::listening("127.0.0.1:0", treat).await
+    }
+
+    async fn listening<F>(address: &str, treat: impl Fn(TcpStream) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let (address, accepted) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
         let count = Arc::clone(&accepted);
         tokio::spawn(async move {
@@ -106,6 +120,7 @@ fn post(url: String) -> HttpRequest {
         headers: vec![key],
         content_type: Some("application/json"),
         body: Some(r#"{"order":"1042"}"#.into()),
+        tls: None,
     }
 }
 
@@ -115,7 +130,8 @@ fn with_secret(mut request: HttpRequest) -> HttpRequest {
 }
 
 fn caller_with(allowed: &str, secrets: SecretReader) -> HttpCaller {
-    HttpCaller::new(AddressPolicy::new(vec![allowed.parse().unwrap()], []), tls_config().unwrap(), secrets)
+    let rules = ReachRules { allow_cidrs: vec![allowed.parse().unwrap()], ..ReachRules::default() };
+    HttpCaller::new(Reach::new(rules, []), tls_config().unwrap(), secrets)
 }
 
 fn caller() -> HttpCaller {
@@ -211,8 +227,24 @@ async fn a_date_to_wait_for_counts_from_the_answer() {
 
 #[tokio::test]
 async fn a_connection_lost_after_sending_leaves_the_outcome_unknown() {
-    let (state, _) = call(&caller(), &post(Other::answering("").await.url()), LONG).await;
+    let (state, sent) = call(&caller(), &post(Other::answering("").await.url()), LONG).await;
     assert!(unknown_message(&state).contains("broke before an answer came"), "{state:?}");
+    assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), CallEnd::Unknown);
+}
+
+#[tokio::test]
+async fn to_a_circuit_any_4xx_is_an_answer_and_what_was_never_sent_is_nothing() {
+    for (status, expected) in
+        [("408 Request Timeout", CallEnd::Answered), ("404 Not Found", CallEnd::Answered), ("504 Late", CallEnd::Unknown)]
+    {
+        let other = Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
+        let (state, sent) = call(&caller(), &post(other.url()), LONG).await;
+        assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), expected, "{state:?}");
+    }
+    // Nobody listens there any more.
+    let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (state, sent) = call(&caller(), &post(format!("http://{address}/")), LONG).await;
+    assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), CallEnd::NotSent, "{state:?}");
 }
 
 #[tokio::test]

@@ -32,6 +32,7 @@ use kube::core::cel::{
 };
 use serde_json::Value;
 
+pub use check::FUNCTIONS;
 pub use scope::{Scope, Variable};
 pub use template::{Field, Form, Template};
 

@@ -22,11 +22,13 @@ pub enum Variable {
     Action,
     /// `response`: `status`, `headers` and `body` of the answer.
     Response,
+    /// `object`: the object that was applied, or is waited for.
+    Object,
 }
 
 impl Variable {
     /// Every variable.
-    pub const ALL: [Self; 6] = [Self::Params, Self::Saga, Self::Steps, Self::Outputs, Self::Action, Self::Response];
+    pub const ALL: [Self; 7] = [Self::Params, Self::Saga, Self::Steps, Self::Outputs, Self::Action, Self::Response, Self::Object];
 
     /// The variable's name.
     #[must_use]
@@ -38,6 +40,7 @@ impl Variable {
             Self::Outputs => "outputs",
             Self::Action => "action",
             Self::Response => "response",
+            Self::Object => "object",
         }
     }
 }
@@ -57,6 +60,8 @@ pub struct Scope<'a> {
     pub action: Option<(&'a str, Outcome)>,
     /// The answer.
     pub response: Option<&'a Value>,
+    /// The object.
+    pub object: Option<&'a Value>,
 }
 
 impl Scope<'_> {
@@ -75,6 +80,7 @@ impl Scope<'_> {
             Variable::Outputs => Some(Value::Object(self.outputs.cloned().unwrap_or_default())),
             Variable::Action => self.action.map(|(key, outcome)| json!({"key": key, "outcome": outcome.as_str()})),
             Variable::Response => self.response.cloned(),
+            Variable::Object => self.object.cloned(),
         };
         reads.variables.iter().filter_map(|variable| Some((variable.as_str(), value(variable)?))).collect()
     }

@@ -90,6 +90,16 @@ impl Template {
         }
     }
 
+    /// The names of the outermost object's fields.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let (fields, literal) = match &self.node {
+            Node::Fields(fields) => (fields.as_slice(), None),
+            Node::Literal(literal) => ([].as_slice(), literal.as_object()),
+            Node::Whole(..) | Node::Text(..) | Node::List(_) => ([].as_slice(), None),
+        };
+        fields.iter().map(|(name, _)| name.as_str()).chain(literal.into_iter().flat_map(Map::keys).map(String::as_str))
+    }
+
     /// Every expression.
     #[must_use]
     pub fn fields(&self) -> Vec<Field<'_>> {

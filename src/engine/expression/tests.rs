@@ -30,6 +30,7 @@ fn with<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
         outputs: Some(&own),
         action: Some(("uid/charge/action/0", Outcome::Unknown)),
         response: Some(&response),
+        object: None,
     })
 }
 
@@ -150,7 +151,7 @@ fn what_an_expression_gives_is_not_parsed_again() {
 fn what_would_be_too_much_work_is_refused_before_it_begins() {
     let large = "x".repeat(30_000);
     let params = object(json!({"big": large, "many": vec![1; 300], "list": vec!["y".repeat(100); 250]}));
-    let scope = Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None };
+    let scope = Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None };
     let evaluate = |text: &str| Expression::parse(text).and_then(|expression| expression.evaluate(&scope));
     let adds = format!("params.list.map(i, {})", vec!["params.big"; 60].join("+"));
     for text in [

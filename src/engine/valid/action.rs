@@ -7,7 +7,7 @@ use super::{
     super::expression::{Form, Template},
     Fault,
 };
-use crate::api::{ApprovalAction, Header, HttpAction, SecretKey};
+use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey};
 
 /// Headers that belong to the operator or to the connection.
 const RESERVED_HEADERS: [&str; 9] =
@@ -50,6 +50,9 @@ pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
             faults.push(Fault::new(format!("{path}.valueFrom.secretKeyRef"), "must name a Secret and a key of its data"));
         }
     }
+    if let Some(tls) = &action.tls {
+        trust(tls, &format!("{path}.tls"), faults);
+    }
     let form = |name: &str| match name {
         "body" => Form::Any,
         "url" => Form::Url,
@@ -58,11 +61,55 @@ pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
     // What is expected is an expression by itself.
     let action = HttpAction { expect: None, ..action.clone() };
     let (action, template) = parsed(&action, path, form, faults)?;
+    if action.tls.is_some() && !action.url.starts_with("https://") {
+        let message = "tls is for https:// alone: write https:// in url, or leave tls out";
+        faults.push(Fault::new(path, message));
+    }
     if !is_url(&action.url) {
         let message = "must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations";
         faults.push(Fault::new(format!("{path}.url"), message));
     }
     Some((action, template))
+}
+
+/// Whom a request trusts. A name with a slash in it would be another path of the API.
+fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
+    let HttpTls { ca: CaSource { secret_key_ref, config_map_key_ref } } = tls;
+    if secret_key_ref.is_some() == config_map_key_ref.is_some() {
+        faults.push(Fault::new(format!("{path}.ca"), "set exactly one of secretKeyRef and configMapKeyRef"));
+    }
+    if secret_key_ref.as_ref().is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
+        faults.push(Fault::new(format!("{path}.ca.secretKeyRef"), "must name a Secret and a key of its data"));
+    }
+    if config_map_key_ref.as_ref().is_some_and(|ConfigMapKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
+        faults.push(Fault::new(format!("{path}.ca.configMapKeyRef"), "must name a ConfigMap and a key of its data"));
+    }
+}
+
+pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApplyAction>> {
+    let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
+    for (pointer, name, example) in
+        [("/apiVersion", "apiVersion", "apps/v1"), ("/kind", "kind", "Deployment"), ("/metadata/name", "metadata.name", "shop")]
+    {
+        if text(pointer).is_none() {
+            faults.push(Fault::new(format!("{path}.manifest.{name}"), format!("must be there, such as {example}")));
+        }
+    }
+    if action.manifest.get("status").is_some() {
+        faults.push(Fault::new(format!("{path}.manifest.status"), "is for the object's controller to write: leave it out"));
+    }
+    // What is waited for is an expression by itself.
+    let action = ApplyAction { until: None, ..action.clone() };
+    parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)
+}
+
+pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {
+    for (name, value) in [("apiVersion", &object.api_version), ("kind", &object.kind), ("name", &object.name)] {
+        if value.is_empty() {
+            faults.push(Fault::new(format!("{path}.{name}"), "must not be empty"));
+        }
+    }
+    parsed(object, path, |_| Form::Text, faults)
 }
 
 pub(super) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApprovalAction>> {

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `when`, an action | `params`, `saga`, the steps that it depends on |
 //! | `expect` and `outputs` of a step | and `response` |
+//! | `until`, and `outputs` of a step that looks at an object | and `object` |
 //! | a compensation | `params`, `saga`, the steps that its step depends on, its step's `outputs` and `action` |
 //! | `expect` of a compensation | and `response` |
 //! | `spec.outputs` | `params`, `saga`, all steps |
-//! | an image, a ServiceAccount, a namespace | `params` and `saga` alone: what another side answered may not choose what runs |
+//! | an image, a kind, a namespace, an account | `params` and `saga` alone: what another side answered may not choose what runs |
 
 use std::collections::BTreeSet;
 
@@ -23,9 +24,9 @@ use crate::engine::saga::ValidStep;
 const MAX_PARAMS: usize = 32 * 1024;
 
 /// What may be read at one place.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Reach<'a> {
-    variables: &'static [Variable],
+    variables: BTreeSet<Variable>,
     /// The steps that may be read, and all there are.
     upstream: &'a BTreeSet<&'a str>,
     all: &'a BTreeSet<&'a str>,
@@ -33,27 +34,31 @@ pub(super) struct Reach<'a> {
     known: Option<Scope<'a>>,
 }
 
-const ACTION: &[Variable] = &[Variable::Params, Variable::Saga, Variable::Steps];
-const ANSWER: &[Variable] = &[Variable::Params, Variable::Saga, Variable::Steps, Variable::Response];
-const UNDO: &[Variable] = &[Variable::Params, Variable::Saga, Variable::Steps, Variable::Outputs, Variable::Action];
-const UNDO_ANSWER: &[Variable] =
-    &[Variable::Params, Variable::Saga, Variable::Steps, Variable::Outputs, Variable::Action, Variable::Response];
-
 impl<'a> Reach<'a> {
     /// Of an action of a step that depends on `upstream`.
-    pub(super) const fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>) -> Self {
-        Self { variables: ACTION, upstream, all, known }
+    pub(super) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>) -> Self {
+        Self { variables: [Variable::Params, Variable::Saga, Variable::Steps].into(), upstream, all, known }
     }
 
-    /// Of a compensation.
-    pub(super) const fn undo(self) -> Self {
-        Self { variables: UNDO, ..self }
+    /// Of its compensation.
+    pub(super) fn undo(&self) -> Self {
+        self.with(&[Variable::Outputs, Variable::Action])
     }
 
     /// Of what is asked of an answer here.
-    pub(super) const fn answer(self) -> Self {
-        let undo = self.variables.len() == UNDO.len();
-        Self { variables: if undo { UNDO_ANSWER } else { ANSWER }, ..self }
+    pub(super) fn answer(&self) -> Self {
+        self.with(&[Variable::Response])
+    }
+
+    /// Of what is asked of an object here.
+    pub(super) fn object(&self) -> Self {
+        self.with(&[Variable::Object])
+    }
+
+    fn with(&self, more: &[Variable]) -> Self {
+        let mut more_reach = self.clone();
+        more_reach.variables.extend(more);
+        more_reach
     }
 
     /// An expression that stands by itself.
@@ -64,7 +69,7 @@ impl<'a> Reach<'a> {
         }
         let expression = Expression::parse(text).map_err(|error| faults.push(Fault::new(path, error))).ok()?;
         let before = faults.len();
-        self.check(Field { path, expression: &expression }, self.variables, faults);
+        self.check(Field { path, expression: &expression }, &self.variables, faults);
         if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before) {
             if let Err(error) = expression.holds(&known) {
                 faults.push(Fault::new(path, error));
@@ -75,10 +80,11 @@ impl<'a> Reach<'a> {
 
     /// The expressions in the leaves of an action or of outputs. `fixed`: the fields that only `params` and `saga` may reach.
     pub(super) fn template(&self, template: &Template, fixed: impl Fn(&str) -> bool, faults: &mut Vec<Fault>) {
+        let fixed_reach = [Variable::Params, Variable::Saga].into();
         for field in template.fields() {
             let before = faults.len();
             let is_fixed = fixed(field.path);
-            self.check(field, if is_fixed { &ACTION[..2] } else { self.variables }, faults);
+            self.check(field, if is_fixed { &fixed_reach } else { &self.variables }, faults);
             if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before) {
                 if let Err(error) = field.expression.evaluate(&known) {
                     faults.push(Fault::new(field.path, error));
@@ -93,7 +99,7 @@ impl<'a> Reach<'a> {
         self.known.filter(|_| expression.reads().variables.iter().all(fixed))
     }
 
-    fn check(&self, field: Field<'_>, variables: &[Variable], faults: &mut Vec<Fault>) {
+    fn check(&self, field: Field<'_>, variables: &BTreeSet<Variable>, faults: &mut Vec<Fault>) {
         let Field { path, expression } = field;
         for variable in &expression.reads().variables {
             if !variables.contains(variable) {

@@ -21,9 +21,6 @@ use crate::{
 /// Parts of a template's paths below which only text stands: an expression that gives a number gives its text there.
 const TEXTS: [&str; 12] =
     ["labels", "annotations", "nodeSelector", "matchLabels", "command", "args", "name", "value", "key", "image", "subPath", "mountPath"];
-/// Parts of its paths below which stands what runs, and as whom and where.
-const FIXED: [&str; 5] = ["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"];
-
 pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
     check_form(action, path, faults);
     let PodAction { image, command, args, env, env_from, resources: _, template: _, final_exit_codes } = action;
@@ -93,21 +90,8 @@ fn form(leaf: &str) -> Form {
     }
 }
 
-/// Whether only `params` and `saga` may reach the leaf at a path within the operation, such as `.pod.template.spec.serviceAccountName`: what
-/// another side answered may not choose what runs, nor as whom.
-pub(super) fn is_fixed(leaf: &str) -> bool {
-    match leaf.strip_prefix(".pod.") {
-        Some(leaf) => leaf == "image" || leaf.strip_prefix("template.spec.").is_some_and(decides),
-        None => false,
-    }
-}
-
-fn decides(leaf: &str) -> bool {
-    leaf.split('.').any(|part| FIXED.contains(&without_place(part)))
-}
-
 /// `args` of `args[1]`.
-fn without_place(part: &str) -> &str {
+pub(super) fn without_place(part: &str) -> &str {
     part.split('[').next().unwrap_or_default()
 }
 

@@ -613,7 +613,8 @@ fn said(state: &ChildState) -> &str {
         | ChildState::Elsewhere { .. }
         | ChildState::Refused { .. }
         | ChildState::Succeeded(_)
-        | ChildState::Answered(_) => "",
+        | ChildState::Answered(_)
+        | ChildState::Object { .. } => "",
     }
 }
 

@@ -3,6 +3,7 @@
 use clap::CommandFactory;
 
 use super::*;
+use crate::objects::reach::HostPattern;
 
 fn parse(arguments: &[&str]) -> Result<RunConfig, String> {
     let command_line = ["saga-operator", "run"].iter().chain(arguments);
@@ -31,7 +32,7 @@ fn every_argument_has_a_variable_of_its_own_name() {
     let cli = Cli::command();
     let run = cli.find_subcommand("run").unwrap();
     let own = run.get_arguments().filter(|argument| argument.get_id() != "help").collect::<Vec<_>>();
-    assert_eq!(own.len(), 9);
+    assert_eq!(own.len(), 16);
     for argument in own {
         let name = argument.get_long().unwrap().to_uppercase().replace('-', "_");
         assert_eq!(argument.get_env().unwrap().to_str().unwrap(), format!("SAGA_{name}"));
@@ -43,7 +44,13 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(
         parse(&[]).unwrap(),
         RunConfig {
-            http_allow_cidrs: vec![],
+            reach: ReachRules::default(),
+            http_circuits: Some(CircuitConfig {
+                calls: 20,
+                window: Duration::from_mins(1),
+                unknown_percent: 50,
+                open: Duration::from_secs(30),
+            }),
             metrics_addr: Some("0.0.0.0:8080".parse().unwrap()),
             lease_namespace: None,
             health_addr: Some("0.0.0.0:8081".parse().unwrap()),
@@ -58,15 +65,15 @@ fn defaults_are_those_of_the_design() {
 #[test]
 fn networks_are_lists_and_may_be_given_more_than_once() {
     let config = parse(&["--http-allow-cidrs=10.0.0.0/8, fd00::/8", "--http-allow-cidrs", "10.1.2.3,::1,"]).unwrap();
-    let written: Vec<String> = config.http_allow_cidrs.iter().map(ToString::to_string).collect();
+    let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "fd00::/8", "10.1.2.3/32", "::1/128"]);
-    assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().http_allow_cidrs, []);
+    assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().reach.allow_cidrs, []);
 }
 
 #[test]
 fn ipv4_written_as_ipv6_is_ipv4() {
     let config = parse(&["--http-allow-cidrs=::ffff:10.0.0.0/104,::ffff:10.1.2.3,::ffff:0.0.0.0/96,::/0"]).unwrap();
-    let written: Vec<String> = config.http_allow_cidrs.iter().map(ToString::to_string).collect();
+    let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "::/0"]);
 }
 
@@ -82,6 +89,38 @@ fn what_is_no_network_is_refused_with_an_example() {
         refusal("--http-allow-cidrs=10.1.2.3/8")
             .ends_with("`10.1.2.3/8` has bits set beyond its prefix: write 10.0.0.0/8 for the network, or 10.1.2.3 for the one address")
     );
+}
+
+#[test]
+fn hosts_are_names_and_all_below_a_name() {
+    let config = parse(&[
+        "--http-allow-hosts=Payments.shop.svc, *.example.com,10.1.2.3",
+        "--http-deny-hosts=admin.example.com",
+        "--http-deny-hosts=",
+        "--http-deny-cidrs=::ffff:10.0.0.0/104,192.0.2.7",
+    ])
+    .unwrap();
+    let written = |patterns: &[HostPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(written(&config.reach.allow_hosts), ["payments.shop.svc", "*.example.com", "10.1.2.3"]);
+    assert_eq!(written(&config.reach.deny_hosts), ["admin.example.com"]);
+    assert_eq!(config.reach.deny_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7/32"]);
+    assert_eq!(
+        refusal("--http-deny-hosts=ok.example.com,http://a/"),
+        "error: invalid value 'ok.example.com,http://a/' for '--http-deny-hosts <HOSTS>': `http://a/` is no host: write a name, such as \
+         payments.shop.svc, or *.example.com for every name below example.com; without scheme, port and path"
+    );
+    assert!(refusal("--http-allow-hosts=*").contains("`*` is no host"));
+    assert!(refusal("--http-deny-cidrs=10.0.0.1/8").contains("has bits set beyond its prefix"));
+}
+
+#[test]
+fn rules_that_contradict_each_other_are_refused() {
+    assert_eq!(
+        parse(&["--http-allow-cidrs=127.0.0.1", "--http-deny-cidrs=127.0.0.0/8"]).unwrap_err(),
+        "127.0.0.1/32 of --http-allow-cidrs lies in 127.0.0.0/8 of --http-deny-cidrs, which wins: take 127.0.0.1/32 out, or deny less"
+    );
+    let address = parse(&["--http-deny-hosts=10.0.0.1"]).unwrap_err();
+    assert!(address.ends_with("give it to --http-deny-cidrs instead"), "{address}");
 }
 
 #[test]
@@ -133,6 +172,34 @@ fn the_drain_is_a_duration_within_its_bounds() {
     for wrong in ["25", "", "s", "25 s", "25x", "NaNs", "-25s", "1s-5s", "99999999999999999999999999h"] {
         let sentence = format!("`{wrong}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative");
         assert!(refusal(&format!("--drain={wrong}")).ends_with(&sentence), "{wrong}");
+    }
+}
+
+#[test]
+fn circuits_open_as_they_are_told_and_are_switched_off_by_0_calls() {
+    let circuits = |arguments: &[&str]| parse(arguments).map(|config| config.http_circuits);
+    let all = ["--http-circuit-calls=1", "--http-circuit-window=1m30s", "--http-circuit-unknown-percent=100", "--http-circuit-open=1h"];
+    let told = CircuitConfig { calls: 1, window: Duration::from_secs(90), unknown_percent: 100, open: Duration::from_hours(1) };
+    assert_eq!(circuits(&all).unwrap(), Some(told));
+    assert_eq!(circuits(&["--http-circuit-calls=0", "--http-circuit-open=1s"]).unwrap(), None);
+    for wrong in ["-1", "", "many", "20.5", "1000001"] {
+        let sentence =
+            format!("`{wrong}` is no number of calls: write a whole number from 1 to 1000000, such as 20, or 0 to switch circuits off");
+        assert!(refusal(&format!("--http-circuit-calls={wrong}")).ends_with(&sentence), "{wrong}");
+    }
+    for wrong in ["0", "101", "50%", "0.5", ""] {
+        let sentence = format!("`{wrong}` is no percentage: write a whole number from 1 to 100, such as 50");
+        assert!(refusal(&format!("--http-circuit-unknown-percent={wrong}")).contains(&sentence), "{wrong}");
+    }
+    for argument in ["--http-circuit-window", "--http-circuit-open"] {
+        for wrong in ["0", "999ms", "1h1s"] {
+            let sentence =
+                format!("`{wrong}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 switches circuits off");
+            assert!(refusal(&format!("{argument}={wrong}")).ends_with(&sentence), "{argument}={wrong}");
+        }
+        for wrong in ["30", "-30s", "soon"] {
+            assert!(refusal(&format!("{argument}={wrong}")).contains(&format!("`{wrong}` is no duration: write a number and a unit")));
+        }
     }
 }
 

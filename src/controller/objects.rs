@@ -1,0 +1,273 @@
+//! Objects of any kind, read and written as the account that a saga acts as.
+//!
+//! # Guarantees
+//! - The API server decides with the rights of the account, never with the operator's own: each call here impersonates it.
+//! - What is applied carries an annotation that names the attempt, so that any process can tell later whether it was applied. It carries no
+//!   owner: it outlives the saga.
+//! - An object is deleted under the UID under which it was first seen: one that is made again under its name is left alone.
+//!
+//! # Caveats
+//! Which kinds there are is looked up as the operator; every account may do that.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, Request};
+use kube::{
+    Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective},
+    core::{ApiResource, GroupVersionKind, Request as ApiRequest},
+    discovery::{self, Scope},
+};
+use serde_json::{Value, json};
+
+use super::secrets::Account;
+use crate::{
+    api::{ApplyAction, ObjectRef, names::ANNOTATION_ATTEMPT},
+    objects::text::bounded_line,
+};
+
+/// The field manager of what is applied.
+const MANAGER: &str = "saga.dev";
+/// For how long a kind is not looked up again.
+const KNOWN_FOR: Duration = Duration::from_mins(10);
+/// How many kinds are remembered.
+const MOST_KINDS: usize = 512;
+/// The most characters of what the API server says.
+const MAX_REASON: usize = 300;
+
+/// Why a call did not do what it was to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It was refused, and a person has to mend something.
+    Final(String),
+    /// It was refused for a reason that passes, before anything was done.
+    Passes(String),
+    /// Nobody can tell whether it was done.
+    Lost(String),
+}
+
+/// A kind, and whether its objects stand in namespaces.
+type Known = (ApiResource, bool);
+
+/// Reads and writes objects as the accounts of sagas.
+pub struct Objects {
+    client: Client,
+    kinds: Mutex<HashMap<GroupVersionKind, (Instant, Known)>>,
+}
+
+/// One object, as one account.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'a> {
+    pub(super) account: Account<'a>,
+    pub(super) api_version: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) name: &'a str,
+    pub(super) namespace: Option<&'a str>,
+}
+
+impl<'a> Target<'a> {
+    /// The object that is named.
+    pub(super) fn of(account: Account<'a>, object: &'a ObjectRef) -> Self {
+        let ObjectRef { api_version, kind, name, namespace } = object;
+        Self { account, api_version, kind, name, namespace: namespace.as_deref() }
+    }
+
+    /// The object that is applied.
+    pub(super) fn applied(account: Account<'a>, action: &'a ApplyAction) -> Self {
+        let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str);
+        let [api_version, kind, name] = ["/apiVersion", "/kind", "/metadata/name"].map(|pointer| text(pointer).unwrap_or_default());
+        Self { account, api_version, kind, name, namespace: text("/metadata/namespace") }
+    }
+}
+
+impl Objects {
+    /// Calls go through `client`, the operator's own.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, kinds: Mutex::default() }
+    }
+
+    /// The object as it stands, without `metadata.managedFields`; `None` where it is not there.
+    pub(super) async fn get(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
+        let (path, _) = self.path(target).await?;
+        let request = ApiRequest::new(path).get(target.name, &kube::api::GetParams::default());
+        match self.call(target, request).await {
+            Ok(mut object) => {
+                if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+                    metadata.remove("managedFields");
+                }
+                Ok(Some(object))
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(trouble(target, "get", &error)),
+        }
+    }
+
+    /// Applies the manifest from the server's side, as of this attempt. Returns the object's UID.
+    pub(super) async fn apply(&self, target: Target<'_>, action: &ApplyAction, attempt: &str) -> Result<String, Trouble> {
+        let (path, namespace) = self.path(target).await?;
+        let mut manifest = action.manifest.clone();
+        let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
+        let Some(metadata) = metadata else { return Err(Trouble::Final("the manifest has no metadata".into())) };
+        if let Some(namespace) = namespace {
+            metadata.insert("namespace".into(), json!(namespace));
+        }
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        let Some(annotations) = annotations.as_object_mut() else {
+            return Err(Trouble::Final("metadata.annotations of the manifest is no object".into()));
+        };
+        annotations.insert(ANNOTATION_ATTEMPT.into(), json!(attempt));
+        let mut params = PatchParams::apply(MANAGER);
+        params.force = action.force.unwrap_or_default();
+        params.field_validation = Some(ValidationDirective::Strict);
+        let request = ApiRequest::new(path).patch(target.name, &params, &Patch::Apply(&manifest));
+        let applied = self.call(target, request).await.map_err(|error| trouble(target, "patch", &error))?;
+        Ok(uid(&applied))
+    }
+
+    /// Deletes the object with this UID. One that is gone, or another by now, counts as deleted.
+    pub(super) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
+        let (path, _) = self.path(target).await?;
+        let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let params = DeleteParams { preconditions, propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+        match self.call(target, ApiRequest::new(path).delete(target.name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(error) => Err(trouble(target, "delete", &error)),
+        }
+    }
+
+    /// One call as the account.
+    async fn call(&self, target: Target<'_>, request: Result<Request<Vec<u8>>, kube::core::request::Error>) -> Result<Value, kube::Error> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        let account = HeaderValue::from_str(&target.account.to_string()).map_err(|error| kube::Error::HttpError(error.into()))?;
+        request.headers_mut().insert("Impersonate-User", account);
+        self.client.request(request).await
+    }
+
+    /// The path of the kind's objects, and their namespace where they have one.
+    async fn path<'a>(&self, target: Target<'a>) -> Result<(String, Option<&'a str>), Trouble> {
+        let (resource, namespaced) = self.kind(target).await?;
+        let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
+        // The names become parts of a path.
+        let odd = |text: &str| text.is_empty() || text == "." || text == ".." || text.contains(['/', '%', '?', '#']);
+        if [Some(target.name), namespace].into_iter().flatten().any(odd) {
+            return Err(Trouble::Final(format!("no object can have the name {:?}", bounded_line(target.name, MAX_REASON))));
+        }
+        let base = if resource.group.is_empty() {
+            format!("/api/{}", resource.version)
+        } else {
+            format!("/apis/{}/{}", resource.group, resource.version)
+        };
+        Ok(match namespace {
+            Some(namespace) => (format!("{base}/namespaces/{namespace}/{}", resource.plural), Some(namespace)),
+            None => (format!("{base}/{}", resource.plural), None),
+        })
+    }
+
+    async fn kind(&self, target: Target<'_>) -> Result<Known, Trouble> {
+        let (group, version) = target.api_version.split_once('/').unwrap_or(("", target.api_version));
+        let kind = GroupVersionKind::gvk(group, version, target.kind);
+        let known = |(since, known): &(Instant, Known)| (since.elapsed() < KNOWN_FOR).then(|| known.clone());
+        if let Some(known) = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(known) {
+            return Ok(known);
+        }
+        let found = discovery::pinned_kind(&self.client, &kind).await;
+        let (resource, capabilities) = found.map_err(|error| match error {
+            kube::Error::Discovery(_) => Trouble::Passes(no_kind(target)),
+            kube::Error::Api(status) if status.code == 404 => Trouble::Passes(no_kind(target)),
+            error => Trouble::Passes(bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON)),
+        })?;
+        let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if kinds.len() >= MOST_KINDS {
+            kinds.clear();
+        }
+        kinds.insert(kind, (Instant::now(), known.clone()));
+        Ok(known)
+    }
+}
+
+/// The UID of an object.
+pub(super) fn uid(object: &Value) -> String {
+    object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// Whether the object was applied by this attempt.
+pub(super) fn is_of(object: &Value, attempt: &str) -> bool {
+    object.pointer("/metadata/annotations").and_then(|annotations| annotations.get(ANNOTATION_ATTEMPT)).and_then(Value::as_str)
+        == Some(attempt)
+}
+
+/// An object for the engine.
+pub(super) fn shared(object: Value) -> Arc<Value> {
+    Arc::new(object)
+}
+
+fn no_kind(target: Target<'_>) -> String {
+    format!("the cluster has no kind {} in {} yet", target.kind, target.api_version)
+}
+
+/// What an error of the client means.
+fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
+    let kube::Error::Api(status) = error else { return Trouble::Lost("the API server did not answer".into()) };
+    let said = bounded_line(&status.message, MAX_REASON);
+    let account = target.account;
+    match status.code {
+        403 if status.message.contains("exceeded quota") => Trouble::Passes(said),
+        403 if status.message.contains("impersonate") => Trouble::Final(format!(
+            "the operator may not impersonate {account}: give the operator the verb impersonate on serviceaccounts in namespace {:?}",
+            account.namespace
+        )),
+        403 => Trouble::Final(format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name)),
+        409 if status.reason == "Conflict" && verb == "patch" => {
+            Trouble::Final(format!("fields belong to another manager: {said}; set force to take them over"))
+        }
+        401 | 409 | 429 => Trouble::Passes(said),
+        500 if status.message.contains("failed calling webhook") => Trouble::Passes(said),
+        // What an unknown field comes to in server-side apply.
+        500 if status.message.contains("failed to create typed patch object") => {
+            Trouble::Final(format!("the API server refused {} {:?}: {said}", target.kind, target.name))
+        }
+        400..=499 if status.code != 408 => Trouble::Final(format!("the API server refused {} {:?}: {said}", target.kind, target.name)),
+        code => Trouble::Lost(format!("the API server answered {code}: {said}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_who_may_not_do_what() {
+        let account = Account { namespace: "shop", name: "order-saga" };
+        let target = Target { account, api_version: "apps/v1", kind: "Deployment", name: "web", namespace: None };
+        let sorted = |code: u16, reason: &str, message: &str| {
+            let status = Status { code, reason: reason.into(), message: message.into(), ..Status::default() };
+            trouble(target, "patch", &kube::Error::Api(Box::new(status)))
+        };
+        let told = |trouble: &Trouble| match trouble {
+            Trouble::Final(text) => format!("final: {text}"),
+            Trouble::Passes(text) => format!("passes: {text}"),
+            Trouble::Lost(text) => format!("lost: {text}"),
+        };
+        let begins = |trouble: Trouble, with: &str| assert!(told(&trouble).starts_with(with), "{}", told(&trouble));
+        let forbidden = sorted(403, "Forbidden", "deployments.apps \"web\" is forbidden");
+        begins(forbidden, "final: system:serviceaccount:shop:order-saga may not patch Deployment \"web\": deployments.apps");
+        begins(sorted(403, "Forbidden", "exceeded quota: q"), "passes");
+        begins(sorted(403, "Forbidden", "cannot impersonate resource \"serviceaccounts\""), "final: the operator may not impersonate");
+        begins(sorted(409, "Conflict", "conflict with \"kubectl\""), "final: fields belong to another manager");
+        begins(sorted(422, "Invalid", "spec.replicas"), "final: the API server refused Deployment \"web\"");
+        begins(sorted(500, "InternalError", "failed to create typed patch object (x): .dat: field not declared"), "final: the API server");
+        begins(sorted(429, "TooManyRequests", ""), "passes");
+        for code in [408, 500, 503] {
+            begins(sorted(code, "Timeout", "etcd"), "lost");
+        }
+    }
+}

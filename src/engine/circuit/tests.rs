@@ -1,0 +1,381 @@
+//! Named examples, then any order of calls and instants against a reference that keeps every call.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SETTINGS: Settings = Settings { calls: 20, window: Duration::from_mins(1), unknown_percent: 50, open: Duration::from_secs(30) };
+
+/// A circuit and the clock that it is handed.
+struct Story {
+    circuit: Circuit,
+    now: Instant,
+}
+
+impl Story {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { circuit: Circuit::new(SETTINGS, now), now }
+    }
+
+    /// One that has just opened.
+    fn open() -> Self {
+        let mut story = Self::new();
+        story.calls(20, CallEnd::Unknown);
+        assert!(story.is_open());
+        story
+    }
+
+    /// One whose probe may begin.
+    fn half_open() -> Self {
+        let mut story = Self::open();
+        story.wait(30_000);
+        story
+    }
+
+    fn wait(&mut self, milliseconds: u64) -> &mut Self {
+        self.now += Duration::from_millis(milliseconds);
+        self
+    }
+
+    fn call(&mut self, end: CallEnd) -> &mut Self {
+        if let Ok(ticket) = self.circuit.admit(self.now) {
+            self.circuit.ended(ticket, end, self.now);
+        }
+        self
+    }
+
+    fn calls(&mut self, count: usize, end: CallEnd) -> &mut Self {
+        (0..count).for_each(|_| _ = self.call(end));
+        self
+    }
+
+    fn state(&mut self) -> State {
+        self.circuit.look(self.now)
+    }
+
+    fn is_open(&mut self) -> bool {
+        matches!(self.state(), State::Open { .. })
+    }
+
+    fn counted(&self) -> (u32, u32) {
+        self.circuit.counted(self.now)
+    }
+}
+
+#[test]
+fn it_opens_at_the_twentieth_call_of_which_half_are_unknown_and_not_before() {
+    let mut story = Story::new();
+    story.calls(10, CallEnd::Unknown).calls(9, CallEnd::Answered);
+    assert_eq!((story.state(), story.counted()), (State::Closed, (19, 10)));
+    story.call(CallEnd::Answered);
+    assert_eq!(story.state(), State::Open { until: story.now + Duration::from_secs(30) });
+    assert_eq!((story.counted(), story.circuit.reported(story.now)), ((0, 0), (20, 10)));
+
+    let mut story = Story::new();
+    story.calls(11, CallEnd::Answered).calls(9, CallEnd::Unknown);
+    assert_eq!((story.state(), story.counted()), (State::Closed, (20, 9)));
+    story.call(CallEnd::Unknown);
+    assert_eq!(story.counted(), (21, 10), "less than half");
+    story.call(CallEnd::Unknown);
+    assert!(story.is_open(), "11 of 22");
+
+    assert!(!Story::new().calls(19, CallEnd::Unknown).is_open());
+}
+
+#[test]
+fn a_call_counts_for_the_window_and_no_longer() {
+    let mut story = Story::new();
+    story.calls(19, CallEnd::Unknown).wait(59_999).call(CallEnd::Unknown);
+    assert!(story.is_open());
+
+    let mut story = Story::new();
+    story.calls(19, CallEnd::Unknown).wait(60_000).call(CallEnd::Unknown);
+    assert_eq!((story.state(), story.counted()), (State::Closed, (1, 1)));
+
+    // It slides: what is older goes by itself, what is younger stays.
+    let mut story = Story::new();
+    story.calls(10, CallEnd::Unknown).wait(40_000).calls(9, CallEnd::Unknown).wait(20_000);
+    assert_eq!(story.counted(), (9, 9));
+    story.calls(10, CallEnd::Unknown);
+    assert!(!story.is_open());
+    story.call(CallEnd::Unknown);
+    assert!(story.is_open());
+}
+
+#[test]
+fn no_answer_opens_it_whatever_it_says_and_what_was_never_sent_counts_neither_way() {
+    let mut story = Story::new();
+    story.calls(1000, CallEnd::Answered);
+    assert_eq!((story.state(), story.counted()), (State::Closed, (1000, 0)));
+    let mut story = Story::new();
+    story.calls(19, CallEnd::Unknown).calls(1000, CallEnd::NotSent);
+    assert_eq!((story.state(), story.counted()), (State::Closed, (19, 19)));
+}
+
+#[test]
+fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
+    use crate::engine::observed::{Answer, Failure};
+    let answer =
+        |status| Answer { status, headers: std::collections::BTreeMap::new(), body: String::new(), whole: true, retry_after: None };
+    let of = |status| CallEnd::of(&ChildState::Answered(std::sync::Arc::new(answer(status))), true, Some(status));
+    for status in 200..500 {
+        assert_eq!(of(status), CallEnd::Answered, "{status}");
+    }
+    for status in 500..600 {
+        assert_eq!(of(status), CallEnd::Unknown, "{status}");
+    }
+    let unreached =
+        Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message: String::new() };
+    assert_eq!(CallEnd::of(&ChildState::Failed(unreached), false, None), CallEnd::NotSent);
+    let lost = ChildState::Unknown { message: String::new(), retry_after: None };
+    assert_eq!((CallEnd::of(&lost, true, None), CallEnd::of(&lost, false, None)), (CallEnd::Unknown, CallEnd::NotSent));
+}
+
+#[test]
+fn open_it_lets_nothing_through_until_its_time_has_passed() {
+    let mut story = Story::open();
+    let until = story.now + Duration::from_secs(30);
+    story.wait(29_999);
+    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Open(until)));
+    story.wait(1);
+    assert_eq!(story.state(), State::HalfOpen { probing: false });
+}
+
+#[test]
+fn half_open_it_lets_one_probe_through_at_a_time() {
+    let mut story = Story::half_open();
+    let probe = story.circuit.admit(story.now).unwrap();
+    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing));
+    story.wait(3_600_000);
+    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing), "as long as it takes");
+    // It gives its place back where nothing was sent.
+    story.circuit.ended(probe, CallEnd::NotSent, story.now);
+    let probe = story.circuit.admit(story.now).unwrap();
+    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing));
+    story.circuit.ended(probe, CallEnd::Answered, story.now);
+    assert_eq!((story.state(), story.counted()), (State::Closed, (0, 0)), "it begins anew");
+    assert!(!story.calls(19, CallEnd::Unknown).is_open());
+}
+
+#[test]
+fn a_probe_without_an_answer_opens_it_again_for_as_long() {
+    let mut story = Story::half_open();
+    story.wait(5000).call(CallEnd::Unknown);
+    let until = story.now + Duration::from_secs(30);
+    assert_eq!(story.state(), State::Open { until });
+    story.wait(30_000).call(CallEnd::Answered);
+    assert_eq!(story.state(), State::Closed);
+}
+
+#[test]
+fn what_was_sent_before_it_opened_says_nothing_of_it_afterwards() {
+    let mut story = Story::new();
+    let mut early: Vec<_> = (0..60).map(|_| story.circuit.admit(story.now).unwrap()).collect();
+    let mut end = |story: &mut Story, count: usize, end| {
+        early.drain(..count).for_each(|ticket| story.circuit.ended(ticket, end, story.now));
+    };
+    end(&mut story, 20, CallEnd::Unknown);
+    assert!(story.is_open());
+    end(&mut story, 10, CallEnd::Answered);
+    assert!(story.is_open(), "only a probe closes it");
+    story.wait(30_000);
+    end(&mut story, 10, CallEnd::Answered);
+    assert_eq!(story.circuit.admit(story.now).map(|ticket| ticket.probe), Ok(true), "none of them was the probe");
+    story.circuit.ended(Ticket { term: story.circuit.term, probe: true }, CallEnd::Answered, story.now);
+    end(&mut story, 20, CallEnd::Unknown);
+    assert_eq!((story.state(), story.counted()), (State::Closed, (0, 0)));
+}
+
+#[test]
+fn what_nothing_may_keep_back_goes_through_and_is_the_probe_where_there_is_none() {
+    let mut story = Story::new();
+    let ticket = story.circuit.insist(story.now);
+    story.circuit.ended(ticket, CallEnd::Unknown, story.now);
+    assert_eq!(story.counted(), (1, 1), "it counts as any other");
+
+    let mut story = Story::open();
+    let ticket = story.circuit.insist(story.now);
+    story.circuit.ended(ticket, CallEnd::Answered, story.now);
+    assert!(story.is_open());
+
+    let mut story = Story::half_open();
+    let (probe, beside) = (story.circuit.insist(story.now), story.circuit.insist(story.now));
+    assert_eq!(story.circuit.admit(story.now), Err(Refusal::Probing));
+    story.circuit.ended(beside, CallEnd::Unknown, story.now);
+    story.circuit.ended(probe, CallEnd::Answered, story.now);
+    assert_eq!(story.state(), State::Closed);
+}
+
+#[test]
+fn what_nobody_calls_any_more_is_idle_after_the_window_unless_it_is_open() {
+    let mut story = Story::new();
+    for wait in [0, 59_000] {
+        story.wait(wait).call(CallEnd::Answered).wait(59_000);
+        assert!(!story.circuit.is_idle(story.now));
+    }
+    story.wait(1000);
+    assert!(story.circuit.is_idle(story.now));
+
+    let mut story = Story::half_open();
+    story.call(CallEnd::Answered).wait(59_999);
+    assert!(!story.circuit.is_idle(story.now), "it has just closed");
+    story.wait(1);
+    assert!(story.circuit.is_idle(story.now));
+
+    let mut story = Story::open();
+    for (wait, idle) in [(0, false), (29_999, false), (1, false), (59_999, false), (1, true)] {
+        story.wait(wait);
+        assert_eq!(story.circuit.is_idle(story.now), idle, "after {wait} ms more");
+    }
+    let _probe = story.circuit.admit(story.now);
+    assert!(!story.circuit.is_idle(story.now), "somebody tries");
+}
+
+#[test]
+fn whatever_is_called_how_often_no_more_than_the_window_is_kept() {
+    let mut story = Story::new();
+    for _ in 0..10_000 {
+        story.call(CallEnd::Answered).wait(37);
+    }
+    assert!(story.circuit.slices.len() <= 60, "{} slices", story.circuit.slices.len());
+}
+
+/// One thing that happens, and after how many milliseconds.
+#[derive(Clone, Copy, Debug)]
+enum Move {
+    Begin,
+    Insist,
+    /// The call of this number among those under way ends.
+    End(usize, CallEnd),
+}
+
+fn moves() -> impl Strategy<Value = Vec<(u64, Move)>> {
+    let end = prop_oneof![6 => Just(CallEnd::Unknown), 4 => Just(CallEnd::Answered), 1 => Just(CallEnd::NotSent)];
+    let what =
+        prop_oneof![8 => Just(Move::Begin), 1 => Just(Move::Insist), 8 => (any::<usize>(), end).prop_map(|(nth, end)| Move::End(nth, end))];
+    let wait = prop_oneof![6 => 0_u64..50, 2 => 0_u64..1500, 1 => Just(1000), 1 => Just(3000)];
+    proptest::collection::vec((wait, what), 0..400)
+}
+
+/// The rule in its plainest words: every call is kept, and everything is looked up when it is needed. Times in milliseconds.
+#[derive(Default)]
+struct Naive {
+    /// When each call ended, and whether that was without an answer, since it last closed.
+    calls: Vec<(u64, bool)>,
+    opened: Option<u64>,
+    /// The number of the call that is the probe.
+    probe: Option<usize>,
+    /// When it last opened or closed, by the number of calls that had begun.
+    turned: usize,
+    begun: usize,
+}
+
+impl Naive {
+    const CALLS: usize = 5;
+    const PERCENT: usize = 60;
+    const WINDOW: u64 = 6000;
+    const OPEN: u64 = 3000;
+
+    fn settings() -> Settings {
+        let [window, open] = [Self::WINDOW, Self::OPEN].map(Duration::from_millis);
+        Settings { calls: 5, window, unknown_percent: 60, open }
+    }
+
+    /// The number of the call, where it is let through.
+    fn begin(&mut self, now: u64, insists: bool) -> Option<usize> {
+        let half_open = self.opened.is_some_and(|opened| now >= opened + Self::OPEN);
+        let becomes_probe = half_open && self.probe.is_none();
+        if self.opened.is_some() && !becomes_probe && !insists {
+            return None;
+        }
+        let number = self.begun;
+        self.begun += 1;
+        if becomes_probe {
+            self.probe = Some(number);
+        }
+        Some(number)
+    }
+
+    fn end(&mut self, number: usize, end: CallEnd, now: u64) {
+        if self.opened.is_some() {
+            if self.probe != Some(number) {
+                return;
+            }
+            self.probe = None;
+            if end != CallEnd::NotSent {
+                self.opened = (end == CallEnd::Unknown).then_some(now);
+                self.turned = self.begun;
+            }
+            return;
+        }
+        if number < self.turned || end == CallEnd::NotSent {
+            return;
+        }
+        self.calls.push((now, end == CallEnd::Unknown));
+        let (calls, unknown) = self.counted(now);
+        if calls >= Self::CALLS && unknown * 100 >= Self::PERCENT * calls {
+            self.opened = Some(now);
+            self.turned = self.begun;
+            self.calls.clear();
+        }
+    }
+
+    /// The window moves by a sixtieth: 100 ms.
+    fn counted(&self, now: u64) -> (usize, usize) {
+        let counts = |ended: u64| now / 100 - ended / 100 < Self::WINDOW / 100;
+        let counting: Vec<_> = self.calls.iter().filter(|(ended, _)| counts(*ended)).collect();
+        (counting.len(), counting.iter().filter(|(_, unknown)| *unknown).count())
+    }
+
+    fn state(&self, now: u64) -> (&'static str, bool) {
+        match self.opened {
+            None => ("closed", false),
+            Some(opened) if now < opened + Self::OPEN => ("open", false),
+            Some(_) => ("half-open", self.probe.is_some()),
+        }
+    }
+}
+
+const fn shape(state: State) -> (&'static str, bool) {
+    match state {
+        State::Closed => ("closed", false),
+        State::Open { .. } => ("open", false),
+        State::HalfOpen { probing } => ("half-open", probing),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn whatever_happens_it_stands_as_the_plain_rule_says(moves in moves()) {
+        let dawn = Instant::now();
+        let (mut circuit, mut naive) = (Circuit::new(Naive::settings(), dawn), Naive::default());
+        let (mut clock, mut under_way) = (0, Vec::new());
+        for (wait, what) in moves {
+            clock += wait;
+            let now = dawn + Duration::from_millis(clock);
+            match what {
+                Move::Begin | Move::Insist => {
+                    let insists = matches!(what, Move::Insist);
+                    let ticket = if insists { Some(circuit.insist(now)) } else { circuit.admit(now).ok() };
+                    let number = naive.begin(clock, insists);
+                    prop_assert_eq!(ticket.is_some(), number.is_some(), "at {}", clock);
+                    under_way.extend(ticket.zip(number));
+                }
+                Move::End(nth, end) if !under_way.is_empty() => {
+                    let (ticket, number) = under_way.swap_remove(nth % under_way.len());
+                    circuit.ended(ticket, end, now);
+                    naive.end(number, end, clock);
+                }
+                Move::End(..) => {}
+            }
+            prop_assert_eq!(shape(circuit.look(now)), naive.state(clock), "at {}", clock);
+            if naive.opened.is_none() {
+                let (calls, unknown) = circuit.counted(now);
+                prop_assert_eq!((calls as usize, unknown as usize), naive.counted(clock), "at {}", clock);
+            }
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Objects that a step applies, deletes, or waits for: whether they are as the step wants them.
+//!
+//! # Guarantees
+//! Nothing of an object is stopped: where its time passes, what was applied or deleted may be in effect, and what was only waited for is not.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    judge::Verdict,
+    observed::{Failure, Reached},
+    pass::Pass,
+    saga::{Operation, ValidStep, Work},
+    settle::Settlement,
+};
+use crate::{
+    api::{StepStatus, names::AttemptId},
+    objects::kstatus,
+};
+
+/// An object that was seen, and whether the step's time has passed.
+pub(super) struct Sight<'a> {
+    pub(super) object: &'a Value,
+    /// How long this process has known it.
+    pub(super) age: Duration,
+    pub(super) overdue: bool,
+}
+
+impl Pass<'_> {
+    /// What an object means that is there.
+    pub(super) fn judge_object(&mut self, step: &ValidStep, status: &mut StepStatus, id: &AttemptId, sight: &Sight<'_>) -> Verdict {
+        let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
+        let Sight { object, age, overdue } = sight;
+        let values = self.values();
+        let acted = values.acted(status);
+        let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
+        let missing = match &operation.until {
+            // What is not there yet makes an expression fail that reads it.
+            Some(until) => match until.holds(&scope) {
+                Ok(holds) => (!holds).then(|| format!("until {until:?} holds")),
+                Err(error) => Some(format!("until it holds: {error}")),
+            },
+            None => kstatus::unready(object),
+        };
+        let Some(missing) = missing else {
+            let outputs = step.outputs.as_ref().filter(|_| id.direction == crate::api::Direction::Action);
+            let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
+            return self.settled_with(id.direction, outputs).into();
+        };
+        if *overdue {
+            return gave_up(operation, &missing);
+        }
+        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+        self.note_child(status, id.direction, (uid.as_ref(), *age), (&format!("waits: {missing}"), None));
+        Verdict::Wait
+    }
+}
+
+/// The end of a step whose time passed before an object was as it wants it.
+pub(super) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
+    let message = format!("not within its time: {missing}");
+    match operation.work {
+        Work::Until(_) => Settlement::failed(Failure {
+            reached: Reached::Nothing,
+            last: false,
+            exit_code: None,
+            disrupted: false,
+            retry_after: None,
+            message,
+        })
+        .into(),
+        Work::Apply(_) | Work::Delete(_) | Work::Pod(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => {
+            Settlement::unknown(message, None).into()
+        }
+    }
+}

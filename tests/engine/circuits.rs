@@ -1,0 +1,334 @@
+//! Steps that wait for a circuit breaker: without an attempt, in their turn, within their deadlines, and never for ever.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use saga_operator::{
+    api::{Direction, SagaPhase, StepPhase},
+    engine::{
+        clock::later,
+        effect::{Effect, StatusWrite},
+        gate::Gate,
+        observed::Observed,
+        plan,
+    },
+    objects::http::{Origin, origin},
+};
+use serde_json::json;
+
+use crate::{
+    saga::{Draft, Policy, attempts, saga},
+    script::{seconds, unknown},
+    world::{DAWN, World},
+};
+
+/// The instant so many seconds after the world began.
+fn at(second: u64) -> Timestamp {
+    later(Timestamp::from_second(DAWN).unwrap(), seconds(second))
+}
+
+fn of(host: &str) -> Origin {
+    origin(&format!("http://{host}.shop.svc/")).unwrap()
+}
+
+impl World {
+    /// The circuit of a host is open until so many seconds after the world began.
+    fn opens(&mut self, host: &str, until: u64) {
+        self.circuits.insert(of(host), Gate { left: 0, until: Some(at(until)) });
+    }
+
+    /// It is half-open, and its probe is under way or not.
+    fn half_opens(&mut self, host: &str, left: usize) {
+        self.circuits.insert(of(host), Gate { left, until: None });
+    }
+
+    fn closes(&mut self, host: &str) {
+        self.circuits.remove(&of(host));
+    }
+
+    /// Time passes until the saga is looked at in this second, at which the circuit closes.
+    fn closes_at(&mut self, host: &str, second: u64) {
+        self.run_until(|world| world.now >= at(second));
+        assert_eq!(self.now, at(second), "it asks for a look when its circuit is half-open, not sooner or later");
+        self.closes(host);
+    }
+
+    fn step_message(&self, step: &str) -> String {
+        self.step(step).message.unwrap_or_default()
+    }
+}
+
+/// What a step says whose circuit is open.
+fn open(host: &str, until: &str) -> String {
+    format!("CircuitOpen: too many calls to http://{host}.shop.svc:80 ended unknown; tried again at {until}")
+}
+
+/// All requests to one host, side by side.
+fn to_one_host(mut draft: Draft, most: i32) -> Draft {
+    for http in draft.0.steps.iter_mut().filter_map(|step| step.http.as_mut()) {
+        http.url = "http://one.shop.svc/work".into();
+    }
+    draft.parallel(most)
+}
+
+#[test]
+fn a_step_waits_without_an_attempt_says_so_and_begins_when_its_circuit_closes() {
+    let mut world = World::with(saga().http("a").then_http("b"));
+    world.opens("b", 30);
+    world.run_until(|world| !world.step_message("b").is_empty());
+    assert_eq!(world.step_message("b"), open("b", "2026-01-01T00:00:30.000Z"));
+    assert_eq!(world.message(), format!("step b waits: {}", world.step_message("b")));
+    assert_eq!((world.done(), world.step("b").action, world.is("b", StepPhase::Pending)), (vec!["a"], None, true));
+    let writes = world.writes;
+    world.closes_at("b", 30);
+    assert_eq!(world.writes, writes, "waiting writes nothing");
+    world.run_to_rest();
+    let step = world.step("b");
+    assert_eq!((world.phase(), step.action.unwrap().attempt, step.message), (SagaPhase::Completed, 1, None));
+    assert_eq!(world.sent_at("b", Direction::Action), [30_000]);
+}
+
+#[test]
+fn another_host_is_another_matter_and_so_is_a_pod() {
+    let mut world = World::with(saga().http("a").http("b").pod("c"));
+    world.opens("other", 30);
+    world.run_to_rest();
+    assert_eq!(["a", "b", "c"].map(|name| world.sent_at(name, Direction::Action)), [[0], [1000], [2000]]);
+}
+
+#[test]
+fn what_waits_for_its_next_attempt_uses_none_up_and_keeps_the_words_of_the_last_one() {
+    let draft = saga().http("a").retry(attempts(2).always("5s"));
+    let mut world = World::with(draft).on("a", vec![unknown()]);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    let failed = world.step_message("a");
+    world.opens("a", 40);
+    world.run_until(|world| world.now > at(6));
+    assert_eq!(world.step_message("a"), format!("{}. Before: {failed}", open("a", "2026-01-01T00:00:40.000Z")));
+    assert_eq!(world.message(), format!("step a waits: {}", world.step_message("a")), "told once");
+    assert_eq!(world.step("a").action.map(|action| (action.attempt, action.budget_used)), Some((1, 1)));
+    world.closes_at("a", 40);
+    world.run_until(|world| world.is("a", StepPhase::Running));
+    assert_eq!(world.step_message("a"), failed);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![0, 40_000]));
+}
+
+#[test]
+fn a_circuit_that_opens_again_is_waited_for_again() {
+    let mut world = World::with(saga().http("a"));
+    world.opens("a", 30);
+    world.run_until(|world| world.now >= at(30));
+    world.opens("a", 60);
+    world.run_for(Duration::ZERO);
+    assert_eq!(world.step_message("a"), open("a", "2026-01-01T00:01:00.000Z"));
+    world.closes_at("a", 60);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![60_000]));
+}
+
+#[test]
+fn half_open_one_request_goes_and_the_others_wait_for_it() {
+    let draft = to_one_host(saga().http("a").http("b").http("c"), 3);
+    let mut world = World::with(draft);
+    world.half_opens("one", 1);
+    let nothing = Observed::new();
+    let plan = plan(&world.saga, &world.seen(&nothing, "me"));
+    let begun = plan.drafted_effects().iter().filter_map(|effect| match effect {
+        Effect::Begin { identity, .. } => Some(identity.attempt.step.as_str()),
+        _ => None,
+    });
+    assert_eq!(begun.collect::<Vec<_>>(), ["a"], "the first in list order");
+    world.half_opens("one", 0);
+    world.run_for(seconds(60));
+    let waits = "CircuitOpen: one call at a time finds out whether http://one.shop.svc:80 answers; tried again when that one has ended";
+    assert_eq!((world.step_message("a").as_str(), world.sent().len()), (waits, 0));
+    world.closes("one");
+    // Nobody tells: it asks by itself.
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![60_000]));
+}
+
+#[test]
+fn a_request_that_finds_no_room_leaves_the_probe_to_another() {
+    let mut draft = to_one_host(saga().http("a").http("b"), 2);
+    draft.0.steps[0].http.as_mut().unwrap().url = "https://one.shop.svc/work".into();
+    let mut world = World::with(draft);
+    world.circuits.insert(origin("https://one.shop.svc").unwrap(), Gate { left: 1, until: None });
+    world.room.insert("one.shop.svc:443".into(), 0);
+    world.run_for(seconds(10));
+    assert_eq!(world.done(), ["b"]);
+    assert!(world.message().contains("as many requests as may be are under way"), "{}", world.message());
+}
+
+#[test]
+fn a_compensation_waits_as_well_and_its_step_keeps_saying_why_it_failed() {
+    let draft = saga().http("a").undo().then_http("b").undo().compensating();
+    let mut world = World::with(draft).on("b", vec![unknown()]);
+    world.opens("undo-b", 30);
+    world.run_until(|world| world.step_message("b").contains("CircuitOpen"));
+    assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Compensating, 0));
+    let step = world.step("b");
+    assert_eq!((step.phase, step.compensation.as_ref()), (StepPhase::Failed, None));
+    let (why, waits) = (world.step_message("b").split_once(". Before: ").unwrap().1.to_owned(), world.step_message("b"));
+    assert_eq!(world.message(), format!("step b failed: {why}; step b waits: {waits}"));
+    world.closes_at("undo-b", 30);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["b", "a"]));
+    assert_eq!(world.step("b").compensation.unwrap().attempt, 1);
+}
+
+#[test]
+fn a_retry_deadline_ends_a_step_that_waits_for_its_circuit_when_it_passes() {
+    let draft = saga().http("a").retry(attempts(5).always("5s").deadline("20s"));
+    let mut world = World::with(draft).on("a", vec![unknown()]);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    world.opens("a", 3600);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.elapsed(), world.sent().len()), (SagaPhase::Failed, seconds(20), 1));
+    let message = world.step_message("a");
+    assert!(message.starts_with("its retry deadline passed: CircuitOpen: too many calls to http://a.shop.svc:80"), "{message}");
+    assert!(message.contains(". Before: attempt 1 may have happened: "), "{message}");
+}
+
+#[test]
+fn the_deadline_of_a_compensation_passes_as_well() {
+    let draft = saga().http("a").undo().undo_retry(attempts(5).always("5s").deadline("20s")).then_http("b").compensating();
+    let mut world = World::with(draft).fails("b", 1).on_undo("a", vec![unknown()]);
+    world.run_until(|world| world.is("a", StepPhase::Compensating));
+    world.run_until(|world| world.step("a").next_attempt_at.is_some());
+    world.opens("undo-a", 3600);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.sent_at("a", Direction::Compensation).len()), (SagaPhase::CompensationFailed, 1));
+    assert_eq!(world.elapsed(), seconds(22), "20 s after its budget began");
+}
+
+#[test]
+fn the_timeout_of_the_saga_ends_the_waiting() {
+    let mut world = World::with(saga().http("a").then_http("b").within("10s"));
+    world.opens("b", 3600);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.elapsed()), (SagaPhase::Failed, seconds(10)));
+    assert_eq!((world.is("b", StepPhase::Pending), world.step("b").message), (true, None), "it waits for its circuit no more");
+}
+
+#[test]
+fn a_plain_list_keeps_its_turn_and_side_by_side_others_go_on() {
+    let mut world = World::with(saga().http("a").http("b"));
+    world.opens("a", 30);
+    world.closes_at("a", 30);
+    assert!(world.sent().is_empty(), "nothing goes before its turn");
+    world.run_to_rest();
+    assert_eq!(world.done(), ["a", "b"]);
+
+    let mut world = World::with(saga().http("a").http("b").pod("c").parallel(2));
+    world.opens("a", 30);
+    world.closes_at("a", 30);
+    assert_eq!(world.done(), ["b", "c"]);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![30_000]));
+}
+
+#[test]
+fn an_attempt_that_is_written_already_is_begun_whatever_its_circuit_says() {
+    let mut world = World::with(saga().http("a"));
+    let (nothing, executor) = (Observed::new(), world.executor());
+    let written = plan(&world.saga, &world.seen(&nothing, &executor)).status;
+    let Some(StatusWrite::Whole(status)) = written else { panic!("nothing is written") };
+    // Nothing left after the write: an error between the two.
+    (world.finalizer, world.now) = (true, at(1));
+    world.restore(json!(status));
+    world.opens("a", 3600);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.step("a").action.unwrap().attempt), (SagaPhase::Completed, 1));
+    assert_eq!(world.sent_at("a", Direction::Action), [1000]);
+}
+
+#[test]
+fn who_pauses_or_skips_or_cancels_waits_for_no_circuit() {
+    use saga_operator::api::RequestAction::{Cancel, Pause, Resume, Skip};
+    let waiting = || {
+        let mut world = World::with(saga().http("a").then_http("b"));
+        world.opens("a", 3600);
+        world.run_for(seconds(1));
+        assert!(world.step_message("a").starts_with("CircuitOpen"));
+        world
+    };
+    let mut world = waiting();
+    world.demand(Pause, "lunch");
+    assert_eq!(world.step("a").message, None);
+    world.demand(Resume, "back");
+    assert!(world.step_message("a").starts_with("CircuitOpen"));
+    world.demand(Skip, "a");
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.done()), (SagaPhase::Completed, vec!["b"]));
+    let mut world = waiting();
+    world.demand(Cancel, "no");
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.step("a").message), (SagaPhase::Cancelled, None));
+}
+
+#[test]
+fn two_operators_whose_circuits_opened_at_different_instants_do_not_contradict_each_other() {
+    let mut world = World::with(saga().http("a"));
+    world.opens("a", 30);
+    world.run_for(seconds(1));
+    let writes = world.writes;
+    for until in [35, 20, 60] {
+        world.opens("a", until);
+        world.run_for(Duration::ZERO);
+    }
+    world.half_opens("a", 0);
+    world.run_for(Duration::ZERO);
+    assert_eq!((world.step_message("a"), world.writes), (open("a", "2026-01-01T00:00:30.000Z"), writes), "an instant to come stands");
+    // One whose circuit is closed, and which has no room.
+    world.closes("a");
+    world.room.insert("a.shop.svc:80".into(), 0);
+    world.run_for(Duration::ZERO);
+    assert_eq!(world.writes, writes);
+    world.room.clear();
+    world.draining = true;
+    world.run_for(Duration::ZERO);
+    assert_eq!(world.writes, writes, "nor does one that begins nothing take it back");
+}
+
+#[test]
+fn two_operators_of_which_one_has_no_room_tell_the_same_of_a_step_that_is_tried_again() {
+    let mut world = World::with(saga().http("a").retry(attempts(3).always("5s"))).on("a", vec![unknown()]);
+    world.run_until(|world| world.is("a", StepPhase::Retrying));
+    world.half_opens("a", 0);
+    world.run_for(seconds(10));
+    let (told, writes) = (world.message(), world.writes);
+    assert!(told.starts_with("step a waits: CircuitOpen: one call at a time"), "{told}");
+    for _ in 0..3 {
+        world.closes("a");
+        world.room.insert("a.shop.svc:80".into(), 0);
+        world.run_for(Duration::ZERO);
+        world.room.clear();
+        world.half_opens("a", 0);
+        world.run_for(Duration::ZERO);
+    }
+    assert_eq!((world.message(), world.writes), (told, writes));
+}
+
+#[test]
+fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
+    let mut world = World::with(saga().http("a"));
+    world.opens("a", 30);
+    world.closes_at("a", 30);
+    world.room.insert("a.shop.svc:80".into(), 0);
+    world.run_for(Duration::ZERO);
+    assert_eq!(world.message(), "step a waits: as many requests as may be are under way to its host");
+    assert_eq!(world.step("a").message, None);
+}
+
+#[test]
+fn a_wall_clock_that_was_set_makes_nobody_look_without_end() {
+    let mut world = World::with(saga().http("a"));
+    world.opens("a", 0);
+    world.run_for(seconds(60));
+    assert!(world.sent().is_empty());
+    world.closes("a");
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}

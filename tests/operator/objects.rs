@@ -1,0 +1,218 @@
+//! Objects that steps apply, delete and wait for, each as the saga's own ServiceAccount and with nothing but its rights.
+
+use saga_operator::api::{Outcome, RequestAction, Saga, SagaPhase, StepPhase};
+use serde_json::{Value, json};
+
+use crate::stand::{Stand, message, outcomes, step, still_in_effect};
+
+/// What the account of a test may do.
+const ALL: [&str; 3] = ["get", "patch", "delete"];
+
+/// A namespace in which the operator may act as the account `keeper`, which may do this to ConfigMaps.
+async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
+    let mut stand = Stand::new(name).await;
+    let namespace = stand.namespace.clone();
+    // Server-side apply of what is not there yet asks for create, too.
+    let verbs: Vec<_> =
+        verbs.iter().flat_map(|verb| if *verb == "patch" { vec!["patch", "create"] } else { vec![*verb] }).map(str::to_owned).collect();
+    let rbac = |kind: &str, name: &str, more: Value| {
+        let mut object =
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object
+    };
+    let keeper = json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}]);
+    let operator = json!([{"kind": "ServiceAccount", "name": "saga-operator", "namespace": "saga-system"}]);
+    let reference = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
+    for object in [
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}),
+        rbac("Role", "keeper", json!({"rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]})),
+        rbac("RoleBinding", "keeper", json!({"roleRef": reference("Role", "keeper"), "subjects": keeper})),
+        rbac(
+            "RoleBinding",
+            "saga-operator",
+            json!({"roleRef": reference("ClusterRole", "saga-operator-impersonator"), "subjects": operator}),
+        ),
+    ] {
+        stand.put(&object).await;
+    }
+    // The API server's authorizer learns of roles a moment later.
+    let keeper = format!("system:serviceaccount:{}:keeper", stand.namespace);
+    let first = verbs.first().map_or("get", String::as_str).to_owned();
+    for may in [
+        ["auth", "can-i", first.as_str(), "configmaps", "--as", keeper.as_str()],
+        ["auth", "can-i", "impersonate", "serviceaccounts", "--as", "system:serviceaccount:saga-system:saga-operator"],
+    ] {
+        while !stand.kubectl_command(&may).output().unwrap().status.success() {}
+    }
+    stand.start();
+    stand
+}
+
+fn config_map(name: &str, data: &Value) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
+}
+
+fn reference(name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name})
+}
+
+fn spec(steps: &Value) -> Value {
+    json!({"serviceAccountName": "keeper", "params": {"colour": "blue"}, "steps": steps})
+}
+
+/// The object as it stands.
+async fn read(stand: &Stand, name: &str) -> Option<Value> {
+    let object = stand.api_of(&config_map(name, &json!({}))).get_opt(name).await.unwrap()?;
+    Some(serde_json::to_value(object).unwrap())
+}
+
+fn said(saga: &Saga, name: &str) -> String {
+    step(saga, name).message.clone().unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_is_applied_waited_for_and_deleted_and_hands_its_values_on() {
+    let stand = stand_with("objects", &ALL).await;
+    stand.put(&config_map("old", &json!({"colour": "green"}))).await;
+    let steps = json!([
+        {"name": "switch", "apply": {"manifest": config_map("live", &json!({"colour": "${params.colour}"})), "until": "has(object.data.colour)"},
+         "outputs": {"colour": "${object.data.colour}", "uid": "${object.metadata.uid}"}},
+        {"name": "look", "dependsOn": ["switch"], "wait": {"until": "object.data.colour == 'blue'", "object": reference("live")}},
+        {"name": "clear", "dependsOn": ["look"], "delete": reference("${'o' + 'ld'}")},
+        {"name": "tell", "dependsOn": ["clear"], "apply": {"manifest": config_map("told", &json!({"was": "${steps.switch.outputs.colour}"}))}},
+    ]);
+    stand.apply("release", &spec(&steps)).await;
+    let saga = stand.reaches("release", SagaPhase::Completed).await;
+    let live = read(&stand, "live").await.unwrap();
+    assert_eq!(live["data"], json!({"colour": "blue"}));
+    assert_eq!(live["metadata"]["managedFields"][0]["manager"], "saga.dev");
+    assert_eq!(live["metadata"]["ownerReferences"], Value::Null, "it outlives the saga");
+    assert_eq!(json!(step(&saga, "switch").outputs), json!({"colour": "blue", "uid": live["metadata"]["uid"]}));
+    assert_eq!(read(&stand, "old").await, None);
+    assert_eq!(read(&stand, "told").await.unwrap()["data"], json!({"was": "blue"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_applied_is_undone_by_deleting_it_again() {
+    let stand = stand_with("objects-undo", &ALL).await;
+    let steps = json!([
+        {"name": "make", "apply": {"manifest": config_map("made", &json!({}))}, "compensation": {"delete": reference("made")}},
+        {"name": "gone", "dependsOn": ["make"], "delete": reference("never-there")},
+        {"name": "break", "dependsOn": ["gone"], "apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dat": {}}}},
+    ]);
+    let mut spec = spec(&steps);
+    spec["onFailure"] = json!("Compensate");
+    stand.apply("release", &spec).await;
+    let saga = stand.reaches("release", SagaPhase::Compensated).await;
+    assert_eq!((read(&stand, "made").await, read(&stand, "odd").await), (None, None));
+    let broken = said(&saga, "break");
+    assert!(broken.contains(".dat") && outcomes(&saga, "break") == [Outcome::Failed], "{broken}");
+    // There was nothing to delete, and nothing undoes that.
+    assert_eq!(still_in_effect(&saga), ["gone"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_right_that_the_account_lacks_is_named_and_nothing_is_done_as_the_operator() {
+    let apply = json!({"apply": {"manifest": config_map("made", &json!({}))}});
+    let delete = json!({"delete": reference("there")});
+    let wait = json!({"wait": {"until": "true", "object": reference("there")}});
+    let table = [("patch", &apply), ("get", &apply), ("delete", &delete), ("get", &delete), ("get", &wait)];
+    for (place, (missing, action)) in table.into_iter().enumerate() {
+        let has: Vec<_> = ALL.into_iter().filter(|verb| *verb != missing).collect();
+        let stand = stand_with(&format!("objects-rbac-{place}"), &has).await;
+        stand.put(&config_map("there", &json!({}))).await;
+        let mut one = action.clone();
+        one["name"] = json!("one");
+        stand.apply("release", &spec(&json!([one]))).await;
+        let saga = stand.reaches("release", SagaPhase::Failed).await;
+        let wanted = format!("system:serviceaccount:{}:keeper may not {missing} ConfigMap", stand.namespace);
+        assert!(said(&saga, "one").contains(&wanted), "{missing} {action}: {}", said(&saga, "one"));
+        assert!(read(&stand, "there").await.is_some(), "{missing} {action}");
+        // Only who may not look does not see that it was applied.
+        assert_eq!(read(&stand, "made").await.is_some(), missing == "get" && one["apply"].is_object() && was_applied(&saga), "{missing}");
+    }
+}
+
+fn was_applied(saga: &Saga) -> bool {
+    outcomes(saga, "one") == [Outcome::Unknown]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_saga_borrows_power_that_its_account_does_not_have() {
+    let stand = stand_with("objects-power", &ALL).await;
+    let name = format!("power-{}", stand.namespace);
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "ServiceAccount", "name": "keeper", "namespace": stand.namespace}],
+    });
+    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": "default"}});
+    for (saga, manifest) in [("rise", &binding), ("stray", &other)] {
+        stand.apply(saga, &spec(&json!([{"name": "one", "apply": {"manifest": manifest}}]))).await;
+        let seen = stand.reaches(saga, SagaPhase::Failed).await;
+        assert!(said(&seen, "one").contains(":keeper may not "), "{}", said(&seen, "one"));
+    }
+    let found = stand.kubectl(&["get", "clusterrolebindings", "--ignore-not-found", &name]);
+    assert_eq!(found, "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_another_manager_are_taken_over_only_by_force() {
+    let stand = stand_with("objects-force", &ALL).await;
+    stand.put(&config_map("shared", &json!({"colour": "green"}))).await;
+    let with =
+        |force: bool| json!([{"name": "one", "apply": {"manifest": config_map("shared", &json!({"colour": "blue"})), "force": force}}]);
+    stand.apply("polite", &spec(&with(false))).await;
+    let saga = stand.reaches("polite", SagaPhase::Failed).await;
+    assert!(said(&saga, "one").contains("fields belong to another manager"), "{}", said(&saga, "one"));
+    assert_eq!(read(&stand, "shared").await.unwrap()["data"]["colour"], "green");
+    stand.apply("rude", &spec(&with(true))).await;
+    stand.reaches("rude", SagaPhase::Completed).await;
+    assert_eq!(read(&stand, "shared").await.unwrap()["data"]["colour"], "blue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_dies_is_followed_by_one_that_goes_on_waiting() {
+    let mut stand = stand_with("objects-crash", &ALL).await;
+    let until = "has(object.data.ready) && object.data.ready == 'yes'";
+    let steps = json!([{"name": "one", "apply": {"manifest": config_map("slow", &json!({"colour": "blue"})), "until": until}}]);
+    stand.apply("release", &spec(&steps)).await;
+    let noted = |saga: &Saga| {
+        let step = saga.status.as_ref().and_then(|status| status.steps.first());
+        let active = step.and_then(|step| step.action.as_ref()?.active.as_ref());
+        active.is_some_and(|active| active.child_uid.is_some())
+    };
+    stand.until("release", "the UID of its object", noted).await;
+
+    let saga = stand.step_reaches("release", "one", StepPhase::Running).await;
+    assert!(said(&saga, "one").contains("waits: until"), "{}", said(&saga, "one"));
+    stand.kill();
+    stand.start();
+    stand.meanwhile("other").await;
+    stand.kubectl(&["patch", "configmap", "slow", "--type", "merge", "--patch", r#"{"data": {"ready": "yes"}}"#]);
+    let saga = stand.reaches("release", SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "one"), [Outcome::Succeeded], "one attempt, whoever looked");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ready_in_time_may_be_in_effect_and_what_was_only_waited_for_is_not() {
+    let stand = stand_with("objects-late", &ALL).await;
+    stand.put(&config_map("there", &json!({}))).await;
+    let late = |action: Value| {
+        let mut step = json!({"name": "one", "timeout": "3s"});
+        step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+        spec(&json!([step]))
+    };
+    stand.apply("applied", &late(json!({"apply": {"manifest": config_map("made", &json!({})), "until": "object.data.x == 'y'"}}))).await;
+    stand.apply("waited", &late(json!({"wait": {"until": "false", "object": reference("there")}}))).await;
+    let applied = stand.reaches("applied", SagaPhase::Failed).await;
+    let waited = stand.reaches("waited", SagaPhase::Failed).await;
+    assert_eq!((outcomes(&applied, "one"), outcomes(&waited, "one")), (vec![Outcome::Unknown], vec![Outcome::Failed]));
+    assert!(message(&applied).contains("not within its time: until it holds: ${object.data.x == 'y'}"), "{}", message(&applied));
+    for name in ["applied", "waited"] {
+        stand.ask(name, &format!("{}=enough", RequestAction::Cancel.annotation()));
+    }
+    let (applied, waited) = (stand.reaches("applied", SagaPhase::Cancelled).await, stand.reaches("waited", SagaPhase::Cancelled).await);
+    assert_eq!((still_in_effect(&applied), still_in_effect(&waited)), (vec!["one"], vec![]));
+}
