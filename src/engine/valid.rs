@@ -133,9 +133,14 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         params: Map::new(),
         steps,
     };
-    pod::check_accounts(&saga, &mut faults);
-    expressions::check_params(&params, saga.has_expressions(), &mut faults);
+    check_whole(&saga, &params, &mut faults);
     if faults.is_empty() { Ok(ValidSaga { params, ..saga }) } else { Err(faults) }
+}
+
+/// What only the saga as a whole can be asked.
+fn check_whole(saga: &ValidSaga, params: &Map<String, serde_json::Value>, faults: &mut Vec<Fault>) {
+    pod::check_accounts(saga, faults);
+    expressions::check_params(params, saga.has_expressions(), faults);
 }
 
 /// Checks a spec as it is stored, which may not even be readable.
