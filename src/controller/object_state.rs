@@ -80,7 +80,9 @@ impl Attempt<'_> {
                 self.context.attempts.ended(self.key, end.clone());
                 end
             }
-            Trouble::Passes(message) | Trouble::Lost(message) => ChildState::Active { uid: None, age: Duration::ZERO, detail: message },
+            Trouble::Passes(message) | Trouble::Lost(message) => {
+                ChildState::Active { uid: None, age: Duration::ZERO, detail: message, trouble: None }
+            }
         })
     }
 
@@ -114,7 +116,7 @@ impl Attempt<'_> {
         let finalizers = object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
         let detail = format!("waits until it is gone{}{finalizers}", if finalizers.is_empty() { "" } else { ", which is up to " });
         let age = self.known(|known| known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed()));
-        Some(ChildState::Active { uid: Some(uid(&object)), age, detail })
+        Some(ChildState::Active { uid: Some(uid(&object)), age, detail, trouble: None })
     }
 
     async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
@@ -125,7 +127,7 @@ impl Attempt<'_> {
             }
             Ok(None) => {
                 let detail = format!("waits: there is no {} {}", reference.kind, reference.name);
-                ChildState::Active { uid: None, age: Duration::ZERO, detail }
+                ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
             }
             Err(state) => state,
         })

@@ -9,7 +9,7 @@
 //!   take a moment to be known.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -102,28 +102,31 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     }
     let (probes, unchecked) = probes(saga);
     let mut precheck = Precheck { refused: Vec::new(), unchecked };
-    let tried: Vec<(Probe, Verdict)> = stream::iter(probes)
-        .map(|probe| async move {
-            let verdict = tried(context, saga, &probe).await;
-            (probe, verdict)
+    // What is the same is tried once.
+    let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?} {}", probe.work, probe.may_come)]);
+    let probes: Vec<(String, Probe)> = probes.into_iter().map(|probe| (of(&probe), probe)).collect();
+    let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
+    let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
+        .map(|(content, probe)| async move {
+            let verdict = tried(context, saga, &content, &probe).await;
+            (content, verdict)
         })
         .buffered(AT_ONCE)
         .collect()
         .await;
-    for (probe, verdict) in tried {
-        match verdict {
-            Verdict::Fine => {}
-            Verdict::Refused(message) => precheck.refused.push(Fault::new(probe.path, message)),
-            Verdict::Unchecked(message) => precheck.unchecked.push(format!("{} ({message})", probe.path)),
+    for (content, probe) in &probes {
+        match verdicts.get(content) {
+            Some(Verdict::Refused(message)) => precheck.refused.push(Fault::new(&probe.path, message)),
+            Some(Verdict::Unchecked(message)) => precheck.unchecked.push(format!("{} ({message})", probe.path)),
+            Some(Verdict::Fine) | None => {}
         }
     }
     context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
 }
 
-async fn tried(context: &Arc<Context>, saga: &ValidSaga, probe: &Probe) -> Verdict {
+async fn tried(context: &Arc<Context>, saga: &ValidSaga, content: &str, probe: &Probe) -> Verdict {
     let Probe { work, may_come, .. } = probe;
-    let content = sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{work:?} {may_come}")]);
-    if let Some(known) = context.prechecks.known(&content) {
+    if let Some(known) = context.prechecks.known(content) {
         return known;
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
@@ -139,7 +142,7 @@ async fn tried(context: &Arc<Context>, saga: &ValidSaga, probe: &Probe) -> Verdi
         }
     };
     let verdict = timeout(LONGEST, trial).await.unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
-    context.prechecks.remember(content, verdict.clone());
+    context.prechecks.remember(content.to_owned(), verdict.clone());
     verdict
 }
 

@@ -6,6 +6,8 @@
 
 mod action;
 mod expressions;
+mod fixed;
+mod pod;
 mod policy;
 
 use std::{
@@ -131,8 +133,14 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         params: Map::new(),
         steps,
     };
-    expressions::check_params(&params, saga.has_expressions(), &mut faults);
+    check_whole(&saga, &params, &mut faults);
     if faults.is_empty() { Ok(ValidSaga { params, ..saga }) } else { Err(faults) }
+}
+
+/// What only the saga as a whole can be asked.
+fn check_whole(saga: &ValidSaga, params: &Map<String, serde_json::Value>, faults: &mut Vec<Fault>) {
+    pod::check_accounts(saga, faults);
+    expressions::check_params(params, saga.has_expressions(), faults);
 }
 
 /// Checks a spec as it is stored, which may not even be readable.
@@ -268,7 +276,7 @@ fn operation(
     let found_before = faults.len();
     let (work, template) = work(written, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
     if let Some(template) = &template {
-        reach.template(template, written.http.is_none(), faults);
+        reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(fixed::is_fixed), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
@@ -318,7 +326,7 @@ fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Wo
 fn work(written: &Written<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
     match (written.pod, written.http, written.apply, written.delete, written.approval, written.wait) {
         (Some(pod), None, None, None, None, None) => {
-            action::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
+            pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
         }
         (None, Some(http), None, None, None, None) => {
             action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))

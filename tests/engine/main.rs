@@ -23,6 +23,7 @@ mod nonsense;
 mod other_side;
 mod pause;
 mod pivot;
+mod pods;
 mod precheck;
 mod properties;
 mod requests;

@@ -58,7 +58,7 @@ pub fn operation(work: Work, attempts: u32) -> Operation {
 }
 
 pub fn pod() -> Work {
-    Work::Pod(PodAction { image: "image".into(), ..PodAction::default() })
+    Work::Pod(PodAction { image: Some("image".into()), ..PodAction::default() })
 }
 
 pub fn request(name: &str) -> Work {

@@ -24,4 +24,5 @@ mod precheck;
 mod requests;
 mod room;
 mod stand;
+mod template;
 mod ttl;

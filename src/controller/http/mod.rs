@@ -269,7 +269,7 @@ async fn read(response: &mut Response, into: &mut Vec<u8>) -> bool {
 
 /// Nothing was sent.
 fn failed(last: bool, message: String) -> ChildState {
-    ChildState::Failed(Failure { reached: Reached::Nothing, last, disrupted: false, retry_after: None, message })
+    ChildState::Failed(Failure { reached: Reached::Nothing, last, exit_code: None, disrupted: false, retry_after: None, message })
 }
 
 fn unknown(message: String) -> ChildState {

@@ -62,9 +62,23 @@ enum Part {
 impl Template {
     /// Parses the leaves of the fields of an object that stands at `path`. `form`: what may stand in the leaves of a field.
     pub fn parse(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
-        let field =
-            |(name, value): (&String, &Value)| (name.clone(), parse(value, &format!("{path}.{name}"), form(name), MAX_DEPTH, faults));
+        let field = |(name, value): (&String, &Value)| {
+            let form = form(name);
+            (name.clone(), parse(value, &format!("{path}.{name}"), &|_| form, MAX_DEPTH, faults))
+        };
         Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded() }
+    }
+
+    /// The same; `form`: what may stand in the leaf at a path.
+    pub fn by_path(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
+        let field = |(name, value): (&String, &Value)| (name.clone(), parse(value, &format!("{path}.{name}"), &form, MAX_DEPTH, faults));
+        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded() }
+    }
+
+    /// The value without the leaves that hold expressions.
+    #[must_use]
+    pub fn skeleton(&self) -> Value {
+        skeleton(&self.node).unwrap_or_default()
     }
 
     /// The value where it holds no expression, its escapes taken out.
@@ -134,14 +148,14 @@ impl Node {
     }
 }
 
-fn parse(value: &Value, path: &str, form: Form, depth: usize, faults: &mut Vec<Fault>) -> Node {
+fn parse(value: &Value, path: &str, form: &dyn Fn(&str) -> Form, depth: usize, faults: &mut Vec<Fault>) -> Node {
     if depth == 0 {
         faults.push(Fault::new(path, format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter")));
         return Node::Literal(Value::Null);
     }
     match value {
         Value::String(text) => match split(text) {
-            Ok(parts) => leaf(parts, path, form),
+            Ok(parts) => leaf(parts, path, form(path)),
             Err(error) => {
                 faults.push(Fault::new(path, error));
                 Node::Literal(Value::Null)
@@ -229,6 +243,17 @@ fn gather<'a>(node: &'a Node, fields: &mut Vec<Field<'a>>) {
         })),
         Node::List(items) => items.iter().for_each(|item| gather(item, fields)),
         Node::Fields(named) => named.iter().for_each(|(_, node)| gather(node, fields)),
+    }
+}
+
+fn skeleton(node: &Node) -> Option<Value> {
+    match node {
+        Node::Literal(value) => Some(value.clone()),
+        Node::Whole(..) | Node::Text(..) => None,
+        Node::List(items) => Some(items.iter().filter_map(skeleton).collect()),
+        Node::Fields(fields) => {
+            Some(Value::Object(fields.iter().filter_map(|(name, node)| Some((name.clone(), skeleton(node)?))).collect()))
+        }
     }
 }
 
