@@ -178,10 +178,10 @@ impl Objects {
             return Ok(known);
         }
         let found = discovery::pinned_kind(&self.client, &kind).await;
-        let (resource, capabilities) = found.map_err(|error| match error {
-            kube::Error::Discovery(_) => Trouble::Passes(no_kind(target)),
-            kube::Error::Api(status) if status.code == 404 => Trouble::Passes(no_kind(target)),
-            error => Trouble::Passes(bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON)),
+        let (resource, capabilities) = found.map_err(|error| {
+            let unknown = matches!(&error, kube::Error::Discovery(_)) || matches!(&error, kube::Error::Api(status) if status.code == 404);
+            let said = || bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON);
+            Trouble::Passes(if unknown { no_kind(target) } else { said() })
         })?;
         let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);

@@ -107,15 +107,15 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     let probes: Vec<(String, Probe)> = probes.into_iter().map(|probe| (of(&probe), probe)).collect();
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
-        .map(|(content, probe)| async move {
-            let verdict = tried(context, saga, &content, &probe).await;
-            (content, verdict)
+        .map(|(hash, probe)| async move {
+            let verdict = tried(context, saga, &hash, &probe).await;
+            (hash, verdict)
         })
         .buffered(AT_ONCE)
         .collect()
         .await;
-    for (content, probe) in &probes {
-        match verdicts.get(content) {
+    for (hash, probe) in &probes {
+        match verdicts.get(hash) {
             Some(Verdict::Refused(message)) => precheck.refused.push(Fault::new(&probe.path, message)),
             Some(Verdict::Unchecked(message)) => precheck.unchecked.push(format!("{} ({message})", probe.path)),
             Some(Verdict::Fine) | None => {}
@@ -124,9 +124,9 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
 }
 
-async fn tried(context: &Arc<Context>, saga: &ValidSaga, content: &str, probe: &Probe) -> Verdict {
+async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Probe) -> Verdict {
     let Probe { work, may_come, .. } = probe;
-    if let Some(known) = context.prechecks.known(content) {
+    if let Some(known) = context.prechecks.known(hash) {
         return known;
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
@@ -142,7 +142,7 @@ async fn tried(context: &Arc<Context>, saga: &ValidSaga, content: &str, probe: &
         }
     };
     let verdict = timeout(LONGEST, trial).await.unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
-    context.prechecks.remember(content.to_owned(), verdict.clone());
+    context.prechecks.remember(hash.to_owned(), verdict.clone());
     verdict
 }
 

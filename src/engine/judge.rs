@@ -69,7 +69,7 @@ impl Pass<'_> {
         let (own, deadline) = (self.own_limit(operation, record), self.deadline(operation, id.direction, record));
         let deadline = deadline.unwrap_or(Timestamp::MAX);
         let limit = own.min(deadline);
-        let stop = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
+        let ends = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
         let overdue = cancelled || self.seen.now >= limit;
         match self.seen.children.get(id) {
             Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => {
@@ -90,11 +90,11 @@ impl Pass<'_> {
                 verdict
             }
             Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => gave_up(operation, detail),
-            Some(ChildState::Active { .. }) if self.seen.now >= stop && broken(Twin::StopIsEnd) => unknown("took too long"),
-            Some(ChildState::Active { .. }) if cancelled || self.seen.now >= stop => Verdict::Stop,
+            Some(ChildState::Active { .. }) if self.seen.now >= ends && broken(Twin::StopIsEnd) => unknown("took too long"),
+            Some(ChildState::Active { .. }) if cancelled || self.seen.now >= ends => Verdict::Stop,
             Some(ChildState::Active { uid, age, detail, trouble }) => {
                 self.note_child(status, id.direction, (uid.as_ref(), *age), (detail, *trouble));
-                self.wake_at(stop);
+                self.wake_at(ends);
                 Verdict::Wait
             }
             Some(ChildState::Refused { known_for, .. } | ChildState::Absent(Absence { refused: true, known_for, .. }))

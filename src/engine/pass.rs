@@ -167,7 +167,7 @@ impl<'a> Pass<'a> {
         let Some(operation) = step.operation(direction) else { return };
         let work = match self.resolve(operation, status, direction) {
             Ok(work) => work,
-            Err(why) => return self.cannot_begin(status, direction, why),
+            Err(why) => return self.cannot_begin(status, direction, &why),
         };
         let now = MicroTime(self.seen.now);
         status.started_at.get_or_insert_with(|| now.clone());

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     pods::{IMAGE, one_step, pod_of, tells},
-    stand::{Stand, message, outcomes, step},
+    stand::{Stand, condition, message, outcomes, step},
 };
 
 /// Enforces a Pod Security Standard in the stand's namespace.
@@ -71,8 +71,7 @@ async fn a_template_that_asks_for_more_than_the_namespace_allows_is_refused_by_i
     let mut work = template(&container("fetch", "true"), &json!([container("step", "true")]));
     work["template"]["spec"]["hostNetwork"] = json!(true);
     stand.apply("order", &one_step(&work, &json!({"retry": {"maxAttempts": 3}}))).await;
-    let saga = stand.reaches("order", SagaPhase::Compensated).await;
-    assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed]);
-    assert!(tells(&saga, &["the API server refused its Pod", "violates PodSecurity", "host namespaces"]), "{}", message(&saga));
+    let saga = stand.until("order", "refused", |saga| condition(saga, "Accepted") == "False/Refused").await;
+    assert!(tells(&saga, &["spec.steps[0].pod", "violates PodSecurity", "host namespaces"]), "{}", message(&saga));
     assert!(stand.pods_of("order").await.is_empty());
 }

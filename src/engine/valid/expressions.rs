@@ -70,10 +70,10 @@ impl<'a> Reach<'a> {
         let expression = Expression::parse(text).map_err(|error| faults.push(Fault::new(path, error))).ok()?;
         let before = faults.len();
         self.check(Field { path, expression: &expression }, &self.variables, faults);
-        if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before) {
-            if let Err(error) = expression.holds(&known) {
-                faults.push(Fault::new(path, error));
-            }
+        if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before)
+            && let Err(error) = expression.holds(&known)
+        {
+            faults.push(Fault::new(path, error));
         }
         (faults.len() == before).then_some(expression)
     }
@@ -85,10 +85,10 @@ impl<'a> Reach<'a> {
             let before = faults.len();
             let is_fixed = fixed(field.path);
             self.check(field, if is_fixed { &fixed_reach } else { &self.variables }, faults);
-            if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before) {
-                if let Err(error) = field.expression.evaluate(&known) {
-                    faults.push(Fault::new(field.path, error));
-                }
+            if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before)
+                && let Err(error) = field.expression.evaluate(&known)
+            {
+                faults.push(Fault::new(field.path, error));
             }
         }
     }
