@@ -21,7 +21,7 @@ async fn enforce(stand: &Stand, standard: &str) {
 
 /// A container of a template.
 fn container(name: &str, command: &str) -> Value {
-    json!({"name": name, "image": IMAGE, "command": ["/bin/sh", "-c", command], "volumeMounts": [{"name": "work", "mountPath": "/work"}]})
+    json!({"name": name, "image": IMAGE, "command": ["/bin/sh", "-c", command], "volumeMounts": [{"name": "work", "mountPath": "/handed"}]})
 }
 
 /// A template with what runs first, and what runs then.
@@ -37,9 +37,9 @@ async fn the_container_named_step_decides_about_a_template_and_the_others_help_i
     let mut stand = Stand::with_pods("template").await;
     enforce(&stand, "restricted").await;
     stand.start();
-    let fetch = container("fetch", "echo T-${params.order} > /work/tracking");
+    let fetch = container("fetch", "echo T-${params.order} > /handed/tracking");
     let beside = container("beside", "echo '{\"from\": \"beside\"}' > /dev/termination-log; exit 1");
-    let tell = r#"printf '{"tracking": "%s", "by": "%s"}' "$(cat /work/tracking)" "$SAGA_STEP/$SAGA_ATTEMPT" > /dev/termination-log"#;
+    let tell = r#"printf '{"tracking": "%s", "by": "%s"}' "$(cat /handed/tracking)" "$SAGA_STEP/$SAGA_ATTEMPT" > /dev/termination-log"#;
     let work = template(&fetch, &json!([beside, container("step", tell)]));
     let saga = json!({"params": {"order": 1042}, "steps": [{"name": "ship", "pod": work}]});
     let saga = stand.apply("order", &saga).await;

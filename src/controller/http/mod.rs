@@ -12,8 +12,7 @@
 //! - Dropping the future of a call closes its connection.
 //!
 //! # Caveats
-//! - A body that breaks off or outlasts the time limit does not change what the status says: nothing but the message is read from it.
-//!   That holds as long as actions over HTTP have no outputs.
+//! - Whether a body that breaks off, outlasts the time limit or is too long matters is for the engine to say: it is marked as not whole.
 //! - Host names resolve as they do for the operator's own pod: a name without a namespace is one of the operator's namespace.
 
 mod headers;
