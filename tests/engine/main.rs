@@ -17,6 +17,7 @@ mod circuits;
 mod data;
 mod executors;
 mod forward;
+mod fuzz;
 mod held;
 mod lifecycle;
 mod nonsense;

@@ -9,7 +9,7 @@ use super::{Reads, Variable};
 
 /// The functions that may be called: those of CEL, and of Kubernetes those whose work [`super::meter`] can tell. A name with a dot is
 /// called on a name, all others on a value or by themselves.
-pub const FUNCTIONS: [&str; 52] = [
+pub const FUNCTIONS: [&str; 56] = [
     "size",
     "contains",
     "startsWith",
@@ -47,6 +47,10 @@ pub const FUNCTIONS: [&str; 52] = [
     "sum",
     "first",
     "last",
+    "value",
+    "orValue",
+    "hasValue",
+    "bytes",
     "base64.encode",
     "base64.decode",
     "math.ceil",

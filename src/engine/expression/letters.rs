@@ -47,10 +47,13 @@ fn end_of_string(text: &str, mark: &str, raw: bool) -> Option<usize> {
 /// Whether the parser can take the expression.
 ///
 /// # Errors
-/// In words: it has too many brackets or operators.
+/// In words: it has too many brackets or operators, or a comment, in which a quote would hide them from being counted.
 pub(super) fn check(text: &str) -> Result<(), String> {
-    let (mut nested, mut operators) = (0_usize, 0_usize);
-    for (_, letter) in outside_strings(text) {
+    let (mut nested, mut operators, mut slash) = (0_usize, 0_usize, None);
+    for (place, letter) in outside_strings(text) {
+        if letter == '/' && slash.replace(place).is_some_and(|before| before + 1 == place) {
+            return Err("holds a comment (//): leave it out".into());
+        }
         match letter {
             '(' | '[' | '{' => nested += 1,
             ')' | ']' | '}' => nested = nested.saturating_sub(1),

@@ -15,6 +15,8 @@ use kube::core::cel::cel::{
 };
 use serde_json::Value;
 
+use super::pattern::{Effort, effort};
+
 /// The most bytes that all parts of an expression may come to, each as often as it is evaluated.
 const MAX_WORK: u64 = 4 << 20;
 /// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer 64 KiB.
@@ -23,9 +25,16 @@ const MAX_INPUT: u64 = 72 << 10;
 const MAX_ITEMS: u64 = 256;
 /// What a part costs besides the bytes it comes to.
 const PART: u64 = 64;
-/// What a pattern costs: one letter of it, and one that counts or names a class of letters.
-const LETTER: u64 = 256;
-const CLASS: u64 = 256 << 10;
+/// The most bytes of a number as text: the smallest double written out.
+const NUMBER: u64 = 352;
+/// The least bytes of what a function gives: a number as JSON.
+const LEAST: u64 = 24;
+/// The most bytes of a truth value as JSON.
+const TRUTH: u64 = 5;
+/// What an element costs that a text is split into, besides its bytes.
+const ELEMENT: u64 = 32;
+/// How many letters of a text are compared with those of another one at the cost of a byte.
+const COMPARED: u64 = 256;
 
 /// The most that a part comes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,11 +51,11 @@ const fn plain(bytes: u64) -> Size {
     Size { bytes, items: 0, element: 0 }
 }
 
-/// Whether an expression may be evaluated over these variables.
+/// Whether an expression may be evaluated over these variables; the most bytes that it comes to.
 ///
 /// # Errors
 /// What is too large.
-pub(super) fn afford(expr: &IdedExpr, variables: &BTreeMap<&'static str, Value>) -> Result<(), String> {
+pub(super) fn afford(expr: &IdedExpr, variables: &BTreeMap<&'static str, Value>) -> Result<u64, String> {
     let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1 };
     for (name, value) in variables {
         let size = size(value);
@@ -55,10 +64,10 @@ pub(super) fn afford(expr: &IdedExpr, variables: &BTreeMap<&'static str, Value>)
         }
         meter.sizes.insert((*name).to_owned(), size);
     }
-    meter.part(expr).map(|_| ())
+    meter.part(expr).map(|size| size.bytes)
 }
 
-/// The size of a value: at least its bytes as JSON.
+/// The size of a value: at least the bytes of all texts in it, and of all else as JSON.
 fn size(value: &Value) -> Size {
     let with = |all: Size, part: Size| Size {
         bytes: all.bytes.saturating_add(part.bytes).saturating_add(3),
@@ -103,19 +112,20 @@ impl<'a> Meter<'a> {
             Expr::Ident(name) => self.sizes.get(name).copied().unwrap_or_default(),
             Expr::Select(select) => {
                 let operand = self.part(&select.operand)?;
-                if select.test { plain(1) } else { operand }
+                if select.test { plain(TRUTH) } else { operand }
             }
             Expr::Call(call) => self.call(call)?,
             Expr::List(list) => {
-                let parts = self.parts(&list.elements)?;
-                Size { items: parts.items.max(list.elements.len() as u64), element: parts.element.max(parts.bytes), ..parts }
+                let (parts, items) = (self.parts(&list.elements)?, list.elements.len() as u64);
+                let bytes = parts.bytes.saturating_add(2 + 3 * items);
+                Size { bytes, items: parts.items.max(items), element: parts.element.max(parts.bytes) }
             }
             Expr::Map(map) => {
                 let mut all = Size { items: map.entries.len() as u64, ..plain(2) };
                 for entry in &map.entries {
                     if let EntryExpr::MapEntry(entry) = &entry.expr {
                         let (key, value) = (self.part(&entry.key)?, self.part(&entry.value)?);
-                        all = add(all, add(key, value));
+                        all = add(add(all, plain(3)), add(key, value));
                     }
                 }
                 Size { element: all.element.max(all.bytes), ..all }
@@ -160,43 +170,47 @@ impl<'a> Meter<'a> {
 
     fn call(&mut self, call: &CallExpr) -> Result<Size, String> {
         let CallExpr { func_name, target, args } = call;
-        let target = match target {
-            Some(target) => Some(self.part(target)?),
-            None => None,
-        };
-        let sizes: Vec<Size> = args.iter().map(|argument| self.part(argument)).collect::<Result<_, _>>()?;
-        let given = sizes.iter().copied().chain(target).fold(Size::default(), add);
-        let longest = Size { items: sizes.iter().chain(&target).map(|size| size.items).max().unwrap_or_default(), ..given };
-        let truth = plain(1);
+        // `text.indexOf(part)` is `indexOf(text, part)`.
+        let parts = target.as_deref().into_iter().chain(args);
+        let sizes: Vec<Size> = parts.map(|part| self.part(part)).collect::<Result<_, _>>()?;
+        let given = sizes.iter().copied().fold(Size::default(), add);
+        let longest = Size { items: sizes.iter().map(|size| size.items).max().unwrap_or_default(), ..given };
+        let at = |place: usize| sizes.get(place).copied().unwrap_or_default();
+        let truth = plain(TRUTH);
         Ok(match func_name.as_str() {
             operators::ADD => given,
             operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::LESS | operators::LESS_EQUALS => truth,
             operators::GREATER | operators::GREATER_EQUALS | operators::LOGICAL_AND | operators::LOGICAL_OR => truth,
             operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE | "contains" | "startsWith" | "endsWith" | "isSorted" => truth,
-            operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => sizes.first().copied().unwrap_or_default(),
+            operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => at(0),
             operators::CONDITIONAL => {
-                let branch = |at: usize| sizes.get(at).copied().unwrap_or_default();
-                let (yes, no) = (branch(1), branch(2));
+                let (yes, no) = (at(1), at(2));
                 Size { bytes: yes.bytes.max(no.bytes), items: yes.items.max(no.items), element: yes.element.max(no.element) }
             }
             "matches" => {
-                let pattern = args.first().and_then(|pattern| match &pattern.expr {
+                let pattern = args.last().and_then(|pattern| match &pattern.expr {
                     Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
                     _ => None,
                 });
-                let letter = |letter| if matches!(letter, '{' | '\\' | '(') { CLASS } else { LETTER };
-                self.count(pattern.unwrap_or_default().chars().map(letter).sum())?;
+                let Effort { made, places } = effort(pattern.unwrap_or_default())?;
+                self.count(made.saturating_add(places.saturating_mul(at(0).bytes)))?;
                 truth
             }
-            // Each of its letters may be an element.
-            "split" => Size { bytes: given.bytes.saturating_mul(3), items: given.bytes, element: given.bytes },
-            "join" => plain(given.bytes.saturating_add(longest.items.saturating_mul(given.bytes))),
-            "replace" => {
-                let with = sizes.get(1).copied().unwrap_or_default().bytes;
-                plain(target.unwrap_or_default().bytes.saturating_add(1).saturating_mul(with.saturating_add(1)))
+            "indexOf" | "lastIndexOf" => {
+                self.count(at(0).bytes.saturating_mul(at(1).bytes) / COMPARED)?;
+                plain(LEAST)
             }
+            // Each of its letters may be an element.
+            "split" => {
+                self.count(given.bytes.saturating_mul(ELEMENT))?;
+                Size { bytes: given.bytes.saturating_mul(3), items: given.bytes, element: given.bytes }
+            }
+            "join" => plain(given.bytes.saturating_add(longest.items.saturating_mul(given.bytes))),
+            "replace" => plain(at(0).bytes.saturating_add(1).saturating_mul(at(2).bytes.saturating_add(1))),
+            // What is no text becomes signs of three bytes.
+            "string" => plain(given.bytes.saturating_mul(3).max(NUMBER)),
             "base64.encode" | "base64.decode" => plain(given.bytes.saturating_mul(2)),
-            _ => longest,
+            _ => Size { bytes: longest.bytes.max(LEAST), ..longest },
         })
     }
 

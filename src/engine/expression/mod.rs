@@ -15,12 +15,19 @@
 
 mod check;
 mod convert;
+mod functions;
 mod letters;
 mod meter;
+mod pattern;
 mod scope;
 mod template;
 
-use std::{collections::BTreeSet, fmt, panic::catch_unwind, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use kube::core::cel::{
     KubeCelExt,
@@ -42,8 +49,12 @@ use super::settle::clip;
 pub const MAX_LENGTH: usize = 1024;
 /// How deep brackets and calls may be nested in each other.
 const MAX_DEPTH: u16 = 32;
-/// The stack that is there for an expression, in bytes; so much more is taken where less than half of it is left.
-const STACK: usize = 16 << 20;
+/// The stack that is there for an expression, in bytes; so much more is taken where less than half of it is left. Memory is taken only for
+/// what is used of it. It is enough for whatever [`MAX_LENGTH`] characters can hold: the parser reads on after what is no string to it, so
+/// that it may see more operators than [`letters`] does.
+const STACK: usize = 128 << 20;
+/// What is said of an expression that makes the interpreter panic.
+const OVERFLOW: &str = "gives a number that is too large";
 /// The most characters of an error, and of an expression in it.
 const KEPT_ERROR: usize = 200;
 const KEPT_TEXT: usize = 80;
@@ -95,15 +106,18 @@ impl Expression {
             return Err(format!("${{{begin}}} has {length} characters: an expression may have at most {MAX_LENGTH}"));
         }
         letters::check(text).map_err(|error| said(text, &error))?;
+        with_stack(|| Self::parse_tree(text))
+    }
+
+    fn parse_tree(text: &str) -> Result<Self, String> {
         // The parser is not ours, and a text that it cannot take must harm nobody.
-        let parsed = catch_unwind(|| with_stack(|| Parser::new().max_recursion_depth(MAX_DEPTH).parse(text)));
+        let parsed = catch_unwind(|| Parser::new().max_recursion_depth(MAX_DEPTH).parse(text));
         let tree = parsed.map_err(|_| said(text, "is no CEL expression"))?.map_err(|errors| {
             let first = errors.errors.first().map(|error| error.msg.clone()).unwrap_or_default();
             said(text, &format!("is no CEL expression: {first}"))
         })?;
-        let reads = with_stack(|| check::reads(&tree)).map_err(|error| said(text, &error))?;
-        let tree = with_stack(|| strict(tree));
-        Ok(Self(Arc::new(Parsed { text: text.to_owned(), tree, reads })))
+        let reads = check::reads(&tree).map_err(|error| said(text, &error))?;
+        Ok(Self(Arc::new(Parsed { text: text.to_owned(), tree: strict(tree), reads })))
     }
 
     /// As it is written.
@@ -129,15 +143,30 @@ impl Expression {
     /// # Errors
     /// One line that begins with the expression: what it reads is not there or of another type, or it would be too much work.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
-        let Parsed { text, tree, reads } = self.0.as_ref();
+        with_stack(|| self.value(scope)).map_err(|error| said(&self.0.text, &error))
+    }
+
+    fn value(&self, scope: &Scope<'_>) -> Result<Value, String> {
+        let Parsed { tree, reads, .. } = self.0.as_ref();
         let variables = scope.variables(reads);
-        with_stack(|| meter::afford(tree, &variables)).map_err(|error| said(text, &error))?;
+        meter::afford(tree, &variables)?;
         let mut context = Context::default().with_all();
+        functions::mend(&mut context);
         for (name, value) in &variables {
             context.add_variable_from_value(*name, convert::into_cel(value));
         }
-        let value = with_stack(|| CelValue::resolve(tree, &context)).map_err(|error| said(text, &reason(&error)))?;
-        convert::into_json(&value).map_err(|error| said(text, &error))
+        // The interpreter counts some things without looking whether they fit: a sum, a quantity, the sign of the lowest number.
+        let value = catch_unwind(AssertUnwindSafe(|| CelValue::resolve(tree, &context))).map_err(|_| OVERFLOW)?;
+        convert::into_json(&value.map_err(|error| reason(&error))?)
+    }
+
+    /// The most bytes of text that the expression may come to, as told before it is evaluated; as JSON each may take six.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`], where it would be too much work.
+    pub fn most(&self, scope: &Scope<'_>) -> Result<u64, String> {
+        let Parsed { text, tree, reads } = self.0.as_ref();
+        with_stack(|| meter::afford(tree, &scope.variables(reads))).map_err(|error| said(text, &error))
     }
 
     /// Evaluates an expression that says yes or no.

@@ -163,6 +163,13 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
         "(params.list + params.list).map(i, i)",
         "params.big.split('').map(i, i)",
         "params.list.filter(i, i.matches('(a{1,100}){1,100}'))",
+        "replace(params.big, 'x', params.big)",
+        "params.big.indexOf(params.big + 'y') + params.big.indexOf(params.big)",
+        "params.big.matches('[xy]*x([xy]{100}){40}z')",
+        "'x'.matches('[^x]{1000}{10}')",
+        "matches('x', '[^x]{1000}{10}')",
+        "params.list[0].matches('(\\\\w{50})+$')",
+        "params.list.map(i, string(1e308)).map(i, i + i + i + i + i + i + i + i + i + i + i + i + i + i + i + i + i)",
     ] {
         let error = evaluate(text).unwrap_err();
         assert!(error.contains("too much work") || error.contains("at most 256"), "{text}: {error}");
@@ -176,8 +183,51 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
 }
 
 #[test]
+fn what_the_interpreter_cannot_count_is_an_error() {
+    for text in [
+        "[9223372036854775807, 1].sum()",
+        "-(-9223372036854775807 - 1)",
+        "quantity('1e100').isGreaterThan(quantity('1'))",
+        "quantity('1.5e-2147483648').asInteger()",
+        "string(timestamp('2020-01-01T00:00:00Z') - timestamp('9999-01-01T00:00:00Z'))",
+    ] {
+        assert_eq!(evaluate(text), Err(format!("${{{text}}}: gives a number that is too large")));
+    }
+}
+
+#[test]
+fn functions_are_those_of_kubernetes() {
+    let cases = [
+        ("'für'.size()", json!(3)),
+        ("'für'.substring(1, size('für'))", json!("ür")),
+        ("params.tags.first().value() + params.tags.last().orValue('z')", json!("ab")),
+        ("[].first().hasValue()", json!(false)),
+        ("base64.encode(bytes('user:word'))", json!("dXNlcjp3b3Jk")),
+        ("string(base64.decode('dXNlcjp3b3Jk'))", json!("user:word")),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(evaluate(text), Ok(expected), "{text}");
+    }
+    assert_eq!(evaluate("[1, 2].join(',')"), Err("${[1, 2].join(',')}: join: takes strings, not int".into()));
+}
+
+#[test]
+fn a_quote_in_a_comment_hides_nothing() {
+    let error = Expression::parse(&("1 // '\n".to_owned() + &"+1".repeat(480))).unwrap_err();
+    assert!(error.ends_with("holds a comment (//): leave it out"), "{error}");
+    assert_eq!(evaluate("'http://' + params.order"), Ok(json!("http://1042")));
+}
+
+#[test]
 fn deep_and_long_expressions_are_refused_and_harm_nobody() {
     for text in [
+        // No string to the parser, and one to whoever counts its operators.
+        r"'\q".to_owned() + &"+1".repeat(480) + "'",
+        r"'\q".to_owned() + &"?1:1".repeat(240) + "'",
+        "'\n".to_owned() + &"+1".repeat(480) + "'",
+        "'".to_owned() + &"+1".repeat(480),
+        "params".to_owned() + &".s".repeat(480),
+        "1".to_owned() + &" in 1".repeat(200),
         "(".repeat(500) + &")".repeat(500),
         "(".repeat(12) + "1" + &")".repeat(12),
         "[{'a':".repeat(6) + "1" + &"}]".repeat(6),
