@@ -4,6 +4,8 @@
 //! A leaf that is one whole expression keeps the type of what it gives, unless it stands where only text can ([`Form`]). `$${` writes a literal `${`.
 //! Keys are never expressions. Whatever a value holds, [`Template::parse`] ends, and names each fault with its path.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value};
 
 use super::{Expression, Scope, convert::kind, letters::outside_strings};
@@ -297,15 +299,16 @@ fn take(left: &mut usize, bytes: usize) -> Result<(), Option<String>> {
 
 /// Every byte that RFC 3986 reserves, escaped.
 fn escaped(text: &str) -> String {
-    let free = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().fold(String::with_capacity(text.len()), |mut escaped, byte| {
-        if free(byte) {
-            escaped.push(char::from(byte))
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"))
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
         }
-        escaped
-    })
+    }
+    escaped
 }
 
 /// A value in a text: a list or an object as JSON.
