@@ -11,13 +11,17 @@ use super::{
     env::{ArgumentSchema, EnvFromSchema, EnvVarSchema},
 };
 
-/// Runs one container to its end. Exit code 0 is success.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// Runs one container to its end, or the containers of a template. Exit code 0 is success.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.image) != has(self.template)").message("set exactly one of image and template"))]
+#[x_kube(validation = Rule::new("!has(self.template) || ![has(self.command), has(self.args), has(self.env), has(self.envFrom), has(self.resources)].exists(x, x)")
+    .message("with a template, command, args, env, envFrom and resources stand in its containers: move them there"))]
 pub struct PodAction {
-    /// The container image.
+    /// The container image. Set this or `template`.
     #[schemars(length(min = 1, max = 1024))]
-    pub image: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
     /// The entrypoint; the image's own where it is not set.
     #[schemars(with = "Option<Vec<ArgumentSchema>>", length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,6 +42,19 @@ pub struct PodAction {
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Value>,
+    /// A whole pod instead of one container: `metadata` with labels and annotations, and `spec` as in a Pod. The container named `step`, or
+    /// else the first one, decides the outcome and hands on what it says; the others help it, best as `initContainers` with
+    /// `restartPolicy: Always`, since what runs on beside it keeps the pod until its deadline. The operator sets the names, the owner, the deadline and the identity
+    /// of the attempt, the ServiceAccount of the saga, and `restartPolicy: Never`; where nothing is said, what the Pod Security Standard
+    /// "restricted" asks for. Everything else is taken as it is: whether a pod may use the node (`nodeName`, `hostNetwork`, `hostPID`,
+    /// `hostIPC`, `hostPath`), be privileged or mount a token is for the Pod Security of the namespace to say.
+    #[schemars(schema_with = "free_form_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<Value>,
+    /// Exit codes, 1 to 255, of the container that decides, after which no further attempt is made by itself: the same would come of it. Built-in: none.
+    #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_exit_codes: Option<Vec<i32>>,
 }
 
 /// Sends one request. 2xx is success; 425 and 429 are tried again; 408, 5xx and a lost connection leave the outcome unknown and are

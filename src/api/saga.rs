@@ -133,6 +133,13 @@ pub enum OnFailure {
     Compensate,
 }
 
+/// Whether a step is tried before the first one runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PrecheckPolicy {
+    /// It is not.
+    Skip,
+}
+
 /// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first. Abandon: it goes as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
@@ -196,6 +203,10 @@ pub struct Step {
     /// Whether the step is undone although it failed, since it may have done half its work. Built-in: true for pod, false for all else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate_failed: Option<bool>,
+    /// Skip: the step is not tried before the first one runs, since only an earlier step makes what it needs. Built-in: its pods and objects
+    /// are tried by a dry run, and its Secrets have to be there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precheck: Option<PrecheckPolicy>,
     /// Runs a container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodAction>,

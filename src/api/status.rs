@@ -215,6 +215,10 @@ pub struct ActiveAttempt {
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child_uid: Option<String>,
+    /// What kept the Pod from going on when the step's message was written: Image, Container, Scheduling or Node.
+    #[schemars(length(max = 32))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trouble: Option<String>,
 }
 
 /// A settled attempt.

@@ -86,7 +86,7 @@ impl Flight {
 #[must_use]
 pub fn never_sent() -> ChildState {
     let message = "the request was called off before anything of it was sent".into();
-    ChildState::Failed(Failure { reached: Reached::Nothing, last: false, disrupted: true, retry_after: None, message })
+    ChildState::Failed(Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: true, retry_after: None, message })
 }
 
 /// A refusal that passes.

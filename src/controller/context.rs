@@ -23,6 +23,7 @@ use super::{
     guard::OwnWrites,
     http::HttpCaller,
     objects::Objects,
+    precheck::Prechecks,
     slots::Slots,
     validated::ValidatedSagas,
 };
@@ -86,6 +87,8 @@ pub struct Context {
     pub pods: Vec<Store<Pod>>,
     /// Reads and writes objects as the accounts of sagas.
     pub objects: Objects,
+    /// What came of trying sagas before their first step.
+    pub prechecks: Prechecks,
     /// Valid sagas whose expressions are parsed.
     pub validated: ValidatedSagas,
     /// How many sagas with expressions may be planned at once.
@@ -135,6 +138,7 @@ impl Context {
             circuits,
             attempts: Attempts::default(),
             writes: OwnWrites::default(),
+            prechecks: Prechecks::default(),
             validated: ValidatedSagas::default(),
             evaluations: Semaphore::new(EVALUATIONS),
             failures: Failures::default(),

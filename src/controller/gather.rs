@@ -115,7 +115,9 @@ fn request(
     }
     context.attempts.look(key, |known| match (&known.end, known.in_flight()) {
         (Some(end), _) => end.clone(),
-        (None, Some(since)) => ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into() },
+        (None, Some(since)) => {
+            ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into(), trouble: None }
+        }
         // Only under the id that is named may it be sent, and that id sends no more.
         (None, None) if was_ours => never_sent(),
         (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
@@ -195,7 +197,7 @@ pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
     }
     let (since, uid) = known.child.as_ref()?;
     let age = since.elapsed();
-    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "its Pod was created".into() })
+    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "its Pod was created".into(), trouble: None })
 }
 
 pub(super) fn absent(known: &Known, seen: bool) -> ChildState {
@@ -236,6 +238,7 @@ pub(super) fn name_conflict(pod: &Pod) -> ChildState {
     ChildState::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
+        exit_code: None,
         disrupted: false,
         retry_after: None,
         message: format!("NameConflict: the Pod {name} exists and is not of this attempt; delete it, then retry the step"),

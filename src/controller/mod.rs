@@ -25,6 +25,7 @@ pub mod http;
 mod object_state;
 pub mod objects;
 pub mod perform;
+pub mod precheck;
 pub mod reconcile;
 pub mod record;
 pub mod secrets;

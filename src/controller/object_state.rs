@@ -84,7 +84,9 @@ impl Attempt<'_> {
                 self.context.attempts.ended(self.key, end.clone());
                 end
             }
-            Trouble::Passes(message) | Trouble::Lost(message) => ChildState::Active { uid: None, age: Duration::ZERO, detail: message },
+            Trouble::Passes(message) | Trouble::Lost(message) => {
+                ChildState::Active { uid: None, age: Duration::ZERO, detail: message, trouble: None }
+            }
         })
     }
 
@@ -118,7 +120,7 @@ impl Attempt<'_> {
         let finalizers = object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
         let detail = format!("waits until it is gone{}{finalizers}", if finalizers.is_empty() { "" } else { ", which is up to " });
         let age = self.known(|known| known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed()));
-        Some(ChildState::Active { uid: Some(uid(&object)), age, detail })
+        Some(ChildState::Active { uid: Some(uid(&object)), age, detail, trouble: None })
     }
 
     async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
@@ -129,7 +131,7 @@ impl Attempt<'_> {
             }
             Ok(None) => {
                 let detail = format!("waits: there is no {} {}", reference.kind, reference.name);
-                ChildState::Active { uid: None, age: Duration::ZERO, detail }
+                ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
             }
             Err(state) => state,
         })
@@ -145,7 +147,7 @@ impl Attempt<'_> {
         let done = match work {
             Work::Apply(action) => {
                 let target = Target::applied(self.account(), action);
-                self.context.objects.apply(target, action, &self.mark()).await.map(Some)
+                self.context.objects.apply(target, action, &self.mark(), false).await.map(Some)
             }
             Work::Delete(object) => self.delete(object).await,
             Work::Until(_) | Work::Pod(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => return false,
@@ -204,7 +206,7 @@ mod tests {
         let known = Known::new();
         assert!(!may_be_written(&known, &intent(None), now()), "this process wrote the intent, and nothing since");
         assert!(may_be_written(&known, &intent(Some("uid")), now()));
-        assert!(may_be_written(&known, &intent(None), now() + Duration::from_secs(60)), "an intent that was read a minute later");
+        assert!(may_be_written(&known, &intent(None), now() + Duration::from_mins(1)), "an intent that was read a minute later");
         let mut asked = Known::new();
         asked.condemned = Some("uid".into());
         assert!(may_be_written(&asked, &intent(None), now()));

@@ -107,8 +107,8 @@ impl Objects {
         }
     }
 
-    /// Applies the manifest from the server's side, as of this attempt. Returns the object's UID.
-    pub(super) async fn apply(&self, target: Target<'_>, action: &ApplyAction, attempt: &str) -> Result<String, Trouble> {
+    /// Applies the manifest from the server's side, as of this attempt; or only tries whether that would do. Returns the object's UID.
+    pub(super) async fn apply(&self, target: Target<'_>, action: &ApplyAction, attempt: &str, dry_run: bool) -> Result<String, Trouble> {
         let (path, namespace) = self.path(target).await?;
         let mut manifest = action.manifest.clone();
         let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
@@ -122,6 +122,7 @@ impl Objects {
         };
         annotations.insert(ANNOTATION_ATTEMPT.into(), json!(attempt));
         let mut params = PatchParams::apply(MANAGER);
+        params.dry_run = dry_run;
         params.force = action.force.unwrap_or_default();
         params.field_validation = Some(ValidationDirective::Strict);
         let request = ApiRequest::new(path).patch(target.name, &params, &Patch::Apply(&manifest));
@@ -179,10 +180,10 @@ impl Objects {
             return Ok(known);
         }
         let found = discovery::pinned_kind(&self.client, &kind).await;
-        let (resource, capabilities) = found.map_err(|error| match error {
-            kube::Error::Discovery(_) => Trouble::Passes(no_kind(target)),
-            kube::Error::Api(status) if status.code == 404 => Trouble::Passes(no_kind(target)),
-            error => Trouble::Passes(bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON)),
+        let (resource, capabilities) = found.map_err(|error| {
+            let unknown = matches!(&error, kube::Error::Discovery(_)) || matches!(&error, kube::Error::Api(status) if status.code == 404);
+            let said = || bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON);
+            Trouble::Passes(if unknown { no_kind(target) } else { said() })
         })?;
         let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);

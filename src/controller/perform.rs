@@ -289,7 +289,7 @@ fn refusal(error: &kube::Error) -> Refusal {
 }
 
 pub(super) fn never_begun(message: String, last: bool) -> ChildState {
-    ChildState::Failed(Failure { reached: Reached::Nothing, last, disrupted: false, retry_after: None, message })
+    ChildState::Failed(Failure { reached: Reached::Nothing, last, exit_code: None, disrupted: false, retry_after: None, message })
 }
 
 #[cfg(test)]

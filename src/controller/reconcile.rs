@@ -18,6 +18,7 @@ use super::{
     gather,
     guard::Freshness,
     perform::{Next, Performance},
+    precheck,
     record::{self, name, namespace},
     slots::Slot,
     validated::Validated,
@@ -34,6 +35,7 @@ use crate::{
         gate::Gate,
         observed::Observed,
         plan,
+        precheck::Precheck,
         saga::{Identity, ValidSaga, Work},
         valid::{Fault, SagaName, validate_stored},
     },
@@ -111,6 +113,12 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         (Ok(saga), Some(status)) => gather::children(context, saga, status, executor.as_deref()).await?,
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
+    let tried = match saga {
+        Ok(saga) => precheck::precheck(context, stored, saga).await,
+        Err(_) => Some(Precheck::default()),
+    };
+    // What is missing may have been created together with the saga: it is looked for once more before anything is said.
+    let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
     let terminating = gather::terminating(context, stored).await?;
     let again = [again, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
@@ -118,7 +126,8 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let idle = beginning.is_none() || executor.is_none();
     // Nobody announces a new Lease: the saga asks again.
     let again = [again, executor.is_none().then_some(STALE_AGAIN)].into_iter().flatten().min();
-    let seen = Seen { terminating: terminating.unwrap_or_default(), draining: idle, ..seen(stored, context, &children, at) };
+    let seen =
+        Seen { terminating: terminating.unwrap_or_default(), draining: idle, precheck: &tried, ..seen(stored, context, &children, at) };
     let seen = Seen { executor: executor.as_deref().unwrap_or_default(), ..seen };
     let (plan, slots) = if saga.as_ref().is_ok_and(ValidSaga::has_expressions) {
         // Never closed.
@@ -222,6 +231,7 @@ fn valid(context: &Context, stored: &StoredSaga) -> Validated {
 /// What is seen of the saga, before anything is known of this process.
 fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
     static UNLIMITED: BTreeMap<String, usize> = BTreeMap::new();
+    static FINE: Precheck = Precheck { refused: Vec::new(), unchecked: Vec::new() };
     static CLOSED: BTreeMap<Origin, Gate> = BTreeMap::new();
     let metadata = &stored.metadata;
     let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
@@ -238,6 +248,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         handled: stored.handled,
         children,
         leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
+        precheck: &FINE,
         executor: "",
         room: &UNLIMITED,
         circuits: &CLOSED,

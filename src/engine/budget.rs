@@ -15,7 +15,7 @@ pub(super) const STEPS: usize = (256 - 64) * 1024;
 /// The attempts kept of each direction, where all do not fit.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// The characters kept of each step's message, where nothing else helps. The last leaves room for as many outputs as there may be.
-const MESSAGE: [usize; 2] = [60, 20];
+const MESSAGE: [usize; 2] = [60, 16];
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
 const STEP: usize = 1480;
 const ATTEMPT: usize = 200;
@@ -104,7 +104,12 @@ mod tests {
             active: None,
             attempts: (1..=attempts).map(record).collect(),
         };
-        let active = ActiveAttempt { started_at: now(), executor: Some("e".repeat(36)), child_uid: Some("u".repeat(36)) };
+        let active = ActiveAttempt {
+            started_at: now(),
+            executor: Some("e".repeat(36)),
+            child_uid: Some("u".repeat(36)),
+            trouble: Some("Scheduling".into()),
+        };
         StepStatus {
             name: format!("{place:063}"),
             phase: crate::api::StepPhase::CompensationSkipped,

@@ -43,7 +43,7 @@ impl<'a> Values<'a> {
         let (failures, outcome) = match record.last_outcome? {
             Outcome::Succeeded => (record.failures, Outcome::Succeeded),
             _ if record.uncertain => (record.failures, Outcome::Unknown),
-            outcome => (record.failures.saturating_sub(record.answered.into()), outcome),
+            outcome @ (Outcome::Failed | Outcome::Unknown) => (record.failures.saturating_sub(record.answered.into()), outcome),
         };
         Some((idempotency_key(&self.saga.key_scope, &status.name, Direction::Action, failures), outcome))
     }
@@ -123,8 +123,8 @@ impl Pass<'_> {
     }
 
     /// Fails a step for good that cannot begin, without an attempt.
-    pub(super) fn cannot_begin(&mut self, status: &mut StepStatus, direction: Direction, why: String) {
-        status.message = Some(super::settle::clip(&why, super::settle::KEPT_MESSAGE));
+    pub(super) fn cannot_begin(&mut self, status: &mut StepStatus, direction: Direction, why: &str) {
+        status.message = Some(super::settle::clip(why, super::settle::KEPT_MESSAGE));
         status.next_attempt_at = None;
         self.give_up(status, direction);
     }
@@ -220,11 +220,12 @@ impl Pass<'_> {
     pub(super) fn hand_on(&mut self) {
         let Some(template) = &self.saga.outputs else { return };
         let nobody = StepStatus::default();
-        let outputs = template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| match outputs {
-            Value::Object(outputs) if outputs.is_empty() || serde_json::to_string(&outputs).is_ok_and(|text| text.len() <= MAX_OUTPUTS) => {
-                Ok(outputs)
-            }
-            _ => Err(format!("spec.outputs: come to more than {MAX_OUTPUTS} bytes")),
+        let outputs = template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| {
+            let fits = outputs.to_string().len() <= MAX_OUTPUTS;
+            serde_json::from_value(outputs)
+                .ok()
+                .filter(|_| fits)
+                .ok_or_else(|| format!("spec.outputs: come to more than {MAX_OUTPUTS} bytes"))
         });
         match outputs {
             Ok(outputs) => self.status.outputs = Some(outputs),

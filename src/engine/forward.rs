@@ -100,7 +100,7 @@ impl Pass<'_> {
                 Ok(None) => pass.leave_out(status),
                 Ok(Some(Ok(()))) => _ = ready && slots.take_new(),
                 Ok(Some(Err(why))) | Err(why) => {
-                    pass.cannot_begin(status, Direction::Action, why);
+                    pass.cannot_begin(status, Direction::Action, &why);
                     all_can = false;
                 }
             }

@@ -115,6 +115,7 @@ mod tests {
             depends_on,
             pivot: false,
             compensate_failed: false,
+            unchecked: false,
             when: None,
             action,
             outputs: None,

@@ -17,12 +17,10 @@ use super::{
     settle::{KEPT_MESSAGE, Settlement, clip},
 };
 use crate::{
-    api::{ActiveAttempt, Direction, DirectionStatus, StepStatus, names::AttemptId},
+    api::{ActiveAttempt, DirectionStatus, StepStatus, names::AttemptId},
     twins::{Twin, broken},
 };
 
-/// A child that lives this long gets its UID written to the status.
-const NOTED_AFTER: Duration = Duration::from_secs(2);
 /// A request ends itself at its own limit; only one that did not is stopped from outside. Its deadlines may stand still, so it is not told.
 const REQUEST_SLACK: Duration = Duration::from_secs(2);
 /// How often a child that is being stopped is looked at.
@@ -48,7 +46,8 @@ fn unknown(message: impl Into<String>) -> Verdict {
 
 fn never_begun(message: impl Into<String>) -> Verdict {
     let message = message.into();
-    Settlement::failed(Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message }).into()
+    Settlement::failed(Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message })
+        .into()
 }
 
 impl Pass<'_> {
@@ -70,13 +69,14 @@ impl Pass<'_> {
         let (own, deadline) = (self.own_limit(operation, record), self.deadline(operation, id.direction, record));
         let deadline = deadline.unwrap_or(Timestamp::MAX);
         let limit = own.min(deadline);
-        let stop = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
+        let ends = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
         let overdue = cancelled || self.seen.now >= limit;
         match self.seen.children.get(id) {
             Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => {
                 self.judge_end(step, status, id.direction, end).map_or(Verdict::Wait, Verdict::Settled)
             }
-            Some(end @ (ChildState::Failed(_) | ChildState::Unknown { .. })) => Settlement::of_end(end.clone()).into(),
+            Some(ChildState::Failed(failure)) => Settlement::failed(operation.judge_exit(failure.clone())).into(),
+            Some(end @ ChildState::Unknown { .. }) => Settlement::of_end(end.clone()).into(),
             Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
             Some(ChildState::Elsewhere { look_again_in }) => {
                 self.wake_at(later(self.seen.now, *look_again_in));
@@ -90,11 +90,11 @@ impl Pass<'_> {
                 verdict
             }
             Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => gave_up(operation, detail),
-            Some(ChildState::Active { .. }) if self.seen.now >= stop && broken(Twin::StopIsEnd) => unknown("took too long"),
-            Some(ChildState::Active { .. }) if cancelled || self.seen.now >= stop => Verdict::Stop,
-            Some(ChildState::Active { uid, age, detail }) => {
-                self.note_child(status, id.direction, uid.as_ref(), *age, detail);
-                self.wake_at(stop);
+            Some(ChildState::Active { .. }) if self.seen.now >= ends && broken(Twin::StopIsEnd) => unknown("took too long"),
+            Some(ChildState::Active { .. }) if cancelled || self.seen.now >= ends => Verdict::Stop,
+            Some(ChildState::Active { uid, age, detail, trouble }) => {
+                self.note_child(status, id.direction, (uid.as_ref(), *age), (detail, *trouble));
+                self.wake_at(ends);
                 Verdict::Wait
             }
             Some(ChildState::Refused { known_for, .. } | ChildState::Absent(Absence { refused: true, known_for, .. }))
@@ -140,22 +140,6 @@ impl Pass<'_> {
             (true, true) if certain => never_begun("not begun within its time"),
             (true, true) | (false, _) => unknown(format!("nobody can tell whether its {child} was created")),
         }
-    }
-
-    /// Writes the UID of a child that lives for two seconds, with what it waits for.
-    pub(super) fn note_child(&mut self, status: &mut StepStatus, direction: Direction, uid: Option<&String>, age: Duration, detail: &str) {
-        let Some(uid) = uid else { return };
-        let Some(active) = &mut status.direction_mut(direction).active else { return };
-        if active.child_uid.is_some() {
-            return;
-        }
-        if age < NOTED_AFTER {
-            let wait = NOTED_AFTER.saturating_sub(age);
-            self.wake_at(later(self.seen.now, wait));
-            return;
-        }
-        active.child_uid = Some(uid.clone());
-        status.message = Some(clip(detail, KEPT_MESSAGE));
     }
 }
 

@@ -186,8 +186,15 @@ fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction
             let why = status.message.as_deref().unwrap_or("it failed");
             format!("step {} waits: {why}; attempt {} of {most} begins at {}", status.name, used.saturating_add(1), instant(next.0))
         }
-        Some(_) | None => format!("step {} {doing}, attempt {used} of {most}", status.name),
+        Some(_) | None => format!("step {} {doing}, attempt {used} of {most}{}", status.name, trouble(status, direction)),
     }
+}
+
+/// What keeps the child from going on, in brackets.
+fn trouble(status: &StepStatus, direction: Direction) -> String {
+    let active = status.direction(direction).and_then(|record| record.active.as_ref());
+    let troubled = active.is_some_and(|active| active.trouble.is_some());
+    status.message.as_ref().filter(|_| troubled).map(|message| format!(" ({message})")).unwrap_or_default()
 }
 
 pub(super) fn instant(at: Timestamp) -> String {

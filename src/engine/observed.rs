@@ -19,6 +19,8 @@ pub enum ChildState {
         age: Duration,
         /// What it waits for or does, in one line.
         detail: String,
+        /// What keeps it from going on, where that is known to be none of its own doing.
+        trouble: Option<Trouble>,
     },
     /// The API server refused to create the child for a reason that passes: too many requests, exceeded quota. No attempt is used up.
     Refused {
@@ -54,6 +56,32 @@ pub enum ChildState {
         /// What the other side asked to wait before the next attempt, at most one hour: a 503 may carry it.
         retry_after: Option<Duration>,
     },
+}
+
+/// What keeps a Pod from starting or going on: mended by a person or by time, not by the Pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// An image cannot be had.
+    Image,
+    /// A container cannot be made as it is described, for example without a Secret that is missing.
+    Container,
+    /// No node takes it.
+    Scheduling,
+    /// Its node does not answer.
+    Node,
+}
+
+impl Trouble {
+    /// As it stands in the status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "Image",
+            Self::Container => "Container",
+            Self::Scheduling => "Scheduling",
+            Self::Node => "Node",
+        }
+    }
 }
 
 /// The answer to a request, with the values of Secrets taken out.
@@ -98,6 +126,8 @@ pub struct Failure {
     pub reached: Reached,
     /// Whether no further attempt is made whatever the policy says.
     pub last: bool,
+    /// With which a container ended by itself, 1 to 255; `None` where no container said no.
+    pub exit_code: Option<i32>,
     /// Whether a disruption ended it before it started, so that it uses up no attempt (at most five times).
     pub disrupted: bool,
     /// What the other side asked to wait before the next attempt, at most one hour.

@@ -167,7 +167,7 @@ impl<'a> Pass<'a> {
         let Some(operation) = step.operation(direction) else { return };
         let work = match self.resolve(operation, status, direction) {
             Ok(work) => work,
-            Err(why) => return self.cannot_begin(status, direction, why),
+            Err(why) => return self.cannot_begin(status, direction, &why),
         };
         let now = MicroTime(self.seen.now);
         status.started_at.get_or_insert_with(|| now.clone());
@@ -177,7 +177,8 @@ impl<'a> Pass<'a> {
         record.budget_used = record.budget_used.saturating_add(1);
         record.budget_started_at.get_or_insert_with(|| now.clone());
         let in_process = matches!(operation.work, Work::Http(_));
-        let intent = ActiveAttempt { started_at: now, executor: in_process.then(|| self.seen.executor.to_owned()), child_uid: None };
+        let intent =
+            ActiveAttempt { started_at: now, executor: in_process.then(|| self.seen.executor.to_owned()), child_uid: None, trouble: None };
         record.active = (!broken(Twin::DropIntent)).then_some(intent);
         let record = record.clone();
         let identity = self.identity(&step.name, direction, &record);

@@ -16,6 +16,7 @@ use super::{
     inbox, invariants,
     observed::Observed,
     pass::{Pass, Standing, past_pivot},
+    precheck::Precheck,
     saga::ValidSaga,
     summary::{self, Hold},
     undo::{in_undo_set, is_in_effect},
@@ -31,6 +32,9 @@ use crate::{
 const KEPT_CHILDREN: std::time::Duration = std::time::Duration::from_mins(10);
 /// The least time for which an ended saga is kept: its Pods go with it, and a creation that is late must still meet its name.
 const KEPT_LEAST: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// How often a saga is tried again that was refused before its first step: the world may have changed.
+const RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// All that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
@@ -60,6 +64,8 @@ pub struct Seen<'a> {
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
     pub leftovers: bool,
+    /// What came of trying a saga that is not accepted yet.
+    pub precheck: &'a Precheck,
     /// The id under which this process sends requests; empty while it has none, and then nothing begins.
     pub executor: &'a str,
     /// How many requests may begin now, by host and port. A host that is not named has room for all.
@@ -104,6 +110,9 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     let violations = invariants::check(saga, status);
     if !violations.is_empty() {
         return held(status, &Hold::Status(violations), seen);
+    }
+    if status.spec_hash.is_none() && !seen.deleting && !seen.precheck.refused.is_empty() {
+        return held(status, &Hold::Refused(seen.precheck.refused.clone()), seen);
     }
     // Only now: a changed spec or a status that contradicts itself must not decide that nothing is undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
@@ -199,7 +208,7 @@ fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (new, m
 fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     let new = summary::held(status, hold, seen);
     // A status that cannot be read keeps no records: what is asked for waits until it is restored.
-    let readable = matches!(hold, Hold::Spec(_) | Hold::SpecChanged);
+    let readable = matches!(hold, Hold::Spec(_) | Hold::SpecChanged | Hold::Refused(_));
     let (new, mut answered, tally) = if readable {
         let why = format!("the saga is held ({}), as its message says: mend that first", hold.reason());
         let (with_records, effects, tally) = refuse_all(status, seen, &why);
@@ -222,7 +231,8 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
         effects.clear();
     }
     effects.append(&mut answered);
-    Plan::new(write, Finalizer::Keep, None, tally, effects)
+    let wake = matches!(hold, Hold::Refused(_)).then(|| later(seen.now, RECHECK));
+    Plan::new(write, Finalizer::Keep, wake, tally, effects)
 }
 
 fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {

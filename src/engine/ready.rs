@@ -52,7 +52,7 @@ impl Pass<'_> {
             return gave_up(operation, &missing);
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
-        self.note_child(status, id.direction, uid.as_ref(), *age, &format!("waits: {missing}"));
+        self.note_child(status, id.direction, (uid.as_ref(), *age), (&format!("waits: {missing}"), None));
         Verdict::Wait
     }
 }
@@ -61,9 +61,15 @@ impl Pass<'_> {
 pub(super) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
     let message = format!("not within its time: {missing}");
     match operation.work {
-        Work::Until(_) => {
-            Settlement::failed(Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message }).into()
-        }
+        Work::Until(_) => Settlement::failed(Failure {
+            reached: Reached::Nothing,
+            last: false,
+            exit_code: None,
+            disrupted: false,
+            retry_after: None,
+            message,
+        })
+        .into(),
         Work::Apply(_) | Work::Delete(_) | Work::Pod(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => {
             Settlement::unknown(message, None).into()
         }

@@ -58,6 +58,8 @@ pub struct ValidStep {
     pub pivot: bool,
     /// Whether the step is undone although it failed.
     pub compensate_failed: bool,
+    /// Whether it is not tried before the first step runs.
+    pub unchecked: bool,
     /// Whether the step is wanted at all.
     pub when: Option<Expression>,
     /// What the step does.

@@ -28,6 +28,8 @@ const MESSAGE: usize = 1500;
 pub(super) enum Hold {
     /// The spec is not valid.
     Spec(Vec<Fault>),
+    /// A trial before the first step found what cannot work.
+    Refused(Vec<Fault>),
     /// What was pinned at acceptance has changed.
     SpecChanged,
     /// The status cannot be read or contradicts itself.
@@ -37,12 +39,15 @@ pub(super) enum Hold {
 impl Hold {
     /// Whether it is the reason of a hold.
     pub(super) fn is_reason(reason: &str) -> bool {
-        [Self::Spec(Vec::new()), Self::SpecChanged, Self::Status(Vec::new())].iter().any(|hold| hold.reason() == reason)
+        [Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::SpecChanged, Self::Status(Vec::new())]
+            .iter()
+            .any(|hold| hold.reason() == reason)
     }
 
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::Spec(_) => "InvalidSpec",
+            Self::Refused(_) => "Refused",
             Self::SpecChanged => "SpecChanged",
             Self::Status(_) => "InvalidStatus",
         }
@@ -51,6 +56,11 @@ impl Hold {
     fn message(&self) -> String {
         match self {
             Self::Spec(faults) => join(faults.iter().map(ToString::to_string), "; "),
+            Self::Refused(faults) => format!(
+                "nothing has begun, since the saga could not come to its end: {}; it is tried again every few seconds (precheck: Skip on a step \
+                 leaves it out)",
+                join(faults.iter().map(ToString::to_string), "; ")
+            ),
             Self::SpecChanged => "steps, params or idempotencyPrefix are not what was accepted: restore the spec, or create a new Saga; \
                  nothing starts until then"
                 .into(),
@@ -245,6 +255,13 @@ impl Wanted {
     }
 }
 
+fn accepted_as(unchecked: &[String]) -> String {
+    if unchecked.is_empty() {
+        return "the spec is valid".into();
+    }
+    clip(&format!("the spec is valid; not tried before it runs: {}", join(unchecked.iter().cloned(), "; ")), MESSAGE)
+}
+
 fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'_>) -> Vec<Condition> {
     let make = |wanted: &Wanted| {
         let Wanted { kind, status, reason } = wanted;
@@ -256,7 +273,12 @@ fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'
             type_: (*kind).to_owned(),
             status: (*status).to_owned(),
             reason: (*reason).to_owned(),
-            message: if accepted { "the spec is valid".into() } else { message.to_owned() },
+            // What could not be tried at acceptance is said as long as the saga lives.
+            message: match unchanged {
+                Some(old) if accepted => old.message.clone(),
+                Some(_) | None if accepted => accepted_as(&seen.precheck.unchecked),
+                Some(_) | None => message.to_owned(),
+            },
             observed_generation: Some(seen.generation),
             last_transition_time: unchanged.map_or(Time(now), |old| old.last_transition_time.clone()),
         }

@@ -6,6 +6,8 @@
 
 mod action;
 mod expressions;
+mod fixed;
+mod pod;
 mod policy;
 
 use std::{
@@ -23,7 +25,7 @@ use super::{
 };
 use crate::api::{
     ApplyAction, ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, MAX_DEPENDENCIES, MAX_STEPS,
-    ObjectRef, Part, PodAction, RetryPolicy, SagaSpec, Step, WaitAction,
+    ObjectRef, Part, PodAction, PrecheckPolicy, RetryPolicy, SagaSpec, Step, WaitAction,
     names::{is_dns_label, is_token},
 };
 
@@ -131,8 +133,14 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         params: Map::new(),
         steps,
     };
-    expressions::check_params(&params, saga.has_expressions(), &mut faults);
+    check_whole(&saga, &params, &mut faults);
     if faults.is_empty() { Ok(ValidSaga { params, ..saga }) } else { Err(faults) }
+}
+
+/// What only the saga as a whole can be asked.
+fn check_whole(saga: &ValidSaga, params: &Map<String, serde_json::Value>, faults: &mut Vec<Fault>) {
+    pod::check_accounts(saga, faults);
+    expressions::check_params(params, saga.has_expressions(), faults);
 }
 
 /// Checks a spec as it is stored, which may not even be readable.
@@ -191,7 +199,18 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults:
             action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, policy::built_in(ACTION_ATTEMPTS)));
         let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_)));
         let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
-        valid.push(ValidStep { name, depends_on, pivot, compensate_failed, when, action, outputs, compensation: compensation.flatten() });
+        let unchecked = step.precheck == Some(PrecheckPolicy::Skip);
+        valid.push(ValidStep {
+            name,
+            depends_on,
+            pivot,
+            compensate_failed,
+            unchecked,
+            when,
+            action,
+            outputs,
+            compensation: compensation.flatten(),
+        });
     }
     valid
 }
@@ -256,8 +275,9 @@ fn operation(
 ) -> Option<Operation> {
     let found_before = faults.len();
     let (work, template) = work(written, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
+    let template = template.map(|template| if written.http.is_some() { template } else { template.without(&fixed::OF_OBJECTS) });
     if let Some(template) = &template {
-        reach.template(template, written.http.is_none(), faults);
+        reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(fixed::is_fixed), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
@@ -307,7 +327,7 @@ fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Wo
 fn work(written: &Written<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
     match (written.pod, written.http, written.apply, written.delete, written.approval, written.wait) {
         (Some(pod), None, None, None, None, None) => {
-            action::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
+            pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
         }
         (None, Some(http), None, None, None, None) => {
             action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))

@@ -112,6 +112,6 @@ impl Pass<'_> {
 
 /// The end of a wait that did not come to what was waited for.
 fn no(message: String) -> Settlement {
-    let failure = Failure { reached: Reached::Nothing, last: true, disrupted: false, retry_after: None, message };
+    let failure = Failure { reached: Reached::Nothing, last: true, exit_code: None, disrupted: false, retry_after: None, message };
     Settlement::failed(failure)
 }

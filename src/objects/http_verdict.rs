@@ -38,8 +38,9 @@ pub fn verdict(answer: &Answer) -> ChildState {
 pub fn not_expected(answer: &Answer, why: &str) -> ChildState {
     let Answer { status, retry_after, body, .. } = answer;
     let message = || if why.is_empty() { message(*status, body) } else { format!("{} ({why})", message(*status, body)) };
-    let failed =
-        |reached, last, retry_after| ChildState::Failed(Failure { reached, last, disrupted: false, retry_after, message: message() });
+    let failed = |reached, last, retry_after| {
+        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after, message: message() })
+    };
     match status {
         425 | 429 => failed(Reached::Door, false, *retry_after),
         401 | 403 | 407 => failed(Reached::Door, true, None),

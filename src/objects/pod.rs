@@ -23,16 +23,20 @@ use k8s_openapi::{
 use kube::Resource;
 use serde_json::Value;
 
+use super::pod_template;
 use crate::{
     api::{
         Direction, PodAction, Saga,
-        names::{AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, MANAGER, child_name},
+        names::{AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, MANAGER, child_name, is_dns_label},
     },
     engine::saga::{Identity, ValidSaga},
 };
 
-/// The name of the container whose exit code is the attempt's outcome.
+/// The name of the container whose exit code is the attempt's outcome, unless a template has none of this name.
 pub const STEP_CONTAINER: &str = "step";
+
+/// The annotation that names the container of a template whose exit code is the attempt's outcome.
+pub const DECIDES: &str = "saga.dev/container";
 
 /// How long after the attempt's timeout the kubelet may end the Pod by itself: the operator comes first while it is there.
 const DEADLINE_SLACK: Duration = Duration::from_secs(10);
@@ -42,8 +46,12 @@ const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 /// Builds the Pod of an attempt. `timeout` is the time limit of the attempt.
 ///
 /// # Errors
-/// A sentence that begins with the path within the action, where `resources` is not what [`check_resources`] accepts.
+/// A sentence that begins with the path within the action, where `resources` is not what [`check_resources`] accepts, or `template` not what
+/// [`super::pod_template::check_template`] does.
 pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: Duration) -> Result<Pod, String> {
+    if let Some(template) = &action.template {
+        return pod_template::pod(saga, identity, template, timeout);
+    }
     let spec = PodSpec {
         active_deadline_seconds: Some(deadline_seconds(timeout)),
         containers: vec![container(identity, action)?],
@@ -62,7 +70,7 @@ pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: D
 }
 
 /// Name, labels and owner.
-fn metadata(saga: &ValidSaga, attempt: &AttemptId) -> ObjectMeta {
+pub(super) fn metadata(saga: &ValidSaga, attempt: &AttemptId) -> ObjectMeta {
     let labels = [
         (LABEL_MANAGED_BY, MANAGER.to_owned()),
         (LABEL_SAGA, saga.name.clone()),
@@ -90,7 +98,7 @@ fn container(identity: &Identity, action: &PodAction) -> Result<Container, Strin
     let env = action.env.iter().flatten().cloned().chain(identity_env(identity)).collect();
     Ok(Container {
         name: STEP_CONTAINER.into(),
-        image: Some(action.image.clone()),
+        image: action.image.clone(),
         command: action.command.clone(),
         args: action.args.clone(),
         env: Some(env),
@@ -108,7 +116,7 @@ fn container(identity: &Identity, action: &PodAction) -> Result<Container, Strin
 }
 
 /// Who the attempt is, as environment variables.
-fn identity_env(identity: &Identity) -> [EnvVar; 7] {
+pub(super) fn identity_env(identity: &Identity) -> [EnvVar; 7] {
     let Identity { saga, namespace, uid, attempt, key } = identity;
     [
         ("SAGA_NAME", saga.clone()),
@@ -123,7 +131,7 @@ fn identity_env(identity: &Identity) -> [EnvVar; 7] {
 }
 
 /// The timeout in whole seconds, rounded up, with the slack; 1 to 2147483647.
-fn deadline_seconds(timeout: Duration) -> i64 {
+pub(super) fn deadline_seconds(timeout: Duration) -> i64 {
     let whole = timeout.saturating_add(DEADLINE_SLACK);
     let seconds = whole.as_secs().saturating_add(u64::from(whole.subsec_nanos() > 0));
     i64::try_from(seconds).unwrap_or(i64::MAX).clamp(1, MAX_DEADLINE_SECONDS)
@@ -192,7 +200,7 @@ fn is_quantity(text: &str) -> bool {
 }
 
 /// The beginning of what a user wrote, harmless in a message.
-fn excerpt(text: &str) -> String {
+pub(super) fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
@@ -221,6 +229,24 @@ pub fn attempt_of(pod: &Pod) -> Option<(String, AttemptId)> {
 #[must_use]
 pub fn is_ours(pod: &Pod, uid: &str, attempt: &AttemptId) -> bool {
     attempt_of(pod).is_some_and(|(owner, of)| owner == uid && of == *attempt)
+}
+
+/// The name of the container whose exit code is the attempt's outcome.
+#[must_use]
+pub fn deciding(pod: &Pod) -> &str {
+    named(pod).unwrap_or(STEP_CONTAINER)
+}
+
+/// Whether the Pod was made from a template.
+#[must_use]
+pub fn is_of_template(pod: &Pod) -> bool {
+    named(pod).is_some()
+}
+
+/// What the annotation says, where it is the name of a container.
+fn named(pod: &Pod) -> Option<&str> {
+    let name = pod.metadata.annotations.as_ref()?.get(DECIDES)?;
+    Some(name.as_str()).filter(|name| is_dns_label(name))
 }
 
 #[cfg(test)]

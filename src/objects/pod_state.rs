@@ -1,6 +1,7 @@
 //! Reads a Pod's state: whether its attempt succeeded, failed, may have happened, or goes on, and what it waits for.
 //!
-//! The outcome is that of the container [`STEP_CONTAINER`]; what a webhook put beside it has no say.
+//! The outcome is that of one container, [`pod::deciding`]; what stands or a webhook put beside it has no say. What a template runs before it
+//! may fail in its stead.
 //!
 //! # Guarantees
 //! - A Pod has *failed* only if its container ended by itself with an exit code other than 0, or never started. It never started if it was
@@ -10,7 +11,8 @@
 //!   (`ContainerStatusUnknown`; `Unknown` after a restart of the node), or by a deletion together with a signal's exit code.
 //! - The kubelet writes the container's end first, and only when nothing runs any more the Pod's phase together with the reason. An exit
 //!   code other than 0 therefore waits for the phase: before, an eviction looks like a failure.
-//! - No status, however odd, makes this panic, and what it says is one line of at most 256 characters.
+//! - No status, however odd, makes this panic, and what it says is one line of at most 256 characters: the reasons first, then the end of
+//!   what the container said, since a log tells at its end what went wrong.
 //!
 //! # Caveats
 //! - The phase `Succeeded`, and exit code 0 before any sign of an end from outside, are taken at their word: a program that is told to stop
@@ -26,8 +28,10 @@ use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, Conta
 use serde_json::{Map, Value};
 
 use super::{
-    pod::STEP_CONTAINER,
-    text::{labelled, line, one_line},
+    pod,
+    pod_detail::detail,
+    pod_init,
+    text::{ending_in, labelled, line, one_line},
 };
 use crate::engine::observed::{ChildState, Failure, Reached};
 
@@ -51,13 +55,18 @@ const NODE_REASONS: [&str; 9] = [
     "TopologyAffinityError",
     "UnexpectedAdmissionError",
 ];
+/// The longest termination message that a container may leave, in bytes; the kubelet keeps no more.
+const MAX_HANDED_ON: usize = 4096;
 /// How long a Pod may outlive the end of its grace before its node counts as not answering.
 const STUCK_AFTER: Duration = Duration::from_mins(1);
 
 /// The state of a Pod that exists, or was just seen. `age` is how long this process has known it, and is only passed on.
 #[must_use]
 pub fn state(pod: &Pod, age: Duration) -> ChildState {
-    end(pod).unwrap_or_else(|| ChildState::Active { uid: pod.metadata.uid.clone(), age, detail: detail(pod) })
+    end(pod).unwrap_or_else(|| {
+        let (detail, trouble) = detail(pod);
+        ChildState::Active { uid: pod.metadata.uid.clone(), age, detail, trouble }
+    })
 }
 
 /// The state of a Pod that is gone, judged by the copy that its deletion delivered, which holds the last status it ever had. A copy from
@@ -67,7 +76,7 @@ pub fn gone(last: &Pod) -> ChildState {
     match end(last) {
         Some(end) => end,
         None if never_bound(last) && !may_have_started(last) => nothing(last),
-        None => unknown(&format!("was deleted while it may have run on {}", node(last))),
+        None => unknown(one_line(&format!("was deleted while it may have run on {}", node(last)))),
     }
 }
 
@@ -108,11 +117,22 @@ fn end_of_failed(pod: &Pod) -> ChildState {
     if never_started(pod) {
         return nothing(pod);
     }
+    if let Some(end) = end_of_init(pod) {
+        return end;
+    }
     match (own_exit(pod), exit(pod)) {
         (Some(own), _) => answer(own),
-        (None, Some(exit)) => unknown(&format!("was ended with exit code {} and may have done its work: {}", exit.exit_code, cause(pod))),
-        (None, None) => unknown(&format!("may have done its work: {}", cause(pod))),
+        (None, Some(exit)) => unknown(with_cause(&format!("was ended with exit code {} and may have done its work", exit.exit_code), pod)),
+        (None, None) => unknown(with_cause("may have done its work", pod)),
     }
+}
+
+/// The end of what a template runs before the container, where that failed by itself.
+fn end_of_init(pod: &Pod) -> Option<ChildState> {
+    let (name, exit) = pod_init::failed(pod).filter(|(_, exit)| !step_may_have_started(pod) && !from_outside(pod, exit))?;
+    let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let message = ending_in(&format!("init container {}: exit code {}{reason}", one_line(name), exit.exit_code), said(exit));
+    Some(ChildState::Failed(failure(Reached::Answer, message)))
 }
 
 /// The end of the container in a Pod that goes on: exit code 0 counts at once, any other only while another container holds the Pod up
@@ -129,9 +149,15 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     own.map(answer).or_else(|| (!may_have_started(pod)).then(|| nothing(pod)))
 }
 
-/// The JSON object in a container's termination message; the kubelet keeps 4096 bytes of it.
-fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
-    serde_json::from_str(exit.message.as_deref()?.trim()).ok()
+/// The JSON object in the termination message of a container that ended well. What the kubelet had to cut is none any more.
+pub(super) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
+    let message = exit.message.as_deref().filter(|message| exit.exit_code == 0 && message.len() <= MAX_HANDED_ON)?;
+    serde_json::from_str(message.trim()).ok()
+}
+
+/// What a container said that did not end well: its termination message, or the end of its log.
+fn said(exit: &ContainerStateTerminated) -> Option<&str> {
+    exit.message.as_deref().filter(|_| exit.exit_code != 0)
 }
 
 /// What a container's own exit code says.
@@ -140,22 +166,22 @@ fn answer(exit: &ContainerStateTerminated) -> ChildState {
         return ChildState::Succeeded(handed_on(exit));
     }
     let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let said = line(exit.message.as_ref()).map(|message| format!(": {message}")).unwrap_or_default();
-    failed(Reached::Answer, false, &format!("exit code {}{reason}{said}", exit.exit_code))
+    let message = ending_in(&format!("exit code {}{reason}", exit.exit_code), said(exit));
+    ChildState::Failed(Failure { exit_code: Some(exit.exit_code), ..failure(Reached::Answer, message) })
 }
 
 /// The failure of a Pod in which no container started.
 fn nothing(pod: &Pod) -> ChildState {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
-    failed(Reached::Nothing, disrupted(pod), &format!("{what}: {}", cause(pod)))
+    ChildState::Failed(Failure { disrupted: disrupted(pod), ..failure(Reached::Nothing, with_cause(what, pod)) })
 }
 
-fn failed(reached: Reached, disrupted: bool, message: &str) -> ChildState {
-    ChildState::Failed(Failure { reached, last: false, disrupted, retry_after: None, message: one_line(message) })
+const fn failure(reached: Reached, message: String) -> Failure {
+    Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message }
 }
 
-fn unknown(message: &str) -> ChildState {
-    ChildState::Unknown { message: one_line(message), retry_after: None }
+const fn unknown(message: String) -> ChildState {
+    ChildState::Unknown { message, retry_after: None }
 }
 
 /// Whether a Pod in the phase `Failed` provably ran nothing.
@@ -163,8 +189,13 @@ fn never_started(pod: &Pod) -> bool {
     !may_have_started(pod) && (never_bound(pod) || kubelet_wrote_end(pod))
 }
 
-/// Whether anything in the container's status shows that it started, now or earlier.
+/// Whether anything shows that the container, or what a template runs before it, started, now or earlier.
 fn may_have_started(pod: &Pod) -> bool {
+    step_may_have_started(pod) || pod_init::may_have_started(pod)
+}
+
+/// Whether anything in the container's status shows that it started, now or earlier.
+fn step_may_have_started(pod: &Pod) -> bool {
     let Some(step) = step(pod) else { return false };
     let state = step.state.as_ref();
     let trace_of_earlier = step.last_state.as_ref().is_some_and(|last| last.running.is_some() || last.terminated.is_some());
@@ -178,7 +209,7 @@ fn may_have_started(pod: &Pod) -> bool {
 
 /// Whether an ended container had started. The runtime writes the beginning of 1970 for one that had not; a time that is missing is the
 /// kubelet's own stand-in, unless an exit code came with a reason of its own.
-fn ran(exit: &ContainerStateTerminated) -> bool {
+pub(super) fn ran(exit: &ContainerStateTerminated) -> bool {
     match (line(exit.reason.as_ref()).as_deref(), &exit.started_at) {
         (Some(reason), _) if NO_START.contains(&reason) => false,
         (Some("ContainerStatusUnknown"), None) => false,
@@ -224,84 +255,55 @@ fn by_signal(exit: &ContainerStateTerminated) -> bool {
     (129..=255).contains(&exit.exit_code)
 }
 
-/// Whether a container beside the step's runs.
-pub(super) fn runs_beside(container: &ContainerStatus) -> bool {
-    container.name != STEP_CONTAINER && container.state.as_ref().is_some_and(|state| state.running.is_some())
+/// Whether a container runs that is not the one of this name.
+pub(super) fn runs_beside(deciding: &str, container: &ContainerStatus) -> bool {
+    container.name != deciding && container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 fn other_runs(pod: &Pod) -> bool {
-    status(pod).is_some_and(|status| status.container_statuses.iter().flatten().any(runs_beside))
+    let deciding = pod::deciding(pod);
+    status(pod).is_some_and(|status| status.container_statuses.iter().flatten().any(|container| runs_beside(deciding, container)))
 }
 
-/// Why a Pod ended, as far as it says: the Pod's reason or its disruption, and what its container waited for.
-fn cause(pod: &Pod) -> String {
+/// What happened to a Pod, and why, as far as it says: the Pod's reason or its disruption, what its container waited for, and the end of
+/// what that said.
+fn with_cause(what: &str, pod: &Pod) -> String {
     let of_pod = status(pod).and_then(|status| labelled(status.reason.as_ref(), status.message.as_ref()));
     let of_disruption = || disruption(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
-    let of_container = container_state(pod).and_then(|state| match (&state.terminated, &state.waiting) {
-        (Some(exit), _) if !nobody_saw(exit) => labelled(exit.reason.as_ref(), exit.message.as_ref()),
-        (None, Some(waiting)) => labelled(waiting.reason.as_ref(), waiting.message.as_ref()),
-        _ => None,
-    });
-    let of_unscheduled = || unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     let of_end = of_pod.or_else(of_disruption).or_else(|| deleting(pod).then(|| "was deleted".into()));
+    let seen = exit(pod).filter(|exit| !nobody_saw(exit));
+    let of_container = container_state(pod).filter(|state| state.terminated.is_none()).and_then(|state| {
+        let waiting = state.waiting.as_ref()?;
+        let before = pod_init::waiting(pod).and_then(|(_, waiting)| labelled(waiting.reason.as_ref(), waiting.message.as_ref()));
+        before.or_else(|| labelled(waiting.reason.as_ref(), waiting.message.as_ref()))
+    });
+    let of_container = of_container.or_else(|| line(seen?.reason.as_ref()));
+    let of_unscheduled = || unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     let known: Vec<String> = [of_end, of_container.or_else(of_unscheduled)].into_iter().flatten().collect();
-    // The stand-in for a container that nobody found says little, but more than nothing.
-    let stand_in = || exit(pod).and_then(|exit| labelled(exit.reason.as_ref(), exit.message.as_ref()));
-    if known.is_empty() { stand_in().unwrap_or_else(|| "no reason is given".into()) } else { known.join("; ") }
-}
-
-/// What a Pod that goes on does or waits for.
-fn detail(pod: &Pod) -> String {
-    let phase = phase(pod);
-    let text = if deleting(pod) {
-        "is being deleted".into()
-    } else if phase == "Unknown" || reason(pod).as_deref() == Some("NodeLost") {
-        format!("{} does not answer", node(pod))
-    } else if !matches!(phase.as_str(), "" | "Pending" | "Running") {
-        format!("is in the phase `{phase}`, which is not known here")
-    } else {
-        container_detail(pod).unwrap_or_else(|| binding_detail(pod))
-    };
-    one_line(&text)
-}
-
-/// What the step's container does or waits for, once the kubelet speaks of it.
-fn container_detail(pod: &Pod) -> Option<String> {
-    let node = node(pod);
-    let state = container_state(pod)?;
-    Some(match (&state.terminated, &state.running, &state.waiting) {
-        (Some(exit), _, _) => format!("has exited with code {}; the end of the pod on {node} is awaited", exit.exit_code),
-        (None, Some(_), _) => format!("runs on {node}"),
-        (None, None, Some(waiting)) => {
-            let why = labelled(waiting.reason.as_ref(), waiting.message.as_ref());
-            format!("waits on {node}: {}", why.as_deref().unwrap_or("no reason is given"))
-        }
-        (None, None, None) => format!("waits on {node}"),
-    })
-}
-
-/// How far a Pod of which no kubelet speaks has come.
-fn binding_detail(pod: &Pod) -> String {
-    if !never_bound(pod) {
-        return format!("waits for {} to start it", node(pod));
+    let told = seen.and_then(said).filter(|said| !one_line(said).is_empty());
+    if known.is_empty() && told.is_none() {
+        // The stand-in for a container that nobody found says little, but more than nothing.
+        let stand_in = exit(pod).and_then(|exit| Some((line(exit.reason.as_ref())?, said(exit))));
+        let (reason, said) = stand_in.unwrap_or_else(|| ("no reason is given".into(), None));
+        return ending_in(&format!("{what}: {reason}"), said);
     }
-    let why = unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
-    why.map_or_else(|| "waits to be scheduled".into(), |why| format!("is not scheduled: {why}"))
+    let head = if known.is_empty() { what.to_owned() } else { format!("{what}: {}", known.join("; ")) };
+    ending_in(&head, told)
 }
 
 fn status(pod: &Pod) -> Option<&PodStatus> {
     pod.status.as_ref()
 }
 
-fn phase(pod: &Pod) -> String {
+pub(super) fn phase(pod: &Pod) -> String {
     status(pod).and_then(|status| line(status.phase.as_ref())).unwrap_or_default()
 }
 
-fn reason(pod: &Pod) -> Option<String> {
+pub(super) fn reason(pod: &Pod) -> Option<String> {
     line(status(pod)?.reason.as_ref())
 }
 
-fn deleting(pod: &Pod) -> bool {
+pub(super) fn deleting(pod: &Pod) -> bool {
     pod.metadata.deletion_timestamp.is_some()
 }
 
@@ -309,7 +311,7 @@ fn node_name(pod: &Pod) -> Option<&str> {
     pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
 }
 
-fn node(pod: &Pod) -> String {
+pub(super) fn node(pod: &Pod) -> String {
     node_name(pod).map_or_else(|| "its node".into(), |name| format!("node {name}"))
 }
 
@@ -322,16 +324,17 @@ fn disruption(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, DISRUPTION, "True")
 }
 
-fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
+pub(super) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
     condition(pod, SCHEDULED, "False")
 }
 
-/// The status of the step's container.
+/// The status of the container that decides.
 fn step(pod: &Pod) -> Option<&ContainerStatus> {
-    status(pod)?.container_statuses.iter().flatten().find(|container| container.name == STEP_CONTAINER)
+    let deciding = pod::deciding(pod);
+    status(pod)?.container_statuses.iter().flatten().find(|container| container.name == deciding)
 }
 
-fn container_state(pod: &Pod) -> Option<&ContainerState> {
+pub(super) fn container_state(pod: &Pod) -> Option<&ContainerState> {
     step(pod)?.state.as_ref()
 }
 

@@ -13,21 +13,24 @@ use k8s_openapi::{
 };
 
 use super::{
-    pod::STEP_CONTAINER,
-    pod_state::{DISRUPTION, SCHEDULED, runs_beside},
-    text::one_line,
+    pod::{DECIDES, deciding, is_of_template},
+    pod_init,
+    pod_state::{DISRUPTION, SCHEDULED, handed_on, runs_beside},
+    text::{MAX_LINE, one_line, tail},
 };
 use crate::api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP};
 
 /// Takes away what nobody reads. What is left must not be written back.
 pub fn strip(pod: &mut Pod) {
-    pod.metadata = metadata(std::mem::take(&mut pod.metadata));
+    let status = pod.status.as_ref().map(|status| self::status(pod, status));
+    let decides = is_of_template(pod).then(|| deciding(pod).to_owned());
+    pod.metadata = metadata(std::mem::take(&mut pod.metadata), decides);
     pod.spec = pod.spec.take().map(|spec| PodSpec { node_name: spec.node_name, ..PodSpec::default() });
-    pod.status = pod.status.take().map(status);
+    pod.status = status;
 }
 
-/// Identity, version, owner, our labels and the instants that are read.
-fn metadata(meta: ObjectMeta) -> ObjectMeta {
+/// Identity, version, owner, our labels, which container decides, and the instants that are read.
+fn metadata(meta: ObjectMeta, decides: Option<String>) -> ObjectMeta {
     const OURS: [&str; 5] = [LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT];
     let controller = |owners: Vec<OwnerReference>| owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner]);
     ObjectMeta {
@@ -38,18 +41,20 @@ fn metadata(meta: ObjectMeta) -> ObjectMeta {
         creation_timestamp: meta.creation_timestamp,
         deletion_timestamp: meta.deletion_timestamp,
         labels: meta.labels.map(|labels| labels.into_iter().filter(|(key, _)| OURS.contains(&key.as_str())).collect()),
+        annotations: decides.map(|name| [(DECIDES.to_owned(), name)].into()),
         owner_references: meta.owner_references.and_then(controller),
         ..ObjectMeta::default()
     }
 }
 
-fn status(status: PodStatus) -> PodStatus {
-    let conditions = status.conditions.unwrap_or_default();
+fn status(pod: &Pod, status: &PodStatus) -> PodStatus {
+    let conditions = status.conditions.as_deref().unwrap_or_default();
     let first = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).map(condition);
-    let containers = status.container_statuses.unwrap_or_default();
-    let step = containers.iter().find(|container| container.name == STEP_CONTAINER).map(step);
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    let deciding = deciding(pod);
+    let step = containers.iter().find(|container| container.name == deciding).map(container);
     // Of what runs beside the step only that it does.
-    let beside = containers.iter().find(|container| runs_beside(container)).map(|_| ContainerStatus {
+    let beside = containers.iter().find(|container| runs_beside(deciding, container)).map(|_| ContainerStatus {
         state: Some(ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() }),
         ..ContainerStatus::default()
     });
@@ -59,6 +64,7 @@ fn status(status: PodStatus) -> PodStatus {
         message: line(status.message.as_ref()),
         conditions: Some([first(SCHEDULED), first(DISRUPTION)].into_iter().flatten().collect()),
         container_statuses: Some([step, beside].into_iter().flatten().collect()),
+        init_container_statuses: Some(pod_init::telling(pod).into_iter().map(container).collect()),
         ..PodStatus::default()
     }
 }
@@ -73,9 +79,9 @@ fn condition(condition: &PodCondition) -> PodCondition {
     }
 }
 
-fn step(container: &ContainerStatus) -> ContainerStatus {
+fn container(container: &ContainerStatus) -> ContainerStatus {
     ContainerStatus {
-        name: STEP_CONTAINER.into(),
+        name: one_line(&container.name),
         state: container.state.as_ref().map(|state| ContainerState {
             running: state.running.as_ref().map(|_| ContainerStateRunning::default()),
             terminated: state.terminated.as_ref().map(terminated),
@@ -97,10 +103,18 @@ fn terminated(exit: &ContainerStateTerminated) -> ContainerStateTerminated {
     ContainerStateTerminated {
         exit_code: exit.exit_code,
         reason: line(exit.reason.as_ref()),
-        message: line(exit.message.as_ref()),
+        message: said(exit),
         started_at: exit.started_at.clone(),
         ..ContainerStateTerminated::default()
     }
+}
+
+/// What a container that ended well hands on, as it is; of any other the end of what it said.
+fn said(exit: &ContainerStateTerminated) -> Option<String> {
+    if exit.exit_code == 0 {
+        return exit.message.clone().filter(|_| handed_on(exit).is_some());
+    }
+    exit.message.as_ref().map(|message| tail(message, MAX_LINE))
 }
 
 fn waiting(waiting: &ContainerStateWaiting) -> ContainerStateWaiting {

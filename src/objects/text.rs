@@ -24,6 +24,25 @@ pub(super) fn one_line(text: &str) -> String {
     bounded_line(text, MAX_LINE)
 }
 
+/// The end of a text in one line of at most `most` characters, at least 1; a line that was cut begins with `…`. Of a log the end tells most.
+pub(super) fn tail(text: &str, most: usize) -> String {
+    let line = bounded_line(text, usize::MAX);
+    let surplus = line.chars().count().saturating_sub(most);
+    if surplus == 0 {
+        return line;
+    }
+    let kept: String = line.chars().skip(surplus.saturating_add(1)).collect();
+    format!("…{}", kept.trim_start())
+}
+
+/// `head: said` in one line of at most 256 characters: as much of the beginning of `head`, and the end of what was said in what is left.
+pub(super) fn ending_in(head: &str, said: Option<&str>) -> String {
+    let Some(said) = said.filter(|said| !one_line(said).is_empty()) else { return one_line(head) };
+    let head = bounded_line(head, MAX_LINE * 2 / 3);
+    let left = MAX_LINE.saturating_sub(head.chars().count()).saturating_sub(2);
+    format!("{head}: {}", tail(said, left))
+}
+
 /// Puts a text that a program or a server wrote into one line of at most `most` characters, without what a terminal would obey: runs of
 /// white space and control characters become one space, marks that turn, join or hide text go, and a line that was cut ends in `…`.
 pub(crate) fn bounded_line(text: &str, most: usize) -> String {
@@ -66,5 +85,25 @@ mod tests {
         assert_eq!(one_line(&cut), cut);
         assert_eq!((bounded_line("ab cd", 3).as_str(), bounded_line("ab cd", 5).as_str()), ("ab…", "ab cd"));
         assert_eq!(bounded_line("ab", 1), "…");
+    }
+
+    #[test]
+    fn of_what_is_too_long_the_end_is_kept() {
+        assert_eq!((tail("a\nb c", 5).as_str(), tail("a\nb c", 4).as_str()), ("a b c", "…b c"));
+        assert_eq!(tail("ab", 1), "…");
+        let long = format!("{} the end\n", "é ".repeat(100_000));
+        let kept = tail(&long, 256);
+        assert!(kept.chars().count() <= 256 && kept.starts_with('…') && kept.ends_with("the end"), "{kept}");
+        for most in 1..=256 {
+            assert_eq!(tail(&kept, most), tail(&long, most), "cut twice to {most}");
+        }
+    }
+
+    #[test]
+    fn a_long_head_leaves_room_for_the_end_of_what_was_said() {
+        assert_eq!(ending_in("exit code 3", Some("no such\norder")), "exit code 3: no such order");
+        assert_eq!(ending_in("exit code 3", Some(" \n")), "exit code 3");
+        let line = ending_in(&"x".repeat(1000), Some(&format!("{} the end", "y".repeat(1000))));
+        assert!(line.chars().count() == 256 && line.ends_with("y the end") && line.contains("x…: …y"), "{line}");
     }
 }

@@ -11,6 +11,7 @@ use crate::{
         clock::between,
         saga::{Operation, ValidSaga, ValidStep, Work},
     },
+    objects::pod_template,
     world::{Happened, Who},
 };
 
@@ -89,7 +90,10 @@ fn doing(operation: &Operation) -> String {
     let kind = operation.kind();
     match &operation.work {
         Work::Http(action) => format!("{kind} {} {}", action.method.as_str(), action.url),
-        Work::Pod(action) => format!("{kind} {}", action.image),
+        Work::Pod(action) => {
+            let image = action.image.as_deref().or_else(|| pod_template::deciding_image(action.template.as_ref()?));
+            format!("{kind} {}", image.unwrap_or("of a template"))
+        }
         Work::Apply(action) => {
             let text = |pointer: &str| action.manifest.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
             format!("{kind} {} {}", text("/kind"), text("/metadata/name"))

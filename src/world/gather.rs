@@ -64,7 +64,9 @@ impl World {
         }
         match (known.end, known.flight) {
             (Some(end), _) => told(end, true),
-            (None, Some(since)) => ChildState::Active { uid: None, age: between(since, now), detail: "the request is under way".into() },
+            (None, Some(since)) => {
+                ChildState::Active { uid: None, age: between(since, now), detail: "the request is under way".into(), trouble: None }
+            }
             (None, None) if was_ours => never_sent(),
             (None, None) => ChildState::Absent(Absence { seen: false, refused: false, known_for: between(known.first_read, now) }),
         }
@@ -116,7 +118,7 @@ impl World {
             // The earlier Pod may have acted.
             Some(Ending::No) if another => gone("an earlier Pod of this attempt vanished"),
             Some(ending) => told(End::Answered(ending), false),
-            None => ChildState::Active { uid: Some(pod_uid(pod)), age: between(since, now), detail: "it runs".into() },
+            None => ChildState::Active { uid: Some(pod_uid(pod)), age: between(since, now), detail: "it runs".into(), trouble: None },
         }
     }
 }
@@ -129,7 +131,8 @@ pub(super) fn pod_uid(pod: u32) -> String {
 /// An end in the engine's words.
 fn told(end: End, request: bool) -> ChildState {
     let no = |reached, last| {
-        ChildState::Failed(Failure { reached, last, disrupted: false, retry_after: None, message: "the other side said no".into() })
+        let message = "the other side said no".into();
+        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after: None, message })
     };
     match end {
         End::Answered(Ending::Done) => ChildState::Succeeded(None),
@@ -149,6 +152,7 @@ fn never_sent() -> ChildState {
     ChildState::Failed(Failure {
         reached: Reached::Nothing,
         last: false,
+        exit_code: None,
         disrupted: true,
         retry_after: None,
         message: "it was called off before anything of it was sent".into(),

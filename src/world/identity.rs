@@ -19,6 +19,7 @@ use super::{
     object::active_in,
     other_side::{Ending, Trial},
     process::{End, Halted, Known, Life, Process, executor_id},
+    sink::Sink,
 };
 use crate::{
     api::{Direction, DirectionStatus, RequestRecord, SagaStatus, StepStatus},
@@ -33,54 +34,6 @@ use crate::{
 /// After this long it does not matter any more for how long a Pod is known.
 const NOTED: Duration = Duration::from_secs(2);
 
-/// A running hash of 128 bits.
-struct Sink<'a> {
-    sum: u128,
-    /// The operators' numbers, in the order in which they are taken.
-    order: &'a [usize],
-}
-
-impl Sink<'_> {
-    fn put(&mut self, word: u64) {
-        self.sum = (self.sum ^ u128::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
-        self.sum ^= self.sum >> 59;
-    }
-
-    fn flag(&mut self, flag: bool) {
-        self.put(u64::from(flag));
-    }
-
-    fn flags(&mut self, flags: &[bool]) {
-        for flag in flags {
-            self.flag(*flag);
-        }
-    }
-
-    fn numbers(&mut self, numbers: &[i64]) {
-        for number in numbers {
-            self.number(*number);
-        }
-    }
-
-    fn count(&mut self, count: usize) {
-        self.put(count as u64);
-    }
-
-    fn number(&mut self, number: i64) {
-        self.put(number.cast_unsigned());
-    }
-
-    fn who(&mut self, who: Who) {
-        self.count(who.place);
-        self.flag(who.direction == Direction::Action);
-        self.number(who.number);
-    }
-
-    fn duration(&mut self, duration: Duration) {
-        self.put(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
-    }
-}
-
 impl World {
     /// What tells this world from others.
     #[must_use]
@@ -93,7 +46,7 @@ impl World {
 
     /// The world with its operators in this order.
     fn seen_from(&self, order: &[usize]) -> u128 {
-        let mut sink = Sink { sum: 1, order };
+        let mut sink = Sink::new(order);
         self.object_into(&mut sink, self.object());
         for back in 1..=2 {
             // A copy that nobody may decide from any more does not count.
@@ -123,7 +76,7 @@ impl World {
         for fault in &self.faults {
             sink.put(fault_number(*fault));
         }
-        sink.sum
+        sink.sum()
     }
 
     fn age(&self, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
@@ -221,7 +174,7 @@ impl World {
 
     /// Whose id it is, and for how long it has not been renewed.
     fn executor_into(&self, sink: &mut Sink<'_>, id: &str) {
-        let order = sink.order;
+        let order = sink.order();
         for process in order.iter().filter_map(|number| self.processes.get(*number)) {
             let whose = [executor_id(process.executor) == id, process.former.iter().any(|former| executor_id(*former) == id)];
             sink.flags(&whose);
@@ -340,7 +293,7 @@ impl World {
         sink.flag(trial.pod.is_some());
         sink.flag(trial.stopping);
         sink.flag(trial.again);
-        let hears = trial.hears.and_then(|process| sink.order.iter().position(|number| *number == process));
+        let hears = trial.hears.and_then(|process| sink.order().iter().position(|number| *number == process));
         sink.count(hears.map_or(0, |place| place + 1));
         sink.put(trial.ended.map_or(0, |ending| 1 + ending_number(ending)));
     }

@@ -19,6 +19,7 @@ use crate::{
         fence::{Freshness, freshness},
         lease::Tenure,
         plan,
+        precheck::Precheck,
         saga::Work,
     },
 };
@@ -128,7 +129,7 @@ impl World {
         let children = self.gather(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
-        let (room, circuits) = (BTreeMap::new(), BTreeMap::new());
+        let (room, circuits, precheck) = (BTreeMap::new(), BTreeMap::new(), Precheck::default());
         let seen = Seen {
             generation: copy.generation,
             deleting: copy.deleting,
@@ -142,6 +143,7 @@ impl World {
             handled: copy.handled,
             children: &children,
             leftovers: false,
+            precheck: &precheck,
             executor: &id,
             room: &room,
             circuits: &circuits,

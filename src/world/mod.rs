@@ -32,6 +32,7 @@ mod perform;
 mod person;
 mod process;
 mod rules;
+mod sink;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// What `kubectl apply` can hold in its annotation is 256 KiB; beyond 200 KiB a chart that grows would be cut off without warning.
 const MOST_BYTES: usize = 200 * 1024;
 /// Values of any shape, whose size only the request's own limit bounds.
-const FREE_FORM: [&str; 5] = ["manifest", "params", "body", "resources", "outputs"];
+const FREE_FORM: [&str; 6] = ["manifest", "params", "body", "resources", "template", "outputs"];
 /// The formats that the API server checks; it takes others and ignores them.
 const FORMATS: [&str; 4] = ["int32", "int64", "double", "date-time"];
 
@@ -124,6 +124,7 @@ fn the_spec_offers_only_what_works_today() {
         ("spec.steps[].compensation.http.method", methods),
         ("spec.steps[].compensation.retry.backoff.type", backoff),
         ("spec.steps[].http.method", methods),
+        ("spec.steps[].precheck", "Skip"),
         ("spec.steps[].retry.backoff.type", backoff),
     ];
     assert_eq!(offered, expected.map(|(path, values)| (path.to_owned(), values.to_owned())).into());
@@ -136,10 +137,10 @@ fn a_step_has_only_fields_that_work_today() {
     let step = &spec["steps"]["items"];
     assert_eq!(
         names(step),
-        "apply approval compensateFailed compensation delete dependsOn http name outputs pivot pod retry timeout wait when"
+        "apply approval compensateFailed compensation delete dependsOn http name outputs pivot pod precheck retry timeout wait when"
     );
     assert_eq!(names(&step["properties"]["compensation"]), "apply delete http pod retry timeout");
-    assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom image resources");
+    assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom finalExitCodes image resources template");
     assert_eq!(names(&step["properties"]["http"]), "body expect headers method tls url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),

@@ -240,7 +240,7 @@ fn template(dice: &mut Dice) -> String {
             0 => text.push_str(dice.pick(&["${", "$${", "$$${", "}", "{", "$", "${}", "${ }", "${'}'}", "${{'a': '}'}}", "${HOME}", "é"])),
             1 => text.push_str(&soup(dice, 6)),
             2 => text.push_str(dice.pick(&["http://shop/", "https://", "http://${params.order}/", "?q=", "#", "@", "..", "%2F", "\r\n"])),
-            _ => text.push_str(&format!("${{{}}}", grown(dice, 2))),
+            _ => text = format!("{text}${{{}}}", grown(dice, 2)),
         }
     }
     text
@@ -312,7 +312,9 @@ fn no_template_harms_and_none_is_parsed_twice() {
             let form = [Form::Any, Form::Text, Form::Url][usize::try_from(case["form"].as_u64().unwrap()).unwrap()];
             let mut faults = Vec::new();
             let parsed = Template::parse(case.as_object().unwrap(), "at", |_| form, &mut faults);
-            faults.iter().for_each(|fault| one_line(&fault.message));
+            for fault in &faults {
+                one_line(&fault.message);
+            }
             let value = if faults.is_empty() { with_scope(|scope| parsed.evaluate(scope)) } else { return };
             let Ok(value) = value.map_err(|error| one_line(&error)) else { return };
             assert!(value["key"].get("${x}").is_some(), "keys are left as they are");
@@ -450,7 +452,9 @@ fn no_spec_harms_and_what_is_valid_begins() {
         let saga = validate_stored(&who, &stored.spec);
         if let Err(faults) = &saga {
             assert!(!faults.is_empty());
-            faults.iter().for_each(|fault| assert!(!fault.message.is_empty() && !fault.path.is_empty(), "{fault}"));
+            for fault in &faults {
+                assert!(!fault.message.is_empty() && !fault.path.is_empty(), "{fault}");
+            }
         }
         let mut world = World::with(crate::saga::saga());
         (world.saga, world.stored, world.finalizer) = (saga, stored, true);

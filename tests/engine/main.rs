@@ -8,7 +8,9 @@
     clippy::wildcard_enum_match_arm,
     clippy::struct_excessive_bools,
     clippy::too_many_lines,
-    reason = "tests fail by panicking, and tables of them are long"
+    clippy::needless_pass_by_value,
+    clippy::type_complexity,
+    reason = "tests fail by panicking, and tables of them are long and written as values"
 )]
 
 mod approval;
@@ -24,6 +26,8 @@ mod nonsense;
 mod other_side;
 mod pause;
 mod pivot;
+mod pods;
+mod precheck;
 mod properties;
 mod requests;
 mod retry;

@@ -132,13 +132,13 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
     let failure = (0..3_u8, any::<bool>(), any::<bool>(), any::<u64>()).prop_map(|(reached, last, disrupted, wait)| {
         let reached = [Reached::Nothing, Reached::Door, Reached::Answer][usize::from(reached)];
         let message = "no".into();
-        ChildState::Failed(Failure { reached, last, disrupted, retry_after: Some(seconds(wait)), message })
+        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted, retry_after: Some(seconds(wait)), message })
     });
     let absence = (any::<bool>(), any::<bool>(), 0..60_u64)
         .prop_map(|(seen, refused, known_for)| ChildState::Absent(Absence { seen, refused, known_for: seconds(known_for) }));
     let active = (any::<bool>(), 0..9_u64).prop_map(|(pod, age)| {
         let uid = pod.then(|| "uid".into());
-        ChildState::Active { uid, age: seconds(age), detail: "it runs".into() }
+        ChildState::Active { uid, age: seconds(age), detail: "it runs".into(), trouble: None }
     });
     prop_oneof![
         Just(None),

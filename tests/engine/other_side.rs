@@ -12,7 +12,7 @@ use saga_operator::{
     engine::{
         clock::{between, later},
         lease,
-        observed::{Absence, ChildState, Failure, Reached},
+        observed::{Absence, ChildState, Failure, Reached, Trouble},
         saga::{Identity, Work},
     },
 };
@@ -85,6 +85,8 @@ pub struct OtherSide {
     created: usize,
     /// What the API server says on top of what it has to say.
     pub talk: String,
+    /// What keeps every child from going on.
+    pub trouble: Option<Trouble>,
     /// Steps that did, in truth, something that is not undone.
     pub in_effect: BTreeSet<String>,
     /// Everything that was sent or created, in order.
@@ -186,7 +188,7 @@ impl OtherSide {
         let Some(child) = self.pods.get_mut(id).filter(|child| child.stopped.is_none()) else { return Performed::Nothing };
         if child.act.end == End::NeverStarts {
             let message = "no node took its Pod".into();
-            let failure = Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message };
+            let failure = Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message };
             known.end = Some(ChildState::Failed(failure));
             self.pods.remove(id);
         } else {
@@ -218,7 +220,7 @@ impl OtherSide {
         }
         if let Some(child) = self.requests.get(id).or_else(|| self.pods.get(id)) {
             let since = *known.child_since.get_or_insert(now);
-            return state(child, now, between(since, now), &self.talk);
+            return state(child, now, between(since, now), &self.talk, self.trouble);
         }
         if let Some(until) = known.refused_until.filter(|until| *until > now) {
             let known_for = between(known.first_read, now);
@@ -260,9 +262,14 @@ fn is_gone(child: &Child, now: Timestamp) -> bool {
     vanished || (!ended && child.stopped.is_some_and(|stopped| gone_at(stopped) <= now))
 }
 
-fn state(child: &Child, now: Timestamp, age: Duration, talk: &str) -> ChildState {
+/// What a child does that goes on.
+fn does(trouble: Option<Trouble>) -> &'static str {
+    trouble.map_or("it runs", Trouble::as_str)
+}
+
+fn state(child: &Child, now: Timestamp, age: Duration, talk: &str, trouble: Option<Trouble>) -> ChildState {
     if child.ends.is_none_or(|ends| ends > now) {
-        return ChildState::Active { uid: child.uid.clone(), age, detail: format!("{talk}it runs") };
+        return ChildState::Active { uid: child.uid.clone(), age, detail: format!("{talk}{}", does(trouble)), trouble };
     }
     match &child.act.end {
         _ if child.cut => ChildState::Unknown { message: "no answer within its time".into(), retry_after: None },

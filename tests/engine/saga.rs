@@ -223,7 +223,7 @@ fn request(name: &str) -> HttpAction {
 }
 
 fn container(name: &str) -> PodAction {
-    PodAction { image: format!("registry.example.com/{name}:1"), ..PodAction::default() }
+    PodAction { image: Some(format!("registry.example.com/{name}:1")), ..PodAction::default() }
 }
 
 /// Every operation is tried once.

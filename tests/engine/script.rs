@@ -46,7 +46,7 @@ fn act(end: End) -> Act {
 }
 
 fn fails(reached: Reached) -> Act {
-    act(End::Fails(Failure { reached, last: false, disrupted: false, retry_after: None, message: "no".into() }))
+    act(End::Fails(Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message: "no".into() }))
 }
 
 /// It is done.
@@ -138,6 +138,12 @@ impl Act {
                 panic!("{:?} asks for no wait", self.end)
             }
         }
+        self
+    }
+
+    /// A container that ends by itself with this exit code.
+    pub fn with_exit_code(mut self, code: i32) -> Self {
+        self.failure().exit_code = Some(code);
         self
     }
 

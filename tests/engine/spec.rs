@@ -41,6 +41,13 @@ fn with(pointer: &str, value: Value) -> Value {
     spec
 }
 
+/// A template of one container with these fields.
+fn template(fields: &Value) -> Value {
+    let mut container = json!({"name": "step", "image": "ship:1"});
+    container.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    json!({"spec": {"containers": [container]}})
+}
+
 #[test]
 fn each_fault_says_where_it_is_and_what_to_write_instead() {
     let header = |name: &str, value: &str| json!([{"name": name, "value": value}]);
@@ -96,6 +103,52 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         ("/steps/1/pod/envFrom", json!(vec![json!({}); 33]), "spec.steps[1].pod.envFrom: has 33 entries"),
         ("/steps/1/pod/env", json!([{"name": "SAGA_UID"}]), "spec.steps[1].pod.env[0].name: names that begin with SAGA_ are set by"),
         ("/steps/1/pod/args", json!(["--id", "${params.id}"]), "spec.steps[1].pod.args[1]: ${params.id}: there is no field id"),
+        ("/steps/1/pod/finalExitCodes", json!([1, 0]), "spec.steps[1].pod.finalExitCodes[1]: must be 1 to 255"),
+        ("/steps/0/compensation/pod/finalExitCodes", json!([256]), "spec.steps[0].compensation.pod.finalExitCodes[0]: must be 1 to 255"),
+        ("/steps/1/pod/finalExitCodes", json!(vec![7; 33]), "spec.steps[1].pod.finalExitCodes: has 33 entries: at most 32 are taken"),
+        ("/steps/1/pod", json!({"args": ["a"]}), "spec.steps[1].pod: set exactly one of image and template"),
+        (
+            "/steps/1/pod",
+            json!({"image": "a", "template": template(&json!({}))}),
+            "spec.steps[1].pod: set exactly one of image and template",
+        ),
+        ("/steps/1/pod", json!({"args": [], "template": template(&json!({}))}), "spec.steps[1].pod: with a template, command, args, env"),
+        ("/steps/1/pod", json!({"template": 7}), "spec.steps[1].pod.template: must be an object"),
+        (
+            "/steps/1/pod",
+            json!({"template": template(&json!({"imag": "a"}))}),
+            "spec.steps[1].pod.template.spec.containers[0].imag: is no field",
+        ),
+        (
+            "/steps/0/compensation/pod",
+            json!({"template": template(&json!({"env": [{"name": "SAGA_UID"}]}))}),
+            "spec.steps[0].compensation.pod.template.spec.containers[0].env[0].name: names that begin with SAGA_",
+        ),
+        (
+            "/steps/1/pod",
+            json!({"template": template(&json!({"args": ["${steps.a.phase}"], "argz": []}))}),
+            "spec.steps[1].pod.template.spec.containers[0].argz: is no field",
+        ),
+        (
+            "/steps/1/pod",
+            json!({"template": template(&json!({"image": "${steps.a.phase}"}))}),
+            "spec.steps[1].pod.template.spec.containers[0].image: ${steps.a.phase} reads steps, which is not known here",
+        ),
+        (
+            "/steps/1/pod",
+            json!({"template": {"spec": {"serviceAccountName": "admin", "containers": [{"name": "a", "args": ["${steps.a.phase}"]}]}}}),
+            "spec.steps[1].pod.template.spec.serviceAccountName: is admin, and the steps act as the saga's ServiceAccount default: leave it",
+        ),
+        (
+            "/steps/1/pod",
+            json!({"template": {"spec": {"serviceAccountName": "${steps.a.phase}", "containers": [{"name": "a"}]}}}),
+            "spec.steps[1].pod.template.spec.serviceAccountName: ${steps.a.phase} reads steps, which is not known here",
+        ),
+        (
+            "/steps/1/pod",
+            json!({"template": {"spec": {"initContainers": [{"name": "i", "image": "a:${steps.a.phase}"}], "containers": [{"name": "a"}]}}}),
+            "spec.steps[1].pod.template.spec.initContainers[0].image: ${steps.a.phase} reads steps, which is not known here",
+        ),
         ("/steps/1/pod/resources", json!([]), "spec.steps[1].pod: resources: must be an object"),
         ("/steps/0/compensation/pod/image", json!("${x}"), "spec.steps[0].compensation.pod.image: ${x}: there is no variable x"),
         ("/steps/0/http/url", json!("ftp://a/b"), "spec.steps[0].http.url: must begin with http:// or https:// and a host"),

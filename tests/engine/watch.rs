@@ -68,7 +68,7 @@ fn conditions(status: &SagaStatus, world: &World) {
     assert!([reconciling, stalled].into_iter().flatten().all(|condition| condition.status == "True"));
     assert!(of("Accepted").is_some());
     assert!(status.observed_generation == Some(world.generation) || !world.trusted);
-    let held = ["InvalidSpec", "SpecChanged", "InvalidStatus"].contains(&ready.reason.as_str());
+    let held = ["InvalidSpec", "Refused", "SpecChanged", "InvalidStatus"].contains(&ready.reason.as_str());
     if held {
         assert_eq!((ready.status.as_str(), stalled.is_some()), ("False", true));
         return;

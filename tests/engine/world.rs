@@ -15,6 +15,7 @@ use saga_operator::{
         gate::Gate,
         observed::Observed,
         plan,
+        precheck::Precheck,
         saga::{ValidSaga, Work},
         valid::{Fault, SagaName, validate},
     },
@@ -45,6 +46,8 @@ pub struct World {
     pub room: BTreeMap<String, usize>,
     /// The circuits that are not closed.
     pub circuits: BTreeMap<Origin, Gate>,
+    /// What came of trying the saga.
+    pub precheck: Precheck,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -95,6 +98,7 @@ impl World {
             finalizer: false,
             room: BTreeMap::new(),
             circuits: BTreeMap::new(),
+            precheck: Precheck::default(),
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -320,6 +324,7 @@ impl World {
             handled: self.stored.handled,
             children,
             leftovers: self.other_side.leftovers(self.now),
+            precheck: &self.precheck,
             executor,
             room: &self.room,
             circuits: &self.circuits,

@@ -245,6 +245,7 @@ impl Dice {
             depends_on,
             pivot: pivot == Some(place),
             compensate_failed: !only_waits && is_pod != self.percent(20),
+            unchecked: false,
             when: None,
             action,
             outputs: None,

@@ -58,7 +58,7 @@ pub fn operation(work: Work, attempts: u32) -> Operation {
 }
 
 pub fn pod() -> Work {
-    Work::Pod(PodAction { image: "image".into(), ..PodAction::default() })
+    Work::Pod(PodAction { image: Some("image".into()), ..PodAction::default() })
 }
 
 pub fn request(name: &str) -> Work {
@@ -87,6 +87,7 @@ fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
         depends_on: dag[place].clone(),
         pivot: kind.pivot == Some(place),
         compensate_failed: pods && !only_waits,
+        unchecked: false,
         when: None,
         action,
         outputs: None,

@@ -222,6 +222,8 @@ fn checkout_with_token() -> Value {
     spec["steps"][1]["http"]["headers"] =
         json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
     spec["steps"][1]["retry"] = json!({"maxAttempts": 1000, "backoff": {"type": "None", "initialDelay": "200ms"}});
+    // What comes of a Secret that is missing when the step runs.
+    spec["steps"][1]["precheck"] = json!("Skip");
     spec
 }
 

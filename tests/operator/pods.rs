@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use crate::{
     shop::Kind,
-    stand::{PATIENCE, Stand, message, outcomes, post, post_by_gate, scope, step, still_in_effect},
+    stand::{PATIENCE, Stand, message, names_its_child, outcomes, post, post_by_gate, scope, step, still_in_effect},
 };
 
 pub const IMAGE: &str = "saga.dev/examples/busybox:1";
@@ -34,7 +34,7 @@ pub fn ask(path: &str) -> String {
 }
 
 /// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
-fn one_step(work: &Value, more: &Value) -> Value {
+pub fn one_step(work: &Value, more: &Value) -> Value {
     let mut step = json!({"name": "ship", "pod": work, "compensation": {"http": post("/shipping/cancellations")}});
     step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"onFailure": "Compensate", "steps": [step]})
@@ -95,6 +95,48 @@ async fn every_attempt_knows_who_it_is_and_a_new_one_after_an_exit_code_has_a_ne
     assert_eq!(stand.pods_of("order").await.len(), 3, "one Pod an attempt");
     let failed = &step(&saga_after, "ship").action.as_ref().unwrap().attempts[0];
     assert!(failed.message.as_deref().unwrap().starts_with("exit code 3"), "{failed:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_final_exit_code_is_not_tried_again_and_any_other_is() {
+    let mut stand = Stand::with_pods("final").await;
+    stand.start();
+    let mut work = pod("[ $SAGA_ATTEMPT != 1 ] || exit 1; exit 64");
+    work["finalExitCodes"] = json!([3, 64]);
+    let retry = json!({"retry": {"maxAttempts": 5, "backoff": {"initialDelay": "50ms"}}});
+    stand.apply("order", &one_step(&work, &retry)).await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed, Outcome::Failed]);
+    let record = step(&saga, "ship").action.clone().unwrap();
+    assert_eq!((record.failures, record.uncertain), (2, false), "{record:?}");
+    assert!(message(&saga).contains("exit code 64"), "{}", message(&saga));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_word_of_a_container_is_handed_on_to_the_steps_after_it() {
+    let mut stand = Stand::with_pods("hands-on").await;
+    stand.start();
+    // More than any message shows, and not in ASCII.
+    let tell = r#"printf '{"to": {"city": "Köln 東京"}, "filler": "%01000d"}' 0 > /dev/termination-log"#;
+    let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = 'Köln 東京' ] && [ $${#1} = 1000 ]"],
+        "args": ["${steps.ship.outputs.to.city}", "${steps.ship.outputs.filler}"]});
+    let saga = json!({"steps": [{"name": "ship", "pod": pod(tell)}, {"name": "check", "dependsOn": ["ship"], "pod": check}]});
+    stand.apply("order", &saga).await;
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    let outputs = step(&saga, "ship").outputs.clone().unwrap();
+    assert_eq!(outputs["to"], json!({"city": "Köln 東京"}));
+    assert_eq!(step(&saga, "check").outputs, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_fails_is_told_of_by_the_end_of_its_log() {
+    let mut stand = Stand::with_pods("log").await;
+    stand.start();
+    let work = pod("for n in $(seq 60); do echo trying once more; done; echo there is no such order >&2; exit 3");
+    stand.apply("order", &one_step(&work, &json!({}))).await;
+    let saga = stand.reaches("order", SagaPhase::Compensated).await;
+    let words = step(&saga, "ship").action.as_ref().unwrap().attempts[0].message.clone().unwrap();
+    assert!(words.starts_with("exit code 3 (Error): …") && words.ends_with("trying once more there is no such order"), "{words}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,11 +246,44 @@ async fn a_pod_that_never_starts_fails_within_its_time_is_gone_and_is_not_undone
     }
 }
 
+/// Whether a saga's message, if it has one by now, holds all of these words.
+pub fn tells(saga: &Saga, words: &[&str]) -> bool {
+    let told = saga.status.as_ref().and_then(|status| status.message.as_deref()).unwrap_or_default();
+    words.iter().all(|word| told.contains(word))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_pod_from_starting_is_told_while_it_waits_and_no_more_when_it_is_mended() {
+    let mut stand = Stand::with_pods("trouble").await;
+    stand.start();
+    let mut secretive = pod("sleep 3");
+    secretive["env"] = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "later", "key": "token"}}}]);
+    let huge = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
+    let stories = [
+        ("no-secret", secretive, ["CreateContainerConfigError", "\"later\" not found"], "Container"),
+        ("no-image", json!({"image": "registry.invalid/no/such:1"}), ["ImagePull", "registry.invalid/no/such:1"], "Image"),
+        ("no-node", huge, ["Unschedulable", "Insufficient cpu"], "Scheduling"),
+    ];
+    for (name, work, _, _) in &stories {
+        stand.apply(name, &one_step(work, &json!({}))).await;
+    }
+    for (name, _, words, trouble) in &stories {
+        let saga = stand.until(name, "told what is wrong", |saga| tells(saga, words)).await;
+        let step = step(&saga, "ship");
+        let active = step.action.as_ref().and_then(|action| action.active.as_ref()).unwrap();
+        assert_eq!((step.phase, active.trouble.as_deref()), (StepPhase::Running, Some(*trouble)), "{name}");
+        assert!(words.iter().all(|word| step.message.as_deref().unwrap().contains(word)), "{name}: {step:?}");
+    }
+    stand.put(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later"}, "stringData": {"token": "t"}})).await;
+    let saga = stand.reaches("no-secret", SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Succeeded], "one attempt waited for what was missing");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_the_cluster_refuses_fails_its_step_which_says_why() {
     let mut stand = Stand::new("denied").await;
     stand.start();
-    let mut spec = one_step(&pod("true"), &json!({"retry": {"maxAttempts": 3}}));
+    let mut spec = one_step(&pod("true"), &json!({"retry": {"maxAttempts": 3}, "precheck": "Skip"}));
     spec["serviceAccountName"] = json!("nobody");
     stand.apply("order", &spec).await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
@@ -242,8 +317,7 @@ async fn a_pod_that_was_made_again_is_waited_for_and_where_it_fails_the_one_befo
     let mut stand = Stand::with_pods("again").await;
     stand.start();
     let saga = stand.apply("order", &one_step(&pod(SLEEP), &json!({}))).await;
-    let intent = |saga: &Saga| step(saga, "ship").action.as_ref().and_then(|action| action.active.clone());
-    stand.until("order", "the UID of its Pod", |saga| intent(saga).is_some_and(|active| active.child_uid.is_some())).await;
+    stand.until("order", "the UID of its Pod", |saga| names_its_child(saga, "ship")).await;
     stand.freeze();
     // What another operator would do that never saw the first one.
     let name = pod_of(&saga, "ship", Direction::Action, 1);

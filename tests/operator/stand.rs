@@ -384,6 +384,12 @@ fn step_of<'a>(saga: &'a Saga, name: &str) -> Option<&'a StepStatus> {
     saga.status.as_ref()?.steps.iter().find(|step| step.name == name)
 }
 
+/// Whether the status names the Pod or the object of the step's action by its UID.
+pub fn names_its_child(saga: &Saga, name: &str) -> bool {
+    let active = step_of(saga, name).and_then(|step| step.action.as_ref()?.active.as_ref());
+    active.is_some_and(|active| active.child_uid.is_some())
+}
+
 /// How the attempts of a step's action ended, oldest first.
 pub fn outcomes(saga: &Saga, name: &str) -> Vec<Outcome> {
     let record = step(saga, name).direction(Direction::Action);

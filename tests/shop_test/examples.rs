@@ -144,7 +144,7 @@ fn pods_pass_their_key_on_and_no_value_becomes_a_part_of_a_script() {
         let compensations = saga.spec.steps.iter().filter_map(|step| step.compensation.as_ref()).map(compensation);
         for (pod, _) in saga.spec.steps.iter().map(action).chain(compensations) {
             let Some(pod) = pod else { continue };
-            assert_eq!(pod.image, "saga.dev/examples/busybox:1", "{file}");
+            assert_eq!(pod.image.as_deref(), Some("saga.dev/examples/busybox:1"), "{file}");
             let script = pod.args.clone().unwrap().concat();
             assert!(script.contains(r#"--header "Idempotency-Key: $SAGA_IDEMPOTENCY_KEY""#), "{file}: {script}");
             assert!(script.contains(r#"--header "Saga-Attempt: $SAGA_ATTEMPT""#), "{file}: {script}");

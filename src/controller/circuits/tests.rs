@@ -200,6 +200,7 @@ fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, childre
         handled: 0,
         children,
         leftovers: false,
+        precheck: &crate::engine::precheck::Precheck::default(),
         executor: "me",
         room: &BTreeMap::new(),
         circuits: &BTreeMap::new(),

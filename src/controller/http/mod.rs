@@ -12,8 +12,7 @@
 //! - Dropping the future of a call closes its connection.
 //!
 //! # Caveats
-//! - A body that breaks off or outlasts the time limit does not change what the status says: nothing but the message is read from it.
-//!   That holds as long as actions over HTTP have no outputs.
+//! - Whether a body that breaks off, outlasts the time limit or is too long matters is for the engine to say: it is marked as not whole.
 //! - Host names resolve as they do for the operator's own pod: a name without a namespace is one of the operator's namespace.
 
 mod headers;
@@ -161,6 +160,11 @@ impl HttpCaller {
         Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets }
     }
 
+    /// By whom Secrets are read.
+    pub(in crate::controller) const fn secrets(&self) -> &SecretReader {
+        &self.secrets
+    }
+
     /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers and certificates are read as
     /// `account`. `now` is the
     /// present instant; `sent` is new for each call. Without `permit` nothing leaves: Failed, nothing reached.
@@ -264,7 +268,7 @@ async fn read(response: &mut Response, into: &mut Vec<u8>) -> bool {
 
 /// Nothing was sent.
 fn failed(last: bool, message: String) -> ChildState {
-    ChildState::Failed(Failure { reached: Reached::Nothing, last, disrupted: false, retry_after: None, message })
+    ChildState::Failed(Failure { reached: Reached::Nothing, last, exit_code: None, disrupted: false, retry_after: None, message })
 }
 
 fn unknown(message: String) -> ChildState {

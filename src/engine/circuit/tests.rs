@@ -125,7 +125,8 @@ fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
     for status in 500..600 {
         assert_eq!(of(status), CallEnd::Unknown, "{status}");
     }
-    let unreached = Failure { reached: Reached::Nothing, last: false, disrupted: false, retry_after: None, message: String::new() };
+    let unreached =
+        Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message: String::new() };
     assert_eq!(CallEnd::of(&ChildState::Failed(unreached), false, None), CallEnd::NotSent);
     let lost = ChildState::Unknown { message: String::new(), retry_after: None };
     assert_eq!((CallEnd::of(&lost, true, None), CallEnd::of(&lost, false, None)), (CallEnd::Unknown, CallEnd::NotSent));

@@ -95,11 +95,17 @@ impl Checker {
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.variable(name),
             Expr::Select(select) => match asked_of_steps(expr) {
-                Some(step) => self.step(step),
+                Some(step) => {
+                    self.step(step);
+                    Ok(())
+                }
                 None => self.visit(&select.operand),
             },
             Expr::Call(call) => match asked_of_steps(expr) {
-                Some(step) => self.step(step),
+                Some(step) => {
+                    self.step(step);
+                    Ok(())
+                }
                 None => self.call(call),
             },
             Expr::List(list) => list.elements.iter().try_for_each(|element| self.visit(element)),
@@ -151,10 +157,9 @@ impl Checker {
         Ok(())
     }
 
-    fn step(&mut self, name: &str) -> Result<(), String> {
+    fn step(&mut self, name: &str) {
         self.reads.variables.insert(Variable::Steps);
         self.reads.steps.insert(name.to_owned());
-        Ok(())
     }
 
     fn call(&mut self, call: &CallExpr) -> Result<(), String> {

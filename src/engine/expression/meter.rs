@@ -179,9 +179,21 @@ impl<'a> Meter<'a> {
         let truth = plain(TRUTH);
         Ok(match func_name.as_str() {
             operators::ADD => given,
-            operators::EQUALS | operators::NOT_EQUALS | operators::IN | operators::LESS | operators::LESS_EQUALS => truth,
-            operators::GREATER | operators::GREATER_EQUALS | operators::LOGICAL_AND | operators::LOGICAL_OR => truth,
-            operators::LOGICAL_NOT | operators::NOT_STRICTLY_FALSE | "contains" | "startsWith" | "endsWith" | "isSorted" => truth,
+            operators::EQUALS
+            | operators::NOT_EQUALS
+            | operators::IN
+            | operators::LESS
+            | operators::LESS_EQUALS
+            | operators::GREATER
+            | operators::GREATER_EQUALS
+            | operators::LOGICAL_AND
+            | operators::LOGICAL_OR
+            | operators::LOGICAL_NOT
+            | operators::NOT_STRICTLY_FALSE
+            | "contains"
+            | "startsWith"
+            | "endsWith"
+            | "isSorted" => truth,
             operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => at(0),
             operators::CONDITIONAL => {
                 let (yes, no) = (at(1), at(2));

@@ -13,6 +13,8 @@
 //! # Errors
 //! One line that begins with the expression: `${params.amuont}: No such key: amuont`.
 
+#![expect(clippy::wildcard_enum_match_arm, reason = "the interpreter's enums are not ours, and grow")]
+
 mod check;
 mod convert;
 mod functions;
@@ -124,6 +126,12 @@ impl Expression {
     #[must_use]
     pub fn text(&self) -> &str {
         &self.0.text
+    }
+
+    /// Whether it reads only what never changes, and is known before anything runs.
+    #[must_use]
+    pub fn is_fixed(&self) -> bool {
+        self.0.reads.variables.iter().all(|variable| matches!(variable, Variable::Params | Variable::Saga))
     }
 
     /// What it reads.

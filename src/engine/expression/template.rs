@@ -4,9 +4,11 @@
 //! A leaf that is one whole expression keeps the type of what it gives, unless it stands where only text can ([`Form`]). `$${` writes a literal `${`.
 //! Keys are never expressions. Whatever a value holds, [`Template::parse`] ends, and names each fault with its path.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value};
 
-use super::{Expression, Scope, Variable, convert::kind, letters::outside_strings};
+use super::{Expression, Scope, convert::kind, letters::outside_strings};
 use crate::engine::valid::Fault;
 
 /// The most bytes of all that the leaves of one template come to.
@@ -64,8 +66,10 @@ enum Part {
 impl Template {
     /// Parses the leaves of the fields of an object that stands at `path`. `form`: what may stand in the leaves of a field.
     pub fn parse(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
-        let field =
-            |(name, value): (&String, &Value)| (name.clone(), parse(value, &format!("{path}.{name}"), form(name), MAX_DEPTH, faults));
+        let field = |(name, value): (&String, &Value)| {
+            let form = form(name);
+            (name.clone(), parse(value, &format!("{path}.{name}"), &|_| form, MAX_DEPTH, faults))
+        };
         Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: &[] }
     }
 
@@ -73,6 +77,18 @@ impl Template {
     #[must_use]
     pub fn without(self, fixed: &'static [&'static str]) -> Self {
         Self { fixed, ..self }
+    }
+
+    /// The same; `form`: what may stand in the leaf at a path.
+    pub fn by_path(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
+        let field = |(name, value): (&String, &Value)| (name.clone(), parse(value, &format!("{path}.{name}"), &form, MAX_DEPTH, faults));
+        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: &[] }
+    }
+
+    /// The value without the leaves that hold expressions.
+    #[must_use]
+    pub fn skeleton(&self) -> Value {
+        skeleton(&self.node).unwrap_or_default()
     }
 
     /// The value where it holds no expression, its escapes taken out.
@@ -142,14 +158,14 @@ impl Node {
     }
 }
 
-fn parse(value: &Value, path: &str, form: Form, depth: usize, faults: &mut Vec<Fault>) -> Node {
+fn parse(value: &Value, path: &str, form: &dyn Fn(&str) -> Form, depth: usize, faults: &mut Vec<Fault>) -> Node {
     if depth == 0 {
         faults.push(Fault::new(path, format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter")));
         return Node::Literal(Value::Null);
     }
     match value {
         Value::String(text) => match split(text) {
-            Ok(parts) => leaf(parts, path, form),
+            Ok(parts) => leaf(parts, path, form(path)),
             Err(error) => {
                 faults.push(Fault::new(path, error));
                 Node::Literal(Value::Null)
@@ -240,6 +256,17 @@ fn gather<'a>(node: &'a Node, fields: &mut Vec<Field<'a>>) {
     }
 }
 
+fn skeleton(node: &Node) -> Option<Value> {
+    match node {
+        Node::Literal(value) => Some(value.clone()),
+        Node::Whole(..) | Node::Text(..) => None,
+        Node::List(items) => Some(items.iter().filter_map(skeleton).collect()),
+        Node::Fields(fields) => {
+            Some(Value::Object(fields.iter().filter_map(|(name, node)| Some((name.clone(), skeleton(node)?))).collect()))
+        }
+    }
+}
+
 /// What an evaluation has room for.
 struct Room {
     /// The bytes that are left.
@@ -256,8 +283,7 @@ impl Room {
 
     /// What no other side may choose may not come within an object either.
     fn admit(&self, path: &str, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
-        let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
-        if self.fixed.is_empty() || expression.reads().variables.iter().all(known) {
+        if self.fixed.is_empty() || expression.is_fixed() {
             return Ok(());
         }
         named(value, self.fixed).map_or(Ok(()), |name| {
@@ -315,15 +341,16 @@ fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Op
 
 /// Every byte that RFC 3986 reserves, escaped.
 fn escaped(text: &str) -> String {
-    let free = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes().fold(String::with_capacity(text.len()), |mut escaped, byte| {
-        if free(byte) {
-            escaped.push(char::from(byte))
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"))
+            // Writing to a String cannot fail.
+            let _ = write!(escaped, "%{byte:02X}");
         }
-        escaped
-    })
+    }
+    escaped
 }
 
 /// A value in a text: a list or an object as JSON.

@@ -6,19 +6,15 @@ use serde_json::Value;
 use super::{
     super::expression::{Form, Template},
     Fault,
-    expressions::FIXED,
 };
-use crate::{
-    api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, PodAction, SecretKey},
-    objects::pod::check_resources,
-};
+use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey};
 
 /// Headers that belong to the operator or to the connection.
 const RESERVED_HEADERS: [&str; 9] =
     ["idempotency-key", "saga-attempt", "host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
 
 /// A list or a text that is too long, as the schema counts.
-fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
+pub(super) fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
     if length > most {
         faults.push(Fault::new(path, format!("has {length} {what}: at most {most} are taken")));
     }
@@ -26,31 +22,6 @@ fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fa
 
 /// An action, and the template where it holds expressions.
 pub(super) type Parsed<T> = (T, Option<Template>);
-
-pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
-    let PodAction { image, command, args, env, env_from, resources: _ } = action;
-    if image.is_empty() {
-        faults.push(Fault::new(format!("{path}.image"), "must name an image"));
-    }
-    limit(image.chars().count(), 1024, "characters", &format!("{path}.image"), faults);
-    limit(command.iter().flatten().count(), 256, "entries", &format!("{path}.command"), faults);
-    limit(args.iter().flatten().count(), 256, "entries", &format!("{path}.args"), faults);
-    limit(env.iter().flatten().count(), 128, "entries", &format!("{path}.env"), faults);
-    limit(env_from.iter().flatten().count(), 32, "entries", &format!("{path}.envFrom"), faults);
-    for (place, variable) in env.iter().flatten().enumerate() {
-        if variable.name.starts_with("SAGA_") {
-            let message = "names that begin with SAGA_ are set by the operator: choose another name";
-            faults.push(Fault::new(format!("{path}.env[{place}].name"), message));
-        }
-    }
-    let form = |name: &str| if name == "resources" { Form::Any } else { Form::Text };
-    let (action, template) = parsed(action, path, form, faults)?;
-    let resources = action.resources.as_ref().filter(|_| template.is_none());
-    if let Some(Err(message)) = resources.map(check_resources) {
-        faults.push(Fault::new(path, message));
-    }
-    Some((action, template))
-}
 
 pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<HttpAction>> {
     limit(action.url.chars().count(), 2048, "characters", &format!("{path}.url"), faults);
@@ -129,8 +100,7 @@ pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -
     }
     // What is waited for is an expression by itself.
     let action = ApplyAction { until: None, ..action.clone() };
-    let (action, template) = parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)?;
-    Some((action, template.map(|template| template.without(&FIXED))))
+    parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)
 }
 
 pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {
@@ -149,7 +119,7 @@ pub(super) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fau
 }
 
 /// The action with its literals, or as it is written together with its template.
-fn parsed<T>(action: &T, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
+pub(super) fn parsed<T>(action: &T, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
 {

@@ -34,9 +34,6 @@ pub(super) struct Reach<'a> {
     known: Option<Scope<'a>>,
 }
 
-/// Fields by whose leaves it is decided what runs, and as whom and where: no other side may choose it.
-pub(super) const FIXED: [&str; 6] = ["image", "kind", "apiVersion", "serviceAccountName", "serviceAccount", "namespace"];
-
 impl<'a> Reach<'a> {
     /// Of an action of a step that depends on `upstream`.
     pub(super) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>) -> Self {
@@ -73,33 +70,32 @@ impl<'a> Reach<'a> {
         let expression = Expression::parse(text).map_err(|error| faults.push(Fault::new(path, error))).ok()?;
         let before = faults.len();
         self.check(Field { path, expression: &expression }, &self.variables, faults);
-        if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before) {
-            if let Err(error) = expression.holds(&known) {
-                faults.push(Fault::new(path, error));
-            }
+        if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before)
+            && let Err(error) = expression.holds(&known)
+        {
+            faults.push(Fault::new(path, error));
         }
         (faults.len() == before).then_some(expression)
     }
 
-    /// The expressions in the leaves of an action or of outputs. `runs`: only `params` and `saga` may reach the leaves that decide what runs.
-    pub(super) fn template(&self, template: &Template, runs: bool, faults: &mut Vec<Fault>) {
+    /// The expressions in the leaves of an action or of outputs. `fixed`: the fields that only `params` and `saga` may reach.
+    pub(super) fn template(&self, template: &Template, fixed: impl Fn(&str) -> bool, faults: &mut Vec<Fault>) {
         let fixed_reach = [Variable::Params, Variable::Saga].into();
         for field in template.fields() {
             let before = faults.len();
-            let is_fixed = runs && field.path.rsplit('.').next().is_some_and(|name| FIXED.contains(&name));
+            let is_fixed = fixed(field.path);
             self.check(field, if is_fixed { &fixed_reach } else { &self.variables }, faults);
-            if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before) {
-                if let Err(error) = field.expression.evaluate(&known) {
-                    faults.push(Fault::new(field.path, error));
-                }
+            if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before)
+                && let Err(error) = field.expression.evaluate(&known)
+            {
+                faults.push(Fault::new(field.path, error));
             }
         }
     }
 
     /// Values that an expression can be tried with already: it reads only what never changes.
     fn known_to(&self, expression: &Expression) -> Option<Scope<'a>> {
-        let fixed = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
-        self.known.filter(|_| expression.reads().variables.iter().all(fixed))
+        self.known.filter(|_| expression.is_fixed())
     }
 
     fn check(&self, field: Field<'_>, variables: &BTreeSet<Variable>, faults: &mut Vec<Fault>) {
@@ -141,7 +137,7 @@ pub(super) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTre
 /// Values by name that a step or the saga hands on.
 pub(super) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Template> {
     let template = Template::parse(values?, path, |_| Form::Any, faults);
-    reach.template(&template, false, faults);
+    reach.template(&template, |_| false, faults);
     Some(template)
 }
 

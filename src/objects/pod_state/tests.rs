@@ -6,7 +6,10 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::objects::{pod_store::strip, text::MAX_LINE};
+use crate::{
+    engine::observed::Trouble,
+    objects::{pod::STEP_CONTAINER, pod_store::strip, text::MAX_LINE},
+};
 
 /// What is expected of a fixture.
 #[derive(Debug)]
@@ -270,6 +273,7 @@ fn fits(state: &ChildState, expect: &Expect) -> bool {
             failure.reached == reached
                 && failure.disrupted == matches!(expect, Disrupted(_))
                 && !failure.last
+                && failure.exit_code.is_some() == (reached == Reached::Answer && !failure.message.starts_with("init container"))
                 && failure.retry_after.is_none()
                 && failure.message.starts_with(begins)
         }
@@ -298,8 +302,34 @@ fn a_stripped_pod_reads_the_same() {
 
 #[test]
 fn an_active_pod_is_known_by_its_uid_and_age() {
-    let expected = ChildState::Active { uid: Some("u1".into()), age: Duration::from_secs(7), detail: "runs on node n1".into() };
+    let expected =
+        ChildState::Active { uid: Some("u1".into()), age: Duration::from_secs(7), detail: "runs on node n1".into(), trouble: None };
     assert_eq!(state(&read(runs(running())), Duration::from_secs(7)), expected);
+}
+
+#[test]
+fn what_keeps_a_pod_from_going_on_is_known_by_its_kind_and_told_by_its_reason() {
+    let condition =
+        |reason: &str| json!([{"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/3 nodes are available"}]);
+    let unbound_because = |reason: &str| unbound(on_node(json!({"phase": "Pending", "conditions": condition(reason)})));
+    let cases = [
+        (pending("ErrImagePull", "not found"), Some(Trouble::Image), "ErrImagePull: not found"),
+        (pending("ImagePullBackOff", "Back-off"), Some(Trouble::Image), "ImagePullBackOff: Back-off"),
+        (pending("InvalidImageName", "Ship:1"), Some(Trouble::Image), "InvalidImageName: Ship:1"),
+        (pending("CreateContainerConfigError", "secret \"a\" not found"), Some(Trouble::Container), "secret \"a\" not found"),
+        (unbound_because("Unschedulable"), Some(Trouble::Scheduling), "Unschedulable: 0/3 nodes are available"),
+        (unbound_because("SchedulingGated"), Some(Trouble::Scheduling), "SchedulingGated"),
+        (in_phase("Unknown", running()), Some(Trouble::Node), "node n1 does not answer"),
+        (pending("ContainerCreating", ""), None, "ContainerCreating"),
+        (pending("PodInitializing", ""), None, "PodInitializing"),
+        (unbound(on_node(json!({"phase": "Pending"}))), None, "waits to be scheduled"),
+        (deleted(pending("ImagePullBackOff", "Back-off")), None, "is being deleted"),
+        (runs(running()), None, "runs on node n1"),
+    ];
+    for (value, expected, says) in cases {
+        let ChildState::Active { detail, trouble, .. } = state(&read(value.clone()), Duration::ZERO) else { panic!("{value} ended") };
+        assert!(trouble == expected && detail.contains(says), "{value}: {trouble:?}: {detail}");
+    }
 }
 
 #[test]
@@ -332,9 +362,165 @@ fn a_node_that_does_not_end_a_pod_in_time_is_named() {
     assert!(stuck(&pod, Timestamp::MAX).is_some());
 }
 
+/// A Pod of a template in which the container `ship` decides; `init`: the state of its init container.
+fn of_template(init: Value, mut pod: Value) -> Value {
+    pod["metadata"]["annotations"] = json!({"saga.dev/container": "ship"});
+    if let Some(containers) = pod["status"]["containerStatuses"].as_array_mut() {
+        for container in containers.iter_mut() {
+            container["name"] = json!("ship");
+        }
+        containers.insert(0, container("step-beside", running()));
+    }
+    if !init.is_null() {
+        pod["status"]["initContainerStatuses"] = json!([container("fetch", init)]);
+    }
+    pod
+}
+
+#[test]
+fn the_container_that_decides_is_the_one_that_the_template_says_and_what_runs_before_it_counts_as_begun() {
+    let initializing = || pending("PodInitializing", "");
+    let nothing = Value::Null;
+    let cases = [
+        (of_template(nothing.clone(), runs(done())), Succeeded),
+        (of_template(nothing.clone(), runs(error(3))), Answer("exit code 3 (Error)")),
+        (of_template(nothing.clone(), runs(running())), Active("runs on node n1")),
+        (of_template(nothing.clone(), runs(no_program())), Nothing("no container started: StartError")),
+        (of_template(nothing, fails_by("Evicted", not_found())), Disrupted("no container started: Evicted")),
+        (
+            of_template(says(7, "Error", "no such file"), fails(waiting("PodInitializing", ""))),
+            Answer("init container fetch: exit code 7 (Error): no such file"),
+        ),
+        (of_template(error(7), fails_by("Evicted", waiting("PodInitializing", ""))), Unknown("may have done its work: Evicted")),
+        (
+            of_template(done(), fails_by("Evicted", not_found())),
+            Unknown("was ended with exit code 137 and may have done its work: Evicted"),
+        ),
+        (of_template(done(), fails(error(3))), Answer("exit code 3 (Error)")),
+        (of_template(error(7), initializing()), Active("waits on node n1: PodInitializing")),
+        (
+            of_template(waiting("ImagePullBackOff", "no image"), initializing()),
+            Active("waits on node n1: init container fetch: ImagePullBackOff: no image"),
+        ),
+        (
+            of_template(waiting("ImagePullBackOff", "no image"), fails_by("DeadlineExceeded", waiting("PodInitializing", ""))),
+            Nothing("no container started: DeadlineExceeded: see node; ImagePullBackOff: no image"),
+        ),
+    ];
+    for (value, expect) in cases {
+        let whole = read(value);
+        let state = state(&whole, Duration::ZERO);
+        assert!(fits(&state, &expect), "{state:?}, not {expect:?}");
+        let mut stripped = whole.clone();
+        strip(&mut stripped);
+        assert_eq!(super::state(&stripped, Duration::ZERO), state);
+    }
+}
+
+#[test]
+fn what_a_webhook_runs_before_the_container_has_no_say_nor_has_what_runs_on_beside_it() {
+    let mut injected = fails_by("Evicted", not_found());
+    injected["status"]["initContainerStatuses"] = json!([container("mesh", done())]);
+    let mut beside = of_template(running(), fails_by("Evicted", not_found()));
+    beside["spec"]["initContainers"] = json!([{"name": "fetch", "restartPolicy": "Always"}]);
+    for value in [injected, beside] {
+        let whole = read(value);
+        let mut stripped = whole.clone();
+        strip(&mut stripped);
+        for pod in [whole, stripped] {
+            assert!(fits(&state(&pod, Duration::ZERO), &Disrupted("no container started: Evicted")), "{pod:?}");
+        }
+    }
+}
+
+#[test]
+fn the_container_that_decides_hands_on() {
+    let mut pod = of_template(Value::Null, in_phase("Succeeded", says(0, "Completed", r#"{"from": "ship"}"#)));
+    pod["status"]["containerStatuses"][0]["state"] = says(0, "Completed", r#"{"from": "beside"}"#);
+    let expected = json!({"from": "ship"}).as_object().cloned();
+    assert_eq!(state(&read(pod), Duration::ZERO), ChildState::Succeeded(expected));
+}
+
+/// What a Pod that succeeded hands on, as it is and as the watch keeps it.
+fn hands_on(message: &str) -> Option<Value> {
+    let whole = read(in_phase("Succeeded", says(0, "Completed", message)));
+    let mut stripped = whole.clone();
+    strip(&mut stripped);
+    let of = |pod: &Pod| {
+        let ChildState::Succeeded(outputs) = state(pod, Duration::ZERO) else { panic!("it did not succeed") };
+        outputs.map(Value::Object)
+    };
+    assert_eq!(of(&stripped), of(&whole), "{message}");
+    of(&whole)
+}
+
+#[test]
+fn the_json_object_in_the_termination_message_is_handed_on_as_it_is() {
+    let nested =
+        json!({"tracking": {"id": "T-1", "stops": [1, 2.5, null, {"at": "Köln – 東京 \u{1f4e6}"}]}, "two  spaces": "a\u{200b}b\n c"});
+    assert_eq!(hands_on(&nested.to_string()), Some(nested.clone()));
+    assert_eq!(hands_on(&format!("\n {nested:#} \n")), Some(nested));
+    assert_eq!(hands_on("{}"), Some(json!({})));
+    // Larger than any line, and as large as the kubelet keeps.
+    let large = json!({"a": "x".repeat(MAX_HANDED_ON - 8)}).to_string();
+    assert_eq!((large.len(), hands_on(&large).is_some()), (MAX_HANDED_ON, true));
+}
+
+#[test]
+fn what_is_no_json_object_or_only_a_part_of_one_is_not_handed_on() {
+    let whole = json!({"text": "é".repeat(MAX_HANDED_ON)}).to_string();
+    // The kubelet keeps the end of a file, and where a Pod has many containers the beginning of that.
+    let (first, last) = whole.split_at(whole.floor_char_boundary(MAX_HANDED_ON));
+    let last = &last[last.ceil_char_boundary(last.len().saturating_sub(MAX_HANDED_ON))..];
+    let deep = format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
+    let others = ["", " ", "done", "42", "null", "[1]", "\"text\"", "{\"a\": 1} and more", "{\"a\": \"line\nbreak\"}", "{a: 1}"];
+    for message in others.into_iter().chain([first, last, &deep, &whole]) {
+        assert_eq!(hands_on(message), None, "{message}");
+    }
+}
+
+#[test]
+fn a_container_that_failed_hands_nothing_on() {
+    let said = fails(says(3, "Error", "{\"a\": 1}"));
+    assert!(fits(&state(&read(said), Duration::ZERO), &Answer("exit code 3 (Error): {\"a\": 1}")));
+}
+
+#[test]
+fn of_a_long_log_the_end_is_told_and_the_reason_always() {
+    let log = format!("{}panicked: no such order\n", "trying once more\n".repeat(120));
+    let no_room = "The node was low on resource: memory. ".repeat(20);
+    let mut evicted = fails_by("Evicted", says(143, "Error", &log));
+    evicted["status"]["message"] = json!(no_room);
+    let cases = [
+        (fails(says(1, "Error", &log)), "exit code 1 (Error): …"),
+        (fails(says(137, "OOMKilled", &log)), "exit code 137 (OOMKilled): …"),
+        (evicted, "was ended with exit code 143 and may have done its work: Evicted: The node was low on resource"),
+        (
+            fails_by("DeadlineExceeded", says(143, "Error", &log)),
+            "was ended with exit code 143 and may have done its work: DeadlineExceeded: see node; Error: …",
+        ),
+    ];
+    for (value, begins) in cases {
+        let state = state(&read(value), Duration::ZERO);
+        let words = said(&state);
+        assert!(words.starts_with(begins) && words.ends_with("trying once more panicked: no such order"), "{words}");
+    }
+}
+
 fn text() -> impl Strategy<Value = Option<String>> {
-    const WORDS: [&str; 9] =
-        ["", "Evicted", "NodeLost", "StartError", "ContainerStatusUnknown", "Unknown", "OOMKilled", "DeletionByPodGC", " Error\n"];
+    const WORDS: [&str; 11] = [
+        "{\"a\": 1}",
+        "{\"a\": \"b\u{0}\"}",
+        "",
+        "Evicted",
+        "NodeLost",
+        "StartError",
+        "ContainerStatusUnknown",
+        "Unknown",
+        "OOMKilled",
+        "DeletionByPodGC",
+        " Error\n",
+    ];
     prop_oneof![
         Just(None),
         proptest::sample::select(&WORDS[..]).prop_map(|word| Some(word.into())),
@@ -404,13 +590,16 @@ prop_compose! {
         message in text(),
         containers in proptest::option::of(containers()),
         conditions in proptest::option::of(conditions()),
+        decides in proptest::option::of(proptest::sample::select(&["step", "proxy", "No name"][..])),
+        init in proptest::option::of(containers()),
         bound in any::<bool>(),
         deleted in any::<bool>(),
     ) -> Pod {
         let mut pod = Pod::default();
         pod.metadata.deletion_timestamp = deleted.then_some(Time(Timestamp::UNIX_EPOCH));
+        pod.metadata.annotations = decides.map(|name| [("saga.dev/container".to_owned(), name.to_owned())].into());
         pod.spec = Some(k8s_openapi::api::core::v1::PodSpec { node_name: bound.then(|| "n1".into()), ..Default::default() });
-        pod.status = Some(PodStatus { phase, reason, message, conditions, container_statuses: containers, ..PodStatus::default() });
+        pod.status = Some(PodStatus { phase, reason, message, conditions, container_statuses: containers, init_container_statuses: init, ..PodStatus::default() });
         pod
     }
 }

@@ -67,6 +67,18 @@ fn what_nobody_reads_is_taken_away() {
 }
 
 #[test]
+fn of_a_template_is_kept_which_container_decides_and_three_of_those_before_it() {
+    let mut pod = large();
+    pod.metadata.annotations =
+        Some([("saga.dev/container".to_owned(), "step-7".to_owned()), ("injected".to_owned(), "x".repeat(10_000))].into());
+    strip(&mut pod);
+    let kept = serde_json::to_value(&pod).unwrap();
+    assert_eq!(kept["metadata"]["annotations"], json!({"saga.dev/container": "step-7"}));
+    assert_eq!(kept["status"]["containerStatuses"][0]["name"], "step-7");
+    assert!(kept["status"]["initContainerStatuses"].as_array().unwrap().len() <= 3 && kept.to_string().len() < 3_000, "{kept}");
+}
+
+#[test]
 fn a_stripped_pod_is_still_known_by_its_attempt() {
     let mut pod = large();
     let before = super::super::pod::attempt_of(&pod);

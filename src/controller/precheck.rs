@@ -1,0 +1,212 @@
+//! Tries a saga before its first step runs: its pods and objects by a dry run under the identity that they will have, and whether the
+//! Secrets are there that its requests read.
+//!
+//! # Guarantees
+//! - Nothing is stored by it: every write is `dryRun=All`.
+//! - What is refused is what the API server says can never be: malformed, or not allowed. What may be mended by an earlier step, what passes
+//!   (quota, an API server that does not answer), and what a webhook cannot try, is unchecked and never holds a saga up.
+//! - A refusal is believed when it was met again after [`BELIEVED_AFTER`]: roles and Secrets that were created together with the saga may
+//!   take a moment to be known.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use futures::{StreamExt, stream};
+use kube::api::PostParams;
+use tokio::time::timeout;
+
+use super::{
+    context::Context,
+    objects::{Target, Trouble},
+    secrets::{Account, SecretError},
+};
+use crate::{
+    api::{
+        HttpAction, PodAction, StoredSaga,
+        names::{AttemptId, sha256_hex},
+    },
+    engine::{
+        precheck::{Precheck, Probe, probes},
+        saga::{Identity, ValidSaga, Work},
+        valid::Fault,
+    },
+    objects::{pod, text::bounded_line},
+};
+
+/// For how long a refusal has to last before it is believed.
+pub(super) const BELIEVED_AFTER: Duration = Duration::from_secs(1);
+/// How many operations are tried at once, and how long one may take.
+const AT_ONCE: usize = 8;
+const LONGEST: Duration = Duration::from_secs(5);
+/// For how long a result holds for the same content.
+const GOOD_FOR: Duration = Duration::from_mins(10);
+const BAD_FOR: Duration = Duration::from_millis(800);
+/// How many results are remembered.
+const MOST: usize = 2048;
+/// The most characters of what the API server says.
+const MAX_REASON: usize = 300;
+
+/// What came of trying one operation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    Refused(String),
+    Unchecked(String),
+}
+
+/// Results by content, and since when sagas are refused, by UID.
+#[derive(Default)]
+pub struct Prechecks {
+    results: Mutex<HashMap<String, (Instant, Verdict)>>,
+    refused: Mutex<HashMap<String, Instant>>,
+}
+
+impl Prechecks {
+    fn known(&self, content: &str) -> Option<Verdict> {
+        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let (at, verdict) = results.get(content)?;
+        let holds = if *verdict == Verdict::Fine { GOOD_FOR } else { BAD_FOR };
+        (at.elapsed() < holds).then(|| verdict.clone())
+    }
+
+    fn remember(&self, content: String, verdict: Verdict) {
+        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        if results.len() >= MOST {
+            results.clear();
+        }
+        results.insert(content, (Instant::now(), verdict));
+    }
+
+    /// Whether a refusal has lasted long enough. One that does not last is forgotten.
+    fn is_believed(&self, uid: &str, refused: bool) -> bool {
+        let mut since = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if !refused {
+            since.remove(uid);
+            return true;
+        }
+        if since.len() >= MOST {
+            since.clear();
+        }
+        since.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() >= BELIEVED_AFTER
+    }
+}
+
+/// Tries a saga that was not accepted yet. `None`: it was refused, and is to be tried again before that is believed.
+pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: &ValidSaga) -> Option<Precheck> {
+    let accepted = stored.status.as_ref().is_ok_and(|status| status.spec_hash.is_some());
+    if accepted || stored.status.is_err() || stored.metadata.deletion_timestamp.is_some() {
+        return Some(Precheck::default());
+    }
+    let (probes, unchecked) = probes(saga);
+    let mut precheck = Precheck { refused: Vec::new(), unchecked };
+    // What is the same is tried once.
+    let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?} {}", probe.work, probe.may_come)]);
+    let probes: Vec<(String, Probe)> = probes.into_iter().map(|probe| (of(&probe), probe)).collect();
+    let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
+    let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
+        .map(|(hash, probe)| async move {
+            let verdict = tried(context, saga, &hash, &probe).await;
+            (hash, verdict)
+        })
+        .buffered(AT_ONCE)
+        .collect()
+        .await;
+    for (hash, probe) in &probes {
+        match verdicts.get(hash) {
+            Some(Verdict::Refused(message)) => precheck.refused.push(Fault::new(&probe.path, message)),
+            Some(Verdict::Unchecked(message)) => precheck.unchecked.push(format!("{} ({message})", probe.path)),
+            Some(Verdict::Fine) | None => {}
+        }
+    }
+    context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
+}
+
+async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Probe) -> Verdict {
+    let Probe { work, may_come, .. } = probe;
+    if let Some(known) = context.prechecks.known(hash) {
+        return known;
+    }
+    let account = Account { namespace: &saga.namespace, name: &saga.service_account };
+    let trial = async {
+        match work {
+            Work::Pod(action) => try_pod(context, saga, probe, action).await,
+            Work::Apply(action) => {
+                let tried = context.objects.apply(Target::applied(account, action), action, "", true).await;
+                tried.map_or_else(|trouble| of_trouble(trouble, *may_come), |_| Verdict::Fine)
+            }
+            Work::Http(action) => try_secrets(context, account, action, *may_come).await,
+            Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => Verdict::Fine,
+        }
+    };
+    let verdict = timeout(LONGEST, trial).await.unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
+    context.prechecks.remember(hash.to_owned(), verdict.clone());
+    verdict
+}
+
+/// What may be mended by an earlier step is left to it.
+fn refused(message: String, may_come: bool) -> Verdict {
+    if may_come { Verdict::Unchecked(message) } else { Verdict::Refused(message) }
+}
+
+fn of_trouble(trouble: Trouble, may_come: bool) -> Verdict {
+    match trouble {
+        Trouble::Final(message) if message.contains("does not support dry run") => Verdict::Unchecked(message),
+        Trouble::Final(message) => refused(message, may_come),
+        Trouble::Passes(message) | Trouble::Lost(message) => Verdict::Unchecked(message),
+    }
+}
+
+async fn try_pod(context: &Context, saga: &ValidSaga, probe: &Probe, action: &PodAction) -> Verdict {
+    let attempt = AttemptId { step: probe.step.clone(), direction: probe.direction, number: 1 };
+    let identity =
+        Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key: String::new() };
+    let pod = match pod::pod(saga, &identity, action, LONGEST) {
+        Ok(pod) => pod,
+        Err(message) => return Verdict::Refused(message),
+    };
+    let parameters = PostParams { dry_run: true, ..PostParams::default() };
+    match context.pods_of(&saga.namespace).create(&parameters, &pod).await {
+        Ok(_) => Verdict::Fine,
+        Err(kube::Error::Api(status)) => {
+            let said = bounded_line(&status.message, MAX_REASON);
+            match status.code {
+                409 => Verdict::Fine,
+                _ if status.message.contains("exceeded quota") || status.message.contains("does not support dry run") => {
+                    Verdict::Unchecked(said)
+                }
+                403 => refused(said, probe.may_come),
+                400 | 422 => Verdict::Refused(said),
+                _ => Verdict::Unchecked(said),
+            }
+        }
+        Err(_) => Verdict::Unchecked("the API server did not answer".into()),
+    }
+}
+
+async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction, may_come: bool) -> Verdict {
+    for source in action.headers.iter().flatten().filter_map(|header| header.value_from.as_ref()) {
+        let verdict = of_secret(context.caller.secrets().read(account, &source.secret_key_ref).await.map(drop), may_come);
+        if verdict != Verdict::Fine {
+            return verdict;
+        }
+    }
+    let Some(tls) = &action.tls else { return Verdict::Fine };
+    let secrets = context.caller.secrets();
+    let read = match (&tls.ca.secret_key_ref, &tls.ca.config_map_key_ref) {
+        (Some(key), _) => secrets.read(account, key).await.map(drop),
+        (None, Some(key)) => secrets.read_config_map(account, key).await.map(drop),
+        (None, None) => Ok(()),
+    };
+    of_secret(read, may_come)
+}
+
+fn of_secret(read: Result<(), SecretError>, may_come: bool) -> Verdict {
+    match read {
+        Ok(()) => Verdict::Fine,
+        Err(error @ SecretError::Passing { .. }) => Verdict::Unchecked(error.to_string()),
+        Err(error) => refused(error.to_string(), may_come),
+    }
+}

@@ -1,0 +1,68 @@
+//! A saga that could not come to its end is refused before its first step.
+
+use saga_operator::{
+    api::{RequestAction, RequestResult, SagaPhase},
+    engine::{precheck::Precheck, valid::Fault},
+};
+
+use crate::{scenes::order, script::seconds, world::World};
+
+fn refused() -> Precheck {
+    let refused = vec![
+        Fault::new("spec.steps[1].pod", "Pod \"x\" is invalid: spec.containers[0].image"),
+        Fault::new("spec.steps[2].http", "the secret \"payments\" does not exist in namespace \"shop\""),
+    ];
+    Precheck { refused, unchecked: Vec::new() }
+}
+
+#[test]
+fn nothing_begins_and_every_fault_is_told_with_its_place() {
+    let mut world = World::with(order());
+    world.precheck = refused();
+    world.run_for(seconds(60));
+    assert_eq!((world.phase(), world.sent().len(), world.finalizer), (SagaPhase::Pending, 0, false));
+    assert_eq!(world.condition("Accepted").as_deref(), Some("False/Refused"));
+    assert_eq!((world.condition("Ready").as_deref(), world.condition("Stalled").as_deref()), (Some("False/Refused"), Some("True/Refused")));
+    let message = world.message();
+    assert!(message.starts_with("nothing has begun, since the saga could not come to its end: spec.steps[1].pod: Pod"), "{message}");
+    assert!(message.contains("spec.steps[2].http: the secret"), "{message}");
+    assert_eq!(world.writes, 1, "what does not change is not written");
+    assert_eq!(world.notices.iter().filter(|notice| notice.reason == "Refused").count(), 1);
+}
+
+#[test]
+fn it_goes_on_by_itself_when_what_was_missing_is_there() {
+    let mut world = World::with(order());
+    world.precheck = refused();
+    world.run_for(seconds(60));
+    world.precheck = Precheck { refused: Vec::new(), unchecked: vec!["spec.steps[2].pod".into()] };
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.condition("Accepted").as_deref()), (SagaPhase::Completed, Some("True/Accepted")));
+    let status = world.status();
+    let accepted = status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
+    assert_eq!(accepted.message, "the spec is valid; not tried before it runs: spec.steps[2].pod");
+}
+
+#[test]
+fn what_changes_after_the_beginning_refuses_nothing() {
+    let mut world = World::with(order());
+    world.run_until(|world| world.sent().len() == 1);
+    world.precheck = refused();
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}
+
+#[test]
+fn a_refused_saga_answers_requests_and_goes_when_it_is_deleted() {
+    let mut world = World::with(order());
+    world.precheck = refused();
+    world.run_for(seconds(10));
+    world.annotate(RequestAction::Retry.annotation(), "*");
+    world.run_for(seconds(10));
+    let record = world.status().requests.last().cloned().unwrap();
+    assert_eq!(record.result, RequestResult::Refused);
+    assert!(record.message.starts_with("the saga is held (Refused)"), "{}", record.message);
+    world.delete();
+    world.run_for(seconds(10));
+    assert!(world.gone);
+}
