@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     fn intent(child_uid: Option<&str>) -> ActiveAttempt {
-        ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: child_uid.map(Into::into) }
+        ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: child_uid.map(Into::into), trouble: None }
     }
 
     #[test]

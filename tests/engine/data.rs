@@ -301,15 +301,15 @@ fn no_other_side_chooses_an_image_by_handing_on_a_whole_object() {
     assert_ne!(applied("${steps.a.outputs.spec}", json!({"parallelism": 2})).0, StepPhase::Failed);
     assert_ne!(applied("${params.spec}", image).0, StepPhase::Failed);
 
-    let template = json!({"spec": "${steps.a.outputs.spec}"});
+    let template = json!({"spec": {"containers": [{"name": "step", "image": "own:1"}], "initContainers": "${steps.a.outputs.spec}"}});
     let mut world = world(json!({
         "steps": [
-            {"name": "a", "http": http("a", json!({})), "outputs": {"spec": "${response.body}"}},
+            {"name": "a", "http": http("a", json!({})), "outputs": {"spec": "${response.body.spec}"}},
             {"name": "b", "dependsOn": ["a"], "pod": {"template": template}},
         ],
     }))
-    .on("a", vec![answers(200, &json!({"serviceAccountName": "admin", "containers": [{"name": "step"}]}))]);
+    .on("a", vec![answers(200, &json!({"spec": [{"name": "first", "image": "evil:1"}]}))]);
     world.run_to_rest();
-    let message = world.step("b").message.unwrap_or_default();
-    assert!(message.contains("gives an object with serviceAccountName"), "{message}");
+    let message = world.status().steps.get(1).and_then(|step| step.message.clone()).unwrap_or_else(|| world.message());
+    assert!(message.contains("gives an object with image"), "{message}");
 }
