@@ -38,6 +38,8 @@ pub struct Known {
     pub refusal: Option<Refusal>,
     /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
     pub unanswered: bool,
+    /// The UID of the object whose deletion was asked for, whether or not there was an answer.
+    pub condemned: Option<String>,
     /// How it ended, by the last copy of a child that the watch calls gone.
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
@@ -98,12 +100,13 @@ pub struct Refusal {
 }
 
 impl Known {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             first_read: Instant::now(),
             child: None,
             refusal: None,
             unanswered: false,
+            condemned: None,
             gone: None,
             overdue: None,
             deleting_since: None,

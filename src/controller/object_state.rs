@@ -6,9 +6,11 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::{
     attempts::{AttemptKey, Known},
-    context::Context,
+    context::{Context, now},
     gather::{absent, remembered},
     objects::{Target, Trouble, is_of, shared, uid},
     perform::never_begun,
@@ -17,6 +19,8 @@ use super::{
 use crate::{
     api::{ActiveAttempt, ApplyAction, ObjectRef, names::child_name},
     engine::{
+        clock::between,
+        fence::FRESH,
         observed::ChildState,
         saga::{ValidSaga, Work},
     },
@@ -62,7 +66,7 @@ impl Attempt<'_> {
             return (state, poll);
         }
         let state = match work {
-            Work::Apply(action) => self.applied(action).await,
+            Work::Apply(action) => self.applied(action, active).await,
             Work::Delete(object) => self.deleted(object, active).await,
             Work::Until(object) => self.waited_for(object).await,
             Work::Pod(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => None,
@@ -70,12 +74,12 @@ impl Attempt<'_> {
         (state.unwrap_or_else(|| self.known(|known| absent(known, known.child.is_some()))), poll)
     }
 
-    /// The object as it stands; `Err` where that ends the attempt, or cannot be told just now.
-    async fn read(&self, target: Target<'_>) -> Result<Option<serde_json::Value>, ChildState> {
+    /// The object as it stands; `Err` where that ends the attempt, or cannot be told just now. `writes`: the intent of an attempt that
+    /// changes the object.
+    async fn read(&self, target: Target<'_>, writes: Option<&ActiveAttempt>) -> Result<Option<serde_json::Value>, ChildState> {
         self.context.objects.get(target).await.map_err(|trouble| match trouble {
             Trouble::Final(message) => {
-                // Who may not look cannot tell what came of it.
-                let written = self.known(|known| known.child.is_some() || known.unanswered);
+                let written = writes.is_some_and(|active| self.known(|known| may_be_written(known, active, now())));
                 let end = if written { ChildState::Unknown { message, retry_after: None } } else { never_begun(message, true) };
                 self.context.attempts.ended(self.key, end.clone());
                 end
@@ -87,8 +91,8 @@ impl Attempt<'_> {
     }
 
     /// `None`: not applied by this attempt.
-    async fn applied(&self, action: &ApplyAction) -> Option<ChildState> {
-        let object = match self.read(Target::applied(self.account(), action)).await {
+    async fn applied(&self, action: &ApplyAction, active: &ActiveAttempt) -> Option<ChildState> {
+        let object = match self.read(Target::applied(self.account(), action), Some(active)).await {
             Ok(object) => object?,
             Err(state) => return Some(state),
         };
@@ -101,12 +105,12 @@ impl Attempt<'_> {
 
     /// `None`: it is there, and nothing was done about it yet.
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> Option<ChildState> {
-        let object = match self.read(Target::of(self.account(), reference)).await {
+        let object = match self.read(Target::of(self.account(), reference), Some(active)).await {
             Ok(Some(object)) => object,
             Ok(None) => return Some(ChildState::Succeeded(None)),
             Err(state) => return Some(state),
         };
-        let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone())).or_else(|| active.child_uid.clone());
+        let first = self.known(|known| first_seen(known, active));
         if first.is_some_and(|first| first != uid(&object)) {
             // Somebody made another one since.
             return Some(ChildState::Succeeded(None));
@@ -120,7 +124,7 @@ impl Attempt<'_> {
     }
 
     async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
-        Some(match self.read(Target::of(self.account(), reference)).await {
+        Some(match self.read(Target::of(self.account(), reference), None).await {
             Ok(Some(object)) => {
                 self.context.attempts.child_seen(self.key, &uid(&object));
                 self.there(object)
@@ -166,7 +170,53 @@ impl Attempt<'_> {
         let target = Target::of(self.account(), reference);
         let Some(object) = self.context.objects.get(target).await? else { return Ok(None) };
         let uid = uid(&object);
+        // Before it is asked for: where the answer is lost, one that is made again under its name is left alone.
+        if self.known(|known| known.condemned.get_or_insert_with(|| uid.clone()) != &uid) {
+            return Ok(None);
+        }
         self.context.objects.delete(target, &uid).await?;
         Ok(Some(uid))
+    }
+}
+
+/// The UID of the object that a step deletes, where it is known.
+fn first_seen(known: &Known, active: &ActiveAttempt) -> Option<String> {
+    known.child.as_ref().map(|(_, uid)| uid).or(known.condemned.as_ref()).or(active.child_uid.as_ref()).cloned()
+}
+
+/// Whether the attempt may have changed its object: who may not look any more cannot tell what came of it. An intent that is older than what
+/// this process knows of it was another one's.
+fn may_be_written(known: &Known, active: &ActiveAttempt, now: Timestamp) -> bool {
+    let inherited = between(active.started_at.0, now) > known.first_read.elapsed() + FRESH;
+    known.child.is_some() || known.unanswered || known.condemned.is_some() || active.child_uid.is_some() || inherited
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+    use super::*;
+
+    fn intent(child_uid: Option<&str>) -> ActiveAttempt {
+        ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: child_uid.map(Into::into), trouble: None }
+    }
+
+    #[test]
+    fn who_may_not_look_any_more_cannot_tell_whether_another_process_wrote() {
+        let known = Known::new();
+        assert!(!may_be_written(&known, &intent(None), now()), "this process wrote the intent, and nothing since");
+        assert!(may_be_written(&known, &intent(Some("uid")), now()));
+        assert!(may_be_written(&known, &intent(None), now() + Duration::from_mins(1)), "an intent that was read a minute later");
+        let mut asked = Known::new();
+        asked.condemned = Some("uid".into());
+        assert!(may_be_written(&asked, &intent(None), now()));
+    }
+
+    #[test]
+    fn an_object_whose_deletion_was_asked_for_without_an_answer_is_the_one_that_is_deleted() {
+        let mut known = Known::new();
+        known.condemned = Some("first".into());
+        assert_eq!(first_seen(&known, &intent(None)).as_deref(), Some("first"));
+        assert_eq!(first_seen(&Known::new(), &intent(Some("noted"))).as_deref(), Some("noted"));
     }
 }

@@ -154,10 +154,8 @@ impl Objects {
     async fn path<'a>(&self, target: Target<'a>) -> Result<(String, Option<&'a str>), Trouble> {
         let (resource, namespaced) = self.kind(target).await?;
         let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
-        // The names become parts of a path.
-        let odd = |text: &str| text.is_empty() || text == "." || text == ".." || text.contains(['/', '%', '?', '#']);
-        if [Some(target.name), namespace].into_iter().flatten().any(odd) {
-            return Err(Trouble::Final(format!("no object can have the name {:?}", bounded_line(target.name, MAX_REASON))));
+        if let Some(odd) = [Some(target.name), namespace].into_iter().flatten().find(|name| !is_path_part(name)) {
+            return Err(Trouble::Final(format!("no object can have the name {:?}", bounded_line(odd, MAX_REASON))));
         }
         let base = if resource.group.is_empty() {
             format!("/api/{}", resource.version)
@@ -172,6 +170,10 @@ impl Objects {
 
     async fn kind(&self, target: Target<'_>) -> Result<Known, Trouble> {
         let (group, version) = target.api_version.split_once('/').unwrap_or(("", target.api_version));
+        // They become parts of a path that is asked for as the operator.
+        if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
+            return Err(Trouble::Final(format!("there is no apiVersion {:?}", bounded_line(target.api_version, MAX_REASON))));
+        }
         let kind = GroupVersionKind::gvk(group, version, target.kind);
         let known = |(since, known): &(Instant, Known)| (since.elapsed() < KNOWN_FOR).then(|| known.clone());
         if let Some(known) = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(known) {
@@ -191,6 +193,12 @@ impl Objects {
         kinds.insert(kind, (Instant::now(), known.clone()));
         Ok(known)
     }
+}
+
+/// Whether a name can be one part of a path as it is: a client cannot send anything else, and what was never sent is not lost.
+fn is_path_part(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~@!$&'()*+,;=".contains(&byte);
+    !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
 }
 
 /// The UID of an object.
@@ -244,6 +252,16 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
+
+    #[test]
+    fn a_name_is_one_part_of_a_path_or_none() {
+        for name in ["web", "system:node", "a.b", "A-1", "x@y"] {
+            assert!(is_path_part(name), "{name}");
+        }
+        for name in ["", ".", "..", "a/b", "a/../b", "a b", "a?b", "a#b", "a%2Fb", "a\\b", "a\nb", "ü", "{a}"] {
+            assert!(!is_path_part(name), "{name}");
+        }
+    }
 
     #[test]
     fn a_refusal_names_who_may_not_do_what() {

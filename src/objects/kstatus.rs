@@ -28,7 +28,8 @@ pub fn unready(object: &Value) -> Option<String> {
     }
     match (group(object), text(object, "/kind")) {
         ("apps", "Deployment") => deployment(object),
-        ("apps", "ReplicaSet" | "StatefulSet") => replicas(object),
+        ("apps", "ReplicaSet") => replica_set(object),
+        ("apps", "StatefulSet") => stateful_set(object),
         ("apps", "DaemonSet") => daemon_set(object),
         ("", "Pod") => pod(object),
         ("", "PersistentVolumeClaim") => wanted(object, "/status/phase", "Bound"),
@@ -105,13 +106,34 @@ fn deployment(object: &Value) -> Option<String> {
     too_few(&counts, wanted).or_else(|| old.then(|| "replicas of an older version still run".into()))
 }
 
-fn replicas(object: &Value) -> Option<String> {
+fn replica_set(object: &Value) -> Option<String> {
+    let wanted = number(object, "/spec/replicas").unwrap_or(1);
+    let count = |name: &str| number(object, &format!("/status/{name}")).unwrap_or_default();
+    let counts = [("there", count("replicas")), ("available", count("availableReplicas")), ("ready", count("readyReplicas"))];
+    too_few(&counts, wanted).or_else(|| too_many(count("replicas"), wanted))
+}
+
+fn stateful_set(object: &Value) -> Option<String> {
+    // Its Pods are replaced when a person deletes them.
+    if text(object, "/spec/updateStrategy/type") == "OnDelete" {
+        return None;
+    }
     let wanted = number(object, "/spec/replicas").unwrap_or(1);
     let count = |name: &str| number(object, &format!("/status/{name}")).unwrap_or_default();
     let few = too_few(&[("there", count("replicas")), ("ready", count("readyReplicas"))], wanted);
-    let rolling =
-        text(object, "/kind") == "StatefulSet" && text(object, "/status/currentRevision") != text(object, "/status/updateRevision");
-    few.or_else(|| rolling.then(|| "replicas of an older version still run".into()))
+    few.or_else(|| too_many(count("replicas"), wanted)).or_else(|| {
+        match number(object, "/spec/updateStrategy/rollingUpdate/partition").filter(|partition| *partition > 0) {
+            // Those below the partition keep their older version.
+            Some(partition) => too_few(&[("updated", count("updatedReplicas"))], wanted.saturating_sub(partition)),
+            None => (text(object, "/status/currentRevision") != text(object, "/status/updateRevision"))
+                .then(|| "replicas of an older version still run".into()),
+        }
+    })
+}
+
+/// Replicas that are still to go, in words.
+fn too_many(count: i64, wanted: i64) -> Option<String> {
+    (count > wanted).then(|| format!("{count} replicas are there, and {wanted} are wanted"))
 }
 
 fn daemon_set(object: &Value) -> Option<String> {
@@ -165,6 +187,21 @@ mod tests {
             assert_eq!(unready(&deployment(status)).as_deref(), Some(says));
         }
         assert_eq!(unready(&deployment(json!({}))).as_deref(), Some("0 of 2 replicas are updated"));
+    }
+
+    #[test]
+    fn a_stateful_set_is_ready_when_what_its_strategy_replaces_by_itself_is_replaced() {
+        let set = |strategy: Value, updated: i64, there: i64| {
+            let status = json!({"replicas": there, "readyReplicas": there, "updatedReplicas": updated, "currentRevision": "a", "updateRevision": "b"});
+            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": 3, "updateStrategy": strategy}, "status": status})
+        };
+        let part = |partition: i64| json!({"type": "RollingUpdate", "rollingUpdate": {"partition": partition}});
+        assert_eq!(unready(&set(part(2), 1, 3)), None);
+        assert_eq!(unready(&set(part(2), 0, 3)).as_deref(), Some("0 of 1 replicas are updated"));
+        assert_eq!(unready(&set(part(5), 0, 3)), None);
+        assert_eq!(unready(&set(part(0), 1, 3)).as_deref(), Some("replicas of an older version still run"));
+        assert_eq!(unready(&set(part(2), 1, 4)).as_deref(), Some("4 replicas are there, and 3 are wanted"));
+        assert_eq!(unready(&set(json!({"type": "OnDelete"}), 0, 3)), None);
     }
 
     #[test]

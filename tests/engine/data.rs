@@ -278,3 +278,26 @@ fn what_an_expression_may_not_read_is_refused_with_its_place() {
         assert!(found.len() == 1 && found[0].starts_with(expected), "{expected}\n{found:?}");
     }
 }
+
+#[test]
+fn no_other_side_chooses_an_image_by_handing_on_a_whole_object() {
+    let applied = |spec: &str, answer: Value| {
+        let manifest = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, "spec": spec});
+        let mut world = world(json!({
+            "params": {"spec": {"template": {"spec": {"containers": [{"image": "own:1"}]}}}},
+            "steps": [
+                {"name": "a", "http": http("a", json!({})), "outputs": {"spec": "${response.body.spec}"}},
+                {"name": "b", "dependsOn": ["a"], "apply": {"manifest": manifest}},
+            ],
+        }))
+        .on("a", vec![answers(200, &json!({"spec": answer}))]);
+        world.run_to_rest();
+        (world.step("b").phase, world.step("b").message.unwrap_or_default())
+    };
+    let image = json!({"template": {"spec": {"containers": [{"name": "x", "image": "evil:1"}]}}});
+    let (phase, message) = applied("${steps.a.outputs.spec}", image.clone());
+    assert_eq!(phase, StepPhase::Failed, "{message}");
+    assert!(message.contains("gives an object with image, which only params and saga may choose"), "{message}");
+    assert_ne!(applied("${steps.a.outputs.spec}", json!({"parallelism": 2})).0, StepPhase::Failed);
+    assert_ne!(applied("${params.spec}", image).0, StepPhase::Failed);
+}

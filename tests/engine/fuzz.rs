@@ -452,7 +452,7 @@ fn no_spec_harms_and_what_is_valid_begins() {
         let saga = validate_stored(&who, &stored.spec);
         if let Err(faults) = &saga {
             assert!(!faults.is_empty());
-            for fault in &faults {
+            for fault in faults {
                 assert!(!fault.message.is_empty() && !fault.path.is_empty(), "{fault}");
             }
         }

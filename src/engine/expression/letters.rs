@@ -8,7 +8,8 @@ const MAX_NESTED: usize = 12;
 /// How many operators there may be.
 const MAX_OPERATORS: usize = 64;
 
-/// The letters outside strings, each with its place in bytes. Ends where a string is not closed.
+/// The letters outside strings, each with its place in bytes. A quote of which no string comes is such a letter, and so is what follows it:
+/// the parser reads on there, too.
 pub(super) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -17,31 +18,63 @@ pub(super) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)>
             let letter = rest.chars().next()?;
             let place = at;
             at += letter.len_utf8();
-            if !matches!(letter, '\'' | '"') {
-                return Some((place, letter));
-            }
-            let raw = text.get(..place)?.ends_with(['r', 'R']);
-            let triple: String = std::iter::repeat_n(letter, 3).collect();
-            let mark = if rest.starts_with(&triple) { triple } else { letter.to_string() };
-            let inside = rest.get(mark.len()..)?;
-            at = place + mark.len() + end_of_string(inside, &mark, raw)?;
+            let Some(end) = string_from(text, place, letter) else { return Some((place, letter)) };
+            at = end;
         }
     })
 }
 
+/// Where the string ends that begins with this letter, in bytes, if it is one.
+fn string_from(text: &str, place: usize, letter: char) -> Option<usize> {
+    if !matches!(letter, '\'' | '"') {
+        return None;
+    }
+    let (before, rest) = (text.get(..place)?, text.get(place..)?);
+    let triple: String = std::iter::repeat_n(letter, 3).collect();
+    let mark = if rest.starts_with(&triple) { triple } else { letter.to_string() };
+    let inside = rest.get(mark.len()..)?;
+    Some(place + mark.len() + end_of_string(inside, &mark, is_raw(before))?)
+}
+
+/// Whether the `r` before a quote is a mark of the string, and not the end of a name.
+fn is_raw(before: &str) -> bool {
+    let Some(name) = before.strip_suffix(['r', 'R']) else { return false };
+    let name = name.strip_suffix(['b', 'B']).unwrap_or(name);
+    !name.ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
+}
+
 /// Where a string ends that is closed by `mark`, in bytes, the mark included.
 fn end_of_string(text: &str, mark: &str, raw: bool) -> Option<usize> {
-    let mut escaped = false;
-    for (at, letter) in text.char_indices() {
-        if escaped {
-            escaped = false;
-        } else if letter == '\\' && !raw {
-            escaped = true;
-        } else if text.get(at..)?.starts_with(mark) {
+    let mut letters = text.char_indices();
+    while let Some((at, letter)) = letters.next() {
+        let rest = text.get(at..)?;
+        if rest.starts_with(mark) {
             return Some(at + mark.len());
+        }
+        if letter == '\\' && !raw {
+            let escape = rest.get(1..)?;
+            (0..escaped(escape)?).for_each(|_| _ = letters.next());
+        } else if matches!(letter, '\n' | '\r') && mark.len() == 1 {
+            return None;
         }
     }
     None
+}
+
+/// How many letters behind a backslash belong to it, if CEL knows what it means.
+fn escaped(escape: &str) -> Option<usize> {
+    let digits = |count: usize, radix: u32| {
+        let all = escape.chars().skip(1).take(count).filter(|letter| letter.is_digit(radix)).count();
+        (all == count).then_some(count + 1)
+    };
+    match escape.chars().next()? {
+        'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '"' | '\'' | '\\' | '?' | '`' => Some(1),
+        'x' | 'X' => digits(2, 16),
+        'u' => digits(4, 16),
+        'U' => digits(8, 16),
+        '0'..='3' => digits(2, 8),
+        _ => None,
+    }
 }
 
 /// Whether the parser can take the expression.

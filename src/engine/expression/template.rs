@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::{Expression, Scope, convert::kind, letters::outside_strings};
+use super::{Expression, Scope, Variable, convert::kind, letters::outside_strings};
 use crate::engine::valid::Fault;
 
 /// The most bytes of all that the leaves of one template come to.
@@ -32,6 +32,8 @@ pub enum Form {
 pub struct Template {
     path: String,
     node: Node,
+    /// The names of fields that no other side may give with an object as a whole.
+    fixed: &'static [&'static str],
 }
 
 /// An expression with the path of its leaf below the template.
@@ -68,13 +70,19 @@ impl Template {
             let form = form(name);
             (name.clone(), parse(value, &format!("{path}.{name}"), &|_| form, MAX_DEPTH, faults))
         };
-        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded() }
+        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: &[] }
+    }
+
+    /// Refuses objects with fields of these names where they come out of anything but `params` and `saga`.
+    #[must_use]
+    pub fn without(self, fixed: &'static [&'static str]) -> Self {
+        Self { fixed, ..self }
     }
 
     /// The same; `form`: what may stand in the leaf at a path.
     pub fn by_path(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
         let field = |(name, value): (&String, &Value)| (name.clone(), parse(value, &format!("{path}.{name}"), &form, MAX_DEPTH, faults));
-        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded() }
+        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: &[] }
     }
 
     /// The value without the leaves that hold expressions.
@@ -115,8 +123,8 @@ impl Template {
     /// # Errors
     /// One line that begins with the path of the leaf and the expression.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
-        let mut left = MAX_RESULT;
-        evaluate(&self.node, scope, &mut left).map_err(|error| match error {
+        let mut room = Room { left: MAX_RESULT, fixed: self.fixed };
+        evaluate(&self.node, scope, &mut room).map_err(|error| match error {
             Some(error) => error,
             None => format!("{}: comes to more than {MAX_RESULT} bytes: hand on less", self.path),
         })
@@ -259,13 +267,53 @@ fn skeleton(node: &Node) -> Option<Value> {
     }
 }
 
+/// What an evaluation has room for.
+struct Room {
+    /// The bytes that are left.
+    left: usize,
+    /// The names that no other side may give.
+    fixed: &'static [&'static str],
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
+        self.left = self.left.checked_sub(bytes).ok_or(None)?;
+        Ok(())
+    }
+
+    /// What no other side may choose may not come within an object either.
+    fn admit(&self, path: &str, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
+        let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
+        if self.fixed.is_empty() || expression.reads().variables.iter().all(known) {
+            return Ok(());
+        }
+        named(value, self.fixed).map_or(Ok(()), |name| {
+            let why = format!("gives an object with {name}, which only params and saga may choose: write {name} out");
+            Err(Some(format!("{path}: {expression:?}: {why}")))
+        })
+    }
+}
+
+/// The first of these names that a field in a value has.
+fn named(value: &Value, names: &[&'static str]) -> Option<&'static str> {
+    match value {
+        Value::Object(fields) => {
+            let own = names.iter().copied().find(|name| fields.contains_key(*name));
+            own.or_else(|| fields.values().find_map(|field| named(field, names)))
+        }
+        Value::Array(items) => items.iter().find_map(|item| named(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
 /// `Err(None)`: there is no room left.
-fn evaluate(node: &Node, scope: &Scope<'_>, left: &mut usize) -> Result<Value, Option<String>> {
+fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Option<String>> {
     match node {
         Node::Literal(value) => Ok(value.clone()),
         Node::Whole(path, expression) => {
             let value = expression.evaluate(scope).map_err(|error| Some(format!("{path}: {error}")))?;
-            take(left, value.to_string().len())?;
+            room.admit(path, expression, &value)?;
+            room.take(value.to_string().len())?;
             Ok(value)
         }
         Node::Text(path, form, parts) => {
@@ -277,24 +325,19 @@ fn evaluate(node: &Node, scope: &Scope<'_>, left: &mut usize) -> Result<Value, O
                         let value = expression.evaluate(scope).map_err(|error| Some(format!("{path}: {error}")))?;
                         let told = as_text(&value).map_err(|error| Some(format!("{path}: {expression:?}: {error}")))?;
                         let told = if *form == Form::Url { escaped(&told) } else { told };
-                        take(left, told.len())?;
+                        room.take(told.len())?;
                         text.push_str(&told);
                     }
                 }
             }
             Ok(Value::String(text))
         }
-        Node::List(items) => items.iter().map(|item| evaluate(item, scope, left)).collect(),
+        Node::List(items) => items.iter().map(|item| evaluate(item, scope, room)).collect(),
         Node::Fields(fields) => {
-            let field = |(name, node): &(String, Node)| Ok((name.clone(), evaluate(node, scope, left)?));
+            let field = |(name, node): &(String, Node)| Ok((name.clone(), evaluate(node, scope, room)?));
             fields.iter().map(field).collect::<Result<_, _>>().map(Value::Object)
         }
     }
-}
-
-fn take(left: &mut usize, bytes: usize) -> Result<(), Option<String>> {
-    *left = left.checked_sub(bytes).ok_or(None)?;
-    Ok(())
 }
 
 /// Every byte that RFC 3986 reserves, escaped.

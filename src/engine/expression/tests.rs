@@ -216,6 +216,14 @@ fn a_quote_in_a_comment_hides_nothing() {
     let error = Expression::parse(&("1 // '\n".to_owned() + &"+1".repeat(480))).unwrap_err();
     assert!(error.ends_with("holds a comment (//): leave it out"), "{error}");
     assert_eq!(evaluate("'http://' + params.order"), Ok(json!("http://1042")));
+    // What is no string to the parser hides nothing either.
+    for begin in ["'", "'\n", r"'\q", r"'\x4", r"xr'\' '", "\"\"\"", "r'"] {
+        let error = Expression::parse(&(begin.to_owned() + &"[".repeat(300))).unwrap_err();
+        assert!(error.ends_with("nests more than 12 brackets in each other: make it flatter"), "{begin}: {error}");
+    }
+    for text in [r"'[[[[[[[[[[[[[[\'' + r'\[[[[[[[[[[[[[[' + '\x5b\u005b\133[[[[[[[[[[[[['", "'''\n[[[[[[[[[[[[[[[[\n'''"] {
+        assert!(Expression::parse(text).is_ok(), "{text}");
+    }
 }
 
 #[test]
