@@ -275,7 +275,6 @@ fn operation(
 ) -> Option<Operation> {
     let found_before = faults.len();
     let (work, template) = work(written, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
-    let template = template.map(|template| if written.http.is_some() { template } else { template.without(&fixed::OF_OBJECTS) });
     if let Some(template) = &template {
         reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(fixed::is_fixed), faults);
     }

@@ -136,7 +136,7 @@ async fn late_effect(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     // The finalizer is its first call, the intent its second.
     let first = start(stand, "first", off, Some("freeze@call:2")).await;
     let work = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
-    let ship = json!({"name": "ship", "pod": work, "timeout": "5s", "retry": {"maxAttempts": 1}});
+    let ship = json!({"name": "ship", "pod": work, "timeout": "5s", "retry": {"maxAttempts": 1}, "precheck": "Skip"});
     stand.apply(NAME, &json!({"steps": [ship]})).await;
     frozen(&first).await;
     let _second = start(stand, "second", off, None).await;

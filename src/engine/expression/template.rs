@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
-use super::{Expression, Scope, convert::kind, letters::outside_strings};
+use super::{Expression, Scope, Variable, convert::kind, letters::outside_strings};
 use crate::engine::valid::Fault;
 
 /// The most bytes of all that the leaves of one template come to.
@@ -283,7 +283,8 @@ impl Room {
 
     /// What no other side may choose may not come within an object either.
     fn admit(&self, path: &str, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
-        if self.fixed.is_empty() || expression.is_fixed() {
+        let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
+        if self.fixed.is_empty() || expression.reads().variables.iter().all(known) {
             return Ok(());
         }
         named(value, self.fixed).map_or(Ok(()), |name| {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{
     super::expression::{Form, Template},
     Fault,
+    fixed::OF_OBJECTS,
 };
 use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey};
 
@@ -100,7 +101,8 @@ pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -
     }
     // What is waited for is an expression by itself.
     let action = ApplyAction { until: None, ..action.clone() };
-    parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)
+    let (action, template) = parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)?;
+    Some((action, template.map(|template| template.without(&OF_OBJECTS))))
 }
 
 pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {

@@ -5,7 +5,7 @@ use super::pod::without_place;
 /// Fields of an object that decide so.
 pub(super) const OF_OBJECTS: [&str; 7] = ["image", "kind", "apiVersion", "serviceAccountName", "serviceAccount", "namespace", "namespaces"];
 /// Parts of the paths in a pod's spec below which stands what decides so.
-const OF_PODS: [&str; 5] = ["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"];
+pub(super) const OF_PODS: [&str; 5] = ["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"];
 
 /// Whether only `params` and `saga` may reach the leaf at a path within the operation, such as `.pod.template.spec.serviceAccountName`.
 pub(super) fn is_fixed(leaf: &str) -> bool {

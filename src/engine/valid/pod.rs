@@ -9,6 +9,7 @@ use super::{
     },
     Fault,
     action::{Parsed, limit},
+    fixed::OF_PODS,
 };
 use crate::{
     api::PodAction,
@@ -71,7 +72,7 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
 fn parsed(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
     let before = faults.len();
     let Ok(Value::Object(fields)) = serde_json::to_value(action) else { return None };
-    let template = Template::by_path(&fields, path, |leaf| form(leaf.strip_prefix(path).unwrap_or_default()), faults);
+    let template = Template::by_path(&fields, path, |leaf| form(leaf.strip_prefix(path).unwrap_or_default()), faults).without(&OF_PODS);
     if faults.len() > before {
         return None;
     }
