@@ -4,6 +4,7 @@
 //! - The API server decides with the rights of the account, never with the operator's own: each call here impersonates it.
 //! - What is applied carries an annotation that names the attempt, so that any process can tell later whether it was applied. It carries no
 //!   owner: it outlives the saga.
+//! - What a Secret holds is taken out of it before anybody else sees it: its keys stay.
 //! - An object is deleted under the UID under which it was first seen: one that is made again under its name is left alone.
 //!
 //! # Caveats
@@ -97,9 +98,7 @@ impl Objects {
         let request = ApiRequest::new(path).get(target.name, &kube::api::GetParams::default());
         match self.call(target, request).await {
             Ok(mut object) => {
-                if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
-                    metadata.remove("managedFields");
-                }
+                strip(&mut object);
                 Ok(Some(object))
             }
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
@@ -201,6 +200,23 @@ fn is_path_part(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
 }
 
+/// Takes out what no expression reads: who manages which field, and what a Secret holds; its keys stay.
+fn strip(object: &mut Value) {
+    if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    if (text("/apiVersion"), text("/kind")) != (Some("v1"), Some("Secret")) {
+        return;
+    }
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    for value in object.pointer_mut("/data").and_then(Value::as_object_mut).into_iter().flat_map(|data| data.values_mut()) {
+        *value = json!("[hidden]");
+    }
+}
+
 /// The UID of an object.
 pub(super) fn uid(object: &Value) -> String {
     object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
@@ -252,6 +268,22 @@ mod tests {
     use kube::core::Status;
 
     use super::*;
+
+    #[test]
+    fn no_expression_reads_what_a_secret_holds() {
+        let last_applied = "kubectl.kubernetes.io/last-applied-configuration";
+        let mut secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "data": {"token": "Y2FuYXJ5"},
+            "metadata": {"name": "a", "managedFields": [], "annotations": {last_applied: "canary", "b": "c"}},
+        });
+        strip(&mut secret);
+        let metadata = json!({"name": "a", "annotations": {"b": "c"}});
+        assert_eq!(secret, json!({"apiVersion": "v1", "kind": "Secret", "data": {"token": "[hidden]"}, "metadata": metadata}));
+        let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
+        let mut other = config_map.clone();
+        strip(&mut other);
+        assert_eq!(other, config_map);
+    }
 
     #[test]
     fn a_name_is_one_part_of_a_path_or_none() {
