@@ -18,6 +18,7 @@ use saga_operator::{
     },
     world::{Ending, Move, Rules, World},
 };
+use serde_json::json;
 
 use crate::{
     shapes::{self, Kind, Steps},
@@ -197,7 +198,9 @@ impl Sweep<'_> {
     /// A run with these troubles; where the saga is Failed, people ask for `wanted`.
     fn play(&mut self, troubles: &[Trouble], wanted: RequestAction) -> Run {
         self.swept.runs += usize::from(!troubles.is_empty());
-        let rules = Rules { requests: REQUESTS, ..Rules::calm(Instant::now()) };
+        // What the container of an example hands on, which no other step's spec tells.
+        let outputs = [("ship".to_owned(), json!({"tracking": "T-1"}).as_object().cloned().unwrap_or_default())].into();
+        let rules = Rules { requests: REQUESTS, outputs, ..Rules::calm(Instant::now()) };
         let mut run = Run { walk: Walk::new(self.saga.clone(), rules), stuck: None };
         loop {
             run.walk.rest(|world, fair| meddle(world, troubles, fair));
