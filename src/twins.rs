@@ -44,6 +44,8 @@ twins! {
     DropIntent "drop-intent",
     /// A Pod whose creation may have been answered to nobody is created again however late.
     CreateLate "create-late",
+    /// A Pod that was to be created again in time is created however late its creation leaves.
+    LeavesLate "leaves-late",
     /// A request that another executor is to send is sent all the same.
     SendForAnother "send-for-another",
     /// A step begins before what it depends on is done.

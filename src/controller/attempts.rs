@@ -115,6 +115,12 @@ impl Known {
         }
     }
 
+    /// Whether this process is certain that no child was created: every creation of its own was definitely refused.
+    #[must_use]
+    pub const fn is_refused(&self) -> bool {
+        self.refusal.is_some() && !self.unanswered
+    }
+
     /// Since when a request is in flight.
     #[must_use]
     pub fn in_flight(&self) -> Option<Instant> {

@@ -201,7 +201,7 @@ pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
 }
 
 pub(super) fn absent(known: &Known, seen: bool) -> ChildState {
-    ChildState::Absent(Absence { seen, refused: known.refusal.is_some() && !known.unanswered, known_for: known.first_read.elapsed() })
+    ChildState::Absent(Absence { seen, refused: known.is_refused(), known_for: known.first_read.elapsed() })
 }
 
 /// The state of a Pod that exists, if it is ours.

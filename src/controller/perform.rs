@@ -34,8 +34,9 @@ use crate::{
     },
     engine::{
         active_attempts,
+        clock::between,
         effect::{Effect, Notice, StatusWrite},
-        fence::leaves_unread,
+        fence::{Age, leaves_unread},
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
     },
@@ -73,6 +74,8 @@ pub struct Performance<'a> {
 struct Beginning {
     place: usize,
     work: Option<Box<Work>>,
+    /// The instant of its intent.
+    intended: Timestamp,
     time_limit: Duration,
     /// When the status write that names it was sent.
     written: Option<Instant>,
@@ -106,8 +109,8 @@ impl Performance<'_> {
 
     async fn one(&self, effect: Effect, version: &str, written: Option<Instant>, cancelled: bool) -> Result<Next, Error> {
         match effect {
-            Effect::Begin { identity, place, work, time_limit } => {
-                let begin = Beginning { place, work, time_limit, written };
+            Effect::Begin { identity, place, work, intended, time_limit } => {
+                let begin = Beginning { place, work, intended, time_limit, written };
                 self.begin(identity, begin).await
             }
             Effect::Stop(attempt) => self.stop(attempt, cancelled).await,
@@ -122,7 +125,7 @@ impl Performance<'_> {
     }
 
     async fn begin(&self, identity: Identity, beginning: Beginning) -> Result<Next, Error> {
-        let Beginning { place, work, time_limit, written } = beginning;
+        let Beginning { place, work, intended, time_limit, written } = beginning;
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
         let asked = Instant::now();
@@ -130,11 +133,15 @@ impl Performance<'_> {
         if fresh.is_none() && !leaves_unread(None) && !may_still_begin(self.context, self.stored, &identity.attempt).await? {
             return Ok(Next::Later);
         }
+        let work = work.as_deref().unwrap_or(&operation.work);
+        if !matches!(work, Work::Http(_)) && !self.may_leave(&identity, intended) {
+            return Ok(Next::AtOnce);
+        }
         tracing::info!(
             saga = identity.saga, namespace = identity.namespace, uid = identity.uid, step = identity.attempt.step,
             direction = %identity.attempt.direction, attempt = identity.attempt.number, key = identity.key, "begins"
         );
-        match work.as_deref().unwrap_or(&operation.work) {
+        match work {
             Work::Http(action) => {
                 // A lapse since the plan was made: what was not sent under that id is settled by the next look.
                 if !self.context.own.may_send(self.executor) {
@@ -164,6 +171,15 @@ impl Performance<'_> {
             // States of the saga: nothing leaves for them.
             Work::Approval(_) | Work::Wait(_) => Ok(Next::Later),
         }
+    }
+
+    /// Whether the attempt is young enough for its child to be created, now that its creation leaves. Where it is not, the next look settles
+    /// it.
+    fn may_leave(&self, identity: &Identity, intended: Timestamp) -> bool {
+        self.context.attempts.look(&(identity.uid.clone(), identity.attempt.clone()), |known| {
+            let age = Age { intended: between(intended, now()), known: known.first_read.elapsed() };
+            age.may_leave(known.is_refused())
+        })
     }
 
     async fn create_pod(&self, pod: &Pod, key: &AttemptKey) -> Result<Next, Error> {

@@ -66,6 +66,8 @@ pub enum Effect {
         place: usize,
         /// What is done, where that follows from expressions; else it stands in the spec.
         work: Option<Box<Work>>,
+        /// The instant of its intent.
+        intended: Timestamp,
         /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
         time_limit: Duration,
     },

@@ -1,8 +1,8 @@
-//! The fences between a decision and its effects, as verdicts on values: may an effect leave without another look, and is a copy new enough
-//! to decide from.
+//! The fences between a decision and its effects, as verdicts on values: may an effect leave without another look, may a child be created
+//! whose creation may have been tried before, and is a copy new enough to decide from.
 //!
 //! # Guarantees
-//! Both fail closed: what cannot be told asks for a live read.
+//! All fail closed: what cannot be told asks for a live read.
 
 use std::time::Duration;
 
@@ -19,6 +19,31 @@ pub const CREATED_WITHIN: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn leaves_unread(since_written: Option<Duration>) -> bool {
     broken(Twin::TwoSeconds) || since_written.is_some_and(|since| since < FRESH)
+}
+
+/// How old an attempt is to whoever would create its child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Age {
+    /// Since the instant that its intent names, by this process's clock.
+    pub intended: Duration,
+    /// Since this process first read the intent, by its monotonic clock.
+    pub known: Duration,
+}
+
+impl Age {
+    /// Whether its child may be created although nobody can tell whether it was created before. `refused`: this process is certain that it
+    /// was not, since its own creation was definitely refused.
+    #[must_use]
+    pub fn may_create(self, refused: bool) -> bool {
+        refused || self.intended.max(self.known) < CREATED_WITHIN || broken(Twin::CreateLate)
+    }
+
+    /// The same, asked once more when the creation leaves: an operator may stand still after it decided, and a status that it writes then
+    /// makes the effect fresh, but the attempt no younger.
+    #[must_use]
+    pub fn may_leave(self, refused: bool) -> bool {
+        self.may_create(refused) || broken(Twin::LeavesLate)
+    }
 }
 
 /// How a copy compares with the newest version that is known.
@@ -53,6 +78,17 @@ mod tests {
         for (since, leaves) in [(Some(0), true), (Some(1_999), true), (Some(2_000), false), (None, false)] {
             assert_eq!(leaves_unread(since.map(Duration::from_millis)), leaves, "{since:?}");
         }
+    }
+
+    #[test]
+    fn a_child_is_created_again_for_thirty_seconds_by_both_clocks_or_after_a_definite_refusal() {
+        let may_create = |intended, known, refused| {
+            Age { intended: Duration::from_millis(intended), known: Duration::from_millis(known) }.may_create(refused)
+        };
+        assert!(may_create(29_999, 29_999, false));
+        assert!(!may_create(30_000, 0, false), "another process wrote the intent");
+        assert!(!may_create(0, 30_000, false), "the clock was set back");
+        assert!(may_create(30_000, 30_000, true));
     }
 
     #[test]

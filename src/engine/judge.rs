@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     clock::{between, later},
-    fence::{CREATED_WITHIN, FRESH},
+    fence::{Age, FRESH},
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
     ready::{Sight, gave_up},
@@ -132,9 +132,8 @@ impl Pass<'_> {
         }
         // A request that this process does not know of was never sent: only this process may send it.
         let certain = in_process || refused;
-        let young = between(active.started_at.0, self.seen.now) < CREATED_WITHIN && known_for < CREATED_WITHIN;
-        let young = young || broken(Twin::CreateLate);
-        match (certain || young, overdue) {
+        let age = Age { intended: between(active.started_at.0, self.seen.now), known: known_for };
+        match (age.may_create(certain), overdue) {
             (true, false) => Verdict::Begin,
             (true, true) if certain && self.status.cancel_requested.is_some() => never_begun("not begun"),
             (true, true) if certain => never_begun("not begun within its time"),

@@ -195,16 +195,24 @@ impl<'a> Pass<'a> {
         self.move_step(status, if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo });
         let limit = self.limit(operation, direction, &record);
         self.wake_at(limit);
-        self.begin_effect(identity, place, work, self.own_limit(operation, &record));
+        self.begin_effect(identity, place, work, (operation, &record));
     }
 
-    pub(super) fn begin_effect(&mut self, identity: Identity, place: usize, work: Cow<'_, Work>, limit: Timestamp) {
-        let time_limit = between(self.seen.now, limit);
+    /// Has the attempt begin that a record calls active.
+    pub(super) fn begin_effect(
+        &mut self,
+        identity: Identity,
+        place: usize,
+        work: Cow<'_, Work>,
+        (operation, record): (&Operation, &DirectionStatus),
+    ) {
+        let intended = record.active.as_ref().map_or(self.seen.now, |active| active.started_at.0);
+        let time_limit = between(self.seen.now, self.own_limit(operation, record));
         let work = match work {
             Cow::Borrowed(_) => None,
             Cow::Owned(work) => Some(Box::new(work)),
         };
-        self.effects.push(Effect::Begin { identity, place, work, time_limit });
+        self.effects.push(Effect::Begin { identity, place, work, intended, time_limit });
     }
 
     /// Why no further attempt may begin although one is due.

@@ -100,7 +100,7 @@ impl<'a> Pass<'a> {
                     let identity = self.identity(&step.name, direction, &record);
                     let limit = self.limit(operation, direction, &record);
                     self.wake_at(limit);
-                    self.begin_effect(identity, place, work, self.own_limit(operation, &record));
+                    self.begin_effect(identity, place, work, (operation, &record));
                 }
                 Err(why) => self.apply(operation, &active, &id, status, Settlement::unknown_for_good(why)),
             },

@@ -228,10 +228,11 @@ impl World {
                     }
                 }
                 Act::RemoveFinalizer { alone } => sink.put(if *alone { 3 } else { 4 }),
-                Act::Begin(Start { who, key, time_limit: _ }) => {
+                Act::Begin(Start { who, key, intended, time_limit: _ }) => {
                     sink.put(5);
                     sink.who(*who);
                     sink.number(*key);
+                    self.age(sink, *intended, CREATED_WITHIN);
                 }
                 Act::Stop(who) => {
                     sink.put(6);

@@ -51,6 +51,8 @@ pub(super) struct Start {
     pub(super) who: Who,
     /// The last part of its idempotency key.
     pub(super) key: i64,
+    /// The instant of its intent.
+    pub(super) intended: Timestamp,
     /// How long it may take.
     pub(super) time_limit: Duration,
 }
@@ -182,9 +184,9 @@ impl World {
 
     fn act(&self, effect: Effect) -> Option<Act> {
         Some(match effect {
-            Effect::Begin { identity, time_limit, .. } => {
+            Effect::Begin { identity, intended, time_limit, .. } => {
                 let key = identity.key.rsplit('/').next().and_then(|last| last.parse().ok());
-                Act::Begin(Start { who: self.who(&identity.attempt)?, key: key.unwrap_or(-1), time_limit })
+                Act::Begin(Start { who: self.who(&identity.attempt)?, key: key.unwrap_or(-1), intended, time_limit })
             }
             Effect::Stop(id) => Act::Stop(self.who(&id)?),
             Effect::Sweep => Act::Sweep,

@@ -84,7 +84,7 @@ impl Fault {
     /// Every fault.
     pub const ALL: [Self; 5] = [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
     /// Those that halt a look.
-    const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
+    pub const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
 }
 
 /// A fault in the middle of a look.
@@ -112,6 +112,9 @@ impl World {
         let Step { world, happened, broken } = &mut step;
         match *next {
             Move::Look { process, staleness, halt } => {
+                if halt.is_some_and(|halt| !Fault::HALTS.contains(&halt.how) || !world.may_happen(halt.how)) {
+                    return None;
+                }
                 let look = world.decide(process, staleness, broken)?;
                 if halt.is_some_and(|halt| halt.after >= look.length()) {
                     return None;
@@ -137,18 +140,17 @@ impl World {
 
     /// Calls `visit` with everything that may happen next and what it leads to.
     pub fn expand(&self, visit: &mut dyn FnMut(Move, Step)) {
-        let faults = self.faults.len() < self.rules.faults;
         for (number, process) in self.processes.iter().enumerate() {
             match process.life {
                 Life::Up => {
                     for staleness in 0..=self.rules.staleness {
-                        self.expand_look(number, staleness, faults, visit);
+                        self.expand_look(number, staleness, visit);
                     }
                 }
                 Life::Halted(_) => self.visit(Move::Resume(number), visit),
                 Life::Down => self.visit(Move::Restart(number), visit),
             }
-            if faults && !process.is_down() {
+            if !process.is_down() {
                 for fault in self.rules.fault_kinds.iter().filter(|fault| self.may_happen(**fault)) {
                     self.visit(Move::Strike { process: number, fault: *fault }, visit);
                 }
@@ -174,7 +176,7 @@ impl World {
     }
 
     /// One look, carried out, and halted at every point at which it can be. It is decided once.
-    fn expand_look(&self, process: usize, staleness: usize, faults: bool, visit: &mut dyn FnMut(Move, Step)) {
+    fn expand_look(&self, process: usize, staleness: usize, visit: &mut dyn FnMut(Move, Step)) {
         if !self.may_look(process, staleness) {
             return;
         }
@@ -187,7 +189,7 @@ impl World {
                 visit(Move::Look { process, staleness, halt }, Step { world, happened, broken }.settled());
             }
         };
-        for how in Fault::HALTS.into_iter().filter(|how| faults && self.may_happen(*how)) {
+        for how in Fault::HALTS.into_iter().filter(|how| self.may_happen(*how)) {
             // To crash before the first write is to crash before the look.
             for after in usize::from(how == Fault::Crash)..length {
                 go(decided.clone(), look.clone(), Some(Halt { how, after }));
@@ -218,13 +220,14 @@ impl World {
         ends.into_iter().next().or_else(|| self.due().map(Move::Tick))
     }
 
-    /// Whether a fault of this kind may happen, as long as any may.
+    /// Whether a fault of this kind may happen now.
     fn may_happen(&self, fault: Fault) -> bool {
-        self.rules.fault_kinds.contains(&fault) && !(self.rules.each_fault_once && self.faults.contains(&fault))
+        let left = self.faults.len() < self.rules.faults;
+        left && self.rules.fault_kinds.contains(&fault) && !(self.rules.each_fault_once && self.faults.contains(&fault))
     }
 
     fn strike(&mut self, number: usize, fault: Fault) -> Option<()> {
-        if self.faults.len() >= self.rules.faults {
+        if !self.may_happen(fault) {
             return None;
         }
         let now = self.now;

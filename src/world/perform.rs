@@ -8,7 +8,11 @@ use super::{
     other_side::Trial,
     process::{End, executor_id},
 };
-use crate::engine::{clock::between, fence::leaves_unread, saga::Work};
+use crate::engine::{
+    clock::between,
+    fence::{Age, leaves_unread},
+    saga::Work,
+};
 
 impl World {
     /// Does one thing. Returns whether what follows is done, too.
@@ -136,7 +140,7 @@ impl World {
     }
 
     fn send(&mut self, number: usize, start: Start, cursor: Cursor, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
-        let Start { who, key, time_limit } = start;
+        let Start { who, key, intended: _, time_limit } = start;
         let now = self.now;
         let Some(process) = self.processes.get_mut(number) else { return };
         if process.executor != cursor.executor {
@@ -157,8 +161,16 @@ impl World {
     }
 
     fn create(&mut self, number: usize, start: Start, fresh: bool, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
-        let Start { who, key, time_limit } = start;
+        let Start { who, key, intended, time_limit } = start;
         let now = self.now;
+        let Some(process) = self.processes.get_mut(number) else { return };
+        let known = process.known(who, now);
+        let age = Age { intended: between(intended, now), known: between(known.first_read, now) };
+        if !age.may_leave(known.refused.is_some()) {
+            process.triggered = true;
+            happened.push(Happened::Dropped(who));
+            return;
+        }
         let existing = self.trials.iter().find(|trial| trial.who == who && trial.exists()).and_then(|trial| trial.pod);
         let pod = existing.unwrap_or_else(|| self.made.saturating_add(1));
         let Some(process) = self.processes.get_mut(number) else { return };

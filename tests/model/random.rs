@@ -219,7 +219,7 @@ impl Dice {
     /// All that the search tries, at once.
     fn everything(&mut self) -> Rules {
         let tokens = self.percent(30);
-        Extent { requests: 1, tokens, faults: 1, operators: 2, staleness: 2, wide: true, late: false }.rules()
+        Extent { requests: 1, tokens, faults: 3, operators: 2, staleness: 2, wide: true, once: &[] }.rules()
     }
 
     fn step(&mut self, place: usize, edges: usize, pivot: Option<usize>) -> ValidStep {
@@ -272,7 +272,7 @@ impl Dice {
             operators: self.0.random_range(1..=2),
             requests: self.0.random_range(0..=3),
             tokens: self.percent(30),
-            faults: self.0.random_range(0..=2),
+            faults: self.0.random_range(0..=4),
             staleness: self.0.random_range(0..=2),
             ..Rules::calm(Instant::now())
         }
@@ -283,7 +283,7 @@ impl Dice {
         let (world, process) = (&walk.world, self.0.random_range(0..walk.world.rules().operators));
         Some(match self.0.random_range(0..200) {
             0..90 => {
-                let halt = self.percent(5).then(|| Halt { how: self.one_of(&Fault::ALL), after: self.0.random_range(0..6) });
+                let halt = self.percent(5).then(|| Halt { how: self.one_of(&Fault::HALTS), after: self.0.random_range(0..6) });
                 Move::Look { process, staleness: self.0.random_range(0..=world.rules().staleness), halt }
             }
             90..170 => {

@@ -144,8 +144,8 @@ pub struct Extent {
     pub staleness: usize,
     /// Every ending, and time limits pass; else the four that differ most.
     pub wide: bool,
-    /// Of faults only that a look stands still and that a creation is refused, each once at most.
-    pub late: bool,
+    /// Of faults only these, each once at most; all of them where there is none.
+    pub once: &'static [Fault],
 }
 
 impl Extent {
@@ -154,8 +154,8 @@ impl Extent {
         rules.requests = self.requests;
         rules.tokens = self.tokens;
         rules.faults = self.faults;
-        if self.late {
-            (rules.fault_kinds, rules.each_fault_once) = (vec![Fault::Stall, Fault::Refuse], true);
+        if !self.once.is_empty() {
+            (rules.fault_kinds, rules.each_fault_once) = (self.once.to_vec(), true);
         }
         rules.operators = self.operators.max(1);
         rules.staleness = self.staleness;
@@ -168,14 +168,13 @@ impl Extent {
     }
 
     fn text(self) -> String {
-        let Self { requests, tokens, faults, operators, staleness, wide, late } = self;
+        let Self { requests, tokens, faults, operators, staleness, wide, once } = self;
         let words = [
-            (requests > 0, if tokens { "request@token" } else { "request" }),
-            (faults > 0, "fault"),
-            (operators > 1, "two operators"),
-            (staleness > 0, "stale"),
-            (wide, "wide"),
-            (late, "late"),
+            (requests > 0, if tokens { "request@token" } else { "request" }.to_owned()),
+            (faults > 0, if once.is_empty() { "fault".to_owned() } else { format!("{once:?}") }),
+            (operators > 1, "two operators".to_owned()),
+            (staleness > 0, "stale".to_owned()),
+            (wide, "wide".to_owned()),
         ];
         words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
     }
@@ -265,7 +264,9 @@ pub fn quick() -> Vec<Shape> {
     shapes.special(request);
     shapes.approvals(Extent { faults: 1, ..request });
     // What one operator was refused another one may still create: it takes two faults.
-    shapes.only(1, Steps::Pods, Extent { faults: 2, operators: 2, late: true, ..request });
+    shapes.only(1, Steps::Pods, Extent { faults: 2, operators: 2, once: &[Fault::Stall, Fault::Refuse], ..request });
+    // A creation that was decided in time leaves too late: the operator that made the Pod before it must be gone, and a look stand still.
+    shapes.only(1, Steps::Pods, Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request });
     shapes.all(2, &[false], &[1, 2], Extent { wide: true, ..calm });
     shapes.all(2, &[true], &[1], Extent { wide: true, ..calm });
     shapes.all(2, &both, &[1], request);

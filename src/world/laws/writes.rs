@@ -92,9 +92,9 @@ fn requests(world: &World, old: &SagaStatus, new: &SagaStatus, saga: &ValidSaga,
     let most = saga.max_retry_requests;
     must(broken, new.retry_requests <= most, Law::AnsweredOnce, || format!("more than {most} retry requests are accepted"));
     let last = old.requests.last().map_or(0, |record| record.number);
-    let resumed = |since: i64| {
-        let resumes = |record: &RequestRecord| record.action == RequestAction::Resume && record.result == RequestResult::Accepted;
-        new.requests.iter().any(|record| record.number > since && resumes(record))
+    let followed_by = |since: i64, action: RequestAction| {
+        let follows = |record: &RequestRecord| record.action == action && record.result == RequestResult::Accepted;
+        new.requests.iter().any(|record| record.number > since && follows(record))
     };
     for record in new.requests.iter().filter(|record| record.number > last && record.result == RequestResult::Accepted) {
         let named = |step: &&StepStatus| record.value.split('@').next() == Some(step.name.as_str());
@@ -102,9 +102,12 @@ fn requests(world: &World, old: &SagaStatus, new: &SagaStatus, saga: &ValidSaga,
         let done = match record.action {
             RequestAction::Cancel => new.cancel_requested.is_some(),
             // What ends, or is resumed, in the same write is not paused any more.
-            RequestAction::Pause => new.paused.is_some() || new.phase.is_some_and(SagaPhase::is_terminal) || resumed(record.number),
+            RequestAction::Pause => {
+                new.paused.is_some() || new.phase.is_some_and(SagaPhase::is_terminal) || followed_by(record.number, RequestAction::Resume)
+            }
             RequestAction::Resume => new.paused.is_none(),
-            RequestAction::Reject => !is(&[StepPhase::Completed, StepPhase::Waiting]),
+            // What was rejected may be asked again by a retry in the same write.
+            RequestAction::Reject => !is(&[StepPhase::Completed, StepPhase::Waiting]) || followed_by(record.number, RequestAction::Retry),
             RequestAction::Approve => !is(&[StepPhase::Failed, StepPhase::Waiting]),
             RequestAction::Skip => is(&[StepPhase::Skipped, StepPhase::CompensationSkipped]),
             RequestAction::Retry => new.retry_requests > old.retry_requests,
