@@ -207,3 +207,27 @@ impl Context {
 pub fn now() -> Timestamp {
     clock::to_micros(Timestamp::now())
 }
+
+/// What the tests of this folder share.
+#[cfg(test)]
+pub(super) mod fixture {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::{
+        controller::{http::tls_config, secrets::SecretReader},
+        engine::circuit::Settings,
+        objects::reach::{Reach, ReachRules},
+    };
+
+    /// A context over this API server, and what is announced in it.
+    pub fn context(client: Client, circuits: Option<Settings>) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
+        let caller = HttpCaller::new(Reach::new(ReachRules::default(), []), tls_config().unwrap(), SecretReader::new(client.clone()));
+        let (sender, announced) = mpsc::unbounded_channel();
+        let metrics = Metrics::new("1.2.3");
+        let circuits = Circuits::new(circuits, Arc::clone(&metrics));
+        let queues = vec![Queue { namespace: None, sender }];
+        let leases = Api::namespaced(client.clone(), "default");
+        (Arc::new(Context::new(client, caller, metrics, circuits, leases, Vec::new(), queues)), announced)
+    }
+}

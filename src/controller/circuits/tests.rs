@@ -3,17 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use ::http::{Request, Response};
-use kube::{Api, Client, client::Body, runtime::reflector::ObjectRef};
+use kube::{Client, client::Body, runtime::reflector::ObjectRef};
 use serde_json::json;
 use tokio::sync::mpsc;
 
 use super::{
     super::{
         admission::{Admission, Call},
-        context::{Context, Queue},
-        http::{HttpCaller, tls_config},
+        context::{Context, fixture},
         reconcile::plan_with_slots,
-        secrets::SecretReader,
         slots::Slot,
     },
     *,
@@ -27,10 +25,7 @@ use crate::{
         saga::ValidSaga,
         valid::{SagaName, validate_stored},
     },
-    objects::{
-        http::origin,
-        reach::{Reach, ReachRules},
-    },
+    objects::http::origin,
 };
 
 const OPEN: Duration = Duration::from_secs(30);
@@ -167,13 +162,7 @@ fn switched_off_nothing_is_tracked() {
 fn context(settings: Settings) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
     let service = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, std::io::Error>>());
     let client = Client::new(service, "default");
-    let caller = HttpCaller::new(Reach::new(ReachRules::default(), []), tls_config().unwrap(), SecretReader::new(client.clone()));
-    let (sender, announced) = mpsc::unbounded_channel();
-    let metrics = Metrics::new("1.2.3");
-    let circuits = Circuits::new(Some(settings), Arc::clone(&metrics));
-    let queues = vec![Queue { namespace: None, sender }];
-    let leases = Api::namespaced(client.clone(), "default");
-    (Arc::new(Context::new(client, caller, metrics, circuits, leases, Vec::new(), queues)), announced)
+    fixture::context(client, Some(settings))
 }
 
 /// A saga with one request to the shop for each of these steps, side by side.

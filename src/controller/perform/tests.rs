@@ -1,0 +1,88 @@
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::convert::Infallible;
+
+use http::{Method, Request, Response};
+use kube::{Client, client::Body, core::Status};
+use serde_json::json;
+
+use super::*;
+use crate::{
+    api::Direction,
+    controller::context::fixture,
+    engine::valid::{SagaName, validate_stored},
+};
+
+fn sorted(code: u16, reason: &str, message: &str) -> &'static str {
+    let status = Status { code, reason: reason.into(), message: message.into(), ..Status::default() };
+    match refusal(&kube::Error::Api(Box::new(status))) {
+        Refusal::Exists => "exists",
+        Refusal::Passes(_) => "passes",
+        Refusal::Final(_) => "final",
+        Refusal::None => "nobody knows",
+    }
+}
+
+#[test]
+fn only_what_a_person_has_to_mend_fails_a_step() {
+    assert_eq!(sorted(409, "AlreadyExists", "pods \"a\" already exists"), "exists");
+    assert_eq!(sorted(409, "Conflict", "quota"), "passes");
+    assert_eq!(sorted(429, "TooManyRequests", ""), "passes");
+    assert_eq!(sorted(403, "Forbidden", "pods \"a\" is forbidden: exceeded quota: q"), "passes");
+    assert_eq!(sorted(401, "Unauthorized", "Unauthorized"), "passes", "the operator's own token has run out");
+    assert_eq!(sorted(500, "InternalError", "Internal error occurred: failed calling webhook \"w\": refused"), "passes");
+    assert_eq!(sorted(403, "Forbidden", "violates PodSecurity"), "final");
+    assert_eq!(sorted(422, "Invalid", "image"), "final");
+    for code in [408, 500, 503, 504] {
+        assert_eq!(sorted(code, "Timeout", "etcdserver: request timed out"), "nobody knows", "{code}");
+    }
+}
+
+#[test]
+fn a_refusal_is_one_bounded_line() {
+    let status = Status { code: 422, message: "long\n".repeat(10_000), ..Status::default() };
+    let Refusal::Final(message) = refusal(&kube::Error::Api(Box::new(status))) else { unreachable!() };
+    assert!(message.chars().count() < 400 && !message.contains('\n'), "{message}");
+}
+
+#[test]
+fn each_notice_is_an_event_of_its_own_that_the_api_server_takes() {
+    let saga: StoredSaga = serde_json::from_value(json!({"metadata": {"name": "order", "namespace": "shop", "uid": "u"}})).unwrap();
+    let notice = |message: &str| Notice { warning: true, reason: "StepFailed", message: message.into() };
+    let event = |message: &str| event(&saga, "me", &notice(message), Timestamp::UNIX_EPOCH);
+    assert_ne!(event("step a failed").metadata.name, event("step b failed").metadata.name);
+    let note = event(&"\u{1f980}".repeat(1000)).note.unwrap();
+    assert!(note.len() <= 1024 && note.ends_with('\u{1f980}'), "{note}");
+}
+
+/// What an API server is asked while an attempt begins whose intent is so old, right after a status write of something else; and whether
+/// the saga is looked at again at once.
+async fn asked_for(age: Duration) -> (Vec<Method>, Next) {
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&asked);
+    let answer = move |request: Request<Body>| {
+        log.lock().unwrap().push(request.method().clone());
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}});
+        std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(serde_json::to_vec(&pod).unwrap()))))
+    };
+    let (context, _) = fixture::context(Client::new(tower::service_fn(answer), "default"), None);
+    let spec = json!({"steps": [{"name": "charge", "pod": {"image": "charge"}}]});
+    let stored: StoredSaga =
+        serde_json::from_value(json!({"metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": spec})).unwrap();
+    let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+    let saga = validate_stored(&named, &stored.spec).unwrap();
+    let performance = Performance { context: &context, stored: &stored, saga: Some(&saga), executor: "", slots: Mutex::default() };
+    let attempt = AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 };
+    let (saga, namespace) = ("order".into(), "shop".into());
+    let identity = Identity { saga, namespace, uid: "1".into(), attempt, key: "1/charge/action/0".into() };
+    let begin = Effect::Begin { identity, place: 0, work: None, intended: now() - age, time_limit: Duration::from_mins(5) };
+    let next = performance.one(begin, "7", Some(Instant::now()), false).await.unwrap();
+    let asked = asked.lock().unwrap().clone();
+    (asked, next)
+}
+
+#[tokio::test]
+async fn a_creation_whose_answer_may_have_been_lost_does_not_leave_late_although_its_status_was_written_just_now() {
+    assert_eq!(asked_for(Duration::ZERO).await, (vec![Method::POST], Next::Later));
+    assert_eq!(asked_for(Duration::from_secs(30)).await, (Vec::new(), Next::AtOnce), "the next look settles it");
+}
