@@ -133,6 +133,18 @@ pub struct ApplyAction {
     pub force: Option<bool>,
 }
 
+/// Carries a whole saga through, as a child of this one: created as this saga's ServiceAccount, with the same account. It follows this saga
+/// where that is paused, cancelled or deleted, and is undone by the step's compensation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SagaAction {
+    /// The child's `spec`. Expressions of this saga stand in its `params` alone; all others in it are the child's own, over its own params and
+    /// steps. Without `serviceAccountName`, `suspend`, `deletionPolicy` and `ttlSecondsAfterFinished`, which follow this saga. What the child
+    /// hands on by its `outputs`, the step hands on.
+    #[schemars(schema_with = "free_form_object")]
+    pub spec: Value,
+}
+
 /// One object of any kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -19,13 +19,15 @@ pub mod status;
 mod stored;
 mod tls;
 
-pub use action::{ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, ObjectRef, PodAction, SecretKey, WaitAction};
+pub use action::{
+    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, ObjectRef, PodAction, SagaAction, SecretKey, WaitAction,
+};
 pub use duration::GoDuration;
 pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};
 pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step};
-pub use status::{ActiveAttempt, AttemptRecord, DirectionStatus, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus};
+pub use status::{ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus};
 pub use stored::{Part, StoredSaga};
 pub use tls::{CaSource, ConfigMapKey, HttpTls};
 

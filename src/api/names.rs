@@ -78,6 +78,15 @@ pub fn idempotency_key(scope: &str, step: &str, direction: Direction, failures: 
     format!("{scope}/{step}/{direction}/{failures}")
 }
 
+/// What stands in the idempotency keys of a child saga instead of its UID: the step's name and a hash of the key of the attempt that makes it,
+/// so that an attempt that is repeated under its key repeats those of its child.
+#[must_use]
+pub fn key_scope_of_child(step: &str, key: &str) -> String {
+    let mut head = step.to_owned();
+    head.truncate(MAX_NAME - HASH_DIGITS - 1);
+    format!("{head}-{}", short_hash(&["child", key]))
+}
+
 fn short_hash(parts: &[&str]) -> String {
     let mut hash = sha256_hex(parts);
     hash.truncate(HASH_DIGITS);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ApplyAction, ApprovalAction, GoDuration, HttpAction, ObjectRef, PodAction, RetryPolicy, SagaStatus, WaitAction,
+    ApplyAction, ApprovalAction, GoDuration, HttpAction, ObjectRef, PodAction, RetryPolicy, SagaAction, SagaStatus, WaitAction,
     action::free_form_object,
 };
 
@@ -168,12 +168,12 @@ pub struct Defaults {
 /// One unit of a saga: an action, and optionally the compensation that undoes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete), has(self.approval), has(self.wait)].filter(x, x).size() == 1")
-    .message("a step has exactly one action: set one of pod, http, apply, delete, approval and wait"))]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete), has(self.approval), has(self.wait), has(self.saga)].filter(x, x).size() == 1")
+    .message("a step has exactly one action: set one of pod, http, apply, delete, approval, wait and saga"))]
 #[x_kube(validation = Rule::new("!(has(self.approval) || (has(self.wait) && !has(self.wait.until))) || !(has(self.retry) || has(self.compensateFailed))")
     .message("an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and compensateFailed out"))]
 #[x_kube(validation = Rule::new("!has(self.outputs) || has(self.http) || has(self.apply) || (has(self.wait) && has(self.wait.until))")
-    .message("outputs are taken from the answer to a request, or from an object: leave them out (a pod hands on the JSON object in its termination message)"))]
+    .message("outputs are taken from the answer to a request, or from an object: leave them out (a pod hands on the JSON object in its termination message, a child saga its own outputs)"))]
 pub struct Step {
     /// The step's name, a DNS label.
     #[schemars(length(max = 63))]
@@ -225,6 +225,9 @@ pub struct Step {
     /// Waits for a while, or until an object is as it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitAction>,
+    /// Carries a child saga through. Without a compensation, the step is undone by undoing the child.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saga: Option<SagaAction>,
     /// What the step hands on, by name: values with expressions over `response`, `params`, `saga` and the steps that this one depends on.
     /// Of `apply` and `wait` over `object`. A pod hands on the JSON object that it writes as its termination message.
     #[schemars(schema_with = "named_values")]
@@ -238,8 +241,8 @@ pub struct Step {
 /// What undoes a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete)].filter(x, x).size() == 1")
-    .message("a compensation has exactly one action: set one of pod, http, apply and delete"))]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete), has(self.saga)].filter(x, x).size() == 1")
+    .message("a compensation has exactly one action: set one of pod, http, apply, delete and saga"))]
 pub struct Compensation {
     /// The time limit of one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -259,4 +262,7 @@ pub struct Compensation {
     /// Deletes an object, and waits until it is gone. One that is not there counts as gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delete: Option<ObjectRef>,
+    /// Carries a child saga through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saga: Option<SagaAction>,
 }

@@ -143,12 +143,26 @@ pub struct StepStatus {
     /// Whether a person asked to retry it, so that it runs although another step is Failed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retry_requested: bool,
+    /// The child saga that it carries through, or undoes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<ChildStatus>,
     /// The attempts of its action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<DirectionStatus>,
     /// The attempts of its compensation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<DirectionStatus>,
+}
+
+/// A child saga, as it was seen last.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChildStatus {
+    /// Its name, in the same namespace.
+    #[schemars(length(max = 63))]
+    pub name: String,
+    /// Where it stood; absent before it was seen by an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<SagaPhase>,
 }
 
 /// The attempts of a step in one direction.

@@ -40,6 +40,8 @@ pub struct Known {
     pub unanswered: bool,
     /// The UID of the object whose deletion was asked for, whether or not there was an answer.
     pub condemned: Option<String>,
+    /// Why the child could not be told what it was to be told last.
+    pub unheard: Option<String>,
     /// How it ended, by the last copy of a child that the watch calls gone.
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
@@ -107,6 +109,7 @@ impl Known {
             refusal: None,
             unanswered: false,
             condemned: None,
+            unheard: None,
             gone: None,
             overdue: None,
             deleting_since: None,

@@ -87,7 +87,11 @@ fn told(end: &ChildState) -> (&'static str, String) {
         ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
         ChildState::Unknown { message, .. } => (Outcome::Unknown.as_str(), message.as_str()),
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
-        ChildState::Active { .. } | ChildState::Object { .. } | ChildState::Elsewhere { .. } | ChildState::Absent(_) => ("", ""),
+        ChildState::Active { .. }
+        | ChildState::Object { .. }
+        | ChildState::Saga(_)
+        | ChildState::Elsewhere { .. }
+        | ChildState::Absent(_) => ("", ""),
     };
     (outcome, bounded_line(message, LOGGED))
 }

@@ -12,6 +12,7 @@ use k8s_openapi::api::core::v1::{Namespace, Pod};
 
 use super::{
     attempts::{AttemptKey, Known, never_sent},
+    child_saga,
     context::{Context, now},
     error::{Error, chain, code},
     object_state::Attempt,
@@ -66,6 +67,13 @@ pub async fn children(
             }
             Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
                 let (state, poll) = object(context, saga, status, &key, attempt).await;
+                again = [again, poll].into_iter().flatten().min();
+                state
+            }
+            Work::Saga(_) | Work::UndoSaga => {
+                let undoes = matches!(operation.work, Work::UndoSaga);
+                let made_by = if undoes { child_saga::made_by(status, &key.1.step) } else { key.1.clone() };
+                let (state, poll) = child_saga::Kin { context, saga, key: &key, made_by: &made_by }.state(attempt).await?;
                 again = [again, poll].into_iter().flatten().min();
                 state
             }
@@ -181,6 +189,7 @@ fn after_another(state: ChildState) -> ChildState {
         ChildState::Absent(_)
         | ChildState::Active { .. }
         | ChildState::Object { .. }
+        | ChildState::Saga(_)
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
         | ChildState::Succeeded(_)

@@ -13,6 +13,7 @@
 
 pub mod admission;
 pub mod attempts;
+mod child_saga;
 pub mod circuits;
 pub mod context;
 mod ending;

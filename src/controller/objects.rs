@@ -19,7 +19,7 @@ use std::{
 use http::{HeaderValue, Request};
 use kube::{
     Client,
-    api::{DeleteParams, Patch, PatchParams, Preconditions, PropagationPolicy, ValidationDirective},
+    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy, ValidationDirective},
     core::{ApiResource, GroupVersionKind, Request as ApiRequest},
     discovery::{self, Scope},
 };
@@ -129,6 +129,30 @@ impl Objects {
         Ok(uid(&applied))
     }
 
+    /// Creates the object; or only tries whether that would do. Returns its UID; `None` where an object of its name exists.
+    pub(super) async fn create(&self, target: Target<'_>, object: &Value, dry_run: bool) -> Result<Option<String>, Trouble> {
+        let (path, _) = self.path(target).await?;
+        let body = serde_json::to_vec(object).map_err(|error| Trouble::Final(error.to_string()))?;
+        let params = PostParams { dry_run, field_manager: Some(MANAGER.into()) };
+        let request = strictly(ApiRequest::new(path).create(&params, body));
+        match self.call(target, request).await {
+            Ok(created) => Ok(Some(uid(&created))),
+            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Ok(None),
+            Err(error) => Err(trouble(target, "create", &error)),
+        }
+    }
+
+    /// Merges a patch into the object with the UID that the patch names. Returns whether it did: not where the object is gone, or another.
+    pub(super) async fn merge(&self, target: Target<'_>, changes: &Value) -> Result<bool, Trouble> {
+        let (path, _) = self.path(target).await?;
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        match self.call(target, ApiRequest::new(path).patch(target.name, &params, &Patch::Merge(changes))).await {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(trouble(target, "patch", &error)),
+        }
+    }
+
     /// Deletes the object with this UID. One that is gone, or another by now, counts as deleted.
     pub(super) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
         let (path, _) = self.path(target).await?;
@@ -192,6 +216,18 @@ impl Objects {
         kinds.insert(kind, (Instant::now(), known.clone()));
         Ok(known)
     }
+}
+
+/// The same request; unknown fields are refused.
+fn strictly(request: Result<Request<Vec<u8>>, kube::core::request::Error>) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
+    request.map(|mut request| {
+        let uri = request.uri().to_string();
+        let sign = if uri.contains('?') { '&' } else { '?' };
+        if let Ok(uri) = format!("{uri}{sign}fieldValidation=Strict").parse() {
+            *request.uri_mut() = uri;
+        }
+        request
+    })
 }
 
 /// Whether a name can be one part of a path as it is: a client cannot send anything else, and what was never sent is not lost.

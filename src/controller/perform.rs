@@ -113,6 +113,7 @@ impl Performance<'_> {
                 let begin = Beginning { place, work, intended, time_limit, written };
                 self.begin(identity, begin).await
             }
+            Effect::Ask { attempt, child, demand } => self.ask(attempt, &child, &demand).await,
             Effect::Stop(attempt) => self.stop(attempt, cancelled).await,
             Effect::Sweep => self.sweep().await,
             Effect::Delete => self.delete(version).await,
@@ -168,6 +169,9 @@ impl Performance<'_> {
                 let at_once = Attempt { context: self.context, saga, key: &key }.begin(work).await;
                 Ok(if at_once { Next::AtOnce } else { Next::Later })
             }
+            Work::Saga(action) => Ok(self.create_child(saga, identity, action).await),
+            // The next look sees the child, and asks it.
+            Work::UndoSaga => Ok(Next::AtOnce),
             // States of the saga: nothing leaves for them.
             Work::Approval(_) | Work::Wait(_) => Ok(Next::Later),
         }

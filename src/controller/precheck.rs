@@ -15,25 +15,26 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use kube::api::PostParams;
+use kube::{Resource, api::PostParams};
 use tokio::time::timeout;
 
 use super::{
+    child_saga::target,
     context::Context,
     objects::{Target, Trouble},
     secrets::{Account, SecretError},
 };
 use crate::{
     api::{
-        HttpAction, PodAction, StoredSaga,
-        names::{AttemptId, sha256_hex},
+        HttpAction, PodAction, Saga, SagaAction, StoredSaga,
+        names::{AttemptId, child_name, sha256_hex},
     },
     engine::{
         precheck::{Precheck, Probe, probes},
         saga::{Identity, ValidSaga, Work},
         valid::Fault,
     },
-    objects::{pod, text::bounded_line},
+    objects::{child_saga::child_saga, pod, text::bounded_line},
 };
 
 /// For how long a refusal has to last before it is believed.
@@ -138,7 +139,8 @@ async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Pro
                 tried.map_or_else(|trouble| of_trouble(trouble, *may_come), |_| Verdict::Fine)
             }
             Work::Http(action) => try_secrets(context, account, action, *may_come).await,
-            Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => Verdict::Fine,
+            Work::Saga(action) => try_child(context, saga, probe, action).await,
+            Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => Verdict::Fine,
         }
     };
     let verdict = timeout(LONGEST, trial).await.unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
@@ -184,6 +186,17 @@ async fn try_pod(context: &Context, saga: &ValidSaga, probe: &Probe, action: &Po
         }
         Err(_) => Verdict::Unchecked("the API server did not answer".into()),
     }
+}
+
+/// The child as it would be created, by the account that would create it.
+async fn try_child(context: &Context, saga: &ValidSaga, probe: &Probe, action: &SagaAction) -> Verdict {
+    let attempt = AttemptId { step: probe.step.clone(), direction: probe.direction, number: 1 };
+    let name = child_name(&saga.name, &saga.uid, &attempt);
+    let identity =
+        Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key: String::new() };
+    let (child, api_version) = (child_saga(saga, &identity, action, false), Saga::api_version(&()));
+    let tried = context.objects.create(target(saga, &name, &api_version), &child, true).await;
+    tried.map_or_else(|trouble| of_trouble(trouble, probe.may_come), |_| Verdict::Fine)
 }
 
 async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction, may_come: bool) -> Verdict {

@@ -204,7 +204,14 @@ fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
             let (attempt, host, origin) = (identity.attempt.clone(), http::host(&action.url), http::origin(&action.url));
             Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
         }
-        Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => None,
+        Work::Pod(_)
+        | Work::Apply(_)
+        | Work::Delete(_)
+        | Work::Until(_)
+        | Work::Saga(_)
+        | Work::UndoSaga
+        | Work::Approval(_)
+        | Work::Wait(_) => None,
     };
     let begins = plan.drafted_effects().iter();
     begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { request(identity, *place) } else { None }).collect()

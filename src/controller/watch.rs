@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
@@ -26,7 +26,7 @@ use crate::{
         SagaPhase, StoredSaga,
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
-    objects::{pod, pod_state, pod_store},
+    objects::{child_saga, pod, pod_state, pod_store},
 };
 
 /// Reconciles that run side by side.
@@ -132,7 +132,16 @@ fn saga_stream(
 ) -> impl futures::Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
     watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
-        .inspect_err(move |error| failed(&context, "Saga", error))
+        .inspect(move |event| match event {
+            // A child that changed or went makes its parent look.
+            Ok(Event::Apply(saga) | Event::InitApply(saga) | Event::Delete(saga)) => {
+                if let (Some(parent), Some(namespace)) = (child_saga::parent(saga), &saga.metadata.namespace) {
+                    context.announce(namespace, parent);
+                }
+            }
+            Ok(Event::Init | Event::InitDone) => {}
+            Err(error) => failed(&context, "Saga", error),
+        })
         .reflect(writer)
         .applied_objects()
         .filter(|object| std::future::ready(object.is_ok()))

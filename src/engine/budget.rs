@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! The steps take at most [`STEPS`] bytes as JSON, whatever the other sides say. Only what no decision needs is dropped: the oldest
-//! attempts first, then the ends of messages. What steps hand on is bounded where it is taken, and counts here as well. Steps that fit are
+//! attempts and the names of children first, then the ends of messages. What steps hand on is bounded where it is taken, and counts here as well. Steps that fit are
 //! left as they are, so that a second look changes nothing.
 
 use serde::Serialize;
@@ -17,7 +17,7 @@ const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// The characters kept of each step's message, where nothing else helps. The last leaves room for as many outputs as there may be.
 const MESSAGE: [usize; 2] = [60, 16];
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
-const STEP: usize = 1480;
+const STEP: usize = 1600;
 const ATTEMPT: usize = 200;
 
 /// Drops what does not fit.
@@ -28,6 +28,15 @@ pub(super) fn fit(steps: &mut [StepStatus]) {
     for kept in KEPT {
         if size(steps) <= STEPS {
             return;
+        }
+        // The newest attempt says more than the child's name, which anybody can find.
+        if kept == 0 {
+            for step in steps.iter_mut() {
+                step.child = None;
+            }
+            if size(steps) <= STEPS {
+                return;
+            }
         }
         for record in steps.iter_mut().flat_map(records) {
             let surplus = record.attempts.len().saturating_sub(kept);
@@ -120,6 +129,7 @@ mod tests {
             outputs: None,
             unwanted: true,
             retry_requested: true,
+            child: Some(crate::api::ChildStatus { name: "n".repeat(63), phase: Some(crate::api::SagaPhase::CompensationFailed) }),
             compensation: Some(DirectionStatus { active: Some(active), ..action.clone() }),
             action: Some(action),
         }

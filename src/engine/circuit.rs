@@ -73,6 +73,7 @@ impl CallEnd {
             | ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
+            | ChildState::Saga(_)
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. } => Self::NotSent,
         }

@@ -137,6 +137,7 @@ impl Pass<'_> {
             ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
+            | ChildState::Saga(_)
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. }
             | ChildState::Failed(_)
@@ -188,7 +189,7 @@ impl Pass<'_> {
 
     /// A success that hands this on. Where that cannot be taken, the step counts as one that may have been done: whoever reads it would
     /// find nothing.
-    fn with_outputs(&self, direction: Direction, outputs: Result<Option<Map<String, Value>>, String>) -> Settlement {
+    pub(super) fn with_outputs(&self, direction: Direction, outputs: Result<Option<Map<String, Value>>, String>) -> Settlement {
         let outputs = outputs.map(|outputs| outputs.filter(|_| direction == Direction::Action));
         let taken = outputs.and_then(|outputs| match outputs.as_ref().map(|outputs| self.room_for(outputs)) {
             Some(Err(error)) => Err(error),

@@ -9,7 +9,7 @@ use std::{marker::PhantomData, time::Duration};
 use jiff::Timestamp;
 
 use super::saga::{Identity, Work};
-use crate::api::{Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId};
+use crate::api::{DeletionPolicy, Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId};
 
 /// A plan whose status is not written yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,15 @@ pub enum Effect {
         /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
         time_limit: Duration,
     },
+    /// Tell the child saga of an active attempt something, as the saga's account.
+    Ask {
+        /// The active attempt for whose sake it is told.
+        attempt: AttemptId,
+        /// The attempt by which the child was made: another one where it is undone.
+        child: AttemptId,
+        /// What.
+        demand: Demand,
+    },
     /// End an attempt that is past its time: delete the Pod, or abort the request.
     Stop(AttemptId),
     /// Delete the succeeded Pods of a saga that ended ten minutes ago.
@@ -86,6 +95,25 @@ pub enum Effect {
         /// The new value of `saga.dev/handled`.
         handled: i64,
     },
+}
+
+/// What a child saga is told. Each can be told again and again: it stands on the child until it is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Demand {
+    /// To follow its parent: its `spec.suspend` and `spec.deletionPolicy`.
+    Follow {
+        /// Whether it starts nothing new.
+        suspend: bool,
+        /// What happens to it when it is deleted.
+        deletion_policy: DeletionPolicy,
+    },
+    /// To undo itself.
+    Compensate {
+        /// The token of the request, by which it is acted on once.
+        token: String,
+    },
+    /// To stop, and undo nothing.
+    Cancel,
 }
 
 /// Something a person should notice.

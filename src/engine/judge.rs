@@ -8,6 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
+    child::{Kin, failed},
     clock::{between, later},
     fence::{Age, FRESH},
     observed::{Absence, ChildState, Failure, Reached},
@@ -89,6 +90,7 @@ impl Pass<'_> {
                 }
                 verdict
             }
+            Some(ChildState::Saga(child)) => self.judge_child(step, status, &Kin { child, attempt: id, overdue, limit }),
             Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => gave_up(operation, detail),
             Some(ChildState::Active { .. }) if self.seen.now >= ends && broken(Twin::StopIsEnd) => unknown("took too long"),
             Some(ChildState::Active { .. }) if cancelled || self.seen.now >= ends => Verdict::Stop,
@@ -122,6 +124,10 @@ impl Pass<'_> {
     /// The rule of a child that is not there: a child that was ever there is lost; one that nobody can have created is created; all
     /// else is unknown, since an answer to its creation may have been lost.
     fn judge_absent(&self, operation: &Operation, active: &ActiveAttempt, absence: Absence, overdue: bool) -> Verdict {
+        if matches!(operation.work, Work::UndoSaga) {
+            let message = "its child saga is gone, and nobody else can undo it: undo it by hand, then skip this compensation";
+            return failed(Reached::Nothing, message.into()).into();
+        }
         let Absence { seen, refused, known_for } = absence;
         let (child, in_process) = (operation.child(), matches!(operation.work, Work::Http(_)));
         if seen || active.child_uid.is_some() {

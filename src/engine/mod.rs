@@ -28,6 +28,7 @@ pub mod step;
 pub mod valid;
 
 mod budget;
+mod child;
 mod data;
 mod deadline;
 mod exit_code;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use crate::api::names::AttemptId;
+use crate::api::{DeletionPolicy, SagaPhase, names::AttemptId};
 
 /// What is known of one attempt's child, be it a Pod or a request.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,8 @@ pub enum ChildState {
         /// How long it has been known to this process.
         age: Duration,
     },
+    /// The child saga is there. What its phase means is for the step to say.
+    Saga(Arc<ChildSaga>),
     /// The other side answered a request. What that means is for the step's `expect` and `outputs` to say.
     Answered(Arc<Answer>),
     /// It was not done.
@@ -82,6 +84,39 @@ impl Trouble {
             Self::Node => "Node",
         }
     }
+}
+
+/// A child saga, as a live read shows it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ChildSaga {
+    /// Its name, in the namespace of its parent.
+    pub name: String,
+    /// Its UID.
+    pub uid: String,
+    /// How long it has been known to this process.
+    pub age: Duration,
+    /// Where it stands; `None` where no operator saw it yet, or its status cannot be read.
+    pub phase: Option<SagaPhase>,
+    /// What it says of itself.
+    pub message: String,
+    /// What it hands on.
+    pub outputs: Option<Map<String, Value>>,
+    /// Its steps that did something which is not undone; only where it ended.
+    pub still_in_effect: Vec<String>,
+    /// Its `spec.suspend`.
+    pub suspended: bool,
+    /// Its `spec.deletionPolicy`.
+    pub deletion_policy: DeletionPolicy,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// Whether it was asked to cancel.
+    pub cancel_asked: bool,
+    /// The token of the newest request to compensate that stands on it.
+    pub compensate_asked: Option<String>,
+    /// The token of its newest request to compensate that was refused, and why.
+    pub refused: Option<(String, String)>,
+    /// Why it could not be told what it was to be told last.
+    pub unheard: Option<String>,
 }
 
 /// The answer to a request, with the values of Secrets taken out.

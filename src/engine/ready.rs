@@ -70,8 +70,13 @@ pub(super) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
             message,
         })
         .into(),
-        Work::Apply(_) | Work::Delete(_) | Work::Pod(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => {
-            Settlement::unknown(message, None).into()
-        }
+        Work::Apply(_)
+        | Work::Delete(_)
+        | Work::Saga(_)
+        | Work::UndoSaga
+        | Work::Pod(_)
+        | Work::Http(_)
+        | Work::Approval(_)
+        | Work::Wait(_) => Settlement::unknown(message, None).into(),
     }
 }

@@ -9,7 +9,8 @@ use serde_json::{Map, Value};
 
 use super::expression::{Expression, Scope, Template};
 use crate::api::{
-    ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, ObjectRef, OnFailure, PodAction, names::AttemptId,
+    ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, ObjectRef, OnFailure, PodAction, SagaAction,
+    names::AttemptId,
 };
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.
@@ -100,6 +101,10 @@ pub enum Work {
     Delete(ObjectRef),
     /// Waits until an object is as it should be.
     Until(ObjectRef),
+    /// Carries a child saga through.
+    Saga(SagaAction),
+    /// Undoes the child saga of the step's action.
+    UndoSaga,
     /// Waits for a person.
     Approval(ApprovalAction),
     /// Waits for so long.
@@ -158,12 +163,14 @@ impl Operation {
             Work::Apply(_) => Work::Apply(read(value)?),
             Work::Delete(_) => Work::Delete(read(value)?),
             Work::Until(_) => Work::Until(read(value)?),
+            Work::Saga(_) => Work::Saga(read(value)?),
+            Work::UndoSaga => Work::UndoSaga,
             Work::Approval(_) => Work::Approval(read(value)?),
             Work::Wait(wait) => Work::Wait(*wait),
         }))
     }
 
-    /// `pod`, `http`, `apply`, `delete`, `approval` or `wait`, as in the spec and in metrics.
+    /// `pod`, `http`, `apply`, `delete`, `saga`, `approval` or `wait`, as in the spec and in metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.work {
@@ -171,6 +178,7 @@ impl Operation {
             Work::Http(_) => "http",
             Work::Apply(_) => "apply",
             Work::Delete(_) => "delete",
+            Work::Saga(_) | Work::UndoSaga => "saga",
             Work::Approval(_) => "approval",
             Work::Wait(_) | Work::Until(_) => "wait",
         }
@@ -181,7 +189,7 @@ impl Operation {
     pub const fn only_waits(&self) -> bool {
         match self.work {
             Work::Approval(_) | Work::Wait(_) => true,
-            Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => false,
+            Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => false,
         }
     }
 
@@ -203,6 +211,7 @@ impl Operation {
         match self.work {
             Work::Apply(_) | Work::Delete(_) | Work::Until(_) => "object",
             Work::Http(_) => "request",
+            Work::Saga(_) | Work::UndoSaga => "child saga",
             Work::Pod(_) | Work::Approval(_) | Work::Wait(_) => "Pod",
         }
     }

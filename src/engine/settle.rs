@@ -71,6 +71,7 @@ impl Settlement {
             | ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
+            | ChildState::Saga(_)
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. } => Self::succeeded(),
         }

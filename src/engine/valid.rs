@@ -5,6 +5,7 @@
 //! are found, not just the first; each names its field path and says what to write instead.
 
 mod action;
+mod child;
 mod expressions;
 mod fixed;
 mod pod;
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::api::{
     ApplyAction, ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, MAX_DEPENDENCIES, MAX_STEPS,
-    ObjectRef, Part, PodAction, PrecheckPolicy, RetryPolicy, SagaSpec, Step, WaitAction,
+    ObjectRef, Part, PodAction, PrecheckPolicy, RetryPolicy, SagaAction, SagaSpec, Step, WaitAction,
     names::{is_dns_label, is_token},
 };
 
@@ -75,6 +76,19 @@ pub struct SagaName {
 /// # Errors
 /// All faults of the spec, in the order of its fields; never empty.
 pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
+    validate_as(who, spec, Params { known: true, of_another: false })
+}
+
+/// What is known of a saga's params when it is checked.
+#[derive(Clone, Copy, Debug)]
+struct Params {
+    /// Whether their values are: expressions that read nothing else are then tried.
+    known: bool,
+    /// Whether another side's answer may be among them.
+    of_another: bool,
+}
+
+fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params) -> Result<ValidSaga, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut check = |ok: bool, path: &str, message: &str| {
         if !ok {
@@ -112,9 +126,9 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
         response: None,
         object: None,
     };
-    let steps = validate_steps(&spec.steps, &defaults, scope, &mut faults);
+    let steps = validate_steps(&spec.steps, &defaults, (scope, given), &mut faults);
     let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();
-    let reach = Reach::action(&all, &all, Some(scope));
+    let reach = Reach::action(&all, &all, Some(scope), given);
     let outputs = expressions::outputs(spec.outputs.as_ref(), "spec.outputs", &reach, &mut faults);
     let saga = ValidSaga {
         name: who.name.clone(),
@@ -157,7 +171,7 @@ pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSag
     }
 }
 
-fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults: &mut Vec<Fault>) -> Vec<ValidStep> {
+fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_>, Params), faults: &mut Vec<Fault>) -> Vec<ValidStep> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut valid: Vec<ValidStep> = Vec::with_capacity(steps.len());
     let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
@@ -174,8 +188,8 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults:
         let upstream = expressions::upstream(&depends_on, &valid);
         // What a step may never do cannot be tried: its values may be made for the case in which it does.
         let known = Some(scope).filter(|_| step.when.is_none());
-        let reach = Reach::action(&upstream, &all, known);
-        let always = Reach::action(&upstream, &all, Some(scope));
+        let reach = Reach::action(&upstream, &all, known, given);
+        let always = Reach::action(&upstream, &all, Some(scope), given);
         let when = step.when.as_ref().and_then(|when| always.expression(when, &format!("{path}.when"), faults));
         let action = action_of(step, defaults, &reach, &path, faults);
         let outputs = expressions::outputs(step.outputs.as_ref(), &format!("{path}.outputs"), &reach.answer().object(), faults);
@@ -183,16 +197,19 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults:
             && !matches!(action.as_ref().map(|action| &action.work), Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None)
         {
             let message = "are taken from the answer to a request, or from an object: leave them out (a pod hands on the JSON object in its \
-                           termination message)";
+                           termination message, a child saga its own outputs)";
             faults.push(Fault::new(format!("{path}.outputs"), message));
         }
-        let compensation = step.compensation.as_ref().map(|compensation| {
-            let Compensation { timeout, retry, pod, http, apply, delete } = compensation;
-            let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply and delete");
-            let written = Written { pod, http, apply, delete, approval: &None, wait: &None, timeout, retry, one_of };
+        let written = step.compensation.as_ref().map(|compensation| {
+            let Compensation { timeout, retry, pod, http, apply, delete, saga } = compensation;
+            let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply, delete and saga");
+            let written = Written { pod, http, apply, delete, saga, approval: &None, wait: &None, timeout, retry, one_of };
             let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
             operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reach.undo(), &path, faults)
         });
+        // A child saga undoes itself.
+        let compensation =
+            if step.saga.is_some() && step.compensation.is_none() { Some(undo_saga(defaults, faults)) } else { written.flatten() };
         drop(upstream);
         // A missing operation has left its fault: the list is used only where there is none, but all that follows looks up its place.
         let action =
@@ -200,17 +217,7 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, scope: Scope<'_>, faults:
         let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_)));
         let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
         let unchecked = step.precheck == Some(PrecheckPolicy::Skip);
-        valid.push(ValidStep {
-            name,
-            depends_on,
-            pivot,
-            compensate_failed,
-            unchecked,
-            when,
-            action,
-            outputs,
-            compensation: compensation.flatten(),
-        });
+        valid.push(ValidStep { name, depends_on, pivot, compensate_failed, unchecked, when, action, outputs, compensation });
     }
     valid
 }
@@ -222,9 +229,9 @@ fn action_of(step: &Step, defaults: &Defaults, reach: &Reach<'_>, path: &str, fa
              compensateFailed out";
         faults.push(Fault::new(path, message));
     }
-    let Step { pod, http, apply, delete, approval, wait, timeout, retry, .. } = step;
-    let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply, delete, approval and wait");
-    let action = Written { pod, http, apply, delete, approval, wait, timeout, retry, one_of };
+    let Step { pod, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;
+    let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply, delete, approval, wait and saga");
+    let action = Written { pod, http, apply, delete, saga, approval, wait, timeout, retry, one_of };
     let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
     operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reach, path, faults)
 }
@@ -250,12 +257,21 @@ fn dependencies(step: &Step, places: &HashMap<&str, usize>, path: &str, faults: 
     found
 }
 
+/// The compensation of a step that carries a child saga through and says no other.
+fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
+    let timeout = defaults.timeout.and_then(GoDuration::positive).unwrap_or(TIMEOUT);
+    // What is wrong with it was said where it stands.
+    let retry = policy::effective(None, defaults.compensation_retry.as_ref(), COMPENSATION_ATTEMPTS, "spec.defaults", faults);
+    Operation::new(Work::UndoSaga, timeout, retry)
+}
+
 /// An operation as written: of a step, or of its compensation.
 struct Written<'a> {
     pod: &'a Option<PodAction>,
     http: &'a Option<HttpAction>,
     apply: &'a Option<ApplyAction>,
     delete: &'a Option<ObjectRef>,
+    saga: &'a Option<SagaAction>,
     approval: &'a Option<ApprovalAction>,
     wait: &'a Option<WaitAction>,
     timeout: Option<GoDuration>,
@@ -274,7 +290,7 @@ fn operation(
     faults: &mut Vec<Fault>,
 ) -> Option<Operation> {
     let found_before = faults.len();
-    let (work, template) = work(written, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
+    let (work, template) = work(written, reach, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
     if let Some(template) = &template {
         reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(fixed::is_fixed), faults);
     }
@@ -294,7 +310,7 @@ fn operation(
         Some(Work::Http(_)) => HTTP_TIMEOUT,
         Some(Work::Approval(_)) => Duration::MAX,
         Some(Work::Wait(wait)) => wait.max(TIMEOUT),
-        Some(Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_)) | None => TIMEOUT,
+        Some(Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga) | None => TIMEOUT,
     });
     if matches!(work, Some(Work::Wait(wait)) if timeout < wait) {
         let message = "is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
@@ -323,25 +339,28 @@ fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Wo
 }
 
 /// What an operation does, and its template where it holds expressions.
-fn work(written: &Written<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
-    match (written.pod, written.http, written.apply, written.delete, written.approval, written.wait) {
-        (Some(pod), None, None, None, None, None) => {
+fn work(written: &Written<'_>, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
+    match (written.pod, written.http, written.apply, written.delete, written.saga, written.approval, written.wait) {
+        (Some(pod), None, None, None, None, None, None) => {
             pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
         }
-        (None, Some(http), None, None, None, None) => {
+        (None, Some(http), None, None, None, None, None) => {
             action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))
         }
-        (None, None, Some(apply), None, None, None) => {
+        (None, None, Some(apply), None, None, None, None) => {
             action::apply(apply, &format!("{path}.apply"), faults).map(|(action, template)| (Work::Apply(action), template))
         }
-        (None, None, None, Some(delete), None, None) => {
+        (None, None, None, Some(delete), None, None, None) => {
             action::object(delete, &format!("{path}.delete"), faults).map(|(object, template)| (Work::Delete(object), template))
         }
-        (None, None, None, None, Some(approval), None) => {
+        (None, None, None, None, Some(saga), None, None) => {
+            child::saga(saga, &format!("{path}.saga"), reach, faults).map(|(action, template)| (Work::Saga(action), template))
+        }
+        (None, None, None, None, None, Some(approval), None) => {
             action::approval(approval, &format!("{path}.approval"), faults).map(|(action, template)| (Work::Approval(action), template))
         }
-        (None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
-        (_, _, _, _, _, _) => {
+        (None, None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
+        (_, _, _, _, _, _, _) => {
             faults.push(Fault::new(path, format!("has exactly one action: set one of {}", written.one_of)));
             None
         }

@@ -207,12 +207,17 @@ pub(super) fn excerpt(text: &str) -> String {
 /// The saga's UID and the attempt that a Pod belongs to, by its controller and its labels; `None` where either is missing or malformed.
 #[must_use]
 pub fn attempt_of(pod: &Pod) -> Option<(String, AttemptId)> {
-    let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    attempt_of_child(&pod.metadata)
+}
+
+/// The same of any child.
+pub(super) fn attempt_of_child(metadata: &ObjectMeta) -> Option<(String, AttemptId)> {
+    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     let (group, _) = owner.api_version.split_once('/')?;
     if owner.kind != Saga::kind(&()) || group != Saga::group(&()) {
         return None;
     }
-    let labels = pod.metadata.labels.as_ref()?;
+    let labels = metadata.labels.as_ref()?;
     let direction = match labels.get(LABEL_DIRECTION)?.as_str() {
         "action" => Direction::Action,
         "compensation" => Direction::Compensation,

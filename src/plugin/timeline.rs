@@ -99,6 +99,8 @@ fn doing(operation: &Operation) -> String {
             format!("{kind} {} {}", text("/kind"), text("/metadata/name"))
         }
         Work::Delete(object) | Work::Until(object) => format!("{kind} {} {}", object.kind, object.name),
+        Work::Saga(_) => "a child saga".into(),
+        Work::UndoSaga => "undoes its child saga".into(),
         Work::Approval(_) | Work::Wait(_) => kind.into(),
     }
 }
@@ -165,9 +167,14 @@ fn phase(step: &ValidStep, phase: StepPhase) -> Option<String> {
         StepPhase::Pending => Some("not reached".into()),
         StepPhase::Waiting => Some(match &step.action.work {
             Work::Wait(duration) => format!("waits for {}", GoDuration::from(*duration)),
-            Work::Approval(_) | Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
-                "waits for approval".into()
-            }
+            Work::Approval(_)
+            | Work::Pod(_)
+            | Work::Http(_)
+            | Work::Apply(_)
+            | Work::Delete(_)
+            | Work::Until(_)
+            | Work::Saga(_)
+            | Work::UndoSaga => "waits for approval".into(),
         }),
         StepPhase::Completed
         | StepPhase::Skipped

@@ -189,6 +189,8 @@ impl World {
                 Act::Begin(Start { who: self.who(&identity.attempt)?, key: key.unwrap_or(-1), intended, time_limit })
             }
             Effect::Stop(id) => Act::Stop(self.who(&id)?),
+            // A child saga is played as a Pod is: there is nobody to be told anything.
+            Effect::Ask { .. } => return None,
             Effect::Sweep => Act::Sweep,
             Effect::Delete => Act::Delete,
             Effect::Publish(notice) => Act::Publish(notice),

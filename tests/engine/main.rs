@@ -15,6 +15,7 @@
 
 mod approval;
 mod cancel;
+mod children;
 mod circuits;
 mod data;
 mod executors;

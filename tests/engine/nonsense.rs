@@ -203,7 +203,9 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
         let begins = |effects: &[Effect]| -> Vec<AttemptId> {
             let begun = effects.iter().filter_map(|effect| match effect {
                 Effect::Begin { identity, .. } => Some(identity.attempt.clone()),
-                Effect::Stop(_) | Effect::Sweep | Effect::Delete | Effect::Publish(_) | Effect::TakeAway { .. } => None,
+                Effect::Ask { .. } | Effect::Stop(_) | Effect::Sweep | Effect::Delete | Effect::Publish(_) | Effect::TakeAway { .. } => {
+                    None
+                }
             });
             begun.collect()
         };

@@ -399,6 +399,8 @@ impl World {
                 self.other_side.read(self.now, &identity.attempt);
                 self.other_side.begin(self.now, &call)
             }
+            // Played as a Pod: it has no ears.
+            Effect::Ask { .. } => Performed::Nothing,
             Effect::Stop(id) => self.other_side.stop(self.now, &id),
             Effect::Sweep => {
                 self.sweeps += 1;

@@ -3,50 +3,17 @@
 use saga_operator::api::{Outcome, RequestAction, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, message, names_its_child, outcomes, step, still_in_effect};
+use crate::{
+    keeper,
+    stand::{Stand, message, names_its_child, outcomes, step, still_in_effect},
+};
 
 /// What the account of a test may do.
 const ALL: [&str; 3] = ["get", "patch", "delete"];
 
 /// A namespace in which the operator may act as the account `keeper`, which may do this to ConfigMaps.
 async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
-    let mut stand = Stand::new(name).await;
-    let namespace = stand.namespace.clone();
-    // Server-side apply of what is not there yet asks for create, too.
-    let verbs: Vec<_> =
-        verbs.iter().flat_map(|verb| if *verb == "patch" { vec!["patch", "create"] } else { vec![*verb] }).map(str::to_owned).collect();
-    let rbac = |kind: &str, name: &str, more: Value| {
-        let mut object =
-            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
-        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        object
-    };
-    let keeper = json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}]);
-    let operator = json!([{"kind": "ServiceAccount", "name": "saga-operator", "namespace": "saga-system"}]);
-    let reference = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
-    for object in [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}),
-        rbac("Role", "keeper", json!({"rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]})),
-        rbac("RoleBinding", "keeper", json!({"roleRef": reference("Role", "keeper"), "subjects": keeper})),
-        rbac(
-            "RoleBinding",
-            "saga-operator",
-            json!({"roleRef": reference("ClusterRole", "saga-operator-impersonator"), "subjects": operator}),
-        ),
-    ] {
-        stand.put(&object).await;
-    }
-    // The API server's authorizer learns of roles a moment later.
-    let keeper = format!("system:serviceaccount:{}:keeper", stand.namespace);
-    let first = verbs.first().map_or("get", String::as_str).to_owned();
-    for may in [
-        ["auth", "can-i", first.as_str(), "configmaps", "--as", keeper.as_str()],
-        ["auth", "can-i", "impersonate", "serviceaccounts", "--as", "system:serviceaccount:saga-system:saga-operator"],
-    ] {
-        while !stand.kubectl_command(&may).output().unwrap().status.success() {}
-    }
-    stand.start();
-    stand
+    keeper::stand_with(name, ("", "configmaps"), verbs).await
 }
 
 fn config_map(name: &str, data: &Value) -> Value {

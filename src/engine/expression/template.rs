@@ -25,6 +25,8 @@ pub enum Form {
     Text,
     /// A URL: as text, with all in it escaped that is no letter, digit, `-`, `.`, `_` or `~`, so that it stays one part of a path or a query.
     Url,
+    /// Text as it is written, whatever it looks like.
+    Verbatim,
 }
 
 /// A value with expressions in its leaves.
@@ -164,6 +166,7 @@ fn parse(value: &Value, path: &str, form: &dyn Fn(&str) -> Form, depth: usize, f
         return Node::Literal(Value::Null);
     }
     match value {
+        Value::String(_) if form(path) == Form::Verbatim => Node::Literal(value.clone()),
         Value::String(text) => match split(text) {
             Ok(parts) => leaf(parts, path, form(path)),
             Err(error) => {

@@ -108,11 +108,14 @@ fn effects(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaS
                     found.push(format!("{id} leaves although the spec is not what was accepted"));
                 }
             }
+            Effect::Ask { attempt, .. } if !active.contains_key(attempt) => {
+                found.push(format!("a child is told something for {attempt} although it is not active"));
+            }
             Effect::Stop(id) if !active.contains_key(id) => found.push(format!("{id} is stopped although it is not active")),
             Effect::Delete if !before.phase.is_some_and(SagaPhase::is_terminal) || seen.finalizer || plan.status.is_some() => {
                 found.push("the saga is deleted although it has not ended".into());
             }
-            Effect::Stop(_) | Effect::Delete | Effect::Sweep | Effect::Publish(_) | Effect::TakeAway { .. } => {}
+            Effect::Ask { .. } | Effect::Stop(_) | Effect::Delete | Effect::Sweep | Effect::Publish(_) | Effect::TakeAway { .. } => {}
         }
     }
 }

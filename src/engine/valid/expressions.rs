@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::expression::{Expression, Field, Form, Scope, Template, Variable},
-    Fault,
+    Fault, Params,
 };
 use crate::engine::saga::ValidStep;
 
@@ -32,12 +32,14 @@ pub(super) struct Reach<'a> {
     all: &'a BTreeSet<&'a str>,
     /// Values for what is known before anything runs; `None` where it may never be evaluated.
     known: Option<Scope<'a>>,
+    given: Params,
 }
 
 impl<'a> Reach<'a> {
     /// Of an action of a step that depends on `upstream`.
-    pub(super) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>) -> Self {
-        Self { variables: [Variable::Params, Variable::Saga, Variable::Steps].into(), upstream, all, known }
+    pub(super) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>, given: Params) -> Self {
+        let known = known.filter(|_| given.known);
+        Self { variables: [Variable::Params, Variable::Saga, Variable::Steps].into(), upstream, all, known, given }
     }
 
     /// Of its compensation.
@@ -80,7 +82,8 @@ impl<'a> Reach<'a> {
 
     /// The expressions in the leaves of an action or of outputs. `fixed`: the fields that only `params` and `saga` may reach.
     pub(super) fn template(&self, template: &Template, fixed: impl Fn(&str) -> bool, faults: &mut Vec<Fault>) {
-        let fixed_reach = [Variable::Params, Variable::Saga].into();
+        let own = [Variable::Params, Variable::Saga].into_iter().filter(|variable| *variable == Variable::Saga || !self.given.of_another);
+        let fixed_reach = own.collect();
         for field in template.fields() {
             let before = faults.len();
             let is_fixed = fixed(field.path);
@@ -91,6 +94,17 @@ impl<'a> Reach<'a> {
                 faults.push(Fault::new(field.path, error));
             }
         }
+    }
+
+    /// Whether another side's answer may be among the saga's params.
+    pub(super) const fn params_are_of_another(&self) -> bool {
+        self.given.of_another
+    }
+
+    /// What a template comes to where all that it reads is known already.
+    pub(super) fn tried(&self, template: &Template) -> Option<Value> {
+        let fixed = template.fields().iter().all(|field| field.expression.is_fixed());
+        template.evaluate(&self.known.filter(|_| fixed)?).ok()
     }
 
     /// Values that an expression can be tried with already: it reads only what never changes.

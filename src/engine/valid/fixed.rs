@@ -13,6 +13,8 @@ pub(super) fn is_fixed(leaf: &str) -> bool {
         let decides = |leaf: &str| leaf.split('.').any(|part| OF_PODS.contains(&without_place(part)));
         return leaf == "image" || leaf.strip_prefix("template.spec.").is_some_and(decides);
     }
-    // A request may name whatever it likes in its body.
-    !leaf.starts_with(".http.") && leaf.rsplit('.').next().is_some_and(|name| OF_OBJECTS.contains(&without_place(name)))
+    // A request may name whatever it likes in its body, and so may the params of a child: there it is told what may read them.
+    !leaf.starts_with(".http.")
+        && !leaf.starts_with(".saga.")
+        && leaf.rsplit('.').next().is_some_and(|name| OF_OBJECTS.contains(&without_place(name)))
 }

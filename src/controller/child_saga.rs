@@ -1,0 +1,203 @@
+//! Child sagas: created, read, and told to follow.
+//!
+//! # Guarantees
+//! A child is created and told something as the account of its parent, never with the operator's own rights. It is read live: what is told is
+//! not told again because a copy is old. It is told only while the attempt for whose sake it is told is active, and under its UID.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{
+    attempts::{AttemptKey, Known},
+    context::Context,
+    error::Error,
+    gather::{absent, remembered},
+    objects::{Target, Trouble},
+    perform::{Next, Performance, live_intent, never_begun},
+    record::{name, namespace},
+    secrets::Account,
+};
+use crate::{
+    api::{
+        ActiveAttempt, RequestAction, RequestResult, Saga, SagaAction, SagaStatus, StoredSaga,
+        names::{AttemptId, child_name},
+    },
+    engine::{
+        effect::Demand,
+        observed::{ChildSaga, ChildState, Failure, Reached},
+        saga::{Identity, ValidSaga},
+    },
+    objects::child_saga::{child_saga, is_ours},
+};
+use kube::Resource;
+
+/// How often a child is looked at although nothing tells of it: the watch may have missed that it went.
+const POLL: Duration = Duration::from_secs(30);
+
+/// What a child is known by: itself, or, where it is undone, the attempt that made it.
+pub(super) struct Kin<'a> {
+    pub(super) context: &'a Context,
+    pub(super) saga: &'a ValidSaga,
+    /// The active attempt.
+    pub(super) key: &'a AttemptKey,
+    /// The attempt that made the child.
+    pub(super) made_by: &'a AttemptId,
+}
+
+impl Kin<'_> {
+    fn known<T>(&self, look: impl FnOnce(&mut Known) -> T) -> T {
+        self.context.attempts.look(self.key, look)
+    }
+
+    /// The state of the child, and after how long to look again.
+    ///
+    /// # Errors
+    /// Where the live read failed.
+    pub(super) async fn state(&self, active: &ActiveAttempt) -> Result<(ChildState, Option<Duration>), Error> {
+        if let Some(end) = self.known(|known| known.end.clone()) {
+            return Ok((end, None));
+        }
+        if let Some(refused) = self.known(remembered).filter(|state| matches!(state, ChildState::Refused { .. })) {
+            return Ok((refused, None));
+        }
+        let Self { saga, key, made_by, .. } = self;
+        let name = child_name(&saga.name, &saga.uid, made_by);
+        let live = self.context.sagas(&saga.namespace).get_opt(&name).await.map_err(Error::api("read a child saga"))?;
+        let Some(child) = live else {
+            return Ok((self.known(|known| absent(known, known.child.is_some())), None));
+        };
+        if !is_ours(&child, &key.0, made_by) {
+            return Ok((foreign(&name), None));
+        }
+        let uid = child.metadata.uid.clone().unwrap_or_default();
+        self.context.attempts.child_seen(key, &uid);
+        let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
+        if [first.as_ref(), active.child_uid.as_ref()].into_iter().flatten().any(|first| *first != uid) {
+            let message = format!("its child saga {name} vanished, and another one has its name");
+            return Ok((ChildState::Unknown { message, retry_after: None }, None));
+        }
+        let age = self.known(|known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
+        let unheard = self.known(|known| known.unheard.clone());
+        Ok((ChildState::Saga(std::sync::Arc::new(ChildSaga { age, unheard, ..seen(&child) })), Some(POLL)))
+    }
+}
+
+/// What the engine is told of a child.
+fn seen(child: &StoredSaga) -> ChildSaga {
+    let status = child.status.as_ref().ok();
+    let asked = |action: RequestAction| child.asked.iter().find(|asked| asked.action == action);
+    let requests = || status.into_iter().flat_map(|status| status.requests.iter().rev());
+    let refused = requests().find(|record| record.action == RequestAction::Compensate && record.result != RequestResult::Accepted);
+    ChildSaga {
+        name: name(child).to_owned(),
+        uid: child.metadata.uid.clone().unwrap_or_default(),
+        age: Duration::ZERO,
+        phase: status.and_then(|status| status.phase),
+        message: status.and_then(|status| status.message.clone()).unwrap_or_default(),
+        outputs: status.and_then(|status| status.outputs.clone()),
+        still_in_effect: status.and_then(|status| status.still_in_effect.clone()).unwrap_or_default(),
+        suspended: child.spec.as_ref().is_ok_and(|spec| spec.suspend.unwrap_or_default()),
+        deletion_policy: child.spec.as_ref().map(|spec| spec.deletion_policy.unwrap_or_default()).unwrap_or_default(),
+        deleting: child.metadata.deletion_timestamp.is_some(),
+        cancel_asked: asked(RequestAction::Cancel).is_some() || status.is_some_and(|status| status.cancel_requested.is_some()),
+        compensate_asked: asked(RequestAction::Compensate).and_then(|asked| asked.token().map(str::to_owned)),
+        refused: refused.and_then(|record| Some((record.token.clone()?, record.message.clone()))),
+        unheard: None,
+    }
+}
+
+/// A saga of another owner has the child's name: it is neither adopted nor told anything.
+fn foreign(name: &str) -> ChildState {
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last: true,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message: format!("NameConflict: the saga {name} exists and is not of this attempt; delete it, then retry the step"),
+    })
+}
+
+/// The attempt that made the child of a step: the newest one of its action.
+pub(super) fn made_by(status: &SagaStatus, step: &str) -> AttemptId {
+    let record = status.steps.iter().find(|known| known.name == step).and_then(|known| known.action.as_ref());
+    AttemptId { step: step.to_owned(), direction: crate::api::Direction::Action, number: record.map_or(1, |record| record.attempt) }
+}
+
+/// A saga of this name, as its parent's account.
+pub(super) fn target<'a>(saga: &'a ValidSaga, name: &'a str, api_version: &'a str) -> Target<'a> {
+    let account = Account { namespace: &saga.namespace, name: &saga.service_account };
+    Target { account, api_version, kind: "Saga", name, namespace: Some(&saga.namespace) }
+}
+
+impl Performance<'_> {
+    /// Creates the child of an attempt.
+    pub(super) async fn create_child(&self, saga: &ValidSaga, identity: Identity, action: &SagaAction) -> Next {
+        let suspended = self.stored.status.as_ref().is_ok_and(|status| status.paused.is_some()) || saga.suspend;
+        let child = child_saga(saga, &identity, action, suspended);
+        let key = (identity.uid, identity.attempt);
+        let attempts = &self.context.attempts;
+        attempts.look(&key, |_| ());
+        let (child_name, api_version) = (child_name(&saga.name, &saga.uid, &key.1), Saga::api_version(&()));
+        match self.context.objects.create(target(saga, &child_name, &api_version), &child, false).await {
+            Ok(Some(uid)) => {
+                attempts.child_seen(&key, &uid);
+                return Next::Later;
+            }
+            // It is looked at whose it is.
+            Ok(None) => {}
+            Err(Trouble::Final(message)) => attempts.ended(&key, never_begun(message, true)),
+            Err(Trouble::Passes(message)) => attempts.refused(&key, message),
+            Err(Trouble::Lost(message)) => {
+                attempts.unanswered(&key);
+                tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for");
+            }
+        }
+        Next::AtOnce
+    }
+
+    /// Tells a child something, while the attempt for whose sake it is told is active.
+    ///
+    /// # Errors
+    /// Where the live read failed.
+    pub(super) async fn ask(&self, attempt: AttemptId, child: &AttemptId, demand: &Demand) -> Result<Next, Error> {
+        let Some(saga) = self.saga.filter(|saga| !saga.uid.is_empty()) else { return Ok(Next::Later) };
+        if live_intent(self.context, self.stored, &attempt).await?.is_none() {
+            return Ok(Next::Later);
+        }
+        let key = (saga.uid.clone(), attempt);
+        let uid = self.context.attempts.look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
+        let Some(uid) = uid else { return Ok(Next::AtOnce) };
+        let undoes = matches!(demand, Demand::Compensate { .. }) && key.1 != *child;
+        let reason = |what: &str| format!("{what} saga {}, step {}", name(self.stored), key.1.step);
+        let annotation =
+            |action: RequestAction, value: String| json!({"metadata": {"uid": uid, "annotations": {action.annotation(): value}}});
+        let patch = match demand {
+            Demand::Follow { suspend, deletion_policy } => {
+                json!({"metadata": {"uid": uid}, "spec": {"suspend": suspend, "deletionPolicy": deletion_policy}})
+            }
+            Demand::Compensate { token } => annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for"))),
+            Demand::Cancel => {
+                annotation(RequestAction::Cancel, format!("@{}-{}: {}", key.1.direction, key.1.number, reason("cancelled for")))
+            }
+        };
+        let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
+        tracing::info!(saga = saga.name, namespace = namespace(self.stored), child, ?demand, "tells its child saga");
+        let message = match self.context.objects.merge(target(saga, &child, &api_version), &patch).await {
+            Ok(true) => return Ok(Next::Later),
+            // Gone, or another one by now: the next look says so.
+            Ok(false) => return Ok(Next::AtOnce),
+            // A right is missing: for a person to give, and then to retry.
+            Err(Trouble::Final(message)) if undoes => {
+                self.context.attempts.ended(&key, never_begun(message, true));
+                return Ok(Next::AtOnce);
+            }
+            Err(Trouble::Final(message) | Trouble::Passes(message) | Trouble::Lost(message)) => message,
+        };
+        tracing::warn!(message, "a child saga could not be told anything: it is told again");
+        // Said in the step's message, once; told again at the next look.
+        let news = self.context.attempts.look(&key, |known| known.unheard.replace(message.clone()) != Some(message));
+        Ok(if news { Next::AtOnce } else { Next::Later })
+    }
+}

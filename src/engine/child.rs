@@ -1,0 +1,228 @@
+//! Child sagas: what the phase of one means to the step that carries it through or undoes it, and what it has to be told.
+//!
+//! | the child is | the step that carries it through | the compensation that undoes it |
+//! |---|---|---|
+//! | Completed | is done, with the child's outputs | asks it to compensate |
+//! | Compensated or Cancelled, nothing in effect | failed for good (Cancelled: nobody can tell) | is done |
+//! | Compensated or Cancelled, something in effect | nobody can tell | failed for good, and names it |
+//! | Running, Paused, Failed | waits; past its time, or where the saga is deleted, the child is asked to compensate | asks it to compensate |
+//! | Compensating, `CompensationFailed` | waits | waits |
+//! | Pending | waits; past its time it is cancelled: nothing of it ran | cancels it |
+//!
+//! # Guarantees
+//! A child is told the same until it is seen to have heard, and each request carries a token, by which it acts on it once. A child that may
+//! still act is never given up: its attempt settles when it has ended. What the undo of a child waits for is bounded by its time limit, since
+//! it is asked again.
+//!
+//! # Caveats
+//! A child that is past its pivot can only go forward: the step waits for its end, whatever its time limit says.
+
+use jiff::Timestamp;
+
+use super::{
+    clock::later,
+    effect::{Demand, Effect},
+    judge::{STOP_POLL, Verdict},
+    observed::{ChildSaga, Failure, Reached},
+    pass::Pass,
+    saga::{ValidStep, Work},
+    settle::{KEPT_MESSAGE, Settlement, clip},
+};
+use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, StepStatus, names::AttemptId};
+
+/// What there is to be known about a step's child when it is judged.
+pub(super) struct Kin<'a> {
+    pub(super) child: &'a ChildSaga,
+    /// The active attempt.
+    pub(super) attempt: &'a AttemptId,
+    /// Whether the step's time has passed.
+    pub(super) overdue: bool,
+    /// When it passes.
+    pub(super) limit: Timestamp,
+}
+
+impl Pass<'_> {
+    /// What a child saga means that is there.
+    pub(super) fn judge_child(&mut self, step: &ValidStep, status: &mut StepStatus, kin: &Kin<'_>) -> Verdict {
+        let now = Some(ChildStatus { name: kin.child.name.clone(), phase: kin.child.phase });
+        if status.child != now {
+            status.child = now;
+        }
+        let undoes = step.operation(kin.attempt.direction).is_some_and(|operation| matches!(operation.work, Work::UndoSaga));
+        let effects = self.effects.len();
+        let settled = if undoes { undone(kin.child) } else { self.carried_through(kin) };
+        if let Some(settlement) = settled {
+            return settlement.into();
+        }
+        let verdict = if undoes { self.undo_child(status, kin) } else { self.lead_child(kin) };
+        if matches!(verdict, Verdict::Wait) {
+            let ChildSaga { uid, age, .. } = kin.child;
+            let asks = self.effects.len() > effects;
+            let waits = waits_for(kin.child, kin.overdue, asks);
+            self.note_child(status, kin.attempt.direction, (Some(uid), *age), (&waits, None));
+            say_of_child(status, kin.attempt.direction, &waits);
+            self.wake_at(if kin.overdue { later(self.seen.now, STOP_POLL) } else { kin.limit });
+        }
+        verdict
+    }
+
+    /// The end of a step whose child ended.
+    fn carried_through(&self, kin: &Kin<'_>) -> Option<Settlement> {
+        let ChildSaga { name, phase, message, outputs, still_in_effect, .. } = kin.child;
+        let left = still_in_effect.join(", ");
+        Some(match phase {
+            Some(SagaPhase::Completed) => self.with_outputs(kin.attempt.direction, Ok(outputs.clone())),
+            Some(SagaPhase::Compensated) if still_in_effect.is_empty() => {
+                failed(Reached::Answer, format!("its child saga {name} was undone: {message}"))
+            }
+            Some(SagaPhase::Compensated) => {
+                Settlement::unknown(format!("its child saga {name} was undone, but these steps of it stay in effect: {left}"), None)
+            }
+            Some(SagaPhase::Cancelled) => Settlement::unknown(format!("its child saga {name} was cancelled: {message}"), None),
+            Some(
+                SagaPhase::Pending
+                | SagaPhase::Running
+                | SagaPhase::Paused
+                | SagaPhase::Failed
+                | SagaPhase::Compensating
+                | SagaPhase::CompensationFailed,
+            )
+            | None => return None,
+        })
+    }
+
+    /// Has a child follow its parent, and turn back where its parent does.
+    fn lead_child(&mut self, kin: &Kin<'_>) -> Verdict {
+        let Kin { child, attempt, overdue, .. } = kin;
+        self.follow(kin, attempt);
+        // What undoes is not turned back by the deletion for whose sake it runs.
+        let undone_by_deletion = self.seen.deleting && self.seen.deletion_policy == DeletionPolicy::Compensate;
+        let turns_back = *overdue || (undone_by_deletion && attempt.direction == Direction::Action);
+        if self.status.cancel_requested.is_some() {
+            self.ask(kin, attempt, Demand::Cancel);
+        } else if turns_back && attempt.direction == Direction::Compensation {
+            // An undo that takes too long is not undone, but ended.
+            self.ask(kin, attempt, Demand::Cancel);
+        } else if turns_back {
+            let token = format!("turn-back-{}", attempt.number);
+            match child.phase {
+                Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) => self.ask(kin, attempt, Demand::Compensate { token }),
+                Some(SagaPhase::Pending) => self.ask(kin, attempt, Demand::Cancel),
+                Some(
+                    SagaPhase::Compensating
+                    | SagaPhase::CompensationFailed
+                    | SagaPhase::Completed
+                    | SagaPhase::Compensated
+                    | SagaPhase::Cancelled,
+                )
+                | None => {}
+            }
+        }
+        Verdict::Wait
+    }
+
+    /// Has a child undo itself.
+    fn undo_child(&mut self, status: &StepStatus, kin: &Kin<'_>) -> Verdict {
+        let Kin { child, attempt, overdue, .. } = kin;
+        let made_by = AttemptId {
+            step: attempt.step.clone(),
+            direction: Direction::Action,
+            number: status.action.as_ref().map_or(1, |action| action.attempt),
+        };
+        self.follow(kin, &made_by);
+        let token = format!("undo-{}", attempt.number);
+        match child.phase {
+            Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed) => {
+                if let Some((_, why)) = child.refused.as_ref().filter(|(refused, _)| *refused == token) {
+                    return failed(Reached::Nothing, format!("its child saga {} refuses to be undone: {why}", child.name)).into();
+                }
+                self.ask(kin, &made_by, Demand::Compensate { token });
+            }
+            Some(SagaPhase::Pending) => self.ask(kin, &made_by, Demand::Cancel),
+            Some(SagaPhase::Compensating | SagaPhase::CompensationFailed | SagaPhase::Compensated | SagaPhase::Cancelled) | None => {}
+        }
+        if *overdue || self.status.cancel_requested.is_some() {
+            return Settlement::unknown(format!("not within its time: {}", waits_for(child, false, false)), None).into();
+        }
+        Verdict::Wait
+    }
+
+    /// Starts nothing new where its parent does not, and is deleted as its parent is.
+    fn follow(&mut self, kin: &Kin<'_>, made_by: &AttemptId) {
+        let (suspend, deletion_policy) = (self.is_paused(), self.seen.deletion_policy);
+        if kin.child.suspended != suspend || kin.child.deletion_policy != deletion_policy {
+            self.ask(kin, made_by, Demand::Follow { suspend, deletion_policy });
+        }
+    }
+
+    /// Tells a child something that it was not seen to have heard.
+    fn ask(&mut self, kin: &Kin<'_>, made_by: &AttemptId, demand: Demand) {
+        let heard = match &demand {
+            Demand::Follow { .. } => false,
+            Demand::Compensate { token } => kin.child.compensate_asked.as_ref() == Some(token),
+            Demand::Cancel => kin.child.cancel_asked,
+        };
+        // Before an operator saw it, it takes no request; the deletion of one undoes it.
+        if !heard && kin.child.phase.is_some() && !kin.child.deleting {
+            self.effects.push(Effect::Ask { attempt: kin.attempt.clone(), child: made_by.clone(), demand });
+        }
+    }
+}
+
+/// A child that waits for a person is worth a write of its own.
+fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
+    let noted = status.direction(direction).and_then(|record| record.active.as_ref()).is_some_and(|active| active.child_uid.is_some());
+    let waits = clip(waits, KEPT_MESSAGE);
+    if noted && status.message.as_ref() != Some(&waits) {
+        status.message = Some(waits);
+    }
+}
+
+/// The end of a compensation whose child ended.
+fn undone(child: &ChildSaga) -> Option<Settlement> {
+    let ChildSaga { name, phase, still_in_effect, .. } = child;
+    match phase {
+        Some(SagaPhase::Compensated | SagaPhase::Cancelled) if still_in_effect.is_empty() => Some(Settlement::succeeded()),
+        Some(ended @ (SagaPhase::Compensated | SagaPhase::Cancelled)) => {
+            let (ended, left) = (ended.as_str(), still_in_effect.join(", "));
+            let what = format!("its child saga {name} is {ended}, and these steps of it stay in effect: {left}");
+            Some(failed(Reached::Nothing, format!("{what}; undo them by hand, then skip this compensation")))
+        }
+        Some(
+            SagaPhase::Pending
+            | SagaPhase::Running
+            | SagaPhase::Paused
+            | SagaPhase::Failed
+            | SagaPhase::Compensating
+            | SagaPhase::CompensationFailed
+            | SagaPhase::Completed,
+        )
+        | None => None,
+    }
+}
+
+/// A failure after which no further attempt is made by itself.
+pub(super) fn failed(reached: Reached, message: String) -> Settlement {
+    Settlement::failed(Failure { reached, last: true, exit_code: None, disrupted: false, retry_after: None, message })
+}
+
+/// What a step waits for, and who has to act where somebody has to.
+///
+/// `asks`: whether it is told something now.
+fn waits_for(child: &ChildSaga, overdue: bool, asks: bool) -> String {
+    let ChildSaga { name, phase, message, unheard, refused, .. } = child;
+    let is = phase.map_or("not seen by an operator yet", SagaPhase::as_str);
+    let more = match phase {
+        Some(SagaPhase::Failed | SagaPhase::CompensationFailed | SagaPhase::Paused | SagaPhase::Pending) if !message.is_empty() => {
+            format!(": {message}")
+        }
+        Some(_) | None => String::new(),
+    };
+    let late = match (overdue, refused) {
+        (true, Some((_, why))) => format!("; past its time, and it cannot be undone: {why}"),
+        (true, None) => "; past its time".to_owned(),
+        (false, _) => String::new(),
+    };
+    let unheard = unheard.as_ref().filter(|_| asks).map(|why| format!("; it could not be told to follow: {why}")).unwrap_or_default();
+    format!("waits for its child saga {name}, which is {is}{more}{late}{unheard}")
+}

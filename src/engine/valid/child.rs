@@ -1,0 +1,171 @@
+//! Checks the spec of a child saga before its parent runs: a mistake in it would be found only when the child is created, and all that its
+//! parent did until then would have to be undone.
+//!
+//! # Guarantees
+//! The child is checked by the rules by which it is checked once it exists, as far as its params are known. Values that another side answered
+//! reach what chooses an image, a kind, an account or a namespace neither in the parent nor, through params, in any child.
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::expression::{Form, Template, Variable},
+    Fault, Params, SagaName,
+    action::Parsed,
+    expressions::Reach,
+    validate_as,
+};
+use crate::api::{SagaAction, SagaSpec};
+
+/// How many sagas may stand in each other below the first one.
+const MAX_NESTING: usize = 8;
+/// Fields of a child's spec that follow its parent.
+const OF_THE_PARENT: [&str; 4] = ["serviceAccountName", "suspend", "deletionPolicy", "ttlSecondsAfterFinished"];
+
+/// `reach`: what the expressions in the child's params may read.
+pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Parsed<SagaAction>> {
+    let before = faults.len();
+    let path_of_spec = format!("{path}.spec");
+    let Some(spec) = action.spec.as_object() else {
+        faults.push(Fault::new(path_of_spec, "must be the spec of a saga, such as {steps: [{name: reserve-stock, …}]}"));
+        return None;
+    };
+    // The first one that is too deep says so, and nothing is looked for below it.
+    if nesting(spec) >= MAX_NESTING {
+        let message = format!("holds more than {MAX_NESTING} sagas in each other: make it flatter");
+        faults.push(Fault::new(path_of_spec, message));
+        return None;
+    }
+    for field in OF_THE_PARENT.iter().filter(|field| spec.contains_key(**field)) {
+        faults.push(Fault::new(format!("{path_of_spec}.{field}"), "follows the parent: leave it out"));
+    }
+    let params = format!("{path_of_spec}.params");
+    let is_param = |leaf: &str| leaf.strip_prefix(&params).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let form = |leaf: &str| if is_param(leaf) { Form::Any } else { Form::Verbatim };
+    let fields = Map::from_iter([("spec".to_owned(), action.spec.clone())]);
+    let template = Template::by_path(&fields, path, form, faults);
+    if faults.len() > before {
+        return None;
+    }
+    let of_another = template.fields().iter().any(|field| {
+        let others = |variable: &Variable| !matches!(variable, Variable::Params | Variable::Saga) || reach.params_are_of_another();
+        field.expression.reads().variables.iter().any(others)
+    });
+    let literal = template.literal().cloned();
+    let given = literal.clone().or_else(|| reach.tried(&template));
+    let known = given.is_some();
+    let spec = given.and_then(|mut given| given.get_mut("spec").map(Value::take)).unwrap_or_else(|| action.spec.clone());
+    check(spec, &path_of_spec, Params { known, of_another }, faults);
+    if faults.len() > before {
+        return None;
+    }
+    match literal {
+        Some(mut literal) => Some((SagaAction { spec: literal.get_mut("spec").map(Value::take)? }, None)),
+        None => Some((action.clone(), Some(template))),
+    }
+}
+
+/// The faults of the child's spec, each with its path in the parent.
+fn check(spec: Value, path: &str, params: Params, faults: &mut Vec<Fault>) {
+    let spec: SagaSpec = match serde_path_to_error::deserialize(spec) {
+        Ok(spec) => spec,
+        Err(error) => {
+            let within = error.path().to_string();
+            let within = if within == "." { String::new() } else { format!(".{within}") };
+            faults.push(Fault::new(format!("{path}{within}"), error.inner().to_string()));
+            return;
+        }
+    };
+    let who = SagaName { name: "child".into(), namespace: "default".into(), uid: "uid".into() };
+    let Err(found) = validate_as(&who, &spec, params) else { return };
+    let at = |fault: Fault| Fault { path: format!("{path}{}", fault.path.strip_prefix("spec").unwrap_or(&fault.path)), ..fault };
+    faults.extend(found.into_iter().map(at));
+}
+
+/// How many sagas stand in each other within a spec.
+fn nesting(spec: &Map<String, Value>) -> usize {
+    let (mut deepest, mut open) = (0, vec![(spec, 0_usize)]);
+    while let Some((spec, depth)) = open.pop() {
+        deepest = deepest.max(depth);
+        let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
+        let both = steps.flat_map(|step| [Some(step), step.get("compensation")]).flatten();
+        let children = both.filter_map(|of| of.pointer("/saga/spec")?.as_object());
+        open.extend(children.map(|child| (child, depth.saturating_add(1))));
+    }
+    deepest
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use serde_json::json;
+
+    use super::{super::validate, *};
+
+    fn faults(spec: Value) -> Vec<String> {
+        let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+        let spec = serde_json::from_value(spec).unwrap();
+        validate(&who, &spec).map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
+    }
+
+    /// A saga with one child of this spec, after a step that hands something on.
+    fn parent(child: &Value) -> Value {
+        let post = json!({"method": "POST", "url": "http://shop/a"});
+        json!({"params": {"order": "7", "image": "web:2"}, "steps": [
+            {"name": "first", "http": post, "outputs": {"id": "${response.body.id}"}},
+            {"name": "child", "dependsOn": ["first"], "saga": {"spec": child}},
+        ]})
+    }
+
+    fn pod(image: &str) -> Value {
+        json!({"name": "only", "pod": {"image": image, "args": ["${params.order}", "${saga.name}"]}})
+    }
+
+    #[test]
+    fn a_child_takes_params_and_reads_them_by_itself() {
+        let params = json!({"order": "${params.order}", "id": "${steps.first.outputs.id}", "plain": 1});
+        assert_eq!(faults(parent(&json!({"params": params, "steps": [pod("web")]}))), [""; 0]);
+    }
+
+    #[test]
+    fn a_mistake_in_a_child_is_found_before_its_parent_runs() {
+        let child = json!({"steps": [{"name": "a", "dependsOn": ["b"], "pod": {"image": "x", "args": ["${params.there.is.none}"]}}]});
+        let found = faults(parent(&child));
+        let at = "spec.steps[1].saga.spec.steps[0]";
+        assert!(found.iter().any(|fault| fault.starts_with(&format!("{at}.dependsOn[0]: no step named b"))), "{found:?}");
+        assert!(found.iter().any(|fault| fault.starts_with(&format!("{at}.pod.args[0]: "))), "{found:?}");
+        let unreadable = faults(parent(&json!({"steps": [{"name": "a", "pod": {"image": 7}}]})));
+        assert!(unreadable.iter().any(|fault| fault.starts_with(&format!("{at}.pod.image: "))), "{unreadable:?}");
+    }
+
+    #[test]
+    fn what_another_side_answered_chooses_nothing_in_a_child_either() {
+        let child = |from: &str| json!({"params": {"order": "1", "image": from}, "steps": [pod("${params.image}")]});
+        assert_eq!(faults(parent(&child("${params.image}"))), [""; 0]);
+        let found = faults(parent(&child("${steps.first.outputs.id}")));
+        assert!(matches!(found.as_slice(), [one] if one.starts_with("spec.steps[1].saga.spec.steps[0].pod.image: ")), "{found:?}");
+        let grandchild =
+            json!({"params": {"image": "${steps.first.outputs.id}"}, "steps": [{"name": "b", "saga": {"spec": child("${params.image}")}}]});
+        let found = faults(parent(&grandchild));
+        assert!(matches!(found.as_slice(), [one] if one.contains("steps[0].saga.spec.steps[0].pod.image: ")), "{found:?}");
+    }
+
+    #[test]
+    fn what_follows_the_parent_is_left_out() {
+        let child = json!({"serviceAccountName": "admin", "suspend": true, "deletionPolicy": "Abandon", "ttlSecondsAfterFinished": 1,
+            "steps": [pod("web")]});
+        let found = faults(parent(&child));
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert!(found.iter().all(|fault| fault.ends_with("follows the parent: leave it out")), "{found:?}");
+    }
+
+    #[test]
+    fn eight_sagas_in_each_other_are_taken_and_no_more() {
+        let nested = |depth: usize| {
+            (0..depth).fold(json!({"steps": [pod("web")]}), |child, _| json!({"steps": [{"name": "b", "saga": {"spec": child}}]}))
+        };
+        assert!(faults(nested(8)).iter().all(|fault| !fault.contains("in each other")), "{:?}", faults(nested(8)));
+        let found = faults(nested(9));
+        assert_eq!(found, ["spec.steps[0].saga.spec: holds more than 8 sagas in each other: make it flatter"]);
+    }
+}

@@ -1,0 +1,104 @@
+//! The child saga of one attempt: how it is built, and how it is known again.
+//!
+//! # Guarantees
+//! - The same attempt always gives the same child under the same name, so that creating it twice meets the first one.
+//! - It acts as its parent's account, is deleted as its parent is, and goes with it; it never blocks its deletion.
+//! - An attempt that is repeated because nobody can tell what came of the one before it makes a child with the same idempotency keys.
+
+use serde_json::{Value, json};
+
+use super::pod::metadata;
+use crate::{
+    api::{
+        DeletionPolicy, Saga, SagaAction, StoredSaga,
+        names::{AttemptId, key_scope_of_child},
+    },
+    engine::saga::{Identity, ValidSaga},
+};
+use kube::Resource;
+
+/// Builds the child of an attempt, as it is sent to the API server.
+#[must_use]
+pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, suspend: bool) -> Value {
+    let mut spec = action.spec.clone();
+    if let Some(fields) = spec.as_object_mut() {
+        fields.insert("serviceAccountName".into(), json!(saga.service_account));
+        // What is built in is left out: nobody reads a child that says more than its author.
+        if saga.deletion_policy == DeletionPolicy::Abandon {
+            fields.insert("deletionPolicy".into(), json!(saga.deletion_policy));
+        }
+        if suspend {
+            fields.insert("suspend".into(), json!(true));
+        }
+        fields.entry("idempotencyPrefix").or_insert_with(|| json!(key_scope_of_child(&identity.attempt.step, &identity.key)));
+    }
+    json!({
+        "apiVersion": Saga::api_version(&()),
+        "kind": Saga::kind(&()),
+        "metadata": metadata(saga, &identity.attempt),
+        "spec": spec,
+    })
+}
+
+/// Whether a saga that bears the name of an attempt's child is that child.
+#[must_use]
+pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId) -> bool {
+    super::pod::attempt_of_child(&child.metadata).is_some_and(|(owner, of)| owner == uid && of == *attempt)
+}
+
+/// The name of the saga that a saga is a child of.
+#[must_use]
+pub fn parent(child: &StoredSaga) -> Option<&str> {
+    super::pod::attempt_of_child(&child.metadata)?;
+    let owner = child.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    Some(owner.name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+    use super::*;
+    use crate::{
+        api::Direction,
+        engine::valid::{SagaName, validate},
+    };
+
+    fn saga(spec: Value) -> ValidSaga {
+        let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+        validate(&who, &serde_json::from_value(spec).unwrap()).unwrap()
+    }
+
+    fn identity(number: i64, failures: i64) -> Identity {
+        let attempt = AttemptId { step: "tenant".into(), direction: Direction::Action, number };
+        let key = format!("1/tenant/action/{failures}");
+        Identity { saga: "order".into(), namespace: "shop".into(), uid: "1".into(), attempt, key }
+    }
+
+    fn built(number: i64, failures: i64) -> Value {
+        let steps = json!([{"name": "a", "wait": {"for": "1s"}}]);
+        let saga = saga(json!({"serviceAccountName": "order-saga", "deletionPolicy": "Abandon", "steps": steps}));
+        child_saga(&saga, &identity(number, failures), &SagaAction { spec: json!({"steps": steps}) }, false)
+    }
+
+    #[test]
+    fn a_child_acts_as_its_parents_account_and_is_known_again() {
+        let built = built(1, 0);
+        assert_eq!(built["spec"]["serviceAccountName"], "order-saga");
+        assert_eq!(built["spec"]["deletionPolicy"], "Abandon");
+        let mut stored = built;
+        stored["metadata"]["uid"] = json!("2");
+        let child: StoredSaga = serde_json::from_value(stored).unwrap();
+        assert!(is_ours(&child, "1", &identity(1, 0).attempt));
+        assert!(!is_ours(&child, "1", &identity(2, 0).attempt) && !is_ours(&child, "3", &identity(1, 0).attempt));
+        assert_eq!(parent(&child), Some("order"));
+        assert!(child.spec.is_ok(), "{:?}", child.spec);
+    }
+
+    #[test]
+    fn a_repeated_attempt_repeats_the_keys_of_its_child_and_one_after_a_definite_no_does_not() {
+        let prefix = |number, failures| built(number, failures)["spec"]["idempotencyPrefix"].clone();
+        assert_eq!(prefix(1, 0), prefix(2, 0));
+        assert_ne!(prefix(1, 0), prefix(2, 1));
+    }
+}

@@ -1,0 +1,291 @@
+//! Child sagas: what their phase means to the step that carries them through or undoes them, and what they are told.
+
+use std::{sync::Arc, time::Duration};
+
+use saga_operator::{
+    api::{DeletionPolicy, Direction, Outcome, SagaAction, SagaPhase, StepPhase},
+    engine::{
+        active_attempts,
+        effect::{Demand, Effect, Finalizer, StatusWrite},
+        observed::{ChildSaga, ChildState, Observed},
+        plan,
+    },
+};
+use serde_json::json;
+
+use crate::{
+    saga::{Draft, saga},
+    world::World,
+};
+
+/// A saga whose first step carries a child through, and that child as the cluster shows it.
+struct Family {
+    parent: World,
+    child: ChildSaga,
+    /// What the child was told, in order.
+    told: Vec<Demand>,
+}
+
+/// A step named `tenant` that carries a child through.
+fn with_child(mut draft: Draft) -> Draft {
+    draft = draft.pod("tenant");
+    let step = draft.0.steps.last_mut().unwrap();
+    step.pod = None;
+    step.saga = Some(SagaAction { spec: json!({"steps": [{"name": "a", "wait": {"for": "1s"}}]}) });
+    draft
+}
+
+impl Family {
+    fn of(draft: Draft) -> Self {
+        let child = ChildSaga { name: "order-tenant-a1".into(), uid: "child".into(), ..ChildSaga::default() };
+        let mut family = Self { parent: World::with(draft), child, told: Vec::new() };
+        family.look();
+        family
+    }
+
+    /// Looks at the parent until nothing more comes of it. The child hears nothing by itself.
+    fn look(&mut self) {
+        for _ in 0..9 {
+            let child = |(id, _): (_, &_)| (id, ChildState::Saga(Arc::new(self.child.clone())));
+            let children: Observed = active_attempts(&self.parent.status()).map(child).collect();
+            let plan = plan(&self.parent.saga, &self.parent.seen(&children, "me"));
+            self.parent.finalizer = match plan.finalizer {
+                Finalizer::Add => true,
+                Finalizer::Keep => self.parent.finalizer,
+                Finalizer::Remove => false,
+            };
+            for effect in plan.drafted_effects() {
+                if let Effect::Ask { demand, .. } = effect {
+                    self.told.push(demand.clone());
+                }
+            }
+            let Some(StatusWrite::Whole(status)) = plan.status else { return };
+            self.parent.forge(json!(status));
+        }
+        panic!("nine looks and no end: {}", self.parent.raw);
+    }
+
+    fn child_is(&mut self, phase: SagaPhase) {
+        self.child.phase = Some(phase);
+        self.look();
+    }
+
+    /// The same with steps that stay in effect.
+    fn child_ends(&mut self, phase: SagaPhase, still_in_effect: &[&str]) {
+        self.child.still_in_effect = still_in_effect.iter().map(|step| (*step).to_owned()).collect();
+        self.child_is(phase);
+    }
+
+    fn passes(&mut self, seconds: u64) {
+        self.parent.now += Duration::from_secs(seconds);
+        self.look();
+    }
+
+    fn told(&mut self) -> Vec<Demand> {
+        std::mem::take(&mut self.told)
+    }
+
+    fn outcome(&self, direction: Direction) -> Option<Outcome> {
+        self.parent.step("tenant").direction(direction).and_then(|record| record.last_outcome)
+    }
+
+    fn said(&self) -> String {
+        self.parent.step("tenant").message.unwrap_or_default()
+    }
+
+    /// A saga that fails after its child is Completed, and turns back.
+    fn that_turns_back() -> Self {
+        let mut family = Self::of(with_child(saga()));
+        family.child_is(SagaPhase::Completed);
+        family.parent.annotate("saga.dev/compensate", "the customer called");
+        family.look();
+        family.told();
+        family.look();
+        family
+    }
+}
+
+fn compensate(token: &str) -> Demand {
+    Demand::Compensate { token: token.into() }
+}
+
+#[test]
+fn a_step_is_done_when_its_child_is_and_hands_on_what_the_child_hands_on() {
+    let mut family = Family::of(with_child(saga()));
+    family.child.outputs = json!({"url": "https://a"}).as_object().cloned();
+    family.child_is(SagaPhase::Running);
+    assert!(family.parent.is("tenant", StepPhase::Running));
+    family.child_is(SagaPhase::Completed);
+    let step = family.parent.step("tenant");
+    assert_eq!((family.parent.phase(), json!(step.outputs)), (SagaPhase::Completed, json!({"url": "https://a"})));
+    assert_eq!(json!(step.child), json!({"name": "order-tenant-a1", "phase": "Completed"}));
+    assert_eq!(family.told(), []);
+}
+
+#[test]
+fn a_child_that_ended_otherwise_failed_only_where_nothing_of_it_is_in_effect() {
+    for (phase, left, outcome) in [
+        (SagaPhase::Compensated, &[][..], Outcome::Failed),
+        (SagaPhase::Compensated, &["mail"], Outcome::Unknown),
+        (SagaPhase::Cancelled, &["mail"], Outcome::Unknown),
+        (SagaPhase::Cancelled, &[], Outcome::Unknown),
+    ] {
+        let mut family = Family::of(with_child(saga()));
+        family.child_ends(phase, left);
+        assert_eq!((family.outcome(Direction::Action), family.parent.phase()), (Some(outcome), SagaPhase::Failed), "{phase:?} {left:?}");
+        assert!(left.iter().all(|step| phase == SagaPhase::Cancelled || family.said().contains(step)), "{}", family.said());
+    }
+}
+
+#[test]
+fn a_parent_waits_for_a_child_that_waits_for_a_person_and_says_so() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    family.child.age = Duration::from_secs(3);
+    family.child.message = "step a failed".into();
+    family.child_is(SagaPhase::Failed);
+    assert_eq!(family.said(), "waits for its child saga order-tenant-a1, which is Failed: step a failed");
+    family.child_is(SagaPhase::CompensationFailed);
+    assert!(family.parent.is("tenant", StepPhase::Running) && family.said().contains("CompensationFailed"), "{}", family.said());
+    family.child.message.clear();
+    family.child_is(SagaPhase::Running);
+    assert!(family.said().ends_with("which is Running"), "{}", family.said());
+}
+
+#[test]
+fn a_pause_a_resumption_and_a_change_of_the_deletion_policy_reach_the_child() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    let follow = |suspend, deletion_policy| vec![Demand::Follow { suspend, deletion_policy }];
+    family.parent.annotate("saga.dev/pause", "lunch");
+    family.look();
+    assert_eq!(family.told().last(), follow(true, DeletionPolicy::Compensate).last());
+    family.child.suspended = true;
+    family.look();
+    assert_eq!(family.told(), [], "it was heard");
+    family.parent.annotate("saga.dev/resume", "");
+    family.parent.annotate("saga.dev/resume", "back");
+    family.look();
+    assert_eq!(family.told().last(), follow(false, DeletionPolicy::Compensate).last());
+    family.child.suspended = false;
+    family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
+    family.look();
+    assert_eq!(family.told().last(), follow(false, DeletionPolicy::Abandon).last());
+}
+
+#[test]
+fn a_cancelled_saga_cancels_its_child_and_ends_when_that_has_ended() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    family.parent.annotate("saga.dev/cancel", "wrong customer");
+    family.look();
+    assert_eq!(family.told().last(), Some(&Demand::Cancel));
+    family.child.cancel_asked = true;
+    family.look();
+    assert_eq!(family.told(), []);
+    family.child_ends(SagaPhase::Cancelled, &["a"]);
+    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Cancelled, Some(vec!["tenant".into()])));
+}
+
+#[test]
+fn a_child_past_its_time_is_asked_to_undo_itself_and_settles_when_it_has() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    family.passes(3600);
+    assert_eq!(family.told().last(), Some(&compensate("turn-back-1")));
+    family.child.compensate_asked = Some("turn-back-1".into());
+    family.child_is(SagaPhase::Compensating);
+    family.passes(36_000);
+    assert!(family.told().is_empty() && family.parent.is("tenant", StepPhase::Running));
+    family.child_is(SagaPhase::Compensated);
+    assert_eq!(family.outcome(Direction::Action), Some(Outcome::Failed));
+}
+
+#[test]
+fn a_child_past_its_pivot_goes_on_whatever_its_time_limit_says() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    family.child.age = Duration::from_secs(3);
+    family.look();
+    family.child.compensate_asked = Some("turn-back-1".into());
+    family.child.refused = Some(("turn-back-1".into(), "the pivot a is passed".into()));
+    family.passes(3600);
+    assert!(family.told().is_empty() && family.said().ends_with("it cannot be undone: the pivot a is passed"), "{}", family.said());
+    family.child_is(SagaPhase::Completed);
+    assert_eq!(family.parent.phase(), SagaPhase::Completed);
+}
+
+#[test]
+fn a_child_that_was_never_accepted_is_cancelled_when_its_time_has_passed() {
+    let mut family = Family::of(with_child(saga()));
+    family.look();
+    family.passes(3600);
+    assert_eq!(family.told(), [], "no operator saw it: it takes no request");
+    family.child_is(SagaPhase::Pending);
+    assert_eq!(family.told().first(), Some(&Demand::Cancel));
+}
+
+#[test]
+fn the_deletion_of_a_saga_turns_its_child_back() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    family.parent.delete();
+    family.look();
+    assert_eq!(family.told().last(), Some(&compensate("turn-back-1")));
+    family.child_is(SagaPhase::Compensated);
+    assert!(!family.parent.finalizer, "nothing is in effect any more: {}", family.parent.raw);
+}
+
+#[test]
+fn a_step_is_undone_by_undoing_its_child() {
+    let mut family = Family::that_turns_back();
+    assert_eq!((family.parent.phase(), family.told()), (SagaPhase::Compensating, vec![compensate("undo-1")]));
+    family.child.compensate_asked = Some("undo-1".into());
+    family.look();
+    assert_eq!(family.told(), []);
+    family.child_is(SagaPhase::Compensating);
+    family.child_is(SagaPhase::Compensated);
+    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Compensated, Some(Vec::new())));
+}
+
+#[test]
+fn what_stays_in_effect_of_a_child_is_never_called_undone() {
+    let mut family = Family::that_turns_back();
+    family.child_ends(SagaPhase::Compensated, &["mail"]);
+    assert_eq!(family.parent.phase(), SagaPhase::CompensationFailed);
+    assert!(family.said().contains("stay in effect: mail; undo them by hand, then skip this compensation"), "{}", family.said());
+    family.parent.annotate("saga.dev/skip", "tenant");
+    family.look();
+    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Compensated, Some(vec!["tenant".into()])));
+}
+
+#[test]
+fn a_child_that_refuses_to_be_undone_holds_its_parent_until_a_person_asks_again() {
+    let mut family = Family::that_turns_back();
+    family.child.compensate_asked = Some("undo-1".into());
+    family.child.refused = Some(("undo-1".into(), "the pivot a is passed".into()));
+    family.look();
+    assert!(family.parent.phase() == SagaPhase::CompensationFailed && family.said().contains("the pivot a is passed"), "{}", family.said());
+    family.told();
+    family.parent.annotate("saga.dev/retry", "tenant");
+    family.look();
+    assert_eq!(family.told().last(), Some(&compensate("undo-2")), "under a token of its own");
+}
+
+#[test]
+fn a_child_that_is_gone_cannot_be_undone() {
+    let family = Family::that_turns_back();
+    let absence = saga_operator::engine::observed::Absence { seen: true, refused: false, known_for: Duration::ZERO };
+    let children = active_attempts(&family.parent.status()).map(|(id, _)| (id, ChildState::Absent(absence))).collect();
+    let plan = plan(&family.parent.saga, &family.parent.seen(&children, "me"));
+    let Some(StatusWrite::Whole(status)) = plan.status else { panic!("nothing is written") };
+    assert_eq!(status.phase, Some(SagaPhase::CompensationFailed));
+}
+
+#[test]
+fn a_child_may_be_undone_by_an_action_of_its_own() {
+    let draft = with_child(saga()).undo();
+    let family = Family::of(draft);
+    let saga = family.parent.saga.unwrap();
+    assert_eq!(saga.steps[0].compensation.as_ref().unwrap().kind(), "http");
+}

@@ -1,0 +1,47 @@
+//! A namespace with an account of its own for the steps of its sagas, as which the operator may act.
+
+use serde_json::{Value, json};
+
+use crate::stand::Stand;
+
+/// A stand whose operator runs and may act as the account `keeper`, which may do this to these resources of an API group.
+pub async fn stand_with(name: &str, (group, resource): (&str, &str), verbs: &[&str]) -> Stand {
+    let mut stand = Stand::new(name).await;
+    let namespace = stand.namespace.clone();
+    // Server-side apply of what is not there yet asks for create, too.
+    let verbs: Vec<_> =
+        verbs.iter().flat_map(|verb| if *verb == "patch" { vec!["patch", "create"] } else { vec![*verb] }).map(str::to_owned).collect();
+    let rbac = |kind: &str, name: &str, more: Value| {
+        let mut object =
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object
+    };
+    let keeper = json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}]);
+    let operator = json!([{"kind": "ServiceAccount", "name": "saga-operator", "namespace": "saga-system"}]);
+    let reference = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
+    for object in [
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}),
+        rbac("Role", "keeper", json!({"rules": [{"apiGroups": [group], "resources": [resource], "verbs": verbs}]})),
+        rbac("RoleBinding", "keeper", json!({"roleRef": reference("Role", "keeper"), "subjects": keeper})),
+        rbac(
+            "RoleBinding",
+            "saga-operator",
+            json!({"roleRef": reference("ClusterRole", "saga-operator-impersonator"), "subjects": operator}),
+        ),
+    ] {
+        stand.put(&object).await;
+    }
+    // The API server's authorizer learns of roles a moment later.
+    let keeper = format!("system:serviceaccount:{}:keeper", stand.namespace);
+    let first = verbs.first().map_or("get", String::as_str).to_owned();
+    let resources = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
+    for may in [
+        ["auth", "can-i", first.as_str(), resources.as_str(), "--as", keeper.as_str()],
+        ["auth", "can-i", "impersonate", "serviceaccounts", "--as", "system:serviceaccount:saga-system:saga-operator"],
+    ] {
+        while !stand.kubectl_command(&may).output().unwrap().status.success() {}
+    }
+    stand.start();
+    stand
+}
