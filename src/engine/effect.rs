@@ -143,7 +143,7 @@ pub struct Tally {
 /// One settled attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledAttempt {
-    /// `pod`, `http`, `approval` or `wait`.
+    /// As [`super::saga::Operation::kind`] says it.
     pub kind: &'static str,
     /// Action or compensation.
     pub direction: Direction,
