@@ -393,6 +393,11 @@ fn whole() -> Value {
             {"name": "look", "wait": {"until": "object.status.phase == 'Running'", "object": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}},
             {"name": "gone", "delete": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old"}},
             {"name": "ask", "dependsOn": ["config"], "approval": {"message": "ship ${params.order}?"}},
+            {"name": "tenant", "dependsOn": ["reserve"], "saga": {"spec": {"params": {"order": "${params.order}", "id": "${steps.reserve.outputs.id}"},
+             "outputs": {"id": "${params.id}"}, "steps": [
+                {"name": "user", "pod": {"image": "user:1", "args": ["${params.order}"]}},
+                {"name": "deeper", "saga": {"spec": {"params": {"order": "${params.order}"}, "steps": [{"name": "a", "wait": {"for": "1s"}}]}}},
+             ]}}},
             {"name": "rest", "wait": {"for": "10s"}},
         ],
     })
