@@ -19,7 +19,9 @@ pub mod status;
 mod stored;
 mod tls;
 
-pub use action::{ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, ObjectRef, PodAction, SecretKey, WaitAction};
+pub use action::{
+    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction, SecretKey, WaitAction,
+};
 pub use duration::GoDuration;
 pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};

@@ -204,7 +204,7 @@ fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
             let (attempt, host, origin) = (identity.attempt.clone(), http::host(&action.url), http::origin(&action.url));
             Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
         }
-        Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => None,
+        Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => None,
     };
     let begins = plan.drafted_effects().iter();
     begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { request(identity, *place) } else { None }).collect()
@@ -247,7 +247,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         asked: &stored.asked,
         handled: stored.handled,
         children,
-        leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
+        leftovers: terminal && gather::leaves_any(context, stored),
         precheck: &FINE,
         executor: "",
         room: &UNLIMITED,

@@ -58,7 +58,7 @@ pub enum Finalizer {
 /// One thing to be done outside the status.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Create the Pod, or send the request, of an active attempt.
+    /// Create the Pod or the Job, or send the request, of an active attempt.
     Begin {
         /// Who the attempt is.
         identity: Identity,
@@ -71,9 +71,9 @@ pub enum Effect {
         /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
         time_limit: Duration,
     },
-    /// End an attempt that is past its time: delete the Pod, or abort the request.
+    /// End an attempt that is past its time: delete the Pod or the Job, or abort the request.
     Stop(AttemptId),
-    /// Delete the succeeded Pods of a saga that ended ten minutes ago.
+    /// Delete the succeeded Pods and Jobs of a saga that ended ten minutes ago.
     Sweep,
     /// Delete the saga, under its UID and the version that was read: it ended as long ago as its spec says.
     Delete,
@@ -115,7 +115,7 @@ pub struct Tally {
 /// One settled attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledAttempt {
-    /// `pod`, `http`, `approval` or `wait`.
+    /// What [`super::saga::Operation::kind`] says.
     pub kind: &'static str,
     /// Action or compensation.
     pub direction: Direction,

@@ -70,7 +70,7 @@ pub(super) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
             message,
         })
         .into(),
-        Work::Apply(_) | Work::Delete(_) | Work::Pod(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => {
+        Work::Apply(_) | Work::Delete(_) | Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Approval(_) | Work::Wait(_) => {
             Settlement::unknown(message, None).into()
         }
     }

@@ -39,7 +39,8 @@ impl Pass<'_> {
         let step = &status.name;
         let message = match self.resolve(operation, status, Direction::Action).map(Cow::into_owned) {
             Ok(Work::Approval(ApprovalAction { message })) => message,
-            Ok(Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Wait(_)) | Err(_) => None,
+            Ok(Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Wait(_))
+            | Err(_) => None,
         };
         // Cut, so that a long text does not push out the commands where the whole is cut.
         let what = message.map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE))).unwrap_or_default();
@@ -55,7 +56,7 @@ impl Pass<'_> {
     pub(super) fn done_at(operation: &Operation, active: &ActiveAttempt) -> Option<Timestamp> {
         match operation.work {
             Work::Wait(duration) => Some(later(active.started_at.0, duration)),
-            Work::Approval(_) | Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => None,
+            Work::Approval(_) | Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) => None,
         }
     }
 

@@ -6,6 +6,9 @@
 pub mod address;
 pub mod http;
 pub mod http_verdict;
+pub mod job;
+pub mod job_state;
+pub mod job_store;
 pub mod kstatus;
 pub mod pod;
 mod pod_detail;

@@ -137,9 +137,10 @@ fn a_step_has_only_fields_that_work_today() {
     let step = &spec["steps"]["items"];
     assert_eq!(
         names(step),
-        "apply approval compensateFailed compensation delete dependsOn http name outputs pivot pod precheck retry timeout wait when"
+        "apply approval compensateFailed compensation delete dependsOn http job name outputs pivot pod precheck retry timeout wait when"
     );
-    assert_eq!(names(&step["properties"]["compensation"]), "apply delete http pod retry timeout");
+    assert_eq!(names(&step["properties"]["compensation"]), "apply delete http job pod retry timeout");
+    assert_eq!(names(&step["properties"]["job"]), "finalExitCodes metadata spec");
     assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom finalExitCodes image resources template");
     assert_eq!(names(&step["properties"]["http"]), "body expect headers method tls url");
     assert_eq!(
