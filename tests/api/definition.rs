@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// What `kubectl apply` can hold in its annotation is 256 KiB; beyond 200 KiB a chart that grows would be cut off without warning.
 const MOST_BYTES: usize = 200 * 1024;
 /// Values of any shape, whose size only the request's own limit bounds.
-const FREE_FORM: [&str; 6] = ["manifest", "params", "body", "resources", "template", "outputs"];
+const FREE_FORM: [&str; 8] = ["manifest", "params", "body", "resources", "template", "outputs", "spec", "metadata"];
 /// The formats that the API server checks; it takes others and ignores them.
 const FORMATS: [&str; 4] = ["int32", "int64", "double", "date-time"];
 

@@ -21,6 +21,7 @@ mod executors;
 mod forward;
 mod fuzz;
 mod held;
+mod jobs;
 mod lifecycle;
 mod nonsense;
 mod other_side;

@@ -15,6 +15,7 @@ mod crash;
 mod forward;
 mod gate;
 mod golden;
+mod jobs;
 mod lifecycle;
 mod objects;
 mod pair;
