@@ -36,7 +36,7 @@ use_cluster
 skip=()
 if [[ $NODE != ready ]]; then
   ((EUID != 0)) || fail "this machine can run a node and does not: $(cat "$STATE/node")"
-  skip=(--skip pods:: --skip crash:: --skip pair:: --skip counts::a_pod --skip lifecycle::pods_outlive)
+  skip=(--skip pods:: --skip jobs:: --skip crash:: --skip pair:: --skip counts::a_pod --skip lifecycle::pods_outlive)
   say "without a node these tests are skipped: ${skip[*]//--skip/}"
 fi
 install_chart

@@ -57,6 +57,28 @@ pub struct PodAction {
     pub final_exit_codes: Option<Vec<i32>>,
 }
 
+/// Runs a `batch/v1` Job to its end: Complete is success, Failed is not.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobAction {
+    /// Labels and annotations of the Job, such as the name of the queue that it waits in.
+    #[schemars(schema_with = "free_form_object")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Value>,
+    /// The `spec` of the Job, with expressions as in the `template` of a pod. `backoffLimit` is 0 unless it says more: the step's retry says
+    /// what is tried again. The operator sets the names, the owner, the deadline and the identity of the attempt, in the Job and in its
+    /// pods, the ServiceAccount of the saga and, unless it is `OnFailure`, `restartPolicy: Never`; where nothing is said, what the Pod
+    /// Security Standard "restricted" asks for. The step hands on what a pod writes as its termination message: where there is one
+    /// completion, that pod; where they are indexed, the pod with the index 0.
+    #[schemars(schema_with = "free_form_object")]
+    pub spec: Value,
+    /// Exit codes, 1 to 255, of the container that decides, after which no further attempt is made by itself: the same would come of it.
+    /// Where several pods failed, that of the last one counts. Built-in: none.
+    #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_exit_codes: Option<Vec<i32>>,
+}
+
 /// Sends one request. 2xx is success; 425 and 429 are tried again; 408, 5xx and a lost connection leave the outcome unknown and are
 /// tried again with the same key; any other answer is final.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -20,7 +20,8 @@ mod stored;
 mod tls;
 
 pub use action::{
-    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, ObjectRef, PodAction, SagaAction, SecretKey, WaitAction,
+    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, SecretKey,
+    WaitAction,
 };
 pub use duration::GoDuration;
 pub use phase::{Direction, Outcome, SagaPhase, StepPhase};

@@ -23,6 +23,8 @@ pub const LABEL_ATTEMPT: &str = "saga.dev/attempt";
 
 /// The longest name of a child: it becomes a host name.
 const MAX_NAME: usize = 63;
+/// The longest name of a Job: a dash and the highest index that there is go behind it.
+const MAX_JOB_NAME: usize = MAX_NAME - "-2147483646".len();
 /// Hexadecimal digits of the hash in a child's name: 48 bits, within one namespace and one saga's attempts.
 const HASH_DIGITS: usize = 12;
 
@@ -61,13 +63,23 @@ pub fn is_token(text: &str) -> bool {
 /// saga's UID and the attempt, so that a saga created again under the same name never meets the children of its predecessor.
 #[must_use]
 pub fn child_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
+    cut_name(saga, uid, attempt, MAX_NAME)
+}
+
+/// The name of an attempt's Job: as [`child_name`], but such that the host names of its pods, `<name>-<index>`, can be made of it.
+#[must_use]
+pub fn job_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
+    cut_name(&saga.replace('.', "-"), uid, attempt, MAX_JOB_NAME)
+}
+
+fn cut_name(saga: &str, uid: &str, attempt: &AttemptId, most: usize) -> String {
     let hash = short_hash(&[uid, &attempt.to_string()]);
     let letter = match attempt.direction {
         Direction::Action => 'a',
         Direction::Compensation => 'c',
     };
     let mut head = format!("{saga}-{}-{letter}{}", attempt.step, attempt.number);
-    head.truncate(MAX_NAME - HASH_DIGITS - 1);
+    head.truncate(most.saturating_sub(HASH_DIGITS + 1));
     let head = head.trim_end_matches(['-', '.']);
     format!("{head}-{hash}")
 }
@@ -125,6 +137,13 @@ mod tests {
         let names: std::collections::BTreeSet<_> = (1..200).map(|number| child_name(&saga, "uid", &attempt(&step, number))).collect();
         assert_eq!(names.len(), 199);
         assert!(names.iter().all(|name| name.len() <= MAX_NAME));
+    }
+
+    #[test]
+    fn every_index_of_a_job_has_a_host_name() {
+        let name = job_name(&"long.name.".repeat(6), "uid", &attempt("ship", 2));
+        assert!(is_dns_label(&format!("{name}-{}", i32::MAX - 1)), "{name}");
+        assert_eq!(job_name("order", "uid", &attempt("ship", 2)), child_name("order", "uid", &attempt("ship", 2)));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ApplyAction, ApprovalAction, GoDuration, HttpAction, ObjectRef, PodAction, RetryPolicy, SagaAction, SagaStatus, WaitAction,
+    ApplyAction, ApprovalAction, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy, SagaAction, SagaStatus, WaitAction,
     action::free_form_object,
 };
 
@@ -168,12 +168,12 @@ pub struct Defaults {
 /// One unit of a saga: an action, and optionally the compensation that undoes it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete), has(self.approval), has(self.wait), has(self.saga)].filter(x, x).size() == 1")
-    .message("a step has exactly one action: set one of pod, http, apply, delete, approval, wait and saga"))]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.job), has(self.http), has(self.apply), has(self.delete), has(self.approval), has(self.wait), has(self.saga)].filter(x, x).size() == 1")
+    .message("a step has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga"))]
 #[x_kube(validation = Rule::new("!(has(self.approval) || (has(self.wait) && !has(self.wait.until))) || !(has(self.retry) || has(self.compensateFailed))")
     .message("an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and compensateFailed out"))]
 #[x_kube(validation = Rule::new("!has(self.outputs) || has(self.http) || has(self.apply) || (has(self.wait) && has(self.wait.until))")
-    .message("outputs are taken from the answer to a request, or from an object: leave them out (a pod hands on the JSON object in its termination message, a child saga its own outputs)"))]
+    .message("outputs are taken from the answer to a request, or from an object: leave them out (a pod or a job hands on the JSON object in its termination message, a child saga its own outputs)"))]
 pub struct Step {
     /// The step's name, a DNS label.
     #[schemars(length(max = 63))]
@@ -200,16 +200,20 @@ pub struct Step {
     /// The point of no return: once this step is done, the saga is never undone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pivot: Option<bool>,
-    /// Whether the step is undone although it failed, since it may have done half its work. Built-in: true for pod, false for all else.
+    /// Whether the step is undone although it failed, since it may have done half its work. Built-in: true for pod and job, false for all
+    /// else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate_failed: Option<bool>,
-    /// Skip: the step is not tried before the first one runs, since only an earlier step makes what it needs. Built-in: its pods and objects
-    /// are tried by a dry run, and its Secrets have to be there.
+    /// Skip: the step is not tried before the first one runs, since only an earlier step makes what it needs. Built-in: its pods, jobs
+    /// and objects are tried by a dry run, and its Secrets have to be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precheck: Option<PrecheckPolicy>,
     /// Runs a container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodAction>,
+    /// Runs a Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobAction>,
     /// Sends a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAction>,
@@ -229,7 +233,8 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub saga: Option<SagaAction>,
     /// What the step hands on, by name: values with expressions over `response`, `params`, `saga` and the steps that this one depends on.
-    /// Of `apply` and `wait` over `object`. A pod hands on the JSON object that it writes as its termination message.
+    /// Of `apply` and `wait` over `object`. A pod or a job hands on the JSON object that it writes as its termination
+    /// message.
     #[schemars(schema_with = "named_values")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
@@ -241,8 +246,8 @@ pub struct Step {
 /// What undoes a step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.pod), has(self.http), has(self.apply), has(self.delete), has(self.saga)].filter(x, x).size() == 1")
-    .message("a compensation has exactly one action: set one of pod, http, apply, delete and saga"))]
+#[x_kube(validation = Rule::new("[has(self.pod), has(self.job), has(self.http), has(self.apply), has(self.delete), has(self.saga)].filter(x, x).size() == 1")
+    .message("a compensation has exactly one action: set one of pod, job, http, apply, delete and saga"))]
 pub struct Compensation {
     /// The time limit of one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -253,6 +258,9 @@ pub struct Compensation {
     /// Runs a container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod: Option<PodAction>,
+    /// Runs a Job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobAction>,
     /// Sends a request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<HttpAction>,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::api::{coordination::v1::Lease, core::v1::Pod};
+use k8s_openapi::api::{batch::v1::Job, coordination::v1::Lease, core::v1::Pod};
 use kube::{
     Api, Client,
     runtime::reflector::{ObjectRef, Store},
@@ -20,6 +20,7 @@ use super::{
     attempts::Attempts,
     circuits::Circuits,
     executor::{Others, Own},
+    families::Families,
     guard::OwnWrites,
     http::HttpCaller,
     objects::Objects,
@@ -36,6 +37,15 @@ pub struct Queue {
     pub namespace: Option<String>,
     /// Its other end triggers reconciles.
     pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
+}
+
+/// The children of each watch, stripped to what is read.
+#[derive(Debug, Default)]
+pub struct Caches {
+    /// The Pods.
+    pub pods: Vec<Store<Pod>>,
+    /// The Jobs.
+    pub jobs: Vec<Store<Job>>,
 }
 
 /// How often each saga's reconcile failed since it last did not, by UID.
@@ -83,8 +93,10 @@ pub struct Context {
     pub attempts: Attempts,
     /// The memory of own writes.
     pub writes: OwnWrites,
-    /// The Pods of each watch, stripped to what is read.
-    pub pods: Vec<Store<Pod>>,
+    /// What the watches show of children.
+    pub caches: Caches,
+    /// The pods of Jobs.
+    pub families: Families,
     /// Reads and writes objects as the accounts of sagas.
     pub objects: Objects,
     /// What came of trying sagas before their first step.
@@ -124,7 +136,7 @@ impl Context {
         metrics: Arc<Metrics>,
         circuits: Circuits,
         leases: Api<Lease>,
-        pods: Vec<Store<Pod>>,
+        caches: Caches,
         queues: Vec<Queue>,
     ) -> Self {
         Self {
@@ -142,7 +154,8 @@ impl Context {
             validated: ValidatedSagas::default(),
             evaluations: Semaphore::new(EVALUATIONS),
             failures: Failures::default(),
-            pods,
+            caches,
+            families: Families::default(),
             metrics,
             queues,
             draining: AtomicBool::new(false),
@@ -166,7 +179,14 @@ impl Context {
     #[must_use]
     pub fn cached_pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         let reference = ObjectRef::new(name).within(namespace);
-        self.pods.iter().find_map(|store| store.get(&reference))
+        self.caches.pods.iter().find_map(|store| store.get(&reference))
+    }
+
+    /// The Job of this name as the watch last showed it.
+    #[must_use]
+    pub fn cached_job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {
+        let reference = ObjectRef::new(name).within(namespace);
+        self.caches.jobs.iter().find_map(|store| store.get(&reference))
     }
 
     /// Announces that a saga has to be looked at.
@@ -228,6 +248,6 @@ pub(super) mod fixture {
         let circuits = Circuits::new(circuits, Arc::clone(&metrics));
         let queues = vec![Queue { namespace: None, sender }];
         let leases = Api::namespaced(client.clone(), "default");
-        (Arc::new(Context::new(client, caller, metrics, circuits, leases, Vec::new(), queues)), announced)
+        (Arc::new(Context::new(client, caller, metrics, circuits, leases, Caches::default(), queues)), announced)
     }
 }

@@ -1,23 +1,24 @@
-//! What takes something away: an attempt that is to end, the Pods of an ended saga, the saga itself.
+//! What takes something away: an attempt that is to end, the Pods and Jobs of an ended saga, the saga itself.
 //!
 //! # Guarantees
 //! A child is deleted only after a live read, under its UID; a saga only under its UID and the version that was decided from.
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::api::{DeleteParams, Preconditions};
 
 use super::{
+    attempts::AttemptKey,
+    child::Child,
     error::{self, Error},
     gather::{self, is_ours},
     perform::{Next, Performance, live_intent, never_begun},
     record::{name, namespace},
 };
 use crate::{
-    api::names::{AttemptId, child_name},
-    engine::{circuit::CallEnd, observed::ChildState},
-    objects::pod_state,
+    api::names::AttemptId,
+    engine::{circuit::CallEnd, observed::ChildState, saga::Work},
 };
 
 impl Performance<'_> {
@@ -35,22 +36,33 @@ impl Performance<'_> {
             }
             return Ok(Next::AtOnce);
         }
-        let child = child_name(name(self.stored), &key.0, &key.1);
-        let cached = self.context.cached_pod(namespace(self.stored), &child);
-        if cached.is_some_and(|pod| pod.metadata.deletion_timestamp.is_some())
+        let step = self.saga.and_then(|saga| saga.steps.iter().find(|step| step.name == key.1.step));
+        let operation = step.and_then(|step| step.operation(key.1.direction));
+        if operation.is_some_and(|operation| matches!(operation.work, Work::Job(_))) {
+            // Its pods go with it, and it stays until they have.
+            return self.stop_child::<Job>(&key, &DeleteParams::foreground()).await;
+        }
+        self.stop_child::<Pod>(&key, &DeleteParams::background()).await
+    }
+
+    /// Ends an attempt by the deletion of its child.
+    async fn stop_child<K: Child>(&self, key: &AttemptKey, how: &DeleteParams) -> Result<Next, Error> {
+        let child = K::name_of(name(self.stored), &key.0, &key.1);
+        let cached = K::cached(self.context, namespace(self.stored), &child);
+        if cached.is_some_and(|found| found.meta().deletion_timestamp.is_some())
             || live_intent(self.context, self.stored, &key.1).await?.is_none()
         {
             return Ok(Next::Later);
         }
-        let api = self.context.pods_of(namespace(self.stored));
-        let Some(pod) = api.get_opt(&child).await.map_err(Error::api("read a Pod"))? else {
-            // The watch has not told yet, and what it brings says more than that the Pod is gone.
+        let api = K::api(self.context, namespace(self.stored));
+        let Some(found) = api.get_opt(&child).await.map_err(Error::api(K::READ))? else {
+            // The watch has not told yet, and what it brings says more than that the child is gone.
             return Ok(Next::Later);
         };
-        if !is_ours(&pod, &key.0, &key.1) {
+        if !is_ours(&found, &key.0, &key.1) {
             return Ok(Next::Later);
         }
-        let detail = match pod_state::state(&pod, Duration::ZERO) {
+        let detail = match found.state(self.context, Duration::ZERO).await? {
             ChildState::Active { detail, .. } => detail,
             ChildState::Succeeded(_)
             | ChildState::Answered(_)
@@ -62,19 +74,19 @@ impl Performance<'_> {
             | ChildState::Refused { .. }
             | ChildState::Absent(_) => return Ok(Next::Later),
         };
-        let unbound = pod_state::never_bound(&pod);
+        let idle = found.is_idle();
         // Under the version that was read, the deletion of a Pod without a node proves that no container of it ever started.
-        let version = pod.metadata.resource_version.clone().filter(|_| unbound);
-        self.context.attempts.overdue(&key, detail);
-        let deleted = delete(&api, &pod, version).await?;
-        if unbound && deleted {
-            self.context.attempts.ended(&key, never_begun("was bound to no node".into(), false));
+        let version = found.meta().resource_version.clone().filter(|_| idle);
+        self.context.attempts.overdue(key, detail);
+        let deleted = delete(&api, &found, version, how).await?;
+        if idle && deleted {
+            self.context.attempts.ended(key, never_begun("was bound to no node".into(), false));
             return Ok(Next::AtOnce);
         }
         Ok(Next::Later)
     }
 
-    /// Deletes the succeeded Pods of an ended saga.
+    /// Deletes the succeeded Pods and Jobs of an ended saga.
     pub(super) async fn sweep(&self) -> Result<Next, Error> {
         let live = self.context.sagas(namespace(self.stored)).get_opt(name(self.stored)).await.map_err(Error::api("read the saga"))?;
         let ended = live.is_some_and(|live| {
@@ -84,11 +96,17 @@ impl Performance<'_> {
         if !ended {
             return Ok(Next::Later);
         }
-        let api = self.context.pods_of(namespace(self.stored));
-        for pod in gather::leftovers(self.context, self.stored) {
-            delete(&api, &pod, None).await?;
-        }
+        self.sweep_all::<Pod>().await?;
+        self.sweep_all::<Job>().await?;
         Ok(Next::Later)
+    }
+
+    async fn sweep_all<K: Child>(&self) -> Result<(), Error> {
+        let api = K::api(self.context, namespace(self.stored));
+        for found in gather::leftovers::<K>(self.context, self.stored) {
+            delete(&api, found.as_ref(), None, &DeleteParams::background()).await?;
+        }
+        Ok(())
     }
 
     /// Deletes the saga as it was read. Where it is another one by now, it is looked at again.
@@ -103,13 +121,13 @@ impl Performance<'_> {
     }
 }
 
-/// Deletes a Pod under its UID, and under a version where one is given. Returns whether it was this call that did.
-async fn delete(api: &kube::Api<Pod>, pod: &Pod, version: Option<String>) -> Result<bool, Error> {
-    let preconditions = Preconditions { uid: pod.metadata.uid.clone(), resource_version: version };
-    let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-    match api.delete(pod.metadata.name.as_deref().unwrap_or_default(), &parameters).await {
+/// Deletes a child under its UID, and under a version where one is given. Returns whether it was this call that did.
+async fn delete<K: Child>(api: &kube::Api<K>, child: &K, version: Option<String>, how: &DeleteParams) -> Result<bool, Error> {
+    let preconditions = Preconditions { uid: child.meta().uid.clone(), resource_version: version };
+    let parameters = DeleteParams { preconditions: Some(preconditions), ..how.clone() };
+    match api.delete(child.meta().name.as_deref().unwrap_or_default(), &parameters).await {
         Ok(_) => Ok(true),
         Err(source) if error::is_not_found(&source) || error::is_conflict(&source) => Ok(false),
-        Err(source) => Err(Error::Api { doing: "delete a Pod", source }),
+        Err(source) => Err(Error::Api { doing: K::DELETE, source }),
     }
 }

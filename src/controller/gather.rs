@@ -8,35 +8,36 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::{
+    batch::v1::Job,
+    core::v1::{Namespace, Pod},
+};
 
 use super::{
     attempts::{AttemptKey, Known, never_sent},
+    child::Child,
     child_saga,
-    context::{Context, now},
+    context::Context,
     error::{Error, chain, code},
     object_state::Attempt,
     record::{name, namespace},
 };
 use crate::{
-    api::{
-        ActiveAttempt, Direction, SagaStatus, StepStatus, StoredSaga,
-        names::{AttemptId, child_name},
-    },
+    api::{ActiveAttempt, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
     engine::{
         Values, active_attempts,
         observed::{Absence, ChildState, Failure, Observed, Reached},
         saga::{ValidSaga, Work},
     },
-    objects::{pod, pod_state},
+    objects::pod,
     twins::{Twin, broken},
 };
 
-/// How long a created Pod may be missing from the watch before it is looked for.
+/// How long a created child may be missing from the watch before it is looked for.
 const WATCH_LAG: Duration = Duration::from_secs(5);
-/// How often a Pod that is being deleted is looked at: nothing tells when it has been so for too long.
+/// How often a child that is being deleted is looked at: nothing tells when it has been so for too long.
 const DELETION_POLL: Duration = Duration::from_secs(10);
-/// The least time that a Pod is being deleted before it counts as stuck, by this process's monotonic clock: 30 s of grace and one minute.
+/// The least time that a child is being deleted before it counts as stuck, by this process's monotonic clock: 30 s of grace and one minute.
 /// Its own instants are another machine's, whose clock may be minutes away.
 const STUCK_SINCE: Duration = Duration::from_secs(90);
 
@@ -60,8 +61,12 @@ pub async fn children(
         let key = (saga.uid.clone(), id);
         let state = match operation.work {
             Work::Http(_) => request(context, saga, &key, attempt, operation.timeout, executor),
-            Work::Pod(_) => {
-                let (state, poll) = pod(context, saga, &key, attempt).await?;
+            Work::Pod(_) | Work::Job(_) => {
+                let (state, poll) = if matches!(operation.work, Work::Job(_)) {
+                    child::<Job>(context, saga, &key, attempt).await?
+                } else {
+                    child::<Pod>(context, saga, &key, attempt).await?
+                };
                 again = [again, poll].into_iter().flatten().min();
                 context.attempts.look(&key, |known| with_reason(known, state, status.cancel_requested.is_some()))
             }
@@ -132,44 +137,50 @@ fn request(
     })
 }
 
-/// The state of a Pod: from the watch, from this process's memory, or from a live read. With it, after how long to look again.
-async fn pod(
+/// The state of a Pod or a Job: from the watch, from this process's memory, or from a live read. With it, after how long to look again.
+async fn child<K: Child>(
     context: &Context,
     saga: &ValidSaga,
     key: &AttemptKey,
     attempt: &ActiveAttempt,
 ) -> Result<(ChildState, Option<Duration>), Error> {
-    let name = child_name(&saga.name, &saga.uid, &key.1);
+    let name = K::name_of(&saga.name, &saga.uid, &key.1);
     if let Some(end) = context.attempts.look(key, |known| known.end.clone()) {
         return Ok((end, None));
     }
     let child = context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or_else(|| attempt.child_uid.clone());
-    let another = |pod: &Pod| child.as_ref().is_some_and(|child| pod.metadata.uid.as_ref() != Some(child));
-    if let Some(pod) = context.cached_pod(&saga.namespace, &name).filter(|pod| !another(pod)) {
-        let deleting = pod.metadata.deletion_timestamp.is_some();
-        return Ok((seen(context, key, &pod), deleting.then_some(DELETION_POLL)));
+    let another = |found: &K| child.as_ref().is_some_and(|child| found.meta().uid.as_ref() != Some(child));
+    if let Some(found) = K::cached(context, &saga.namespace, &name).filter(|found| !another(found)) {
+        let (deleting, _) = found.deletion(context);
+        return Ok((seen(context, key, found.as_ref()).await?, deleting.then_some(DELETION_POLL)));
     }
     let gone = context.attempts.look(key, |known| known.gone.clone());
     // The watch may have told of its deletion before it was known here: from now on it is looked for.
     if let Some(state) = context.attempts.look(key, remembered).filter(|_| gone.is_none()) {
         return Ok((state, Some(WATCH_LAG)));
     }
-    let live = context.pods_of(&saga.namespace).get_opt(&name).await.map_err(Error::api("read a Pod"))?;
+    let live = K::api(context, &saga.namespace).get_opt(&name).await.map_err(Error::api(K::READ))?;
+    let gone = match &live {
+        // A child that lost its label goes on, although to the watch it is gone.
+        Some(found) if !another(found) => return Ok((seen(context, key, found).await?, Some(WATCH_LAG))),
+        // Somebody deleted the attempt's child, and another operator made it again: the attempt is not over before this one is.
+        Some(found) if is_ours(found, &key.0, &key.1) => {
+            return Ok((after_another(seen(context, key, found).await?, &K::word()), Some(WATCH_LAG)));
+        }
+        Some(_) | None => K::after(context, key, child.as_deref(), gone),
+    };
     Ok(match (live, gone) {
-        // A Pod that lost its label goes on, although to the watch it is gone.
-        (Some(pod), _) if !another(&pod) => (seen(context, key, &pod), Some(WATCH_LAG)),
-        // Somebody deleted the attempt's Pod, and another operator made it again: the attempt is not over before this one is.
-        (Some(pod), _) if is_ours(&pod, &key.0, &key.1) => (after_another(seen(context, key, &pod)), Some(WATCH_LAG)),
+        (_, Some(active @ ChildState::Active { .. })) => (active, Some(WATCH_LAG)),
         (_, Some(gone)) => {
             context.attempts.ended(key, gone.clone());
             (gone, None)
         }
-        (Some(pod), None) => (name_conflict(&pod), None),
+        (Some(found), None) => (name_conflict(&found), None),
         (None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
     })
 }
 
-/// The same state; of a Pod that this process ended it also says why, and what the Pod did or waited for: by itself it would only say that
+/// The same state; of a child that this process ended it also says why, and what the child did or waited for: by itself it would only say that
 /// it was deleted.
 fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
     if let (Some(detail), ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) = (&known.overdue, &mut state)
@@ -180,11 +191,11 @@ fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildSt
     state
 }
 
-/// What the end of a Pod means that was made after an earlier one of the attempt vanished: where it failed, the earlier one may have acted.
-fn after_another(state: ChildState) -> ChildState {
+/// What the end of a child means that was made after an earlier one of the attempt vanished: where it failed, the earlier one may have acted.
+fn after_another(state: ChildState, kind: &str) -> ChildState {
     match state {
         ChildState::Failed(Failure { message, retry_after, .. }) => {
-            ChildState::Unknown { message: format!("an earlier Pod of this attempt vanished, and then: {message}"), retry_after }
+            ChildState::Unknown { message: format!("an earlier {kind} of this attempt vanished, and then: {message}"), retry_after }
         }
         ChildState::Absent(_)
         | ChildState::Active { .. }
@@ -198,7 +209,7 @@ fn after_another(state: ChildState) -> ChildState {
     }
 }
 
-/// What memory says of a Pod that the watch does not show.
+/// What memory says of a child that the watch does not show.
 pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
     if let Some(refusal) = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now()) {
         let retry_in = refusal.until.saturating_duration_since(Instant::now());
@@ -206,51 +217,52 @@ pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
     }
     let (since, uid) = known.child.as_ref()?;
     let age = since.elapsed();
-    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "its Pod was created".into(), trouble: None })
+    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "it was created just now".into(), trouble: None })
 }
 
 pub(super) fn absent(known: &Known, seen: bool) -> ChildState {
     ChildState::Absent(Absence { seen, refused: known.is_refused(), known_for: known.first_read.elapsed() })
 }
 
-/// The state of a Pod that exists, if it is ours.
-fn seen(context: &Context, key: &AttemptKey, pod: &Pod) -> ChildState {
-    let (uid, attempt) = key;
-    let known = context.attempts.look(key, |known| known.child.as_ref().is_some_and(|(_, child)| pod.metadata.uid.as_ref() == Some(child)));
-    if !known && !is_ours(pod, uid, attempt) {
-        return name_conflict(pod);
+/// The state of a child that exists, if it is ours.
+async fn seen<K: Child>(context: &Context, key: &AttemptKey, found: &K) -> Result<ChildState, Error> {
+    let ((uid, attempt), found_uid) = (key, found.meta().uid.as_ref());
+    let known = context.attempts.look(key, |known| known.child.as_ref().is_some_and(|(_, child)| found_uid == Some(child)));
+    if !known && !is_ours(found, uid, attempt) {
+        return Ok(name_conflict(found));
     }
-    context.attempts.child_seen(key, pod.metadata.uid.as_deref().unwrap_or_default());
-    if let Some(message) = pod_state::stuck(pod, now()).filter(|_| deleting_for(context, key) >= STUCK_SINCE) {
-        return ChildState::Unknown { message, retry_after: None };
+    context.attempts.child_seen(key, found_uid.map(String::as_str).unwrap_or_default());
+    let (deleting, stuck) = found.deletion(context);
+    if let Some(message) = stuck.filter(|_| deleting_for(context, key) >= STUCK_SINCE) {
+        return Ok(ChildState::Unknown { message, retry_after: None });
     }
-    if pod.metadata.deletion_timestamp.is_some() {
+    if deleting {
         deleting_for(context, key);
     }
     let age = context.attempts.look(key, |known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
-    pod_state::state(pod, age)
+    found.state(context, age).await
 }
 
-/// How long this process has known that the Pod is being deleted; begins with the first call.
+/// How long this process has known that the child is being deleted; begins with the first call.
 fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
     context.attempts.look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
 }
 
-/// Whether the Pod is the attempt's.
-pub(super) fn is_ours(pod: &Pod, uid: &str, attempt: &AttemptId) -> bool {
-    pod::is_ours(pod, uid, attempt) || broken(Twin::Adopt)
+/// Whether the child is the attempt's.
+pub(super) fn is_ours<K: Child>(found: &K, uid: &str, attempt: &AttemptId) -> bool {
+    pod::is_ours(found, uid, attempt) || broken(Twin::Adopt)
 }
 
-/// A Pod of another owner has the attempt's name: it is neither adopted nor touched.
-pub(super) fn name_conflict(pod: &Pod) -> ChildState {
-    let name = pod.metadata.name.as_deref().unwrap_or_default();
+/// A child of another owner has the attempt's name: it is neither adopted nor touched.
+pub(super) fn name_conflict<K: Child>(found: &K) -> ChildState {
+    let (kind, name) = (K::word(), found.meta().name.as_deref().unwrap_or_default());
     ChildState::Failed(Failure {
         reached: Reached::Nothing,
         last: true,
         exit_code: None,
         disrupted: false,
         retry_after: None,
-        message: format!("NameConflict: the Pod {name} exists and is not of this attempt; delete it, then retry the step"),
+        message: format!("NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then retry the step"),
     })
 }
 
@@ -275,15 +287,19 @@ pub async fn terminating(context: &Context, saga: &StoredSaga) -> Result<Option<
     }
 }
 
-/// The succeeded Pods of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.
-pub fn leftovers(context: &Context, saga: &StoredSaga) -> Vec<Arc<Pod>> {
+/// The succeeded Pods or Jobs of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.
+pub(super) fn leftovers<K: Child>(context: &Context, saga: &StoredSaga) -> Vec<Arc<K>> {
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
     let exists = |id: AttemptId| {
-        let pod = context.cached_pod(namespace(saga), &child_name(name(saga), uid, &id))?;
-        let succeeded = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
-        (succeeded && pod::is_ours(&pod, uid, &id)).then_some(pod)
+        let found = K::cached(context, namespace(saga), &K::name_of(name(saga), uid, &id))?;
+        (found.succeeded() && pod::is_ours(found.as_ref(), uid, &id)).then_some(found)
     };
     saga.status.iter().flat_map(remembered_attempts).filter_map(exists).collect()
+}
+
+/// Whether there is any such.
+pub(super) fn leaves_any(context: &Context, saga: &StoredSaga) -> bool {
+    !leftovers::<Pod>(context, saga).is_empty() || !leftovers::<Job>(context, saga).is_empty()
 }
 
 /// The attempts that a status still tells of.

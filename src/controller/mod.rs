@@ -13,12 +13,14 @@
 
 pub mod admission;
 pub mod attempts;
+mod child;
 mod child_saga;
 pub mod circuits;
 pub mod context;
 mod ending;
 pub mod error;
 pub mod executor;
+pub mod families;
 mod flight;
 pub mod gather;
 pub mod guard;
@@ -48,7 +50,7 @@ use tower::{BoxError, Layer, Service, layer::util::Identity};
 
 use self::{
     circuits::{Circuits, settings},
-    context::Context,
+    context::{Caches, Context},
     http::HttpCaller,
     secrets::SecretReader,
     watch::{Watch, janitor},
@@ -168,9 +170,10 @@ where
         config.watch_namespaces.iter().map(|namespace| Watch::new(&client, Some(namespace))).collect()
     };
     let leases = Api::namespaced(client.clone(), &lease_namespace);
-    let (pods, queues) = (watches.iter().map(Watch::pods).collect(), watches.iter().map(Watch::queue).collect());
+    let caches = Caches { pods: watches.iter().map(Watch::pods).collect(), jobs: watches.iter().map(Watch::jobs).collect() };
+    let queues = watches.iter().map(Watch::queue).collect();
     let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
-    let context = Arc::new(Context::new(client, caller, metrics, circuits, leases, pods, queues));
+    let context = Arc::new(Context::new(client, caller, metrics, circuits, leases, caches, queues));
     // Not the context itself, which holds the metrics.
     let shown = Arc::downgrade(&context);
     context.metrics.circuits().show(move || shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default());

@@ -69,7 +69,7 @@ impl Attempt<'_> {
             Work::Apply(action) => self.applied(action, active).await,
             Work::Delete(object) => self.deleted(object, active).await,
             Work::Until(object) => self.waited_for(object).await,
-            Work::Pod(_) | Work::Http(_) | Work::Saga(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => None,
+            Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Saga(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => None,
         };
         (state.unwrap_or_else(|| self.known(|known| absent(known, known.child.is_some()))), poll)
     }
@@ -150,7 +150,14 @@ impl Attempt<'_> {
                 self.context.objects.apply(target, action, &self.mark(), false).await.map(Some)
             }
             Work::Delete(object) => self.delete(object).await,
-            Work::Until(_) | Work::Pod(_) | Work::Http(_) | Work::Saga(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => {
+            Work::Until(_)
+            | Work::Pod(_)
+            | Work::Job(_)
+            | Work::Http(_)
+            | Work::Saga(_)
+            | Work::UndoSaga
+            | Work::Approval(_)
+            | Work::Wait(_) => {
                 return false;
             }
         };

@@ -12,13 +12,14 @@ use std::{
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::{core::v1::Pod, events::v1::Event},
+    api::events::v1::Event,
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Resource, api::PostParams};
 
 use super::{
     attempts::AttemptKey,
+    child::Child,
     context::{Context, now},
     error::{self, Error},
     flight::{self, Flight},
@@ -40,7 +41,7 @@ use crate::{
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
     },
-    objects::{pod, text::bounded_line},
+    objects::{job, pod, text::bounded_line},
 };
 
 /// The most bytes of an event's note; the API server takes 1024.
@@ -154,14 +155,8 @@ impl Performance<'_> {
                 flight::begin(self.context, &flight, identity, slot);
                 Ok(Next::Later)
             }
-            Work::Pod(action) => match pod::pod(saga, &identity, action, operation.timeout) {
-                Ok(pod) => self.create_pod(&pod, &(identity.uid, identity.attempt)).await,
-                Err(message) => {
-                    let key = (identity.uid, identity.attempt);
-                    self.context.attempts.ended(&key, never_begun(message, true));
-                    Ok(Next::AtOnce)
-                }
-            },
+            Work::Pod(action) => self.create(pod::pod(saga, &identity, action, operation.timeout), identity).await,
+            Work::Job(action) => self.create(job::job(saga, &identity, action, operation.timeout), identity).await,
             work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
                 let key = (identity.uid, identity.attempt);
                 // Known before it is written, so that what comes of it has a place.
@@ -186,34 +181,45 @@ impl Performance<'_> {
         })
     }
 
-    async fn create_pod(&self, pod: &Pod, key: &AttemptKey) -> Result<Next, Error> {
-        let (api, attempts) = (self.context.pods_of(namespace(self.stored)), &self.context.attempts);
+    /// Creates a Pod or a Job, where it could be built.
+    async fn create<K: Child>(&self, built: Result<K, String>, identity: Identity) -> Result<Next, Error> {
+        let (key, attempts): (AttemptKey, _) = ((identity.uid, identity.attempt), &self.context.attempts);
+        let key = &key;
+        let child = match built {
+            Ok(child) => child,
+            Err(message) => {
+                attempts.ended(key, never_begun(message, true));
+                return Ok(Next::AtOnce);
+            }
+        };
+        let api = K::api(self.context, namespace(self.stored));
         // Known before it exists, so that no watch can tell of its end too early.
         attempts.look(key, |_| ());
-        let source = match api.create(&PostParams::default(), pod).await {
+        let source = match api.create(&PostParams::default(), &child).await {
             Ok(created) => {
-                attempts.child_seen(key, created.metadata.uid.as_deref().unwrap_or_default());
+                created.born(self.context);
+                attempts.child_seen(key, created.meta().uid.as_deref().unwrap_or_default());
                 return Ok(Next::Later);
             }
             Err(source) => source,
         };
-        match refusal(&source) {
+        match refusal(&source, &K::word()) {
             Refusal::Exists => {
-                let name = pod.metadata.name.as_deref().unwrap_or_default();
+                let name = child.meta().name.as_deref().unwrap_or_default();
                 // Gone between the two calls: the next reconcile finds out.
-                let Some(existing) = api.get_opt(name).await.map_err(Error::api("read a Pod"))? else { return Ok(Next::AtOnce) };
+                let Some(existing) = api.get_opt(name).await.map_err(Error::api(K::READ))? else { return Ok(Next::AtOnce) };
                 if is_ours(&existing, &key.0, &key.1) {
-                    attempts.child_seen(key, existing.metadata.uid.as_deref().unwrap_or_default());
+                    attempts.child_seen(key, existing.meta().uid.as_deref().unwrap_or_default());
                 } else {
                     attempts.ended(key, name_conflict(&existing));
                 }
             }
             Refusal::Passes(message) => attempts.refused(key, message),
             Refusal::Final(message) => attempts.ended(key, never_begun(message, true)),
-            // The answer was lost: the Pod may exist. The next reconcile looks for it.
+            // The answer was lost: it may exist. The next reconcile looks for it.
             Refusal::None => {
                 attempts.unanswered(key);
-                return Err(Error::Api { doing: "create a Pod", source });
+                return Err(Error::Api { doing: K::CREATE, source });
             }
         }
         Ok(Next::AtOnce)
@@ -281,7 +287,7 @@ pub(super) async fn live_intent(context: &Context, stored: &StoredSaga, attempt:
 
 /// What a failed creation means.
 enum Refusal {
-    /// A Pod of that name exists.
+    /// A child of that name exists.
     Exists,
     /// The API server refused for a reason that passes.
     Passes(String),
@@ -292,9 +298,9 @@ enum Refusal {
 }
 
 /// Sorts a failed creation: what passes by itself uses up no attempt, what a person has to mend is final.
-fn refusal(error: &kube::Error) -> Refusal {
+fn refusal(error: &kube::Error, kind: &str) -> Refusal {
     let kube::Error::Api(status) = error else { return Refusal::None };
-    let message = format!("the API server refused its Pod: {}", bounded_line(&status.message, MAX_REASON));
+    let message = format!("the API server refused its {kind}: {}", bounded_line(&status.message, MAX_REASON));
     match status.code {
         409 if status.reason == "AlreadyExists" => Refusal::Exists,
         // 401 is about the operator's own credentials: no saga may fail because they are being renewed.

@@ -15,10 +15,12 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
 use kube::{Resource, api::PostParams};
 use tokio::time::timeout;
 
 use super::{
+    child::Child,
     child_saga::target,
     context::Context,
     objects::{Target, Trouble},
@@ -26,7 +28,7 @@ use super::{
 };
 use crate::{
     api::{
-        HttpAction, PodAction, Saga, SagaAction, StoredSaga,
+        HttpAction, Saga, SagaAction, StoredSaga,
         names::{AttemptId, child_name, sha256_hex},
     },
     engine::{
@@ -34,7 +36,7 @@ use crate::{
         saga::{Identity, ValidSaga, Work},
         valid::Fault,
     },
-    objects::{child_saga::child_saga, pod, text::bounded_line},
+    objects::{child_saga::child_saga, job, pod, text::bounded_line},
 };
 
 /// For how long a refusal has to last before it is believed.
@@ -133,13 +135,21 @@ async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Pro
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let trial = async {
         match work {
-            Work::Pod(action) => try_pod(context, saga, probe, action).await,
+            Work::Pod(action) => try_child(context, probe, pod::pod(saga, &identity(saga, probe), action, LONGEST)).await,
+            // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its events.
+            Work::Job(action) => match job::job(saga, &identity(saga, probe), action, LONGEST) {
+                Err(message) => Verdict::Refused(message),
+                Ok(job) => match (try_child(context, probe, Ok(job.clone())).await, job::trial_pod(&job)) {
+                    (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, probe, Ok(pod)).await,
+                    (verdict, _) => verdict,
+                },
+            },
             Work::Apply(action) => {
                 let tried = context.objects.apply(Target::applied(account, action), action, "", true).await;
                 tried.map_or_else(|trouble| of_trouble(trouble, *may_come), |_| Verdict::Fine)
             }
             Work::Http(action) => try_secrets(context, account, action, *may_come).await,
-            Work::Saga(action) => try_child(context, saga, probe, action).await,
+            Work::Saga(action) => try_saga(context, saga, probe, action).await,
             Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => Verdict::Fine,
         }
     };
@@ -161,16 +171,19 @@ fn of_trouble(trouble: Trouble, may_come: bool) -> Verdict {
     }
 }
 
-async fn try_pod(context: &Context, saga: &ValidSaga, probe: &Probe, action: &PodAction) -> Verdict {
+/// Who the first attempt would be.
+fn identity(saga: &ValidSaga, probe: &Probe) -> Identity {
     let attempt = AttemptId { step: probe.step.clone(), direction: probe.direction, number: 1 };
-    let identity =
-        Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key: String::new() };
-    let pod = match pod::pod(saga, &identity, action, LONGEST) {
-        Ok(pod) => pod,
+    Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key: String::new() }
+}
+
+async fn try_child<K: Child>(context: &Context, probe: &Probe, built: Result<K, String>) -> Verdict {
+    let child = match built {
+        Ok(child) => child,
         Err(message) => return Verdict::Refused(message),
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    match context.pods_of(&saga.namespace).create(&parameters, &pod).await {
+    match K::api(context, child.meta().namespace.as_deref().unwrap_or_default()).create(&parameters, &child).await {
         Ok(_) => Verdict::Fine,
         Err(kube::Error::Api(status)) => {
             let said = bounded_line(&status.message, MAX_REASON);
@@ -189,12 +202,10 @@ async fn try_pod(context: &Context, saga: &ValidSaga, probe: &Probe, action: &Po
 }
 
 /// The child as it would be created, by the account that would create it.
-async fn try_child(context: &Context, saga: &ValidSaga, probe: &Probe, action: &SagaAction) -> Verdict {
-    let attempt = AttemptId { step: probe.step.clone(), direction: probe.direction, number: 1 };
-    let name = child_name(&saga.name, &saga.uid, &attempt);
-    let identity =
-        Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key: String::new() };
+async fn try_saga(context: &Context, saga: &ValidSaga, probe: &Probe, action: &SagaAction) -> Verdict {
+    let identity = identity(saga, probe);
     let (child, api_version) = (child_saga(saga, &identity, action, false), Saga::api_version(&()));
+    let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     let tried = context.objects.create(target(saga, &name, &api_version), &child, true).await;
     tried.map_or_else(|trouble| of_trouble(trouble, probe.may_come), |_| Verdict::Fine)
 }

@@ -205,6 +205,7 @@ fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
             Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
         }
         Work::Pod(_)
+        | Work::Job(_)
         | Work::Apply(_)
         | Work::Delete(_)
         | Work::Until(_)
@@ -254,7 +255,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         asked: &stored.asked,
         handled: stored.handled,
         children,
-        leftovers: terminal && !gather::leftovers(context, stored).is_empty(),
+        leftovers: terminal && gather::leaves_any(context, stored),
         precheck: &FINE,
         executor: "",
         room: &UNLIMITED,

@@ -1,11 +1,14 @@
-//! The watches on sagas and their Pods, and the controller that they drive.
+//! The watches on sagas, their Pods and their Jobs, and the controller that they drive.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{batch::v1::Job, core::v1::Pod},
+};
 use kube::{
-    Api, Client,
+    Api, Client, Resource, ResourceExt,
     runtime::{
         Config, Controller, WatchStreamExt,
         controller::Error as ControllerError,
@@ -26,7 +29,8 @@ use crate::{
         SagaPhase, StoredSaga,
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
-    objects::{child_saga, pod, pod_state, pod_store},
+    engine::observed::ChildState,
+    objects::{child_saga, job_store, pod, pod_state, pod_store},
 };
 
 /// Reconciles that run side by side.
@@ -45,6 +49,9 @@ pub(super) struct Watch {
     pod_api: Api<Pod>,
     pods: Store<Pod>,
     pod_writer: Writer<Pod>,
+    job_api: Api<Job>,
+    jobs: Store<Job>,
+    job_writer: Writer<Job>,
     sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
     receiver: mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>,
 }
@@ -53,6 +60,7 @@ impl Watch {
     pub(super) fn new(client: &Client, namespace: Option<&String>) -> Self {
         let (sagas, saga_writer) = reflector::store();
         let (pods, pod_writer) = reflector::store();
+        let (jobs, job_writer) = reflector::store();
         let (sender, receiver) = mpsc::unbounded_channel();
         Self {
             namespace: namespace.cloned(),
@@ -61,10 +69,10 @@ impl Watch {
             saga_writer,
             pods,
             pod_writer,
-            pod_api: match namespace {
-                Some(namespace) => Api::namespaced(client.clone(), namespace),
-                None => Api::all(client.clone()),
-            },
+            pod_api: scoped(client, namespace),
+            jobs,
+            job_writer,
+            job_api: scoped(client, namespace),
             sender,
             receiver,
         }
@@ -78,22 +86,29 @@ impl Watch {
         self.pods.clone()
     }
 
+    pub(super) fn jobs(&self) -> Store<Job> {
+        self.jobs.clone()
+    }
+
     pub(super) fn queue(&self) -> Queue {
         Queue { namespace: self.namespace.clone(), sender: self.sender.clone() }
     }
 
     /// Runs until `stopped`, then until the reconciles under way have ended.
     pub(super) async fn run(self, context: Arc<Context>, stopped: tokio::sync::watch::Receiver<bool>) {
-        let Self { saga_api, sagas, saga_writer, pod_api, pods, pod_writer, receiver, .. } = self;
+        let Self { saga_api, sagas, saga_writer, pod_api, pods, pod_writer, job_api, job_writer, receiver, .. } = self;
         let objects = saga_stream(saga_api, saga_writer, Arc::clone(&context));
         let children = pod_stream(pod_api, pod_writer, Arc::clone(&context));
+        let jobs = job_stream(job_api, job_writer, Arc::clone(&context));
         let announced = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|saga| (saga, receiver)) });
-        // Decisions rest on both caches: none is made before the Pods are there.
+        // Decisions rest on both caches: none is made before the Pods are there. A Job that is not there yet is read live: an operator
+        // that may not see Jobs does everything else.
         let pods_ready = async move { pods.wait_until_ready().await.is_ok() };
         let pods_ready = futures::FutureExt::shared(futures::FutureExt::boxed(pods_ready));
         Controller::for_stream(objects, sagas)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .owns_stream(children)
+            .owns_stream(jobs)
             .reconcile_on(announced)
             .graceful_shutdown_on(wait(stopped))
             .run(
@@ -117,7 +132,10 @@ impl Watch {
     }
 }
 
-fn scoped(client: &Client, namespace: Option<&String>) -> Api<StoredSaga> {
+fn scoped<K>(client: &Client, namespace: Option<&String>) -> Api<K>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+{
     match namespace {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
@@ -154,23 +172,83 @@ fn pod_stream(
     writer: Writer<Pod>,
     context: Arc<Context>,
 ) -> impl futures::Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
-    let config = watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={MANAGER}")).page_size(PAGE);
     let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
-    watcher(api, config)
+    watcher(api, of_attempts())
         .default_backoff()
         .modify(pod_store::strip)
-        .inspect(move |event| match event {
-            Ok(Event::Delete(pod)) => {
-                if let Some(key) = pod::attempt_of(pod) {
-                    context.attempts.child_gone(&key, pod.metadata.uid.as_deref().unwrap_or_default(), pod_state::gone(pod));
-                }
+        .inspect(move |event| {
+            match event {
+                Ok(event) => note_pod(&context, event),
+                Err(error) => return failed(&context, "Pod", error),
             }
-            Ok(event) => listing.missing(event).iter().for_each(|saga| context.announce(&saga.namespace, &saga.name)),
-            Err(error) => failed(&context, "Pod", error),
+            for pod in event.iter().flat_map(|event| listing.missing(event)) {
+                context.families.lost(&pod);
+                announce(&context, pod.as_ref());
+            }
         })
         .reflect(writer)
         .touched_objects()
         .filter(|object| std::future::ready(object.is_ok()))
+}
+
+/// What one event of a Pod tells of its attempt. That of a Job has no saga for its owner: it is told here that there is news.
+fn note_pod(context: &Context, event: &Event<Pod>) {
+    let of_job = match event {
+        Event::Apply(pod) | Event::InitApply(pod) => context.families.saw(pod).then_some(pod),
+        Event::Delete(pod) => {
+            if let Some(key) = pod::attempt_of(pod) {
+                context.attempts.child_gone(&key, pod.metadata.uid.as_deref().unwrap_or_default(), pod_state::gone(pod));
+            }
+            context.families.went(pod).then_some(pod)
+        }
+        Event::Init => {
+            context.families.gap();
+            None
+        }
+        Event::InitDone => None,
+    };
+    if let Some(pod) = of_job {
+        announce(context, pod);
+    }
+}
+
+/// The Jobs of all attempts, as their Pods.
+fn job_stream(
+    api: Api<Job>,
+    writer: Writer<Job>,
+    context: Arc<Context>,
+) -> impl futures::Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
+    let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
+    watcher(api, of_attempts())
+        .default_backoff()
+        .modify(job_store::strip)
+        .inspect(move |event| match event {
+            Ok(Event::Delete(job)) => {
+                context.families.job_went(job);
+                if let Some(key) = pod::attempt_of(job) {
+                    let end = ChildState::Unknown { message: "its Job was deleted".into(), retry_after: None };
+                    context.attempts.child_gone(&key, job.metadata.uid.as_deref().unwrap_or_default(), end);
+                }
+            }
+            Ok(event) => listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref())),
+            Err(error) => failed(&context, "Job", error),
+        })
+        .reflect(writer)
+        .touched_objects()
+        .filter(|object| std::future::ready(object.is_ok()))
+}
+
+/// The children of attempts.
+fn of_attempts() -> watcher::Config {
+    watcher::Config::default().labels(&format!("{LABEL_MANAGED_BY}={MANAGER}")).page_size(PAGE)
+}
+
+/// Makes the saga of a child be looked at.
+fn announce(context: &Context, child: &impl Resource) {
+    let saga = child.meta().labels.as_ref().and_then(|labels| labels.get(LABEL_SAGA));
+    if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
+        context.announce(namespace, saga);
+    }
 }
 
 fn failed(context: &Context, kind: &'static str, error: &watcher::Error) {
@@ -179,39 +257,27 @@ fn failed(context: &Context, kind: &'static str, error: &watcher::Error) {
 }
 
 /// A list that is read again after a gap in the watch. What went during the gap is just not in it: no event tells.
-struct Listing {
-    before: Store<Pod>,
+struct Listing<K: Resource<DynamicType = ()> + 'static> {
+    before: Store<K>,
     listed: HashSet<Option<String>>,
 }
 
-/// A saga that has to be looked at.
-#[derive(Debug, PartialEq, Eq)]
-struct Owner {
-    namespace: String,
-    name: String,
-}
-
-impl Listing {
-    /// The sagas of the Pods that a list which ends with this event does not hold any more.
-    fn missing(&mut self, event: &Event<Pod>) -> Vec<Owner> {
+impl<K: Resource<DynamicType = ()> + Clone + 'static> Listing<K> {
+    /// The children that a list which ends with this event does not hold any more.
+    fn missing(&mut self, event: &Event<K>) -> Vec<Arc<K>> {
         match event {
             Event::Init => self.listed.clear(),
-            Event::InitApply(pod) => {
-                self.listed.insert(pod.metadata.uid.clone());
+            Event::InitApply(child) => {
+                self.listed.insert(child.uid());
             }
             Event::InitDone => {
                 let listed = std::mem::take(&mut self.listed);
-                return self.before.state_filter(|pod| !listed.contains(&pod.metadata.uid)).iter().filter_map(|pod| owner(pod)).collect();
+                return self.before.state_filter(|child| !listed.contains(&child.uid()));
             }
             Event::Apply(_) | Event::Delete(_) => {}
         }
         Vec::new()
     }
-}
-
-fn owner(pod: &Pod) -> Option<Owner> {
-    let name = pod.metadata.labels.as_ref()?.get(LABEL_SAGA)?.clone();
-    Some(Owner { namespace: pod.metadata.namespace.clone()?, name })
 }
 
 /// Forgets what this process remembers of sagas that ended or went.
@@ -228,6 +294,8 @@ pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
         context.failures.forget(|uid| live.contains(uid));
         context.others.forget();
         context.circuits.forget();
+        let jobs: HashSet<String> = context.caches.jobs.iter().flat_map(Store::state).filter_map(|job| job.metadata.uid.clone()).collect();
+        context.families.forget(|uid| jobs.contains(uid));
     }
 }
 
@@ -245,12 +313,14 @@ mod tests {
     }
 
     /// Lets a list go by as the watch brings it, and says which sagas it makes look again.
-    fn list(listing: &mut Listing, writer: &mut Writer<Pod>, pods: &[Pod]) -> Vec<String> {
+    fn list(listing: &mut Listing<Pod>, writer: &mut Writer<Pod>, pods: &[Pod]) -> Vec<String> {
         let items = pods.iter().cloned().map(Event::InitApply);
         let events = std::iter::once(Event::Init).chain(items).chain([Event::InitDone]);
         let mut missing = Vec::new();
         for event in events {
-            missing.extend(listing.missing(&event).into_iter().map(|owner| format!("{}/{}", owner.namespace, owner.name)));
+            missing.extend(
+                listing.missing(&event).into_iter().map(|pod| format!("{}/{}", pod.namespace().unwrap(), pod.labels()[LABEL_SAGA])),
+            );
             writer.apply_watcher_event(&event);
         }
         missing.sort();

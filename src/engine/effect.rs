@@ -58,7 +58,7 @@ pub enum Finalizer {
 /// One thing to be done outside the status.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Create the Pod, or send the request, of an active attempt.
+    /// Create the Pod or the Job, or send the request, of an active attempt.
     Begin {
         /// Who the attempt is.
         identity: Identity,
@@ -80,9 +80,9 @@ pub enum Effect {
         /// What.
         demand: Demand,
     },
-    /// End an attempt that is past its time: delete the Pod, or abort the request.
+    /// End an attempt that is past its time: delete the Pod or the Job, or abort the request.
     Stop(AttemptId),
-    /// Delete the succeeded Pods of a saga that ended ten minutes ago.
+    /// Delete the succeeded Pods and Jobs of a saga that ended ten minutes ago.
     Sweep,
     /// Delete the saga, under its UID and the version that was read: it ended as long ago as its spec says.
     Delete,

@@ -63,7 +63,7 @@ pub fn probes(saga: &ValidSaga) -> (Vec<Probe>, Vec<String>) {
 /// Whether there is anything to be tried about an operation.
 fn can_be_tried(operation: &Operation) -> bool {
     match &operation.work {
-        Work::Pod(_) | Work::Apply(_) | Work::Saga(_) => true,
+        Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Saga(_) => true,
         Work::Http(action) => action.tls.is_some() || action.headers.iter().flatten().any(|header| header.value_from.is_some()),
         Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => false,
     }

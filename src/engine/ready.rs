@@ -75,6 +75,7 @@ pub(super) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
         | Work::Saga(_)
         | Work::UndoSaga
         | Work::Pod(_)
+        | Work::Job(_)
         | Work::Http(_)
         | Work::Approval(_)
         | Work::Wait(_) => Settlement::unknown(message, None).into(),

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::expression::{Expression, Scope, Template};
 use crate::api::{
-    ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, ObjectRef, OnFailure, PodAction, SagaAction,
-    names::AttemptId,
+    ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure, PodAction,
+    SagaAction, names::AttemptId,
 };
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.
@@ -93,6 +93,8 @@ pub struct Operation {
 pub enum Work {
     /// Runs a container to its end.
     Pod(PodAction),
+    /// Runs a Job to its end.
+    Job(JobAction),
     /// Sends a request.
     Http(HttpAction),
     /// Applies an object, and waits until it is ready.
@@ -159,6 +161,7 @@ impl Operation {
         let value = template.evaluate(scope)?;
         Ok(Cow::Owned(match &self.work {
             Work::Pod(_) => Work::Pod(read(value)?),
+            Work::Job(_) => Work::Job(read(value)?),
             Work::Http(_) => Work::Http(read(value)?),
             Work::Apply(_) => Work::Apply(read(value)?),
             Work::Delete(_) => Work::Delete(read(value)?),
@@ -170,11 +173,12 @@ impl Operation {
         }))
     }
 
-    /// `pod`, `http`, `apply`, `delete`, `saga`, `approval` or `wait`, as in the spec and in metrics.
+    /// `pod`, `job`, `http`, `apply`, `delete`, `saga`, `approval` or `wait`, as in the spec and in metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.work {
             Work::Pod(_) => "pod",
+            Work::Job(_) => "job",
             Work::Http(_) => "http",
             Work::Apply(_) => "apply",
             Work::Delete(_) => "delete",
@@ -189,7 +193,14 @@ impl Operation {
     pub const fn only_waits(&self) -> bool {
         match self.work {
             Work::Approval(_) | Work::Wait(_) => true,
-            Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => false,
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Http(_)
+            | Work::Apply(_)
+            | Work::Delete(_)
+            | Work::Until(_)
+            | Work::Saga(_)
+            | Work::UndoSaga => false,
         }
     }
 
@@ -212,6 +223,7 @@ impl Operation {
             Work::Apply(_) | Work::Delete(_) | Work::Until(_) => "object",
             Work::Http(_) => "request",
             Work::Saga(_) | Work::UndoSaga => "child saga",
+            Work::Job(_) => "Job",
             Work::Pod(_) | Work::Approval(_) | Work::Wait(_) => "Pod",
         }
     }

@@ -8,6 +8,7 @@ mod action;
 mod child;
 mod expressions;
 mod fixed;
+mod job;
 mod pod;
 mod policy;
 
@@ -25,13 +26,13 @@ use super::{
     saga::{Operation, ValidSaga, ValidStep, Work},
 };
 use crate::api::{
-    ApplyAction, ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, MAX_DEPENDENCIES, MAX_STEPS,
-    ObjectRef, Part, PodAction, PrecheckPolicy, RetryPolicy, SagaAction, SagaSpec, Step, WaitAction,
+    ApplyAction, ApprovalAction, Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, HttpAction, JobAction, MAX_DEPENDENCIES,
+    MAX_STEPS, ObjectRef, Part, PodAction, PrecheckPolicy, RetryPolicy, SagaAction, SagaSpec, Step, WaitAction,
     names::{is_dns_label, is_token},
 };
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of a Pod, and of a wait that takes no longer.
+/// Of a Pod and a Job, and of a wait that takes no longer.
 const TIMEOUT: Duration = Duration::from_hours(1);
 const ACTION_ATTEMPTS: i32 = 1;
 const COMPENSATION_ATTEMPTS: i32 = 10;
@@ -154,6 +155,7 @@ fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params) -> Result<ValidSa
 /// What only the saga as a whole can be asked.
 fn check_whole(saga: &ValidSaga, params: &Map<String, serde_json::Value>, faults: &mut Vec<Fault>) {
     pod::check_accounts(saga, faults);
+    job::check_accounts(saga, faults);
     expressions::check_params(params, saga.has_expressions(), faults);
 }
 
@@ -196,14 +198,14 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
         if outputs.is_some()
             && !matches!(action.as_ref().map(|action| &action.work), Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None)
         {
-            let message = "are taken from the answer to a request, or from an object: leave them out (a pod hands on the JSON object in its \
-                           termination message, a child saga its own outputs)";
+            let message = "are taken from the answer to a request, or from an object: leave them out (a pod or a job hands on the JSON \
+                           object in its termination message, a child saga its own outputs)";
             faults.push(Fault::new(format!("{path}.outputs"), message));
         }
         let written = step.compensation.as_ref().map(|compensation| {
-            let Compensation { timeout, retry, pod, http, apply, delete, saga } = compensation;
-            let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply, delete and saga");
-            let written = Written { pod, http, apply, delete, saga, approval: &None, wait: &None, timeout, retry, one_of };
+            let Compensation { timeout, retry, pod, job, http, apply, delete, saga } = compensation;
+            let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, job, http, apply, delete and saga");
+            let written = Written { pod, job, http, apply, delete, saga, approval: &None, wait: &None, timeout, retry, one_of };
             let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
             operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reach.undo(), &path, faults)
         });
@@ -214,7 +216,7 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
         // A missing operation has left its fault: the list is used only where there is none, but all that follows looks up its place.
         let action =
             action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, policy::built_in(ACTION_ATTEMPTS)));
-        let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_)));
+        let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_) | Work::Job(_)));
         let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
         let unchecked = step.precheck == Some(PrecheckPolicy::Skip);
         valid.push(ValidStep { name, depends_on, pivot, compensate_failed, unchecked, when, action, outputs, compensation });
@@ -229,9 +231,9 @@ fn action_of(step: &Step, defaults: &Defaults, reach: &Reach<'_>, path: &str, fa
              compensateFailed out";
         faults.push(Fault::new(path, message));
     }
-    let Step { pod, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;
-    let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, http, apply, delete, approval, wait and saga");
-    let action = Written { pod, http, apply, delete, saga, approval, wait, timeout, retry, one_of };
+    let Step { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;
+    let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, job, http, apply, delete, approval, wait and saga");
+    let action = Written { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, one_of };
     let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
     operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reach, path, faults)
 }
@@ -268,6 +270,7 @@ fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
 /// An operation as written: of a step, or of its compensation.
 struct Written<'a> {
     pod: &'a Option<PodAction>,
+    job: &'a Option<JobAction>,
     http: &'a Option<HttpAction>,
     apply: &'a Option<ApplyAction>,
     delete: &'a Option<ObjectRef>,
@@ -310,7 +313,9 @@ fn operation(
         Some(Work::Http(_)) => HTTP_TIMEOUT,
         Some(Work::Approval(_)) => Duration::MAX,
         Some(Work::Wait(wait)) => wait.max(TIMEOUT),
-        Some(Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga) | None => TIMEOUT,
+        Some(Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga) | None => {
+            TIMEOUT
+        }
     });
     if matches!(work, Some(Work::Wait(wait)) if timeout < wait) {
         let message = "is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
@@ -340,27 +345,30 @@ fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Wo
 
 /// What an operation does, and its template where it holds expressions.
 fn work(written: &Written<'_>, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
-    match (written.pod, written.http, written.apply, written.delete, written.saga, written.approval, written.wait) {
-        (Some(pod), None, None, None, None, None, None) => {
+    match (written.pod, written.job, written.http, written.apply, written.delete, written.saga, written.approval, written.wait) {
+        (Some(pod), None, None, None, None, None, None, None) => {
             pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
         }
-        (None, Some(http), None, None, None, None, None) => {
+        (None, Some(job), None, None, None, None, None, None) => {
+            job::job(job, &format!("{path}.job"), faults).map(|(action, template)| (Work::Job(action), template))
+        }
+        (None, None, Some(http), None, None, None, None, None) => {
             action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))
         }
-        (None, None, Some(apply), None, None, None, None) => {
+        (None, None, None, Some(apply), None, None, None, None) => {
             action::apply(apply, &format!("{path}.apply"), faults).map(|(action, template)| (Work::Apply(action), template))
         }
-        (None, None, None, Some(delete), None, None, None) => {
+        (None, None, None, None, Some(delete), None, None, None) => {
             action::object(delete, &format!("{path}.delete"), faults).map(|(object, template)| (Work::Delete(object), template))
         }
-        (None, None, None, None, Some(saga), None, None) => {
+        (None, None, None, None, None, Some(saga), None, None) => {
             child::saga(saga, &format!("{path}.saga"), reach, faults).map(|(action, template)| (Work::Saga(action), template))
         }
-        (None, None, None, None, None, Some(approval), None) => {
+        (None, None, None, None, None, None, Some(approval), None) => {
             action::approval(approval, &format!("{path}.approval"), faults).map(|(action, template)| (Work::Approval(action), template))
         }
-        (None, None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
-        (_, _, _, _, _, _, _) => {
+        (None, None, None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
+        (_, _, _, _, _, _, _, _) => {
             faults.push(Fault::new(path, format!("has exactly one action: set one of {}", written.one_of)));
             None
         }

@@ -41,6 +41,7 @@ impl Pass<'_> {
             Ok(Work::Approval(ApprovalAction { message })) => message,
             Ok(
                 Work::Pod(_)
+                | Work::Job(_)
                 | Work::Http(_)
                 | Work::Apply(_)
                 | Work::Delete(_)
@@ -67,6 +68,7 @@ impl Pass<'_> {
             Work::Wait(duration) => Some(later(active.started_at.0, duration)),
             Work::Approval(_)
             | Work::Pod(_)
+            | Work::Job(_)
             | Work::Http(_)
             | Work::Apply(_)
             | Work::Delete(_)

@@ -7,11 +7,11 @@
 
 use serde_json::{Value, json};
 
-use super::pod::metadata;
+use super::pod::{attempt_of, metadata};
 use crate::{
     api::{
         DeletionPolicy, Saga, SagaAction, StoredSaga,
-        names::{AttemptId, key_scope_of_child},
+        names::{AttemptId, child_name, key_scope_of_child},
     },
     engine::saga::{Identity, ValidSaga},
 };
@@ -35,7 +35,7 @@ pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, su
     json!({
         "apiVersion": Saga::api_version(&()),
         "kind": Saga::kind(&()),
-        "metadata": metadata(saga, &identity.attempt),
+        "metadata": metadata(saga, &identity.attempt, child_name),
         "spec": spec,
     })
 }
@@ -43,13 +43,13 @@ pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, su
 /// Whether a saga that bears the name of an attempt's child is that child.
 #[must_use]
 pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId) -> bool {
-    super::pod::attempt_of_child(&child.metadata).is_some_and(|(owner, of)| owner == uid && of == *attempt)
+    attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)
 }
 
 /// The name of the saga that a saga is a child of.
 #[must_use]
 pub fn parent(child: &StoredSaga) -> Option<&str> {
-    super::pod::attempt_of_child(&child.metadata)?;
+    attempt_of(child)?;
     let owner = child.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     Some(owner.name.as_str())
 }

@@ -66,11 +66,11 @@ pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: D
         service_account_name: Some(saga.service_account.clone()),
         ..PodSpec::default()
     };
-    Ok(Pod { metadata: metadata(saga, &identity.attempt), spec: Some(spec), status: None })
+    Ok(Pod { metadata: metadata(saga, &identity.attempt, child_name), spec: Some(spec), status: None })
 }
 
-/// Name, labels and owner.
-pub(super) fn metadata(saga: &ValidSaga, attempt: &AttemptId) -> ObjectMeta {
+/// Which attempt of which saga, as labels.
+pub(super) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, String> {
     let labels = [
         (LABEL_MANAGED_BY, MANAGER.to_owned()),
         (LABEL_SAGA, saga.name.clone()),
@@ -78,10 +78,15 @@ pub(super) fn metadata(saga: &ValidSaga, attempt: &AttemptId) -> ObjectMeta {
         (LABEL_DIRECTION, attempt.direction.to_string()),
         (LABEL_ATTEMPT, attempt.number.to_string()),
     ];
+    labels.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// Name, labels and owner. `named` gives the name, as [`child_name`] does.
+pub(super) fn metadata(saga: &ValidSaga, attempt: &AttemptId, named: fn(&str, &str, &AttemptId) -> String) -> ObjectMeta {
     ObjectMeta {
-        name: Some(child_name(&saga.name, &saga.uid, attempt)),
+        name: Some(named(&saga.name, &saga.uid, attempt)),
         namespace: Some(saga.namespace.clone()),
-        labels: Some(labels.map(|(key, value)| (key.to_owned(), value)).into()),
+        labels: Some(labels(saga, attempt)),
         owner_references: Some(vec![OwnerReference {
             api_version: Saga::api_version(&()).into_owned(),
             kind: Saga::kind(&()).into_owned(),
@@ -204,14 +209,10 @@ pub(super) fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
-/// The saga's UID and the attempt that a Pod belongs to, by its controller and its labels; `None` where either is missing or malformed.
+/// The saga's UID and the attempt that a Pod or a Job belongs to, by its controller and its labels; `None` where either is missing or malformed.
 #[must_use]
-pub fn attempt_of(pod: &Pod) -> Option<(String, AttemptId)> {
-    attempt_of_child(&pod.metadata)
-}
-
-/// The same of any child.
-pub(super) fn attempt_of_child(metadata: &ObjectMeta) -> Option<(String, AttemptId)> {
+pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
+    let metadata = child.meta();
     let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
     let (group, _) = owner.api_version.split_once('/')?;
     if owner.kind != Saga::kind(&()) || group != Saga::group(&()) {
@@ -224,16 +225,16 @@ pub(super) fn attempt_of_child(metadata: &ObjectMeta) -> Option<(String, Attempt
         _ => return None,
     };
     let text = labels.get(LABEL_ATTEMPT)?;
-    // Only as this operator writes it: `01` would be another Pod with the identity of the first.
+    // Only as this operator writes it: `01` would be another child with the identity of the first.
     let number = text.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == *text)?;
     Some((owner.uid.clone(), AttemptId { step: labels.get(LABEL_STEP)?.clone(), direction, number }))
 }
 
-/// Whether a Pod that already bears the name of an attempt is that attempt's, and may be adopted: controlled by the saga with this UID,
+/// Whether a Pod or a Job that already bears the name of an attempt is that attempt's, and may be adopted: controlled by the saga with this UID,
 /// and labelled with the attempt. Any other is foreign and must be left alone.
 #[must_use]
-pub fn is_ours(pod: &Pod, uid: &str, attempt: &AttemptId) -> bool {
-    attempt_of(pod).is_some_and(|(owner, of)| owner == uid && of == *attempt)
+pub fn is_ours(child: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
+    attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)
 }
 
 /// The name of the container whose exit code is the attempt's outcome.

@@ -13,6 +13,7 @@ use k8s_openapi::{
 };
 
 use super::{
+    job::COMPLETION_INDEX,
     pod::{DECIDES, deciding, is_of_template},
     pod_init,
     pod_state::{DISRUPTION, SCHEDULED, handed_on, runs_beside},
@@ -30,8 +31,8 @@ pub fn strip(pod: &mut Pod) {
 }
 
 /// Identity, version, owner, our labels, which container decides, and the instants that are read.
-fn metadata(meta: ObjectMeta, decides: Option<String>) -> ObjectMeta {
-    const OURS: [&str; 5] = [LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT];
+pub(super) fn metadata(meta: ObjectMeta, decides: Option<String>) -> ObjectMeta {
+    const OURS: [&str; 6] = [LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT, COMPLETION_INDEX];
     let controller = |owners: Vec<OwnerReference>| owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner]);
     ObjectMeta {
         name: meta.name,

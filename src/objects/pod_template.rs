@@ -12,22 +12,26 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{
-    Capabilities, Container, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext,
+use k8s_openapi::{
+    api::core::v1::{Capabilities, Container, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde_json::Value;
 
 use super::{
-    pod::{DECIDES, STEP_CONTAINER, deadline_seconds, excerpt, identity_env, metadata},
+    pod::{DECIDES, STEP_CONTAINER, deadline_seconds, excerpt, identity_env, labels, metadata},
     strict,
 };
 use crate::{
-    api::names::LABEL_MANAGED_BY,
+    api::names::{LABEL_MANAGED_BY, child_name},
     engine::saga::{Identity, ValidSaga},
 };
 
 /// The domain of the operator's own labels and annotations.
 const OURS: &str = "saga.dev/";
+
+/// The restart policy of a pod that runs once.
+pub(super) const NEVER: &str = "Never";
 
 /// What is wrong with a template: the path within the action, and what to write instead.
 pub type Wrong = (String, String);
@@ -40,32 +44,49 @@ pub fn check_template(value: &Value) -> Result<PodTemplateSpec, Vec<Wrong>> {
     if !value.is_object() {
         return Err(wrong("template", "must be an object, such as {spec: {containers: [{name: step, image: busybox}]}}"));
     }
-    let template: PodTemplateSpec = strict::read(value, "template")?;
+    let template: PodTemplateSpec = strict::read(value, "template", "Pod")?;
+    let mut faults = faults_of(&template, value, "template");
+    if template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).is_some_and(|policy| policy != NEVER) {
+        faults.extend(wrong("template.spec.restartPolicy", "must be Never: the step's retry says what is tried again"));
+    }
+    if faults.is_empty() { Ok(template) } else { Err(faults) }
+}
+
+/// What is wrong with a template that stands at `path` within the action and was read from `value`, whatever it is for.
+pub(super) fn faults_of(template: &PodTemplateSpec, value: &Value, path: &str) -> Vec<Wrong> {
     let mut faults = Vec::new();
-    of_metadata(value, &mut faults);
+    of_metadata(value.get("metadata"), &format!("{path}.metadata"), &mut faults);
     let spec = template.spec.clone().unwrap_or_default();
-    of_spec(&spec, &mut faults);
+    if spec.active_deadline_seconds.is_some() {
+        let message = "is set by the operator: leave it out, and set the step's timeout";
+        faults.extend(wrong(format!("{path}.spec.activeDeadlineSeconds"), message));
+    }
     // An expression may stand for all of them.
     if spec.containers.is_empty() && value.pointer("/spec/containers").is_none_or(Value::is_array) {
-        faults.extend(wrong("template.spec.containers", "must have at least one container"));
+        faults.extend(wrong(format!("{path}.spec.containers"), "must have at least one container"));
     }
     for (list, containers) in [("containers", &spec.containers), ("initContainers", spec.init_containers.as_ref().unwrap_or(&Vec::new()))] {
         for (place, container) in containers.iter().enumerate() {
-            of_container(container, &format!("template.spec.{list}[{place}]"), &mut faults);
+            of_container(container, &format!("{path}.spec.{list}[{place}]"), &mut faults);
         }
     }
-    if faults.is_empty() { Ok(template) } else { Err(faults) }
+    faults
 }
 
 /// What a template says of its ServiceAccount, where that is not the one of the saga.
 #[must_use]
 pub fn check_account(template: &PodTemplateSpec, account: &str) -> Option<Wrong> {
+    account_of(template, account, "template")
+}
+
+/// The same of a template that stands at `path` within the action.
+pub(super) fn account_of(template: &PodTemplateSpec, account: &str, path: &str) -> Option<Wrong> {
     let spec = template.spec.as_ref()?;
     let (name, other) = [("serviceAccountName", &spec.service_account_name), ("serviceAccount", &spec.service_account)]
         .into_iter()
         .find_map(|(name, value)| value.as_deref().filter(|value| *value != account).map(|value| (name, value)))?;
     let message = format!("is {}, and the steps act as the saga's ServiceAccount {account}: leave it out", excerpt(other));
-    Some((format!("template.spec.{name}"), message))
+    Some((format!("{path}.spec.{name}"), message))
 }
 
 /// Builds the Pod of an attempt. `timeout` is the time limit of the attempt.
@@ -73,20 +94,38 @@ pub fn check_account(template: &PodTemplateSpec, account: &str) -> Option<Wrong>
 /// # Errors
 /// A sentence that begins with the path within the action.
 pub(super) fn pod(saga: &ValidSaga, identity: &Identity, template: &Value, timeout: Duration) -> Result<Pod, String> {
-    let sentence = |(path, message): Wrong| format!("{path}: {message}");
-    let template = check_template(template).map_err(|faults| faults.into_iter().map(sentence).collect::<Vec<_>>().join("; "))?;
+    let template = check_template(template).map_err(sentences)?;
     if let Some(wrong) = check_account(&template, &saga.service_account) {
         return Err(sentence(wrong));
     }
+    let PodTemplateSpec { metadata: made, spec } = completed(saga, identity, template);
+    let ObjectMeta { labels, annotations, .. } = made.unwrap_or_default();
+    let spec = spec.map(|spec| PodSpec { active_deadline_seconds: Some(deadline_seconds(timeout)), ..spec });
+    let named = metadata(saga, &identity.attempt, child_name);
+    Ok(Pod { metadata: ObjectMeta { labels, annotations, ..named }, spec, status: None })
+}
+
+/// All faults in one sentence.
+pub(super) fn sentences(faults: Vec<Wrong>) -> String {
+    faults.into_iter().map(sentence).collect::<Vec<_>>().join("; ")
+}
+
+/// A fault as a sentence.
+pub(super) fn sentence((path, message): Wrong) -> String {
+    format!("{path}: {message}")
+}
+
+/// The template with all that the operator sets in it, except its name and its deadline.
+pub(super) fn completed(saga: &ValidSaga, identity: &Identity, template: PodTemplateSpec) -> PodTemplateSpec {
     let (theirs, mut spec) = (template.metadata.unwrap_or_default(), template.spec.unwrap_or_default());
     let decides = deciding(&spec).to_owned();
-    let mut metadata = metadata(saga, &identity.attempt);
-    let ours = metadata.labels.take().unwrap_or_default();
-    metadata.labels = Some(theirs.labels.into_iter().flatten().chain(ours).collect());
-    metadata.annotations = Some(theirs.annotations.into_iter().flatten().chain([(DECIDES.to_owned(), decides)]).collect());
-    spec.active_deadline_seconds = Some(deadline_seconds(timeout));
+    let metadata = ObjectMeta {
+        labels: Some(theirs.labels.into_iter().flatten().chain(labels(saga, &identity.attempt)).collect()),
+        annotations: Some(theirs.annotations.into_iter().flatten().chain([(DECIDES.to_owned(), decides)]).collect()),
+        ..ObjectMeta::default()
+    };
     spec.enable_service_links.get_or_insert(false);
-    spec.restart_policy = Some("Never".into());
+    spec.restart_policy.get_or_insert_with(|| NEVER.into());
     spec.service_account = None;
     spec.service_account_name = Some(saga.service_account.clone());
     let linux = spec.os.as_ref().is_none_or(|os| os.name != "windows");
@@ -100,7 +139,7 @@ pub(super) fn pod(saga: &ValidSaga, identity: &Identity, template: &Value, timeo
             restrict(container.security_context.get_or_insert_default());
         }
     }
-    Ok(Pod { metadata, spec: Some(spec), status: None })
+    PodTemplateSpec { metadata: Some(metadata), spec: Some(spec) }
 }
 
 /// The name of the container whose exit code is the attempt's outcome: `step`, or else the first.
@@ -133,9 +172,9 @@ fn restrict(context: &mut SecurityContext) {
 }
 
 /// Only labels and annotations, and none of the operator's.
-fn of_metadata(template: &Value, faults: &mut Vec<Wrong>) {
-    for (name, value) in template.get("metadata").and_then(Value::as_object).into_iter().flatten() {
-        let path = format!("template.metadata.{}", excerpt(name));
+pub(super) fn of_metadata(metadata: Option<&Value>, path: &str, faults: &mut Vec<Wrong>) {
+    for (name, value) in metadata.and_then(Value::as_object).into_iter().flatten() {
+        let path = format!("{path}.{}", excerpt(name));
         if !matches!(name.as_str(), "labels" | "annotations") && !value.is_null() {
             faults.extend(wrong(path, "is set by the operator: leave it out (labels and annotations may be set)"));
             continue;
@@ -148,15 +187,6 @@ fn of_metadata(template: &Value, faults: &mut Vec<Wrong>) {
     }
 }
 
-fn of_spec(spec: &PodSpec, faults: &mut Vec<Wrong>) {
-    if spec.restart_policy.as_deref().is_some_and(|policy| policy != "Never") {
-        faults.extend(wrong("template.spec.restartPolicy", "must be Never: the step's retry says what is tried again"));
-    }
-    if spec.active_deadline_seconds.is_some() {
-        faults.extend(wrong("template.spec.activeDeadlineSeconds", "is set by the operator: leave it out, and set the step's timeout"));
-    }
-}
-
 fn of_container(container: &Container, path: &str, faults: &mut Vec<Wrong>) {
     for (place, variable) in container.env.iter().flatten().enumerate() {
         if variable.name.starts_with("SAGA_") {
@@ -166,7 +196,7 @@ fn of_container(container: &Container, path: &str, faults: &mut Vec<Wrong>) {
     }
 }
 
-fn wrong(path: impl Into<String>, message: &str) -> Vec<Wrong> {
+pub(super) fn wrong(path: impl Into<String>, message: &str) -> Vec<Wrong> {
     vec![(path.into(), message.to_owned())]
 }
 

@@ -13,11 +13,11 @@ const NAMED: usize = 8;
 const MAPS_OF_QUANTITIES: [&str; 4] = ["limits", "requests", "overhead", "capacity"];
 const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 
-/// Reads the value that stands at `path`.
+/// Reads the value that stands at `path` and belongs to a kind.
 ///
 /// # Errors
 /// The paths of what is wrong, each with what to do; never empty.
-pub(super) fn read<T: Serialize + DeserializeOwned>(value: &Value, path: &str) -> Result<T, Vec<(String, String)>> {
+pub(super) fn read<T: Serialize + DeserializeOwned>(value: &Value, path: &str, kind: &str) -> Result<T, Vec<(String, String)>> {
     let value = with_quantities(value);
     let read: T = serde_path_to_error::deserialize(&value).map_err(|error| {
         let place = error.path().to_string();
@@ -30,7 +30,8 @@ pub(super) fn read<T: Serialize + DeserializeOwned>(value: &Value, path: &str) -
         return Ok(read);
     }
     lost.truncate(NAMED);
-    Err(lost.into_iter().map(|path| (path, "is no field that a Pod has here: correct its name, or take it out".into())).collect())
+    let sentence = format!("is no field that a {kind} has here: correct its name, or take it out");
+    Err(lost.into_iter().map(|path| (path, sentence.clone())).collect())
 }
 
 /// The paths of what was written and is not there any more. Null is the same as nothing.

@@ -38,7 +38,7 @@ pub struct SimulateArgs {
     pub filename: PathBuf,
 
     /// The first N attempts of a step's action fail with a definite no; all of them without N. A request is not sent again after one,
-    /// a pod is run again as its policy says. STEP/compensation is the step's compensation
+    /// a pod or a job is run again as its policy says. STEP/compensation is the step's compensation
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
     pub fail: Vec<Attempts>,
 

@@ -218,7 +218,7 @@ impl Simulation<'_> {
         let now = self.world.now();
         let is_pod = |who: Who| {
             let operation = self.saga.steps.get(who.place).and_then(|step| step.operation(who.direction));
-            operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_)))
+            operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_) | Work::Job(_)))
         };
         if is_pod(who) {
             self.ends.retain(|due| due.who != who);

@@ -94,6 +94,10 @@ fn doing(operation: &Operation) -> String {
             let image = action.image.as_deref().or_else(|| pod_template::deciding_image(action.template.as_ref()?));
             format!("{kind} {}", image.unwrap_or("of a template"))
         }
+        Work::Job(action) => {
+            let image = action.spec.get("template").and_then(pod_template::deciding_image);
+            format!("{kind} {}", image.unwrap_or("of a template"))
+        }
         Work::Apply(action) => {
             let text = |pointer: &str| action.manifest.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
             format!("{kind} {} {}", text("/kind"), text("/metadata/name"))
@@ -169,6 +173,7 @@ fn phase(step: &ValidStep, phase: StepPhase) -> Option<String> {
             Work::Wait(duration) => format!("waits for {}", GoDuration::from(*duration)),
             Work::Approval(_)
             | Work::Pod(_)
+            | Work::Job(_)
             | Work::Http(_)
             | Work::Apply(_)
             | Work::Delete(_)

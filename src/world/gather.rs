@@ -34,7 +34,7 @@ impl World {
             let state = match operation.work {
                 Work::Http(_) => self.request(number, who, active, operation.timeout),
                 // An object is made, seen and lost as a Pod is.
-                Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
+                Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
                     self.pod(number, who, active)
                 }
                 // States of the saga: there is nothing to be seen.

@@ -166,9 +166,14 @@ impl World {
             Work::Wait(duration) => duration.min(operation.timeout),
             Work::Approval(_) if operation.timeout == Duration::MAX => Duration::ZERO,
             Work::Approval(_) => operation.timeout,
-            Work::Pod(_) | Work::Http(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
-                CREATED_WITHIN.max(operation.timeout.saturating_add(NOTED))
-            }
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Http(_)
+            | Work::Apply(_)
+            | Work::Delete(_)
+            | Work::Until(_)
+            | Work::Saga(_)
+            | Work::UndoSaga => CREATED_WITHIN.max(operation.timeout.saturating_add(NOTED)),
         }
     }
 

@@ -126,7 +126,7 @@ impl World {
         let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { return };
         match operation.work {
             Work::Http(_) => self.send(number, start, cursor, happened, broken),
-            Work::Pod(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
+            Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
                 self.create(number, start, fresh, happened, broken);
             }
             // States of the saga: nothing leaves for them.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 /// What `kubectl apply` can hold in its annotation is 256 KiB; beyond 200 KiB a chart that grows would be cut off without warning.
 const MOST_BYTES: usize = 200 * 1024;
 /// Values of any shape, whose size only the request's own limit bounds.
-const FREE_FORM: [&str; 7] = ["manifest", "params", "body", "resources", "template", "outputs", "spec"];
+const FREE_FORM: [&str; 8] = ["manifest", "params", "body", "resources", "template", "outputs", "spec", "metadata"];
 /// The formats that the API server checks; it takes others and ignores them.
 const FORMATS: [&str; 4] = ["int32", "int64", "double", "date-time"];
 
@@ -137,9 +137,10 @@ fn a_step_has_only_fields_that_work_today() {
     let step = &spec["steps"]["items"];
     assert_eq!(
         names(step),
-        "apply approval compensateFailed compensation delete dependsOn http name outputs pivot pod precheck retry saga timeout wait when"
+        "apply approval compensateFailed compensation delete dependsOn http job name outputs pivot pod precheck retry saga timeout wait when"
     );
-    assert_eq!(names(&step["properties"]["compensation"]), "apply delete http pod retry saga timeout");
+    assert_eq!(names(&step["properties"]["compensation"]), "apply delete http job pod retry saga timeout");
+    assert_eq!(names(&step["properties"]["job"]), "finalExitCodes metadata spec");
     assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom finalExitCodes image resources template");
     assert_eq!(names(&step["properties"]["http"]), "body expect headers method tls url");
     assert_eq!(

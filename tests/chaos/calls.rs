@@ -27,6 +27,8 @@ pub fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) 
         ("GET sagas", _, true) => Counter::SagaList,
         ("GET pods", true, _) => Counter::PodWatch,
         ("GET pods", _, true) => Counter::PodList,
+        ("GET jobs", true, _) => Counter::JobWatch,
+        ("GET jobs", _, true) => Counter::JobList,
         ("PUT sagas/status", ..) if notes_a_child(body, noted) => Counter::Noted,
         ("POST leases", ..) => Counter::LeaseCreation,
         ("PUT leases", ..) => Counter::LeaseRenewal,

@@ -132,10 +132,14 @@ pub enum Counter {
     PodList,
     /// The watch on Pods.
     PodWatch,
+    /// The list of Jobs that the cache is filled from.
+    JobList,
+    /// The watch on Jobs. No story has one: nothing is held up by it.
+    JobWatch,
 }
 
 impl Counter {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Call,
         Self::Noted,
         Self::LeaseCreation,
@@ -145,6 +149,8 @@ impl Counter {
         Self::SagaWatch,
         Self::PodList,
         Self::PodWatch,
+        Self::JobList,
+        Self::JobWatch,
     ];
 
     const fn as_str(self) -> &'static str {
@@ -158,6 +164,8 @@ impl Counter {
             Self::SagaWatch => "saga-watch",
             Self::PodList => "pod-list",
             Self::PodWatch => "pod-watch",
+            Self::JobList => "job-list",
+            Self::JobWatch => "job-watch",
         }
     }
 }

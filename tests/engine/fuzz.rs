@@ -392,6 +392,8 @@ fn whole() -> Value {
              "until": "has(object.data)"}, "outputs": {"uid": "${object.metadata.uid}"}, "compensation": {"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "c"}}},
             {"name": "look", "wait": {"until": "object.status.phase == 'Running'", "object": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}},
             {"name": "gone", "delete": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old"}},
+            {"name": "count", "job": {"finalExitCodes": [3], "metadata": {"labels": {"queue": "${params.order}"}}, "spec": {"completions": "${size(params.tags)}",
+             "template": {"spec": {"containers": [{"name": "step", "image": "count:1", "args": ["${params.order}"]}]}}}}},
             {"name": "ask", "dependsOn": ["config"], "approval": {"message": "ship ${params.order}?"}},
             {"name": "tenant", "dependsOn": ["reserve"], "saga": {"spec": {"params": {"order": "${params.order}", "id": "${steps.reserve.outputs.id}"},
              "outputs": {"id": "${params.id}"}, "steps": [

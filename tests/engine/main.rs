@@ -22,6 +22,7 @@ mod executors;
 mod forward;
 mod fuzz;
 mod held;
+mod jobs;
 mod lifecycle;
 mod nonsense;
 mod other_side;

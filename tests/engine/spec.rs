@@ -80,9 +80,13 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         (
             "/steps/1/http",
             json!({"method": "GET", "url": "http://x"}),
-            "spec.steps[1]: has exactly one action: set one of pod, http, apply, delete, approval, wait and saga",
+            "spec.steps[1]: has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga",
         ),
-        ("/steps/1/pod", Value::Null, "spec.steps[1]: has exactly one action: set one of pod, http, apply, delete, approval, wait and saga"),
+        (
+            "/steps/1/pod",
+            Value::Null,
+            "spec.steps[1]: has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga",
+        ),
         ("/steps/0/compensation", json!({}), "spec.steps[0].compensation: has exactly one action"),
         ("/steps/0/timeout", json!("-5s"), "spec.steps[0].timeout: is -5s: must be a positive duration"),
         ("/steps/0/compensation/timeout", json!("0s"), "spec.steps[0].compensation.timeout: is 0ns"),

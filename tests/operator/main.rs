@@ -16,6 +16,7 @@ mod crash;
 mod forward;
 mod gate;
 mod golden;
+mod jobs;
 mod keeper;
 mod lifecycle;
 mod objects;

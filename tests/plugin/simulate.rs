@@ -54,6 +54,13 @@ fn a_held_saga_waits_for_a_person_who_tries_again() {
 }
 
 #[test]
+fn a_job_runs_and_is_stopped_as_a_pod_is() {
+    let job = "job: {spec: {template: {spec: {containers: [{name: a, image: proxy:1}, {name: step, image: ship:1}]}}}}";
+    let said = report(&["-f", "-", "--request", "2s approve=agree", "--takes", "ship=1h"], &RELEASE.replace("pod: {image: ship:1}", job));
+    assert!(said.contains("attempt 1 begins (job ship:1)") && said.contains("attempt 1 is stopped"), "{said}");
+}
+
+#[test]
 fn what_is_unknown_is_tried_again_and_then_undone() {
     assert_snapshot!(example("order-checkout-retrying.yaml", &["--unknown", "charge-card"]));
 }

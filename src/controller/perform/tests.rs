@@ -15,7 +15,7 @@ use crate::{
 
 fn sorted(code: u16, reason: &str, message: &str) -> &'static str {
     let status = Status { code, reason: reason.into(), message: message.into(), ..Status::default() };
-    match refusal(&kube::Error::Api(Box::new(status))) {
+    match refusal(&kube::Error::Api(Box::new(status)), "Pod") {
         Refusal::Exists => "exists",
         Refusal::Passes(_) => "passes",
         Refusal::Final(_) => "final",
@@ -41,7 +41,7 @@ fn only_what_a_person_has_to_mend_fails_a_step() {
 #[test]
 fn a_refusal_is_one_bounded_line() {
     let status = Status { code: 422, message: "long\n".repeat(10_000), ..Status::default() };
-    let Refusal::Final(message) = refusal(&kube::Error::Api(Box::new(status))) else { unreachable!() };
+    let Refusal::Final(message) = refusal(&kube::Error::Api(Box::new(status)), "Pod") else { unreachable!() };
     assert!(message.chars().count() < 400 && !message.contains('\n'), "{message}");
 }
 

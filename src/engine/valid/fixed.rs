@@ -9,9 +9,12 @@ pub(super) const OF_PODS: [&str; 5] = ["image", "serviceAccountName", "serviceAc
 
 /// Whether only `params` and `saga` may reach the leaf at a path within the operation, such as `.pod.template.spec.serviceAccountName`.
 pub(super) fn is_fixed(leaf: &str) -> bool {
+    let decides = |leaf: &str| leaf.split('.').any(|part| OF_PODS.contains(&without_place(part)));
     if let Some(leaf) = leaf.strip_prefix(".pod.") {
-        let decides = |leaf: &str| leaf.split('.').any(|part| OF_PODS.contains(&without_place(part)));
         return leaf == "image" || leaf.strip_prefix("template.spec.").is_some_and(decides);
+    }
+    if let Some(leaf) = leaf.strip_prefix(".job.spec.") {
+        return leaf.strip_prefix("template.spec.").is_some_and(decides);
     }
     // A request may name whatever it likes in its body, and so may the params of a child: there it is told what may read them.
     !leaf.starts_with(".http.")

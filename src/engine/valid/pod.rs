@@ -1,5 +1,6 @@
 //! Checks the action `pod`, and parses the expressions in it.
 
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -33,12 +34,7 @@ pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Op
     limit(args.iter().flatten().count(), 256, "entries", &format!("{path}.args"), faults);
     limit(env.iter().flatten().count(), 128, "entries", &format!("{path}.env"), faults);
     limit(env_from.iter().flatten().count(), 32, "entries", &format!("{path}.envFrom"), faults);
-    limit(final_exit_codes.iter().flatten().count(), 32, "entries", &format!("{path}.finalExitCodes"), faults);
-    for (place, code) in final_exit_codes.iter().flatten().enumerate() {
-        if !(1..=255).contains(code) {
-            faults.push(Fault::new(format!("{path}.finalExitCodes[{place}]"), "must be 1 to 255"));
-        }
-    }
+    exit_codes(final_exit_codes.as_deref().unwrap_or_default(), &format!("{path}.finalExitCodes"), faults);
     for (place, variable) in env.iter().flatten().enumerate() {
         if variable.name.starts_with("SAGA_") {
             let message = "names that begin with SAGA_ are set by the operator: choose another name";
@@ -55,6 +51,16 @@ pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Op
     Some((action, template))
 }
 
+/// Exit codes that are final.
+pub(super) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
+    limit(codes.len(), 32, "entries", path, faults);
+    for (place, code) in codes.iter().enumerate() {
+        if !(1..=255).contains(code) {
+            faults.push(Fault::new(format!("{path}[{place}]"), "must be 1 to 255"));
+        }
+    }
+}
+
 /// One container, or a template with all that is said of its containers in it.
 fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
     let PodAction { image, command, args, env, env_from, resources, template, final_exit_codes: _ } = action;
@@ -69,7 +75,10 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
 }
 
 /// The action with its literals, or as it is written together with its template.
-fn parsed(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
+pub(super) fn parsed<T>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
+where
+    T: Serialize + DeserializeOwned + Clone,
+{
     let before = faults.len();
     let Ok(Value::Object(fields)) = serde_json::to_value(action) else { return None };
     let template = Template::by_path(&fields, path, |leaf| form(leaf.strip_prefix(path).unwrap_or_default()), faults).without(&OF_PODS);
@@ -81,12 +90,12 @@ fn parsed(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Par
     action.ok().map(|action| (action, None))
 }
 
-/// What may stand in the leaf at a path within the action, such as `.template.spec.containers[0].args[1]`.
+/// What may stand in the leaf at a path within the action of a pod or a job, such as `.template.spec.containers[0].args[1]`.
 fn form(leaf: &str) -> Form {
     let mut parts = leaf.split('.').skip(1);
     match parts.next() {
         Some("resources") => Form::Any,
-        Some("template") if !parts.any(|part| TEXTS.contains(&without_place(part))) => Form::Any,
+        Some("template" | "spec") if !parts.any(|part| TEXTS.contains(&without_place(part))) => Form::Any,
         _ => Form::Text,
     }
 }
@@ -115,6 +124,6 @@ fn known_of(action: &PodAction, template: Option<&Template>) -> Option<Value> {
     Some(template.map_or(literal, |template| template.skeleton().get("template").cloned().unwrap_or_default()))
 }
 
-fn fault(path: &str, (within, message): Wrong) -> Fault {
+pub(super) fn fault(path: &str, (within, message): Wrong) -> Fault {
     Fault::new(format!("{path}.{within}"), message)
 }

@@ -164,7 +164,7 @@ fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, 
 fn never_begun(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, outcome: Option<Outcome>, broken: &mut Vec<Broken>) {
     let step = world.object().saga().steps.get(who.place);
     let Some((operation, active)) = step.and_then(|step| step.operation(who.direction)).zip(record.active.as_ref()) else { return };
-    let pod = matches!(operation.work, Work::Pod(_));
+    let pod = matches!(operation.work, Work::Pod(_) | Work::Job(_));
     let begun = world.trials.iter().any(|trial| trial.who == who);
     // Its time is the least of its own limit, the deadline of the budget and the saga's timeout; the latter two may stand still.
     let now = new.clock_stopped_at.as_ref().map_or(world.now(), |stopped| stopped.0);

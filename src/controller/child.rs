@@ -1,0 +1,181 @@
+//! The children that the operator makes itself, Pods and Jobs: what is different about them.
+
+use std::{fmt::Debug, sync::Arc, time::Duration};
+
+use k8s_openapi::{
+    NamespaceResourceScope,
+    api::{batch::v1::Job, core::v1::Pod},
+};
+use kube::{Api, Resource, ResourceExt, api::ListParams};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    attempts::AttemptKey,
+    context::{Context, now},
+    error::Error,
+};
+use crate::{
+    api::names::{AttemptId, child_name, job_name},
+    engine::observed::ChildState,
+    objects::{
+        job::job_of,
+        job_state::{self, Family},
+        pod_state,
+    },
+};
+
+/// The most pods of one Job that are read at once.
+const MOST_PODS: u32 = 500;
+
+/// A kind of such children.
+pub(super) trait Child:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync
+{
+    /// What is done to it, for errors.
+    const READ: &'static str;
+    const CREATE: &'static str;
+    const DELETE: &'static str;
+
+    /// The name of an attempt's child.
+    fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String;
+
+    /// The child of this name as the watch last showed it.
+    fn cached(context: &Context, namespace: &str, name: &str) -> Option<Arc<Self>>;
+
+    /// Its state.
+    async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error>;
+
+    /// Whether something of it is being deleted, and where that should long be over, what may still run.
+    fn deletion(&self, context: &Context) -> (bool, Option<String>);
+
+    /// The state of one that a live read did not find. `child`: its UID, where it was ever seen. `gone`: what the watch brought of its end.
+    /// `None` where nothing tells of it.
+    fn after(context: &Context, key: &AttemptKey, child: Option<&str>, gone: Option<ChildState>) -> Option<ChildState>;
+
+    /// Whether nothing of it can have started. Its deletion under the version that was read then proves that nothing ever will.
+    fn is_idle(&self) -> bool;
+
+    /// Whether it succeeded, as the watch shows it.
+    fn succeeded(&self) -> bool;
+
+    /// Notes that this process just created it.
+    fn born(&self, context: &Context);
+
+    /// The API of its kind.
+    fn api(context: &Context, namespace: &str) -> Api<Self> {
+        Api::namespaced(context.client.clone(), namespace)
+    }
+
+    /// Its kind, in a word.
+    fn word() -> String {
+        Self::kind(&()).into_owned()
+    }
+}
+
+impl Child for Pod {
+    const READ: &'static str = "read a Pod";
+    const CREATE: &'static str = "create a Pod";
+    const DELETE: &'static str = "delete a Pod";
+
+    fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String {
+        child_name(saga, uid, attempt)
+    }
+
+    fn cached(context: &Context, namespace: &str, name: &str) -> Option<Arc<Self>> {
+        context.cached_pod(namespace, name)
+    }
+
+    async fn state(&self, _: &Context, age: Duration) -> Result<ChildState, Error> {
+        Ok(pod_state::state(self, age))
+    }
+
+    fn deletion(&self, _: &Context) -> (bool, Option<String>) {
+        (self.metadata.deletion_timestamp.is_some(), pod_state::stuck(self, now()))
+    }
+
+    fn after(_: &Context, _: &AttemptKey, _: Option<&str>, gone: Option<ChildState>) -> Option<ChildState> {
+        gone
+    }
+
+    fn is_idle(&self) -> bool {
+        pod_state::never_bound(self)
+    }
+
+    fn succeeded(&self) -> bool {
+        self.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded")
+    }
+
+    fn born(&self, _: &Context) {}
+}
+
+impl Child for Job {
+    const READ: &'static str = "read a Job";
+    const CREATE: &'static str = "create a Job";
+    const DELETE: &'static str = "delete a Job";
+
+    fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String {
+        job_name(saga, uid, attempt)
+    }
+
+    fn cached(context: &Context, namespace: &str, name: &str) -> Option<Arc<Self>> {
+        context.cached_job(namespace, name)
+    }
+
+    async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error> {
+        let mut family = family(self, context);
+        if job_state::wants_pods(self, &family) {
+            family = with_live_pods(self, context, family).await?;
+        }
+        Ok(job_state::state(self, &family, age))
+    }
+
+    fn deletion(&self, context: &Context) -> (bool, Option<String>) {
+        let family = family(self, context);
+        let deleting = |pod: &Arc<Pod>| pod.metadata.deletion_timestamp.is_some();
+        let any = self.metadata.deletion_timestamp.is_some() || family.pods.iter().any(deleting);
+        (any, job_state::stuck(Some(self), &family, now()))
+    }
+
+    /// Its pods may outlive it: it has ended when they have.
+    fn after(context: &Context, key: &AttemptKey, child: Option<&str>, gone: Option<ChildState>) -> Option<ChildState> {
+        let Some(child) = child else { return gone };
+        let (family, last) = context.families.of(child);
+        if job_state::runs(&family) {
+            let since = context.attempts.look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
+            let (uid, age) = (Some(child.to_owned()), since.unwrap_or_default());
+            return Some(ChildState::Active { uid, age, detail: "its Job is gone; the end of its pods is awaited".into(), trouble: None });
+        }
+        last.and_then(|last| job_state::gone(&last, &family)).or(gone)
+    }
+
+    /// Its pods are another's to make: nothing proves that none comes.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
+    fn succeeded(&self) -> bool {
+        job_state::succeeded(self)
+    }
+
+    fn born(&self, context: &Context) {
+        context.families.born(self.metadata.uid.as_deref().unwrap_or_default());
+    }
+}
+
+fn family(job: &Job, context: &Context) -> Family {
+    context.families.of(job.metadata.uid.as_deref().unwrap_or_default()).0
+}
+
+/// The same family with the pods that a live read shows: the cache of pods may be older than that of Jobs.
+async fn with_live_pods(job: &Job, context: &Context, family: Family) -> Result<Family, Error> {
+    let uid = job.metadata.uid.as_deref().unwrap_or_default();
+    let parameters = ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={uid}")).limit(MOST_PODS);
+    let listed =
+        context.pods_of(&job.namespace().unwrap_or_default()).list(&parameters).await.map_err(Error::api("read the pods of a Job"))?;
+    let more = listed.metadata.continue_.is_some_and(|more| !more.is_empty());
+    let pods: Vec<Arc<Pod>> = listed.items.into_iter().filter(|pod| job_of(pod) == Some(uid)).map(Arc::new).collect();
+    let gone = family.gone.into_iter().filter(|gone| pods.iter().all(|pod| pod.metadata.uid != gone.metadata.uid)).collect();
+    // What the cache still shows and the live read does not went unseen.
+    let lost = more || family.lost || family.pods.iter().any(|known| pods.iter().all(|pod| pod.metadata.uid != known.metadata.uid));
+    Ok(Family { pods, gone, lost, whole: family.whole })
+}

@@ -1,0 +1,162 @@
+//! The pods of Jobs, by the Job that they belong to: a cache finds them by their own names alone.
+//!
+//! # Guarantees
+//! A pod is known here before its saga is looked at for it. Of those that are gone the last states are kept while their Job is there; where
+//! one went unseen, or there were too many, that is said.
+
+use std::{
+    collections::{BTreeMap, HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+
+use crate::objects::{job::job_of, job_state::Family};
+
+/// How many pods that are gone are remembered of one Job: the newest.
+const MOST_GONE: usize = 8;
+/// No family is forgotten before nothing has been heard of it for so long.
+const KEPT: Duration = Duration::from_mins(10);
+
+/// The pods of every Job of an attempt, by the Job's UID.
+#[derive(Default)]
+pub struct Families(Mutex<HashMap<String, Entry>>);
+
+struct Entry {
+    /// By their UIDs.
+    pods: BTreeMap<String, Arc<Pod>>,
+    gone: VecDeque<Arc<Pod>>,
+    lost: bool,
+    whole: bool,
+    /// The Job as it last was, once it is gone.
+    last: Option<Arc<Job>>,
+    heard: Instant,
+}
+
+impl Families {
+    /// Notes a pod as it is now. Returns whether it belongs to a Job.
+    pub fn saw(&self, pod: &Pod) -> bool {
+        let Some(job) = job_of(pod) else { return false };
+        self.look(job, |entry| _ = entry.pods.insert(uid(pod), Arc::new(pod.clone())));
+        true
+    }
+
+    /// Notes the last state of a pod that is gone. Returns whether it belongs to a Job.
+    pub fn went(&self, pod: &Pod) -> bool {
+        let Some(job) = job_of(pod) else { return false };
+        self.look(job, |entry| {
+            entry.pods.remove(&uid(pod));
+            entry.gone.push_back(Arc::new(pod.clone()));
+            if entry.gone.len() > MOST_GONE {
+                entry.gone.pop_front();
+                entry.lost = true;
+            }
+        });
+        true
+    }
+
+    /// Notes that a pod is gone, and that nobody saw how.
+    pub fn lost(&self, pod: &Pod) {
+        let Some(job) = job_of(pod) else { return };
+        self.look(job, |entry| {
+            entry.pods.remove(&uid(pod));
+            entry.lost = true;
+        });
+    }
+
+    /// Notes that the watch has a gap, in which pods may have come and gone.
+    pub fn gap(&self) {
+        self.lock().values_mut().for_each(|entry| entry.whole = false);
+    }
+
+    /// Notes that a Job was just created: no pod of it is older than this.
+    pub fn born(&self, job: &str) {
+        self.look(job, |entry| entry.whole = true);
+    }
+
+    /// Notes the last state of a Job that is gone.
+    pub fn job_went(&self, job: &Job) {
+        let Some(uid) = &job.metadata.uid else { return };
+        self.look(uid, |entry| entry.last = Some(Arc::new(job.clone())));
+    }
+
+    /// What is known of the pods of a Job, and the Job as it last was where it is gone.
+    #[must_use]
+    pub fn of(&self, job: &str) -> (Family, Option<Arc<Job>>) {
+        let families = self.lock();
+        let Some(Entry { pods, gone, lost, whole, last, heard: _ }) = families.get(job) else { return (Family::default(), None) };
+        let family = Family { pods: pods.values().cloned().collect(), gone: gone.iter().cloned().collect(), lost: *lost, whole: *whole };
+        (family, last.clone())
+    }
+
+    /// Forgets the pods of Jobs that are gone, once none is left and nothing has been heard of them for ten minutes.
+    pub fn forget(&self, lives: impl Fn(&str) -> bool) {
+        self.lock().retain(|job, entry| !entry.pods.is_empty() || entry.heard.elapsed() < KEPT || lives(job));
+    }
+
+    fn look(&self, job: &str, look: impl FnOnce(&mut Entry)) {
+        let mut families = self.lock();
+        let new = || Entry { pods: BTreeMap::new(), gone: VecDeque::new(), lost: false, whole: false, last: None, heard: Instant::now() };
+        let entry = families.entry(job.to_owned()).or_insert_with(new);
+        entry.heard = Instant::now();
+        look(entry);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn uid(pod: &Pod) -> String {
+    pod.metadata.uid.clone().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(name: &str) -> Pod {
+        let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});
+        let labels = json!({"app.kubernetes.io/managed-by": "saga-operator"});
+        serde_json::from_value(json!({"metadata": {"name": name, "uid": name, "labels": labels, "ownerReferences": [owner]}})).unwrap()
+    }
+
+    #[test]
+    fn of_pods_that_are_gone_the_newest_are_remembered_and_that_there_were_more() {
+        let families = Families::default();
+        families.born("job");
+        for number in 0..=MOST_GONE {
+            let (family, _) = families.of("job");
+            assert!(!family.lost && family.whole && family.gone.len() == number);
+            assert!(families.saw(&pod(&format!("p{number}"))));
+            assert!(families.went(&pod(&format!("p{number}"))));
+        }
+        let (family, _) = families.of("job");
+        assert!(family.lost && family.pods.is_empty());
+        assert_eq!((family.gone.len(), family.gone.first().unwrap().metadata.name.as_deref()), (MOST_GONE, Some("p1")));
+    }
+
+    #[test]
+    fn what_went_unseen_is_said_and_a_gap_in_the_watch_as_well() {
+        let families = Families::default();
+        families.born("job");
+        families.saw(&pod("a"));
+        families.lost(&pod("a"));
+        families.gap();
+        let (family, _) = families.of("job");
+        assert!(family.lost && !family.whole && family.pods.is_empty() && family.gone.is_empty());
+    }
+
+    #[test]
+    fn a_pod_of_nobody_is_not_known_here() {
+        let families = Families::default();
+        let mut foreign = pod("a");
+        foreign.metadata.labels = None;
+        assert!(!families.saw(&foreign) && families.of("job").0.pods.is_empty());
+    }
+}

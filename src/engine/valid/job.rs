@@ -1,0 +1,47 @@
+//! Checks the action `job`, and parses the expressions in it.
+
+use serde_json::{Map, Value};
+
+use super::{
+    super::{
+        expression::Template,
+        saga::{ValidSaga, Work},
+    },
+    Fault,
+    action::Parsed,
+    pod::{exit_codes, fault, parsed},
+};
+use crate::{
+    api::JobAction,
+    objects::job::{check_account, check_metadata, check_spec},
+};
+
+pub(super) fn job(action: &JobAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<JobAction>> {
+    exit_codes(action.final_exit_codes.as_deref().unwrap_or_default(), &format!("{path}.finalExitCodes"), faults);
+    let (action, template) = parsed(action, path, faults)?;
+    let known = known_of(&action, template.as_ref());
+    let wrong = [check_metadata(known.metadata.as_ref()).err(), check_spec(&known.spec).err()];
+    faults.extend(wrong.into_iter().flatten().flatten().map(|wrong| fault(path, wrong)));
+    Some((action, template))
+}
+
+/// Specs that name another ServiceAccount than the saga's: their Jobs are created by the operator, and must borrow no power.
+pub(super) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
+    for (place, step) in saga.steps.iter().enumerate() {
+        for (operation, path) in [(Some(&step.action), "job"), (step.compensation.as_ref(), "compensation.job")] {
+            let Some((operation, Work::Job(action))) = operation.map(|operation| (operation, &operation.work)) else { continue };
+            let spec = check_spec(&known_of(action, operation.template.as_ref()).spec).ok();
+            if let Some(wrong) = spec.and_then(|spec| check_account(&spec, &saga.service_account)) {
+                faults.push(fault(&format!("spec.steps[{place}].{path}"), wrong));
+            }
+        }
+    }
+}
+
+/// The action without the leaves that hold expressions.
+fn known_of(action: &JobAction, template: Option<&Template>) -> JobAction {
+    let Some(template) = template else { return action.clone() };
+    let skeleton = template.skeleton();
+    let spec = skeleton.get("spec").cloned().unwrap_or_else(|| Value::Object(Map::new()));
+    JobAction { metadata: skeleton.get("metadata").cloned(), spec, final_exit_codes: None }
+}

@@ -1,0 +1,271 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "no other state comes of a Job")]
+#![allow(clippy::needless_pass_by_value, reason = "fixtures are put together from values")]
+
+use serde_json::json;
+
+use super::*;
+use crate::objects::{job_store, pod_store};
+
+/// A plain Job of one pod, with conditions.
+fn job(conditions: &[&str]) -> Value {
+    let conditions: Vec<_> = conditions
+        .iter()
+        .map(|type_| json!({"type": type_, "status": "True", "reason": "BackoffLimitExceeded", "message": "reached the limit"}))
+        .collect();
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": []}});
+    json!({
+        "metadata": {"name": "j", "uid": "job"}, "spec": {"backoffLimit": 0, "template": template}, "status": {"conditions": conditions},
+    })
+}
+
+/// A Job of three indexed pods.
+fn indexed(conditions: &[&str]) -> Value {
+    let mut job = job(conditions);
+    job["spec"]["completions"] = json!(3);
+    job["spec"]["parallelism"] = json!(3);
+    job["spec"]["completionMode"] = json!("Indexed");
+    job
+}
+
+fn changed(mut object: Value, pointer: &str, value: Value) -> Value {
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    object.pointer_mut(parent).unwrap()[name] = value;
+    object
+}
+
+fn deleted(object: Value) -> Value {
+    changed(object, "/metadata/deletionTimestamp", json!("2026-03-01T10:00:00Z"))
+}
+
+/// The pod with this index, on node `n1`.
+fn pod(index: u32, phase: &str, state: Value) -> Value {
+    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});
+    let labels = json!({"app.kubernetes.io/managed-by": "saga-operator", "batch.kubernetes.io/job-completion-index": index.to_string()});
+    let container = json!({"name": "step", "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    json!({
+        "metadata": {
+            "name": format!("j-{index}"), "uid": format!("p{index}"), "labels": labels, "ownerReferences": [owner],
+            "annotations": {"saga.dev/container": "step"}, "creationTimestamp": format!("2026-03-01T09:00:0{index}Z"),
+        },
+        "spec": {"containers": [], "nodeName": "n1"}, "status": {"phase": phase, "containerStatuses": [container]},
+    })
+}
+
+fn exited(index: u32, code: i32, message: &str) -> Value {
+    let phase = if code == 0 { "Succeeded" } else { "Failed" };
+    let end = json!({"exitCode": code, "reason": "Error", "message": message, "startedAt": "2026-03-01T09:00:00Z"});
+    pod(index, phase, json!({"terminated": end}))
+}
+
+fn running(index: u32) -> Value {
+    pod(index, "Running", json!({"running": {}}))
+}
+
+/// A pod that no node took, and that is no more.
+fn never_bound(index: u32) -> Value {
+    let mut pod = deleted(pod(index, "Pending", json!({"waiting": {"reason": "PodInitializing"}})));
+    pod["spec"]["nodeName"].take();
+    pod["status"]["containerStatuses"] = json!([]);
+    pod
+}
+
+fn family(pods: &[Value], gone: &[Value]) -> Family {
+    let all = |pods: &[Value]| pods.iter().map(|pod| Arc::new(serde_json::from_value(pod.clone()).unwrap())).collect();
+    Family { pods: all(pods), gone: all(gone), lost: false, whole: true }
+}
+
+fn read(job: Value) -> Job {
+    serde_json::from_value(job).unwrap()
+}
+
+fn told(state: &ChildState) -> String {
+    match state {
+        ChildState::Active { detail, trouble, .. } => {
+            format!("active: {detail}{}", trouble.map(|it| format!(" [{}]", it.as_str())).unwrap_or_default())
+        }
+        ChildState::Succeeded(outputs) => format!("succeeded: {}", json!(outputs)),
+        ChildState::Failed(Failure { reached, exit_code, disrupted, message, .. }) => {
+            format!("{reached:?} {exit_code:?}{}: {message}", if *disrupted { " disrupted" } else { "" })
+        }
+        ChildState::Unknown { message, .. } => format!("unknown: {message}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The state of a Job, the same of what is kept of it and of its pods.
+fn seen(job: Value, family: Family) -> String {
+    let job = read(job);
+    let state = told(&super::state(&job, &family, Duration::ZERO));
+    let (mut small, mut kept) = (job, family);
+    job_store::strip(&mut small);
+    for pod in kept.pods.iter_mut().chain(&mut kept.gone) {
+        pod_store::strip(Arc::make_mut(pod));
+    }
+    assert_eq!(told(&super::state(&small, &kept, Duration::ZERO)), state, "stripped");
+    state
+}
+
+/// What comes of a Job that is gone, by its last copy.
+fn ended(last: Value, family: Family) -> Option<String> {
+    gone(&read(last), &family).as_ref().map(told)
+}
+
+#[test]
+fn the_end_of_the_only_pod_of_a_plain_job_decides_at_once() {
+    let of = |pod: Value| seen(job(&[]), family(&[pod], &[]));
+    assert_eq!(of(exited(0, 0, r#"{"a": 1}"#)), r#"succeeded: {"a":1}"#);
+    assert_eq!(of(exited(0, 3, "no such order")), "Answer Some(3): exit code 3 (Error): no such order");
+    assert_eq!(of(running(0)), "active: runs on node n1");
+    let evicted = changed(exited(0, 137, ""), "/status/reason", json!("Evicted"));
+    assert!(of(evicted).starts_with("unknown: was ended with exit code 137"));
+}
+
+#[test]
+fn of_any_other_job_the_end_of_a_pod_decides_nothing() {
+    let more = [
+        ("/spec/backoffLimit", json!(1)),
+        ("/spec/completions", json!(2)),
+        ("/spec/parallelism", json!(2)),
+        ("/spec/suspend", json!(true)),
+        ("/spec/podFailurePolicy", json!({"rules": []})),
+        ("/spec/template/spec/restartPolicy", json!("OnFailure")),
+    ];
+    for (pointer, value) in more {
+        for code in [0, 3] {
+            let state = seen(changed(job(&[]), pointer, value.clone()), family(&[exited(0, code, "")], &[]));
+            assert!(state.starts_with("active: "), "{pointer} {value}: {state}");
+        }
+    }
+}
+
+#[test]
+fn a_pod_that_is_taken_away_while_its_job_is_suspended_or_goes_on_decides_nothing() {
+    for code in [0, 3, 143] {
+        let leaving = || family(&[deleted(exited(0, code, ""))], &[]);
+        assert!(seen(job(&[]), leaving()).starts_with("active: "), "{code}");
+        assert_eq!(seen(changed(job(&[]), "/spec/suspend", json!(true)), leaving()), "active: is suspended", "{code}");
+    }
+    // Another one takes its place when the Job goes on.
+    assert_eq!(seen(job(&[]), family(&[exited(1, 0, "")], &[deleted(exited(0, 143, ""))])), "active: waits for its pods");
+}
+
+#[test]
+fn a_job_that_is_complete_hands_on_the_word_of_one_pod() {
+    let all = [exited(0, 0, r#"{"part": 0}"#), exited(1, 0, r#"{"part": 1}"#), exited(2, 0, "")];
+    for complete in [["Complete"].as_slice(), &["SuccessCriteriaMet"], &["SuccessCriteriaMet", "Complete"]] {
+        assert_eq!(seen(indexed(complete), family(&all, &[])), r#"succeeded: {"part":0}"#);
+    }
+    let plain = changed(indexed(&["Complete"]), "/spec/completionMode", json!("NonIndexed"));
+    assert_eq!(seen(plain.clone(), family(&all, &[])), "succeeded: null", "nobody knows which one is meant");
+    assert!(!wants_pods(&read(plain), &Family::default()));
+    // One that failed and was tried again.
+    let again = changed(job(&["Complete"]), "/spec/backoffLimit", json!(2));
+    assert_eq!(seen(again, family(&[exited(0, 3, ""), exited(1, 0, r#"{"try": 2}"#)], &[])), r#"succeeded: {"try":2}"#);
+    let workers = changed(job(&["Complete"]), "/spec/parallelism", json!(2));
+    assert_eq!(seen(workers, family(&[exited(0, 0, "done"), exited(1, 0, r#"{"it": 1}"#)], &[])), r#"succeeded: {"it":1}"#);
+}
+
+#[test]
+fn nothing_is_settled_while_a_pod_runs_unless_the_job_has_finished() {
+    let some = || family(&[exited(0, 3, "no"), running(1)], &[]);
+    assert_eq!(seen(indexed(&["FailureTarget"]), some()), "active: fails; the end of its pods is awaited");
+    assert_eq!(seen(indexed(&["SuccessCriteriaMet"]), some()), "active: succeeds; the end of its pods is awaited");
+    assert_eq!(seen(indexed(&["FailureTarget", "Failed"]), some()), "Answer Some(3): pod j-0: exit code 3 (Error): no");
+}
+
+#[test]
+fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
+    let failed = |pods: &[Value], gone: &[Value]| seen(indexed(&["Failed"]), family(pods, gone));
+    assert_eq!(failed(&[exited(0, 3, "a"), exited(1, 4, "b"), exited(2, 0, "")], &[]), "Answer Some(4): pod j-1: exit code 4 (Error): b");
+    // Those that the Job ended for it are no answers.
+    assert_eq!(
+        failed(&[exited(0, 3, "a"), deleted(exited(1, 143, ""))], &[deleted(exited(2, 143, ""))]),
+        "Answer Some(3): pod j-0: exit code 3 (Error): a"
+    );
+    assert!(failed(&[deleted(exited(1, 143, ""))], &[]).starts_with("unknown: was ended with exit code 143"));
+    let counted = changed(indexed(&["Failed"]), "/status/failed", json!(1));
+    assert_eq!(seen(counted, Family { whole: true, ..Family::default() }), "unknown: BackoffLimitExceeded: reached the limit");
+    let lost = Family { lost: true, ..family(&[], &[never_bound(0)]) };
+    assert_eq!(seen(indexed(&["Failed"]), lost), "unknown: BackoffLimitExceeded: reached the limit");
+    assert!(failed(&[], &[never_bound(0)]).starts_with("Nothing None: was bound to no node"));
+    assert_eq!(failed(&[], &[]), "Nothing None: BackoffLimitExceeded: reached the limit");
+    let half = changed(indexed(&["Failed"]), "/status/succeeded", json!(1));
+    assert!(seen(half, family(&[exited(0, 0, "")], &[never_bound(1)])).starts_with("unknown: "), "one part is done");
+    let taint = json!([{"type": "DisruptionTarget", "status": "True", "reason": "DeletionByTaintManager"}]);
+    let disrupted = changed(never_bound(0), "/status/conditions", taint);
+    assert!(failed(&[], &[disrupted]).starts_with("Nothing None disrupted: was bound to no node"));
+}
+
+#[test]
+fn a_job_that_is_being_deleted_only_succeeds() {
+    assert_eq!(seen(deleted(job(&[])), family(&[exited(0, 3, "")], &[])), "active: is being deleted");
+    assert_eq!(seen(deleted(job(&["Failed"])), family(&[deleted(exited(0, 143, ""))], &[])), "active: is being deleted");
+    assert_eq!(seen(deleted(job(&["Complete"])), family(&[exited(0, 0, "")], &[])), "succeeded: null");
+}
+
+#[test]
+fn a_job_that_is_gone_ends_when_its_pods_have() {
+    assert_eq!(ended(deleted(job(&[])), family(&[running(0)], &[])), None);
+    let end = |last: Value, pods: &[Value]| ended(last, family(&[], pods)).unwrap();
+    assert!(end(deleted(job(&[])), &[deleted(exited(0, 143, ""))]).starts_with("unknown: was ended with exit code 143"));
+    assert_eq!(end(deleted(job(&[])), &[deleted(exited(0, 3, "no"))]), "Answer Some(3): exit code 3 (Error): no");
+    assert_eq!(end(deleted(job(&["Complete"])), &[exited(0, 0, r#"{"a": 1}"#)]), r#"succeeded: {"a":1}"#);
+    assert!(end(indexed(&["Failed"]), &[exited(0, 3, "")]).starts_with("Answer Some(3)"), "it had failed when somebody deleted it");
+    assert!(end(deleted(indexed(&[])), &[never_bound(0)]).starts_with("Nothing None: was bound to no node"));
+    assert_eq!(end(deleted(job(&[])), &[]), "Nothing None: was deleted before a pod of it started");
+    assert!(end(deleted(indexed(&[])), &[never_bound(0), deleted(exited(1, 143, ""))]).starts_with("unknown: was ended with"));
+}
+
+#[test]
+fn of_a_job_that_was_suspended_there_may_have_been_pods_that_nobody_counted() {
+    let was = changed(job(&[]), "/status/conditions", json!([{"type": "Suspended", "status": "False"}]));
+    let unseen = Family { whole: false, ..Family::default() };
+    assert_eq!(ended(deleted(was.clone()), unseen.clone()).unwrap(), "unknown: was deleted while a pod of it may have run");
+    assert_eq!(
+        ended(deleted(was), Family { whole: true, ..Family::default() }).unwrap(),
+        "Nothing None: was deleted before a pod of it started"
+    );
+    assert_eq!(ended(deleted(job(&[])), unseen).unwrap(), "Nothing None: was deleted before a pod of it started");
+}
+
+#[test]
+fn what_a_job_waits_for_is_what_its_pods_wait_for() {
+    assert_eq!(seen(job(&[]), Family::default()), "active: waits for its pods");
+    assert_eq!(seen(changed(job(&[]), "/spec/suspend", json!(true)), Family::default()), "active: is suspended");
+    let no_image = pod(2, "Pending", json!({"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}));
+    assert_eq!(
+        seen(job(&[]), family(std::slice::from_ref(&no_image), &[])),
+        "active: waits on node n1: ImagePullBackOff: no such image [Image]"
+    );
+    let three = changed(indexed(&[]), "/status/succeeded", json!(1));
+    let state = seen(three, family(&[exited(0, 0, ""), running(1), no_image], &[]));
+    let expected = "active: 1 of 3 pods have succeeded, 2 are active; pod j-2: waits on node n1: ImagePullBackOff: no such image [Image]";
+    assert_eq!(state, expected);
+}
+
+#[test]
+fn pods_are_looked_for_where_the_job_has_ended_and_none_that_is_known_tells_how() {
+    let wants = |job: Value, pods: &[Value]| wants_pods(&read(job), &family(pods, &[]));
+    assert!(!wants(job(&[]), &[]));
+    assert!(wants(job(&["Complete"]), &[running(0)]) && !wants(job(&["Complete"]), &[exited(0, 0, "")]));
+    assert!(wants(indexed(&["Complete"]), &[exited(1, 0, "")]) && !wants(indexed(&["Complete"]), &[exited(0, 0, "")]));
+    assert!(wants(job(&["Failed"]), &[]) && !wants(job(&["FailureTarget"]), &[exited(0, 3, "")]));
+}
+
+#[test]
+fn a_pod_that_should_be_gone_matters_only_where_its_end_is_awaited() {
+    let late: Timestamp = "2026-03-01T10:02:00Z".parse().unwrap();
+    let one = family(&[deleted(running(0))], &[]);
+    let stuck = |job: Option<Value>| super::stuck(job.map(read).as_ref(), &one, late);
+    assert_eq!(stuck(Some(job(&[]))), None, "another one may have taken its place");
+    for awaited in [Some(deleted(job(&[]))), Some(job(&["FailureTarget"])), None] {
+        assert_eq!(stuck(awaited).as_deref(), Some("may still run on node n1"));
+    }
+}
+
+#[test]
+fn nothing_that_is_stored_makes_it_panic() {
+    let odd = json!({"metadata": {}, "status": {"conditions": [{"type": "Failed", "status": "\u{0}True\n"}], "failed": -1, "succeeded": i32::MIN}});
+    assert!(seen(odd, family(&[json!({"metadata": {}})], &[json!({"metadata": {}})])).starts_with("unknown: "));
+}
