@@ -86,7 +86,7 @@ pub struct JobAction {
 #[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")
     .message("tls is for https:// alone: write https:// in url, or leave tls out"))]
 pub struct HttpAction {
-    /// The request method.
+    /// The request method. GET and HEAD only ask: a step without a compensation is then never in effect.
     pub method: HttpMethod,
     /// Where the request goes; begins with `http://` or `https://`.
     #[schemars(length(max = 2048))]
@@ -200,6 +200,12 @@ pub enum HttpMethod {
 }
 
 impl HttpMethod {
+    /// Whether a request changes nothing by its method alone: what HTTP calls safe (RFC 9110, 9.2.1).
+    #[must_use]
+    pub const fn only_asks(self) -> bool {
+        matches!(self, Self::Get | Self::Head)
+    }
+
     /// The method as it stands in the request line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

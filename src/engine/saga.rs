@@ -204,10 +204,14 @@ impl Operation {
         }
     }
 
-    /// Whether nothing of it is ever in effect.
+    /// Whether nothing of it is ever in effect: it waits, or it is a request that by its method only asks.
     #[must_use]
     pub const fn never_in_effect(&self) -> bool {
-        self.only_waits() || matches!(self.work, Work::Until(_))
+        match &self.work {
+            Work::Approval(_) | Work::Wait(_) | Work::Until(_) => true,
+            Work::Http(action) => action.method.only_asks(),
+            Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Saga(_) | Work::UndoSaga => false,
+        }
     }
 
     /// Whether it is about an object of the cluster, which is looked at again and again, and is never stopped.
@@ -254,5 +258,12 @@ impl ValidStep {
             Direction::Action => Some(&self.action),
             Direction::Compensation => self.compensation.as_ref(),
         }
+    }
+
+    /// Whether nothing of the step is ever in effect: it only waits or asks. A compensation that is given to it all the same has to be
+    /// carried out.
+    #[must_use]
+    pub const fn leaves_nothing(&self) -> bool {
+        self.action.never_in_effect() && self.compensation.is_none()
     }
 }

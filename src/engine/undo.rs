@@ -39,8 +39,7 @@ fn may_have_acted(step: &ValidStep, action: &DirectionStatus) -> bool {
 
 /// Whether a step did, or may have done, something that is not undone. A skipped step is never undone.
 pub(super) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
-    // What only waited did nothing; a compensation that was given to it all the same has to be carried out.
-    if step.action.never_in_effect() && step.compensation.is_none() {
+    if step.leaves_nothing() {
         return false;
     }
     let skipped = status.phase == StepPhase::Skipped && status.action.as_ref().is_some_and(|action| may_have_acted(step, action));

@@ -7,7 +7,7 @@ use super::{
     Happened, Who, World,
     laws::{Broken, Law},
 };
-use crate::api::Direction;
+use crate::{api::Direction, engine::saga::ValidStep};
 
 /// How an attempt ends at the other side, or what becomes of its child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,7 +162,7 @@ impl World {
 
     fn land(&mut self, trial: &Trial, broken: &mut Vec<Broken>) {
         let Trial { who, key, .. } = trial;
-        let waits = self.object().saga().steps.get(who.place).is_some_and(|step| step.action.never_in_effect());
+        let nothing = self.object().saga().steps.get(who.place).is_some_and(ValidStep::leaves_nothing);
         let Some(truth) = self.truth.get_mut(who.place) else { return };
         if truth.key_done(who.direction).is_some_and(|done| done != *key) {
             broken.push(Broken::new(Law::DoneOnce, format!("{who} does its work again, under another idempotency key")));
@@ -170,7 +170,7 @@ impl World {
         match who.direction {
             Direction::Action => {
                 truth.done_under = Some(*key);
-                truth.in_effect |= !truth.undone && !waits;
+                truth.in_effect |= !truth.undone && !nothing;
             }
             Direction::Compensation => {
                 truth.undone_under = Some(*key);
@@ -189,7 +189,7 @@ impl World {
             }
         }
         let leaves = trial.who.direction == Direction::Action
-            && self.object().saga().steps.get(trial.who.place).is_some_and(|step| step.compensate_failed);
+            && self.object().saga().steps.get(trial.who.place).is_some_and(|step| step.compensate_failed && !step.leaves_nothing());
         if let Some(truth) = self.truth.get_mut(trial.who.place).filter(|_| leaves) {
             truth.in_effect |= !truth.undone;
         }

@@ -60,7 +60,7 @@ contexts:
 YAML
 }
 
-if [[ ! -d $PKI ]]; then
+if [[ ! -e $PKI/proxy.crt ]]; then # the youngest of them
   rm -rf "$new" && mkdir "$new"
   openssl_quiet req -x509 -config <(printf %s "$plain_config") "${new_key[@]}" -days 3650 -subj "/CN=saga-cluster" \
     -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" \
@@ -73,12 +73,14 @@ if [[ ! -d $PKI ]]; then
   certificate admin /O=system:masters/CN=admin
   certificate controller-manager /CN=system:kube-controller-manager
   certificate scheduler /CN=system:kube-scheduler
+  certificate proxy /CN=system:kube-proxy
   certificate node "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME,IP:$GATEWAY,IP:127.0.0.1"
 
   # The pair that signs and checks service account tokens.
   openssl_quiet genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$new/service-account.key"
   openssl_quiet pkey -in "$new/service-account.key" -pubout -out "$new/service-account.pub"
+  rm -rf "$PKI"
   mv "$new" "$PKI"
 fi
 
-for name in admin controller-manager scheduler node; do kubeconfig "$name"; done
+for name in admin controller-manager scheduler proxy node; do kubeconfig "$name"; done

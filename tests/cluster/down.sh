@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Stops what up.sh started, whole or half, and leaves no process, mount,
-# bridge or cgroup behind.  Safe to run twice; takes some seconds at most.
+# bridge, packet rule or cgroup behind.  Safe to run twice; takes some seconds at most.
 # The cluster's data stays, so that the next up.sh goes on with it.
 #
 #   down.sh           stops
@@ -23,11 +23,22 @@ down_local() {
   ((EUID == 0)) || return 0
   ! any_node_runs || return 0 # that of another checkout: what follows is its
 
+  remove_packet_rules
   # Of the node, all mounts and network namespaces went with its namespace.
   ! ip link show "$BRIDGE" >/dev/null 2>&1 || ip link delete "$BRIDGE"
   remove_cgroups
   rm -rf "$RUN_DIR"
   rmdir "${NODE_DIRS[@]}" 2>/dev/null || true # mount points; never anything with content
+}
+
+# kube-proxy leaves its rules behind when it ends, so that services stay; ours go last, since they tell whose kube-proxy it was.
+remove_packet_rules() {
+  local PATH=$PATH:/usr/sbin:/sbin table
+  nft list table ip "$PACKET_RULES" >/dev/null 2>&1 || return 0
+  for table in "ip kube-proxy" "ip6 kube-proxy" "ip $PACKET_RULES"; do
+    # shellcheck disable=SC2086 # family and name
+    ! nft list table $table >/dev/null 2>&1 || nft delete table $table
+  done
 }
 
 # Retries: a cgroup can be removed when its last process is quite gone.

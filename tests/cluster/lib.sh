@@ -32,6 +32,8 @@ ETCD_PEER_PORT=$((PORT + 2))
 CONTROLLER_MANAGER_PORT=$((PORT + 3))
 SCHEDULER_PORT=$((PORT + 4))
 KUBELET_PORT=$((PORT + 5))
+PROXY_PORT=$((PORT + 6))
+PROXY_METRICS_PORT=$((PORT + 7))
 
 # The one node and its pod network.
 NODE_NAME=saga
@@ -41,6 +43,7 @@ GATEWAY=10.87.0.1
 SERVICE_SUBNET=10.96.0.0/16
 SERVICE_API=10.96.0.1
 CGROUP=saga-cluster
+PACKET_RULES=saga-cluster # the table of our own rules; while it is there, kube-proxy's are ours, too
 CONTAINERD_SOCKET=$RUN_DIR/containerd/containerd.sock
 SANDBOX_IMAGE=saga.dev/pause:1
 BUSYBOX_IMAGE=saga.dev/examples/busybox:1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The cluster's one node: containerd and kubelet, for as long as both run.
+# The cluster's one node: containerd, kubelet and kube-proxy, for as long as all run.
 #
 # Started by up.sh as the first process of its own mount and process
 # namespaces, so that nothing it mounts is seen outside and that killing it
@@ -7,7 +7,7 @@
 #
 # In:  the certificates and kubeconfigs of certs.sh, the API server.
 # Out: the node registers itself; logs in build/cluster/logs; returns only
-#      (with a failure) when containerd or the kubelet ends.
+#      (with a failure) when one of them ends.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [[ $$ == 1 ]] || fail "node.sh is started by up.sh, as the first process of a namespace"
@@ -49,10 +49,30 @@ ip link show "$BRIDGE" >/dev/null 2>&1 || ip link add "$BRIDGE" type bridge
 ip address replace "$GATEWAY/${POD_SUBNET#*/}" dev "$BRIDGE"
 ip link set "$BRIDGE" up
 
+# What comes from a pod for a service goes on to the pod that serves it, and
+# no further. No pod is told a shorter way, on which the answer would not find
+# back. A service's address is the node's affair, not that of the network around.
+echo 1 >"/proc/sys/net/ipv4/conf/$BRIDGE/forwarding"
+nft -f - <<NFT
+table ip $PACKET_RULES {}
+delete table ip $PACKET_RULES
+table ip $PACKET_RULES {
+  chain forward {
+    type filter hook forward priority filter
+    iifname "$BRIDGE" oifname != "$BRIDGE" drop
+  }
+  chain output {
+    type filter hook output priority filter
+    oifname "$BRIDGE" icmp type redirect drop
+  }
+}
+NFT
+ip route replace "$SERVICE_SUBNET" dev "$BRIDGE" src "$GATEWAY"
+
 # render FILE TARGET: fills in the @NAMES@ of a file in config/.
 render() {
   local name script=
-  for name in STATE PKI TOOLS RUN_DIR BRIDGE GATEWAY POD_SUBNET CGROUP KUBELET_PORT SANDBOX_IMAGE; do
+  for name in STATE PKI TOOLS RUN_DIR BRIDGE GATEWAY POD_SUBNET CGROUP KUBELET_PORT PROXY_PORT PROXY_METRICS_PORT NODE_NAME SANDBOX_IMAGE; do
     script+="s|@$name@|${!name}|g;"
   done
   sed "$script" "$HERE/config/$1" >"$2"
@@ -61,6 +81,7 @@ mkdir -p "$node/cni"
 render containerd.toml "$node/containerd.toml"
 render cni.conflist "$node/cni/saga.conflist"
 render kubelet.yaml "$node/kubelet.yaml"
+render kube-proxy.yaml "$node/kube-proxy.yaml"
 
 containerd --config "$node/containerd.toml" >"$LOGS/containerd.log" 2>&1 &
 containerd=$!
@@ -71,6 +92,14 @@ kubelet --config "$node/kubelet.yaml" --kubeconfig "$STATE/node.kubeconfig" \
   --hostname-override "$NODE_NAME" --node-ip "$GATEWAY" >"$LOGS/kubelet.log" 2>&1 &
 kubelet=$!
 
-wait -n "$containerd" "$kubelet" || true
+# It finds nft alone: with other commands it would tidy up after other kinds of
+# kube-proxy, which may be at work on this machine.
+mkdir -p "$node/proxy-bin"
+ln -sfn "$(command -v nft)" "$node/proxy-bin/nft"
+PATH=$node/proxy-bin "$TOOLS/kube-proxy" --config "$node/kube-proxy.yaml" >"$LOGS/kube-proxy.log" 2>&1 &
+proxy=$!
+
+wait -n "$containerd" "$kubelet" "$proxy" || true
 kill -0 "$containerd" 2>/dev/null || fail_with_log containerd "containerd ended"
-fail_with_log kubelet "the kubelet ended"
+kill -0 "$kubelet" 2>/dev/null || fail_with_log kubelet "the kubelet ended"
+fail_with_log kube-proxy "kube-proxy ended"

@@ -13,7 +13,7 @@ set -euo pipefail
 
 # Debian package and the command by which it is recognised.  mold is the
 # linker of the Rust build; the others are for the cluster.
-packages=(curl:curl openssl:openssl iproute2:ip runc:runc busybox-static:busybox mold:mold)
+packages=(curl:curl openssl:openssl iproute2:ip nftables:nft runc:runc busybox-static:busybox mold:mold)
 
 # What is built, out of the tools that go.mod pins.
 tools=(
@@ -21,6 +21,7 @@ tools=(
   k8s.io/kubernetes/cmd/kube-apiserver
   k8s.io/kubernetes/cmd/kube-controller-manager
   k8s.io/kubernetes/cmd/kube-scheduler
+  k8s.io/kubernetes/cmd/kube-proxy
   k8s.io/kubernetes/cmd/kubelet
   k8s.io/kubernetes/cmd/kubectl
   github.com/containerd/containerd/v2/cmd/containerd

@@ -7,8 +7,8 @@
 #   CLUSTER=kind      a kind cluster named "saga", made if it is not there
 #   CLUSTER=current   whatever cluster kubectl points at now
 #   NODE=0            local only: leave the node out on purpose
-#   SAGA_CLUSTER_PORT local only: the API server's port (16443), the next five
-#                     are used too
+#   SAGA_CLUSTER_PORT local only: the API server's port (16443), the next
+#                     seven are used too
 #   HOST_ADDRESS      current only: where pods reach this machine
 #
 # Out: progress on stderr; the administrator's kubeconfig as the last line of
@@ -116,15 +116,15 @@ start_control_plane() {
 
 # Prints what keeps a node from running here, or nothing.
 node_obstacle() {
-  local command
+  local command PATH=$PATH:/usr/sbin:/sbin
   [[ ${NODE:-1} != 0 ]] || { echo "left out on purpose (NODE=0)"; return; }
   ((EUID == 0)) || { echo "it needs root"; return; }
   if ! daemon_runs node && any_node_runs; then
     echo "the node of another checkout is running"
     return
   fi
-  for command in runc busybox ip unshare; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "$command" >/dev/null ||
+  for command in runc busybox ip nft unshare; do
+    command -v "$command" >/dev/null ||
       { echo "the command $command is missing"; return; }
   done
   unshare --mount --pid --fork --mount-proc mount --make-rshared / 2>/dev/null ||
@@ -133,6 +133,11 @@ node_obstacle() {
     { echo "the kernel has no overlay file system"; return; }
   ip link show "$BRIDGE" >/dev/null 2>&1 || ip link add "$BRIDGE" type bridge 2>/dev/null ||
     { echo "a network bridge cannot be made here"; return; }
+  nft list tables >/dev/null 2>&1 || { echo "the kernel has no nftables for us"; return; }
+  if nft list table ip kube-proxy >/dev/null 2>&1 && ! nft list table ip "$PACKET_RULES" >/dev/null 2>&1; then
+    echo "another cluster's kube-proxy works on this machine"
+    return
+  fi
   cgroups_writable || { echo "cgroups cannot be made here"; return; }
 }
 
@@ -158,9 +163,10 @@ start_node() {
   say "the node is ready: $((SECONDS - started)) s"
 }
 
-# True when the node says it is ready, said so after it was started, and takes pods.
+# True when the node says it is ready, said so after it was started, takes pods, and its services can be reached.
 node_ready() {
   local ready heartbeat taints
+  curl -fsS --max-time 3 "http://127.0.0.1:$PROXY_PORT/healthz" >/dev/null || return
   IFS='|' read -r ready heartbeat taints < <(admin get node "$NODE_NAME" --request-timeout 3s -o jsonpath='{range .status.conditions[?(@.type=="Ready")]}{.status}|{.lastHeartbeatTime}{end}|{.spec.taints}{"\n"}')
   [[ $ready == True && ! $heartbeat < ${NODE_STARTED:-} && -z $taints ]]
 }

@@ -46,7 +46,10 @@ start_shop() {
 
 start_operator() {
   stop_daemons TERM operator
+  # Without a node the shop listens where the API server does, too, which requests may not reach by themselves.
+  local allowed=()
+  [[ $HOST_ADDRESS != 127.* ]] || allowed=(--http-allow-cidrs "$HOST_ADDRESS/32")
   KUBECONFIG=$OPERATOR_KUBECONFIG start_daemon operator "$REPO/target/debug/saga-operator" run \
-    --metrics-addr "127.0.0.1:$METRICS_PORT" --health-addr "127.0.0.1:$HEALTH_PORT"
+    --metrics-addr "127.0.0.1:$METRICS_PORT" --health-addr "127.0.0.1:$HEALTH_PORT" "${allowed[@]}"
   wait_ready operator "$DAEMON_PID" 30 curl -fsS "http://127.0.0.1:$HEALTH_PORT/readyz"
 }

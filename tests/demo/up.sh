@@ -11,4 +11,6 @@ install_chart
 start_shop
 start_operator
 say "the operator runs; its log is $LOGS/operator.log"
-KUBECONFIG=$CLUSTER_KUBECONFIG SHOP=$HOST_ADDRESS:$SHOP_PORT NODE=$NODE "$DEMO/run.sh"
+# The operator is a process of this machine: the Services of a cluster elsewhere are out of its reach, unless SERVICES=ready says otherwise.
+[[ $CLUSTER == local ]] || SERVICES=${SERVICES:-absent}
+KUBECONFIG=$CLUSTER_KUBECONFIG SHOP=$HOST_ADDRESS:$SHOP_PORT NODE=$NODE SERVICES=${SERVICES:-$NODE} "$DEMO/run.sh"

@@ -101,6 +101,13 @@ impl Draft {
         self
     }
 
+    /// The step named last only asks.
+    pub fn asking(mut self) -> Self {
+        let http = self.last().http.as_mut().expect("http() first");
+        (http.method, http.body) = (HttpMethod::Get, None);
+        self
+    }
+
     /// A step that waits for a person.
     pub fn approval(mut self, name: &str) -> Self {
         self.0.steps.push(Step { name: name.into(), approval: Some(ApprovalAction::default()), ..Step::default() });

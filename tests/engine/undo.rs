@@ -138,6 +138,24 @@ fn a_step_without_compensation_stays_in_effect() {
 }
 
 #[test]
+fn a_request_that_only_asks_is_never_in_effect() {
+    for act in [succeeds(), unknown_but_done()] {
+        let draft = saga().http("a").undo().then_http("look").asking().then_http("c").retry(attempts(1)).compensating();
+        let mut world = World::with(draft).on("look", vec![act]).fails("c", 1);
+        world.run_to_rest();
+        assert_eq!((world.phase(), world.undone(), world.still_in_effect().len()), (SagaPhase::Compensated, vec!["a"], 0));
+        assert_eq!(world.condition("Ready").as_deref(), Some("False/Compensated"));
+    }
+}
+
+#[test]
+fn a_compensation_of_a_request_that_only_asks_is_carried_out_all_the_same() {
+    let mut world = World::with(saga().http("look").asking().undo().then_http("c").compensating()).fails("c", 1);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.undone(), world.still_in_effect().len()), (SagaPhase::Compensated, vec!["look"], 0));
+}
+
+#[test]
 fn a_failed_pod_is_undone_and_a_failed_request_is_not_unless_the_step_says_otherwise() {
     let undone = |draft: crate::saga::Draft| {
         let mut world = World::with(draft.compensating()).fails("a", 1);

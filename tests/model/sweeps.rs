@@ -220,7 +220,7 @@ impl Sweep<'_> {
         self.check(broken.is_none(), run, troubles, || broken.clone().unwrap_or_default());
         let steps = self.saga.steps.iter().zip(run.walk.world.truth());
         let wrong = steps.filter(|(step, truth)| {
-            let missing = !step.action.only_waits() && !truth.in_effect;
+            let missing = !step.leaves_nothing() && !truth.in_effect;
             let left = step.compensation.is_some() && truth.in_effect;
             if expected == SagaPhase::Completed { missing } else { left }
         });

@@ -132,7 +132,8 @@ async fn the_last_word_of_a_container_is_handed_on_to_the_steps_after_it() {
 async fn a_pod_that_fails_is_told_of_by_the_end_of_its_log() {
     let mut stand = Stand::with_pods("log").await;
     stand.start();
-    let work = pod("for n in $(seq 60); do echo trying once more; done; echo there is no such order >&2; exit 3");
+    // All in one stream: of two nobody knows which line comes first.
+    let work = pod("exec >&2; for n in $(seq 60); do echo trying once more; done; echo there is no such order; exit 3");
     stand.apply("order", &one_step(&work, &json!({}))).await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     let words = step(&saga, "ship").action.as_ref().unwrap().attempts[0].message.clone().unwrap();

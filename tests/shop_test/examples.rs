@@ -1,12 +1,12 @@
 //! The files under `examples/` are what a reader copies: nothing in them may be wrong.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use saga_operator::{
-    api::{Compensation, HttpAction, PodAction, Saga, Step},
+    api::{ApplyAction, Compensation, HttpAction, ObjectRef, PodAction, Saga, Step},
     engine::valid::{SagaName, validate},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::shop::SERVICES;
 
@@ -34,6 +34,22 @@ fn sagas() -> Vec<(String, Saga)> {
         .collect()
 }
 
+/// Every saga and the child sagas in it.
+fn sagas_and_children() -> Vec<(String, Saga)> {
+    let mut all = sagas();
+    let mut next = 0;
+    while let Some((file, saga)) = all.get(next).cloned() {
+        next += 1;
+        for step in saga.spec.steps {
+            let Some(action) = step.saga else { continue };
+            let name = format!("{}-{}", saga.metadata.name.as_deref().unwrap(), step.name);
+            let spec = serde_json::from_value(action.spec).unwrap_or_else(|error| panic!("{file}: {error}"));
+            all.push((file.clone(), Saga::new(&name, spec)));
+        }
+    }
+    all
+}
+
 /// One action or compensation.
 type Operation<'a> = (Option<&'a PodAction>, Option<&'a HttpAction>);
 
@@ -41,9 +57,14 @@ fn action(step: &Step) -> Operation<'_> {
     (step.pod.as_ref(), step.http.as_ref())
 }
 
-/// Whether a step does anything: one that only waits leaves nothing to be undone.
+/// Whether a step does anything: one that only waits or asks leaves nothing to be undone.
+fn acts(step: &Step) -> bool {
+    step.approval.is_none() && step.wait.is_none() && step.http.as_ref().is_none_or(|http| !http.method.only_asks())
+}
+
+/// Whether a step does something to the shop, and not to an object.
 fn calls(step: &Step) -> bool {
-    step.approval.is_none() && step.wait.is_none()
+    acts(step) && step.apply.is_none() && step.delete.is_none() && step.saga.is_none()
 }
 
 fn compensation(compensation: &Compensation) -> Operation<'_> {
@@ -76,6 +97,8 @@ fn lost(before: &Value, after: Option<&Value>, at: &str) -> Vec<String> {
 fn the_samples_are_all_there() {
     let names: Vec<(String, String)> = sagas().into_iter().map(|(file, saga)| (file, saga.metadata.name.unwrap())).collect();
     let expected = [
+        ("blue-green-failing.yaml", "cart-release-5"),
+        ("blue-green.yaml", "web-release-2"),
         ("database-release-failing.yaml", "database-release-8"),
         ("database-release.yaml", "database-release-7"),
         ("order-checkout-approval.yaml", "order-1047"),
@@ -84,6 +107,8 @@ fn the_samples_are_all_there() {
         ("order-checkout-retrying.yaml", "order-1043"),
         ("order-checkout.yaml", "order-1042"),
         ("order-http.yaml", "order-1046"),
+        ("tenant-onboarding-failing.yaml", "tenant-globex"),
+        ("tenant-onboarding.yaml", "tenant-acme"),
     ];
     assert_eq!(names, expected.map(|(file, saga)| (file.into(), saga.into())));
 }
@@ -92,8 +117,9 @@ fn the_samples_are_all_there() {
 fn the_demonstration_runs_every_sample() {
     let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo/run.sh")).unwrap();
     for (file, saga) in sagas() {
-        let line = format!("\nsample {file} {} ", saga.metadata.name.unwrap());
-        assert!(script.contains(&line), "tests/demo/run.sh has no line {line:?}");
+        let line = format!(" {file} {} ", saga.metadata.name.unwrap());
+        let runs = |how: &str| script.contains(&format!("\n{how}{line}"));
+        assert!(runs("sample") || runs("release"), "tests/demo/run.sh has no line of {line:?}");
     }
 }
 
@@ -108,14 +134,14 @@ fn no_key_of_a_sample_is_unknown_to_the_resource() {
 
 #[test]
 fn the_check_for_unknown_keys_finds_them() {
-    let before = serde_json::json!({"spec": {"steps": [{"name": "a", "retries": 3}]}});
-    let after = serde_json::json!({"spec": {"steps": [{"name": "a"}]}, "status": {}});
+    let before = json!({"spec": {"steps": [{"name": "a", "retries": 3}]}});
+    let after = json!({"spec": {"steps": [{"name": "a"}]}, "status": {}});
     assert_eq!(lost(&before, Some(&after), "file"), ["file.spec.steps[0].retries"]);
 }
 
 #[test]
 fn every_step_calls_the_shop_and_its_compensation_takes_that_back() {
-    for (file, saga) in sagas() {
+    for (file, saga) in sagas_and_children() {
         for step in saga.spec.steps.iter().filter(|step| calls(step)) {
             let at = format!("{file}, step {}", step.name);
             let done = paths(action(step));
@@ -130,17 +156,18 @@ fn every_step_calls_the_shop_and_its_compensation_takes_that_back() {
 
 #[test]
 fn what_can_be_undone_is_undone() {
-    for (file, saga) in sagas() {
+    for (file, saga) in sagas_and_children() {
         let before_pivot = saga.spec.steps.iter().take_while(|step| step.pivot != Some(true));
-        for step in before_pivot.filter(|step| calls(step)) {
-            assert!(step.compensation.is_some(), "{file}, step {} has no compensation", step.name);
+        for step in before_pivot.filter(|step| acts(step)) {
+            // A child saga undoes itself.
+            assert!(step.compensation.is_some() || step.saga.is_some(), "{file}, step {} has no compensation", step.name);
         }
     }
 }
 
 #[test]
 fn pods_pass_their_key_on_and_no_value_becomes_a_part_of_a_script() {
-    for (file, saga) in sagas() {
+    for (file, saga) in sagas_and_children() {
         let compensations = saga.spec.steps.iter().filter_map(|step| step.compensation.as_ref()).map(compensation);
         for (pod, _) in saga.spec.steps.iter().map(action).chain(compensations) {
             let Some(pod) = pod else { continue };
@@ -158,9 +185,10 @@ fn pods_pass_their_key_on_and_no_value_becomes_a_part_of_a_script() {
 
 #[test]
 fn the_secret_the_account_and_its_role_fit_each_other() {
-    let find = |kind: &str| documents().into_iter().find(|(_, document)| document["kind"] == kind).unwrap().1;
+    let of_orders = |document: &Value| ["order-saga", "payments"].iter().any(|name| document["metadata"]["name"] == *name);
+    let find = |kind: &str| documents().into_iter().find(|(_, document)| document["kind"] == kind && of_orders(document)).unwrap().1;
     let (secret, account, role, binding) = (find("Secret"), find("ServiceAccount"), find("Role"), find("RoleBinding"));
-    assert_eq!(role["rules"][0]["resourceNames"], serde_json::json!([secret["metadata"]["name"]]));
+    assert_eq!(role["rules"][0]["resourceNames"], json!([secret["metadata"]["name"]]));
     assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
     assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
     for (file, saga) in sagas() {
@@ -171,7 +199,55 @@ fn the_secret_the_account_and_its_role_fit_each_other() {
             assert_eq!(secret["metadata"]["name"], reference.name.as_str(), "{file}");
             assert!(secret["stringData"].get(&reference.key).is_some(), "{file}: no key {}", reference.key);
         }
-        let account = references.first().map(|_| account["metadata"]["name"].as_str().unwrap());
-        assert_eq!(saga.spec.service_account_name.as_deref(), account, "{file}");
+        let acts_as = saga.spec.service_account_name.as_deref().filter(|name| account["metadata"]["name"] == *name);
+        assert_eq!(acts_as.is_some(), !references.is_empty(), "{file}");
     }
+}
+
+/// What the steps of a saga do to objects: kind, name and verb.
+fn writes(saga: &Saga) -> BTreeSet<(String, String, &'static str)> {
+    let params = saga.spec.params.as_ref().unwrap();
+    let text = |value: &Value| {
+        let colour = |text: String, age: &str| text.replace(&format!("${{params.{age}.colour}}"), params[age]["colour"].as_str().unwrap());
+        ["old", "new"].into_iter().fold(value.as_str().unwrap().to_owned(), colour)
+    };
+    let applied = |action: &ApplyAction| {
+        let (kind, name) = (text(&action.manifest["kind"]), text(&action.manifest["metadata"]["name"]));
+        // The Services are there already.
+        let verbs: &[_] = if kind == "Service" { &["get", "patch"] } else { &["get", "patch", "create"] };
+        (kind, name, verbs)
+    };
+    let deleted = |object: &ObjectRef| (object.kind.clone(), text(&json!(object.name)), ["get", "delete"].as_slice());
+    let steps = &saga.spec.steps;
+    let undoing = || steps.iter().filter_map(|step| step.compensation.as_ref());
+    let apply = steps.iter().filter_map(|step| step.apply.as_ref()).chain(undoing().filter_map(|undo| undo.apply.as_ref()));
+    let delete = steps.iter().filter_map(|step| step.delete.as_ref()).chain(undoing().filter_map(|undo| undo.delete.as_ref()));
+    let all = apply.map(applied).chain(delete.map(deleted));
+    all.flat_map(|(kind, name, verbs)| verbs.iter().map(move |verb| (kind.clone(), name.clone(), *verb)).collect::<Vec<_>>()).collect()
+}
+
+#[test]
+fn the_account_of_the_releases_may_do_what_they_do_and_nothing_else() {
+    let documents = documents();
+    let role = documents.iter().find(|(_, document)| document["kind"] == "Role" && document["metadata"]["name"] == "release-saga");
+    let texts = |value: &Value| value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let mut allowed = BTreeSet::new();
+    for rule in role.unwrap().1["rules"].as_array().unwrap() {
+        let kind = match rule["resources"][0].as_str().unwrap() {
+            "services" => "Service",
+            "deployments" => "Deployment",
+            other => panic!("{other}"),
+        };
+        for verb in texts(&rule["verbs"]) {
+            // What is created cannot be allowed by name.
+            let names = if verb == "create" { vec!["*".to_owned()] } else { texts(&rule["resourceNames"]) };
+            allowed.extend(names.into_iter().map(|name| (kind.to_owned(), name, verb.clone())));
+        }
+    }
+    let of_releases = sagas().into_iter().filter(|(_, saga)| saga.spec.service_account_name.as_deref() == Some("release-saga"));
+    let needed: BTreeSet<_> = of_releases
+        .flat_map(|(_, saga)| writes(&saga))
+        .map(|(kind, name, verb)| (kind, if verb == "create" { "*".to_owned() } else { name }, verb.to_owned()))
+        .collect();
+    assert_eq!(allowed, needed);
 }
