@@ -57,7 +57,7 @@ pub struct PodAction {
     pub final_exit_codes: Option<Vec<i32>>,
 }
 
-/// Runs a `batch/v1` Job to its end: Complete is success, Failed is not.
+/// Runs a `batch/v1` Job to its end: Complete is success, Failed is not. Its time limit runs on while it is suspended or waits in a queue.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobAction {

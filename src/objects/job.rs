@@ -7,6 +7,7 @@
 //! - A field that is no field of a Job, and a value of a wrong type, are found with their paths, before anything runs.
 //!
 //! # Caveats
+//! - The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a field that there is not.
 //! - `activeDeadlineSeconds` is the second line only, as for a Pod: it does not count while the Job is suspended.
 //! - A Job that deletes itself soon after its end (`ttlSecondsAfterFinished`) is refused: an operator that is away for so long would find
 //!   neither the Job nor its pods, and could not tell how the attempt ended.
