@@ -277,9 +277,11 @@ fn is_name(name: &str) -> bool {
         && bytes.iter().all(|byte| alphanumeric(byte) || matches!(byte, b'-' | b'.'))
 }
 
-/// Whether a 403 speaks of the object itself. One that refuses to impersonate names `serviceaccounts`, `users` or `groups` instead.
+/// Whether a 403 speaks of the object itself. One that refuses to impersonate names `serviceaccounts`, `users` or `groups` instead, or, from a
+/// server with constrained impersonation (KEP-5284), the object and a verb that begins with `impersonate`.
 fn about(kind: Kind, status: &Status) -> bool {
-    status.details.as_ref().is_none_or(|details| details.kind.is_empty() || details.kind == kind.resource())
+    let names_object = status.details.as_ref().is_none_or(|details| details.kind.is_empty() || details.kind == kind.resource());
+    names_object && !status.message.contains("impersonate")
 }
 
 #[cfg(test)]
@@ -389,6 +391,9 @@ pub(crate) mod tests {
         assert_eq!(account.to_string(), expected);
         let operator = refused(403, failure(403, &json!({"kind": "serviceaccounts", "name": "order-saga"}))).await;
         assert!(operator.to_string().starts_with("the operator may not impersonate system:serviceaccount:shop:order-saga"), "{operator}");
+        let mut constrained = failure(403, &json!({"kind": "secrets", "name": "payments"}));
+        constrained["message"] = json!(r#"secrets "payments" is forbidden: cannot impersonate-on:serviceaccount:get resource "secrets""#);
+        assert_eq!(refused(403, constrained).await.to_string(), operator.to_string());
     }
 
     #[tokio::test]
