@@ -55,6 +55,7 @@ impl Performance<'_> {
             ChildState::Succeeded(_)
             | ChildState::Answered(_)
             | ChildState::Object { .. }
+            | ChildState::Standing { .. }
             | ChildState::Failed(_)
             | ChildState::Unknown { .. }
             | ChildState::Elsewhere { .. }

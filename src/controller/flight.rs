@@ -87,7 +87,11 @@ fn told(end: &ChildState) -> (&'static str, String) {
         ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
         ChildState::Unknown { message, .. } => (Outcome::Unknown.as_str(), message.as_str()),
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
-        ChildState::Active { .. } | ChildState::Object { .. } | ChildState::Elsewhere { .. } | ChildState::Absent(_) => ("", ""),
+        ChildState::Active { .. }
+        | ChildState::Object { .. }
+        | ChildState::Standing { .. }
+        | ChildState::Elsewhere { .. }
+        | ChildState::Absent(_) => ("", ""),
     };
     (outcome, bounded_line(message, LOGGED))
 }
@@ -161,7 +165,7 @@ impl Journey {
                 if leaves_unread(Some(fresh_since.elapsed())) {
                     return context.own.may_send(&executor);
                 }
-                let wanted = may_still_begin(&context, &stored, &attempt).await.unwrap_or_else(|error| {
+                let wanted = may_still_begin(&context, &stored, &attempt, None).await.unwrap_or_else(|error| {
                     tracing::warn!(error = chain(&error), "the request is not sent: nobody can tell whether it is still wanted");
                     false
                 });

@@ -181,6 +181,7 @@ fn after_another(state: ChildState) -> ChildState {
         ChildState::Absent(_)
         | ChildState::Active { .. }
         | ChildState::Object { .. }
+        | ChildState::Standing { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
         | ChildState::Succeeded(_)

@@ -5,7 +5,7 @@
 //! - What is applied carries an annotation that names the attempt, so that any process can tell later whether it was applied. It carries no
 //!   owner: it outlives the saga.
 //! - What a Secret holds is taken out of it before anybody else sees it: its keys stay.
-//! - An object is deleted under the UID under which it was first seen: one that is made again under its name is left alone.
+//! - An object is deleted under a UID: one that is made again under its name is left alone.
 //!
 //! # Caveats
 //! Which kinds there are is looked up as the operator; every account may do that.

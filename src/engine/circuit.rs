@@ -73,6 +73,7 @@ impl CallEnd {
             | ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
+            | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. } => Self::NotSent,
         }

@@ -137,6 +137,7 @@ impl Pass<'_> {
             ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
+            | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. }
             | ChildState::Failed(_)

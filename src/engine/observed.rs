@@ -45,6 +45,15 @@ pub enum ChildState {
         /// How long it has been known to this process.
         age: Duration,
     },
+    /// The object that the step deletes is there, and nobody deletes it. Only from a live read.
+    Standing {
+        /// Its UID.
+        uid: String,
+        /// Whether the API server definitely refused each deletion that this process asked for.
+        refused: bool,
+        /// How long ago this process first read the intent, by its monotonic clock.
+        known_for: Duration,
+    },
     /// The other side answered a request. What that means is for the step's `expect` and `outputs` to say.
     Answered(Arc<Answer>),
     /// It was not done.

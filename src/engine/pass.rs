@@ -195,7 +195,10 @@ impl<'a> Pass<'a> {
         self.move_step(status, if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo });
         let limit = self.limit(operation, direction, &record);
         self.wake_at(limit);
-        self.begin_effect(identity, place, work, (operation, &record));
+        // What is to be deleted is looked at first: its UID is written before anything leaves.
+        if !operation.deletes() {
+            self.begin_effect(identity, place, work, (operation, &record));
+        }
     }
 
     /// Has the attempt begin that a record calls active.
@@ -212,7 +215,8 @@ impl<'a> Pass<'a> {
             Cow::Borrowed(_) => None,
             Cow::Owned(work) => Some(Box::new(work)),
         };
-        self.effects.push(Effect::Begin { identity, place, work, intended, time_limit });
+        let uid = record.active.as_ref().and_then(|active| active.child_uid.clone());
+        self.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
     }
 
     /// Why no further attempt may begin although one is due.

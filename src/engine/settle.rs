@@ -71,6 +71,7 @@ impl Settlement {
             | ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
+            | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. } => Self::succeeded(),
         }
@@ -97,6 +98,8 @@ impl<'a> Pass<'a> {
             Verdict::Wait => {}
             Verdict::Begin => match self.begins_with(operation, status, direction, &record) {
                 Ok(work) => {
+                    // With the UID that was written down just now, if any.
+                    let record = status.direction(direction).cloned().unwrap_or(record);
                     let identity = self.identity(&step.name, direction, &record);
                     let limit = self.limit(operation, direction, &record);
                     self.wake_at(limit);

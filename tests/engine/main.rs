@@ -17,6 +17,7 @@ mod approval;
 mod cancel;
 mod circuits;
 mod data;
+mod deletion;
 mod executors;
 mod forward;
 mod fuzz;

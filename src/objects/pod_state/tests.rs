@@ -614,7 +614,8 @@ fn said(state: &ChildState) -> &str {
         | ChildState::Refused { .. }
         | ChildState::Succeeded(_)
         | ChildState::Answered(_)
-        | ChildState::Object { .. } => "",
+        | ChildState::Object { .. }
+        | ChildState::Standing { .. } => "",
     }
 }
 
