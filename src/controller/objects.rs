@@ -129,14 +129,15 @@ impl Objects {
         Ok(uid(&applied))
     }
 
-    /// Deletes the object with this UID. One that is gone, or another by now, counts as deleted.
+    /// Deletes the object with this UID. One that is gone counts as deleted; a conflict is one that passes, or says that another one
+    /// stands there by now, which the next look tells.
     pub(super) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
         let (path, _) = self.path(target).await?;
         let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let params = DeleteParams { preconditions, propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
         match self.call(target, ApiRequest::new(path).delete(target.name, &params)).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(trouble(target, "delete", &error)),
         }
     }

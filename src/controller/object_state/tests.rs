@@ -135,6 +135,39 @@ async fn without_a_uid_nothing_is_asked_for() {
 }
 
 #[tokio::test]
+async fn a_conflict_is_tried_again_where_the_object_stands_and_says_nothing_where_another_one_does() {
+    let scene = Scene::new(Some(config_map("first")), (409, "the object has been modified"));
+    let refused = scene.delete("first").await;
+    assert!(matches!(&refused, ChildState::Refused { message, .. } if message == "the object has been modified"), "{refused:?}");
+    scene.stands(Some(config_map("second")));
+    let other = scene.look(Some("first")).await;
+    assert!(matches!(&other, ChildState::Standing { uid, .. } if uid == "second"), "{other:?}");
+    scene.stands(None);
+    assert_eq!(scene.look(Some("first")).await, ChildState::Succeeded(None), "somebody else deleted it meanwhile");
+}
+
+#[tokio::test]
+async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_proves_nothing() {
+    for (code, message) in [(409, "a controller is at work"), (429, "too many requests"), (401, "Unauthorized"), (403, "exceeded quota: q")]
+    {
+        let seen = Scene::new(Some(config_map("first")), (code, message)).delete("first").await;
+        assert!(matches!(seen, ChildState::Refused { .. }), "{code}: {seen:?}");
+    }
+    for (code, message) in [(403, "configmaps is forbidden"), (422, "invalid"), (400, "bad"), (405, "not allowed")] {
+        let seen = Scene::new(Some(config_map("first")), (code, message)).delete("first").await;
+        assert!(matches!(&seen, ChildState::Failed(failure) if failure.last), "{code}: {seen:?}");
+    }
+    for code in [500, 503, 504] {
+        let scene = Scene::new(Some(config_map("first")), (code, "etcdserver: request timed out"));
+        let seen = scene.delete("first").await;
+        assert!(matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains("timed out")), "{code}: {seen:?}");
+        scene.server.lock().unwrap().deletion = (403, "configmaps is forbidden");
+        let seen = scene.delete("first").await;
+        assert!(matches!(seen, ChildState::Unknown { .. }), "{code}: the first one may yet be carried out: {seen:?}");
+    }
+}
+
+#[tokio::test]
 async fn one_that_is_gone_when_it_is_to_be_deleted_is_deleted() {
     let scene = Scene::new(None, (404, "not found"));
     assert_eq!(scene.delete("first").await, ChildState::Succeeded(None));
