@@ -13,6 +13,7 @@ use super::{
     graph::{Graph, StepSet},
     saga::{Identity, Operation, ValidSaga, ValidStep, Work},
     step::{self, Illegal, StepEvent},
+    summary,
 };
 use crate::{
     api::{
@@ -60,12 +61,15 @@ pub(super) struct Pass<'a> {
     pub(super) gates: BTreeMap<http::Origin, Gate>,
     /// The steps that would begin if their hosts took more requests.
     pub(super) crowded: Vec<Crowded>,
+    /// Whether the saga was refused before its first step, and is accepted by now.
+    pub(super) was_refused: bool,
     /// The first contradiction that was met; the pass is then worth nothing.
     pub(super) illegal: Option<Illegal>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn new(saga: &'a ValidSaga, seen: &'a Seen<'a>, status: &SagaStatus) -> Self {
+        let was_refused = summary::stalled_reason(status) == Some(summary::REFUSED);
         let mut status = status.clone();
         status.steps = saga
             .steps
@@ -87,6 +91,7 @@ impl<'a> Pass<'a> {
             room: seen.room.clone(),
             gates: seen.circuits.clone(),
             crowded: Vec::new(),
+            was_refused,
             illegal: None,
         }
     }

@@ -24,6 +24,9 @@ use crate::{
 /// The most characters of a saga's message.
 const MESSAGE: usize = 1500;
 
+/// The reason of a saga that was refused before its first step.
+pub(super) const REFUSED: &str = "Refused";
+
 /// Why a saga cannot go on before a person mended it.
 pub(super) enum Hold {
     /// The spec is not valid.
@@ -47,7 +50,7 @@ impl Hold {
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::Spec(_) => "InvalidSpec",
-            Self::Refused(_) => "Refused",
+            Self::Refused(_) => REFUSED,
             Self::SpecChanged => "SpecChanged",
             Self::Status(_) => "InvalidStatus",
         }

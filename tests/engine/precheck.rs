@@ -1,8 +1,10 @@
 //! A saga that could not come to its end is refused before its first step.
 
+use std::time::Duration;
+
 use saga_operator::{
     api::{RequestAction, RequestResult, SagaPhase},
-    engine::{precheck::Precheck, valid::Fault},
+    engine::{asks_to_check_again, precheck::Precheck, valid::Fault},
 };
 
 use crate::{scenes::order, script::seconds, world::World};
@@ -57,12 +59,70 @@ fn a_refused_saga_answers_requests_and_goes_when_it_is_deleted() {
     let mut world = World::with(order());
     world.precheck = refused();
     world.run_for(seconds(10));
-    world.annotate(RequestAction::Retry.annotation(), "*");
+    world.annotate(RequestAction::Retry.annotation(), "charge-card");
     world.run_for(seconds(10));
     let record = world.status().requests.last().cloned().unwrap();
     assert_eq!(record.result, RequestResult::Refused);
     assert!(record.message.starts_with("the saga is held (Refused)"), "{}", record.message);
+    assert!(record.message.ends_with("* has it tried again at once"), "{}", record.message);
     world.delete();
     world.run_for(seconds(10));
     assert!(world.gone);
+}
+
+/// Whether the shell is to try the saga without what it remembers.
+fn is_to_be_tried_anew(world: &World) -> bool {
+    asks_to_check_again(&world.stored.asked, world.stored.handled, &world.status())
+}
+
+#[test]
+fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_all_of_it() {
+    for value in ["*", "*@fixed"] {
+        let mut world = World::with(order());
+        world.precheck = refused();
+        world.run_for(seconds(10));
+        let before = world.writes;
+        world.annotate(RequestAction::Retry.annotation(), value);
+        assert!(is_to_be_tried_anew(&world), "{value}");
+        world.run_for(Duration::ZERO);
+        let record = world.status().requests.last().cloned().unwrap();
+        assert_eq!((record.result, world.writes), (RequestResult::Accepted, before + 1), "{record:?}");
+        assert_eq!(record.message, "the saga was tried again, and is still refused, as its message says");
+        assert!(!is_to_be_tried_anew(&world), "a request is acted on once: {value}");
+        world.run_for(seconds(60));
+        assert_eq!((world.phase(), world.writes, world.status().requests.len()), (SagaPhase::Pending, before + 1, 1));
+    }
+}
+
+#[test]
+fn a_refused_saga_that_is_tried_again_and_accepted_keeps_all_its_retries() {
+    let mut world = World::with(order());
+    world.precheck = refused();
+    world.run_for(seconds(10));
+    world.precheck = Precheck::default();
+    world.annotate(RequestAction::Retry.annotation(), "*");
+    world.run_for(Duration::ZERO);
+    let status = world.status();
+    let record = status.requests.last().unwrap();
+    assert_eq!((record.result, record.message.as_str()), (RequestResult::Accepted, "the saga was tried again, and is accepted now"));
+    assert_eq!((status.phase, status.retry_requests), (Some(SagaPhase::Running), 0), "spec.maxRetryRequests bounds attempts");
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}
+
+#[test]
+fn nobody_asks_for_a_trial_by_another_request_or_by_one_that_is_answered_without_it() {
+    for (action, value) in [(RequestAction::Retry, "charge-card"), (RequestAction::Pause, "*"), (RequestAction::Retry, " ")] {
+        let mut world = World::with(order());
+        world.precheck = refused();
+        world.run_for(seconds(10));
+        world.annotate(action.annotation(), value);
+        assert!(!is_to_be_tried_anew(&world), "{action} {value}");
+    }
+    let mut world = World::with(order());
+    world.precheck = refused();
+    world.run_for(seconds(10));
+    world.held_in_git = true;
+    world.annotate(RequestAction::Retry.annotation(), "*");
+    assert!(!is_to_be_tried_anew(&world), "it would be asked for again and again");
 }
