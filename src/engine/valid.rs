@@ -9,6 +9,7 @@ mod expressions;
 mod fixed;
 mod pod;
 mod policy;
+mod warnings;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -19,6 +20,7 @@ use std::{
 use serde_json::Map;
 
 use self::expressions::Reach;
+pub use self::warnings::warnings;
 use super::{
     expression::{Scope, Template},
     saga::{Operation, ValidSaga, ValidStep, Work},

@@ -7,7 +7,9 @@ use saga_operator::{
     engine::{asks_to_check_again, precheck::Precheck, valid::Fault},
 };
 
-use crate::{scenes::order, script::seconds, world::World};
+use serde_json::json;
+
+use crate::{saga::Draft, scenes::order, script::seconds, world::World};
 
 fn refused() -> Precheck {
     let refused = vec![
@@ -125,4 +127,24 @@ fn nobody_asks_for_a_trial_by_another_request_or_by_one_that_is_answered_without
     world.held_in_git = true;
     world.annotate(RequestAction::Retry.annotation(), "*");
     assert!(!is_to_be_tried_anew(&world), "it would be asked for again and again");
+}
+
+#[test]
+fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
+    let undo = |name: &str| json!({"http": {"method": "POST", "url": "http://shop/undo", "body": {"id": format!("${{outputs.{name}}}")}}});
+    let step = |name: &str| {
+        let (http, outputs) = (json!({"method": "POST", "url": "http://shop/do"}), json!({name: "1"}));
+        json!({"name": name, "http": http, "outputs": outputs, "compensation": undo(name)})
+    };
+    let steps: Vec<_> = ["a", "b", "c", "d", "e"].map(step).into();
+    let mut world = World::with(Draft(serde_json::from_value(json!({"steps": steps})).unwrap()));
+    world.precheck = Precheck { refused: Vec::new(), unchecked: vec!["spec.steps[2].http".into()] };
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.condition("Accepted").as_deref()), (SagaPhase::Completed, Some("True/Accepted")));
+    let status = world.status();
+    let message = &status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().message;
+    let begins = "the spec is valid; warning: spec.steps[0].compensation.http.body.id: ${outputs.a} reads outputs without has(): ";
+    assert!(message.starts_with(begins), "{message}");
+    assert!(message.ends_with("; and 2 more of these; not tried before it runs: spec.steps[2].http"), "{message}");
+    assert!(!world.notices.iter().any(|notice| notice.warning), "no event: the same stands in each saga of a template");
 }
