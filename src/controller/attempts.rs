@@ -38,8 +38,6 @@ pub struct Known {
     pub refusal: Option<Refusal>,
     /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
     pub unanswered: bool,
-    /// The UID of the object whose deletion was asked for, whether or not there was an answer.
-    pub condemned: Option<String>,
     /// Why the child could not be told what it was to be told last.
     pub unheard: Option<String>,
     /// How it ended, by the last copy of a child that the watch calls gone.
@@ -108,7 +106,6 @@ impl Known {
             child: None,
             refusal: None,
             unanswered: false,
-            condemned: None,
             unheard: None,
             gone: None,
             overdue: None,

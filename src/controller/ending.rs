@@ -68,6 +68,7 @@ impl Performance<'_> {
             | ChildState::Answered(_)
             | ChildState::Object { .. }
             | ChildState::Saga(_)
+            | ChildState::Standing { .. }
             | ChildState::Failed(_)
             | ChildState::Unknown { .. }
             | ChildState::Elsewhere { .. }

@@ -90,6 +90,7 @@ fn told(end: &ChildState) -> (&'static str, String) {
         ChildState::Active { .. }
         | ChildState::Object { .. }
         | ChildState::Saga(_)
+        | ChildState::Standing { .. }
         | ChildState::Elsewhere { .. }
         | ChildState::Absent(_) => ("", ""),
     };
@@ -165,7 +166,7 @@ impl Journey {
                 if leaves_unread(Some(fresh_since.elapsed())) {
                     return context.own.may_send(&executor);
                 }
-                let wanted = may_still_begin(&context, &stored, &attempt).await.unwrap_or_else(|error| {
+                let wanted = may_still_begin(&context, &stored, &attempt, None).await.unwrap_or_else(|error| {
                     tracing::warn!(error = chain(&error), "the request is not sent: nobody can tell whether it is still wanted");
                     false
                 });

@@ -201,6 +201,7 @@ fn after_another(state: ChildState, kind: &str) -> ChildState {
         | ChildState::Active { .. }
         | ChildState::Object { .. }
         | ChildState::Saga(_)
+        | ChildState::Standing { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
         | ChildState::Succeeded(_)

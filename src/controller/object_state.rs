@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! Whether an object was applied or deleted is told by the object itself, so that any process can go on where another one died: what is
-//! applied names its attempt, and what is deleted is gone. A refusal that a person has to mend ends the attempt.
+//! applied names its attempt, and what is deleted is gone. What is deleted has the UID that the status names. A refusal that a person has to mend ends the attempt.
 
 use std::time::{Duration, Instant};
 
@@ -61,32 +61,29 @@ impl Attempt<'_> {
         }
         let waited = self.known(|known| known.first_read.elapsed());
         let poll = POLLS.iter().find(|(until, _)| waited < *until).map(|(_, poll)| *poll);
-        let refused = self.known(|known| known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now()));
-        if let Some(state) = self.known(remembered).filter(|_| refused) {
-            return (state, poll);
-        }
+        let refused = self.known(|known| !known.unanswered && known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now()));
         let state = match work {
+            Work::Apply(_) if refused => None,
             Work::Apply(action) => self.applied(action, active).await,
-            Work::Delete(object) => self.deleted(object, active).await,
+            // Whatever was refused: somebody else may have deleted it.
+            Work::Delete(object) => Some(self.deleted(object, active).await),
             Work::Until(object) => self.waited_for(object).await,
             Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Saga(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => None,
         };
-        (state.unwrap_or_else(|| self.known(|known| absent(known, known.child.is_some()))), poll)
+        (state.unwrap_or_else(|| self.known(|known| backing_off(known).unwrap_or_else(|| absent(known, known.child.is_some())))), poll)
     }
 
     /// The object as it stands; `Err` where that ends the attempt, or cannot be told just now. `writes`: the intent of an attempt that
-    /// changes the object.
+    /// applies the object.
     async fn read(&self, target: Target<'_>, writes: Option<&ActiveAttempt>) -> Result<Option<serde_json::Value>, ChildState> {
         self.context.objects.get(target).await.map_err(|trouble| match trouble {
             Trouble::Final(message) => {
-                let written = writes.is_some_and(|active| self.known(|known| may_be_written(known, active, now())));
+                let written = writes.is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
                 let end = if written { ChildState::Unknown { message, retry_after: None } } else { never_begun(message, true) };
                 self.context.attempts.ended(self.key, end.clone());
                 end
             }
-            Trouble::Passes(message) | Trouble::Lost(message) => {
-                ChildState::Active { uid: None, age: Duration::ZERO, detail: message, trouble: None }
-            }
+            Trouble::Passes(message) | Trouble::Lost(message) => not_now(message),
         })
     }
 
@@ -103,24 +100,29 @@ impl Attempt<'_> {
         Some(self.there(object))
     }
 
-    /// `None`: it is there, and nothing was done about it yet.
-    async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> Option<ChildState> {
-        let object = match self.read(Target::of(self.account(), reference), Some(active)).await {
+    /// What stands under the name, whoever made it: whether it is the one that the attempt deletes is for the engine to say.
+    async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
+        let object = match self.context.objects.get(Target::of(self.account(), reference)).await {
             Ok(Some(object)) => object,
-            Ok(None) => return Some(ChildState::Succeeded(None)),
-            Err(state) => return Some(state),
+            Ok(None) => return ChildState::Succeeded(None),
+            // Nothing leaves before the UID is written.
+            Err(Trouble::Final(message)) if active.child_uid.is_none() => return never_begun(message, true),
+            Err(Trouble::Final(message)) => return ChildState::Unknown { message, retry_after: None },
+            Err(Trouble::Passes(message) | Trouble::Lost(message)) => return not_now(message),
         };
-        let first = self.known(|known| first_seen(known, active));
-        if first.is_some_and(|first| first != uid(&object)) {
-            // Somebody made another one since.
-            return Some(ChildState::Succeeded(None));
+        let uid = uid(&object);
+        let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
+        if !deleting && !self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid)) {
+            // A refusal speaks of the one that the status names.
+            let waits = self.known(backing_off).filter(|_| active.child_uid.as_ref() == Some(&uid));
+            let (refused, known_for) = self.known(|known| (known.is_refused(), known.first_read.elapsed()));
+            return waits.unwrap_or(ChildState::Standing { uid, refused, known_for });
         }
-        object.pointer("/metadata/deletionTimestamp")?;
-        self.context.attempts.child_seen(self.key, &uid(&object));
+        self.context.attempts.child_seen(self.key, &uid);
         let finalizers = object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
         let detail = format!("waits until it is gone{}{finalizers}", if finalizers.is_empty() { "" } else { ", which is up to " });
         let age = self.known(|known| known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed()));
-        Some(ChildState::Active { uid: Some(uid(&object)), age, detail, trouble: None })
+        ChildState::Active { uid: Some(uid), age, detail, trouble: None }
     }
 
     async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
@@ -129,10 +131,7 @@ impl Attempt<'_> {
                 self.context.attempts.child_seen(self.key, &uid(&object));
                 self.there(object)
             }
-            Ok(None) => {
-                let detail = format!("waits: there is no {} {}", reference.kind, reference.name);
-                ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
-            }
+            Ok(None) => not_now(format!("waits: there is no {} {}", reference.kind, reference.name)),
             Err(state) => state,
         })
     }
@@ -142,90 +141,66 @@ impl Attempt<'_> {
         ChildState::Object { object: shared(object), age }
     }
 
-    /// Applies or deletes the object. Returns whether the saga is to be looked at again at once.
-    pub(super) async fn begin(&self, work: &Work) -> bool {
-        let done = match work {
-            Work::Apply(action) => {
+    /// Applies the object, or deletes the one with this UID. Returns whether the saga is to be looked at again at once.
+    pub(super) async fn begin(&self, work: &Work, uid: Option<&str>) -> bool {
+        let done = match (work, uid) {
+            (Work::Apply(action), _) => {
                 let target = Target::applied(self.account(), action);
-                self.context.objects.apply(target, action, &self.mark(), false).await.map(Some)
+                self.context.objects.apply(target, action, &self.mark(), false).await
             }
-            Work::Delete(object) => self.delete(object).await,
-            Work::Until(_)
-            | Work::Pod(_)
-            | Work::Job(_)
-            | Work::Http(_)
-            | Work::Saga(_)
-            | Work::UndoSaga
-            | Work::Approval(_)
-            | Work::Wait(_) => {
-                return false;
+            (Work::Delete(object), Some(uid)) => {
+                let target = Target::of(self.account(), object);
+                self.context.objects.delete(target, uid).await.map(|()| uid.to_owned())
             }
+            (
+                Work::Delete(_)
+                | Work::Until(_)
+                | Work::Pod(_)
+                | Work::Job(_)
+                | Work::Http(_)
+                | Work::Saga(_)
+                | Work::UndoSaga
+                | Work::Approval(_)
+                | Work::Wait(_),
+                _,
+            ) => return false,
         };
+        let attempts = &self.context.attempts;
         match done {
-            Ok(Some(uid)) => self.context.attempts.child_seen(self.key, &uid),
-            Ok(None) => {}
-            Err(Trouble::Final(message)) => self.context.attempts.ended(self.key, never_begun(message, true)),
-            Err(Trouble::Passes(message)) => self.context.attempts.refused(self.key, message),
+            Ok(uid) => attempts.child_seen(self.key, &uid),
+            Err(Trouble::Final(message)) if self.known(|known| known.unanswered) => {
+                attempts.ended(self.key, ChildState::Unknown { message, retry_after: None });
+            }
+            Err(Trouble::Final(message)) => attempts.ended(self.key, never_begun(message, true)),
+            Err(Trouble::Passes(message)) => attempts.refused(self.key, message),
             Err(Trouble::Lost(message)) => {
                 tracing::warn!(message, "nobody can tell whether the object was written: it is looked at again");
-                self.context.attempts.unanswered(self.key);
+                attempts.unanswered(self.key);
+                // It is looked at now, and written again only later.
+                attempts.refused(self.key, message);
             }
         }
         true
     }
-
-    /// Returns the UID of what was deleted; `None` where nothing was there.
-    async fn delete(&self, reference: &ObjectRef) -> Result<Option<String>, Trouble> {
-        let target = Target::of(self.account(), reference);
-        let Some(object) = self.context.objects.get(target).await? else { return Ok(None) };
-        let uid = uid(&object);
-        // Before it is asked for: where the answer is lost, one that is made again under its name is left alone.
-        if self.known(|known| known.condemned.get_or_insert_with(|| uid.clone()) != &uid) {
-            return Ok(None);
-        }
-        self.context.objects.delete(target, &uid).await?;
-        Ok(Some(uid))
-    }
 }
 
-/// The UID of the object that a step deletes, where it is known.
-fn first_seen(known: &Known, active: &ActiveAttempt) -> Option<String> {
-    known.child.as_ref().map(|(_, uid)| uid).or(known.condemned.as_ref()).or(active.child_uid.as_ref()).cloned()
+/// What cannot be told just now.
+const fn not_now(detail: String) -> ChildState {
+    ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
 }
 
-/// Whether the attempt may have changed its object: who may not look any more cannot tell what came of it. An intent that is older than what
+/// What is said while this process waits after a call that did not do what it was to do. Where its answer was lost, nothing is refused.
+fn backing_off(known: &mut Known) -> Option<ChildState> {
+    let state = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now()).map(|refusal| not_now(refusal.message.clone()))?;
+    if known.unanswered { Some(state) } else { remembered(known) }
+}
+
+/// Whether the attempt may have applied its object: who may not look any more cannot tell what came of it. An intent that is older than what
 /// this process knows of it was another one's.
-fn may_be_written(known: &Known, active: &ActiveAttempt, now: Timestamp) -> bool {
+fn may_be_applied(known: &Known, active: &ActiveAttempt, now: Timestamp) -> bool {
     let inherited = between(active.started_at.0, now) > known.first_read.elapsed() + FRESH;
-    known.child.is_some() || known.unanswered || known.condemned.is_some() || active.child_uid.is_some() || inherited
+    known.child.is_some() || known.unanswered || active.child_uid.is_some() || inherited
 }
 
 #[cfg(test)]
-mod tests {
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-
-    use super::*;
-
-    fn intent(child_uid: Option<&str>) -> ActiveAttempt {
-        ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: child_uid.map(Into::into), trouble: None }
-    }
-
-    #[test]
-    fn who_may_not_look_any_more_cannot_tell_whether_another_process_wrote() {
-        let known = Known::new();
-        assert!(!may_be_written(&known, &intent(None), now()), "this process wrote the intent, and nothing since");
-        assert!(may_be_written(&known, &intent(Some("uid")), now()));
-        assert!(may_be_written(&known, &intent(None), now() + Duration::from_mins(1)), "an intent that was read a minute later");
-        let mut asked = Known::new();
-        asked.condemned = Some("uid".into());
-        assert!(may_be_written(&asked, &intent(None), now()));
-    }
-
-    #[test]
-    fn an_object_whose_deletion_was_asked_for_without_an_answer_is_the_one_that_is_deleted() {
-        let mut known = Known::new();
-        known.condemned = Some("first".into());
-        assert_eq!(first_seen(&known, &intent(None)).as_deref(), Some("first"));
-        assert_eq!(first_seen(&Known::new(), &intent(Some("noted"))).as_deref(), Some("noted"));
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! - What is applied carries an annotation that names the attempt, so that any process can tell later whether it was applied. It carries no
 //!   owner: it outlives the saga.
 //! - What a Secret holds is taken out of it before anybody else sees it: its keys stay.
-//! - An object is deleted under the UID under which it was first seen: one that is made again under its name is left alone.
+//! - An object is deleted under a UID: one that is made again under its name is left alone.
 //!
 //! # Caveats
 //! Which kinds there are is looked up as the operator; every account may do that.
@@ -153,14 +153,15 @@ impl Objects {
         }
     }
 
-    /// Deletes the object with this UID. One that is gone, or another by now, counts as deleted.
+    /// Deletes the object with this UID. One that is gone counts as deleted; a conflict is one that passes, or says that another one
+    /// stands there by now, which the next look tells.
     pub(super) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
         let (path, _) = self.path(target).await?;
         let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let params = DeleteParams { preconditions, propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
         match self.call(target, ApiRequest::new(path).delete(target.name, &params)).await {
             Ok(_) => Ok(()),
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
             Err(error) => Err(trouble(target, "delete", &error)),
         }
     }

@@ -78,6 +78,8 @@ struct Beginning {
     /// The instant of its intent.
     intended: Timestamp,
     time_limit: Duration,
+    /// The UID of the object that is deleted.
+    uid: Option<String>,
     /// When the status write that names it was sent.
     written: Option<Instant>,
 }
@@ -110,8 +112,8 @@ impl Performance<'_> {
 
     async fn one(&self, effect: Effect, version: &str, written: Option<Instant>, cancelled: bool) -> Result<Next, Error> {
         match effect {
-            Effect::Begin { identity, place, work, intended, time_limit } => {
-                let begin = Beginning { place, work, intended, time_limit, written };
+            Effect::Begin { identity, place, work, intended, time_limit, uid } => {
+                let begin = Beginning { place, work, intended, time_limit, uid, written };
                 self.begin(identity, begin).await
             }
             Effect::Ask { attempt, child, demand } => self.ask(attempt, &child, &demand).await,
@@ -127,16 +129,18 @@ impl Performance<'_> {
     }
 
     async fn begin(&self, identity: Identity, beginning: Beginning) -> Result<Next, Error> {
-        let Beginning { place, work, intended, time_limit, written } = beginning;
+        let Beginning { place, work, intended, time_limit, uid, written } = beginning;
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
         let asked = Instant::now();
         let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
-        if fresh.is_none() && !leaves_unread(None) && !may_still_begin(self.context, self.stored, &identity.attempt).await? {
+        if fresh.is_none() && !leaves_unread(None) && !may_still_begin(self.context, self.stored, &identity.attempt, uid.as_deref()).await?
+        {
             return Ok(Next::Later);
         }
         let work = work.as_deref().unwrap_or(&operation.work);
-        if !matches!(work, Work::Http(_)) && !self.may_leave(&identity, intended) {
+        // The UID keeps a deletion from meeting what came later.
+        if !matches!(work, Work::Http(_) | Work::Delete(_)) && !self.may_leave(&identity, intended) {
             return Ok(Next::AtOnce);
         }
         tracing::info!(
@@ -161,7 +165,7 @@ impl Performance<'_> {
                 let key = (identity.uid, identity.attempt);
                 // Known before it is written, so that what comes of it has a place.
                 self.context.attempts.look(&key, |_| ());
-                let at_once = Attempt { context: self.context, saga, key: &key }.begin(work).await;
+                let at_once = Attempt { context: self.context, saga, key: &key }.begin(work, uid.as_deref()).await;
                 Ok(if at_once { Next::AtOnce } else { Next::Later })
             }
             Work::Saga(action) => Ok(self.create_child(saga, identity, action).await),
@@ -263,12 +267,13 @@ fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> 
     }
 }
 
-/// Whether a live read shows the attempt as one that may still begin: the active one, whose Pod nobody has seen.
+/// Whether a live read shows the attempt as one that may still begin: the active one, whose Pod nobody has seen, or whose object, which is
+/// to be deleted, has this UID.
 ///
 /// # Errors
 /// Where the read failed.
-pub(super) async fn may_still_begin(context: &Context, stored: &StoredSaga, attempt: &AttemptId) -> Result<bool, Error> {
-    Ok(live_intent(context, stored, attempt).await?.is_some_and(|intent| intent.child_uid.is_none()))
+pub(super) async fn may_still_begin(context: &Context, stored: &StoredSaga, attempt: &AttemptId, uid: Option<&str>) -> Result<bool, Error> {
+    Ok(live_intent(context, stored, attempt).await?.is_some_and(|intent| intent.child_uid.as_deref() == uid))
 }
 
 /// The intent of an attempt that a live read shows still as the active one, of the same saga with the same spec.

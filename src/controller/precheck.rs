@@ -32,6 +32,7 @@ use crate::{
         names::{AttemptId, child_name, sha256_hex},
     },
     engine::{
+        asks_to_check_again,
         precheck::{Precheck, Probe, probes},
         saga::{Identity, ValidSaga, Work},
         valid::Fault,
@@ -103,6 +104,8 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     if accepted || stored.status.is_err() || stored.metadata.deletion_timestamp.is_some() {
         return Some(Precheck::default());
     }
+    // Who asks for it is not told what an earlier trial found.
+    let anew = stored.status.as_ref().is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
     let (probes, unchecked) = probes(saga);
     let mut precheck = Precheck { refused: Vec::new(), unchecked };
     // What is the same is tried once.
@@ -111,7 +114,7 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
         .map(|(hash, probe)| async move {
-            let verdict = tried(context, saga, &hash, &probe).await;
+            let verdict = tried(context, saga, &hash, &probe, anew).await;
             (hash, verdict)
         })
         .buffered(AT_ONCE)
@@ -127,9 +130,10 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
 }
 
-async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Probe) -> Verdict {
+/// `anew`: whatever is remembered of an earlier trial.
+async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Probe, anew: bool) -> Verdict {
     let Probe { work, may_come, .. } = probe;
-    if let Some(known) = context.prechecks.known(hash) {
+    if let Some(known) = context.prechecks.known(hash).filter(|_| !anew) {
         return known;
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };

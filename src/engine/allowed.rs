@@ -1,7 +1,8 @@
 //! Which request is allowed when: the table of `docs/requests.md`, in code.
 //!
 //! # Guarantees
-//! The only place that says so. What a request needs besides (a pivot not passed, retries left) is said where it is judged.
+//! The only place that says so. What a request needs besides (a pivot not passed, retries left), and that a saga which was refused before its
+//! first step takes none but `retry: *`, is said where it is judged.
 
 use crate::api::{RequestAction, SagaPhase, StepPhase};
 

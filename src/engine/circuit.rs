@@ -74,6 +74,7 @@ impl CallEnd {
             | ChildState::Active { .. }
             | ChildState::Object { .. }
             | ChildState::Saga(_)
+            | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. } => Self::NotSent,
         }

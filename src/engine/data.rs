@@ -138,6 +138,7 @@ impl Pass<'_> {
             | ChildState::Active { .. }
             | ChildState::Object { .. }
             | ChildState::Saga(_)
+            | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. }
             | ChildState::Failed(_)

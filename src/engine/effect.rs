@@ -58,7 +58,7 @@ pub enum Finalizer {
 /// One thing to be done outside the status.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect {
-    /// Create the Pod or the Job, or send the request, of an active attempt.
+    /// Create the Pod or the Job, send the request, or delete the object of an active attempt.
     Begin {
         /// Who the attempt is.
         identity: Identity,
@@ -70,6 +70,8 @@ pub enum Effect {
         intended: Timestamp,
         /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
         time_limit: Duration,
+        /// The UID that the status names as that of the object to be deleted; `None` for all that is not deleted.
+        uid: Option<String>,
     },
     /// Tell the child saga of an active attempt something, as the saga's account.
     Ask {

@@ -26,7 +26,7 @@ pub(super) const MAX_ALL_OUTPUTS: usize = 32 * 1024;
 impl Pass<'_> {
     /// Handles what people ask for. Returns whether anything was accepted.
     pub(super) fn answer_requests(&mut self) -> bool {
-        let inbox = inbox::sort(self.seen, &self.status);
+        let inbox = inbox::sort(self.seen.asked, self.seen.handled, &self.status);
         let mut status = std::mem::take(&mut self.status);
         let (effects, tally) = inbox.answer(self.seen, &mut status, |status, asked| {
             std::mem::swap(&mut self.status, status);
@@ -105,6 +105,10 @@ impl Pass<'_> {
     }
 
     fn ask_to_retry(&mut self, wish: &Wish) -> Result<String, String> {
+        if self.was_refused && *wish == Wish::EveryStep {
+            // It grants no attempt, and is none of those that spec.maxRetryRequests bounds.
+            return Ok("the saga was tried again, and is accepted now".into());
+        }
         let (most, used) = (self.saga.max_retry_requests, self.status.retry_requests);
         if used >= most && !broken(Twin::RetryLimit) {
             return Err(format!("{used} retry requests were accepted, as many as spec.maxRetryRequests allows: raise it first"));

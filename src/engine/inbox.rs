@@ -20,7 +20,7 @@ use super::{
     settle::clip,
 };
 use crate::{
-    api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus},
+    api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus, Wish},
     twins::{Twin, broken},
 };
 
@@ -57,11 +57,22 @@ pub(super) struct Inbox<'a> {
     old: Vec<RequestAction>,
 }
 
-/// Sorts what stands on the saga into what is new and what was answered already.
-pub(super) fn sort<'a>(seen: &Seen<'a>, status: &SagaStatus) -> Inbox<'a> {
+/// Whether somebody asks anew for a saga that was not accepted to be tried again, whatever is remembered of earlier trials.
+#[must_use]
+pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
+    sort(asked, handled, status).new.iter().any(|request| request.answer.is_none() && is_to_check_again(request.asked))
+}
+
+/// Whether a request, made to a saga that was not accepted, asks for it to be tried again.
+pub(super) fn is_to_check_again(asked: &Asked) -> bool {
+    asked.action == RequestAction::Retry && asked.wish() == Ok(Wish::EveryStep)
+}
+
+/// Sorts what stands on the saga into what is new and what was answered already. `handled`: what the saga's annotation says.
+pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) -> Inbox<'a> {
     let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
-    let handled = handled(seen, status);
-    for asked in seen.asked.iter().filter(|asked| !asked.is_empty()) {
+    let handled = known_handled(handled, status);
+    for asked in asked.iter().filter(|asked| !asked.is_empty()) {
         let newest = status.requests.iter().rev().find(|record| record.action == asked.action);
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
         let remembered = inbox.new.iter().filter(|request| request.remember.is_some()).count();
@@ -118,7 +129,7 @@ impl Inbox<'_> {
         mut judge: impl FnMut(&mut SagaStatus, &Asked) -> Answer,
     ) -> (Vec<Effect>, Vec<(RequestAction, RequestResult)>) {
         let Self { new, old } = self;
-        let known = handled(seen, status);
+        let known = known_handled(seen.handled, status);
         let (mut effects, mut tally, mut take_away) = (Vec::new(), Vec::new(), old);
         for Request { asked, remember, answer } in new {
             let (result, message) = answer.unwrap_or_else(|| judge(status, asked));
@@ -154,9 +165,9 @@ impl Inbox<'_> {
 
 /// The highest number of a plain request that was handled and taken away; 0 where what stands there was written by hand and leaves no
 /// room to count on.
-fn handled(seen: &Seen<'_>, status: &SagaStatus) -> i64 {
-    let given = status.requests.iter().any(|record| record.number >= seen.handled);
-    if given || seen.handled < MAX_NUMBER { seen.handled } else { 0 }
+fn known_handled(handled: i64, status: &SagaStatus) -> i64 {
+    let given = status.requests.iter().any(|record| record.number >= handled);
+    if given || handled < MAX_NUMBER { handled } else { 0 }
 }
 
 /// One more than every number that was given, also where the status was lost since.

@@ -45,7 +45,7 @@ fn unknown(message: impl Into<String>) -> Verdict {
     Settlement::unknown(message, None).into()
 }
 
-fn never_begun(message: impl Into<String>) -> Verdict {
+pub(super) fn never_begun(message: impl Into<String>) -> Verdict {
     let message = message.into();
     Settlement::failed(Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message })
         .into()
@@ -72,6 +72,9 @@ impl Pass<'_> {
         let limit = own.min(deadline);
         let ends = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
         let overdue = cancelled || self.seen.now >= limit;
+        if let Some(verdict) = self.judge_deletion(operation, status, id, overdue) {
+            return verdict;
+        }
         match self.seen.children.get(id) {
             Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => {
                 self.judge_end(step, status, id.direction, end).map_or(Verdict::Wait, Verdict::Settled)
@@ -114,7 +117,7 @@ impl Pass<'_> {
                 Verdict::Wait
             }
             Some(ChildState::Absent(absence)) => self.judge_absent(operation, active, *absence, overdue),
-            None => {
+            Some(ChildState::Standing { .. }) | None => {
                 self.wake_at(later(self.seen.now, STOP_POLL));
                 Verdict::Wait
             }
@@ -150,6 +153,6 @@ impl Pass<'_> {
 
 /// Whether another operator, which wrote the intent, may yet create the child without another look, so soon after this process first read
 /// it. A refusal to this process proves nothing of that one: until then nobody says that the attempt was never begun.
-fn may_be_late(known_for: Duration) -> bool {
+pub(super) fn may_be_late(known_for: Duration) -> bool {
     known_for < FRESH && !broken(Twin::RefusalProves)
 }

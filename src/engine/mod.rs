@@ -49,4 +49,5 @@ mod undo;
 mod wait;
 
 pub use data::Values;
+pub use inbox::asks_to_check_again;
 pub use plan::{Seen, active_attempts, plan};

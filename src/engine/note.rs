@@ -1,7 +1,7 @@
 //! What is written down of a child that goes on.
 //!
 //! # Guarantees
-//! One write once it has lived for two seconds, and then one each time another kind of trouble keeps it from going on, or none any more:
+//! One write once it has lived for two seconds, or, of an object that is deleted, at once; and then one each time another kind of trouble keeps it from going on, or none any more:
 //! what it says of one and the same trouble may change as often as it likes.
 
 use std::time::Duration;
@@ -27,12 +27,14 @@ impl Pass<'_> {
         (detail, trouble): (&str, Option<Trouble>),
     ) {
         let Some(uid) = uid else { return };
+        let silent = status.message.is_none();
         let Some(active) = &mut status.direction_mut(direction).active else { return };
         let trouble = trouble.map(Trouble::as_str);
-        if active.child_uid.is_some() && active.trouble.as_deref() == trouble {
+        let told = active.child_uid.is_some() && !silent;
+        if told && active.trouble.as_deref() == trouble {
             return;
         }
-        if active.child_uid.is_none() && age < NOTED_AFTER {
+        if !told && age < NOTED_AFTER {
             let wait = NOTED_AFTER.saturating_sub(age);
             self.wake_at(later(self.seen.now, wait));
             return;

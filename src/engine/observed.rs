@@ -47,6 +47,15 @@ pub enum ChildState {
     },
     /// The child saga is there. What its phase means is for the step to say.
     Saga(Arc<ChildSaga>),
+    /// The object that the step deletes is there, and nobody deletes it. Only from a live read.
+    Standing {
+        /// Its UID.
+        uid: String,
+        /// Whether the API server definitely refused each deletion that this process asked for.
+        refused: bool,
+        /// How long ago this process first read the intent, by its monotonic clock.
+        known_for: Duration,
+    },
     /// The other side answered a request. What that means is for the step's `expect` and `outputs` to say.
     Answered(Arc<Answer>),
     /// It was not done.

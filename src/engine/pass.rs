@@ -13,6 +13,7 @@ use super::{
     graph::{Graph, StepSet},
     saga::{Identity, Operation, ValidSaga, ValidStep, Work},
     step::{self, Illegal, StepEvent},
+    summary,
 };
 use crate::{
     api::{
@@ -60,12 +61,15 @@ pub(super) struct Pass<'a> {
     pub(super) gates: BTreeMap<http::Origin, Gate>,
     /// The steps that would begin if their hosts took more requests.
     pub(super) crowded: Vec<Crowded>,
+    /// Whether the saga was refused before its first step, and is accepted by now.
+    pub(super) was_refused: bool,
     /// The first contradiction that was met; the pass is then worth nothing.
     pub(super) illegal: Option<Illegal>,
 }
 
 impl<'a> Pass<'a> {
     pub(super) fn new(saga: &'a ValidSaga, seen: &'a Seen<'a>, status: &SagaStatus) -> Self {
+        let was_refused = summary::stalled_reason(status) == Some(summary::REFUSED);
         let mut status = status.clone();
         status.steps = saga
             .steps
@@ -87,6 +91,7 @@ impl<'a> Pass<'a> {
             room: seen.room.clone(),
             gates: seen.circuits.clone(),
             crowded: Vec::new(),
+            was_refused,
             illegal: None,
         }
     }
@@ -195,7 +200,10 @@ impl<'a> Pass<'a> {
         self.move_step(status, if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo });
         let limit = self.limit(operation, direction, &record);
         self.wake_at(limit);
-        self.begin_effect(identity, place, work, (operation, &record));
+        // What is to be deleted is looked at first: its UID is written before anything leaves.
+        if !operation.deletes() {
+            self.begin_effect(identity, place, work, (operation, &record));
+        }
     }
 
     /// Has the attempt begin that a record calls active.
@@ -212,7 +220,8 @@ impl<'a> Pass<'a> {
             Cow::Borrowed(_) => None,
             Cow::Owned(work) => Some(Box::new(work)),
         };
-        self.effects.push(Effect::Begin { identity, place, work, intended, time_limit });
+        let uid = record.active.as_ref().and_then(|active| active.child_uid.clone());
+        self.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
     }
 
     /// Why no further attempt may begin although one is due.

@@ -23,7 +23,7 @@ use super::{
     valid::Fault,
 };
 use crate::{
-    api::{Asked, DeletionPolicy, Part, RequestResult, SagaPhase, SagaStatus},
+    api::{Asked, DeletionPolicy, Part, RequestAction, RequestResult, SagaPhase, SagaStatus},
     objects::http::Origin,
     twins::{Twin, broken},
 };
@@ -174,9 +174,14 @@ type Answered = (SagaStatus, Vec<Effect>, Tally);
 
 /// Refuses every new request for the same reason.
 fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
+    answer_all(status, seen, |_| (RequestResult::Refused, why.to_owned()))
+}
+
+/// Answers every new request without doing anything else.
+fn answer_all(status: &SagaStatus, seen: &Seen<'_>, answer: impl Fn(&Asked) -> inbox::Answer) -> Answered {
     let mut new = status.clone();
-    let refuse = |_: &mut SagaStatus, _: &Asked| (RequestResult::Refused, why.to_owned());
-    let (effects, requests) = inbox::sort(seen, status).answer(seen, &mut new, refuse);
+    let answer = |_: &mut SagaStatus, asked: &Asked| answer(asked);
+    let (effects, requests) = inbox::sort(seen.asked, seen.handled, status).answer(seen, &mut new, answer);
     (new, effects, Tally { requests, ..Tally::default() })
 }
 
@@ -211,7 +216,14 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     let readable = matches!(hold, Hold::Spec(_) | Hold::SpecChanged | Hold::Refused(_));
     let (new, mut answered, tally) = if readable {
         let why = format!("the saga is held ({}), as its message says: mend that first", hold.reason());
-        let (with_records, effects, tally) = refuse_all(status, seen, &why);
+        let refused = matches!(hold, Hold::Refused(_));
+        let (with_records, effects, tally) = answer_all(status, seen, |asked| match (refused, inbox::is_to_check_again(asked)) {
+            (true, true) => (RequestResult::Accepted, "the saga was tried again, and is still refused, as its message says".into()),
+            (true, false) if asked.action == RequestAction::Retry => {
+                (RequestResult::Refused, format!("{why}; * has it tried again at once"))
+            }
+            (_, _) => (RequestResult::Refused, why.clone()),
+        });
         (SagaStatus { requests: with_records.requests, handled_tokens: with_records.handled_tokens, ..new }, effects, tally)
     } else {
         (new, Vec::new(), Tally::default())

@@ -1,21 +1,24 @@
 //! Objects that a step applies, deletes, or waits for: whether they are as the step wants them.
 //!
 //! # Guarantees
-//! Nothing of an object is stopped: where its time passes, what was applied or deleted may be in effect, and what was only waited for is not.
+//! - Nothing of an object is stopped: where its time passes, what was applied or deleted may be in effect, and what was only waited for is not.
+//! - An object is deleted under the UID that the status names: one that is made again under its name is never deleted by the same attempt.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::{
-    judge::Verdict,
-    observed::{Failure, Reached},
+    clock::later,
+    fence::FRESH,
+    judge::{Verdict, may_be_late, never_begun},
+    observed::{ChildState, Failure, Reached},
     pass::Pass,
     saga::{Operation, ValidStep, Work},
     settle::Settlement,
 };
 use crate::{
-    api::{StepStatus, names::AttemptId},
+    api::{Direction, StepStatus, names::AttemptId},
     objects::kstatus,
 };
 
@@ -28,6 +31,42 @@ pub(super) struct Sight<'a> {
 }
 
 impl Pass<'_> {
+    /// What an object means that is to be deleted: it is deleted under the UID that the status names, which is written before anything
+    /// leaves. `None` where nothing of this is seen.
+    pub(super) fn judge_deletion(
+        &mut self,
+        operation: &Operation,
+        status: &mut StepStatus,
+        id: &AttemptId,
+        overdue: bool,
+    ) -> Option<Verdict> {
+        let child = self.seen.children.get(id)?;
+        let active = status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
+        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child else { return None };
+        let written = active.child_uid.clone();
+        if written.as_ref().is_some_and(|written| written != uid) {
+            // Somebody made another one since, under the same name.
+            return Some(Settlement::succeeded().into());
+        }
+        if written.is_none() && !overdue && !self.seen.draining {
+            active.child_uid = Some(uid.clone());
+            // That is what an earlier attempt waited for; what this one waits for is told once it lasts.
+            status.message = None;
+        }
+        let ChildState::Standing { refused, known_for, .. } = child else { return None };
+        Some(match (overdue, written) {
+            (true, None) => never_begun("not begun within its time"),
+            (true, Some(_)) if *refused && may_be_late(*known_for) => {
+                self.wake_at(later(self.seen.now, FRESH.saturating_sub(*known_for)));
+                Verdict::Wait
+            }
+            (true, Some(_)) if *refused => never_begun("not deleted within its time"),
+            (true, Some(_)) => gave_up(operation, "it is still there"),
+            (false, _) if self.seen.draining => Verdict::Wait,
+            (false, _) => Verdict::Begin,
+        })
+    }
+
     /// What an object means that is there.
     pub(super) fn judge_object(&mut self, step: &ValidStep, status: &mut StepStatus, id: &AttemptId, sight: &Sight<'_>) -> Verdict {
         let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
@@ -44,7 +83,7 @@ impl Pass<'_> {
             None => kstatus::unready(object),
         };
         let Some(missing) = missing else {
-            let outputs = step.outputs.as_ref().filter(|_| id.direction == crate::api::Direction::Action);
+            let outputs = step.outputs.as_ref().filter(|_| id.direction == Direction::Action);
             let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
             return self.settled_with(id.direction, outputs).into();
         };

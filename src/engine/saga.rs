@@ -220,6 +220,12 @@ impl Operation {
         matches!(self.work, Work::Apply(_) | Work::Delete(_) | Work::Until(_))
     }
 
+    /// Whether it deletes an object: under the UID that the status names, which is written before anything leaves.
+    #[must_use]
+    pub const fn deletes(&self) -> bool {
+        matches!(self.work, Work::Delete(_))
+    }
+
     /// What it makes, in a word.
     #[must_use]
     pub const fn child(&self) -> &'static str {

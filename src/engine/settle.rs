@@ -72,6 +72,7 @@ impl Settlement {
             | ChildState::Active { .. }
             | ChildState::Object { .. }
             | ChildState::Saga(_)
+            | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. } => Self::succeeded(),
         }
@@ -98,6 +99,8 @@ impl<'a> Pass<'a> {
             Verdict::Wait => {}
             Verdict::Begin => match self.begins_with(operation, status, direction, &record) {
                 Ok(work) => {
+                    // With the UID that was written down just now, if any.
+                    let record = status.direction(direction).cloned().unwrap_or(record);
                     let identity = self.identity(&step.name, direction, &record);
                     let limit = self.limit(operation, direction, &record);
                     self.wake_at(limit);

@@ -11,10 +11,10 @@ use super::{
     message::{failures, join, list, message},
     pass::{Pass, Standing},
     plan::undo_set,
-    saga::{ValidStep, Work},
+    saga::{ValidSaga, ValidStep, Work},
     settle::clip,
     undo::is_in_effect,
-    valid::Fault,
+    valid::{Fault, warnings},
 };
 use crate::{
     api::{SagaPhase, SagaStatus, StepPhase, StepStatus},
@@ -23,6 +23,11 @@ use crate::{
 
 /// The most characters of a saga's message.
 const MESSAGE: usize = 1500;
+/// How many warnings are told at acceptance.
+const SHOWN_WARNINGS: usize = 3;
+
+/// The reason of a saga that was refused before its first step.
+pub(super) const REFUSED: &str = "Refused";
 
 /// Why a saga cannot go on before a person mended it.
 pub(super) enum Hold {
@@ -47,7 +52,7 @@ impl Hold {
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::Spec(_) => "InvalidSpec",
-            Self::Refused(_) => "Refused",
+            Self::Refused(_) => REFUSED,
             Self::SpecChanged => "SpecChanged",
             Self::Status(_) => "InvalidStatus",
         }
@@ -81,7 +86,7 @@ pub(super) fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> SagaSta
     wanted.insert(0, if accepted { Wanted::new("Accepted", "True", "Accepted") } else { Wanted::new("Accepted", "False", hold.reason()) });
     new.phase.get_or_insert(SagaPhase::Pending);
     new.observed_generation = Some(seen.generation);
-    new.conditions = conditions(&status.conditions, &wanted, &message, seen);
+    new.conditions = conditions(&status.conditions, &wanted, &message, seen, None);
     new.message = Some(message);
     new
 }
@@ -123,7 +128,7 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     }
     let ready = if paused && !phase.is_terminal() { "Paused" } else { reason };
     let wanted = wanted(phase, paused, ready, reason);
-    let conditions = conditions(&pass.status.conditions, &wanted, &message, pass.seen);
+    let conditions = conditions(&pass.status.conditions, &wanted, &message, pass.seen, Some(pass.saga));
     let (progress, current, retries) = (progress(pass, phase), current_steps(pass, phase), retries(&pass.status));
     let status = &mut pass.status;
     // Also where one end follows the other: a Completed saga of which nothing can be undone.
@@ -255,14 +260,20 @@ impl Wanted {
     }
 }
 
-fn accepted_as(unchecked: &[String]) -> String {
-    if unchecked.is_empty() {
-        return "the spec is valid".into();
-    }
-    clip(&format!("the spec is valid; not tried before it runs: {}", join(unchecked.iter().cloned(), "; ")), MESSAGE)
+/// What is said of a saga as it is accepted: what it is warned of, and what could not be tried.
+fn accepted_as(warnings: &[Fault], unchecked: &[String]) -> String {
+    let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
+    let more = warnings.len().saturating_sub(SHOWN_WARNINGS);
+    let parts = [
+        Some("the spec is valid".into()),
+        (!warnings.is_empty()).then(|| format!("warning: {}", join(shown, "; "))),
+        (more > 0).then(|| format!("and {more} more of these")),
+        (!unchecked.is_empty()).then(|| format!("not tried before it runs: {}", join(unchecked.iter().cloned(), "; "))),
+    ];
+    clip(&join(parts.into_iter().flatten(), "; "), MESSAGE)
 }
 
-fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'_>) -> Vec<Condition> {
+fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'_>, saga: Option<&ValidSaga>) -> Vec<Condition> {
     let make = |wanted: &Wanted| {
         let Wanted { kind, status, reason } = wanted;
         let unchanged = old.iter().find(|old| old.type_ == *kind && old.status == *status);
@@ -273,10 +284,10 @@ fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'
             type_: (*kind).to_owned(),
             status: (*status).to_owned(),
             reason: (*reason).to_owned(),
-            // What could not be tried at acceptance is said as long as the saga lives.
+            // What a person is warned of, and what could not be tried at acceptance, is said as long as the saga lives.
             message: match unchanged {
                 Some(old) if accepted => old.message.clone(),
-                Some(_) | None if accepted => accepted_as(&seen.precheck.unchecked),
+                Some(_) | None if accepted => accepted_as(&saga.map(warnings).unwrap_or_default(), &seen.precheck.unchecked),
                 Some(_) | None => message.to_owned(),
             },
             observed_generation: Some(seen.generation),

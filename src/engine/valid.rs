@@ -11,6 +11,7 @@ mod fixed;
 mod job;
 mod pod;
 mod policy;
+mod warnings;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -21,6 +22,7 @@ use std::{
 use serde_json::Map;
 
 use self::expressions::Reach;
+pub use self::warnings::warnings;
 use super::{
     expression::{Scope, Template},
     saga::{Operation, ValidSaga, ValidStep, Work},

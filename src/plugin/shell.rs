@@ -18,6 +18,7 @@ use super::{
     script::Script,
     simulate,
 };
+use crate::engine::valid::warnings;
 
 /// The exit code of a command line that cannot be used, as clap's own.
 const USAGE: u8 = 2;
@@ -59,6 +60,9 @@ fn simulate(arguments: &SimulateArgs) -> Result<String, Failure> {
         let saga = &manifest.saga;
         if manifest.has_status {
             eprintln!("note: {}: its status is not read, the simulation begins at the beginning", saga.name);
+        }
+        for warning in warnings(saga) {
+            eprintln!("warning: {}: {warning}", saga.name);
         }
         report(saga, &simulate::run(manifest, &script, origin))
     });

@@ -15,7 +15,7 @@ use crate::{
         clock::between,
         lease::{Sighting, TERM, Vigil, may_last},
         observed::{Absence, ChildState, Failure, Observed, Reached},
-        saga::Work,
+        saga::{Operation, Work},
     },
     twins::{Twin, broken},
 };
@@ -34,9 +34,10 @@ impl World {
             let state = match operation.work {
                 Work::Http(_) => self.request(number, who, active, operation.timeout),
                 // An object is made, seen and lost as a Pod is.
-                Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
+                Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
                     self.pod(number, who, active)
                 }
+                Work::Delete(_) => self.standing_or_going(number, who, active),
                 // States of the saga: there is nothing to be seen.
                 Work::Approval(_) | Work::Wait(_) => continue,
             };
@@ -125,9 +126,55 @@ impl World {
     }
 }
 
+impl World {
+    /// What is seen of an object that a step deletes: it stands, it is being deleted, or that came to an end.
+    fn standing_or_going(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
+        let (now, object) = (self.now, self.standing(who.place));
+        let going = self.trials.iter().any(|trial| trial.who == who && trial.pod == Some(object));
+        let Some(process) = self.processes.get_mut(number) else { return never_sent() };
+        let known = process.known(who, now);
+        if going {
+            return self.pod(number, who, active);
+        }
+        let known_for = between(known.first_read, now);
+        match known.refused.filter(|until| *until > now) {
+            Some(until) => ChildState::Refused { message: "too many requests".into(), retry_in: between(now, until), known_for },
+            None => ChildState::Standing { uid: pod_uid(object), refused: known.refused.is_some(), known_for },
+        }
+    }
+
+    /// The number of the object that the step deletes, as it stands, or stood last, under its name.
+    pub(super) fn standing(&self, place: usize) -> u32 {
+        self.remade.get(place).copied().unwrap_or_default()
+    }
+
+    /// Whether the attempt deletes an object.
+    pub(super) fn deletes(&self, who: Who) -> bool {
+        let step = self.object().saga().steps.get(who.place);
+        step.and_then(|step| step.operation(who.direction)).is_some_and(Operation::deletes)
+    }
+
+    /// Somebody makes the object again that a step deleted.
+    pub(super) fn remake(&mut self, place: usize) -> Option<()> {
+        let object = self.standing(place);
+        let gone =
+            |trial: &super::other_side::Trial| trial.who.place == place && trial.pod == Some(object) && trial.ended == Some(Ending::Done);
+        let may = object < self.rules.remakes && self.trials.iter().any(|trial| gone(trial) && self.deletes(trial.who));
+        *self.remade.get_mut(place).filter(|_| may)? += 1;
+        // Nothing watches it: who waits looks again by and by.
+        self.trigger_all();
+        Some(())
+    }
+}
+
 /// The UID of a Pod by its number.
 pub(super) fn pod_uid(pod: u32) -> String {
     format!("pod-{pod}")
+}
+
+/// The number of a Pod by its UID.
+pub(super) fn pod_number(uid: &str) -> Option<u32> {
+    uid.strip_prefix("pod-")?.parse().ok()
 }
 
 /// An end in the engine's words.

@@ -70,6 +70,9 @@ impl World {
             sink.numbers(&done);
             sink.put(u64::from(truth.begun) << 16 | u64::from(truth.undo_begun));
         }
+        for remade in self.remade.iter().filter(|_| self.rules.remakes > 0) {
+            sink.put(u64::from(*remade));
+        }
         for ask in &self.asked {
             ask_into(&mut sink, *ask);
         }
@@ -153,7 +156,8 @@ impl World {
         }
         let Some(active) = &record.active else { return };
         self.age(sink, active.started_at.0, Self::matters_for(operation));
-        let pod = self.trials.iter().find(|trial| trial.who == who).and_then(|trial| trial.pod).map(pod_uid);
+        let made = self.trials.iter().find(|trial| trial.who == who).and_then(|trial| trial.pod);
+        let pod = made.or_else(|| operation.deletes().then(|| self.standing(who.place))).map(pod_uid);
         sink.put(active.child_uid.as_ref().map_or(0, |uid| if pod.as_ref() == Some(uid) { 1 } else { 2 }));
         if let Some(executor) = &active.executor {
             self.executor_into(sink, executor);
@@ -233,8 +237,9 @@ impl World {
                     }
                 }
                 Act::RemoveFinalizer { alone } => sink.put(if *alone { 3 } else { 4 }),
-                Act::Begin(Start { who, key, intended, time_limit: _ }) => {
+                Act::Begin(Start { who, key, intended, time_limit: _, object }) => {
                     sink.put(5);
+                    sink.put(object.map_or(0, |object| u64::from(object) + 1));
                     sink.who(*who);
                     sink.number(*key);
                     self.age(sink, *intended, CREATED_WITHIN);

@@ -6,7 +6,7 @@ mod ends;
 mod writes;
 
 pub(super) use self::{
-    effects::{creates, sends},
+    effects::{creates, deletes, sends},
     ends::{release, world},
     writes::{plan, write},
 };
@@ -18,7 +18,7 @@ pub enum Law {
     IntentFirst,
     /// 2, 9: an attempt has one idempotency key; the key moves after a definite no, and only then.
     OneIdentity,
-    /// 2: what an attempt does is done once: under one key, by one request, by one Pod unless the first vanished unseen.
+    /// 2: what an attempt does is done once: under one key, by one request, by one Pod unless the first vanished unseen, to one object.
     DoneOnce,
     /// 21: a request is sent only by the executor that its intent names, while the tenure of that holds.
     Executor,

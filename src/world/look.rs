@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::{
     Fault, Halt, Happened, Who, World,
+    gather::pod_number,
     laws::{self, Broken},
     object::{Object, SPEC_HASH},
     process::{Halted, Life, executor_id},
@@ -55,6 +56,8 @@ pub(super) struct Start {
     pub(super) intended: Timestamp,
     /// How long it may take.
     pub(super) time_limit: Duration,
+    /// The number of the object that it deletes.
+    pub(super) object: Option<u32>,
 }
 
 impl Act {
@@ -184,9 +187,15 @@ impl World {
 
     fn act(&self, effect: Effect) -> Option<Act> {
         Some(match effect {
-            Effect::Begin { identity, intended, time_limit, .. } => {
+            Effect::Begin { identity, intended, time_limit, uid, .. } => {
                 let key = identity.key.rsplit('/').next().and_then(|last| last.parse().ok());
-                Act::Begin(Start { who: self.who(&identity.attempt)?, key: key.unwrap_or(-1), intended, time_limit })
+                Act::Begin(Start {
+                    who: self.who(&identity.attempt)?,
+                    key: key.unwrap_or(-1),
+                    intended,
+                    time_limit,
+                    object: uid.as_deref().and_then(pod_number),
+                })
             }
             Effect::Stop(id) => Act::Stop(self.who(&id)?),
             // A child saga is played as a Pod is: there is nobody to be told anything.

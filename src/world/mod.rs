@@ -74,6 +74,8 @@ pub struct World {
     truth: Vec<Truth>,
     /// How many Pods were made.
     made: u32,
+    /// Of the object that each step deletes: how often somebody made it again.
+    remade: Vec<u32>,
     /// What people asked for already.
     asked: Vec<Ask>,
     /// The faults that happened already.
@@ -106,7 +108,7 @@ impl World {
     /// A world in which this saga was just created.
     #[must_use]
     pub fn new(saga: ValidSaga, rules: Rules) -> Self {
-        let truth = vec![Truth::default(); saga.steps.len()];
+        let (truth, remade) = (vec![Truth::default(); saga.steps.len()], vec![0; saga.steps.len()]);
         let processes = (0..rules.operators.max(1)).map(Process::new).collect();
         let executors = (0..rules.operators.max(1)).map(|_| Executor::default()).collect();
         Self {
@@ -118,6 +120,7 @@ impl World {
             trials: Vec::new(),
             truth,
             made: 0,
+            remade,
             asked: Vec::new(),
             faults: Vec::new(),
         }

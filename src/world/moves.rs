@@ -48,6 +48,8 @@ pub enum Move {
     },
     /// A person does something.
     Ask(Ask),
+    /// Somebody makes the object again that the step at this place deleted.
+    Remake(usize),
     /// The clock goes on, at most to the next instant at which something is due.
     Tick(Timestamp),
 }
@@ -129,6 +131,7 @@ impl World {
                 world.ask(ask)?;
                 happened.push(Happened::Asked(ask));
             }
+            Move::Remake(place) => world.remake(place)?,
             Move::Tick(until) => {
                 let due = world.due()?;
                 happened.push(Happened::Passed(between(world.now, until)));
@@ -160,6 +163,9 @@ impl World {
             for ending in self.endings(trial) {
                 self.visit(Move::End { who: trial.who, ending }, visit);
             }
+        }
+        for place in 0..self.remade.len() {
+            self.visit(Move::Remake(place), visit);
         }
         for ask in self.asks() {
             self.visit(Move::Ask(ask), visit);

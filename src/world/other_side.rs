@@ -20,7 +20,7 @@ pub enum Ending {
     Busy,
     /// Nobody can tell. `true`: it was done.
     Unknown(bool),
-    /// Its Pod is deleted by somebody. A request never ends so. `true`: it was done.
+    /// Its Pod is deleted by somebody. A request and a deletion never end so. `true`: it was done.
     Vanished(bool),
 }
 
@@ -116,11 +116,11 @@ impl World {
         let truth = self.truth.get(trial.who.place);
         let known = truth.and_then(|truth| truth.key_done(trial.who.direction)) == Some(trial.key);
         let refused = truth.and_then(|truth| truth.key_refused(trial.who.direction)) == Some(trial.key);
-        let runs = trial.runs();
+        let (runs, deletes) = (trial.runs(), self.deletes(trial.who));
         allowed.iter().copied().filter(move |ending| {
             let fits = match ending {
                 Ending::Busy => request && !unheard && !known,
-                Ending::Vanished(_) => !request,
+                Ending::Vanished(_) => !request && !deletes,
                 Ending::No => !known && !unheard,
                 Ending::Done => !unheard,
                 Ending::Unknown(_) => true,

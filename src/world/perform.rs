@@ -2,6 +2,7 @@
 
 use super::{
     Happened, Who, World,
+    gather::pod_uid,
     laws::{self, Broken},
     look::{Act, Cursor, Start},
     object::Object,
@@ -118,7 +119,7 @@ impl World {
     fn begin(&mut self, number: usize, start: Start, cursor: Cursor, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
         let who = start.who;
         let fresh = leaves_unread(cursor.written.map(|written| between(written, self.now)));
-        if !fresh && !self.is_wanted(who) {
+        if !fresh && !self.is_wanted(who, start.object) {
             happened.push(Happened::Dropped(who));
             return;
         }
@@ -126,23 +127,24 @@ impl World {
         let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { return };
         match operation.work {
             Work::Http(_) => self.send(number, start, cursor, happened, broken),
-            Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
+            Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
                 self.create(number, start, fresh, happened, broken);
             }
+            Work::Delete(_) => self.remove(number, start, fresh, happened, broken),
             // States of the saga: nothing leaves for them.
             Work::Approval(_) | Work::Wait(_) => {}
         }
     }
 
-    /// Whether a live read shows that the attempt is active and that no child of it is known.
-    fn is_wanted(&self, who: Who) -> bool {
+    /// Whether a live read shows that the attempt is active and that no child of it is known but the object that it deletes.
+    fn is_wanted(&self, who: Who, object_to_go: Option<u32>) -> bool {
         let object = self.object();
         let known = object.active().find(|(active, _)| *active == who).and_then(|(_, record)| record.active.as_ref());
-        !object.gone && known.is_some_and(|active| active.child_uid.is_none())
+        !object.gone && known.is_some_and(|active| active.child_uid == object_to_go.map(pod_uid))
     }
 
     fn send(&mut self, number: usize, start: Start, cursor: Cursor, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
-        let Start { who, key, intended: _, time_limit } = start;
+        let Start { who, key, intended: _, time_limit, object: _ } = start;
         let now = self.now;
         let Some(process) = self.processes.get_mut(number) else { return };
         if process.executor != cursor.executor {
@@ -163,7 +165,7 @@ impl World {
     }
 
     fn create(&mut self, number: usize, start: Start, fresh: bool, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
-        let Start { who, key, intended, time_limit } = start;
+        let Start { who, key, intended, time_limit, object: _ } = start;
         let now = self.now;
         let Some(process) = self.processes.get_mut(number) else { return };
         let known = process.known(who, now);
@@ -193,6 +195,26 @@ impl World {
         self.trials.push(Trial { who, key, pod: Some(pod), hears: None, ended: None, stopping: false, again: before.is_some() });
         happened.push(Happened::Began { process: number, who, key, time_limit });
         // The watch tells everybody.
+        self.trigger_all();
+    }
+
+    /// Deletes an object under its UID: what was made again since is not touched.
+    fn remove(&mut self, number: usize, start: Start, fresh: bool, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
+        let Start { who, key, intended: _, time_limit, object } = start;
+        let (now, standing) = (self.now, self.standing(who.place));
+        let Some(process) = self.processes.get_mut(number) else { return };
+        process.triggered = true;
+        let Some(object) = object.filter(|object| *object == standing) else { return };
+        process.known(who, now).refused = None;
+        process.known(who, now).child.get_or_insert((now, object));
+        if self.trials.iter().any(|trial| trial.who == who && trial.pod == Some(object)) {
+            happened.push(Happened::Adopted(who));
+            return;
+        }
+        laws::deletes(self, who, key, fresh, object, broken);
+        self.count_begun(who);
+        self.trials.push(Trial { who, key, pod: Some(object), hears: None, ended: None, stopping: false, again: false });
+        happened.push(Happened::Began { process: number, who, key, time_limit });
         self.trigger_all();
     }
 

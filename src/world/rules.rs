@@ -29,6 +29,8 @@ pub struct Rules {
     pub undo_endings: Vec<Ending>,
     /// Whether the clock may go on while an attempt is under way, so that time limits pass.
     pub attempts_last: bool,
+    /// How often somebody makes the object again that a step deleted.
+    pub remakes: u32,
     /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<` and `>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
     /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
@@ -50,6 +52,7 @@ impl Rules {
             endings: Ending::ALL.to_vec(),
             undo_endings: Ending::ALL.to_vec(),
             attempts_last: true,
+            remakes: 0,
             outputs: BTreeMap::new(),
             origin,
         }

@@ -18,6 +18,7 @@ mod cancel;
 mod children;
 mod circuits;
 mod data;
+mod deletion;
 mod executors;
 mod forward;
 mod fuzz;

@@ -1,11 +1,15 @@
 //! A saga that could not come to its end is refused before its first step.
 
+use std::time::Duration;
+
 use saga_operator::{
     api::{RequestAction, RequestResult, SagaPhase},
-    engine::{precheck::Precheck, valid::Fault},
+    engine::{asks_to_check_again, precheck::Precheck, valid::Fault},
 };
 
-use crate::{scenes::order, script::seconds, world::World};
+use serde_json::json;
+
+use crate::{saga::Draft, scenes::order, script::seconds, world::World};
 
 fn refused() -> Precheck {
     let refused = vec![
@@ -57,12 +61,90 @@ fn a_refused_saga_answers_requests_and_goes_when_it_is_deleted() {
     let mut world = World::with(order());
     world.precheck = refused();
     world.run_for(seconds(10));
-    world.annotate(RequestAction::Retry.annotation(), "*");
+    world.annotate(RequestAction::Retry.annotation(), "charge-card");
     world.run_for(seconds(10));
     let record = world.status().requests.last().cloned().unwrap();
     assert_eq!(record.result, RequestResult::Refused);
     assert!(record.message.starts_with("the saga is held (Refused)"), "{}", record.message);
+    assert!(record.message.ends_with("* has it tried again at once"), "{}", record.message);
     world.delete();
     world.run_for(seconds(10));
     assert!(world.gone);
+}
+
+/// Whether the shell is to try the saga without what it remembers.
+fn is_to_be_tried_anew(world: &World) -> bool {
+    asks_to_check_again(&world.stored.asked, world.stored.handled, &world.status())
+}
+
+#[test]
+fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_all_of_it() {
+    for value in ["*", "*@fixed"] {
+        let mut world = World::with(order());
+        world.precheck = refused();
+        world.run_for(seconds(10));
+        let before = world.writes;
+        world.annotate(RequestAction::Retry.annotation(), value);
+        assert!(is_to_be_tried_anew(&world), "{value}");
+        world.run_for(Duration::ZERO);
+        let record = world.status().requests.last().cloned().unwrap();
+        assert_eq!((record.result, world.writes), (RequestResult::Accepted, before + 1), "{record:?}");
+        assert_eq!(record.message, "the saga was tried again, and is still refused, as its message says");
+        assert!(!is_to_be_tried_anew(&world), "a request is acted on once: {value}");
+        world.run_for(seconds(60));
+        assert_eq!((world.phase(), world.writes, world.status().requests.len()), (SagaPhase::Pending, before + 1, 1));
+    }
+}
+
+#[test]
+fn a_refused_saga_that_is_tried_again_and_accepted_keeps_all_its_retries() {
+    let mut world = World::with(order());
+    world.precheck = refused();
+    world.run_for(seconds(10));
+    world.precheck = Precheck::default();
+    world.annotate(RequestAction::Retry.annotation(), "*");
+    world.run_for(Duration::ZERO);
+    let status = world.status();
+    let record = status.requests.last().unwrap();
+    assert_eq!((record.result, record.message.as_str()), (RequestResult::Accepted, "the saga was tried again, and is accepted now"));
+    assert_eq!((status.phase, status.retry_requests), (Some(SagaPhase::Running), 0), "spec.maxRetryRequests bounds attempts");
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}
+
+#[test]
+fn nobody_asks_for_a_trial_by_another_request_or_by_one_that_is_answered_without_it() {
+    for (action, value) in [(RequestAction::Retry, "charge-card"), (RequestAction::Pause, "*"), (RequestAction::Retry, " ")] {
+        let mut world = World::with(order());
+        world.precheck = refused();
+        world.run_for(seconds(10));
+        world.annotate(action.annotation(), value);
+        assert!(!is_to_be_tried_anew(&world), "{action} {value}");
+    }
+    let mut world = World::with(order());
+    world.precheck = refused();
+    world.run_for(seconds(10));
+    world.held_in_git = true;
+    world.annotate(RequestAction::Retry.annotation(), "*");
+    assert!(!is_to_be_tried_anew(&world), "it would be asked for again and again");
+}
+
+#[test]
+fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
+    let undo = |name: &str| json!({"http": {"method": "POST", "url": "http://shop/undo", "body": {"id": format!("${{outputs.{name}}}")}}});
+    let step = |name: &str| {
+        let (http, outputs) = (json!({"method": "POST", "url": "http://shop/do"}), json!({name: "1"}));
+        json!({"name": name, "http": http, "outputs": outputs, "compensation": undo(name)})
+    };
+    let steps: Vec<_> = ["a", "b", "c", "d", "e"].map(step).into();
+    let mut world = World::with(Draft(serde_json::from_value(json!({"steps": steps})).unwrap()));
+    world.precheck = Precheck { refused: Vec::new(), unchecked: vec!["spec.steps[2].http".into()] };
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.condition("Accepted").as_deref()), (SagaPhase::Completed, Some("True/Accepted")));
+    let status = world.status();
+    let message = &status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().message;
+    let begins = "the spec is valid; warning: spec.steps[0].compensation.http.body.id: ${outputs.a} reads outputs without has(): ";
+    assert!(message.starts_with(begins), "{message}");
+    assert!(message.ends_with("; and 2 more of these; not tried before it runs: spec.steps[2].http"), "{message}");
+    assert!(!world.notices.iter().any(|notice| notice.warning), "no event: the same stands in each saga of a template");
 }

@@ -6,7 +6,7 @@ use saga_operator::{
     api::{BackoffType, DeletionPolicy, OnFailure, SagaSpec},
     engine::{
         saga::{Retry, ValidSaga, ValidStep, Work},
-        valid::{SagaName, validate},
+        valid::{SagaName, validate, warnings},
     },
 };
 use serde_json::{Value, json};
@@ -329,4 +329,44 @@ fn an_escaped_brace_is_a_literal_one() {
     let saga = check(&with("/steps/1/pod/args", json!(["$${HOME}", "$PATH"]))).unwrap();
     let Work::Pod(pod) = step(&saga, "b").action.work else { panic!("a pod") };
     assert_eq!(pod.args, Some(vec!["${HOME}".into(), "$PATH".into()]));
+}
+
+/// What a saga is warned of whose first step has this compensation.
+fn warned(compensation: Value) -> Vec<String> {
+    let mut spec = with("/steps/0/compensation", compensation);
+    spec["steps"][0]["outputs"] = json!({"id": "${response.body.id}"});
+    warnings(&check(&spec).unwrap()).iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_compensation_is_warned_of_where_it_may_fail_without_outputs_and_names_the_place() {
+    let undo = |http: Value| {
+        let mut undo = json!({"http": {"method": "POST", "url": "http://a.shop.svc/undo"}});
+        undo["http"].as_object_mut().unwrap().extend(http.as_object().unwrap().clone());
+        undo
+    };
+    let said = "spec.steps[0].compensation.http.body.id: ${outputs.id} reads outputs without has(): where nobody can tell what the action did there \
+                are none, and the undo fails; write has(outputs.id) ? outputs.id : …, or name the request by action.key";
+    assert_eq!(warned(undo(json!({"body": {"id": "${outputs.id}", "key": "${action.key}"}}))), [said]);
+    for (http, place) in [
+        (json!({"url": "http://a.shop.svc/${outputs.id}"}), "spec.steps[0].compensation.http.url"),
+        (json!({"headers": [{"name": "A", "value": "a ${outputs['id']}"}]}), "spec.steps[0].compensation.http.headers[0].value"),
+        (json!({"expect": "response.body.id == outputs.id"}), "spec.steps[0].compensation.http.expect"),
+    ] {
+        let said = warned(undo(http));
+        assert!(matches!(said.as_slice(), [one] if one.starts_with(&format!("{place}: "))), "{said:?}");
+    }
+    let pod = json!({"pod": {"image": "undo-a:1", "args": ["${outputs.id}", "${has(outputs.id) ? outputs.id : ''}"]}});
+    assert!(matches!(warned(pod).as_slice(), [one] if one.starts_with("spec.steps[0].compensation.pod.args[0]: ")));
+    assert!(warned(undo(json!({"body": {"all": "${outputs}", "key": "${has(outputs.id) ? outputs.id : action.key}"}}))).is_empty());
+}
+
+#[test]
+fn what_was_only_waited_for_is_undone_only_where_it_was_done() {
+    let wait = json!({"until": "true", "object": {"apiVersion": "v1", "kind": "ConfigMap", "name": "a"}});
+    let spec = json!({"steps": [{
+        "name": "a", "wait": wait, "outputs": {"id": "${object.metadata.uid}"},
+        "compensation": {"pod": {"image": "undo-a:1", "args": ["${outputs.id}"]}},
+    }]});
+    assert_eq!(warnings(&check(&spec).unwrap()), []);
 }

@@ -37,7 +37,7 @@ pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
     assert_eq!(second.status, None, "a second look changes the status again");
     for effect in second.drafted_effects() {
         let Effect::Begin { identity, .. } = effect else { continue };
-        let absent = matches!(seen.children.get(&identity.attempt), Some(ChildState::Absent(_)));
+        let absent = matches!(seen.children.get(&identity.attempt), Some(ChildState::Absent(_) | ChildState::Standing { .. }));
         assert!(absent, "a second look begins {}", identity.attempt);
     }
 }

@@ -384,7 +384,7 @@ impl World {
     fn perform(&mut self, effect: Effect) -> bool {
         let executor = self.executor();
         let performed = match effect {
-            Effect::Begin { identity, place, work, intended: _, time_limit } => {
+            Effect::Begin { identity, place, work, intended: _, time_limit, uid: _ } => {
                 watch::begin(self, &identity, place);
                 let step = &self.saga.as_ref().expect("only a valid saga begins anything").steps[place];
                 let operation = step.operation(identity.attempt.direction).expect("only what is written begins");

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use saga_operator::{
-    api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, OnFailure, PodAction},
+    api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
     engine::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     world::{Ending, Fault, Rules},
 };
@@ -27,6 +27,8 @@ pub enum Steps {
     PodsAndApproval,
     /// Pods, the last step a wait.
     Wait,
+    /// Deletions of objects.
+    Deletes,
 }
 
 /// What the steps of a shape have in common.
@@ -66,15 +68,29 @@ pub fn request(name: &str) -> Work {
     Work::Http(HttpAction { method: HttpMethod::Post, url, headers: None, body: None, expect: None, tls: None })
 }
 
+pub fn deletion(name: &str) -> Work {
+    Work::Delete(ObjectRef { api_version: "v1".into(), kind: "ConfigMap".into(), name: name.into(), namespace: None })
+}
+
+fn undo_work(name: &str, pods: bool, deletes: bool) -> Work {
+    match (pods, deletes) {
+        (true, _) => pod(),
+        (false, true) => deletion(&format!("undo-{name}")),
+        (false, false) => request(&format!("undo-{name}")),
+    }
+}
+
 fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
     let name = format!("s{place}");
     let last = place + 1 == dag.len();
     let pods = matches!(kind.steps, Steps::Pods | Steps::Wait | Steps::PodsAndApproval);
+    let deletes = kind.steps == Steps::Deletes;
     let work = match kind.steps {
         Steps::Approval | Steps::PodsAndApproval if last => Work::Approval(ApprovalAction::default()),
         Steps::Wait if last => Work::Wait(Duration::from_secs(5)),
         Steps::Pods | Steps::Wait | Steps::PodsAndApproval => pod(),
         Steps::Requests | Steps::Approval => request(&name),
+        Steps::Deletes => deletion(&name),
     };
     let only_waits = matches!(work, Work::Approval(_) | Work::Wait(_));
     let undo = kind.undo && !only_waits;
@@ -91,7 +107,7 @@ fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
         when: None,
         action,
         outputs: None,
-        compensation: undo.then(|| operation(if pods { pod() } else { request(&format!("undo-{name}")) }, kind.attempts)),
+        compensation: undo.then(|| operation(undo_work(&name, pods, deletes), kind.attempts)),
         name,
     }
 }
@@ -190,7 +206,8 @@ impl Shapes {
         let order = if parallel { "side by side" } else { "in order" };
         let more = format!("{}{}", if undo { "" } else { ", no undo" }, pivot.map(|pivot| format!(", pivot s{pivot}")).unwrap_or_default());
         let name = format!("{dag:?} {steps:?} x{attempts} {on_failure:?} {order}{more}; {}", extent.text());
-        self.0.push(Shape { name, saga: saga(dag, kind), rules: extent.rules() });
+        let rules = Rules { remakes: u32::from(steps == Steps::Deletes), ..extent.rules() };
+        self.0.push(Shape { name, saga: saga(dag, kind), rules });
     }
 
     /// Every graph of so many steps, with pods and requests, one attempt and two, both policies.
@@ -265,6 +282,10 @@ pub fn quick() -> Vec<Shape> {
     shapes.approvals(Extent { faults: 1, ..request });
     // What one operator was refused another one may still create: it takes two faults.
     shapes.only(1, Steps::Pods, Extent { faults: 2, operators: 2, once: &[Fault::Stall, Fault::Refuse], ..request });
+    // What is deleted may be made again: by whom, and when, its UID was written decides.
+    shapes.only(1, Steps::Deletes, Extent { faults: 1, ..request });
+    shapes.only(1, Steps::Deletes, Extent { wide: true, faults: 1, operators: 2, staleness: 2, ..calm });
+    shapes.only(1, Steps::Deletes, Extent { faults: 2, operators: 2, once: &[Fault::Crash, Fault::Stall, Fault::Refuse], ..calm });
     // A creation that was decided in time leaves too late: the operator that made the Pod before it must be gone, and a look stand still.
     shapes.only(1, Steps::Pods, Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request });
     shapes.all(2, &[false], &[1, 2], Extent { wide: true, ..calm });

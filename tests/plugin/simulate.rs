@@ -122,6 +122,18 @@ fn several_sagas_are_simulated_one_after_the_other() {
 }
 
 #[test]
+fn a_compensation_that_may_fail_without_outputs_is_warned_of() {
+    let reading = RELEASE
+        .replace("http: {method: POST, url: http://shop/undo}", "http: {method: POST, url: http://shop/undo, body: {id: '${outputs.id}'}}");
+    let said = simulate(
+        &["-f", "-", "--request", "2s approve=agree"],
+        &reading.replace("url: http://shop/prepare}", "url: http://shop/prepare}\n      outputs: {id: '${response.body.id}'}"),
+    );
+    assert_eq!(said.code, 0, "{}", said.errors);
+    assert_snapshot!(said.errors);
+}
+
+#[test]
 fn json_is_yaml() {
     let saga: serde_json::Value = serde_saphyr::from_str(RELEASE).unwrap();
     assert_eq!(report(&["-f", "-"], &saga.to_string()), release(&[]));

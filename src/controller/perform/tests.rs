@@ -75,7 +75,7 @@ async fn asked_for(age: Duration) -> (Vec<Method>, Next) {
     let attempt = AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 };
     let (saga, namespace) = ("order".into(), "shop".into());
     let identity = Identity { saga, namespace, uid: "1".into(), attempt, key: "1/charge/action/0".into() };
-    let begin = Effect::Begin { identity, place: 0, work: None, intended: now() - age, time_limit: Duration::from_mins(5) };
+    let begin = Effect::Begin { identity, place: 0, work: None, intended: now() - age, time_limit: Duration::from_mins(5), uid: None };
     let next = performance.one(begin, "7", Some(Instant::now()), false).await.unwrap();
     let asked = asked.lock().unwrap().clone();
     (asked, next)

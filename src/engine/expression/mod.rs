@@ -15,6 +15,7 @@
 
 #![expect(clippy::wildcard_enum_match_arm, reason = "the interpreter's enums are not ours, and grow")]
 
+mod asked;
 mod check;
 mod convert;
 mod functions;
@@ -138,6 +139,12 @@ impl Expression {
     #[must_use]
     pub fn reads(&self) -> &Reads {
         &self.0.reads
+    }
+
+    /// The fields of `outputs` that it reads without having asked whether they are there; `…` for one whose name is computed.
+    #[must_use]
+    pub fn outputs_read_unasked(&self) -> Vec<String> {
+        with_stack(|| asked::unasked(&self.0.tree)).into_iter().collect()
     }
 
     /// Evaluates the expression.

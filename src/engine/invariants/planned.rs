@@ -9,7 +9,7 @@ use crate::{
         Seen, active_attempts,
         effect::{Effect, Finalizer, Plan, StatusWrite},
         plan::past_return,
-        saga::{ValidSaga, Work},
+        saga::{Operation, ValidSaga},
         summary,
     },
 };
@@ -88,12 +88,17 @@ fn effects(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaS
     let active = records(after);
     for effect in plan.drafted_effects() {
         match effect {
-            Effect::Begin { identity, .. } => {
+            Effect::Begin { identity, uid, .. } => {
                 let id = &identity.attempt;
                 let Some(intent) = active.get(id) else {
                     found.push(format!("{id} leaves although no intent of it stands in the status"));
                     continue;
                 };
+                let deletes = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
+                let deletes = deletes.is_some_and(Operation::deletes);
+                if deletes && (uid.is_none() || *uid != intent.child_uid) {
+                    found.push(format!("{id} deletes {uid:?}, and the status names {:?}", intent.child_uid));
+                }
                 if intent.executor.as_deref().is_some_and(|executor| executor != seen.executor) {
                     found.push(format!("{id} leaves although another process is to send it"));
                 }
@@ -124,7 +129,8 @@ fn effects(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaS
 fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec<String>) {
     for id in begun {
         let operation = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
-        let only_waits = operation.is_none_or(|operation| matches!(operation.work, Work::Approval(_) | Work::Wait(_)));
+        // What is deleted is looked at first.
+        let only_waits = operation.is_none_or(|operation| operation.only_waits() || operation.deletes());
         let leaves = |effect: &Effect| matches!(effect, Effect::Begin { identity, .. } if identity.attempt == *id);
         if plan.drafted_effects().iter().filter(|effect| leaves(effect)).count() != usize::from(!only_waits) {
             found.push(format!("{id} is written and does not leave once"));

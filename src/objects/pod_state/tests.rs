@@ -615,7 +615,8 @@ fn said(state: &ChildState) -> &str {
         | ChildState::Succeeded(_)
         | ChildState::Answered(_)
         | ChildState::Object { .. }
-        | ChildState::Saga(_) => "",
+        | ChildState::Saga(_)
+        | ChildState::Standing { .. } => "",
     }
 }
 

@@ -55,7 +55,9 @@ fn backward(world: &World, saga: &ValidSaga, old: &SagaStatus, new: &SagaStatus,
     let unsettled = |place: usize| {
         let active = new.steps.get(place).and_then(|step| step.action.as_ref()).is_some_and(|action| action.active.is_some());
         let runs = |trial: &super::super::Trial| trial.who.place == place && trial.who.direction == Direction::Action;
-        active || world.trials.iter().any(|trial| runs(trial) && trial.runs() && trial.exists() && !trial.again)
+        // Nothing stops the deletion of an object.
+        active
+            || world.trials.iter().any(|trial| runs(trial) && trial.runs() && trial.exists() && !trial.again && !world.deletes(trial.who))
     };
     let settled = !unsettled(who.place) && !dependants.iter().any(|place| unsettled(*place));
     must(broken, settled, Law::SettledFirst, || format!("{who} begins before all has settled"));

@@ -1,7 +1,7 @@
 //! What must hold of an effect at the instant at which it leaves an operator.
 
 use super::{
-    super::{Who, World, object::SPEC_HASH},
+    super::{Who, World, gather::pod_uid, object::SPEC_HASH},
     Broken, Law, must,
 };
 use crate::{
@@ -34,6 +34,16 @@ pub(in super::super) fn creates(world: &World, who: Who, key: i64, fresh: bool, 
     let young = between(active.started_at.0, world.now()) < CREATED_WITHIN;
     must(broken, !again || young, Law::CreatedWithin, || format!("the Pod of {who} is made again so long after its intent"));
     must(broken, active.child_uid.is_none(), Law::DoneOnce, || format!("the Pod of {who} is made again although its UID is known"));
+}
+
+/// The deletion of an object that is about to leave. `fresh`: who asks for it wrote its UID less than two seconds ago.
+pub(in super::super) fn deletes(world: &World, who: Who, key: i64, fresh: bool, object: u32, broken: &mut Vec<Broken>) {
+    leaves(world, who, key, fresh, broken);
+    let other = world.trials.iter().any(|trial| trial.who == who && trial.pod != Some(object));
+    must(broken, !other, Law::DoneOnce, || format!("{who} deletes what was made again under the name of what it deleted"));
+    let stored =
+        world.object().active().find(|(active, _)| *active == who).and_then(|(_, record)| record.active.as_ref()?.child_uid.clone());
+    must(broken, fresh || stored == Some(pod_uid(object)), Law::IntentFirst, || format!("{who} deletes what the status does not name"));
 }
 
 fn leaves(world: &World, who: Who, key: i64, fresh: bool, broken: &mut Vec<Broken>) {

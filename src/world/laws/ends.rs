@@ -21,7 +21,7 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
     let named = status.still_in_effect.as_deref().unwrap_or_default();
     // What nobody could tell of is named, and may still begin.
     let is_named = |place: usize| object.saga().steps.get(place).is_some_and(|step| named.contains(&step.name));
-    let running = |trial: &Trial| trial.exists() && trial.runs() && !trial.again && !is_named(trial.who.place);
+    let running = |trial: &Trial| trial.exists() && trial.runs() && !trial.again && !is_named(trial.who.place) && !world.deletes(trial.who);
     let over = object.active().next().is_none() && !world.trials.iter().any(running);
     must(broken, over || phase == SagaPhase::CompensationFailed, Law::TrueEnd, || format!("{phase:?} while an attempt is under way"));
     let steps = object.saga().steps.iter().zip(&status.steps).zip(world.truth());

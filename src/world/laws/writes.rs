@@ -156,7 +156,9 @@ fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, 
     let free = after.disruptions > record.disruptions || new.retry_requests > 0;
     must(broken, !used || free, Law::Bounded, || format!("{who} is not counted"));
     never_begun(world, new, who, record, outcome, broken);
-    let running = world.trials.iter().any(|trial| trial.who == who && trial.exists() && trial.runs() && !trial.again);
+    // Nothing stops the deletion of an object.
+    let running =
+        !world.deletes(who) && world.trials.iter().any(|trial| trial.who == who && trial.exists() && trial.runs() && !trial.again);
     must(broken, !running, Law::SettledFirst, || format!("{who} counts as ended while its Pod runs"));
 }
 

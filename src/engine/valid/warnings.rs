@@ -1,0 +1,41 @@
+//! What a saga is accepted with although it may come to harm.
+
+use super::{
+    super::expression::{Expression, Template, Variable},
+    Fault,
+};
+use crate::engine::saga::{Operation, ValidSaga};
+
+/// What a person should mend before it matters: a compensation that fails where there are no outputs. It may run where nobody can tell what its
+/// action did, or where that failed, and a saga that is stuck then waits for a person.
+#[must_use]
+pub fn warnings(saga: &ValidSaga) -> Vec<Fault> {
+    let steps = saga.steps.iter().enumerate();
+    let may_run_without =
+        steps.filter_map(|(place, step)| step.compensation.as_ref().filter(|_| !step.action.never_in_effect()).map(|undo| (place, undo)));
+    may_run_without.flat_map(|(place, undo)| unasked(&format!("spec.steps[{place}].compensation"), undo)).collect()
+}
+
+fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
+    let kind = undo.kind();
+    let bare = [("expect", &undo.expect), ("until", &undo.until)];
+    let bare = bare.into_iter().filter_map(|(name, expression)| Some((format!("{path}.{kind}.{name}"), expression.as_ref()?)));
+    let fields = undo.template.iter().flat_map(Template::fields).map(|field| (field.path.to_owned(), field.expression));
+    let reading = |(_, expression): &(String, &Expression)| expression.reads().variables.contains(&Variable::Outputs);
+    let warning = |(path, expression): (String, &Expression)| {
+        let unasked = expression.outputs_read_unasked();
+        let first = unasked.first()?;
+        let asked = if first.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+            format!("write has(outputs.{first}) ? outputs.{first} : …, or name the request by action.key")
+        } else {
+            "ask for it by in or has(), or name the request by action.key".into()
+        };
+        Some(Fault::new(
+            path,
+            format!(
+                "{expression:?} reads outputs without has(): where nobody can tell what the action did there are none, and the undo fails; {asked}"
+            ),
+        ))
+    };
+    fields.chain(bare).filter(reading).filter_map(warning).collect()
+}
