@@ -86,13 +86,7 @@ impl Pass<'_> {
                 self.wake_at(later(self.seen.now, *look_again_in));
                 Verdict::Wait
             }
-            Some(ChildState::Object { object, age }) => {
-                let verdict = self.judge_object(step, status, id, &Sight { object, age: *age, overdue });
-                if matches!(verdict, Verdict::Wait) {
-                    self.wake_at(limit);
-                }
-                verdict
-            }
+            Some(ChildState::Object { object, age }) => self.judge_object(step, status, id, &Sight { object, age: *age, overdue, limit }),
             Some(ChildState::Saga(child)) => self.judge_child(step, status, &Kin { child, attempt: id, overdue, limit }),
             Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => gave_up(operation, detail),
             Some(ChildState::Active { .. }) if self.seen.now >= ends && broken(Twin::StopIsEnd) => unknown("took too long"),

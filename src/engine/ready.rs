@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -28,6 +29,8 @@ pub(super) struct Sight<'a> {
     /// How long this process has known it.
     pub(super) age: Duration,
     pub(super) overdue: bool,
+    /// When it passes.
+    pub(super) limit: Timestamp,
 }
 
 impl Pass<'_> {
@@ -70,7 +73,7 @@ impl Pass<'_> {
     /// What an object means that is there.
     pub(super) fn judge_object(&mut self, step: &ValidStep, status: &mut StepStatus, id: &AttemptId, sight: &Sight<'_>) -> Verdict {
         let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
-        let Sight { object, age, overdue } = sight;
+        let Sight { object, age, overdue, limit } = sight;
         let values = self.values();
         let acted = values.acted(status);
         let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
@@ -92,6 +95,7 @@ impl Pass<'_> {
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         self.note_child(status, id.direction, (uid.as_ref(), *age), (&format!("waits: {missing}"), None));
+        self.wake_at(*limit);
         Verdict::Wait
     }
 }
