@@ -8,9 +8,8 @@ use crate::stand::{Stand, message, names_its_child, outcomes, step, still_in_eff
 /// What the account of a test may do.
 const ALL: [&str; 3] = ["get", "patch", "delete"];
 
-/// A namespace in which the operator may act as the account `keeper`, which may do this to ConfigMaps.
-async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
-    let mut stand = Stand::new(name).await;
+/// Lets the operator act as the account `keeper`, which may do this to objects of that kind.
+pub async fn keeper(stand: &Stand, resource: &str, verbs: &[&str]) {
     let namespace = stand.namespace.clone();
     // Server-side apply of what is not there yet asks for create, too.
     let verbs: Vec<_> =
@@ -26,7 +25,7 @@ async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
     let reference = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
     for object in [
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}),
-        rbac("Role", "keeper", json!({"rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": verbs}]})),
+        rbac("Role", "keeper", json!({"rules": [{"apiGroups": [""], "resources": [resource], "verbs": verbs}]})),
         rbac("RoleBinding", "keeper", json!({"roleRef": reference("Role", "keeper"), "subjects": keeper})),
         rbac(
             "RoleBinding",
@@ -40,11 +39,17 @@ async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
     let keeper = format!("system:serviceaccount:{}:keeper", stand.namespace);
     let first = verbs.first().map_or("get", String::as_str).to_owned();
     for may in [
-        ["auth", "can-i", first.as_str(), "configmaps", "--as", keeper.as_str()],
+        ["auth", "can-i", first.as_str(), resource, "--as", keeper.as_str()],
         ["auth", "can-i", "impersonate", "serviceaccounts", "--as", "system:serviceaccount:saga-system:saga-operator"],
     ] {
         while !stand.kubectl_command(&may).output().unwrap().status.success() {}
     }
+}
+
+/// A namespace with a `keeper` of ConfigMaps.
+async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
+    let mut stand = Stand::new(name).await;
+    keeper(&stand, "configmaps", verbs).await;
     stand.start();
     stand
 }
@@ -215,4 +220,29 @@ async fn what_is_not_ready_in_time_may_be_in_effect_and_what_was_only_waited_for
     }
     let (applied, waited) = (stand.reaches("applied", SagaPhase::Cancelled).await, stand.reaches("waited", SagaPhase::Cancelled).await);
     assert_eq!((still_in_effect(&applied), still_in_effect(&waited)), (vec!["one"], vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_again_under_the_name_of_what_was_deleted_stays_whichever_operator_died_meanwhile() {
+    let mut stand = stand_with("objects-again", &ALL).await;
+    let mut held = config_map("old", &json!({}));
+    held["metadata"]["finalizers"] = json!(["example.com/held"]);
+    let first = stand.put(&held).await;
+    let steps = json!([{"name": "clear", "delete": reference("old")}]);
+    stand.apply("release", &spec(&steps)).await;
+    let deleted = |saga: &Saga| {
+        let active = saga.status.as_ref()?.steps.first()?.action.as_ref()?.active.as_ref()?;
+        active.child_uid.clone()
+    };
+    let noted = stand.until("release", "about to delete", |saga| deleted(saga).is_some()).await;
+    assert_eq!(deleted(&noted), first.metadata.uid);
+    stand.until_gone_or_going(&held).await;
+    stand.kill();
+    stand.kubectl(&["patch", "configmap", "old", "--type", "merge", "--patch", r#"{"metadata": {"finalizers": null}}"#]);
+    let second = stand.put(&config_map("old", &json!({"made": "again"}))).await;
+    assert_ne!(first.metadata.uid, second.metadata.uid);
+    stand.start();
+    let saga = stand.reaches("release", SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "clear"), [Outcome::Succeeded]);
+    assert_eq!(read(&stand, "old").await.unwrap()["data"], json!({"made": "again"}));
 }
