@@ -129,7 +129,7 @@ impl World {
 impl World {
     /// What is seen of an object that a step deletes: it stands, it is being deleted, or that came to an end.
     fn standing_or_going(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
-        let (now, object) = (self.now, self.standing(who.place));
+        let (now, object) = (self.now, self.standing(who));
         let going = self.trials.iter().any(|trial| trial.who == who && trial.pod == Some(object));
         let Some(process) = self.processes.get_mut(number) else { return never_sent() };
         let known = process.known(who, now);
@@ -144,8 +144,9 @@ impl World {
     }
 
     /// The number of the object that the step deletes, as it stands, or stood last, under its name.
-    pub(super) fn standing(&self, place: usize) -> u32 {
-        self.remade.get(place).copied().unwrap_or_default()
+    pub(super) fn standing(&self, who: Who) -> u32 {
+        let [action, undo] = self.remade.get(who.place).copied().unwrap_or_default();
+        if who.direction == Direction::Action { action } else { undo }
     }
 
     /// Whether the attempt deletes an object.
@@ -154,13 +155,13 @@ impl World {
         step.and_then(|step| step.operation(who.direction)).is_some_and(Operation::deletes)
     }
 
-    /// Somebody makes the object again that a step deleted.
-    pub(super) fn remake(&mut self, place: usize) -> Option<()> {
-        let object = self.standing(place);
-        let gone =
-            |trial: &super::other_side::Trial| trial.who.place == place && trial.pod == Some(object) && trial.ended == Some(Ending::Done);
-        let may = object < self.rules.remakes && self.trials.iter().any(|trial| gone(trial) && self.deletes(trial.who));
-        *self.remade.get_mut(place).filter(|_| may)? += 1;
+    /// Somebody makes the object again that an attempt deleted.
+    pub(super) fn remake(&mut self, who: Who) -> Option<()> {
+        let object = self.standing(who);
+        let gone = |trial: &super::other_side::Trial| trial.who == who && trial.pod == Some(object) && trial.ended == Some(Ending::Done);
+        let may = self.deletes(who) && object < self.rules.remakes && self.trials.iter().any(gone);
+        let [action, undo] = self.remade.get_mut(who.place).filter(|_| may)?;
+        *(if who.direction == Direction::Action { action } else { undo }) += 1;
         // Nothing watches it: who waits looks again by and by.
         self.trigger_all();
         Some(())

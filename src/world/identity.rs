@@ -70,8 +70,8 @@ impl World {
             sink.numbers(&done);
             sink.put(u64::from(truth.begun) << 16 | u64::from(truth.undo_begun));
         }
-        for remade in self.remade.iter().filter(|_| self.rules.remakes > 0) {
-            sink.put(u64::from(*remade));
+        for [action, undo] in self.remade.iter().filter(|_| self.rules.remakes > 0) {
+            sink.put(u64::from(*action) << 32 | u64::from(*undo));
         }
         for ask in &self.asked {
             ask_into(&mut sink, *ask);
@@ -157,7 +157,7 @@ impl World {
         let Some(active) = &record.active else { return };
         self.age(sink, active.started_at.0, Self::matters_for(operation));
         let made = self.trials.iter().find(|trial| trial.who == who).and_then(|trial| trial.pod);
-        let pod = made.or_else(|| operation.deletes().then(|| self.standing(who.place))).map(pod_uid);
+        let pod = made.or_else(|| operation.deletes().then(|| self.standing(who))).map(pod_uid);
         sink.put(active.child_uid.as_ref().map_or(0, |uid| if pod.as_ref() == Some(uid) { 1 } else { 2 }));
         if let Some(executor) = &active.executor {
             self.executor_into(sink, executor);

@@ -74,8 +74,8 @@ pub struct World {
     truth: Vec<Truth>,
     /// How many Pods were made.
     made: u32,
-    /// Of the object that each step deletes: how often somebody made it again.
-    remade: Vec<u32>,
+    /// Of the object that each step deletes, and of that which its compensation deletes: how often somebody made it again.
+    remade: Vec<[u32; 2]>,
     /// What people asked for already.
     asked: Vec<Ask>,
     /// The faults that happened already.
@@ -108,7 +108,7 @@ impl World {
     /// A world in which this saga was just created.
     #[must_use]
     pub fn new(saga: ValidSaga, rules: Rules) -> Self {
-        let (truth, remade) = (vec![Truth::default(); saga.steps.len()], vec![0; saga.steps.len()]);
+        let (truth, remade) = (vec![Truth::default(); saga.steps.len()], vec![[0; 2]; saga.steps.len()]);
         let processes = (0..rules.operators.max(1)).map(Process::new).collect();
         let executors = (0..rules.operators.max(1)).map(|_| Executor::default()).collect();
         Self {

@@ -48,8 +48,8 @@ pub enum Move {
     },
     /// A person does something.
     Ask(Ask),
-    /// Somebody makes the object again that the step at this place deleted.
-    Remake(usize),
+    /// Somebody makes the object again that this attempt deleted.
+    Remake(Who),
     /// The clock goes on, at most to the next instant at which something is due.
     Tick(Timestamp),
 }
@@ -131,7 +131,7 @@ impl World {
                 world.ask(ask)?;
                 happened.push(Happened::Asked(ask));
             }
-            Move::Remake(place) => world.remake(place)?,
+            Move::Remake(who) => world.remake(who)?,
             Move::Tick(until) => {
                 let due = world.due()?;
                 happened.push(Happened::Passed(between(world.now, until)));
@@ -164,8 +164,8 @@ impl World {
                 self.visit(Move::End { who: trial.who, ending }, visit);
             }
         }
-        for place in 0..self.remade.len() {
-            self.visit(Move::Remake(place), visit);
+        for trial in &self.trials {
+            self.visit(Move::Remake(trial.who), visit);
         }
         for ask in self.asks() {
             self.visit(Move::Ask(ask), visit);

@@ -201,7 +201,7 @@ impl World {
     /// Deletes an object under its UID: what was made again since is not touched.
     fn remove(&mut self, number: usize, start: Start, fresh: bool, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
         let Start { who, key, intended: _, time_limit, object } = start;
-        let (now, standing) = (self.now, self.standing(who.place));
+        let (now, standing) = (self.now, self.standing(who));
         let Some(process) = self.processes.get_mut(number) else { return };
         process.triggered = true;
         let Some(object) = object.filter(|object| *object == standing) else { return };

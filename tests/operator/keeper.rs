@@ -5,8 +5,15 @@ use serde_json::{Value, json};
 use crate::stand::Stand;
 
 /// A stand whose operator runs and may act as the account `keeper`, which may do this to these resources of an API group.
-pub async fn stand_with(name: &str, (group, resource): (&str, &str), verbs: &[&str]) -> Stand {
+pub async fn stand_with(name: &str, resources: (&str, &str), verbs: &[&str]) -> Stand {
     let mut stand = Stand::new(name).await;
+    keeper(&stand, resources, verbs).await;
+    stand.start();
+    stand
+}
+
+/// Lets the operator act as the account `keeper`, which may do this to these resources of an API group.
+pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&str]) {
     let namespace = stand.namespace.clone();
     // Server-side apply of what is not there yet asks for create, too.
     let verbs: Vec<_> =
@@ -42,6 +49,4 @@ pub async fn stand_with(name: &str, (group, resource): (&str, &str), verbs: &[&s
     ] {
         while !stand.kubectl_command(&may).output().unwrap().status.success() {}
     }
-    stand.start();
-    stand
 }

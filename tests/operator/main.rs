@@ -9,6 +9,7 @@ mod shop;
 
 mod approval;
 mod bad_input;
+mod canary;
 mod cancel;
 mod children;
 mod counts;

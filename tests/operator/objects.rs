@@ -183,3 +183,28 @@ async fn what_is_not_ready_in_time_may_be_in_effect_and_what_was_only_waited_for
     let (applied, waited) = (stand.reaches("applied", SagaPhase::Cancelled).await, stand.reaches("waited", SagaPhase::Cancelled).await);
     assert_eq!((still_in_effect(&applied), still_in_effect(&waited)), (vec!["one"], vec![]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_made_again_under_the_name_of_what_was_deleted_stays_whichever_operator_died_meanwhile() {
+    let mut stand = stand_with("objects-again", &ALL).await;
+    let mut held = config_map("old", &json!({}));
+    held["metadata"]["finalizers"] = json!(["example.com/held"]);
+    let first = stand.put(&held).await;
+    let steps = json!([{"name": "clear", "delete": reference("old")}]);
+    stand.apply("release", &spec(&steps)).await;
+    let deleted = |saga: &Saga| {
+        let active = saga.status.as_ref()?.steps.first()?.action.as_ref()?.active.as_ref()?;
+        active.child_uid.clone()
+    };
+    let noted = stand.until("release", "about to delete", |saga| deleted(saga).is_some()).await;
+    assert_eq!(deleted(&noted), first.metadata.uid);
+    stand.until_gone_or_going(&held).await;
+    stand.kill();
+    stand.kubectl(&["patch", "configmap", "old", "--type", "merge", "--patch", r#"{"metadata": {"finalizers": null}}"#]);
+    let second = stand.put(&config_map("old", &json!({"made": "again"}))).await;
+    assert_ne!(first.metadata.uid, second.metadata.uid);
+    stand.start();
+    let saga = stand.reaches("release", SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "clear"), [Outcome::Succeeded]);
+    assert_eq!(read(&stand, "old").await.unwrap()["data"], json!({"made": "again"}));
+}

@@ -74,20 +74,30 @@ impl Stand {
     /// The same, with a log that says more.
     pub fn start_with_log_level(&mut self, level: &str) {
         assert!(self.operator.is_none(), "it runs already");
-        self.operator = Some(self.spawn(level, &self.log()));
+        self.operator = Some(self.spawn(level, &self.log(), [None; 2]));
+    }
+
+    /// Starts an operator that logs all there is, and tells at these addresses, for scrapers and for probes, how it fares.
+    pub fn start_telling_all(&mut self) -> [SocketAddr; 2] {
+        assert!(self.operator.is_none(), "it runs already");
+        let free = || std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap();
+        let addresses = [free(), free()];
+        self.operator = Some(self.spawn("trace", &self.log(), addresses.map(Some)));
+        addresses
     }
 
     /// Starts another operator beside the first one.
     pub fn start_second(&mut self) {
         assert!(self.second.is_none(), "it runs already");
-        self.second = Some(self.spawn("info", &self.log().with_extension("second.log")));
+        self.second = Some(self.spawn("info", &self.log().with_extension("second.log"), [None; 2]));
     }
 
-    fn spawn(&self, level: &str, log: &Path) -> Child {
+    fn spawn(&self, level: &str, log: &Path, servers: [Option<SocketAddr>; 2]) -> Child {
+        let [metrics, health] = servers.map(|address| address.map_or_else(|| "0".to_owned(), |address| address.to_string()));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let operator = Command::new(env!("CARGO_BIN_EXE_saga-operator"))
             .args(["run", "--watch-namespaces", &self.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
-            .args(["--metrics-addr", "0", "--health-addr", "0", "--log-format", "json", "--log-level", level])
+            .args(["--metrics-addr", &metrics, "--health-addr", &health, "--log-format", "json", "--log-level", level])
             .env("KUBECONFIG", setting("SAGA_TEST_OPERATOR_KUBECONFIG"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -181,6 +191,13 @@ impl Stand {
         let name = object["metadata"]["name"].as_str().unwrap();
         let parameters = PatchParams::apply("tests").force();
         self.api_of(object).patch(name, &parameters, &Patch::Apply(object)).await.unwrap()
+    }
+
+    /// Waits until what was put is being deleted, or is gone.
+    pub async fn until_gone_or_going(&self, object: &Value) {
+        let going = |object: Option<&DynamicObject>| object.is_none_or(|object| object.metadata.deletion_timestamp.is_some());
+        let name = object["metadata"]["name"].as_str().unwrap();
+        timeout(PATIENCE, await_condition(self.api_of(object), name, going)).await.unwrap().unwrap();
     }
 
     /// Deletes what was put.
