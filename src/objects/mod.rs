@@ -4,6 +4,8 @@
 //! Everything here is a pure function of its arguments: no client, no clock, no randomness, no input or output.
 
 pub mod address;
+#[cfg(test)]
+mod fixture;
 pub mod http;
 pub mod http_verdict;
 pub mod kstatus;
