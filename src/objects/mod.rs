@@ -5,6 +5,8 @@
 
 pub mod address;
 pub mod child_saga;
+#[cfg(test)]
+mod fixture;
 pub mod http;
 pub mod http_verdict;
 pub mod job;

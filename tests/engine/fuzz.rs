@@ -69,7 +69,7 @@ fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
     }
 }
 
-const WORDS: [&str; 58] = [
+const WORDS: [&str; 60] = [
     "params.order",
     "params.big",
     "params.lines",
@@ -126,6 +126,8 @@ const WORDS: [&str; 58] = [
     "'1Ki'",
     "'1e100'",
     "'^[a-z]+$'",
+    "'(?i)order'",
+    "'('",
     "'YQ=='",
     "1u",
 ];

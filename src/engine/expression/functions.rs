@@ -1,16 +1,41 @@
-//! Functions that the interpreter has in another way than the CEL of Kubernetes.
+//! Functions that the interpreter has in another way than the CEL of Kubernetes, or that it does more often than needs be.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use kube::core::cel::cel::{
     Context, ExecutionError, ResolveResult, Value,
     extractors::{Arguments, This},
 };
+use regex::Regex;
 
 /// Puts them in the place of the interpreter's own.
 pub(super) fn mend(context: &mut Context<'_>) {
     context.add_function("size", size);
     context.add_function("join", join);
+    let patterns = Patterns::default();
+    context.add_function("matches", move |This(text): This<Arc<String>>, pattern: Arc<String>| patterns.is_match(&pattern, &text));
+}
+
+/// The patterns of one evaluation, or what is wrong with them: each is made once, however many elements of a list it is held against. No more
+/// than stand in the expression, which has [`super::MAX_LENGTH`] characters at most.
+#[derive(Default)]
+struct Patterns(Mutex<BTreeMap<String, Result<Regex, String>>>);
+
+impl Patterns {
+    fn is_match(&self, pattern: &str, text: &str) -> Result<bool, ExecutionError> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !made.contains_key(pattern) {
+            made.insert(pattern.to_owned(), Regex::new(pattern).map_err(|error| format!("'{pattern}' not a valid regex:\n{error}")));
+        }
+        match made.get(pattern) {
+            Some(Ok(regex)) => Ok(regex.is_match(text)),
+            Some(Err(error)) => Err(ExecutionError::function_error("matches", error)),
+            None => Ok(false),
+        }
+    }
 }
 
 /// Of a text its characters, as `substring` and `charAt` count, and not its bytes.

@@ -7,7 +7,7 @@
 //! # Guarantees
 //! What is told is never less than what comes of it. What does not pass evaluates within milliseconds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kube::core::cel::cel::{
     IdedExpr,
@@ -55,8 +55,8 @@ const fn plain(bytes: u64) -> Size {
 ///
 /// # Errors
 /// What is too large.
-pub(super) fn afford(expr: &IdedExpr, variables: &BTreeMap<&'static str, Value>) -> Result<u64, String> {
-    let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1 };
+pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Value>) -> Result<u64, String> {
+    let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1, patterns: BTreeSet::new() };
     for (name, value) in variables {
         let size = size(value);
         if size.bytes > MAX_INPUT {
@@ -96,11 +96,13 @@ struct Meter<'a> {
     work: u64,
     /// How often what is looked at is evaluated.
     times: u64,
+    /// The patterns that are counted already: each is made once.
+    patterns: BTreeSet<&'a str>,
 }
 
 impl<'a> Meter<'a> {
     /// The size of a part, after its work and that of all its parts is counted.
-    fn part(&mut self, expr: &IdedExpr) -> Result<Size, String> {
+    fn part(&mut self, expr: &'a IdedExpr) -> Result<Size, String> {
         if let Some(value) = self.written_out(expr) {
             let size = size(value);
             self.count(size.bytes)?;
@@ -156,19 +158,24 @@ impl<'a> Meter<'a> {
     }
 
     /// All parts, one after the other.
-    fn parts(&mut self, parts: &[IdedExpr]) -> Result<Size, String> {
+    fn parts(&mut self, parts: &'a [IdedExpr]) -> Result<Size, String> {
         parts.iter().try_fold(Size::default(), |all, part| Ok(add(all, self.part(part)?)))
     }
 
     fn count(&mut self, bytes: u64) -> Result<(), String> {
-        self.work = self.work.saturating_add(bytes.saturating_add(PART).saturating_mul(self.times));
+        self.spend(bytes.saturating_add(PART).saturating_mul(self.times))
+    }
+
+    /// Counts what is done once, however often a part is evaluated.
+    fn spend(&mut self, work: u64) -> Result<(), String> {
+        self.work = self.work.saturating_add(work);
         if self.work > MAX_WORK {
             return Err("would be too much work for the values it reads: write it shorter, or hand on less".into());
         }
         Ok(())
     }
 
-    fn call(&mut self, call: &CallExpr) -> Result<Size, String> {
+    fn call(&mut self, call: &'a CallExpr) -> Result<Size, String> {
         let CallExpr { func_name, target, args } = call;
         // `text.indexOf(part)` is `indexOf(text, part)`.
         let parts = target.as_deref().into_iter().chain(args);
@@ -205,7 +212,10 @@ impl<'a> Meter<'a> {
                     _ => None,
                 });
                 let Effort { made, places } = effort(pattern.unwrap_or_default())?;
-                self.count(made.saturating_add(places.saturating_mul(at(0).bytes)))?;
+                if self.patterns.insert(pattern.unwrap_or_default()) {
+                    self.spend(made)?;
+                }
+                self.count(places.saturating_mul(at(0).bytes))?;
                 truth
             }
             "indexOf" | "lastIndexOf" => {
@@ -226,7 +236,7 @@ impl<'a> Meter<'a> {
         })
     }
 
-    fn comprehension(&mut self, comprehension: &ComprehensionExpr) -> Result<Size, String> {
+    fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<Size, String> {
         let ComprehensionExpr { iter_range, iter_var, iter_var2, accu_var, accu_init, loop_cond, loop_step, result } = comprehension;
         let range = self.part(iter_range)?;
         if range.items > MAX_ITEMS {

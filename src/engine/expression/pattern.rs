@@ -1,10 +1,12 @@
 //! How much work a pattern of `matches` is.
 //!
-//! A pattern is made anew at each call, and takes the more time the more there is in it once what is counted (`{100}`) is written out.
-//! Each byte of the text is then looked at with as many threads as there are places in it, at most.
+//! A pattern is made once for an evaluation, and takes the more time the more there is in it once what is counted (`{100}`) is written out.
+//! Each byte of a text is then looked at with as many threads as there are places in it, at most.
 
 /// What a letter takes to be made, what a class of letters takes, and what one takes that names a part of Unicode.
 const LETTER: u64 = 64;
+/// What a letter takes that stands for its other case, too.
+const FOLDED: u64 = 12 << 10;
 const CLASS: u64 = 48 << 10;
 const WIDE: u64 = 128 << 10;
 /// What the smallest pattern takes.
@@ -39,6 +41,12 @@ impl Effort {
 /// In words: it sets the flag in which a pattern is laid out freely, and cannot be counted.
 pub(super) fn effort(pattern: &str) -> Result<Effort, String> {
     let mut rest = pattern.chars();
+    // Wherever the flag is set, and for what part.
+    let letter_takes = if pattern.match_indices('(').any(|(at, _)| flags(pattern.get(at + 1..).unwrap_or_default()).contains('i')) {
+        FOLDED
+    } else {
+        LETTER
+    };
     // The groups that are open, what stands before the last part, and the last part: what a count multiplies.
     let (mut open, mut before, mut last) = (Vec::new(), Effort::new(BASE), Effort::default());
     while let Some(letter) = rest.next() {
@@ -67,7 +75,7 @@ pub(super) fn effort(pattern: &str) -> Result<Effort, String> {
                     '\\' => escape(&mut rest),
                     '[' => class(&mut rest),
                     '.' => CLASS,
-                    _ => LETTER,
+                    _ => letter_takes,
                 });
             }
         }
@@ -157,5 +165,9 @@ mod tests {
         assert!(places("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}") < 50);
         assert!(effort("(?x)a {100}").is_err() && effort("(?i-x:a)").is_err() && effort("(?<x>a)").is_ok());
         assert!(effort(r"\w{50}").is_ok_and(|effort| effort.made > 50 * WIDE));
+        for (pattern, letters) in [("(?i)abc", 3), ("a(?s-m:b(?i:c))d", 1), ("(?im)a{100}", 100), ("(a)i", 0), ("(?-x)[(?i)]", 0)] {
+            let made = effort(pattern).map_or(0, |effort| effort.made);
+            assert!(made >= letters * FOLDED && (letters > 0 || made < 2 * CLASS), "{pattern}: {made}");
+        }
     }
 }

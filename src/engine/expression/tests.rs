@@ -176,6 +176,13 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
     }
     assert_eq!(evaluate("params.list.map(i, i + '!').size()"), Ok(json!(250)));
     assert_eq!(evaluate("params.list.filter(i, i.matches('^y+$')).size()"), Ok(json!(250)));
+    // A pattern is made once, however many elements it is held against.
+    assert_eq!(evaluate("params.list.filter(i, i.matches('^[x-z]+$')).size()"), Ok(json!(250)));
+    assert_eq!(evaluate("['a', 'y', 'Y'].filter(i, i.matches('^(?i)Y+$'))"), Ok(json!(['y', 'Y'])));
+    let error = evaluate("params.list.filter(i, i.matches('('))").unwrap_err();
+    assert!(error.contains("matches: '(' not a valid regex"), "{error}");
+    let folded = format!("'x'.matches('(?i){}')", "a".repeat(400));
+    assert!(evaluate(&folded).unwrap_err().contains("too much work") && evaluate(&folded.replace("(?i)", "")).is_ok());
     assert_eq!(evaluate("params.big + params.big"), Ok(json!("x".repeat(60_000))));
     let huge = object(json!({"big": "x".repeat(100_000)}));
     let error = Expression::parse("size(params.big)").unwrap().evaluate(&Scope { params: &huge, ..scope }).unwrap_err();

@@ -3,39 +3,9 @@
 use serde_json::json;
 
 use super::*;
-use crate::api::{DeletionPolicy, OnFailure};
+use crate::objects::fixture::{identity, saga};
 
 type Change = fn(&mut Pod);
-
-fn saga() -> ValidSaga {
-    ValidSaga {
-        name: "order-1042".into(),
-        namespace: "shop".into(),
-        uid: "0d1c".into(),
-        key_scope: "0d1c".into(),
-        service_account: "order-saga".into(),
-        max_parallel: 1,
-        on_failure: OnFailure::Hold,
-        timeout: None,
-        ttl: None,
-        suspend: false,
-        max_retry_requests: 10,
-        deletion_policy: DeletionPolicy::Compensate,
-        params: serde_json::Map::new(),
-        outputs: None,
-        steps: Vec::new(),
-    }
-}
-
-fn identity(number: i64) -> Identity {
-    Identity {
-        saga: "order-1042".into(),
-        namespace: "shop".into(),
-        uid: "0d1c".into(),
-        attempt: AttemptId { step: "ship".into(), direction: Direction::Action, number },
-        key: "0d1c/ship/action/1".into(),
-    }
-}
 
 fn action(fields: Value) -> PodAction {
     serde_json::from_value(fields).unwrap()

@@ -4,36 +4,16 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{DeletionPolicy, Direction, OnFailure, PodAction, names::AttemptId},
-    objects::pod::pod as pod_of,
+    api::PodAction,
+    objects::{
+        fixture::{identity as attempt, saga},
+        pod::pod as pod_of,
+    },
 };
 
-fn saga() -> ValidSaga {
-    ValidSaga {
-        name: "order-1042".into(),
-        namespace: "shop".into(),
-        uid: "0d1c".into(),
-        key_scope: "0d1c".into(),
-        service_account: "order-saga".into(),
-        max_parallel: 1,
-        on_failure: OnFailure::Hold,
-        timeout: None,
-        ttl: None,
-        suspend: false,
-        max_retry_requests: 10,
-        deletion_policy: DeletionPolicy::Compensate,
-        params: serde_json::Map::new(),
-        outputs: None,
-        steps: Vec::new(),
-    }
-}
-
 fn built(template: Value) -> Result<Value, String> {
-    let attempt = AttemptId { step: "ship".into(), direction: Direction::Action, number: 2 };
-    let identity =
-        Identity { saga: "order-1042".into(), namespace: "shop".into(), uid: "0d1c".into(), attempt, key: "0d1c/ship/action/1".into() };
     let action = PodAction { template: Some(template), ..PodAction::default() };
-    pod_of(&saga(), &identity, &action, Duration::from_mins(1)).map(|pod| serde_json::to_value(pod).unwrap())
+    pod_of(&saga(), &attempt(2), &action, Duration::from_mins(1)).map(|pod| serde_json::to_value(pod).unwrap())
 }
 
 /// A template of one container with one more value at a path.

@@ -1,0 +1,38 @@
+//! What the tests of this folder share: a saga, and an attempt of its step `ship`.
+
+use crate::{
+    api::{DeletionPolicy, Direction, OnFailure, names::AttemptId},
+    engine::saga::{Identity, ValidSaga},
+};
+
+/// An order without steps.
+pub(super) fn saga() -> ValidSaga {
+    ValidSaga {
+        name: "order-1042".into(),
+        namespace: "shop".into(),
+        uid: "0d1c".into(),
+        key_scope: "0d1c".into(),
+        service_account: "order-saga".into(),
+        max_parallel: 1,
+        on_failure: OnFailure::Hold,
+        timeout: None,
+        ttl: None,
+        suspend: false,
+        max_retry_requests: 10,
+        deletion_policy: DeletionPolicy::Compensate,
+        params: serde_json::Map::new(),
+        outputs: None,
+        steps: Vec::new(),
+    }
+}
+
+/// The attempt with this number, after one definite no.
+pub(super) fn identity(number: i64) -> Identity {
+    Identity {
+        saga: "order-1042".into(),
+        namespace: "shop".into(),
+        uid: "0d1c".into(),
+        attempt: AttemptId { step: "ship".into(), direction: Direction::Action, number },
+        key: "0d1c/ship/action/1".into(),
+    }
+}
