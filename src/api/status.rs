@@ -160,6 +160,10 @@ pub struct ChildStatus {
     /// Its name, in the same namespace.
     #[schemars(length(max = 63))]
     pub name: String,
+    /// Its UID, by which it is known again whatever became of its labels.
+    #[schemars(length(max = 128))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
     /// Where it stood; absent before it was seen by an operator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phase: Option<SagaPhase>,

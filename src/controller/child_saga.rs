@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{
-        ActiveAttempt, RequestAction, RequestResult, Saga, SagaAction, SagaStatus, StoredSaga,
+        ActiveAttempt, ChildStatus, RequestAction, RequestResult, Saga, SagaAction, SagaStatus, StoredSaga,
         names::{AttemptId, child_name},
     },
     engine::{
@@ -43,6 +43,8 @@ pub(super) struct Kin<'a> {
     pub(super) key: &'a AttemptKey,
     /// The attempt that made the child.
     pub(super) made_by: &'a AttemptId,
+    /// The child as the status of the step names it.
+    pub(super) written: Option<&'a ChildStatus>,
 }
 
 impl Kin<'_> {
@@ -67,13 +69,17 @@ impl Kin<'_> {
         let Some(child) = live else {
             return Ok((self.known(|known| absent(known, known.child.is_some())), None));
         };
-        if !is_ours(&child, &key.0, made_by) {
+        let uid = child.metadata.uid.clone().unwrap_or_default();
+        // By its UID, where that is known: labels and owners can be taken away.
+        let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
+        let written = self.written.filter(|written| written.name == name).and_then(|written| written.uid.as_ref());
+        let mut known = [first.as_ref(), active.child_uid.as_ref(), written].into_iter().flatten().peekable();
+        if known.peek().is_none() && !is_ours(&child, &key.0, made_by) {
             return Ok((foreign(&name), None));
         }
-        let uid = child.metadata.uid.clone().unwrap_or_default();
+        let another = known.any(|known| *known != uid);
         self.context.attempts.child_seen(key, &uid);
-        let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
-        if [first.as_ref(), active.child_uid.as_ref()].into_iter().flatten().any(|first| *first != uid) {
+        if another {
             let message = format!("its child saga {name} vanished, and another one has its name");
             return Ok((ChildState::Unknown { message, retry_after: None }, None));
         }
@@ -147,6 +153,10 @@ impl Performance<'_> {
             }
             // It is looked at whose it is.
             Ok(None) => {}
+            // An earlier call may still have made it.
+            Err(Trouble::Final(message)) if attempts.look(&key, |known| known.unanswered) => {
+                attempts.ended(&key, ChildState::Unknown { message, retry_after: None });
+            }
             Err(Trouble::Final(message)) => attempts.ended(&key, never_begun(message, true)),
             Err(Trouble::Passes(message)) => attempts.refused(&key, message),
             Err(Trouble::Lost(message)) => {
@@ -187,7 +197,7 @@ impl Performance<'_> {
         let message = match self.context.objects.merge(target(saga, &child, &api_version), &patch).await {
             Ok(true) => return Ok(Next::Later),
             // Gone, or another one by now: the next look says so.
-            Ok(false) => return Ok(Next::AtOnce),
+            Ok(false) => return Ok(Next::Later),
             // A right is missing: for a person to give, and then to retry.
             Err(Trouble::Final(message)) if undoes => {
                 self.context.attempts.ended(&key, never_begun(message, true));
@@ -196,8 +206,8 @@ impl Performance<'_> {
             Err(Trouble::Final(message) | Trouble::Passes(message) | Trouble::Lost(message)) => message,
         };
         tracing::warn!(message, "a child saga could not be told anything: it is told again");
-        // Said in the step's message, once; told again at the next look.
-        let news = self.context.attempts.look(&key, |known| known.unheard.replace(message.clone()) != Some(message));
+        // Said in the step's message, once; told again by and by.
+        let news = self.context.attempts.look(&key, |known| known.unheard.replace(message).is_none());
         Ok(if news { Next::AtOnce } else { Next::Later })
     }
 }

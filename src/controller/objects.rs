@@ -18,7 +18,7 @@ use std::{
 
 use http::{HeaderValue, Request};
 use kube::{
-    Client,
+    Client, Resource,
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy, ValidationDirective},
     core::{ApiResource, GroupVersionKind, Request as ApiRequest},
     discovery::{self, Scope},
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 
 use super::secrets::Account;
 use crate::{
-    api::{ApplyAction, ObjectRef, names::ANNOTATION_ATTEMPT},
+    api::{ApplyAction, ObjectRef, Saga, names::ANNOTATION_ATTEMPT},
     objects::text::bounded_line,
 };
 
@@ -197,6 +197,10 @@ impl Objects {
         // They become parts of a path that is asked for as the operator.
         if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
             return Err(Trouble::Final(format!("there is no apiVersion {:?}", bounded_line(target.api_version, MAX_REASON))));
+        }
+        // Known without being asked for, so that nothing stands between a decision and what is done to a child.
+        if (target.api_version, target.kind) == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref()) {
+            return Ok((ApiResource::erase::<Saga>(&()), true));
         }
         let kind = GroupVersionKind::gvk(group, version, target.kind);
         let known = |(since, known): &(Instant, Known)| (since.elapsed() < KNOWN_FOR).then(|| known.clone());

@@ -219,6 +219,10 @@ impl Performance<'_> {
                 }
             }
             Refusal::Passes(message) => attempts.refused(key, message),
+            // An earlier call may still have made it.
+            Refusal::Final(message) if attempts.look(key, |known| known.unanswered) => {
+                attempts.ended(key, ChildState::Unknown { message, retry_after: None });
+            }
             Refusal::Final(message) => attempts.ended(key, never_begun(message, true)),
             // The answer was lost: it may exist. The next reconcile looks for it.
             Refusal::None => {

@@ -17,7 +17,7 @@ const KEPT: [usize; 4] = [3, 2, 1, 0];
 /// The characters kept of each step's message, where nothing else helps. The last leaves room for as many outputs as there may be.
 const MESSAGE: [usize; 2] = [60, 16];
 /// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
-const STEP: usize = 1600;
+const STEP: usize = 1660;
 const ATTEMPT: usize = 200;
 
 /// Drops what does not fit.
@@ -129,7 +129,11 @@ mod tests {
             outputs: None,
             unwanted: true,
             retry_requested: true,
-            child: Some(crate::api::ChildStatus { name: "n".repeat(63), phase: Some(crate::api::SagaPhase::CompensationFailed) }),
+            child: Some(crate::api::ChildStatus {
+                name: "n".repeat(63),
+                uid: Some("u".repeat(36)),
+                phase: Some(crate::api::SagaPhase::CompensationFailed),
+            }),
             compensation: Some(DirectionStatus { active: Some(active), ..action.clone() }),
             action: Some(action),
         }

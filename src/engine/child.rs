@@ -20,15 +20,16 @@
 use jiff::Timestamp;
 
 use super::{
+    Seen,
     clock::later,
-    effect::{Demand, Effect},
+    effect::{Demand, Effect, Finalizer, Plan, Tally},
     judge::{STOP_POLL, Verdict},
-    observed::{ChildSaga, Failure, Reached},
+    observed::{ChildSaga, ChildState, Failure, Reached},
     pass::Pass,
-    saga::{ValidStep, Work},
+    saga::{ValidSaga, ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement, clip},
 };
-use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, StepStatus, names::AttemptId};
+use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId};
 
 /// What there is to be known about a step's child when it is judged.
 pub(super) struct Kin<'a> {
@@ -39,12 +40,14 @@ pub(super) struct Kin<'a> {
     pub(super) overdue: bool,
     /// When it passes.
     pub(super) limit: Timestamp,
+    /// Whether an earlier attempt of the same operation may have left something in effect.
+    pub(super) uncertain: bool,
 }
 
 impl Pass<'_> {
     /// What a child saga means that is there.
     pub(super) fn judge_child(&mut self, step: &ValidStep, status: &mut StepStatus, kin: &Kin<'_>) -> Verdict {
-        let now = Some(ChildStatus { name: kin.child.name.clone(), phase: kin.child.phase });
+        let now = Some(ChildStatus { name: kin.child.name.clone(), uid: Some(kin.child.uid.clone()), phase: kin.child.phase });
         if status.child != now {
             status.child = now;
         }
@@ -72,6 +75,9 @@ impl Pass<'_> {
         let left = still_in_effect.join(", ");
         Some(match phase {
             Some(SagaPhase::Completed) => self.with_outputs(kin.attempt.direction, Ok(outputs.clone())),
+            Some(SagaPhase::Compensated) if still_in_effect.is_empty() && kin.uncertain => Settlement::unknown_for_good(format!(
+                "its child saga {name} was undone, but nobody can tell what an earlier attempt's child left in effect"
+            )),
             Some(SagaPhase::Compensated) if still_in_effect.is_empty() => {
                 failed(Reached::Answer, format!("its child saga {name} was undone: {message}"))
             }
@@ -124,14 +130,16 @@ impl Pass<'_> {
     /// Has a child undo itself.
     fn undo_child(&mut self, status: &StepStatus, kin: &Kin<'_>) -> Verdict {
         let Kin { child, attempt, overdue, .. } = kin;
-        let made_by = AttemptId {
-            step: attempt.step.clone(),
-            direction: Direction::Action,
-            number: status.action.as_ref().map_or(1, |action| action.attempt),
-        };
+        let made_by = made_by(status, attempt);
         self.follow(kin, &made_by);
-        let token = format!("undo-{}", attempt.number);
+        let (token, cancelled) = (format!("undo-{}", attempt.number), self.status.cancel_requested.is_some());
         match child.phase {
+            // Nothing was asked of it, or nothing that it will do.
+            Some(SagaPhase::Completed) if cancelled && (child.compensate_asked.as_ref() != Some(&token) || child.refused.is_some()) => {
+                return Settlement::unknown(format!("its child saga {} was not undone", child.name), None).into();
+            }
+            Some(SagaPhase::Completed) if cancelled => {}
+            Some(_) if cancelled => self.ask(kin, &made_by, Demand::Cancel),
             Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed) => {
                 if let Some((_, why)) = child.refused.as_ref().filter(|(refused, _)| *refused == token) {
                     return failed(Reached::Nothing, format!("its child saga {} refuses to be undone: {why}", child.name)).into();
@@ -141,7 +149,8 @@ impl Pass<'_> {
             Some(SagaPhase::Pending) => self.ask(kin, &made_by, Demand::Cancel),
             Some(SagaPhase::Compensating | SagaPhase::CompensationFailed | SagaPhase::Compensated | SagaPhase::Cancelled) | None => {}
         }
-        if *overdue || self.status.cancel_requested.is_some() {
+        // Asked again by the next attempt; a child that was cancelled ends first.
+        if *overdue && !cancelled {
             return Settlement::unknown(format!("not within its time: {}", waits_for(child, false, false)), None).into();
         }
         Verdict::Wait
@@ -176,6 +185,30 @@ fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
     if noted && status.message.as_ref() != Some(&waits) {
         status.message = Some(waits);
     }
+}
+
+/// What is left to be told to the unfinished children of a deleted saga that goes as it is: to go likewise, and not to be undone when they
+/// are deleted with it. `None` where all were told, or cannot be.
+pub(super) fn let_go(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Option<Plan> {
+    let untold = |(id, child): (&AttemptId, &ChildState)| {
+        let ChildState::Saga(child) = child else { return None };
+        let ended = child.phase.is_some_and(SagaPhase::is_terminal);
+        let told = ended || child.deletion_policy == DeletionPolicy::Abandon || child.unheard.is_some();
+        let step = saga.steps.iter().find(|step| step.name == id.step)?;
+        let undoes = matches!(step.operation(id.direction)?.work, Work::UndoSaga);
+        let known = status.steps.iter().find(|known| known.name == id.step)?;
+        let made_by = if undoes { made_by(known, id) } else { id.clone() };
+        let demand = Demand::Follow { suspend: child.suspended, deletion_policy: DeletionPolicy::Abandon };
+        (!told).then(|| Effect::Ask { attempt: id.clone(), child: made_by, demand })
+    };
+    let effects: Vec<_> = seen.children.iter().filter_map(untold).collect();
+    (!effects.is_empty()).then(|| Plan::new(None, Finalizer::Keep, Some(later(seen.now, STOP_POLL)), Tally::default(), effects))
+}
+
+/// The attempt that made the child which an attempt undoes: the newest one of the step's action.
+fn made_by(status: &StepStatus, undo: &AttemptId) -> AttemptId {
+    let number = status.action.as_ref().map_or(1, |action| action.attempt);
+    AttemptId { step: undo.step.clone(), direction: Direction::Action, number }
 }
 
 /// The end of a compensation whose child ended.

@@ -63,6 +63,12 @@ pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -
     sort(asked, handled, status).new.iter().any(|request| request.answer.is_none() && is_to_check_again(request.asked))
 }
 
+/// Whether somebody asks anew to cancel the saga.
+pub(super) fn asks_to_cancel(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
+    let cancels = |asked: &Asked| asked.action == RequestAction::Cancel && asked.wish().is_ok();
+    sort(asked, handled, status).new.iter().any(|request| request.answer.is_none() && cancels(request.asked))
+}
+
 /// Whether a request, made to a saga that was not accepted, asks for it to be tried again.
 pub(super) fn is_to_check_again(asked: &Asked) -> bool {
     asked.action == RequestAction::Retry && asked.wish() == Ok(Wish::EveryStep)

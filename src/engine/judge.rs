@@ -87,7 +87,9 @@ impl Pass<'_> {
                 Verdict::Wait
             }
             Some(ChildState::Object { object, age }) => self.judge_object(step, status, id, &Sight { object, age: *age, overdue, limit }),
-            Some(ChildState::Saga(child)) => self.judge_child(step, status, &Kin { child, attempt: id, overdue, limit }),
+            Some(ChildState::Saga(child)) => {
+                self.judge_child(step, status, &Kin { child, attempt: id, overdue, limit, uncertain: record.uncertain })
+            }
             Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => gave_up(operation, detail),
             Some(ChildState::Active { .. }) if self.seen.now >= ends && broken(Twin::StopIsEnd) => unknown("took too long"),
             Some(ChildState::Active { .. }) if cancelled || self.seen.now >= ends => Verdict::Stop,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
+    child,
     clock::later,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
     gate::Gate,
@@ -87,6 +88,9 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return release(None);
     }
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
+        if let Some(plan) = let_children_go(saga, seen) {
+            return plan;
+        }
         return release(Some(abandoned(saga.as_ref().ok(), seen, "deletionPolicy is Abandon")));
     }
     if seen.deleting && seen.terminating && stands_still(seen.status) {
@@ -111,14 +115,24 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if !violations.is_empty() {
         return held(status, &Hold::Status(violations), seen);
     }
-    if status.spec_hash.is_none() && !seen.deleting && !seen.precheck.refused.is_empty() {
+    // What was refused can be given up: nothing of it ran.
+    let refused = status.spec_hash.is_none() && !seen.deleting && !seen.precheck.refused.is_empty();
+    if refused && !inbox::asks_to_cancel(seen.asked, seen.handled, status) {
         return held(status, &Hold::Refused(seen.precheck.refused.clone()), seen);
     }
     // Only now: a changed spec or a status that contradicts itself must not decide that nothing is undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
+        if let Some(plan) = child::let_go(saga, status, seen) {
+            return plan;
+        }
         return release(Some(abandoned(Some(saga), seen, "the pivot is passed, nothing can be undone")));
     }
     run(saga, status, seen)
+}
+
+/// Tells the unfinished children of a saga that goes as it is to go likewise, where there are any that were not told.
+fn let_children_go(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Option<Plan> {
+    child::let_go(saga.as_ref().ok()?, seen.status.as_ref().ok()?, seen)
 }
 
 /// Whether the saga only goes forward by now.

@@ -52,7 +52,13 @@ impl World {
         let Some(step) = step.filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None)) else { return state };
         let given = self.rules.outputs.get(&step.name).cloned();
         let stand_in = |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
-        ChildState::Succeeded(given.or_else(|| step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect())))
+        // What a child saga hands on stands in its own spec.
+        let of_child = match &step.action.work {
+            Work::Saga(action) => action.spec.get("outputs").and_then(Value::as_object),
+            _ => None,
+        };
+        let own = || step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect());
+        ChildState::Succeeded(given.or_else(|| of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect())).or_else(own))
     }
 
     fn request(&mut self, number: usize, who: Who, active: &ActiveAttempt, timeout: Duration) -> ChildState {

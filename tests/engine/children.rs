@@ -14,7 +14,7 @@ use saga_operator::{
 use serde_json::json;
 
 use crate::{
-    saga::{Draft, saga},
+    saga::{Draft, attempts, saga},
     world::World,
 };
 
@@ -118,7 +118,7 @@ fn a_step_is_done_when_its_child_is_and_hands_on_what_the_child_hands_on() {
     family.child_is(SagaPhase::Completed);
     let step = family.parent.step("tenant");
     assert_eq!((family.parent.phase(), json!(step.outputs)), (SagaPhase::Completed, json!({"url": "https://a"})));
-    assert_eq!(json!(step.child), json!({"name": "order-tenant-a1", "phase": "Completed"}));
+    assert_eq!(json!(step.child), json!({"name": "order-tenant-a1", "uid": "child", "phase": "Completed"}));
     assert_eq!(family.told(), []);
 }
 
@@ -270,6 +270,59 @@ fn a_child_that_refuses_to_be_undone_holds_its_parent_until_a_person_asks_again(
     family.parent.annotate("saga.dev/retry", "tenant");
     family.look();
     assert_eq!(family.told().last(), Some(&compensate("undo-2")), "under a token of its own");
+}
+
+#[test]
+fn a_cancelled_undo_cancels_the_child_and_waits_for_its_end() {
+    let mut family = Family::that_turns_back();
+    family.child.compensate_asked = Some("undo-1".into());
+    family.child_is(SagaPhase::Compensating);
+    family.told();
+    family.parent.annotate("saga.dev/cancel", "the refunds are wrong");
+    family.look();
+    assert_eq!((family.told().last(), family.parent.phase()), (Some(&Demand::Cancel), SagaPhase::Compensating));
+    family.child.cancel_asked = true;
+    family.child_ends(SagaPhase::Cancelled, &["a"]);
+    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Cancelled, Some(vec!["tenant".into()])));
+}
+
+#[test]
+fn a_child_that_undid_itself_says_nothing_of_the_one_before_it() {
+    let mut draft = with_child(saga());
+    draft.0.steps[0].retry = Some(attempts(2));
+    let mut family = Family::of(draft);
+    family.child_ends(SagaPhase::Cancelled, &["b"]);
+    family.child = ChildSaga { name: "order-tenant-a2".into(), uid: "second".into(), ..ChildSaga::default() };
+    family.passes(60);
+    family.child_ends(SagaPhase::Compensated, &[]);
+    assert_eq!((family.parent.phase(), family.outcome(Direction::Action)), (SagaPhase::Failed, Some(Outcome::Unknown)));
+    assert!(family.parent.step("tenant").action.unwrap().uncertain, "what the first one did may be in effect");
+}
+
+#[test]
+fn a_saga_that_is_abandoned_lets_its_child_go_as_it_is_before_it_goes() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
+    family.parent.delete();
+    family.look();
+    let follow = Demand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
+    assert_eq!((family.told(), family.parent.finalizer), (vec![follow], true));
+    family.child.deletion_policy = DeletionPolicy::Abandon;
+    family.look();
+    assert_eq!((family.told(), family.parent.finalizer), (vec![], false));
+}
+
+#[test]
+fn a_saga_that_was_refused_can_be_cancelled_since_nothing_of_it_ran() {
+    let mut family = Family::of(with_child(saga()));
+    family.parent.restore(json!({"phase": "Pending"}));
+    family.parent.precheck.refused = vec![saga_operator::engine::valid::Fault::new("spec.steps[0]", "no")];
+    family.look();
+    assert_eq!(family.parent.phase(), SagaPhase::Pending);
+    family.parent.annotate("saga.dev/cancel", "@action-1: cancelled for saga order, step tenant");
+    family.look();
+    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Cancelled, Some(Vec::new())));
 }
 
 #[test]

@@ -79,7 +79,7 @@ async fn a_child_is_carried_through_as_its_parents_account_and_hands_its_outputs
     let (name, owners) = (child.metadata.name.clone().unwrap(), child.metadata.owner_references.clone().unwrap());
     assert_eq!(child.spec.service_account_name.as_deref(), Some("keeper"));
     assert_eq!((owners[0].name.as_str(), owners[0].block_owner_deletion), ("onboarding", None));
-    assert_eq!(json!(step(&saga, "tenant").child), json!({"name": name, "phase": "Completed"}));
+    assert_eq!(json!(step(&saga, "tenant").child), json!({"name": name, "uid": child.metadata.uid, "phase": "Completed"}));
     assert_eq!(json!(step(&saga, "tenant").outputs), json!({"welcome": "hello acme"}));
     let mails: Vec<_> = stand.shop.entries(None).into_iter().filter(|entry| entry.service == "mail").collect();
     assert_eq!(mails.len(), 1);
@@ -230,4 +230,18 @@ async fn an_operator_that_is_killed_while_the_child_runs_goes_on_with_the_same_c
     stand.reaches(&name, SagaPhase::Completed).await;
     let saga = stand.reaches("onboarding", SagaPhase::Completed).await;
     assert_eq!((child_name(&stand).await, step(&saga, "tenant").action.as_ref().unwrap().attempt), (name, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_is_refused_before_its_first_step_is_cancelled_with_its_parent() {
+    let stand = stand_with("child-refused", &ALL).await;
+    let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+    let child = json!({"steps": [{"name": "database", "apply": {"manifest": map}}]});
+    stand.apply("onboarding", &parent(&child, &wait())).await;
+    let name = child_name(&stand).await;
+    stand.until(&name, "it is refused", |child| message(child).contains("may not patch ConfigMap")).await;
+    stand.ask("onboarding", "saga.dev/cancel=wrong customer");
+    stand.reaches("onboarding", SagaPhase::Cancelled).await;
+    let child = stand.reaches(&name, SagaPhase::Cancelled).await;
+    assert_eq!(still_in_effect(&child), Vec::<&str>::new());
 }
