@@ -229,7 +229,7 @@ pub struct ActiveAttempt {
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
-    /// The UID of the Pod, once it lived for two seconds.
+    /// The UID of the Pod or the object, once it lived for two seconds; of an object that is to be deleted, before that is asked for.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child_uid: Option<String>,

@@ -1,9 +1,9 @@
 //! A saga whose last step cannot work is refused before its first one runs.
 
-use saga_operator::api::{Saga, SagaPhase};
+use saga_operator::api::{RequestAction, RequestResult, Saga, SagaPhase};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, condition, message, post};
+use crate::stand::{Stand, condition, message, post, records};
 
 /// A reservation, and then the step in question.
 fn after_a_reservation(step: &Value) -> Value {
@@ -76,4 +76,19 @@ async fn what_only_an_earlier_step_makes_is_no_reason_to_refuse() {
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     let accepted = saga.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().clone();
     assert_eq!(accepted.message, "the spec is valid; not tried before it runs: spec.steps[1].http");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_it() {
+    let mut stand = Stand::new("precheck-retry").await;
+    stand.start();
+    stand.apply("order", &after_a_reservation(&json!({"pod": {"image": " oddly named"}}))).await;
+    refused(&stand, "order").await;
+    stand.ask("order", &format!("{}=*", RequestAction::Retry.annotation()));
+    let saga = stand.until("order", "answered", |saga| !records(saga).is_empty()).await;
+    let record = &records(&saga)[0];
+    assert_eq!((record.result, condition(&saga, "Accepted").as_str()), (RequestResult::Accepted, "False/Refused"));
+    assert_eq!(record.message, "the saga was tried again, and is still refused, as its message says");
+    assert_eq!(saga.status.as_ref().unwrap().retry_requests, 0, "it was granted no attempt");
+    assert!(stand.shop.entries(None).is_empty());
 }
