@@ -195,9 +195,8 @@ impl Performance<'_> {
         let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
         tracing::info!(saga = saga.name, namespace = namespace(self.stored), child, ?demand, "tells its child saga");
         let message = match self.context.objects.merge(target(saga, &child, &api_version), &patch).await {
-            Ok(true) => return Ok(Next::Later),
-            // Gone, or another one by now: the next look says so.
-            Ok(false) => return Ok(Next::Later),
+            // Or it is gone, or another one by now: the next look says so.
+            Ok(_) => return Ok(Next::Later),
             // A right is missing: for a person to give, and then to retry.
             Err(Trouble::Final(message)) if undoes => {
                 self.context.attempts.ended(&key, never_begun(message, true));
