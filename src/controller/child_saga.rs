@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{
-        ActiveAttempt, ChildStatus, RequestAction, RequestResult, Saga, SagaAction, SagaStatus, StoredSaga,
+        ActiveAttempt, ChildStatus, RequestAction, RequestResult, Saga, SagaAction, StoredSaga,
         names::{AttemptId, child_name},
     },
     engine::{
@@ -78,11 +78,11 @@ impl Kin<'_> {
             return Ok((foreign(&name), None));
         }
         let another = known.any(|known| *known != uid);
-        self.context.attempts.child_seen(key, &uid);
         if another {
             let message = format!("its child saga {name} vanished, and another one has its name");
             return Ok((ChildState::Unknown { message, retry_after: None }, None));
         }
+        self.context.attempts.child_seen(key, &uid);
         let age = self.known(|known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
         let unheard = self.known(|known| known.unheard.clone());
         Ok((ChildState::Saga(std::sync::Arc::new(ChildSaga { age, unheard, ..seen(&child) })), Some(POLL)))
@@ -123,12 +123,6 @@ fn foreign(name: &str) -> ChildState {
         retry_after: None,
         message: format!("NameConflict: the saga {name} exists and is not of this attempt; delete it, then retry the step"),
     })
-}
-
-/// The attempt that made the child of a step: the newest one of its action.
-pub(super) fn made_by(status: &SagaStatus, step: &str) -> AttemptId {
-    let record = status.steps.iter().find(|known| known.name == step).and_then(|known| known.action.as_ref());
-    AttemptId { step: step.to_owned(), direction: crate::api::Direction::Action, number: record.map_or(1, |record| record.attempt) }
 }
 
 /// A saga of this name, as its parent's account.

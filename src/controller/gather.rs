@@ -25,7 +25,7 @@ use super::{
 use crate::{
     api::{ActiveAttempt, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
     engine::{
-        Values, active_attempts,
+        Values, active_attempts, made_by,
         observed::{Absence, ChildState, Failure, Observed, Reached},
         saga::{ValidSaga, Work},
     },
@@ -77,8 +77,9 @@ pub async fn children(
             }
             Work::Saga(_) | Work::UndoSaga => {
                 let undoes = matches!(operation.work, Work::UndoSaga);
-                let written = status.steps.iter().find(|known| known.name == key.1.step).and_then(|known| known.child.as_ref());
-                let made_by = if undoes { child_saga::made_by(status, &key.1.step) } else { key.1.clone() };
+                let step = status.steps.iter().find(|known| known.name == key.1.step);
+                let (written, made_by) = (step.and_then(|step| step.child.as_ref()), step.filter(|_| undoes).map(made_by));
+                let made_by = made_by.unwrap_or_else(|| key.1.clone());
                 let (state, poll) = child_saga::Kin { context, saga, key: &key, made_by: &made_by, written }.state(attempt).await?;
                 again = [again, poll].into_iter().flatten().min();
                 state

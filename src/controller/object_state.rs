@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! Whether an object was applied or deleted is told by the object itself, so that any process can go on where another one died: what is
-//! applied names its attempt, and what is deleted is gone. What is deleted has the UID that the status names. A refusal that a person has to mend ends the attempt.
+//! applied names its attempt, and what is deleted is gone. What is deleted has the UID that the status names. A refusal that a person has to
+//! mend ends the attempt.
 
 use std::time::{Duration, Instant};
 

@@ -29,7 +29,7 @@ use super::{
     saga::{ValidSaga, ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement, clip},
 };
-use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId};
+use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, StepStatus, names::AttemptId};
 
 /// What there is to be known about a step's child when it is judged.
 pub(super) struct Kin<'a> {
@@ -47,10 +47,7 @@ pub(super) struct Kin<'a> {
 impl Pass<'_> {
     /// What a child saga means that is there.
     pub(super) fn judge_child(&mut self, step: &ValidStep, status: &mut StepStatus, kin: &Kin<'_>) -> Verdict {
-        let now = Some(ChildStatus { name: kin.child.name.clone(), uid: Some(kin.child.uid.clone()), phase: kin.child.phase });
-        if status.child != now {
-            status.child = now;
-        }
+        status.child = Some(ChildStatus { name: kin.child.name.clone(), uid: Some(kin.child.uid.clone()), phase: kin.child.phase });
         let undoes = step.operation(kin.attempt.direction).is_some_and(|operation| matches!(operation.work, Work::UndoSaga));
         let effects = self.effects.len();
         let settled = if undoes { undone(kin.child) } else { self.carried_through(kin) };
@@ -130,18 +127,19 @@ impl Pass<'_> {
     /// Has a child undo itself.
     fn undo_child(&mut self, status: &StepStatus, kin: &Kin<'_>) -> Verdict {
         let Kin { child, attempt, overdue, .. } = kin;
-        let made_by = made_by(status, attempt);
+        let made_by = made_by(status);
         self.follow(kin, &made_by);
         let (token, cancelled) = (format!("undo-{}", attempt.number), self.status.cancel_requested.is_some());
+        let refused = child.refused.as_ref().filter(|(refused, _)| *refused == token).map(|(_, why)| why);
         match child.phase {
             // Nothing was asked of it, or nothing that it will do.
-            Some(SagaPhase::Completed) if cancelled && (child.compensate_asked.as_ref() != Some(&token) || child.refused.is_some()) => {
+            Some(SagaPhase::Completed) if cancelled && (child.compensate_asked.as_ref() != Some(&token) || refused.is_some()) => {
                 return Settlement::unknown(format!("its child saga {} was not undone", child.name), None).into();
             }
             Some(SagaPhase::Completed) if cancelled => {}
             Some(_) if cancelled => self.ask(kin, &made_by, Demand::Cancel),
             Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed) => {
-                if let Some((_, why)) = child.refused.as_ref().filter(|(refused, _)| *refused == token) {
+                if let Some(why) = refused {
                     return failed(Reached::Nothing, format!("its child saga {} refuses to be undone: {why}", child.name)).into();
                 }
                 self.ask(kin, &made_by, Demand::Compensate { token });
@@ -189,7 +187,8 @@ fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
 
 /// What is left to be told to the unfinished children of a deleted saga that goes as it is: to go likewise, and not to be undone when they
 /// are deleted with it. `None` where all were told, or cannot be.
-pub(super) fn let_go(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Option<Plan> {
+pub(super) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
+    let (saga, status) = (saga?, seen.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
         let ChildState::Saga(child) = child else { return None };
         let ended = child.phase.is_some_and(SagaPhase::is_terminal);
@@ -197,7 +196,7 @@ pub(super) fn let_go(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> 
         let step = saga.steps.iter().find(|step| step.name == id.step)?;
         let undoes = matches!(step.operation(id.direction)?.work, Work::UndoSaga);
         let known = status.steps.iter().find(|known| known.name == id.step)?;
-        let made_by = if undoes { made_by(known, id) } else { id.clone() };
+        let made_by = if undoes { made_by(known) } else { id.clone() };
         let demand = Demand::Follow { suspend: child.suspended, deletion_policy: DeletionPolicy::Abandon };
         (!told).then(|| Effect::Ask { attempt: id.clone(), child: made_by, demand })
     };
@@ -205,10 +204,11 @@ pub(super) fn let_go(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> 
     (!effects.is_empty()).then(|| Plan::new(None, Finalizer::Keep, Some(later(seen.now, STOP_POLL)), Tally::default(), effects))
 }
 
-/// The attempt that made the child which an attempt undoes: the newest one of the step's action.
-fn made_by(status: &StepStatus, undo: &AttemptId) -> AttemptId {
+/// The attempt that made the child which a compensation undoes: the newest one of the step's action.
+#[must_use]
+pub fn made_by(status: &StepStatus) -> AttemptId {
     let number = status.action.as_ref().map_or(1, |action| action.attempt);
-    AttemptId { step: undo.step.clone(), direction: Direction::Action, number }
+    AttemptId { step: status.name.clone(), direction: Direction::Action, number }
 }
 
 /// The end of a compensation whose child ended.

@@ -1,8 +1,8 @@
 //! What is written down of a child that goes on.
 //!
 //! # Guarantees
-//! One write once it has lived for two seconds, or, of an object that is deleted, at once; and then one each time another kind of trouble keeps it from going on, or none any more:
-//! what it says of one and the same trouble may change as often as it likes.
+//! One write once it has lived for two seconds, or, of an object that is deleted, at once; and then one each time another kind of trouble
+//! keeps it from going on, or none any more: what it says of one and the same trouble may change as often as it likes.
 
 use std::time::Duration;
 

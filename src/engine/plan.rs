@@ -88,7 +88,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return release(None);
     }
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
-        if let Some(plan) = let_children_go(saga, seen) {
+        if let Some(plan) = child::let_go(saga.as_ref().ok(), seen) {
             return plan;
         }
         return release(Some(abandoned(saga.as_ref().ok(), seen, "deletionPolicy is Abandon")));
@@ -122,17 +122,12 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     }
     // Only now: a changed spec or a status that contradicts itself must not decide that nothing is undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
-        if let Some(plan) = child::let_go(saga, status, seen) {
+        if let Some(plan) = child::let_go(Some(saga), seen) {
             return plan;
         }
         return release(Some(abandoned(Some(saga), seen, "the pivot is passed, nothing can be undone")));
     }
     run(saga, status, seen)
-}
-
-/// Tells the unfinished children of a saga that goes as it is to go likewise, where there are any that were not told.
-fn let_children_go(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Option<Plan> {
-    child::let_go(saga.as_ref().ok()?, seen.status.as_ref().ok()?, seen)
 }
 
 /// Whether the saga only goes forward by now.

@@ -37,21 +37,8 @@ impl Pass<'_> {
     /// That a step waits for a person, what is to be approved, and the commands by which to answer.
     pub(super) fn asks_for_approval(&self, operation: &Operation, status: &StepStatus) -> String {
         let step = &status.name;
-        let message = match self.resolve(operation, status, Direction::Action).map(Cow::into_owned) {
-            Ok(Work::Approval(ApprovalAction { message })) => message,
-            Ok(
-                Work::Pod(_)
-                | Work::Job(_)
-                | Work::Http(_)
-                | Work::Apply(_)
-                | Work::Delete(_)
-                | Work::Until(_)
-                | Work::Saga(_)
-                | Work::UndoSaga
-                | Work::Wait(_),
-            )
-            | Err(_) => None,
-        };
+        let work = self.resolve(operation, status, Direction::Action).map(Cow::into_owned);
+        let message = if let Ok(Work::Approval(ApprovalAction { message })) = work { message } else { None };
         // Cut, so that a long text does not push out the commands where the whole is cut.
         let what = message.map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE))).unwrap_or_default();
         let (name, namespace) = (&self.saga.name, &self.saga.namespace);
@@ -64,18 +51,7 @@ impl Pass<'_> {
 
     /// When a step that waits for a while is done; `None` for one that waits for a person.
     pub(super) fn done_at(operation: &Operation, active: &ActiveAttempt) -> Option<Timestamp> {
-        match operation.work {
-            Work::Wait(duration) => Some(later(active.started_at.0, duration)),
-            Work::Approval(_)
-            | Work::Pod(_)
-            | Work::Job(_)
-            | Work::Http(_)
-            | Work::Apply(_)
-            | Work::Delete(_)
-            | Work::Until(_)
-            | Work::Saga(_)
-            | Work::UndoSaga => None,
-        }
+        if let Work::Wait(duration) = operation.work { Some(later(active.started_at.0, duration)) } else { None }
     }
 
     fn wake_for_wait(&mut self, operation: &Operation, record: &DirectionStatus) {

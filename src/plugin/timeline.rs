@@ -169,17 +169,10 @@ fn phase(step: &ValidStep, phase: StepPhase) -> Option<String> {
     match phase {
         StepPhase::Running | StepPhase::Retrying | StepPhase::Compensating => None,
         StepPhase::Pending => Some("not reached".into()),
-        StepPhase::Waiting => Some(match &step.action.work {
-            Work::Wait(duration) => format!("waits for {}", GoDuration::from(*duration)),
-            Work::Approval(_)
-            | Work::Pod(_)
-            | Work::Job(_)
-            | Work::Http(_)
-            | Work::Apply(_)
-            | Work::Delete(_)
-            | Work::Until(_)
-            | Work::Saga(_)
-            | Work::UndoSaga => "waits for approval".into(),
+        StepPhase::Waiting => Some(if let Work::Wait(duration) = &step.action.work {
+            format!("waits for {}", GoDuration::from(*duration))
+        } else {
+            "waits for approval".into()
         }),
         StepPhase::Completed
         | StepPhase::Skipped

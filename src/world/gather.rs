@@ -53,18 +53,8 @@ impl World {
         let given = self.rules.outputs.get(&step.name).cloned();
         let stand_in = |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
         // What a child saga hands on stands in its own spec.
-        let of_child = match &step.action.work {
-            Work::Saga(action) => action.spec.get("outputs").and_then(Value::as_object),
-            Work::Pod(_)
-            | Work::Job(_)
-            | Work::Http(_)
-            | Work::Apply(_)
-            | Work::Delete(_)
-            | Work::Until(_)
-            | Work::UndoSaga
-            | Work::Approval(_)
-            | Work::Wait(_) => None,
-        };
+        let of_child =
+            if let Work::Saga(action) = &step.action.work { action.spec.get("outputs").and_then(Value::as_object) } else { None };
         let own = || step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect());
         ChildState::Succeeded(given.or_else(|| of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect())).or_else(own))
     }

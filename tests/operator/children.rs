@@ -222,8 +222,12 @@ async fn a_saga_of_another_owner_under_the_childs_name_is_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_that_is_killed_while_the_child_runs_goes_on_with_the_same_child() {
     let mut stand = stand_with("child-crash", &ALL).await;
-    stand.apply("onboarding", &parent(&tenant(&post_by_gate("/payments/charges")), &mail())).await;
+    let mut tenant = tenant(&post_by_gate("/payments/charges"));
+    // The answer to whatever was under way when it was killed is lost.
+    tenant["defaults"] = json!({"retry": {"maxAttempts": 3, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}}});
+    stand.apply("onboarding", &parent(&tenant, &mail())).await;
     let name = child_name(&stand).await;
+    stand.shop_sees("the request of the child", |entries| entries.iter().any(|entry| entry.service == "payments")).await;
     stand.kill();
     stand.gate.open();
     stand.start();
@@ -244,4 +248,21 @@ async fn a_child_that_is_refused_before_its_first_step_is_cancelled_with_its_par
     stand.reaches("onboarding", SagaPhase::Cancelled).await;
     let child = stand.reaches(&name, SagaPhase::Cancelled).await;
     assert_eq!(still_in_effect(&child), Vec::<&str>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_whose_labels_and_owner_were_taken_away_is_known_by_its_uid() {
+    let stand = stand_with("child-orphan", &ALL).await;
+    let mut tenant = tenant(&post("/payments/charges"));
+    tenant["steps"][1] = json!({"name": "ask", "dependsOn": ["database"], "approval": {}});
+    stand.apply("onboarding", &parent(&tenant, &wait())).await;
+    let name = child_name(&stand).await;
+    let step = |saga: &Saga| saga.status.clone().unwrap_or_default().steps.into_iter().find(|step| step.name == "tenant");
+    stand.until("onboarding", "the child is written down", |saga| step(saga).is_some_and(|step| step.child.is_some())).await;
+    stand.patch(&name, &json!({"metadata": {"labels": null, "ownerReferences": null}})).await.unwrap();
+    // Nothing tells the parent of it any more: somebody makes it look, and it asks the child.
+    stand.ask("onboarding", "saga.dev/cancel=wrong customer");
+    stand.reaches("onboarding", SagaPhase::Cancelled).await;
+    let child = stand.reaches(&name, SagaPhase::Cancelled).await;
+    assert_eq!(still_in_effect(&child), ["database"]);
 }

@@ -55,15 +55,21 @@ fn each_notice_is_an_event_of_its_own_that_the_api_server_takes() {
     assert!(note.len() <= 1024 && note.ends_with('\u{1f980}'), "{note}");
 }
 
-/// What an API server is asked while an attempt begins whose intent is so old, right after a status write of something else; and whether
-/// the saga is looked at again at once.
-async fn asked_for(age: Duration) -> (Vec<Method>, Next) {
+/// An attempt to create a Pod right after a status write, against an API server that gives these answers, one after the other. How often it is
+/// tried, the methods that were asked for, the last word, and how the attempt ended for this process.
+async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<ChildState>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
-    let log = Arc::clone(&asked);
+    let (log, codes) = (Arc::clone(&asked), answers.to_vec());
     let answer = move |request: Request<Body>| {
-        log.lock().unwrap().push(request.method().clone());
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}});
-        std::future::ready(Ok::<_, Infallible>(Response::new(Body::from(serde_json::to_vec(&pod).unwrap()))))
+        let mut log = log.lock().unwrap();
+        let code = codes.get(log.len()).copied().unwrap_or(201);
+        log.push(request.method().clone());
+        let body = match code {
+            201 => json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}),
+            _ => json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": ""}),
+        };
+        let response = Response::builder().status(code).body(Body::from(serde_json::to_vec(&body).unwrap()));
+        std::future::ready(Ok::<_, Infallible>(response.unwrap()))
     };
     let (context, _) = fixture::context(Client::new(tower::service_fn(answer), "default"), None);
     let spec = json!({"steps": [{"name": "charge", "pod": {"image": "charge"}}]});
@@ -73,16 +79,30 @@ async fn asked_for(age: Duration) -> (Vec<Method>, Next) {
     let saga = validate_stored(&named, &stored.spec).unwrap();
     let performance = Performance { context: &context, stored: &stored, saga: Some(&saga), executor: "", slots: Mutex::default() };
     let attempt = AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 };
+    let key = ("1".to_owned(), attempt.clone());
     let (saga, namespace) = ("order".into(), "shop".into());
     let identity = Identity { saga, namespace, uid: "1".into(), attempt, key: "1/charge/action/0".into() };
-    let begin = Effect::Begin { identity, place: 0, work: None, intended: now() - age, time_limit: Duration::from_mins(5), uid: None };
-    let next = performance.one(begin, "7", Some(Instant::now()), false).await.unwrap();
+    let mut last = Next::Later;
+    for _ in 0..answers.len().max(1) {
+        let (identity, time_limit) = (identity.clone(), Duration::from_mins(5));
+        let begin = Effect::Begin { identity, place: 0, work: None, intended: now() - age, time_limit, uid: None };
+        // What was answered to nobody is an error, and tried again.
+        last = performance.one(begin, "7", Some(Instant::now()), false).await.unwrap_or(Next::AtOnce);
+    }
     let asked = asked.lock().unwrap().clone();
-    (asked, next)
+    (asked, last, context.attempts.look(&key, |known| known.end.clone()))
 }
 
 #[tokio::test]
 async fn a_creation_whose_answer_may_have_been_lost_does_not_leave_late_although_its_status_was_written_just_now() {
-    assert_eq!(asked_for(Duration::ZERO).await, (vec![Method::POST], Next::Later));
-    assert_eq!(asked_for(Duration::from_secs(30)).await, (Vec::new(), Next::AtOnce), "the next look settles it");
+    assert_eq!(tried(Duration::ZERO, &[]).await, (vec![Method::POST], Next::Later, None));
+    assert_eq!(tried(Duration::from_secs(30), &[]).await, (Vec::new(), Next::AtOnce, None), "the next look settles it");
+}
+
+#[tokio::test]
+async fn a_final_refusal_says_nothing_of_an_earlier_creation_that_was_answered_to_nobody() {
+    let (_, _, end) = tried(Duration::ZERO, &[422]).await;
+    assert!(matches!(end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))), "{end:?}");
+    let (asked, _, end) = tried(Duration::ZERO, &[504, 422]).await;
+    assert!(asked.len() == 2 && matches!(end, Some(ChildState::Unknown { .. })), "the first one may have made it: {end:?}");
 }
