@@ -1,0 +1,136 @@
+//! Checks one operation: which action it is, its effective limits, its expressions.
+
+use std::time::Duration;
+
+use super::{
+    super::{
+        expression::Template,
+        saga::{Operation, Work},
+    },
+    COMPENSATION_ATTEMPTS, Fault, action, child,
+    expressions::Reach,
+    fixed, job, pod, policy,
+};
+use crate::api::{
+    ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy, SagaAction, WaitAction,
+};
+
+const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// Of a Pod and a Job, and of a wait that takes no longer.
+const TIMEOUT: Duration = Duration::from_hours(1);
+
+/// The compensation of a step that carries a child saga through and says no other.
+pub(super) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
+    let timeout = defaults.timeout.and_then(GoDuration::positive).unwrap_or(TIMEOUT);
+    // What is wrong with it was said where it stands.
+    let retry = policy::effective(None, defaults.compensation_retry.as_ref(), COMPENSATION_ATTEMPTS, "spec.defaults", faults);
+    Operation::new(Work::UndoSaga, timeout, retry)
+}
+
+/// An operation as written: of a step, or of its compensation.
+pub(super) struct Written<'a> {
+    pub(super) pod: &'a Option<PodAction>,
+    pub(super) job: &'a Option<JobAction>,
+    pub(super) http: &'a Option<HttpAction>,
+    pub(super) apply: &'a Option<ApplyAction>,
+    pub(super) delete: &'a Option<ObjectRef>,
+    pub(super) saga: &'a Option<SagaAction>,
+    pub(super) approval: &'a Option<ApprovalAction>,
+    pub(super) wait: &'a Option<WaitAction>,
+    pub(super) timeout: Option<GoDuration>,
+    pub(super) retry: Option<&'a RetryPolicy>,
+    /// The actions that it may be, in words.
+    pub(super) one_of: &'static str,
+}
+
+pub(super) fn operation(
+    written: &Written<'_>,
+    defaults: &Defaults,
+    default_retry: Option<&RetryPolicy>,
+    attempts: i32,
+    reach: &Reach<'_>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Operation> {
+    let found_before = faults.len();
+    let (work, template) = work(written, reach, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
+    if let Some(template) = &template {
+        reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(fixed::is_fixed), faults);
+    }
+    let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
+    let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
+    let until = match (written.apply, written.wait) {
+        (Some(apply), _) => apply.until.as_ref().map(|until| (until, "apply")),
+        (None, Some(wait)) => wait.until.as_ref().map(|until| (until, "wait")),
+        (None, None) => None,
+    };
+    let until = until.and_then(|(until, action)| reach.object().expression(until, &format!("{path}.{action}.until"), faults));
+    policy::check_duration(written.timeout, &format!("{path}.timeout"), faults);
+    // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
+    let default = defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
+    let timeout = written.timeout.or(default).and_then(GoDuration::positive);
+    let timeout = timeout.unwrap_or(match work {
+        Some(Work::Http(_)) => HTTP_TIMEOUT,
+        Some(Work::Approval(_)) => Duration::MAX,
+        Some(Work::Wait(wait)) => wait.max(TIMEOUT),
+        Some(Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga) | None => {
+            TIMEOUT
+        }
+    });
+    if matches!(work, Some(Work::Wait(wait)) if timeout < wait) {
+        let message = "is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
+        faults.push(Fault::new(format!("{path}.wait.for"), message));
+    }
+    let retry = policy::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
+    let work = work.filter(|_| faults.len() == found_before)?;
+    Some(Operation { template, expect, until, ..Operation::new(work, timeout, retry) })
+}
+
+/// Waits for a while, or until an object is as it should be.
+fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
+    match (wait.duration, &wait.until, &wait.object) {
+        (Some(duration), None, None) => {
+            policy::check_duration(Some(duration), &format!("{path}.for"), faults);
+            duration.positive().map(|wait| (Work::Wait(wait), None))
+        }
+        (None, Some(_), Some(object)) => {
+            action::object(object, &format!("{path}.object"), faults).map(|(object, template)| (Work::Until(object), template))
+        }
+        (_, _, _) => {
+            faults.push(Fault::new(path, "set for, or set until and object"));
+            None
+        }
+    }
+}
+
+/// What an operation does, and its template where it holds expressions.
+fn work(written: &Written<'_>, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
+    match (written.pod, written.job, written.http, written.apply, written.delete, written.saga, written.approval, written.wait) {
+        (Some(pod), None, None, None, None, None, None, None) => {
+            pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
+        }
+        (None, Some(job), None, None, None, None, None, None) => {
+            job::job(job, &format!("{path}.job"), faults).map(|(action, template)| (Work::Job(action), template))
+        }
+        (None, None, Some(http), None, None, None, None, None) => {
+            action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))
+        }
+        (None, None, None, Some(apply), None, None, None, None) => {
+            action::apply(apply, &format!("{path}.apply"), faults).map(|(action, template)| (Work::Apply(action), template))
+        }
+        (None, None, None, None, Some(delete), None, None, None) => {
+            action::object(delete, &format!("{path}.delete"), faults).map(|(object, template)| (Work::Delete(object), template))
+        }
+        (None, None, None, None, None, Some(saga), None, None) => {
+            child::saga(saga, &format!("{path}.saga"), reach, faults).map(|(action, template)| (Work::Saga(action), template))
+        }
+        (None, None, None, None, None, None, Some(approval), None) => {
+            action::approval(approval, &format!("{path}.approval"), faults).map(|(action, template)| (Work::Approval(action), template))
+        }
+        (None, None, None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
+        (_, _, _, _, _, _, _, _) => {
+            faults.push(Fault::new(path, format!("has exactly one action: set one of {}", written.one_of)));
+            None
+        }
+    }
+}
