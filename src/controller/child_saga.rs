@@ -24,6 +24,7 @@ use crate::{
         names::{AttemptId, child_name},
     },
     engine::{
+        cannot_be_told,
         effect::Demand,
         observed::{ChildSaga, ChildState, Failure, Reached},
         saga::{Identity, ValidSaga},
@@ -100,12 +101,13 @@ fn seen(child: &StoredSaga) -> ChildSaga {
         uid: child.metadata.uid.clone().unwrap_or_default(),
         age: Duration::ZERO,
         phase: status.and_then(|status| status.phase),
-        message: status.and_then(|status| status.message.clone()).unwrap_or_default(),
+        message: status.unwrap_or(&child.remains).message.clone().unwrap_or_default(),
         outputs: status.and_then(|status| status.outputs.clone()),
         still_in_effect: status.and_then(|status| status.still_in_effect.clone()).unwrap_or_default(),
         suspended: child.spec.as_ref().is_ok_and(|spec| spec.suspend.unwrap_or_default()),
         deletion_policy: child.spec.as_ref().map(|spec| spec.deletion_policy.unwrap_or_default()).unwrap_or_default(),
         deleting: child.metadata.deletion_timestamp.is_some(),
+        held: cannot_be_told(status.unwrap_or(&child.remains)),
         cancel_asked: asked(RequestAction::Cancel).is_some() || status.is_some_and(|status| status.cancel_requested.is_some()),
         compensate_asked: asked(RequestAction::Compensate).and_then(|asked| asked.token().map(str::to_owned)),
         refused: refused.and_then(|record| Some((record.token.clone()?, record.message.clone()))),
@@ -182,9 +184,8 @@ impl Performance<'_> {
                 json!({"metadata": {"uid": uid}, "spec": {"suspend": suspend, "deletionPolicy": deletion_policy}})
             }
             Demand::Compensate { token } => annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for"))),
-            Demand::Cancel => {
-                annotation(RequestAction::Cancel, format!("@{}-{}: {}", key.1.direction, key.1.number, reason("cancelled for")))
-            }
+            // A plain value: it acts once each time that it is given, and is not given again before it was answered.
+            Demand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
         };
         let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
         tracing::info!(saga = saga.name, namespace = namespace(self.stored), child, ?demand, "tells its child saga");

@@ -42,6 +42,8 @@ pub struct Queue {
 /// The children of each watch, stripped to what is read.
 #[derive(Debug, Default)]
 pub struct Caches {
+    /// The sagas.
+    pub sagas: Vec<Store<StoredSaga>>,
     /// The Pods.
     pub pods: Vec<Store<Pod>>,
     /// The Jobs.
@@ -175,6 +177,13 @@ impl Context {
         Api::namespaced(self.client.clone(), namespace)
     }
 
+    /// The saga of this name as the watch last showed it.
+    #[must_use]
+    pub fn cached_saga(&self, namespace: &str, name: &str) -> Option<Arc<StoredSaga>> {
+        let reference = ObjectRef::new(name).within(namespace);
+        self.caches.sagas.iter().find_map(|store| store.get(&reference))
+    }
+
     /// The Pod of this name as the watch last showed it.
     #[must_use]
     pub fn cached_pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
@@ -187,6 +196,16 @@ impl Context {
     pub fn cached_job(&self, namespace: &str, name: &str) -> Option<Arc<Job>> {
         let reference = ObjectRef::new(name).within(namespace);
         self.caches.jobs.iter().find_map(|store| store.get(&reference))
+    }
+
+    /// Thinks about a saga. `heavy`: it takes so long that it holds up what else its thread does; of that, little is done at once.
+    pub(super) async fn think<T>(&self, heavy: bool, thought: impl FnOnce() -> T) -> T {
+        if !heavy {
+            return thought();
+        }
+        // Never closed.
+        let _permit = self.evaluations.acquire().await;
+        tokio::task::block_in_place(thought)
     }
 
     /// Announces that a saga has to be looked at.

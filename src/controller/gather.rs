@@ -306,7 +306,7 @@ pub(super) fn leaves_any(context: &Context, saga: &StoredSaga) -> bool {
 }
 
 /// The attempts that a status still tells of.
-fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = AttemptId> {
+pub(super) fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = AttemptId> {
     let directions = |step: &StepStatus| [(Direction::Action, step.action.clone()), (Direction::Compensation, step.compensation.clone())];
     status.steps.iter().flat_map(move |step| {
         directions(step).into_iter().filter_map(|(direction, record)| Some((direction, record?))).flat_map(move |(direction, record)| {

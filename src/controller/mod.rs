@@ -27,6 +27,7 @@ pub mod guard;
 pub mod http;
 mod object_state;
 pub mod objects;
+mod parent;
 pub mod perform;
 pub mod precheck;
 pub mod reconcile;
@@ -170,7 +171,11 @@ where
         config.watch_namespaces.iter().map(|namespace| Watch::new(&client, Some(namespace))).collect()
     };
     let leases = Api::namespaced(client.clone(), &lease_namespace);
-    let caches = Caches { pods: watches.iter().map(Watch::pods).collect(), jobs: watches.iter().map(Watch::jobs).collect() };
+    let caches = Caches {
+        sagas: watches.iter().map(Watch::sagas).collect(),
+        pods: watches.iter().map(Watch::pods).collect(),
+        jobs: watches.iter().map(Watch::jobs).collect(),
+    };
     let queues = watches.iter().map(Watch::queue).collect();
     let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
     let context = Arc::new(Context::new(client, caller, metrics, circuits, leases, caches, queues));

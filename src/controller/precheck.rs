@@ -29,12 +29,12 @@ use super::{
 use crate::{
     api::{
         HttpAction, Saga, SagaAction, StoredSaga,
-        names::{AttemptId, child_name, sha256_hex},
+        names::{child_name, sha256_hex},
     },
     engine::{
         asks_to_check_again,
         precheck::{Precheck, Probe, probes},
-        saga::{Identity, ValidSaga, Work},
+        saga::{ValidSaga, Work},
         valid::Fault,
     },
     objects::{child_saga::child_saga, job, pod, text::bounded_line},
@@ -106,7 +106,7 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     }
     // Who asks for it is not told what an earlier trial found.
     let anew = stored.status.as_ref().is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
-    let (probes, unchecked) = probes(saga);
+    let (probes, unchecked) = context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
     let mut precheck = Precheck { refused: Vec::new(), unchecked };
     // What is the same is tried once.
     let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?} {}", probe.work, probe.may_come)]);
@@ -114,7 +114,7 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
         .map(|(hash, probe)| async move {
-            let verdict = tried(context, saga, &hash, &probe, anew).await;
+            let verdict = tried(context, &hash, &probe, anew).await;
             (hash, verdict)
         })
         .buffered(AT_ONCE)
@@ -131,17 +131,17 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
 }
 
 /// `anew`: whatever is remembered of an earlier trial.
-async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Probe, anew: bool) -> Verdict {
-    let Probe { work, may_come, .. } = probe;
+async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) -> Verdict {
+    let Probe { saga, work, may_come, .. } = probe;
     if let Some(known) = context.prechecks.known(hash).filter(|_| !anew) {
         return known;
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let trial = async {
         match work {
-            Work::Pod(action) => try_child(context, probe, pod::pod(saga, &identity(saga, probe), action, LONGEST)).await,
+            Work::Pod(action) => try_child(context, probe, pod::pod(saga, &probe.identity(), action, LONGEST)).await,
             // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its events.
-            Work::Job(action) => match job::job(saga, &identity(saga, probe), action, LONGEST) {
+            Work::Job(action) => match job::job(saga, &probe.identity(), action, LONGEST) {
                 Err(message) => Verdict::Refused(message),
                 Ok(job) => match (try_child(context, probe, Ok(job.clone())).await, job::trial_pod(&job)) {
                     (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, probe, Ok(pod)).await,
@@ -153,7 +153,7 @@ async fn tried(context: &Arc<Context>, saga: &ValidSaga, hash: &str, probe: &Pro
                 tried.map_or_else(|trouble| of_trouble(trouble, *may_come), |_| Verdict::Fine)
             }
             Work::Http(action) => try_secrets(context, account, action, *may_come).await,
-            Work::Saga(action) => try_saga(context, saga, probe, action).await,
+            Work::Saga(action) => try_saga(context, probe, action).await,
             Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => Verdict::Fine,
         }
     };
@@ -173,12 +173,6 @@ fn of_trouble(trouble: Trouble, may_come: bool) -> Verdict {
         Trouble::Final(message) => refused(message, may_come),
         Trouble::Passes(message) | Trouble::Lost(message) => Verdict::Unchecked(message),
     }
-}
-
-/// Who the first attempt would be.
-fn identity(saga: &ValidSaga, probe: &Probe) -> Identity {
-    let attempt = AttemptId { step: probe.step.clone(), direction: probe.direction, number: 1 };
-    Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key: String::new() }
 }
 
 async fn try_child<K: Child>(context: &Context, probe: &Probe, built: Result<K, String>) -> Verdict {
@@ -206,8 +200,8 @@ async fn try_child<K: Child>(context: &Context, probe: &Probe, built: Result<K, 
 }
 
 /// The child as it would be created, by the account that would create it.
-async fn try_saga(context: &Context, saga: &ValidSaga, probe: &Probe, action: &SagaAction) -> Verdict {
-    let identity = identity(saga, probe);
+async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verdict {
+    let (saga, identity) = (probe.saga.as_ref(), probe.identity());
     let (child, api_version) = (child_saga(saga, &identity, action, false), Saga::api_version(&()));
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     let tried = context.objects.create(target(saga, &name, &api_version), &child, true).await;

@@ -17,6 +17,7 @@ use super::{
     error::{Error, chain},
     gather,
     guard::Freshness,
+    parent,
     perform::{Next, Performance},
     precheck,
     record::{self, name, namespace},
@@ -120,22 +121,23 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     // What is missing may have been created together with the saga: it is looked for once more before anything is said.
     let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
     let terminating = gather::terminating(context, stored).await?;
+    let parent_holds = parent::holds(context, stored).await?;
     let again = [again, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
     let beginning = context.may_begin();
     let idle = beginning.is_none() || executor.is_none();
     // Nobody announces a new Lease: the saga asks again.
     let again = [again, executor.is_none().then_some(STALE_AGAIN)].into_iter().flatten().min();
-    let seen =
-        Seen { terminating: terminating.unwrap_or_default(), draining: idle, precheck: &tried, ..seen(stored, context, &children, at) };
-    let seen = Seen { executor: executor.as_deref().unwrap_or_default(), ..seen };
-    let (plan, slots) = if saga.as_ref().is_ok_and(ValidSaga::has_expressions) {
-        // Never closed.
-        let _permit = context.evaluations.acquire().await;
-        tokio::task::block_in_place(|| plan_with_slots(context, saga, &seen))
-    } else {
-        plan_with_slots(context, saga, &seen)
+    let seen = Seen {
+        terminating: terminating.unwrap_or_default(),
+        parent_holds,
+        draining: idle,
+        precheck: &tried,
+        executor: executor.as_deref().unwrap_or_default(),
+        ..seen(stored, context, &children, at)
     };
+    let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
+    let (plan, slots) = context.think(heavy, || plan_with_slots(context, saga, &seen)).await;
     let again = again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
@@ -248,6 +250,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         deleting: metadata.deletion_timestamp.is_some(),
         terminating: false,
         finalizer: metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER),
+        parent_holds: false,
         spec_hash: &stored.spec_hash,
         deletion_policy: stored.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default(),
         status: &stored.status,

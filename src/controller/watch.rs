@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::{
     context::{Context, Queue},
     error::chain,
+    parent,
     reconcile::{error_policy, reconcile},
     wait,
 };
@@ -148,6 +149,7 @@ fn saga_stream(
     writer: Writer<StoredSaga>,
     context: Arc<Context>,
 ) -> impl futures::Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
+    let (told, mut listed) = (Arc::clone(&context), Vec::new());
     watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
         .inspect(move |event| match event {
@@ -161,8 +163,36 @@ fn saga_stream(
             Err(error) => failed(&context, "Saga", error),
         })
         .reflect(writer)
+        // Only now: a child looks at the copy of its parent.
+        .inspect(move |event| {
+            if let Ok(event) = event {
+                tell_children(&told, event, &mut listed);
+            }
+        })
         .applied_objects()
         .filter(|object| std::future::ready(object.is_ok()))
+}
+
+/// Makes the children of a saga be looked at that let go of them, or takes hold of them again. What a list brings can be seen when it is
+/// whole.
+fn tell_children(context: &Context, event: &Event<StoredSaga>, listed: &mut Vec<(String, String)>) {
+    let children = |saga: &StoredSaga, gone| {
+        let namespace = saga.metadata.namespace.clone().unwrap_or_default();
+        parent::children_to_tell(saga, gone).into_iter().map(move |child| (namespace.clone(), child)).collect::<Vec<_>>()
+    };
+    let now = match event {
+        Event::Apply(saga) => children(saga, false),
+        Event::Delete(saga) => children(saga, true),
+        Event::InitApply(saga) => {
+            listed.append(&mut children(saga, false));
+            return;
+        }
+        Event::Init => Vec::new(),
+        Event::InitDone => std::mem::take(listed),
+    };
+    for (namespace, child) in &now {
+        context.announce(namespace, child);
+    }
 }
 
 /// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last state is noted first. Errors end here,

@@ -109,10 +109,16 @@ impl Pass<'_> {
         } else if turns_back {
             let token = format!("turn-back-{}", attempt.number);
             match child.phase {
-                Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) => self.ask(kin, attempt, Demand::Compensate { token }),
+                // One that is held would refuse it for good.
+                Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if !child.held => {
+                    self.ask(kin, attempt, Demand::Compensate { token });
+                }
                 Some(SagaPhase::Pending) => self.ask(kin, attempt, Demand::Cancel),
                 Some(
-                    SagaPhase::Compensating
+                    SagaPhase::Running
+                    | SagaPhase::Paused
+                    | SagaPhase::Failed
+                    | SagaPhase::Compensating
                     | SagaPhase::CompensationFailed
                     | SagaPhase::Completed
                     | SagaPhase::Compensated
@@ -167,10 +173,12 @@ impl Pass<'_> {
         let heard = match &demand {
             Demand::Follow { .. } => false,
             Demand::Compensate { token } => kin.child.compensate_asked.as_ref() == Some(token),
-            Demand::Cancel => kin.child.cancel_asked,
+            // One that is held would refuse it: it is asked when a person has mended it.
+            Demand::Cancel => kin.child.cancel_asked || kin.child.held,
         };
-        // Before an operator saw it, it takes no request; the deletion of one undoes it.
-        if !heard && kin.child.phase.is_some() && !kin.child.deleting {
+        let ended = kin.child.phase.is_some_and(SagaPhase::is_terminal);
+        // Before an operator saw it, it takes no request; its deletion undoes it, unless it ended before.
+        if !heard && kin.child.phase.is_some() && (!kin.child.deleting || ended) {
             self.effects.push(Effect::Ask { attempt: kin.attempt.clone(), child: made_by.clone(), demand });
         }
     }
@@ -243,14 +251,10 @@ pub(super) fn failed(reached: Reached, message: String) -> Settlement {
 ///
 /// `asks`: whether it is told something now.
 fn waits_for(child: &ChildSaga, overdue: bool, asks: bool) -> String {
-    let ChildSaga { name, phase, message, unheard, refused, .. } = child;
-    let is = phase.map_or("not seen by an operator yet", SagaPhase::as_str);
-    let more = match phase {
-        Some(SagaPhase::Failed | SagaPhase::CompensationFailed | SagaPhase::Paused | SagaPhase::Pending) if !message.is_empty() => {
-            format!(": {message}")
-        }
-        Some(_) | None => String::new(),
-    };
+    let ChildSaga { name, phase, message, held, unheard, refused, .. } = child;
+    let is = phase.map_or(if *held { "held" } else { "not seen by an operator yet" }, SagaPhase::as_str);
+    let waits = matches!(phase, Some(SagaPhase::Failed | SagaPhase::CompensationFailed | SagaPhase::Paused | SagaPhase::Pending));
+    let more = if (waits || *held) && !message.is_empty() { format!(": {message}") } else { String::new() };
     let late = match (overdue, refused) {
         (true, Some((_, why))) => format!("; past its time, and it cannot be undone: {why}"),
         (true, None) => "; past its time".to_owned(),

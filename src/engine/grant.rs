@@ -157,7 +157,9 @@ impl Pass<'_> {
     }
 
     fn ask_to_undo(&mut self, reason: &str) -> Result<String, String> {
-        if self.seen.deleting {
+        // A child that ended stays until its parent has, and is undone with it.
+        let kept = self.seen.parent_holds && self.seen.finalizer && self.status.phase == Some(SagaPhase::Completed);
+        if self.seen.deleting && !kept {
             return Err("the saga is being deleted: an unfinished one is undone without being asked, a finished one no more".into());
         }
         if self.status.compensation_requested.is_some() {

@@ -97,6 +97,7 @@ impl Trouble {
 
 /// A child saga, as a live read shows it.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are seen one by one, in any combination")]
 pub struct ChildSaga {
     /// Its name, in the namespace of its parent.
     pub name: String,
@@ -118,6 +119,8 @@ pub struct ChildSaga {
     pub deletion_policy: DeletionPolicy,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// Whether it takes no request before a person mended it.
+    pub held: bool,
     /// Whether it was asked to cancel.
     pub cancel_asked: bool,
     /// The token of the newest request to compensate that stands on it.

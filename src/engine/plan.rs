@@ -12,6 +12,7 @@ use super::{
     child,
     clock::later,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
+    ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
     gate::Gate,
     graph::StepSet,
     inbox, invariants,
@@ -29,11 +30,6 @@ use crate::{
     twins::{Twin, broken},
 };
 
-/// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name and a person can look at them.
-const KEPT_CHILDREN: std::time::Duration = std::time::Duration::from_mins(10);
-/// The least time for which an ended saga is kept: its Pods go with it, and a creation that is late must still meet its name.
-const KEPT_LEAST: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// How often a saga is tried again that was refused before its first step: the world may have changed.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -49,6 +45,8 @@ pub struct Seen<'a> {
     pub terminating: bool,
     /// Whether the saga has our finalizer.
     pub finalizer: bool,
+    /// Whether the saga is the child of one that has our finalizer: it may still have to be undone after it ended.
+    pub parent_holds: bool,
     /// The hash of the pinned fields as stored now.
     pub spec_hash: &'a str,
     /// What the spec asks for on deletion, even where the rest of it is not valid.
@@ -84,7 +82,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if seen.deleting && !seen.finalizer {
         return Plan::nothing();
     }
-    if seen.deleting && (nothing_to_undo(seen) || broken(Twin::DeletedGoes)) {
+    if seen.deleting && ((nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes)) {
         return release(None);
     }
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
@@ -135,16 +133,8 @@ pub(super) fn past_return(saga: &ValidSaga, status: &SagaStatus) -> bool {
     saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status))
 }
 
-fn is_terminal(status: &SagaStatus) -> bool {
+pub(super) fn is_terminal(status: &SagaStatus) -> bool {
     status.phase.is_some_and(SagaPhase::is_terminal)
-}
-
-/// Whether a saga never began anything, or has ended. A status without steps proves nothing once the saga was accepted.
-fn nothing_to_undo(seen: &Seen<'_>) -> bool {
-    seen.status.as_ref().is_ok_and(|status| {
-        let lost = status.steps.is_empty() && status.spec_hash.is_some();
-        is_terminal(status) || (!lost && status.steps.iter().all(|step| step.action.is_none()))
-    })
 }
 
 /// A deleted saga goes.
@@ -179,7 +169,7 @@ fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
 }
 
 /// What came of the requests to an ended saga: the status with their records, and what is to be done.
-type Answered = (SagaStatus, Vec<Effect>, Tally);
+pub(super) type Answered = (SagaStatus, Vec<Effect>, Tally);
 
 /// Refuses every new request for the same reason.
 fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
@@ -192,30 +182,6 @@ fn answer_all(status: &SagaStatus, seen: &Seen<'_>, answer: impl Fn(&Asked) -> i
     let answer = |_: &mut SagaStatus, asked: &Asked| answer(asked);
     let (effects, requests) = inbox::sort(seen.asked, seen.handled, status).answer(seen, &mut new, answer);
     (new, effects, Tally { requests, ..Tally::default() })
-}
-
-/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself where the spec says so.
-fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (new, mut effects, tally): Answered) -> Plan {
-    let finalizer = if seen.finalizer && !broken(Twin::KeepsFinalizer) { Finalizer::Remove } else { Finalizer::Keep };
-    let mut wake = None;
-    let after = |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
-    if let Some(due) = after(KEPT_CHILDREN).filter(|_| seen.leftovers) {
-        if due <= seen.now { effects.push(Effect::Sweep) } else { wake = Some(due) }
-    }
-    let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
-    if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
-        // Its own writes first: each of them has the saga looked at again.
-        let writes = new != *status || seen.finalizer || effects.iter().any(|effect| matches!(effect, Effect::TakeAway { .. }));
-        if due > seen.now {
-            wake = Some(wake.map_or(due, |wake| wake.min(due)));
-        } else if !writes {
-            effects.push(Effect::Delete);
-        }
-    }
-    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
-    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
-    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(answered)));
-    Plan::new(write, finalizer, wake, tally, effects)
 }
 
 /// A saga that cannot go on before a person mended it: one write that says so, nothing started.
@@ -314,10 +280,10 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let intends = active_attempts(&pass.status).any(|(id, _)| !known.contains(&id));
     let first_intent = intends || pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
     let ends = is_terminal(&pass.status);
-    let finalizer = match (seen.finalizer, ends, (first_intent || reopened) && !seen.deleting) {
-        (true, true, _) if !broken(Twin::KeepsFinalizer) => Finalizer::Remove,
+    let finalizer = match (ends, seen.finalizer, (first_intent || reopened) && !seen.deleting) {
+        (true, _, _) => finalizer_of_ended(seen),
         (false, false, true) if !broken(Twin::NoFinalizer) => Finalizer::Add,
-        (_, _, _) => Finalizer::Keep,
+        (false, _, _) => Finalizer::Keep,
     };
     let Pass { status: new, effects, wake, mut tally, .. } = pass;
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));

@@ -1,20 +1,37 @@
 //! What can be tried before the first step runs, so that a saga with a mistake in its last step does not have to be undone for it.
 //!
 //! # Guarantees
-//! Only what is known already is tried: an operation that reads what steps hand on is left until it runs, and said to be unchecked.
+//! Only what is known already is tried: an operation that reads what steps hand on is left until it runs, and said to be unchecked. What stands
+//! inside a child saga is tried as the child would do it.
+
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::{
     data::Values,
-    saga::{Operation, ValidSaga, Work},
-    valid::Fault,
+    expression::{Template, Variable},
+    saga::{Identity, Operation, ValidSaga, Work},
+    valid::{Fault, valid_child},
 };
-use crate::api::{Direction, StepStatus};
+use crate::{
+    api::{
+        Direction, SagaAction, StepStatus,
+        names::{AttemptId, child_name},
+    },
+    objects::child_saga::child_saga,
+};
+
+/// The most operations that are tried of one saga and its children; what is beyond is unchecked.
+const MOST: usize = 512;
 
 /// One operation that can be tried.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
-    /// Where it stands: `spec.steps[2].compensation.pod`.
+    /// Where it stands: `spec.steps[2].compensation.pod`, `spec.steps[1].saga.spec.steps[0].pod`.
     pub path: String,
+    /// The saga that would do it.
+    pub saga: Arc<ValidSaga>,
     /// The step's name.
     pub step: String,
     /// Action or compensation.
@@ -23,6 +40,16 @@ pub struct Probe {
     pub work: Work,
     /// Whether an earlier step writes objects, so that what is missing may be there by then.
     pub may_come: bool,
+}
+
+impl Probe {
+    /// Who the first attempt would be.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        let attempt = AttemptId { step: self.step.clone(), direction: self.direction, number: 1 };
+        let ValidSaga { name, namespace, uid, .. } = self.saga.as_ref();
+        Identity { saga: name.clone(), namespace: namespace.clone(), uid: uid.clone(), attempt, key: String::new() }
+    }
 }
 
 /// What came of the trial.
@@ -37,27 +64,106 @@ pub struct Precheck {
 /// The operations of a saga that can be tried, and the paths of those that cannot.
 #[must_use]
 pub fn probes(saga: &ValidSaga) -> (Vec<Probe>, Vec<String>) {
-    let (mut probes, mut unchecked, mut may_come) = (Vec::new(), Vec::new(), false);
-    // Nothing is known of any step.
-    let values = Values { saga, steps: &[] };
-    for (place, step) in saga.steps.iter().enumerate() {
-        for direction in [Direction::Action, Direction::Compensation] {
-            let Some(operation) = step.operation(direction).filter(|operation| can_be_tried(operation)) else { continue };
-            let undo = if direction == Direction::Compensation { ".compensation" } else { "" };
-            let path = format!("spec.steps[{place}]{undo}.{}", operation.kind());
-            let known =
-                operation.template.as_ref().is_none_or(|template| template.fields().iter().all(|field| field.expression.is_fixed()));
-            match values.resolve(operation, &StepStatus::default(), direction) {
+    let mut search = Search::default();
+    search.look(&Arc::new(saga.clone()), &At { path: "spec", params_known: true, may_come: false });
+    (search.probes, search.unchecked)
+}
+
+#[derive(Default)]
+struct Search {
+    probes: Vec<Probe>,
+    unchecked: Vec<String>,
+}
+
+/// Where a saga stands that is searched.
+struct At<'a> {
+    /// The path of its spec.
+    path: &'a str,
+    /// Whether its params are known before anything runs.
+    params_known: bool,
+    /// As [`Probe::may_come`].
+    may_come: bool,
+}
+
+impl Search {
+    fn look(&mut self, saga: &Arc<ValidSaga>, at: &At<'_>) {
+        let mut may_come = at.may_come;
+        // Nothing is known of any step.
+        let values = Values { saga, steps: &[] };
+        for (place, step) in saga.steps.iter().enumerate() {
+            for direction in [Direction::Action, Direction::Compensation] {
+                let Some(operation) = step.operation(direction).filter(|operation| can_be_tried(operation)) else { continue };
+                let undo = if direction == Direction::Compensation { ".compensation" } else { "" };
+                let path = format!("{}.steps[{place}]{undo}.{}", at.path, operation.kind());
+                let known = is_known(operation, at.params_known);
                 // A step that may never run may have values for the case in which it does.
-                Ok(work) if known && !step.unchecked => {
-                    probes.push(Probe { path, step: step.name.clone(), direction, work: work.into_owned(), may_come });
+                if step.unchecked || self.probes.len() >= MOST {
+                    self.unchecked.push(path);
+                    continue;
                 }
-                Ok(_) | Err(_) => unchecked.push(path),
+                match values.resolve(operation, &StepStatus::default(), direction) {
+                    Ok(work) if known => {
+                        let (saga, step, work) = (Arc::clone(saga), step.name.clone(), work.into_owned());
+                        let probe = Probe { path, saga, step, direction, work, may_come };
+                        self.probes.push(probe.clone());
+                        self.inside(&probe, true);
+                    }
+                    Ok(_) | Err(_) => {
+                        self.unchecked.push(path.clone());
+                        let (saga, step, work) = (Arc::clone(saga), step.name.clone(), operation.work.clone());
+                        self.inside(&Probe { path, saga, step, direction, work, may_come }, false);
+                    }
+                }
             }
+            may_come |= writes_objects(&step.action.work);
         }
-        may_come |= matches!(step.action.work, Work::Apply(_) | Work::Delete(_));
     }
-    (probes, unchecked)
+
+    /// Looks into a child saga.
+    fn inside(&mut self, probe: &Probe, params_known: bool) {
+        let Work::Saga(action) = &probe.work else { return };
+        // What is not valid was refused with its parent.
+        let Some(child) = child_of(probe, action, params_known) else { return };
+        let path = format!("{}.spec", probe.path);
+        self.look(&Arc::new(child), &At { path: &path, params_known, may_come: probe.may_come });
+    }
+}
+
+/// The child as it would be.
+fn child_of(probe: &Probe, action: &SagaAction, params_known: bool) -> Option<ValidSaga> {
+    let (saga, identity) = (&probe.saga, probe.identity());
+    let mut built = child_saga(saga, &identity, action, false);
+    let spec = serde_json::from_value(built.get_mut("spec").map(Value::take)?).ok()?;
+    let name = child_name(&saga.name, &saga.uid, &identity.attempt);
+    // It has no UID yet; whatever is tried of it needs one.
+    valid_child((name, saga.namespace.clone(), saga.uid.clone()), &spec, params_known)
+}
+
+/// Whether an operation reads only what is known before anything runs.
+fn is_known(operation: &Operation, params_known: bool) -> bool {
+    let known = |variable: &Variable| match variable {
+        Variable::Params => params_known,
+        Variable::Saga => true,
+        Variable::Steps | Variable::Outputs | Variable::Action | Variable::Response | Variable::Object => false,
+    };
+    let fields = operation.template.iter().flat_map(Template::fields);
+    fields.flat_map(|field| &field.expression.reads().variables).all(known)
+}
+
+/// Whether objects may be there after it that were not before.
+fn writes_objects(work: &Work) -> bool {
+    match work {
+        Work::Apply(_) | Work::Delete(_) => true,
+        Work::Saga(action) => steps_write(&action.spec),
+        Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => false,
+    }
+}
+
+/// The same of the steps of a child's spec, which holds at most eight others in each other.
+fn steps_write(spec: &Value) -> bool {
+    let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
+    let mut children = steps.map(|step| (step.get("apply").or_else(|| step.get("delete")).is_some(), step.pointer("/saga/spec")));
+    children.any(|(writes, child)| writes || child.is_some_and(steps_write))
 }
 
 /// Whether there is anything to be tried about an operation.
@@ -83,6 +189,63 @@ mod tests {
         let saga = validate(&who, &serde_json::from_value(spec).unwrap()).unwrap();
         let (probes, unchecked) = probes(&saga);
         (probes.into_iter().map(|probe| (probe.path, probe.may_come)).collect(), unchecked)
+    }
+
+    #[test]
+    fn what_stands_in_a_child_is_tried_as_far_as_it_is_known() {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+        let child = |params: Value| {
+            json!({"params": params, "steps": [
+                {"name": "a", "pod": {"image": "a", "args": ["${params.x}"]}},
+                {"name": "b", "pod": {"image": "b", "args": ["${saga.name}"]}},
+                {"name": "c", "dependsOn": ["b"], "apply": {"manifest": map}, "compensation": {"pod": {"image": "c"}}},
+            ]})
+        };
+        let spec = json!({"params": {"x": "y"}, "steps": [
+            {"name": "first", "http": {"method": "POST", "url": "http://a/b"}, "outputs": {"id": "${response.body.id}"}},
+            {"name": "known", "saga": {"spec": child(json!({"x": "${params.x}"}))}},
+            {"name": "unknown", "dependsOn": ["first"], "saga": {"spec": child(json!({"x": "${steps.first.outputs.id}"}))}},
+            {"name": "nested", "saga": {"spec": {"params": {"x": "z"}, "steps": [
+                {"name": "inner", "saga": {"spec": child(json!({"x": "${params.x}"}))}},
+            ]}}},
+            {"name": "left", "precheck": "Skip", "saga": {"spec": child(json!({"x": "1"}))}},
+        ]});
+        let (tried, unchecked) = paths(spec);
+        let inside = |place: &str, of: &[&str]| of.iter().map(|path| format!("spec.steps[{place}.spec.steps[{path}")).collect::<Vec<_>>();
+        let all = ["0].pod", "1].pod", "2].apply", "2].compensation.pod"];
+        let mut wanted = vec!["spec.steps[1].saga".to_owned()];
+        wanted.extend(inside("1].saga", &all));
+        wanted.extend(inside("2].saga", &all[1..]));
+        wanted.extend(["spec.steps[3].saga".to_owned(), "spec.steps[3].saga.spec.steps[0].saga".to_owned()]);
+        wanted.extend(inside("3].saga.spec.steps[0].saga", &all));
+        assert_eq!(tried.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>(), wanted);
+        assert_eq!(unchecked, ["spec.steps[2].saga", "spec.steps[2].saga.spec.steps[0].pod", "spec.steps[4].saga"]);
+        // From the first step on that writes objects, in a child or after it, what is missing may be there by then.
+        let (before, after): (Vec<_>, Vec<_>) = tried.iter().partition(|(path, _)| path.starts_with("spec.steps[1].saga"));
+        assert!(before.iter().all(|(_, may_come)| !may_come) && after.iter().all(|(_, may_come)| *may_come), "{tried:?}");
+    }
+
+    #[test]
+    fn what_is_tried_in_a_child_is_what_the_child_would_do() {
+        let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+        let child = json!({"params": {"x": "${params.x + '!'}"}, "steps": [{"name": "a", "pod": {"image": "a", "args": ["${params.x}", "${saga.name}"]}}]});
+        let spec = json!({"serviceAccountName": "keeper", "params": {"x": "y"}, "steps": [{"name": "known", "saga": {"spec": child}}]});
+        let saga = validate(&who, &serde_json::from_value(spec).unwrap()).unwrap();
+        let (probes, _) = probes(&saga);
+        let [parent, inside] = probes.as_slice() else { panic!("{probes:?}") };
+        let name = child_name("order", "1", &parent.identity().attempt);
+        let Work::Pod(pod) = &inside.work else { panic!("{inside:?}") };
+        assert_eq!(pod.args.clone().unwrap(), ["y!".to_owned(), name.clone()]);
+        assert_eq!((inside.saga.service_account.as_str(), inside.identity().saga), ("keeper", name));
+    }
+
+    #[test]
+    fn so_many_operations_are_tried_and_no_more() {
+        let pods: Vec<_> = (0..100).map(|place| json!({"name": format!("p{place}"), "pod": {"image": "a"}})).collect();
+        let children: Vec<_> = (0..9).map(|place| json!({"name": format!("c{place}"), "saga": {"spec": {"steps": pods}}})).collect();
+        let (tried, unchecked) = paths(json!({"steps": children}));
+        assert_eq!(tried.len(), MOST);
+        assert!(unchecked.contains(&"spec.steps[8].saga".to_owned()), "{unchecked:?}");
     }
 
     #[test]

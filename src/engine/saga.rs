@@ -254,6 +254,16 @@ impl ValidSaga {
         };
         self.outputs.is_some() || self.steps.iter().any(step)
     }
+
+    /// Whether any step or compensation of it is a saga.
+    #[must_use]
+    pub fn has_children(&self) -> bool {
+        let both = |step: &'_ ValidStep| {
+            [Direction::Action, Direction::Compensation]
+                .map(|direction| step.operation(direction).is_some_and(|operation| matches!(operation.work, Work::Saga(_))))
+        };
+        self.steps.iter().flat_map(both).any(|is_saga| is_saga)
+    }
 }
 
 impl ValidStep {

@@ -102,6 +102,12 @@ pub(super) fn is_held(status: &SagaStatus) -> bool {
     stalled_reason(status).is_some_and(Hold::is_reason)
 }
 
+/// Whether the saga refuses every request until a person mended it. One that was refused before its first step can be cancelled.
+#[must_use]
+pub fn cannot_be_told(status: &SagaStatus) -> bool {
+    stalled_reason(status).is_some_and(|reason| reason != REFUSED && Hold::is_reason(reason))
+}
+
 /// Writes what a person reads.
 pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     budget::fit(&mut pass.status.steps);

@@ -22,6 +22,7 @@ use std::{
 
 use serde_json::Map;
 
+pub(in crate::engine) use self::child::valid_child;
 pub use self::warnings::warnings;
 use self::{
     expressions::Reach,

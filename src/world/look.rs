@@ -140,6 +140,7 @@ impl World {
             deleting: copy.deleting,
             terminating: false,
             finalizer: copy.finalizer,
+            parent_holds: false,
             spec_hash: SPEC_HASH,
             deletion_policy: copy.saga().deletion_policy,
             status: &copy.status,

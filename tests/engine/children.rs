@@ -320,9 +320,104 @@ fn a_saga_that_was_refused_can_be_cancelled_since_nothing_of_it_ran() {
     family.parent.precheck.refused = vec![saga_operator::engine::valid::Fault::new("spec.steps[0]", "no")];
     family.look();
     assert_eq!(family.parent.phase(), SagaPhase::Pending);
-    family.parent.annotate("saga.dev/cancel", "@action-1: cancelled for saga order, step tenant");
+    family.parent.annotate("saga.dev/cancel", "cancelled for saga order, step tenant");
     family.look();
     assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Cancelled, Some(Vec::new())));
+}
+
+#[test]
+fn a_child_that_is_held_is_asked_to_cancel_when_a_person_has_mended_it() {
+    let mut family = Family::of(with_child(saga()));
+    (family.child.held, family.child.message) = (true, "restore the spec".into());
+    family.child_is(SagaPhase::Running);
+    family.child.age = Duration::from_secs(3);
+    family.parent.annotate("saga.dev/cancel", "stop");
+    family.look();
+    assert_eq!((family.told(), family.parent.phase()), (vec![], SagaPhase::Running));
+    assert!(family.said().contains("which is Running: restore the spec"), "{}", family.said());
+    (family.child.held, family.child.message) = (false, String::new());
+    family.look();
+    assert_eq!(family.told().first(), Some(&Demand::Cancel));
+    // It was held again before it read this: it refused, and is asked once more when it is mended.
+    family.child.held = true;
+    family.look();
+    assert_eq!(family.told(), []);
+    family.child.held = false;
+    family.look();
+    assert_eq!(family.told().first(), Some(&Demand::Cancel));
+    family.child.cancel_asked = true;
+    family.look();
+    assert_eq!(family.told(), []);
+    family.child_ends(SagaPhase::Cancelled, &[]);
+    assert_eq!(family.parent.phase(), SagaPhase::Cancelled);
+}
+
+#[test]
+fn a_child_that_is_held_is_not_asked_to_turn_back_before_it_is_mended() {
+    let mut family = Family::of(with_child(saga()));
+    family.child.held = true;
+    family.child_is(SagaPhase::Running);
+    family.parent.delete();
+    family.look();
+    assert_eq!(family.told(), []);
+    family.child.held = false;
+    family.look();
+    assert_eq!(family.told(), [compensate("turn-back-1")]);
+}
+
+#[test]
+fn a_child_that_is_deleted_after_it_completed_is_asked_to_undo_itself() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Completed);
+    family.child.deleting = true;
+    family.parent.annotate("saga.dev/compensate", "the customer called");
+    family.look();
+    assert_eq!(family.told().first(), Some(&compensate("undo-1")));
+}
+
+/// A child that ended, as its own operator looks at it.
+fn ended_child() -> World {
+    let mut child = World::with(saga().http("a").undo());
+    child.parent_holds = true;
+    child.run_to_rest();
+    assert_eq!((child.phase(), child.finalizer), (SagaPhase::Completed, true));
+    child
+}
+
+#[test]
+fn a_child_that_ended_keeps_its_finalizer_as_long_as_its_parent_does() {
+    let mut child = ended_child();
+    child.parent_holds = false;
+    child.run_to_rest();
+    assert!(!child.finalizer, "the parent let go");
+    // The parent is undone after its end.
+    child.parent_holds = true;
+    child.run_to_rest();
+    assert!(child.finalizer, "the parent took hold again");
+}
+
+#[test]
+fn a_child_that_is_deleted_after_its_end_stays_and_is_undone_with_its_parent() {
+    let mut child = ended_child();
+    child.delete();
+    child.run_for(Duration::from_mins(2));
+    assert!(!child.gone, "the parent may have to undo it");
+    child.annotate("saga.dev/compensate", "@undo-1: undone for saga parent, step tenant");
+    child.run_for(Duration::from_mins(2));
+    assert_eq!((child.phase(), child.undone(), child.gone), (SagaPhase::Compensated, vec!["a"], false));
+    // Its parent has read how it ended.
+    child.parent_holds = false;
+    child.run_to_rest();
+    assert!(child.gone);
+}
+
+#[test]
+fn a_child_that_is_abandoned_is_kept_for_nobody() {
+    let mut child = ended_child();
+    child.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
+    child.delete();
+    child.run_to_rest();
+    assert!(child.gone);
 }
 
 #[test]

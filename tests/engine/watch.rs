@@ -299,7 +299,9 @@ pub fn rest(world: &World) {
     let suspended = (paused || asks) && !world.deleting && !children;
     let waits = match status.phase {
         Some(SagaPhase::CompensationFailed) => true,
-        Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Cancelled | SagaPhase::Failed) => !world.deleting,
+        Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Cancelled | SagaPhase::Failed) => {
+            !world.deleting || world.parent_holds
+        }
         Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Compensating) | None => false,
     };
     assert!(held || suspended || waits, "a lost wake-up: rests in {:?}: {status:?}", status.phase);
@@ -311,6 +313,6 @@ pub fn rest(world: &World) {
         assert!(pivot, "is held although it should be undone");
     }
     if status.phase.is_some_and(SagaPhase::is_terminal) && !held {
-        assert!(!world.finalizer, "an ended saga keeps its finalizer");
+        assert!(!world.finalizer || world.parent_holds, "an ended saga keeps its finalizer");
     }
 }

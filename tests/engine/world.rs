@@ -42,6 +42,8 @@ pub struct World {
     /// The namespace goes, too.
     pub terminating: bool,
     pub finalizer: bool,
+    /// The saga is the child of one that has the finalizer.
+    pub parent_holds: bool,
     /// How many requests may begin to a host, where that is limited.
     pub room: BTreeMap<String, usize>,
     /// The circuits that are not closed.
@@ -96,6 +98,7 @@ impl World {
             deleting: false,
             terminating: false,
             finalizer: false,
+            parent_holds: false,
             room: BTreeMap::new(),
             circuits: BTreeMap::new(),
             precheck: Precheck::default(),
@@ -316,6 +319,7 @@ impl World {
             deleting: self.deleting,
             terminating: self.terminating,
             finalizer: self.finalizer,
+            parent_holds: self.parent_holds,
             spec_hash: &self.stored.spec_hash,
             deletion_policy: self.spec.deletion_policy.unwrap_or_default(),
             status: &self.stored.status,

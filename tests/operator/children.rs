@@ -1,13 +1,16 @@
 //! Child sagas on a real cluster: created as the account of their parent, carried through, undone, and told to follow.
 
-use kube::{Api, api::ListParams};
+use kube::{
+    Api,
+    api::{DeleteParams, ListParams, Patch, PatchParams},
+};
 use saga_operator::api::{DeletionPolicy, Outcome, RequestAction, RequestResult, Saga, SagaPhase, StepPhase, StoredSaga};
 use serde_json::{Value, json};
 
 use crate::{
     keeper,
     shop::Entry,
-    stand::{Stand, message, outcomes, post, post_by_gate, step, still_in_effect},
+    stand::{Stand, condition, message, outcomes, post, post_by_gate, step, still_in_effect},
 };
 
 const ALL: [&str; 2] = ["create", "patch"];
@@ -241,7 +244,9 @@ async fn a_child_that_is_refused_before_its_first_step_is_cancelled_with_its_par
     let stand = stand_with("child-refused", &ALL).await;
     let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
     let child = json!({"steps": [{"name": "database", "apply": {"manifest": map}}]});
-    stand.apply("onboarding", &parent(&child, &wait())).await;
+    let mut parent = parent(&child, &wait());
+    parent["steps"][0]["precheck"] = json!("Skip");
+    stand.apply("onboarding", &parent).await;
     let name = child_name(&stand).await;
     stand.until(&name, "it is refused", |child| message(child).contains("may not patch ConfigMap")).await;
     stand.ask("onboarding", "saga.dev/cancel=wrong customer");
@@ -265,4 +270,85 @@ async fn a_child_whose_labels_and_owner_were_taken_away_is_known_by_its_uid() {
     stand.reaches("onboarding", SagaPhase::Cancelled).await;
     let child = stand.reaches(&name, SagaPhase::Cancelled).await;
     assert_eq!(still_in_effect(&child), ["database"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mistake_in_a_child_is_found_before_its_parent_runs() {
+    let stand = stand_with("child-tried", &ALL).await;
+    let mut tenant = tenant(&post("/payments/charges"));
+    tenant["steps"][1] = json!({"name": "user", "dependsOn": ["database"], "pod": {"image": " oddly named"}});
+    let late = json!({"name": "late", "saga": {"spec": {"params": {"tenant": "${params.tenant}"}, "steps": [{"name": "inner", "saga": {"spec": tenant}}]}}});
+    let mut spec = parent(&tenant, &wait());
+    spec["steps"] = json!([{"name": "first", "http": post("/stock/reservations")}, late]);
+    stand.apply("onboarding", &spec).await;
+    let refused = stand.until("onboarding", "it is refused", |saga| condition(saga, "Accepted") == "False/Refused").await;
+    let says = "spec.steps[1].saga.spec.steps[0].saga.spec.steps[1].pod: Pod \"";
+    assert!(message(&refused).contains(says), "{}", message(&refused));
+    assert_eq!((stand.sagas().list(&ListParams::default()).await.unwrap().items.len(), done(&stand).len()), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_foreground_deletion_takes_first_is_undone_all_the_same() {
+    let stand = stand_with("child-front", &ALL).await;
+    let inner = json!({"name": "inner", "saga": {"spec": {"steps": [tenant(&post("/mail/messages"))["steps"][0]]}}});
+    let mut spec = parent(&json!({"steps": [inner]}), &json!({"http": post("/payments/charges")}));
+    spec["steps"][1]["compensation"] = json!({"http": post_by_gate("/payments/refunds")});
+    spec["steps"].as_array_mut().unwrap().push(json!({"name": "ask", "dependsOn": ["tell"], "approval": {}}));
+    stand.apply("onboarding", &spec).await;
+    stand.step_reaches("onboarding", "ask", StepPhase::Waiting).await;
+    stand.sagas().delete("onboarding", &DeleteParams::foreground()).await.unwrap();
+    // The garbage collector was there before the turn of the children came.
+    loop {
+        let all = stand.sagas().list(&ListParams::default()).await.unwrap().items;
+        assert_eq!(all.len(), 3, "{all:?}");
+        if all.iter().all(|saga| saga.metadata.deletion_timestamp.is_some()) {
+            break;
+        }
+    }
+    stand.gate.open();
+    stand.gone("onboarding").await;
+    while !stand.sagas().list(&ListParams::default()).await.unwrap().items.is_empty() {}
+    assert_eq!(done(&stand), ["stock/action", "payments/action", "payments/compensation", "stock/compensation"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_whose_spec_was_changed_is_cancelled_with_its_parent_once_it_is_restored() {
+    let stand = stand_with("child-changed", &ALL).await;
+    let mut tenant = tenant(&post("/payments/charges"));
+    tenant["steps"][1] = json!({"name": "ask", "dependsOn": ["database"], "approval": {}});
+    let resources = json!({"requests": {"cpu": "1m"}});
+    let image = "saga.dev/examples/busybox:1";
+    tenant["steps"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "z", "dependsOn": ["ask"], "pod": {"image": image, "resources": resources}}));
+    stand.apply("onboarding", &parent(&tenant, &wait())).await;
+    let name = child_name(&stand).await;
+    stand.step_reaches(&name, "ask", StepPhase::Waiting).await;
+    let change = |resources: Value| {
+        let stand = &stand;
+        let name = name.clone();
+        async move {
+            let patch =
+                serde_json::from_value(json!([{"op": "replace", "path": "/spec/steps/2/pod/resources", "value": resources}])).unwrap();
+            stand.sagas().patch(&name, &PatchParams::default(), &Patch::<Saga>::Json(patch)).await.unwrap();
+        }
+    };
+    change(json!({"limits": {"cpu": "1m"}})).await;
+    stand.until(&name, "it is held", |child| condition(child, "Stalled") == "True/SpecChanged").await;
+    stand.ask("onboarding", "saga.dev/cancel=wrong customer");
+    let told = |saga: &Saga| {
+        saga.status
+            .clone()
+            .unwrap_or_default()
+            .steps
+            .iter()
+            .any(|step| step.message.as_ref().is_some_and(|said| said.contains("restore the spec")))
+    };
+    stand.until("onboarding", "it says what its child waits for", told).await;
+    change(resources).await;
+    stand.reaches("onboarding", SagaPhase::Cancelled).await;
+    let child = stand.reaches(&name, SagaPhase::Cancelled).await;
+    let requests = child.status.unwrap().requests;
+    assert_eq!(requests.iter().filter(|record| record.action == RequestAction::Cancel).count(), 1, "{requests:?}");
 }

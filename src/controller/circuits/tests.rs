@@ -181,6 +181,7 @@ fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, childre
         deleting: false,
         terminating: false,
         finalizer: true,
+        parent_holds: false,
         spec_hash: "v1:1",
         deletion_policy: DeletionPolicy::Compensate,
         status: &status,

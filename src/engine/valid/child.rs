@@ -8,7 +8,10 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::expression::{Form, Template, Variable},
+    super::{
+        expression::{Form, Template, Variable},
+        saga::ValidSaga,
+    },
     Fault, Params, SagaName,
     action::Parsed,
     expressions::Reach,
@@ -62,6 +65,17 @@ pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
         Some(mut literal) => Some((SagaAction { spec: literal.get_mut("spec").map(Value::take)? }, None)),
         None => Some((action.clone(), Some(template))),
     }
+}
+
+/// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its name, its namespace and its UID are given.
+///
+/// `params_known`: whether its params are its own by now; else expressions stand among them.
+pub(in crate::engine) fn valid_child(
+    (name, namespace, uid): (String, String, String),
+    spec: &SagaSpec,
+    params_known: bool,
+) -> Option<ValidSaga> {
+    validate_as(&SagaName { name, namespace, uid }, spec, Params { known: params_known, of_another: !params_known }).ok()
 }
 
 /// The faults of the child's spec, each with its path in the parent.

@@ -1,0 +1,76 @@
+//! What becomes of a saga that ended: its requests are answered, its finalizer goes, later its succeeded Pods, and itself.
+//!
+//! # Guarantees
+//! A child saga is kept as long as its parent has the finalizer, also where it is deleted: its parent reads how it ended, and may have to undo
+//! it. A garbage collector that deletes in the foreground deletes children before their parent.
+
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{
+    Seen,
+    clock::later,
+    effect::{Effect, Finalizer, Plan, StatusWrite},
+    plan::{Answered, is_terminal},
+    saga::ValidSaga,
+};
+use crate::{
+    api::{DeletionPolicy, SagaStatus},
+    twins::{Twin, broken},
+};
+
+/// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name and a person can look at them.
+const KEPT_CHILDREN: Duration = Duration::from_mins(10);
+/// The least time for which an ended saga is kept: its Pods go with it, and a creation that is late must still meet its name.
+const KEPT_LEAST: Duration = Duration::from_secs(10);
+
+/// How often a deleted child asks for its parent, should nothing tell that it let go.
+const FOR_PARENT: Duration = Duration::from_secs(30);
+
+/// Whether a saga never began anything, or has ended. A status without steps proves nothing once the saga was accepted.
+pub(super) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
+    seen.status.as_ref().is_ok_and(|status| {
+        let lost = status.steps.is_empty() && status.spec_hash.is_some();
+        is_terminal(status) || (!lost && status.steps.iter().all(|step| step.action.is_none()))
+    })
+}
+
+/// Whether a deleted saga that ended is kept, since its parent may have to undo it, and reads how it ended. A garbage collector that deletes
+/// in the foreground deletes children before their parent.
+pub(super) fn stays_for_parent(seen: &Seen<'_>) -> bool {
+    let ended = seen.status.as_ref().is_ok_and(is_terminal);
+    seen.parent_holds && ended && seen.deletion_policy != DeletionPolicy::Abandon
+}
+
+/// What becomes of the finalizer of a saga that ended: a child keeps it as long as its parent has one.
+pub(super) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
+    match (seen.finalizer, seen.parent_holds) {
+        (true, false) if !broken(Twin::KeepsFinalizer) => Finalizer::Remove,
+        (false, true) if !seen.deleting => Finalizer::Add,
+        (_, _) => Finalizer::Keep,
+    }
+}
+
+/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself where the spec says so.
+pub(super) fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (new, mut effects, tally): Answered) -> Plan {
+    let mut wake = stays_for_parent(seen).then(|| later(seen.now, FOR_PARENT)).filter(|_| seen.deleting);
+    let after = |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
+    if let Some(due) = after(KEPT_CHILDREN).filter(|_| seen.leftovers) {
+        if due <= seen.now { effects.push(Effect::Sweep) } else { wake = wake.into_iter().chain([due]).min() }
+    }
+    let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
+    if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
+        // Its own writes first: each of them has the saga looked at again.
+        let writes = new != *status || seen.finalizer || effects.iter().any(|effect| matches!(effect, Effect::TakeAway { .. }));
+        if due > seen.now {
+            wake = wake.into_iter().chain([due]).min();
+        } else if !writes {
+            effects.push(Effect::Delete);
+        }
+    }
+    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
+    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
+    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(answered)));
+    Plan::new(write, finalizer_of_ended(seen), wake, tally, effects)
+}
