@@ -12,7 +12,7 @@ use super::{
     attempts::{AttemptKey, Known},
     context::Context,
     error::Error,
-    gather::{absent, remembered},
+    memory::{WATCH_LAG, absent, backing_off},
     objects::{Target, Trouble},
     perform::{Next, Performance, live_intent, never_begun},
     record::{name, namespace},
@@ -61,8 +61,8 @@ impl Kin<'_> {
         if let Some(end) = self.known(|known| known.end.clone()) {
             return Ok((end, None));
         }
-        if let Some(refused) = self.known(remembered).filter(|state| matches!(state, ChildState::Refused { .. })) {
-            return Ok((refused, None));
+        if let Some(waits) = self.known(|known| backing_off(known)) {
+            return Ok((waits, Some(WATCH_LAG)));
         }
         let Self { saga, key, made_by, .. } = self;
         let name = child_name(&saga.name, &saga.uid, made_by);

@@ -14,11 +14,12 @@ use k8s_openapi::api::{
 };
 
 use super::{
-    attempts::{AttemptKey, Known, never_sent},
+    attempts::{AttemptKey, never_sent},
     child::Child,
     child_saga,
     context::Context,
     error::{Error, chain, code},
+    memory::{WATCH_LAG, absent, remembered, with_reason},
     object_state::Attempt,
     record::{name, namespace},
 };
@@ -26,15 +27,13 @@ use crate::{
     api::{ActiveAttempt, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
     engine::{
         Values, active_attempts, made_by,
-        observed::{Absence, ChildState, Failure, Observed, Reached},
+        observed::{ChildState, Failure, Observed, Reached},
         saga::{ValidSaga, Work},
     },
     objects::pod,
     twins::{Twin, broken},
 };
 
-/// How long a created child may be missing from the watch before it is looked for.
-const WATCH_LAG: Duration = Duration::from_secs(5);
 /// How often a child that is being deleted is looked at: nothing tells when it has been so for too long.
 const DELETION_POLL: Duration = Duration::from_secs(10);
 /// The least time that a child is being deleted before it counts as stuck, by this process's monotonic clock: 30 s of grace and one minute.
@@ -182,17 +181,6 @@ async fn child<K: Child>(
     })
 }
 
-/// The same state; of a child that this process ended it also says why, and what the child did or waited for: by itself it would only say that
-/// it was deleted.
-fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
-    if let (Some(detail), ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) = (&known.overdue, &mut state)
-    {
-        let why = if cancelled { "stopped, since the saga is cancelled" } else { "did not end within its time" };
-        *message = format!("{why} ({detail}): {message}");
-    }
-    state
-}
-
 /// What the end of a child means that was made after an earlier one of the attempt vanished: where it failed, the earlier one may have acted.
 fn after_another(state: ChildState, kind: &str) -> ChildState {
     match state {
@@ -210,21 +198,6 @@ fn after_another(state: ChildState, kind: &str) -> ChildState {
         | ChildState::Answered(_)
         | ChildState::Unknown { .. } => state,
     }
-}
-
-/// What memory says of a child that the watch does not show.
-pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
-    if let Some(refusal) = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now()) {
-        let retry_in = refusal.until.saturating_duration_since(Instant::now());
-        return Some(ChildState::Refused { message: refusal.message.clone(), retry_in, known_for: known.first_read.elapsed() });
-    }
-    let (since, uid) = known.child.as_ref()?;
-    let age = since.elapsed();
-    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "it was created just now".into(), trouble: None })
-}
-
-pub(super) fn absent(known: &Known, seen: bool) -> ChildState {
-    ChildState::Absent(Absence { seen, refused: known.is_refused(), known_for: known.first_read.elapsed() })
 }
 
 /// The state of a child that exists, if it is ours.

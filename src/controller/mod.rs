@@ -25,6 +25,7 @@ mod flight;
 pub mod gather;
 pub mod guard;
 pub mod http;
+mod memory;
 mod object_state;
 pub mod objects;
 mod parent;

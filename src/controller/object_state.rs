@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{
     attempts::{AttemptKey, Known},
     context::{Context, now},
-    gather::{absent, remembered},
+    memory::{absent, backing_off, not_now},
     objects::{Target, Trouble, is_of, shared, uid},
     perform::never_begun,
     secrets::Account,
@@ -115,7 +115,7 @@ impl Attempt<'_> {
         let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
         if !deleting && !self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid)) {
             // A refusal speaks of the one that the status names.
-            let waits = self.known(backing_off).filter(|_| active.child_uid.as_ref() == Some(&uid));
+            let waits = self.known(|known| backing_off(known)).filter(|_| active.child_uid.as_ref() == Some(&uid));
             let (refused, known_for) = self.known(|known| (known.is_refused(), known.first_read.elapsed()));
             return waits.unwrap_or(ChildState::Standing { uid, refused, known_for });
         }
@@ -183,17 +183,6 @@ impl Attempt<'_> {
         }
         true
     }
-}
-
-/// What cannot be told just now.
-const fn not_now(detail: String) -> ChildState {
-    ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
-}
-
-/// What is said while this process waits after a call that did not do what it was to do. Where its answer was lost, nothing is refused.
-fn backing_off(known: &mut Known) -> Option<ChildState> {
-    let state = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now()).map(|refusal| not_now(refusal.message.clone()))?;
-    if known.unanswered { Some(state) } else { remembered(known) }
 }
 
 /// Whether the attempt may have applied its object: who may not look any more cannot tell what came of it. An intent that is older than what
