@@ -39,7 +39,7 @@ pub struct Queue {
     pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
 }
 
-/// The children of each watch, stripped to what is read.
+/// What the watches show; Pods and Jobs are stripped to what is read.
 #[derive(Debug, Default)]
 pub struct Caches {
     /// The sagas.

@@ -4,7 +4,7 @@
 //! The rules of the protocol with the cluster, each where it is kept:
 //! intent before effect, under the version that was read ([`record`], and the type of the plan); within two seconds, or after a live
 //! read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`], [`perform`]); a live read before a child is
-//! deleted or counted lost ([`gather`], [`perform`]); a request only under a Lease that holds, and what another process sent counts as
+//! deleted or counted lost ([`gather`], [`perform`]), and before a child saga lets go of its finalizer ([`parent`]); a request only under a Lease that holds, and what another process sent counts as
 //! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is open ([`circuits`]); one bad object or panic harms
 //! one saga ([`reconcile`], and [`crate::api::StoredSaga`]).
 //!

@@ -141,13 +141,8 @@ fn child_of(probe: &Probe, action: &SagaAction, params_known: bool) -> Option<Va
 
 /// Whether an operation reads only what is known before anything runs.
 fn is_known(operation: &Operation, params_known: bool) -> bool {
-    let known = |variable: &Variable| match variable {
-        Variable::Params => params_known,
-        Variable::Saga => true,
-        Variable::Steps | Variable::Outputs | Variable::Action | Variable::Response | Variable::Object => false,
-    };
-    let fields = operation.template.iter().flat_map(Template::fields);
-    fields.flat_map(|field| &field.expression.reads().variables).all(known)
+    let mut expressions = operation.template.iter().flat_map(Template::fields).map(|field| field.expression);
+    expressions.all(|expression| expression.is_fixed() && (params_known || !expression.reads().variables.contains(&Variable::Params)))
 }
 
 /// Whether objects may be there after it that were not before.

@@ -412,6 +412,20 @@ fn a_child_that_is_deleted_after_its_end_stays_and_is_undone_with_its_parent() {
 }
 
 #[test]
+fn a_child_whose_time_to_be_kept_is_over_stays_for_its_parent() {
+    let mut child = World::with(saga().http("a").undo().ttl(60));
+    child.parent_holds = true;
+    child.run_for(Duration::from_mins(30));
+    assert!(!child.gone && !child.deleting && child.finalizer);
+    child.finalizer = false;
+    child.run_for(Duration::from_mins(30));
+    assert!(!child.gone && !child.deleting && child.finalizer, "it is not deleted by the write that has it kept");
+    child.parent_holds = false;
+    child.run_until(|child| child.gone);
+    assert!(child.gone);
+}
+
+#[test]
 fn a_child_that_is_abandoned_is_kept_for_nobody() {
     let mut child = ended_child();
     child.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));

@@ -299,9 +299,8 @@ pub fn rest(world: &World) {
     let suspended = (paused || asks) && !world.deleting && !children;
     let waits = match status.phase {
         Some(SagaPhase::CompensationFailed) => true,
-        Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Cancelled | SagaPhase::Failed) => {
-            !world.deleting || world.parent_holds
-        }
+        Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Cancelled) => !world.deleting || world.parent_holds,
+        Some(SagaPhase::Failed) => !world.deleting,
         Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Compensating) | None => false,
     };
     assert!(held || suspended || waits, "a lost wake-up: rests in {:?}: {status:?}", status.phase);

@@ -131,6 +131,8 @@ async fn an_approval_that_nobody_gives_within_its_time_fails_its_step_also_acros
     stand.apply("order", &steps("1h")).await;
     for name in ["late", "order"] {
         stand.step_reaches(name, "release", StepPhase::Waiting).await;
+        // It follows the write, and would be lost with the process.
+        stand.event(name, "AwaitingApproval").await;
     }
     stand.kill();
     stand.ask("order", "saga.dev/approve=release@2026-11-24");

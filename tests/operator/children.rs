@@ -86,6 +86,8 @@ async fn a_child_is_carried_through_as_its_parents_account_and_hands_its_outputs
     assert_eq!(json!(step(&saga, "tenant").outputs), json!({"welcome": "hello acme"}));
     let mails: Vec<_> = stand.shop.entries(None).into_iter().filter(|entry| entry.service == "mail").collect();
     assert_eq!(mails.len(), 1);
+    // Its parent may have to undo it no more, and told it so.
+    stand.is_let_go(&name).await;
     stand.delete("onboarding").await;
     stand.gone("onboarding").await;
     // With its parent, by the garbage collector.
