@@ -19,6 +19,7 @@ mod gate;
 mod golden;
 mod jobs;
 mod keeper;
+mod leader;
 mod lifecycle;
 mod objects;
 mod pair;
