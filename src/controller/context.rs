@@ -223,12 +223,13 @@ impl Context {
     }
 
     /// Whether this saga is this process's business: while it leads, and later as long as an attempt under way is to be sent by it and by
-    /// nobody else. What came of such an attempt only this process can tell.
+    /// nobody else, or one that it sent is not known to be recorded. What came of those only this process can tell.
     #[must_use]
     pub fn answers_for(&self, saga: &StoredSaga) -> bool {
         let own = |id: &str| self.own.holds(id) || self.own.was_ours(id);
         let sends = |status| active_attempts(status).any(|(_, attempt)| attempt.executor.as_deref().is_some_and(own));
-        self.leads() || saga.status.as_ref().is_ok_and(sends)
+        let uid = saga.metadata.uid.as_deref().unwrap_or_default();
+        self.leads() || self.attempts.has_unrecorded_request(uid) || saga.status.as_ref().is_ok_and(sends)
     }
 
     /// Asks whether something new may be decided. If so, the process does not end before the answer is dropped: an intent that is being

@@ -105,6 +105,7 @@ impl Candidacy {
                 self.tell_turn(leads, context);
                 turn(leads, context, sagas);
             }
+            self.tell_rival(failed);
             let next = match (failed, self.candidate.until()) {
                 (false, _) => self.candidate.next_look(now),
                 // Not later than its time is over: that has to be seen when it comes.
@@ -122,10 +123,7 @@ impl Candidacy {
             None => self.api.get_opt(self.candidate.lease()).await?,
         };
         let written = match self.candidate.saw(lease.as_ref(), sent, Instant::now(), now()) {
-            Move::Wait => {
-                self.tell_rival();
-                return Ok(());
-            }
+            Move::Wait => return Ok(()),
             Move::Create(lease) => self.api.create(&PostParams::default(), &lease).await?,
             Move::Replace(lease) => self.api.replace(self.candidate.lease(), &PostParams::default(), &lease).await?,
         };
@@ -144,7 +142,6 @@ impl Candidacy {
             let requests = context.attempts.unrecorded_requests();
             tracing::warn!(lease, identity, requests, "this operator leads no more: nothing new begins, requests may end");
         }
-        self.told.clear();
     }
 
     /// Lets the others know that nobody leads, so that they need not wait. Best effort: a Lease that stays runs out.
@@ -166,8 +163,9 @@ impl Candidacy {
         }
     }
 
-    fn tell_rival(&mut self) {
-        if let Some(rival) = self.candidate.rival() {
+    /// Says who leads, where that was seen and is another one.
+    fn tell_rival(&mut self, failed: bool) {
+        if let Some(rival) = self.candidate.rival().filter(|_| !failed) {
             let what = format!("another operator leads, and this one stands by: {rival}");
             if self.told != what {
                 tracing::info!(lease = self.candidate.lease(), leader = rival, "another operator leads, and this one stands by");

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::{
     crash::judge,
     lifecycle::checkout_in_the_middle,
+    line::Line,
     shop::Kind,
     stand::{Stand, ask, outcomes, scope, step},
 };
@@ -27,12 +28,18 @@ const LEADS_NO_MORE: &str = "this operator leads no more";
 /// A stand with an operator that leads and another one that stands by, ready; and where they tell their metrics.
 async fn leader_and_other(name: &str) -> (Stand, [SocketAddr; 2]) {
     let mut stand = Stand::new(name).await;
+    let both = start_both(&mut stand).await;
+    (stand, both)
+}
+
+/// The same on a stand that is there already.
+async fn start_both(stand: &mut Stand) -> [SocketAddr; 2] {
     let first = stand.start_electing(false);
     stand.logs(LEADS).await;
     let second = stand.start_electing(true);
     stand.second_logs("another operator leads, and this one stands by").await;
     stand.second_logs("the caches are filled").await;
-    (stand, [first, second])
+    [first, second]
 }
 
 /// A saga in whose midst the leader waits for an answer.
@@ -141,4 +148,20 @@ async fn a_leader_that_freezes_finds_another_one_when_it_wakes_up_and_stands_by(
     stand.meanwhile("after").await;
     assert!(stand.lives());
     assert_eq!((leads_and_looked(first).await.0, leads_and_looked(second).await.0), (false, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_api_server_that_is_away_for_a_while_ends_no_operator_and_one_leads_again() {
+    let mut stand = Stand::new("leader-alone").await;
+    let line = Line::of(&mut stand).await;
+    let both = start_both(&mut stand).await;
+    stand.meanwhile("before").await;
+    line.cut();
+    stand.logs(LEADS_NO_MORE).await;
+    stand.second_logs("the leader's Lease could not be looked at").await;
+    line.mend();
+    stand.meanwhile("after").await;
+    assert!(stand.lives() && stand.second_lives());
+    let leaders = [leads_and_looked(both[0]).await.0, leads_and_looked(both[1]).await.0];
+    assert_eq!(leaders.iter().filter(|leads| **leads).count(), 1);
 }

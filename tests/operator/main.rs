@@ -21,6 +21,7 @@ mod jobs;
 mod keeper;
 mod leader;
 mod lifecycle;
+mod line;
 mod objects;
 mod pair;
 mod pause;

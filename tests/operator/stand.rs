@@ -42,6 +42,8 @@ pub struct Stand {
     pub shop_address: SocketAddr,
     /// A second way to the shop, which keeps back the answers until it is opened.
     pub gate: Gate,
+    /// How operators that are started from now on reach the API server, and as whom.
+    pub operator_kubeconfig: PathBuf,
     operator: Option<Child>,
     second: Option<Child>,
 }
@@ -67,7 +69,8 @@ impl Stand {
         tokio::spawn(serve(listener, shop.clone()));
         let gate = Gate::before(shop_address).await;
         let namespace = create_namespace(&client, name).await;
-        Self { client, namespace, shop, shop_address, gate, operator: None, second: None }
+        let operator_kubeconfig = setting("SAGA_TEST_OPERATOR_KUBECONFIG").into();
+        Self { client, namespace, shop, shop_address, gate, operator_kubeconfig, operator: None, second: None }
     }
 
     /// Starts the operator, limited to this namespace, with the rights that the chart gives it.
@@ -95,14 +98,15 @@ impl Stand {
         self.second = Some(self.spawn("info", &self.second_log(), [None; 2]));
     }
 
-    /// Starts an operator that works only while it leads, as the first or the second one. It tells its metrics at this address.
+    /// Starts an operator that works only while it leads, as the first or the second one. It tells its metrics at this address. Asked to
+    /// stop, it waits for its requests for longer than any test does.
     pub fn start_electing(&mut self, second: bool) -> SocketAddr {
         let address = free_address();
         let log = if second { self.second_log() } else { self.log() };
         let mut command = self.command("info", &log, [Some(address), None]);
         let place = if second { &mut self.second } else { &mut self.operator };
         assert!(place.is_none(), "it runs already");
-        *place = Some(command.arg("--leader-elect").spawn().unwrap());
+        *place = Some(command.args(["--leader-elect", "--drain", "5m"]).spawn().unwrap());
         address
     }
 
@@ -122,7 +126,7 @@ impl Stand {
         operator
             .args(["run", "--watch-namespaces", &self.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
             .args(["--metrics-addr", &metrics, "--health-addr", &health, "--log-format", "json", "--log-level", level])
-            .env("KUBECONFIG", setting("SAGA_TEST_OPERATOR_KUBECONFIG"))
+            .env("KUBECONFIG", &self.operator_kubeconfig)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(file);
@@ -164,7 +168,8 @@ impl Stand {
     /// Waits until the operator, asked to stop, has; returns its exit code.
     pub async fn stopped(&mut self) -> Option<i32> {
         let mut operator = self.operator.take().expect("the operator runs");
-        tokio::task::spawn_blocking(move || operator.wait().unwrap().code()).await.unwrap()
+        let ended = tokio::task::spawn_blocking(move || operator.wait().unwrap().code());
+        timeout(PATIENCE, ended).await.expect("it stops in time").unwrap()
     }
 
     /// Waits until the operator's log holds a text.
@@ -179,7 +184,12 @@ impl Stand {
 
     /// Whether the operator is alive.
     pub fn lives(&mut self) -> bool {
-        self.operator.as_mut().is_some_and(|operator| operator.try_wait().unwrap().is_none())
+        lives(&mut self.operator)
+    }
+
+    /// Whether the second operator is alive.
+    pub fn second_lives(&mut self) -> bool {
+        lives(&mut self.second)
     }
 
     pub fn sagas(&self) -> Api<Saga> {
@@ -413,6 +423,10 @@ impl Drop for Stand {
             tokio::task::block_in_place(|| runtime.block_on(sweep));
         }
     }
+}
+
+fn lives(operator: &mut Option<Child>) -> bool {
+    operator.as_mut().is_some_and(|operator| operator.try_wait().unwrap().is_none())
 }
 
 async fn logs(log: &Path, text: &str) {
