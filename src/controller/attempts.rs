@@ -115,6 +115,11 @@ impl Known {
         }
     }
 
+    /// Whether it is a request that is in flight, or that has ended without its outcome being known to be in the status.
+    const fn is_unrecorded_request(&self) -> bool {
+        self.flight.is_some() || (self.child.is_none() && self.end.is_some())
+    }
+
     /// Whether this process is certain that no child was created: every creation of its own was definitely refused.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
@@ -272,8 +277,13 @@ impl Attempts {
     /// How many requests are in flight, or have ended without their outcome being in the status.
     #[must_use]
     pub fn unrecorded_requests(&self) -> usize {
-        let unrecorded = |known: &&Known| known.flight.is_some() || (known.child.is_none() && known.end.is_some());
-        self.lock().sagas.values().flat_map(HashMap::values).filter(unrecorded).count()
+        self.lock().sagas.values().flat_map(HashMap::values).filter(|known| known.is_unrecorded_request()).count()
+    }
+
+    /// Whether a saga has such a request.
+    #[must_use]
+    pub fn has_unrecorded_request(&self, uid: &str) -> bool {
+        self.lock().sagas.get(uid).into_iter().flat_map(HashMap::values).any(Known::is_unrecorded_request)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -323,6 +333,8 @@ mod tests {
         assert_eq!(end(&attempts, &key("a", 1)), None);
         assert_eq!(end(&attempts, &key("a", 2)), Some(unknown()));
         assert!(attempts.look(&key("a", 3), |known| known.in_flight().is_some()));
+        assert_eq!(attempts.unrecorded_requests(), 2);
+        assert!(attempts.has_unrecorded_request("a") && !attempts.has_unrecorded_request("b"));
     }
 
     #[tokio::test]

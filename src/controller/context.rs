@@ -28,7 +28,11 @@ use super::{
     slots::Slots,
     validated::ValidatedSagas,
 };
-use crate::{api::StoredSaga, engine::clock, service::metrics::Metrics};
+use crate::{
+    api::StoredSaga,
+    engine::{active_attempts, clock},
+    service::metrics::Metrics,
+};
 
 /// Where a saga that has to be looked at again is announced: one queue for each watch.
 #[derive(Debug)]
@@ -113,6 +117,7 @@ pub struct Context {
     pub metrics: Arc<Metrics>,
     queues: Vec<Queue>,
     draining: AtomicBool,
+    leading: AtomicBool,
     beginning: AtomicUsize,
 }
 
@@ -161,6 +166,7 @@ impl Context {
             metrics,
             queues,
             draining: AtomicBool::new(false),
+            leading: AtomicBool::new(true),
             beginning: AtomicUsize::new(0),
         }
     }
@@ -223,14 +229,36 @@ impl Context {
         self.draining.store(true, Ordering::SeqCst);
     }
 
+    /// Whether sagas are this process's business from now on, or that of another one, the leader.
+    pub fn lead(&self, leads: bool) {
+        self.leading.store(leads, Ordering::SeqCst);
+        self.metrics.leads(leads);
+    }
+
+    /// Whether sagas are this process's business: always, but where a leader is elected.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        self.leading.load(Ordering::SeqCst)
+    }
+
+    /// Whether this saga is this process's business: while it leads, and later as long as an attempt under way is to be sent by it and by
+    /// nobody else, or one that it sent is not known to be recorded. What came of those only this process can tell.
+    #[must_use]
+    pub fn answers_for(&self, saga: &StoredSaga) -> bool {
+        let own = |id: &str| self.own.holds(id) || self.own.was_ours(id);
+        let sends = |status| active_attempts(status).any(|(_, attempt)| attempt.executor.as_deref().is_some_and(own));
+        let uid = saga.metadata.uid.as_deref().unwrap_or_default();
+        self.leads() || self.attempts.has_unrecorded_request(uid) || saga.status.as_ref().is_ok_and(sends)
+    }
+
     /// Asks whether something new may be decided. If so, the process does not end before the answer is dropped: an intent that is being
     /// written now must not lose its request.
     #[must_use]
     pub fn may_begin(&self) -> Option<Beginning<'_>> {
-        // Counted before it is looked: either this sees the drain, or the drain sees this.
+        // Counted before it is looked: either this sees the drain, or the drain sees this. (The end of a leadership waits for nobody.)
         self.beginning.fetch_add(1, Ordering::SeqCst);
         let beginning = Beginning(&self.beginning);
-        (!self.draining.load(Ordering::SeqCst)).then_some(beginning)
+        (self.leads() && !self.draining.load(Ordering::SeqCst)).then_some(beginning)
     }
 
     /// Whether decisions from before the drain are still being carried out.

@@ -132,8 +132,8 @@ fn request(
         (None, Some(since)) => {
             ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into(), trouble: None }
         }
-        // Only under the id that is named may it be sent, and that id sends no more.
-        (None, None) if was_ours => never_sent(),
+        // Only under the id that is named may it be sent, and that id sends no more, or this process begins nothing more.
+        (None, None) if was_ours || !context.leads() => never_sent(),
         (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
     })
 }

@@ -9,7 +9,8 @@
 //! one saga ([`reconcile`], and [`crate::api::StoredSaga`]).
 //!
 //! # Caveats
-//! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them.
+//! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them. Where
+//! a [`leader`] is elected, one works and the others stand by; nothing rests on there being only one.
 
 pub mod admission;
 pub mod attempts;
@@ -25,6 +26,7 @@ mod flight;
 pub mod gather;
 pub mod guard;
 pub mod http;
+mod leader;
 mod memory;
 mod object_state;
 pub mod objects;
@@ -47,13 +49,14 @@ use std::{
 use ::http::{Request, Response};
 use hyper::body::{Body as HttpBody, Bytes};
 use kube::{Api, Client, Config, client::Body};
-use tokio::{net::lookup_host, time};
+use tokio::{net::lookup_host, task::JoinHandle, time};
 use tower::{BoxError, Layer, Service, layer::util::Identity};
 
 use self::{
     circuits::{Circuits, settings},
     context::{Caches, Context},
     http::HttpCaller,
+    leader::Candidacy,
     secrets::SecretReader,
     watch::{Watch, janitor},
 };
@@ -63,6 +66,7 @@ use crate::{
         admin::{Admin, Health},
         args::RunConfig,
         client::{self, Network},
+        leadership::{self, Candidate},
         metrics::Metrics,
         shutdown::Shutdown,
     },
@@ -96,8 +100,8 @@ where
     let shutdown = Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
     let admin = Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone()).await?;
-    let (context, watches) = connect(&config, metrics, layer).await?;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let Connected { context, watches, candidacy } = connect(&config, metrics, layer).await?;
+    let ((stop, stopped), (resign, resigned)) = (tokio::sync::watch::channel(false), tokio::sync::watch::channel(false));
     let sagas: Vec<_> = watches.iter().map(Watch::sagas).collect();
     let controllers = futures::future::join_all(watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())));
     let controllers = async {
@@ -115,12 +119,16 @@ where
         tracing::info!("the caches are filled, and requests may be sent");
         janitor(&context, &sagas).await;
     };
-    // A task of its own: no crowd of sagas to look at makes a renewal late.
+    // Tasks of their own: no crowd of sagas to look at makes a renewal late.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
+    let mut leader = tokio::spawn(leader::run(candidacy, Arc::clone(&context), sagas.clone(), wait(resigned)));
     let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
     let draining = async {
         shutdown.requested().await;
         health.draining();
+        context.drain();
+        // Another one may go on at once, while requests end here. It tells nobody where there is no election any more.
+        let _ = resign.send(true);
         drain(&context, config.drain).await;
         // Nobody listens any more where every controller has ended already.
         let _ = stop.send(true);
@@ -131,15 +139,12 @@ where
         () = draining => tracing::warn!("some reconciles did not end in time"),
         () = ready => {}
         _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
+        () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for leadership any more"),
         () = context.own.sweep() => {}
         () = shutdown.immediate() => tracing::warn!("told to stop at once"),
     }
-    let _ = stop.send(true);
-    if !keeper.is_finished() {
-        keeper.abort();
-        // Cancelled, which is what was asked for.
-        let _ = keeper.await;
-    }
+    let _ = (stop.send(true), resign.send(true));
+    end(keeper, leader).await;
     if shutdown.is_requested() {
         // A second signal does not wait for requests: none may go on once the Lease says that they do not.
         context.attempts.abort_all();
@@ -154,8 +159,34 @@ where
     }
 }
 
-/// The way to the cluster, and what is watched in it.
-async fn connect<L, B>(config: &RunConfig, metrics: Arc<Metrics>, layer: L) -> Result<(Arc<Context>, Vec<Watch>), String>
+/// Waits for a task that ends when the process is asked to stop; returns only where it ended before.
+async fn unless_asked(task: &mut JoinHandle<()>, shutdown: &Shutdown) {
+    let _ended = task.await;
+    if shutdown.is_requested() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends the tasks that renew Leases. The leader's ends by itself, once it has given its Lease back.
+async fn end(keeper: JoinHandle<()>, leader: JoinHandle<()>) {
+    if !keeper.is_finished() {
+        keeper.abort();
+        // Cancelled, which is what was asked for.
+        let _ = keeper.await;
+    }
+    if !leader.is_finished() {
+        let _ = leader.await;
+    }
+}
+
+/// The way to the cluster, what is watched in it, and what it takes to become the leader where one is elected.
+struct Connected {
+    context: Arc<Context>,
+    watches: Vec<Watch>,
+    candidacy: Option<Candidacy>,
+}
+
+async fn connect<L, B>(config: &RunConfig, metrics: Arc<Metrics>, layer: L) -> Result<Connected, String>
 where
     L: Layer<Network>,
     L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
@@ -179,12 +210,22 @@ where
     };
     let queues = watches.iter().map(Watch::queue).collect();
     let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
-    let context = Arc::new(Context::new(client, caller, metrics, circuits, leases, caches, queues));
+    let context = Arc::new(Context::new(client, caller, metrics, circuits, leases.clone(), caches, queues));
+    let candidacy = config.leader_elect.then(|| {
+        let candidate = Candidate::new(leadership::lease_name(&config.watch_namespaces), format!("{}_{}", host(), context.instance));
+        Candidacy::new(leases, candidate)
+    });
+    context.lead(candidacy.is_none());
     // Not the context itself, which holds the metrics.
     let shown = Arc::downgrade(&context);
     context.metrics.circuits().show(move || shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default());
     tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
-    Ok((context, watches))
+    Ok(Connected { context, watches, candidacy })
+}
+
+/// The name of the machine: in a Pod, the Pod's.
+fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
 }
 
 /// Renews the executor's Lease. Never returns.
@@ -217,7 +258,6 @@ async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
 /// Lets requests end and their outcomes be written, for at most `limit`.
 async fn drain(context: &Context, limit: Duration) {
     let begun = Instant::now();
-    context.drain();
     tracing::info!(requests = context.attempts.unrecorded_requests(), "told to stop: nothing new begins, requests may end");
     // In this order: once nothing begins any more, every request is known.
     while (context.is_beginning() || context.attempts.unrecorded_requests() > 0) && begun.elapsed() < limit {

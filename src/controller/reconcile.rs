@@ -54,11 +54,15 @@ const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
 
-/// Looks at one saga. A panic harms only this saga.
+/// Looks at one saga, where that is this process's business. A panic harms only this saga.
 ///
 /// # Errors
 /// Where a call failed; the error policy says when it is tried again.
 pub async fn reconcile(saga: Arc<StoredSaga>, context: Arc<Context>) -> Result<Action, Error> {
+    if !context.answers_for(&saga) {
+        // Whoever becomes the leader looks at every saga.
+        return Ok(Action::await_change());
+    }
     let span = tracing::info_span!(
         "reconcile",
         saga = name(&saga),

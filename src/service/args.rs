@@ -58,7 +58,7 @@ pub struct RunArgs {
     #[arg(long, env = "SAGA_HEALTH_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8081", value_parser = listen)]
     health_addr: Listen,
 
-    /// Leader election. Not there yet: only false is accepted
+    /// Whether one of several operators works at a time, and the others stand by
     #[arg(
         long,
         env = "SAGA_LEADER_ELECT",
@@ -69,7 +69,7 @@ pub struct RunArgs {
         value_parser = leader_elect,
         action = ArgAction::Set
     )]
-    leader_elect: NoLeader,
+    leader_elect: bool,
 
     /// The namespace of the operator's Leases; when not given the pod's own, else that of the kubeconfig's context, else `default`
     #[arg(long, env = "SAGA_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = lease_namespace)]
@@ -103,6 +103,8 @@ pub struct RunConfig {
     pub metrics_addr: Option<SocketAddr>,
     /// Where `/healthz`, `/readyz` and `/health/circuits` are served; `None` = nowhere.
     pub health_addr: Option<SocketAddr>,
+    /// Whether it works only while it leads: holds the Lease for which all that work on the same sagas stand.
+    pub leader_elect: bool,
     /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own, else that of the kubeconfig's context.
     pub lease_namespace: Option<String>,
     /// How long calls may go on after SIGTERM: 0 to 5 minutes.
@@ -122,13 +124,12 @@ impl RunArgs {
     /// # Errors
     /// A sentence that names the arguments and says what to write.
     pub fn validate(self, stderr_is_terminal: bool) -> Result<RunConfig, String> {
-        // `NoLeader` has nothing to say: what it stands for was refused when it was parsed.
         let Self {
             reach,
             http_circuits,
             metrics_addr: Listen(metrics_addr),
             health_addr: Listen(health_addr),
-            leader_elect: NoLeader,
+            leader_elect,
             lease_namespace,
             drain,
             watch_namespaces,
@@ -146,6 +147,7 @@ impl RunArgs {
             http_circuits: http_circuits.config(),
             metrics_addr,
             health_addr,
+            leader_elect,
             lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
             drain,
             watch_namespaces: watch_namespaces.into_iter().flat_map(|List(items)| items).collect(),
@@ -168,10 +170,6 @@ struct Listen(Option<SocketAddr>);
 #[derive(Clone, Debug)]
 struct LeaseNamespace(Option<String>);
 
-/// `--leader-elect=false`, the only value there is.
-#[derive(Clone, Copy, Debug)]
-struct NoLeader;
-
 /// Parses a comma-separated list; empty entries are left out.
 fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(item).collect::<Result<_, _>>().map(List)
@@ -188,12 +186,9 @@ fn listen(text: &str) -> Result<Listen, String> {
     })
 }
 
-fn leader_elect(text: &str) -> Result<NoLeader, String> {
-    match text {
-        "false" => Ok(NoLeader),
-        "true" => Err("leader election does not exist yet: leave it false, and run one replica".into()),
-        other => Err(format!("`{other}` is neither true nor false: write false, since leader election does not exist yet")),
-    }
+fn leader_elect(text: &str) -> Result<bool, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is neither true nor false: write true where several operators work on the same sagas, else false"))
 }
 
 fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {

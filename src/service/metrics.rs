@@ -119,6 +119,7 @@ pub struct Metrics {
     circuits: CircuitBoard,
     circuit_transitions: Family<Turned, Counter>,
     status_writes: Family<Ended, Counter>,
+    leads: Gauge<u64, AtomicU64>,
 }
 
 impl Metrics {
@@ -138,6 +139,7 @@ impl Metrics {
             circuits: CircuitBoard::default(),
             circuit_transitions: Family::default(),
             status_writes: Family::default(),
+            leads: Gauge::default(),
         };
         // A series that begins with its first event hides that event from `rate`.
         for result in ReconcileResult::ALL {
@@ -165,6 +167,7 @@ impl Metrics {
             circuits,
             circuit_transitions,
             status_writes,
+            leads,
         } = &mut self;
         registry.register("saga_build", "The version of the operator", Info::new(Build { version }));
         registry.register("saga", "Sagas that entered an end phase", sagas.clone());
@@ -179,6 +182,11 @@ impl Metrics {
         registry.register_collector(Box::new(circuits.clone()));
         let help = "HTTP circuit breakers that closed, opened or became half-open";
         registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
+        registry.register(
+            "saga_operator_leader",
+            "1 while this operator works on sagas, 0 while it stands by for another one",
+            leads.clone(),
+        );
         registry.register("saga_status_writes", "Writes of a saga's status by how they ended", status_writes.clone());
         self
     }
@@ -212,6 +220,11 @@ impl Metrics {
     /// A watch of objects of `kind` (such as `Pod`) failed.
     pub fn watch_failed(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&Watched { kind }).inc();
+    }
+
+    /// Whether this process works on sagas, or stands by for another one that does.
+    pub fn leads(&self, leads: bool) {
+        self.leads.set(leads.into());
     }
 
     /// A request of an HTTP step begins; it ends when the guard is dropped, however that comes about.
@@ -276,6 +289,7 @@ mod tests {
         metrics.watch_failed("Pod");
         metrics.status_written("conflict");
         let _call = metrics.http_call();
+        metrics.leads(true);
 
         let text = metrics.text().unwrap();
         let lines: Vec<&str> = text.lines().collect();
@@ -292,6 +306,7 @@ mod tests {
             "saga_controller_watch_errors_total{kind=\"Pod\"} 1",
             "saga_http_calls_in_flight 1",
             "saga_status_writes_total{result=\"conflict\"} 1",
+            "saga_operator_leader 1",
             "# EOF",
         ] {
             assert!(lines.contains(&line), "{line} is missing in\n{text}");

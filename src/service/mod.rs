@@ -7,6 +7,7 @@ pub mod admin;
 pub mod args;
 pub mod circuits;
 pub mod client;
+pub mod leadership;
 pub mod metrics;
 pub mod shutdown;
 pub mod telemetry;

@@ -16,7 +16,7 @@ use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
     crash,
-    fault::{Fault, Traced},
+    fault::{Counter, Fault, Traced},
     plan::{Plan, Story},
     process::{POLL, Process},
     stand::{Stand, checkout_with},
@@ -207,9 +207,10 @@ impl Operators<'_> {
         Ok(())
     }
 
-    /// Makes sure that the fault struck, and where the operator died of it that another one has looked at what is left.
+    /// Makes sure that the fault struck, and where the operator died of it that another one has looked at what is left. Without a fault,
+    /// that the last call was made.
     async fn struck(&mut self) -> Result<(), String> {
-        let Some(strike) = self.plan.strike else { return Ok(()) };
+        let Some(strike) = self.plan.strike else { return self.made_its_last_call().await };
         let within = tokio::time::Instant::now() + STRUCK_WITHIN;
         loop {
             self.look().await?;
@@ -224,6 +225,19 @@ impl Operators<'_> {
             }
             sleep(POLL).await;
         }
+    }
+
+    /// The event of the end is told when nothing of the saga's is left to wait for: a count that is taken before it is short of one.
+    async fn made_its_last_call(&self) -> Result<(), String> {
+        let within = tokio::time::Instant::now() + STRUCK_WITHIN;
+        let is_last = |call: &Traced| call.class == "POST events" && call.status.is_some();
+        while !self.running.trace().iter().rev().find(|call| call.counter == Counter::Call).is_some_and(is_last) {
+            if tokio::time::Instant::now() > within {
+                return Err("the last call of a run without a fault is not its event".into());
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
     }
 
     fn calls(&self) -> Vec<Vec<Traced>> {

@@ -5,16 +5,12 @@ use std::net::SocketAddr;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use saga_operator::api::{Saga, SagaPhase};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
 
 use crate::{
     forward::checkout_with_token,
     keeper::keeper,
     pods::pod,
-    stand::{Stand, message, scope, step},
+    stand::{Stand, ask, message, scope, step},
 };
 
 /// What every value of the Secret holds, and nothing else.
@@ -47,16 +43,6 @@ fn forms() -> Vec<String> {
         text[(before * 8).div_ceil(6)..(before + CANARY.len()) * 8 / 6].to_owned()
     };
     [CANARY.to_owned()].into_iter().chain((0..3).map(within)).collect()
-}
-
-/// What a server of the operator answers.
-async fn ask(address: SocketAddr, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
-    answer
 }
 
 /// Everything that anybody is shown, by where.

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The checkout with the charge's answer kept back.
-fn checkout_in_the_middle() -> Value {
+pub fn checkout_in_the_middle() -> Value {
     let mut spec = checkout();
     spec["steps"][1]["http"] = post_by_gate("/payments/charges");
     spec

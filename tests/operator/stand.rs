@@ -20,7 +20,11 @@ use kube::{
 };
 use saga_operator::api::{Direction, HANDLED, Outcome, RequestRecord, Saga, SagaPhase, StepPhase, StepStatus};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 
 use crate::{
     gate::Gate,
@@ -38,6 +42,8 @@ pub struct Stand {
     pub shop_address: SocketAddr,
     /// A second way to the shop, which keeps back the answers until it is opened.
     pub gate: Gate,
+    /// How operators that are started from now on reach the API server, and as whom.
+    pub operator_kubeconfig: PathBuf,
     operator: Option<Child>,
     second: Option<Child>,
 }
@@ -63,7 +69,8 @@ impl Stand {
         tokio::spawn(serve(listener, shop.clone()));
         let gate = Gate::before(shop_address).await;
         let namespace = create_namespace(&client, name).await;
-        Self { client, namespace, shop, shop_address, gate, operator: None, second: None }
+        let operator_kubeconfig = setting("SAGA_TEST_OPERATOR_KUBECONFIG").into();
+        Self { client, namespace, shop, shop_address, gate, operator_kubeconfig, operator: None, second: None }
     }
 
     /// Starts the operator, limited to this namespace, with the rights that the chart gives it.
@@ -80,8 +87,7 @@ impl Stand {
     /// Starts an operator that logs all there is, and tells at these addresses, for scrapers and for probes, how it fares.
     pub fn start_telling_all(&mut self) -> [SocketAddr; 2] {
         assert!(self.operator.is_none(), "it runs already");
-        let free = || std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap();
-        let addresses = [free(), free()];
+        let addresses = [free_address(), free_address()];
         self.operator = Some(self.spawn("trace", &self.log(), addresses.map(Some)));
         addresses
     }
@@ -89,21 +95,42 @@ impl Stand {
     /// Starts another operator beside the first one.
     pub fn start_second(&mut self) {
         assert!(self.second.is_none(), "it runs already");
-        self.second = Some(self.spawn("info", &self.log().with_extension("second.log"), [None; 2]));
+        self.second = Some(self.spawn("info", &self.second_log(), [None; 2]));
+    }
+
+    /// Starts an operator that works only while it leads, as the first or the second one. It tells its metrics at this address. Asked to
+    /// stop, it waits for its requests for longer than any test does.
+    pub fn start_electing(&mut self, second: bool) -> SocketAddr {
+        let address = free_address();
+        let log = if second { self.second_log() } else { self.log() };
+        let mut command = self.command("info", &log, [Some(address), None]);
+        let place = if second { &mut self.second } else { &mut self.operator };
+        assert!(place.is_none(), "it runs already");
+        *place = Some(command.args(["--leader-elect", "--drain", "5m"]).spawn().unwrap());
+        address
+    }
+
+    /// The log of the second operator.
+    pub fn second_log(&self) -> PathBuf {
+        self.log().with_extension("second.log")
     }
 
     fn spawn(&self, level: &str, log: &Path, servers: [Option<SocketAddr>; 2]) -> Child {
+        self.command(level, log, servers).spawn().unwrap()
+    }
+
+    fn command(&self, level: &str, log: &Path, servers: [Option<SocketAddr>; 2]) -> Command {
         let [metrics, health] = servers.map(|address| address.map_or_else(|| "0".to_owned(), |address| address.to_string()));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let operator = Command::new(env!("CARGO_BIN_EXE_saga-operator"))
+        let mut operator = Command::new(env!("CARGO_BIN_EXE_saga-operator"));
+        operator
             .args(["run", "--watch-namespaces", &self.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
             .args(["--metrics-addr", &metrics, "--health-addr", &health, "--log-format", "json", "--log-level", level])
-            .env("KUBECONFIG", setting("SAGA_TEST_OPERATOR_KUBECONFIG"))
+            .env("KUBECONFIG", &self.operator_kubeconfig)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(file)
-            .spawn();
-        operator.unwrap()
+            .stderr(file);
+        operator
     }
 
     /// The operator's log of this test.
@@ -141,22 +168,28 @@ impl Stand {
     /// Waits until the operator, asked to stop, has; returns its exit code.
     pub async fn stopped(&mut self) -> Option<i32> {
         let mut operator = self.operator.take().expect("the operator runs");
-        tokio::task::spawn_blocking(move || operator.wait().unwrap().code()).await.unwrap()
+        let ended = tokio::task::spawn_blocking(move || operator.wait().unwrap().code());
+        timeout(PATIENCE, ended).await.expect("it stops in time").unwrap()
     }
 
     /// Waits until the operator's log holds a text.
     pub async fn logs(&self, text: &str) {
-        let logged = async {
-            while !std::fs::read_to_string(self.log()).unwrap().contains(text) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        timeout(PATIENCE, logged).await.unwrap_or_else(|_| panic!("the operator does not log {text:?}"));
+        logs(&self.log(), text).await;
+    }
+
+    /// Waits until the second operator's log holds a text.
+    pub async fn second_logs(&self, text: &str) {
+        logs(&self.second_log(), text).await;
     }
 
     /// Whether the operator is alive.
     pub fn lives(&mut self) -> bool {
-        self.operator.as_mut().is_some_and(|operator| operator.try_wait().unwrap().is_none())
+        lives(&mut self.operator)
+    }
+
+    /// Whether the second operator is alive.
+    pub fn second_lives(&mut self) -> bool {
+        lives(&mut self.second)
     }
 
     pub fn sagas(&self) -> Api<Saga> {
@@ -390,6 +423,34 @@ impl Drop for Stand {
             tokio::task::block_in_place(|| runtime.block_on(sweep));
         }
     }
+}
+
+fn lives(operator: &mut Option<Child>) -> bool {
+    operator.as_mut().is_some_and(|operator| operator.try_wait().unwrap().is_none())
+}
+
+async fn logs(log: &Path, text: &str) {
+    let logged = async {
+        while !std::fs::read_to_string(log).unwrap().contains(text) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, logged).await.unwrap_or_else(|_| panic!("{} does not hold {text:?}", log.display()));
+}
+
+/// An address on which nobody listens.
+fn free_address() -> SocketAddr {
+    std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap()
+}
+
+/// What a server of the operator answers.
+pub async fn ask(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
+    answer
 }
 
 /// The step's status.

@@ -52,6 +52,7 @@ fn defaults_are_those_of_the_design() {
                 open: Duration::from_secs(30),
             }),
             metrics_addr: Some("0.0.0.0:8080".parse().unwrap()),
+            leader_elect: false,
             lease_namespace: None,
             health_addr: Some("0.0.0.0:8081".parse().unwrap()),
             drain: Duration::from_secs(25),
@@ -140,14 +141,12 @@ fn addresses_are_switched_off_by_0_and_must_differ() {
 }
 
 #[test]
-fn leader_election_is_refused_until_it_exists() {
-    parse(&["--leader-elect=false"]).unwrap();
-    parse(&["--leader-elect", "false"]).unwrap();
-    for asked in ["--leader-elect", "--leader-elect=true"] {
-        let refusal = refusal(asked);
-        assert!(refusal.ends_with("leader election does not exist yet: leave it false, and run one replica"), "{refusal}");
-    }
-    assert!(refusal("--leader-elect=yes").contains("`yes` is neither true nor false: write false"));
+fn a_leader_is_elected_only_where_that_is_asked_for() {
+    let elects = |arguments: &[&str]| parse(arguments).unwrap().leader_elect;
+    assert!(!elects(&[]) && !elects(&["--leader-elect=false"]) && !elects(&["--leader-elect", "false"]));
+    assert!(elects(&["--leader-elect"]) && elects(&["--leader-elect=true"]));
+    let refusal = refusal("--leader-elect=yes");
+    assert!(refusal.ends_with("`yes` is neither true nor false: write true where several operators work on the same sagas, else false"));
 }
 
 #[test]

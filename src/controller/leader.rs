@@ -1,0 +1,198 @@
+//! Stands for leadership: looks at the Lease, takes it, renews it, and gives it back.
+//!
+//! ```text
+//!  stand by ─► the Lease is free, or its holder is gone ─► lead: every saga is looked at ─┬─► not renewed in time, or another one
+//!     ▲                                                                                  │    holds it ─┐
+//!     │                                                                                  └─► resign: the Lease is released
+//!     └──────────────── nothing new begins; requests end and are recorded ◄──────────────────────────────┘
+//! ```
+//!
+//! # Guarantees
+//! The process goes on when it leads no more, whatever the reason: its requests end under the Lease of its executor, and it stands again.
+//! So an API server that is away for a while ends no process.
+//!
+//! # Caveats
+//! One that stands by keeps its caches filled and its executor's Lease renewed: the cost of taking over at once.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, ResourceExt, api::PostParams, runtime::reflector::Store};
+use tokio::time::{sleep_until, timeout, timeout_at};
+
+use super::{
+    context::{Context, now},
+    error::{chain, code},
+};
+use crate::{
+    api::StoredSaga,
+    service::leadership::{Candidate, Move},
+};
+
+/// The longest time of one look at the Lease with the write that follows.
+const LOOK: Duration = Duration::from_secs(2);
+/// How soon a leader looks again after a look that failed.
+const AGAIN: Duration = Duration::from_millis(300);
+/// How soon one that stands by looks again after a look that failed.
+const LATER: Duration = Duration::from_secs(2);
+/// The longest time that the release may take.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// This process as one that leads or would like to.
+pub(super) struct Candidacy {
+    api: Api<Lease>,
+    candidate: Candidate,
+    /// The Lease as it was last written; `None` while it is not ours, or where an answer was lost.
+    known: Option<Lease>,
+    /// What was told last, so that it is not told every two seconds.
+    told: String,
+}
+
+/// Stands for leadership until `resigned`, then gives it back. Where nobody is elected, only waits.
+pub(super) async fn run(
+    candidacy: Option<Candidacy>,
+    context: Arc<Context>,
+    sagas: Vec<Store<StoredSaga>>,
+    resigned: impl Future<Output = ()>,
+) {
+    let Some(mut candidacy) = candidacy else { return resigned.await };
+    tokio::select! {
+        () = candidacy.stand(&context, &sagas) => {}
+        () = resigned => {}
+    }
+    // First: who takes over is not to meet anything new of this process.
+    turn(false, &context, &sagas);
+    candidacy.release().await;
+}
+
+/// Begins or ends to lead. Every saga is looked at: at the beginning because nobody did before, at the end to call off what was not sent.
+fn turn(leads: bool, context: &Context, sagas: &[Store<StoredSaga>]) {
+    context.lead(leads);
+    for saga in sagas.iter().flat_map(Store::state) {
+        context.announce(saga.metadata.namespace.as_deref().unwrap_or_default(), &saga.name_any());
+    }
+}
+
+impl Candidacy {
+    pub(super) const fn new(api: Api<Lease>, candidate: Candidate) -> Self {
+        Self { api, candidate, known: None, told: String::new() }
+    }
+
+    /// Never returns.
+    async fn stand(&mut self, context: &Context, sagas: &[Store<StoredSaga>]) {
+        loop {
+            let sent = Instant::now();
+            let leads_until = self.candidate.until().filter(|until| *until > sent);
+            let limit = leads_until.map_or(sent + LOOK, |until| until.min(sent + LOOK));
+            let looked = timeout_at(limit.into(), self.look(sent)).await;
+            let failed = match looked {
+                Ok(Ok(())) => false,
+                Ok(Err(error)) => {
+                    self.complain(&error);
+                    true
+                }
+                Err(_) => {
+                    self.tell("no answer to a look at the leader's Lease");
+                    true
+                }
+            };
+            let now = Instant::now();
+            let leads = self.candidate.leads(now);
+            if leads != context.leads() {
+                self.tell_turn(leads, context);
+                turn(leads, context, sagas);
+            }
+            self.tell_rival(failed);
+            let next = match (failed, self.candidate.until()) {
+                (false, _) => self.candidate.next_look(now),
+                // Not later than its time is over: that has to be seen when it comes.
+                (true, Some(until)) if leads => until.min(now + AGAIN),
+                (true, _) => now + LATER,
+            };
+            sleep_until(next.into()).await;
+        }
+    }
+
+    /// One look at the Lease, and what follows from it.
+    async fn look(&mut self, sent: Instant) -> Result<(), kube::Error> {
+        let lease = match self.known.take() {
+            Some(lease) => Some(lease),
+            None => self.api.get_opt(self.candidate.lease()).await?,
+        };
+        let written = match self.candidate.saw(lease.as_ref(), sent, Instant::now(), now()) {
+            Move::Wait => return Ok(()),
+            Move::Create(lease) => self.api.create(&PostParams::default(), &lease).await?,
+            Move::Replace(lease) => self.api.replace(self.candidate.lease(), &PostParams::default(), &lease).await?,
+        };
+        self.candidate.acknowledged(sent);
+        self.known = Some(written);
+        self.told.clear();
+        Ok(())
+    }
+
+    /// Says that it leads, or does no more.
+    fn tell_turn(&mut self, leads: bool, context: &Context) {
+        let (lease, identity) = (self.candidate.lease(), self.candidate.identity());
+        if leads {
+            tracing::info!(lease, identity, "this operator leads from now on");
+        } else {
+            let requests = context.attempts.unrecorded_requests();
+            tracing::warn!(lease, identity, requests, "this operator leads no more: nothing new begins, requests may end");
+        }
+    }
+
+    /// Lets the others know that nobody leads, so that they need not wait. Best effort: a Lease that stays runs out.
+    async fn release(mut self) {
+        let released = async {
+            // A look that was broken off may have taken it: only the Lease itself tells.
+            let lease = match self.known.take() {
+                Some(lease) => Some(lease),
+                None => self.api.get_opt(self.candidate.lease()).await?,
+            };
+            let Some(free) = lease.and_then(|lease| self.candidate.released(&lease)) else { return Ok(false) };
+            self.api.replace(self.candidate.lease(), &PostParams::default(), &free).await.map(|_| true)
+        };
+        match timeout(RELEASE, released).await {
+            Ok(Ok(true)) => tracing::info!(lease = self.candidate.lease(), "the leader's Lease is released"),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the leader's Lease is not released: it runs out"),
+            Err(_) => tracing::warn!("the leader's Lease is not released in time: it runs out"),
+        }
+    }
+
+    /// Says who leads, where that was seen and is another one.
+    fn tell_rival(&mut self, failed: bool) {
+        if let Some(rival) = self.candidate.rival().filter(|_| !failed) {
+            let what = format!("another operator leads, and this one stands by: {rival}");
+            if self.told != what {
+                tracing::info!(lease = self.candidate.lease(), leader = rival, "another operator leads, and this one stands by");
+                self.told = what;
+            }
+        }
+    }
+
+    fn complain(&mut self, error: &kube::Error) {
+        let namespace = self.api.namespace().unwrap_or_default();
+        match code(error) {
+            // Another one was faster: the next look tells who.
+            Some(409) => {}
+            Some(403) => self.tell(&format!(
+                "no operator leads: their account needs the verbs get, create and update on leases.coordination.k8s.io in the namespace \
+                 {namespace}, as the chart gives them: {}",
+                chain(error)
+            )),
+            _ => self.tell(&format!("the leader's Lease could not be looked at, and it is tried again: {}", chain(error))),
+        }
+    }
+
+    /// Says it in the log, unless it was said last.
+    fn tell(&mut self, what: &str) {
+        if self.told != what {
+            tracing::warn!(lease = self.candidate.lease(), "{what}");
+            what.clone_into(&mut self.told);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Which one of several operators works: a Lease that one of them holds, as verdicts on instants that are handed in.
+//!
+//! # Guarantees
+//! - At most one leads where clocks run at the same rate: who leads stops [`HOLDS_FOR`] after it *sent* its last acknowledged renewal; who
+//!   does not takes the Lease over only when a read that was sent a whole [`TERM`] after it first saw the last renewal shows no other.
+//!   Each uses its own monotonic clock alone: no instant that is written in the Lease is judged by.
+//! - A Lease that nobody holds is taken at the next look, so that a release hands over at once.
+//! - Every change of a Lease keeps what others wrote on it, and names the version that it was read at.
+//!
+//! # Caveats
+//! Leadership saves work and keeps nothing safe: two that lead at once are correct, and cost more. So it is lost early and without harm.
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+
+use crate::api::names::{MANAGER, sha256_hex};
+
+/// How long a leader leads after its last acknowledged renewal was sent.
+pub const HOLDS_FOR: Duration = Duration::from_secs(6);
+/// How long the others must see a Lease not renewed before one of them takes it over.
+pub const TERM: Duration = Duration::from_secs(10);
+/// How often the leader renews the Lease, and the longest time between two looks of the others.
+pub const EVERY: Duration = Duration::from_secs(2);
+
+/// The name of the Lease for operators that work in these namespaces, all where there is none. Those that work elsewhere have another
+/// leader: whoever leads these does not see the sagas of those.
+#[must_use]
+pub fn lease_name(watched: &BTreeSet<String>) -> String {
+    if watched.is_empty() {
+        return format!("{MANAGER}-leader");
+    }
+    let names: Vec<_> = watched.iter().map(String::as_str).collect();
+    let mut hash = sha256_hex(&names);
+    hash.truncate(12);
+    format!("{MANAGER}-leader-{hash}")
+}
+
+/// What a look at the Lease leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Move {
+    /// There is none: this one is created.
+    Create(Lease),
+    /// It is free, its holder is gone, or it is our own: it is replaced by this one.
+    Replace(Lease),
+    /// Somebody else holds it.
+    Wait,
+}
+
+/// One who leads or would like to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    lease: String,
+    identity: String,
+    /// When the last acknowledged write that made or kept it the leader was sent.
+    renewed: Option<Instant>,
+    rival: Option<Rival>,
+}
+
+/// Another one that holds the Lease.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Rival {
+    identity: String,
+    /// Differs after every write of the Lease, and so after every renewal.
+    version: String,
+    /// When that was first seen.
+    since: Instant,
+}
+
+impl Candidate {
+    /// One that does not lead yet, for the Lease of this name. No two may have the same identity.
+    #[must_use]
+    pub const fn new(lease: String, identity: String) -> Self {
+        Self { lease, identity, renewed: None, rival: None }
+    }
+
+    /// The name of the Lease.
+    #[must_use]
+    pub fn lease(&self) -> &str {
+        &self.lease
+    }
+
+    /// Its own name in the Lease.
+    #[must_use]
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The other one that held the Lease when it was last looked at.
+    #[must_use]
+    pub fn rival(&self) -> Option<&str> {
+        self.rival.as_ref().map(|rival| rival.identity.as_str())
+    }
+
+    /// Whether it leads now.
+    #[must_use]
+    pub fn leads(&self, now: Instant) -> bool {
+        self.until().is_some_and(|until| now < until)
+    }
+
+    /// Until when it leads without a further renewal.
+    #[must_use]
+    pub fn until(&self) -> Option<Instant> {
+        self.renewed.map(|renewed| renewed + HOLDS_FOR)
+    }
+
+    /// When to look again after a look that did what it wanted. Never later than when a rival's term is over.
+    #[must_use]
+    pub fn next_look(&self, now: Instant) -> Instant {
+        match (&self.renewed, &self.rival) {
+            (Some(renewed), _) => (*renewed + EVERY).max(now),
+            (None, Some(rival)) => (rival.since + TERM).clamp(now, now + EVERY),
+            (None, None) => now + EVERY,
+        }
+    }
+
+    /// Takes what a look showed that was sent at `asked` and answered at `answered`, and says what to do; `at` is the instant that is
+    /// written. A read that failed says nothing and is not told here.
+    pub fn saw(&mut self, lease: Option<&Lease>, asked: Instant, answered: Instant, at: Timestamp) -> Move {
+        let holder = lease.and_then(holder);
+        if holder != Some(self.identity.as_str()) {
+            self.renewed = None;
+        }
+        let (Some(lease), Some(other)) = (lease, holder.filter(|holder| *holder != self.identity)) else {
+            self.rival = None;
+            return match lease {
+                None => Move::Create(self.taken(&self.unheld(), at)),
+                Some(own) if holder.is_some() => Move::Replace(renewed(own, at)),
+                Some(free) => Move::Replace(self.taken(free, at)),
+            };
+        };
+        let version = version(lease);
+        match &self.rival {
+            Some(rival) if rival.version == version => {
+                let is_gone = asked.saturating_duration_since(rival.since) >= TERM;
+                if is_gone { Move::Replace(self.taken(lease, at)) } else { Move::Wait }
+            }
+            Some(_) | None => {
+                self.rival = Some(Rival { identity: other.to_owned(), version, since: answered });
+                Move::Wait
+            }
+        }
+    }
+
+    /// Takes the acknowledgement of a write that [`Self::saw`] asked for, and that was sent at `sent`.
+    pub fn acknowledged(&mut self, sent: Instant) {
+        self.renewed = self.renewed.max(Some(sent));
+        self.rival = None;
+    }
+
+    /// The Lease as it is written to be led by nobody; `None` where it is not ours.
+    #[must_use]
+    pub fn released(&self, lease: &Lease) -> Option<Lease> {
+        (holder(lease) == Some(self.identity.as_str())).then(|| {
+            let spec = LeaseSpec { holder_identity: None, ..lease.spec.clone().unwrap_or_default() };
+            Lease { spec: Some(spec), ..lease.clone() }
+        })
+    }
+
+    /// The Lease before anybody held it. No labels: those of executors have them, and by them the old ones are found and deleted.
+    fn unheld(&self) -> Lease {
+        Lease { metadata: ObjectMeta { name: Some(self.lease.clone()), ..ObjectMeta::default() }, spec: None }
+    }
+
+    /// The Lease with this candidate as its new holder.
+    fn taken(&self, lease: &Lease, at: Timestamp) -> Lease {
+        let old = lease.spec.clone().unwrap_or_default();
+        let spec = LeaseSpec {
+            holder_identity: Some(self.identity.clone()),
+            lease_duration_seconds: i32::try_from(TERM.as_secs()).ok(),
+            acquire_time: Some(MicroTime(at)),
+            renew_time: Some(MicroTime(at)),
+            lease_transitions: Some(old.lease_transitions.map_or(0, |times| times.saturating_add(1))),
+            ..old
+        };
+        Lease { spec: Some(spec), ..lease.clone() }
+    }
+}
+
+/// The Lease with nothing but a later renewal.
+fn renewed(lease: &Lease, at: Timestamp) -> Lease {
+    let spec = LeaseSpec { renew_time: Some(MicroTime(at)), ..lease.spec.clone().unwrap_or_default() };
+    Lease { spec: Some(spec), ..lease.clone() }
+}
+
+/// Who holds it. Some clients write an empty text for nobody.
+fn holder(lease: &Lease) -> Option<&str> {
+    lease.spec.as_ref()?.holder_identity.as_deref().filter(|holder| !holder.is_empty())
+}
+
+/// What tells two states of a Lease apart. The UID, too: one that was made again is another one.
+fn version(lease: &Lease) -> String {
+    let part = |part: &Option<String>| part.clone().unwrap_or_default();
+    format!("{}/{}", part(&lease.metadata.uid), part(&lease.metadata.resource_version))
+}
+
+#[cfg(test)]
+mod tests;
