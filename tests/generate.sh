@@ -5,3 +5,5 @@ cd "$(dirname "$0")/.."
 cargo build --locked --quiet --bin saga-operator
 target/debug/saga-operator crd >crds/sagas.yaml.new
 mv crds/sagas.yaml.new crds/sagas.yaml
+# The words about the chart's values, for its README and its schema.
+(cd tests/chart && GOWORK=off go run ./generate ../../charts/saga-operator)
