@@ -110,6 +110,45 @@ func TestInNamedNamespacesTheOperatorHasNoRightsBeyond(t *testing.T) {
 	}
 }
 
+// The Roles of a namespace go before its sagas do. What is left then lets the operator take the finalizer off, and write nowhere else.
+func TestANamespaceThatGoesIsLetGo(t *testing.T) {
+	objects := parse(t, template(t, "--set", "watchNamespaces={shop,shipping}"))
+	var clusterRoles []string
+	for _, one := range objects {
+		if one.kind() == "ClusterRoleBinding" {
+			clusterRoles = append(clusterRoles, text(one, "roleRef", "name"))
+		}
+	}
+	if !same(clusterRoles, []string{release + "-terminating"}) {
+		t.Errorf("bound in the whole cluster: %v", clusterRoles)
+	}
+	written := map[string]bool{}
+	for _, rule := range list(only(t, objects, "ClusterRole", release+"-terminating"), "rules") {
+		for _, resource := range words(rule, "resources") {
+			for _, verb := range words(rule, "verbs") {
+				if verb != "get" {
+					written[resource] = true
+				}
+			}
+			if resource == "namespaces" && !same(words(rule, "resourceNames"), []string{"shop", "shipping"}) {
+				t.Errorf("it reads the namespaces %v", words(rule, "resourceNames"))
+			}
+		}
+	}
+	policy := only(t, objects, "ValidatingAdmissionPolicy", release+"-terminating")
+	confined := words(list(policy, "spec", "matchConstraints", "resourceRules")[0], "resources")
+	if len(written) != 2 || len(confined) != len(written) || !written[confined[0]] || !written[confined[1]] {
+		t.Errorf("it may write %v, and the policy is about %v", written, confined)
+	}
+	selector := list(policy, "spec", "matchConstraints", "namespaceSelector", "matchExpressions")[0]
+	if !same(words(selector, "values"), []string{"shop", "shipping"}) || text(selector, "operator") != "NotIn" {
+		t.Errorf("the policy leaves out %v", selector)
+	}
+	if user := text(list(policy, "spec", "matchConditions")[0], "expression"); !strings.Contains(user, `"system:serviceaccount:saga-system:saga-operator"`) {
+		t.Errorf("the policy is about %s", user)
+	}
+}
+
 // Each request by annotation is given to exactly one of the roles, and approvals and what passes one go together.
 func TestWhoMayAskForWhat(t *testing.T) {
 	objects := parse(t, template(t))
