@@ -50,7 +50,7 @@ func TestTheDefinitionIsThatOfTheOperatorAndKeptByDefault(t *testing.T) {
 		t.Errorf("the policy is %q", policy)
 	}
 	if !same(definition["spec"], known["spec"]) {
-		t.Error("the chart's definition differs from crds/sagas.yaml")
+		t.Error("the chart's definition differs from crds/sagas.yaml: run `make generate`")
 	}
 	definition = only(t, parse(t, template(t, "--set", "crds.keep=false")), "CustomResourceDefinition", "sagas.saga.dev")
 	if policy := text(definition, "metadata", "annotations", "helm.sh/resource-policy"); policy != "" {

@@ -65,7 +65,7 @@ func members(mapping *yaml.Node, prefix string) ([]value, error) {
 	for i := 0; i < len(mapping.Content); i += 2 {
 		key, node := mapping.Content[i], mapping.Content[i+1]
 		one := value{path: prefix + key.Value, comment: comment(key), node: node}
-		if node.Kind == yaml.MappingNode && one.comment == "" {
+		if isGroup(node) || one.comment == "" && node.Kind == yaml.MappingNode {
 			inner, err := members(node, one.path+".")
 			if err != nil {
 				return nil, err
@@ -78,6 +78,16 @@ func members(mapping *yaml.Node, prefix string) ([]value, error) {
 		found = append(found, one)
 	}
 	return found, nil
+}
+
+// isGroup says whether a value is a mapping of which a member is described.
+func isGroup(node *yaml.Node) bool {
+	for i := 0; node.Kind == yaml.MappingNode && i < len(node.Content); i += 2 {
+		if comment(node.Content[i]) != "" {
+			return true
+		}
+	}
+	return false
 }
 
 // comment is what stands right above a key, as one line: not what a blank line separates from it.
@@ -173,6 +183,8 @@ func describe(schema *yaml.Node, values []value) error {
 			if err := describe(rule, one.members); err != nil {
 				return err
 			}
+		}
+		if one.comment == "" {
 			continue
 		}
 		if known := get(rule, "description"); known != nil {
