@@ -22,7 +22,7 @@ build: tools ## Build the operator
 	cargo build --bins
 
 .PHONY: generate
-generate: ## Write what is generated: crds/
+generate: ## Write what is generated: crds/, the words about the chart's values
 	tests/generate.sh
 
 .PHONY: fmt

@@ -27,6 +27,9 @@ cargo test --locked --test readme -- words:: simulate:: an_ellipsis
 part "the model"
 tests/model/run.sh
 
+part "the chart"
+tests/chart/run.sh
+
 part "tests on a real cluster"
 cargo build --locked --bin saga-operator --example shop
 tests/demo/down.sh --purge

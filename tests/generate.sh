@@ -5,3 +5,7 @@ cd "$(dirname "$0")/.."
 cargo build --locked --quiet --bin saga-operator
 target/debug/saga-operator crd >crds/sagas.yaml.new
 mv crds/sagas.yaml.new crds/sagas.yaml
+# A copy, since a chart is taken out of its repository, and not everybody who does that follows links: Flux does not.
+cp crds/sagas.yaml charts/saga-operator/files/sagas.yaml
+# The words about the chart's values, for its README and its schema.
+(cd tests/chart && GOWORK=off go run ./generate ../../charts/saga-operator)

@@ -1,0 +1,131 @@
+{{- /* The chart's name, as in labels. */ -}}
+{{- define "saga-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- /* The name of everything. At most 40 characters, so that there is room for what is put behind it. */ -}}
+{{- define "saga-operator.fullname" -}}
+{{- $name := include "saga-operator.name" . }}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride }}
+{{- else if contains $name .Release.Name }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "saga-operator.serviceAccount" -}}
+{{- default (include "saga-operator.fullname" .) .Values.serviceAccount.name }}
+{{- end }}
+
+{{- /* What makes a pod the operator's. */ -}}
+{{- define "saga-operator.selector" -}}
+app.kubernetes.io/name: {{ include "saga-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "saga-operator.labels" -}}
+{{ include "saga-operator.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "saga-operator.image" -}}
+{{- $image := printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) }}
+{{- with .Values.image.digest }}{{ $image = printf "%s@%s" $image . }}{{ end }}
+{{- $image }}
+{{- end }}
+
+{{- define "saga-operator.leaseNamespace" -}}
+{{- default .Release.Namespace .Values.leaseNamespace }}
+{{- end }}
+
+{{- /* The operator, as a subject of bindings. */ -}}
+{{- define "saga-operator.subjects" -}}
+subjects:
+  - kind: ServiceAccount
+    name: {{ include "saga-operator.serviceAccount" . }}
+    namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{- /* Where `helm test` carries its saga through. */ -}}
+{{- define "saga-operator.testNamespace" -}}
+{{- if .Values.tests.namespace }}
+{{- .Values.tests.namespace }}
+{{- else if .Values.watchNamespaces }}
+{{- first .Values.watchNamespaces }}
+{{- else }}
+{{- include "saga-operator.fullname" . }}-test
+{{- end }}
+{{- end }}
+
+{{- /* Values that contradict each other are refused before anything is installed. */ -}}
+{{- define "saga-operator.check" -}}
+{{- $watched := .Values.watchNamespaces }}
+{{- if $watched }}
+{{- if .Values.impersonation.clusterWide }}
+{{- fail "impersonation.clusterWide is true, and watchNamespaces names the only namespaces to work in: name these in impersonation.namespaces instead" }}
+{{- end }}
+{{- range .Values.impersonation.namespaces }}
+{{- if not (has . $watched) }}
+{{- fail (printf "impersonation.namespaces holds %s, where the operator does not work: add it to watchNamespaces, or take it out" .) }}
+{{- end }}
+{{- end }}
+{{- if not (has (include "saga-operator.testNamespace" .) $watched) }}
+{{- fail (printf "tests.namespace is %s, where the operator does not work: name one of watchNamespaces, or none" .Values.tests.namespace) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.health.port)) }}
+{{- fail (printf "metrics.port and health.port are both %v: give each a port of its own" .Values.health.port) }}
+{{- end }}
+{{- if not .Values.metrics.enabled }}
+{{- if or .Values.metrics.serviceMonitor.create .Values.metrics.prometheusRule.create }}
+{{- fail "metrics.enabled is false: a ServiceMonitor or PrometheusRule would find nothing; enable metrics, or create neither" }}
+{{- end }}
+{{- end }}
+{{- if and .Values.metrics.serviceMonitor.create (not .Values.metrics.service.create) }}
+{{- fail "metrics.serviceMonitor.create needs the Service: set metrics.service.create to true" }}
+{{- end }}
+{{- end }}
+
+{{- /* The arguments of `saga-operator run`, as a list. Those with a default are written out: a pod's manifest says what it does. */ -}}
+{{- define "saga-operator.args" -}}
+{{- $http := .Values.http }}
+{{- $args := list "run" }}
+{{- $args = append $args (printf "--metrics-addr=%s" (ternary (printf "%s:%v" .Values.listenAddress .Values.metrics.port) "0" .Values.metrics.enabled)) }}
+{{- $args = append $args (printf "--health-addr=%s:%v" .Values.listenAddress .Values.health.port) }}
+{{- $args = append $args (printf "--lease-namespace=%s" (include "saga-operator.leaseNamespace" .)) }}
+{{- $args = append $args (printf "--leader-elect=%v" .Values.leaderElection.enabled) }}
+{{- $args = append $args (printf "--drain=%vs" .Values.drainSeconds) }}
+{{- with .Values.watchNamespaces }}{{ $args = append $args (printf "--watch-namespaces=%s" (join "," .)) }}{{ end }}
+{{- with $http.allowCidrs }}{{ $args = append $args (printf "--http-allow-cidrs=%s" (join "," .)) }}{{ end }}
+{{- with $http.denyCidrs }}{{ $args = append $args (printf "--http-deny-cidrs=%s" (join "," .)) }}{{ end }}
+{{- with $http.allowHosts }}{{ $args = append $args (printf "--http-allow-hosts=%s" (join "," .)) }}{{ end }}
+{{- with $http.denyHosts }}{{ $args = append $args (printf "--http-deny-hosts=%s" (join "," .)) }}{{ end }}
+{{- $args = append $args (printf "--http-circuit-calls=%d" (int $http.circuits.calls)) }}
+{{- $args = append $args (printf "--http-circuit-window=%s" $http.circuits.window) }}
+{{- $args = append $args (printf "--http-circuit-unknown-percent=%d" (int $http.circuits.unknownPercent)) }}
+{{- $args = append $args (printf "--http-circuit-open=%s" $http.circuits.open) }}
+{{- $args = append $args (printf "--log-format=%s" .Values.log.format) }}
+{{- $args = append $args (printf "--log-level=%s" .Values.log.level) }}
+{{- toYaml $args }}
+{{- end }}
+
+{{- /* How the pods are spread, as a list: each constraint counts the operator's pods where it does not say otherwise. */ -}}
+{{- define "saga-operator.spread" -}}
+{{- $selector := dict "matchLabels" (include "saga-operator.selector" . | fromYaml) }}
+{{- $constraints := .Values.topologySpreadConstraints }}
+{{- if and (not $constraints) (gt (int .Values.replicas) 1) }}
+{{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
+{{- $constraints = append $constraints (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway") }}
+{{- end }}
+{{- end }}
+{{- range $constraints }}
+- {{ merge (dict) . (dict "labelSelector" $selector) | toJson }}
+{{- end }}
+{{- end }}

@@ -1,0 +1,135 @@
+package chart
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// What Helm says, in part, to values that are wrong.
+func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
+	for set, sentence := range map[string]string{
+		"replica=2":                              "additional properties 'replica' not allowed",
+		"image.repo=a":                           "at '/image': additional properties 'repo' not allowed",
+		"http.circuits.percent=3":                "at '/http/circuits': additional properties 'percent' not allowed",
+		"resources.limit.memory=1Gi":             "at '/resources': additional properties 'limit' not allowed",
+		"securityContext.privilege=true":         "at '/securityContext': additional properties 'privilege' not allowed",
+		"tolerations[0].keys=a":                  "at '/tolerations/0': additional properties 'keys' not allowed",
+		"metrics.serviceMonitor.enable=1":        "at '/metrics/serviceMonitor': additional properties 'enable' not allowed",
+		"replicas=-1":                            "at '/replicas': minimum: got -1, want 0",
+		"replicas=many":                          "at '/replicas': got string, want integer",
+		"drainSeconds=301":                       "at '/drainSeconds': maximum: got 301, want 300",
+		"log.format=xml":                         "at '/log/format': value must be one of 'json', 'text'",
+		"image.digest=sha256:12":                 "at '/image/digest': 'sha256:12' does not match pattern",
+		"watchNamespaces={Shop}":                 "at '/watchNamespaces/0': 'Shop' does not match pattern",
+		"watchNamespaces=shop":                   "at '/watchNamespaces': got string, want array",
+		"aggregatedRoles.requests.edit={delete}": "at '/aggregatedRoles/requests/edit/0': value must be one of 'retry'",
+
+		"watchNamespaces={shop},impersonation.clusterWide=true": "name these in impersonation.namespaces instead",
+		"watchNamespaces={shop},impersonation.namespaces={crm}": "impersonation.namespaces holds crm, where the operator does not work",
+		"watchNamespaces={shop},tests.namespace=crm":            "tests.namespace is crm, where the operator does not work",
+		"metrics.port=8081": "metrics.port and health.port are both 8081",
+		"metrics.enabled=false,metrics.serviceMonitor.create=true":                           "metrics.enabled is false",
+		"metrics.service.create=false,metrics.serviceMonitor.create=true":                    "set metrics.service.create to true",
+		"metrics.prometheusRule.create=true,metrics.prometheusRule.disabled={SagaIsFailing}": "SagaIsFailing, which is no alert; there are SagaOperatorAbsent",
+	} {
+		if said := refusal(t, "--set", set); !strings.Contains(said, sentence) {
+			t.Errorf("%s: it should say %q, and says\n%s", set, sentence, said)
+		}
+	}
+}
+
+// No place in the schema lets a key through that is none, but where keys are the user's own.
+func TestTheSchemaIsClosedEverywhere(t *testing.T) {
+	stored, err := os.ReadFile(chart + "/values.schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var schema map[string]any
+	if err := json.Unmarshal(stored, &schema); err != nil {
+		t.Fatal(err)
+	}
+	// Objects of Kubernetes, which the API server checks; what Helm hands to charts around this one.
+	open := map[string]bool{
+		"/global": true, "/admission": true, "/extraEnv/*/valueFrom": true,
+		"/affinity/nodeAffinity": true, "/affinity/podAffinity": true, "/affinity/podAntiAffinity": true,
+		"/topologySpreadConstraints/*/labelSelector": true,
+		"/networkPolicy/metricsFrom/*/podSelector":   true, "/networkPolicy/metricsFrom/*/namespaceSelector": true,
+		"/networkPolicy/metricsFrom/*/ipBlock": true, "/networkPolicy/egress/allow/*/to/*": true, "/networkPolicy/egress/allow/*/ports/*": true,
+	}
+	var walk func(path string, rule any)
+	walk = func(path string, rule any) {
+		properties, _ := at(rule, "properties").(map[string]any)
+		for name, inner := range properties {
+			walk(path+"/"+name, inner)
+		}
+		if items := at(rule, "items"); items != nil {
+			walk(path+"/*", items)
+		}
+		if at(rule, "type") != "object" {
+			return
+		}
+		switch additional := at(rule, "additionalProperties"); {
+		case open[path]:
+			delete(open, path)
+		case properties == nil && additional != nil && additional != true: // a map of the user's own keys
+		case additional != false:
+			t.Errorf("%s lets any key through", path)
+		}
+	}
+	walk("", schema)
+	for path := range open {
+		if path != "/admission" {
+			t.Errorf("%s is not open any more: take it off the list", path)
+		}
+	}
+}
+
+// The notes after an installation say what it may do, in words that nobody overlooks.
+func TestTheNotesSayWhatTheOperatorMayDo(t *testing.T) {
+	for name, sentences := range map[string][]string{
+		"default": {
+			"The operator works in every namespace.", "helm test saga-operator --namespace saga-system", "kind: Saga",
+			"It may do so nowhere yet", "--clusterrole saga-operator-impersonator --serviceaccount saga-system:saga-operator",
+			"Uninstalling keeps the Saga resource and all sagas",
+		},
+		"namespaced":                 {"The operator works in shop, shipping, and nowhere else.", "It may do so in shop alone, as\norder-saga."},
+		"rights-only":                {"so no operator runs", "kubectl create token saga-operator --namespace saga-system"},
+		"everything":                 {"WARNING: crds.keep is false."},
+		"cluster-wide-impersonation": {"WARNING: impersonation.clusterWide is true.", "nearly an administrator of the cluster"},
+	} {
+		notes := notes(t, "values/"+name+".yaml")
+		for _, sentence := range sentences {
+			if !strings.Contains(notes, sentence) {
+				t.Errorf("%s: %q is missing in\n%s", name, sentence, notes)
+			}
+		}
+		if strings.Contains(notes, "WARNING: impersonation") != (name == "cluster-wide-impersonation") {
+			t.Errorf("%s: the warning is in the wrong place", name)
+		}
+	}
+}
+
+func TestTheTestIsInANamespaceInWhichTheOperatorWorks(t *testing.T) {
+	each(t, func(t *testing.T, name string, objects []object) {
+		wanted := map[string]string{"namespaced": "shop", "everything": "shipping", "rights-only": ""}
+		expected, special := wanted[name]
+		if !special {
+			expected = "saga-operator-test"
+		}
+		var found string
+		for _, one := range objects {
+			if one.isTest() && one.kind() == "Saga" {
+				found = text(one, "metadata", "namespace")
+			}
+			if one.isTest() && one.kind() == "Namespace" && fmt.Sprint(one.name()) != expected {
+				t.Errorf("it makes the namespace %s", one.name())
+			}
+		}
+		if found != expected {
+			t.Errorf("the saga is in %q", found)
+		}
+	})
+}
