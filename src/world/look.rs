@@ -149,6 +149,7 @@ impl World {
             children: &children,
             leftovers: false,
             precheck: &precheck,
+            patch_alone: false,
             executor: &id,
             room: &room,
             circuits: &circuits,

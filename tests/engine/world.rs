@@ -48,6 +48,8 @@ pub struct World {
     pub circuits: BTreeMap<Origin, Gate>,
     /// What came of trying the saga.
     pub precheck: Precheck,
+    /// Whether no policy guards requests.
+    pub patch_alone: bool,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -99,6 +101,7 @@ impl World {
             room: BTreeMap::new(),
             circuits: BTreeMap::new(),
             precheck: Precheck::default(),
+            patch_alone: false,
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -325,6 +328,7 @@ impl World {
             children,
             leftovers: self.other_side.leftovers(self.now),
             precheck: &self.precheck,
+            patch_alone: self.patch_alone,
             executor,
             room: &self.room,
             circuits: &self.circuits,
