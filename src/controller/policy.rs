@@ -118,6 +118,7 @@ mod tests {
     use tower::service_fn;
 
     use super::*;
+    use crate::api::RequestAction;
 
     type Answers = Arc<Mutex<(u16, Value, Value)>>;
 
@@ -130,7 +131,9 @@ mod tests {
             async move {
                 let found = if path.ends_with(&format!("/validatingadmissionpolicies/{NAME}")) { policy } else { binding };
                 let code = if code == 200 && found.is_null() { 404 } else { code };
-                let failure = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": "", "message": ""});
+                let reason = if code == 404 { "NotFound" } else { "" };
+                let failure =
+                    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": ""});
                 let body = if code == 200 { found } else { failure };
                 Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap())
             }
@@ -185,6 +188,13 @@ mod tests {
     fn the_chart_installs_the_policy_that_is_looked_for() {
         let requests = include_str!("../../charts/saga-operator/templates/admission/requests.yaml");
         assert!(requests.contains(&format!("\n  name: {NAME}\n")));
+        for action in RequestAction::ALL {
+            assert_eq!(
+                (requests.matches(&format!("\"{action}\"")).count(), requests.matches(&format!("'{action}'")).count()),
+                (1, 1),
+                "{action}"
+            );
+        }
         let rights = include_str!("../../charts/saga-operator/templates/admission/operator.yaml");
         assert!(rights.contains(&format!("resourceNames: [{NAME}]")));
     }

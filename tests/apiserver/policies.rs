@@ -255,6 +255,8 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
         assert_eq!(nobody.is_refused(&deed).await, words);
         town.person(&format!("may-{nth}"), &verbs([verb])).await.may(&deed).await;
     }
+    let collector = town.person("collector", &["deletecollection"]).await;
+    assert!(collector.is_refused(&Deed::DeleteAll).await.contains("may not delete unfinished sagas"));
     for deed in [set("order", "suspend", false), set("other", "deletionPolicy", "Abandon"), set("order", "maxParallel", 2)] {
         nobody.may(&deed).await;
     }
@@ -270,7 +272,8 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
 async fn who_created_a_saga_does_not_approve_it() {
     let town = Town::with(&["creator", "four-eyes"], "").await;
     let asks = json!({"steps": [{"name": "sign-off", "approval": {}}, {"name": "nap", "wait": {"for": "1h"}}]});
-    let (ann, bob) = (town.person("ann", &BASE).await, town.person("bob", &BASE).await);
+    let may = verbs(["approve", "skip", "reject"]);
+    let (ann, bob) = (town.person("ann", &may).await, town.person("bob", &may).await);
     // Once the policies are in force.
     let own = eventually("the creator is stamped", || async {
         let created = ann.act(&Deed::Create(saga("new", &asks)), Effect::DryRun).await.ok()?;

@@ -118,8 +118,8 @@ async fn nothing_is_asked_for_through_the_status() {
         {"op": "add", "path": "/status/phase", "value": "Failed"},
     ]);
     let written = namespace.patch_status("order", &asks, Effect::Real).await.unwrap();
-    assert_eq!((&written["status"]["phase"], &written["metadata"]["annotations"]), (&json!("Failed"), &Value::Null));
-    assert_eq!(namespace.get("order").await.unwrap()["metadata"]["annotations"], Value::Null);
+    assert_eq!((&written["status"]["phase"], &written["metadata"]["labels"]), (&json!("Failed"), &Value::Null));
+    assert_eq!(namespace.get("order").await.unwrap()["metadata"]["annotations"]["saga.dev/retry"], Value::Null);
 }
 
 async fn with_saga(prefix: &str, status: &Value) -> FreshNamespace {

@@ -158,6 +158,8 @@ pub enum Deed {
     Change(&'static str, Value),
     /// Delete the saga of this name.
     Delete(&'static str),
+    /// Delete all sagas.
+    DeleteAll,
 }
 
 impl Person {
@@ -177,6 +179,7 @@ impl Person {
             }
             Deed::Change(name, patch) => request(&self.client, "PATCH", &named(name), "application/merge-patch+json", Some(patch)).await,
             Deed::Delete(name) => request(&self.client, "DELETE", &named(name), "application/json", None).await,
+            Deed::DeleteAll => request(&self.client, "DELETE", &path(""), "application/json", None).await,
         }
     }
 
