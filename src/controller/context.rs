@@ -24,6 +24,7 @@ use super::{
     guard::OwnWrites,
     http::HttpCaller,
     objects::Objects,
+    policy::RequestPolicy,
     precheck::Prechecks,
     slots::Slots,
     validated::ValidatedSagas,
@@ -105,6 +106,8 @@ pub struct Context {
     pub families: Families,
     /// Reads and writes objects as the accounts of sagas.
     pub objects: Objects,
+    /// What guards requests.
+    pub request_policy: RequestPolicy,
     /// What came of trying sagas before their first step.
     pub prechecks: Prechecks,
     /// Valid sagas whose expressions are parsed.
@@ -148,6 +151,7 @@ impl Context {
     ) -> Self {
         Self {
             objects: Objects::new(client.clone()),
+            request_policy: RequestPolicy::new(client.clone()),
             client,
             caller,
             instance: uuid::Uuid::new_v4().to_string(),

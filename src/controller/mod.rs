@@ -32,6 +32,7 @@ mod object_state;
 pub mod objects;
 mod parent;
 pub mod perform;
+pub mod policy;
 pub mod precheck;
 pub mod reconcile;
 pub mod record;
@@ -106,7 +107,8 @@ where
     let controllers = futures::future::join_all(watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())));
     let controllers = async {
         // Without a Lease nothing begins, but what is under way is followed all the same.
-        let _ = time::timeout(FIRST_LEASE, context.own.first()).await;
+        // Nor is a saga accepted before it is known what guards its requests.
+        let _ = time::timeout(FIRST_LEASE, futures::future::join(context.own.first(), context.request_policy.look())).await;
         controllers.await
     };
     let ready = async {
@@ -141,6 +143,7 @@ where
         _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
         () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for leadership any more"),
         () = context.own.sweep() => {}
+        () = context.request_policy.keep() => {}
         () = shutdown.immediate() => tracing::warn!("told to stop at once"),
     }
     let _ = (stop.send(true), resign.send(true));

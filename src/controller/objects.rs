@@ -37,8 +37,8 @@ const MANAGER: &str = "saga.dev";
 const KNOWN_FOR: Duration = Duration::from_mins(10);
 /// How many kinds are remembered.
 const MOST_KINDS: usize = 512;
-/// The most characters of what the API server says.
-const MAX_REASON: usize = 300;
+/// The most characters of what the API server says: room for the name of a policy, twice, and what it wants.
+const MAX_REASON: usize = 500;
 
 /// Why a call did not do what it was to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,7 +285,7 @@ fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
     let account = target.account;
     match status.code {
         403 if status.message.contains("exceeded quota") => Trouble::Passes(said),
-        403 if status.message.contains("impersonate") => Trouble::Final(format!(
+        403 if status.message.contains("cannot impersonate") => Trouble::Final(format!(
             "the operator may not impersonate {account}: give the operator the verb impersonate on serviceaccounts in namespace {:?}",
             account.namespace
         )),

@@ -264,6 +264,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         children,
         leftovers: terminal && gather::leaves_any(context, stored),
         precheck: &FINE,
+        patch_alone: context.request_policy.is_patch_alone(),
         executor: "",
         room: &UNLIMITED,
         circuits: &CLOSED,

@@ -65,6 +65,8 @@ pub struct Seen<'a> {
     pub leftovers: bool,
     /// What came of trying a saga that is not accepted yet.
     pub precheck: &'a Precheck,
+    /// Whether no policy guards requests, so that whoever may patch a saga may ask it for anything.
+    pub patch_alone: bool,
     /// The id under which this process sends requests; empty while it has none, and then nothing begins.
     pub executor: &'a str,
     /// How many requests may begin now, by host and port. A host that is not named has room for all.

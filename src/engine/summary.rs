@@ -266,12 +266,14 @@ impl Wanted {
     }
 }
 
-/// What is said of a saga as it is accepted: what it is warned of, and what could not be tried.
-fn accepted_as(warnings: &[Fault], unchecked: &[String]) -> String {
+/// What is said of a saga as it is accepted: who may ask it for something, what it is warned of, and what could not be tried.
+fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
+    let unchecked = &seen.precheck.unchecked;
     let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
     let more = warnings.len().saturating_sub(SHOWN_WARNINGS);
     let parts = [
         Some("the spec is valid".into()),
+        seen.patch_alone.then(|| "requests are guarded by the verb patch alone".into()),
         (!warnings.is_empty()).then(|| format!("warning: {}", join(shown, "; "))),
         (more > 0).then(|| format!("and {more} more of these")),
         (!unchecked.is_empty()).then(|| format!("not tried before it runs: {}", join(unchecked.iter().cloned(), "; "))),
@@ -293,7 +295,7 @@ fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'
             // What a person is warned of, and what could not be tried at acceptance, is said as long as the saga lives.
             message: match unchanged {
                 Some(old) if accepted => old.message.clone(),
-                Some(_) | None if accepted => accepted_as(&saga.map(warnings).unwrap_or_default(), &seen.precheck.unchecked),
+                Some(_) | None if accepted => accepted_as(&saga.map(warnings).unwrap_or_default(), seen),
                 Some(_) | None => message.to_owned(),
             },
             observed_generation: Some(seen.generation),

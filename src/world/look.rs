@@ -150,6 +150,7 @@ impl World {
             children: &children,
             leftovers: false,
             precheck: &precheck,
+            patch_alone: false,
             executor: &id,
             room: &room,
             circuits: &circuits,

@@ -91,7 +91,7 @@ async fn a_long_list_of_faults_is_still_explained() {
 
 /// The most steps that may be, with the longest names, each depending on the 16 steps before it: the dearest for rules that search. Each
 /// sends a request and takes it back.
-fn large(steps: usize) -> Value {
+pub fn large(steps: usize) -> Value {
     let http = json!({
         "method": "POST",
         "url": format!("http://stock.shop.svc/{}", "x".repeat(200)),

@@ -5,7 +5,9 @@
 
 mod admission;
 mod definition;
+mod policies;
 mod printing;
 mod status;
 mod support;
+mod town;
 mod updates;

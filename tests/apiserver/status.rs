@@ -108,6 +108,20 @@ async fn spec_and_status_are_written_apart() {
     assert_eq!((&read["status"]["phase"], &read["spec"]["maxParallel"]), (&json!("Running"), &json!(2)));
 }
 
+/// Who may write the status alone asks for nothing by it: the policies that guard requests need not look there.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_for_through_the_status() {
+    let namespace = with_saga("asks", &json!({})).await;
+    let asks = json!([
+        {"op": "add", "path": "/metadata/annotations", "value": {"saga.dev/retry": "*"}},
+        {"op": "add", "path": "/metadata/labels", "value": {"a": "b"}},
+        {"op": "add", "path": "/status/phase", "value": "Failed"},
+    ]);
+    let written = namespace.patch_status("order", &asks, Effect::Real).await.unwrap();
+    assert_eq!((&written["status"]["phase"], &written["metadata"]["labels"]), (&json!("Failed"), &Value::Null));
+    assert_eq!(namespace.get("order").await.unwrap()["metadata"]["annotations"]["saga.dev/retry"], Value::Null);
+}
+
 async fn with_saga(prefix: &str, status: &Value) -> FreshNamespace {
     let namespace = fresh_namespace(prefix).await;
     let steps: Vec<_> = ["charge", "ship"].map(|name| json!({"name": name, "pod": {"image": "busybox"}})).into();

@@ -28,11 +28,21 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// # Panics
 /// Where no cluster is named: a test that skips itself is green without having tested anything.
 pub async fn client() -> Client {
+    Client::try_from(config().await).unwrap()
+}
+
+async fn config() -> Config {
     let Ok(path) = env::var(KUBECONFIG) else {
         panic!("these tests need a cluster: run `make cluster` once and then `make test`, or set {KUBECONFIG} to a kubeconfig of yours");
     };
     let kubeconfig = Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{KUBECONFIG}={path}: {error}"));
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
+}
+
+/// A client of the cluster under test that acts as somebody.
+pub async fn client_as(user: &str) -> Client {
+    let mut config = config().await;
+    config.auth_info.impersonate = Some(user.to_owned());
     Client::try_from(config).unwrap()
 }
 

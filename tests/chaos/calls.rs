@@ -12,6 +12,7 @@ pub fn class(head: &Parts) -> String {
     let path = match (resource, subresource) {
         (Some(resource), Some(subresource)) => format!("{resource}/{subresource}"),
         (Some(resource), None) => resource.to_owned(),
+        (None, _) if head.uri.path().contains("/admissionregistration.k8s.io/") => "policies".to_owned(),
         (None, _) => "namespaces".to_owned(),
     };
     format!("{} {path}", head.method)
@@ -32,6 +33,7 @@ pub fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) 
         ("PUT sagas/status", ..) if notes_a_child(body, noted) => Counter::Noted,
         ("POST leases", ..) => Counter::LeaseCreation,
         ("PUT leases", ..) => Counter::LeaseRenewal,
+        ("GET policies", ..) => Counter::PolicyRead,
         _ if class.ends_with(" leases") => Counter::LeaseRead,
         _ => Counter::Call,
     }

@@ -124,6 +124,8 @@ pub enum Counter {
     LeaseRenewal,
     /// A look at Leases.
     LeaseRead,
+    /// A look for the policy that guards requests.
+    PolicyRead,
     /// The list of sagas that the cache is filled from.
     SagaList,
     /// The watch on sagas.
@@ -139,12 +141,13 @@ pub enum Counter {
 }
 
 impl Counter {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Call,
         Self::Noted,
         Self::LeaseCreation,
         Self::LeaseRenewal,
         Self::LeaseRead,
+        Self::PolicyRead,
         Self::SagaList,
         Self::SagaWatch,
         Self::PodList,
@@ -160,6 +163,7 @@ impl Counter {
             Self::LeaseCreation => "lease-creation",
             Self::LeaseRenewal => "lease-renewal",
             Self::LeaseRead => "lease-read",
+            Self::PolicyRead => "policy-read",
             Self::SagaList => "saga-list",
             Self::SagaWatch => "saga-watch",
             Self::PodList => "pod-list",

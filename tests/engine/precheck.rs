@@ -148,3 +148,23 @@ fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
     assert!(message.ends_with("; and 2 more of these; not tried before it runs: spec.steps[2].http"), "{message}");
     assert!(!world.notices.iter().any(|notice| notice.warning), "no event: the same stands in each saga of a template");
 }
+
+#[test]
+fn an_accepted_saga_says_where_requests_are_guarded_by_patch_alone_and_is_not_written_for_it_later() {
+    let accepted = |world: &World| {
+        let conditions = world.status().conditions;
+        conditions.into_iter().find(|condition| condition.type_ == "Accepted").unwrap().message
+    };
+    let mut world = World::with(order());
+    world.patch_alone = true;
+    world.run_to_rest();
+    assert_eq!(accepted(&world), "the spec is valid; requests are guarded by the verb patch alone");
+    let before = world.status();
+    world.patch_alone = false;
+    assert!(world.look().is_ok() && world.status() == before, "what was said at acceptance stands");
+    let mut guarded = World::with(order());
+    guarded.run_to_rest();
+    assert_eq!(accepted(&guarded), "the spec is valid");
+    guarded.patch_alone = true;
+    assert!(guarded.look().is_ok() && accepted(&guarded) == "the spec is valid");
+}

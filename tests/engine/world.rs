@@ -50,6 +50,8 @@ pub struct World {
     pub circuits: BTreeMap<Origin, Gate>,
     /// What came of trying the saga.
     pub precheck: Precheck,
+    /// Whether no policy guards requests.
+    pub patch_alone: bool,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -102,6 +104,7 @@ impl World {
             room: BTreeMap::new(),
             circuits: BTreeMap::new(),
             precheck: Precheck::default(),
+            patch_alone: false,
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -329,6 +332,7 @@ impl World {
             children,
             leftovers: self.other_side.leftovers(self.now),
             precheck: &self.precheck,
+            patch_alone: self.patch_alone,
             executor,
             room: &self.room,
             circuits: &self.circuits,

@@ -13,7 +13,8 @@ use crate::{
     stand::{Stand, condition, message, outcomes, post, post_by_gate, step, still_in_effect},
 };
 
-const ALL: [&str; 2] = ["create", "patch"];
+/// What a parent's account needs: the child, and what it is asked for.
+const ALL: [&str; 4] = ["create", "patch", "compensate", "cancel"];
 
 async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
     keeper::stand_with(name, ("saga.dev", "sagas"), verbs).await
@@ -197,11 +198,11 @@ async fn who_may_not_tell_a_child_to_undo_itself_is_named_and_a_retry_tries_agai
     let saga = stand.reaches("onboarding", SagaPhase::CompensationFailed).await;
     assert!(step(&saga, "tenant").message.as_ref().unwrap().contains("may not patch Saga"), "{saga:?}");
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "keeper", "namespace": stand.namespace},
-        "rules": [{"apiGroups": ["saga.dev"], "resources": ["sagas"], "verbs": ["create", "patch"]}]});
+        "rules": [{"apiGroups": ["saga.dev"], "resources": ["sagas"], "verbs": ALL}]});
     let roles = stand.api_of(&role);
     roles.patch("keeper", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(role)).await.unwrap();
     let keeper = format!("system:serviceaccount:{}:keeper", stand.namespace);
-    while !stand.kubectl_command(&["auth", "can-i", "patch", "sagas.saga.dev", "--as", &keeper]).output().unwrap().status.success() {}
+    while !stand.kubectl_command(&["auth", "can-i", "compensate", "sagas.saga.dev", "--as", &keeper]).output().unwrap().status.success() {}
     stand.ask("onboarding", "saga.dev/retry=*");
     stand.reaches("onboarding", SagaPhase::Compensated).await;
 }

@@ -1,6 +1,6 @@
 //! What the README says without a cluster.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::Path};
 
 use clap::CommandFactory;
 use saga_operator::{
@@ -44,6 +44,25 @@ fn the_commands_of_the_readme_are_verbs_of_the_makefile() {
     for command in crate::blocks("sh").iter().flat_map(|block| block.lines()) {
         let verb = command.split_whitespace().nth(1).unwrap();
         assert!(command.starts_with("make ") && makefile.contains(&format!("\n{verb}:")), "{command}");
+    }
+}
+
+#[test]
+fn the_page_about_security_names_the_verbs_and_the_policies_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    for action in RequestAction::ALL {
+        assert!(page.contains(&format!("`{action}`")), "{action}");
+    }
+    let folder = std::fs::read_dir(root.join("charts/saga-operator/templates/admission")).unwrap();
+    let texts = folder.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
+    let validating = "kind: ValidatingAdmissionPolicy\nmetadata:\n  name: ";
+    let names: Vec<_> = texts
+        .flat_map(|text| text.split(validating).skip(1).map(|rest| rest.lines().next().unwrap().to_owned()).collect::<Vec<_>>())
+        .collect();
+    assert_eq!(names.len(), 7);
+    for name in names {
+        assert!(page.contains(&format!("| `{name}` |")), "{name}");
     }
 }
 

@@ -177,6 +177,7 @@ fn saga(steps: &[&str]) -> ValidSaga {
 fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, children: &Observed) -> (Plan, HashMap<AttemptId, Slot>) {
     let (status, remains) = (Ok(status), SagaStatus::default());
     let seen = Seen {
+        patch_alone: false,
         generation: 1,
         deleting: false,
         terminating: false,

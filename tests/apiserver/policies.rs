@@ -1,0 +1,364 @@
+//! Who may do what: each of the chart's policies, on somebody who has the right and on somebody who lacks it, and what that one reads.
+
+use futures::{StreamExt, stream};
+use saga_operator::api::RequestAction;
+use serde_json::{Value, json};
+
+use crate::{
+    admission::large,
+    support::{Effect, eventually, fresh_namespace},
+    town::{Deed, Town, text},
+};
+
+/// What everybody may do here: whatever is refused is refused by a policy.
+const BASE: [&str; 4] = ["create", "patch", "get", "delete"];
+const ALL: [&str; 7] = ["requests", "workloads", "accounts", "pinned", "fields", "creator", "four-eyes"];
+
+fn saga(name: &str, spec: &Value) -> Value {
+    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name}, "spec": spec})
+}
+
+/// A saga that makes nothing and acts as nobody.
+fn waits(name: &str) -> Value {
+    saga(name, &json!({"steps": [{"name": "nap", "wait": {"for": "1h"}}]}))
+}
+
+fn with(mut saga: Value, pointer: &str, value: Value) -> Value {
+    *saga.pointer_mut(pointer).unwrap() = value;
+    saga
+}
+
+fn annotated(name: &str, request: &str, value: &str) -> Value {
+    let mut saga = waits(name);
+    saga["metadata"]["annotations"] = json!({format!("saga.dev/{request}"): value});
+    saga
+}
+
+fn annotate(name: &'static str, request: &str, value: impl Into<Value>) -> Deed {
+    Deed::Change(name, json!({"metadata": {"annotations": {format!("saga.dev/{request}"): value.into()}}}))
+}
+
+fn set(name: &'static str, field: &str, value: impl Into<Value>) -> Deed {
+    Deed::Change(name, json!({"spec": {field: value.into()}}))
+}
+
+fn verbs<'a>(more: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    BASE.into_iter().chain(more).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_needs_its_own_verb_and_no_other() {
+    let town = Town::with(&["requests"], "").await;
+    town.has(&waits("order")).await;
+    town.has(&with_all_requests("asked")).await;
+    let judged = stream::iter(RequestAction::ALL.map(RequestAction::as_str)).map(|verb| judge_request(&town, verb)).buffer_unordered(8);
+    assert_eq!(judged.count().await, 8);
+}
+
+async fn judge_request(town: &Town, verb: &'static str) {
+    let others = RequestAction::ALL.map(RequestAction::as_str).into_iter().filter(|other| *other != verb);
+    let lacks = town.person(&format!("lacks-{verb}"), &verbs(others)).await;
+    let has = town.person(&format!("has-{verb}"), &verbs([verb])).await;
+    let words = format!(
+        "metadata.annotations[saga.dev/{verb}]: {} may not {verb} sagas in namespace {}: ask for a Role with the verb {verb} on sagas.saga.dev there",
+        lacks.name,
+        town.name()
+    );
+    for deed in [
+        annotate("order", verb, "nap"),
+        annotate("order", verb, "@token: nap"),
+        annotate("asked", verb, "another"),
+        Deed::Create(annotated("new", verb, "nap")),
+        Deed::Apply(annotated("new", verb, "nap")),
+        Deed::Apply(annotated("order", verb, "nap")),
+        Deed::Create(with(annotated("new", verb, "nap"), "/metadata/name", json!("new-2"))),
+    ] {
+        assert_eq!(lacks.is_refused(&deed).await, words, "{deed:?}");
+        has.may(&deed).await;
+    }
+    // Nothing is asked for: blanks, what stands already, and a request that is taken back.
+    for deed in
+        [annotate("order", verb, " "), annotate("asked", verb, "nap"), annotate("asked", verb, Value::Null), set("asked", "maxParallel", 2)]
+    {
+        lacks.may(&deed).await;
+    }
+}
+
+/// A saga that is asked for everything.
+fn with_all_requests(name: &str) -> Value {
+    let mut saga = waits(name);
+    let asked = RequestAction::ALL.map(|action| (action.annotation().to_owned(), json!("nap")));
+    saga["metadata"]["annotations"] = Value::Object(asked.into_iter().collect());
+    saga
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_api_server_makes_up_is_asked_about_as_any() {
+    let town = Town::with(&["requests"], "").await;
+    let named = |request: &str| {
+        let mut saga = annotated("", request, "nap");
+        saga["metadata"]["generateName"] = json!("order-");
+        saga["metadata"].as_object_mut().unwrap().remove("name");
+        Deed::Create(saga)
+    };
+    let bob = town.person("bob", &verbs(["retry"])).await;
+    assert!(bob.is_refused(&named("skip")).await.contains("may not skip sagas"));
+    bob.may(&named("retry")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_makes_pods_and_jobs_only_for_who_may_make_them() {
+    let town = Town::with(&["workloads"], "").await;
+    let (pod, job) = (json!({"image": "busybox"}), json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}}));
+    let nap = json!({"for": "1s"});
+    let child = |step: Value| json!({"name": "make", "saga": {"spec": {"steps": [step]}}});
+    let neither = town.person("neither", &verbs([])).await;
+    for (resource, group, field, action) in [("pods", "", "pod", &pod), ("jobs", "batch", "job", &job)] {
+        let may = town.person(&format!("may-{resource}"), &verbs([])).await;
+        town.give(&may.name, group, resource, &["create"]).await;
+        let words = format!(
+            "spec.steps[make]: {} may not create {resource} in namespace {}, nor let a saga do it: ask for a Role with the verb create on \
+             {resource} there",
+            neither.name,
+            town.name()
+        );
+        for step in [
+            json!({"name": "make", field: action}),
+            json!({"name": "make", "wait": nap, "compensation": {field: action}}),
+            child(json!({"name": "a", field: action})),
+            child(json!({"name": "a", "wait": nap, "compensation": {field: action}})),
+            json!({"name": "make", "wait": nap, "compensation": {"saga": {"spec": {"steps": [{"name": "a", field: action}]}}}}),
+        ] {
+            let spec = json!({"steps": [{"name": "nap", "wait": nap}, step]});
+            let deed = Deed::Create(saga("new", &spec));
+            assert_eq!(neither.is_refused(&deed).await, words, "{spec}");
+            may.may(&deed).await;
+        }
+    }
+    // What is no saga at all is for the operator to refuse.
+    for odd in [json!({}), json!({"steps": 3}), json!({"steps": [1, {"compensation": 2}, {"saga": 3}]})] {
+        neither.may(&Deed::Create(saga("new", &json!({"steps": [{"name": "make", "saga": {"spec": odd}}]})))).await;
+    }
+    neither.may(&Deed::Create(waits("new"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
+    let town = Town::with(&["accounts"], "").await;
+    town.has(&waits("order")).await;
+    let (keeper, _) = (town.account("keeper", &BASE).await, town.account("open", &["act"]).await);
+    let bob = town.person("bob", &verbs([])).await;
+    let ann = town.person("ann", &verbs([])).await;
+    town.give(&ann.name, "", "serviceaccounts", &["impersonate"]).await;
+    let acts_as = |account: &str| Deed::Create(with(waits_as("new"), "/spec/serviceAccountName", json!(account)));
+    let words = |account: &str| {
+        format!(
+            "spec.serviceAccountName: {} may not let a saga act as account {account} in namespace {}: ask for a Role with the verb impersonate \
+             on this serviceaccount, or that the account be given the verb act on sagas.saga.dev there",
+            bob.name,
+            town.name()
+        )
+    };
+    for deed in [acts_as("keeper"), set("order", "serviceAccountName", "keeper")] {
+        assert_eq!(bob.is_refused(&deed).await, words("keeper"));
+        ann.may(&deed).await;
+        keeper.may(&deed).await;
+    }
+    // The form of the name is not the policy's affair, and no reason to say something that nobody understands.
+    assert_eq!(bob.is_refused(&acts_as("a..b")).await, words("a..b"));
+    for deed in [acts_as("open"), acts_as("default"), Deed::Create(waits("new")), set("order", "serviceAccountName", "open")] {
+        bob.may(&deed).await;
+    }
+    // What stays as it is may be anything.
+    town.has(&with(waits_as("of-keeper"), "/spec/serviceAccountName", json!("keeper"))).await;
+    bob.may(&set("of-keeper", "maxParallel", 2)).await;
+    bob.may(&set("of-keeper", "serviceAccountName", Value::Null)).await;
+}
+
+fn waits_as(name: &str) -> Value {
+    let mut saga = waits(name);
+    saga["spec"]["serviceAccountName"] = json!("default");
+    saga
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_account_can_be_guarded_as_any_other() {
+    let town = Town::with(&["accounts"], ",admission.guardDefaultAccount=true").await;
+    let bob = town.person("bob", &verbs([])).await;
+    for deed in [Deed::Create(waits("new")), Deed::Create(waits_as("new"))] {
+        assert!(bob.is_refused(&deed).await.contains("may not let a saga act as account default in namespace"));
+    }
+    town.give(&bob.name, "", "serviceaccounts", &["impersonate"]).await;
+    bob.may(&Deed::Create(waits("new"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_saga_is_where_the_operator_is() {
+    let town = Town::with(&["operator-namespace"], "").await;
+    let admin = town.stranger("admin").await;
+    town.give(&admin.name, "*", "*", &["*"]).await;
+    let words = format!(
+        "metadata.namespace: {} is the namespace of the saga operator, where no sagas are allowed: create the saga in the namespace of the \
+         application",
+        town.name()
+    );
+    assert_eq!(admin.is_refused(&Deed::Create(waits("new"))).await, words);
+    let elsewhere = fresh_namespace("elsewhere").await;
+    elsewhere.create(&waits("new"), Effect::DryRun).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fixed_is_fixed_to_the_last_key() {
+    let town = Town::with(&["pinned"], "").await;
+    let limits = json!({"limits": {"cpu": "1"}});
+    let steps = json!([{"name": "ship", "pod": {"image": "busybox", "resources": limits}}]);
+    town.has(&saga("order", &json!({"params": {"order": "1042"}, "steps": steps}))).await;
+    let bob = town.person("bob", &verbs([])).await;
+    // Exactly this passes the definition's own rules, which do not see the keys of an object whose schema names none, and compare such
+    // objects by their sizes and common keys: a key at the top is renamed, and no key that stays has another value.
+    for params in [json!({"order": null, "orders": "1042"}), json!({"order": null, "x": 1})] {
+        let renamed = set("order", "params", params);
+        assert_eq!(bob.is_refused(&renamed).await, "spec.params: params cannot be changed: create a new Saga");
+    }
+    let moved = json!([{"name": "ship", "pod": {"image": "busybox", "resources": {"requests": {"cpu": "1"}}}}]);
+    assert_eq!(bob.is_refused(&set("order", "steps", moved)).await, "spec.steps: steps cannot be changed: create a new Saga");
+    // The definition's own rule sees this one, and speaks first.
+    let prefix = bob.act(&set("order", "idempotencyPrefix", "a"), Effect::DryRun).await.unwrap_err();
+    assert!(prefix.message.contains("idempotencyPrefix cannot be changed"), "{prefix}");
+    for deed in [set("order", "steps", steps), set("order", "params", json!({"order": "1042"})), set("order", "maxParallel", 2)] {
+        bob.may(&deed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
+    let town = Town::with(&["fields"], "").await;
+    town.has(&waits("order")).await;
+    let abandoned = json!({"suspend": true, "deletionPolicy": "Abandon", "steps": waits("")["spec"]["steps"]});
+    town.has(&saga("other", &abandoned)).await;
+    let nobody = town.person("nobody", &verbs([])).await;
+    let deeds = [
+        ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
+        ("resume", "spec.suspend", "resume sagas", set("other", "suspend", false)),
+        ("resume", "spec.suspend", "resume sagas", set("other", "suspend", Value::Null)),
+        ("cancel", "spec.deletionPolicy", "have sagas abandoned", set("order", "deletionPolicy", "Abandon")),
+        ("compensate", "spec.deletionPolicy", "have sagas undone", set("other", "deletionPolicy", Value::Null)),
+        ("compensate", "metadata.deletionTimestamp", "delete unfinished sagas, which undoes them,", Deed::Delete("order")),
+        ("cancel", "metadata.deletionTimestamp", "delete unfinished sagas, which abandons them,", Deed::Delete("other")),
+    ];
+    for (nth, (verb, place, what, deed)) in deeds.into_iter().enumerate() {
+        let words = format!(
+            "{place}: {} may not {what} in namespace {}: ask for a Role with the verb {verb} on sagas.saga.dev there",
+            nobody.name,
+            town.name()
+        );
+        assert_eq!(nobody.is_refused(&deed).await, words);
+        town.person(&format!("may-{nth}"), &verbs([verb])).await.may(&deed).await;
+    }
+    let collector = town.person("collector", &["deletecollection"]).await;
+    assert!(collector.is_refused(&Deed::DeleteAll).await.contains("may not delete unfinished sagas"));
+    for deed in [set("order", "suspend", false), set("other", "deletionPolicy", "Abandon"), set("order", "maxParallel", 2)] {
+        nobody.may(&deed).await;
+    }
+    // What has ended loses nothing more; and a parent's children, or a namespace, go whatever is in them.
+    let collector = town.stranger("system:serviceaccount:kube-system:generic-garbage-collector").await;
+    collector.may(&Deed::Delete("order")).await;
+    let completed = json!([{"op": "add", "path": "/status/phase", "value": "Completed"}]);
+    town.namespace.patch_status("order", &completed, Effect::Real).await.unwrap();
+    nobody.may(&Deed::Delete("order")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_created_a_saga_does_not_approve_it() {
+    let town = Town::with(&["creator", "four-eyes"], "").await;
+    let asks = json!({"steps": [{"name": "sign-off", "approval": {}}, {"name": "nap", "wait": {"for": "1h"}}]});
+    let may = verbs(["approve", "skip", "reject"]);
+    let (ann, bob) = (town.person("ann", &may).await, town.person("bob", &may).await);
+    // Once the policies are in force.
+    let own = eventually("the creator is stamped", || async {
+        let created = ann.act(&Deed::Create(saga("new", &asks)), Effect::DryRun).await.ok()?;
+        (created["metadata"]["annotations"]["saga.dev/created-by"] == json!(ann.name)).then_some(created)
+    });
+    own.await;
+    let approved = |name: &str| with_annotation(saga(name, &asks), "saga.dev/approve", "sign-off");
+    let words = |verb: &str| {
+        format!(
+            "metadata.annotations[saga.dev/{verb}]: {} created this saga, which asks for approvals, and so may not {verb} its steps: let somebody \
+             else do it",
+            ann.name
+        )
+    };
+    assert_eq!(ann.is_refused(&Deed::Create(approved("new"))).await, words("approve"));
+    // Whoever is named there.
+    let forged = Deed::Create(with_annotation(saga("order", &asks), "saga.dev/created-by", &bob.name));
+    ann.act(&forged, Effect::Real).await.unwrap();
+    for verb in ["approve", "skip"] {
+        assert_eq!(ann.is_refused(&annotate("order", verb, "sign-off")).await, words(verb));
+        bob.may(&annotate("order", verb, "sign-off")).await;
+    }
+    ann.may(&annotate("order", "reject", "sign-off")).await;
+    let kept = "metadata.annotations[saga.dev/created-by]: names who created the saga, and is never changed: leave it as it is";
+    for person in [&ann, &bob] {
+        for value in [json!(bob.name), json!(null)] {
+            assert_eq!(person.is_refused(&annotate("order", "created-by", value)).await, kept);
+        }
+        person.may(&set("order", "maxParallel", 2)).await;
+    }
+    // Without approvals there is nothing to be signed off.
+    ann.act(&Deed::Create(waits("plain")), Effect::Real).await.unwrap();
+    ann.may(&annotate("plain", "skip", "nap")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approval_in_a_child_saga_has_no_four_eyes_and_is_refused() {
+    let town = Town::with(&["creator", "four-eyes"], "").await;
+    let words = "spec.steps: nobody can tell who may approve in a child saga: let the saga around it ask for the approval";
+    let ann = town.person("ann", &BASE).await;
+    let keeper = town.account("keeper", &BASE).await;
+    let asks = json!({"steps": [{"name": "sign-off", "approval": {}}]});
+    let child = json!({"saga": {"spec": asks}});
+    for step in [json!({"name": "make", "saga": {"spec": asks}}), json!({"name": "make", "wait": {"for": "1s"}, "compensation": child})] {
+        assert_eq!(ann.is_refused(&Deed::Create(saga("new", &json!({"steps": [step]})))).await, words);
+    }
+    // The child of a child, which nobody saw before.
+    let mut deep = saga("new", &asks);
+    deep["spec"]["serviceAccountName"] = json!("keeper");
+    assert_eq!(keeper.is_refused(&Deed::Create(deep)).await, words);
+    ann.may(&Deed::Create(saga("new", &asks))).await;
+}
+
+fn with_annotation(mut saga: Value, key: &str, value: &str) -> Value {
+    saga["metadata"]["annotations"][key] = json!(value);
+    saga
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_they_may_cost() {
+    let town = Town::with(&ALL, "").await;
+    // The controller manager holds every expression against the definition.
+    let checked = eventually("the expressions are checked", || async {
+        let policies = town.policies().await;
+        let checked = |policy: &Value| text(&policy["kind"]).starts_with("Mutating") || !policy["status"]["typeChecking"].is_null();
+        policies.iter().all(checked).then_some(policies)
+    });
+    for policy in checked.await {
+        assert_eq!(policy["status"]["typeChecking"]["expressionWarnings"], Value::Null, "{}", policy["metadata"]["name"]);
+        assert_eq!(policy["spec"]["failurePolicy"], "Fail");
+    }
+    let bob = town.person("bob", &verbs(RequestAction::ALL.map(RequestAction::as_str))).await;
+    town.give(&bob.name, "", "serviceaccounts", &["impersonate"]).await;
+    let mut saga = large(128);
+    saga["metadata"]["annotations"] = with_all_requests("")["metadata"]["annotations"].clone();
+    saga["spec"]["serviceAccountName"] = json!("keeper");
+    bob.may(&Deed::Create(saga.clone())).await;
+    // All that is dear at once: a long list of children to look into, every request, another account, another policy.
+    saga["metadata"].as_object_mut().unwrap().remove("annotations");
+    let steps: Vec<_> = (0..128)
+        .map(|nth| json!({"name": format!("s{nth}"), "saga": {"spec": {"steps": vec![json!({"name": "a", "wait": {"for": "1s"}}); 64]}}}))
+        .collect();
+    saga["spec"]["steps"] = json!(steps);
+    town.has(&saga).await;
+    let mut change = json!({"spec": {"serviceAccountName": "other", "suspend": true, "deletionPolicy": "Abandon", "maxParallel": 64}});
+    change["metadata"]["annotations"] = with_all_requests("")["metadata"]["annotations"].clone();
+    bob.may(&Deed::Change("large", change)).await;
+}

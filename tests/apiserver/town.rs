@@ -1,0 +1,209 @@
+//! A namespace where the chart's policies are in force, and the people in it.
+//!
+//! The policies are the chart's, rendered by helm with all of them on, under names of the namespace's own and for it alone: what one test
+//! wants of them is no other test's affair, whatever is installed in the cluster.
+
+use std::{path::Path, process::Command, time::Duration};
+
+use futures::future;
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::{runtime::Handle, task::block_in_place, time::timeout};
+
+use crate::support::{Answer, Effect, FreshNamespace, client_as, eventually, fresh_namespace, request};
+
+const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+/// Between the name of a policy and what a person reads.
+const DENIED: &str = " denied request: ";
+
+/// The chart's policies, all of them.
+pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/saga-operator");
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("build/tools");
+    let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
+    let helm = Command::new("helm")
+        .env("PATH", path)
+        .args(["template", "saga-operator", &chart.to_string_lossy(), "--namespace", release_namespace])
+        .args(["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"])
+        .args(["--set", &format!("admission.fields=true,admission.fourEyes=true{more}")])
+        .output()
+        .unwrap_or_else(|error| panic!("helm: {error}; `make tools` builds it"));
+    assert!(helm.status.success(), "{}", String::from_utf8_lossy(&helm.stderr));
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8_lossy(&helm.stdout)).unwrap();
+    documents.into_iter().filter(|document| text(&document["kind"]).contains("AdmissionPolicy")).collect()
+}
+
+/// A namespace with policies of its own.
+pub struct Town {
+    /// The namespace, as its administrator.
+    pub namespace: FreshNamespace,
+    /// Paths of policies and bindings.
+    installed: Vec<String>,
+}
+
+impl Town {
+    /// A namespace in which these policies hold, by the first part of their names. `more` settings follow those that switch all on.
+    pub async fn with(policies: &[&str], more: &str) -> Self {
+        let namespace = fresh_namespace("town").await;
+        let mut town = Self { namespace, installed: Vec::new() };
+        // The namespace is the operator's in the eyes of the policy that keeps sagas out of it.
+        for document in rendered(town.name(), more) {
+            let (kind, name) = (text(&document["kind"]).to_lowercase(), text(&document["metadata"]["name"]));
+            if policies.iter().any(|policy| name.starts_with(&format!("{policy}."))) {
+                let plural = if kind.ends_with("binding") { format!("{kind}s") } else { kind.replace("policy", "policies") };
+                town.install(&plural, &name, document).await;
+            }
+        }
+        town
+    }
+
+    async fn install(&mut self, plural: &str, name: &str, mut document: Value) {
+        let name = format!("{}.{name}", self.name());
+        document["metadata"]["name"] = json!(name);
+        if document["spec"]["policyName"].is_null() {
+            let labels = json!({"matchLabels": {"kubernetes.io/metadata.name": self.name()}});
+            document["spec"]["matchConstraints"]["namespaceSelector"] = labels;
+        } else {
+            document["spec"]["policyName"] = json!(name);
+        }
+        self.post(&format!("{ADMISSION}/{plural}"), &document).await;
+        self.installed.push(format!("{ADMISSION}/{plural}/{name}"));
+    }
+
+    pub fn name(&self) -> &str {
+        &self.namespace.name
+    }
+
+    async fn post(&self, path: &str, object: &Value) -> Value {
+        let made = request(&self.namespace.client, "POST", path, "application/json", Some(object)).await;
+        made.unwrap_or_else(|refusal| panic!("{path}: {refusal}"))
+    }
+
+    /// A policy or a binding as it stands, by the first part of its name.
+    pub async fn policies(&self) -> Vec<Value> {
+        let paths = self.installed.iter().filter(|path| path.contains("policies/"));
+        future::join_all(paths.map(|path| async { request(&self.namespace.client, "GET", path, "", None).await.unwrap() })).await
+    }
+
+    /// Somebody who may do this to sagas, and no more.
+    pub async fn person(&self, name: &str, verbs: &[&str]) -> Person {
+        let person = self.stranger(&format!("{name}.{}", self.name())).await;
+        self.give(&person.name, "saga.dev", "sagas", verbs).await;
+        person
+    }
+
+    /// A ServiceAccount that may do this to sagas.
+    pub async fn account(&self, name: &str, verbs: &[&str]) -> Person {
+        let path = format!("/api/v1/namespaces/{}/serviceaccounts", self.name());
+        self.post(&path, &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
+        let account = self.stranger(&format!("system:serviceaccount:{}:{name}", self.name())).await;
+        self.give(&account.name, "saga.dev", "sagas", verbs).await;
+        account
+    }
+
+    /// Somebody of this name, without any rights yet.
+    pub async fn stranger(&self, name: &str) -> Person {
+        Person { client: client_as(name).await, name: name.to_owned(), namespace: self.name().to_owned() }
+    }
+
+    /// Lets a person do this here.
+    pub async fn give(&self, person: &str, group: &str, resource: &str, verbs: &[&str]) {
+        let name = format!("{}-{resource}", person.replace(':', "."));
+        let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+        let user = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]);
+        let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
+        for (plural, kind, rest) in
+            [("roles", "Role", json!({"rules": rules})), ("rolebindings", "RoleBinding", json!({"roleRef": reference, "subjects": user}))]
+        {
+            let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
+            object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
+            self.post(&format!("{RBAC}/namespaces/{}/{plural}", self.name()), &object).await;
+        }
+    }
+
+    /// Creates a saga, as the administrator.
+    pub async fn has(&self, saga: &Value) {
+        let created = self.namespace.create(saga, Effect::Real).await;
+        created.unwrap_or_else(|refusal| panic!("{refusal}"));
+    }
+}
+
+impl Drop for Town {
+    fn drop(&mut self) {
+        let client = self.namespace.client.clone();
+        let gone = future::join_all(self.installed.iter().map(|path| request(&client, "DELETE", path, "", None)));
+        if Handle::try_current().is_ok() {
+            // Best effort: they hold for this namespace alone.
+            drop(block_in_place(|| Handle::current().block_on(timeout(Duration::from_secs(10), gone))));
+        }
+    }
+}
+
+/// Somebody who asks for things. Nothing is stored: each request is tried, as the rules of the API server have it.
+pub struct Person {
+    pub client: Client,
+    pub name: String,
+    namespace: String,
+}
+
+/// What somebody tries to do.
+#[derive(Clone, Debug)]
+pub enum Deed {
+    /// Create this saga.
+    Create(Value),
+    /// Apply this saga from the server's side.
+    Apply(Value),
+    /// Change the saga of this name by a merge patch.
+    Change(&'static str, Value),
+    /// Delete the saga of this name.
+    Delete(&'static str),
+    /// Delete all sagas.
+    DeleteAll,
+}
+
+impl Person {
+    /// Does it, or only tries.
+    pub async fn act(&self, deed: &Deed, effect: Effect) -> Answer {
+        let query = match effect {
+            Effect::DryRun => "?fieldValidation=Strict&dryRun=All",
+            Effect::Real => "?fieldValidation=Strict",
+        };
+        let path = |name: &str| format!("/apis/saga.dev/v1alpha1/namespaces/{}/sagas{name}{query}", self.namespace);
+        let named = |name: &str| path(&format!("/{name}"));
+        match deed {
+            Deed::Create(saga) => request(&self.client, "POST", &path(""), "application/json", Some(saga)).await,
+            Deed::Apply(saga) => {
+                let path = named(&text(&saga["metadata"]["name"])) + "&fieldManager=git";
+                request(&self.client, "PATCH", &path, "application/apply-patch+yaml", Some(saga)).await
+            }
+            Deed::Change(name, change) => request(&self.client, "PATCH", &named(name), "application/merge-patch+json", Some(change)).await,
+            Deed::Delete(name) => request(&self.client, "DELETE", &named(name), "application/json", None).await,
+            Deed::DeleteAll => request(&self.client, "DELETE", &path(""), "application/json", None).await,
+        }
+    }
+
+    /// Waits until it is refused, and tells what a person reads behind the name of the policy.
+    pub async fn is_refused(&self, deed: &Deed) -> String {
+        let what = format!("{} is refused by a policy: {deed:?}", self.name);
+        eventually(&what, || async {
+            let refusal = self.act(deed, Effect::DryRun).await.err()?;
+            refusal.message.split_once(DENIED).map(|(_, words)| words.to_owned())
+        })
+        .await
+    }
+
+    /// Waits until it is allowed.
+    pub async fn may(&self, deed: &Deed) -> Value {
+        let what = format!("{} may do this: {deed:?}", self.name);
+        let allowed = eventually(&what, || async {
+            // Shown only where the test fails.
+            self.act(deed, Effect::DryRun).await.inspect_err(|refusal| eprintln!("{}: {refusal}", self.name)).ok()
+        });
+        allowed.await
+    }
+}
+
+pub fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
