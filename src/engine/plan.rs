@@ -195,7 +195,8 @@ fn answer_all(status: &SagaStatus, seen: &Seen<'_>, answer: impl Fn(&Asked) -> i
 }
 
 /// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself where the spec says so.
-fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (new, mut effects, tally): Answered) -> Plan {
+fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (answered, mut effects, tally): Answered) -> Plan {
+    let new = of_the_present_spec(answered, seen);
     let finalizer = if seen.finalizer && !broken(Twin::KeepsFinalizer) { Finalizer::Remove } else { Finalizer::Keep };
     let mut wake = None;
     let after = |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
@@ -212,10 +213,17 @@ fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (new, m
             effects.push(Effect::Delete);
         }
     }
-    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
-    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
-    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(answered)));
+    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(new)));
     Plan::new(write, finalizer, wake, tally, effects)
+}
+
+/// Nothing is written to an ended saga but answers, and that a changed spec was seen: who changed it in Git waits to read that.
+fn of_the_present_spec(mut status: SagaStatus, seen: &Seen<'_>) -> SagaStatus {
+    status.observed_generation = Some(seen.generation);
+    for condition in &mut status.conditions {
+        condition.observed_generation = Some(seen.generation);
+    }
+    status
 }
 
 /// A saga that cannot go on before a person mended it: one write that says so, nothing started.
@@ -321,7 +329,6 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     };
     let Pass { status: new, effects, wake, mut tally, .. } = pass;
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
-    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
     let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
     let write = (new != *status && !(seen.draining && says_the_same(status, &new))).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)
