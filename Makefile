@@ -22,7 +22,7 @@ build: tools ## Build the operator
 	cargo build --bins
 
 .PHONY: generate
-generate: ## Write what is generated: crds/
+generate: ## Write what is generated: crds/, argocd/argocd-cm.yaml, the golden sagas of tests/gitops/
 	tests/generate.sh
 
 .PHONY: fmt

@@ -5,3 +5,6 @@ cd "$(dirname "$0")/.."
 cargo build --locked --quiet --bin saga-operator
 target/debug/saga-operator crd >crds/sagas.yaml.new
 mv crds/sagas.yaml.new crds/sagas.yaml
+# The sagas that GitOps tools are shown, what the engine takes in each, and the scripts for Argo CD as one patch.
+SAGA_WRITE_GOLDEN=1 cargo test --locked --quiet --test engine -- gitops::the_golden gitops::what_the_engine
+SAGA_WRITE_GOLDEN=1 tests/gitops/run.sh -run TestThePatch
