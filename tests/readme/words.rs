@@ -76,7 +76,8 @@ fn gitops() -> String {
 fn the_sagas_of_the_page_about_gitops_are_valid_and_what_they_ask_for_is_a_declaration() {
     let text = gitops();
     let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let objects: Vec<serde_json::Value> = blocks.flat_map(|block| serde_saphyr::from_multiple::<serde_json::Value>(block).unwrap()).collect();
+    let objects: Vec<serde_json::Value> =
+        blocks.flat_map(|block| serde_saphyr::from_multiple::<serde_json::Value>(block).unwrap()).collect();
     let (sagas, others): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object["kind"] == "Saga");
     assert_eq!((sagas.len(), others.len()), (5, 2));
     let mut asked = Vec::new();
