@@ -22,7 +22,7 @@ build: tools ## Build the operator
 	cargo build --bins
 
 .PHONY: generate
-generate: ## Write what is generated: crds/, the words about the chart's values
+generate: ## Write what is generated: crds/, argocd/argocd-cm.yaml, the words about the chart's values, golden sagas
 	tests/generate.sh
 
 .PHONY: fmt

@@ -24,6 +24,9 @@ part "tests without a cluster"
 cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop
 cargo test --locked --test readme -- words:: simulate:: an_ellipsis
 
+part "GitOps"
+tests/gitops/run.sh
+
 part "the model"
 tests/model/run.sh
 

@@ -9,3 +9,6 @@ mv crds/sagas.yaml.new crds/sagas.yaml
 cp crds/sagas.yaml charts/saga-operator/files/sagas.yaml
 # The words about the chart's values, for its README and its schema.
 (cd tests/chart && GOWORK=off go run ./generate ../../charts/saga-operator)
+# The sagas that GitOps tools are shown, what the engine takes in each, and the scripts for Argo CD as one patch.
+SAGA_WRITE_GOLDEN=1 cargo test --locked --quiet --test engine -- gitops::the_golden gitops::what_the_engine
+SAGA_WRITE_GOLDEN=1 tests/gitops/run.sh -run TestThePatch

@@ -31,6 +31,10 @@ pub fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
         // A saga that no operator has seen yet must read as in progress: without a status, kstatus calls it Current.
         status["default"] = json!({"observedGeneration": -1});
     }
+    if let Some(metadata) = crd.pointer_mut("/metadata") {
+        // The descriptions speak of `${params.…}`, which Flux would take for a variable of its own.
+        metadata["annotations"] = json!({"kustomize.toolkit.fluxcd.io/substitute": "disabled"});
+    }
     serde_json::from_value(crd)
 }
 

@@ -110,11 +110,11 @@ async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, sta
     written
 }
 
-/// Writes message and conditions alone, where the rest of the stored status cannot be read and must not be lost.
+/// Writes message and conditions, and of which spec they speak, where the rest of the stored status cannot be read and must not be lost.
 async fn patch_verdict(context: &Context, saga: &StoredSaga, version: &str, status: &SagaStatus) -> Result<StoredSaga, kube::Error> {
     let patch = json!({
         "metadata": {"resourceVersion": version},
-        "status": {"message": status.message, "conditions": status.conditions},
+        "status": {"observedGeneration": status.observed_generation, "message": status.message, "conditions": status.conditions},
     });
     context.sagas(namespace(saga)).patch_status(name(saga), &parameters(), &Patch::Merge(patch)).await
 }

@@ -53,7 +53,8 @@ pub(super) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
 }
 
 /// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself where the spec says so.
-pub(super) fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (new, mut effects, tally): Answered) -> Plan {
+pub(super) fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (answered, mut effects, tally): Answered) -> Plan {
+    let new = of_the_present_spec(answered, seen);
     let mut wake = stays_for_parent(seen).then(|| later(seen.now, FOR_PARENT)).filter(|_| seen.deleting);
     let after = |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
     if let Some(due) = after(KEPT_CHILDREN).filter(|_| seen.leftovers) {
@@ -70,8 +71,15 @@ pub(super) fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'
             effects.push(Effect::Delete);
         }
     }
-    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
-    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
-    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(answered)));
+    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(new)));
     Plan::new(write, finalizer_of_ended(seen), wake, tally, effects)
+}
+
+/// Nothing is written to an ended saga but answers, and that a changed spec was seen: who changed it in Git waits to read that.
+fn of_the_present_spec(mut status: SagaStatus, seen: &Seen<'_>) -> SagaStatus {
+    status.observed_generation = Some(seen.generation);
+    for condition in &mut status.conditions {
+        condition.observed_generation = Some(seen.generation);
+    }
+    status
 }

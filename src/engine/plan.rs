@@ -289,7 +289,6 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     };
     let Pass { status: new, effects, wake, mut tally, .. } = pass;
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
-    // Nothing is written to an ended saga but answers; they tell which spec they speak of.
     let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
     let write = (new != *status && !(seen.draining && says_the_same(status, &new))).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)

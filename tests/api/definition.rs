@@ -29,6 +29,13 @@ fn the_file_holds_the_definition_and_nothing_is_lost_in_yaml() {
 }
 
 #[test]
+fn flux_leaves_the_expressions_in_its_descriptions_alone() {
+    let metadata = crd::definition().unwrap().metadata;
+    let annotation = metadata.annotations.unwrap_or_default().remove("kustomize.toolkit.fluxcd.io/substitute");
+    assert!(crd::yaml().unwrap().contains("${") && annotation.as_deref() == Some("disabled"));
+}
+
+#[test]
 fn it_fits_into_the_annotation_of_a_client_side_apply() {
     let bytes = crd::yaml().unwrap().len();
     assert!(bytes <= MOST_BYTES, "{bytes} bytes");

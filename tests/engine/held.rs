@@ -146,7 +146,8 @@ fn a_completed_saga_does_not_mind_a_changed_spec() {
     world.edit(|spec| spec.steps[0].timeout = Some(duration("7s")));
     world.edit(|spec| spec.max_parallel = Some(0));
     world.run_to_rest();
-    assert_eq!((world.phase(), world.writes), (SagaPhase::Completed, writes));
+    assert_eq!((world.phase(), world.writes), (SagaPhase::Completed, writes + 1));
+    assert_eq!(world.status().observed_generation, Some(world.generation), "who changed it reads that it was seen");
     world.delete();
     world.run_to_rest();
     assert!(world.gone);

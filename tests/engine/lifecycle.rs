@@ -256,14 +256,21 @@ fn a_finalizer_that_someone_took_off_comes_back_with_the_next_intent() {
 }
 
 #[test]
-fn an_ended_saga_is_never_written_again() {
+fn an_ended_saga_is_never_written_again_but_to_say_that_a_changed_spec_was_seen() {
     let mut world = World::with(order());
     world.run_to_rest();
-    let writes = world.writes;
-    world.edit(|spec| spec.max_parallel = Some(7));
+    let (writes, before) = (world.writes, world.status());
     world.crash(seconds(1000));
     world.run_to_rest();
     assert_eq!(world.writes, writes);
+    world.edit(|spec| spec.max_parallel = Some(7));
+    world.crash(seconds(1000));
+    world.run_to_rest();
+    assert_eq!(world.writes, writes + 1);
+    let mut after = world.status();
+    let generations = after.conditions.iter_mut().map(|condition| condition.observed_generation.replace(1));
+    assert!(generations.chain([after.observed_generation.replace(1)]).all(|generation| generation == Some(2)));
+    assert_eq!(after, before, "nothing else changed");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod deletion;
 mod executors;
 mod forward;
 mod fuzz;
+mod gitops;
 mod held;
 mod jobs;
 mod lifecycle;

@@ -382,6 +382,7 @@ impl World {
             }
             StatusWrite::Verdict(status) => {
                 assert!(self.stored.status.is_err(), "a status that can be read is written as a whole");
+                self.raw["observedGeneration"] = json!(status.observed_generation);
                 self.raw["message"] = json!(status.message);
                 self.raw["conditions"] = json!(status.conditions);
                 self.reload();

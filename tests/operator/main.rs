@@ -16,6 +16,7 @@ mod counts;
 mod crash;
 mod forward;
 mod gate;
+mod gitops;
 mod golden;
 mod jobs;
 mod keeper;

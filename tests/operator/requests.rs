@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use crate::stand::{Stand, checkout, checkout_with, message, records, scope, step, still_in_effect};
 
-const RETRY: &str = "saga.dev/retry";
+pub const RETRY: &str = "saga.dev/retry";
 
 /// A checkout that stands still because the shop refuses its cards, with the operator running.
-async fn held(name: &str) -> Stand {
+pub async fn held(name: &str) -> Stand {
     let mut stand = Stand::new(name).await;
     stand.start();
     decline(&stand);
@@ -20,31 +20,31 @@ async fn held(name: &str) -> Stand {
     stand
 }
 
-fn decline(stand: &Stand) {
+pub fn decline(stand: &Stand) {
     stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 402, "forever": true}]}])).unwrap();
 }
 
-fn mend(stand: &Stand) {
+pub fn mend(stand: &Stand) {
     stand.shop.behave(&json!([])).unwrap();
 }
 
-fn annotation<'a>(saga: &'a Saga, key: &str) -> Option<&'a str> {
+pub fn annotation<'a>(saga: &'a Saga, key: &str) -> Option<&'a str> {
     saga.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
 /// Waits until so many requests are answered and nothing of them is left to be taken away; returns the saga.
-async fn answered(stand: &Stand, count: i64) -> Saga {
+pub async fn answered(stand: &Stand, count: i64) -> Saga {
     let newest = |saga: &Saga| records(saga).last().map(|record| record.number);
     stand.until("order", &format!("at request {count}"), move |saga| newest(saga) == Some(count)).await
 }
 
 /// Waits until the number up to which plain requests are taken away is this one.
-async fn taken_away(stand: &Stand, handled: &str) -> Saga {
+pub async fn taken_away(stand: &Stand, handled: &str) -> Saga {
     stand.until("order", &format!("handled up to {handled}"), |saga| annotation(saga, HANDLED) == Some(handled)).await
 }
 
 /// The manifest of the checkout with these annotations, as it would stand in Git.
-fn manifest(stand: &Stand, annotations: &Value) -> Value {
+pub fn manifest(stand: &Stand, annotations: &Value) -> Value {
     let text = checkout().to_string().replace("SHOP", &format!("http://{}", stand.shop_address));
     let metadata = json!({"name": "order", "namespace": stand.namespace, "annotations": annotations});
     json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata, "spec": serde_json::from_str::<Value>(&text).unwrap()})
@@ -72,7 +72,7 @@ fn piped(stand: &Stand, arguments: &[&str], manifest: &Value) {
 }
 
 /// How often the card was asked for.
-fn charges(stand: &Stand, saga: &Saga) -> usize {
+pub fn charges(stand: &Stand, saga: &Saga) -> usize {
     stand.shop.entries(Some(&scope(saga))).iter().filter(|entry| entry.step == "charge-card").count()
 }
 

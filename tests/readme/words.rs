@@ -87,6 +87,52 @@ fn the_saga_of_the_page_about_expressions_is_valid() {
     validate(&who, &saga.spec.unwrap()).unwrap();
 }
 
+fn gitops() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/gitops.md")).unwrap()
+}
+
+#[test]
+fn the_sagas_of_the_page_about_gitops_are_valid_and_what_they_ask_for_is_a_declaration() {
+    let text = gitops();
+    let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let objects: Vec<serde_json::Value> =
+        blocks.flat_map(|block| serde_saphyr::from_multiple::<serde_json::Value>(block).unwrap()).collect();
+    let (sagas, others): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object["kind"] == "Saga");
+    assert_eq!((sagas.len(), others.len()), (5, 2));
+    let mut asked = Vec::new();
+    for written in sagas {
+        assert_eq!(written["apiVersion"], "saga.dev/v1alpha1");
+        let saga: StoredSaga = serde_json::from_value(written.clone()).unwrap();
+        let spec = saga.spec.unwrap();
+        assert_eq!(serde_json::to_value(&spec).unwrap(), written["spec"], "a field that there is not");
+        let name = written["metadata"]["name"].as_str().or(written["metadata"]["generateName"].as_str()).unwrap();
+        let who = SagaName { name: name.trim_end_matches('-').into(), namespace: "shop".into(), uid: "1".into() };
+        validate(&who, &spec).unwrap();
+        asked.extend(saga.asked);
+    }
+    assert_eq!(asked.iter().map(|asked| asked.action).collect::<Vec<_>>(), [RequestAction::Pause, RequestAction::Retry]);
+    assert!(asked.iter().all(|asked| asked.token().is_some() && asked.wish().is_ok()), "{asked:?}");
+    for other in others {
+        assert_eq!((other["apiVersion"].as_str(), other["kind"].as_str()), (Some("kustomize.toolkit.fluxcd.io/v1"), Some("Kustomization")));
+    }
+}
+
+#[test]
+fn the_page_about_gitops_names_the_buttons_that_there_are() {
+    let text = gitops();
+    let (_, table) = text.split_once("| action | asks for | parameter |").unwrap();
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|')).map(|line| line.split('|').nth(1).unwrap());
+    let mut told: Vec<_> = rows.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`')).collect();
+    told.sort_unstable();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/argocd/actions")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut there: Vec<_> = files.filter(|name| name != "discovery.lua").collect();
+    there.sort_unstable();
+    let mut all = RequestAction::ALL.map(RequestAction::as_str);
+    all.sort_unstable();
+    assert_eq!((told, there), (all.to_vec(), all.map(str::to_owned).to_vec()));
+}
+
 fn requests() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/requests.md")).unwrap()
 }

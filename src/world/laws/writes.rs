@@ -30,7 +30,8 @@ pub(in super::super) fn plan(copy: &Object, seen: &Seen<'_>, plan: &Plan, broken
     let old = copy.status();
     if old.phase.is_some_and(SagaPhase::is_terminal) {
         let answers = after.requests.len() != old.requests.len() || after.handled_tokens.len() != old.handled_tokens.len();
-        must(broken, plan.status.is_none() || answers, Law::Quiescent, || "something is written to an ended saga".into());
+        let spec_was_seen = after.observed_generation != old.observed_generation;
+        must(broken, plan.status.is_none() || answers || spec_was_seen, Law::Quiescent, || "something is written to an ended saga".into());
         let begins = plan.drafted_effects().iter().any(|effect| matches!(effect, Effect::Begin { .. } | Effect::Stop(_)));
         must(broken, !begins || old.phase == Some(SagaPhase::Completed), Law::Quiescent, || "something begins in an ended saga".into());
     }

@@ -1,0 +1,77 @@
+-- Which requests a Saga takes now. The operator judges each of them itself; what it would refuse for certain is not offered.
+local status = obj.status or {}
+local phase = status.phase
+local steps = status.steps or {}
+local deleted = obj.metadata.deletionTimestamp ~= nil
+local undoing = status.compensationRequested ~= nil or deleted or phase == "Compensating" or phase == "CompensationFailed"
+
+local stalled = nil
+for _, condition in ipairs(status.conditions or {}) do
+  if condition.type == "Stalled" and condition.status == "True" then
+    stalled = condition.reason
+  end
+end
+-- Held until somebody mends the spec or the status.
+local held = stalled == "InvalidSpec" or stalled == "SpecChanged" or stalled == "InvalidStatus"
+local refused = stalled == "Refused"
+
+local function among(phases)
+  for _, one in ipairs(phases) do
+    if one == phase then
+      return true
+    end
+  end
+  return false
+end
+local unfinished = among({ "Pending", "Running", "Paused", "Failed", "Compensating", "CompensationFailed" })
+local forward = among({ "Running", "Paused", "Failed" })
+
+local asks, pivots = {}, {}
+for _, step in ipairs(obj.spec.steps) do
+  asks[step.name] = step.approval ~= nil
+  pivots[step.name] = step.pivot == true
+end
+local retried, skipped, waiting, passed = false, false, false, false
+for _, step in ipairs(steps) do
+  local of, uncertain = step.phase, (step.action or {}).uncertain == true
+  if undoing then
+    retried = retried or of == "CompensationFailed" or (of == "Compensating" and (step.compensation or {}).active == nil)
+    skipped = skipped or of == "CompensationFailed"
+  else
+    retried = retried or of == "Failed" or of == "Retrying"
+    skipped = skipped or of == "Failed" or of == "Pending" or of == "Retrying" or of == "Waiting"
+    waiting = waiting or (of == "Waiting" and asks[step.name])
+  end
+  passed = passed or (pivots[step.name] and (of == "Completed" or uncertain))
+end
+
+local takes = {
+  retry = unfinished and (retried or stalled == "TimedOut" or refused),
+  skip = unfinished and skipped and not refused,
+  compensate = (forward or phase == "Completed") and not undoing and not passed,
+  approve = forward and waiting,
+  reject = forward and waiting,
+  pause = unfinished and not refused and not deleted and status.paused == nil,
+  resume = unfinished and status.paused ~= nil and obj.spec.suspend ~= true,
+  cancel = unfinished,
+}
+local shown = {
+  retry = { "Retry", "fa-redo", "step" },
+  skip = { "Skip a step", "fa-forward", "step" },
+  compensate = { "Compensate: undo what was done", "fa-undo", "reason" },
+  approve = { "Approve", "fa-check", "step" },
+  reject = { "Reject", "fa-times", "step" },
+  pause = { "Pause", "fa-pause-circle", "reason" },
+  resume = { "Resume", "fa-play-circle", "reason" },
+  cancel = { "Cancel: stop, undo nothing", "fa-ban", "reason" },
+}
+local actions = {}
+for name, look in pairs(shown) do
+  actions[name] = {
+    disabled = held or status.cancelRequested ~= nil or not takes[name],
+    displayName = look[1],
+    iconClass = "fa fa-fw " .. look[2],
+    params = { { name = look[3] } },
+  }
+end
+return actions

@@ -1,0 +1,10 @@
+-- Starts nothing new, forward or backward, until the saga is resumed.
+local reason = (actionParams or {}).reason
+if reason == nil or reason == "" then
+  reason = "asked for in Argo CD"
+end
+-- A token makes each click a request of its own, whatever stands in Git.
+local token = require("os").date("!%Y%m%dT%H%M%SZ") .. "." .. obj.metadata.resourceVersion
+obj.metadata.annotations = obj.metadata.annotations or {}
+obj.metadata.annotations["saga.dev/pause"] = "@" .. token .. ": " .. reason
+return obj

@@ -1,0 +1,25 @@
+-- Goes on without a step, or does not undo it: the one that is named, with its outputs if need be (ship={"tracking":"T-1"}), or the only
+-- one that failed.
+local step = (actionParams or {}).step
+if step == nil or step == "" then
+  local by_phase = { Failed = {}, CompensationFailed = {} }
+  for _, known in ipairs((obj.status or {}).steps or {}) do
+    if by_phase[known.phase] ~= nil then
+      table.insert(by_phase[known.phase], known.name)
+    end
+  end
+  -- Once a compensation failed, nothing else can be skipped.
+  local failed = by_phase.CompensationFailed
+  if #failed == 0 then
+    failed = by_phase.Failed
+  end
+  if #failed ~= 1 then
+    error("name the step to skip: " .. #failed .. " steps failed", 0)
+  end
+  step = failed[1]
+end
+-- A token makes each click a request of its own, whatever stands in Git.
+local token = require("os").date("!%Y%m%dT%H%M%SZ") .. "." .. obj.metadata.resourceVersion
+obj.metadata.annotations = obj.metadata.annotations or {}
+obj.metadata.annotations["saga.dev/skip"] = step .. "@" .. token
+return obj
