@@ -133,6 +133,12 @@ wait_ready() {
 # The kubectl built by tools.sh, as the cluster's administrator.
 admin() { "$TOOLS/kubectl" --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
 
+# build_image: the operator's image as it is now; its name in OPERATOR_IMAGE, its archive in OPERATOR_ARCHIVE.
+build_image() {
+  OPERATOR_IMAGE=$("$REPO/image/build.sh" | tail -n 1)
+  OPERATOR_ARCHIVE=$REPO/build/image/saga-operator.tar
+}
+
 # load_image ARCHIVE: gives the image of an OCI archive to the nodes, under the name that stands in the archive. Pods that ask for it need
 # an imagePullPolicy of IfNotPresent or Never: no registry has it.
 load_image() {
