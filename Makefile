@@ -21,6 +21,10 @@ cluster: tools ## Start the local cluster; the last line is the path of its kube
 build: tools ## Build the operator
 	cargo build --bins
 
+.PHONY: image
+image: tools ## Build the operator's image, build/image/saga-operator.tar, and its bill of materials; prints its name
+	@image/build.sh
+
 .PHONY: generate
 generate: ## Write what is generated: crds/, argocd/argocd-cm.yaml, the words about the chart's values, golden sagas
 	tests/generate.sh
@@ -29,10 +33,9 @@ generate: ## Write what is generated: crds/, argocd/argocd-cm.yaml, the words ab
 fmt: ## Format the code
 	cargo fmt
 
-.PHONY: lint
-lint: tools ## Check format and lints, warnings denied
-	cargo fmt --check
-	cargo clippy --all-targets --all-features --locked -- -D warnings
+.PHONY: check
+check: tools ## Check format, lints (warnings denied), and the licences and sources of dependencies
+	tests/check.sh
 
 .PHONY: test-fast
 test-fast: tools ## The tests that need no cluster

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# All that a change has to pass, on a machine where nothing was installed by hand: format, lints, tests without a cluster, tests on a
-# real API server, and the examples end to end on a real node. Go is built before Rust, so that the two do not share the processors.
+# All that a change has to pass, on a machine where nothing was installed by hand: format, lints, dependencies, tests without a cluster,
+# tests on a real API server, and the examples end to end on a real node. Go is built before Rust, so that the two do not share the processors.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/build/tools:$PATH CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
@@ -16,9 +16,8 @@ trap finish EXIT
 part "tools"
 tests/cluster/tools.sh
 
-part "format and lints"
-cargo fmt --check
-cargo clippy --all-targets --all-features --locked -- -D warnings
+part "format, lints and dependencies"
+tests/check.sh
 
 part "tests without a cluster"
 cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop

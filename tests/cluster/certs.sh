@@ -60,7 +60,7 @@ contexts:
 YAML
 }
 
-if [[ ! -e $PKI/proxy.crt ]]; then # the youngest of them
+if [[ ! -e $PKI/dns.crt ]]; then # the youngest of them
   rm -rf "$new" && mkdir "$new"
   openssl_quiet req -x509 -config <(printf %s "$plain_config") "${new_key[@]}" -days 3650 -subj "/CN=saga-cluster" \
     -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign" \
@@ -74,6 +74,7 @@ if [[ ! -e $PKI/proxy.crt ]]; then # the youngest of them
   certificate controller-manager /CN=system:kube-controller-manager
   certificate scheduler /CN=system:kube-scheduler
   certificate proxy /CN=system:kube-proxy
+  certificate dns /CN=saga-cluster:dns
   certificate node "/O=system:nodes/CN=system:node:$NODE_NAME" "DNS:$NODE_NAME,IP:$GATEWAY,IP:127.0.0.1"
 
   # The pair that signs and checks service account tokens.
@@ -83,4 +84,4 @@ if [[ ! -e $PKI/proxy.crt ]]; then # the youngest of them
   mv "$new" "$PKI"
 fi
 
-for name in admin controller-manager scheduler proxy node; do kubeconfig "$name"; done
+for name in admin controller-manager scheduler proxy dns node; do kubeconfig "$name"; done

@@ -59,19 +59,14 @@ archive() {
   tar -C "$work/oci" -cf "$file" .
 }
 
-import() {
-  "$TOOLS/ctr" --address "$CONTAINERD_SOCKET" --namespace k8s.io images import "$1" >&2
-}
-
 layer
 case ${1:-} in
   --archive) archive "$BUSYBOX_IMAGE" '["/bin/sh"]' "${2:?images.sh --archive FILE}" ;;
   '')
-    [[ -S $CONTAINERD_SOCKET ]] || fail "the node is not running: start it with tests/cluster/up.sh"
     archive "$SANDBOX_IMAGE" '["/bin/sleep","2147483647"]' "$work/sandbox.tar"
-    import "$work/sandbox.tar"
+    load_image "$work/sandbox.tar"
     archive "$BUSYBOX_IMAGE" '["/bin/sh"]' "$work/busybox.tar"
-    import "$work/busybox.tar"
+    load_image "$work/busybox.tar"
     ;;
   *) fail "usage: images.sh [--archive FILE]" ;;
 esac

@@ -34,6 +34,7 @@ SCHEDULER_PORT=$((PORT + 4))
 KUBELET_PORT=$((PORT + 5))
 PROXY_PORT=$((PORT + 6))
 PROXY_METRICS_PORT=$((PORT + 7))
+DNS_READY_PORT=$((PORT + 8))
 
 # The one node and its pod network.
 NODE_NAME=saga
@@ -42,6 +43,7 @@ POD_SUBNET=10.87.0.0/24
 GATEWAY=10.87.0.1
 SERVICE_SUBNET=10.96.0.0/16
 SERVICE_API=10.96.0.1
+SERVICE_DNS=10.96.0.10
 CGROUP=saga-cluster
 PACKET_RULES=saga-cluster # the table of our own rules; while it is there, kube-proxy's are ours, too
 CONTAINERD_SOCKET=$RUN_DIR/containerd/containerd.sock
@@ -64,6 +66,37 @@ fail_with_log() {
   say "the last lines of $LOGS/$1.log:"
   tail -n 15 "$LOGS/$1.log" >&2 || true
   fail "$2; see $LOGS/$1.log"
+}
+
+# install_packages PACKAGE:COMMAND...: installs those of Debian's packages whose command is missing, or says why not and goes on.
+install_packages() {
+  local pair missing=()
+  for pair in "$@"; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${pair#*:}" >/dev/null || missing+=("${pair%:*}")
+  done
+  ((${#missing[@]})) || return 0
+  if ! command -v apt-get >/dev/null; then
+    say "there is no apt-get here: install ${missing[*]} yourself; going on without"
+  elif ((EUID != 0)); then
+    say "not root: run 'apt-get install ${missing[*]}' yourself; going on without"
+  else
+    say "installing the packages ${missing[*]}"
+    mkdir -p "$REPO/build"
+    { apt-get install -y --no-install-recommends "${missing[@]}" ||
+      { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; }; } \
+      </dev/null >"$REPO/build/packages.log" 2>&1 ||
+      say "apt-get could not install ${missing[*]}, see $REPO/build/packages.log; going on without"
+  fi
+}
+
+# render FILE: the text of a file in config/, the names between two @ replaced by what they stand for here.
+render() {
+  local name script=
+  for name in $(grep -o '@[A-Z_]*@' "$HERE/config/$1" | tr -d @ | sort -u); do
+    [[ ${!name-} ]] || fail "config/$1 names @$name@, which is not known here"
+    script+="s|@$name@|${!name}|g;"
+  done
+  sed "$script" "$HERE/config/$1"
 }
 
 # start_daemon NAME COMMAND...: starts COMMAND so that it outlives this script.
@@ -99,6 +132,25 @@ wait_ready() {
 
 # The kubectl built by tools.sh, as the cluster's administrator.
 admin() { "$TOOLS/kubectl" --kubeconfig "$KUBECONFIG_ADMIN" "$@"; }
+
+# build_image: the operator's image as it is now; its name in OPERATOR_IMAGE, its archive in OPERATOR_ARCHIVE.
+build_image() {
+  OPERATOR_IMAGE=$("$REPO/image/build.sh" | tail -n 1)
+  OPERATOR_ARCHIVE=$REPO/build/image/saga-operator.tar
+}
+
+# load_image ARCHIVE: gives the image of an OCI archive to the nodes, under the name that stands in the archive. Pods that ask for it need
+# an imagePullPolicy of IfNotPresent or Never: no registry has it.
+load_image() {
+  case $CLUSTER in
+    local)
+      [[ -S $CONTAINERD_SOCKET ]] || fail "the node is not running: start it with tests/cluster/up.sh"
+      "$TOOLS/ctr" --address "$CONTAINERD_SOCKET" --namespace k8s.io images import "$1" >&2
+      ;;
+    kind) kind load image-archive "$1" --name saga >&2 ;;
+    current) fail "CLUSTER=current: push $1 to a registry that its nodes can reach" ;;
+  esac
+}
 
 # stop_daemons SIGNAL NAME...: sends SIGNAL to all processes of these daemons,
 # and KILL to those that are there 10 s later; returns when none is.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The cluster's one node: containerd, kubelet and kube-proxy, for as long as all run.
+# The cluster's one node: containerd, kubelet, kube-proxy and CoreDNS, for as long as all run.
 #
 # Started by up.sh as the first process of its own mount and process
 # namespaces, so that nothing it mounts is seen outside and that killing it
@@ -69,19 +69,9 @@ table ip $PACKET_RULES {
 NFT
 ip route replace "$SERVICE_SUBNET" dev "$BRIDGE" src "$GATEWAY"
 
-# render FILE TARGET: fills in the @NAMES@ of a file in config/.
-render() {
-  local name script=
-  for name in STATE PKI TOOLS RUN_DIR BRIDGE GATEWAY POD_SUBNET CGROUP KUBELET_PORT PROXY_PORT PROXY_METRICS_PORT NODE_NAME SANDBOX_IMAGE; do
-    script+="s|@$name@|${!name}|g;"
-  done
-  sed "$script" "$HERE/config/$1" >"$2"
-}
 mkdir -p "$node/cni"
-render containerd.toml "$node/containerd.toml"
-render cni.conflist "$node/cni/saga.conflist"
-render kubelet.yaml "$node/kubelet.yaml"
-render kube-proxy.yaml "$node/kube-proxy.yaml"
+render cni.conflist >"$node/cni/saga.conflist"
+for file in containerd.toml kubelet.yaml kube-proxy.yaml Corefile; do render "$file" >"$node/$file"; done
 
 containerd --config "$node/containerd.toml" >"$LOGS/containerd.log" 2>&1 &
 containerd=$!
@@ -99,7 +89,11 @@ ln -sfn "$(command -v nft)" "$node/proxy-bin/nft"
 PATH=$node/proxy-bin "$TOOLS/kube-proxy" --config "$node/kube-proxy.yaml" >"$LOGS/kube-proxy.log" 2>&1 &
 proxy=$!
 
-wait -n "$containerd" "$kubelet" "$proxy" || true
+coredns -conf "$node/Corefile" >"$LOGS/coredns.log" 2>&1 &
+dns=$!
+
+wait -n "$containerd" "$kubelet" "$proxy" "$dns" || true
 kill -0 "$containerd" 2>/dev/null || fail_with_log containerd "containerd ended"
 kill -0 "$kubelet" 2>/dev/null || fail_with_log kubelet "the kubelet ended"
-fail_with_log kube-proxy "kube-proxy ended"
+kill -0 "$proxy" 2>/dev/null || fail_with_log kube-proxy "kube-proxy ended"
+fail_with_log coredns "CoreDNS ended"

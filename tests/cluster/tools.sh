@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the local cluster (and the Rust build) needs on a fresh
 # machine: a few Debian packages, and the Kubernetes tools, built from source
-# at the versions of go.mod into build/tools.
+# at the versions of go.mod and dns/go.mod into build/tools.
 #
 # In:  Go (see go.mod for the version); root and apt-get for the packages.
 # Out: build/tools; progress on stderr.  Done before: returns at once.
@@ -33,29 +33,14 @@ tools=(
   helm.sh/helm/v4/cmd/helm
 )
 
-install_packages() {
-  local pair missing=()
-  for pair in "${packages[@]}"; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "${pair#*:}" >/dev/null || missing+=("${pair%:*}")
-  done
-  ((${#missing[@]})) || return 0
-  if ! command -v apt-get >/dev/null; then
-    say "there is no apt-get here: install ${missing[*]} yourself; going on without"
-  elif ((EUID != 0)); then
-    say "not root: run 'apt-get install ${missing[*]}' yourself; going on without"
-  else
-    say "installing the packages ${missing[*]}"
-    mkdir -p "$REPO/build"
-    { apt-get install -y --no-install-recommends "${missing[@]}" ||
-      { apt-get update && apt-get install -y --no-install-recommends "${missing[@]}"; }; } \
-      </dev/null >"$REPO/build/packages.log" 2>&1 ||
-      say "apt-get could not install ${missing[*]}, see $REPO/build/packages.log; going on without"
-  fi
-}
-
-# What decides whether build/tools is up to date.
-fingerprint() {
-  { cat "$HERE/go.mod" "$HERE/go.sum" && printf '%s\n' "${tools[@]}"; } | sha256sum | cut -d' ' -f1
+# once STAMP COMMAND FILE...: runs COMMAND unless it ran before with these files and this list of tools.
+once() {
+  local stamp=$TOOLS/$1 command=$2 wanted
+  shift 2
+  wanted=$({ cat "$@" && printf '%s\n' "${tools[@]}"; } | sha256sum | cut -d' ' -f1)
+  [[ ! -e $stamp || $(<"$stamp") != "$wanted" ]] || return 0
+  "$command"
+  printf '%s\n' "$wanted" >"$stamp"
 }
 
 build_tools() {
@@ -91,15 +76,19 @@ build_tools() {
   say "the tools are built: $((SECONDS - started)) s"
 }
 
+# The name server: a module of its own, so that neither's dependencies decide over the other's.
+build_dns() {
+  local log=$REPO/build/dns.log started=$SECONDS
+  say "building CoreDNS (about a minute, once); log: $log"
+  (cd "$HERE/dns" && CGO_ENABLED=0 GOWORK=off go build -ldflags "-s -w" -o "$TOOLS/coredns" .) >"$log" 2>&1 || fail_build "$log"
+  say "CoreDNS is built: $((SECONDS - started)) s"
+}
+
 fail_build() {
   tail -n 15 "$1" >&2
   fail "the tools could not be built, see $1"
 }
 
-install_packages
-stamp=$TOOLS/.stamp
-wanted=$(fingerprint)
-if [[ ! -e $stamp || $(<"$stamp") != "$wanted" ]]; then
-  build_tools
-  printf '%s\n' "$wanted" >"$stamp"
-fi
+install_packages "${packages[@]}"
+once .stamp build_tools "$HERE/go.mod" "$HERE/go.sum"
+once .stamp-dns build_dns "$HERE"/dns/{go.mod,go.sum,main.go}

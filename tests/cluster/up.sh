@@ -8,7 +8,7 @@
 #   CLUSTER=current   whatever cluster kubectl points at now
 #   NODE=0            local only: leave the node out on purpose
 #   SAGA_CLUSTER_PORT local only: the API server's port (16443), the next
-#                     seven are used too
+#                     eight are used too
 #   HOST_ADDRESS      current only: where pods reach this machine
 #
 # Out: progress on stderr; the administrator's kubeconfig as the last line of
@@ -156,6 +156,7 @@ start_node() {
   start_daemon scheduler "$TOOLS/kube-scheduler" --kubeconfig "$STATE/scheduler.kubeconfig" \
     --bind-address 127.0.0.1 --secure-port "$SCHEDULER_PORT" --leader-elect=false
   scheduler=$DAEMON_PID
+  render dns.yaml | admin apply --filename - >"$LOGS/dns.yaml.log" 2>&1 || fail_with_log dns.yaml "the rights and the Service of the name server were refused"
   NODE_STARTED=$(date -u +%FT%TZ)
   start_daemon node unshare --mount --pid --fork --kill-child --mount-proc "$HERE/node.sh"
   wait_ready node "$DAEMON_PID" 90 node_ready
@@ -163,10 +164,11 @@ start_node() {
   say "the node is ready: $((SECONDS - started)) s"
 }
 
-# True when the node says it is ready, said so after it was started, takes pods, and its services can be reached.
+# True when the node says it is ready, said so after it was started, takes pods, and its services can be reached and asked for by name.
 node_ready() {
   local ready heartbeat taints
   curl -fsS --max-time 3 "http://127.0.0.1:$PROXY_PORT/healthz" >/dev/null || return
+  curl -fsS --max-time 3 "http://127.0.0.1:$DNS_READY_PORT/ready" >/dev/null || return
   IFS='|' read -r ready heartbeat taints < <(admin get node "$NODE_NAME" --request-timeout 3s -o jsonpath='{range .status.conditions[?(@.type=="Ready")]}{.status}|{.lastHeartbeatTime}{end}|{.spec.taints}{"\n"}')
   [[ $ready == True && ! $heartbeat < ${NODE_STARTED:-} && -z $taints ]]
 }

@@ -6,7 +6,8 @@
 #   SHOP         host:port of the shop, as the operator, the pods and this script reach it
 #   NAMESPACE    where the samples run; default saga-examples
 #   NODE         ready: all samples | absent: only those that need no pod; default ready
-#   SERVICES     ready: all samples | absent: only those that call no Service of the cluster, where the operator cannot; default: as NODE
+#   SERVICES     names: all samples, as they are: the operator runs in the cluster | ready: all samples, Services called by address: it runs
+#                beside the cluster | absent: only those that call no Service, where the operator reaches none; default: as NODE
 #   KUBECTL      default kubectl
 #   PATIENCE     seconds until the samples must have ended; default 180
 #
@@ -114,11 +115,13 @@ clean() {
   done
 }
 
-# apply NAME...: these samples and other files in one go, as they are in the repository but for addresses and the namespace. The name of a
-# Service means nothing outside of the cluster, where the operator runs here: its address stands for it.
+# apply NAME...: these samples and other files in one go, as they are in the repository but for the shop's address and the namespace. The name
+# of a Service means nothing outside of the cluster: where the operator runs there, its address stands for it.
 apply() {
   local name services
-  services=$(k get services --output 'jsonpath={range .items[*]}s|http://{.metadata.name}.saga-examples.svc/|http://{.spec.clusterIP}/|;{end}')
+  services="s|\.saga-examples\.svc/|.$NAMESPACE.svc/|;"
+  [[ $SERVICES == names ]] ||
+    services=$(k get services --output 'jsonpath={range .items[*]}s|http://{.metadata.name}.saga-examples.svc/|http://{.spec.clusterIP}/|;{end}')
   for name in "$@"; do
     sed "$services s/shop\.example:8090/$SHOP/g; s/namespace: saga-examples/namespace: $NAMESPACE/" "$examples/${file[$name]-$name}"
     echo ---
@@ -238,13 +241,12 @@ check_release() {
   done
 }
 
-for knob in NODE SERVICES; do
-  [[ ${!knob} == ready || ${!knob} == absent ]] || { echo "$knob is \"${!knob}\": write ready or absent" >&2; exit 2; }
-done
+[[ $NODE =~ ^(ready|absent)$ ]] || { echo "NODE is \"$NODE\": write ready or absent" >&2; exit 2; }
+[[ $SERVICES =~ ^(names|ready|absent)$ ]] || { echo "SERVICES is \"$SERVICES\": write names, ready or absent" >&2; exit 2; }
 failed=0
 clean
 [[ $NODE == ready ]] || skip '^ *pod:\|kind: Deployment' "they need pods and this cluster has no node"
-[[ $SERVICES == ready ]] || skip 'saga-examples\.svc' "they call Services, which are not reached from here"
+[[ $SERVICES != absent ]] || skip 'saga-examples\.svc' "they call Services, which are not reached from here"
 
 open_watch
 trap close_watch EXIT

@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# What can be said of a change without running it: format, lints with warnings denied, and what deny.toml says of the dependencies.
+# Known weaknesses of them are not asked for: their database is no package registry, and tells something else every day.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH=$PWD/build/tools:$PATH
+
+cargo fmt --check
+cargo clippy --all-targets --all-features --locked -- -D warnings
+tests/cargo-tools.sh cargo-deny
+cargo deny --locked check bans licenses sources
