@@ -25,7 +25,6 @@ pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
     let helm = Command::new("helm")
         .env("PATH", path)
         .args(["template", "saga-operator", &chart.to_string_lossy(), "--namespace", release_namespace])
-        .args(["--api-versions", "admissionregistration.k8s.io/v1/MutatingAdmissionPolicy"])
         .args(["--set", &format!("admission.fields=true,admission.fourEyes=true{more}")])
         .output()
         .unwrap_or_else(|error| panic!("helm: {error}; `make tools` builds it"));

@@ -41,6 +41,14 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 	}
 }
 
+// A cluster that cannot stamp who created a saga is not told that it does.
+func TestFourEyesAreRefusedWhereTheClusterCannotSeeThem(t *testing.T) {
+	said := refusal(t, "--set", "admission.fourEyes=true", "--kube-version", "1.35.0")
+	if !strings.Contains(said, "Kubernetes has from 1.36 on, and this is v1.35.0: set it to false") {
+		t.Errorf("it says\n%s", said)
+	}
+}
+
 // No place in the schema lets a key through that is none, but where keys are the user's own.
 func TestTheSchemaIsClosedEverywhere(t *testing.T) {
 	stored, err := os.ReadFile(chart + "/values.schema.json")

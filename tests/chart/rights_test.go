@@ -119,7 +119,7 @@ func TestANamespaceThatGoesIsLetGo(t *testing.T) {
 			clusterRoles = append(clusterRoles, text(one, "roleRef", "name"))
 		}
 	}
-	if !same(clusterRoles, []string{release + "-terminating"}) {
+	if !same(clusterRoles, []string{release + "-admission", release + "-terminating"}) {
 		t.Errorf("bound in the whole cluster: %v", clusterRoles)
 	}
 	written := map[string]bool{}
