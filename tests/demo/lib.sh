@@ -23,11 +23,12 @@ use_cluster() {
   mkdir -p "$LOGS"
 }
 
-# Installs the CRD and the operator's rights, but no operator, and writes the kubeconfig of one that runs here: least rights, from the first day.
+# install_chart ARGUMENT...: installs the CRD and the operator's rights, but no operator, and writes the kubeconfig of one that runs here: least
+# rights, from the first day. Takes more arguments of Helm.
 install_chart() {
   say "installing the chart"
   helm --kubeconfig "$CLUSTER_KUBECONFIG" upgrade --install saga-operator "$REPO/charts/saga-operator" \
-    --namespace "$OPERATOR_NAMESPACE" --create-namespace --set replicas=0 --wait >"$LOGS/helm.log" 2>&1 || fail_with_log helm "the chart could not be installed"
+    --namespace "$OPERATOR_NAMESPACE" --create-namespace --set replicas=0 --wait "$@" >"$LOGS/helm.log" 2>&1 || fail_with_log helm "the chart could not be installed"
   kube wait --for condition=Established crd/sagas.saga.dev --timeout 30s >/dev/null
   local token
   token=$(kube create token saga-operator --namespace "$OPERATOR_NAMESPACE" --duration 24h)

@@ -1,16 +1,19 @@
 //! Child sagas on a real cluster: created as the account of their parent, carried through, undone, and told to follow.
 
+use std::time::Duration;
+
 use kube::{
     Api,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
 use saga_operator::api::{DeletionPolicy, Outcome, RequestAction, RequestResult, Saga, SagaPhase, StepPhase, StoredSaga};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     keeper,
     shop::Entry,
-    stand::{Stand, condition, message, outcomes, post, post_by_gate, step, still_in_effect},
+    stand::{PATIENCE, Stand, condition, message, outcomes, post, post_by_gate, step, still_in_effect},
 };
 
 /// What a parent's account needs: the child, and what it is asked for.
@@ -54,14 +57,18 @@ fn mail() -> Value {
 
 /// The only child there is.
 async fn child(stand: &Stand) -> Saga {
-    loop {
-        let all = stand.sagas().list(&ListParams::default()).await.unwrap().items;
-        let mut children: Vec<_> = all.into_iter().filter(|saga| saga.metadata.owner_references.is_some()).collect();
-        assert!(children.len() <= 1, "{children:?}");
-        if let Some(child) = children.pop() {
-            return child;
+    let found = async {
+        loop {
+            let all = stand.sagas().list(&ListParams::default()).await.unwrap().items;
+            let mut children: Vec<_> = all.into_iter().filter(|saga| saga.metadata.owner_references.is_some()).collect();
+            assert!(children.len() <= 1, "{children:?}");
+            if let Some(child) = children.pop() {
+                return child;
+            }
+            sleep(Duration::from_millis(20)).await;
         }
-    }
+    };
+    timeout(PATIENCE, found).await.expect("no child is made")
 }
 
 async fn child_name(stand: &Stand) -> String {
@@ -317,6 +324,7 @@ async fn what_a_foreground_deletion_takes_first_is_undone_all_the_same() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_whose_spec_was_changed_is_cancelled_with_its_parent_once_it_is_restored() {
     let stand = stand_with("child-changed", &ALL).await;
+    keeper::keeper_may_also(&stand, ("", "pods"), &["create"]).await;
     let mut tenant = tenant(&post("/payments/charges"));
     tenant["steps"][1] = json!({"name": "ask", "dependsOn": ["database"], "approval": {}});
     let resources = json!({"requests": {"cpu": "1m"}});

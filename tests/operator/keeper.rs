@@ -50,3 +50,17 @@ pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&st
         while !stand.kubectl_command(&may).output().unwrap().status.success() {}
     }
 }
+
+/// Lets the account `keeper` do this to these resources of an API group, too.
+pub async fn keeper_may_also(stand: &Stand, (group, resource): (&str, &str), verbs: &[&str]) {
+    let object = |kind: &str, more: (&str, Value)| {
+        let about = json!({"name": format!("keeper-{resource}"), "namespace": stand.namespace});
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": about, more.0: more.1})
+    };
+    let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
+    let mut binding =
+        object("RoleBinding", ("subjects", json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": stand.namespace}])));
+    binding["roleRef"] = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": format!("keeper-{resource}")});
+    stand.put(&object("Role", ("rules", rules))).await;
+    stand.put(&binding).await;
+}

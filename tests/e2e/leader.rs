@@ -1,0 +1,72 @@
+//! The leader's pod goes away in the midst of a saga.
+
+use std::time::{Duration, Instant};
+
+use saga_operator::api::{Outcome, Saga, SagaPhase};
+use serde_json::json;
+
+use crate::{
+    crash::judge,
+    stand::{Stand, checkout, outcomes, post_by_gate},
+    tools::{NAMESPACE, kubectl, kubectl_json, pods, until, until_within},
+};
+
+/// The longest time without a leader.
+const FAILOVER: Duration = Duration::from_secs(20);
+
+/// Who holds the leader's Lease, as it stands there; and the pod of it.
+fn leader() -> Option<String> {
+    let lease = kubectl_json(&["get", "lease", "saga-operator-leader", "--namespace", NAMESPACE]);
+    lease["spec"]["holderIdentity"].as_str().filter(|holder| !holder.is_empty()).map(str::to_owned)
+}
+
+/// Two pods, of which one leads.
+async fn two_of_which_one_leads() -> String {
+    kubectl(&["rollout", "status", "deployment/saga-operator", "--namespace", NAMESPACE, "--timeout", "2m"]);
+    until("two pods", || (pods().len() == 2).then_some(())).await;
+    until("a leader", leader).await
+}
+
+/// A saga in whose midst an operator waits for an answer.
+async fn order(stand: &Stand) -> Saga {
+    let mut spec = checkout();
+    spec["steps"][1]["http"] = post_by_gate("/payments/charges");
+    let saga = stand.apply("order", &spec).await;
+    stand.shop_has_done(&saga, "charge-card").await;
+    saga
+}
+
+/// Deletes the pod that leads in the midst of a saga, and waits until the other one leads. Returns who did.
+async fn hand_over(stand: &Stand, how: &[&str]) -> String {
+    let first = two_of_which_one_leads().await;
+    order(stand).await;
+    let (pod, _) = first.split_once('_').expect("the identity begins with the pod's name");
+    let begun = Instant::now();
+    kubectl(&[&["delete", "pod", pod, "--namespace", NAMESPACE, "--wait=false"], how].concat());
+    let next = until_within(FAILOVER, "another operator leads", || leader().filter(|next| *next != first)).await;
+    println!("e2e: another operator leads after {:.1} s", begun.elapsed().as_secs_f64());
+    next
+}
+
+pub async fn one_that_is_killed_in_mid_saga_is_followed_within_twenty_seconds() {
+    let stand = Stand::with_pods("leader-dies").await;
+    hand_over(&stand, &["--grace-period=0", "--force"]).await;
+    stand.gate.open();
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    judge(&stand, &saga, false);
+    assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown, Outcome::Succeeded]);
+    two_of_which_one_leads().await;
+}
+
+pub async fn one_that_is_told_to_stop_hands_over_and_loses_nothing() {
+    let stand = Stand::with_pods("leader-stops").await;
+    hand_over(&stand, &[]).await;
+    // The one that goes still waits for its answer, and the next one works already.
+    stand.apply("meanwhile", &json!({"steps": [{"name": "nap", "wait": {"for": "1s"}}]})).await;
+    stand.reaches("meanwhile", SagaPhase::Completed).await;
+    stand.gate.open();
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    judge(&stand, &saga, false);
+    assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Succeeded]);
+    two_of_which_one_leads().await;
+}

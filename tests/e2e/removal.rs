@@ -1,0 +1,126 @@
+//! Namespaces that go, an operator that goes, and one that comes back.
+
+use std::process::Command;
+
+use saga_operator::api::{Saga, SagaPhase};
+use serde_json::{Value, json};
+
+use crate::{
+    shop::Kind,
+    stand::{Stand, checkout, scope, setting},
+    tools::{NAMESPACE, RELEASE, chart, helm, install, kubectl, repository, run, until},
+};
+
+fn delete_namespace(stand: &Stand) {
+    kubectl(&["delete", "namespace", &stand.namespace, "--wait=false"]);
+}
+
+async fn namespace_goes(stand: &Stand) {
+    let there = || kubectl(&["get", "namespace", &stand.namespace, "--ignore-not-found", "--output", "name"]);
+    until("the namespace is gone", || there().is_empty().then_some(())).await;
+}
+
+/// A saga that has begun, can be undone, and waits for a person.
+async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
+    let mut spec = checkout();
+    spec["steps"][1] = json!({"name": "charge-card", "dependsOn": ["reserve-stock"], "approval": {}});
+    stand.apply(name, &spec).await;
+    stand.until(name, "waiting for a person", |saga| crate::stand::condition(saga, "Ready").ends_with("/AwaitingApproval")).await
+}
+
+/// With an unfinished saga in it, and one whose time has come to be undone and cannot be.
+pub async fn a_namespace_goes_with_its_sagas() {
+    let stand = Stand::with_pods("goes").await;
+    waits_for_a_person(&stand, "waits").await;
+    let pod = json!({"command": ["sleep", "60"], "image": "saga.dev/examples/busybox:1"});
+    stand.apply("works", &json!({"steps": [{"name": "sleeps", "pod": pod}]})).await;
+    let running = ["get", "pods", "--namespace", &stand.namespace, "--field-selector", "status.phase=Running", "--output", "name"];
+    until("the pod runs", || (!kubectl(&running).is_empty()).then_some(())).await;
+    delete_namespace(&stand);
+    namespace_goes(&stand).await;
+}
+
+/// The Roles of a namespace go before its sagas: what the operator may do then, it may do in no other.
+pub async fn a_namespace_goes_where_the_operator_works_in_named_ones_alone() {
+    let [watched, other] = [Stand::with_pods("watched").await, Stand::with_pods("other").await];
+    install(&chart(), &[&format!("watchNamespaces={{{}}}", watched.namespace)]);
+    other.apply("unseen", &json!({"steps": [{"name": "nap", "wait": {"for": "1s"}}]})).await;
+    watched.apply("seen", &json!({"steps": [{"name": "nap", "wait": {"for": "1s"}}]})).await;
+    watched.reaches("seen", SagaPhase::Completed).await;
+    let unseen = other.sagas().get("unseen").await.unwrap();
+    assert!(unseen.status.is_none_or(|status| status.phase.is_none()));
+    waits_for_a_person(&watched, "waits").await;
+    delete_namespace(&watched);
+    namespace_goes(&watched).await;
+}
+
+/// Without an operator: sagas stay, and what the README of the chart says lets them go.
+pub async fn what_is_uninstalled_leaves_sagas_that_can_be_let_go() {
+    install(&chart(), &[]);
+    let stand = Stand::with_pods("left").await;
+    waits_for_a_person(&stand, "waits").await;
+    let said = helm(&["uninstall", RELEASE, "--wait"]);
+    assert!(said.contains("kept due to the resource policy"), "{said}");
+    let phase = ["get", "saga", "waits", "--namespace", &stand.namespace, "--output", "jsonpath={.status.phase}"];
+    assert_eq!(kubectl(&phase), "Running");
+    let left =
+        kubectl(&["get", "clusterroles,clusterrolebindings,validatingadmissionpolicies,mutatingadmissionpolicies", "--output", "name"]);
+    assert!(!left.contains("saga"), "{left}");
+    delete_namespace(&stand);
+    let holds = || {
+        kubectl(&[
+            "get",
+            "namespace",
+            &stand.namespace,
+            "--output",
+            "jsonpath={.status.conditions[?(@.type=='NamespaceFinalizersRemaining')].status}",
+        ])
+    };
+    until("the saga holds its namespace up", || (holds() == "True").then_some(())).await;
+    let readme = std::fs::read_to_string(repository("charts/saga-operator/README.md")).unwrap();
+    let documented = readme.lines().find(|line| line.starts_with("    kubectl get sagas -n NAMESPACE")).expect("the README says how");
+    let documented = documented.replace("NAMESPACE", &stand.namespace);
+    run(Command::new("bash").args(["-c", &documented]).env("KUBECONFIG", setting("SAGA_TEST_KUBECONFIG")));
+    namespace_goes(&stand).await;
+}
+
+/// Sagas stand still without an operator, and go on with the next one.
+pub async fn one_that_is_installed_again_goes_on() {
+    let stand = Stand::with_pods("again").await;
+    let mut spec = checkout();
+    spec["steps"][1]["http"] = crate::stand::post_by_gate("/payments/charges");
+    install(&chart(), &[]);
+    let saga = stand.apply("order", &spec).await;
+    stand.shop_has_done(&saga, "charge-card").await;
+    // Its answer comes too late for the one that asked.
+    helm(&["uninstall", RELEASE, "--wait"]);
+    stand.gate.open();
+    install(&chart(), &[]);
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    crate::crash::judge(&stand, &saga, false);
+    let repeats = stand.shop.entries(Some(&scope(&saga))).iter().filter(|entry| entry.kind == Kind::Repeat).count();
+    assert!(repeats <= 1, "it was asked for again {repeats} times");
+}
+
+/// `crds.keep: false` takes the definition and every saga along; so all sagas are let go first.
+pub async fn the_definition_goes_only_where_that_is_asked_for() {
+    let sagas = kubectl(&[
+        "get",
+        "sagas",
+        "--all-namespaces",
+        "--output",
+        "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}",
+    ]);
+    for saga in sagas.split_whitespace() {
+        let (namespace, name) = saga.split_once('/').unwrap();
+        let abandon: Value = json!({"spec": {"deletionPolicy": "Abandon"}});
+        kubectl(&["patch", "saga", name, "--namespace", namespace, "--type", "merge", "--patch", &abandon.to_string()]);
+    }
+    kubectl(&["delete", "sagas", "--all", "--all-namespaces", "--timeout", "2m"]);
+    install(&chart(), &["crds.keep=false"]);
+    let there = || kubectl(&["get", "crd", "sagas.saga.dev", "--ignore-not-found", "--output", "name"]);
+    assert!(!there().is_empty());
+    helm(&["uninstall", RELEASE, "--wait"]);
+    until("the definition is gone", || there().is_empty().then_some(())).await;
+    assert_eq!(kubectl(&["get", "namespace", NAMESPACE, "--output", "name"]).trim(), format!("namespace/{NAMESPACE}"));
+}

@@ -1,0 +1,91 @@
+//! What an administrator works with: helm, kubectl, and the verbs to tell an act with.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use crate::stand::{PATIENCE, setting};
+
+/// Where the operator is installed, and the release's name.
+pub const NAMESPACE: &str = "saga-system";
+pub const RELEASE: &str = "saga-operator";
+/// The operator's account.
+pub const ACCOUNT: &str = "system:serviceaccount:saga-system:saga-operator";
+
+/// The repository's folder of this name.
+pub fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Runs a command; what it printed.
+pub fn run(command: &mut Command) -> String {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{command:?}: {}\n{said}{complained}", output.status);
+    said.into_owned()
+}
+
+/// kubectl as the administrator; what it printed.
+pub fn kubectl(arguments: &[&str]) -> String {
+    run(Command::new("kubectl").args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG")]).args(arguments))
+}
+
+/// The same, read as JSON.
+pub fn kubectl_json(arguments: &[&str]) -> Value {
+    serde_json::from_str(&kubectl(&[arguments, &["--output", "json"]].concat())).unwrap()
+}
+
+/// Helm as the administrator; what it printed.
+pub fn helm(arguments: &[&str]) -> String {
+    run(Command::new("helm").args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", NAMESPACE]).args(arguments))
+}
+
+/// Installs the chart of this folder, or upgrades to it, with the image under test, two replicas and these values more, and waits until its pods
+/// are ready; what it printed.
+pub fn install(chart: &str, values: &[&str]) -> String {
+    let image = setting("SAGA_E2E_IMAGE");
+    let (repository, tag) = image.rsplit_once(':').expect("the image has a tag");
+    let set = format!("image.repository={repository},image.tag={tag},image.pullPolicy=Never,replicas=2");
+    let mut arguments = vec!["upgrade", "--install", RELEASE, chart, "--wait", "--timeout", "2m", "--reset-values", "--set", &set];
+    for value in values {
+        arguments.extend(["--set", value]);
+    }
+    helm(&arguments)
+}
+
+/// The chart's folder.
+pub fn chart() -> String {
+    repository("charts/saga-operator").to_string_lossy().into_owned()
+}
+
+/// The names of the operator's pods that are not going.
+pub fn pods() -> Vec<String> {
+    let pods = kubectl_json(&["get", "pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=saga-operator"]);
+    let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
+    let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
+    pods["items"].as_array().unwrap().iter().filter(stays).map(name).collect()
+}
+
+/// The logs of all of the operator's pods.
+pub fn logs() -> String {
+    pods().iter().map(|pod| kubectl(&["logs", "--namespace", NAMESPACE, pod])).collect()
+}
+
+/// Waits until something can be seen; what was.
+pub async fn until<T>(what: &str, look: impl Fn() -> Option<T>) -> T {
+    until_within(PATIENCE, what, look).await
+}
+
+/// The same, for at most so long.
+pub async fn until_within<T>(within: Duration, what: &str, look: impl Fn() -> Option<T>) -> T {
+    let seen = async {
+        loop {
+            if let Some(seen) = look() {
+                return seen;
+            }
+            sleep(Duration::from_millis(200)).await;
+        }
+    };
+    timeout(within, seen).await.unwrap_or_else(|_| panic!("{what}: not within {} s", within.as_secs()))
+}

@@ -1,0 +1,97 @@
+//! An upgrade while sagas run: new pods, and a definition with a field more.
+
+use std::{collections::BTreeSet, path::Path, process::Command};
+
+use futures::{StreamExt, stream};
+use saga_operator::api::{Saga, SagaPhase};
+use serde_json::{Value, json};
+
+use crate::{
+    crash::judge,
+    shop::Kind,
+    stand::{Stand, checkout, scope},
+    tools::{chart, install, kubectl, pods, run, until},
+};
+
+/// How many sagas run meanwhile.
+const SAGAS: usize = 50;
+/// The field that the definition gains.
+const FIELD: &str = "note";
+
+/// The chart as a later version might be: another number, and a field more in the definition.
+fn next_chart() -> String {
+    let next = Path::new(env!("CARGO_TARGET_TMPDIR")).join("next-chart");
+    let _ = std::fs::remove_dir_all(&next);
+    run(Command::new("cp").args(["--recursive", &chart(), &next.to_string_lossy()]));
+    let about = next.join("Chart.yaml");
+    let newer = std::fs::read_to_string(&about).unwrap().replace("\nversion: 0.1.0", "\nversion: 0.1.1");
+    assert!(newer.contains("0.1.1"), "{newer}");
+    std::fs::write(&about, newer).unwrap();
+    let definition = next.join("files/sagas.yaml");
+    let mut with_field: Value = serde_saphyr::from_str(&std::fs::read_to_string(&definition).unwrap()).unwrap();
+    let spec = with_field.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
+    spec[FIELD] = json!({"type": "string", "maxLength": 64});
+    // Helm reads JSON as the YAML that it is.
+    std::fs::write(&definition, with_field.to_string()).unwrap();
+    next.to_string_lossy().into_owned()
+}
+
+fn has_field() -> bool {
+    let path = format!("jsonpath={{.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.{FIELD}.type}}");
+    kubectl(&["get", "crd", "sagas.saga.dev", "--output", &path]) == "string"
+}
+
+/// A checkout that takes a while: so long that the upgrade happens in its midst.
+fn slow() -> Value {
+    let mut spec = checkout();
+    spec["steps"][2]["dependsOn"] = json!(["nap"]);
+    spec["steps"].as_array_mut().unwrap().push(json!({"name": "nap", "dependsOn": ["charge-card"], "wait": {"for": "10s"}}));
+    spec
+}
+
+fn phase(saga: &Saga) -> Option<SagaPhase> {
+    saga.status.as_ref().and_then(|status| status.phase)
+}
+
+pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
+    let stand = Stand::with_pods("upgrade").await;
+    // Each call takes a while, so that some are under way at any moment.
+    stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "2s", "forever": true}]}])).unwrap();
+    let names: Vec<_> = (0..SAGAS).map(|nth| format!("order-{nth}")).collect();
+    stream::iter(&names).for_each_concurrent(8, |name| async { drop(stand.apply(name, &slow()).await) }).await;
+    stand.shop_sees("calls of all sagas", |entries| scopes(entries.iter().map(|entry| entry.scope.clone())) == SAGAS).await;
+    let before = pods();
+    install(&next_chart(), &["podAnnotations.rolled=once"]);
+    let under_way = names.len() - count(&stand, SagaPhase::Completed).await;
+    println!("e2e: {under_way} of {SAGAS} sagas were under way when the upgrade was through");
+    assert!(under_way > 0, "the upgrade was not in their midst");
+    until("the old pods are gone", || pods().iter().all(|pod| !before.contains(pod)).then_some(())).await;
+    assert!(has_field());
+    for name in &names {
+        let saga = stand.reaches(name, SagaPhase::Completed).await;
+        judge_unharmed(&stand, &saga);
+    }
+    // What was not there before can be written, and the operator that does not know it carries the saga through.
+    stand.apply("newer", &json!({FIELD: "from later", "steps": [{"name": "nap", "wait": {"for": "1s"}}]})).await;
+    stand.reaches("newer", SagaPhase::Completed).await;
+    let note = kubectl(&["get", "saga", "newer", "--namespace", &stand.namespace, "--output", &format!("jsonpath={{.spec.{FIELD}}}")]);
+    assert_eq!(note, "from later");
+    install(&chart(), &[]);
+    assert!(!has_field());
+}
+
+fn scopes(scopes: impl Iterator<Item = String>) -> usize {
+    scopes.collect::<BTreeSet<_>>().len()
+}
+
+async fn count(stand: &Stand, wanted: SagaPhase) -> usize {
+    let sagas = stand.sagas().list(&kube::api::ListParams::default()).await.unwrap();
+    sagas.iter().filter(|saga| phase(saga) == Some(wanted)).count()
+}
+
+/// All done, in order, and nothing asked for a second time: the pods that went lost no answer.
+fn judge_unharmed(stand: &Stand, saga: &Saga) {
+    judge(stand, saga, false);
+    let entries = stand.shop.entries(Some(&scope(saga)));
+    assert!(entries.len() == 3 && entries.iter().all(|entry| entry.kind == Kind::Done), "{entries:?}");
+}
