@@ -23,8 +23,8 @@ triple=$(rustc -vV | sed -n 's/^host: //p')
 version=$(cargo pkgid --locked)
 version=${version##*[@#]}
 name=saga.dev/saga-operator:$version
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || echo 0)
-export SOURCE_DATE_EPOCH
+# Not exported: C compilers of dependencies look at it, which would be built anew with every commit.
+committed=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 
 # The binary: it holds its C library, and no path of this machine.
 binary() {
@@ -49,7 +49,7 @@ authorities() {
 bill_of_materials() {
   "$REPO/tests/cargo-tools.sh" cargo-cyclonedx
   trap 'rm -f "$REPO"/*_bin.cdx.json' RETURN
-  cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$triple" --describe binaries >&2
+  SOURCE_DATE_EPOCH=$committed cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$triple" --describe binaries >&2
   mv saga-operator_bin.cdx.json "$IMAGE_DIR/saga-operator.cdx.json"
 }
 
@@ -63,11 +63,11 @@ archive() {
   local layout=$IMAGE_DIR/layout
   rm -rf "$layout" "$IMAGE_DIR"/store*
   trap 'rm -rf "$IMAGE_DIR"/{layout,store,store-run}' RETURN
-  store build --quiet --isolation chroot --timestamp "$SOURCE_DATE_EPOCH" --build-arg "VERSION=$version" --tag "$name" --file image/Dockerfile \
+  store build --quiet --isolation chroot --timestamp "$committed" --build-arg "VERSION=$version" --tag "$name" --file image/Dockerfile \
     "$CONTEXT" >&2
   store push --quiet "$name" "oci:$layout:$version" >&2
   sed -i "s|\"org.opencontainers.image.ref.name\":|\"io.containerd.image.name\":\"$name\",&|" "$layout/index.json"
-  tar -C "$layout" --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -cf "$IMAGE_DIR/saga-operator.tar.new" .
+  tar -C "$layout" --sort=name --mtime="@$committed" --owner=0 --group=0 --numeric-owner -cf "$IMAGE_DIR/saga-operator.tar.new" .
   mv "$IMAGE_DIR/saga-operator.tar.new" "$IMAGE_DIR/saga-operator.tar"
 }
 
