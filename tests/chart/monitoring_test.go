@@ -21,7 +21,7 @@ func metrics(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	found := []string{"up"}
-	for _, one := range regexp.MustCompile(`register\("([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
+	for _, one := range regexp.MustCompile(`register\(\s*"([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
 		// By their kind: a gauge, a counter, an info.
 		found = append(found, one[1], one[1]+"_total", one[1]+"_info")
 	}
