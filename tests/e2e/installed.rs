@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     audit,
     stand::{Stand, setting},
-    tools::{NAMESPACE, RELEASE, chart, helm, install, kubectl, kubectl_json, logs, pods, repository, run, until},
+    tools::{NAMESPACE, chart, helm, install, kubectl, kubectl_json, logs, pods, repository, run, uninstall, until},
 };
 
 /// What the operator says where no policy guards requests.
@@ -34,7 +34,7 @@ pub async fn without_the_policies_the_operator_says_so() {
     assert!(accepted(&saga).contains(PATCH_ALONE), "{:?}", accepted(&saga));
     assert!(logs().contains(PATCH_ALONE), "{}", logs());
     drop(stand);
-    helm(&["uninstall", RELEASE, "--wait"]);
+    uninstall().await;
 }
 
 /// From here on, everything that the operator asks of the API server is compared with its rights.

@@ -1,14 +1,17 @@
-//! The leader's pod goes away in the midst of a saga.
+//! The leader goes away in the midst of a saga.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use saga_operator::api::{Outcome, Saga, SagaPhase};
 use serde_json::json;
 
 use crate::{
     crash::judge,
-    stand::{Stand, checkout, outcomes, post_by_gate},
-    tools::{NAMESPACE, kubectl, kubectl_json, pods, until, until_within},
+    stand::{Stand, checkout, outcomes, post_by_gate, setting},
+    tools::{NAMESPACE, kubectl, kubectl_json, pods, run, until, until_within},
 };
 
 /// The longest time without a leader.
@@ -36,21 +39,33 @@ async fn order(stand: &Stand) -> Saga {
     saga
 }
 
-/// Deletes the pod that leads in the midst of a saga, and waits until the other one leads. Returns who did.
-async fn hand_over(stand: &Stand, how: &[&str]) -> String {
+/// Takes the pod that leads away in the midst of a saga, and waits until another operator leads.
+async fn hand_over(stand: &Stand, take_away: fn(&str)) {
     let first = two_of_which_one_leads().await;
     order(stand).await;
     let (pod, _) = first.split_once('_').expect("the identity begins with the pod's name");
     let begun = Instant::now();
-    kubectl(&[&["delete", "pod", pod, "--namespace", NAMESPACE, "--wait=false"], how].concat());
-    let next = until_within(FAILOVER, "another operator leads", || leader().filter(|next| *next != first)).await;
+    take_away(pod);
+    until_within(FAILOVER, "another operator leads", || leader().filter(|next| *next != first)).await;
     println!("e2e: another operator leads after {:.1} s", begun.elapsed().as_secs_f64());
-    next
+}
+
+/// As a node does that has no memory left: nothing can be said or done any more.
+fn kill(pod: &str) {
+    let pod = kubectl_json(&["get", "pod", pod, "--namespace", NAMESPACE]);
+    let container = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap().trim_start_matches("containerd://").to_owned();
+    let socket = setting("SAGA_E2E_CONTAINERD");
+    run(Command::new("ctr").args(["--address", &socket, "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", &container]));
+}
+
+/// As a person or a drain of its node does.
+fn delete(pod: &str) {
+    kubectl(&["delete", "pod", pod, "--namespace", NAMESPACE, "--wait=false"]);
 }
 
 pub async fn one_that_is_killed_in_mid_saga_is_followed_within_twenty_seconds() {
     let stand = Stand::with_pods("leader-dies").await;
-    hand_over(&stand, &["--grace-period=0", "--force"]).await;
+    hand_over(&stand, kill).await;
     stand.gate.open();
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     judge(&stand, &saga, false);
@@ -58,9 +73,9 @@ pub async fn one_that_is_killed_in_mid_saga_is_followed_within_twenty_seconds() 
     two_of_which_one_leads().await;
 }
 
-pub async fn one_that_is_told_to_stop_hands_over_and_loses_nothing() {
+pub async fn one_whose_pod_is_deleted_in_mid_saga_hands_over_and_loses_nothing() {
     let stand = Stand::with_pods("leader-stops").await;
-    hand_over(&stand, &[]).await;
+    hand_over(&stand, delete).await;
     // The one that goes still waits for its answer, and the next one works already.
     stand.apply("meanwhile", &json!({"steps": [{"name": "nap", "wait": {"for": "1s"}}]})).await;
     stand.reaches("meanwhile", SagaPhase::Completed).await;

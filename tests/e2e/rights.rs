@@ -38,8 +38,11 @@ pub fn the_readme_of_the_chart_prints_the_rights_that_there_are() {
 pub async fn each_is_needed_for_something() {
     let stand = Stand::with_pods("rights").await;
     let sleeps = json!({"command": ["sleep", "60"], "image": "saga.dev/examples/busybox:1"});
-    for kind in ["pod", "job"] {
-        let step = json!({"name": "sleeps", "timeout": "3s", "retry": {"maxAttempts": 1}, kind: sleeps});
+    let mut container = sleeps.clone();
+    container["name"] = json!("step");
+    let job = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+    for (kind, work) in [("pod", sleeps), ("job", job)] {
+        let step = json!({"name": "sleeps", "timeout": "3s", "retry": {"maxAttempts": 1}, kind: work});
         stand.apply(kind, &json!({"onFailure": "Compensate", "steps": [step]})).await;
     }
     let short = json!({"ttlSecondsAfterFinished": 10, "steps": [{"name": "nap", "wait": {"for": "1s"}}]});

@@ -54,6 +54,16 @@ pub fn install(chart: &str, values: &[&str]) -> String {
     helm(&arguments)
 }
 
+/// Uninstalls the chart, and waits until no pod of the operator is left; what Helm printed.
+pub async fn uninstall() -> String {
+    let said = helm(&["uninstall", RELEASE, "--wait"]);
+    // Without a right any more, they do what they still can.
+    let there =
+        || kubectl(&["get", "pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=saga-operator", "--output", "name"]);
+    until("the operator's pods are gone", || there().is_empty().then_some(())).await;
+    said
+}
+
 /// The chart's folder.
 pub fn chart() -> String {
     repository("charts/saga-operator").to_string_lossy().into_owned()

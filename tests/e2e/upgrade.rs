@@ -45,7 +45,7 @@ fn has_field() -> bool {
 fn slow() -> Value {
     let mut spec = checkout();
     spec["steps"][2]["dependsOn"] = json!(["nap"]);
-    spec["steps"].as_array_mut().unwrap().push(json!({"name": "nap", "dependsOn": ["charge-card"], "wait": {"for": "10s"}}));
+    spec["steps"].as_array_mut().unwrap().insert(2, json!({"name": "nap", "dependsOn": ["charge-card"], "wait": {"for": "10s"}}));
     spec
 }
 
