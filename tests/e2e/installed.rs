@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     audit,
     stand::{Stand, setting},
-    tools::{NAMESPACE, chart, helm, install, kubectl, kubectl_json, logs, pods, repository, run, uninstall, until},
+    tools::{NAMESPACE, apply, chart, helm, install, kubectl, kubectl_json, logs, pods, repository, run, uninstall, until},
 };
 
 /// What the operator says where no policy guards requests.
@@ -68,9 +68,7 @@ fn old_lease() {
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": OLD_LEASE, "namespace": NAMESPACE, "labels": labels},
         "spec": {"holderIdentity": "long-ago", "leaseDurationSeconds": 5, "renewTime": "2020-01-01T00:00:00.000000Z"},
     });
-    let kubeconfig = setting("SAGA_TEST_KUBECONFIG");
-    let apply = "kubectl --kubeconfig \"$0\" apply --filename - <<<\"$1\"";
-    run(Command::new("bash").args(["-c", apply, &kubeconfig, &lease.to_string()]));
+    apply(&lease, &[]);
 }
 
 pub fn helm_test_passes() {

@@ -32,7 +32,7 @@ async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
 pub async fn a_namespace_goes_with_its_sagas() {
     let stand = Stand::with_pods("goes").await;
     waits_for_a_person(&stand, "waits").await;
-    let pod = json!({"command": ["sleep", "60"], "image": "saga.dev/examples/busybox:1"});
+    let pod = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & wait"], "image": "saga.dev/examples/busybox:1"});
     stand.apply("works", &json!({"steps": [{"name": "sleeps", "pod": pod}]})).await;
     let running = ["get", "pods", "--namespace", &stand.namespace, "--field-selector", "status.phase=Running", "--output", "name"];
     until("the pod runs", || (!kubectl(&running).is_empty()).then_some(())).await;

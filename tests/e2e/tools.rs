@@ -1,6 +1,10 @@
 //! What an administrator works with: helm, kubectl, and the verbs to tell an act with.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
@@ -34,6 +38,15 @@ pub fn kubectl(arguments: &[&str]) -> String {
 /// The same, read as JSON.
 pub fn kubectl_json(arguments: &[&str]) -> Value {
     serde_json::from_str(&kubectl(&[arguments, &["--output", "json"]].concat())).unwrap()
+}
+
+/// Applies an object with kubectl, with more of its arguments.
+pub fn apply(object: &Value, arguments: &[&str]) {
+    let mut kubectl = Command::new("kubectl");
+    kubectl.args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "apply", "--filename", "-"]).args(arguments);
+    let mut kubectl = kubectl.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    serde_json::to_writer(kubectl.stdin.take().unwrap(), object).unwrap();
+    assert!(kubectl.wait().unwrap().success(), "{object}");
 }
 
 /// Helm as the administrator; what it printed.

@@ -15,10 +15,11 @@ use crate::{
 
 /// How many sagas run meanwhile.
 const SAGAS: usize = 50;
-/// The field that the definition gains.
+/// The field that the definition gains, and a phase more.
 const FIELD: &str = "note";
+const PHASE: &str = "Dreaming";
 
-/// The chart as a later version might be: another number, and a field more in the definition.
+/// The chart as a later version might be: another number, and more in the definition.
 fn next_chart() -> String {
     let next = Path::new(env!("CARGO_TARGET_TMPDIR")).join("next-chart");
     let _ = std::fs::remove_dir_all(&next);
@@ -28,11 +29,13 @@ fn next_chart() -> String {
     assert!(newer.contains("0.1.1"), "{newer}");
     std::fs::write(&about, newer).unwrap();
     let definition = next.join("files/sagas.yaml");
-    let mut with_field: Value = serde_saphyr::from_str(&std::fs::read_to_string(&definition).unwrap()).unwrap();
-    let spec = with_field.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
+    let mut with_more: Value = serde_saphyr::from_str(&std::fs::read_to_string(&definition).unwrap()).unwrap();
+    let spec = with_more.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
     spec[FIELD] = json!({"type": "string", "maxLength": 64});
+    let phases = with_more.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/phase/enum").unwrap();
+    phases.as_array_mut().unwrap().push(json!(PHASE));
     // Helm reads JSON as the YAML that it is.
-    std::fs::write(&definition, with_field.to_string()).unwrap();
+    std::fs::write(&definition, with_more.to_string()).unwrap();
     next.to_string_lossy().into_owned()
 }
 
@@ -76,8 +79,26 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
     stand.reaches("newer", SagaPhase::Completed).await;
     let note = kubectl(&["get", "saga", "newer", "--namespace", &stand.namespace, "--output", &format!("jsonpath={{.spec.{FIELD}}}")]);
     assert_eq!(note, "from later");
+    a_phase_of_a_later_version_is_left_alone(&stand).await;
     install(&chart(), &[]);
     assert!(!has_field());
+}
+
+/// What a later version wrote, this one cannot read: it says so beside it, keeps what stands there, and goes on when it can.
+async fn a_phase_of_a_later_version_is_left_alone(stand: &Stand) {
+    stand.apply("later", &json!({"steps": [{"name": "sign-off", "approval": {}}]})).await;
+    stand.reaches("later", SagaPhase::Running).await;
+    let set_phase = |phase: &str| {
+        let patch = json!({"status": {"phase": phase}}).to_string();
+        stand.kubectl(&["patch", "saga/later", "--subresource", "status", "--type", "merge", "--patch", &patch]);
+    };
+    set_phase(PHASE);
+    let path = "jsonpath={.status.phase} {.status.conditions[?(@.type=='Stalled')].reason}";
+    let held = || stand.kubectl(&["get", "saga/later", "--output", path]) == format!("{PHASE} InvalidStatus");
+    until("the saga is held", || held().then_some(())).await;
+    set_phase("Running");
+    stand.ask("later", "saga.dev/approve=sign-off");
+    stand.reaches("later", SagaPhase::Completed).await;
 }
 
 fn scopes(scopes: impl Iterator<Item = String>) -> usize {
