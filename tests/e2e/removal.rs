@@ -28,14 +28,28 @@ async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
     stand.until(name, "waiting for a person", |saga| crate::stand::condition(saga, "Ready").ends_with("/AwaitingApproval")).await
 }
 
-/// With an unfinished saga in it, and one whose time has come to be undone and cannot be.
+/// Sagas of which one waits for a person, one for its pod, one for its Job, and one for a node that has room.
+async fn unfinished(stand: &Stand) {
+    waits_for_a_person(stand, "waits").await;
+    let pod = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & wait"], "image": "saga.dev/examples/busybox:1"});
+    let mut container = pod.clone();
+    container["name"] = json!("step");
+    let mut large = pod.clone();
+    large["resources"] = json!({"requests": {"cpu": "1000"}});
+    let job = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
+    for (name, kind, work) in [("pod", "pod", pod), ("job", "job", job), ("large", "pod", large)] {
+        stand.apply(name, &json!({"steps": [{"name": "works", kind: work}]})).await;
+    }
+    let pods = |phase: &str| {
+        let selector = format!("status.phase={phase}");
+        stand.kubectl(&["get", "pods", "--field-selector", &selector, "--output", "name"]).lines().count()
+    };
+    until("two pods run and one has no room", || ((pods("Running"), pods("Pending")) == (2, 1)).then_some(())).await;
+}
+
 pub async fn a_namespace_goes_with_its_sagas() {
     let stand = Stand::with_pods("goes").await;
-    waits_for_a_person(&stand, "waits").await;
-    let pod = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & wait"], "image": "saga.dev/examples/busybox:1"});
-    stand.apply("works", &json!({"steps": [{"name": "sleeps", "pod": pod}]})).await;
-    let running = ["get", "pods", "--namespace", &stand.namespace, "--field-selector", "status.phase=Running", "--output", "name"];
-    until("the pod runs", || (!kubectl(&running).is_empty()).then_some(())).await;
+    unfinished(&stand).await;
     delete_namespace(&stand);
     namespace_goes(&stand).await;
 }
@@ -49,7 +63,7 @@ pub async fn a_namespace_goes_where_the_operator_works_in_named_ones_alone() {
     watched.reaches("seen", SagaPhase::Completed).await;
     let unseen = other.sagas().get("unseen").await.unwrap();
     assert!(unseen.status.is_none_or(|status| status.phase.is_none()));
-    waits_for_a_person(&watched, "waits").await;
+    unfinished(&watched).await;
     delete_namespace(&watched);
     namespace_goes(&watched).await;
 }
