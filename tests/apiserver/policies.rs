@@ -1,8 +1,11 @@
 //! Who may do what: each of the chart's policies, on somebody who has the right and on somebody who lacks it, and what that one reads.
 
 use futures::{StreamExt, stream};
-use saga_operator::api::RequestAction;
+use saga_operator::api::{RequestAction, names::FINALIZER};
 use serde_json::{Value, json};
+
+mod accounts;
+mod fields;
 
 use crate::{
     admission::large,
@@ -143,56 +146,6 @@ async fn a_saga_makes_pods_and_jobs_only_for_who_may_make_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
-    let town = Town::with(&["accounts"], "").await;
-    town.has(&waits("order")).await;
-    let (keeper, _) = (town.account("keeper", &BASE).await, town.account("open", &["act"]).await);
-    let bob = town.person("bob", &verbs([])).await;
-    let ann = town.person("ann", &verbs([])).await;
-    town.give(&ann.name, "", "serviceaccounts", &["impersonate"]).await;
-    let acts_as = |account: &str| Deed::Create(with(waits_as("new"), "/spec/serviceAccountName", json!(account)));
-    let words = |account: &str| {
-        format!(
-            "spec.serviceAccountName: {} may not let a saga act as account {account} in namespace {}: ask for a Role with the verb impersonate \
-             on this serviceaccount, or that the account be given the verb act on sagas.saga.dev there",
-            bob.name,
-            town.name()
-        )
-    };
-    for deed in [acts_as("keeper"), set("order", "serviceAccountName", "keeper")] {
-        assert_eq!(bob.is_refused(&deed).await, words("keeper"));
-        ann.may(&deed).await;
-        keeper.may(&deed).await;
-    }
-    // The form of the name is not the policy's affair, and no reason to say something that nobody understands.
-    assert_eq!(bob.is_refused(&acts_as("a..b")).await, words("a..b"));
-    for deed in [acts_as("open"), acts_as("default"), Deed::Create(waits("new")), set("order", "serviceAccountName", "open")] {
-        bob.may(&deed).await;
-    }
-    // What stays as it is may be anything.
-    town.has(&with(waits_as("of-keeper"), "/spec/serviceAccountName", json!("keeper"))).await;
-    bob.may(&set("of-keeper", "maxParallel", 2)).await;
-    bob.may(&set("of-keeper", "serviceAccountName", Value::Null)).await;
-}
-
-fn waits_as(name: &str) -> Value {
-    let mut saga = waits(name);
-    saga["spec"]["serviceAccountName"] = json!("default");
-    saga
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_default_account_can_be_guarded_as_any_other() {
-    let town = Town::with(&["accounts"], ",admission.guardDefaultAccount=true").await;
-    let bob = town.person("bob", &verbs([])).await;
-    for deed in [Deed::Create(waits("new")), Deed::Create(waits_as("new"))] {
-        assert!(bob.is_refused(&deed).await.contains("may not let a saga act as account default in namespace"));
-    }
-    town.give(&bob.name, "", "serviceaccounts", &["impersonate"]).await;
-    bob.may(&Deed::Create(waits("new"))).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn no_saga_is_where_the_operator_is() {
     let town = Town::with(&["operator-namespace"], "").await;
     let admin = town.stranger("admin").await;
@@ -228,44 +181,6 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
     for deed in [set("order", "steps", steps), set("order", "params", json!({"order": "1042"})), set("order", "maxParallel", 2)] {
         bob.may(&deed).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
-    let town = Town::with(&["fields"], "").await;
-    town.has(&waits("order")).await;
-    let abandoned = json!({"suspend": true, "deletionPolicy": "Abandon", "steps": waits("")["spec"]["steps"]});
-    town.has(&saga("other", &abandoned)).await;
-    let nobody = town.person("nobody", &verbs([])).await;
-    let deeds = [
-        ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
-        ("resume", "spec.suspend", "resume sagas", set("other", "suspend", false)),
-        ("resume", "spec.suspend", "resume sagas", set("other", "suspend", Value::Null)),
-        ("cancel", "spec.deletionPolicy", "have sagas abandoned", set("order", "deletionPolicy", "Abandon")),
-        ("compensate", "spec.deletionPolicy", "have sagas undone", set("other", "deletionPolicy", Value::Null)),
-        ("compensate", "metadata.deletionTimestamp", "delete unfinished sagas, which undoes them,", Deed::Delete("order")),
-        ("cancel", "metadata.deletionTimestamp", "delete unfinished sagas, which abandons them,", Deed::Delete("other")),
-    ];
-    for (nth, (verb, place, what, deed)) in deeds.into_iter().enumerate() {
-        let words = format!(
-            "{place}: {} may not {what} in namespace {}: ask for a Role with the verb {verb} on sagas.saga.dev there",
-            nobody.name,
-            town.name()
-        );
-        assert_eq!(nobody.is_refused(&deed).await, words);
-        town.person(&format!("may-{nth}"), &verbs([verb])).await.may(&deed).await;
-    }
-    let collector = town.person("collector", &["deletecollection"]).await;
-    assert!(collector.is_refused(&Deed::DeleteAll).await.contains("may not delete unfinished sagas"));
-    for deed in [set("order", "suspend", false), set("other", "deletionPolicy", "Abandon"), set("order", "maxParallel", 2)] {
-        nobody.may(&deed).await;
-    }
-    // What has ended loses nothing more; and a parent's children, or a namespace, go whatever is in them.
-    let collector = town.stranger("system:serviceaccount:kube-system:generic-garbage-collector").await;
-    collector.may(&Deed::Delete("order")).await;
-    let completed = json!([{"op": "add", "path": "/status/phase", "value": "Completed"}]);
-    town.namespace.patch_status("order", &completed, Effect::Real).await.unwrap();
-    nobody.may(&Deed::Delete("order")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,8 +272,15 @@ async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_the
         .map(|nth| json!({"name": format!("s{nth}"), "saga": {"spec": {"steps": vec![json!({"name": "a", "wait": {"for": "1s"}}); 64]}}}))
         .collect();
     saga["spec"]["steps"] = json!(steps);
+    saga["metadata"]["finalizers"] = json!([FINALIZER]);
     town.has(&saga).await;
     let mut change = json!({"spec": {"serviceAccountName": "other", "suspend": true, "deletionPolicy": "Abandon", "maxParallel": 64}});
+    change["spec"].as_object_mut().unwrap().extend([("onFailure".into(), json!("Compensate")), ("timeout".into(), json!("1h"))]);
     change["metadata"]["annotations"] = with_all_requests("")["metadata"]["annotations"].clone();
+    change["metadata"]["finalizers"] = json!([]);
+    let owners: Vec<_> =
+        (0..64).map(|nth| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": format!("u-{nth}")})).collect();
+    change["metadata"]["ownerReferences"] = json!(owners);
     bob.may(&Deed::Change("large", change)).await;
+    town.lets_go_of("large").await;
 }

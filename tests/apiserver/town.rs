@@ -108,7 +108,7 @@ impl Town {
 
     /// Lets a person do this here.
     pub async fn give(&self, person: &str, group: &str, resource: &str, verbs: &[&str]) {
-        let name = format!("{}-{resource}", person.replace(':', "."));
+        let name = format!("{person}-{resource}").replace([':', '/'], ".");
         let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
         let user = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]);
         let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
@@ -125,6 +125,17 @@ impl Town {
     pub async fn has(&self, saga: &Value) {
         let created = self.namespace.create(saga, Effect::Real).await;
         created.unwrap_or_else(|refusal| panic!("{refusal}"));
+    }
+
+    /// What the API server knows a saga by.
+    pub async fn uid(&self, saga: &str) -> String {
+        text(&self.namespace.get(saga).await.unwrap()["metadata"]["uid"])
+    }
+
+    /// Takes the finalizer off, as the administrator: no operator does it here, and the namespace would stay.
+    pub async fn lets_go_of(&self, saga: &str) {
+        let bare = json!([{"op": "remove", "path": "/metadata/finalizers"}]);
+        self.namespace.patch(saga, &bare, Effect::Real).await.unwrap();
     }
 }
 

@@ -110,6 +110,46 @@ func TestInNamedNamespacesTheOperatorHasNoRightsBeyond(t *testing.T) {
 	}
 }
 
+// What a RoleBinding refers to cannot be changed: an upgrade that goes over to named namespaces, or back, makes another one.
+func TestBindingsThatReferToSomethingElseHaveAnotherName(t *testing.T) {
+	references := map[string]string{}
+	for _, set := range []string{"replicas=1", "watchNamespaces={shop}"} {
+		for _, one := range parse(t, template(t, "--set", "impersonation.namespaces={shop},tests.create=false,"+set)) {
+			if !strings.HasSuffix(one.kind(), "RoleBinding") {
+				continue
+			}
+			key := one.kind() + " " + text(one, "metadata", "namespace") + "/" + one.name()
+			reference := text(one, "roleRef", "kind") + " " + text(one, "roleRef", "name")
+			if known, twice := references[key]; twice && known != reference {
+				t.Errorf("%s refers to %s and to %s", key, known, reference)
+			}
+			references[key] = reference
+		}
+	}
+	if references["RoleBinding shop/saga-operator-impersonator"] == "" || references["RoleBinding shop/saga-operator-impersonator-own"] == "" {
+		t.Errorf("there are %v", references)
+	}
+}
+
+// A second release sees the policies of the first, unless nothing of it is to lie outside of namespaces.
+func TestTheOperatorMayLookForThePoliciesWhosesoeverTheyAre(t *testing.T) {
+	for set, wanted := range map[string]bool{
+		"admission.enabled=true":                         true,
+		"admission.enabled=false":                        true,
+		"watchNamespaces={shop}":                         true,
+		"admission.enabled=false,watchNamespaces={shop}": false,
+		"rbac.create=false":                              false,
+	} {
+		var found bool
+		for _, one := range parse(t, template(t, "--set", set)) {
+			found = found || one.kind() == "ClusterRole" && one.name() == release+"-admission"
+		}
+		if found != wanted {
+			t.Errorf("%s: %v", set, found)
+		}
+	}
+}
+
 // The Roles of a namespace go before its sagas do. What is left then lets the operator take the finalizer off, and write nowhere else.
 func TestANamespaceThatGoesIsLetGo(t *testing.T) {
 	objects := parse(t, template(t, "--set", "watchNamespaces={shop,shipping}"))

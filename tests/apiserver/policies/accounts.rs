@@ -1,0 +1,114 @@
+//! As whom a saga acts, and who makes it the child of another.
+
+use serde_json::{Value, json};
+
+use super::{BASE, set, verbs, waits, with};
+use crate::{
+    support::Effect,
+    town::{Deed, Town},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
+    let town = Town::with(&["accounts"], "").await;
+    town.has(&waits("order")).await;
+    let (keeper, _) = (town.account("keeper", &BASE).await, town.account("open", &["act"]).await);
+    // Who may do anything may act, too; that opens it to nobody.
+    town.account("almighty", &["*"]).await;
+    let bob = town.person("bob", &verbs([])).await;
+    let ann = town.person("ann", &verbs([])).await;
+    town.give(&ann.name, "", "serviceaccounts", &["impersonate"]).await;
+    let acts_as = |account: &str| Deed::Create(with(waits_as("new"), "/spec/serviceAccountName", json!(account)));
+    let words = |account: &str| {
+        format!(
+            "spec.serviceAccountName: {} may not let a saga act as account {account} in namespace {}: ask for a Role with the verb impersonate \
+             on this serviceaccount, or that the account be given the verb act on sagas.saga.dev there",
+            bob.name,
+            town.name()
+        )
+    };
+    for deed in [acts_as("keeper"), set("order", "serviceAccountName", "keeper")] {
+        assert_eq!(bob.is_refused(&deed).await, words("keeper"));
+        ann.may(&deed).await;
+        keeper.may(&deed).await;
+    }
+    assert_eq!(bob.is_refused(&acts_as("almighty")).await, words("almighty"));
+    ann.may(&acts_as("almighty")).await;
+    // The form of the name is not the policy's affair, and no reason to say something that nobody understands.
+    assert_eq!(bob.is_refused(&acts_as("a..b")).await, words("a..b"));
+    for deed in [acts_as("open"), acts_as("default"), Deed::Create(waits("new")), set("order", "serviceAccountName", "open")] {
+        bob.may(&deed).await;
+    }
+    // What stays as it is may be anything.
+    town.has(&with(waits_as("of-keeper"), "/spec/serviceAccountName", json!("keeper"))).await;
+    bob.may(&set("of-keeper", "maxParallel", 2)).await;
+    bob.may(&set("of-keeper", "serviceAccountName", Value::Null)).await;
+}
+
+fn waits_as(name: &str) -> Value {
+    let mut saga = waits(name);
+    saga["spec"]["serviceAccountName"] = json!("default");
+    saga
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_default_account_can_be_guarded_as_any_other() {
+    let town = Town::with(&["accounts"], ",admission.guardDefaultAccount=true").await;
+    let bob = town.person("bob", &verbs([])).await;
+    for deed in [Deed::Create(waits("new")), Deed::Create(waits_as("new"))] {
+        assert!(bob.is_refused(&deed).await.contains("may not let a saga act as account default in namespace"));
+    }
+    town.give(&bob.name, "", "serviceaccounts", &["impersonate"]).await;
+    bob.may(&Deed::Create(waits("new"))).await;
+}
+
+/// A saga that its owner controls.
+fn owned(name: &str, account: &str, owner: &Value) -> Value {
+    let mut saga = with(waits_as(name), "/spec/serviceAccountName", json!(account));
+    saga["metadata"]["labels"] = json!({"saga.dev/step": "tenant", "saga.dev/direction": "action", "saga.dev/attempt": "1"});
+    saga["metadata"]["ownerReferences"] = json!([owner]);
+    saga
+}
+
+fn owner(api_version: &str, kind: &str, uid: &str, controller: bool) -> Value {
+    json!({"apiVersion": api_version, "kind": kind, "name": "order", "uid": uid, "controller": controller})
+}
+
+/// A saga takes the outputs of its child for true, whoever wrote them.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
+    let town = Town::with(&["accounts"], "").await;
+    let (keeper, _) = (town.account("keeper", &BASE).await, town.account("open", &["act"]).await);
+    let bob = town.person("bob", &verbs([])).await;
+    town.give(&bob.name, "", "serviceaccounts", &["impersonate"]).await;
+    town.has(&waits("order")).await;
+    let uid = town.uid("order").await;
+    let parent = owner("saga.dev/v1alpha1", "Saga", &uid, true);
+    let words = |account: &str| {
+        format!(
+            "metadata.ownerReferences: {} may not make a saga the child of another saga: only the account that it acts as may, {account} in \
+             namespace {}. Name no saga as its controller",
+            bob.name,
+            town.name()
+        )
+    };
+    for account in ["keeper", "open", "default"] {
+        let forged = owned("forged", account, &parent);
+        for deed in [Deed::Create(forged.clone()), Deed::Apply(forged)] {
+            assert_eq!(bob.is_refused(&deed).await, words(account));
+        }
+    }
+    let adopted = |owner: &Value| Deed::Change("order", json!({"metadata": {"ownerReferences": [owner]}}));
+    assert_eq!(bob.is_refused(&adopted(&parent)).await, words("default"));
+    keeper.may(&Deed::Create(owned("child", "keeper", &parent))).await;
+    // What is owned by anything else is no child, nor is what only goes with another saga.
+    for other in [owner("shop.example.com/v1", "Order", "u-2", true), owner("saga.dev/v1alpha1", "Saga", &uid, false)] {
+        bob.may(&Deed::Create(owned("new", "default", &other))).await;
+        bob.may(&adopted(&other)).await;
+    }
+    // A child that is there is changed as any other saga, and stays who it is.
+    keeper.act(&Deed::Create(owned("child", "keeper", &parent)), Effect::Real).await.unwrap();
+    bob.may(&set("child", "maxParallel", 2)).await;
+    let kept = "spec.serviceAccountName: a child saga acts as the saga around it does: leave the account as it is";
+    assert_eq!(bob.is_refused(&set("child", "serviceAccountName", "open")).await, kept);
+}

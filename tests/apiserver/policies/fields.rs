@@ -1,0 +1,84 @@
+//! What does the same as a request, without being one.
+
+use saga_operator::api::names::FINALIZER;
+use serde_json::{Value, json};
+
+use super::{saga, set, verbs, waits};
+use crate::{
+    support::Effect,
+    town::{Deed, Town},
+};
+
+fn owner(uid: &str) -> Value {
+    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "other", "uid": uid})
+}
+
+/// It goes with another object, too.
+fn is_owned(uid: &str) -> Deed {
+    Deed::Change("order", json!({"metadata": {"ownerReferences": [owner(uid)]}}))
+}
+
+fn has_finalizers(finalizers: &[&str]) -> Deed {
+    Deed::Change("order", json!({"metadata": {"finalizers": finalizers}}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
+    let town = Town::with(&["fields"], "").await;
+    let abandoned = json!({"suspend": true, "deletionPolicy": "Abandon", "onFailure": "Compensate", "timeout": "1h", "steps": waits("")["spec"]["steps"]});
+    town.has(&saga("other", &abandoned)).await;
+    let other = town.uid("other").await;
+    let mut order = waits("order");
+    order["metadata"]["finalizers"] = json!([FINALIZER]);
+    order["metadata"]["ownerReferences"] = json!([owner(&other)]);
+    town.has(&order).await;
+    let nobody = town.person("nobody", &verbs([])).await;
+    let deeds = [
+        ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
+        ("resume", "spec.suspend", "resume sagas", set("other", "suspend", false)),
+        ("resume", "spec.suspend", "resume sagas", set("other", "suspend", Value::Null)),
+        ("cancel", "spec.deletionPolicy", "have sagas abandoned", set("order", "deletionPolicy", "Abandon")),
+        ("compensate", "spec.deletionPolicy", "have sagas undone", set("other", "deletionPolicy", Value::Null)),
+        ("compensate", "spec.onFailure", "decide whether sagas are undone", set("order", "onFailure", "Compensate")),
+        ("compensate", "spec.onFailure", "decide whether sagas are undone", set("other", "onFailure", Value::Null)),
+        ("compensate", "spec.timeout", "decide when sagas fail", set("order", "timeout", "1ms")),
+        ("compensate", "spec.timeout", "decide when sagas fail", set("other", "timeout", Value::Null)),
+        ("compensate", "metadata.ownerReferences", "have sagas deleted with another object", is_owned("somebody-else")),
+        ("cancel", "metadata.finalizers", "have sagas abandoned", has_finalizers(&["example.com/other"])),
+        ("compensate", "metadata.deletionTimestamp", "delete unfinished sagas, which undoes them,", Deed::Delete("order")),
+        ("cancel", "metadata.deletionTimestamp", "delete unfinished sagas, which abandons them,", Deed::Delete("other")),
+    ];
+    for (nth, (verb, place, what, deed)) in deeds.into_iter().enumerate() {
+        let words = format!(
+            "{place}: {} may not {what} in namespace {}: ask for a Role with the verb {verb} on sagas.saga.dev there",
+            nobody.name,
+            town.name()
+        );
+        assert_eq!(nobody.is_refused(&deed).await, words);
+        town.person(&format!("may-{nth}"), &verbs([verb])).await.may(&deed).await;
+    }
+    let collector = town.person("collector", &["deletecollection"]).await;
+    assert!(collector.is_refused(&Deed::DeleteAll).await.contains("may not delete unfinished sagas"));
+    for deed in [
+        set("order", "suspend", false),
+        set("order", "onFailure", "Hold"),
+        set("order", "maxParallel", 2),
+        set("other", "deletionPolicy", "Abandon"),
+        Deed::Change("order", json!({"metadata": {"ownerReferences": null}})),
+        is_owned(&other),
+        has_finalizers(&[FINALIZER, "example.com/other"]),
+    ] {
+        nobody.may(&deed).await;
+    }
+    // The operator takes its finalizer off, at the end of a saga: it is known by its right to write the status.
+    let operator = town.person("operator", &["patch"]).await;
+    town.give(&operator.name, "saga.dev", "sagas/status", &["update"]).await;
+    operator.may(&has_finalizers(&[])).await;
+    // What has ended loses nothing more; and a parent's children, or a namespace, go whatever is in them.
+    let collector = town.stranger("system:serviceaccount:kube-system:generic-garbage-collector").await;
+    collector.may(&Deed::Delete("order")).await;
+    let completed = json!([{"op": "add", "path": "/status/phase", "value": "Completed"}]);
+    town.namespace.patch_status("order", &completed, Effect::Real).await.unwrap();
+    nobody.may(&Deed::Delete("order")).await;
+    town.lets_go_of("order").await;
+}
