@@ -58,7 +58,7 @@ impl Kin<'_> {
     /// # Errors
     /// Where the live read failed.
     pub(super) async fn state(&self, active: &ActiveAttempt) -> Result<(ChildState, Option<Duration>), Error> {
-        if let Some(end) = self.known(|known| known.end.clone()) {
+        if let Some(end) = self.known(|known| known.end(active.child_uid.is_some())) {
             return Ok((end, None));
         }
         if let Some(waits) = self.known(|known| backing_off(known)) {

@@ -233,8 +233,10 @@ impl Context {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether sagas are this process's business from now on, or that of another one, the leader.
+    /// Whether sagas are this process's business from now on, or that of another one, the leader. Both times what this process could not begin
+    /// is for the other one to begin, or may have been begun by it.
     pub fn lead(&self, leads: bool) {
+        self.attempts.forget_verdicts();
         self.leading.store(leads, Ordering::SeqCst);
         self.metrics.leads(leads);
     }

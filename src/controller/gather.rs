@@ -1,7 +1,8 @@
 //! Gathers what there is: the children of the active attempts, in the engine's words.
 //!
 //! # Guarantees
-//! A child is reported absent only after a live read said so.
+//! A child is reported absent only after a live read said so. One that this process could not create and that is there all the same was
+//! created by another process.
 
 use std::{
     sync::Arc,
@@ -146,12 +147,14 @@ async fn child<K: Child>(
     attempt: &ActiveAttempt,
 ) -> Result<(ChildState, Option<Duration>), Error> {
     let name = K::name_of(&saga.name, &saga.uid, &key.1);
-    if let Some(end) = context.attempts.look(key, |known| known.end.clone()) {
+    let cached = K::cached(context, &saga.namespace, &name);
+    let there = attempt.child_uid.is_some() || cached.as_ref().is_some_and(|found| is_ours(found.as_ref(), &key.0, &key.1));
+    if let Some(end) = context.attempts.look(key, |known| known.end(there)) {
         return Ok((end, None));
     }
     let child = context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or_else(|| attempt.child_uid.clone());
     let another = |found: &K| child.as_ref().is_some_and(|child| found.meta().uid.as_ref() != Some(child));
-    if let Some(found) = K::cached(context, &saga.namespace, &name).filter(|found| !another(found)) {
+    if let Some(found) = cached.filter(|found| !another(found)) {
         let (deleting, _) = found.deletion(context);
         return Ok((seen(context, key, found.as_ref()).await?, deleting.then_some(DELETION_POLL)));
     }
@@ -289,3 +292,6 @@ pub(super) fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = A
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

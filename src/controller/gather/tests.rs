@@ -1,0 +1,118 @@
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{
+    convert::Infallible,
+    sync::{Mutex, PoisonError},
+};
+
+use http::{Request, Response};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::{Client, client::Body};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    controller::{
+        context::{fixture, now},
+        perform::never_begun,
+    },
+    engine::valid::{SagaName, validate_stored},
+};
+
+/// What an API server holds: answers by path, 404 for any other.
+type Server = Arc<Mutex<Vec<(&'static str, u16, Value)>>>;
+
+/// A saga with one step that runs a Pod, the key of its first attempt, and a process that knows nothing of it yet.
+struct Scene {
+    context: Arc<Context>,
+    saga: ValidSaga,
+    key: AttemptKey,
+    server: Server,
+}
+
+impl Scene {
+    fn new(action: &Value) -> Self {
+        let server = Server::default();
+        let service = {
+            let server = Arc::clone(&server);
+            tower::service_fn(move |request: Request<Body>| {
+                let held = server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let found = held.into_iter().find(|(path, _, _)| *path == request.uri().path());
+                let missing = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found"});
+                let (code, body) = found.map_or((404, missing), |(_, code, body)| (code, body));
+                let response = Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap();
+                std::future::ready(Ok::<_, Infallible>(response))
+            })
+        };
+        let (context, _announced) = fixture::context(Client::new(service, "default"), None);
+        let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+        let mut step = json!({"name": "ship"});
+        step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+        let saga = validate_stored(&named, &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new())).unwrap();
+        let key = ("1".to_owned(), AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 });
+        Self { context, saga, key, server }
+    }
+
+    fn with_pod() -> Self {
+        Self::new(&json!({"pod": {"image": "ship"}}))
+    }
+
+    /// From now on the API server answers so there.
+    fn answers(&self, path: &'static str, code: u16, body: Value) {
+        let mut server = self.server.lock().unwrap();
+        server.retain(|(known, _, _)| *known != path);
+        server.push((path, code, body));
+    }
+
+    /// The Pod of the attempt as the API server holds it.
+    fn pod(&self, uid: &str, phase: &str) -> Value {
+        let identity = crate::engine::saga::Identity {
+            saga: "order".into(),
+            namespace: "shop".into(),
+            uid: self.key.0.clone(),
+            attempt: self.key.1.clone(),
+            key: "1/ship/action/0".into(),
+        };
+        let Work::Pod(action) = &self.saga.steps.first().unwrap().action.work else { unreachable!() };
+        let mut pod = serde_json::to_value(pod::pod(&self.saga, &identity, action, Duration::from_mins(1)).unwrap()).unwrap();
+        pod["metadata"]["uid"] = json!(uid);
+        pod["spec"]["nodeName"] = json!("n");
+        pod["status"] = json!({"phase": phase});
+        pod
+    }
+
+    fn path(&self) -> &'static str {
+        let name = Pod::name_of("order", "1", &self.key.1);
+        format!("/api/v1/namespaces/shop/pods/{name}").leak()
+    }
+
+    /// The state of the Pod, where the status names this one.
+    async fn look(&self, written: Option<&str>) -> Result<ChildState, Error> {
+        let intent = ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: written.map(Into::into), trouble: None };
+        child::<Pod>(&self.context, &self.saga, &self.key, &intent).await.map(|(state, _)| state)
+    }
+}
+
+#[tokio::test]
+async fn what_one_process_was_refused_and_another_one_created_goes_on() {
+    let scene = Scene::with_pod();
+    scene.context.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
+    let refused = scene.look(None).await.unwrap();
+    assert!(matches!(&refused, ChildState::Failed(failure) if failure.reached == Reached::Nothing), "{refused:?}");
+    scene.answers(scene.path(), 200, scene.pod("p", "Running"));
+    let seen = scene.look(Some("p")).await.unwrap();
+    assert!(matches!(&seen, ChildState::Active { uid: Some(uid), .. } if uid == "p"), "{seen:?}");
+}
+
+#[tokio::test]
+async fn who_leads_again_looks_whether_another_one_created_what_it_could_not() {
+    let scene = Scene::with_pod();
+    scene.context.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
+    scene.context.lead(false);
+    let saga = json!({"metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": {"steps": []}});
+    assert!(!scene.context.answers_for(&serde_json::from_value(saga).unwrap()), "it has nothing to tell that others cannot");
+    scene.context.lead(true);
+    scene.answers(scene.path(), 200, scene.pod("p", "Running"));
+    let seen = scene.look(None).await.unwrap();
+    assert!(matches!(&seen, ChildState::Active { uid: Some(uid), .. } if uid == "p"), "{seen:?}");
+}
