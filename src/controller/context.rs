@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     attempts::Attempts,
+    barred::Barred,
     circuits::Circuits,
     executor::{Others, Own},
     families::Families,
@@ -100,6 +101,8 @@ pub struct Context {
     pub attempts: Attempts,
     /// The memory of own writes.
     pub writes: OwnWrites,
+    /// The watches that the API server does not answer.
+    pub barred: Barred,
     /// What the watches show of children.
     pub caches: Caches,
     /// The pods of Jobs.
@@ -165,6 +168,7 @@ impl Context {
             validated: ValidatedSagas::default(),
             evaluations: Semaphore::new(EVALUATIONS),
             failures: Failures::default(),
+            barred: Barred::default(),
             caches,
             families: Families::default(),
             metrics,
@@ -225,6 +229,13 @@ impl Context {
                 // A closed queue means that the process is about to end.
                 let _ = queue.sender.send(ObjectRef::new(name).within(namespace));
             }
+        }
+    }
+
+    /// Announces every saga that the watches show and that is `wanted`.
+    pub fn announce_all(&self, wanted: impl Fn(&StoredSaga) -> bool) {
+        for saga in self.caches.sagas.iter().flat_map(Store::state).filter(|saga| wanted(saga)) {
+            self.announce(saga.metadata.namespace.as_deref().unwrap_or_default(), saga.metadata.name.as_deref().unwrap_or_default());
         }
     }
 

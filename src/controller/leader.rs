@@ -20,17 +20,14 @@ use std::{
 };
 
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::{Api, ResourceExt, api::PostParams, runtime::reflector::Store};
+use kube::{Api, api::PostParams};
 use tokio::time::{sleep_until, timeout, timeout_at};
 
 use super::{
     context::{Context, now},
     error::{chain, code},
 };
-use crate::{
-    api::StoredSaga,
-    service::leadership::{Candidate, Move},
-};
+use crate::service::leadership::{Candidate, Move};
 
 /// The longest time of one look at the Lease with the write that follows.
 const LOOK: Duration = Duration::from_secs(2);
@@ -52,28 +49,21 @@ pub(super) struct Candidacy {
 }
 
 /// Stands for leadership until `resigned`, then gives it back. Where nobody is elected, only waits.
-pub(super) async fn run(
-    candidacy: Option<Candidacy>,
-    context: Arc<Context>,
-    sagas: Vec<Store<StoredSaga>>,
-    resigned: impl Future<Output = ()>,
-) {
+pub(super) async fn run(candidacy: Option<Candidacy>, context: Arc<Context>, resigned: impl Future<Output = ()>) {
     let Some(mut candidacy) = candidacy else { return resigned.await };
     tokio::select! {
-        () = candidacy.stand(&context, &sagas) => {}
+        () = candidacy.stand(&context) => {}
         () = resigned => {}
     }
     // First: who takes over is not to meet anything new of this process.
-    turn(false, &context, &sagas);
+    turn(false, &context);
     candidacy.release().await;
 }
 
 /// Begins or ends to lead. Every saga is looked at: at the beginning because nobody did before, at the end to call off what was not sent.
-fn turn(leads: bool, context: &Context, sagas: &[Store<StoredSaga>]) {
+fn turn(leads: bool, context: &Context) {
     context.lead(leads);
-    for saga in sagas.iter().flat_map(Store::state) {
-        context.announce(saga.metadata.namespace.as_deref().unwrap_or_default(), &saga.name_any());
-    }
+    context.announce_all(|_| true);
 }
 
 impl Candidacy {
@@ -82,7 +72,7 @@ impl Candidacy {
     }
 
     /// Never returns.
-    async fn stand(&mut self, context: &Context, sagas: &[Store<StoredSaga>]) {
+    async fn stand(&mut self, context: &Context) {
         loop {
             let sent = Instant::now();
             let leads_until = self.candidate.until().filter(|until| *until > sent);
@@ -103,7 +93,7 @@ impl Candidacy {
             let leads = self.candidate.leads(now);
             if leads != context.leads() {
                 self.tell_turn(leads, context);
-                turn(leads, context, sagas);
+                turn(leads, context);
             }
             self.tell_rival(failed);
             let next = match (failed, self.candidate.until()) {

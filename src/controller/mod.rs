@@ -14,6 +14,7 @@
 
 pub mod admission;
 pub mod attempts;
+pub mod barred;
 mod child;
 mod child_saga;
 pub mod circuits;
@@ -123,7 +124,7 @@ where
     };
     // Tasks of their own: no crowd of sagas to look at makes a renewal late.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
-    let mut leader = tokio::spawn(leader::run(candidacy, Arc::clone(&context), sagas.clone(), wait(resigned)));
+    let mut leader = tokio::spawn(leader::run(candidacy, Arc::clone(&context), wait(resigned)));
     let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
     let draining = async {
         shutdown.requested().await;

@@ -23,6 +23,7 @@ use kube::{
 use tokio::sync::mpsc;
 
 use super::{
+    barred::Health,
     context::{Context, Queue},
     error::chain,
     parent,
@@ -153,9 +154,10 @@ fn saga_stream(
     writer: Writer<StoredSaga>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
-    let (told, store) = (Arc::clone(&context), writer.as_reader());
+    let (told, store, health) = (Arc::clone(&context), writer.as_reader(), Health::of(&api, "Saga", &context));
     let events = watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
+        .inspect(move |event| health.note(event))
         .inspect(move |event| match event {
             // A child that changed or went makes its parent look. A list makes all look that are in it.
             Ok(Event::Apply(saga) | Event::Delete(saga)) => {
@@ -163,8 +165,7 @@ fn saga_stream(
                     context.announce(namespace, parent);
                 }
             }
-            Ok(Event::Init | Event::InitApply(_) | Event::InitDone) => {}
-            Err(error) => failed(&context, "Saga", error),
+            Ok(Event::Init | Event::InitApply(_) | Event::InitDone) | Err(_) => {}
         })
         .reflect(writer)
         // Only now: a child looks at the copy of its parent.
@@ -217,15 +218,15 @@ fn pod_stream(
     writer: Writer<Pod>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
-    let store = writer.as_reader();
+    let (store, health) = (writer.as_reader(), Health::of(&api, "Pod", &context));
     let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
     let events = watcher(api, of_attempts())
         .default_backoff()
+        .inspect(move |event| health.note(event))
         .modify(pod_store::strip)
         .inspect(move |event| {
-            match event {
-                Ok(event) => note_pod(&context, event),
-                Err(error) => return failed(&context, "Pod", error),
+            if let Ok(event) = event {
+                note_pod(&context, event);
             }
             for pod in event.iter().flat_map(|event| listing.missing(event)) {
                 context.families.lost(&pod);
@@ -263,10 +264,11 @@ fn job_stream(
     writer: Writer<Job>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
-    let store = writer.as_reader();
+    let (store, health) = (writer.as_reader(), Health::of(&api, "Job", &context));
     let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
     let events = watcher(api, of_attempts())
         .default_backoff()
+        .inspect(move |event| health.note(event))
         .modify(job_store::strip)
         .inspect(move |event| match event {
             Ok(Event::Delete(job)) => {
@@ -277,7 +279,7 @@ fn job_stream(
                 }
             }
             Ok(event) => listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref())),
-            Err(error) => failed(&context, "Job", error),
+            Err(_) => {}
         })
         .reflect(writer);
     news(events, store)
@@ -294,11 +296,6 @@ fn announce(context: &Context, child: &impl Resource) {
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
         context.announce(namespace, saga);
     }
-}
-
-fn failed(context: &Context, kind: &'static str, error: &watcher::Error) {
-    context.metrics.watch_failed(kind);
-    tracing::warn!(kind, error = chain(error), "a watch failed and begins again");
 }
 
 /// A list that is read again after a gap in the watch. What went during the gap is just not in it: no event tells.
