@@ -21,13 +21,16 @@ use std::{
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, api::PostParams};
-use tokio::time::{sleep_until, timeout, timeout_at};
+use tokio::{
+    sync::watch::Receiver,
+    time::{sleep_until, timeout, timeout_at},
+};
 
 use super::{
     context::{Context, now},
     error::{chain, code},
 };
-use crate::service::leadership::{Candidate, Move};
+use crate::service::leadership::{Candidate, Move, Warmth};
 
 /// The longest time of one look at the Lease with the write that follows.
 const LOOK: Duration = Duration::from_secs(2);
@@ -49,10 +52,11 @@ pub(super) struct Candidacy {
 }
 
 /// Stands for leadership until `resigned`, then gives it back. Where nobody is elected, only waits.
-pub(super) async fn run(candidacy: Option<Candidacy>, context: Arc<Context>, resigned: impl Future<Output = ()>) {
+/// `warmth`: how much of the caches is filled.
+pub(super) async fn run(candidacy: Option<Candidacy>, context: Arc<Context>, warmth: Receiver<Warmth>, resigned: impl Future<Output = ()>) {
     let Some(mut candidacy) = candidacy else { return resigned.await };
     tokio::select! {
-        () = candidacy.stand(&context) => {}
+        () = candidacy.stand(&context, warmth) => {}
         () = resigned => {}
     }
     // First: who takes over is not to meet anything new of this process.
@@ -72,8 +76,9 @@ impl Candidacy {
     }
 
     /// Never returns.
-    async fn stand(&mut self, context: &Context) {
+    async fn stand(&mut self, context: &Context, mut warmth: Receiver<Warmth>) {
         loop {
+            self.candidate.warms(*warmth.borrow_and_update());
             let sent = Instant::now();
             let leads_until = self.candidate.until().filter(|until| *until > sent);
             let limit = leads_until.map_or(sent + LOOK, |until| until.min(sent + LOOK));
@@ -102,7 +107,11 @@ impl Candidacy {
                 (true, Some(until)) if leads => until.min(now + AGAIN),
                 (true, _) => now + LATER,
             };
-            sleep_until(next.into()).await;
+            tokio::select! {
+                () = sleep_until(next.into()) => {}
+                // It may take now what it could not.
+                Ok(()) = warmth.changed() => {}
+            }
         }
     }
 

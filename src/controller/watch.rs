@@ -26,6 +26,7 @@ use super::{
     barred::Health,
     context::{Context, Queue},
     error::chain,
+    filling::Filling,
     parent,
     reconcile::{error_policy, reconcile},
     wait,
@@ -94,6 +95,10 @@ impl Watch {
 
     pub(super) fn jobs(&self) -> Store<Job> {
         self.jobs.clone()
+    }
+
+    pub(super) fn filling(&self) -> Filling {
+        Filling { namespace: self.namespace.clone(), sagas: self.sagas.clone(), pods: self.pods.clone() }
     }
 
     pub(super) fn queue(&self) -> Queue {
