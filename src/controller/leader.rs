@@ -23,7 +23,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, api::PostParams};
 use tokio::{
     sync::watch::Receiver,
-    time::{sleep_until, timeout, timeout_at},
+    time::{sleep_until, timeout},
 };
 
 use super::{
@@ -32,7 +32,7 @@ use super::{
 };
 use crate::service::leadership::{Candidate, Move, Warmth};
 
-/// The longest time of one look at the Lease with the write that follows.
+/// The longest time of one call. A look takes two of them at most, which is less than a leader leads without a renewal.
 const LOOK: Duration = Duration::from_secs(2);
 /// How soon a leader looks again after a look that failed.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -49,6 +49,14 @@ pub(super) struct Candidacy {
     known: Option<Lease>,
     /// What was told last, so that it is not told every two seconds.
     told: String,
+}
+
+/// Why a look did not do what it was to do.
+enum Failed {
+    /// The API server or the connection said so.
+    Answered(kube::Error),
+    /// No answer came in time.
+    Silent,
 }
 
 /// Stands for leadership until `resigned`, then gives it back. Where nobody is elected, only waits.
@@ -79,17 +87,13 @@ impl Candidacy {
     async fn stand(&mut self, context: &Context, mut warmth: Receiver<Warmth>) {
         loop {
             self.candidate.warms(*warmth.borrow_and_update());
-            let sent = Instant::now();
-            let leads_until = self.candidate.until().filter(|until| *until > sent);
-            let limit = leads_until.map_or(sent + LOOK, |until| until.min(sent + LOOK));
-            let looked = timeout_at(limit.into(), self.look(sent)).await;
-            let failed = match looked {
-                Ok(Ok(())) => false,
-                Ok(Err(error)) => {
+            let failed = match self.look(Instant::now()).await {
+                Ok(()) => false,
+                Err(Failed::Answered(error)) => {
                     self.complain(&error);
                     true
                 }
-                Err(_) => {
+                Err(Failed::Silent) => {
                     self.tell("no answer to a look at the leader's Lease");
                     true
                 }
@@ -116,20 +120,28 @@ impl Candidacy {
     }
 
     /// One look at the Lease, and what follows from it.
-    async fn look(&mut self, sent: Instant) -> Result<(), kube::Error> {
+    async fn look(&mut self, sent: Instant) -> Result<(), Failed> {
         let lease = match self.known.take() {
             Some(lease) => Some(lease),
-            None => self.api.get_opt(self.candidate.lease()).await?,
+            None => self.in_time(self.api.get_opt(self.candidate.lease())).await?,
         };
         let written = match self.candidate.saw(lease.as_ref(), sent, Instant::now(), now()) {
             Move::Wait => return Ok(()),
-            Move::Create(lease) => self.api.create(&PostParams::default(), &lease).await?,
-            Move::Replace(lease) => self.api.replace(self.candidate.lease(), &PostParams::default(), &lease).await?,
+            Move::Create(lease) => self.in_time(self.api.create(&PostParams::default(), &lease)).await?,
+            Move::Replace(lease) => self.in_time(self.api.replace(self.candidate.lease(), &PostParams::default(), &lease)).await?,
         };
         self.candidate.acknowledged(sent);
         self.known = Some(written);
         self.told.clear();
         Ok(())
+    }
+
+    /// What came of a call, which is given up when the leadership is over, so that this is seen when it comes.
+    async fn in_time<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failed> {
+        let now = Instant::now();
+        let left = self.candidate.until().map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero());
+        let answered = timeout(left.map_or(LOOK, |left| left.min(LOOK)), call).await;
+        answered.map_err(|_| Failed::Silent)?.map_err(Failed::Answered)
     }
 
     /// Says that it leads, or does no more.
@@ -195,3 +207,6 @@ impl Candidacy {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
