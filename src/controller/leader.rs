@@ -23,7 +23,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, api::PostParams};
 use tokio::{
     sync::watch::Receiver,
-    time::{sleep_until, timeout},
+    time::{sleep, sleep_until, timeout},
 };
 
 use super::{
@@ -38,6 +38,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const AGAIN: Duration = Duration::from_millis(300);
 /// How soon one that stands by looks again after a look that failed.
 const LATER: Duration = Duration::from_secs(2);
+/// How long a write whose answer was not waited for may still be on its way, where it is worth another look.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// The longest time that the release may take.
 const RELEASE: Duration = Duration::from_secs(2);
 
@@ -47,6 +49,8 @@ pub(super) struct Candidacy {
     candidate: Candidate,
     /// The Lease as it was last written; `None` while it is not ours, or where an answer was lost.
     known: Option<Lease>,
+    /// Whether the answer to the last write was not waited for: it may yet arrive.
+    unanswered: bool,
     /// What was told last, so that it is not told every two seconds.
     told: String,
 }
@@ -80,7 +84,7 @@ fn turn(leads: bool, context: &Context) {
 
 impl Candidacy {
     pub(super) const fn new(api: Api<Lease>, candidate: Candidate) -> Self {
-        Self { api, candidate, known: None, told: String::new() }
+        Self { api, candidate, known: None, unanswered: false, told: String::new() }
     }
 
     /// Never returns.
@@ -125,11 +129,18 @@ impl Candidacy {
             Some(lease) => Some(lease),
             None => self.in_time(self.api.get_opt(self.candidate.lease())).await?,
         };
+        // Before the write, in whose midst this may be broken off.
+        self.unanswered = true;
         let written = match self.candidate.saw(lease.as_ref(), sent, Instant::now(), now()) {
-            Move::Wait => return Ok(()),
-            Move::Create(lease) => self.in_time(self.api.create(&PostParams::default(), &lease)).await?,
-            Move::Replace(lease) => self.in_time(self.api.replace(self.candidate.lease(), &PostParams::default(), &lease)).await?,
+            Move::Wait => {
+                self.unanswered = false;
+                return Ok(());
+            }
+            Move::Create(lease) => self.in_time(self.api.create(&PostParams::default(), &lease)).await,
+            Move::Replace(lease) => self.in_time(self.api.replace(self.candidate.lease(), &PostParams::default(), &lease)).await,
         };
+        self.unanswered = matches!(&written, Err(Failed::Silent));
+        let written = written?;
         self.candidate.acknowledged(sent);
         self.known = Some(written);
         self.told.clear();
@@ -157,21 +168,33 @@ impl Candidacy {
 
     /// Lets the others know that nobody leads, so that they need not wait. Best effort: a Lease that stays runs out.
     async fn release(mut self) {
-        let released = async {
-            // A look that was broken off may have taken it: only the Lease itself tells.
-            let lease = match self.known.take() {
-                Some(lease) => Some(lease),
-                None => self.api.get_opt(self.candidate.lease()).await?,
-            };
-            let Some(free) = lease.and_then(|lease| self.candidate.released(&lease)) else { return Ok(false) };
-            self.api.replace(self.candidate.lease(), &PostParams::default(), &free).await.map(|_| true)
-        };
-        match timeout(RELEASE, released).await {
+        match timeout(RELEASE, self.give_back()).await {
             Ok(Ok(true)) => tracing::info!(lease = self.candidate.lease(), "the leader's Lease is released"),
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(error = chain(&error), "the leader's Lease is not released: it runs out"),
             Err(_) => tracing::warn!("the leader's Lease is not released in time: it runs out"),
         }
+    }
+
+    /// Gives the Lease back, where it is ours. Returns whether it was.
+    async fn give_back(&mut self) -> Result<bool, kube::Error> {
+        // A write that was broken off may come in between, or make it ours only now: it is tried once more.
+        match self.give_back_once().await {
+            Err(error) if code(&error) == Some(409) => {}
+            Ok(false) if self.unanswered => sleep(ON_ITS_WAY).await,
+            done => return done,
+        }
+        self.give_back_once().await
+    }
+
+    async fn give_back_once(&mut self) -> Result<bool, kube::Error> {
+        let lease = match self.known.take() {
+            Some(lease) => Some(lease),
+            // Only the Lease itself tells what came of a look that was broken off.
+            None => self.api.get_opt(self.candidate.lease()).await?,
+        };
+        let Some(free) = lease.and_then(|lease| self.candidate.released(&lease)) else { return Ok(false) };
+        self.api.replace(self.candidate.lease(), &PostParams::default(), &free).await.map(|_| true)
     }
 
     /// Says who leads, where that was seen and is another one.

@@ -81,3 +81,48 @@ async fn an_api_server_that_takes_more_than_a_second_for_each_call_has_a_leader(
         led = timeout(Duration::from_mins(1), leads) => led.unwrap(),
     }
 }
+
+/// The Lease as it is held by this process.
+fn ours(version: u32) -> Value {
+    let metadata = json!({"name": "leader", "namespace": "default", "resourceVersion": version.to_string()});
+    json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {"holderIdentity": "me"}})
+}
+
+/// Who holds the Lease.
+fn holder(server: &Server) -> Option<Value> {
+    server.lease.lock().unwrap().as_ref().map(|lease| lease["spec"]["holderIdentity"].clone())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_comes_in_while_the_lease_is_given_back_does_not_keep_it() {
+    let server = Server::new(Some(ours(8)), Duration::ZERO);
+    let mut candidacy = server.candidacy();
+    candidacy.known = Some(serde_json::from_value(ours(7)).unwrap());
+    candidacy.release().await;
+    assert_eq!(holder(&server), Some(Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_was_asked_for_in_the_last_moment_is_given_back_once_it_was_got() {
+    let server = Server::new(None, Duration::from_millis(200));
+    let (context, _announced) = fixture::context(server.client(), None);
+    let (_warms, warmth) = watch::channel(Warmth::Warm);
+    let mut candidacy = server.candidacy();
+    // After the read, before the answer to the write.
+    assert!(timeout(Duration::from_millis(300), candidacy.stand(&context, warmth)).await.is_err());
+    let arrives = async {
+        sleep(Duration::from_millis(250)).await;
+        *server.lease.lock().unwrap() = Some(ours(1));
+    };
+    tokio::join!(candidacy.release(), arrives);
+    assert_eq!(holder(&server), Some(Value::Null));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_gives_back_what_another_one_holds() {
+    let mut theirs = ours(1);
+    theirs["spec"]["holderIdentity"] = json!("another one");
+    let server = Server::new(Some(theirs), Duration::ZERO);
+    server.candidacy().release().await;
+    assert_eq!(holder(&server), Some(json!("another one")));
+}
