@@ -116,7 +116,7 @@ fn answered(error: &watcher::Error) -> Option<u16> {
             code(error)
         }
         watcher::Error::WatchError(status) => Some(status.code),
-        _ => None,
+        watcher::Error::NoResourceVersion => None,
     }
 }
 
