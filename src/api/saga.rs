@@ -94,6 +94,14 @@ pub struct SagaSpec {
     pub steps: Vec<Step>,
 }
 
+impl SagaSpec {
+    /// The ServiceAccount that the steps act as.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        self.service_account_name.as_deref().unwrap_or("default")
+    }
+}
+
 /// The rules over all steps at once: names are distinct, and dependencies point upwards.
 ///
 /// Names are looked up in a map: searching the list for each of 2048 dependencies passes what the API server lets one rule cost when it

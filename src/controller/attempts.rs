@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! Nothing here is needed for correctness after a restart: what is lost becomes `Unknown` by the engine's rules. One request at most is
-//! in flight for an attempt.
+//! in flight for an attempt. What came of a request only this process can tell; of all else the cluster has the last word, and another
+//! process may have gone on with it where this one could begin nothing.
 
 use std::{
     collections::HashMap,
@@ -48,6 +49,8 @@ pub struct Known {
     pub overdue: Option<String>,
     /// How it ended, where this process knows and the status does not yet.
     pub end: Option<ChildState>,
+    /// Whether it is a request, and took off.
+    request: bool,
     /// The request in flight.
     flight: Option<Flight>,
 }
@@ -111,13 +114,28 @@ impl Known {
             overdue: None,
             deleting_since: None,
             end: None,
+            request: false,
             flight: None,
         }
     }
 
     /// Whether it is a request that is in flight, or that has ended without its outcome being known to be in the status.
     const fn is_unrecorded_request(&self) -> bool {
-        self.flight.is_some() || (self.child.is_none() && self.end.is_some())
+        self.flight.is_some() || (self.request && self.end.is_some())
+    }
+
+    /// How it ended, as this process knows. `there`: something of the attempt is there. Where this process could begin nothing of it, somebody
+    /// else did: then its refusal is forgotten.
+    pub fn end(&mut self, there: bool) -> Option<ChildState> {
+        let nothing = matches!(&self.end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. })));
+        if there && nothing && !self.request && self.child.is_none() {
+            self.forget_verdict();
+        }
+        self.end.clone()
+    }
+
+    fn forget_verdict(&mut self) {
+        (self.end, self.refusal) = (None, None);
     }
 
     /// Whether this process is certain that no child was created: every creation of its own was definitely refused.
@@ -233,6 +251,7 @@ impl Attempts {
         let closed = table.closed;
         let known = table.entry(key);
         if known.flight.is_none() && known.end.is_none() && !closed {
+            known.request = true;
             known.flight = Some(Flight { since: Instant::now(), task: fly(), departure });
         }
     }
@@ -257,6 +276,11 @@ impl Attempts {
     /// Ends every request that is still in flight, since the Lease under which they were sent lapsed. Returns their sagas.
     pub fn abort_flights(&self) -> Vec<(String, String)> {
         self.lock().abort_flights("the operator lost its Lease before an answer came")
+    }
+
+    /// Forgets how attempts ended or were refused, requests apart: another process goes on with them, or did meanwhile.
+    pub fn forget_verdicts(&self) {
+        self.lock().sagas.values_mut().flat_map(HashMap::values_mut).filter(|known| !known.request).for_each(Known::forget_verdict);
     }
 
     /// Forgets the attempts of a saga that are not active any more and have nothing in flight.
@@ -350,6 +374,42 @@ mod tests {
         assert!(!kept.may_have_left() && kept.forbid(), "nothing may leave after it counts as never sent");
         attempts.take_off(&key("b", 1), Departure::default(), endless);
         assert!(attempts.look(&key("b", 1), |known| known.in_flight().is_none()));
+    }
+
+    /// The end of an attempt of which nothing could be begun.
+    fn refused() -> ChildState {
+        let message = "forbidden".into();
+        ChildState::Failed(Failure { reached: Reached::Nothing, last: true, exit_code: None, disrupted: false, retry_after: None, message })
+    }
+
+    #[tokio::test]
+    async fn who_leads_no_more_answers_for_requests_alone() {
+        let attempts = Attempts::default();
+        attempts.take_off(&key("request", 1), Departure::default(), endless);
+        attempts.ended(&key("request", 1), unknown());
+        attempts.refused(&key("request", 1), "the circuit is open".into());
+        attempts.ended(&key("pod", 1), refused());
+        attempts.refused(&key("pod", 2), "exceeded quota".into());
+        assert!(attempts.has_unrecorded_request("request") && !attempts.has_unrecorded_request("pod"));
+        attempts.forget_verdicts();
+        assert_eq!((end(&attempts, &key("request", 1)), end(&attempts, &key("pod", 1))), (Some(unknown()), None));
+        assert!(attempts.look(&key("request", 1), |known| known.refusal.is_some()));
+        assert!(!attempts.look(&key("pod", 2), |known| known.is_refused()));
+    }
+
+    #[test]
+    fn that_nothing_could_be_begun_is_believed_until_something_is_there_that_this_process_did_not_make() {
+        let attempts = Attempts::default();
+        let ended = |number, end, child: bool| {
+            if child {
+                attempts.child_seen(&key("a", number), "mine");
+            }
+            attempts.ended(&key("a", number), end);
+            attempts.look(&key("a", number), |known| (known.end(false).is_some(), known.end(true).is_some()))
+        };
+        assert_eq!(ended(1, refused(), false), (true, false));
+        assert_eq!(ended(2, refused(), true), (true, true), "its own child, which never began");
+        assert_eq!(ended(3, unknown(), false), (true, true));
     }
 
     #[test]

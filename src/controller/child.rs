@@ -13,6 +13,7 @@ use super::{
     attempts::AttemptKey,
     context::{Context, now},
     error::Error,
+    gather::namespace_goes,
 };
 use crate::{
     api::names::{AttemptId, child_name, job_name},
@@ -170,8 +171,12 @@ fn family(job: &Job, context: &Context) -> Family {
 async fn with_live_pods(job: &Job, context: &Context, family: Family) -> Result<Family, Error> {
     let uid = job.metadata.uid.as_deref().unwrap_or_default();
     let parameters = ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={uid}")).limit(MOST_PODS);
-    let listed =
-        context.pods_of(&job.namespace().unwrap_or_default()).list(&parameters).await.map_err(Error::api("read the pods of a Job"))?;
+    let namespace = job.namespace().unwrap_or_default();
+    let listed = match context.pods_of(&namespace).list(&parameters).await.map_err(Error::api("read the pods of a Job")) {
+        // Nobody may look any more, or will: what was seen is all that there is.
+        Err(error) if error.is_forbidden() && namespace_goes(context, &namespace).await? => return Ok(Family { lost: true, ..family }),
+        listed => listed?,
+    };
     let more = listed.metadata.continue_.is_some_and(|more| !more.is_empty());
     let pods: Vec<Arc<Pod>> = listed.items.into_iter().filter(|pod| job_of(pod) == Some(uid)).map(Arc::new).collect();
     let gone = family.gone.into_iter().filter(|gone| pods.iter().all(|pod| pod.metadata.uid != gone.metadata.uid)).collect();

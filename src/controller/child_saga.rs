@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! A child is created and told something as the account of its parent, never with the operator's own rights. It is read live: what is told is
-//! not told again because a copy is old. It is told only while the attempt for whose sake it is told is active, and under its UID.
+//! not told again because a copy is old. It is told only while the attempt for whose sake it is told is active, and under its UID. One that was
+//! never seen before is taken for the attempt's child only where it acts as its parent's account: anybody may write labels and owners.
 
 use std::time::Duration;
 
@@ -58,7 +59,7 @@ impl Kin<'_> {
     /// # Errors
     /// Where the live read failed.
     pub(super) async fn state(&self, active: &ActiveAttempt) -> Result<(ChildState, Option<Duration>), Error> {
-        if let Some(end) = self.known(|known| known.end.clone()) {
+        if let Some(end) = self.known(|known| known.end(active.child_uid.is_some())) {
             return Ok((end, None));
         }
         if let Some(waits) = self.known(|known| backing_off(known)) {
@@ -75,7 +76,7 @@ impl Kin<'_> {
         let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
         let written = self.written.filter(|written| written.name == name).and_then(|written| written.uid.as_ref());
         let mut known = [first.as_ref(), active.child_uid.as_ref(), written].into_iter().flatten().peekable();
-        if known.peek().is_none() && !is_ours(&child, &key.0, made_by) {
+        if known.peek().is_none() && !is_ours(&child, &key.0, made_by, &saga.service_account) {
             return Ok((foreign(&name), None));
         }
         let another = known.any(|known| *known != uid);

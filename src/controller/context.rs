@@ -18,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::{
     attempts::Attempts,
+    barred::Barred,
     circuits::Circuits,
     executor::{Others, Own},
     families::Families,
@@ -100,6 +101,8 @@ pub struct Context {
     pub attempts: Attempts,
     /// The memory of own writes.
     pub writes: OwnWrites,
+    /// The watches that the API server does not answer.
+    pub barred: Barred,
     /// What the watches show of children.
     pub caches: Caches,
     /// The pods of Jobs.
@@ -165,6 +168,7 @@ impl Context {
             validated: ValidatedSagas::default(),
             evaluations: Semaphore::new(EVALUATIONS),
             failures: Failures::default(),
+            barred: Barred::default(),
             caches,
             families: Families::default(),
             metrics,
@@ -228,13 +232,22 @@ impl Context {
         }
     }
 
+    /// Announces every saga that the watches show and that is `wanted`.
+    pub fn announce_all(&self, wanted: impl Fn(&StoredSaga) -> bool) {
+        for saga in self.caches.sagas.iter().flat_map(Store::state).filter(|saga| wanted(saga)) {
+            self.announce(saga.metadata.namespace.as_deref().unwrap_or_default(), saga.metadata.name.as_deref().unwrap_or_default());
+        }
+    }
+
     /// From now on nothing new is decided; what is under way ends and is recorded.
     pub fn drain(&self) {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether sagas are this process's business from now on, or that of another one, the leader.
+    /// Whether sagas are this process's business from now on, or that of another one, the leader. Both times what this process could not begin
+    /// is for the other one to begin, or may have been begun by it.
     pub fn lead(&self, leads: bool) {
+        self.attempts.forget_verdicts();
         self.leading.store(leads, Ordering::SeqCst);
         self.metrics.leads(leads);
     }

@@ -55,6 +55,14 @@ pub const fn is_not_found(error: &kube::Error) -> bool {
     matches!(code(error), Some(404))
 }
 
+impl Error {
+    /// Whether the API server refused the call for want of a right.
+    #[must_use]
+    pub const fn is_forbidden(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if matches!(code(source), Some(403)))
+    }
+}
+
 /// The most characters of one cause in a line.
 const MAX_CAUSE: usize = 400;
 

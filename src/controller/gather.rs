@@ -1,7 +1,9 @@
 //! Gathers what there is: the children of the active attempts, in the engine's words.
 //!
 //! # Guarantees
-//! A child is reported absent only after a live read said so.
+//! A child is reported absent only after a live read said so. One that this process could not create and that is there all the same was
+//! created by another process. Where the operator may not look, nothing is concluded, unless the namespace is being deleted: that takes
+//! the operator's rights there, and then everything that is left.
 
 use std::{
     sync::Arc,
@@ -146,21 +148,38 @@ async fn child<K: Child>(
     attempt: &ActiveAttempt,
 ) -> Result<(ChildState, Option<Duration>), Error> {
     let name = K::name_of(&saga.name, &saga.uid, &key.1);
-    if let Some(end) = context.attempts.look(key, |known| known.end.clone()) {
+    let cached = K::cached(context, &saga.namespace, &name);
+    let there = attempt.child_uid.is_some() || cached.as_ref().is_some_and(|found| is_ours(found.as_ref(), &key.0, &key.1));
+    if let Some(end) = context.attempts.look(key, |known| known.end(there)) {
         return Ok((end, None));
     }
     let child = context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or_else(|| attempt.child_uid.clone());
     let another = |found: &K| child.as_ref().is_some_and(|child| found.meta().uid.as_ref() != Some(child));
-    if let Some(found) = K::cached(context, &saga.namespace, &name).filter(|found| !another(found)) {
+    let barred = context.barred.is(&saga.namespace, &K::word());
+    let mut newest = None;
+    if let Some(found) = cached.filter(|found| !another(found)) {
         let (deleting, _) = found.deletion(context);
-        return Ok((seen(context, key, found.as_ref()).await?, deleting.then_some(DELETION_POLL)));
+        let state = seen(context, key, found.as_ref()).await?;
+        // What has ended has ended, however old the copy.
+        if !barred || !matches!(state, ChildState::Active { .. }) {
+            return Ok((state, deleting.then_some(DELETION_POLL)));
+        }
+        newest = Some(state);
     }
     let gone = context.attempts.look(key, |known| known.gone.clone());
     // The watch may have told of its deletion before it was known here: from now on it is looked for.
     if let Some(state) = context.attempts.look(key, remembered).filter(|_| gone.is_none()) {
         return Ok((state, Some(WATCH_LAG)));
     }
-    let live = K::api(context, &saga.namespace).get_opt(&name).await.map_err(Error::api(K::READ))?;
+    let live = match K::api(context, &saga.namespace).get_opt(&name).await.map_err(Error::api(K::READ)) {
+        Ok(live) => live,
+        Err(error) if error.is_forbidden() && namespace_goes(context, &saga.namespace).await? => {
+            return Ok(out_of_sight::<K>(context, &saga.namespace, key, child.as_deref(), gone));
+        }
+        // Nothing newer is to be had.
+        Err(error) if error.is_forbidden() => return newest.map(|state| (state, Some(WATCH_LAG))).ok_or(error),
+        Err(error) => return Err(error),
+    };
     let gone = match &live {
         // A child that lost its label goes on, although to the watch it is gone.
         Some(found) if !another(found) => return Ok((seen(context, key, found).await?, Some(WATCH_LAG))),
@@ -179,6 +198,36 @@ async fn child<K: Child>(
         (Some(found), None) => (name_conflict(&found), None),
         (None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
     })
+}
+
+/// The state of a child that the operator may not look at any more, since the deletion of the namespace took its rights. The namespace takes
+/// the child along, too: it is given the time for that which one has that is being deleted.
+fn out_of_sight<K: Child>(
+    context: &Context,
+    namespace: &str,
+    key: &AttemptKey,
+    child: Option<&str>,
+    gone: Option<ChildState>,
+) -> (ChildState, Option<Duration>) {
+    // What is remembered of a Job's pods may be old, too.
+    let old = |told: &ChildState| matches!(told, ChildState::Active { .. }) && context.barred.is(namespace, "Pod");
+    match (K::after(context, key, child, gone).filter(|told| !old(told)), child) {
+        (Some(active @ ChildState::Active { .. }), _) => (active, Some(WATCH_LAG)),
+        (Some(end), _) => {
+            context.attempts.ended(key, end.clone());
+            (end, None)
+        }
+        (None, None) => (context.attempts.look(key, |known| absent(known, false)), None),
+        (None, Some(uid)) => {
+            let (age, why) = (deleting_for(context, key), "its namespace is being deleted, and nobody may look at its");
+            if age >= STUCK_SINCE {
+                let message = format!("{why} {} any more: it may still run", K::word());
+                return (ChildState::Unknown { message, retry_after: None }, None);
+            }
+            let detail = format!("{why} {}; its end is awaited", K::word());
+            (ChildState::Active { uid: Some(uid.to_owned()), age, detail, trouble: None }, Some(DELETION_POLL))
+        }
+    }
 }
 
 /// What the end of a child means that was made after an earlier one of the attempt vanished: where it failed, the earlier one may have acted.
@@ -251,13 +300,21 @@ pub async fn terminating(context: &Context, saga: &StoredSaga) -> Result<Option<
     if saga.metadata.deletion_timestamp.is_none() || !saga.status.as_ref().map_or(true, stalled) {
         return Ok(None);
     }
+    namespace_goes(context, namespace(saga)).await.map(Some)
+}
+
+/// Whether a namespace is being deleted.
+///
+/// # Errors
+/// Where the live read failed.
+pub(super) async fn namespace_goes(context: &Context, namespace: &str) -> Result<bool, Error> {
     let api: kube::Api<Namespace> = kube::Api::all(context.client.clone());
-    match api.get_opt(namespace(saga)).await {
-        Ok(read) => Ok(Some(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some()))),
+    match api.get_opt(namespace).await {
+        Ok(read) => Ok(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())),
         // An operator with older rights does everything else.
         Err(source) if code(&source) == Some(403) => {
-            tracing::warn!(error = chain(&source), "cannot read the namespace of a deleted saga: should it go, the saga holds it up");
-            Ok(Some(false))
+            tracing::warn!(namespace, error = chain(&source), "cannot read the namespace of a saga: should it go, the saga holds it up");
+            Ok(false)
         }
         Err(source) => Err(Error::Api { doing: "read the namespace", source }),
     }
@@ -289,3 +346,6 @@ pub(super) fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = A
         })
     })
 }
+
+#[cfg(test)]
+mod tests;

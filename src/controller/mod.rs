@@ -14,6 +14,7 @@
 
 pub mod admission;
 pub mod attempts;
+pub mod barred;
 mod child;
 mod child_saga;
 pub mod circuits;
@@ -22,6 +23,7 @@ mod ending;
 pub mod error;
 pub mod executor;
 pub mod families;
+mod filling;
 mod flight;
 pub mod gather;
 pub mod guard;
@@ -56,6 +58,7 @@ use tower::{BoxError, Layer, Service, layer::util::Identity};
 use self::{
     circuits::{Circuits, settings},
     context::{Caches, Context},
+    filling::fill,
     http::HttpCaller,
     leader::Candidacy,
     secrets::SecretReader,
@@ -67,7 +70,7 @@ use crate::{
         admin::{Admin, Health},
         args::RunConfig,
         client::{self, Network},
-        leadership::{self, Candidate},
+        leadership::{self, Candidate, Warmth},
         metrics::Metrics,
         shutdown::Shutdown,
     },
@@ -103,7 +106,8 @@ where
     let admin = Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone()).await?;
     let Connected { context, watches, candidacy } = connect(&config, metrics, layer).await?;
     let ((stop, stopped), (resign, resigned)) = (tokio::sync::watch::channel(false), tokio::sync::watch::channel(false));
-    let sagas: Vec<_> = watches.iter().map(Watch::sagas).collect();
+    let (sagas, fillings): (Vec<_>, Vec<_>) = watches.iter().map(|watch| (watch.sagas(), watch.filling())).unzip();
+    let (warms, warmth) = tokio::sync::watch::channel(Warmth::Cold);
     let controllers = futures::future::join_all(watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())));
     let controllers = async {
         // Without a Lease nothing begins, but what is under way is followed all the same.
@@ -112,10 +116,7 @@ where
         controllers.await
     };
     let ready = async {
-        for store in &sagas {
-            // A store that is never filled means that its controller ended, which ends the process.
-            let _ = store.wait_until_ready().await;
-        }
+        fill(&fillings, &context.barred, &warms).await;
         context.own.first().await;
         health.ready();
         tracing::info!("the caches are filled, and requests may be sent");
@@ -123,7 +124,7 @@ where
     };
     // Tasks of their own: no crowd of sagas to look at makes a renewal late.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
-    let mut leader = tokio::spawn(leader::run(candidacy, Arc::clone(&context), sagas.clone(), wait(resigned)));
+    let mut leader = tokio::spawn(leader::run(candidacy, Arc::clone(&context), warmth, wait(resigned)));
     let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
     let draining = async {
         shutdown.requested().await;

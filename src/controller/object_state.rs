@@ -57,7 +57,9 @@ impl Attempt<'_> {
 
     /// The state, and after how long to look again.
     pub(super) async fn state(&self, work: &Work, active: &ActiveAttempt) -> (ChildState, Option<Duration>) {
-        if let Some(end) = self.known(|known| known.end.clone()) {
+        // The object that is deleted is named before anything leaves, and proves nothing.
+        let there = matches!(work, Work::Apply(_)) && active.child_uid.is_some();
+        if let Some(end) = self.known(|known| known.end(there)) {
             return (end, None);
         }
         let waited = self.known(|known| known.first_read.elapsed());

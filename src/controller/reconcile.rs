@@ -48,7 +48,8 @@ use crate::{
 const STALE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the watch may lag behind our own write before the saga is read live.
 const LAG: Duration = Duration::from_secs(2);
-/// How often it is looked whether the namespace of a deleted saga that stands still goes, too: nothing of the saga tells.
+/// How often it is looked whether the namespace of a deleted saga that stands still goes, too, since nothing of the saga tells; and how often
+/// a saga is looked at of which no watch tells any more.
 const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 /// The waits after failed reconciles: doubling from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -94,10 +95,12 @@ pub fn error_policy(saga: &StoredSaga, context: &Context) -> Action {
 async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
     let uid = cached.metadata.uid.as_deref().unwrap_or_default();
     let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
+    // What a barred watch shows may be from before the deletion.
+    let barred = context.barred.is(namespace(cached), "Saga");
     match context.writes.judge(uid, version) {
-        Freshness::Fresh => decide(cached, context).await,
-        Freshness::Stale { since } if since < LAG => Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Unchanged)),
-        Freshness::Stale { .. } | Freshness::Incomparable => {
+        Freshness::Fresh if !barred => decide(cached, context).await,
+        Freshness::Stale { since } if since < LAG && !barred => Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Unchanged)),
+        Freshness::Fresh | Freshness::Stale { .. } | Freshness::Incomparable => {
             let live = context.sagas(namespace(cached)).get_opt(name(cached)).await.map_err(Error::api("read the saga"))?;
             match live.filter(|live| live.metadata.uid == cached.metadata.uid) {
                 Some(live) => decide(&live, context).await,
@@ -126,7 +129,8 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
     let terminating = gather::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
-    let again = [again, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
+    let blind = context.barred.any(namespace(stored)).then_some(NAMESPACE_POLL);
+    let again = [again, blind, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
     let beginning = context.may_begin();
     let idle = beginning.is_none() || executor.is_none();

@@ -1,8 +1,12 @@
 //! The watches on sagas, their Pods and their Jobs, and the controller that they drive.
+//!
+//! # Guarantees
+//! What a watch brings makes its saga be looked at once it can be seen in the store, and not before. A list that is read again after a gap
+//! is seen when it is whole: only then, and then for everything in it.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::{
     NamespaceResourceScope,
     api::{batch::v1::Job, core::v1::Pod},
@@ -19,8 +23,10 @@ use kube::{
 use tokio::sync::mpsc;
 
 use super::{
+    barred::Health,
     context::{Context, Queue},
     error::chain,
+    filling::Filling,
     parent,
     reconcile::{error_policy, reconcile},
     wait,
@@ -91,6 +97,10 @@ impl Watch {
         self.jobs.clone()
     }
 
+    pub(super) fn filling(&self) -> Filling {
+        Filling { namespace: self.namespace.clone(), sagas: self.sagas.clone(), pods: self.pods.clone() }
+    }
+
     pub(super) fn queue(&self) -> Queue {
         Queue { namespace: self.namespace.clone(), sender: self.sender.clone() }
     }
@@ -148,51 +158,62 @@ fn saga_stream(
     api: Api<StoredSaga>,
     writer: Writer<StoredSaga>,
     context: Arc<Context>,
-) -> impl futures::Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
-    let (told, mut listed) = (Arc::clone(&context), Vec::new());
-    watcher(api, watcher::Config::default().page_size(PAGE))
+) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
+    let (told, store, health) = (Arc::clone(&context), writer.as_reader(), Health::of(&api, "Saga", &context));
+    let events = watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
+        .inspect(move |event| health.note(event))
         .inspect(move |event| match event {
-            // A child that changed or went makes its parent look.
-            Ok(Event::Apply(saga) | Event::InitApply(saga) | Event::Delete(saga)) => {
+            // A child that changed or went makes its parent look. A list makes all look that are in it.
+            Ok(Event::Apply(saga) | Event::Delete(saga)) => {
                 if let (Some(parent), Some(namespace)) = (child_saga::parent(saga), &saga.metadata.namespace) {
                     context.announce(namespace, parent);
                 }
             }
-            Ok(Event::Init | Event::InitDone) => {}
-            Err(error) => failed(&context, "Saga", error),
+            Ok(Event::Init | Event::InitApply(_) | Event::InitDone) | Err(_) => {}
         })
         .reflect(writer)
         // Only now: a child looks at the copy of its parent.
         .inspect(move |event| {
             if let Ok(event) = event {
-                tell_children(&told, event, &mut listed);
+                tell_children(&told, event);
             }
         })
-        .applied_objects()
-        .filter(|object| std::future::ready(object.is_ok()))
+        // Of one that went there is nothing to look at.
+        .filter(|event| std::future::ready(!matches!(event, Ok(Event::Delete(_)))));
+    news(events, store)
 }
 
-/// Makes the children of a saga be looked at that let go of them, or takes hold of them again. What a list brings can be seen when it is
-/// whole.
-fn tell_children(context: &Context, event: &Event<StoredSaga>, listed: &mut Vec<(String, String)>) {
-    let children = |saga: &StoredSaga, gone| {
-        let namespace = saga.metadata.namespace.clone().unwrap_or_default();
-        parent::children_to_tell(saga, gone).into_iter().map(move |child| (namespace.clone(), child)).collect::<Vec<_>>()
+/// Makes the children of a saga be looked at that let go of them, or takes hold of them again.
+fn tell_children(context: &Context, event: &Event<StoredSaga>) {
+    let (saga, gone) = match event {
+        Event::Apply(saga) => (saga, false),
+        Event::Delete(saga) => (saga, true),
+        // Its children are in the list, too.
+        Event::Init | Event::InitApply(_) | Event::InitDone => return,
     };
-    let now = match event {
-        Event::Apply(saga) => children(saga, false),
-        Event::Delete(saga) => children(saga, true),
-        Event::InitApply(saga) => {
-            listed.append(&mut children(saga, false));
-            return;
-        }
-        Event::Init => Vec::new(),
-        Event::InitDone => std::mem::take(listed),
-    };
-    for (namespace, child) in &now {
-        context.announce(namespace, child);
+    for child in parent::children_to_tell(saga, gone) {
+        context.announce(saga.metadata.namespace.as_deref().unwrap_or_default(), &child);
     }
+}
+
+/// The objects that there is news of, each once it stands in the store as it is brought: after the end of a list, everything in the store.
+/// `events`: those that were reflected to it.
+fn news<K>(
+    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
+    store: Store<K>,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
+where
+    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
+{
+    events.flat_map(move |event| {
+        let objects = match event {
+            Ok(Event::Apply(object) | Event::Delete(object)) => vec![Arc::new(object)],
+            Ok(Event::InitDone) => store.state(),
+            Ok(Event::Init | Event::InitApply(_)) | Err(_) => Vec::new(),
+        };
+        stream::iter(objects.into_iter().map(Arc::unwrap_or_clone).map(Ok))
+    })
 }
 
 /// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last state is noted first. Errors end here,
@@ -201,24 +222,24 @@ fn pod_stream(
     api: Api<Pod>,
     writer: Writer<Pod>,
     context: Arc<Context>,
-) -> impl futures::Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
+) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
+    let (store, health) = (writer.as_reader(), Health::of(&api, "Pod", &context));
     let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
-    watcher(api, of_attempts())
+    let events = watcher(api, of_attempts())
         .default_backoff()
+        .inspect(move |event| health.note(event))
         .modify(pod_store::strip)
         .inspect(move |event| {
-            match event {
-                Ok(event) => note_pod(&context, event),
-                Err(error) => return failed(&context, "Pod", error),
+            if let Ok(event) = event {
+                note_pod(&context, event);
             }
             for pod in event.iter().flat_map(|event| listing.missing(event)) {
                 context.families.lost(&pod);
                 announce(&context, pod.as_ref());
             }
         })
-        .reflect(writer)
-        .touched_objects()
-        .filter(|object| std::future::ready(object.is_ok()))
+        .reflect(writer);
+    news(events, store)
 }
 
 /// What one event of a Pod tells of its attempt. That of a Job has no saga for its owner: it is told here that there is news.
@@ -247,10 +268,12 @@ fn job_stream(
     api: Api<Job>,
     writer: Writer<Job>,
     context: Arc<Context>,
-) -> impl futures::Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
+) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
+    let (store, health) = (writer.as_reader(), Health::of(&api, "Job", &context));
     let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
-    watcher(api, of_attempts())
+    let events = watcher(api, of_attempts())
         .default_backoff()
+        .inspect(move |event| health.note(event))
         .modify(job_store::strip)
         .inspect(move |event| match event {
             Ok(Event::Delete(job)) => {
@@ -261,11 +284,10 @@ fn job_stream(
                 }
             }
             Ok(event) => listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref())),
-            Err(error) => failed(&context, "Job", error),
+            Err(_) => {}
         })
-        .reflect(writer)
-        .touched_objects()
-        .filter(|object| std::future::ready(object.is_ok()))
+        .reflect(writer);
+    news(events, store)
 }
 
 /// The children of attempts.
@@ -279,11 +301,6 @@ fn announce(context: &Context, child: &impl Resource) {
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
         context.announce(namespace, saga);
     }
-}
-
-fn failed(context: &Context, kind: &'static str, error: &watcher::Error) {
-    context.metrics.watch_failed(kind);
-    tracing::warn!(kind, error = chain(error), "a watch failed and begins again");
 }
 
 /// A list that is read again after a gap in the watch. What went during the gap is just not in it: no event tells.
@@ -330,41 +347,4 @@ pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
-
-    use serde_json::json;
-
-    use super::*;
-
-    fn pod(name: &str, uid: &str) -> Pod {
-        let labels = json!({LABEL_SAGA: format!("saga-of-{name}")});
-        serde_json::from_value(json!({"metadata": {"name": name, "namespace": "shop", "uid": uid, "labels": labels}})).unwrap()
-    }
-
-    /// Lets a list go by as the watch brings it, and says which sagas it makes look again.
-    fn list(listing: &mut Listing<Pod>, writer: &mut Writer<Pod>, pods: &[Pod]) -> Vec<String> {
-        let items = pods.iter().cloned().map(Event::InitApply);
-        let events = std::iter::once(Event::Init).chain(items).chain([Event::InitDone]);
-        let mut missing = Vec::new();
-        for event in events {
-            missing.extend(
-                listing.missing(&event).into_iter().map(|pod| format!("{}/{}", pod.namespace().unwrap(), pod.labels()[LABEL_SAGA])),
-            );
-            writer.apply_watcher_event(&event);
-        }
-        missing.sort();
-        missing
-    }
-
-    #[test]
-    fn a_pod_that_went_while_nobody_watched_makes_its_saga_look_again() {
-        let (before, mut writer) = reflector::store();
-        let mut listing = Listing { before, listed: HashSet::new() };
-        let nothing: [&str; 0] = [];
-        assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("b", "2"), pod("c", "3")]), nothing);
-        // b went, c was made anew.
-        assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), ["shop/saga-of-b", "shop/saga-of-c"]);
-        assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), nothing);
-    }
-}
+mod tests;

@@ -139,7 +139,7 @@ fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params) -> Result<ValidSa
         namespace: who.namespace.clone(),
         uid: who.uid.clone(),
         key_scope: spec.idempotency_prefix.clone().unwrap_or_else(|| who.uid.clone()),
-        service_account: spec.service_account_name.clone().unwrap_or_else(|| "default".into()),
+        service_account: spec.account().to_owned(),
         max_parallel: usize::try_from(max_parallel).unwrap_or(1),
         on_failure: spec.on_failure.unwrap_or_default(),
         timeout: spec.timeout.and_then(GoDuration::positive),

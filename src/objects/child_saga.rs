@@ -40,10 +40,11 @@ pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, su
     })
 }
 
-/// Whether a saga that bears the name of an attempt's child is that child.
+/// Whether a saga that bears the name of an attempt's child is that child: of this owner, and acting as this account.
 #[must_use]
-pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId) -> bool {
-    attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)
+pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId, account: &str) -> bool {
+    child.spec.as_ref().is_ok_and(|spec| spec.account() == account)
+        && attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)
 }
 
 /// The name of the saga that a saga is a child of.
@@ -86,13 +87,21 @@ mod tests {
         let built = built(1, 0);
         assert_eq!(built["spec"]["serviceAccountName"], "order-saga");
         assert_eq!(built["spec"]["deletionPolicy"], "Abandon");
-        let mut stored = built;
+        let mut stored = built.clone();
         stored["metadata"]["uid"] = json!("2");
         let child: StoredSaga = serde_json::from_value(stored).unwrap();
-        assert!(is_ours(&child, "1", &identity(1, 0).attempt));
-        assert!(!is_ours(&child, "1", &identity(2, 0).attempt) && !is_ours(&child, "3", &identity(1, 0).attempt));
+        let is_ours = |child: &StoredSaga, uid: &str, number| super::is_ours(child, uid, &identity(number, 0).attempt, "order-saga");
+        assert!(is_ours(&child, "1", 1));
+        assert!(!is_ours(&child, "1", 2) && !is_ours(&child, "3", 1));
         assert_eq!(parent(&child), Some("order"));
         assert!(child.spec.is_ok(), "{:?}", child.spec);
+
+        for (account, spec) in [("another one", json!("admin")), ("the default one", Value::Null)] {
+            let mut forged = built.clone();
+            forged["spec"]["serviceAccountName"] = spec;
+            let forged: StoredSaga = serde_json::from_value(forged).unwrap();
+            assert!(!is_ours(&forged, "1", 1), "it has the labels and the owner, and acts as {account}");
+        }
     }
 
     #[test]

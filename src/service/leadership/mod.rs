@@ -4,7 +4,9 @@
 //! - At most one leads where clocks run at the same rate: who leads stops [`HOLDS_FOR`] after it *sent* its last acknowledged renewal; who
 //!   does not takes the Lease over only when a read that was sent a whole [`TERM`] after it first saw the last renewal shows no other.
 //!   Each uses its own monotonic clock alone: no instant that is written in the Lease is judged by.
-//! - A Lease that nobody holds is taken at the next look, so that a release hands over at once.
+//! - A Lease that nobody holds is taken at the next look by one whose caches are filled, so that a release hands over at once.
+//! - One that cannot work does not keep those from it that can: while none of its caches is filled it takes no Lease, and while some are not, it
+//!   waits a [`TERM`] longer than one with all of them.
 //! - Every change of a Lease keeps what others wrote on it, and names the version that it was read at.
 //!
 //! # Caveats
@@ -43,6 +45,28 @@ pub fn lease_name(watched: &BTreeSet<String>) -> String {
     format!("{MANAGER}-leader-{hash}")
 }
 
+/// How much of its caches a candidate has: without them it does not look at any saga.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Warmth {
+    /// Nothing: it could do no work.
+    Cold,
+    /// Those of some namespaces.
+    Partly,
+    /// All that can be had.
+    Warm,
+}
+
+impl Warmth {
+    /// How long it waits for one with more than it has; `None` for ever.
+    const fn lets_others_go_first(self) -> Option<Duration> {
+        match self {
+            Self::Cold => None,
+            Self::Partly => Some(TERM),
+            Self::Warm => Some(Duration::ZERO),
+        }
+    }
+}
+
 /// What a look at the Lease leads to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Move {
@@ -59,9 +83,12 @@ pub enum Move {
 pub struct Candidate {
     lease: String,
     identity: String,
+    warmth: Warmth,
     /// When the last acknowledged write that made or kept it the leader was sent.
     renewed: Option<Instant>,
     rival: Option<Rival>,
+    /// When it was first seen that nobody holds the Lease.
+    free: Option<Instant>,
 }
 
 /// Another one that holds the Lease.
@@ -75,10 +102,15 @@ struct Rival {
 }
 
 impl Candidate {
-    /// One that does not lead yet, for the Lease of this name. No two may have the same identity.
+    /// One that does not lead yet and has no caches, for the Lease of this name. No two may have the same identity.
     #[must_use]
     pub const fn new(lease: String, identity: String) -> Self {
-        Self { lease, identity, renewed: None, rival: None }
+        Self { lease, identity, warmth: Warmth::Cold, renewed: None, rival: None, free: None }
+    }
+
+    /// Notes how much of its caches it has.
+    pub const fn warms(&mut self, warmth: Warmth) {
+        self.warmth = warmth;
     }
 
     /// The name of the Lease.
@@ -111,14 +143,15 @@ impl Candidate {
         self.renewed.map(|renewed| renewed + HOLDS_FOR)
     }
 
-    /// When to look again after a look that did what it wanted. Never later than when a rival's term is over.
+    /// When to look again after a look that did what it wanted. Never later than when it may take the Lease over.
     #[must_use]
     pub fn next_look(&self, now: Instant) -> Instant {
-        match (&self.renewed, &self.rival) {
-            (Some(renewed), _) => (*renewed + EVERY).max(now),
-            (None, Some(rival)) => (rival.since + TERM).clamp(now, now + EVERY),
-            (None, None) => now + EVERY,
+        if let Some(renewed) = self.renewed {
+            return (renewed + EVERY).max(now);
         }
+        let rivals = self.rival.as_ref().map(|rival| rival.since + TERM);
+        let due = rivals.or(self.free).zip(self.warmth.lets_others_go_first()).map(|(since, patience)| since + patience);
+        due.map_or(now + EVERY, |due| due.clamp(now, now + EVERY))
     }
 
     /// Takes what a look showed that was sent at `asked` and answered at `answered`, and says what to do; `at` is the instant that is
@@ -130,17 +163,26 @@ impl Candidate {
         }
         let (Some(lease), Some(other)) = (lease, holder.filter(|holder| *holder != self.identity)) else {
             self.rival = None;
+            if let Some(own) = lease.filter(|_| holder.is_some()) {
+                self.free = None;
+                return Move::Replace(renewed(own, at));
+            }
+            let since = *self.free.get_or_insert(answered);
             return match lease {
+                _ if !self.may_take(asked, since, Duration::ZERO) => Move::Wait,
                 None => Move::Create(self.taken(&self.unheld(), at)),
-                Some(own) if holder.is_some() => Move::Replace(renewed(own, at)),
                 Some(free) => Move::Replace(self.taken(free, at)),
             };
         };
+        self.free = None;
         let version = version(lease);
         match &self.rival {
             Some(rival) if rival.version == version => {
-                let is_gone = asked.saturating_duration_since(rival.since) >= TERM;
-                if is_gone { Move::Replace(self.taken(lease, at)) } else { Move::Wait }
+                if self.may_take(asked, rival.since, TERM) {
+                    Move::Replace(self.taken(lease, at))
+                } else {
+                    Move::Wait
+                }
             }
             Some(_) | None => {
                 self.rival = Some(Rival { identity: other.to_owned(), version, since: answered });
@@ -149,10 +191,15 @@ impl Candidate {
         }
     }
 
+    /// Whether a look that was sent at `asked` may take what has been so since `since`, where that takes a warm one so long.
+    fn may_take(&self, asked: Instant, since: Instant, long: Duration) -> bool {
+        self.warmth.lets_others_go_first().is_some_and(|longer| asked.saturating_duration_since(since) >= long + longer)
+    }
+
     /// Takes the acknowledgement of a write that [`Self::saw`] asked for, and that was sent at `sent`.
     pub fn acknowledged(&mut self, sent: Instant) {
         self.renewed = self.renewed.max(Some(sent));
-        self.rival = None;
+        (self.rival, self.free) = (None, None);
     }
 
     /// The Lease as it is written to be led by nobody; `None` where it is not ours.

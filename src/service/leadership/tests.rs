@@ -14,7 +14,13 @@ fn wall(second: i64) -> Timestamp {
 }
 
 fn candidate(identity: &str) -> Candidate {
-    Candidate::new("lease".into(), identity.into())
+    with_caches(identity, Warmth::Warm)
+}
+
+fn with_caches(identity: &str, warmth: Warmth) -> Candidate {
+    let mut candidate = Candidate::new("lease".into(), identity.into());
+    candidate.warms(warmth);
+    candidate
 }
 
 /// The API server's copy of a Lease after so many writes.
@@ -122,6 +128,53 @@ fn who_could_not_renew_in_time_renews_what_is_still_its_own_later() {
 }
 
 #[test]
+fn who_has_no_caches_takes_nothing_and_who_lacks_some_lets_others_go_first() {
+    let dawn = Instant::now();
+    let held = created_by("a", dawn);
+    let free = candidate("a").released(&held).unwrap();
+    let (mut cold, mut partly) = (with_caches("c", Warmth::Cold), with_caches("p", Warmth::Partly));
+    for none in [None, Some(&free)] {
+        let (mut cold, mut partly) = (cold.clone(), partly.clone());
+        for candidate in [&mut cold, &mut partly] {
+            assert_eq!(candidate.saw(none, dawn, at(dawn, 100), wall(1)), Move::Wait);
+            assert_eq!(candidate.next_look(at(dawn, 100)), at(dawn, 2100));
+            assert_eq!(candidate.saw(none, at(dawn, 10_099), at(dawn, 10_099), wall(1)), Move::Wait);
+        }
+        assert_eq!(partly.next_look(at(dawn, 10_099)), at(dawn, 10_100));
+        assert_ne!(partly.saw(none, at(dawn, 10_100), at(dawn, 10_100), wall(1)), Move::Wait);
+        assert_eq!(cold.saw(none, at(dawn, 3_600_000), at(dawn, 3_600_000), wall(1)), Move::Wait);
+        assert_eq!(cold.next_look(at(dawn, 3_600_000)), at(dawn, 3_602_000));
+        cold.warms(Warmth::Warm);
+        assert_ne!(cold.saw(none, at(dawn, 3_600_001), at(dawn, 3_600_001), wall(1)), Move::Wait);
+    }
+    // One that holds it and is gone.
+    for candidate in [&mut cold, &mut partly] {
+        assert_eq!(candidate.saw(Some(&held), dawn, dawn, wall(1)), Move::Wait);
+        assert_eq!(candidate.saw(Some(&held), at(dawn, 19_999), at(dawn, 19_999), wall(1)), Move::Wait);
+    }
+    assert!(matches!(partly.saw(Some(&held), at(dawn, 20_000), at(dawn, 20_000), wall(1)), Move::Replace(_)));
+    assert_eq!(cold.saw(Some(&held), at(dawn, 3_600_000), at(dawn, 3_600_000), wall(1)), Move::Wait);
+}
+
+#[test]
+fn the_time_for_which_a_lease_is_free_counts_from_when_it_was_let_go_last() {
+    let dawn = Instant::now();
+    let held = created_by("a", dawn);
+    let mut partly = with_caches("p", Warmth::Partly);
+    assert_eq!(partly.saw(None, dawn, dawn, wall(1)), Move::Wait);
+    assert_eq!(partly.saw(Some(&held), at(dawn, 5000), at(dawn, 5000), wall(1)), Move::Wait);
+    assert_eq!(partly.saw(None, at(dawn, 10_000), at(dawn, 10_000), wall(1)), Move::Wait);
+    assert!(matches!(partly.saw(None, at(dawn, 20_000), at(dawn, 20_000), wall(1)), Move::Create(_)));
+}
+
+#[test]
+fn who_leads_goes_on_whatever_its_caches() {
+    let dawn = Instant::now();
+    let lease = created_by("a", dawn);
+    assert!(matches!(with_caches("a", Warmth::Cold).saw(Some(&lease), dawn, dawn, wall(1)), Move::Replace(_)));
+}
+
+#[test]
 fn those_that_work_elsewhere_have_another_lease() {
     let name = |names: &[&str]| lease_name(&names.iter().map(|name| (*name).to_owned()).collect());
     assert_eq!(name(&[]), "saga-operator-leader");
@@ -185,19 +238,23 @@ proptest! {
 
     /// Whatever is late or lost, two never lead at once; and when all is well again, one leads.
     #[test]
-    fn no_two_lead_at_once_and_in_the_end_one_does(steps in vec((0..2_usize, 0..4000_u64, prop::bool::weighted(0.1)), 0..200)) {
+    fn no_two_lead_at_once_and_in_the_end_one_does(
+        steps in vec((0..2_usize, 0..4000_u64, prop::bool::weighted(0.1)), 0..200),
+        warmth in prop::array::uniform2(prop::sample::select(vec![Warmth::Cold, Warmth::Partly, Warmth::Warm])),
+    ) {
         let dawn = Instant::now();
-        let both = ["a", "b"].map(|identity| (candidate(identity), Stage::Idle));
+        let both = [("a", warmth[0]), ("b", warmth[1])].map(|(identity, warmth)| (with_caches(identity, warmth), Stage::Idle));
         let (mut rivals, mut now) = (Rivals { lease: None, version: 0, both }, dawn);
         for (who, later, lost) in steps {
             now += Duration::from_millis(later);
             rivals.step(who, now, lost);
             prop_assert!(!rivals.both.iter().all(|(candidate, _)| candidate.leads(now)));
         }
-        for _ in 0..60 {
+        let any = warmth != [Warmth::Cold; 2];
+        for _ in 0..120 {
             now += Duration::from_millis(500);
             (0..2).for_each(|who| rivals.step(who, now, false));
         }
-        prop_assert_eq!(rivals.both.iter().filter(|(candidate, _)| candidate.leads(now)).count(), 1);
+        prop_assert_eq!(rivals.both.iter().filter(|(candidate, _)| candidate.leads(now)).count(), usize::from(any));
     }
 }

@@ -1,0 +1,94 @@
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::{
+    convert::Infallible,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use http::{Request, Response};
+use kube::client::Body;
+use serde_json::json;
+
+use super::*;
+use crate::controller::context::fixture;
+
+fn pod(name: &str, uid: &str) -> Pod {
+    let labels = json!({LABEL_SAGA: format!("saga-of-{name}")});
+    serde_json::from_value(json!({"metadata": {"name": name, "namespace": "shop", "uid": uid, "labels": labels}})).unwrap()
+}
+
+/// Lets a list go by as the watch brings it, and says which sagas it makes look again.
+fn list(listing: &mut Listing<Pod>, writer: &mut Writer<Pod>, pods: &[Pod]) -> Vec<String> {
+    let items = pods.iter().cloned().map(Event::InitApply);
+    let events = std::iter::once(Event::Init).chain(items).chain([Event::InitDone]);
+    let mut missing = Vec::new();
+    for event in events {
+        missing.extend(listing.missing(&event).into_iter().map(|pod| format!("{}/{}", pod.namespace().unwrap(), pod.labels()[LABEL_SAGA])));
+        writer.apply_watcher_event(&event);
+    }
+    missing.sort();
+    missing
+}
+
+#[test]
+fn a_pod_that_went_while_nobody_watched_makes_its_saga_look_again() {
+    let (before, mut writer) = reflector::store();
+    let mut listing = Listing { before, listed: HashSet::new() };
+    let nothing: [&str; 0] = [];
+    assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("b", "2"), pod("c", "3")]), nothing);
+    // b went, c was made anew.
+    assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), ["shop/saga-of-b", "shop/saga-of-c"]);
+    assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), nothing);
+}
+
+/// An API server with the objects a and b, each on a page of its own. The first watch has a gap at once: every object has changed when the
+/// list is read again.
+fn with_a_gap() -> Client {
+    let lists = AtomicUsize::new(0);
+    let answer = move |request: Request<Body>| {
+        let query = request.uri().query().unwrap_or_default();
+        let object = |name: &str, version: usize| json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": version.to_string()}, "spec": {"steps": []}});
+        let list = |next: &str, name: &str, version: usize| json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": next}, "items": [object(name, version)]});
+        let answer = if query.contains("watch=true") {
+            let gone = json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old"});
+            (lists.load(Ordering::SeqCst) == 1).then(|| json!({"type": "ERROR", "object": gone}))
+        } else if query.contains("continue=") {
+            Some(list("", "b", lists.load(Ordering::SeqCst)))
+        } else {
+            Some(list("more", "a", lists.fetch_add(1, Ordering::SeqCst) + 1))
+        };
+        async move {
+            let Some(answer) = answer else { return std::future::pending().await };
+            Ok::<_, Infallible>(Response::new(Body::from(format!("{answer}\n").into_bytes())))
+        }
+    };
+    Client::new(tower::service_fn(answer), "default")
+}
+
+/// What a watch brings over a list and another one after a gap: each object, its version, and the version in the store at that time.
+async fn brought<K, S>(watched: impl FnOnce(Api<K>, Writer<K>, Arc<Context>) -> S) -> Vec<(String, Option<String>, Option<String>)>
+where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + 'static,
+    S: Stream<Item = Result<K, watcher::Error>>,
+{
+    let client = with_a_gap();
+    let (context, _announced) = fixture::context(client.clone(), None);
+    let (store, writer) = reflector::store();
+    let seen = watched(Api::all(client), writer, context).take(4).map(|object| {
+        let object = object.unwrap();
+        let stands = store.get(&ObjectRef::from_obj(&object)).and_then(|stored| stored.resource_version());
+        (object.name_any(), object.resource_version(), stands)
+    });
+    let mut seen: Vec<_> = seen.collect().await;
+    seen.sort_by_key(|(name, version, _)| (version.clone(), name.clone()));
+    seen
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_all_of_it() {
+    let expected = [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")]
+        .map(|(name, version)| (name.to_owned(), Some(version.to_owned()), Some(version.to_owned())));
+    assert_eq!(brought(saga_stream).await, expected);
+    assert_eq!(brought(pod_stream).await, expected);
+    assert_eq!(brought(job_stream).await, expected);
+}
