@@ -20,13 +20,13 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     barred::Health,
     context::{Context, Queue},
     error::chain,
-    filling::Filling,
+    filling::{Filling, when_listed},
     parent,
     reconcile::{error_policy, reconcile},
     wait,
@@ -59,6 +59,8 @@ pub(super) struct Watch {
     job_api: Api<Job>,
     jobs: Store<Job>,
     job_writer: Writer<Job>,
+    /// Whether the sagas were listed, and the Pods.
+    listed: [watch::Sender<bool>; 2],
     sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
     receiver: mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>,
 }
@@ -80,6 +82,7 @@ impl Watch {
             jobs,
             job_writer,
             job_api: scoped(client, namespace),
+            listed: Default::default(),
             sender,
             receiver,
         }
@@ -98,7 +101,8 @@ impl Watch {
     }
 
     pub(super) fn filling(&self) -> Filling {
-        Filling { namespace: self.namespace.clone(), sagas: self.sagas.clone(), pods: self.pods.clone() }
+        let [sagas, pods] = &self.listed;
+        Filling { namespace: self.namespace.clone(), sagas: sagas.subscribe(), pods: pods.subscribe() }
     }
 
     pub(super) fn queue(&self) -> Queue {
@@ -106,16 +110,16 @@ impl Watch {
     }
 
     /// Runs until `stopped`, then until the reconciles under way have ended.
-    pub(super) async fn run(self, context: Arc<Context>, stopped: tokio::sync::watch::Receiver<bool>) {
-        let Self { saga_api, sagas, saga_writer, pod_api, pods, pod_writer, job_api, job_writer, receiver, .. } = self;
-        let objects = saga_stream(saga_api, saga_writer, Arc::clone(&context));
-        let children = pod_stream(pod_api, pod_writer, Arc::clone(&context));
+    pub(super) async fn run(self, context: Arc<Context>, stopped: watch::Receiver<bool>) {
+        let Self { saga_api, sagas, saga_writer, pod_api, pod_writer, job_api, job_writer, listed, receiver, .. } = self;
+        let [sagas_listed, pods_listed] = listed;
+        let pods = pods_listed.subscribe();
+        let objects = saga_stream(saga_api, saga_writer, sagas_listed, Arc::clone(&context));
+        let children = pod_stream(pod_api, pod_writer, pods_listed, Arc::clone(&context));
         let jobs = job_stream(job_api, job_writer, Arc::clone(&context));
         let announced = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|saga| (saga, receiver)) });
         // Decisions rest on both caches: none is made before the Pods are there. A Job that is not there yet is read live: an operator
         // that may not see Jobs does everything else.
-        let pods_ready = async move { pods.wait_until_ready().await.is_ok() };
-        let pods_ready = futures::FutureExt::shared(futures::FutureExt::boxed(pods_ready));
         Controller::for_stream(objects, sagas)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .owns_stream(children)
@@ -124,9 +128,10 @@ impl Watch {
             .graceful_shutdown_on(wait(stopped))
             .run(
                 move |saga, context| {
-                    let pods_ready = pods_ready.clone();
+                    let mut pods = pods.clone();
                     async move {
-                        pods_ready.await;
+                        // A watch that ended was told to: nothing new begins.
+                        let _ = pods.wait_for(|listed| *listed).await;
                         reconcile(saga, context).await
                     }
                 },
@@ -157,6 +162,7 @@ where
 fn saga_stream(
     api: Api<StoredSaga>,
     writer: Writer<StoredSaga>,
+    listed: watch::Sender<bool>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
     let (told, store, health) = (Arc::clone(&context), writer.as_reader(), Health::of(&api, "Saga", &context));
@@ -173,6 +179,7 @@ fn saga_stream(
             Ok(Event::Init | Event::InitApply(_) | Event::InitDone) | Err(_) => {}
         })
         .reflect(writer)
+        .inspect(when_listed(listed))
         // Only now: a child looks at the copy of its parent.
         .inspect(move |event| {
             if let Ok(event) = event {
@@ -221,6 +228,7 @@ where
 fn pod_stream(
     api: Api<Pod>,
     writer: Writer<Pod>,
+    listed: watch::Sender<bool>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, "Pod", &context));
@@ -238,7 +246,8 @@ fn pod_stream(
                 announce(&context, pod.as_ref());
             }
         })
-        .reflect(writer);
+        .reflect(writer)
+        .inspect(when_listed(listed));
     news(events, store)
 }
 

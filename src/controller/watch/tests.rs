@@ -88,7 +88,7 @@ where
 async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_all_of_it() {
     let expected = [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")]
         .map(|(name, version)| (name.to_owned(), Some(version.to_owned()), Some(version.to_owned())));
-    assert_eq!(brought(saga_stream).await, expected);
-    assert_eq!(brought(pod_stream).await, expected);
+    assert_eq!(brought(|api, writer, context| saga_stream(api, writer, watch::Sender::default(), context)).await, expected);
+    assert_eq!(brought(|api, writer, context| pod_stream(api, writer, watch::Sender::default(), context)).await, expected);
     assert_eq!(brought(job_stream).await, expected);
 }
