@@ -12,7 +12,7 @@ use k8s_openapi::{
     api::{batch::v1::Job, core::v1::Pod},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     runtime::{
         Config, Controller, WatchStreamExt,
         controller::Error as ControllerError,
@@ -39,6 +39,10 @@ use crate::{
     engine::observed::ChildState,
     objects::{child_saga, job_store, pod, pod_state, pod_store},
 };
+
+use listing::{Listing, news};
+
+mod listing;
 
 /// Reconciles that run side by side.
 const CONCURRENCY: u16 = 64;
@@ -204,25 +208,6 @@ fn tell_children(context: &Context, event: &Event<StoredSaga>) {
     }
 }
 
-/// The objects that there is news of, each once it stands in the store as it is brought: after the end of a list, everything in the store.
-/// `events`: those that were reflected to it.
-fn news<K>(
-    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
-    store: Store<K>,
-) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
-{
-    events.flat_map(move |event| {
-        let objects = match event {
-            Ok(Event::Apply(object) | Event::Delete(object)) => vec![Arc::new(object)],
-            Ok(Event::InitDone) => store.state(),
-            Ok(Event::Init | Event::InitApply(_)) | Err(_) => Vec::new(),
-        };
-        stream::iter(objects.into_iter().map(Arc::unwrap_or_clone).map(Ok))
-    })
-}
-
 /// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last state is noted first. Errors end here,
 /// as those of sagas.
 fn pod_stream(
@@ -232,7 +217,7 @@ fn pod_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, "Pod", &context));
-    let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
+    let mut listing = Listing::before(&writer);
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
@@ -279,7 +264,7 @@ fn job_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, "Job", &context));
-    let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
+    let mut listing = Listing::before(&writer);
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
@@ -309,30 +294,6 @@ fn announce(context: &Context, child: &impl Resource) {
     let saga = child.meta().labels.as_ref().and_then(|labels| labels.get(LABEL_SAGA));
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
         context.announce(namespace, saga);
-    }
-}
-
-/// A list that is read again after a gap in the watch. What went during the gap is just not in it: no event tells.
-struct Listing<K: Resource<DynamicType = ()> + 'static> {
-    before: Store<K>,
-    listed: HashSet<Option<String>>,
-}
-
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Listing<K> {
-    /// The children that a list which ends with this event does not hold any more.
-    fn missing(&mut self, event: &Event<K>) -> Vec<Arc<K>> {
-        match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(child) => {
-                self.listed.insert(child.uid());
-            }
-            Event::InitDone => {
-                let listed = std::mem::take(&mut self.listed);
-                return self.before.state_filter(|child| !listed.contains(&child.uid()));
-            }
-            Event::Apply(_) | Event::Delete(_) => {}
-        }
-        Vec::new()
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use kube::client::Body;
+use kube::{ResourceExt, client::Body};
 use serde_json::json;
 
 use super::*;
@@ -32,8 +32,8 @@ fn list(listing: &mut Listing<Pod>, writer: &mut Writer<Pod>, pods: &[Pod]) -> V
 
 #[test]
 fn a_pod_that_went_while_nobody_watched_makes_its_saga_look_again() {
-    let (before, mut writer) = reflector::store();
-    let mut listing = Listing { before, listed: HashSet::new() };
+    let (_, mut writer) = reflector::store();
+    let mut listing = Listing::before(&writer);
     let nothing: [&str; 0] = [];
     assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("b", "2"), pod("c", "3")]), nothing);
     // b went, c was made anew.
