@@ -13,7 +13,7 @@ use super::{
     attempts::AttemptKey,
     context::{Context, now},
     error::Error,
-    gather::namespace_goes,
+    going::namespace_goes,
 };
 use crate::{
     api::names::{AttemptId, child_name, job_name},

@@ -4,16 +4,21 @@
 //! A namespace that the operator may not see, or that is gone, holds nothing up for longer than half a minute: the others have an operator that
 //! is ready and may lead. It is told what to do about it. One that sees nothing at all is never ready, nor is one that works in the whole
 //! cluster and may not see it.
+//!
+//! # Caveats
+//! Nobody but kube's own controller waits for a store to be ready: of those that wait for one store only the last is woken.
 
 use std::time::Duration;
 
-use futures::future::{join, join_all, select_all};
-use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::reflector::Store;
-use tokio::{sync::watch, time};
+use futures::future::{join_all, select_all};
+use kube::runtime::watcher::{self, Event};
+use tokio::{
+    sync::watch::{Receiver, Sender},
+    time,
+};
 
 use super::barred::Barred;
-use crate::{api::StoredSaga, service::leadership::Warmth};
+use crate::service::leadership::Warmth;
 
 /// How often it is looked whether a watch is given up.
 const LOOK: Duration = Duration::from_secs(1);
@@ -21,17 +26,30 @@ const LOOK: Duration = Duration::from_secs(1);
 /// The caches of one namespace, or of all, without which no saga there is looked at.
 pub(super) struct Filling {
     pub(super) namespace: Option<String>,
-    pub(super) sagas: Store<StoredSaga>,
-    pub(super) pods: Store<Pod>,
+    pub(super) sagas: Receiver<bool>,
+    pub(super) pods: Receiver<bool>,
+}
+
+/// Tells when the first list is whole. For the events of a watch, once they were reflected.
+pub(super) fn when_listed<K>(told: Sender<bool>) -> impl FnMut(&Result<Event<K>, watcher::Error>) {
+    move |event| {
+        if matches!(event, Ok(Event::InitDone)) {
+            told.send_replace(true);
+        }
+    }
+}
+
+/// Returns once a cache is filled; never, where its controller ended before, which ends the process.
+async fn is_filled(mut listed: Receiver<bool>) {
+    if listed.wait_for(|listed| *listed).await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 impl Filling {
     async fn filled(&self) {
-        let both = join(self.sagas.wait_until_ready(), self.pods.wait_until_ready()).await;
-        if both.0.is_err() || both.1.is_err() {
-            // It is never filled: its controller ended, which ends the process.
-            std::future::pending::<()>().await;
-        }
+        is_filled(self.sagas.clone()).await;
+        is_filled(self.pods.clone()).await;
     }
 
     /// Returns once nobody should wait for it any more.
@@ -49,7 +67,7 @@ impl Filling {
 }
 
 /// Returns once all caches are filled that are not given up. Meanwhile it is told how far they are.
-pub(super) async fn fill(all: &[Filling], barred: &Barred, told: &watch::Sender<Warmth>) {
+pub(super) async fn fill(all: &[Filling], barred: &Barred, told: &Sender<Warmth>) {
     let first = async {
         if !all.is_empty() {
             select_all(all.iter().map(|one| Box::pin(one.filled()))).await;
@@ -62,7 +80,7 @@ pub(super) async fn fill(all: &[Filling], barred: &Barred, told: &watch::Sender<
             () = one.given_up(barred) => {}
         }
     });
-    join(first, join_all(each)).await;
+    futures::future::join(first, join_all(each)).await;
     told.send_replace(Warmth::Warm);
 }
 
@@ -70,23 +88,24 @@ pub(super) async fn fill(all: &[Filling], barred: &Barred, told: &watch::Sender<
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-    use kube::runtime::{
-        reflector::{self, store::Writer},
-        watcher::Event,
-    };
+    use tokio::sync::watch;
 
     use super::*;
 
-    type Writers = (Writer<StoredSaga>, Writer<Pod>);
+    type Writers = [Sender<bool>; 2];
 
     fn caches(namespace: Option<&str>) -> (Filling, Writers) {
-        let ((sagas, saga_writer), (pods, pod_writer)) = (reflector::store(), reflector::store());
-        (Filling { namespace: namespace.map(str::to_owned), sagas, pods }, (saga_writer, pod_writer))
+        let ((saga_writer, sagas), (pod_writer, pods)) = (watch::channel(false), watch::channel(false));
+        (Filling { namespace: namespace.map(str::to_owned), sagas, pods }, [saga_writer, pod_writer])
     }
 
-    fn are_filled((sagas, pods): &mut Writers) {
-        sagas.apply_watcher_event(&Event::InitDone);
-        pods.apply_watcher_event(&Event::InitDone);
+    fn are_filled(writers: &Writers) {
+        for writer in writers {
+            let mut told = when_listed::<()>(writer.clone());
+            for event in [Event::Init, Event::InitApply(()), Event::InitDone] {
+                told(&Ok(event));
+            }
+        }
     }
 
     /// Whether the caches are filled in the end, as far as they ever are, and how far they are then.
@@ -98,21 +117,32 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_namespace_that_is_gone_holds_up_nothing_for_long_and_one_that_is_slow_does() {
-        let ((shop, mut shop_writers), (gone, _gone_writers)) = (caches(Some("shop")), caches(Some("gone")));
+        let ((shop, shop_writers), (gone, _gone_writers)) = (caches(Some("shop")), caches(Some("gone")));
         let (all, barred) = ([shop, gone], Barred::default());
-        are_filled(&mut shop_writers);
+        are_filled(&shop_writers);
         assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Partly), "nobody refused it");
         barred.failed("gone", "Saga", Some(403));
         assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));
     }
 
+    #[tokio::test]
+    async fn everybody_who_waits_for_a_cache_learns_that_it_is_filled() {
+        let (shop, writers) = caches(Some("shop"));
+        let waits = (0..3).map(|_| tokio::spawn(is_filled(shop.pods.clone()))).collect::<Vec<_>>();
+        tokio::task::yield_now().await;
+        are_filled(&writers);
+        for wait in waits {
+            wait.await.unwrap();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_operator_that_sees_nothing_is_never_ready() {
-        let (gone, mut writers) = caches(Some("gone"));
+        let (gone, writers) = caches(Some("gone"));
         let (all, barred) = ([gone], Barred::default());
         barred.failed("gone", "Saga", Some(403));
         assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Cold));
-        are_filled(&mut writers);
+        are_filled(&writers);
         assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));
         let (everywhere, _writers) = caches(None);
         assert_eq!(in_the_end(&[everywhere], &barred).await, (false, Warmth::Cold));

@@ -10,17 +10,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use k8s_openapi::api::{
-    batch::v1::Job,
-    core::v1::{Namespace, Pod},
-};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::{
     attempts::{AttemptKey, never_sent},
     child::Child,
     child_saga,
     context::Context,
-    error::{Error, chain, code},
+    error::Error,
+    going::{namespace_goes, out_of_sight},
     memory::{WATCH_LAG, absent, remembered, with_reason},
     object_state::Attempt,
     record::{name, namespace},
@@ -37,10 +35,10 @@ use crate::{
 };
 
 /// How often a child that is being deleted is looked at: nothing tells when it has been so for too long.
-const DELETION_POLL: Duration = Duration::from_secs(10);
+pub(super) const DELETION_POLL: Duration = Duration::from_secs(10);
 /// The least time that a child is being deleted before it counts as stuck, by this process's monotonic clock: 30 s of grace and one minute.
 /// Its own instants are another machine's, whose clock may be minutes away.
-const STUCK_SINCE: Duration = Duration::from_secs(90);
+pub(super) const STUCK_SINCE: Duration = Duration::from_secs(90);
 
 /// The states of all active attempts' children, and after how long to look again although no watch may tell of anything.
 ///
@@ -200,36 +198,6 @@ async fn child<K: Child>(
     })
 }
 
-/// The state of a child that the operator may not look at any more, since the deletion of the namespace took its rights. The namespace takes
-/// the child along, too: it is given the time for that which one has that is being deleted.
-fn out_of_sight<K: Child>(
-    context: &Context,
-    namespace: &str,
-    key: &AttemptKey,
-    child: Option<&str>,
-    gone: Option<ChildState>,
-) -> (ChildState, Option<Duration>) {
-    // What is remembered of a Job's pods may be old, too.
-    let old = |told: &ChildState| matches!(told, ChildState::Active { .. }) && context.barred.is(namespace, "Pod");
-    match (K::after(context, key, child, gone).filter(|told| !old(told)), child) {
-        (Some(active @ ChildState::Active { .. }), _) => (active, Some(WATCH_LAG)),
-        (Some(end), _) => {
-            context.attempts.ended(key, end.clone());
-            (end, None)
-        }
-        (None, None) => (context.attempts.look(key, |known| absent(known, false)), None),
-        (None, Some(uid)) => {
-            let (age, why) = (deleting_for(context, key), "its namespace is being deleted, and nobody may look at its");
-            if age >= STUCK_SINCE {
-                let message = format!("{why} {} any more: it may still run", K::word());
-                return (ChildState::Unknown { message, retry_after: None }, None);
-            }
-            let detail = format!("{why} {}; its end is awaited", K::word());
-            (ChildState::Active { uid: Some(uid.to_owned()), age, detail, trouble: None }, Some(DELETION_POLL))
-        }
-    }
-}
-
 /// What the end of a child means that was made after an earlier one of the attempt vanished: where it failed, the earlier one may have acted.
 fn after_another(state: ChildState, kind: &str) -> ChildState {
     match state {
@@ -269,7 +237,7 @@ async fn seen<K: Child>(context: &Context, key: &AttemptKey, found: &K) -> Resul
 }
 
 /// How long this process has known that the child is being deleted; begins with the first call.
-fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
+pub(super) fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
     context.attempts.look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
 }
 
@@ -289,35 +257,6 @@ pub(super) fn name_conflict<K: Child>(found: &K) -> ChildState {
         retry_after: None,
         message: format!("NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then retry the step"),
     })
-}
-
-/// Whether a deleted saga that stands still has a namespace that is being deleted; `None` where the saga is no such one.
-///
-/// # Errors
-/// Where the live read of the namespace failed.
-pub async fn terminating(context: &Context, saga: &StoredSaga) -> Result<Option<bool>, Error> {
-    let stalled = |status: &SagaStatus| status.conditions.iter().any(|known| known.type_ == "Stalled" && known.status == "True");
-    if saga.metadata.deletion_timestamp.is_none() || !saga.status.as_ref().map_or(true, stalled) {
-        return Ok(None);
-    }
-    namespace_goes(context, namespace(saga)).await.map(Some)
-}
-
-/// Whether a namespace is being deleted.
-///
-/// # Errors
-/// Where the live read failed.
-pub(super) async fn namespace_goes(context: &Context, namespace: &str) -> Result<bool, Error> {
-    let api: kube::Api<Namespace> = kube::Api::all(context.client.clone());
-    match api.get_opt(namespace).await {
-        Ok(read) => Ok(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())),
-        // An operator with older rights does everything else.
-        Err(source) if code(&source) == Some(403) => {
-            tracing::warn!(namespace, error = chain(&source), "cannot read the namespace of a saga: should it go, the saga holds it up");
-            Ok(false)
-        }
-        Err(source) => Err(Error::Api { doing: "read the namespace", source }),
-    }
 }
 
 /// The succeeded Pods or Jobs of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.

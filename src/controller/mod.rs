@@ -6,7 +6,8 @@
 //! read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`], [`perform`]); a live read before a child is
 //! deleted or counted lost ([`gather`], [`perform`]), and before a child saga lets go of its finalizer ([`parent`]); a request only under a Lease that holds, and what another process sent counts as
 //! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is open ([`circuits`]); one bad object or panic harms
-//! one saga ([`reconcile`], and [`crate::api::StoredSaga`]).
+//! one saga ([`reconcile`], and [`crate::api::StoredSaga`]). A namespace that the operator may not see holds up no other ([`filling`]), and
+//! one that is being deleted is not held up ([`going`], [`barred`]).
 //!
 //! # Caveats
 //! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them. Where
@@ -26,6 +27,7 @@ pub mod families;
 mod filling;
 mod flight;
 pub mod gather;
+mod going;
 pub mod guard;
 pub mod http;
 mod leader;

@@ -15,7 +15,7 @@ use super::{
     admission::{Admission, Outgoing},
     context::{Context, now},
     error::{Error, chain},
-    gather,
+    gather, going,
     guard::Freshness,
     parent,
     perform::{Next, Performance},
@@ -127,7 +127,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     };
     // What is missing may have been created together with the saga: it is looked for once more before anything is said.
     let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
-    let terminating = gather::terminating(context, stored).await?;
+    let terminating = going::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
     let blind = context.barred.any(namespace(stored)).then_some(NAMESPACE_POLL);
     let again = [again, blind, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();

@@ -12,7 +12,7 @@ use k8s_openapi::{
     api::{batch::v1::Job, core::v1::Pod},
 };
 use kube::{
-    Api, Client, Resource, ResourceExt,
+    Api, Client, Resource,
     runtime::{
         Config, Controller, WatchStreamExt,
         controller::Error as ControllerError,
@@ -20,13 +20,13 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::{
     barred::Health,
     context::{Context, Queue},
     error::chain,
-    filling::Filling,
+    filling::{Filling, when_listed},
     parent,
     reconcile::{error_policy, reconcile},
     wait,
@@ -39,6 +39,10 @@ use crate::{
     engine::observed::ChildState,
     objects::{child_saga, job_store, pod, pod_state, pod_store},
 };
+
+use listing::{Listing, news};
+
+mod listing;
 
 /// Reconciles that run side by side.
 const CONCURRENCY: u16 = 64;
@@ -59,6 +63,8 @@ pub(super) struct Watch {
     job_api: Api<Job>,
     jobs: Store<Job>,
     job_writer: Writer<Job>,
+    /// Whether the sagas were listed, and the Pods.
+    listed: [watch::Sender<bool>; 2],
     sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
     receiver: mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>,
 }
@@ -80,6 +86,7 @@ impl Watch {
             jobs,
             job_writer,
             job_api: scoped(client, namespace),
+            listed: Default::default(),
             sender,
             receiver,
         }
@@ -98,7 +105,8 @@ impl Watch {
     }
 
     pub(super) fn filling(&self) -> Filling {
-        Filling { namespace: self.namespace.clone(), sagas: self.sagas.clone(), pods: self.pods.clone() }
+        let [sagas, pods] = &self.listed;
+        Filling { namespace: self.namespace.clone(), sagas: sagas.subscribe(), pods: pods.subscribe() }
     }
 
     pub(super) fn queue(&self) -> Queue {
@@ -106,16 +114,16 @@ impl Watch {
     }
 
     /// Runs until `stopped`, then until the reconciles under way have ended.
-    pub(super) async fn run(self, context: Arc<Context>, stopped: tokio::sync::watch::Receiver<bool>) {
-        let Self { saga_api, sagas, saga_writer, pod_api, pods, pod_writer, job_api, job_writer, receiver, .. } = self;
-        let objects = saga_stream(saga_api, saga_writer, Arc::clone(&context));
-        let children = pod_stream(pod_api, pod_writer, Arc::clone(&context));
+    pub(super) async fn run(self, context: Arc<Context>, stopped: watch::Receiver<bool>) {
+        let Self { saga_api, sagas, saga_writer, pod_api, pod_writer, job_api, job_writer, listed, receiver, .. } = self;
+        let [sagas_listed, pods_listed] = listed;
+        let pods = pods_listed.subscribe();
+        let objects = saga_stream(saga_api, saga_writer, sagas_listed, Arc::clone(&context));
+        let children = pod_stream(pod_api, pod_writer, pods_listed, Arc::clone(&context));
         let jobs = job_stream(job_api, job_writer, Arc::clone(&context));
         let announced = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|saga| (saga, receiver)) });
         // Decisions rest on both caches: none is made before the Pods are there. A Job that is not there yet is read live: an operator
         // that may not see Jobs does everything else.
-        let pods_ready = async move { pods.wait_until_ready().await.is_ok() };
-        let pods_ready = futures::FutureExt::shared(futures::FutureExt::boxed(pods_ready));
         Controller::for_stream(objects, sagas)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .owns_stream(children)
@@ -124,9 +132,10 @@ impl Watch {
             .graceful_shutdown_on(wait(stopped))
             .run(
                 move |saga, context| {
-                    let pods_ready = pods_ready.clone();
+                    let mut pods = pods.clone();
                     async move {
-                        pods_ready.await;
+                        // A watch that ended was told to: nothing new begins.
+                        let _ = pods.wait_for(|listed| *listed).await;
                         reconcile(saga, context).await
                     }
                 },
@@ -157,6 +166,7 @@ where
 fn saga_stream(
     api: Api<StoredSaga>,
     writer: Writer<StoredSaga>,
+    listed: watch::Sender<bool>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
     let (told, store, health) = (Arc::clone(&context), writer.as_reader(), Health::of(&api, "Saga", &context));
@@ -173,6 +183,7 @@ fn saga_stream(
             Ok(Event::Init | Event::InitApply(_) | Event::InitDone) | Err(_) => {}
         })
         .reflect(writer)
+        .inspect(when_listed(listed))
         // Only now: a child looks at the copy of its parent.
         .inspect(move |event| {
             if let Ok(event) = event {
@@ -197,34 +208,16 @@ fn tell_children(context: &Context, event: &Event<StoredSaga>) {
     }
 }
 
-/// The objects that there is news of, each once it stands in the store as it is brought: after the end of a list, everything in the store.
-/// `events`: those that were reflected to it.
-fn news<K>(
-    events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
-    store: Store<K>,
-) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
-where
-    K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
-{
-    events.flat_map(move |event| {
-        let objects = match event {
-            Ok(Event::Apply(object) | Event::Delete(object)) => vec![Arc::new(object)],
-            Ok(Event::InitDone) => store.state(),
-            Ok(Event::Init | Event::InitApply(_)) | Err(_) => Vec::new(),
-        };
-        stream::iter(objects.into_iter().map(Arc::unwrap_or_clone).map(Ok))
-    })
-}
-
 /// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last state is noted first. Errors end here,
 /// as those of sagas.
 fn pod_stream(
     api: Api<Pod>,
     writer: Writer<Pod>,
+    listed: watch::Sender<bool>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, "Pod", &context));
-    let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
+    let mut listing = Listing::before(&writer);
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
@@ -238,7 +231,8 @@ fn pod_stream(
                 announce(&context, pod.as_ref());
             }
         })
-        .reflect(writer);
+        .reflect(writer)
+        .inspect(when_listed(listed));
     news(events, store)
 }
 
@@ -270,7 +264,7 @@ fn job_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, "Job", &context));
-    let mut listing = Listing { before: writer.as_reader(), listed: HashSet::new() };
+    let mut listing = Listing::before(&writer);
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
@@ -300,30 +294,6 @@ fn announce(context: &Context, child: &impl Resource) {
     let saga = child.meta().labels.as_ref().and_then(|labels| labels.get(LABEL_SAGA));
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
         context.announce(namespace, saga);
-    }
-}
-
-/// A list that is read again after a gap in the watch. What went during the gap is just not in it: no event tells.
-struct Listing<K: Resource<DynamicType = ()> + 'static> {
-    before: Store<K>,
-    listed: HashSet<Option<String>>,
-}
-
-impl<K: Resource<DynamicType = ()> + Clone + 'static> Listing<K> {
-    /// The children that a list which ends with this event does not hold any more.
-    fn missing(&mut self, event: &Event<K>) -> Vec<Arc<K>> {
-        match event {
-            Event::Init => self.listed.clear(),
-            Event::InitApply(child) => {
-                self.listed.insert(child.uid());
-            }
-            Event::InitDone => {
-                let listed = std::mem::take(&mut self.listed);
-                return self.before.state_filter(|child| !listed.contains(&child.uid()));
-            }
-            Event::Apply(_) | Event::Delete(_) => {}
-        }
-        Vec::new()
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use http::{Request, Response};
-use kube::client::Body;
+use kube::{ResourceExt, client::Body};
 use serde_json::json;
 
 use super::*;
@@ -32,8 +32,8 @@ fn list(listing: &mut Listing<Pod>, writer: &mut Writer<Pod>, pods: &[Pod]) -> V
 
 #[test]
 fn a_pod_that_went_while_nobody_watched_makes_its_saga_look_again() {
-    let (before, mut writer) = reflector::store();
-    let mut listing = Listing { before, listed: HashSet::new() };
+    let (_, mut writer) = reflector::store();
+    let mut listing = Listing::before(&writer);
     let nothing: [&str; 0] = [];
     assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("b", "2"), pod("c", "3")]), nothing);
     // b went, c was made anew.
@@ -88,7 +88,7 @@ where
 async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_all_of_it() {
     let expected = [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")]
         .map(|(name, version)| (name.to_owned(), Some(version.to_owned()), Some(version.to_owned())));
-    assert_eq!(brought(saga_stream).await, expected);
-    assert_eq!(brought(pod_stream).await, expected);
+    assert_eq!(brought(|api, writer, context| saga_stream(api, writer, watch::Sender::default(), context)).await, expected);
+    assert_eq!(brought(|api, writer, context| pod_stream(api, writer, watch::Sender::default(), context)).await, expected);
     assert_eq!(brought(job_stream).await, expected);
 }
