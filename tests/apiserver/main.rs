@@ -5,6 +5,7 @@
 
 mod admission;
 mod definition;
+mod installation;
 mod policies;
 mod printing;
 mod status;

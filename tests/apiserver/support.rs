@@ -17,7 +17,7 @@ use serde_json::Value;
 use tokio::{runtime::Handle, sync::OnceCell, task::block_in_place, time};
 
 /// The variable that names the kubeconfig of the cluster under test.
-const KUBECONFIG: &str = "SAGA_TEST_KUBECONFIG";
+pub const KUBECONFIG: &str = "SAGA_TEST_KUBECONFIG";
 /// The definition's name.
 pub const CRD: &str = "sagas.saga.dev";
 /// How long a cluster may take for what it does within a second when nothing else runs.

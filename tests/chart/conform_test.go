@@ -88,7 +88,7 @@ func judge(t *testing.T) func(text string) (valid int, complaints []string) {
 // sample is the saga in the notes, as somebody copies it.
 func sample(t *testing.T, values string) string {
 	t.Helper()
-	_, after, _ := strings.Cut(notes(t, values), "<<'SAGA'\n")
+	_, after, _ := strings.Cut(notes(t, "--values", values), "<<'SAGA'\n")
 	copied, _, found := strings.Cut(after, "\n  SAGA\n")
 	if !found {
 		t.Fatal("the notes hold no saga")

@@ -27,10 +27,13 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 		"watchNamespaces=shop":                   "at '/watchNamespaces': got string, want array",
 		"aggregatedRoles.requests.edit={delete}": "at '/aggregatedRoles/requests/edit/0': value must be one of 'retry'",
 
-		"watchNamespaces={shop},impersonation.clusterWide=true": "name these in impersonation.namespaces instead",
-		"watchNamespaces={shop},impersonation.namespaces={crm}": "impersonation.namespaces holds crm, where the operator does not work",
-		"watchNamespaces={shop},tests.namespace=crm":            "tests.namespace is crm, where the operator does not work",
-		"metrics.port=8081": "metrics.port and health.port are both 8081",
+		"watchNamespaces={shop},impersonation.clusterWide=true":                              "name these in impersonation.namespaces instead",
+		"watchNamespaces={shop},impersonation.namespaces={crm}":                              "impersonation.namespaces holds crm, where the operator does not work",
+		"watchNamespaces={shop},tests.namespace=crm":                                         "tests.namespace is crm, where the operator does not work",
+		"watchNamespaces={shop,saga-system}":                                                 "watchNamespaces holds saga-system, where the operator is installed and",
+		"watchNamespaces={saga-system},admission.validationActions={Deny,Audit}":             "watchNamespaces holds saga-system",
+		"tests.namespace=saga-system":                                                        "tests.namespace is saga-system, where the operator is installed and",
+		"metrics.port=8081":                                                                  "metrics.port and health.port are both 8081",
 		"metrics.enabled=false,metrics.serviceMonitor.create=true":                           "metrics.enabled is false",
 		"metrics.service.create=false,metrics.serviceMonitor.create=true":                    "set metrics.service.create to true",
 		"metrics.prometheusRule.create=true,metrics.prometheusRule.disabled={SagaIsFailing}": "SagaIsFailing, which is no alert; there are SagaOperatorAbsent",
@@ -39,6 +42,16 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 			t.Errorf("%s: it should say %q, and says\n%s", set, sentence, said)
 		}
 	}
+}
+
+// Where nobody is kept from it, a saga may be in the operator's namespace.
+func TestTheOperatorsNamespaceIsAsOthersWhereNoPolicyKeepsSagasOutOfIt(t *testing.T) {
+	for _, without := range []string{"admission.enabled=false", "admission.operatorNamespace=false", "admission.validationActions={Warn}"} {
+		for _, set := range []string{"watchNamespaces={shop,saga-system}", "tests.namespace=saga-system"} {
+			template(t, "--set", without+","+set)
+		}
+	}
+	template(t, "--set", "tests.create=false,tests.namespace=saga-system")
 }
 
 // A cluster that cannot stamp who created a saga is not told that it does.
@@ -106,7 +119,7 @@ func TestTheNotesSayWhatTheOperatorMayDo(t *testing.T) {
 		"everything":                 {"WARNING: crds.keep is false."},
 		"cluster-wide-impersonation": {"WARNING: impersonation.clusterWide is true.", "nearly an administrator of the cluster"},
 	} {
-		notes := notes(t, "values/"+name+".yaml")
+		notes := notes(t, "--values", "values/"+name+".yaml")
 		for _, sentence := range sentences {
 			if !strings.Contains(notes, sentence) {
 				t.Errorf("%s: %q is missing in\n%s", name, sentence, notes)
@@ -118,12 +131,40 @@ func TestTheNotesSayWhatTheOperatorMayDo(t *testing.T) {
 	}
 }
 
+// Who gives the operator its rights by hand is told of no binding that there is not.
+func TestTheNotesSpeakOfNoRightsThatAreNotInstalled(t *testing.T) {
+	for _, set := range []string{"replicas=1", "replicas=0", "impersonation.clusterWide=true", "impersonation.namespaces={shop}", "watchNamespaces={shop}"} {
+		notes := notes(t, "--set", "rbac.create=false,"+set)
+		if !strings.Contains(notes, "rbac.create is false: the operator has no rights but those that you give to saga-system/saga-operator") {
+			t.Errorf("%s: they say\n%s", set, notes)
+		}
+		for _, wrong := range []string{"may act as", "It may do so", "impersonator", "rights of the operator are"} {
+			if strings.Contains(notes, wrong) {
+				t.Errorf("%s: %q stands in\n%s", set, wrong, notes)
+			}
+		}
+	}
+}
+
+// Helm deletes by name what it is told to delete before it makes it.
+func TestANamespaceThatSomebodyElseMadeIsNotDeletedToMakeRoomForTheTest(t *testing.T) {
+	longest := strings.Repeat("a", 40)
+	objects := parse(t, template(t, "--set", "fullnameOverride="+longest))
+	made := only(t, objects, "Namespace", longest+"-saga-helm-test")
+	if len(made.name()) > 63 {
+		t.Errorf("%s has %d characters", made.name(), len(made.name()))
+	}
+	if policy := text(made, "metadata", "annotations", "helm.sh/hook-delete-policy"); policy != "hook-succeeded,hook-failed" {
+		t.Errorf("the policy is %q", policy)
+	}
+}
+
 func TestTheTestIsInANamespaceInWhichTheOperatorWorks(t *testing.T) {
 	each(t, func(t *testing.T, name string, objects []object) {
 		wanted := map[string]string{"namespaced": "shop", "everything": "shipping", "rights-only": ""}
 		expected, special := wanted[name]
 		if !special {
-			expected = "saga-operator-test"
+			expected = "saga-operator-saga-helm-test"
 		}
 		var found string
 		for _, one := range objects {

@@ -80,9 +80,9 @@ func template(t *testing.T, arguments ...string) string {
 }
 
 // notes are what Helm says after an installation with these values.
-func notes(t *testing.T, values string) string {
+func notes(t *testing.T, arguments ...string) string {
 	t.Helper()
-	stdout, stderr, err := helm(t, "install", release, chart, "--namespace", namespace, "--dry-run=client", "--values", values)
+	stdout, stderr, err := helm(t, append([]string{"install", release, chart, "--namespace", namespace, "--dry-run=client"}, arguments...)...)
 	if err != nil {
 		t.Fatalf("helm install: %v\n%s", err, stderr)
 	}

@@ -53,6 +53,11 @@ subjects:
     namespace: {{ .Release.Namespace }}
 {{- end }}
 
+{{- /* The name of all that `helm test` makes: one that nobody else gives to anything, since Helm deletes what it made by its name. */ -}}
+{{- define "saga-operator.testName" -}}
+{{- include "saga-operator.fullname" . }}-saga-helm-test
+{{- end }}
+
 {{- /* Where `helm test` carries its saga through. */ -}}
 {{- define "saga-operator.testNamespace" -}}
 {{- if .Values.tests.namespace }}
@@ -60,8 +65,13 @@ subjects:
 {{- else if .Values.watchNamespaces }}
 {{- first .Values.watchNamespaces }}
 {{- else }}
-{{- include "saga-operator.fullname" . }}-test
+{{- include "saga-operator.testName" . }}
 {{- end }}
+{{- end }}
+
+{{- /* Whether `helm test` makes that namespace, and deletes it. */ -}}
+{{- define "saga-operator.makesTestNamespace" -}}
+{{- if and .Values.tests.create (gt (int .Values.replicas) 0) (not .Values.tests.namespace) (not .Values.watchNamespaces) }}yes{{ end }}
 {{- end }}
 
 {{- /* Values that contradict each other are refused before anything is installed. */ -}}
@@ -78,6 +88,22 @@ subjects:
 {{- end }}
 {{- if not (has (include "saga-operator.testNamespace" .) $watched) }}
 {{- fail (printf "tests.namespace is %s, where the operator does not work: name one of watchNamespaces, or none" .Values.tests.namespace) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.admission.enabled .Values.admission.operatorNamespace (has "Deny" .Values.admission.validationActions) }}
+{{- if has .Release.Namespace $watched }}
+{{- fail (printf "watchNamespaces holds %s, where the operator is installed and admission.operatorNamespace lets nobody create a saga: take it out, or set admission.operatorNamespace to false" .Release.Namespace) }}
+{{- end }}
+{{- if and .Values.tests.create (eq .Values.tests.namespace .Release.Namespace) }}
+{{- fail (printf "tests.namespace is %s, where the operator is installed and admission.operatorNamespace lets nobody create a saga: name another one, or none" .Release.Namespace) }}
+{{- end }}
+{{- end }}
+{{- if include "saga-operator.makesTestNamespace" . }}
+{{- $name := include "saga-operator.testNamespace" . }}
+{{- with lookup "v1" "Namespace" "" $name }}
+{{- if ne $.Release.Name (dig "metadata" "labels" "app.kubernetes.io/instance" "" .) }}
+{{- fail (printf "the namespace %s is there already, and is not this release's: `helm test` would delete it; set tests.namespace to one that it may use and leaves there, or tests.create to false" $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
 {{- if and .Values.metrics.enabled (eq (int .Values.metrics.port) (int .Values.health.port)) }}
