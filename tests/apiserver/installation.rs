@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::support::{FreshNamespace, KUBECONFIG, fresh_namespace, request};
 
-/// Renders the chart with the cluster's say, as an installation does; else what it says.
+/// Renders the chart with the cluster's say, as an installation does; else what it says. What has a fixed name may be another release's here.
 fn rendered(fullname: &str, more: &str) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path = format!("{}:{}", root.join("build/tools").display(), env::var("PATH").unwrap_or_default());
@@ -14,7 +14,7 @@ fn rendered(fullname: &str, more: &str) -> Result<(), String> {
         .env("PATH", path)
         .env("KUBECONFIG", env::var(KUBECONFIG).unwrap())
         .args(["template", "saga-operator", &root.join("charts/saga-operator").to_string_lossy(), "--dry-run=server"])
-        .args(["--set", &format!("fullnameOverride={fullname}{more}")])
+        .args(["--set", &format!("crds.install=false,admission.enabled=false,fullnameOverride={fullname}{more}")])
         .output()
         .unwrap_or_else(|error| panic!("helm: {error}; `make tools` builds it"));
     if helm.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&helm.stderr).into_owned()) }
