@@ -26,6 +26,8 @@ use super::{
 
 /// How long a watch is barred before nobody waits for it any more.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// What is watched without which no saga is looked at.
+const NEEDED: [&str; 2] = ["Saga", "Pod"];
 
 /// Since when the watch on a kind is barred, by namespace and kind. Those on the whole cluster are never in it.
 #[derive(Debug, Default)]
@@ -61,17 +63,18 @@ impl Barred {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).is_some_and(|kinds| kinds.contains_key(kind))
     }
 
-    /// Whether any watch in this namespace is barred.
+    /// Whether a watch in this namespace is barred without which nothing is done there. Without Jobs, all else is.
     #[must_use]
-    pub fn any(&self, namespace: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).is_some_and(|kinds| !kinds.is_empty())
+    pub fn blinds(&self, namespace: &str) -> bool {
+        NEEDED.iter().any(|kind| self.is(namespace, kind))
     }
 
-    /// Whether a watch in this namespace has been barred for so long that nobody should wait for it any more.
+    /// Whether such a watch in this namespace has been barred for so long that nobody should wait for it any more.
     #[must_use]
     pub fn is_given_up(&self, namespace: &str) -> bool {
         let barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        barred.get(namespace).into_iter().flat_map(BTreeMap::values).any(|since| since.elapsed() >= PATIENCE)
+        let since = |kinds: &BTreeMap<_, Instant>| NEEDED.iter().filter_map(|kind| kinds.get(kind).copied()).min();
+        barred.get(namespace).and_then(since).is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 }
 
@@ -172,5 +175,9 @@ mod tests {
         assert!(!barred.is_given_up("shop"));
         tokio::time::advance(PATIENCE).await;
         assert!(barred.is_given_up("shop") && !barred.is_given_up("billing"));
+        barred.works("shop", "Saga");
+        barred.failed("shop", "Job", Some(403));
+        tokio::time::advance(PATIENCE).await;
+        assert!(!barred.is_given_up("shop") && !barred.blinds("shop"), "an operator without rights on Jobs does everything else");
     }
 }

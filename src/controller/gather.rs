@@ -18,7 +18,7 @@ use super::{
     child_saga,
     context::Context,
     error::Error,
-    going::{namespace_goes, out_of_sight},
+    going::{NAMESPACE_POLL, namespace_goes, out_of_sight},
     memory::{WATCH_LAG, absent, remembered, with_reason},
     object_state::Attempt,
     record::{name, namespace},
@@ -175,7 +175,7 @@ async fn child<K: Child>(
             return Ok(out_of_sight::<K>(context, &saga.namespace, key, child.as_deref(), gone));
         }
         // Nothing newer is to be had.
-        Err(error) if error.is_forbidden() => return newest.map(|state| (state, Some(WATCH_LAG))).ok_or(error),
+        Err(error) if error.is_forbidden() => return newest.map(|state| (state, Some(NAMESPACE_POLL))).ok_or(error),
         Err(error) => return Err(error),
     };
     let gone = match &live {

@@ -21,6 +21,10 @@ use crate::{
     engine::observed::ChildState,
 };
 
+/// How often it is looked whether the namespace of a deleted saga that stands still goes, too, since nothing of the saga tells; and how often
+/// a saga is looked at of which no watch tells any more.
+pub(super) const NAMESPACE_POLL: Duration = Duration::from_mins(1);
+
 /// Whether a deleted saga that stands still has a namespace that is being deleted; `None` where the saga is no such one.
 ///
 /// # Errors

@@ -15,7 +15,8 @@ use super::{
     admission::{Admission, Outgoing},
     context::{Context, now},
     error::{Error, chain},
-    gather, going,
+    gather,
+    going::{self, NAMESPACE_POLL},
     guard::Freshness,
     parent,
     perform::{Next, Performance},
@@ -48,9 +49,6 @@ use crate::{
 const STALE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the watch may lag behind our own write before the saga is read live.
 const LAG: Duration = Duration::from_secs(2);
-/// How often it is looked whether the namespace of a deleted saga that stands still goes, too, since nothing of the saga tells; and how often
-/// a saga is looked at of which no watch tells any more.
-const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 /// The waits after failed reconciles: doubling from the first to the last.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
@@ -129,7 +127,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
     let terminating = going::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
-    let blind = context.barred.any(namespace(stored)).then_some(NAMESPACE_POLL);
+    let blind = context.barred.blinds(namespace(stored)).then_some(NAMESPACE_POLL);
     let again = [again, blind, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
     let beginning = context.may_begin();
