@@ -297,9 +297,31 @@ async fn a_mistake_in_a_child_is_found_before_its_parent_runs() {
     assert_eq!((stand.sagas().list(&ListParams::default()).await.unwrap().items.len(), done(&stand).len()), (1, 0));
 }
 
+/// Waits until something holds of all sagas there are.
+async fn until_all(stand: &Stand, what: &str, holds: impl Fn(&[Saga]) -> bool) {
+    let held = async {
+        while !holds(&stand.sagas().list(&ListParams::default()).await.unwrap().items) {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("the sagas are not {what}"));
+}
+
+/// Waits until the garbage collector deletes a saga whose owner is not there: it looks for new kinds every half minute, and lets what it does
+/// not know go without its dependents.
+async fn the_collector_knows_sagas(stand: &Stand) {
+    let owner = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "nobody", "uid": "00000000-0000-0000-0000-000000000001"});
+    let spec = json!({"suspend": true, "steps": [{"name": "ask", "approval": {}}]});
+    let orphan = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "spec": spec,
+        "metadata": {"name": "orphan", "namespace": stand.namespace, "ownerReferences": [owner]}});
+    stand.put(&orphan).await;
+    stand.gone("orphan").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_foreground_deletion_takes_first_is_undone_all_the_same() {
     let stand = stand_with("child-front", &ALL).await;
+    the_collector_knows_sagas(&stand).await;
     let inner = json!({"name": "inner", "saga": {"spec": {"steps": [tenant(&post("/mail/messages"))["steps"][0]]}}});
     let mut spec = parent(&json!({"steps": [inner]}), &json!({"http": post("/payments/charges")}));
     spec["steps"][1]["compensation"] = json!({"http": post_by_gate("/payments/refunds")});
@@ -308,16 +330,14 @@ async fn what_a_foreground_deletion_takes_first_is_undone_all_the_same() {
     stand.step_reaches("onboarding", "ask", StepPhase::Waiting).await;
     stand.sagas().delete("onboarding", &DeleteParams::foreground()).await.unwrap();
     // The garbage collector was there before the turn of the children came.
-    loop {
-        let all = stand.sagas().list(&ListParams::default()).await.unwrap().items;
+    let all_go = |all: &[Saga]| {
         assert_eq!(all.len(), 3, "{all:?}");
-        if all.iter().all(|saga| saga.metadata.deletion_timestamp.is_some()) {
-            break;
-        }
-    }
+        all.iter().all(|saga| saga.metadata.deletion_timestamp.is_some())
+    };
+    until_all(&stand, "being deleted", all_go).await;
     stand.gate.open();
     stand.gone("onboarding").await;
-    while !stand.sagas().list(&ListParams::default()).await.unwrap().items.is_empty() {}
+    until_all(&stand, "gone", <[Saga]>::is_empty).await;
     assert_eq!(done(&stand), ["stock/action", "payments/action", "payments/compensation", "stock/compensation"]);
 }
 
