@@ -49,6 +49,8 @@ pub struct Known {
     pub overdue: Option<String>,
     /// How it ended, where this process knows and the status does not yet.
     pub end: Option<ChildState>,
+    /// What was known of its end and of a refusal when this process ceased to lead.
+    aside: Option<(Option<ChildState>, Option<Refusal>)>,
     /// Whether it is a request, and took off.
     request: bool,
     /// The request in flight.
@@ -114,6 +116,7 @@ impl Known {
             overdue: None,
             deleting_since: None,
             end: None,
+            aside: None,
             request: false,
             flight: None,
         }
@@ -135,7 +138,18 @@ impl Known {
     }
 
     fn forget_verdict(&mut self) {
-        (self.end, self.refusal) = (None, None);
+        (self.end, self.refusal, self.aside) = (None, None, None);
+    }
+
+    fn set_verdict_aside(&mut self) {
+        self.aside = Some((self.end.take(), self.refusal.take()));
+    }
+
+    fn take_verdict_up(&mut self) {
+        if let Some((end, refusal)) = self.aside.take() {
+            self.end = self.end.take().or(end);
+            self.refusal = self.refusal.take().or(refusal);
+        }
     }
 
     /// Whether this process is certain that no child was created: every creation of its own was definitely refused.
@@ -278,9 +292,24 @@ impl Attempts {
         self.lock().abort_flights("the operator lost its Lease before an answer came")
     }
 
-    /// Forgets how attempts ended or were refused, requests apart: another process goes on with them, or did meanwhile.
+    /// This process leads no more: how attempts ended or were refused is not its to tell, requests apart, since another one may go on with
+    /// them.
+    pub fn set_verdicts_aside(&self) {
+        self.of_all_but_requests(Known::set_verdict_aside);
+    }
+
+    /// This process leads again, and nobody else did meanwhile: what it knew is as true as before.
+    pub fn take_verdicts_up(&self) {
+        self.of_all_but_requests(Known::take_verdict_up);
+    }
+
+    /// This process leads, and somebody else may have led meanwhile: what it knew may be true no more.
     pub fn forget_verdicts(&self) {
-        self.lock().sagas.values_mut().flat_map(HashMap::values_mut).filter(|known| !known.request).for_each(Known::forget_verdict);
+        self.of_all_but_requests(Known::forget_verdict);
+    }
+
+    fn of_all_but_requests(&self, change: fn(&mut Known)) {
+        self.lock().sagas.values_mut().flat_map(HashMap::values_mut).filter(|known| !known.request).for_each(change);
     }
 
     /// Forgets the attempts of a saga that are not active any more and have nothing in flight.
@@ -316,109 +345,4 @@ impl Attempts {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::Direction;
-
-    fn key(uid: &str, number: i64) -> AttemptKey {
-        (uid.into(), AttemptId { step: "charge".into(), direction: Direction::Action, number })
-    }
-
-    fn unknown() -> ChildState {
-        ChildState::Unknown { message: "lost".into(), retry_after: None }
-    }
-
-    /// A request that never ends by itself.
-    fn endless() -> AbortHandle {
-        tokio::spawn(std::future::pending::<()>()).abort_handle()
-    }
-
-    fn end(attempts: &Attempts, key: &AttemptKey) -> Option<ChildState> {
-        attempts.look(key, |known| known.end.clone())
-    }
-
-    #[test]
-    fn a_request_that_ended_is_not_forgotten_because_the_list_of_sagas_is_older_than_its_saga() {
-        let attempts = Attempts::default();
-        attempts.ended(&key("new", 1), ChildState::Succeeded(None));
-        attempts.forget(|_| false);
-        assert_eq!(end(&attempts, &key("new", 1)), Some(ChildState::Succeeded(None)), "it would be sent again");
-    }
-
-    #[tokio::test]
-    async fn only_what_is_neither_active_nor_in_flight_is_forgotten() {
-        let attempts = Attempts::default();
-        for number in 1..=3 {
-            attempts.take_off(&key("a", number), Departure::default(), endless);
-        }
-        attempts.ended(&key("a", 1), unknown());
-        attempts.ended(&key("a", 2), unknown());
-        attempts.keep_only("a", &[key("a", 2).1]);
-        assert_eq!(end(&attempts, &key("a", 1)), None);
-        assert_eq!(end(&attempts, &key("a", 2)), Some(unknown()));
-        assert!(attempts.look(&key("a", 3), |known| known.in_flight().is_some()));
-        assert_eq!(attempts.unrecorded_requests(), 2);
-        assert!(attempts.has_unrecorded_request("a") && !attempts.has_unrecorded_request("b"));
-    }
-
-    #[tokio::test]
-    async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_sent_after_it() {
-        let attempts = Attempts::default();
-        let (left, kept) = (Sent::default(), Sent::default());
-        left.has_left();
-        attempts.take_off(&key("a", 1), Departure { sent: left, ..Departure::default() }, endless);
-        attempts.take_off(&key("a", 2), Departure { sent: kept.clone(), ..Departure::default() }, endless);
-        assert_eq!(attempts.abort_all(), 2);
-        assert!(matches!(end(&attempts, &key("a", 1)), Some(ChildState::Unknown { .. })), "it would count as never sent");
-        assert_eq!(end(&attempts, &key("a", 2)), Some(never_sent()));
-        assert!(!kept.may_have_left() && kept.forbid(), "nothing may leave after it counts as never sent");
-        attempts.take_off(&key("b", 1), Departure::default(), endless);
-        assert!(attempts.look(&key("b", 1), |known| known.in_flight().is_none()));
-    }
-
-    /// The end of an attempt of which nothing could be begun.
-    fn refused() -> ChildState {
-        let message = "forbidden".into();
-        ChildState::Failed(Failure { reached: Reached::Nothing, last: true, exit_code: None, disrupted: false, retry_after: None, message })
-    }
-
-    #[tokio::test]
-    async fn who_leads_no_more_answers_for_requests_alone() {
-        let attempts = Attempts::default();
-        attempts.take_off(&key("request", 1), Departure::default(), endless);
-        attempts.ended(&key("request", 1), unknown());
-        attempts.refused(&key("request", 1), "the circuit is open".into());
-        attempts.ended(&key("pod", 1), refused());
-        attempts.refused(&key("pod", 2), "exceeded quota".into());
-        assert!(attempts.has_unrecorded_request("request") && !attempts.has_unrecorded_request("pod"));
-        attempts.forget_verdicts();
-        assert_eq!((end(&attempts, &key("request", 1)), end(&attempts, &key("pod", 1))), (Some(unknown()), None));
-        assert!(attempts.look(&key("request", 1), |known| known.refusal.is_some()));
-        assert!(!attempts.look(&key("pod", 2), |known| known.is_refused()));
-    }
-
-    #[test]
-    fn that_nothing_could_be_begun_is_believed_until_something_is_there_that_this_process_did_not_make() {
-        let attempts = Attempts::default();
-        let ended = |number, end, child: bool| {
-            if child {
-                attempts.child_seen(&key("a", number), "mine");
-            }
-            attempts.ended(&key("a", number), end);
-            attempts.look(&key("a", number), |known| (known.end(false).is_some(), known.end(true).is_some()))
-        };
-        assert_eq!(ended(1, refused(), false), (true, false));
-        assert_eq!(ended(2, refused(), true), (true, true), "its own child, which never began");
-        assert_eq!(ended(3, unknown(), false), (true, true));
-    }
-
-    #[test]
-    fn the_end_of_an_earlier_child_says_nothing_of_the_present_one() {
-        let attempts = Attempts::default();
-        attempts.child_seen(&key("a", 1), "second");
-        attempts.child_gone(&key("a", 1), "first", unknown());
-        assert_eq!(attempts.look(&key("a", 1), |known| known.gone.clone()), None);
-        attempts.child_gone(&key("a", 1), "second", unknown());
-        assert_eq!(attempts.look(&key("a", 1), |known| known.gone.clone()), Some(unknown()));
-    }
-}
+mod tests;

@@ -128,7 +128,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
     use http::{Request, Response};
-    use kube::{Client, client::Body};
+    use kube::{Client, client::Body, runtime::controller::Action};
     use serde_json::json;
 
     use super::*;
@@ -152,7 +152,8 @@ mod tests {
         let metadata = json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
         let steps = json!([{"name": "ship", "pod": {"image": "ship"}}]);
         let saga = serde_json::from_value(json!({"metadata": metadata, "spec": {"steps": steps}})).unwrap();
-        reconcile(Arc::new(saga), context).await.unwrap();
+        let action = reconcile(Arc::new(saga), context).await.unwrap();
+        assert_eq!(action, Action::requeue(Duration::from_mins(1)), "it may be there all the same");
         assert_eq!(*asked.lock().unwrap(), ["/apis/saga.dev/v1alpha1/namespaces/shop/sagas/order"]);
     }
 

@@ -244,10 +244,14 @@ impl Context {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether sagas are this process's business from now on, or that of another one, the leader. Both times what this process could not begin
-    /// is for the other one to begin, or may have been begun by it.
-    pub fn lead(&self, leads: bool) {
-        self.attempts.forget_verdicts();
+    /// Whether sagas are this process's business from now on, or that of another one, the leader. What this process could not begin may then be
+    /// begun by that one; `followed`: or may have been, since it may have led meanwhile.
+    pub fn lead(&self, leads: bool, followed: bool) {
+        match (leads, followed) {
+            (false, _) => self.attempts.set_verdicts_aside(),
+            (true, false) => self.attempts.take_verdicts_up(),
+            (true, true) => self.attempts.forget_verdicts(),
+        }
         self.leading.store(leads, Ordering::SeqCst);
         self.metrics.leads(leads);
     }

@@ -71,7 +71,13 @@ pub(super) fn out_of_sight<K: Child>(
             context.attempts.ended(key, end.clone());
             (end, None)
         }
-        (None, None) => (context.attempts.look(key, |known| absent(known, false)), None),
+        (None, None) if context.attempts.look(key, |known| known.is_refused()) => {
+            (context.attempts.look(key, |known| absent(known, false)), None)
+        }
+        (None, None) => {
+            let message = format!("its namespace is being deleted, and nobody may look whether its {} was created", K::word());
+            (ChildState::Unknown { message, retry_after: None }, None)
+        }
         (None, Some(uid)) => {
             let (age, why) = (deleting_for(context, key), "its namespace is being deleted, and nobody may look at its");
             if age >= STUCK_SINCE {

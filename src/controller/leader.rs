@@ -72,13 +72,13 @@ pub(super) async fn run(candidacy: Option<Candidacy>, context: Arc<Context>, war
         () = resigned => {}
     }
     // First: who takes over is not to meet anything new of this process.
-    turn(false, &context);
+    turn(false, false, &context);
     candidacy.release().await;
 }
 
 /// Begins or ends to lead. Every saga is looked at: at the beginning because nobody did before, at the end to call off what was not sent.
-fn turn(leads: bool, context: &Context) {
-    context.lead(leads);
+fn turn(leads: bool, followed: bool, context: &Context) {
+    context.lead(leads, followed);
     context.announce_all(|_| true);
 }
 
@@ -106,7 +106,7 @@ impl Candidacy {
             let leads = self.candidate.leads(now);
             if leads != context.leads() {
                 self.tell_turn(leads, context);
-                turn(leads, context);
+                turn(leads, leads && self.candidate.was_followed(), context);
             }
             self.tell_rival(failed);
             let next = match (failed, self.candidate.until()) {

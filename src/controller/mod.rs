@@ -221,7 +221,7 @@ where
         let candidate = Candidate::new(leadership::lease_name(&config.watch_namespaces), format!("{}_{}", host(), context.instance));
         Candidacy::new(leases, candidate)
     });
-    context.lead(candidacy.is_none());
+    context.lead(candidacy.is_none(), false);
     // Not the context itself, which holds the metrics.
     let shown = Arc::downgrade(&context);
     context.metrics.circuits().show(move || shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default());

@@ -102,10 +102,19 @@ async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, Re
             let live = context.sagas(namespace(cached)).get_opt(name(cached)).await.map_err(Error::api("read the saga"))?;
             match live.filter(|live| live.metadata.uid == cached.metadata.uid) {
                 Some(live) => decide(&live, context).await,
+                // No watch tells whether it is gone, or whether nobody could say.
+                None if barred => Ok((Action::requeue(NAMESPACE_POLL), ReconcileResult::Unchanged)),
                 None => Ok((Action::await_change(), ReconcileResult::Unchanged)),
             }
         }
     }
+}
+
+/// Whether nothing of a saga is left to do, unless somebody asks for it.
+fn is_at_rest(saga: &StoredSaga) -> bool {
+    let metadata = &saga.metadata;
+    let ended = saga.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
+    ended && metadata.finalizers.as_ref().is_none_or(Vec::is_empty) && metadata.deletion_timestamp.is_none()
 }
 
 async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
@@ -127,7 +136,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
     let terminating = going::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
-    let blind = context.barred.blinds(namespace(stored)).then_some(NAMESPACE_POLL);
+    let blind = (!is_at_rest(stored) && context.barred.blinds(namespace(stored))).then_some(NAMESPACE_POLL);
     let again = [again, blind, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
     let beginning = context.may_begin();

@@ -68,7 +68,7 @@ impl Server {
 async fn an_api_server_that_takes_more_than_a_second_for_each_call_has_a_leader() {
     let server = Server::new(None, Duration::from_millis(1900));
     let (context, _announced) = fixture::context(server.client(), None);
-    context.lead(false);
+    context.lead(false, false);
     let (_warms, warmth) = watch::channel(Warmth::Warm);
     let mut candidacy = server.candidacy();
     let leads = async {

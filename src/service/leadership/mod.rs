@@ -89,6 +89,8 @@ pub struct Candidate {
     rival: Option<Rival>,
     /// When it was first seen that nobody holds the Lease.
     free: Option<Instant>,
+    /// Whether the Lease was not ours at a look since this was last asked.
+    followed: bool,
 }
 
 /// Another one that holds the Lease.
@@ -105,7 +107,7 @@ impl Candidate {
     /// One that does not lead yet and has no caches, for the Lease of this name. No two may have the same identity.
     #[must_use]
     pub const fn new(lease: String, identity: String) -> Self {
-        Self { lease, identity, warmth: Warmth::Cold, renewed: None, rival: None, free: None }
+        Self { lease, identity, warmth: Warmth::Cold, renewed: None, rival: None, free: None, followed: false }
     }
 
     /// Notes how much of its caches it has.
@@ -160,6 +162,7 @@ impl Candidate {
         let holder = lease.and_then(holder);
         if holder != Some(self.identity.as_str()) {
             self.renewed = None;
+            self.followed = true;
         }
         let (Some(lease), Some(other)) = (lease, holder.filter(|holder| *holder != self.identity)) else {
             self.rival = None;
@@ -194,6 +197,11 @@ impl Candidate {
     /// Whether a look that was sent at `asked` may take what has been so since `since`, where that takes a warm one so long.
     fn may_take(&self, asked: Instant, since: Instant, long: Duration) -> bool {
         self.warmth.lets_others_go_first().is_some_and(|longer| asked.saturating_duration_since(since) >= long + longer)
+    }
+
+    /// Whether somebody else may have led since this was last asked: whose name stays in the Lease between two looks led alone, or nobody did.
+    pub const fn was_followed(&mut self) -> bool {
+        std::mem::replace(&mut self.followed, false)
     }
 
     /// Takes the acknowledgement of a write that [`Self::saw`] asked for, and that was sent at `sent`.

@@ -258,3 +258,20 @@ proptest! {
         prop_assert_eq!(rivals.both.iter().filter(|(candidate, _)| candidate.leads(now)).count(), usize::from(any));
     }
 }
+
+#[test]
+fn who_finds_its_own_name_again_was_not_followed_by_anybody() {
+    let dawn = Instant::now();
+    let lease = created_by("a", dawn);
+    let mut first = candidate("a");
+    assert!(matches!(first.saw(None, dawn, dawn, wall(1)), Move::Create(_)) && first.was_followed(), "it does not know who led before");
+    first.acknowledged(dawn);
+    // Long after its time was over.
+    let late = at(dawn, 60_000);
+    assert!(matches!(first.saw(Some(&lease), late, late, wall(60)), Move::Replace(_)) && !first.was_followed());
+    let mut second = candidate("b");
+    second.saw(Some(&lease), late, late, wall(60));
+    let Move::Replace(taken) = second.saw(Some(&lease), at(late, 10_000), at(late, 10_000), wall(70)) else { panic!("not taken") };
+    assert_eq!(first.saw(Some(&stored(taken, 2)), at(late, 11_000), at(late, 11_000), wall(71)), Move::Wait);
+    assert!(first.was_followed() && !first.was_followed());
+}
