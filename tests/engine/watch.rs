@@ -45,7 +45,10 @@ pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
 /// The stored status after a write.
 pub fn write(world: &World, before: &SagaStatus) {
     let status = world.status();
-    conditions(&status, world);
+    // What was forged in an ended saga stands, where the write says no more than that its spec was seen.
+    if world.trusted || without_generation(before) != without_generation(&status) {
+        conditions(&status, world);
+    }
     if !world.trusted {
         return;
     }
@@ -58,6 +61,15 @@ pub fn write(world: &World, before: &SagaStatus) {
     let size = serde_json::to_string(&status).unwrap().len();
     assert!(size <= 256 * 1024, "a status of {size} bytes");
     ends(world, &status);
+}
+
+/// A status but for the generation of the spec that it speaks of.
+fn without_generation(status: &SagaStatus) -> SagaStatus {
+    let mut status = SagaStatus { observed_generation: None, ..status.clone() };
+    for condition in &mut status.conditions {
+        condition.observed_generation = None;
+    }
+    status
 }
 
 /// Design 6: what kstatus and Argo CD read.
