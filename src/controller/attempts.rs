@@ -142,7 +142,9 @@ impl Known {
     }
 
     fn set_verdict_aside(&mut self) {
-        self.aside = Some((self.end.take(), self.refusal.take()));
+        // Told twice, it keeps what it set aside first.
+        let (end, refusal) = self.aside.take().unwrap_or_default();
+        self.aside = Some((self.end.take().or(end), self.refusal.take().or(refusal)));
     }
 
     fn take_verdict_up(&mut self) {

@@ -27,16 +27,39 @@ use super::{
 /// How long a watch is barred before nobody waits for it any more.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// What is watched without which no saga is looked at.
-const NEEDED: [&str; 2] = ["Saga", "Pod"];
+const NEEDED: [Watched; 2] = [Watched::Saga, Watched::Pod];
+
+/// A kind that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// The sagas.
+    Saga,
+    /// The Pods of attempts.
+    Pod,
+    /// The Jobs of attempts.
+    Job,
+}
+
+impl Watched {
+    /// As in `kind` of a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Saga => "Saga",
+            Self::Pod => "Pod",
+            Self::Job => "Job",
+        }
+    }
+}
 
 /// Since when the watch on a kind is barred, by namespace and kind. Those on the whole cluster are never in it.
 #[derive(Debug, Default)]
-pub struct Barred(Mutex<BTreeMap<String, BTreeMap<&'static str, Instant>>>);
+pub struct Barred(Mutex<BTreeMap<String, BTreeMap<Watched, Instant>>>);
 
 impl Barred {
     /// Notes that a watch failed, with the HTTP status of the answer where there was one. Returns whether it is barred from now on, and was
     /// not before.
-    pub fn failed(&self, namespace: &str, kind: &'static str, code: Option<u16>) -> bool {
+    pub fn failed(&self, namespace: &str, kind: Watched, code: Option<u16>) -> bool {
         if !matches!(code, Some(403 | 404)) {
             return false;
         }
@@ -50,23 +73,23 @@ impl Barred {
     }
 
     /// Notes that a watch brought something.
-    pub fn works(&self, namespace: &str, kind: &str) {
+    pub fn works(&self, namespace: &str, kind: Watched) {
         let mut barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kinds) = barred.get_mut(namespace) {
-            kinds.remove(kind);
+            kinds.remove(&kind);
         }
     }
 
     /// Whether this watch is barred.
     #[must_use]
-    pub fn is(&self, namespace: &str, kind: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).is_some_and(|kinds| kinds.contains_key(kind))
+    pub fn is(&self, namespace: &str, kind: Watched) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).is_some_and(|kinds| kinds.contains_key(&kind))
     }
 
     /// Whether a watch in this namespace is barred without which nothing is done there. Without Jobs, all else is.
     #[must_use]
     pub fn blinds(&self, namespace: &str) -> bool {
-        NEEDED.iter().any(|kind| self.is(namespace, kind))
+        NEEDED.iter().any(|kind| self.is(namespace, *kind))
     }
 
     /// Whether such a watch in this namespace has been barred for so long that nobody should wait for it any more.
@@ -81,12 +104,12 @@ impl Barred {
 /// Whether one watch is well.
 pub(super) struct Health {
     context: Arc<Context>,
-    kind: &'static str,
+    kind: Watched,
     namespace: Option<String>,
 }
 
 impl Health {
-    pub(super) fn of<K>(api: &Api<K>, kind: &'static str, context: &Arc<Context>) -> Self
+    pub(super) fn of<K>(api: &Api<K>, kind: Watched, context: &Arc<Context>) -> Self
     where
         K: Resource,
     {
@@ -96,14 +119,15 @@ impl Health {
     /// Counts and tells a failure. Where the rights in a namespace went, all its sagas are looked at: its deletion may have taken them.
     pub(super) fn note<K>(&self, event: &Result<Event<K>, watcher::Error>) {
         let Self { context, kind, namespace } = self;
+        let kind = *kind;
         match (event, namespace) {
             // It begins with the next call, which may fail.
             (Ok(Event::Init), _) | (Ok(_), None) => {}
             (Ok(_), Some(namespace)) => context.barred.works(namespace, kind),
             (Err(error), namespace) => {
-                context.metrics.watch_failed(kind);
+                context.metrics.watch_failed(kind.as_str());
                 let namespace = namespace.as_deref();
-                tracing::warn!(kind, namespace, error = chain(error), "a watch failed and begins again");
+                tracing::warn!(kind = kind.as_str(), namespace, error = chain(error), "a watch failed and begins again");
                 if let Some(namespace) = namespace.filter(|namespace| context.barred.failed(namespace, kind, answered(error))) {
                     context.announce_all(|saga| saga.metadata.namespace.as_deref() == Some(namespace));
                 }
@@ -132,7 +156,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::controller::{context::fixture, reconcile::reconcile};
+    use crate::controller::{
+        context::fixture,
+        reconcile::{reconcile, unwatched},
+    };
 
     #[tokio::test]
     async fn a_saga_is_read_live_where_its_watch_may_have_missed_its_deletion() {
@@ -148,7 +175,7 @@ mod tests {
             "default",
         );
         let (context, _announced) = fixture::context(client, None);
-        context.barred.failed("shop", "Saga", Some(403));
+        context.barred.failed("shop", Watched::Saga, Some(403));
         let metadata = json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
         let steps = json!([{"name": "ship", "pod": {"image": "ship"}}]);
         let saga = serde_json::from_value(json!({"metadata": metadata, "spec": {"steps": steps}})).unwrap();
@@ -157,27 +184,47 @@ mod tests {
         assert_eq!(*asked.lock().unwrap(), ["/apis/saga.dev/v1alpha1/namespaces/shop/sagas/order"]);
     }
 
+    #[tokio::test]
+    async fn every_saga_that_does_not_rest_is_polled_where_a_watch_is_barred() {
+        let nobody = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, std::convert::Infallible>>());
+        let (context, _announced) = fixture::context(Client::new(nobody, "default"), None);
+        let saga = |phase: &str, more: serde_json::Value| {
+            let mut metadata = json!({"name": "order", "namespace": "shop", "uid": "1"});
+            metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value(json!({"metadata": metadata, "spec": {"steps": []}, "status": {"phase": phase}})).unwrap()
+        };
+        let rests = saga("Completed", json!({}));
+        let others = [
+            saga("Running", json!({})),
+            saga("Completed", json!({"finalizers": ["saga.dev/undo"]})),
+            saga("Completed", json!({"deletionTimestamp": "2030-01-01T00:00:00Z"})),
+        ];
+        assert!(others.iter().chain([&rests]).all(|saga| unwatched(saga, &context).is_none()), "the watches tell");
+        context.barred.failed("shop", Watched::Pod, Some(403));
+        assert!(unwatched(&rests, &context).is_none() && others.iter().all(|saga| unwatched(saga, &context).is_some()));
+    }
+
     #[test]
     fn a_watch_is_barred_by_what_says_no_until_it_brings_something() {
         let barred = Barred::default();
         for passing in [None, Some(410), Some(429), Some(500)] {
-            assert!(!barred.failed("shop", "Pod", passing) && !barred.is("shop", "Pod"));
+            assert!(!barred.failed("shop", Watched::Pod, passing) && !barred.is("shop", Watched::Pod));
         }
-        assert!(barred.failed("shop", "Pod", Some(403)) && !barred.failed("shop", "Pod", Some(404)), "it is news once");
-        assert!(barred.is("shop", "Pod") && !barred.is("shop", "Saga") && !barred.is("billing", "Pod"));
-        barred.works("shop", "Pod");
-        assert!(!barred.is("shop", "Pod") && barred.failed("shop", "Pod", Some(403)));
+        assert!(barred.failed("shop", Watched::Pod, Some(403)) && !barred.failed("shop", Watched::Pod, Some(404)), "it is news once");
+        assert!(barred.is("shop", Watched::Pod) && !barred.is("shop", Watched::Saga) && !barred.is("billing", Watched::Pod));
+        barred.works("shop", Watched::Pod);
+        assert!(!barred.is("shop", Watched::Pod) && barred.failed("shop", Watched::Pod, Some(403)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_namespace_is_waited_for_half_a_minute() {
         let barred = Barred::default();
-        barred.failed("shop", "Saga", Some(403));
+        barred.failed("shop", Watched::Saga, Some(403));
         assert!(!barred.is_given_up("shop"));
         tokio::time::advance(PATIENCE).await;
         assert!(barred.is_given_up("shop") && !barred.is_given_up("billing"));
-        barred.works("shop", "Saga");
-        barred.failed("shop", "Job", Some(403));
+        barred.works("shop", Watched::Saga);
+        barred.failed("shop", Watched::Job, Some(403));
         tokio::time::advance(PATIENCE).await;
         assert!(!barred.is_given_up("shop") && !barred.blinds("shop"), "an operator without rights on Jobs does everything else");
     }

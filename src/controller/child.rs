@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     attempts::AttemptKey,
+    barred::Watched,
     context::{Context, now},
     error::Error,
     going::namespace_goes,
@@ -36,6 +37,8 @@ pub(super) trait Child:
     const READ: &'static str;
     const CREATE: &'static str;
     const DELETE: &'static str;
+    /// The watch that brings it.
+    const WATCHED: Watched;
 
     /// The name of an attempt's child.
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String;
@@ -77,6 +80,7 @@ impl Child for Pod {
     const READ: &'static str = "read a Pod";
     const CREATE: &'static str = "create a Pod";
     const DELETE: &'static str = "delete a Pod";
+    const WATCHED: Watched = Watched::Pod;
 
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String {
         child_name(saga, uid, attempt)
@@ -113,6 +117,7 @@ impl Child for Job {
     const READ: &'static str = "read a Job";
     const CREATE: &'static str = "create a Job";
     const DELETE: &'static str = "delete a Job";
+    const WATCHED: Watched = Watched::Job;
 
     fn name_of(saga: &str, uid: &str, attempt: &AttemptId) -> String {
         job_name(saga, uid, attempt)

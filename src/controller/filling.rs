@@ -91,6 +91,7 @@ mod tests {
     use tokio::sync::watch;
 
     use super::*;
+    use crate::controller::barred::Watched;
 
     type Writers = [Sender<bool>; 2];
 
@@ -121,7 +122,7 @@ mod tests {
         let (all, barred) = ([shop, gone], Barred::default());
         are_filled(&shop_writers);
         assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Partly), "nobody refused it");
-        barred.failed("gone", "Saga", Some(403));
+        barred.failed("gone", Watched::Saga, Some(403));
         assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));
     }
 
@@ -140,7 +141,7 @@ mod tests {
     async fn an_operator_that_sees_nothing_is_never_ready() {
         let (gone, writers) = caches(Some("gone"));
         let (all, barred) = ([gone], Barred::default());
-        barred.failed("gone", "Saga", Some(403));
+        barred.failed("gone", Watched::Saga, Some(403));
         assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Cold));
         are_filled(&writers);
         assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));

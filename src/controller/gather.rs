@@ -153,7 +153,7 @@ async fn child<K: Child>(
     }
     let child = context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or_else(|| attempt.child_uid.clone());
     let another = |found: &K| child.as_ref().is_some_and(|child| found.meta().uid.as_ref() != Some(child));
-    let barred = context.barred.is(&saga.namespace, &K::word());
+    let barred = context.barred.is(&saga.namespace, K::WATCHED);
     let mut newest = None;
     if let Some(found) = cached.filter(|found| !another(found)) {
         let (deleting, _) = found.deletion(context);

@@ -9,6 +9,7 @@ use k8s_openapi::api::core::v1::Namespace;
 
 use super::{
     attempts::AttemptKey,
+    barred::Watched,
     child::Child,
     context::Context,
     error::{Error, chain, code},
@@ -64,7 +65,7 @@ pub(super) fn out_of_sight<K: Child>(
     gone: Option<ChildState>,
 ) -> (ChildState, Option<Duration>) {
     // What is remembered of a Job's pods may be old, too.
-    let old = |told: &ChildState| matches!(told, ChildState::Active { .. }) && context.barred.is(namespace, "Pod");
+    let old = |told: &ChildState| matches!(told, ChildState::Active { .. }) && context.barred.is(namespace, Watched::Pod);
     match (K::after(context, key, child, gone).filter(|told| !old(told)), child) {
         (Some(active @ ChildState::Active { .. }), _) => (active, Some(WATCH_LAG)),
         (Some(end), _) => {

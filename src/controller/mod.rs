@@ -1,13 +1,13 @@
 //! The thin shell: gather → validate → plan → record → perform → wake. The only code that awaits; it decides nothing.
 //!
 //! # Guarantees
-//! The rules of the protocol with the cluster, each where it is kept:
-//! intent before effect, under the version that was read ([`record`], and the type of the plan); within two seconds, or after a live
-//! read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`], [`perform`]); a live read before a child is
-//! deleted or counted lost ([`gather`], [`perform`]), and before a child saga lets go of its finalizer ([`parent`]); a request only under a Lease that holds, and what another process sent counts as
-//! unknown only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is open ([`circuits`]); one bad object or panic harms
-//! one saga ([`reconcile`], and [`crate::api::StoredSaga`]). A namespace that the operator may not see holds up no other ([`filling`]), and
-//! one that is being deleted is not held up ([`going`], [`barred`]).
+//! The rules of the protocol with the cluster, each where it is kept: intent before effect, under the version that was read ([`record`],
+//! and the type of the plan); within two seconds, or after a live read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or
+//! refuse ([`gather`], [`perform`]); a live read before a child is deleted or counted lost ([`gather`], [`perform`]), and before a child
+//! saga lets go of its finalizer ([`parent`]); a request only under a Lease that holds, and what another process sent counts as unknown
+//! only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is open
+//! ([`circuits`]); one bad object or panic harms one saga ([`reconcile`], and [`crate::api::StoredSaga`]). A namespace that the operator
+//! may not see holds up no other ([`filling`]), and one that is being deleted is not held up ([`going`], [`barred`]).
 //!
 //! # Caveats
 //! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them. Where

@@ -13,6 +13,7 @@ use tracing::Instrument;
 
 use super::{
     admission::{Admission, Outgoing},
+    barred::Watched,
     context::{Context, now},
     error::{Error, chain},
     gather,
@@ -94,7 +95,7 @@ async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, Re
     let uid = cached.metadata.uid.as_deref().unwrap_or_default();
     let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
     // What a barred watch shows may be from before the deletion.
-    let barred = context.barred.is(namespace(cached), "Saga");
+    let barred = context.barred.is(namespace(cached), Watched::Saga);
     match context.writes.judge(uid, version) {
         Freshness::Fresh if !barred => decide(cached, context).await,
         Freshness::Stale { since } if since < LAG && !barred => Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Unchanged)),
@@ -110,11 +111,12 @@ async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, Re
     }
 }
 
-/// Whether nothing of a saga is left to do, unless somebody asks for it.
-fn is_at_rest(saga: &StoredSaga) -> bool {
+/// After how long to look again at a saga of which no watch may tell, unless nothing of it is left to do.
+pub(super) fn unwatched(saga: &StoredSaga, context: &Context) -> Option<Duration> {
     let metadata = &saga.metadata;
     let ended = saga.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
-    ended && metadata.finalizers.as_ref().is_none_or(Vec::is_empty) && metadata.deletion_timestamp.is_none()
+    let rests = ended && metadata.finalizers.as_ref().is_none_or(Vec::is_empty) && metadata.deletion_timestamp.is_none();
+    (!rests && context.barred.blinds(namespace(saga))).then_some(NAMESPACE_POLL)
 }
 
 async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
@@ -136,8 +138,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
     let terminating = going::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
-    let blind = (!is_at_rest(stored) && context.barred.blinds(namespace(stored))).then_some(NAMESPACE_POLL);
-    let again = [again, blind, terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
+    let again = [again, unwatched(stored, context), terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
     let at = now();
     let beginning = context.may_begin();
     let idle = beginning.is_none() || executor.is_none();

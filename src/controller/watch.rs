@@ -23,7 +23,7 @@ use kube::{
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    barred::Health,
+    barred::{Health, Watched},
     context::{Context, Queue},
     error::chain,
     filling::{Filling, when_listed},
@@ -169,7 +169,7 @@ fn saga_stream(
     listed: watch::Sender<bool>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
-    let (told, store, health) = (Arc::clone(&context), writer.as_reader(), Health::of(&api, "Saga", &context));
+    let (told, store, health) = (Arc::clone(&context), writer.as_reader(), Health::of(&api, Watched::Saga, &context));
     let events = watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
         .inspect(move |event| health.note(event))
@@ -216,7 +216,7 @@ fn pod_stream(
     listed: watch::Sender<bool>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
-    let (store, health) = (writer.as_reader(), Health::of(&api, "Pod", &context));
+    let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Pod, &context));
     let mut listing = Listing::before(&writer);
     let events = watcher(api, of_attempts())
         .default_backoff()
@@ -263,7 +263,7 @@ fn job_stream(
     writer: Writer<Job>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
-    let (store, health) = (writer.as_reader(), Health::of(&api, "Job", &context));
+    let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Job, &context));
     let mut listing = Listing::before(&writer);
     let events = watcher(api, of_attempts())
         .default_backoff()

@@ -73,6 +73,7 @@ async fn who_leads_no_more_answers_for_requests_alone() {
     attempts.refused(&key("pod", 2), "exceeded quota".into());
     assert!(attempts.has_unrecorded_request("request") && !attempts.has_unrecorded_request("pod"));
     attempts.set_verdicts_aside();
+    attempts.set_verdicts_aside();
     assert_eq!((end(&attempts, &key("request", 1)), end(&attempts, &key("pod", 1))), (Some(unknown()), None));
     assert!(attempts.look(&key("request", 1), |known| known.refusal.is_some()));
     assert!(!attempts.look(&key("pod", 2), |known| known.is_refused()));

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     controller::{
+        barred::Watched,
         context::{fixture, now},
         perform::never_begun,
     },
@@ -175,12 +176,12 @@ async fn a_cache_that_no_watch_fills_any_more_is_believed_only_as_long_as_the_na
     let (store, mut writer) = kube::runtime::reflector::store();
     writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(serde_json::from_value(scene.pod("p", "Running")).unwrap()));
     Arc::get_mut(&mut scene.context).unwrap().caches.pods.push(store);
-    scene.context.barred.failed("shop", "Pod", Some(403));
+    scene.context.barred.failed("shop", Watched::Pod, Some(403));
     scene.waits();
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }));
     scene.namespace_is_deleted();
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Unknown { .. }));
-    scene.context.barred.works("shop", "Pod");
+    scene.context.barred.works("shop", Watched::Pod);
     assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }), "the watch tells of its end");
 }
 
