@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use crate::{
     saga::{Draft, Policy, attempts, saga},
+    scenes::{rested, rested_with, until},
     script::{answers, seconds, succeeds},
     world::{DAWN, World},
 };
@@ -123,21 +124,6 @@ fn past_pivot() -> Draft {
 
 fn declined() -> crate::script::Act {
     answers(402, &json!({"error": "card declined"}))
-}
-
-fn until(mut world: World, holds: impl Fn(&World) -> bool) -> World {
-    world.run_until(&holds);
-    assert!(holds(&world), "never comes to it: {:?}", world.status());
-    world
-}
-
-fn rested(draft: Draft) -> World {
-    rested_with(World::with(draft))
-}
-
-fn rested_with(mut world: World) -> World {
-    world.run_to_rest();
-    world
 }
 
 fn running() -> World {

@@ -162,17 +162,17 @@ pub fn order() -> Draft {
     saga().http("a").undo().then_http("b").undo().then_http("c")
 }
 
-fn until(mut world: World, holds: impl Fn(&World) -> bool) -> World {
+pub fn until(mut world: World, holds: impl Fn(&World) -> bool) -> World {
     world.run_until(&holds);
     assert!(holds(&world), "never comes to it: {:?}", world.status());
     world
 }
 
-fn rested(draft: Draft) -> World {
+pub fn rested(draft: Draft) -> World {
     rested_with(World::with(draft))
 }
 
-fn rested_with(mut world: World) -> World {
+pub fn rested_with(mut world: World) -> World {
     world.run_to_rest();
     world
 }
