@@ -79,7 +79,8 @@ where
         let stands = store.get(&ObjectRef::from_obj(&object)).and_then(|stored| stored.resource_version());
         (object.name_any(), object.resource_version(), stands)
     });
-    let mut seen: Vec<_> = seen.collect().await;
+    // Of the paused clock: what is not brought by then never is.
+    let mut seen: Vec<_> = seen.take_until(tokio::time::sleep(Duration::from_hours(1))).collect().await;
     seen.sort_by_key(|(name, version, _)| (version.clone(), name.clone()));
     seen
 }

@@ -31,6 +31,8 @@ pub const HOLDS_FOR: Duration = Duration::from_secs(6);
 pub const TERM: Duration = Duration::from_secs(10);
 /// How often the leader renews the Lease, and the longest time between two looks of the others.
 pub const EVERY: Duration = Duration::from_secs(2);
+/// Who leads has stopped before another one may begin.
+const _: () = assert!(HOLDS_FOR.as_millis() < TERM.as_millis() && EVERY.as_millis() < HOLDS_FOR.as_millis());
 
 /// The name of the Lease for operators that work in these namespaces, all where there is none. Those that work elsewhere have another
 /// leader: whoever leads these does not see the sagas of those.

@@ -234,12 +234,13 @@ impl Rivals {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
 
     /// Whatever is late or lost, two never lead at once; and when all is well again, one leads.
     #[test]
     fn no_two_lead_at_once_and_in_the_end_one_does(
-        steps in vec((0..2_usize, 0..4000_u64, prop::bool::weighted(0.1)), 0..200),
+        // Long silences, and moments: two lead at once where a silence ends just in time.
+        steps in vec((0..2_usize, prop_oneof![0..50_u64, 0..4000_u64], prop::bool::weighted(0.1)), 0..200),
         warmth in prop::array::uniform2(prop::sample::select(vec![Warmth::Cold, Warmth::Partly, Warmth::Warm])),
     ) {
         let dawn = Instant::now();
