@@ -16,6 +16,8 @@ const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 /// Between the name of a policy and what a person reads.
 const DENIED: &str = " denied request: ";
+/// The policy that others wait for.
+const CREATOR: &str = "creator";
 
 /// The chart's policies, all of them.
 pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
@@ -54,7 +56,24 @@ impl Town {
                 town.install(&plural, &name, document).await;
             }
         }
+        if policies.contains(&CREATOR) {
+            town.stamps().await;
+        }
         town
+    }
+
+    /// Waits until the API server stamps who creates a saga. It learns of the policies one by one: where it knows of those that look for the
+    /// stamp first, it refuses every new saga, with their words.
+    async fn stamps(&self) {
+        let saga = json!({
+            "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "stamped"},
+            "spec": {"steps": [{"name": "nap", "wait": {"for": "1s"}}]}
+        });
+        let stamped = eventually("the creator is stamped", || async {
+            let created = self.namespace.create(&saga, Effect::DryRun).await.ok()?;
+            created["metadata"]["annotations"]["saga.dev/created-by"].is_string().then_some(())
+        });
+        stamped.await;
     }
 
     async fn install(&mut self, plural: &str, name: &str, mut document: Value) {

@@ -57,6 +57,9 @@ const ACTS: &[Act] = &[
     ("remove-all", || Box::pin(removal::the_definition_goes_only_where_that_is_asked_for())),
 ];
 
+/// How much of the reason is told of an act that failed, in characters.
+const LONGEST_REASON: usize = 2000;
+
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     if runtime.block_on(play()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -68,7 +71,7 @@ async fn play() -> bool {
     let wanted: Vec<_> = wanted.split(',').filter(|name| !name.is_empty()).collect();
     let unknown: Vec<_> = wanted.iter().filter(|name| !ACTS.iter().any(|(act, _)| act == *name)).collect();
     assert!(unknown.is_empty(), "SAGA_E2E_ACT names {unknown:?}; there are {:?}", ACTS.iter().map(|(name, _)| name).collect::<Vec<_>>());
-    let (mut passed, mut failed) = (0, 0);
+    let (mut passed, mut failed) = (0, Vec::new());
     for (name, act) in ACTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
         let begun = Instant::now();
         println!("e2e: {name} …");
@@ -81,11 +84,15 @@ async fn play() -> bool {
                 println!("e2e: {name} passed ({took} s)");
             }
             Err(why) => {
-                failed += 1;
-                println!("e2e: {name} FAILED ({took} s): {why}");
+                println!("e2e: {name} FAILED ({took} s)");
+                failed.push(format!("{name}: {}", why.to_string().chars().take(LONGEST_REASON).collect::<String>()));
             }
         }
     }
-    println!("e2e: {passed} passed, {failed} failed");
-    failed == 0
+    // Again, and at the end, where it is looked for.
+    for why in &failed {
+        println!("e2e: FAILED {why}");
+    }
+    println!("e2e: {passed} passed, {} failed", failed.len());
+    failed.is_empty()
 }

@@ -208,8 +208,7 @@ async fn who_may_not_tell_a_child_to_undo_itself_is_named_and_a_retry_tries_agai
         "rules": [{"apiGroups": ["saga.dev"], "resources": ["sagas"], "verbs": ALL}]});
     let roles = stand.api_of(&role);
     roles.patch("keeper", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(role)).await.unwrap();
-    let keeper = format!("system:serviceaccount:{}:keeper", stand.namespace);
-    while !stand.kubectl_command(&["auth", "can-i", "compensate", "sagas.saga.dev", "--as", &keeper]).output().unwrap().status.success() {}
+    keeper::may(&stand, "keeper", "compensate", "sagas.saga.dev").await;
     stand.ask("onboarding", "saga.dev/retry=*");
     stand.reaches("onboarding", SagaPhase::Compensated).await;
 }

@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use saga_operator::api::{Saga, SagaPhase};
 use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
 
-use crate::stand::{Stand, setting};
+use crate::stand::{PATIENCE, Stand, setting};
 
 /// The user of the operator's kubeconfig.
 const OPERATOR: &str = "system:serviceaccount:saga-system:saga-operator";
@@ -13,15 +14,18 @@ const OPERATOR: &str = "system:serviceaccount:saga-system:saga-operator";
 /// What the operator did in a namespace: `verb resource[/subresource]` and how often, watches left out.
 async fn calls(stand: &Stand) -> BTreeMap<String, usize> {
     // The log is written before the answer is sent, but for large answers: read it until two readings agree.
-    let mut before = BTreeMap::new();
-    loop {
-        let now = read(stand);
-        if now == before {
-            return now;
+    let agree = async {
+        let mut before = BTreeMap::new();
+        loop {
+            let now = read(stand);
+            if now == before {
+                return now;
+            }
+            before = now;
+            sleep(Duration::from_millis(200)).await;
         }
-        before = now;
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    };
+    timeout(PATIENCE, agree).await.expect("the operator does not come to rest")
 }
 
 fn read(stand: &Stand) -> BTreeMap<String, usize> {

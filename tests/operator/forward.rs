@@ -5,10 +5,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use saga_operator::api::{Direction, Outcome, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     shop::Kind,
-    stand::{Stand, checkout, checkout_with, condition, message, outcomes, post, post_by_gate, scope, step},
+    stand::{PATIENCE, Stand, checkout, checkout_with, condition, message, outcomes, post, post_by_gate, scope, step},
 };
 
 /// One step whose requests the shop knows by the saga's name, tried so often.
@@ -244,18 +245,19 @@ async fn a_secret_that_may_not_be_read_fails_the_step_and_the_missing_right_is_n
     assert!(names.contains(&"order-saga".to_owned()));
     stand.take_back(&json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "order-saga"}})).await;
     // The API server's authorizer learns of roles a moment later: until then the old answer is as good.
-    let saga = loop {
-        let name = format!("no-role-{}", Timestamp::now().as_millisecond());
-        stand.apply(&name, &checkout_with_token()).await;
-        let saga = stand
-            .until(&name, "ended", |saga| {
-                matches!(saga.status.as_ref().and_then(|status| status.phase), Some(SagaPhase::Failed | SagaPhase::Completed))
-            })
-            .await;
-        if message(&saga).contains("may not get secrets") {
-            break saga;
+    let told = async {
+        loop {
+            let name = format!("no-role-{}", Timestamp::now().as_millisecond());
+            stand.apply(&name, &checkout_with_token()).await;
+            let phase = |saga: &Saga| saga.status.as_ref().and_then(|status| status.phase);
+            let ended = |saga: &Saga| matches!(phase(saga), Some(SagaPhase::Failed | SagaPhase::Completed));
+            let saga = stand.until(&name, "ended", ended).await;
+            if message(&saga).contains("may not get secrets") {
+                return saga;
+            }
         }
     };
+    let saga = timeout(PATIENCE, told).await.expect("the right that was taken back is still there");
     assert!(message(&saga).contains("give the account a Role with that right"), "{}", message(&saga));
     // Nothing was sent: nothing of the step is to be undone.
     stand.patch(saga.metadata.name.as_deref().unwrap(), &json!({"spec": {"onFailure": "Compensate"}})).await.unwrap();

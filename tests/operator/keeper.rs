@@ -1,8 +1,9 @@
 //! A namespace with an account of its own for the steps of its sagas, as which the operator may act.
 
 use serde_json::{Value, json};
+use tokio::{task::yield_now, time::timeout};
 
-use crate::stand::Stand;
+use crate::stand::{PATIENCE, Stand};
 
 /// A stand whose operator runs and may act as the account `keeper`, which may do this to these resources of an API group.
 pub async fn stand_with(name: &str, resources: (&str, &str), verbs: &[&str]) -> Stand {
@@ -39,16 +40,27 @@ pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&st
     ] {
         stand.put(&object).await;
     }
-    // The API server's authorizer learns of roles a moment later.
-    let keeper = format!("system:serviceaccount:{}:keeper", stand.namespace);
-    let first = verbs.first().map_or("get", String::as_str).to_owned();
-    let resources = if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-    for may in [
-        ["auth", "can-i", first.as_str(), resources.as_str(), "--as", keeper.as_str()],
-        ["auth", "can-i", "impersonate", "serviceaccounts", "--as", "system:serviceaccount:saga-system:saga-operator"],
-    ] {
-        while !stand.kubectl_command(&may).output().unwrap().status.success() {}
-    }
+    let first = verbs.first().map_or("get", String::as_str);
+    may(stand, "keeper", first, &full_name(group, resource)).await;
+    may_as(stand, "system:serviceaccount:saga-system:saga-operator", "impersonate", "serviceaccounts").await;
+}
+
+/// Waits until an account of the stand's namespace may do this to a resource: the API server's authorizer learns of roles a moment later.
+pub async fn may(stand: &Stand, account: &str, verb: &str, resource: &str) {
+    may_as(stand, &format!("system:serviceaccount:{}:{account}", stand.namespace), verb, resource).await;
+}
+
+fn full_name(group: &str, resource: &str) -> String {
+    if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") }
+}
+
+async fn may_as(stand: &Stand, user: &str, verb: &str, resource: &str) {
+    let allowed = async {
+        while !stand.kubectl_command(&["auth", "can-i", verb, resource, "--as", user]).output().unwrap().status.success() {
+            yield_now().await;
+        }
+    };
+    timeout(PATIENCE, allowed).await.unwrap_or_else(|_| panic!("{user} may not {verb} {resource}, whatever its Role says"));
 }
 
 /// Lets the account `keeper` do this to these resources of an API group, too.
@@ -63,4 +75,7 @@ pub async fn keeper_may_also(stand: &Stand, (group, resource): (&str, &str), ver
     binding["roleRef"] = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": format!("keeper-{resource}")});
     stand.put(&object("Role", ("rules", rules))).await;
     stand.put(&binding).await;
+    for verb in verbs {
+        may(stand, "keeper", verb, &full_name(group, resource)).await;
+    }
 }
