@@ -168,9 +168,15 @@ impl Asked {
         Some((token, whole))
     }
 
-    /// The hash that stands for a plain value that is held in Git.
+    /// Whether the value is plain and something would put it back: it is refused, and left in place.
     #[must_use]
-    pub fn held_hash(&self) -> String {
+    pub fn is_left(&self) -> bool {
+        self.held_in_git && self.token().is_none()
+    }
+
+    /// 64 bits that stand for the whole value where it was left in place.
+    #[must_use]
+    pub fn left_hash(&self) -> String {
         short_hash(&["held", self.action.as_str(), &self.value])
     }
 

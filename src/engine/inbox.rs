@@ -2,11 +2,12 @@
 //!
 //! A plain value is recorded under a number by the write that acts on it, and its annotation is taken away afterwards by a patch that
 //! sets `saga.dev/handled` to that number. Where the process dies in between, the record is newer than `saga.dev/handled` and holds the
-//! same value: the annotation is only taken away. A value with a token stays in place, and so does a plain one that something would put
-//! back: their hashes are remembered.
+//! same value: the annotation is only taken away. A value with a token stays in place: its hash is remembered. So does a plain one that
+//! something would put back, which is refused: the newest record of its annotation says that it was left.
 //!
 //! # Guarantees
-//! Each request is acted on once, whatever is crashed or written between its record and the end of its annotation.
+//! Each request is acted on once, whatever is crashed or written between its record and the end of its annotation. What was refused and left
+//! is never acted on because it is no longer held: who takes the marks of a manifest away asks for nothing.
 //!
 //! # Caveats
 //! Where somebody takes `saga.dev/handled` away it is set again. The same plain value that is given before that happened counts as the
@@ -81,6 +82,7 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
     for asked in asked.iter().filter(|asked| !asked.is_empty()) {
         let newest = status.requests.iter().rev().find(|record| record.action == asked.action);
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
+        let left = newest.is_some_and(|newest| newest.value_hash == asked.left_hash()) && !broken(Twin::TokenTwice);
         let remembered = inbox.new.iter().filter(|request| request.remember.is_some()).count();
         let full = status.handled_tokens.len().saturating_add(remembered) >= MAX_TOKENS;
         let known = |hash: &str| !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash);
@@ -103,11 +105,11 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
             };
             inbox.new.push(Request { asked, remember: Some(whole).filter(|_| !full), answer });
         } else if asked.held_in_git {
-            if known(&asked.held_hash()) || (full && same.is_some()) {
-                continue;
+            if !left {
+                inbox.new.push(Request { asked, remember: None, answer: refused(held_in_git(asked)) });
             }
-            let remember = Some(asked.held_hash()).filter(|_| !full);
-            inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
+        } else if left {
+            inbox.new.push(Request { asked, remember: None, answer: refused(left_behind(asked)) });
         } else if same.is_some_and(|same| same.number > handled) && !broken(Twin::PlainTwice) {
             inbox.old.push(asked.action);
         } else {
@@ -123,6 +125,14 @@ fn held_in_git(asked: &Asked) -> String {
     format!(
         "an applied manifest holds this value and would ask for it again and again: write {key}: \"{declared}\" there, with a new TOKEN for \
          each request, or the same by kubectl annotate --overwrite"
+    )
+}
+
+fn left_behind(asked: &Asked) -> String {
+    let (key, value) = (asked.action.annotation(), shown(&asked.value));
+    format!(
+        "the same was refused while an applied manifest held it. What was left there is never carried out, so it is taken away this once: ask \
+         again by kubectl annotate {key}={value}"
     )
 }
 
@@ -144,7 +154,7 @@ impl Inbox<'_> {
                 number,
                 action: asked.action,
                 value: shown(&asked.value),
-                value_hash: asked.hash(),
+                value_hash: if asked.is_left() { asked.left_hash() } else { asked.hash() },
                 token: asked.token().map(str::to_owned),
                 at: MicroTime(seen.now),
                 result,
@@ -155,8 +165,8 @@ impl Inbox<'_> {
             status.requests.push(record);
             match remember {
                 Some(hash) => status.handled_tokens.push(hash),
-                None if asked.token().is_none() && !asked.held_in_git => take_away.push(asked.action),
-                // No room to remember it: the record tells.
+                None if asked.token().is_none() && !asked.is_left() => take_away.push(asked.action),
+                // The record tells, also where there is no room to remember a token.
                 None => {}
             }
         }

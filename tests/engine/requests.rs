@@ -422,6 +422,25 @@ fn a_plain_value_that_an_applied_manifest_holds_is_refused_once_and_left() {
 }
 
 #[test]
+fn what_was_refused_in_a_manifest_is_not_carried_out_because_the_manifest_no_longer_holds_it() {
+    let mut world = held();
+    for round in 1..3 {
+        world.held_in_git = true;
+        assert!(ask(&mut world, RETRY, "b").message.contains("an applied manifest holds this value"), "in round {round}");
+        // Somebody who may not ask takes away what says that a manifest holds it; the value stays as it is.
+        world.held_in_git = false;
+        world.annotate("example.com/note", "no longer applied");
+        world.run_to_rest();
+        let refused = last(&world);
+        assert!(refused.result == RequestResult::Refused && refused.message.contains("ask again by kubectl annotate"), "{refused:?}");
+        assert!(!world.annotations.contains_key(RETRY));
+        assert_eq!(world.phase(), SagaPhase::Failed);
+    }
+    assert_eq!(ask(&mut world, RETRY, "b").result, RequestResult::Accepted);
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}
+
+#[test]
 fn the_number_up_to_which_requests_are_handled_comes_back_when_someone_takes_it_away() {
     let mut world = World::with(saga().http("a")).fails("a", 2);
     world.run_to_rest();
