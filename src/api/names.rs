@@ -79,7 +79,8 @@ fn cut_name(saga: &str, uid: &str, attempt: &AttemptId, most: usize) -> String {
         Direction::Compensation => 'c',
     };
     let mut head = format!("{saga}-{}-{letter}{}", attempt.step, attempt.number);
-    head.truncate(most.saturating_sub(HASH_DIGITS + 1));
+    // A stored status may name a step as it likes.
+    head.truncate(head.floor_char_boundary(most.saturating_sub(HASH_DIGITS + 1)));
     let head = head.trim_end_matches(['-', '.']);
     format!("{head}-{hash}")
 }
@@ -95,7 +96,7 @@ pub fn idempotency_key(scope: &str, step: &str, direction: Direction, failures: 
 #[must_use]
 pub fn key_scope_of_child(step: &str, key: &str) -> String {
     let mut head = step.to_owned();
-    head.truncate(MAX_NAME - HASH_DIGITS - 1);
+    head.truncate(head.floor_char_boundary(MAX_NAME - HASH_DIGITS - 1));
     format!("{head}-{}", short_hash(&["child", key]))
 }
 
@@ -137,6 +138,15 @@ mod tests {
         let names: std::collections::BTreeSet<_> = (1..200).map(|number| child_name(&saga, "uid", &attempt(&step, number))).collect();
         assert_eq!(names.len(), 199);
         assert!(names.iter().all(|name| name.len() <= MAX_NAME));
+    }
+
+    #[test]
+    fn names_are_cut_between_letters_whatever_a_status_says() {
+        for length in 1..40 {
+            let step = "é".repeat(length);
+            assert!(child_name("ab", "uid", &attempt(&step, 1)).len() <= MAX_NAME);
+            assert!(key_scope_of_child(&format!("a{step}"), "key").len() <= MAX_NAME);
+        }
     }
 
     #[test]

@@ -49,6 +49,7 @@ fn value() -> impl Strategy<Value = Value> {
         "s1",
         "process-0",
         "process-7",
+        "éééééééééééééééééééééééééééééé",
     ];
     let instants = [
         "2026-01-01T00:00:00.000000Z",
