@@ -137,6 +137,26 @@ fn replace(path: &str, value: &Value) -> Value {
     json!([{"op": "replace", "path": format!("/status{path}"), "value": value}])
 }
 
+/// The fields of a schema that no value has, by their paths.
+fn without(schema: &Value, values: &[&Value], path: &str) -> Vec<String> {
+    let items = values.iter().filter_map(|value| value.as_array()).flatten().collect::<Vec<_>>();
+    let mut missing = schema.get("items").map(|items_schema| without(items_schema, &items, &format!("{path}[]"))).unwrap_or_default();
+    for (field, below) in schema["properties"].as_object().into_iter().flatten() {
+        let found: Vec<_> = values.iter().filter_map(|value| value.get(field)).collect();
+        let path = format!("{path}.{field}");
+        missing.extend(if found.is_empty() { vec![path] } else { without(below, &found, &path) });
+    }
+    missing
+}
+
+#[test]
+fn the_full_status_has_every_field_of_the_definition() {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/crds/sagas.yaml")).unwrap();
+    let definition: Value = serde_saphyr::from_str(&text).unwrap();
+    let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").unwrap();
+    assert_eq!(without(schema, &[&full()], "status"), Vec::<String>::new());
+}
+
 /// A status with every field that there is, and with texts as long as they can be where that is not long.
 fn full() -> Value {
     let instant = "2026-03-01T10:00:00.000123Z";
@@ -148,6 +168,21 @@ fn full() -> Value {
         condition
     };
     let record = |number: i64, outcome: &str| json!({"attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant, "message": "HTTP 503"});
+    let direction = json!({
+        "attempt": 6,
+        "budgetUsed": 5,
+        "budgetStartedAt": instant,
+        "failures": 2,
+        "disruptions": 1,
+        "begun": true,
+        "uncertain": true,
+        "answered": true,
+        "sequence": 7,
+        "lastOutcome": "Unknown",
+        "requestHash": "0".repeat(64),
+        "active": {"startedAt": instant, "executor": "saga-operator-6d4cf56db6-x2l9k-0a1b2c3d", "childUid": "0d1c2b3a-0000-4000-8000-000000000000", "trouble": "Image"},
+        "attempts": [record(2, "Failed"), record(3, "Unknown"), record(4, "Failed"), record(5, "Unknown"), record(6, "Succeeded")],
+    });
     let mut full = json!({
         "observedGeneration": 1,
         "phase": "Compensating",
@@ -160,6 +195,7 @@ fn full() -> Value {
         "specHash": format!("v1:{}", "0".repeat(64)),
         "stillInEffect": ["charge", "ship"],
         "settled": 7,
+        "outputs": {"tracking": "T-1"},
         "conditions": [condition("Accepted", "True"), condition("Ready", "False"), condition("Stalled", "True"), condition("Reconciling", "Unknown")],
         "steps": [
             {
@@ -170,23 +206,12 @@ fn full() -> Value {
                 "message": "HTTP 402",
                 "nextAttemptAt": instant,
                 "retryRequested": true,
-                "action": {
-                    "attempt": 6,
-                    "budgetUsed": 5,
-                    "budgetStartedAt": instant,
-                    "failures": 2,
-                    "disruptions": 1,
-                    "begun": true,
-                    "uncertain": true,
-                    "sequence": 7,
-                    "lastOutcome": "Unknown",
-                    "requestHash": "0".repeat(64),
-                    "active": {"startedAt": instant, "executor": "saga-operator-6d4cf56db6-x2l9k-0a1b2c3d", "childUid": "0d1c2b3a-0000-4000-8000-000000000000"},
-                    "attempts": [record(2, "Failed"), record(3, "Unknown"), record(4, "Failed"), record(5, "Unknown"), record(6, "Succeeded")],
-                },
-                "compensation": {"attempt": 0, "budgetUsed": 0},
+                "unwanted": true,
+                "child": {"name": "order-charge-a6-0a1b2c3d4e5f", "uid": "0d1c2b3a-0000-4000-8000-000000000000", "phase": "Running"},
+                "action": direction,
+                "compensation": direction,
             },
-            {"name": "ship", "phase": "Skipped", "outputs": {"tracking": "T-1", "of": [{"weight": 1.5}, null]}},
+            {"name": "ship", "phase": "Skipped", "compensation": {"attempt": 0, "budgetUsed": 0}, "outputs": {"tracking": "T-1", "of": [{"weight": 1.5}, null]}},
         ],
     });
     for more in [requests(instant), clocks(instant)] {
