@@ -38,7 +38,7 @@ check: tools ## Check format, lints (warnings denied), and the licences and sour
 	tests/check.sh
 
 .PHONY: test-fast
-test-fast: tools ## The tests that need no cluster
+test-fast: tools ## The quick Rust tests that need no cluster
 	cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop
 
 .PHONY: test

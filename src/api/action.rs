@@ -79,8 +79,8 @@ pub struct JobAction {
     pub final_exit_codes: Option<Vec<i32>>,
 }
 
-/// Sends one request. 2xx is success; 425 and 429 are tried again; 408, 5xx and a lost connection leave the outcome unknown and are
-/// tried again with the same key; any other answer is final.
+/// Sends one request. 2xx is success; 425 and 429 are a failure that may be tried again; 408, 5xx and a lost connection leave the outcome
+/// unknown, and may be tried again with the same key; any other answer is final. How often: `retry.maxAttempts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")

@@ -39,6 +39,9 @@ use super::{
     .message("params cannot be changed: create a new Saga"))]
 #[x_kube(validation = Rule::new("has(self.idempotencyPrefix) == has(oldSelf.idempotencyPrefix) && (!has(self.idempotencyPrefix) || self.idempotencyPrefix == oldSelf.idempotencyPrefix)")
     .message("idempotencyPrefix cannot be changed: create a new Saga"))]
+// A parent takes its child's outputs for true: who may patch the child must not speak in their place.
+#[x_kube(validation = Rule::new("has(self.outputs) == has(oldSelf.outputs) && (!has(self.outputs) || self.outputs == oldSelf.outputs)")
+    .message("outputs cannot be changed: create a new Saga"))]
 pub struct SagaSpec {
     /// The ServiceAccount that the steps act as. Built-in: default.
     #[schemars(length(max = 253))]
@@ -148,10 +151,11 @@ pub enum PrecheckPolicy {
     Skip,
 }
 
-/// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first. Abandon: it goes as it is.
+/// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first, unless its pivot is
+/// passed. Abandon: it goes as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// It is undone before it goes.
+    /// It is undone before it goes, unless its pivot is passed, or may be.
     #[default]
     Compensate,
     /// It goes as it is.
@@ -212,8 +216,8 @@ pub struct Step {
     /// else.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensate_failed: Option<bool>,
-    /// Skip: the step is not tried before the first one runs, since only an earlier step makes what it needs. Built-in: its pods, jobs
-    /// and objects are tried by a dry run, and its Secrets have to be there.
+    /// Skip: the step is not tried before the first one runs, since only an earlier step makes what it needs. Built-in: its pods, jobs,
+    /// child sagas and the objects that it applies are tried by a dry run, and its Secrets have to be there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precheck: Option<PrecheckPolicy>,
     /// Runs a container.

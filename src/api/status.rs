@@ -53,7 +53,7 @@ pub struct SagaStatus {
     /// That a person paused the saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
-    /// The hash of `steps`, `params` and `idempotencyPrefix` as they were accepted.
+    /// The hash of `steps`, `params`, `outputs` and `idempotencyPrefix` as they were accepted.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<String>,
@@ -77,7 +77,7 @@ pub struct SagaStatus {
     #[schemars(length(max = 10))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
-    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it, and of plain values that are held in Git.
+    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it.
     #[schemars(length(max = 128), inner(length(max = 64)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handled_tokens: Vec<String>,
@@ -270,7 +270,7 @@ pub struct RequestRecord {
     /// The annotation's value, cut to 128 bytes, control characters replaced.
     #[schemars(length(max = 128))]
     pub value: String,
-    /// 64 bits that stand for the whole value, in hexadecimal.
+    /// 64 bits that stand for the whole value, in hexadecimal; others where it was refused because an applied manifest holds it.
     #[schemars(length(max = 16))]
     pub value_hash: String,
     /// The token; absent where the value had none, so that the annotation is taken away.

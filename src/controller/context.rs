@@ -32,8 +32,8 @@ use super::{
 };
 use crate::{
     api::StoredSaga,
-    engine::{active_attempts, clock},
-    service::metrics::Metrics,
+    engine::{active_attempts, census::counted_as, clock},
+    service::{metrics::Metrics, sagas::Census},
 };
 
 /// Where a saga that has to be looked at again is announced: one queue for each watch.
@@ -189,6 +189,16 @@ impl Context {
     #[must_use]
     pub fn pods_of(&self, namespace: &str) -> Api<Pod> {
         Api::namespaced(self.client.clone(), namespace)
+    }
+
+    /// How many sagas the watches show, by phase and reason.
+    #[must_use]
+    pub fn census(&self) -> Census {
+        let mut census = Census::new();
+        for saga in self.caches.sagas.iter().flat_map(Store::state) {
+            *census.entry(counted_as(&saga)).or_default() += 1;
+        }
+        census
     }
 
     /// The saga of this name as the watch last showed it.

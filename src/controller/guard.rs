@@ -3,7 +3,7 @@
 //!
 //! # Guarantees
 //! Fails closed: versions that cannot be compared ask for a live read. The memory of a write outlives its saga by ten minutes, since a
-//! watch may deliver old copies long after the end (argoproj/argo-workflows#16294).
+//! watch may deliver old copies long after the end.
 
 use std::{
     collections::HashMap,

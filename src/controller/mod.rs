@@ -225,6 +225,8 @@ where
     // Not the context itself, which holds the metrics.
     let shown = Arc::downgrade(&context);
     context.metrics.circuits().show(move || shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default());
+    let counted = Arc::downgrade(&context);
+    context.metrics.sagas().show(move || counted.upgrade().map(|context| context.census()).unwrap_or_default());
     tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     Ok(Connected { context, watches, candidacy })
 }

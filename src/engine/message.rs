@@ -10,6 +10,7 @@ use super::{
     gate::without_circuit,
     pass::{Pass, Standing, is_active, past_pivot},
     saga::{Operation, Work},
+    settle::clip,
 };
 use crate::api::{Direction, RequestAction, StepPhase, StepStatus};
 
@@ -219,4 +220,19 @@ pub(super) fn join(parts: impl Iterator<Item = String>, between: &str) -> String
         parts.push(format!("and {more} more"));
     }
     parts.join(between)
+}
+
+/// As many parts as fit into so many characters, at least one, and how many more there are.
+pub(super) fn all_that_fit(parts: impl Iterator<Item = String>, between: &str, most: usize) -> String {
+    let parts: Vec<_> = parts.collect();
+    let mut room = most;
+    let fits = |part: &&String| {
+        let left = room.checked_sub(part.chars().count().saturating_add(between.len()));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let shown = parts.iter().take_while(fits).count().max(1).min(parts.len());
+    let more = parts.len().saturating_sub(shown);
+    let told = parts.into_iter().take(shown).map(|part| clip(&part, most));
+    told.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>().join(between)
 }

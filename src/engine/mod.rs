@@ -13,6 +13,7 @@
 
 pub mod allowed;
 pub mod backoff;
+pub mod census;
 pub mod circuit;
 pub mod clock;
 pub mod effect;

@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 
 use super::{
     Seen, budget,
-    message::{failures, join, list, message},
+    message::{all_that_fit, failures, join, list, message},
     pass::{Pass, Standing},
     plan::undo_set,
     saga::{ValidSaga, ValidStep, Work},
@@ -23,6 +23,8 @@ use crate::{
 
 /// The most characters of a saga's message.
 const MESSAGE: usize = 1500;
+/// The most characters of the condition that tells all faults: a quarter of what a condition may hold.
+const ALL_FAULTS: usize = 8192;
 /// How many warnings are told at acceptance.
 const SHOWN_WARNINGS: usize = 3;
 
@@ -58,17 +60,29 @@ impl Hold {
         }
     }
 
+    /// The message, with the first faults.
     fn message(&self) -> String {
+        self.told(|faults| join(faults.iter().map(ToString::to_string), "; "))
+    }
+
+    /// The message, with all faults.
+    fn whole_message(&self) -> String {
+        self.told(|faults| all_that_fit(faults.iter().map(ToString::to_string), "; ", ALL_FAULTS))
+    }
+
+    fn told(&self, list: impl Fn(&[Fault]) -> String) -> String {
         match self {
-            Self::Spec(faults) => join(faults.iter().map(ToString::to_string), "; "),
+            Self::Spec(faults) => list(faults),
             Self::Refused(faults) => format!(
                 "nothing has begun, since the saga could not come to its end: {}; it is tried again every few seconds (precheck: Skip on a step \
                  leaves it out)",
-                join(faults.iter().map(ToString::to_string), "; ")
+                list(faults)
             ),
-            Self::SpecChanged => "steps, params or idempotencyPrefix are not what was accepted: restore the spec, or create a new Saga; \
+            Self::SpecChanged => {
+                "steps, params, outputs or idempotencyPrefix are not what was accepted: restore the spec, or create a new Saga; \
                  nothing starts until then"
-                .into(),
+                    .into()
+            }
             Self::Status(sentences) => format!(
                 "the stored status cannot be acted on, restore it: {}; nothing starts until then",
                 join(sentences.iter().cloned(), "; ")
@@ -87,6 +101,9 @@ pub(super) fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> SagaSta
     new.phase.get_or_insert(SagaPhase::Pending);
     new.observed_generation = Some(seen.generation);
     new.conditions = conditions(&status.conditions, &wanted, &message, seen, None);
+    for refused in new.conditions.iter_mut().filter(|condition| condition.type_ == "Accepted" && condition.status == "False") {
+        refused.message = hold.whole_message();
+    }
     new.message = Some(message);
     new
 }

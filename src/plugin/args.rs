@@ -16,7 +16,7 @@ use crate::{
 
 /// The command line of `kubectl saga`.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-saga", bin_name = "kubectl saga", version, about = "What a person can do with sagas from a shell")]
+#[command(name = "kubectl-saga", bin_name = "kubectl saga", version, about = "Shows what a saga would do, without a cluster")]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

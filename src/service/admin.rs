@@ -173,7 +173,7 @@ fn health_router(health: Health, circuits: CircuitBoard) -> Router {
     Router::new()
         .route("/healthz", get(async move || health.healthz()))
         .route("/readyz", get(async move || other.readyz()))
-        .route("/health/circuits", get(async move || Json(circuits.circuits())))
+        .route("/health/circuits", get(async move || Json(circuits.told())))
 }
 
 async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {

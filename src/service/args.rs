@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! A value that cannot be used is refused before anything starts, with a sentence that says what to write instead. No argument is
-//! accepted and then ignored.
+//! accepted and then ignored, but for the settings of circuits that `--http-circuit-calls=0` switches off.
 
 mod reach;
 

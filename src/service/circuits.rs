@@ -4,10 +4,7 @@
 //! Both are taken from one source at the moment they are asked for, so that they hold the circuits that are tracked then and no others:
 //! whoever is the source bounds how many.
 
-use std::{
-    fmt,
-    sync::{Arc, OnceLock},
-};
+use std::fmt;
 
 use jiff::Timestamp;
 use prometheus_client::{
@@ -16,6 +13,8 @@ use prometheus_client::{
     metrics::{MetricType, gauge::ConstGauge},
 };
 use serde::{Serialize, Serializer};
+
+use super::board::Board;
 
 /// How a circuit stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,35 +79,12 @@ pub struct CircuitReport {
     pub until: Option<Timestamp>,
 }
 
-/// Who knows the circuits.
-type Source = Box<dyn Fn() -> Vec<CircuitReport> + Send + Sync>;
-
-/// Shows the circuits. Clones share one source.
-#[derive(Clone, Default)]
-pub struct CircuitBoard(Arc<OnceLock<Source>>);
-
-impl fmt::Debug for CircuitBoard {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("CircuitBoard").finish_non_exhaustive()
-    }
-}
-
-impl CircuitBoard {
-    /// Shows from now on what `source` tells. The first source stands.
-    pub fn show(&self, source: impl Fn() -> Vec<CircuitReport> + Send + Sync + 'static) {
-        let _first = self.0.set(Box::new(source));
-    }
-
-    /// The circuits that are tracked now; none before there is a source.
-    #[must_use]
-    pub fn circuits(&self) -> Vec<CircuitReport> {
-        self.0.get().map(|source| source()).unwrap_or_default()
-    }
-}
+/// Shows the circuits that are tracked.
+pub type CircuitBoard = Board<Vec<CircuitReport>>;
 
 impl Collector for CircuitBoard {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let circuits = self.circuits();
+        let circuits = self.told();
         if circuits.is_empty() {
             return Ok(());
         }
@@ -128,7 +104,7 @@ impl Collector for CircuitBoard {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-    use std::sync::{Mutex, PoisonError};
+    use std::sync::{Arc, Mutex, PoisonError};
 
     use serde_json::json;
 

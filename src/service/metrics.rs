@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! No label holds the name of an object or anything else that users choose, so that the number of series is bounded by the words in this
-//! program: each label value is a `&'static str`. The one exception is [`CircuitBoard`], whose source bounds them.
+//! program: each label value is a `&'static str`. The one exception is [`CircuitBoard`], whose source bounds
+//! them.
 
 use std::{
     fmt,
@@ -10,7 +11,10 @@ use std::{
     time::Duration,
 };
 
-use super::circuits::{CircuitBoard, CircuitState};
+use super::{
+    circuits::{CircuitBoard, CircuitState},
+    sagas::SagaBoard,
+};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
@@ -108,7 +112,8 @@ type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    sagas: Family<Phase, Counter>,
+    ended: Family<Phase, Counter>,
+    sagas: SagaBoard,
     step_duration: Durations<Settled>,
     step_retries: Family<Retried, Counter>,
     requests: Family<Answered, Counter>,
@@ -128,7 +133,8 @@ impl Metrics {
     pub fn new(version: &'static str) -> Arc<Self> {
         let metrics = Self {
             registry: Registry::default(),
-            sagas: Family::default(),
+            ended: Family::default(),
+            sagas: SagaBoard::default(),
             step_duration: Family::new_with_constructor(|| Histogram::new(ATTEMPT_BUCKETS)),
             step_retries: Family::default(),
             requests: Family::default(),
@@ -156,6 +162,7 @@ impl Metrics {
         // No `..`: a metric that nobody registers would be counted and never seen.
         let Self {
             registry,
+            ended,
             sagas,
             step_duration,
             step_retries,
@@ -170,15 +177,16 @@ impl Metrics {
             leads,
         } = &mut self;
         registry.register("saga_build", "The version of the operator", Info::new(Build { version }));
-        registry.register("saga", "Sagas that entered an end phase", sagas.clone());
+        registry.register("saga", "Sagas that ended, or failed and wait for a person, by the phase that they entered", ended.clone());
+        registry.register_collector(Box::new(sagas.clone()));
         let help = "Duration of settled attempts, from the recorded intent";
         registry.register_with_unit("saga_step_duration", help, Unit::Seconds, step_duration.clone());
-        registry.register("saga_step_retries", "Attempts that were begun after a failed one", step_retries.clone());
+        registry.register("saga_step_retries", "Attempts beyond the first of a step and direction", step_retries.clone());
         registry.register("saga_requests", "Requests by annotation that were answered", requests.clone());
         registry.register("saga_controller_reconcile", "Reconciles by how they ended", reconciles.clone());
         registry.register_with_unit("saga_controller_reconcile", "Duration of reconciles", Unit::Seconds, reconcile_duration.clone());
         registry.register("saga_controller_watch_errors", "Watches that failed and were begun again", watch_errors.clone());
-        registry.register("saga_http_calls_in_flight", "Requests of HTTP steps that wait for an answer", http_calls.clone());
+        registry.register("saga_http_calls_in_flight", "HTTP calls that wait for an answer", http_calls.clone());
         registry.register_collector(Box::new(circuits.clone()));
         let help = "HTTP circuit breakers that closed, opened or became half-open";
         registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
@@ -191,9 +199,9 @@ impl Metrics {
         self
     }
 
-    /// A saga entered the end phase `phase`.
+    /// A saga ended, or failed and waits for a person: it entered `phase`.
     pub fn saga_ended(&self, phase: &'static str) {
-        self.sagas.get_or_create(&Phase { phase }).inc();
+        self.ended.get_or_create(&Phase { phase }).inc();
     }
 
     /// An attempt of an `action` (such as `pod`) in a `direction` (`action` or `compensation`) settled after `duration`.
@@ -201,7 +209,7 @@ impl Metrics {
         self.step_duration.get_or_create(&Settled { action, direction, outcome }).observe(duration.as_secs_f64());
     }
 
-    /// An attempt was begun after a failed one.
+    /// An attempt beyond the first was begun.
     pub fn step_retried(&self, action: &'static str, direction: &'static str) {
         self.step_retries.get_or_create(&Retried { action, direction }).inc();
     }
@@ -236,6 +244,12 @@ impl Metrics {
     /// A circuit of HTTP calls turned to this state.
     pub fn circuit_turned(&self, to: CircuitState) {
         self.circuit_transitions.get_or_create(&Turned { to: to.as_str() }).inc();
+    }
+
+    /// Where the number of sagas is shown.
+    #[must_use]
+    pub const fn sagas(&self) -> &SagaBoard {
+        &self.sagas
     }
 
     /// Where the circuits are shown.

@@ -5,9 +5,11 @@
 
 pub mod admin;
 pub mod args;
+pub mod board;
 pub mod circuits;
 pub mod client;
 pub mod leadership;
 pub mod metrics;
+pub mod sagas;
 pub mod shutdown;
 pub mod telemetry;

@@ -165,7 +165,7 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
     let town = Town::with(&["pinned"], "").await;
     let limits = json!({"limits": {"cpu": "1"}});
     let steps = json!([{"name": "ship", "pod": {"image": "busybox", "resources": limits}}]);
-    town.has(&saga("order", &json!({"params": {"order": "1042"}, "steps": steps}))).await;
+    town.has(&saga("order", &json!({"params": {"order": "1042"}, "outputs": {"sent": "1042"}, "steps": steps}))).await;
     let bob = town.person("bob", &verbs([])).await;
     // Exactly this passes the definition's own rules, which do not see the keys of an object whose schema names none, and compare such
     // objects by their sizes and common keys: a key at the top is renamed, and no key that stays has another value.
@@ -173,6 +173,11 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
         let renamed = set("order", "params", params);
         assert_eq!(bob.is_refused(&renamed).await, "spec.params: params cannot be changed: create a new Saga");
     }
+    // Else who may patch a child saga could tell its parent anything.
+    assert_eq!(
+        bob.is_refused(&set("order", "outputs", json!({"sent": null, "paid": "yes"}))).await,
+        "spec.outputs: outputs cannot be changed: create a new Saga"
+    );
     let moved = json!([{"name": "ship", "pod": {"image": "busybox", "resources": {"requests": {"cpu": "1"}}}}]);
     assert_eq!(bob.is_refused(&set("order", "steps", moved)).await, "spec.steps: steps cannot be changed: create a new Saga");
     // The definition's own rule sees this one, and speaks first.

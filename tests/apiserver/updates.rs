@@ -7,6 +7,7 @@ use crate::support::{Effect, FreshNamespace, fresh_namespace};
 
 const STEPS: &str = "steps cannot be changed: create a new Saga";
 const PARAMS: &str = "params cannot be changed: create a new Saga";
+const OUTPUTS: &str = "outputs cannot be changed: create a new Saga";
 const PREFIX: &str = "idempotencyPrefix cannot be changed: create a new Saga";
 
 /// A change as a JSON Patch, under the name that it has in a failing test.
@@ -68,6 +69,17 @@ async fn params_never_change() {
         ],
     )
     .await;
+    refuses(
+        &namespace,
+        OUTPUTS,
+        vec![
+            ("a value", replace("/spec/outputs/order", "1043")),
+            ("one more", add("/spec/outputs/more", 1)),
+            ("one less", remove("/spec/outputs/order")),
+            ("none", remove("/spec/outputs")),
+        ],
+    )
+    .await;
     refuses(&namespace, PREFIX, vec![("another", replace("/spec/idempotencyPrefix", "o2")), ("none", remove("/spec/idempotencyPrefix"))])
         .await;
 }
@@ -79,6 +91,7 @@ async fn what_was_not_set_cannot_be_set_later() {
     namespace.create(&saga(&bare), Effect::Real).await.unwrap();
     refuses(&namespace, PARAMS, vec![("set", add("/spec/params", json!({"a": 1}))), ("set, but empty", add("/spec/params", json!({})))])
         .await;
+    refuses(&namespace, OUTPUTS, vec![("set", add("/spec/outputs", json!({"order": "1042"})))]).await;
     refuses(&namespace, PREFIX, vec![("set", add("/spec/idempotencyPrefix", "order-1042"))]).await;
 }
 
@@ -143,6 +156,7 @@ fn order() -> Value {
     saga(&json!({
         "params": {"order": "1042", "note": null, "card": {"number": 1}, "items": [{"sku": "a"}, {"sku": "b"}]},
         "idempotencyPrefix": "order-1042",
+        "outputs": {"order": "1042"},
         "steps": [
             {
                 "name": "charge",

@@ -49,6 +49,22 @@ fn an_invalid_spec_is_refused_with_all_its_faults() {
 }
 
 #[test]
+fn the_condition_accepted_tells_every_fault_and_the_message_the_first_ones() {
+    let mut spec = saga().http("A0");
+    for nth in 1..100 {
+        spec = spec.then_http(&format!("A{nth}"));
+    }
+    let mut world = World::with(spec);
+    world.run_to_rest();
+    assert!(world.message().contains("spec.steps[4].name: ") && world.message().contains("and 95 more"), "{}", world.message());
+    let status = world.status();
+    let accepted = status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
+    let told = (0..100).filter(|nth| accepted.message.contains(&format!("spec.steps[{nth}].name: "))).count();
+    assert!(accepted.message.chars().count() <= 8192 + 20, "{}", accepted.message);
+    assert!(told > 40 && accepted.message.ends_with(&format!("; and {} more", 100 - told)), "{told}: {}", accepted.message);
+}
+
+#[test]
 fn a_refused_spec_that_is_mended_runs() {
     let mut world = World::with(saga().http("a").parallel(0));
     world.run_to_rest();

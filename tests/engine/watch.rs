@@ -8,7 +8,7 @@ use saga_operator::{
         names::idempotency_key,
     },
     engine::{
-        Seen, active_attempts,
+        Seen, active_attempts, census,
         effect::{Effect, Finalizer, Plan, StatusWrite},
         invariants,
         observed::ChildState,
@@ -302,6 +302,8 @@ pub fn rest(world: &World) {
         return;
     }
     let status = world.status();
+    let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").map_or("", |ready| ready.reason.as_str());
+    assert!(!world.trusted || census::counted_as(&world.stored).1 == ready, "{ready} is counted under another word");
     let plain = world.stored.asked.iter().find(|asked| asked.token().is_none() && !asked.is_empty() && !asked.held_in_git);
     assert!(plain.is_none() || world.stored.status.is_err() || !world.trusted, "{plain:?} is not answered");
     let held = held(&status);

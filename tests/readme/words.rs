@@ -10,7 +10,7 @@ use saga_operator::{
         expression::{FUNCTIONS, Variable},
         valid::{SagaName, validate},
     },
-    service::args::Cli,
+    service::{args::Cli, metrics::Metrics},
 };
 
 #[test]
@@ -64,6 +64,55 @@ fn the_page_about_security_names_the_verbs_and_the_policies_that_there_are() {
     for name in names {
         assert!(page.contains(&format!("| `{name}` |")), "{name}");
     }
+}
+
+#[test]
+fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let metrics = Metrics::new("1.2.3");
+    metrics.sagas().show(|| [(("Failed", "StepFailed"), 1)].into());
+    let text = metrics.text().unwrap();
+    let there: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| {
+            format!(
+                "{name}{}",
+                match kind {
+                    "counter" => "_total",
+                    "info" => "_info",
+                    _ => "",
+                }
+            )
+        })
+        .chain(["saga_circuit_breaker_state".into()])
+        .collect();
+    let told: BTreeSet<_> =
+        page.lines().filter_map(|line| line.strip_prefix("| `saga_")?.split_once('`')).map(|(name, _)| format!("saga_{name}")).collect();
+    assert_eq!(told, there);
+    let reasons: BTreeSet<_> = sources(&root.join("src/engine")).flat_map(|source| reasons(&source)).collect();
+    assert!(reasons.len() > 8, "{reasons:?}");
+    for reason in reasons
+        .iter()
+        .map(String::as_str)
+        .chain(SagaPhase::ALL.map(SagaPhase::as_str))
+        .filter(|reason| !["Pending", "Running"].contains(reason))
+    {
+        assert!(page.contains(&format!("`{reason}`")), "{reason}");
+    }
+}
+
+fn sources(folder: &Path) -> impl Iterator<Item = String> {
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap())
+}
+
+/// The reasons of events that are written in a source.
+fn reasons(source: &str) -> Vec<String> {
+    let marks = ["reason: \"", "publish(true, \"", "publish(false, \""];
+    let after = marks.into_iter().flat_map(|mark| source.split(mark).skip(1));
+    after.map(|rest| rest.split('"').next().unwrap().to_owned()).filter(|word| word.starts_with(char::is_uppercase)).collect()
 }
 
 #[test]
