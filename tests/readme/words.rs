@@ -1,6 +1,6 @@
 //! What the README says without a cluster.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, path::Path, time::Duration};
 
 use clap::CommandFactory;
 use saga_operator::{
@@ -72,6 +72,13 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
     let page = std::fs::read_to_string(root.join("docs/operations.md")).unwrap();
     let metrics = Metrics::new("1.2.3");
     metrics.sagas().show(|| [(("Failed", "StepFailed"), 1)].into());
+    // What has no value yet is not listed.
+    metrics.saga_ended("Failed");
+    metrics.step_settled("http", "action", "Failed", Duration::ZERO);
+    metrics.step_retried("http", "action");
+    metrics.request_answered("retry", "Accepted");
+    metrics.watch_failed("Pod");
+    metrics.status_written("ok");
     let text = metrics.text().unwrap();
     let there: BTreeSet<_> = text
         .lines()
