@@ -31,6 +31,8 @@ for _, step in ipairs(obj.spec.steps) do
   asks[step.name] = step.approval ~= nil
   pivots[step.name] = step.pivot == true
 end
+-- None is left: only a saga that was refused is tried again without one.
+local used_up = (status.retryRequests or 0) >= (obj.spec.maxRetryRequests or 10)
 local retried, skipped, waiting, passed = false, false, false, false
 for _, step in ipairs(steps) do
   local of, uncertain = step.phase, (step.action or {}).uncertain == true
@@ -42,11 +44,13 @@ for _, step in ipairs(steps) do
     skipped = skipped or of == "Failed" or of == "Pending" or of == "Retrying" or of == "Waiting"
     waiting = waiting or (of == "Waiting" and asks[step.name])
   end
-  passed = passed or (pivots[step.name] and (of == "Completed" or uncertain))
+  -- Skipped by request it counts as done; left out by its `when` it does not.
+  local done = of == "Completed" or (of == "Skipped" and step.unwanted ~= true)
+  passed = passed or (pivots[step.name] and (done or uncertain))
 end
 
 local takes = {
-  retry = unfinished and (retried or stalled == "TimedOut" or refused),
+  retry = unfinished and (refused or ((retried or stalled == "TimedOut") and not used_up)),
   skip = unfinished and skipped and not refused,
   compensate = (forward or phase == "Completed") and not undoing and not passed,
   approve = forward and waiting,

@@ -34,7 +34,9 @@ async fn a_namespace_of_somebody_else_is_not_taken_for_the_one_that_the_test_mak
     let _others = FreshNamespace { name: name.clone(), client: operators.client.clone() };
     let said = rendered(&operators.name, "").unwrap_err();
     assert!(said.contains(&format!("the namespace {name} is there already, and is not this release's")), "{said}");
-    for without in [",tests.create=false", ",tests.namespace=default", ",watchNamespaces={default}", ",replicas=0"] {
+    for without in
+        [",tests.create=false", ",tests.namespace=default", ",watchNamespaces={default},aggregatedRoles.create=false", ",replicas=0"]
+    {
         rendered(&operators.name, without).unwrap();
     }
     // One that an interrupted test left over is.

@@ -274,7 +274,8 @@ async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_the
     saga["metadata"]["finalizers"] = json!([FINALIZER]);
     town.has(&saga).await;
     let mut change = json!({"spec": {"serviceAccountName": "other", "suspend": true, "deletionPolicy": "Abandon", "maxParallel": 64}});
-    change["spec"].as_object_mut().unwrap().extend([("onFailure".into(), json!("Compensate")), ("timeout".into(), json!("1h"))]);
+    let more = json!({"onFailure": "Compensate", "timeout": "1h", "defaults": {"timeout": "1h"}, "ttlSecondsAfterFinished": 60});
+    change["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     change["metadata"]["annotations"] = with_all_requests("")["metadata"]["annotations"].clone();
     change["metadata"]["finalizers"] = json!([]);
     let owners: Vec<_> =

@@ -2,89 +2,90 @@ package chart
 
 import (
 	"encoding/json"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// metrics are the names under which the operator's series are scraped, as its source registers them.
-func metrics(t *testing.T) []string {
-	t.Helper()
-	source, err := os.ReadFile(repository + "/src/service/metrics.rs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	circuits, err := os.ReadFile(repository + "/src/service/circuits.rs")
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := []string{"up"}
-	for _, one := range regexp.MustCompile(`register\(\s*"([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
-		// By their kind: a gauge, a counter, an info.
-		found = append(found, one[1], one[1]+"_total", one[1]+"_info")
-	}
-	for _, one := range regexp.MustCompile(`register_with_unit\("([a-z_]+)"`).FindAllStringSubmatch(string(source), -1) {
-		found = append(found, one[1]+"_seconds_bucket", one[1]+"_seconds_count", one[1]+"_seconds_sum")
-	}
-	for _, one := range regexp.MustCompile(`encode_descriptor\("([a-z_]+)"`).FindAllStringSubmatch(string(circuits), -1) {
-		found = append(found, one[1])
-	}
-	if len(found) < 20 {
-		t.Fatalf("only these were found: %v", found)
-	}
-	return found
-}
-
-// queried are the names of series in an expression: what stands before a brace.
-func queried(expression string) []string {
-	var found []string
-	for _, one := range regexp.MustCompile(`([a-z_]+)\{`).FindAllStringSubmatch(expression, -1) {
-		found = append(found, one[1])
-	}
-	return found
-}
+// What stands for something of the release in files/alerts.yaml.
+var placeholders = regexp.MustCompile(`\b(JOB|NAMESPACE|FULLNAME|RELEASE)\b`)
 
 func TestAlertsAndDashboardAskForSeriesThatThereAre(t *testing.T) {
-	known := metrics(t)
+	known, words := series(t), vocabulary(t)
 	check := func(where, expression string) {
-		asked := queried(expression)
-		if len(asked) == 0 {
+		if len(selectors(expression)) == 0 {
 			t.Errorf("%s asks for nothing: %s", where, expression)
 		}
-		for _, name := range asked {
-			if !slices.Contains(known, name) {
-				t.Errorf("%s asks for %s, which the operator does not have", where, name)
-			}
-		}
-		for _, label := range []string{"JOB", "NAMESPACE", "FULLNAME"} {
-			if strings.Contains(expression, label) {
-				t.Errorf("%s: nothing stands for %s", where, label)
-			}
+		for _, fault := range unknownIn(expression, known, words) {
+			t.Errorf("%s asks for %s, which the operator does not have", where, fault)
 		}
 	}
-	objects := parse(t, template(t, "--set", "metrics.prometheusRule.create=true,metrics.dashboard.create=true"))
-	alerts := list(list(only(t, objects, "PrometheusRule", release), "spec", "groups")[0], "rules")
-	for _, alert := range alerts {
+	objects := parse(t, template(t, "--set", "metrics.serviceMonitor.create=true,metrics.prometheusRule.create=true,metrics.dashboard.create=true"))
+	rules := alerts(t, objects)
+	for _, alert := range rules {
 		check(text(alert, "alert"), text(alert, "expr"))
-		for _, word := range []string{"summary", "description"} {
-			if text(alert, "annotations", word) == "" {
-				t.Errorf("%s has no %s", text(alert, "alert"), word)
-			}
-		}
 	}
-	if len(alerts) < 9 {
-		t.Errorf("there are %d alerts", len(alerts))
+	if len(rules) < 11 {
+		t.Errorf("there are %d alerts", len(rules))
 	}
 	var dashboard map[string]any
 	stored := text(only(t, objects, "ConfigMap", release+"-dashboard"), "data", "saga-operator.json")
 	if err := json.Unmarshal([]byte(stored), &dashboard); err != nil {
 		t.Fatal(err)
 	}
+	var asked []string
 	for _, panel := range list(dashboard, "panels") {
 		for _, target := range list(panel, "targets") {
 			check(text(panel, "title"), text(target, "expr"))
+			asked = append(asked, text(target, "expr"))
+		}
+	}
+	if !strings.Contains(strings.Join(asked, " "), "saga_resources{") {
+		t.Error("no panel shows how many sagas there are")
+	}
+}
+
+func alerts(t *testing.T, objects []object) []any {
+	t.Helper()
+	return list(list(only(t, objects, "PrometheusRule", release), "spec", "groups")[0], "rules")
+}
+
+// Of several releases none answers for another: a job's name is that of a Service, and there may be one of that name in each namespace.
+func TestEveryAlertIsOfOneReleaseAndSaysWhatToDo(t *testing.T) {
+	for set, job := range map[string]string{
+		"metrics.serviceMonitor.create=true":                              release + "-metrics",
+		"metrics.prometheusRule.job=sagas/NAMESPACE":                      "sagas/NAMESPACE",
+		"metrics.serviceMonitor.create=true,metrics.prometheusRule.job=a": "a",
+	} {
+		for _, alert := range alerts(t, parse(t, template(t, "--set", "metrics.prometheusRule.create=true,"+set))) {
+			name := text(alert, "alert")
+			for _, asked := range selectors(text(alert, "expr")) {
+				of := map[string]string{}
+				for _, matcher := range asked.matchers {
+					of[matcher[1]] = matcher[3]
+				}
+				where := namespace
+				// The namespace of a circuit is the one that calls.
+				if asked.series == "saga_circuit_breaker_state" {
+					where = ""
+				}
+				if of["job"] != job || of["namespace"] != where {
+					t.Errorf("%s: %s is of job %q in namespace %q", name, asked.series, of["job"], of["namespace"])
+				}
+			}
+			grouped := strings.Join(found(`\bby \(([^)]*)\)`, text(alert, "expr")), ", ")
+			for _, word := range []string{"summary", "description"} {
+				said := text(alert, "annotations", word)
+				if said == "" || placeholders.MatchString(said) || strings.Contains(said, "deployment/") {
+					t.Errorf("%s: its %s is %q", name, word, said)
+				}
+				for _, label := range found(`\$labels\.(\w+)`, said) {
+					if !slices.Contains(strings.Split(grouped, ", "), label) {
+						t.Errorf("%s: its %s speaks of a label %s, and its series have none", name, word, label)
+					}
+				}
+			}
 		}
 	}
 }

@@ -26,17 +26,24 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 		"watchNamespaces={Shop}":                 "at '/watchNamespaces/0': 'Shop' does not match pattern",
 		"watchNamespaces=shop":                   "at '/watchNamespaces': got string, want array",
 		"aggregatedRoles.requests.edit={delete}": "at '/aggregatedRoles/requests/edit/0': value must be one of 'retry'",
+		"metrics.prometheusRule.job=a b":         "at '/metrics/prometheusRule/job': 'a b' does not match pattern",
+		`commonLabels.helm\.sh/chart=a`:          "at '/commonLabels/helm.sh~1chart': false schema",
+		`podLabels.app\.kubernetes\.io/name=a`:   "at '/podLabels/app.kubernetes.io~1name': false schema",
 
-		"watchNamespaces={shop},impersonation.clusterWide=true":                              "name these in impersonation.namespaces instead",
-		"watchNamespaces={shop},impersonation.namespaces={crm}":                              "impersonation.namespaces holds crm, where the operator does not work",
-		"watchNamespaces={shop},tests.namespace=crm":                                         "tests.namespace is crm, where the operator does not work",
-		"watchNamespaces={shop,saga-system}":                                                 "watchNamespaces holds saga-system, where the operator is installed and",
-		"watchNamespaces={saga-system},admission.validationActions={Deny,Audit}":             "watchNamespaces holds saga-system",
-		"tests.namespace=saga-system":                                                        "tests.namespace is saga-system, where the operator is installed and",
-		"metrics.port=8081":                                                                  "metrics.port and health.port are both 8081",
-		"metrics.enabled=false,metrics.serviceMonitor.create=true":                           "metrics.enabled is false",
-		"metrics.service.create=false,metrics.serviceMonitor.create=true":                    "set metrics.service.create to true",
-		"metrics.prometheusRule.create=true,metrics.prometheusRule.disabled={SagaIsFailing}": "SagaIsFailing, which is no alert; there are SagaOperatorAbsent",
+		"watchNamespaces={shop},impersonation.clusterWide=true":                                                           "name these in impersonation.namespaces instead",
+		"watchNamespaces={shop},impersonation.namespaces={crm}":                                                           "impersonation.namespaces holds crm, where the operator does not work",
+		"watchNamespaces={shop},tests.namespace=crm":                                                                      "tests.namespace is crm, where the operator does not work",
+		"watchNamespaces={shop,saga-system}":                                                                              "watchNamespaces holds saga-system, where the operator is installed and",
+		"watchNamespaces={saga-system},admission.validationActions={Deny,Audit}":                                          "watchNamespaces holds saga-system",
+		"tests.namespace=saga-system":                                                                                     "tests.namespace is saga-system, where the operator is installed and",
+		"watchNamespaces={shop},crds.install=false,admission.enabled=false":                                               "set aggregatedRoles.create to false",
+		"imagePullSecrets[0].name=registry":                                                                               "set tests.namespace to a namespace that has them, or tests.create to false",
+		"metrics.prometheusRule.create=true":                                                                              "set metrics.serviceMonitor.create to true, or metrics.prometheusRule.job to the job",
+		"metrics.enabled=false,metrics.prometheusRule.create=true":                                                        "metrics.enabled is false",
+		"metrics.port=8081":                                                                                               "metrics.port and health.port are both 8081",
+		"metrics.enabled=false,metrics.serviceMonitor.create=true":                                                        "metrics.enabled is false",
+		"metrics.service.create=false,metrics.serviceMonitor.create=true":                                                 "set metrics.service.create to true",
+		"metrics.prometheusRule.create=true,metrics.prometheusRule.job=a,metrics.prometheusRule.disabled={SagaIsFailing}": "SagaIsFailing, which is no alert; there are SagaOperatorAbsent",
 	} {
 		if said := refusal(t, "--set", set); !strings.Contains(said, sentence) {
 			t.Errorf("%s: it should say %q, and says\n%s", set, sentence, said)
@@ -52,6 +59,49 @@ func TestTheOperatorsNamespaceIsAsOthersWhereNoPolicyKeepsSagasOutOfIt(t *testin
 		}
 	}
 	template(t, "--set", "tests.create=false,tests.namespace=saga-system")
+}
+
+// What is refused above leaves a way: for a second release, for Secrets that are where the test's pod is, for others' scrapes.
+func TestWhatARefusalAsksForIsLetThrough(t *testing.T) {
+	for _, set := range []string{
+		"watchNamespaces={shop},crds.install=false,admission.enabled=false,aggregatedRoles.create=false",
+		"watchNamespaces={shop},crds.install=false",
+		"watchNamespaces={shop},admission.enabled=false",
+		"crds.install=false,admission.enabled=false",
+		"imagePullSecrets[0].name=registry,tests.create=false",
+		"imagePullSecrets[0].name=registry,tests.namespace=default",
+		"imagePullSecrets[0].name=registry,watchNamespaces={shop}",
+		"imagePullSecrets[0].name=registry,replicas=0",
+		"metrics.prometheusRule.create=true,metrics.serviceMonitor.create=true",
+		"metrics.prometheusRule.create=true,metrics.prometheusRule.job=pods",
+	} {
+		template(t, "--set", set)
+	}
+}
+
+// No key of the chart's own stands twice, whoever gives it: the schema names every one.
+func TestEveryLabelOfTheChartIsRefusedInThoseOfTheUser(t *testing.T) {
+	own := map[string]bool{}
+	collect := func(labels any) {
+		of, _ := labels.(map[string]any)
+		for key := range of {
+			own[strings.ReplaceAll(key, ".", `\.`)] = true
+		}
+	}
+	for _, one := range parse(t, template(t, "--set", everySort+",crds.install=false")) {
+		// Where the label is Grafana's, the user's stands in its place.
+		if one.name() != release+"-dashboard" {
+			collect(at(one, "metadata", "labels"))
+		}
+	}
+	if len(own) < 10 {
+		t.Errorf("only these were found: %v", own)
+	}
+	for key := range own {
+		if said := refusal(t, "--set", "commonLabels."+key+"=a"); !strings.Contains(said, "at '/commonLabels/") {
+			t.Errorf("%s: it says\n%s", key, said)
+		}
+	}
 }
 
 // A cluster that cannot stamp who created a saga is not told that it does.
@@ -128,6 +178,27 @@ func TestTheNotesSayWhatTheOperatorMayDo(t *testing.T) {
 		if strings.Contains(notes, "WARNING: impersonation") != (name == "cluster-wide-impersonation") {
 			t.Errorf("%s: the warning is in the wrong place", name)
 		}
+	}
+}
+
+// What the notes tell people to do they may do.
+func TestTheSampleOfTheNotesIsNotRefused(t *testing.T) {
+	const placeholder = `namespace: "NAMESPACE"`
+	for set, wanted := range map[string]string{
+		"replicas=1":                        placeholder,
+		"watchNamespaces={shop}":            `namespace: "shop"`,
+		"admission.enabled=false":           `namespace: "default"`,
+		"admission.operatorNamespace=false": `namespace: "default"`,
+	} {
+		if said := notesIn(t, "default", "--set", set); !strings.Contains(said, wanted) {
+			t.Errorf("%s: %s is missing in\n%s", set, wanted, said)
+		}
+	}
+	if said := notes(t); strings.Contains(said, placeholder) || strings.Contains(said, "somebody else") {
+		t.Errorf("they say\n%s", said)
+	}
+	if said := notes(t, "--set", "admission.fourEyes=true"); !strings.Contains(said, "may not approve it: somebody else answers:") {
+		t.Errorf("they say\n%s", said)
 	}
 }
 

@@ -72,6 +72,12 @@ func helm(t *testing.T, arguments ...string) (stdout, stderr string, err error) 
 // template renders the chart.
 func template(t *testing.T, arguments ...string) string {
 	t.Helper()
+	return templateAs(t, release, namespace, arguments...)
+}
+
+// templateAs renders the chart under another name, or in another namespace.
+func templateAs(t *testing.T, release, namespace string, arguments ...string) string {
+	t.Helper()
 	stdout, stderr, err := helm(t, append([]string{"template", release, chart, "--namespace", namespace}, arguments...)...)
 	if err != nil {
 		t.Fatalf("helm template: %v\n%s", err, stderr)
@@ -81,6 +87,11 @@ func template(t *testing.T, arguments ...string) string {
 
 // notes are what Helm says after an installation with these values.
 func notes(t *testing.T, arguments ...string) string {
+	t.Helper()
+	return notesIn(t, namespace, arguments...)
+}
+
+func notesIn(t *testing.T, namespace string, arguments ...string) string {
 	t.Helper()
 	stdout, stderr, err := helm(t, append([]string{"install", release, chart, "--namespace", namespace, "--dry-run=client"}, arguments...)...)
 	if err != nil {

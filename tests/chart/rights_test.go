@@ -291,6 +291,34 @@ func TestEveryArgumentOfTheOperatorComesFromAValue(t *testing.T) {
 	}
 }
 
+// The operator refuses to be told how circuits open that there are not.
+func TestWithoutCircuitsNothingIsSaidOfThem(t *testing.T) {
+	deployment := only(t, parse(t, template(t, "--set", "http.circuits.calls=0")), "Deployment", release)
+	var told []string
+	for _, argument := range words(list(deployment, "spec", "template", "spec", "containers")[0], "args") {
+		if strings.HasPrefix(argument, "--http-circuit-") {
+			told = append(told, argument)
+		}
+	}
+	if !same(told, []string{"--http-circuit-calls=0"}) {
+		t.Errorf("it is told %v", told)
+	}
+}
+
+// What two values name is there once, and the nearer one counts.
+func TestALabelOfThePodsStandsBeforeThatOfEverything(t *testing.T) {
+	set := "commonLabels.team=platform,podLabels.team=sagas,metrics.serviceMonitor.create=true,metrics.serviceMonitor.labels.team=watchers"
+	objects := parse(t, template(t, "--set", set))
+	deployment, monitor := only(t, objects, "Deployment", release), only(t, objects, "ServiceMonitor", release)
+	labels := []string{
+		text(deployment, "metadata", "labels", "team"), text(deployment, "spec", "template", "metadata", "labels", "team"),
+		text(monitor, "metadata", "labels", "team"),
+	}
+	if !same(labels, []string{"platform", "sagas", "watchers"}) {
+		t.Errorf("they are %v", labels)
+	}
+}
+
 func TestThePodIsGivenMoreTimeThanItsRequests(t *testing.T) {
 	deployment := only(t, parse(t, template(t, "--set", "drainSeconds=300")), "Deployment", release)
 	if grace := fmt.Sprint(at(deployment, "spec", "template", "spec", "terminationGracePeriodSeconds")); grace != "320" {

@@ -18,7 +18,7 @@ use crate::{
     world::{DAWN, World},
 };
 
-use RequestAction::{Cancel, Pause};
+use RequestAction::{Cancel, Pause, Retry, Skip};
 
 /// Set to anything, the golden files are written instead of compared.
 const WRITE: &str = "SAGA_WRITE_GOLDEN";
@@ -30,7 +30,7 @@ const FIRST_LINE: &str = "# Written by the engine's tests: do not edit, run `mak
 type State = (&'static str, fn() -> World);
 
 /// Every state that the page about GitOps names, in its order.
-const STATES: [State; 31] = [
+const STATES: [State; 34] = [
     ("not-seen", || World::with(order())),
     ("edited", || {
         let mut world = running();
@@ -64,6 +64,23 @@ const STATES: [State; 31] = [
     ("completed-past-its-pivot", || rested(past_pivot())),
     ("failed", failed),
     ("failed-past-its-pivot", || rested_with(World::with(past_pivot()).fails("thank", 1))),
+    ("failed-past-its-skipped-pivot", || {
+        let mut world = rested_with(World::with(past_pivot()).fails("ship", 1).fails("thank", 1));
+        world.demand(Skip, "ship");
+        rested_with(world)
+    }),
+    ("failed-past-a-pivot-that-was-not-wanted", || {
+        let mut draft = past_pivot();
+        draft.0.steps[1].when = Some("false".into());
+        rested_with(World::with(draft).fails("thank", 1))
+    }),
+    ("failed-with-no-retries-left", || {
+        let mut draft = order();
+        draft.0.max_retry_requests = Some(1);
+        let mut world = rested_with(World::with(draft).on("charge-card", vec![declined(), declined()]));
+        world.demand(Retry, "charge-card");
+        rested_with(world)
+    }),
     ("paused-while-failed", || paused(failed())),
     ("timed-out", || rested_with(World::with(order().within("10s")).on("reserve-stock", vec![succeeds().takes(seconds(10))]))),
     ("compensated", || rested_with(World::with(order().compensating()).on("charge-card", vec![declined()]))),
@@ -79,7 +96,10 @@ const STATES: [State; 31] = [
         rested_with(world)
     }),
     ("refused", || {
-        let mut world = World::with(order());
+        let mut draft = order();
+        // To try it again is no attempt, and counts for none.
+        draft.0.max_retry_requests = Some(0);
+        let mut world = World::with(draft);
         let fault = Fault::new("spec.steps[1].http", "the secret \"payments\" does not exist in namespace \"shop\"");
         world.precheck = Precheck { refused: vec![fault], unchecked: Vec::new() };
         world.run_for(seconds(1));

@@ -1,4 +1,4 @@
--- Tries steps again, now and with a fresh budget: those that are named, separated by commas, or all that failed.
+-- Tries steps again, now and with a fresh budget: those that are named, separated by commas, or all to which a retry applies.
 local step = (actionParams or {}).step
 if step == nil or step == "" then
   step = "*"

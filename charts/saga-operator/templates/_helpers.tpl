@@ -1,18 +1,30 @@
+{{- /*
+What a user names may read as a number or a truth to YAML, such as 4711, 1e3 or on: where it stands alone it is quoted. With a word behind it,
+as in 4711-leases, nothing takes it for one.
+*/ -}}
+
 {{- /* The chart's name, as in labels. */ -}}
 {{- define "saga-operator.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* The name of everything. At most 40 characters, so that there is room for what is put behind it. */ -}}
+{{- /* The name of everything. At most 40 characters, so that there is room for what is put behind it; and without the dots that a release's
+name may have, since a namespace's and a Service's may not. */ -}}
 {{- define "saga-operator.fullname" -}}
 {{- $name := include "saga-operator.name" . }}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride }}
 {{- else if contains $name .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- .Release.Name | replace "." "-" | trunc 40 | trimAll "-." }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 40 | trimAll "-." }}
 {{- end }}
+{{- end }}
+
+{{- /* The Service before the metrics, after which their scrapes are called, too. A Service's name begins with a letter. */ -}}
+{{- define "saga-operator.metricsService" -}}
+{{- $name := include "saga-operator.fullname" . }}
+{{- if regexMatch "^[0-9]" $name }}saga-{{ end }}{{ $name }}-metrics
 {{- end }}
 
 {{- define "saga-operator.serviceAccount" -}}
@@ -21,8 +33,8 @@
 
 {{- /* What makes a pod the operator's. */ -}}
 {{- define "saga-operator.selector" -}}
-app.kubernetes.io/name: {{ include "saga-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "saga-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "saga-operator.labels" -}}
@@ -33,6 +45,11 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- with .Values.commonLabels }}
 {{ toYaml . }}
 {{- end }}
+{{- end }}
+
+{{- /* These and others, which win where both name one. Call it with a list of the root and the others. */ -}}
+{{- define "saga-operator.labelsAnd" -}}
+{{- merge (dict) (last .) (include "saga-operator.labels" (first .) | fromYaml) | toYaml }}
 {{- end }}
 
 {{- define "saga-operator.image" -}}
@@ -49,8 +66,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "saga-operator.subjects" -}}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "saga-operator.serviceAccount" . }}
-    namespace: {{ .Release.Namespace }}
+    name: {{ include "saga-operator.serviceAccount" . | quote }}
+    namespace: {{ .Release.Namespace | quote }}
 {{- end }}
 
 {{- /* The name of all that `helm test` makes: one that nobody else gives to anything, since Helm deletes what it made by its name. */ -}}
@@ -74,6 +91,11 @@ subjects:
 {{- if and .Values.tests.create (gt (int .Values.replicas) 0) (not .Values.tests.namespace) (not .Values.watchNamespaces) }}yes{{ end }}
 {{- end }}
 
+{{- /* Whether a policy keeps sagas out of the operator's namespace. */ -}}
+{{- define "saga-operator.keepsItsNamespaceFree" -}}
+{{- if and .Values.admission.enabled .Values.admission.operatorNamespace (has "Deny" .Values.admission.validationActions) }}yes{{ end }}
+{{- end }}
+
 {{- /* Values that contradict each other are refused before anything is installed. */ -}}
 {{- define "saga-operator.check" -}}
 {{- $watched := .Values.watchNamespaces }}
@@ -90,7 +112,11 @@ subjects:
 {{- fail (printf "tests.namespace is %s, where the operator does not work: name one of watchNamespaces, or none" .Values.tests.namespace) }}
 {{- end }}
 {{- end }}
-{{- if and .Values.admission.enabled .Values.admission.operatorNamespace (has "Deny" .Values.admission.validationActions) }}
+{{- /* The definition and the policies are another release's: so are the roles of the whole cluster, of which that one may hold some back. */ -}}
+{{- if and $watched (not .Values.crds.install) (not .Values.admission.enabled) .Values.aggregatedRoles.create }}
+{{- fail "aggregatedRoles.create is true, which gives rights on all sagas of the cluster, and watchNamespaces, crds.install and admission.enabled leave what the cluster has once to another release: set aggregatedRoles.create to false; the roles of that release count here, too" }}
+{{- end }}
+{{- if include "saga-operator.keepsItsNamespaceFree" . }}
 {{- if has .Release.Namespace $watched }}
 {{- fail (printf "watchNamespaces holds %s, where the operator is installed and admission.operatorNamespace lets nobody create a saga: take it out, or set admission.operatorNamespace to false" .Release.Namespace) }}
 {{- end }}
@@ -99,6 +125,9 @@ subjects:
 {{- end }}
 {{- end }}
 {{- if include "saga-operator.makesTestNamespace" . }}
+{{- if .Values.imagePullSecrets }}
+{{- fail "imagePullSecrets is set, and `helm test` makes a namespace for its pod, where these Secrets are not, so the pod could not pull its image: set tests.namespace to a namespace that has them, or tests.create to false" }}
+{{- end }}
 {{- $name := include "saga-operator.testNamespace" . }}
 {{- with lookup "v1" "Namespace" "" $name }}
 {{- if ne $.Release.Name (dig "metadata" "labels" "app.kubernetes.io/instance" "" .) }}
@@ -113,6 +142,10 @@ subjects:
 {{- if or .Values.metrics.serviceMonitor.create .Values.metrics.prometheusRule.create }}
 {{- fail "metrics.enabled is false: a ServiceMonitor or PrometheusRule would find nothing; enable metrics, or create neither" }}
 {{- end }}
+{{- end }}
+{{- $rule := .Values.metrics.prometheusRule }}
+{{- if and $rule.create (not .Values.metrics.serviceMonitor.create) (not $rule.job) }}
+{{- fail "metrics.prometheusRule.create is true, and nothing says under which job the operator is scraped, so its alerts would look at nothing: set metrics.serviceMonitor.create to true, or metrics.prometheusRule.job to the job under which you scrape it" }}
 {{- end }}
 {{- if and .Values.metrics.serviceMonitor.create (not .Values.metrics.service.create) }}
 {{- fail "metrics.serviceMonitor.create needs the Service: set metrics.service.create to true" }}
@@ -134,9 +167,12 @@ subjects:
 {{- with $http.allowHosts }}{{ $args = append $args (printf "--http-allow-hosts=%s" (join "," .)) }}{{ end }}
 {{- with $http.denyHosts }}{{ $args = append $args (printf "--http-deny-hosts=%s" (join "," .)) }}{{ end }}
 {{- $args = append $args (printf "--http-circuit-calls=%d" (int $http.circuits.calls)) }}
+{{- /* Without circuits there is nothing that these could be about, and the operator refuses them. */ -}}
+{{- if gt (int $http.circuits.calls) 0 }}
 {{- $args = append $args (printf "--http-circuit-window=%s" $http.circuits.window) }}
 {{- $args = append $args (printf "--http-circuit-unknown-percent=%d" (int $http.circuits.unknownPercent)) }}
 {{- $args = append $args (printf "--http-circuit-open=%s" $http.circuits.open) }}
+{{- end }}
 {{- $args = append $args (printf "--log-format=%s" .Values.log.format) }}
 {{- $args = append $args (printf "--log-level=%s" .Values.log.level) }}
 {{- toYaml $args }}

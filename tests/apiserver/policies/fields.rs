@@ -22,18 +22,9 @@ fn has_finalizers(finalizers: &[&str]) -> Deed {
     Deed::Change("order", json!({"metadata": {"finalizers": finalizers}}))
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
-    let town = Town::with(&["fields"], "").await;
-    let abandoned = json!({"suspend": true, "deletionPolicy": "Abandon", "onFailure": "Compensate", "timeout": "1h", "steps": waits("")["spec"]["steps"]});
-    town.has(&saga("other", &abandoned)).await;
-    let other = town.uid("other").await;
-    let mut order = waits("order");
-    order["metadata"]["finalizers"] = json!([FINALIZER]);
-    order["metadata"]["ownerReferences"] = json!([owner(&other)]);
-    town.has(&order).await;
-    let nobody = town.person("nobody", &verbs([])).await;
-    let deeds = [
+/// What does the same as a request: its verb, the place, what a person who lacks the verb may not, and the deed.
+fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
+    vec![
         ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
         ("resume", "spec.suspend", "resume sagas", set("other", "suspend", false)),
         ("resume", "spec.suspend", "resume sagas", set("other", "suspend", Value::Null)),
@@ -43,12 +34,33 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
         ("compensate", "spec.onFailure", "decide whether sagas are undone", set("other", "onFailure", Value::Null)),
         ("compensate", "spec.timeout", "decide when sagas fail", set("order", "timeout", "1ms")),
         ("compensate", "spec.timeout", "decide when sagas fail", set("other", "timeout", Value::Null)),
+        ("compensate", "spec.defaults", "decide when sagas fail", set("order", "defaults", json!({"timeout": "1ms"}))),
+        ("compensate", "spec.defaults", "decide when sagas fail", set("other", "defaults", json!({"retry": {"maxAttempts": 99}}))),
+        ("compensate", "spec.defaults", "decide when sagas fail", set("other", "defaults", Value::Null)),
+        ("compensate", "spec.serviceAccountName", "decide as whom sagas act", set("order", "serviceAccountName", "keeper")),
+        ("compensate", "spec.serviceAccountName", "decide as whom sagas act", set("other", "serviceAccountName", Value::Null)),
         ("compensate", "metadata.ownerReferences", "have sagas deleted with another object", is_owned("somebody-else")),
         ("cancel", "metadata.finalizers", "have sagas abandoned", has_finalizers(&["example.com/other"])),
         ("compensate", "metadata.deletionTimestamp", "delete unfinished sagas, which undoes them,", Deed::Delete("order")),
         ("cancel", "metadata.deletionTimestamp", "delete unfinished sagas, which abandons them,", Deed::Delete("other")),
-    ];
-    for (nth, (verb, place, what, deed)) in deeds.into_iter().enumerate() {
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
+    let town = Town::with(&["fields"], "").await;
+    let abandoned = json!({
+        "suspend": true, "deletionPolicy": "Abandon", "onFailure": "Compensate", "timeout": "1h", "serviceAccountName": "keeper",
+        "defaults": {"timeout": "1h"}, "steps": waits("")["spec"]["steps"],
+    });
+    town.has(&saga("other", &abandoned)).await;
+    let other = town.uid("other").await;
+    let mut order = waits("order");
+    order["metadata"]["finalizers"] = json!([FINALIZER]);
+    order["metadata"]["ownerReferences"] = json!([owner(&other)]);
+    town.has(&order).await;
+    let nobody = town.person("nobody", &verbs([])).await;
+    for (nth, (verb, place, what, deed)) in deeds().into_iter().enumerate() {
         let words = format!(
             "{place}: {} may not {what} in namespace {}: ask for a Role with the verb {verb} on sagas.saga.dev there",
             nobody.name,
@@ -63,6 +75,9 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
         set("order", "suspend", false),
         set("order", "onFailure", "Hold"),
         set("order", "maxParallel", 2),
+        // What it acts as already, in so many words.
+        set("order", "serviceAccountName", "default"),
+        set("other", "defaults", json!({"timeout": "1h"})),
         set("other", "deletionPolicy", "Abandon"),
         Deed::Change("order", json!({"metadata": {"ownerReferences": null}})),
         is_owned(&other),
@@ -81,4 +96,32 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     town.namespace.patch_status("order", &completed, Effect::Real).await.unwrap();
     nobody.may(&Deed::Delete("order")).await;
     town.lets_go_of("order").await;
+}
+
+/// What is left of a saga that ended the operator deletes with a right of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_to_live_needs_the_verb_delete() {
+    let town = Town::with(&["fields"], "").await;
+    town.has(&waits("order")).await;
+    town.has(&saga("brief", &json!({"ttlSecondsAfterFinished": 3600, "steps": waits("")["spec"]["steps"]}))).await;
+    let nobody = town.person("nobody", &["get", "patch"]).await;
+    let may = town.person("may", &["get", "patch", "delete"]).await;
+    for deed in [
+        set("order", "ttlSecondsAfterFinished", 0),
+        set("order", "ttlSecondsAfterFinished", 86_400),
+        set("brief", "ttlSecondsAfterFinished", 60),
+        set("brief", "ttlSecondsAfterFinished", 86_400),
+    ] {
+        let words = format!(
+            "spec.ttlSecondsAfterFinished: {} may not have sagas deleted in namespace {}: ask for a Role with the verb delete on sagas.saga.dev there",
+            nobody.name,
+            town.name()
+        );
+        assert_eq!(nobody.is_refused(&deed).await, words);
+        may.may(&deed).await;
+    }
+    // As it is, or kept for good.
+    for ttl in [json!(3600), Value::Null] {
+        nobody.may(&set("brief", "ttlSecondsAfterFinished", ttl)).await;
+    }
 }
