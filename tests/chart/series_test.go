@@ -75,10 +75,6 @@ func series(t *testing.T) map[string][]string {
 			known[name] = labels
 		}
 	}
-	// Before the operator tells of it, what it is agreed to tell.
-	if _, is := known["saga_resources"]; !is && source(t, "service/sagas.rs") == "" {
-		known["saga_resources"] = []string{"phase", "reason"}
-	}
 	if len(known) < 20 || len(known["saga_step_duration_seconds_count"]) != 3 || len(known["saga_circuit_breaker_state"]) != 2 {
 		t.Fatalf("only these were found: %v", known)
 	}
