@@ -77,7 +77,7 @@ pub struct SagaStatus {
     #[schemars(length(max = 10))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
-    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it.
+    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it, and of plain values that are held in Git.
     #[schemars(length(max = 128), inner(length(max = 64)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handled_tokens: Vec<String>,

@@ -2,8 +2,8 @@
 //!
 //! A plain value is recorded under a number by the write that acts on it, and its annotation is taken away afterwards by a patch that
 //! sets `saga.dev/handled` to that number. Where the process dies in between, the record is newer than `saga.dev/handled` and holds the
-//! same value: the annotation is only taken away. A value with a token stays in place: its hash is remembered. So does a plain one that
-//! something would put back, which is refused: the newest record of its annotation says that it was left.
+//! same value: the annotation is only taken away. A value with a token stays in place, and so does a plain one that something would put
+//! back, which is refused: their hashes are remembered.
 //!
 //! # Guarantees
 //! Each request is acted on once, whatever is crashed or written between its record and the end of its annotation. What was refused and left
@@ -82,10 +82,12 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
     for asked in asked.iter().filter(|asked| !asked.is_empty()) {
         let newest = status.requests.iter().rev().find(|record| record.action == asked.action);
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
-        let left = newest.is_some_and(|newest| newest.value_hash == asked.left_hash()) && !broken(Twin::TokenTwice);
         let remembered = inbox.new.iter().filter(|request| request.remember.is_some()).count();
         let full = status.handled_tokens.len().saturating_add(remembered) >= MAX_TOKENS;
         let known = |hash: &str| !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash);
+        // Whether the value was refused and left in place, and was not asked for since.
+        let left = newest.is_some_and(|newest| newest.value_hash == asked.left_hash()) || (known(&asked.left_hash()) && same.is_none());
+        let left = left && !broken(Twin::TokenTwice);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {
             let used = !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known.split('-').next() == Some(&token));
@@ -106,7 +108,8 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
             inbox.new.push(Request { asked, remember: Some(whole).filter(|_| !full), answer });
         } else if asked.held_in_git {
             if !left {
-                inbox.new.push(Request { asked, remember: None, answer: refused(held_in_git(asked)) });
+                let remember = Some(asked.left_hash()).filter(|hash| !full && !known(hash));
+                inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
             }
         } else if left {
             inbox.new.push(Request { asked, remember: None, answer: refused(left_behind(asked)) });

@@ -441,6 +441,20 @@ fn what_was_refused_in_a_manifest_is_not_carried_out_because_the_manifest_no_lon
 }
 
 #[test]
+fn nor_is_it_where_another_value_stood_there_meanwhile() {
+    let mut world = held();
+    world.held_in_git = true;
+    ask(&mut world, RETRY, "b");
+    // Somebody asks with a token, for nothing; the tool puts its value back, which was refused already.
+    ask(&mut world, RETRY, "nobody@t1");
+    assert_eq!(ask(&mut world, RETRY, "b").value, "nobody@t1");
+    world.held_in_git = false;
+    let refused = ask(&mut world, RETRY, "b");
+    assert!(refused.result == RequestResult::Refused && refused.message.contains("ask again by kubectl annotate"), "{refused:?}");
+    assert_eq!(world.phase(), SagaPhase::Failed);
+}
+
+#[test]
 fn the_number_up_to_which_requests_are_handled_comes_back_when_someone_takes_it_away() {
     let mut world = World::with(saga().http("a")).fails("a", 2);
     world.run_to_rest();

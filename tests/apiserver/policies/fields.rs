@@ -37,7 +37,7 @@ fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
         ("compensate", "spec.defaults", "decide when sagas fail", set("order", "defaults", json!({"timeout": "1ms"}))),
         ("compensate", "spec.defaults", "decide when sagas fail", set("other", "defaults", json!({"retry": {"maxAttempts": 99}}))),
         ("compensate", "spec.defaults", "decide when sagas fail", set("other", "defaults", Value::Null)),
-        ("compensate", "spec.serviceAccountName", "decide as whom sagas act", set("order", "serviceAccountName", "keeper")),
+        ("compensate", "spec.serviceAccountName", "decide as whom sagas act", set("other", "serviceAccountName", "default")),
         ("compensate", "spec.serviceAccountName", "decide as whom sagas act", set("other", "serviceAccountName", Value::Null)),
         ("compensate", "metadata.ownerReferences", "have sagas deleted with another object", is_owned("somebody-else")),
         ("cancel", "metadata.finalizers", "have sagas abandoned", has_finalizers(&["example.com/other"])),
