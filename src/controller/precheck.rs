@@ -169,9 +169,9 @@ fn refused(message: String, may_come: bool) -> Verdict {
 
 fn of_trouble(trouble: Trouble, may_come: bool) -> Verdict {
     match trouble {
-        Trouble::Final(message) if message.contains("does not support dry run") => Verdict::Unchecked(message),
-        Trouble::Final(message) => refused(message, may_come),
-        Trouble::Passes(message) | Trouble::Lost(message) => Verdict::Unchecked(message),
+        Trouble::Final(_, message) if message.contains("does not support dry run") => Verdict::Unchecked(message),
+        Trouble::Final(_, message) => refused(message, may_come),
+        Trouble::NoKind(message) | Trouble::Passes(message) | Trouble::Lost(message) => Verdict::Unchecked(message),
     }
 }
 
