@@ -151,11 +151,11 @@ impl Performance<'_> {
             // It is looked at whose it is.
             Ok(None) => {}
             // An earlier call may still have made it.
-            Err(Trouble::Final(message)) if attempts.look(&key, |known| known.unanswered) => {
+            Err(Trouble::Final(_, message)) if attempts.look(&key, |known| known.unanswered) => {
                 attempts.ended(&key, ChildState::Unknown { message, retry_after: None });
             }
-            Err(Trouble::Final(message)) => attempts.ended(&key, never_begun(message, true)),
-            Err(Trouble::Passes(message)) => attempts.refused(&key, message),
+            Err(Trouble::Final(_, message)) => attempts.ended(&key, never_begun(message, true)),
+            Err(Trouble::Passes(message) | Trouble::NoKind(message)) => attempts.refused(&key, message),
             Err(Trouble::Lost(message)) => {
                 attempts.unanswered(&key);
                 tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for");
@@ -194,11 +194,11 @@ impl Performance<'_> {
             // Or it is gone, or another one by now: the next look says so.
             Ok(_) => return Ok(Next::Later),
             // A right is missing: for a person to give, and then to retry.
-            Err(Trouble::Final(message)) if undoes => {
+            Err(Trouble::Final(_, message)) if undoes => {
                 self.context.attempts.ended(&key, never_begun(message, true));
                 return Ok(Next::AtOnce);
             }
-            Err(Trouble::Final(message) | Trouble::Passes(message) | Trouble::Lost(message)) => message,
+            Err(Trouble::Final(_, message) | Trouble::Passes(message) | Trouble::NoKind(message) | Trouble::Lost(message)) => message,
         };
         tracing::warn!(message, "a child saga could not be told anything: it is told again");
         // Said in the step's message, once; told again by and by.

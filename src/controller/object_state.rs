@@ -62,31 +62,50 @@ impl Attempt<'_> {
         if let Some(end) = self.known(|known| known.end(there)) {
             return (end, None);
         }
-        let waited = self.known(|known| known.first_read.elapsed());
-        let poll = POLLS.iter().find(|(until, _)| waited < *until).map(|(_, poll)| *poll);
+        let poll = self.poll();
         let refused = self.known(|known| !known.unanswered && known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now()));
         let state = match work {
-            Work::Apply(_) if refused => None,
+            // Where a UID is written somebody applied it, whatever was refused here.
+            Work::Apply(_) if refused && !there => None,
             Work::Apply(action) => self.applied(action, active).await,
             // Whatever was refused: somebody else may have deleted it.
             Work::Delete(object) => Some(self.deleted(object, active).await),
             Work::Until(object) => self.waited_for(object).await,
             Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Saga(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => None,
         };
-        (state.unwrap_or_else(|| self.known(|known| backing_off(known).unwrap_or_else(|| absent(known, known.child.is_some())))), poll)
+        let waits = || self.known(|known| backing_off(known).filter(|_| !there).unwrap_or_else(|| absent(known, known.child.is_some())));
+        (state.unwrap_or_else(waits), poll)
+    }
+
+    /// After how long to look again.
+    fn poll(&self) -> Option<Duration> {
+        let waited = self.known(|known| known.first_read.elapsed());
+        POLLS.iter().find(|(until, _)| waited < *until).map(|(_, poll)| *poll)
     }
 
     /// The object as it stands; `Err` where that ends the attempt, or cannot be told just now. `writes`: the intent of an attempt that
     /// applies the object.
     async fn read(&self, target: Target<'_>, writes: Option<&ActiveAttempt>) -> Result<Option<serde_json::Value>, ChildState> {
         self.context.objects.get(target).await.map_err(|trouble| match trouble {
-            Trouble::Final(message) => {
+            Trouble::Final(_, message) => {
                 let written = writes.is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
                 let end = if written { ChildState::Unknown { message, retry_after: None } } else { never_begun(message, true) };
                 self.context.attempts.ended(self.key, end.clone());
                 end
             }
-            Trouble::Passes(message) | Trouble::Lost(message) => not_now(message),
+            Trouble::NoKind(message) | Trouble::Passes(message) | Trouble::Lost(message) => self.unseen(writes, message),
+        })
+    }
+
+    /// What is said while nobody can look. Where this process wrote the intent and each call of it was refused, nothing left: then its time
+    /// passes as that of what was never begun.
+    fn unseen(&self, writes: Option<&ActiveAttempt>, message: String) -> ChildState {
+        let retry_in = self.poll().unwrap_or_default();
+        self.known(|known| match writes {
+            Some(active) if known.is_refused() && !may_be_applied(known, active, now()) => {
+                ChildState::Refused { message, retry_in, known_for: known.first_read.elapsed() }
+            }
+            _ => not_now(message),
         })
     }
 
@@ -107,10 +126,10 @@ impl Attempt<'_> {
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
         let object = match self.context.objects.get(Target::of(self.account(), reference)).await {
             Ok(Some(object)) => object,
-            Ok(None) => return ChildState::Succeeded(None),
+            Ok(None) | Err(Trouble::NoKind(_)) => return ChildState::Succeeded(None),
             // Nothing leaves before the UID is written.
-            Err(Trouble::Final(message)) if active.child_uid.is_none() => return never_begun(message, true),
-            Err(Trouble::Final(message)) => return ChildState::Unknown { message, retry_after: None },
+            Err(Trouble::Final(_, message)) if active.child_uid.is_none() => return never_begun(message, true),
+            Err(Trouble::Final(_, message)) => return ChildState::Unknown { message, retry_after: None },
             Err(Trouble::Passes(message) | Trouble::Lost(message)) => return not_now(message),
         };
         let uid = uid(&object);
@@ -171,11 +190,11 @@ impl Attempt<'_> {
         let attempts = &self.context.attempts;
         match done {
             Ok(uid) => attempts.child_seen(self.key, &uid),
-            Err(Trouble::Final(message)) if self.known(|known| known.unanswered) => {
+            Err(Trouble::Final(_, message)) if self.known(|known| known.unanswered) => {
                 attempts.ended(self.key, ChildState::Unknown { message, retry_after: None });
             }
-            Err(Trouble::Final(message)) => attempts.ended(self.key, never_begun(message, true)),
-            Err(Trouble::Passes(message)) => attempts.refused(self.key, message),
+            Err(Trouble::Final(_, message)) => attempts.ended(self.key, never_begun(message, true)),
+            Err(Trouble::Passes(message) | Trouble::NoKind(message)) => attempts.refused(self.key, message),
             Err(Trouble::Lost(message)) => {
                 tracing::warn!(message, "nobody can tell whether the object was written: it is looked at again");
                 attempts.unanswered(self.key);

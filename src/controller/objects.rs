@@ -22,6 +22,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy, ValidationDirective},
     core::{ApiResource, GroupVersionKind, Request as ApiRequest},
     discovery::{self, Scope},
+    error::DiscoveryError,
 };
 use serde_json::{Value, json};
 
@@ -44,11 +45,33 @@ const MAX_REASON: usize = 500;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
     /// It was refused, and a person has to mend something.
-    Final(String),
+    Final(Refused, String),
     /// It was refused for a reason that passes, before anything was done.
     Passes(String),
+    /// The API server says that it has no such kind: no object of it is there, and none can be written yet.
+    NoKind(String),
     /// Nobody can tell whether it was done.
     Lost(String),
+}
+
+/// What is wrong about a call that was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// No such object can be.
+    Malformed,
+    /// The account may not do it, or the operator may not act as the account.
+    Forbidden,
+    /// What it would stand in is not there, such as its namespace.
+    Nowhere,
+    /// Something else, such as fields that belong to another manager.
+    Otherwise,
+}
+
+impl Trouble {
+    /// No such object can be.
+    fn malformed(message: impl Into<String>) -> Self {
+        Self::Final(Refused::Malformed, message.into())
+    }
 }
 
 /// A kind, and whether its objects stand in namespaces.
@@ -111,13 +134,13 @@ impl Objects {
         let (path, namespace) = self.path(target).await?;
         let mut manifest = action.manifest.clone();
         let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
-        let Some(metadata) = metadata else { return Err(Trouble::Final("the manifest has no metadata".into())) };
+        let Some(metadata) = metadata else { return Err(Trouble::malformed("the manifest has no metadata")) };
         if let Some(namespace) = namespace {
             metadata.insert("namespace".into(), json!(namespace));
         }
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
         let Some(annotations) = annotations.as_object_mut() else {
-            return Err(Trouble::Final("metadata.annotations of the manifest is no object".into()));
+            return Err(Trouble::malformed("metadata.annotations of the manifest is no object"));
         };
         annotations.insert(ANNOTATION_ATTEMPT.into(), json!(attempt));
         let mut params = PatchParams::apply(MANAGER);
@@ -132,7 +155,7 @@ impl Objects {
     /// Creates the object; or only tries whether that would do. Returns its UID; `None` where an object of its name exists.
     pub(super) async fn create(&self, target: Target<'_>, object: &Value, dry_run: bool) -> Result<Option<String>, Trouble> {
         let (path, _) = self.path(target).await?;
-        let body = serde_json::to_vec(object).map_err(|error| Trouble::Final(error.to_string()))?;
+        let body = serde_json::to_vec(object).map_err(|error| Trouble::malformed(error.to_string()))?;
         let params = PostParams { dry_run, field_manager: Some(MANAGER.into()) };
         let request = strictly(ApiRequest::new(path).create(&params, body));
         match self.call(target, request).await {
@@ -153,10 +176,13 @@ impl Objects {
         }
     }
 
-    /// Deletes the object with this UID. One that is gone counts as deleted; a conflict is one that passes, or says that another one
+    /// Deletes the object with this UID. One that is gone, with its kind or without, counts as deleted; a conflict is one that passes, or says that another one
     /// stands there by now, which the next look tells.
     pub(super) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
-        let (path, _) = self.path(target).await?;
+        let (path, _) = match self.path(target).await {
+            Err(Trouble::NoKind(_)) => return Ok(()),
+            path => path?,
+        };
         let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let params = DeleteParams { preconditions, propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
         match self.call(target, ApiRequest::new(path).delete(target.name, &params)).await {
@@ -179,7 +205,7 @@ impl Objects {
         let (resource, namespaced) = self.kind(target).await?;
         let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
         if let Some(odd) = [Some(target.name), namespace].into_iter().flatten().find(|name| !is_path_part(name)) {
-            return Err(Trouble::Final(format!("no object can have the name {:?}", bounded_line(odd, MAX_REASON))));
+            return Err(Trouble::malformed(format!("no object can have the name {:?}", bounded_line(odd, MAX_REASON))));
         }
         let base = if resource.group.is_empty() {
             format!("/api/{}", resource.version)
@@ -196,7 +222,7 @@ impl Objects {
         let (group, version) = target.api_version.split_once('/').unwrap_or(("", target.api_version));
         // They become parts of a path that is asked for as the operator.
         if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
-            return Err(Trouble::Final(format!("there is no apiVersion {:?}", bounded_line(target.api_version, MAX_REASON))));
+            return Err(Trouble::malformed(format!("there is no apiVersion {:?}", bounded_line(target.api_version, MAX_REASON))));
         }
         // Known without being asked for, so that nothing stands between a decision and what is done to a child.
         if (target.api_version, target.kind) == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref()) {
@@ -209,9 +235,11 @@ impl Objects {
         }
         let found = discovery::pinned_kind(&self.client, &kind).await;
         let (resource, capabilities) = found.map_err(|error| {
-            let unknown = matches!(&error, kube::Error::Discovery(_)) || matches!(&error, kube::Error::Api(status) if status.code == 404);
-            let said = || bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON);
-            Trouble::Passes(if unknown { no_kind(target) } else { said() })
+            let unlisted = matches!(&error, kube::Error::Discovery(DiscoveryError::MissingKind(_)));
+            if unlisted || matches!(&error, kube::Error::Api(status) if status.code == 404) {
+                return Trouble::NoKind(no_kind(target));
+            }
+            Trouble::Passes(bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON))
         })?;
         let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
@@ -283,23 +311,27 @@ fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
     let kube::Error::Api(status) = error else { return Trouble::Lost("the API server did not answer".into()) };
     let said = bounded_line(&status.message, MAX_REASON);
     let account = target.account;
+    let refused = || format!("the API server refused {} {:?}: {said}", target.kind, target.name);
     match status.code {
         403 if status.message.contains("exceeded quota") => Trouble::Passes(said),
-        403 if status.message.contains("cannot impersonate") => Trouble::Final(format!(
-            "the operator may not impersonate {account}: give the operator the verb impersonate on serviceaccounts in namespace {:?}",
-            account.namespace
-        )),
-        403 => Trouble::Final(format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name)),
+        403 if status.message.contains("cannot impersonate") => Trouble::Final(
+            Refused::Forbidden,
+            format!(
+                "the operator may not impersonate {account}: give the operator the verb impersonate on serviceaccounts in namespace {:?}",
+                account.namespace
+            ),
+        ),
+        403 => Trouble::Final(Refused::Forbidden, format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name)),
         409 if status.reason == "Conflict" && verb == "patch" => {
-            Trouble::Final(format!("fields belong to another manager: {said}; set force to take them over"))
+            Trouble::Final(Refused::Otherwise, format!("fields belong to another manager: {said}; set force to take them over"))
         }
         401 | 409 | 429 => Trouble::Passes(said),
         500 if status.message.contains("failed calling webhook") => Trouble::Passes(said),
         // What an unknown field comes to in server-side apply.
-        500 if status.message.contains("failed to create typed patch object") => {
-            Trouble::Final(format!("the API server refused {} {:?}: {said}", target.kind, target.name))
-        }
-        400..=499 if status.code != 408 => Trouble::Final(format!("the API server refused {} {:?}: {said}", target.kind, target.name)),
+        500 if status.message.contains("failed to create typed patch object") => Trouble::malformed(refused()),
+        400 | 422 => Trouble::malformed(refused()),
+        404 => Trouble::Final(Refused::Nowhere, refused()),
+        401..=499 if status.code != 408 => Trouble::Final(Refused::Otherwise, refused()),
         code => Trouble::Lost(format!("the API server answered {code}: {said}")),
     }
 }
@@ -345,8 +377,8 @@ mod tests {
             trouble(target, "patch", &kube::Error::Api(Box::new(status)))
         };
         let told = |trouble: &Trouble| match trouble {
-            Trouble::Final(text) => format!("final: {text}"),
-            Trouble::Passes(text) => format!("passes: {text}"),
+            Trouble::Final(_, text) => format!("final: {text}"),
+            Trouble::Passes(text) | Trouble::NoKind(text) => format!("passes: {text}"),
             Trouble::Lost(text) => format!("lost: {text}"),
         };
         let begins = |trouble: Trouble, with: &str| assert!(told(&trouble).starts_with(with), "{}", told(&trouble));
@@ -361,5 +393,19 @@ mod tests {
         for code in [408, 500, 503] {
             begins(sorted(code, "Timeout", "etcd"), "lost");
         }
+        let wrong = |code: u16, reason: &str| match sorted(code, reason, "x") {
+            Trouble::Final(wrong, _) => Some(wrong),
+            Trouble::Passes(_) | Trouble::NoKind(_) | Trouble::Lost(_) => None,
+        };
+        for (code, means) in [
+            (400, Refused::Malformed),
+            (422, Refused::Malformed),
+            (403, Refused::Forbidden),
+            (404, Refused::Nowhere),
+            (405, Refused::Otherwise),
+        ] {
+            assert_eq!(wrong(code, ""), Some(means), "{code}");
+        }
+        assert_eq!((wrong(409, "Conflict"), wrong(409, "AlreadyExists")), (Some(Refused::Otherwise), None));
     }
 }

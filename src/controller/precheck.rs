@@ -23,7 +23,7 @@ use super::{
     child::Child,
     child_saga::target,
     context::Context,
-    objects::{Target, Trouble},
+    objects::{Refused, Target, Trouble},
     secrets::{Account, SecretError},
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     },
     engine::{
         asks_to_check_again,
-        precheck::{Precheck, Probe, probes},
+        precheck::{MayCome, Precheck, Probe, probes},
         saga::{ValidSaga, Work},
         valid::Fault,
     },
@@ -109,7 +109,7 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     let (probes, unchecked) = context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
     let mut precheck = Precheck { refused: Vec::new(), unchecked };
     // What is the same is tried once.
-    let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?} {}", probe.work, probe.may_come)]);
+    let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?} {:?}", probe.work, probe.may_come)]);
     let probes: Vec<(String, Probe)> = probes.into_iter().map(|probe| (of(&probe), probe)).collect();
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
@@ -163,15 +163,19 @@ async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) ->
 }
 
 /// What may be mended by an earlier step is left to it.
-fn refused(message: String, may_come: bool) -> Verdict {
-    if may_come { Verdict::Unchecked(message) } else { Verdict::Refused(message) }
+fn refused(message: String, mended: bool) -> Verdict {
+    if mended { Verdict::Unchecked(message) } else { Verdict::Refused(message) }
 }
 
-fn of_trouble(trouble: Trouble, may_come: bool) -> Verdict {
+fn of_trouble(trouble: Trouble, may_come: MayCome) -> Verdict {
     match trouble {
-        Trouble::Final(message) if message.contains("does not support dry run") => Verdict::Unchecked(message),
-        Trouble::Final(message) => refused(message, may_come),
-        Trouble::Passes(message) | Trouble::Lost(message) => Verdict::Unchecked(message),
+        Trouble::Final(_, message) if message.contains("does not support dry run") => Verdict::Unchecked(message),
+        Trouble::Final(Refused::Malformed | Refused::Forbidden, message) => refused(message, may_come.objects),
+        Trouble::Final(Refused::Nowhere, message) => refused(message, may_come.places),
+        // Such as fields that another manager may have given up by then.
+        Trouble::Final(Refused::Otherwise, message) | Trouble::NoKind(message) | Trouble::Passes(message) | Trouble::Lost(message) => {
+            Verdict::Unchecked(message)
+        }
     }
 }
 
@@ -190,7 +194,7 @@ async fn try_child<K: Child>(context: &Context, probe: &Probe, built: Result<K, 
                 _ if status.message.contains("exceeded quota") || status.message.contains("does not support dry run") => {
                     Verdict::Unchecked(said)
                 }
-                403 => refused(said, probe.may_come),
+                403 => refused(said, probe.may_come.objects),
                 400 | 422 => Verdict::Refused(said),
                 _ => Verdict::Unchecked(said),
             }
@@ -208,7 +212,7 @@ async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verd
     tried.map_or_else(|trouble| of_trouble(trouble, probe.may_come), |_| Verdict::Fine)
 }
 
-async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction, may_come: bool) -> Verdict {
+async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction, may_come: MayCome) -> Verdict {
     for source in action.headers.iter().flatten().filter_map(|header| header.value_from.as_ref()) {
         let verdict = of_secret(context.caller.secrets().read(account, &source.secret_key_ref).await.map(drop), may_come);
         if verdict != Verdict::Fine {
@@ -225,10 +229,16 @@ async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpActio
     of_secret(read, may_come)
 }
 
-fn of_secret(read: Result<(), SecretError>, may_come: bool) -> Verdict {
-    match read {
-        Ok(()) => Verdict::Fine,
-        Err(error @ SecretError::Passing { .. }) => Verdict::Unchecked(error.to_string()),
-        Err(error) => refused(error.to_string(), may_come),
+fn of_secret(read: Result<(), SecretError>, may_come: MayCome) -> Verdict {
+    let Err(error) = read else { return Verdict::Fine };
+    let message = error.to_string();
+    match error {
+        SecretError::Passing { .. } => Verdict::Unchecked(message),
+        SecretError::NoObject { .. } | SecretError::NoKey { .. } => refused(message, may_come.secrets),
+        SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } => refused(message, may_come.objects),
+        SecretError::BadName { .. } => Verdict::Refused(message),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use super::{
     effect::Notice,
-    expression::Scope,
+    expression::{Scope, Template},
     grant::MAX_ALL_OUTPUTS,
     observed::{Answer, ChildState},
     pass::Pass,
@@ -148,31 +148,32 @@ impl Pass<'_> {
 
     fn judge_answer(&self, step: &ValidStep, status: &StepStatus, direction: Direction, answer: &Arc<Answer>) -> Settlement {
         let Some(operation) = step.operation(direction) else { return Settlement::succeeded() };
-        let reads = operation.expect.is_some() || (step.outputs.is_some() && direction == Direction::Action);
+        let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action);
+        let reads = operation.expect.is_some() || outputs.is_some();
         let response = reads.then(|| answer.response());
-        if reads && !answer.whole {
-            let status = answer.status;
-            return Settlement::unknown(
-                format!("it answered {status}, and the body broke off or has more than 64 KiB"),
-                answer.retry_after,
-            );
-        }
         let acted = self.values().acted(status).filter(|_| direction == Direction::Compensation);
         let scope = self.values().scope(status, acted.as_ref(), response.as_ref());
         let good = (200..=299).contains(&answer.status);
-        let success = match operation.expect.as_ref().map(|expect| expect.holds(&scope)) {
+        let success = match operation.expect.as_ref() {
+            // A no is a no however much of its body came.
             None => good,
-            Some(Ok(holds)) => holds,
-            // It may well have been done; only nobody can tell.
-            Some(Err(error)) if good => return Settlement::unknown_for_good(format!("it answered {}, and expect {error}", answer.status)),
-            Some(Err(_)) => false,
+            Some(expect) if !answer.whole && expect.reads().body => return broke_off(answer),
+            Some(expect) => match expect.holds(&scope) {
+                Ok(holds) => holds,
+                // It may well have been done; only nobody can tell.
+                Err(error) if good => return Settlement::unknown_for_good(format!("it answered {}, and expect {error}", answer.status)),
+                Err(_) => false,
+            },
         };
         if !success {
             let why = if good { "not what expect asks for" } else { "" };
             return Settlement::of_end(if operation.expect.is_some() { not_expected(answer, why) } else { verdict(answer) });
         }
-        let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action).map(|outputs| outputs.evaluate(&scope));
-        self.settled_with(direction, outputs)
+        let read_body = |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
+        if !answer.whole && outputs.is_some_and(read_body) {
+            return broke_off(answer);
+        }
+        self.settled_with(direction, outputs.map(|outputs| outputs.evaluate(&scope)))
     }
 
     /// A success that hands on what its outputs came to.
@@ -237,4 +238,10 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// What an answer means whose body would have to be read to tell, and did not come whole.
+fn broke_off(answer: &Answer) -> Settlement {
+    let message = format!("it answered {}, and the body broke off or has more than 64 KiB", answer.status);
+    Settlement::unknown(message, answer.retry_after)
 }

@@ -38,8 +38,44 @@ pub struct Probe {
     pub direction: Direction,
     /// What is done.
     pub work: Work,
-    /// Whether an earlier step writes objects, so that what is missing may be there by then.
-    pub may_come: bool,
+    /// What earlier steps may bring about.
+    pub may_come: MayCome,
+}
+
+/// What earlier steps may bring about, so that what is missing may be there by then.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MayCome {
+    /// Objects are written: what is refused of others, and rights, may change by it.
+    pub objects: bool,
+    /// Secrets and `ConfigMap`s in the namespace of the saga. Requests make none there.
+    pub secrets: bool,
+    /// Namespaces and kinds, of which there is no telling who makes them.
+    pub places: bool,
+}
+
+impl MayCome {
+    /// What comes of a step whose action is of this kind, and of the steps of its child.
+    fn after(kind: &str, child: Option<&Value>) -> Self {
+        match kind {
+            "apply" => Self { objects: true, secrets: true, places: true },
+            "delete" => Self { objects: true, ..Self::default() },
+            "pod" | "job" => Self { objects: false, secrets: true, places: true },
+            "http" => Self { places: true, ..Self::default() },
+            "saga" => child.map(Self::after_child).unwrap_or_default(),
+            _ => Self::default(),
+        }
+    }
+
+    /// The same of the steps of a child's spec, which holds at most eight others in each other.
+    fn after_child(spec: &Value) -> Self {
+        let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
+        let actions = steps.filter_map(Value::as_object).flatten();
+        actions.map(|(kind, action)| Self::after(kind, action.get("spec"))).fold(Self::default(), Self::and)
+    }
+
+    const fn and(self, other: Self) -> Self {
+        Self { objects: self.objects || other.objects, secrets: self.secrets || other.secrets, places: self.places || other.places }
+    }
 }
 
 impl Probe {
@@ -65,7 +101,7 @@ pub struct Precheck {
 #[must_use]
 pub fn probes(saga: &ValidSaga) -> (Vec<Probe>, Vec<String>) {
     let mut search = Search::default();
-    search.look(&Arc::new(saga.clone()), &At { path: "spec", params_known: true, may_come: false });
+    search.look(&Arc::new(saga.clone()), &At { path: "spec", params_known: true, may_come: MayCome::default() });
     (search.probes, search.unchecked)
 }
 
@@ -82,7 +118,7 @@ struct At<'a> {
     /// Whether its params are known before anything runs.
     params_known: bool,
     /// As [`Probe::may_come`].
-    may_come: bool,
+    may_come: MayCome,
 }
 
 impl Search {
@@ -115,7 +151,8 @@ impl Search {
                     }
                 }
             }
-            may_come |= writes_objects(&step.action.work);
+            let child = if let Work::Saga(action) = &step.action.work { Some(&action.spec) } else { None };
+            may_come = may_come.and(MayCome::after(step.action.kind(), child));
         }
     }
 
@@ -145,22 +182,6 @@ fn is_known(operation: &Operation, params_known: bool) -> bool {
     expressions.all(|expression| expression.is_fixed() && (params_known || !expression.reads().variables.contains(&Variable::Params)))
 }
 
-/// Whether objects may be there after it that were not before.
-fn writes_objects(work: &Work) -> bool {
-    match work {
-        Work::Apply(_) | Work::Delete(_) => true,
-        Work::Saga(action) => steps_write(&action.spec),
-        Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => false,
-    }
-}
-
-/// The same of the steps of a child's spec, which holds at most eight others in each other.
-fn steps_write(spec: &Value) -> bool {
-    let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
-    let mut children = steps.map(|step| (step.get("apply").or_else(|| step.get("delete")).is_some(), step.pointer("/saga/spec")));
-    children.any(|(writes, child)| writes || child.is_some_and(steps_write))
-}
-
 /// Whether there is anything to be tried about an operation.
 fn can_be_tried(operation: &Operation) -> bool {
     match &operation.work {
@@ -179,7 +200,7 @@ mod tests {
     use super::*;
     use crate::engine::valid::{SagaName, validate};
 
-    fn paths(spec: Value) -> (Vec<(String, bool)>, Vec<String>) {
+    fn paths(spec: Value) -> (Vec<(String, MayCome)>, Vec<String>) {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
         let saga = validate(&who, &serde_json::from_value(spec).unwrap()).unwrap();
         let (probes, unchecked) = probes(&saga);
@@ -217,7 +238,7 @@ mod tests {
         assert_eq!(unchecked, ["spec.steps[2].saga", "spec.steps[2].saga.spec.steps[0].pod", "spec.steps[4].saga"]);
         // From the first step on that writes objects, in a child or after it, what is missing may be there by then.
         let (before, after): (Vec<_>, Vec<_>) = tried.iter().partition(|(path, _)| path.starts_with("spec.steps[1].saga"));
-        assert!(before.iter().all(|(_, may_come)| !may_come) && after.iter().all(|(_, may_come)| *may_come), "{tried:?}");
+        assert!(before.iter().all(|(_, may_come)| !may_come.objects) && after.iter().all(|(_, may_come)| may_come.objects), "{tried:?}");
     }
 
     #[test]
@@ -261,8 +282,45 @@ mod tests {
             {"name": "h", "approval": {}},
         ]});
         let (tried, unchecked) = paths(spec);
-        let of = |path: &str, may_come| (format!("spec.steps[{path}"), may_come);
-        assert_eq!(tried, [of("1].http", false), of("2].pod", false), of("4].apply", false), of("6].pod", true)]);
+        let of = |path: &str, objects, secrets, places| (format!("spec.steps[{path}"), MayCome { objects, secrets, places });
+        assert_eq!(
+            tried,
+            [
+                of("1].http", false, false, true),
+                of("2].pod", false, false, true),
+                of("4].apply", false, true, true),
+                of("6].pod", true, true, true)
+            ]
+        );
         assert_eq!(unchecked, ["spec.steps[2].compensation.pod", "spec.steps[3].pod", "spec.steps[5].pod"]);
+    }
+    #[test]
+    fn what_is_missing_may_come_of_an_earlier_step_that_can_make_it_and_of_no_other() {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
+        let request = json!({"method": "POST", "url": "http://a/b"});
+        let job = json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "a"}]}}}});
+        let nested = |step: Value| json!({"saga": {"spec": {"steps": [step]}}});
+        let pod = json!({"name": "a", "pod": {"image": "a"}});
+        let undone = json!({"name": "a", "http": request, "compensation": {"apply": {"manifest": map}}});
+        let table = [
+            (json!({"apply": {"manifest": map}}), [true, true, true]),
+            (json!({"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "a"}}), [true, false, false]),
+            (json!({"pod": {"image": "a"}}), [false, true, true]),
+            (json!({"job": job}), [false, true, true]),
+            (json!({"http": request}), [false, false, true]),
+            (json!({"wait": {"for": "1s"}}), [false; 3]),
+            (json!({"approval": {}}), [false; 3]),
+            (nested(json!({"name": "a", "wait": {"for": "1s"}})), [false; 3]),
+            (nested(pod.clone()), [false, true, true]),
+            (nested(json!({"name": "b", "saga": {"spec": {"steps": [pod]}}})), [false, true, true]),
+            // What a compensation would make is not there while the saga goes forward.
+            (nested(undone), [false, false, true]),
+        ];
+        for (mut first, [objects, secrets, places]) in table {
+            first["name"] = json!("first");
+            let (tried, _) = paths(json!({"steps": [first, {"name": "last", "pod": {"image": "a"}}]}));
+            let last = tried.last().unwrap();
+            assert_eq!(last, &("spec.steps[1].pod".to_owned(), MayCome { objects, secrets, places }), "{first}");
+        }
     }
 }

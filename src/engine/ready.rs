@@ -45,28 +45,33 @@ impl Pass<'_> {
     ) -> Option<Verdict> {
         let child = self.seen.children.get(id)?;
         let active = status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
-        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child else { return None };
         let written = active.child_uid.clone();
+        // Whatever is seen of the object: without a UID nobody asked for its deletion.
+        if overdue && written.is_none() && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. }) {
+            let when = if self.status.cancel_requested.is_some() { "not begun" } else { "not begun within its time" };
+            let why = if let ChildState::Active { detail, .. } = child { format!(": {detail}") } else { String::new() };
+            return Some(never_begun(format!("{when}{why}")));
+        }
+        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child else { return None };
         if written.as_ref().is_some_and(|written| written != uid) {
             // Somebody made another one since, under the same name.
             return Some(Settlement::succeeded().into());
         }
-        if written.is_none() && !overdue && !self.seen.draining {
+        if written.is_none() && !self.seen.draining {
             active.child_uid = Some(uid.clone());
             // That is what an earlier attempt waited for; what this one waits for is told once it lasts.
             status.message = None;
         }
         let ChildState::Standing { refused, known_for, .. } = child else { return None };
-        Some(match (overdue, written) {
-            (true, None) => never_begun("not begun within its time"),
-            (true, Some(_)) if *refused && may_be_late(*known_for) => {
+        Some(match overdue {
+            true if *refused && may_be_late(*known_for) => {
                 self.wake_at(later(self.seen.now, FRESH.saturating_sub(*known_for)));
                 Verdict::Wait
             }
-            (true, Some(_)) if *refused => never_begun("not deleted within its time"),
-            (true, Some(_)) => gave_up(operation, "it is still there"),
-            (false, _) if self.seen.draining => Verdict::Wait,
-            (false, _) => Verdict::Begin,
+            true if *refused => never_begun("not deleted within its time"),
+            true => gave_up(operation, "it is still there"),
+            false if self.seen.draining => Verdict::Wait,
+            false => Verdict::Begin,
         })
     }
 

@@ -184,6 +184,53 @@ fn what_is_expected_of_an_answer_decides_whether_it_is_a_success() {
     assert_eq!(judged(fine, answers(200, &done).broken_off()).0, Outcome::Unknown);
 }
 
+/// What one request comes to, with these settings of its step: its outcome, and how far its key moved.
+fn came_to(settings: &Value, act: Act) -> (Outcome, i64) {
+    let mut step = json!({"name": "a", "http": http("a", json!({}))});
+    if let Some(expect) = settings.get("expect") {
+        step["http"]["expect"] = expect.clone();
+    }
+    if let Some(outputs) = settings.get("outputs") {
+        step["outputs"] = outputs.clone();
+    }
+    let mut world = world(json!({"steps": [step]})).on("a", vec![act]);
+    world.run_to_rest();
+    let action = world.step("a").action.unwrap();
+    (action.last_outcome.unwrap(), action.failures)
+}
+
+#[test]
+fn a_no_is_a_no_however_much_of_its_body_came() {
+    let (done, no, door, unknown) = ((Outcome::Succeeded, 0), (Outcome::Failed, 1), (Outcome::Failed, 0), (Outcome::Unknown, 0));
+    let table = [(200, done), (401, door), (402, no), (403, door), (404, no), (409, no), (425, door), (429, door), (503, unknown)];
+    let body = json!({"id": 7, "why": "declined"});
+    let head = "response.status == 200 && 'content-type' in response.headers";
+    let settings = [
+        (json!({}), false),
+        (json!({"outputs": {"id": "${response.body.id}"}}), true),
+        (json!({"outputs": {"code": "${response.status}", "kind": "${response.headers['content-type']}"}}), false),
+        (json!({"expect": head}), false),
+        (json!({"expect": head, "outputs": {"id": "${response.body.id}"}}), true),
+    ];
+    for (settings, reads_body) in &settings {
+        for (status, means) in table {
+            assert_eq!(came_to(settings, answers(status, &body)), means, "{status}, whole, {settings}");
+            let cut = if status == 200 && *reads_body { unknown } else { means };
+            assert_eq!(came_to(settings, answers(status, &body).broken_off()), cut, "{status}, cut, {settings}");
+        }
+    }
+}
+
+#[test]
+fn what_is_expected_of_a_body_cannot_be_told_of_half_of_it() {
+    for expect in ["response.body.id == 7", "has(response.body.id)", "response['body'].id == 7", "size(response) == 3"] {
+        for status in [200, 402, 503] {
+            let seen = came_to(&json!({"expect": expect}), answers(status, &json!({"id": 7})).broken_off());
+            assert_eq!(seen, (Outcome::Unknown, 0), "{expect}, {status}");
+        }
+    }
+}
+
 #[test]
 fn what_cannot_be_handed_on_leaves_the_step_uncertain_until_a_person_gives_it() {
     for (answer, says) in [

@@ -69,6 +69,12 @@ fn going(uid: &str, age: Duration) -> ChildState {
     ChildState::Active { uid: Some(uid.into()), age, detail: "waits until it is gone".into(), trouble: None }
 }
 
+/// Nobody can look just now.
+fn out_of_sight() -> ChildState {
+    let detail = "the kinds of the cluster cannot be read just now".into();
+    ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
+}
+
 fn noted(world: &World) -> Option<String> {
     world.step("clear").action.unwrap().active.unwrap().child_uid
 }
@@ -130,6 +136,9 @@ fn past_its_time_it_counts_as_in_effect_only_where_its_deletion_may_have_left() 
     // What was noted, what is seen after its time, and what that means.
     let table = [
         (None, standing("first"), Some(Outcome::Failed)),
+        (None, out_of_sight(), Some(Outcome::Failed)),
+        (None, going("first", seconds(50)), Some(Outcome::Failed)),
+        (Some("first"), out_of_sight(), Some(Outcome::Unknown)),
         (Some("first"), standing("first"), Some(Outcome::Unknown)),
         (Some("first"), refused("first", seconds(10)), Some(Outcome::Failed)),
         // Another operator may have asked for it just now.
@@ -146,4 +155,16 @@ fn past_its_time_it_counts_as_in_effect_only_where_its_deletion_may_have_left() 
         let look = look_at(&mut world, Some(&seen), false);
         assert_eq!((outcome(&world), look.deletes.len()), (wanted, 0), "{written:?} {seen:?}");
     }
+}
+
+#[test]
+fn what_was_never_asked_for_says_what_it_waited_for_and_is_not_undone() {
+    let mut world = world();
+    look_at(&mut world, Some(&out_of_sight()), false);
+    world.now += seconds(60);
+    look_at(&mut world, Some(&out_of_sight()), false);
+    let step = world.step("clear");
+    let says = "attempt 1 failed: not begun within its time: the kinds of the cluster cannot be read just now";
+    assert_eq!((step.phase, step.message.as_deref()), (StepPhase::Failed, Some(says)));
+    assert!(!step.action.unwrap().uncertain);
 }

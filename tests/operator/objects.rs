@@ -208,3 +208,18 @@ async fn what_is_made_again_under_the_name_of_what_was_deleted_stays_whichever_o
     assert_eq!(outcomes(&saga, "clear"), [Outcome::Succeeded]);
     assert_eq!(read(&stand, "old").await.unwrap()["data"], json!({"made": "again"}));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_of_a_kind_that_nobody_knows_is_gone_and_none_is_applied() {
+    let stand = stand_with("objects-kind", &ALL).await;
+    let unknown = json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "name": "w"});
+    stand.apply("clear", &spec(&json!([{"name": "one", "delete": unknown}]))).await;
+    stand.reaches("clear", SagaPhase::Completed).await;
+    let manifest = json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    stand.apply("make", &spec(&json!([{"name": "one", "timeout": "4s", "pivot": true, "apply": {"manifest": manifest}}]))).await;
+    let saga = stand.reaches("make", SagaPhase::Failed).await;
+    assert_eq!(outcomes(&saga, "one"), [Outcome::Failed], "{}", message(&saga));
+    assert!(said(&saga, "one").contains("no kind Widget"), "{}", said(&saga, "one"));
+    stand.ask("make", &format!("{}=enough", RequestAction::Compensate.annotation()));
+    assert_eq!(still_in_effect(&stand.reaches("make", SagaPhase::Compensated).await), [""; 0]);
+}

@@ -1,9 +1,12 @@
 //! A saga whose last step cannot work is refused before its first one runs.
 
-use saga_operator::api::{RequestAction, RequestResult, Saga, SagaPhase};
+use saga_operator::api::{Outcome, RequestAction, RequestResult, Saga, SagaPhase};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, condition, message, post, records};
+use crate::{
+    keeper,
+    stand::{Stand, condition, message, outcomes, post, records},
+};
 
 /// A reservation, and then the step in question.
 fn after_a_reservation(step: &Value) -> Value {
@@ -91,4 +94,21 @@ async fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_it() {
     assert_eq!(record.message, "the saga was tried again, and is still refused, as its message says");
     assert_eq!(saga.status.as_ref().unwrap().retry_requests, 0, "it was granted no attempt");
     assert!(stand.shop.entries(None).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_otherwise_when_its_turn_comes_is_left_until_then() {
+    let stand = keeper::stand_with("precheck-later", ("", "configmaps"), &["get", "patch", "delete"]).await;
+    stand.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"colour": "green"}})).await;
+    let shared = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"colour": "blue"}});
+    let custom = json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    for (name, manifest) in [("conflict", shared), ("kind", custom)] {
+        let mut spec = after_a_reservation(&json!({"apply": {"manifest": manifest}, "timeout": "3s"}));
+        spec["serviceAccountName"] = json!("keeper");
+        stand.apply(name, &spec).await;
+        let saga = stand.reaches(name, SagaPhase::Compensated).await;
+        let accepted = saga.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().clone();
+        assert!(accepted.message.contains("not tried before it runs: spec.steps[1].apply ("), "{}", accepted.message);
+        assert_eq!(outcomes(&saga, "last"), [Outcome::Failed], "nothing was applied");
+    }
 }

@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    api::{Direction, names::AttemptId},
+    api::{
+        Direction,
+        names::{ANNOTATION_ATTEMPT, AttemptId},
+    },
     controller::context::fixture,
     engine::valid::{SagaName, validate_stored},
 };
@@ -33,12 +36,16 @@ fn who_may_not_look_any_more_cannot_tell_whether_another_process_wrote() {
     assert!(may_be_applied(&asked, &intent(None), now()));
 }
 
-/// An API server with one ConfigMap, or none, that answers deletions in this way.
+/// An API server with one ConfigMap, or none, that answers deletions, or what is applied, in this way.
 #[derive(Default)]
 struct Server {
     object: Option<Value>,
-    deletion: (u16, &'static str),
-    /// The bodies of the deletions that it was asked for.
+    answer: (u16, &'static str),
+    /// What it says of its kinds where it does not list this one: 200 for a list without it.
+    kinds: Option<u16>,
+    /// What it says to who looks at the object, where it does not show it.
+    looks: Option<u16>,
+    /// The bodies of the deletions, and of what was to be applied.
     asked: Vec<Value>,
 }
 
@@ -49,12 +56,20 @@ impl Server {
         };
         if path == "/api/v1" {
             let kind = json!({"name": "configmaps", "singularName": "configmap", "namespaced": true, "kind": "ConfigMap", "verbs": ["get", "delete"]});
-            return (200, json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": [kind]}));
+            let list = |kinds: Value| (200, json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": kinds}));
+            return match self.kinds {
+                None => list(json!([kind])),
+                Some(200) => list(json!([])),
+                Some(code) => status(code, "no kinds"),
+            };
         }
-        if *method == Method::DELETE {
+        if [Method::DELETE, Method::PATCH].contains(method) {
             self.asked.push(serde_json::from_slice(body).unwrap());
-            let (code, message) = self.deletion;
+            let (code, message) = self.answer;
             return if code == 200 { (200, json!({"kind": "Status", "status": "Success"})) } else { status(code, message) };
+        }
+        if let Some(code) = self.looks {
+            return status(code, "no looks");
         }
         self.object.clone().map_or_else(|| status(404, "not found"), |object| (200, object))
     }
@@ -64,7 +79,7 @@ fn config_map(uid: &str) -> Value {
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old", "uid": uid}})
 }
 
-/// A deletion of the ConfigMap, as one process sees it.
+/// A deletion of the ConfigMap, or its application, as one process sees it.
 struct Scene {
     context: Arc<Context>,
     saga: ValidSaga,
@@ -74,8 +89,18 @@ struct Scene {
 
 impl Scene {
     /// The object that stands there, and how deletions are answered.
-    fn new(object: Option<Value>, deletion: (u16, &'static str)) -> Self {
-        let server = Arc::new(Mutex::new(Server { object, deletion, asked: Vec::new() }));
+    fn new(object: Option<Value>, answer: (u16, &'static str)) -> Self {
+        let action = json!({"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "old"}});
+        Self::of(action, Server { object, answer, ..Server::default() })
+    }
+
+    /// A step that applies the object.
+    fn applying(server: Server) -> Self {
+        Self::of(json!({"apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old"}}}}), server)
+    }
+
+    fn of(mut step: Value, server: Server) -> Self {
+        let server = Arc::new(Mutex::new(server));
         let service = {
             let server = Arc::clone(&server);
             tower::service_fn(move |request: Request<Body>| {
@@ -91,22 +116,51 @@ impl Scene {
         };
         let (context, _) = fixture::context(Client::new(service, "default"), None);
         let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
-        let steps = json!([{"name": "clear", "delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "old"}}]);
-        let saga = validate_stored(&named, &serde_json::from_value(json!({"steps": steps})).map_err(|_| String::new())).unwrap();
+        step["name"] = json!("clear");
+        let saga = validate_stored(&named, &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new())).unwrap();
         let key = ("1".to_owned(), AttemptId { step: "clear".into(), direction: Direction::Action, number: 1 });
         Self { context, saga, key, server }
     }
 
     /// One look, with what the status names.
     async fn look(&self, written: Option<&str>) -> ChildState {
+        self.look_at(&intent(written)).await
+    }
+
+    /// One look, by the intent that the status holds.
+    async fn look_at(&self, intent: &ActiveAttempt) -> ChildState {
         let attempt = Attempt { context: &self.context, saga: &self.saga, key: &self.key };
-        attempt.state(&self.saga.steps[0].action.work, &intent(written)).await.0
+        attempt.state(&self.saga.steps[0].action.work, intent).await.0
+    }
+
+    /// Does what the step is to do.
+    async fn begin(&self, uid: Option<&str>) {
+        Attempt { context: &self.context, saga: &self.saga, key: &self.key }.begin(&self.saga.steps[0].action.work, uid).await;
     }
 
     /// Asks for the deletion, and looks.
     async fn delete(&self, uid: &str) -> ChildState {
-        Attempt { context: &self.context, saga: &self.saga, key: &self.key }.begin(&self.saga.steps[0].action.work, Some(uid)).await;
+        self.begin(Some(uid)).await;
         self.look(Some(uid)).await
+    }
+
+    /// What comes after the wait that follows a refusal.
+    fn wait_is_over(&self) {
+        self.context.attempts.look(&self.key, |known| {
+            if let Some(refusal) = &mut known.refusal {
+                refusal.until = Instant::now();
+            }
+        });
+    }
+
+    fn asked(&self) -> usize {
+        self.server.lock().unwrap().asked.len()
+    }
+
+    /// From now on the server lists its kinds, and shows its object.
+    fn can_be_seen(&self) {
+        let mut server = self.server.lock().unwrap();
+        (server.kinds, server.looks) = (None, None);
     }
 
     fn stands(&self, object: Option<Value>) {
@@ -161,7 +215,7 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
         let scene = Scene::new(Some(config_map("first")), (code, "etcdserver: request timed out"));
         let seen = scene.delete("first").await;
         assert!(matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains("timed out")), "{code}: {seen:?}");
-        scene.server.lock().unwrap().deletion = (403, "configmaps is forbidden");
+        scene.server.lock().unwrap().answer = (403, "configmaps is forbidden");
         let seen = scene.delete("first").await;
         assert!(matches!(seen, ChildState::Unknown { .. }), "{code}: the first one may yet be carried out: {seen:?}");
     }
@@ -171,4 +225,84 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
 async fn one_that_is_gone_when_it_is_to_be_deleted_is_deleted() {
     let scene = Scene::new(None, (404, "not found"));
     assert_eq!(scene.delete("first").await, ChildState::Succeeded(None));
+}
+
+#[tokio::test]
+async fn an_object_whose_kind_the_api_server_does_not_know_is_gone() {
+    for kinds in [404, 200] {
+        let scene = Scene::new(Some(config_map("first")), (200, ""));
+        scene.server.lock().unwrap().kinds = Some(kinds);
+        assert_eq!(scene.look(None).await, ChildState::Succeeded(None), "{kinds}");
+        assert_eq!(scene.delete("first").await, ChildState::Succeeded(None), "its definition went after its UID was written: {kinds}");
+        assert_eq!(scene.asked(), 0);
+    }
+    for kinds in [401, 429, 500, 503] {
+        let scene = Scene::new(Some(config_map("first")), (200, ""));
+        scene.server.lock().unwrap().kinds = Some(kinds);
+        let seen = scene.look(None).await;
+        assert!(matches!(seen, ChildState::Active { uid: None, .. }), "whether it knows the kind is not said: {kinds}: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_was_refused_stays_refused_while_nobody_can_look() {
+    // A kind that is not there yet, kinds that cannot be read, and an object that cannot.
+    for server in [
+        Server { kinds: Some(404), ..Server::default() },
+        Server { kinds: Some(200), ..Server::default() },
+        Server { kinds: Some(503), ..Server::default() },
+        Server { answer: (429, "too many requests"), looks: Some(429), ..Server::default() },
+        Server { answer: (403, "exceeded quota: q"), looks: Some(503), ..Server::default() },
+    ] {
+        let scene = Scene::applying(server);
+        scene.begin(None).await;
+        scene.wait_is_over();
+        let seen = scene.look(None).await;
+        assert!(matches!(&seen, ChildState::Refused { retry_in, .. } if *retry_in > Duration::ZERO), "{seen:?}");
+        scene.can_be_seen();
+        let seen = scene.look(None).await;
+        assert!(matches!(&seen, ChildState::Absent(absence) if absence.refused), "it is begun again: {seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_may_have_left_is_not_refused_while_nobody_can_look() {
+    let blind = || Server { answer: (429, "too many requests"), looks: Some(503), ..Server::default() };
+    let nobody_can_tell = |seen: &ChildState| matches!(seen, ChildState::Active { uid: None, .. });
+    // An answer was lost before the refusal came.
+    let scene = Scene::applying(Server { answer: (504, "timeout"), ..blind() });
+    scene.begin(None).await;
+    scene.server.lock().unwrap().answer = (429, "too many requests");
+    scene.begin(None).await;
+    scene.wait_is_over();
+    let seen = scene.look(None).await;
+    assert!(nobody_can_tell(&seen), "{seen:?}");
+    // Another process wrote the intent, and may have applied it before it died.
+    let scene = Scene::applying(blind());
+    let inherited = ActiveAttempt { started_at: MicroTime(now() - Duration::from_secs(20)), ..intent(None) };
+    let seen = scene.look_at(&inherited).await;
+    assert!(nobody_can_tell(&seen), "{seen:?}");
+    scene.begin(None).await;
+    scene.wait_is_over();
+    let seen = scene.look_at(&inherited).await;
+    assert!(nobody_can_tell(&seen), "{seen:?}");
+    // The same of a kind that is not there any more: it may be known by another version.
+    let scene = Scene::applying(Server { kinds: Some(404), ..Server::default() });
+    let seen = scene.look_at(&inherited).await;
+    assert!(nobody_can_tell(&seen), "{seen:?}");
+}
+
+#[tokio::test]
+async fn what_somebody_applied_is_not_refused_by_what_this_process_was_told() {
+    let scene = Scene::applying(Server { answer: (429, "too many requests"), ..Server::default() });
+    scene.begin(None).await;
+    let refused = scene.look(None).await;
+    assert!(matches!(refused, ChildState::Refused { .. }), "{refused:?}");
+    let gone = scene.look(Some("first")).await;
+    assert!(matches!(gone, ChildState::Absent(_)), "its UID is written, and it is not there: {gone:?}");
+    let mut object = config_map("first");
+    object["metadata"]["annotations"] = json!({ANNOTATION_ATTEMPT: child_name("order", "1", &scene.key.1)});
+    scene.stands(Some(object));
+    let there = scene.look(Some("first")).await;
+    assert!(matches!(there, ChildState::Object { .. }), "{there:?}");
 }

@@ -94,20 +94,9 @@ impl Checker {
             Expr::Literal(LiteralValue::Bytes(_)) => Err("holds bytes, which no field takes: write a string".into()),
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.variable(name),
-            Expr::Select(select) => match asked_of_steps(expr) {
-                Some(step) => {
-                    self.step(step);
-                    Ok(())
-                }
-                None => self.visit(&select.operand),
-            },
-            Expr::Call(call) => match asked_of_steps(expr) {
-                Some(step) => {
-                    self.step(step);
-                    Ok(())
-                }
-                None => self.call(call),
-            },
+            Expr::Select(_) | Expr::Call(_) if self.part(expr) => Ok(()),
+            Expr::Select(select) => self.visit(&select.operand),
+            Expr::Call(call) => self.call(call),
             Expr::List(list) => list.elements.iter().try_for_each(|element| self.visit(element)),
             Expr::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
                 EntryExpr::MapEntry(entry) => {
@@ -153,13 +142,23 @@ impl Checker {
         if variable == Variable::Steps {
             return Err("steps is read one by one: write steps.<name>.outputs or steps['<name>'].phase".into());
         }
+        self.reads.body |= variable == Variable::Response;
         self.reads.variables.insert(variable);
         Ok(())
     }
 
-    fn step(&mut self, name: &str) {
-        self.reads.variables.insert(Variable::Steps);
-        self.reads.steps.insert(name.to_owned());
+    /// Notes a part of a variable that is told apart from the whole of it. Returns whether it is one.
+    fn part(&mut self, expr: &IdedExpr) -> bool {
+        let variable = if let Some(step) = asked_of(expr, Variable::Steps) {
+            self.reads.steps.insert(step.to_owned());
+            Variable::Steps
+        } else if matches!(asked_of(expr, Variable::Response), Some("status" | "headers")) {
+            Variable::Response
+        } else {
+            return false;
+        };
+        self.reads.variables.insert(variable);
+        true
     }
 
     fn call(&mut self, call: &CallExpr) -> Result<(), String> {
@@ -182,13 +181,13 @@ impl Checker {
     }
 }
 
-/// The step that `steps.<name>` or `steps['<name>']` asks of.
-fn asked_of_steps(expr: &IdedExpr) -> Option<&str> {
-    let is_steps = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == Variable::Steps.as_str());
+/// The field of a variable that is asked for by `steps.<name>` or `steps['<name>']`.
+fn asked_of(expr: &IdedExpr, variable: Variable) -> Option<&str> {
+    let is_it = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == variable.as_str());
     match &expr.expr {
-        Expr::Select(select) if is_steps(&select.operand) => Some(&select.field),
+        Expr::Select(select) if is_it(&select.operand) => Some(&select.field),
         Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => match args.as_slice() {
-            [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }] if is_steps(operand) => Some(name.inner()),
+            [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }] if is_it(operand) => Some(name.inner()),
             _ => None,
         },
         _ => None,

@@ -79,6 +79,8 @@ pub struct Reads {
     pub variables: BTreeSet<Variable>,
     /// The steps of which `steps` is asked.
     pub steps: BTreeSet<String>,
+    /// Whether it may read more of `response` than `status` and `headers`.
+    pub body: bool,
 }
 
 impl fmt::Debug for Expression {

@@ -1,0 +1,57 @@
+use super::*;
+use crate::controller::secrets::Kind;
+
+const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
+
+fn is_refused(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(_))
+}
+
+#[test]
+fn only_what_no_earlier_step_can_mend_is_refused() {
+    // What is wrong, and what of earlier steps leaves it unchecked.
+    let table = [
+        (Refused::Malformed, MayCome { objects: true, ..NOTHING }),
+        (Refused::Forbidden, MayCome { objects: true, ..NOTHING }),
+        (Refused::Nowhere, MayCome { places: true, ..NOTHING }),
+    ];
+    for (wrong, mends) in table {
+        let tried = |may_come| of_trouble(Trouble::Final(wrong, "no".into()), may_come);
+        assert!(is_refused(&tried(NOTHING)), "{wrong:?}");
+        assert_eq!(tried(mends), Verdict::Unchecked("no".into()), "{wrong:?}");
+    }
+    let others = MayCome { objects: true, secrets: true, places: false };
+    assert!(is_refused(&of_trouble(Trouble::Final(Refused::Nowhere, "no".into()), others)), "its namespace is made by none of them");
+}
+
+#[test]
+fn what_may_be_otherwise_by_then_is_unchecked() {
+    let no = || "no".to_owned();
+    let without_dry_run = "admission webhook \"a\" does not support dry run".to_owned();
+    for trouble in [
+        Trouble::Final(Refused::Otherwise, no()),
+        Trouble::Final(Refused::Malformed, without_dry_run),
+        Trouble::NoKind(no()),
+        Trouble::Passes(no()),
+        Trouble::Lost(no()),
+    ] {
+        let verdict = of_trouble(trouble.clone(), NOTHING);
+        assert!(matches!(verdict, Verdict::Unchecked(_)), "{trouble:?} {verdict:?}");
+    }
+}
+
+#[test]
+fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
+    let (kind, name, namespace) = (Kind::Secret, String::from("payments"), String::from("shop"));
+    let no_object = SecretError::NoObject { kind, name: name.clone(), namespace: namespace.clone() };
+    let no_key = SecretError::NoKey { kind, name: name.clone(), namespace: namespace.clone(), key: "token".into() };
+    let forbidden = SecretError::Forbidden { kind, account: "a".into(), name, namespace };
+    let (secrets, objects) = (MayCome { secrets: true, ..NOTHING }, MayCome { objects: true, ..NOTHING });
+    for (error, mends, keeps) in [(no_object, secrets, objects), (no_key, secrets, objects), (forbidden, objects, secrets)] {
+        for may_come in [NOTHING, keeps, MayCome { places: true, ..NOTHING }] {
+            assert!(is_refused(&of_secret(Err(error.clone()), may_come)), "{error} {may_come:?}");
+        }
+        assert_eq!(of_secret(Err(error.clone()), mends), Verdict::Unchecked(error.to_string()));
+    }
+    assert_eq!(of_secret(Ok(()), NOTHING), Verdict::Fine);
+}
