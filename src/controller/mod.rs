@@ -242,12 +242,13 @@ async fn keep_lease(context: Arc<Context>) {
 }
 
 fn caller(config: &RunConfig, api_server: Vec<IpAddr>, client: &Client) -> Result<HttpCaller, String> {
-    let reach = Reach::new(config.reach.clone(), api_server);
+    let reach = Reach::new(config.reach.clone(), api_server).operator_at(config.pod_ips.iter().copied());
     let tls = http::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
     Ok(HttpCaller::new(reach, tls, SecretReader::new(client.clone())))
 }
 
-/// The API server's addresses, which no step may reach: as configured, and as Pods see it.
+/// The API server's addresses, which no step may reach: as configured, and as Pods see it. The nodes behind them are not asked for: that
+/// would take one more right in the cluster.
 async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
     let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await {

@@ -138,8 +138,10 @@ pub struct Answer {
     pub status: u16,
     /// The headers, their names in lower case; of those that repeat, the values with `, ` between them. Only what is text.
     pub headers: BTreeMap<String, String>,
-    /// The body, at most 64 KiB of it.
-    pub body: String,
+    /// The body, at most 64 KiB of it: as JSON, or as text where it is none.
+    pub body: Value,
+    /// The same as text, for messages.
+    pub text: String,
     /// Whether the body came as a whole.
     pub whole: bool,
     /// What the other side asked to wait before the next attempt, at most one hour.
@@ -147,11 +149,10 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What expressions read as `response`: `status`, `headers`, and `body` as JSON, or as text where it is none.
+    /// What expressions read as `response`: `status`, `headers` and `body`.
     #[must_use]
     pub fn response(&self) -> Value {
-        let body = serde_json::from_str(&self.body).unwrap_or_else(|_| Value::String(self.body.clone()));
-        serde_json::json!({"status": self.status, "headers": self.headers, "body": body})
+        serde_json::json!({"status": self.status, "headers": self.headers, "body": self.body})
     }
 }
 

@@ -1,13 +1,15 @@
 //! Which addresses a request may reach.
 //!
 //! # Guarantees
-//! Refused are, wherever they hide: this host (loopback, unspecified), the link (link-local), groups (multicast, broadcast), the metadata
-//! services of the clouds, which hand out credentials to whoever asks, and the API server. What the administrator allows is not refused,
-//! unless it is denied as well. An IPv6 address that carries an IPv4 address is judged by that one too: to allow the IPv6 address does not
+//! Refused are, wherever they hide: this host (loopback, unspecified, the operator's pod), the link (link-local), groups (multicast,
+//! broadcast), the metadata services of the clouds, which hand out credentials to whoever asks, and the API server. What the administrator
+//! allows is not refused, unless it is denied as well. An IPv6 address that carries an IPv4 address is judged by that one too: to allow the IPv6 address does not
 //! allow the IPv4 one. [`super::reach`] has the order of the rules.
 //!
 //! # Caveats
 //! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the means to narrow them.
+//! - The API server and the operator are known by the addresses that the policy is given. The nodes behind the API server's Service, and
+//!   the Service before the operator, are addresses like any other: the administrator denies them.
 //! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and is not looked through:
 //!   where there is one, the administrator denies it.
 
@@ -39,12 +41,13 @@ const METADATA: [(IpAddr, &str); 10] = [
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)), "Akamai"),
 ];
 
-/// What the administrator allows beyond the rule and denies, and where the API server is.
+/// What the administrator allows beyond the rule and denies, and where the API server and the operator itself are.
 #[derive(Clone, Debug, Default)]
 pub struct AddressPolicy {
     allowed: Vec<IpNet>,
     denied: Vec<IpNet>,
     api_server: Vec<IpAddr>,
+    operator: Vec<IpAddr>,
 }
 
 /// An address is refused.
@@ -75,6 +78,8 @@ pub enum Reason {
     Broadcast,
     /// The Kubernetes API server.
     ApiServer,
+    /// The operator's own pod, which tells whoever asks what it does in other namespaces.
+    Operator,
     /// A network that the administrator denies.
     Network(IpNet),
 }
@@ -89,6 +94,7 @@ impl fmt::Display for Reason {
             Self::Multicast => f.write_str("a multicast address"),
             Self::Broadcast => f.write_str("the broadcast address"),
             Self::ApiServer => f.write_str("an address of the Kubernetes API server"),
+            Self::Operator => f.write_str("an address of the operator itself"),
             Self::Network(network) => write!(f, "in {network}"),
         }
     }
@@ -118,7 +124,13 @@ impl AddressPolicy {
     /// as IPv4: a network that is to allow them is written as IPv4.
     #[must_use]
     pub fn new(allowed: Vec<IpNet>, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self { allowed, denied: Vec::new(), api_server: api_server.into_iter().map(|ip| ip.to_canonical()).collect() }
+        Self { allowed, api_server: api_server.into_iter().map(|ip| ip.to_canonical()).collect(), ..Self::default() }
+    }
+
+    /// The same policy, which knows that the operator itself is at `addresses`.
+    #[must_use]
+    pub fn operator_at(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { operator: addresses.into_iter().map(|ip| ip.to_canonical()).collect(), ..self }
     }
 
     /// The same policy, which refuses `denied` whatever is allowed.
@@ -157,6 +169,9 @@ impl AddressPolicy {
     fn reason(&self, ip: IpAddr) -> Option<Reason> {
         if self.api_server.contains(&ip) {
             return Some(Reason::ApiServer);
+        }
+        if self.operator.contains(&ip) {
+            return Some(Reason::Operator);
         }
         if let Some((_, cloud)) = METADATA.iter().find(|(address, _)| *address == ip) {
             return Some(Reason::Metadata(cloud));
@@ -217,7 +232,11 @@ mod tests {
 
     fn policy(allowed: &[&str]) -> AddressPolicy {
         let allowed = allowed.iter().map(|net| net.parse().unwrap()).collect();
-        AddressPolicy::new(allowed, [ip("10.96.0.1"), ip("::ffff:172.18.0.2"), ip("fd00:10:96::1")])
+        AddressPolicy::new(allowed, [ip("10.96.0.1"), ip("::ffff:172.18.0.2"), ip("fd00:10:96::1")]).operator_at([
+            ip("10.244.1.7"),
+            ip("::ffff:10.244.1.8"),
+            ip("fd00:10:244::7"),
+        ])
     }
 
     #[test]
@@ -253,6 +272,9 @@ mod tests {
             ("10.96.0.1", Reason::ApiServer),
             ("172.18.0.2", Reason::ApiServer),
             ("fd00:10:96::1", Reason::ApiServer),
+            ("10.244.1.7", Reason::Operator),
+            ("10.244.1.8", Reason::Operator),
+            ("fd00:10:244::7", Reason::Operator),
         ];
         for (text, reason) in cases {
             assert_eq!(policy(&[]).check(ip(text)), Err(Denied { address: ip(text), carries: None, reason }), "{text}");
@@ -263,6 +285,7 @@ mod tests {
     fn services_and_the_world_are_reached() {
         let reached = [
             "10.96.0.2",
+            "10.244.1.9",
             "172.16.0.1",
             "192.168.1.1",
             "100.64.0.1",
@@ -306,6 +329,7 @@ mod tests {
             "255.255.255.255",
             "10.96.0.1",
             "172.18.0.2",
+            "10.244.1.7",
         ];
         for text in refused {
             let IpAddr::V4(inner) = ip(text) else { panic!("{text} is IPv4") };

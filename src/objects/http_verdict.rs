@@ -36,8 +36,8 @@ pub fn verdict(answer: &Answer) -> ChildState {
 /// What an answer means that is not what the action expects. `why` is added to a message about an answer that would be a success else.
 #[must_use]
 pub fn not_expected(answer: &Answer, why: &str) -> ChildState {
-    let Answer { status, retry_after, body, .. } = answer;
-    let message = || if why.is_empty() { message(*status, body) } else { format!("{} ({why})", message(*status, body)) };
+    let Answer { status, retry_after, text, .. } = answer;
+    let message = || if why.is_empty() { message(*status, text) } else { format!("{} ({why})", message(*status, text)) };
     let failed = |reached, last, retry_after| {
         ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after, message: message() })
     };
@@ -99,7 +99,7 @@ mod tests {
 
     fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Answer {
         let retry_after = retry_after.and_then(|value| wait(value, now()));
-        Answer { status, headers: std::collections::BTreeMap::new(), body: body.into(), whole: true, retry_after }
+        Answer { status, headers: std::collections::BTreeMap::new(), body: body.into(), text: body.into(), whole: true, retry_after }
     }
 
     /// Reads a verdict as: outcome, reached, last.

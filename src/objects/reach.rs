@@ -8,7 +8,7 @@
 //! | 2 | `--http-allow-hosts` names hosts, and the host is none of them | refused |
 //! | 3 | an address that the host resolves to lies in one of `--http-deny-cidrs` | refused |
 //! | 4 | it lies in one of `--http-allow-cidrs` | reached |
-//! | 5 | it is loopback, unspecified, link-local, multicast, broadcast, a cloud's metadata service or the API server ([`super::address`]) | refused |
+//! | 5 | it is loopback, unspecified, link-local, multicast, broadcast, the operator itself, a cloud's metadata service or the API server ([`super::address`]) | refused |
 //! | 6 | anything else | reached |
 //!
 //! Rows 3 to 6 are asked of every address that the host resolves to, and of every IPv4 address inside an IPv6 one; where one is refused,
@@ -197,6 +197,12 @@ impl Reach {
     pub fn new(rules: ReachRules, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
         let ReachRules { allow_cidrs, deny_cidrs, allow_hosts, deny_hosts } = rules;
         Self { allow_hosts, deny_hosts, addresses: AddressPolicy::new(allow_cidrs, api_server).denying(deny_cidrs) }
+    }
+
+    /// The same, with the operator itself at `addresses`.
+    #[must_use]
+    pub fn operator_at(self, addresses: impl IntoIterator<Item = IpAddr>) -> Self {
+        Self { addresses: self.addresses.operator_at(addresses), ..self }
     }
 
     /// Whether the host of a URL may be reached, before anybody asks for its addresses: rows 1 and 2.

@@ -6,7 +6,11 @@
 
 mod reach;
 
-use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
@@ -49,6 +53,10 @@ pub struct RunArgs {
 
     #[command(flatten)]
     http_circuits: CircuitArgs,
+
+    /// The addresses of the operator's own pod, which HTTP steps may not reach: comma-separated; the chart takes them from the pod's status
+    #[arg(long, env = "SAGA_POD_IPS", value_name = "ADDRESSES", value_parser = addresses, action = ArgAction::Append)]
+    pod_ips: Vec<List<IpAddr>>,
 
     /// Where /metrics is served; 0 switches it off
     #[arg(long, env = "SAGA_METRICS_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
@@ -97,6 +105,8 @@ pub struct RunArgs {
 pub struct RunConfig {
     /// What HTTP steps may reach; [`ReachRules::check`] accepts it.
     pub reach: ReachRules,
+    /// Where the operator itself is, which HTTP steps may not reach.
+    pub pod_ips: Vec<IpAddr>,
     /// When HTTP circuit breakers open, and for how long; `None` = never.
     pub http_circuits: Option<CircuitConfig>,
     /// Where `/metrics` is served; `None` = nowhere.
@@ -127,6 +137,7 @@ impl RunArgs {
         let Self {
             reach,
             http_circuits,
+            pod_ips,
             metrics_addr: Listen(metrics_addr),
             health_addr: Listen(health_addr),
             leader_elect,
@@ -144,6 +155,7 @@ impl RunArgs {
         }
         Ok(RunConfig {
             reach: reach.validate()?,
+            pod_ips: pod_ips.into_iter().flat_map(|List(items)| items).collect(),
             http_circuits: http_circuits.config(),
             metrics_addr,
             health_addr,
@@ -173,6 +185,12 @@ struct LeaseNamespace(Option<String>);
 /// Parses a comma-separated list; empty entries are left out.
 fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
     text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(item).collect::<Result<_, _>>().map(List)
+}
+
+fn addresses(text: &str) -> Result<List<IpAddr>, String> {
+    list(text, |entry| {
+        entry.parse().map_err(|_| format!("`{entry}` is no address of a pod: write an IP address, such as 10.244.1.7 or fd00::7"))
+    })
 }
 
 fn listen(text: &str) -> Result<Listen, String> {

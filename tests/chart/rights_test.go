@@ -267,8 +267,8 @@ func faults(pod any) []string {
 	return found
 }
 
-// Who adds an argument to the operator is told here that the chart does not give it.
-func TestEveryArgumentOfTheOperatorComesFromAValue(t *testing.T) {
+// Who adds an argument to the operator is told here that the chart does not give it: by a value, or as the pod's own addresses by a variable.
+func TestEveryArgumentOfTheOperatorComesFromTheChart(t *testing.T) {
 	var known []string
 	for _, file := range []string{"args.rs", "args/reach.rs", "args/circuits.rs"} {
 		source, err := os.ReadFile(repository + "/src/service/" + file)
@@ -286,7 +286,12 @@ func TestEveryArgumentOfTheOperatorComesFromAValue(t *testing.T) {
 		name, _, _ := strings.Cut(argument, "=")
 		given = append(given, name)
 	}
-	if len(known) < 16 || !same(sorted(known), sorted(given)) {
+	for _, variable := range list(container, "env") {
+		if at(variable, "name") == "SAGA_POD_IPS" && at(variable, "valueFrom", "fieldRef", "fieldPath") == "status.podIPs" {
+			given = append(given, "--pod-ips")
+		}
+	}
+	if len(known) < 17 || !same(sorted(known), sorted(given)) {
 		t.Errorf("the operator knows %v,\nthe chart gives %v", known, given)
 	}
 }

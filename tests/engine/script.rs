@@ -61,8 +61,9 @@ pub fn hands_on(outputs: Value) -> Act {
 
 /// The other side answers so.
 pub fn answers(status: u16, body: &Value) -> Act {
-    let (body, headers) = (body.to_string(), BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]));
-    Act { lands: status < 300, ..act(End::Answers(Answer { status, headers, body, whole: true, retry_after: None })) }
+    let (body, text) = (body.clone(), body.to_string());
+    let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
+    Act { lands: status < 300, ..act(End::Answers(Answer { status, headers, body, text, whole: true, retry_after: None })) }
 }
 
 /// A definite no: an exit code, a final answer.

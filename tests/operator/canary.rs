@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 
+use axum::{Router, http::HeaderMap};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use saga_operator::api::{Saga, SagaPhase};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::{
     forward::checkout_with_token,
@@ -94,6 +96,30 @@ async fn requests(stand: &Stand) {
     fails(stand, "authority", "is malformed").await;
 }
 
+/// Answers whom a request says it is from, in escapes of JSON that hide it from whoever does not read them.
+async fn echo() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = |headers: HeaderMap| async move {
+        let sent: Vec<_> = headers["authorization"].to_str().unwrap().bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+        format!("{{\"sent\": \"{}\"}}", sent.concat())
+    };
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
+    address
+}
+
+/// Requests to a service that repeats what it was sent: one hands that on, and one tells it in its message.
+async fn echoes(stand: &Stand) {
+    let headers = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": key("token")}}]);
+    let mut request = json!({"method": "POST", "url": format!("http://{}/", echo().await), "headers": headers});
+    stand.apply("repeats", &one(&json!({"http": request, "outputs": {"all": "${response.body}"}}))).await;
+    request["expect"] = json!("response.status == 201");
+    stand.apply("tells", &one(&json!({"http": request}))).await;
+    let saga = stand.reaches("repeats", SagaPhase::Completed).await;
+    assert_eq!(json!(step(&saga, "one").outputs), json!({"all": {"sent": "[hidden]"}}));
+    fails(stand, "tells", "{\"sent\":\"[hidden]\"}").await;
+}
+
 /// Objects: a Secret that is waited for, one that is applied, and expressions over what it holds that fail.
 async fn objects(stand: &Stand) {
     let reference = json!({"apiVersion": "v1", "kind": "Secret", "name": "payments"});
@@ -139,6 +165,7 @@ async fn no_value_of_a_secret_shows_in_anything_that_the_operator_says() {
     stand.put(&secret()).await;
     let servers = stand.start_telling_all();
     requests(&stand).await;
+    echoes(&stand).await;
     objects(&stand).await;
     pods(&stand).await;
     stand.event("order", "Completed").await;

@@ -1,10 +1,10 @@
 //! The headers of one attempt, those from Secrets included.
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use super::{failed, hide::hide};
+use super::{failed, hide::Hider};
 use crate::{
     api::SecretKey,
     controller::secrets::{Account, SecretError, SecretReader, SecretValue},
@@ -17,18 +17,11 @@ const RETRY_IN: Duration = Duration::from_secs(5);
 /// The longest wait that the API server may ask for.
 const MAX_RETRY_IN: Duration = Duration::from_mins(1);
 
-/// The headers of one attempt, and the values that no message may show.
+/// The headers of one attempt, and what knows the values that nobody may see. An answer may echo the request.
 #[derive(Debug)]
 pub(super) struct Headers {
     pub(super) map: HeaderMap,
-    secrets: Vec<SecretValue>,
-}
-
-impl Headers {
-    /// The text without the values of the Secrets. An answer may echo the request.
-    pub(super) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        hide(&self.secrets, text)
-    }
+    pub(super) hider: Hider,
 }
 
 /// The headers of an answer that expressions may read: so many, and so many bytes of names and values together.
@@ -37,7 +30,7 @@ const MAX_READ_BYTES: usize = 8 * 1024;
 
 impl Headers {
     /// The headers of an answer that are text, without the values of the Secrets: names in lower case, the values of those that repeat with
-    /// `, ` between them (RFC 9110, 5.2).
+    /// `, ` between them (RFC 9110, 5.2). A name may be an echo, too.
     pub(super) fn of_answer(&self, answer: &HeaderMap) -> BTreeMap<String, String> {
         let (mut read, mut bytes) = (BTreeMap::<String, String>::new(), 0_usize);
         for (name, value) in answer.iter().take(MAX_READ) {
@@ -46,8 +39,8 @@ impl Headers {
             if bytes > MAX_READ_BYTES {
                 break;
             }
-            let value = self.hide(value);
-            read.entry(name.as_str().to_owned())
+            let value = self.hider.hide(value);
+            read.entry(self.hider.hide(name.as_str()).into_owned())
                 .and_modify(|known| {
                     known.push_str(", ");
                     known.push_str(&value);
@@ -60,9 +53,9 @@ impl Headers {
 
 /// Reads the Secrets live and builds the headers.
 pub(super) async fn headers(request: &HttpRequest, account: Account<'_>, reader: &SecretReader) -> Result<Headers, ChildState> {
-    let mut headers = Headers { map: HeaderMap::new(), secrets: Vec::new() };
+    let (mut map, mut secrets) = (HeaderMap::new(), Vec::new());
     if let Some(content_type) = request.content_type {
-        headers.map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     }
     for header in &request.headers {
         let value = match &header.value {
@@ -70,15 +63,15 @@ pub(super) async fn headers(request: &HttpRequest, account: Account<'_>, reader:
             HttpHeaderValue::Secret(key) => {
                 let secret = reader.read(account, key).await.map_err(|error| unreadable(&error))?;
                 let value = from_secret(key, &secret)?;
-                headers.secrets.push(secret);
+                secrets.push(secret);
                 value
             }
         };
         let name = HeaderName::try_from(&header.name)
             .map_err(|_| failed(true, format!("{:?} cannot be the name of a header: write letters, digits and dashes", header.name)))?;
-        headers.map.append(name, value);
+        map.append(name, value);
     }
-    Ok(headers)
+    Ok(Headers { map, hider: Hider::new(&secrets) })
 }
 
 fn literal(name: &str, value: &str) -> Result<HeaderValue, ChildState> {
@@ -151,9 +144,14 @@ mod tests {
     async fn an_answer_that_echoes_a_secret_is_not_passed_on() {
         let headers =
             headers(&request(vec![("Authorization", secret("token")), ("X", secret("other"))]), ACCOUNT, &payments().0).await.unwrap();
-        let shown = headers.hide("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
+        let shown = headers.hider.hide("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
         assert_eq!(shown, "bad header [hidden], token [hidden], x");
-        assert!(matches!(headers.hide("card declined"), Cow::Borrowed("card declined")));
+        let mut echo = HeaderMap::new();
+        for (name, value) in [("x-session", "a, s3cret-t0ken"), ("x-s3cret-t0ken", "b"), ("x-session", "s3cret%2Dt0ken")] {
+            echo.append(name, HeaderValue::from_static(value));
+        }
+        let shown = [("x-session", "a, [hidden], [hidden]"), ("x-[hidden]", "b")];
+        assert_eq!(headers.of_answer(&echo), shown.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 
     #[tokio::test]

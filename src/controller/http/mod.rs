@@ -8,7 +8,7 @@
 //! - Time and memory are bounded whatever the other side does: the time limit covers everything, name look-up and connecting included; of
 //!   an answer at most 100 headers and 408 KiB of them, and 64 KiB of its body, are read. Nothing is unpacked. A message holds at most
 //!   256 characters of the body.
-//! - No value of a Secret shows in a message, even where the answer repeats it ([`hide`]).
+//! - No value of a Secret shows in a message or in what expressions read, even where the other side repeats it ([`hide`]).
 //! - Dropping the future of a call closes its connection.
 //!
 //! # Caveats
@@ -38,6 +38,7 @@ use tower::{BoxError, util::AndThenLayer};
 
 use self::{
     headers::Headers,
+    hide::Hider,
     resolve::{Names, Target},
 };
 use super::secrets::{Account, SecretReader};
@@ -199,11 +200,13 @@ impl HttpCaller {
         // Whether the body came whole or not, the status has decided, unless the step asks more of the answer.
         let left = time_limit.saturating_sub(begun.elapsed());
         let whole = timeout(left, read(&mut response, &mut body)).await.unwrap_or_default();
+        let (body, text) = headers.hider.body(&String::from_utf8_lossy(&body));
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         ChildState::Answered(Arc::new(Answer {
             status: response.status().as_u16(),
             headers: headers.of_answer(response.headers()),
-            body: headers.hide(&String::from_utf8_lossy(&body)).into_owned(),
+            body,
+            text,
             whole,
             retry_after: retry_after.and_then(|value| wait(value, answered_at)),
         }))
@@ -222,13 +225,14 @@ impl HttpCaller {
         let headers = headers::headers(request, account, &self.secrets).await?;
         let tls = trust::settings(&target, request, account, &self.secrets, &self.tls).await?;
         let host = target.host.clone();
-        let client = client(tls, &target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error))?;
+        let hider = &headers.hider;
+        let client = client(tls, &target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error, hider))?;
         let method = request.method.as_str().parse().map_err(|_| failed(true, "the method cannot be sent".into()))?;
         let mut outgoing = client.request(method, target.url).headers(headers.map.clone());
         if let Some(body) = &request.body {
             outgoing = outgoing.body(body.clone());
         }
-        let response = outgoing.send().await.map_err(|error| broken(&error, &host, sent))?;
+        let response = outgoing.send().await.map_err(|error| broken(&error, &host, sent, hider))?;
         Ok((response, headers))
     }
 }
@@ -283,23 +287,24 @@ fn overdue(time_limit: Duration, sent: &Sent) -> ChildState {
     }
 }
 
-fn cannot_be_sent(error: &reqwest::Error) -> ChildState {
-    failed(true, format!("the request cannot be sent: {}", cause(error)))
+fn cannot_be_sent(error: &reqwest::Error, hider: &Hider) -> ChildState {
+    failed(true, format!("the request cannot be sent: {}", cause(error, hider)))
 }
 
 /// No answer came.
-fn broken(error: &reqwest::Error, host: &str, sent: &Sent) -> ChildState {
+fn broken(error: &reqwest::Error, host: &str, sent: &Sent, hider: &Hider) -> ChildState {
     if sent.may_have_left() {
-        unknown(format!("the connection to {host} broke before an answer came: {}", cause(error)))
+        unknown(format!("the connection to {host} broke before an answer came: {}", cause(error, hider)))
     } else if error.is_builder() {
-        cannot_be_sent(error)
+        cannot_be_sent(error, hider)
     } else {
-        failed(false, format!("no connection to {host}: {}", cause(error)))
+        failed(false, format!("no connection to {host}: {}", cause(error, hider)))
     }
 }
 
-/// The innermost error: the ones around it say only that something failed, and one of them holds the URL.
-fn cause(error: &reqwest::Error) -> String {
+/// The innermost error: the ones around it say only that something failed, and one of them holds the URL. It may quote the other side, such
+/// as the names in its certificate.
+fn cause(error: &reqwest::Error, hider: &Hider) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
@@ -307,7 +312,7 @@ fn cause(error: &reqwest::Error) -> String {
     if innermost.is::<reqwest::Error>() {
         return "the request is malformed".into();
     }
-    bounded_line(&innermost.to_string(), MAX_CAUSE)
+    bounded_line(&hider.hide(&innermost.to_string()), MAX_CAUSE)
 }
 
 #[cfg(test)]

@@ -357,6 +357,35 @@ async fn an_answer_that_repeats_the_secret_does_not_publish_it() {
     assert_eq!(failure.message, "the other side answered 400 Bad Request: unknown token [hidden]");
 }
 
+/// A Secret with such a value as the header of a request to somebody who answers `echo`: what expressions read, and the message.
+async fn echoed(value: &str, status: u16, echo: &str) -> (serde_json::Value, String) {
+    let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value);
+    let caller = caller_with("127.0.0.0/8", reader(200, &json!({"kind": "Secret", "data": {"token": encoded}})).0);
+    let other = Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nx-echo: {echo}\r\n\r\n{echo}", echo.len())).await;
+    let sent = Sent::default();
+    let state = caller.call(&with_secret(post(other.url())), ACCOUNT, LONG, Timestamp::UNIX_EPOCH, &sent, granted()).await;
+    let ChildState::Answered(answer) = state else { panic!("{state:?}") };
+    let shown = format!("{answer:?}");
+    let ChildState::Failed(failure) = verdict(&answer) else { panic!("{status} failed") };
+    assert!(!shown.contains("t0ken") && !shown.contains("123456") && !shown.contains("u00e4"), "{shown}");
+    (answer.response(), failure.message)
+}
+
+#[tokio::test]
+async fn what_a_step_hands_on_holds_no_value_however_json_escapes_it() {
+    for (value, echo, body) in [
+        ("Bearer <t0ken>&more", r#"{"sent": "\u003ct0ken\u003e\u0026more"}"#, json!({"sent": "[hidden]"})),
+        ("pässw-t0ken", r#"{"p\u00e4ssw-t0ken": ["p\u00E4ssw-t0ken"]}"#, json!({"[hidden]": ["[hidden]"]})),
+        ("session=c00kie-t0ken", r#"{"cookies":{"session":"c00kie-t0ken"}}"#, json!({"cookies": {"session": "[hidden]"}})),
+        ("123456", r#"{"pin":123456}"#, json!({"pin": "[hidden]"})),
+    ] {
+        let (response, message) = echoed(value, 409, echo).await;
+        assert_eq!(response["body"], body);
+        assert!(response["headers"]["x-echo"].as_str().unwrap().contains("[hidden]"), "{response}");
+        assert_eq!(message, format!("the other side answered 409 Conflict: {body}"));
+    }
+}
+
 #[tokio::test]
 async fn a_body_without_end_is_cut() {
     let (written, mut writes) = mpsc::unbounded_channel();

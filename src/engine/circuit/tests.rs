@@ -116,8 +116,14 @@ fn no_answer_opens_it_whatever_it_says_and_what_was_never_sent_counts_neither_wa
 #[test]
 fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
     use crate::engine::observed::{Answer, Failure};
-    let answer =
-        |status| Answer { status, headers: std::collections::BTreeMap::new(), body: String::new(), whole: true, retry_after: None };
+    let answer = |status| Answer {
+        status,
+        headers: std::collections::BTreeMap::new(),
+        body: "".into(),
+        text: String::new(),
+        whole: true,
+        retry_after: None,
+    };
     let of = |status| CallEnd::of(&ChildState::Answered(std::sync::Arc::new(answer(status))), true, Some(status));
     for status in 200..500 {
         assert_eq!(of(status), CallEnd::Answered, "{status}");

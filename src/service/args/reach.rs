@@ -11,8 +11,8 @@ use crate::objects::reach::{HostPattern, ReachRules};
 /// The arguments as written; [`ReachArgs::validate`] makes [`ReachRules`] of them.
 #[derive(Debug, Args)]
 pub(super) struct ReachArgs {
-    /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the API server):
-    /// comma-separated, such as `169.254.20.10,fd00:7::/64`
+    /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the operator itself, the
+    /// API server): comma-separated, such as `169.254.20.10,fd00:7::/64`
     #[arg(long = "http-allow-cidrs", env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
     allow_cidrs: Vec<List<IpNet>>,
 

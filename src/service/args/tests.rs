@@ -32,7 +32,7 @@ fn every_argument_has_a_variable_of_its_own_name() {
     let cli = Cli::command();
     let run = cli.find_subcommand("run").unwrap();
     let own = run.get_arguments().filter(|argument| argument.get_id() != "help").collect::<Vec<_>>();
-    assert_eq!(own.len(), 16);
+    assert_eq!(own.len(), 17);
     for argument in own {
         let name = argument.get_long().unwrap().to_uppercase().replace('-', "_");
         assert_eq!(argument.get_env().unwrap().to_str().unwrap(), format!("SAGA_{name}"));
@@ -45,6 +45,7 @@ fn defaults_are_those_of_the_design() {
         parse(&[]).unwrap(),
         RunConfig {
             reach: ReachRules::default(),
+            pod_ips: Vec::new(),
             http_circuits: Some(CircuitConfig {
                 calls: 20,
                 window: Duration::from_mins(1),
@@ -90,6 +91,17 @@ fn what_is_no_network_is_refused_with_an_example() {
         refusal("--http-allow-cidrs=10.1.2.3/8")
             .ends_with("`10.1.2.3/8` has bits set beyond its prefix: write 10.0.0.0/8 for the network, or 10.1.2.3 for the one address")
     );
+}
+
+#[test]
+fn the_addresses_of_the_pod_are_addresses() {
+    let addresses = |arguments: &[&str]| parse(arguments).unwrap().pod_ips.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(addresses(&["--pod-ips=10.244.1.7,fd00:10:244::7"]), ["10.244.1.7", "fd00:10:244::7"]);
+    assert!(addresses(&["--pod-ips="]).is_empty());
+    for wrong in ["10.244.1.0/24", "localhost", "10.244.1.7:8081", "$(POD_IPS)"] {
+        let sentence = format!("`{wrong}` is no address of a pod: write an IP address, such as 10.244.1.7 or fd00::7");
+        assert!(refusal(&format!("--pod-ips=10.244.1.7,{wrong}")).ends_with(&sentence), "{wrong}");
+    }
 }
 
 #[test]

@@ -54,10 +54,11 @@ fn bad_names() -> NameServer {
         .with("metadata.google.internal", &[&["169.254.169.254"]])
         .with("instance-data", &[&["fd00:ec2::254"]])
         .with("kubernetes.default.svc", &[&["10.96.0.1"]])
+        .with("10-244-1-7.saga-system.pod", &[&["10.244.1.7"]])
 }
 
 fn caller_of(rules: ReachRules, names: &NameServer) -> HttpCaller {
-    let reach = Reach::new(rules, ["10.96.0.1".parse().unwrap()]);
+    let reach = Reach::new(rules, ["10.96.0.1".parse().unwrap()]).operator_at(["10.244.1.7".parse().unwrap()]);
     HttpCaller { names: names.names(), ..HttpCaller::new(reach, tls_config().unwrap(), payments().0) }
 }
 
@@ -152,7 +153,9 @@ async fn every_spelling_of_an_address_is_recognised() {
 async fn every_notation_of_an_address_is_recognised() {
     let caller = caller_of(ReachRules::default(), &NameServer::default());
     let mut tried = 0;
-    for address in ["127.0.0.1", "169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "255.255.255.255", "10.96.0.1"] {
+    for address in
+        ["127.0.0.1", "169.254.169.254", "100.100.100.200", "168.63.129.16", "192.0.0.192", "255.255.255.255", "10.96.0.1", "10.244.1.7"]
+    {
         let IpAddr::V4(v4) = address.parse().unwrap() else { panic!("{address} is IPv4") };
         let octets = v4.octets();
         for parts in 1..=4_usize {
@@ -171,7 +174,7 @@ async fn every_notation_of_an_address_is_recognised() {
             }
         }
     }
-    assert_eq!(tried, 7 * (3 + 9 + 27 + 81));
+    assert_eq!(tried, 8 * (3 + 9 + 27 + 81));
 }
 
 /// That the witness sees what comes: the same spellings reach it once the administrator allows the address.

@@ -48,7 +48,8 @@ pub(super) const SPELLINGS: &[&str] = &[
     ":@127.0.0.1",
 ];
 
-/// Other hosts that are refused: this host, its link, metadata services, groups, the API server (10.96.0.1), in their disguises.
+/// Other hosts that are refused: this host, its link, metadata services, groups, the API server (10.96.0.1), the operator itself (10.244.1.7),
+/// in their disguises.
 pub(super) const HOSTS: &[&str] = &[
     // This host.
     "127.0.0.2",
@@ -178,6 +179,9 @@ pub(super) const HOSTS: &[&str] = &[
     "[::ffff:a60:1]",
     "[64:ff9b::10.96.0.1]",
     "kubernetes.default.svc",
+    "10.244.1.7",
+    "[::ffff:10.244.1.7]",
+    "10-244-1-7.saga-system.pod",
 ];
 
 /// What is no plain URL, or means another host than it seems to.

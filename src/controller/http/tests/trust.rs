@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
@@ -153,6 +153,19 @@ async fn who_cannot_prove_who_he_is_gets_nothing() {
         assert!(!sent.may_have_left());
         assert_eq!(server.requests(), 0, "{what}");
     }
+}
+
+/// Who was sent the Secret once may write it into the next certificate.
+#[tokio::test]
+async fn a_certificate_that_repeats_the_secret_does_not_publish_it() {
+    let shop = Authority::new("shop");
+    let server = shop.server(|params| params.subject_alt_names = vec![SanType::DnsName("s3cret-t0ken".try_into().unwrap())]).await;
+    let pem = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &shop.pem);
+    let (caller, _) = caller_with_answer(&json!({"data": {"ca": pem, "token": "QmVhcmVyIHMzY3JldC10MGtlbg=="}}));
+    let ca = CaSource { secret_key_ref: Some(wanted("ca")), ..CaSource::default() };
+    let (state, _) = call(&caller, &with_secret(server.request(Some(ca))), LONG).await;
+    let (_, message) = nothing_reached(&state);
+    assert!(message.contains("[hidden]") && !message.contains("s3cret"), "{message}");
 }
 
 #[tokio::test]
