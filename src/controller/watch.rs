@@ -4,7 +4,7 @@
 //! What a watch brings makes its saga be looked at once it can be seen in the store, and not before. A list that is read again after a gap
 //! is seen when it is whole: only then, and then for everything in it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::{
@@ -33,7 +33,7 @@ use super::{
 };
 use crate::{
     api::{
-        SagaPhase, StoredSaga,
+        StoredSaga,
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
     engine::observed::ChildState,
@@ -48,8 +48,6 @@ mod listing;
 const CONCURRENCY: u16 = 64;
 /// Objects of one page when a list is read.
 const PAGE: u32 = 100;
-/// How often what this process remembers of ended sagas is forgotten.
-const JANITOR: Duration = Duration::from_mins(1);
 
 /// One namespace, or all of them.
 pub(super) struct Watch {
@@ -294,25 +292,6 @@ fn announce(context: &Context, child: &impl Resource) {
     let saga = child.meta().labels.as_ref().and_then(|labels| labels.get(LABEL_SAGA));
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
         context.announce(namespace, saga);
-    }
-}
-
-/// Forgets what this process remembers of sagas that ended or went.
-pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
-    let mut every = tokio::time::interval(JANITOR);
-    loop {
-        every.tick().await;
-        // A saga whose status cannot be read may have requests under way: forgetting them would send them again.
-        let ended = |saga: &StoredSaga| saga.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
-        let live: HashSet<String> =
-            sagas.iter().flat_map(Store::state).filter(|saga| !ended(saga)).filter_map(|saga| saga.metadata.uid.clone()).collect();
-        context.writes.forget(|uid| live.contains(uid));
-        context.attempts.forget(|uid| live.contains(uid));
-        context.failures.forget(|uid| live.contains(uid));
-        context.others.forget();
-        context.circuits.forget();
-        let jobs: HashSet<String> = context.caches.jobs.iter().flat_map(Store::state).filter_map(|job| job.metadata.uid.clone()).collect();
-        context.families.forget(|uid| jobs.contains(uid));
     }
 }
 
