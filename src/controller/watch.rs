@@ -37,7 +37,7 @@ use crate::{
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
     engine::observed::ChildState,
-    objects::{child_saga, job_store, pod, pod_state, pod_store},
+    objects::{child_saga, job::job_of, job_store, pod, pod_state, pod_store},
 };
 
 use listing::{Listing, news};
@@ -215,14 +215,14 @@ fn pod_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Pod, &context));
-    let mut listing = Listing::before(&writer);
+    let (mut listing, mut of_jobs) = (Listing::before(&writer), Vec::new());
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
         .modify(pod_store::strip)
         .inspect(move |event| {
             if let Ok(event) = event {
-                note_pod(&context, event);
+                note_pod(&context, event, &mut of_jobs);
             }
             for pod in event.iter().flat_map(|event| listing.missing(event)) {
                 context.families.lost(&pod);
@@ -235,9 +235,11 @@ fn pod_stream(
 }
 
 /// What one event of a Pod tells of its attempt. That of a Job has no saga for its owner: it is told here that there is news.
-fn note_pod(context: &Context, event: &Event<Pod>) {
+///
+/// `listed`: the pods of Jobs that a list brought which is not whole yet. One that breaks off tells of none: nobody would tell that they went.
+fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     let of_job = match event {
-        Event::Apply(pod) | Event::InitApply(pod) => context.families.saw(pod).then_some(pod),
+        Event::Apply(pod) => context.families.saw(pod).then_some(pod),
         Event::Delete(pod) => {
             if let Some(key) = pod::attempt_of(pod) {
                 context.attempts.child_gone(&key, pod.metadata.uid.as_deref().unwrap_or_default(), pod_state::gone(pod));
@@ -245,10 +247,21 @@ fn note_pod(context: &Context, event: &Event<Pod>) {
             context.families.went(pod).then_some(pod)
         }
         Event::Init => {
+            listed.clear();
             context.families.gap();
             None
         }
-        Event::InitDone => None,
+        Event::InitApply(pod) => {
+            listed.extend(job_of(pod).map(|_| pod.clone()));
+            None
+        }
+        Event::InitDone => {
+            for pod in std::mem::take(listed) {
+                context.families.saw(&pod);
+                announce(context, &pod);
+            }
+            None
+        }
     };
     if let Some(pod) = of_job {
         announce(context, pod);
