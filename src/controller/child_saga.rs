@@ -157,8 +157,10 @@ impl Performance<'_> {
             Err(Trouble::Final(message)) => attempts.ended(&key, never_begun(message, true)),
             Err(Trouble::Passes(message)) => attempts.refused(&key, message),
             Err(Trouble::Lost(message)) => {
+                tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for by and by");
                 attempts.unanswered(&key);
-                tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for");
+                // An API server that answers nothing is not asked at once again.
+                attempts.refused(&key, message);
             }
         }
         Next::AtOnce
