@@ -16,7 +16,10 @@ use tokio::task::AbortHandle;
 use super::{admission::Call, http::Sent};
 use crate::{
     api::names::AttemptId,
-    engine::observed::{ChildState, Failure, Reached},
+    engine::{
+        effect::Demand,
+        observed::{ChildState, Failure, Reached, Unheard},
+    },
 };
 
 /// The first wait after a refused creation; doubles up to [`LAST_WAIT`].
@@ -39,8 +42,8 @@ pub struct Known {
     pub refusal: Option<Refusal>,
     /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
     pub unanswered: bool,
-    /// Why the child could not be told what it was to be told last.
-    pub unheard: Option<String>,
+    /// What the child could not be told when it was to be told it last.
+    pub unheard: Vec<Unheard>,
     /// How it ended, by the last copy of a child that the watch calls gone.
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
@@ -111,7 +114,7 @@ impl Known {
             child: None,
             refusal: None,
             unanswered: false,
-            unheard: None,
+            unheard: Vec::new(),
             gone: None,
             overdue: None,
             deleting_since: None,
@@ -158,6 +161,17 @@ impl Known {
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         self.refusal.is_some() && !self.unanswered
+    }
+
+    /// Notes whether the child heard what it was told; `failed`: why it did not. Returns whether it is news that it did not. What it was told
+    /// before of the same kind counts no more.
+    pub fn told(&mut self, demand: &Demand, failed: Option<Unheard>) -> bool {
+        let kind = std::mem::discriminant(demand);
+        let before = self.unheard.len();
+        self.unheard.retain(|unheard| std::mem::discriminant(&unheard.demand) != kind);
+        let news = failed.is_some() && self.unheard.len() == before;
+        self.unheard.extend(failed);
+        news
     }
 
     /// Since when a request is in flight.

@@ -2,8 +2,9 @@
 //!
 //! # Guarantees
 //! A child is created and told something as the account of its parent, never with the operator's own rights. It is read live: what is told is
-//! not told again because a copy is old. It is told only while the attempt for whose sake it is told is active, and under its UID. One that was
-//! never seen before is taken for the attempt's child only where it acts as its parent's account: anybody may write labels and owners.
+//! not told again because a copy is old. It is told only while the attempt for whose sake it is told is active, or to go as a deleted parent
+//! does, and under its UID. One that was never seen before is taken for the attempt's child only where it acts as its parent's account: anybody
+//! may write labels and owners.
 
 use std::time::Duration;
 
@@ -15,19 +16,20 @@ use super::{
     error::Error,
     memory::{WATCH_LAG, absent, backing_off},
     objects::{Target, Trouble},
-    perform::{Next, Performance, live_intent, never_begun},
+    perform::{Next, Performance, live, never_begun},
+    reconcile::deletion_policy,
     record::{name, namespace},
     secrets::Account,
 };
 use crate::{
     api::{
-        ActiveAttempt, ChildStatus, RequestAction, RequestResult, Saga, SagaAction, StoredSaga,
+        ActiveAttempt, ChildStatus, DeletionPolicy, RequestAction, RequestResult, Saga, SagaAction, StoredSaga,
         names::{AttemptId, child_name},
     },
     engine::{
-        cannot_be_told,
+        active_attempts, cannot_be_told,
         effect::Demand,
-        observed::{ChildSaga, ChildState, Failure, Reached},
+        observed::{ChildSaga, ChildState, Failure, Observed, Reached, Unheard},
         saga::{Identity, ValidSaga},
     },
     objects::child_saga::{child_saga, is_ours},
@@ -65,6 +67,14 @@ impl Kin<'_> {
         if let Some(waits) = self.known(|known| backing_off(known)) {
             return Ok((waits, Some(WATCH_LAG)));
         }
+        self.live(active.child_uid.as_ref()).await
+    }
+
+    /// The same by a live read alone. `active`: the UID that the active attempt names.
+    ///
+    /// # Errors
+    /// Where it failed.
+    async fn live(&self, active: Option<&String>) -> Result<(ChildState, Option<Duration>), Error> {
         let Self { saga, key, made_by, .. } = self;
         let name = child_name(&saga.name, &saga.uid, made_by);
         let live = self.context.sagas(&saga.namespace).get_opt(&name).await.map_err(Error::api("read a child saga"))?;
@@ -75,7 +85,7 @@ impl Kin<'_> {
         // By its UID, where that is known: labels and owners can be taken away.
         let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
         let written = self.written.filter(|written| written.name == name).and_then(|written| written.uid.as_ref());
-        let mut known = [first.as_ref(), active.child_uid.as_ref(), written].into_iter().flatten().peekable();
+        let mut known = [first.as_ref(), active, written].into_iter().flatten().peekable();
         if known.peek().is_none() && !is_ours(&child, &key.0, made_by, &saga.service_account) {
             return Ok((foreign(&name), None));
         }
@@ -89,6 +99,20 @@ impl Kin<'_> {
         let unheard = self.known(|known| known.unheard.clone());
         Ok((ChildState::Saga(std::sync::Arc::new(ChildSaga { age, unheard, ..seen(&child) })), Some(POLL)))
     }
+}
+
+/// The children that a deleted saga leaves behind, as live reads show them, by the attempts that made them.
+///
+/// # Errors
+/// Where a live read failed.
+pub(super) async fn left_behind(context: &Context, saga: &ValidSaga, left: Vec<(AttemptId, &ChildStatus)>) -> Result<Observed, Error> {
+    let mut observed = Observed::new();
+    for (made_by, written) in left {
+        let key = (saga.uid.clone(), made_by);
+        let (state, _) = Kin { context, saga, key: &key, made_by: &key.1, written: Some(written) }.live(None).await?;
+        observed.insert(key.1, state);
+    }
+    Ok(observed)
 }
 
 /// What the engine is told of a child.
@@ -112,7 +136,7 @@ fn seen(child: &StoredSaga) -> ChildSaga {
         cancel_asked: asked(RequestAction::Cancel).is_some() || status.is_some_and(|status| status.cancel_requested.is_some()),
         compensate_asked: asked(RequestAction::Compensate).and_then(|asked| asked.token().map(str::to_owned)),
         refused: refused.and_then(|record| Some((record.token.clone()?, record.message.clone()))),
-        unheard: None,
+        unheard: Vec::new(),
     }
 }
 
@@ -157,20 +181,34 @@ impl Performance<'_> {
             Err(Trouble::Final(_, message)) => attempts.ended(&key, never_begun(message, true)),
             Err(Trouble::Passes(message) | Trouble::NoKind(message)) => attempts.refused(&key, message),
             Err(Trouble::Lost(message)) => {
+                tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for by and by");
                 attempts.unanswered(&key);
-                tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for");
+                // An API server that answers nothing is not asked at once again.
+                attempts.refused(&key, message);
             }
         }
         Next::AtOnce
     }
 
-    /// Tells a child something, while the attempt for whose sake it is told is active.
+    /// Whether a live read shows that a child has still to be told this: the attempt is active for whose sake it is told, or the saga is being
+    /// deleted as it was when that was decided.
+    ///
+    /// # Errors
+    /// Where the read failed.
+    async fn is_still_told(&self, attempt: &AttemptId, demand: &Demand) -> Result<bool, Error> {
+        let Some(live) = live(self.context, self.stored).await? else { return Ok(false) };
+        let active = live.status.as_ref().is_ok_and(|status| active_attempts(status).any(|(id, _)| id == *attempt));
+        let goes = live.metadata.deletion_timestamp.is_some() && deletion_policy(&live) == deletion_policy(self.stored);
+        Ok(active || (goes && matches!(demand, Demand::Follow { deletion_policy: DeletionPolicy::Abandon, .. })))
+    }
+
+    /// Tells a child something, while the attempt for whose sake it is told is active, or where the saga is being deleted.
     ///
     /// # Errors
     /// Where the live read failed.
     pub(super) async fn ask(&self, attempt: AttemptId, child: &AttemptId, demand: &Demand) -> Result<Next, Error> {
         let Some(saga) = self.saga.filter(|saga| !saga.uid.is_empty()) else { return Ok(Next::Later) };
-        if live_intent(self.context, self.stored, &attempt).await?.is_none() {
+        if !self.is_still_told(&attempt, demand).await? {
             return Ok(Next::Later);
         }
         let key = (saga.uid.clone(), attempt);
@@ -190,19 +228,27 @@ impl Performance<'_> {
         };
         let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
         tracing::info!(saga = saga.name, namespace = namespace(self.stored), child, ?demand, "tells its child saga");
-        let message = match self.context.objects.merge(target(saga, &child, &api_version), &patch).await {
+        let (why, refused) = match self.context.objects.merge(target(saga, &child, &api_version), &patch).await {
             // Or it is gone, or another one by now: the next look says so.
-            Ok(_) => return Ok(Next::Later),
+            Ok(_) => {
+                self.context.attempts.look(&key, |known| known.told(demand, None));
+                return Ok(Next::Later);
+            }
             // A right is missing: for a person to give, and then to retry.
             Err(Trouble::Final(_, message)) if undoes => {
                 self.context.attempts.ended(&key, never_begun(message, true));
                 return Ok(Next::AtOnce);
             }
-            Err(Trouble::Final(_, message) | Trouble::Passes(message) | Trouble::NoKind(message) | Trouble::Lost(message)) => message,
+            Err(Trouble::Final(_, message)) => (message, true),
+            Err(Trouble::Passes(message) | Trouble::NoKind(message) | Trouble::Lost(message)) => (message, false),
         };
-        tracing::warn!(message, "a child saga could not be told anything: it is told again");
+        tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
         // Said in the step's message, once; told again by and by.
-        let news = self.context.attempts.look(&key, |known| known.unheard.replace(message).is_none());
+        let unheard = Unheard { demand: demand.clone(), why, refused };
+        let news = self.context.attempts.look(&key, |known| known.told(demand, Some(unheard)));
         Ok(if news { Next::AtOnce } else { Next::Later })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,9 +24,9 @@ use super::{
     record::{name, namespace},
 };
 use crate::{
-    api::{ActiveAttempt, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
+    api::{ActiveAttempt, DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
     engine::{
-        Values, active_attempts, made_by,
+        Values, active_attempts, left_behind, made_by,
         observed::{ChildState, Failure, Observed, Reached},
         saga::{ValidSaga, Work},
     },
@@ -42,6 +42,8 @@ pub(super) const STUCK_SINCE: Duration = Duration::from_secs(90);
 
 /// The states of all active attempts' children, and after how long to look again although no watch may tell of anything.
 ///
+/// `goes`: what the spec asks for where the saga is being deleted. Then the children that are left behind are looked at, too.
+///
 /// # Errors
 /// Where a live read failed.
 pub async fn children(
@@ -49,11 +51,13 @@ pub async fn children(
     saga: &ValidSaga,
     status: &SagaStatus,
     executor: Option<&str>,
+    goes: Option<DeletionPolicy>,
 ) -> Result<(Observed, Option<Duration>), Error> {
-    let (mut observed, mut again) = (Observed::new(), None::<Duration>);
     let active: Vec<_> = active_attempts(status).collect();
-    let ids: Vec<_> = active.iter().map(|(id, _)| id.clone()).collect();
+    let left = goes.map(|policy| left_behind(saga, status, policy)).unwrap_or_default();
+    let ids: Vec<_> = active.iter().map(|(id, _)| id).chain(left.iter().map(|(id, _)| id)).cloned().collect();
     context.attempts.keep_only(&saga.uid, &ids);
+    let (mut observed, mut again) = (child_saga::left_behind(context, saga, left).await?, None::<Duration>);
     for (id, attempt) in active {
         let operation = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
         let Some(operation) = operation else { continue };

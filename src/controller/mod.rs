@@ -30,6 +30,7 @@ pub mod gather;
 mod going;
 pub mod guard;
 pub mod http;
+mod janitor;
 mod leader;
 mod memory;
 mod object_state;
@@ -53,20 +54,22 @@ use std::{
 
 use ::http::{Request, Response};
 use hyper::body::{Body as HttpBody, Bytes};
-use kube::{Api, Client, Config, client::Body};
-use tokio::{net::lookup_host, task::JoinHandle, time};
+use kube::{Api, Client, Config, client::Body, runtime::reflector::Store};
+use tokio::{net::lookup_host, sync::watch::Sender, task::JoinHandle, time};
 use tower::{BoxError, Layer, Service, layer::util::Identity};
 
 use self::{
     circuits::{Circuits, settings},
     context::{Caches, Context},
-    filling::fill,
+    filling::{Filling, fill},
     http::HttpCaller,
+    janitor::janitor,
     leader::Candidacy,
     secrets::SecretReader,
-    watch::{Watch, janitor},
+    watch::Watch,
 };
 use crate::{
+    api::StoredSaga,
     objects::reach::Reach,
     service::{
         admin::{Admin, Health},
@@ -117,13 +120,6 @@ where
         let _ = time::timeout(FIRST_LEASE, futures::future::join(context.own.first(), context.request_policy.look())).await;
         controllers.await
     };
-    let ready = async {
-        fill(&fillings, &context.barred, &warms).await;
-        context.own.first().await;
-        health.ready();
-        tracing::info!("the caches are filled, and requests may be sent");
-        janitor(&context, &sagas).await;
-    };
     // Tasks of their own: no crowd of sagas to look at makes a renewal late.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
     let mut leader = tokio::spawn(leader::run(candidacy, Arc::clone(&context), warmth, wait(resigned)));
@@ -142,7 +138,7 @@ where
     tokio::select! {
         _ = controllers => {}
         () = draining => tracing::warn!("some reconciles did not end in time"),
-        () = ready => {}
+        () = tend(&context, &fillings, &sagas, &warms, &health) => {}
         _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
         () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for leadership any more"),
         () = context.own.sweep() => {}
@@ -163,6 +159,18 @@ where
     } else {
         Err("a watch or the executor ended, which must not happen: start the operator again".into())
     }
+}
+
+/// Tells when the caches are filled and the process is ready, and forgets what is over. The one does not wait for the other: where one namespace
+/// cannot be listed, the others are worked in all the same. Never returns.
+async fn tend(context: &Context, fillings: &[Filling], sagas: &[Store<StoredSaga>], warms: &Sender<Warmth>, health: &Health) {
+    let ready = async {
+        fill(fillings, &context.barred, warms).await;
+        context.own.first().await;
+        health.ready();
+        tracing::info!("the caches are filled, and requests may be sent");
+    };
+    futures::future::join(ready, janitor(context, sagas)).await;
 }
 
 /// Waits for a task that ends when the process is asked to stop; returns only where it ended before.

@@ -285,13 +285,19 @@ pub(super) async fn may_still_begin(context: &Context, stored: &StoredSaga, atte
 /// # Errors
 /// Where the read failed.
 pub(super) async fn live_intent(context: &Context, stored: &StoredSaga, attempt: &AttemptId) -> Result<Option<ActiveAttempt>, Error> {
-    let live = context.sagas(namespace(stored)).get_opt(name(stored)).await.map_err(Error::api("read the saga"))?;
-    let Some(live) = live.filter(|live| live.metadata.uid == stored.metadata.uid && live.spec_hash == stored.spec_hash) else {
-        return Ok(None);
-    };
+    let Some(live) = live(context, stored).await? else { return Ok(None) };
     let Ok(status) = &live.status else { return Ok(None) };
     let intent = active_attempts(status).find(|(id, _)| id == attempt).map(|(_, intent)| intent.clone());
     Ok(intent)
+}
+
+/// The same saga with the same spec as a live read shows it.
+///
+/// # Errors
+/// Where the read failed.
+pub(super) async fn live(context: &Context, stored: &StoredSaga) -> Result<Option<StoredSaga>, Error> {
+    let live = context.sagas(namespace(stored)).get_opt(name(stored)).await.map_err(Error::api("read the saga"))?;
+    Ok(live.filter(|live| live.metadata.uid == stored.metadata.uid && live.spec_hash == stored.spec_hash))
 }
 
 /// What a failed creation means.

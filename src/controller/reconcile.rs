@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     api::{
-        SagaPhase, StoredSaga,
+        DeletionPolicy, SagaPhase, StoredSaga,
         names::{AttemptId, FINALIZER},
     },
     engine::{
@@ -127,7 +127,10 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let status = stored.status.as_ref().ok();
     let executor = context.own.id();
     let (children, again) = match (saga, status) {
-        (Ok(saga), Some(status)) => gather::children(context, saga, status, executor.as_deref()).await?,
+        (Ok(saga), Some(status)) => {
+            let goes = metadata.deletion_timestamp.as_ref().map(|_| deletion_policy(stored));
+            gather::children(context, saga, status, executor.as_deref(), goes).await?
+        }
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
     let tried = match saga {
@@ -268,7 +271,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         finalizer: metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER),
         parent_holds: false,
         spec_hash: &stored.spec_hash,
-        deletion_policy: stored.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default(),
+        deletion_policy: deletion_policy(stored),
         status: &stored.status,
         remains: &stored.remains,
         asked: &stored.asked,
@@ -283,6 +286,11 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         draining: false,
         now,
     }
+}
+
+/// What the spec asks for on deletion.
+pub(super) fn deletion_policy(saga: &StoredSaga) -> DeletionPolicy {
+    saga.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default()
 }
 
 fn count_tally(context: &Context, tally: &Tally) {

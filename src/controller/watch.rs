@@ -4,7 +4,7 @@
 //! What a watch brings makes its saga be looked at once it can be seen in the store, and not before. A list that is read again after a gap
 //! is seen when it is whole: only then, and then for everything in it.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::{
@@ -33,11 +33,11 @@ use super::{
 };
 use crate::{
     api::{
-        SagaPhase, StoredSaga,
+        StoredSaga,
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
     engine::observed::ChildState,
-    objects::{child_saga, job_store, pod, pod_state, pod_store},
+    objects::{child_saga, job::job_of, job_store, pod, pod_state, pod_store},
 };
 
 use listing::{Listing, news};
@@ -48,8 +48,6 @@ mod listing;
 const CONCURRENCY: u16 = 64;
 /// Objects of one page when a list is read.
 const PAGE: u32 = 100;
-/// How often what this process remembers of ended sagas is forgotten.
-const JANITOR: Duration = Duration::from_mins(1);
 
 /// One namespace, or all of them.
 pub(super) struct Watch {
@@ -217,14 +215,14 @@ fn pod_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Pod, &context));
-    let mut listing = Listing::before(&writer);
+    let (mut listing, mut of_jobs) = (Listing::before(&writer), Vec::new());
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
         .modify(pod_store::strip)
         .inspect(move |event| {
             if let Ok(event) = event {
-                note_pod(&context, event);
+                note_pod(&context, event, &mut of_jobs);
             }
             for pod in event.iter().flat_map(|event| listing.missing(event)) {
                 context.families.lost(&pod);
@@ -237,9 +235,11 @@ fn pod_stream(
 }
 
 /// What one event of a Pod tells of its attempt. That of a Job has no saga for its owner: it is told here that there is news.
-fn note_pod(context: &Context, event: &Event<Pod>) {
+///
+/// `listed`: the pods of Jobs that a list brought which is not whole yet. One that breaks off tells of none: nobody would tell that they went.
+fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     let of_job = match event {
-        Event::Apply(pod) | Event::InitApply(pod) => context.families.saw(pod).then_some(pod),
+        Event::Apply(pod) => context.families.saw(pod).then_some(pod),
         Event::Delete(pod) => {
             if let Some(key) = pod::attempt_of(pod) {
                 context.attempts.child_gone(&key, pod.metadata.uid.as_deref().unwrap_or_default(), pod_state::gone(pod));
@@ -247,10 +247,21 @@ fn note_pod(context: &Context, event: &Event<Pod>) {
             context.families.went(pod).then_some(pod)
         }
         Event::Init => {
+            listed.clear();
             context.families.gap();
             None
         }
-        Event::InitDone => None,
+        Event::InitApply(pod) => {
+            listed.extend(job_of(pod).map(|_| pod.clone()));
+            None
+        }
+        Event::InitDone => {
+            for pod in std::mem::take(listed) {
+                context.families.saw(&pod);
+                announce(context, &pod);
+            }
+            None
+        }
     };
     if let Some(pod) = of_job {
         announce(context, pod);
@@ -294,25 +305,6 @@ fn announce(context: &Context, child: &impl Resource) {
     let saga = child.meta().labels.as_ref().and_then(|labels| labels.get(LABEL_SAGA));
     if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
         context.announce(namespace, saga);
-    }
-}
-
-/// Forgets what this process remembers of sagas that ended or went.
-pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
-    let mut every = tokio::time::interval(JANITOR);
-    loop {
-        every.tick().await;
-        // A saga whose status cannot be read may have requests under way: forgetting them would send them again.
-        let ended = |saga: &StoredSaga| saga.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
-        let live: HashSet<String> =
-            sagas.iter().flat_map(Store::state).filter(|saga| !ended(saga)).filter_map(|saga| saga.metadata.uid.clone()).collect();
-        context.writes.forget(|uid| live.contains(uid));
-        context.attempts.forget(|uid| live.contains(uid));
-        context.failures.forget(|uid| live.contains(uid));
-        context.others.forget();
-        context.circuits.forget();
-        let jobs: HashSet<String> = context.caches.jobs.iter().flat_map(Store::state).filter_map(|job| job.metadata.uid.clone()).collect();
-        context.families.forget(|uid| jobs.contains(uid));
     }
 }
 

@@ -12,7 +12,8 @@
 //! # Guarantees
 //! A child is told the same until it is seen to have heard, and each request carries a token, by which it acts on it once. A child that may
 //! still act is never given up: its attempt settles when it has ended. What the undo of a child waits for is bounded by its time limit, since
-//! it is asked again.
+//! it is asked again. A saga that goes as it is goes after all its children were told to, or refused to be told for good: those, too, that no
+//! attempt follows any more.
 //!
 //! # Caveats
 //! A child that is past its pivot can only go forward: the step waits for its end, whatever its time limit says.
@@ -25,11 +26,12 @@ use super::{
     effect::{Demand, Effect, Finalizer, Plan, Tally},
     judge::{STOP_POLL, Verdict},
     observed::{ChildSaga, ChildState, Failure, Reached},
-    pass::Pass,
+    pass::{Pass, is_active},
+    plan::{is_terminal, past_return},
     saga::{ValidSaga, ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement, clip},
 };
-use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, StepStatus, names::AttemptId};
+use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId};
 
 /// What there is to be known about a step's child when it is judged.
 pub(super) struct Kin<'a> {
@@ -57,8 +59,7 @@ impl Pass<'_> {
         let verdict = if undoes { self.undo_child(status, kin) } else { self.lead_child(kin) };
         if matches!(verdict, Verdict::Wait) {
             let ChildSaga { uid, age, .. } = kin.child;
-            let asks = self.effects.len() > effects;
-            let waits = waits_for(kin.child, kin.overdue, asks);
+            let waits = waits_for(kin.child, kin.overdue, self.effects.get(effects..).unwrap_or_default());
             self.note_child(status, kin.attempt.direction, (Some(uid), *age), (&waits, None));
             say_of_child(status, kin.attempt.direction, &waits);
             self.wake_at(if kin.overdue { later(self.seen.now, STOP_POLL) } else { kin.limit });
@@ -155,7 +156,7 @@ impl Pass<'_> {
         }
         // Asked again by the next attempt; a child that was cancelled ends first.
         if *overdue && !cancelled {
-            return Settlement::unknown(format!("not within its time: {}", waits_for(child, false, false)), None).into();
+            return Settlement::unknown(format!("not within its time: {}", waits_for(child, false, &[])), None).into();
         }
         Verdict::Wait
     }
@@ -193,6 +194,32 @@ fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
     }
 }
 
+/// The children of a deleted saga that goes as it is which no attempt follows any more, although they may not have ended: an undo that was
+/// given up leaves such a one. Each with the attempt that made it. `policy`: what the spec asks for on deletion.
+#[must_use]
+pub fn left_behind<'s>(saga: &ValidSaga, status: &'s SagaStatus, policy: DeletionPolicy) -> Vec<(AttemptId, &'s ChildStatus)> {
+    if is_terminal(status) || (policy != DeletionPolicy::Abandon && !past_return(saga, status)) {
+        return Vec::new();
+    }
+    let child = |known: &'s StepStatus| {
+        // A child that is Completed may have been asked to undo itself since.
+        let ended = |child: &&ChildStatus| matches!(child.phase, Some(SagaPhase::Compensated | SagaPhase::Cancelled));
+        let child = known.child.as_ref().filter(|child| !ended(child))?;
+        let step = saga.steps.iter().find(|step| step.name == known.name)?;
+        let undo = known.compensation.as_ref().filter(|_| carries_a_child(step, Direction::Compensation));
+        let made_by = undo.map_or_else(
+            || made_by(known),
+            |undo| AttemptId { step: known.name.clone(), direction: Direction::Compensation, number: undo.attempt },
+        );
+        Some((made_by, child))
+    };
+    status.steps.iter().filter(|known| !is_active(known)).filter_map(child).collect()
+}
+
+fn carries_a_child(step: &ValidStep, direction: Direction) -> bool {
+    step.operation(direction).is_some_and(|operation| matches!(operation.work, Work::Saga(_)))
+}
+
 /// What is left to be told to the unfinished children of a deleted saga that goes as it is: to go likewise, and not to be undone when they
 /// are deleted with it. `None` where all were told, or cannot be.
 pub(super) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
@@ -200,12 +227,13 @@ pub(super) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> 
     let untold = |(id, child): (&AttemptId, &ChildState)| {
         let ChildState::Saga(child) = child else { return None };
         let ended = child.phase.is_some_and(SagaPhase::is_terminal);
-        let told = ended || child.deletion_policy == DeletionPolicy::Abandon || child.unheard.is_some();
         let step = saga.steps.iter().find(|step| step.name == id.step)?;
         let undoes = matches!(step.operation(id.direction)?.work, Work::UndoSaga);
         let known = status.steps.iter().find(|known| known.name == id.step)?;
         let made_by = if undoes { made_by(known) } else { id.clone() };
         let demand = Demand::Follow { suspend: child.suspended, deletion_policy: DeletionPolicy::Abandon };
+        let refused = child.unheard.iter().any(|unheard| unheard.refused && unheard.demand == demand);
+        let told = ended || child.deletion_policy == DeletionPolicy::Abandon || refused;
         (!told).then(|| Effect::Ask { attempt: id.clone(), child: made_by, demand })
     };
     let effects: Vec<_> = seen.children.iter().filter_map(untold).collect();
@@ -249,8 +277,8 @@ pub(super) fn failed(reached: Reached, message: String) -> Settlement {
 
 /// What a step waits for, and who has to act where somebody has to.
 ///
-/// `asks`: whether it is told something now.
-fn waits_for(child: &ChildSaga, overdue: bool, asks: bool) -> String {
+/// `told`: what it is told now.
+fn waits_for(child: &ChildSaga, overdue: bool, told: &[Effect]) -> String {
     let ChildSaga { name, phase, message, held, unheard, refused, .. } = child;
     let is = phase.map_or(if *held { "held" } else { "not seen by an operator yet" }, SagaPhase::as_str);
     let waits = matches!(phase, Some(SagaPhase::Failed | SagaPhase::CompensationFailed | SagaPhase::Paused | SagaPhase::Pending));
@@ -260,6 +288,8 @@ fn waits_for(child: &ChildSaga, overdue: bool, asks: bool) -> String {
         (true, None) => "; past its time".to_owned(),
         (false, _) => String::new(),
     };
-    let unheard = unheard.as_ref().filter(|_| asks).map(|why| format!("; it could not be told to follow: {why}")).unwrap_or_default();
+    let is_told = |this: &Demand| told.iter().any(|effect| matches!(effect, Effect::Ask { demand, .. } if demand == this));
+    let unheard = unheard.iter().find(|unheard| is_told(&unheard.demand));
+    let unheard = unheard.map(|unheard| format!("; it could not be told to follow: {}", unheard.why)).unwrap_or_default();
     format!("waits for its child saga {name}, which is {is}{more}{late}{unheard}")
 }

@@ -73,9 +73,9 @@ pub enum Effect {
         /// The UID that the status names as that of the object to be deleted; `None` for all that is not deleted.
         uid: Option<String>,
     },
-    /// Tell the child saga of an active attempt something, as the saga's account.
+    /// Tell the child saga of an active attempt something, as the saga's account; or one that a deleted saga leaves behind.
     Ask {
-        /// The active attempt for whose sake it is told.
+        /// The attempt for whose sake it is told: the active one, or, where none follows the child any more, the one that made it.
         attempt: AttemptId,
         /// The attempt by which the child was made: another one where it is undone.
         child: AttemptId,

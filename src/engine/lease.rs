@@ -111,10 +111,12 @@ impl Vigil {
         self.gone
     }
 
-    /// How long to wait before the Lease is read again.
+    /// How long to wait, from `now` on, before the Lease is read again after a read that was sent at `asked`, even one that failed.
     #[must_use]
-    pub fn next_look(&self, now: Instant) -> Duration {
-        self.last.as_ref().map_or(EVERY, |(_, since)| (*since + TERM).saturating_duration_since(now).min(EVERY))
+    pub fn next_look(&self, asked: Instant, now: Instant) -> Duration {
+        let over = self.last.as_ref().map(|(_, since)| *since + TERM);
+        // A read that was sent after the end of the term would have told, had it not failed: the next one has no haste.
+        over.filter(|over| asked < *over).map_or(EVERY, |over| over.saturating_duration_since(now).min(EVERY))
     }
 }
 

@@ -50,7 +50,7 @@ mod summary;
 mod undo;
 mod wait;
 
-pub use child::made_by;
+pub use child::{left_behind, made_by};
 pub use data::Values;
 pub use inbox::asks_to_check_again;
 pub use plan::{Seen, active_attempts, plan};

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
+use super::effect::Demand;
 use crate::api::{DeletionPolicy, SagaPhase, names::AttemptId};
 
 /// What is known of one attempt's child, be it a Pod or a request.
@@ -127,8 +128,19 @@ pub struct ChildSaga {
     pub compensate_asked: Option<String>,
     /// The token of its newest request to compensate that was refused, and why.
     pub refused: Option<(String, String)>,
-    /// Why it could not be told what it was to be told last.
-    pub unheard: Option<String>,
+    /// What it could not be told when it was to be told it last.
+    pub unheard: Vec<Unheard>,
+}
+
+/// Something that a child saga could not be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unheard {
+    /// What.
+    pub demand: Demand,
+    /// Why, in one line.
+    pub why: String,
+    /// Whether it was refused for a reason that does not pass by itself.
+    pub refused: bool,
 }
 
 /// The answer to a request, with the values of Secrets taken out.
@@ -195,5 +207,5 @@ pub enum Reached {
     Answer,
 }
 
-/// All that was seen of a saga's active attempts at one instant.
+/// All that was seen at one instant of a saga's active attempts, and of the children that a deleted one leaves behind.
 pub type Observed = BTreeMap<AttemptId, ChildState>;

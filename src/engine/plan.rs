@@ -59,7 +59,8 @@ pub struct Seen<'a> {
     pub asked: &'a [Asked],
     /// The highest number of a plain request that was handled and taken away; 0 where that is not known.
     pub handled: i64,
-    /// The children of the active attempts.
+    /// The children of the active attempts; of a deleted saga that goes as it is, those that no attempt follows any more as well, by the
+    /// attempts that made them.
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
     pub leftovers: bool,

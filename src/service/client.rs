@@ -5,7 +5,8 @@
 //! - Only a read that ends is repeated, after 429, 502, 503, 504 or a lost connection: at most 4 tries, the last begun within 10 s.
 //! - A call that ends takes at most 15 s, its repeats and the body of its answer included. [`timed_out`] recognises what took longer: of
 //!   a write, nobody knows whether it happened.
-//! - Watches, logs and sessions in a pod are neither repeated nor limited here. (kube's watcher has an idle limit of its own.)
+//! - Watches, logs and sessions in a pod are not repeated here, and only their beginning is limited: the head of the answer comes within 15 s.
+//!   (For what comes later kube's watcher has an idle limit of its own.)
 //!
 //! # Why not kube's own
 //! kube repeats every verb by default, `POST` included, 15 times over minutes: far beyond any lease, and with no regard to what the
@@ -33,7 +34,7 @@ use tower::{
 
 /// The longest time to connect.
 const CONNECT: Duration = Duration::from_secs(5);
-/// The longest time of a call that ends.
+/// The longest time of a call that ends, and that until the head of the answer to any other.
 const LIMIT: Duration = Duration::from_secs(15);
 /// The time before each repeat, in order.
 const DELAYS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
@@ -145,11 +146,14 @@ where
         // The service that was polled ready takes the call; a fresh clone stays for the next one.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        if is_stream(request.uri()) {
-            let answer = inner.call(request);
-            return Box::pin(async move { Ok(answer.await.map_err(Into::into)?.map(Either::Right)) });
-        }
         let late = TimedOut { method: request.method().clone(), path: request.uri().path().to_owned() };
+        if is_stream(request.uri()) {
+            let head = timeout(LIMIT, inner.call(request));
+            return Box::pin(async move {
+                let answer = head.await.map_err(|_| late)?.map_err(Into::into)?;
+                Ok(answer.map(Either::Right))
+            });
+        }
         Box::pin(async move {
             let answer = timeout(LIMIT, tries(inner, request)).await.unwrap_or_else(|_| Err(late.into()))?;
             Ok(answer.map(|body| Either::Left(Full::new(body))))

@@ -7,7 +7,8 @@ use saga_operator::{
     engine::{
         active_attempts,
         effect::{Demand, Effect, Finalizer, StatusWrite},
-        observed::{ChildSaga, ChildState, Observed},
+        left_behind,
+        observed::{ChildSaga, ChildState, Observed, Unheard},
         plan,
     },
 };
@@ -47,7 +48,14 @@ impl Family {
     fn look(&mut self) {
         for _ in 0..9 {
             let child = |(id, _): (_, &_)| (id, ChildState::Saga(Arc::new(self.child.clone())));
-            let children: Observed = active_attempts(&self.parent.status()).map(child).collect();
+            let status = self.parent.status();
+            let mut children: Observed = active_attempts(&status).map(child).collect();
+            if let (true, Ok(saga)) = (self.parent.deleting, &self.parent.saga) {
+                let policy = self.parent.spec.deletion_policy.unwrap_or_default();
+                children.extend(
+                    left_behind(saga, &status, policy).into_iter().map(|(id, _)| (id, ChildState::Saga(Arc::new(self.child.clone())))),
+                );
+            }
             let plan = plan(&self.parent.saga, &self.parent.seen(&children, "me"));
             self.parent.finalizer = match plan.finalizer {
                 Finalizer::Add => true,
@@ -303,6 +311,46 @@ fn a_child_that_undid_itself_says_nothing_of_the_one_before_it() {
 fn a_saga_that_is_abandoned_lets_its_child_go_as_it_is_before_it_goes() {
     let mut family = Family::of(with_child(saga()));
     family.child_is(SagaPhase::Running);
+    family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
+    family.parent.delete();
+    family.look();
+    let follow = Demand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
+    assert_eq!((family.told(), family.parent.finalizer), (vec![follow], true));
+    family.child.deletion_policy = DeletionPolicy::Abandon;
+    family.look();
+    assert_eq!((family.told(), family.parent.finalizer), (vec![], false));
+}
+
+#[test]
+fn a_saga_that_is_abandoned_goes_without_a_child_that_it_may_not_tell_but_not_because_one_telling_failed() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
+    family.parent.delete();
+    let follow = |deletion_policy| Demand::Follow { suspend: false, deletion_policy };
+    let unheard = |demand, refused| vec![Unheard { demand, why: "no".into(), refused }];
+    for another in
+        [unheard(Demand::Cancel, true), unheard(follow(DeletionPolicy::Compensate), true), unheard(follow(DeletionPolicy::Abandon), false)]
+    {
+        family.child.unheard = another;
+        family.look();
+        assert_eq!((family.told().last(), family.parent.finalizer), (Some(&follow(DeletionPolicy::Abandon)), true));
+    }
+    family.child.unheard = unheard(follow(DeletionPolicy::Abandon), true);
+    family.look();
+    assert_eq!((family.told(), family.parent.finalizer), (vec![], false));
+}
+
+#[test]
+fn a_saga_that_is_abandoned_lets_a_child_go_whose_undo_was_given_up() {
+    let mut family = Family::that_turns_back();
+    family.child.compensate_asked = Some("undo-1".into());
+    family.child_is(SagaPhase::CompensationFailed);
+    while family.parent.phase() != SagaPhase::CompensationFailed {
+        family.passes(3600);
+    }
+    assert_eq!(active_attempts(&family.parent.status()).count(), 0);
+    family.told();
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     family.parent.delete();
     family.look();

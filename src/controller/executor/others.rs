@@ -117,7 +117,7 @@ impl Others {
                 let over = unwanted || watched.vigil.is_gone();
                 watched.reading = !over;
                 let sagas: Vec<_> = if watched.vigil.is_gone() { watched.sagas.drain().collect() } else { Vec::new() };
-                (sagas, (!over).then(|| watched.vigil.next_look(Instant::now())))
+                (sagas, (!over).then(|| watched.vigil.next_look(asked, Instant::now())))
             };
             if !sagas.is_empty() {
                 tracing::warn!(executor = id, sagas = sagas.len(), "another operator is gone: what it was sending may have happened");
@@ -164,4 +164,48 @@ fn is_id(id: &str) -> bool {
 
 fn gone() -> ChildState {
     ChildState::Unknown { message: "the operator that sent the request is gone".into(), retry_after: None }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use http::{Request, Response};
+    use kube::{Client, client::Body};
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::context::fixture;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_cannot_be_read_is_read_every_two_seconds() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let refuse = tower::service_fn(move |_: Request<Body>| {
+            let times = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if times > 99 {
+                    return std::future::pending().await;
+                }
+                let body = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"});
+                let response = Response::builder().status(403).body(Body::from(body.to_string().into_bytes()));
+                Ok::<_, Infallible>(response.unwrap())
+            }
+        });
+        let (context, _announced) = fixture::context(Client::new(refuse, "default"), None);
+        let (now, id) = (Instant::now(), "0d1c5a2e-0000-4000-8000-000000000000");
+        // A term has passed since the Lease was seen last.
+        let mut vigil = Vigil::default();
+        vigil.saw(Sighting::Held("1".into()), now.checked_sub(TERM).unwrap(), now.checked_sub(TERM).unwrap());
+        let sagas = HashSet::from([("shop".to_owned(), "order".to_owned())]);
+        context.others.lock().insert(id.to_owned(), Watched { vigil, sagas, asked: now, reading: true });
+        let reads = Others::read(Arc::clone(&context), id.to_owned());
+        tokio::time::timeout(Duration::from_secs(21), reads).await.unwrap_err();
+        assert_eq!(asked.load(Ordering::SeqCst), 11);
+    }
 }

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 
 use http::{Method, Request, Response};
 use kube::{Client, client::Body, core::Status};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     api::Direction,
-    controller::context::fixture,
+    controller::{context::fixture, memory::backing_off},
     engine::valid::{SagaName, validate_stored},
 };
 
@@ -58,6 +58,17 @@ fn each_notice_is_an_event_of_its_own_that_the_api_server_takes() {
 /// An attempt to create a Pod right after a status write, against an API server that gives these answers, one after the other. How often it is
 /// tried, the methods that were asked for, the last word, and how the attempt ended for this process.
 async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<ChildState>) {
+    let (context, asked, last) = tried_as(&json!({"pod": {"image": "charge"}}), age, answers).await;
+    (asked, last, context.attempts.look(&key(), |known| known.end.clone()))
+}
+
+/// The attempt.
+fn key() -> AttemptKey {
+    ("1".to_owned(), AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 })
+}
+
+/// The same with a step that does this.
+async fn tried_as(action: &Value, age: Duration, answers: &[u16]) -> (Arc<Context>, Vec<Method>, Next) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (log, codes) = (Arc::clone(&asked), answers.to_vec());
     let answer = move |request: Request<Body>| {
@@ -72,14 +83,15 @@ async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<Chi
         std::future::ready(Ok::<_, Infallible>(response.unwrap()))
     };
     let (context, _) = fixture::context(Client::new(tower::service_fn(answer), "default"), None);
-    let spec = json!({"steps": [{"name": "charge", "pod": {"image": "charge"}}]});
+    let mut step = json!({"name": "charge"});
+    step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+    let spec = json!({"steps": [step]});
     let stored: StoredSaga =
         serde_json::from_value(json!({"metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": spec})).unwrap();
     let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
     let saga = validate_stored(&named, &stored.spec).unwrap();
     let performance = Performance { context: &context, stored: &stored, saga: Some(&saga), executor: "", slots: Mutex::default() };
-    let attempt = AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 };
-    let key = ("1".to_owned(), attempt.clone());
+    let (_, attempt) = key();
     let (saga, namespace) = ("order".into(), "shop".into());
     let identity = Identity { saga, namespace, uid: "1".into(), attempt, key: "1/charge/action/0".into() };
     let mut last = Next::Later;
@@ -90,7 +102,7 @@ async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<Chi
         last = performance.one(begin, "7", Some(Instant::now()), false).await.unwrap_or(Next::AtOnce);
     }
     let asked = asked.lock().unwrap().clone();
-    (asked, last, context.attempts.look(&key, |known| known.end.clone()))
+    (context, asked, last)
 }
 
 #[tokio::test]
@@ -105,4 +117,13 @@ async fn a_final_refusal_says_nothing_of_an_earlier_creation_that_was_answered_t
     assert!(matches!(end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))), "{end:?}");
     let (asked, _, end) = tried(Duration::ZERO, &[504, 422]).await;
     assert!(asked.len() == 2 && matches!(end, Some(ChildState::Unknown { .. })), "the first one may have made it: {end:?}");
+}
+
+#[tokio::test]
+async fn a_child_saga_whose_creation_was_answered_to_nobody_is_created_again_only_later() {
+    let child = json!({"saga": {"spec": {"steps": [{"name": "a", "wait": {"for": "1s"}}]}}});
+    let (context, asked, _) = tried_as(&child, Duration::ZERO, &[500]).await;
+    assert_eq!(asked, [Method::POST]);
+    let waits = context.attempts.look(&key(), |known| backing_off(known));
+    assert!(matches!(waits, Some(ChildState::Active { uid: None, .. })), "it may be there: {waits:?}");
 }

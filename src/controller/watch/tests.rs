@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use http::{Request, Response};
@@ -92,4 +93,46 @@ async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_a
     assert_eq!(brought(|api, writer, context| saga_stream(api, writer, watch::Sender::default(), context)).await, expected);
     assert_eq!(brought(|api, writer, context| pod_stream(api, writer, watch::Sender::default(), context)).await, expected);
     assert_eq!(brought(job_stream).await, expected);
+}
+
+/// An API server with a Pod of a Job on the first page of a list, whose second page cannot be had. The Pod is gone when the list is read
+/// again.
+fn with_a_list_that_breaks_off() -> Client {
+    let lists = AtomicUsize::new(0);
+    let answer = move |request: Request<Body>| {
+        let query = request.uri().query().unwrap_or_default();
+        let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});
+        let metadata =
+            json!({"name": "a", "namespace": "shop", "uid": "a", "labels": {LABEL_MANAGED_BY: MANAGER}, "ownerReferences": [owner]});
+        let page = |next: &str, items: Vec<serde_json::Value>| json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": next}, "items": items});
+        let answer = if query.contains("watch=true") {
+            None
+        } else if query.contains("continue=") {
+            Some((500, json!({"kind": "Status", "status": "Failure", "code": 500, "reason": "InternalError", "message": "no"})))
+        } else if lists.fetch_add(1, Ordering::SeqCst) == 0 {
+            Some((200, page("more", vec![json!({"metadata": metadata})])))
+        } else {
+            Some((200, page("", Vec::new())))
+        };
+        async move {
+            let Some((code, answer)) = answer else { return std::future::pending().await };
+            Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
+        }
+    };
+    Client::new(tower::service_fn(answer), "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more() {
+    let client = with_a_list_that_breaks_off();
+    let (context, _announced) = fixture::context(client.clone(), None);
+    let (_store, writer) = reflector::store();
+    let (listed, mut whole) = watch::channel(false);
+    let pods = pod_stream(Api::all(client), writer, listed, Arc::clone(&context));
+    tokio::select! {
+        () = pods.for_each(|_| std::future::ready(())) => {}
+        listed = whole.wait_for(|listed| *listed) => assert!(*listed.unwrap()),
+        () = tokio::time::sleep(Duration::from_hours(1)) => unreachable!("the list was never whole"),
+    }
+    assert!(context.families.of("job").0.pods.is_empty());
 }

@@ -56,11 +56,11 @@ fn an_executor_is_gone_when_a_read_sent_a_term_after_the_first_sighting_shows_no
     let dawn = Instant::now();
     let mut vigil = Vigil::default();
     vigil.saw(held("1"), at(dawn, 0), at(dawn, 100));
-    assert_eq!(vigil.next_look(at(dawn, 100)), EVERY);
+    assert_eq!(vigil.next_look(at(dawn, 0), at(dawn, 100)), EVERY);
     // Sent before the end of the term, answered long after it: what it shows may be as old as its sending.
     vigil.saw(held("1"), at(dawn, 6099), at(dawn, 9000));
     assert!(!vigil.is_gone());
-    assert_eq!(vigil.next_look(at(dawn, 9000)), Duration::ZERO);
+    assert_eq!(vigil.next_look(at(dawn, 6099), at(dawn, 9000)), Duration::ZERO);
     vigil.saw(held("1"), at(dawn, 6100), at(dawn, 9000));
     assert!(vigil.is_gone());
 }
@@ -73,9 +73,20 @@ fn a_renewal_begins_the_term_anew() {
     vigil.saw(held("2"), at(dawn, 5900), at(dawn, 6500));
     vigil.saw(held("2"), at(dawn, 12_000), at(dawn, 12_000));
     assert!(!vigil.is_gone());
-    assert_eq!(vigil.next_look(at(dawn, 12_000)), Duration::from_millis(500), "as soon as the term is over");
+    assert_eq!(vigil.next_look(at(dawn, 12_000), at(dawn, 12_000)), Duration::from_millis(500), "as soon as the term is over");
     vigil.saw(held("2"), at(dawn, 12_500), at(dawn, 12_500));
     assert!(vigil.is_gone());
+}
+
+#[test]
+fn a_read_that_failed_after_the_end_of_the_term_is_not_repeated_at_once() {
+    let dawn = Instant::now();
+    let mut vigil = Vigil::default();
+    assert_eq!(vigil.next_look(at(dawn, 0), at(dawn, 100)), EVERY);
+    vigil.saw(held("1"), at(dawn, 0), at(dawn, 0));
+    for asked in [6000, 7000, 3_600_000] {
+        assert_eq!(vigil.next_look(at(dawn, asked), at(dawn, asked + 100)), EVERY);
+    }
 }
 
 #[test]

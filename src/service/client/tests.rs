@@ -217,8 +217,8 @@ async fn no_repeat_begins_10_s_after_the_first_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_watch_and_a_log_are_neither_repeated_nor_limited() {
-    let script = Script::new([Fate::Answer(503), Fate::Answer(503), Fate::HangInBody, Fate::Hang]);
+async fn a_watch_and_a_log_are_not_repeated_and_go_on_without_limit() {
+    let script = Script::new([Fate::Answer(503), Fate::Answer(503), Fate::HangInBody]);
     let watch = WatchParams::default();
     let refused = script.config_maps().watch(&watch, "0").await.map(drop);
     assert_eq!(status(refused.unwrap_err()), 503);
@@ -229,7 +229,17 @@ async fn a_watch_and_a_log_are_neither_repeated_nor_limited() {
     let api = script.config_maps();
     let mut events = api.watch(&watch, "0").await.unwrap().boxed();
     timeout(100 * LIMIT, events.next()).await.unwrap_err();
-    timeout(100 * LIMIT, api.watch(&watch, "0").map(drop)).await.unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_does_not_begin_ends_after_15_s() {
+    let script = Script::new([Fate::Hang, Fate::Hang]);
+    let begun = timeout(100 * LIMIT, script.config_maps().watch(&WatchParams::default(), "0")).await.unwrap();
+    let error = begun.map(drop).unwrap_err();
+    assert!(timed_out(&error), "{error}");
+    let pods: Api<Pod> = Api::namespaced(script.client(), "shop");
+    assert!(timed_out(&timeout(100 * LIMIT, pods.log_stream("a", &LogParams::default())).await.unwrap().map(drop).unwrap_err()));
+    assert_eq!(script.begun.elapsed(), 2 * LIMIT);
 }
 
 #[tokio::test]
