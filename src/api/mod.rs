@@ -20,7 +20,7 @@ mod stored;
 mod tls;
 
 pub use action::{
-    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, SecretKey,
+    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, SecretKey, URL,
     WaitAction,
 };
 pub use duration::GoDuration;

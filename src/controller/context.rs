@@ -115,7 +115,7 @@ pub struct Context {
     pub prechecks: Prechecks,
     /// Valid sagas whose expressions are parsed.
     pub validated: ValidatedSagas,
-    /// How many sagas with expressions may be planned at once.
+    /// How many sagas with expressions may be checked or planned at once.
     pub evaluations: Semaphore,
     /// How often each saga's reconcile failed since it last did not.
     pub failures: Failures,
@@ -127,7 +127,7 @@ pub struct Context {
     beginning: AtomicUsize,
 }
 
-/// How many sagas with expressions are planned at once: an expression may take milliseconds, and no saga is to wait for another's.
+/// How many sagas with expressions are checked or planned at once: an expression may take milliseconds, and no saga is to wait for another's.
 const EVALUATIONS: usize = 4;
 
 /// While it lives, what was decided may still begin.

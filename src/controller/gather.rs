@@ -109,7 +109,8 @@ async fn object(
     let (Some(operation), Some(known)) = (step.and_then(|step| step.operation(key.1.direction)), known) else {
         return (context.attempts.look(key, |known| absent(known, false)), None);
     };
-    match (Values { saga, steps: &status.steps }).resolve(operation, known, key.1.direction) {
+    let values = Values { saga, steps: &status.steps };
+    match context.think(operation.template.is_some(), || values.resolve(operation, known, key.1.direction)).await {
         Ok(work) => Attempt { context, saga, key }.state(&work, attempt).await,
         Err(message) => (ChildState::Unknown { message, retry_after: None }, None),
     }

@@ -40,7 +40,7 @@ use crate::{
         plan,
         precheck::Precheck,
         saga::{Identity, ValidSaga, Work},
-        valid::{Fault, SagaName, validate_stored},
+        valid::{Fault, SagaName, may_have_expressions, validate_stored},
     },
     objects::http::{self, Origin},
     service::metrics::ReconcileResult,
@@ -122,7 +122,7 @@ pub(super) fn unwatched(saga: &StoredSaga, context: &Context) -> Option<Duration
 async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
     let metadata = &stored.metadata;
     context.writes.seen(metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
-    let validated = valid(context, stored);
+    let validated = valid(context, stored).await;
     let saga = validated.as_ref();
     let status = stored.status.as_ref().ok();
     let executor = context.own.id();
@@ -248,13 +248,17 @@ fn count<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     counts
 }
 
-fn valid(context: &Context, stored: &StoredSaga) -> Validated {
+/// Expressions that read only what is known are tried when a saga is checked: that is thought about like a plan.
+async fn valid(context: &Context, stored: &StoredSaga) -> Validated {
     let uid = stored.metadata.uid.clone().unwrap_or_default();
     let generation = stored.metadata.generation.unwrap_or_default();
-    context.validated.get(&uid, generation, || {
-        let who = SagaName { name: name(stored).to_owned(), namespace: namespace(stored).to_owned(), uid: uid.clone() };
-        validate_stored(&who, &stored.spec)
-    })
+    if let Some(kept) = context.validated.kept(&uid, generation) {
+        return kept;
+    }
+    let who = SagaName { name: name(stored).to_owned(), namespace: namespace(stored).to_owned(), uid: uid.clone() };
+    let heavy = stored.spec.as_ref().is_ok_and(may_have_expressions);
+    let made = context.think(heavy, || validate_stored(&who, &stored.spec)).await;
+    context.validated.keep(&uid, generation, made)
 }
 
 /// What is seen of the saga, before anything is known of this process.

@@ -22,15 +22,17 @@ const MOST: usize = 512;
 pub struct ValidatedSagas(Mutex<HashMap<String, (i64, Validated)>>);
 
 impl ValidatedSagas {
-    /// The saga of this UID and generation; made by `validate` where it is not kept.
-    pub(super) fn get(&self, uid: &str, generation: i64, validate: impl FnOnce() -> Result<ValidSaga, Vec<Fault>>) -> Validated {
+    /// The saga of this UID and generation, where it is kept.
+    pub(super) fn kept(&self, uid: &str, generation: i64) -> Option<Validated> {
         let kept = |known: &(i64, Validated)| (known.0 == generation).then(|| Arc::clone(&known.1));
-        if let Some(saga) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).and_then(kept) {
-            return saga;
-        }
-        let saga = Arc::new(validate());
-        // What has no expressions is checked in no time.
-        if saga.as_ref().as_ref().map_or(true, ValidSaga::has_expressions) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).and_then(kept)
+    }
+
+    /// Keeps what came of a spec of this UID and generation.
+    pub(super) fn keep(&self, uid: &str, generation: i64, made: Result<ValidSaga, Vec<Fault>>) -> Validated {
+        let saga = Arc::new(made);
+        // What has no expressions, nor a child that may have some, is checked in no time.
+        if saga.as_ref().as_ref().map_or(true, |saga| saga.has_expressions() || saga.has_children()) {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= MOST {
                 known.clear();
@@ -49,12 +51,13 @@ mod tests {
     fn a_saga_is_validated_again_when_its_spec_changes_and_not_before() {
         let sagas = ValidatedSagas::default();
         let fault = |what: &str| Err(vec![Fault::new("spec", what)]);
-        let first = sagas.get("a", 1, || fault("first"));
-        assert_eq!(*sagas.get("a", 1, || fault("again")), *first);
-        assert_ne!(*sagas.get("a", 2, || fault("changed")), *first);
-        assert_ne!(*sagas.get("b", 1, || fault("another")), *first);
+        assert_eq!(sagas.kept("a", 1), None);
+        let first = sagas.keep("a", 1, fault("first"));
+        assert_eq!(sagas.kept("a", 1), Some(Arc::clone(&first)));
+        assert_eq!((sagas.kept("a", 2), sagas.kept("b", 1)), (None, None));
+        assert_ne!(sagas.keep("a", 2, fault("changed")), first);
         for other in 0..2 * MOST {
-            sagas.get(&other.to_string(), 1, || fault("many"));
+            sagas.keep(&other.to_string(), 1, fault("many"));
         }
         assert!(sagas.0.lock().unwrap().len() <= MOST);
     }

@@ -15,6 +15,7 @@ mod policy;
 mod warnings;
 
 use std::{
+    cell::Cell,
     collections::{BTreeSet, HashMap},
     fmt,
     time::Duration,
@@ -23,11 +24,11 @@ use std::{
 use serde_json::Map;
 
 pub(in crate::engine) use self::child::valid_child;
-pub use self::warnings::warnings;
 use self::{
     expressions::Reach,
     operation::{Written, operation, undo_saga},
 };
+pub use self::{expressions::may_have_expressions, warnings::warnings};
 use super::{
     expression::Scope,
     saga::{Operation, ValidSaga, ValidStep, Work},
@@ -80,19 +81,21 @@ pub struct SagaName {
 /// # Errors
 /// All faults of the spec, in the order of its fields; never empty.
 pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
-    validate_as(who, spec, Params { known: true, of_another: false })
+    validate_as(who, spec, Params { known: true, of_another: false, work: &Cell::new(0) })
 }
 
 /// What is known of a saga's params when it is checked.
 #[derive(Clone, Copy, Debug)]
-struct Params {
+struct Params<'a> {
     /// Whether their values are: expressions that read nothing else are then tried.
     known: bool,
     /// Whether another side's answer may be among them.
     of_another: bool,
+    /// The work of all expressions so far, of the saga and of all that it stands in.
+    work: &'a Cell<u64>,
 }
 
-fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params) -> Result<ValidSaga, Vec<Fault>> {
+fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {
     let mut faults = Vec::new();
     let mut check = |ok: bool, path: &str, message: &str| {
         if !ok {
@@ -176,7 +179,7 @@ pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSag
     }
 }
 
-fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_>, Params), faults: &mut Vec<Fault>) -> Vec<ValidStep> {
+fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_>, Params<'_>), faults: &mut Vec<Fault>) -> Vec<ValidStep> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut valid: Vec<ValidStep> = Vec::with_capacity(steps.len());
     let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();

@@ -360,3 +360,87 @@ fn no_other_side_chooses_an_image_by_handing_on_a_whole_object() {
     let message = world.status().steps.get(1).and_then(|step| step.message.clone()).unwrap_or_else(|| world.message());
     assert!(message.contains("gives an object with image"), "{message}");
 }
+
+#[test]
+fn what_another_side_answered_reaches_nothing_that_decides_below_a_parent_key_either() {
+    let refused = |manifest: Value| {
+        let spec = json!({"steps": [
+            {"name": "a", "http": http("a", json!({})), "outputs": {"x": "${response.body.x}"}},
+            {"name": "b", "dependsOn": ["a"], "apply": {"manifest": manifest}},
+        ]});
+        world(spec).saga.map(|_| ()).err().unwrap_or_default().into_iter().map(|fault| fault.path).collect::<Vec<_>>()
+    };
+    let object = |version: &str, kind: &str, more: Value| {
+        let mut object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "x"}});
+        object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object
+    };
+    let x = "${steps.a.outputs.x}";
+    let whole = "${{'reference': steps.a.outputs.x}}";
+    let at = "spec.steps[1].apply.manifest";
+    for (version, kind, more, place) in [
+        (
+            "apps/v1",
+            "Deployment",
+            json!({"spec": {"template": {"spec": {"containers": [{"image": x}]}}}}),
+            "spec.template.spec.containers[0].image",
+        ),
+        ("source.example.com/v1", "Release", json!({"spec": {"values": {"image": {"tag": x}}}}), "spec.values.image.tag"),
+        ("core.example.com/v1", "Disk", json!({"spec": {"image": {"a": whole}}}), "spec.image.a"),
+        ("core.example.com/v1", "Sync", json!({"spec": {"images": [{"newTag": x}]}}), "spec.images[0].newTag"),
+        ("core.example.com/v1", "Sync", json!({"spec": {"targetNamespace": x}}), "spec.targetNamespace"),
+        ("rbac.authorization.k8s.io/v1", "RoleBinding", json!({"subjects": [{"kind": "ServiceAccount", "name": x}]}), "subjects[0].name"),
+        ("saga.dev/v1alpha1", "Saga", json!({"spec": {"steps": [{"name": "c", "http": {"url": x}}]}}), "spec.steps[0].http.url"),
+        ("saga.dev/v1alpha1", "Saga", json!({"spec": {"params": {"image": x}, "steps": x}}), "spec.steps"),
+    ] {
+        assert_eq!(refused(object(version, kind, more)), [format!("{at}.{place}")]);
+    }
+    for (version, kind, more) in [
+        ("v1", "ConfigMap", json!({"data": {"image": x, "namespace-quota": x}, "binaryData": {"kind": x}})),
+        ("v1", "Secret", json!({"stringData": {"namespace": x}})),
+        ("apps/v1", "Deployment", json!({"spec": {"replicas": x}})),
+        ("saga.dev/v1alpha1", "Saga", json!({"spec": {"params": {"image": x, "order": x}}})),
+    ] {
+        assert_eq!(refused(object(version, kind, more)), [""; 0]);
+    }
+}
+
+#[test]
+fn a_whole_object_that_another_side_handed_on_may_be_data_and_name_no_accounts() {
+    let applied = |field: &str, kind: (&str, &str), answer: Value| {
+        let mut manifest = json!({"apiVersion": kind.0, "kind": kind.1, "metadata": {"name": "x"}});
+        manifest[field] = json!("${steps.a.outputs.x}");
+        let mut world = world(json!({"steps": [
+            {"name": "a", "http": http("a", json!({})), "outputs": {"x": "${response.body.x}"}},
+            {"name": "b", "dependsOn": ["a"], "apply": {"manifest": manifest}},
+        ]}))
+        .on("a", vec![answers(200, &json!({"x": answer}))]);
+        world.run_to_rest();
+        (world.step("b").phase, world.step("b").message.unwrap_or_default())
+    };
+    let named = json!({"image": "a", "namespace": "b"});
+    assert_ne!(applied("data", ("v1", "ConfigMap"), named.clone()).0, StepPhase::Failed);
+    for (field, kind, answer) in [
+        ("data", ("example.com/v1", "ConfigMap"), named),
+        ("spec", ("example.com/v1", "Bundle"), json!({"manifest": {"subjects": [{"name": "admin"}]}})),
+        ("spec", ("example.com/v1", "Bundle"), json!({"sync": [{"targetNamespace": "kube-system"}]})),
+    ] {
+        let (phase, message) = applied(field, kind, answer);
+        assert_eq!(phase, StepPhase::Failed, "{message}");
+        assert!(message.contains("which only params and saga may choose"), "{message}");
+    }
+}
+
+#[test]
+fn an_answer_that_leads_out_of_its_place_in_a_url_fails_the_step_and_nothing_is_sent() {
+    for id in ["..", "."] {
+        let mut spec = order();
+        spec["steps"][0]["compensation"]["http"]["url"] = json!("http://shop/release/all");
+        let mut world = world(spec).on("reserve-stock", vec![answers(201, &json!({"id": id, "left": 3}))]);
+        world.run_to_rest();
+        let step = world.step("charge");
+        assert_eq!((step.phase, sent(&world, "charge", Action).len()), (StepPhase::Failed, 0));
+        let says = format!("spec.steps[1].http.url: ${{steps['reserve-stock'].outputs.id}}: makes the path segment `{id}`");
+        assert!(step.message.as_deref().is_some_and(|message| message.starts_with(&says)), "{:?}", step.message);
+    }
+}

@@ -370,3 +370,41 @@ fn what_was_only_waited_for_is_undone_only_where_it_was_done() {
     }]});
     assert_eq!(warnings(&check(&spec).unwrap()), []);
 }
+
+/// Requests whose bodies hold this expression so often.
+fn asking(expression: &str, often: &[usize]) -> Vec<Value> {
+    let first = json!({"name": "first", "http": {"method": "GET", "url": "http://a.shop.svc/x"}, "outputs": {"x": "${response.body.x}"}});
+    let request = |(place, often): (usize, &usize)| {
+        let http = json!({"method": "POST", "url": "http://a.shop.svc/x", "body": vec![format!("${{{expression}}}"); *often]});
+        json!({"name": format!("s{place}"), "dependsOn": ["first"], "http": http})
+    };
+    std::iter::once(first).chain(often.iter().enumerate().map(request)).collect()
+}
+
+#[test]
+fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_that() {
+    // Each is nearly all the work that one expression may be, whatever it reads.
+    for heavy in ["'x'.matches('[a-z]{80}')", "params.x.matches('[a-z]{80}')", "steps.first.outputs.x.matches('[a-z]{80}')"] {
+        let spec = |often: &[usize]| json!({"params": {"x": "a"}, "steps": asking(heavy, often)});
+        assert!(check(&spec(&[16, 16])).is_ok(), "{heavy}");
+        for often in [&[3000_usize][..], &[60, 3000]] {
+            let found = check(&spec(often)).unwrap_err();
+            let [one] = found.as_slice() else { panic!("{heavy}: {found:?}") };
+            let body = if often.len() == 1 { "spec.steps[1].http.body[6" } else { "spec.steps[2].http.body[" };
+            assert!(one.starts_with(body) && one.contains("the expressions of the saga are too much work together"), "{one}");
+        }
+        // What stands in a child is tried together with its parent.
+        let child = json!({"name": "child", "saga": {"spec": {"params": {"x": "a"}, "steps": asking(heavy, &[40])}}});
+        let mut both = spec(&[40]);
+        both["steps"].as_array_mut().unwrap().push(child);
+        let found = check(&both).unwrap_err();
+        assert!(matches!(found.as_slice(), [one] if one.starts_with("spec.steps[2].saga.spec.steps[1].http.body[2")), "{found:?}");
+    }
+}
+
+#[test]
+fn as_many_expressions_as_a_large_saga_holds_are_no_matter() {
+    let params = json!({"order": "1042", "text": "x".repeat(4000)});
+    let spec = json!({"params": params, "steps": asking("params.order + (has(params.x) ? params.x : '')", &[30; 127])});
+    assert!(check(&spec).is_ok(), "{:?}", check(&spec).unwrap_err().first());
+}

@@ -28,7 +28,7 @@ impl Patterns {
     fn is_match(&self, pattern: &str, text: &str) -> Result<bool, ExecutionError> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !made.contains_key(pattern) {
-            made.insert(pattern.to_owned(), Regex::new(pattern).map_err(|error| format!("'{pattern}' not a valid regex:\n{error}")));
+            made.insert(pattern.to_owned(), Regex::new(pattern).map_err(|error| super::pattern::invalid(pattern, error)));
         }
         match made.get(pattern) {
             Some(Ok(regex)) => Ok(regex.is_match(text)),

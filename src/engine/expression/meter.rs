@@ -5,7 +5,8 @@
 //! evaluated; together they may not pass [`MAX_WORK`].
 //!
 //! # Guarantees
-//! What is told is never less than what comes of it. What does not pass evaluates within milliseconds.
+//! What is told is never less than what comes of it. What passes evaluates within milliseconds. The expressions of one saga that are tried
+//! when it is checked, and those of one action that are evaluated together, may not pass [`MAX_TOGETHER`], so that many of them are bounded, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,6 +20,10 @@ use super::pattern::{Effort, effort};
 
 /// The most bytes that all parts of an expression may come to, each as often as it is evaluated.
 const MAX_WORK: u64 = 4 << 20;
+/// The most work of all expressions of a saga that are tried when it is checked, and of all of an action.
+pub const MAX_TOGETHER: u64 = 64 * MAX_WORK;
+/// What an expression costs besides: to be read, and to be handed what it reads.
+const EXPRESSION: u64 = 16 << 10;
 /// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer 64 KiB.
 const MAX_INPUT: u64 = 72 << 10;
 /// The longest list that `all`, `exists`, `exists_one`, `map` and `filter` take.
@@ -51,11 +56,20 @@ const fn plain(bytes: u64) -> Size {
     Size { bytes, items: 0, element: 0 }
 }
 
-/// Whether an expression may be evaluated over these variables; the most bytes that it comes to.
+/// What an expression costs at most.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    /// The bytes that it comes to.
+    pub(super) bytes: u64,
+    /// The work of evaluating it, to be held against [`MAX_TOGETHER`].
+    pub(super) work: u64,
+}
+
+/// Whether an expression may be evaluated over these variables, and what it costs then.
 ///
 /// # Errors
 /// What is too large.
-pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Value>) -> Result<u64, String> {
+pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Value>) -> Result<Cost, String> {
     let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1, patterns: BTreeSet::new() };
     for (name, value) in variables {
         let size = size(value);
@@ -64,7 +78,9 @@ pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static st
         }
         meter.sizes.insert((*name).to_owned(), size);
     }
-    meter.part(expr).map(|size| size.bytes)
+    let read = meter.sizes.values().fold(EXPRESSION, |all, size| all.saturating_add(size.bytes));
+    let bytes = meter.part(expr)?.bytes;
+    Ok(Cost { bytes, work: meter.work.saturating_add(read) })
 }
 
 /// The size of a value: at least the bytes of all texts in it, and of all else as JSON.

@@ -22,8 +22,10 @@ mod functions;
 mod letters;
 mod meter;
 mod pattern;
+mod room;
 mod scope;
 mod template;
+mod url;
 
 use std::{
     collections::BTreeSet,
@@ -43,6 +45,8 @@ use kube::core::cel::{
 use serde_json::Value;
 
 pub use check::FUNCTIONS;
+pub use meter::MAX_TOGETHER;
+pub use room::Fixed;
 pub use scope::{Scope, Variable};
 pub use template::{Field, Form, Template};
 
@@ -154,13 +158,21 @@ impl Expression {
     /// # Errors
     /// One line that begins with the expression: what it reads is not there or of another type, or it would be too much work.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
-        with_stack(|| self.value(scope)).map_err(|error| said(&self.0.text, &error))
+        self.evaluate_counted(scope, &mut 0)
     }
 
-    fn value(&self, scope: &Scope<'_>) -> Result<Value, String> {
+    /// The same; adds its work to `work`, which may not pass [`MAX_TOGETHER`] where many are evaluated.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn evaluate_counted(&self, scope: &Scope<'_>, work: &mut u64) -> Result<Value, String> {
+        with_stack(|| self.value(scope, work)).map_err(|error| said(&self.0.text, &error))
+    }
+
+    fn value(&self, scope: &Scope<'_>, work: &mut u64) -> Result<Value, String> {
         let Parsed { tree, reads, .. } = self.0.as_ref();
         let variables = scope.variables(reads);
-        meter::afford(tree, &variables)?;
+        *work = work.saturating_add(meter::afford(tree, &variables)?.work);
         let mut context = Context::default().with_all();
         functions::mend(&mut context);
         for (name, value) in &variables {
@@ -176,6 +188,18 @@ impl Expression {
     /// # Errors
     /// As [`Self::evaluate`], where it would be too much work.
     pub fn most(&self, scope: &Scope<'_>) -> Result<u64, String> {
+        self.cost(scope).map(|cost| cost.bytes)
+    }
+
+    /// The work of evaluating it, as told before; of what is not known the least.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`], where it would be too much work.
+    pub fn work(&self, scope: &Scope<'_>) -> Result<u64, String> {
+        self.cost(scope).map(|cost| cost.work)
+    }
+
+    fn cost(&self, scope: &Scope<'_>) -> Result<meter::Cost, String> {
         let Parsed { text, tree, reads } = self.0.as_ref();
         with_stack(|| meter::afford(tree, &scope.variables(reads))).map_err(|error| said(text, &error))
     }

@@ -2,13 +2,28 @@
 //!
 //! A pattern is made once for an evaluation, and takes the more time the more there is in it once what is counted (`{100}`) is written out.
 //! Each byte of a text is then looked at with as many threads as there are places in it, at most.
+//!
+//! It is read by the library that makes patterns, so that nothing is counted in another way than it is made. Only its tree is: to find out
+//! what the classes in it hold can take longer than all that is allowed.
+
+use std::fmt::Display;
+
+use regex_syntax::ast::{
+    AssertionKind, Ast, ClassBracketed, ClassSet, ClassSetItem, ClassSetRange, Flag, Flags, GroupKind, Repetition, RepetitionKind,
+    RepetitionRange, parse::Parser,
+};
 
 /// What a letter takes to be made, what a class of letters takes, and what one takes that names a part of Unicode.
 const LETTER: u64 = 64;
 /// What a letter takes that stands for its other case, too.
 const FOLDED: u64 = 12 << 10;
+/// What a letter or a range takes within a class that is more than one byte, and what each letter of a range takes whose other case is looked for.
+const SPREAD: u64 = 512;
+const SOUGHT: u64 = 12;
 const CLASS: u64 = 48 << 10;
 const WIDE: u64 = 128 << 10;
+/// What a part of Unicode takes of which the other case is looked for.
+const FOLDED_WIDE: u64 = 4 * WIDE;
 /// What the smallest pattern takes.
 const BASE: u64 = 512;
 
@@ -38,100 +53,122 @@ impl Effort {
 /// What a pattern takes.
 ///
 /// # Errors
-/// In words: it sets the flag in which a pattern is laid out freely, and cannot be counted.
+/// In words: it is no pattern.
 pub(super) fn effort(pattern: &str) -> Result<Effort, String> {
-    let mut rest = pattern.chars();
+    let tree = Parser::new().parse(pattern).map_err(|error| format!("matches: {}", invalid(pattern, error)))?;
     // Wherever the flag is set, and for what part.
-    let letter_takes = if pattern.match_indices('(').any(|(at, _)| flags(pattern.get(at + 1..).unwrap_or_default()).contains('i')) {
-        FOLDED
-    } else {
-        LETTER
-    };
-    // The groups that are open, what stands before the last part, and the last part: what a count multiplies.
-    let (mut open, mut before, mut last) = (Vec::new(), Effort::new(BASE), Effort::default());
-    while let Some(letter) = rest.next() {
-        match letter {
-            '(' => {
-                if flags(rest.as_str()).contains('x') {
-                    return Err("matches takes no pattern with the flag x: write it without blanks and comments".into());
-                }
-                open.push(before.and(last));
-                (before, last) = (Effort::new(LETTER), Effort::default());
+    let count = Count { folded: folds(&tree) };
+    Ok(Effort::new(BASE).and(count.part(&tree)))
+}
+
+/// What is said of what is no pattern.
+pub(super) fn invalid(pattern: &str, error: impl Display) -> String {
+    format!("'{pattern}' not a valid regex:\n{error}")
+}
+
+/// Whether any part of the pattern stands for the other case of its letters, too.
+fn folds(tree: &Ast) -> bool {
+    let set = |flags: &Flags| flags.flag_state(Flag::CaseInsensitive) == Some(true);
+    match tree {
+        Ast::Flags(flags) => set(&flags.flags),
+        Ast::Group(group) => matches!(&group.kind, GroupKind::NonCapturing(flags) if set(flags)) || folds(&group.ast),
+        Ast::Repetition(repetition) => folds(&repetition.ast),
+        Ast::Alternation(alternation) => alternation.asts.iter().any(folds),
+        Ast::Concat(concat) => concat.asts.iter().any(folds),
+        Ast::Empty(_)
+        | Ast::Literal(_)
+        | Ast::Dot(_)
+        | Ast::Assertion(_)
+        | Ast::ClassUnicode(_)
+        | Ast::ClassPerl(_)
+        | Ast::ClassBracketed(_) => false,
+    }
+}
+
+struct Count {
+    folded: bool,
+}
+
+impl Count {
+    fn part(&self, tree: &Ast) -> Effort {
+        let all = |parts: &[Ast]| parts.iter().map(|part| self.part(part)).fold(Effort::default(), Effort::and);
+        match tree {
+            Ast::Empty(_) | Ast::Flags(_) => Effort::new(LETTER),
+            Ast::Literal(literal) => {
+                let made = if self.folded { FOLDED } else { LETTER };
+                Effort::new(made).times(literal.c.len_utf8() as u64)
             }
-            ')' => {
-                last = before.and(last);
-                before = open.pop().unwrap_or_default();
-            }
-            '{' => match counted(rest.as_str()) {
-                Some(count) => last = last.times(count.max(1)),
-                None => last = last.and(Effort::new(LETTER)),
-            },
-            '*' | '+' | '?' => last = last.and(Effort::new(LETTER)),
-            // The rest of a count.
-            '}' | ',' | '0'..='9' if last == Effort::default() => {}
-            other => {
-                before = before.and(last);
-                last = Effort::new(match other {
-                    '\\' => escape(&mut rest),
-                    '[' => class(&mut rest),
-                    '.' => CLASS,
-                    _ => letter_takes,
-                });
-            }
-        }
-        if letter == '{' && counted(rest.as_str()).is_some() {
-            _ = rest.by_ref().find(|letter| *letter == '}');
+            Ast::Dot(_) => Effort::new(CLASS),
+            Ast::Assertion(assertion) => Effort::new(match assertion.kind {
+                AssertionKind::StartLine | AssertionKind::EndLine | AssertionKind::StartText | AssertionKind::EndText => LETTER,
+                AssertionKind::WordBoundary
+                | AssertionKind::NotWordBoundary
+                | AssertionKind::WordBoundaryStart
+                | AssertionKind::WordBoundaryEnd
+                | AssertionKind::WordBoundaryStartAngle
+                | AssertionKind::WordBoundaryEndAngle
+                | AssertionKind::WordBoundaryStartHalf
+                | AssertionKind::WordBoundaryEndHalf => WIDE,
+            }),
+            Ast::ClassPerl(_) => Effort::new(WIDE),
+            Ast::ClassUnicode(_) => Effort::new(self.wide()),
+            Ast::ClassBracketed(class) => Effort::new(self.class(class)),
+            Ast::Repetition(repetition) => self.repeated(repetition),
+            Ast::Group(group) => self.part(&group.ast).and(Effort::new(LETTER)),
+            Ast::Alternation(alternation) => all(&alternation.asts).and(Effort::new(LETTER)),
+            Ast::Concat(concat) => all(&concat.asts),
         }
     }
-    Ok(open.into_iter().fold(before.and(last), Effort::and))
-}
 
-/// The flags that a group sets: `imx` of `(?im-x:`, without the bracket.
-fn flags(rest: &str) -> &str {
-    let Some(flags) = rest.strip_prefix('?') else { return "" };
-    let end = flags.find(|letter: char| !letter.is_ascii_alphabetic() && letter != '-');
-    end.and_then(|end| flags.get(..end)).unwrap_or_default()
-}
-
-/// The highest number of a count, `3` of `2,3}`.
-fn counted(rest: &str) -> Option<u64> {
-    let (count, _) = rest.split_once('}')?;
-    let number = |text: &str| if text.trim().is_empty() { Some(0) } else { text.trim().parse::<u64>().ok() };
-    let (least, most) = count.split_once(',').unwrap_or((count, count));
-    (!count.trim().is_empty()).then_some(())?;
-    Some(number(least)?.max(number(most)?))
-}
-
-/// What stands behind a backslash.
-fn escape(rest: &mut std::str::Chars<'_>) -> u64 {
-    let Some(letter) = rest.next() else { return LETTER };
-    if matches!(letter, 'p' | 'P' | 'x' | 'u' | 'U' | 'b') && rest.as_str().starts_with('{') {
-        _ = rest.by_ref().find(|letter| *letter == '}');
-    }
-    if matches!(letter, 'p' | 'P' | 'w' | 'W' | 'd' | 'D' | 's' | 'S' | 'b' | 'B') { WIDE } else { LETTER }
-}
-
-/// A class of letters, from behind its bracket to its end.
-fn class(rest: &mut std::str::Chars<'_>) -> u64 {
-    let (mut made, mut nested, mut first) = (CLASS, 1_u32, true);
-    while let Some(letter) = rest.next() {
-        match letter {
-            '^' if first => continue,
-            ']' if !first => nested -= 1,
-            '[' => nested += 1,
-            '\\' => made = made.saturating_add(escape(rest)),
-            _ => made = made.saturating_add(LETTER),
+    fn repeated(&self, repetition: &Repetition) -> Effort {
+        let (part, end) = (self.part(&repetition.ast), Effort::new(LETTER));
+        match &repetition.op.kind {
+            RepetitionKind::ZeroOrOne | RepetitionKind::ZeroOrMore | RepetitionKind::OneOrMore => part.and(end),
+            RepetitionKind::Range(RepetitionRange::Exactly(count)) => part.times(u64::from(*count).max(1)),
+            // Behind each one it may end.
+            RepetitionKind::Range(RepetitionRange::AtLeast(count) | RepetitionRange::Bounded(_, count)) => {
+                part.and(end).times(u64::from(*count).max(1))
+            }
         }
-        if nested == 0 {
-            break;
-        }
-        first = letter == '[';
     }
-    made
+
+    const fn wide(&self) -> u64 {
+        if self.folded { FOLDED_WIDE } else { WIDE }
+    }
+
+    fn class(&self, class: &ClassBracketed) -> u64 {
+        CLASS.saturating_add(self.set(&class.kind))
+    }
+
+    fn set(&self, set: &ClassSet) -> u64 {
+        match set {
+            ClassSet::Item(item) => self.item(item),
+            ClassSet::BinaryOp(both) => CLASS.saturating_add(self.set(&both.lhs)).saturating_add(self.set(&both.rhs)),
+        }
+    }
+
+    fn item(&self, item: &ClassSetItem) -> u64 {
+        match item {
+            ClassSetItem::Empty(_) | ClassSetItem::Ascii(_) => LETTER,
+            ClassSetItem::Literal(literal) => self.range(literal.c, literal.c),
+            ClassSetItem::Range(ClassSetRange { start, end, .. }) => self.range(start.c, end.c),
+            ClassSetItem::Unicode(_) | ClassSetItem::Perl(_) => self.wide(),
+            ClassSetItem::Bracketed(class) => self.class(class),
+            ClassSetItem::Union(union) => union.items.iter().fold(0, |all, item| self.item(item).saturating_add(all)),
+        }
+    }
+
+    fn range(&self, start: char, end: char) -> u64 {
+        let made = if end.is_ascii() { LETTER } else { SPREAD };
+        let sought = if self.folded { SOUGHT.saturating_mul(u64::from(u32::from(end).saturating_sub(u32::from(start)))) } else { 0 };
+        made.saturating_add(sought)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn places(pattern: &str) -> u64 {
@@ -140,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_counted_is_written_out() {
-        assert_eq!(effort("").map(|effort| effort.made), Ok(BASE));
+        assert_eq!(effort("").map(|effort| effort.made), Ok(BASE + LETTER));
         assert!((3..8).contains(&places("abc")));
         for (pattern, at_least) in [
             ("a{100}", 100),
@@ -158,16 +195,76 @@ mod tests {
             (r"\x{41}{100}", 100),
             (r"\{{100}", 100),
             ("(?:a|b){100}", 200),
-            ("(a{100}", 100),
+            ("(a|b){20}", 40),
+            ("((a|bc)|(d|(e|f))){20}", 120),
+            // What looks like the rest of a count, and is a letter.
+            ("0{100}", 100),
+            ("(0{100})", 100),
+            ("5{10}{10}", 100),
+            (",{100}", 100),
+            ("}{100}", 100),
+            ("0{1000}{16}[^0]", 16_000),
+            ("a|0{100}", 100),
+            (r"\d{50}", 50),
+            (r"\pL{50}", 50),
+            (r"\p{Greek}{2,50}", 50),
+            (r"[\p{Greek}--[α-ω]]{50}", 50),
+            ("ü{100}", 200),
+            ("x*", 1),
+            ("a {100}", 100),
+            ("(?x) a {100} # b{100}", 100),
         ] {
             assert!((at_least..3 * at_least + 10).contains(&places(pattern)), "{pattern}: {}", places(pattern));
         }
         assert!(places("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}") < 50);
-        assert!(effort("(?x)a {100}").is_err() && effort("(?i-x:a)").is_err() && effort("(?<x>a)").is_ok());
         assert!(effort(r"\w{50}").is_ok_and(|effort| effort.made > 50 * WIDE));
+        assert!(effort(r"(?i)[\x{0}-\x{10FFFF}]").is_ok_and(|effort| effort.made > 4 << 20), "every letter's other case is looked for");
         for (pattern, letters) in [("(?i)abc", 3), ("a(?s-m:b(?i:c))d", 1), ("(?im)a{100}", 100), ("(a)i", 0), ("(?-x)[(?i)]", 0)] {
             let made = effort(pattern).map_or(0, |effort| effort.made);
             assert!(made >= letters * FOLDED && (letters > 0 || made < 2 * CLASS), "{pattern}: {made}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_is_said_to_be_none() {
+        for pattern in ["(", "a{100", "{100}", "(a{100}", r"\", "[a", "a{2,1}", "(?y)a"] {
+            let error = effort(pattern).err().unwrap_or_default();
+            assert!(error.starts_with(&format!("matches: '{pattern}' not a valid regex:\n")), "{pattern}: {error}");
+        }
+    }
+
+    /// A pattern, and how many letters it has at least once it is written out.
+    fn written() -> impl Strategy<Value = (String, u64)> {
+        const LETTERS: [&str; 17] =
+            ["a", "0", "5", ",", "}", "]", "-", "ü", ".", r"\d", r"\pL", r"\p{Greek}", r"\{", r"\x{41}", "[0-9,}]", "[^]{2}]", "[{]"];
+        let letter = prop::sample::select(&LETTERS[..]).prop_map(|letter| (letter.to_owned(), 1));
+        letter.prop_recursive(4, 24, 3, |part| {
+            prop_oneof![
+                (part.clone(), 1..60_u64, any::<bool>()).prop_map(|((part, letters), count, bare)| {
+                    // A count stands behind the last letter alone, unless all is in brackets.
+                    let is_one = letters == 1 && bare;
+                    (if is_one { format!("{part}{{{count}}}") } else { format!("(?:{part}){{{count}}}") }, letters * count)
+                }),
+                (part.clone(), 0..9_u64, 1..60_u64).prop_map(|((part, letters), least, more)| {
+                    (format!("({part}){{{least},{}}}", least + more), letters * (least + more))
+                }),
+                (part.clone(), 1..60_u64).prop_map(|((part, letters), count)| (format!("(?:{part}){{{count},}}?"), letters * count)),
+                part.clone().prop_map(|(part, letters)| (format!("(?:{part})*"), letters)),
+                (part.clone(), part.clone()).prop_map(|((one, some), (other, more))| (format!("{one}{other}"), some + more)),
+                (part.clone(), part).prop_map(|((one, some), (other, more))| (format!("(?:{one}|{other})"), some + more)),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn never_less_is_told_than_there_is((pattern, letters) in written()) {
+            prop_assert!(places(&pattern) >= letters, "{pattern}: {} of {letters}", places(&pattern));
+        }
+
+        #[test]
+        fn any_text_is_counted(pattern in any::<String>()) {
+            let _ = effort(&pattern);
         }
     }
 }

@@ -4,15 +4,17 @@
 //! A leaf that is one whole expression keeps the type of what it gives, unless it stands where only text can ([`Form`]). `$${` writes a literal `${`.
 //! Keys are never expressions. Whatever a value holds, [`Template::parse`] ends, and names each fault with its path.
 
-use std::fmt::Write;
-
 use serde_json::{Map, Value};
 
-use super::{Expression, Scope, Variable, convert::kind, letters::outside_strings};
+use super::{
+    Expression, Scope,
+    convert::kind,
+    letters::outside_strings,
+    room::{Fixed, MAX_RESULT, Room},
+    url,
+};
 use crate::engine::valid::Fault;
 
-/// The most bytes of all that the leaves of one template come to.
-const MAX_RESULT: usize = 256 * 1024;
 /// How deep lists and objects may be nested in each other, as the API server's own parser allows no more than a multiple of.
 const MAX_DEPTH: usize = 64;
 
@@ -34,8 +36,8 @@ pub enum Form {
 pub struct Template {
     path: String,
     node: Node,
-    /// The names of fields that no other side may give with an object as a whole.
-    fixed: &'static [&'static str],
+    /// What no other side may give with an object as a whole.
+    fixed: Fixed,
 }
 
 /// An expression with the path of its leaf below the template.
@@ -72,19 +74,19 @@ impl Template {
             let form = form(name);
             (name.clone(), parse(value, &format!("{path}.{name}"), &|_| form, MAX_DEPTH, faults))
         };
-        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: &[] }
+        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: Fixed::default() }
     }
 
-    /// Refuses objects with fields of these names where they come out of anything but `params` and `saga`.
+    /// Refuses objects with these fields where they come out of anything but `params` and `saga`.
     #[must_use]
-    pub fn without(self, fixed: &'static [&'static str]) -> Self {
+    pub fn without(self, fixed: Fixed) -> Self {
         Self { fixed, ..self }
     }
 
     /// The same; `form`: what may stand in the leaf at a path.
     pub fn by_path(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
         let field = |(name, value): (&String, &Value)| (name.clone(), parse(value, &format!("{path}.{name}"), &form, MAX_DEPTH, faults));
-        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: &[] }
+        Self { path: path.to_owned(), node: Node::Fields(fields.iter().map(field).collect()).folded(), fixed: Fixed::default() }
     }
 
     /// The value without the leaves that hold expressions.
@@ -125,7 +127,7 @@ impl Template {
     /// # Errors
     /// One line that begins with the path of the leaf and the expression.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
-        let mut room = Room { left: MAX_RESULT, fixed: self.fixed };
+        let mut room = Room::new(&self.path, self.fixed);
         evaluate(&self.node, scope, &mut room).map_err(|error| match error {
             Some(error) => error,
             None => format!("{}: comes to more than {MAX_RESULT} bytes: hand on less", self.path),
@@ -270,71 +272,17 @@ fn skeleton(node: &Node) -> Option<Value> {
     }
 }
 
-/// What an evaluation has room for.
-struct Room {
-    /// The bytes that are left.
-    left: usize,
-    /// The names that no other side may give.
-    fixed: &'static [&'static str],
-}
-
-impl Room {
-    fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
-        self.left = self.left.checked_sub(bytes).ok_or(None)?;
-        Ok(())
-    }
-
-    /// What no other side may choose may not come within an object either.
-    fn admit(&self, path: &str, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
-        let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
-        if self.fixed.is_empty() || expression.reads().variables.iter().all(known) {
-            return Ok(());
-        }
-        named(value, self.fixed).map_or(Ok(()), |name| {
-            let why = format!("gives an object with {name}, which only params and saga may choose: write {name} out");
-            Err(Some(format!("{path}: {expression:?}: {why}")))
-        })
-    }
-}
-
-/// The first of these names that a field in a value has.
-fn named(value: &Value, names: &[&'static str]) -> Option<&'static str> {
-    match value {
-        Value::Object(fields) => {
-            let own = names.iter().copied().find(|name| fields.contains_key(*name));
-            own.or_else(|| fields.values().find_map(|field| named(field, names)))
-        }
-        Value::Array(items) => items.iter().find_map(|item| named(item, names)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    }
-}
-
 /// `Err(None)`: there is no room left.
-fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Option<String>> {
+fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room<'_>) -> Result<Value, Option<String>> {
     match node {
         Node::Literal(value) => Ok(value.clone()),
         Node::Whole(path, expression) => {
-            let value = expression.evaluate(scope).map_err(|error| Some(format!("{path}: {error}")))?;
+            let value = room.value(path, expression, scope)?;
             room.admit(path, expression, &value)?;
             room.take(value.to_string().len())?;
             Ok(value)
         }
-        Node::Text(path, form, parts) => {
-            let mut text = String::new();
-            for part in parts {
-                match part {
-                    Part::Text(literal) => text.push_str(literal),
-                    Part::Expression(expression) => {
-                        let value = expression.evaluate(scope).map_err(|error| Some(format!("{path}: {error}")))?;
-                        let told = as_text(&value).map_err(|error| Some(format!("{path}: {expression:?}: {error}")))?;
-                        let told = if *form == Form::Url { escaped(&told) } else { told };
-                        room.take(told.len())?;
-                        text.push_str(&told);
-                    }
-                }
-            }
-            Ok(Value::String(text))
-        }
+        Node::Text(path, form, parts) => text(path, *form, parts, scope, room),
         Node::List(items) => items.iter().map(|item| evaluate(item, scope, room)).collect(),
         Node::Fields(fields) => {
             let field = |(name, node): &(String, Node)| Ok((name.clone(), evaluate(node, scope, room)?));
@@ -343,18 +291,26 @@ fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Op
     }
 }
 
-/// Every byte that RFC 3986 reserves, escaped.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(escaped, "%{byte:02X}");
+fn text(path: &str, form: Form, parts: &[Part], scope: &Scope<'_>, room: &mut Room<'_>) -> Result<Value, Option<String>> {
+    let (mut text, mut given) = (String::new(), Vec::new());
+    for part in parts {
+        match part {
+            Part::Text(literal) => text.push_str(literal),
+            Part::Expression(expression) => {
+                let value = room.value(path, expression, scope)?;
+                let told = as_text(&value).map_err(|error| Some(format!("{path}: {expression:?}: {error}")))?;
+                let told = if form == Form::Url { url::escaped(&told) } else { told };
+                room.take(told.len())?;
+                let begin = text.len();
+                text.push_str(&told);
+                given.push((begin..text.len(), expression));
+            }
         }
     }
-    escaped
+    if form == Form::Url {
+        url::check(&text, &given).map_err(|error| Some(format!("{path}: {error}")))?;
+    }
+    Ok(Value::String(text))
 }
 
 /// A value in a text: a list or an object as JSON.

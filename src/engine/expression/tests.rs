@@ -190,6 +190,21 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
 }
 
 #[test]
+fn what_is_evaluated_together_is_bounded_together() {
+    let outputs = Some(object(json!({"list": vec!["y".repeat(100); 40]})));
+    let steps = [StepStatus { name: "a".into(), outputs, ..StepStatus::default() }];
+    let scope = Scope { params: &Map::new(), saga: [""; 3], steps: &steps, outputs: None, action: None, response: None, object: None };
+    let evaluated = |times: usize| {
+        let leaf = "${steps.a.outputs.list.map(i, i + i + i + steps.a.outputs.list[0]).size()}";
+        let template = Template::parse(&object(json!({"leaf": vec![leaf; times]})), "at", |_| Form::Any, &mut Vec::new());
+        template.evaluate(&scope)
+    };
+    assert_eq!(evaluated(8), Ok(json!({"leaf": vec![40; 8]})));
+    let error = evaluated(3000).unwrap_err();
+    assert!(error.starts_with("at.leaf[") && error.contains("are too much work together"), "{error}");
+}
+
+#[test]
 fn what_the_interpreter_cannot_count_is_an_error() {
     for text in [
         "[9223372036854775807, 1].sum()",

@@ -1,14 +1,17 @@
 //! Checks each action by itself, and parses the expressions in it.
 
+use std::sync::LazyLock;
+
+use regex::Regex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
     super::expression::{Form, Template},
     Fault,
-    fixed::OF_OBJECTS,
+    fixed::of_manifest,
 };
-use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey};
+use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey, URL};
 
 /// Headers that belong to the operator or to the connection.
 const RESERVED_HEADERS: [&str; 9] =
@@ -102,7 +105,8 @@ pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -
     // What is waited for is an expression by itself.
     let action = ApplyAction { until: None, ..action.clone() };
     let (action, template) = parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)?;
-    Some((action, template.map(|template| template.without(&OF_OBJECTS))))
+    let fixed = of_manifest(&action.manifest);
+    Some((action, template.map(|template| template.without(fixed))))
 }
 
 pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {
@@ -149,9 +153,84 @@ fn is_secret_key(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
-/// Whether a text is an absolute http(s) URL with a host and without user information; what a host may resolve to is judged at each call.
+/// Whether a text is an absolute http(s) URL with a host and without user information, as the definition has it; what a host may resolve to is
+/// judged at each call.
 fn is_url(text: &str) -> bool {
-    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
-    let authority = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
-    authority.is_some_and(|authority| !authority.is_empty() && !authority.contains(['@', ' ', '$', '{'])) && url::Url::parse(text).is_ok()
+    // Made once; a pattern that cannot be made lets nothing through.
+    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(URL).ok());
+    PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text)) && url::Url::parse(text).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use kube::core::cel::cel::{Context, Program, Value as CelValue};
+
+    use super::*;
+
+    /// Whether the API server takes a `url`, by the rule in the definition.
+    fn definition_takes(url: &str) -> bool {
+        let schema = schemars::schema_for!(HttpAction);
+        let rule = schema.pointer("/properties/url/x-kubernetes-validations/0/rule").and_then(Value::as_str).unwrap();
+        let mut context = Context::default();
+        context.add_variable_from_value("self", url.to_owned());
+        Program::compile(rule).unwrap().execute(&context) == Ok(CelValue::Bool(true))
+    }
+
+    #[test]
+    fn the_engine_takes_no_url_that_the_definition_refuses() {
+        for url in [
+            "http://stock.shop.svc/reservations",
+            "https://stock.shop.svc:8443/${steps.a.outputs.x}?q=${params.q}#z",
+            "http://[fd00::7]:8080/",
+            "http://[fd00::7]",
+            "http://10.0.0.1",
+            "http://a_b?q",
+            "http://a#b",
+            "http://a/\\b",
+        ] {
+            assert!(definition_takes(url) && is_url(url), "{url}");
+        }
+        for url in [
+            "",
+            "stock",
+            "//stock/",
+            "ftp://stock/",
+            "HTTP://stock/",
+            " http://stock/",
+            "http://",
+            "http:///${steps.a.outputs.x}",
+            "http://\\/${steps.a.outputs.x}",
+            "http:\\\\${steps.a.outputs.x}",
+            "http://\t/${steps.a.outputs.x}",
+            "http://\n/${steps.a.outputs.x}",
+            "http://\r/${steps.a.outputs.x}",
+            "http://\u{0}/${steps.a.outputs.x}",
+            "http://stock\\@${steps.a.outputs.x}/",
+            "http://stock\t${steps.a.outputs.x}/",
+            "http://${steps.a.outputs.x}/",
+            "http://stock${steps.a.outputs.x}/",
+            "http://stock:${steps.a.outputs.x}/",
+            "http://stock:80${steps.a.outputs.x}/",
+            "http://user@stock/",
+            "http://user:word@stock/",
+            "http://[fd00::7",
+            "http://[]/",
+            "http://[fd00::7]x/",
+            "http://stock:/",
+            "http://stock:123456/",
+            "http://stöck/",
+            "http://a b/",
+            "http://stock/a b",
+            "http://%73tock/",
+        ] {
+            assert!(!definition_takes(url), "{url:?}");
+            assert!(!is_url(url), "{url:?}");
+        }
+        // What only whoever reads a URL knows.
+        for url in ["http://stock:99999/", "http://[::::]/", "http://256.0.0.1/"] {
+            assert!(!is_url(url), "{url}");
+        }
+    }
 }

@@ -5,6 +5,8 @@
 //! The child is checked by the rules by which it is checked once it exists, as far as its params are known. Values that another side answered
 //! reach what chooses an image, a kind, an account or a namespace neither in the parent nor, through params, in any child.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -57,7 +59,7 @@ pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
     let given = literal.clone().or_else(|| reach.tried(&template));
     let known = given.is_some();
     let spec = given.and_then(|mut given| given.get_mut("spec").map(Value::take)).unwrap_or_else(|| action.spec.clone());
-    check(spec, &path_of_spec, Params { known, of_another }, faults);
+    check(spec, &path_of_spec, Params { known, of_another, work: reach.work() }, faults);
     if faults.len() > before {
         return None;
     }
@@ -75,11 +77,12 @@ pub(in crate::engine) fn valid_child(
     spec: &SagaSpec,
     params_known: bool,
 ) -> Option<ValidSaga> {
-    validate_as(&SagaName { name, namespace, uid }, spec, Params { known: params_known, of_another: !params_known }).ok()
+    let given = Params { known: params_known, of_another: !params_known, work: &Cell::new(0) };
+    validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
 }
 
 /// The faults of the child's spec, each with its path in the parent.
-fn check(spec: Value, path: &str, params: Params, faults: &mut Vec<Fault>) {
+fn check(spec: Value, path: &str, params: Params<'_>, faults: &mut Vec<Fault>) {
     let spec: SagaSpec = match serde_path_to_error::deserialize(spec) {
         Ok(spec) => spec,
         Err(error) => {

@@ -10,15 +10,15 @@
 //! | `spec.outputs` | `params`, `saga`, all steps |
 //! | an image, a kind, a namespace, an account | `params` and `saga` alone: what another side answered may not choose what runs |
 
-use std::collections::BTreeSet;
+use std::{cell::Cell, collections::BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::{
-    super::expression::{Expression, Field, Form, Scope, Template, Variable},
+    super::expression::{Expression, Field, Form, MAX_TOGETHER, Scope, Template, Variable},
     Fault, Params,
 };
-use crate::engine::saga::ValidStep;
+use crate::{api::SagaSpec, engine::saga::ValidStep};
 
 /// The most bytes of `spec.params` where expressions read it, as JSON.
 const MAX_PARAMS: usize = 32 * 1024;
@@ -32,12 +32,12 @@ pub(super) struct Reach<'a> {
     all: &'a BTreeSet<&'a str>,
     /// Values for what is known before anything runs; `None` where it may never be evaluated.
     known: Option<Scope<'a>>,
-    given: Params,
+    given: Params<'a>,
 }
 
 impl<'a> Reach<'a> {
     /// Of an action of a step that depends on `upstream`.
-    pub(super) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>, given: Params) -> Self {
+    pub(super) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>, given: Params<'a>) -> Self {
         let known = known.filter(|_| given.known);
         Self { variables: [Variable::Params, Variable::Saga, Variable::Steps].into(), upstream, all, known, given }
     }
@@ -72,6 +72,7 @@ impl<'a> Reach<'a> {
         let expression = Expression::parse(text).map_err(|error| faults.push(Fault::new(path, error))).ok()?;
         let before = faults.len();
         self.check(Field { path, expression: &expression }, &self.variables, faults);
+        self.count(Field { path, expression: &expression }, faults);
         if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before)
             && let Err(error) = expression.holds(&known)
         {
@@ -88,6 +89,7 @@ impl<'a> Reach<'a> {
             let before = faults.len();
             let is_fixed = fixed(field.path);
             self.check(field, if is_fixed { &fixed_reach } else { &self.variables }, faults);
+            self.count(field, faults);
             if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before)
                 && let Err(error) = field.expression.evaluate(&known)
             {
@@ -101,15 +103,38 @@ impl<'a> Reach<'a> {
         self.given.of_another
     }
 
+    /// The work of all expressions so far.
+    pub(super) const fn work(&self) -> &'a Cell<u64> {
+        self.given.work
+    }
+
+    /// Counts the work of an expression, of what it reads as far as that is known. What passes the limit is told once, and nothing is tried
+    /// from then on.
+    fn count(&self, Field { path, expression }: Field<'_>, faults: &mut Vec<Fault>) {
+        let nothing = Map::new();
+        let unknown = Scope { params: &nothing, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None };
+        // What would be too much work by itself is never evaluated.
+        let work = expression.work(&self.known.unwrap_or(unknown)).unwrap_or_default();
+        let (before, all) = (self.work().get(), self.work().get().saturating_add(work));
+        self.work().set(all);
+        if before <= MAX_TOGETHER && all > MAX_TOGETHER {
+            let message = format!(
+                "{expression:?}: with this one, the expressions of the saga are too much work together: write fewer, or shorter ones, let \
+                 params hold less, or hand a part on to a saga that is created by itself"
+            );
+            faults.push(Fault::new(path, message));
+        }
+    }
+
     /// What a template comes to where all that it reads is known already.
     pub(super) fn tried(&self, template: &Template) -> Option<Value> {
         let fixed = template.fields().iter().all(|field| field.expression.is_fixed());
-        template.evaluate(&self.known.filter(|_| fixed)?).ok()
+        template.evaluate(&self.known.filter(|_| fixed && self.work().get() <= MAX_TOGETHER)?).ok()
     }
 
     /// Values that an expression can be tried with already: it reads only what never changes.
     fn known_to(&self, expression: &Expression) -> Option<Scope<'a>> {
-        self.known.filter(|_| expression.is_fixed())
+        self.known.filter(|_| expression.is_fixed() && self.work().get() <= MAX_TOGETHER)
     }
 
     fn check(&self, field: Field<'_>, variables: &BTreeSet<Variable>, faults: &mut Vec<Fault>) {
@@ -135,6 +160,14 @@ impl<'a> Reach<'a> {
             }
         }
     }
+}
+
+/// Whether an expression may stand in a spec, or in that of a child in it: told from its text, which is sooner done than to look for it, and may
+/// take for one what is none.
+#[must_use]
+pub fn may_have_expressions(spec: &SagaSpec) -> bool {
+    let marks = ["${", "\"when\":", "\"expect\":", "\"until\":"];
+    serde_json::to_string(spec).is_ok_and(|text| marks.iter().any(|mark| text.contains(mark)))
 }
 
 /// The names of the steps that the step with these dependencies depends on, directly or through others.

@@ -81,7 +81,7 @@ where
 {
     let before = faults.len();
     let Ok(Value::Object(fields)) = serde_json::to_value(action) else { return None };
-    let template = Template::by_path(&fields, path, |leaf| form(leaf.strip_prefix(path).unwrap_or_default()), faults).without(&OF_PODS);
+    let template = Template::by_path(&fields, path, |leaf| form(leaf.strip_prefix(path).unwrap_or_default()), faults).without(OF_PODS);
     if faults.len() > before {
         return None;
     }

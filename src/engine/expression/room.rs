@@ -1,0 +1,82 @@
+//! What the expressions of one template may come to together, and what they may not bring.
+
+use serde_json::Value;
+
+use super::{Expression, MAX_TOGETHER, Scope, Variable};
+
+/// The most bytes of all that the leaves of one template come to.
+pub(super) const MAX_RESULT: usize = 256 * 1024;
+
+/// What no other side may give within an object that is handed on as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fixed {
+    /// The names of fields that only `params` and `saga` may choose.
+    pub names: &'static [&'static str],
+    /// Paths below the template's own, such as `.manifest.data`, at and below which any field may be given.
+    pub free: &'static [&'static str],
+}
+
+impl Fixed {
+    /// Whether any field may be given in the leaf at a path below the template's own.
+    #[must_use]
+    pub fn is_free(&self, leaf: &str) -> bool {
+        self.free.iter().any(|free| leaf.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
+    }
+}
+
+/// What an evaluation has room for.
+pub(super) struct Room<'a> {
+    /// The bytes that are left.
+    left: usize,
+    /// The work so far.
+    work: u64,
+    /// Where the template stands, and what no other side may give within it.
+    path: &'a str,
+    fixed: Fixed,
+}
+
+impl<'a> Room<'a> {
+    /// All there is, for the template at a path.
+    pub(super) const fn new(path: &'a str, fixed: Fixed) -> Self {
+        Self { left: MAX_RESULT, work: 0, path, fixed }
+    }
+
+    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
+        self.left = self.left.checked_sub(bytes).ok_or(None)?;
+        Ok(())
+    }
+
+    /// What an expression gives, as long as all of them are not too much work.
+    pub(super) fn value(&mut self, path: &str, expression: &Expression, scope: &Scope<'_>) -> Result<Value, Option<String>> {
+        if self.work > MAX_TOGETHER {
+            let why = "the expressions here are too much work together for the values they read: write fewer, or hand on less";
+            return Err(Some(format!("{path}: {expression:?}: {why}")));
+        }
+        expression.evaluate_counted(scope, &mut self.work).map_err(|error| Some(format!("{path}: {error}")))
+    }
+
+    /// What no other side may choose may not come within an object either.
+    pub(super) fn admit(&self, path: &str, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
+        let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
+        let within = path.strip_prefix(self.path).unwrap_or(path);
+        if self.fixed.names.is_empty() || self.fixed.is_free(within) || expression.reads().variables.iter().all(known) {
+            return Ok(());
+        }
+        named(value, self.fixed.names).map_or(Ok(()), |name| {
+            let why = format!("gives an object with {name}, which only params and saga may choose: write {name} out");
+            Err(Some(format!("{path}: {expression:?}: {why}")))
+        })
+    }
+}
+
+/// The first of these names that a field in a value has.
+fn named(value: &Value, names: &[&'static str]) -> Option<&'static str> {
+    match value {
+        Value::Object(fields) => {
+            let own = names.iter().copied().find(|name| fields.contains_key(*name));
+            own.or_else(|| fields.values().find_map(|field| named(field, names)))
+        }
+        Value::Array(items) => items.iter().find_map(|item| named(item, names)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
