@@ -64,10 +64,13 @@ impl Kin<'_> {
         if let Some(end) = self.known(|known| known.end(active.child_uid.is_some())) {
             return Ok((end, None));
         }
-        if let Some(waits) = self.known(|known| backing_off(known)) {
-            return Ok((waits, Some(WATCH_LAG)));
+        let waits = |known: &mut Known| backing_off(known).map(|waits| (waits, Some(WATCH_LAG)));
+        // What was definitely refused is not there. Where an answer was lost it may be, and then has to be heard of.
+        if let Some(waits) = self.known(|known| waits(known).filter(|_| !known.unanswered)) {
+            return Ok(waits);
         }
-        self.live(active.child_uid.as_ref()).await
+        let seen = self.live(active.child_uid.as_ref()).await?;
+        Ok(if matches!(seen.0, ChildState::Absent { .. }) { self.known(waits).unwrap_or(seen) } else { seen })
     }
 
     /// The same by a live read alone. `active`: the UID that the active attempt names.
@@ -179,7 +182,7 @@ impl Performance<'_> {
                 attempts.ended(&key, ChildState::Unknown { message, retry_after: None });
             }
             Err(Trouble::Final(_, message)) => attempts.ended(&key, never_begun(message, true)),
-            Err(Trouble::Passes(message) | Trouble::NoKind(message)) => attempts.refused(&key, message),
+            Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => attempts.refused(&key, message),
             Err(Trouble::Lost(message)) => {
                 tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for by and by");
                 attempts.unanswered(&key);
@@ -240,7 +243,7 @@ impl Performance<'_> {
                 return Ok(Next::AtOnce);
             }
             Err(Trouble::Final(_, message)) => (message, true),
-            Err(Trouble::Passes(message) | Trouble::NoKind(message) | Trouble::Lost(message)) => (message, false),
+            Err(Trouble::Passes(message) | Trouble::NoKind(_, message) | Trouble::Lost(message)) => (message, false),
         };
         tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
         // Said in the step's message, once; told again by and by.

@@ -13,7 +13,7 @@ use super::{
     attempts::{AttemptKey, Known},
     context::{Context, now},
     memory::{absent, backing_off, not_now},
-    objects::{Target, Trouble, is_of, shared, uid},
+    objects::{Target, Trouble, Unserved, is_of, shared, uid},
     perform::never_begun,
     secrets::Account,
 };
@@ -93,13 +93,14 @@ impl Attempt<'_> {
                 self.context.attempts.ended(self.key, end.clone());
                 end
             }
-            Trouble::NoKind(message) | Trouble::Passes(message) | Trouble::Lost(message) => self.unseen(writes, message),
+            Trouble::NoKind(_, message) => self.unserved(writes, message),
+            Trouble::Passes(message) | Trouble::Lost(message) => not_now(message),
         })
     }
 
-    /// What is said while nobody can look. Where this process wrote the intent and each call of it was refused, nothing left: then its time
-    /// passes as that of what was never begun.
-    fn unseen(&self, writes: Option<&ActiveAttempt>, message: String) -> ChildState {
+    /// What is said while there is no such kind. Where this process wrote the intent and each call of it was refused, nothing left: then its
+    /// time passes as that of what was never begun. (While nobody can look for another reason, another process may have been let through.)
+    fn unserved(&self, writes: Option<&ActiveAttempt>, message: String) -> ChildState {
         let retry_in = self.poll().unwrap_or_default();
         self.known(|known| match writes {
             Some(active) if known.is_refused() && !may_be_applied(known, active, now()) => {
@@ -126,11 +127,11 @@ impl Attempt<'_> {
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
         let object = match self.context.objects.get(Target::of(self.account(), reference)).await {
             Ok(Some(object)) => object,
-            Ok(None) | Err(Trouble::NoKind(_)) => return ChildState::Succeeded(None),
+            Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => return ChildState::Succeeded(None),
             // Nothing leaves before the UID is written.
             Err(Trouble::Final(_, message)) if active.child_uid.is_none() => return never_begun(message, true),
             Err(Trouble::Final(_, message)) => return ChildState::Unknown { message, retry_after: None },
-            Err(Trouble::Passes(message) | Trouble::Lost(message)) => return not_now(message),
+            Err(Trouble::NoKind(Unserved::Here, message) | Trouble::Passes(message) | Trouble::Lost(message)) => return not_now(message),
         };
         let uid = uid(&object);
         let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
@@ -194,7 +195,7 @@ impl Attempt<'_> {
                 attempts.ended(self.key, ChildState::Unknown { message, retry_after: None });
             }
             Err(Trouble::Final(_, message)) => attempts.ended(self.key, never_begun(message, true)),
-            Err(Trouble::Passes(message) | Trouble::NoKind(message)) => attempts.refused(self.key, message),
+            Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => attempts.refused(self.key, message),
             Err(Trouble::Lost(message)) => {
                 tracing::warn!(message, "nobody can tell whether the object was written: it is looked at again");
                 attempts.unanswered(self.key);

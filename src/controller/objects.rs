@@ -48,10 +48,19 @@ pub(super) enum Trouble {
     Final(Refused, String),
     /// It was refused for a reason that passes, before anything was done.
     Passes(String),
-    /// The API server says that it has no such kind: no object of it is there, and none can be written yet.
-    NoKind(String),
+    /// The API server says that it has no such kind: none of its objects can be written yet.
+    NoKind(Unserved, String),
     /// Nobody can tell whether it was done.
     Lost(String),
+}
+
+/// Where there is no such kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unserved {
+    /// Under this name and version: its objects may stand under another one.
+    Here,
+    /// Anywhere in its group: no object of it is there.
+    Anywhere,
 }
 
 /// What is wrong about a call that was refused.
@@ -176,11 +185,11 @@ impl Objects {
         }
     }
 
-    /// Deletes the object with this UID. One that is gone, with its kind or without, counts as deleted; a conflict is one that passes, or says that another one
-    /// stands there by now, which the next look tells.
+    /// Deletes the object with this UID. One that is gone, with its kind or without, counts as deleted; a conflict is one that passes, or
+    /// says that another one stands there by now, which the next look tells.
     pub(super) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
         let (path, _) = match self.path(target).await {
-            Err(Trouble::NoKind(_)) => return Ok(()),
+            Err(Trouble::NoKind(Unserved::Anywhere, _)) => return Ok(()),
             path => path?,
         };
         let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
@@ -233,14 +242,12 @@ impl Objects {
         if let Some(known) = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(known) {
             return Ok(known);
         }
-        let found = discovery::pinned_kind(&self.client, &kind).await;
-        let (resource, capabilities) = found.map_err(|error| {
-            let unlisted = matches!(&error, kube::Error::Discovery(DiscoveryError::MissingKind(_)));
-            if unlisted || matches!(&error, kube::Error::Api(status) if status.code == 404) {
-                return Trouble::NoKind(no_kind(target));
-            }
-            Trouble::Passes(bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON))
-        })?;
+        let (resource, capabilities) = match discovery::pinned_kind(&self.client, &kind).await {
+            Ok(found) => found,
+            Err(kube::Error::Discovery(DiscoveryError::MissingKind(_))) => return Err(self.unserved(target, group).await),
+            Err(kube::Error::Api(status)) if status.code == 404 => return Err(self.unserved(target, group).await),
+            Err(error) => return Err(kinds_unread(&error)),
+        };
         let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
         let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
         if kinds.len() >= MOST_KINDS {
@@ -249,6 +256,32 @@ impl Objects {
         kinds.insert(kind, (Instant::now(), known.clone()));
         Ok(known)
     }
+
+    /// What it means that there is no such kind in this version. A group of Kubernetes' own is never without its kinds: there it is misspelt.
+    async fn unserved(&self, target: Target<'_>, group: &str) -> Trouble {
+        if !group.contains('.') || group.ends_with(".k8s.io") {
+            return Trouble::NoKind(Unserved::Here, no_kind(target));
+        }
+        let served = match discovery::group(&self.client, group).await {
+            Ok(served) => served,
+            Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_))) => {
+                return Trouble::NoKind(Unserved::Anywhere, no_kind(target));
+            }
+            Err(error) => return kinds_unread(&error),
+        };
+        let mut kinds = served.versions().flat_map(|version| served.versioned_resources(version));
+        match kinds.find(|(resource, _)| resource.kind.eq_ignore_ascii_case(target.kind)) {
+            Some((there, _)) => {
+                let message = format!("{}, but {} in {}: write that", no_kind(target), there.kind, there.api_version);
+                Trouble::NoKind(Unserved::Here, bounded_line(&message, MAX_REASON))
+            }
+            None => Trouble::NoKind(Unserved::Anywhere, no_kind(target)),
+        }
+    }
+}
+
+fn kinds_unread(error: &kube::Error) -> Trouble {
+    Trouble::Passes(bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON))
 }
 
 /// The same request; unknown fields are refused.
@@ -378,7 +411,7 @@ mod tests {
         };
         let told = |trouble: &Trouble| match trouble {
             Trouble::Final(_, text) => format!("final: {text}"),
-            Trouble::Passes(text) | Trouble::NoKind(text) => format!("passes: {text}"),
+            Trouble::Passes(text) | Trouble::NoKind(_, text) => format!("passes: {text}"),
             Trouble::Lost(text) => format!("lost: {text}"),
         };
         let begins = |trouble: Trouble, with: &str| assert!(told(&trouble).starts_with(with), "{}", told(&trouble));
@@ -395,7 +428,7 @@ mod tests {
         }
         let wrong = |code: u16, reason: &str| match sorted(code, reason, "x") {
             Trouble::Final(wrong, _) => Some(wrong),
-            Trouble::Passes(_) | Trouble::NoKind(_) | Trouble::Lost(_) => None,
+            Trouble::Passes(_) | Trouble::NoKind(_, _) | Trouble::Lost(_) => None,
         };
         for (code, means) in [
             (400, Refused::Malformed),

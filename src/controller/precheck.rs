@@ -173,7 +173,7 @@ fn of_trouble(trouble: Trouble, may_come: MayCome) -> Verdict {
         Trouble::Final(Refused::Malformed | Refused::Forbidden, message) => refused(message, may_come.objects),
         Trouble::Final(Refused::Nowhere, message) => refused(message, may_come.places),
         // Such as fields that another manager may have given up by then.
-        Trouble::Final(Refused::Otherwise, message) | Trouble::NoKind(message) | Trouble::Passes(message) | Trouble::Lost(message) => {
+        Trouble::Final(Refused::Otherwise, message) | Trouble::NoKind(_, message) | Trouble::Passes(message) | Trouble::Lost(message) => {
             Verdict::Unchecked(message)
         }
     }

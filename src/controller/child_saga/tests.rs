@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::{
-    api::Direction,
+    api::{Direction, SagaPhase},
     controller::{context::fixture, gather},
     engine::valid::{SagaName, validate_stored},
 };
@@ -96,6 +96,17 @@ impl Family {
 }
 
 const GO: Demand = Demand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
+
+#[tokio::test]
+async fn a_child_that_may_have_come_of_a_lost_creation_is_looked_for_before_it_is_created_again() {
+    let active = json!({"startedAt": "2026-01-01T00:00:00.000000Z"});
+    let family = Family::of(&json!({}), &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}));
+    let key = ("1".to_owned(), family.made_by.clone());
+    family.context.attempts.unanswered(&key);
+    family.context.attempts.refused(&key, "the API server answered 500: no".into());
+    // It is there: whoever goes as it is can tell it so.
+    assert_eq!(family.look().await.phase, Some(SagaPhase::CompensationFailed));
+}
 
 #[tokio::test]
 async fn what_a_child_could_not_be_told_is_known_until_it_was_told() {

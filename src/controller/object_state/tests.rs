@@ -43,6 +43,8 @@ struct Server {
     answer: (u16, &'static str),
     /// What it says of its kinds where it does not list this one: 200 for a list without it.
     kinds: Option<u16>,
+    /// The only kind of the group example.com, which stands in its version v2; without one there is no such group.
+    other: Option<&'static str>,
     /// What it says to who looks at the object, where it does not show it.
     looks: Option<u16>,
     /// The bodies of the deletions, and of what was to be applied.
@@ -54,12 +56,26 @@ impl Server {
         let status = |code: u16, message: &str| {
             (code, json!({"kind": "Status", "status": "Failure", "code": code, "message": message, "reason": ""}))
         };
+        let list = |version: &str, kinds: Value| (200, json!({"kind": "APIResourceList", "groupVersion": version, "resources": kinds}));
+        match (path, self.other) {
+            ("/apis", None) => return (200, json!({"kind": "APIGroupList", "groups": []})),
+            ("/apis", Some(_)) => {
+                let v2 = json!({"groupVersion": "example.com/v2", "version": "v2"});
+                let group = json!({"name": "example.com", "versions": [v2], "preferredVersion": v2});
+                return (200, json!({"kind": "APIGroupList", "groups": [group]}));
+            }
+            ("/apis/example.com/v2", Some(kind)) => {
+                let kind = json!({"name": kind.to_lowercase(), "singularName": "", "namespaced": true, "kind": kind, "verbs": ["get"]});
+                return list("example.com/v2", json!([kind]));
+            }
+            ("/apis/example.com/v1", _) => return status(404, "no such version"),
+            _ => {}
+        }
         if path == "/api/v1" {
             let kind = json!({"name": "configmaps", "singularName": "configmap", "namespaced": true, "kind": "ConfigMap", "verbs": ["get", "delete"]});
-            let list = |kinds: Value| (200, json!({"kind": "APIResourceList", "groupVersion": "v1", "resources": kinds}));
             return match self.kinds {
-                None => list(json!([kind])),
-                Some(200) => list(json!([])),
+                None => list("v1", json!([kind])),
+                Some(200) => list("v1", json!([])),
                 Some(code) => status(code, "no kinds"),
             };
         }
@@ -228,15 +244,22 @@ async fn one_that_is_gone_when_it_is_to_be_deleted_is_deleted() {
 }
 
 #[tokio::test]
-async fn an_object_whose_kind_the_api_server_does_not_know_is_gone() {
-    for kinds in [404, 200] {
-        let scene = Scene::new(Some(config_map("first")), (200, ""));
-        scene.server.lock().unwrap().kinds = Some(kinds);
-        assert_eq!(scene.look(None).await, ChildState::Succeeded(None), "{kinds}");
-        assert_eq!(scene.delete("first").await, ChildState::Succeeded(None), "its definition went after its UID was written: {kinds}");
+async fn an_object_whose_kind_the_api_server_does_not_know_in_any_version_is_gone() {
+    let widget = json!({"delete": {"apiVersion": "example.com/v1", "kind": "Widget", "name": "old"}});
+    for other in [None, Some("Gadget")] {
+        let scene = Scene::of(widget.clone(), Server { other, answer: (200, ""), ..Server::default() });
+        assert_eq!(scene.look(None).await, ChildState::Succeeded(None), "{other:?}");
+        assert_eq!(scene.delete("first").await, ChildState::Succeeded(None), "its definition went after its UID was written: {other:?}");
         assert_eq!(scene.asked(), 0);
     }
-    for kinds in [401, 429, 500, 503] {
+    // It may stand under another version, or was misspelt.
+    for other in ["Widget", "widget"] {
+        let scene = Scene::of(widget.clone(), Server { other: Some(other), ..Server::default() });
+        let seen = scene.look(None).await;
+        let told = format!("the cluster has no kind Widget in example.com/v1 yet, but {other} in example.com/v2: write that");
+        assert!(matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains(&told)), "{seen:?}");
+    }
+    for kinds in [401, 404, 200, 429, 500, 503] {
         let scene = Scene::new(Some(config_map("first")), (200, ""));
         scene.server.lock().unwrap().kinds = Some(kinds);
         let seen = scene.look(None).await;
@@ -245,15 +268,8 @@ async fn an_object_whose_kind_the_api_server_does_not_know_is_gone() {
 }
 
 #[tokio::test]
-async fn what_was_refused_stays_refused_while_nobody_can_look() {
-    // A kind that is not there yet, kinds that cannot be read, and an object that cannot.
-    for server in [
-        Server { kinds: Some(404), ..Server::default() },
-        Server { kinds: Some(200), ..Server::default() },
-        Server { kinds: Some(503), ..Server::default() },
-        Server { answer: (429, "too many requests"), looks: Some(429), ..Server::default() },
-        Server { answer: (403, "exceeded quota: q"), looks: Some(503), ..Server::default() },
-    ] {
+async fn what_was_refused_stays_refused_while_there_is_no_such_kind() {
+    for server in [Server { kinds: Some(404), ..Server::default() }, Server { kinds: Some(200), ..Server::default() }] {
         let scene = Scene::applying(server);
         scene.begin(None).await;
         scene.wait_is_over();
@@ -269,6 +285,12 @@ async fn what_was_refused_stays_refused_while_nobody_can_look() {
 async fn what_may_have_left_is_not_refused_while_nobody_can_look() {
     let blind = || Server { answer: (429, "too many requests"), looks: Some(503), ..Server::default() };
     let nobody_can_tell = |seen: &ChildState| matches!(seen, ChildState::Active { uid: None, .. });
+    // Another process may have been let through where this one was not.
+    let scene = Scene::applying(blind());
+    scene.begin(None).await;
+    scene.wait_is_over();
+    let seen = scene.look(None).await;
+    assert!(nobody_can_tell(&seen), "{seen:?}");
     // An answer was lost before the refusal came.
     let scene = Scene::applying(Server { answer: (504, "timeout"), ..blind() });
     scene.begin(None).await;

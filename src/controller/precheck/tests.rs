@@ -1,5 +1,5 @@
 use super::*;
-use crate::controller::secrets::Kind;
+use crate::controller::{objects::Unserved, secrets::Kind};
 
 const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
 
@@ -31,7 +31,7 @@ fn what_may_be_otherwise_by_then_is_unchecked() {
     for trouble in [
         Trouble::Final(Refused::Otherwise, no()),
         Trouble::Final(Refused::Malformed, without_dry_run),
-        Trouble::NoKind(no()),
+        Trouble::NoKind(Unserved::Anywhere, no()),
         Trouble::Passes(no()),
         Trouble::Lost(no()),
     ] {
