@@ -180,6 +180,12 @@ impl Asked {
         short_hash(&["held", self.action.as_str(), &self.value])
     }
 
+    /// The same where what was left was taken away later: from then on it may be asked for again.
+    #[must_use]
+    pub fn freed_hash(&self) -> String {
+        short_hash(&["freed", self.action.as_str(), &self.value])
+    }
+
     /// What is asked for, and the token.
     fn split(&self) -> (&str, Option<&str>) {
         let value = self.value.trim();

@@ -41,7 +41,7 @@ const _: () = assert!(RequestAction::ALL.len() < KEPT, "the newest record of eac
 /// A request that was not answered yet.
 pub(super) struct Request<'a> {
     pub(super) asked: &'a Asked,
-    /// What is remembered where the annotation stays in place.
+    /// What is remembered: that it was handled, where the annotation stays in place, or that it no longer does.
     remember: Option<String>,
     /// The answer, where none has to be looked for.
     answer: Option<Answer>,
@@ -85,9 +85,9 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
         let remembered = inbox.new.iter().filter(|request| request.remember.is_some()).count();
         let full = status.handled_tokens.len().saturating_add(remembered) >= MAX_TOKENS;
         let known = |hash: &str| !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash);
-        // Whether the value was refused and left in place, and was not asked for since.
-        let left = newest.is_some_and(|newest| newest.value_hash == asked.left_hash()) || (known(&asked.left_hash()) && same.is_none());
-        let left = left && !broken(Twin::TokenTwice);
+        // Whether the value was refused and left in place, and was neither taken away nor asked for since.
+        let remembered = known(&asked.left_hash()) && !known(&asked.freed_hash()) && same.is_none();
+        let left = (remembered || newest.is_some_and(|newest| newest.value_hash == asked.left_hash())) && !broken(Twin::TokenTwice);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {
             let used = !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known.split('-').next() == Some(&token));
@@ -112,7 +112,8 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
                 inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
             }
         } else if left {
-            inbox.new.push(Request { asked, remember: None, answer: refused(left_behind(asked)) });
+            let remember = Some(asked.freed_hash()).filter(|hash| !full && !known(hash));
+            inbox.new.push(Request { asked, remember, answer: refused(left_behind(asked)) });
         } else if same.is_some_and(|same| same.number > handled) && !broken(Twin::PlainTwice) {
             inbox.old.push(asked.action);
         } else {
@@ -166,11 +167,10 @@ impl Inbox<'_> {
             effects.push(Effect::Publish(notice(&record)));
             tally.push((asked.action, result));
             status.requests.push(record);
-            match remember {
-                Some(hash) => status.handled_tokens.push(hash),
-                None if asked.token().is_none() && !asked.is_left() => take_away.push(asked.action),
-                // The record tells, also where there is no room to remember a token.
-                None => {}
+            // Where there is no room to remember it, the record tells.
+            status.handled_tokens.extend(remember);
+            if asked.token().is_none() && !asked.is_left() {
+                take_away.push(asked.action);
             }
         }
         forget_oldest(&mut status.requests);

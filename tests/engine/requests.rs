@@ -452,6 +452,9 @@ fn nor_is_it_where_another_value_stood_there_meanwhile() {
     let refused = ask(&mut world, RETRY, "b");
     assert!(refused.result == RequestResult::Refused && refused.message.contains("ask again by kubectl annotate"), "{refused:?}");
     assert_eq!(world.phase(), SagaPhase::Failed);
+    // That was once: whatever else is asked for in between, it may be asked for again.
+    ask(&mut world, RETRY, "nobody");
+    assert_eq!(ask(&mut world, RETRY, "b").result, RequestResult::Accepted);
 }
 
 #[test]
