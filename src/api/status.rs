@@ -53,7 +53,7 @@ pub struct SagaStatus {
     /// That a person paused the saga.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<Pause>,
-    /// The hash of `steps`, `params`, `outputs` and `idempotencyPrefix` as they were accepted.
+    /// The hash of `steps`, `params` and `idempotencyPrefix` as they were accepted.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<String>,

@@ -172,7 +172,7 @@ impl Pass<'_> {
         }
         // Only a saga that ended gets here with a changed spec.
         if self.status.spec_hash.as_ref().is_some_and(|pinned| pinned != self.seen.spec_hash) {
-            return Err("steps, params, outputs or idempotencyPrefix are not what was accepted: restore the spec first".into());
+            return Err("steps, params or idempotencyPrefix are not what was accepted: restore the spec first".into());
         }
         self.status.compensation_requested = Some(clip(reason, MAX_REASON));
         Ok("what is active settles, then what was done is undone".into())

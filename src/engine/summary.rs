@@ -78,11 +78,9 @@ impl Hold {
                  leaves it out)",
                 list(faults)
             ),
-            Self::SpecChanged => {
-                "steps, params, outputs or idempotencyPrefix are not what was accepted: restore the spec, or create a new Saga; \
+            Self::SpecChanged => "steps, params or idempotencyPrefix are not what was accepted: restore the spec, or create a new Saga; \
                  nothing starts until then"
-                    .into()
-            }
+                .into(),
             Self::Status(sentences) => format!(
                 "the stored status cannot be acted on, restore it: {}; nothing starts until then",
                 join(sentences.iter().cloned(), "; ")

@@ -30,19 +30,17 @@ func TestValuesThatAreWrongAreRefusedByName(t *testing.T) {
 		`commonLabels.helm\.sh/chart=a`:          "at '/commonLabels/helm.sh~1chart': false schema",
 		`podLabels.app\.kubernetes\.io/name=a`:   "at '/podLabels/app.kubernetes.io~1name': false schema",
 
-		"watchNamespaces={shop},impersonation.clusterWide=true":                                                           "name these in impersonation.namespaces instead",
-		"watchNamespaces={shop},impersonation.namespaces={crm}":                                                           "impersonation.namespaces holds crm, where the operator does not work",
-		"watchNamespaces={shop},tests.namespace=crm":                                                                      "tests.namespace is crm, where the operator does not work",
-		"watchNamespaces={shop,saga-system}":                                                                              "watchNamespaces holds saga-system, where the operator is installed and",
-		"watchNamespaces={saga-system},admission.validationActions={Deny,Audit}":                                          "watchNamespaces holds saga-system",
-		"tests.namespace=saga-system":                                                                                     "tests.namespace is saga-system, where the operator is installed and",
-		"watchNamespaces={shop},crds.install=false,admission.enabled=false":                                               "set aggregatedRoles.create to false",
-		"imagePullSecrets[0].name=registry":                                                                               "set tests.namespace to a namespace that has them, or tests.create to false",
-		"metrics.prometheusRule.create=true":                                                                              "set metrics.serviceMonitor.create to true, or metrics.prometheusRule.job to the job",
-		"metrics.enabled=false,metrics.prometheusRule.create=true":                                                        "metrics.enabled is false",
-		"metrics.port=8081":                                                                                               "metrics.port and health.port are both 8081",
-		"metrics.enabled=false,metrics.serviceMonitor.create=true":                                                        "metrics.enabled is false",
-		"metrics.service.create=false,metrics.serviceMonitor.create=true":                                                 "set metrics.service.create to true",
+		"watchNamespaces={shop},impersonation.clusterWide=true":                  "name these in impersonation.namespaces instead",
+		"watchNamespaces={shop},impersonation.namespaces={crm}":                  "impersonation.namespaces holds crm, where the operator does not work",
+		"watchNamespaces={shop},tests.namespace=crm":                             "tests.namespace is crm, where the operator does not work",
+		"watchNamespaces={shop,saga-system}":                                     "watchNamespaces holds saga-system, where the operator is installed and",
+		"watchNamespaces={saga-system},admission.validationActions={Deny,Audit}": "watchNamespaces holds saga-system",
+		"tests.namespace=saga-system":                                            "tests.namespace is saga-system, where the operator is installed and",
+		"metrics.prometheusRule.create=true":                                     "set metrics.serviceMonitor.create to true, or metrics.prometheusRule.job to the job",
+		"metrics.enabled=false,metrics.prometheusRule.create=true":               "metrics.enabled is false",
+		"metrics.port=8081":                                                      "metrics.port and health.port are both 8081",
+		"metrics.enabled=false,metrics.serviceMonitor.create=true":               "metrics.enabled is false",
+		"metrics.service.create=false,metrics.serviceMonitor.create=true":        "set metrics.service.create to true",
 		"metrics.prometheusRule.create=true,metrics.prometheusRule.job=a,metrics.prometheusRule.disabled={SagaIsFailing}": "SagaIsFailing, which is no alert; there are SagaOperatorAbsent",
 	} {
 		if said := refusal(t, "--set", set); !strings.Contains(said, sentence) {
@@ -61,17 +59,9 @@ func TestTheOperatorsNamespaceIsAsOthersWhereNoPolicyKeepsSagasOutOfIt(t *testin
 	template(t, "--set", "tests.create=false,tests.namespace=saga-system")
 }
 
-// What is refused above leaves a way: for a second release, for Secrets that are where the test's pod is, for others' scrapes.
+// What is refused above leaves a way for those whose scrapes are others'.
 func TestWhatARefusalAsksForIsLetThrough(t *testing.T) {
 	for _, set := range []string{
-		"watchNamespaces={shop},crds.install=false,admission.enabled=false,aggregatedRoles.create=false",
-		"watchNamespaces={shop},crds.install=false",
-		"watchNamespaces={shop},admission.enabled=false",
-		"crds.install=false,admission.enabled=false",
-		"imagePullSecrets[0].name=registry,tests.create=false",
-		"imagePullSecrets[0].name=registry,tests.namespace=default",
-		"imagePullSecrets[0].name=registry,watchNamespaces={shop}",
-		"imagePullSecrets[0].name=registry,replicas=0",
 		"metrics.prometheusRule.create=true,metrics.serviceMonitor.create=true",
 		"metrics.prometheusRule.create=true,metrics.prometheusRule.job=pods",
 	} {
@@ -153,6 +143,32 @@ func TestTheSchemaIsClosedEverywhere(t *testing.T) {
 	walk("", schema)
 	for path := range open {
 		t.Errorf("%s is not open any more: take it off the list", path)
+	}
+}
+
+// A namespace that the test makes has no Secrets to pull its image with: there is no test then, and no installation is kept up by that.
+func TestThereIsNoTestWhereItsPodCouldNotPullItsImage(t *testing.T) {
+	for set, there := range map[string]bool{
+		"tests.create=true":                                         true,
+		"imagePullSecrets[0].name=registry":                         false,
+		"imagePullSecrets[0].name=registry,tests.namespace=default": true,
+		"imagePullSecrets[0].name=registry,watchNamespaces={shop}":  true,
+	} {
+		hooks := strings.Contains(template(t, "--set", set), "helm.sh/hook: test")
+		notes := notes(t, "--set", set)
+		if hooks != there || strings.Contains(notes, "helm test saga") != there || strings.Contains(notes, "There is no `helm test`") == there {
+			t.Errorf("%s: hooks are there: %v, and the notes are\n%s", set, hooks, notes)
+		}
+	}
+}
+
+// Roles of the whole cluster add up, whichever release brings them.
+func TestASecondReleaseIsWarnedOfRolesThatGiveBackWhatTheFirstHoldsBack(t *testing.T) {
+	second := "watchNamespaces={shop},crds.install=false,admission.enabled=false"
+	for set, warned := range map[string]bool{second: true, second + ",aggregatedRoles.create=false": false, "watchNamespaces={shop}": false} {
+		if said := notes(t, "--set", set); strings.Contains(said, "WARNING: aggregatedRoles") != warned {
+			t.Errorf("%s: the notes are\n%s", set, said)
+		}
 	}
 }
 

@@ -86,9 +86,15 @@ subjects:
 {{- end }}
 {{- end }}
 
+{{- /* Whether there is anything for `helm test`. In a namespace that it makes are no Secrets to pull its pod's image with. */ -}}
+{{- define "saga-operator.hasTest" -}}
+{{- $anywhere := or .Values.tests.namespace .Values.watchNamespaces }}
+{{- if and .Values.tests.create (gt (int .Values.replicas) 0) (or $anywhere (not .Values.imagePullSecrets)) }}yes{{ end }}
+{{- end }}
+
 {{- /* Whether `helm test` makes that namespace, and deletes it. */ -}}
 {{- define "saga-operator.makesTestNamespace" -}}
-{{- if and .Values.tests.create (gt (int .Values.replicas) 0) (not .Values.tests.namespace) (not .Values.watchNamespaces) }}yes{{ end }}
+{{- if and (include "saga-operator.hasTest" .) (not .Values.tests.namespace) (not .Values.watchNamespaces) }}yes{{ end }}
 {{- end }}
 
 {{- /* Whether a policy keeps sagas out of the operator's namespace. */ -}}
@@ -112,10 +118,6 @@ subjects:
 {{- fail (printf "tests.namespace is %s, where the operator does not work: name one of watchNamespaces, or none" .Values.tests.namespace) }}
 {{- end }}
 {{- end }}
-{{- /* The definition and the policies are another release's: so are the roles of the whole cluster, of which that one may hold some back. */ -}}
-{{- if and $watched (not .Values.crds.install) (not .Values.admission.enabled) .Values.aggregatedRoles.create }}
-{{- fail "aggregatedRoles.create is true, which gives rights on all sagas of the cluster, and watchNamespaces, crds.install and admission.enabled leave what the cluster has once to another release: set aggregatedRoles.create to false; the roles of that release count here, too" }}
-{{- end }}
 {{- if include "saga-operator.keepsItsNamespaceFree" . }}
 {{- if has .Release.Namespace $watched }}
 {{- fail (printf "watchNamespaces holds %s, where the operator is installed and admission.operatorNamespace lets nobody create a saga: take it out, or set admission.operatorNamespace to false" .Release.Namespace) }}
@@ -125,9 +127,6 @@ subjects:
 {{- end }}
 {{- end }}
 {{- if include "saga-operator.makesTestNamespace" . }}
-{{- if .Values.imagePullSecrets }}
-{{- fail "imagePullSecrets is set, and `helm test` makes a namespace for its pod, where these Secrets are not, so the pod could not pull its image: set tests.namespace to a namespace that has them, or tests.create to false" }}
-{{- end }}
 {{- $name := include "saga-operator.testNamespace" . }}
 {{- with lookup "v1" "Namespace" "" $name }}
 {{- if ne $.Release.Name (dig "metadata" "labels" "app.kubernetes.io/instance" "" .) }}
@@ -167,7 +166,7 @@ subjects:
 {{- with $http.allowHosts }}{{ $args = append $args (printf "--http-allow-hosts=%s" (join "," .)) }}{{ end }}
 {{- with $http.denyHosts }}{{ $args = append $args (printf "--http-deny-hosts=%s" (join "," .)) }}{{ end }}
 {{- $args = append $args (printf "--http-circuit-calls=%d" (int $http.circuits.calls)) }}
-{{- /* Without circuits there is nothing that these could be about, and the operator refuses them. */ -}}
+{{- /* Without circuits there is nothing that these could be about, and the operator ignores them. */ -}}
 {{- if gt (int $http.circuits.calls) 0 }}
 {{- $args = append $args (printf "--http-circuit-window=%s" $http.circuits.window) }}
 {{- $args = append $args (printf "--http-circuit-unknown-percent=%d" (int $http.circuits.unknownPercent)) }}
