@@ -2,7 +2,8 @@
 //!
 //! # Guarantees
 //! Every rule that the schema holds is checked again here, since a CRD can be older than the operator, with the same words. All faults
-//! are found, not just the first; each names its field path and says what to write instead.
+//! are found, not just the first; each names its field path and says what to write instead. Of very many only the first are told, and what
+//! it takes to find them is bounded, whatever the spec holds.
 
 mod action;
 mod child;
@@ -30,7 +31,7 @@ use self::{
 };
 pub use self::{expressions::may_have_expressions, warnings::warnings};
 use super::{
-    expression::Scope,
+    expression::{MAX_TOGETHER, Scope},
     saga::{Operation, ValidSaga, ValidStep, Work},
 };
 use crate::api::{
@@ -43,6 +44,9 @@ const COMPENSATION_ATTEMPTS: i32 = 10;
 const MAX_PARALLEL: i32 = 64;
 /// The most retry requests that may be allowed.
 const MAX_RETRY_REQUESTS: i32 = 1000;
+/// The most faults of a spec that are told.
+const MAX_FAULTS: usize = 200;
+
 /// One thing that is wrong with a spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -79,9 +83,21 @@ pub struct SagaName {
 /// Checks a spec and fills in what applies where it sets nothing.
 ///
 /// # Errors
-/// All faults of the spec, in the order of its fields; never empty.
+/// All faults of the spec, in the order of its fields; never empty. Of very many the first, and that there are more.
 pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
-    validate_as(who, spec, Params { known: true, of_another: false, work: &Cell::new(0) })
+    let (work, met) = (Cell::new(0), Cell::new(false));
+    validate_as(who, spec, Params { known: true, of_another: false, work: &work, met: &met }).map_err(|mut faults| {
+        if are_enough(&faults) {
+            faults.truncate(MAX_FAULTS);
+            faults.push(Fault::new("spec", format!("has more faults than these {MAX_FAULTS}: mend them, and the next ones are told")));
+        }
+        faults
+    })
+}
+
+/// Whether there are so many faults that nobody will be told of another one, and none need be looked for.
+pub(in crate::engine) const fn are_enough(faults: &[Fault]) -> bool {
+    faults.len() > MAX_FAULTS
 }
 
 /// What is known of a saga's params when it is checked.
@@ -93,37 +109,20 @@ struct Params<'a> {
     of_another: bool,
     /// The work of all expressions so far, of the saga and of all that it stands in.
     work: &'a Cell<u64>,
+    /// Whether an expression of the saga itself was met.
+    met: &'a Cell<bool>,
 }
 
 fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {
     let mut faults = Vec::new();
-    let mut check = |ok: bool, path: &str, message: &str| {
-        if !ok {
-            faults.push(Fault::new(path, message));
-        }
-    };
-    check(who.name.len() <= 63, "metadata.name", "a saga's name may have at most 63 characters");
-    check(
-        spec.idempotency_prefix.as_deref().is_none_or(is_token),
-        "spec.idempotencyPrefix",
-        "must have 1 to 63 letters, digits, dots, underscores and dashes",
-    );
-    check(
-        spec.service_account_name.as_deref().is_none_or(action::is_object_name),
-        "spec.serviceAccountName",
-        "must be the name of a ServiceAccount",
-    );
-    let max_parallel = spec.max_parallel.unwrap_or(1);
-    check((1..=MAX_PARALLEL).contains(&max_parallel), "spec.maxParallel", "must be 1 to 64");
-    let max_retry_requests = spec.max_retry_requests.unwrap_or(DEFAULT_RETRY_REQUESTS);
-    check((0..=MAX_RETRY_REQUESTS).contains(&max_retry_requests), "spec.maxRetryRequests", "must be 0 to 1000");
-    let ttl = spec.ttl_seconds_after_finished.map(u64::try_from);
-    check(ttl.is_none_or(|ttl| ttl.is_ok()), "spec.ttlSecondsAfterFinished", "must be 0 or more");
-    check((1..=MAX_STEPS).contains(&spec.steps.len()), "spec.steps", "must have 1 to 128 steps");
-    policy::check_duration(spec.timeout, "spec.timeout", &mut faults);
+    check_fields(who, spec, &mut faults);
     let defaults = spec.defaults.clone().unwrap_or_default();
     policy::check_defaults(&defaults, &mut faults);
     let params = spec.params.clone().unwrap_or_default();
+    // Nothing is tried over more than an expression may read.
+    let too_large = expressions::too_large(&params);
+    let (met, before_steps) = (Cell::new(false), faults.len());
+    let given = Params { known: given.known && too_large.is_none(), met: &met, ..given };
     let scope = Scope {
         params: &params,
         saga: [&who.name, &who.namespace, &who.uid],
@@ -143,26 +142,49 @@ fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<Val
         uid: who.uid.clone(),
         key_scope: spec.idempotency_prefix.clone().unwrap_or_else(|| who.uid.clone()),
         service_account: spec.account().to_owned(),
-        max_parallel: usize::try_from(max_parallel).unwrap_or(1),
+        max_parallel: spec.max_parallel.map_or(1, |most| usize::try_from(most).unwrap_or(1)),
         on_failure: spec.on_failure.unwrap_or_default(),
         timeout: spec.timeout.and_then(GoDuration::positive),
-        ttl: ttl.and_then(Result::ok).map(Duration::from_secs),
+        ttl: spec.ttl_seconds_after_finished.and_then(|ttl| u64::try_from(ttl).ok()).map(Duration::from_secs),
         suspend: spec.suspend.unwrap_or_default(),
         deletion_policy: spec.deletion_policy.unwrap_or_default(),
-        max_retry_requests: max_retry_requests.into(),
+        max_retry_requests: spec.max_retry_requests.unwrap_or(DEFAULT_RETRY_REQUESTS).into(),
         outputs,
         params: Map::new(),
         steps,
     };
-    check_whole(&saga, &params, &mut faults);
+    pod::check_accounts(&saga, &mut faults);
+    job::check_accounts(&saga, &mut faults);
+    if let Some(fault) = too_large.filter(|_| met.get()) {
+        faults.insert(before_steps, fault);
+    }
     if faults.is_empty() { Ok(ValidSaga { params, ..saga }) } else { Err(faults) }
 }
 
-/// What only the saga as a whole can be asked.
-fn check_whole(saga: &ValidSaga, params: &Map<String, serde_json::Value>, faults: &mut Vec<Fault>) {
-    pod::check_accounts(saga, faults);
-    job::check_accounts(saga, faults);
-    expressions::check_params(params, saga.has_expressions(), faults);
+/// What each field of a spec may hold by itself, but for those that have rules of their own.
+fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
+    let mut check = |ok: bool, path: &str, message: &str| {
+        if !ok {
+            faults.push(Fault::new(path, message));
+        }
+    };
+    check(who.name.len() <= 63, "metadata.name", "a saga's name may have at most 63 characters");
+    check(
+        spec.idempotency_prefix.as_deref().is_none_or(is_token),
+        "spec.idempotencyPrefix",
+        "must have 1 to 63 letters, digits, dots, underscores and dashes",
+    );
+    check(
+        spec.service_account_name.as_deref().is_none_or(action::is_object_name),
+        "spec.serviceAccountName",
+        "must be the name of a ServiceAccount",
+    );
+    check(spec.max_parallel.is_none_or(|most| (1..=MAX_PARALLEL).contains(&most)), "spec.maxParallel", "must be 1 to 64");
+    let retry_requests = spec.max_retry_requests.is_none_or(|most| (0..=MAX_RETRY_REQUESTS).contains(&most));
+    check(retry_requests, "spec.maxRetryRequests", "must be 0 to 1000");
+    check(spec.ttl_seconds_after_finished.is_none_or(|ttl| ttl >= 0), "spec.ttlSecondsAfterFinished", "must be 0 or more");
+    check((1..=MAX_STEPS).contains(&spec.steps.len()), "spec.steps", "must have 1 to 128 steps");
+    policy::check_duration(spec.timeout, "spec.timeout", faults);
 }
 
 /// Checks a spec as it is stored, which may not even be readable.
@@ -184,6 +206,10 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
     let mut valid: Vec<ValidStep> = Vec::with_capacity(steps.len());
     let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
     for (place, step) in steps.iter().enumerate() {
+        // The saga is refused whatever else is found.
+        if are_enough(faults) || given.work.get() > MAX_TOGETHER {
+            break;
+        }
         let path = format!("spec.steps[{place}]");
         if !is_dns_label(&step.name) {
             let message = "must be a DNS label: lower-case letters, digits and dashes, such as reserve-stock";

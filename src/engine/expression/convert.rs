@@ -21,11 +21,14 @@ pub(super) fn into_cel(value: &Value) -> Cel {
         },
         Value::String(text) => Cel::from(text.as_str()),
         Value::Array(items) => Cel::from(items.iter().map(into_cel).collect::<Vec<_>>()),
-        Value::Object(fields) => {
-            let fields: HashMap<Key, Cel> = fields.iter().map(|(name, value)| (Key::from(name.as_str()), into_cel(value))).collect();
-            Cel::Map(Map::from(fields))
-        }
+        Value::Object(fields) => fields_into_cel(fields),
     }
+}
+
+/// An object in CEL.
+pub(super) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
+    let fields: HashMap<Key, Cel> = fields.iter().map(|(name, value)| (Key::from(name.as_str()), into_cel(value))).collect();
+    Cel::Map(Map::from(fields))
 }
 
 /// A CEL value in JSON.

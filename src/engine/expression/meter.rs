@@ -14,9 +14,12 @@ use kube::core::cel::cel::{
     IdedExpr,
     common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators},
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::pattern::{Effort, effort};
+use super::{
+    pattern::{Effort, effort},
+    scope::Given,
+};
 
 /// The most bytes that all parts of an expression may come to, each as often as it is evaluated.
 const MAX_WORK: u64 = 4 << 20;
@@ -24,6 +27,8 @@ const MAX_WORK: u64 = 4 << 20;
 pub const MAX_TOGETHER: u64 = 64 * MAX_WORK;
 /// What an expression costs besides: to be read, and to be handed what it reads.
 const EXPRESSION: u64 = 16 << 10;
+/// The most expressions that can be within [`MAX_TOGETHER`].
+pub(super) const MAX_EXPRESSIONS: u64 = MAX_TOGETHER / EXPRESSION;
 /// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer 64 KiB.
 const MAX_INPUT: u64 = 72 << 10;
 /// The longest list that `all`, `exists`, `exists_one`, `map` and `filter` take.
@@ -69,10 +74,10 @@ pub(super) struct Cost {
 ///
 /// # Errors
 /// What is too large.
-pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Value>) -> Result<Cost, String> {
+pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Given<'a>>) -> Result<Cost, String> {
     let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1, patterns: BTreeSet::new() };
     for (name, value) in variables {
-        let size = size(value);
+        let size = size_of(value);
         if size.bytes > MAX_INPUT {
             return Err(format!("{name} has {} bytes: expressions read at most {MAX_INPUT}", size.bytes));
         }
@@ -83,21 +88,39 @@ pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static st
     Ok(Cost { bytes, work: meter.work.saturating_add(read) })
 }
 
+/// The work of an expression over these variables that is not evaluated in the end: they are looked at all the same.
+pub(super) fn least(variables: &BTreeMap<&'static str, Given<'_>>) -> u64 {
+    variables.values().fold(EXPRESSION, |all, value| all.saturating_add(size_of(value).bytes))
+}
+
+fn size_of(value: &Given<'_>) -> Size {
+    match value {
+        Given::Fields(fields) => size_of_fields(fields),
+        Given::Value(value) => size(value),
+    }
+}
+
 /// The size of a value: at least the bytes of all texts in it, and of all else as JSON.
 fn size(value: &Value) -> Size {
-    let with = |all: Size, part: Size| Size {
-        bytes: all.bytes.saturating_add(part.bytes).saturating_add(3),
-        items: all.items.max(part.items),
-        element: all.element.max(part.bytes),
-    };
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => plain(24),
         Value::String(text) => text_size(text),
         Value::Array(items) => items.iter().map(size).fold(Size { items: items.len() as u64, ..plain(2) }, with),
-        Value::Object(fields) => {
-            let field = |(name, value): (&String, &Value)| with(text_size(name), size(value));
-            fields.iter().map(field).fold(Size { items: fields.len() as u64, ..plain(2) }, with)
-        }
+        Value::Object(fields) => size_of_fields(fields),
+    }
+}
+
+fn size_of_fields(fields: &Map<String, Value>) -> Size {
+    let field = |(name, value): (&String, &Value)| with(text_size(name), size(value));
+    fields.iter().map(field).fold(Size { items: fields.len() as u64, ..plain(2) }, with)
+}
+
+/// What holds a part besides all else.
+fn with(all: Size, part: Size) -> Size {
+    Size {
+        bytes: all.bytes.saturating_add(part.bytes).saturating_add(3),
+        items: all.items.max(part.items),
+        element: all.element.max(part.bytes),
     }
 }
 
@@ -106,7 +129,7 @@ const fn text_size(text: &str) -> Size {
 }
 
 struct Meter<'a> {
-    variables: &'a BTreeMap<&'static str, Value>,
+    variables: &'a BTreeMap<&'static str, Given<'a>>,
     /// The sizes of what names stand for.
     sizes: BTreeMap<String, Size>,
     work: u64,
@@ -161,14 +184,14 @@ impl<'a> Meter<'a> {
         if func_name != operators::INDEX {
             return None;
         }
-        let within = match &operand.expr {
+        let (fields, items) = match &operand.expr {
             // No comprehension binds the name of a variable.
-            Expr::Ident(name) => self.variables.get(name.as_str())?,
-            _ => self.written_out(operand)?,
+            Expr::Ident(name) => self.variables.get(name.as_str()).map(|given| (given.as_object(), given.as_array()))?,
+            _ => self.written_out(operand).map(|value| (value.as_object(), value.as_array()))?,
         };
         match &at.expr {
-            Expr::Literal(LiteralValue::String(name)) => within.get(name.inner()),
-            Expr::Literal(LiteralValue::Int(place)) => within.get(usize::try_from(*place.inner()).ok()?),
+            Expr::Literal(LiteralValue::String(name)) => fields?.get(name.inner()),
+            Expr::Literal(LiteralValue::Int(place)) => items?.get(usize::try_from(*place.inner()).ok()?),
             _ => None,
         }
     }

@@ -22,6 +22,7 @@ mod functions;
 mod letters;
 mod meter;
 mod pattern;
+mod reader;
 mod room;
 mod scope;
 mod template;
@@ -176,7 +177,7 @@ impl Expression {
         let mut context = Context::default().with_all();
         functions::mend(&mut context);
         for (name, value) in &variables {
-            context.add_variable_from_value(*name, convert::into_cel(value));
+            context.add_variable_from_value(*name, value.to_cel());
         }
         // The interpreter counts some things without looking whether they fit: a sum, a quantity, the sign of the lowest number.
         let value = catch_unwind(AssertUnwindSafe(|| CelValue::resolve(tree, &context))).map_err(|_| OVERFLOW)?;
@@ -188,20 +189,18 @@ impl Expression {
     /// # Errors
     /// As [`Self::evaluate`], where it would be too much work.
     pub fn most(&self, scope: &Scope<'_>) -> Result<u64, String> {
-        self.cost(scope).map(|cost| cost.bytes)
-    }
-
-    /// The work of evaluating it, as told before; of what is not known the least.
-    ///
-    /// # Errors
-    /// As [`Self::evaluate`], where it would be too much work.
-    pub fn work(&self, scope: &Scope<'_>) -> Result<u64, String> {
-        self.cost(scope).map(|cost| cost.work)
-    }
-
-    fn cost(&self, scope: &Scope<'_>) -> Result<meter::Cost, String> {
         let Parsed { text, tree, reads } = self.0.as_ref();
-        with_stack(|| meter::afford(tree, &scope.variables(reads))).map_err(|error| said(text, &error))
+        let cost = with_stack(|| meter::afford(tree, &scope.variables(reads)));
+        cost.map(|cost| cost.bytes).map_err(|error| said(text, &error))
+    }
+
+    /// The work of evaluating it, as told before; of what is not known the least. What would be too much by itself is never evaluated: then
+    /// it is the work of finding that out.
+    #[must_use]
+    pub fn work(&self, scope: &Scope<'_>) -> u64 {
+        let Parsed { tree, reads, .. } = self.0.as_ref();
+        let variables = scope.variables(reads);
+        with_stack(|| meter::afford(tree, &variables)).map_or_else(|_| meter::least(&variables), |cost| cost.work)
     }
 
     /// Evaluates an expression that says yes or no.

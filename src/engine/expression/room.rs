@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Expression, MAX_TOGETHER, Scope, Variable};
+use super::{Expression, MAX_TOGETHER, Scope, Variable, template::Leaf};
 
 /// The most bytes of all that the leaves of one template come to.
 pub(super) const MAX_RESULT: usize = 256 * 1024;
@@ -12,33 +12,32 @@ pub(super) const MAX_RESULT: usize = 256 * 1024;
 pub struct Fixed {
     /// The names of fields that only `params` and `saga` may choose.
     pub names: &'static [&'static str],
-    /// Paths below the template's own, such as `.manifest.data`, at and below which any field may be given.
-    pub free: &'static [&'static str],
+    /// Keys on the way from the template on, such as `manifest` and `data`, at and below which any field may be given.
+    pub free: &'static [&'static [&'static str]],
 }
 
 impl Fixed {
-    /// Whether any field may be given in the leaf at a path below the template's own.
+    /// Whether any field may be given in the leaf below these keys of the template.
     #[must_use]
-    pub fn is_free(&self, leaf: &str) -> bool {
-        self.free.iter().any(|free| leaf.strip_prefix(free).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '['])))
+    pub fn is_free(&self, keys: &[String]) -> bool {
+        self.free.iter().any(|free| keys.get(..free.len()).is_some_and(|begin| begin == *free))
     }
 }
 
 /// What an evaluation has room for.
-pub(super) struct Room<'a> {
+pub(super) struct Room {
     /// The bytes that are left.
     left: usize,
     /// The work so far.
     work: u64,
-    /// Where the template stands, and what no other side may give within it.
-    path: &'a str,
+    /// What no other side may give.
     fixed: Fixed,
 }
 
-impl<'a> Room<'a> {
-    /// All there is, for the template at a path.
-    pub(super) const fn new(path: &'a str, fixed: Fixed) -> Self {
-        Self { left: MAX_RESULT, work: 0, path, fixed }
+impl Room {
+    /// All there is.
+    pub(super) const fn new(fixed: Fixed) -> Self {
+        Self { left: MAX_RESULT, work: 0, fixed }
     }
 
     pub(super) fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
@@ -56,15 +55,14 @@ impl<'a> Room<'a> {
     }
 
     /// What no other side may choose may not come within an object either.
-    pub(super) fn admit(&self, path: &str, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
+    pub(super) fn admit(&self, leaf: &Leaf, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
         let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
-        let within = path.strip_prefix(self.path).unwrap_or(path);
-        if self.fixed.names.is_empty() || self.fixed.is_free(within) || expression.reads().variables.iter().all(known) {
+        if self.fixed.names.is_empty() || self.fixed.is_free(&leaf.keys) || expression.reads().variables.iter().all(known) {
             return Ok(());
         }
         named(value, self.fixed.names).map_or(Ok(()), |name| {
             let why = format!("gives an object with {name}, which only params and saga may choose: write {name} out");
-            Err(Some(format!("{path}: {expression:?}: {why}")))
+            Err(Some(format!("{}: {expression:?}: {why}", leaf.path)))
         })
     }
 }

@@ -1,10 +1,11 @@
 //! What an expression may read.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
+use kube::core::cel::cel::Value as Cel;
 use serde_json::{Map, Value, json};
 
-use super::Reads;
+use super::{Reads, convert};
 use crate::api::{Outcome, StepStatus};
 
 /// A variable of expressions.
@@ -64,23 +65,55 @@ pub struct Scope<'a> {
     pub object: Option<&'a Value>,
 }
 
-impl Scope<'_> {
-    /// The variables that are read and are there, as JSON.
-    pub(super) fn variables(&self, reads: &Reads) -> BTreeMap<&'static str, Value> {
+/// The value of a variable. What stands somewhere already is not copied: a saga may hold thousands of expressions.
+pub(super) enum Given<'a> {
+    /// An object.
+    Fields(&'a Map<String, Value>),
+    /// Any value.
+    Value(Cow<'a, Value>),
+}
+
+impl Given<'_> {
+    pub(super) fn as_object(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Fields(fields) => Some(fields),
+            Self::Value(value) => value.as_object(),
+        }
+    }
+
+    pub(super) fn as_array(&self) -> Option<&Vec<Value>> {
+        match self {
+            Self::Fields(_) => None,
+            Self::Value(value) => value.as_array(),
+        }
+    }
+
+    pub(super) fn to_cel(&self) -> Cel {
+        match self {
+            Self::Fields(fields) => convert::fields_into_cel(fields),
+            Self::Value(value) => convert::into_cel(value),
+        }
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// The variables that are read and are there.
+    pub(super) fn variables(&self, reads: &Reads) -> BTreeMap<&'static str, Given<'a>> {
+        let made = |value| Some(Given::Value(Cow::Owned(value)));
         let value = |variable: &Variable| match variable {
-            Variable::Params => Some(Value::Object(self.params.clone())),
+            Variable::Params => Some(Given::Fields(self.params)),
             Variable::Saga => {
                 let [name, namespace, uid] = self.saga;
-                Some(json!({"name": name, "namespace": namespace, "uid": uid}))
+                made(json!({"name": name, "namespace": namespace, "uid": uid}))
             }
             Variable::Steps => {
                 let read = self.steps.iter().filter(|step| reads.steps.contains(&step.name));
-                Some(Value::Object(read.map(|step| (step.name.clone(), told(step))).collect()))
+                made(Value::Object(read.map(|step| (step.name.clone(), told(step))).collect()))
             }
-            Variable::Outputs => Some(Value::Object(self.outputs.cloned().unwrap_or_default())),
-            Variable::Action => self.action.map(|(key, outcome)| json!({"key": key, "outcome": outcome.as_str()})),
-            Variable::Response => self.response.cloned(),
-            Variable::Object => self.object.cloned(),
+            Variable::Outputs => self.outputs.map(Given::Fields).or_else(|| made(json!({}))),
+            Variable::Action => self.action.and_then(|(key, outcome)| made(json!({"key": key, "outcome": outcome.as_str()}))),
+            Variable::Response => self.response.map(|response| Given::Value(Cow::Borrowed(response))),
+            Variable::Object => self.object.map(|object| Given::Value(Cow::Borrowed(object))),
         };
         reads.variables.iter().filter_map(|variable| Some((variable.as_str(), value(variable)?))).collect()
     }

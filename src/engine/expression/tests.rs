@@ -187,6 +187,8 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
     let huge = object(json!({"big": "x".repeat(100_000)}));
     let error = Expression::parse("size(params.big)").unwrap().evaluate(&Scope { params: &huge, ..scope }).unwrap_err();
     assert!(error.contains("expressions read at most"), "{error}");
+    // It is no less work for that.
+    assert!(Expression::parse("size(params.big)").unwrap().work(&Scope { params: &huge, ..scope }) > 100_000);
 }
 
 #[test]

@@ -59,7 +59,7 @@ pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
     let given = literal.clone().or_else(|| reach.tried(&template));
     let known = given.is_some();
     let spec = given.and_then(|mut given| given.get_mut("spec").map(Value::take)).unwrap_or_else(|| action.spec.clone());
-    check(spec, &path_of_spec, Params { known, of_another, work: reach.work() }, faults);
+    check(spec, &path_of_spec, Params { known, of_another, work: reach.work(), met: &Cell::new(false) }, faults);
     if faults.len() > before {
         return None;
     }
@@ -77,7 +77,8 @@ pub(in crate::engine) fn valid_child(
     spec: &SagaSpec,
     params_known: bool,
 ) -> Option<ValidSaga> {
-    let given = Params { known: params_known, of_another: !params_known, work: &Cell::new(0) };
+    let (work, met) = (Cell::new(0), Cell::new(false));
+    let given = Params { known: params_known, of_another: !params_known, work: &work, met: &met };
     validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
 }
 

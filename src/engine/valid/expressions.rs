@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use super::{
     super::expression::{Expression, Field, Form, MAX_TOGETHER, Scope, Template, Variable},
-    Fault, Params,
+    Fault, Params, are_enough,
 };
 use crate::{api::SagaSpec, engine::saga::ValidStep};
 
@@ -71,8 +71,8 @@ impl<'a> Reach<'a> {
         }
         let expression = Expression::parse(text).map_err(|error| faults.push(Fault::new(path, error))).ok()?;
         let before = faults.len();
-        self.check(Field { path, expression: &expression }, &self.variables, faults);
-        self.count(Field { path, expression: &expression }, faults);
+        self.check(path, &expression, &self.variables, faults);
+        self.count(path, &expression, faults);
         if let Some(known) = self.known_to(&expression).filter(|_| faults.len() == before)
             && let Err(error) = expression.holds(&known)
         {
@@ -81,19 +81,22 @@ impl<'a> Reach<'a> {
         (faults.len() == before).then_some(expression)
     }
 
-    /// The expressions in the leaves of an action or of outputs. `fixed`: the fields that only `params` and `saga` may reach.
-    pub(super) fn template(&self, template: &Template, fixed: impl Fn(&str) -> bool, faults: &mut Vec<Fault>) {
+    /// The expressions in the leaves of an action or of outputs. `fixed`: whether the one below these keys is one that only `params` and `saga` may
+    /// reach. It ends with the first fault that nobody will be told of.
+    pub(super) fn template(&self, template: &Template, fixed: impl Fn(&[String]) -> bool, faults: &mut Vec<Fault>) {
         let own = [Variable::Params, Variable::Saga].into_iter().filter(|variable| *variable == Variable::Saga || !self.given.of_another);
         let fixed_reach = own.collect();
-        for field in template.fields() {
+        for Field { path, keys, expression } in template.fields() {
+            if are_enough(faults) {
+                return;
+            }
             let before = faults.len();
-            let is_fixed = fixed(field.path);
-            self.check(field, if is_fixed { &fixed_reach } else { &self.variables }, faults);
-            self.count(field, faults);
-            if let Some(known) = self.known_to(field.expression).filter(|_| faults.len() == before)
-                && let Err(error) = field.expression.evaluate(&known)
+            self.check(path, expression, if fixed(keys) { &fixed_reach } else { &self.variables }, faults);
+            self.count(path, expression, faults);
+            if let Some(known) = self.known_to(expression).filter(|_| faults.len() == before)
+                && let Err(error) = expression.evaluate(&known)
             {
-                faults.push(Fault::new(field.path, error));
+                faults.push(Fault::new(path, error));
             }
         }
     }
@@ -108,16 +111,19 @@ impl<'a> Reach<'a> {
         self.given.work
     }
 
-    /// Counts the work of an expression, of what it reads as far as that is known. What passes the limit is told once, and nothing is tried
-    /// from then on.
-    fn count(&self, Field { path, expression }: Field<'_>, faults: &mut Vec<Fault>) {
+    /// Counts the work of an expression, of what it reads as far as that is known. What passes the limit is told once, and nothing is counted
+    /// or tried from then on.
+    fn count(&self, path: &str, expression: &Expression, faults: &mut Vec<Fault>) {
+        self.given.met.set(true);
+        let before = self.work().get();
+        if before > MAX_TOGETHER {
+            return;
+        }
         let nothing = Map::new();
         let unknown = Scope { params: &nothing, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None };
-        // What would be too much work by itself is never evaluated.
-        let work = expression.work(&self.known.unwrap_or(unknown)).unwrap_or_default();
-        let (before, all) = (self.work().get(), self.work().get().saturating_add(work));
+        let all = before.saturating_add(expression.work(&self.known.unwrap_or(unknown)));
         self.work().set(all);
-        if before <= MAX_TOGETHER && all > MAX_TOGETHER {
+        if all > MAX_TOGETHER {
             let message = format!(
                 "{expression:?}: with this one, the expressions of the saga are too much work together: write fewer, or shorter ones, let \
                  params hold less, or hand a part on to a saga that is created by itself"
@@ -137,8 +143,7 @@ impl<'a> Reach<'a> {
         self.known.filter(|_| expression.is_fixed() && self.work().get() <= MAX_TOGETHER)
     }
 
-    fn check(&self, field: Field<'_>, variables: &BTreeSet<Variable>, faults: &mut Vec<Fault>) {
-        let Field { path, expression } = field;
+    fn check(&self, path: &str, expression: &Expression, variables: &BTreeSet<Variable>, faults: &mut Vec<Fault>) {
         for variable in &expression.reads().variables {
             if !variables.contains(variable) {
                 let known = variables.iter().map(|variable| variable.as_str()).collect::<Vec<_>>().join(", ");
@@ -188,10 +193,9 @@ pub(super) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &R
     Some(template)
 }
 
-/// Parameters that expressions read, and that are too large for that.
-pub(super) fn check_params(params: &Map<String, Value>, reads: bool, faults: &mut Vec<Fault>) {
-    let bytes = if reads { serde_json::to_string(params).map_or(0, |text| text.len()) } else { 0 };
-    if bytes > MAX_PARAMS {
-        faults.push(Fault::new("spec.params", format!("has {bytes} bytes: where expressions read it, it may have at most {MAX_PARAMS}")));
-    }
+/// What is wrong with parameters that are too large for expressions to read.
+pub(super) fn too_large(params: &Map<String, Value>) -> Option<Fault> {
+    let bytes = serde_json::to_string(params).map_or(0, |text| text.len());
+    let message = || format!("has {bytes} bytes: where expressions read it, it may have at most {MAX_PARAMS}");
+    (bytes > MAX_PARAMS).then(|| Fault::new("spec.params", message()))
 }

@@ -1,11 +1,13 @@
 //! Which leaves decide what runs, and as whom and where: another side's answer may not reach them.
+//!
+//! A leaf is known by the keys on the way to it from its action on, each as a whole: a key may hold dots itself.
 
 use serde_json::Value;
 
-use super::{super::expression::Fixed, pod::without_place};
+use super::super::{expression::Fixed, saga::Work};
 use crate::api::GROUP;
 
-/// Parts of the paths in an object at and below which stands what decides so. The `subjects` of a binding name accounts.
+/// Keys in an object at and below which stands what decides so. The `subjects` of a binding name accounts.
 const OF_OBJECTS: &[&str] = &[
     "image",
     "images",
@@ -21,10 +23,23 @@ const OF_OBJECTS: &[&str] = &[
 /// The same in a pod's spec.
 pub(super) const OF_PODS: Fixed = Fixed { names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"], free: &[] };
 
-/// What is mere data in a ConfigMap or a Secret, whatever it is called.
-const DATA: &[&str] = &[".manifest.data", ".manifest.stringData", ".manifest.binaryData"];
+/// What is mere data in any object, whatever it is called.
+const MARKS: &[&[&str]] = &[
+    &["manifest", "metadata", "labels"],
+    &["manifest", "metadata", "annotations"],
+    &["manifest", "spec", "template", "metadata", "labels"],
+    &["manifest", "spec", "template", "metadata", "annotations"],
+];
+/// The same in a ConfigMap or a Secret.
+const DATA: &[&[&str]] = &[
+    &["manifest", "metadata", "labels"],
+    &["manifest", "metadata", "annotations"],
+    &["manifest", "data"],
+    &["manifest", "stringData"],
+    &["manifest", "binaryData"],
+];
 /// The only part of a saga that another side's answer may reach, as it may in a child saga.
-const PARAMS: &[&str] = &[".manifest.spec.params"];
+const PARAMS: &[&[&str]] = &[&["manifest", "spec", "params"]];
 
 /// What no other side may give within the object that is applied.
 pub(super) fn of_manifest(manifest: &Value) -> Fixed {
@@ -33,7 +48,7 @@ pub(super) fn of_manifest(manifest: &Value) -> Fixed {
     let free = match (version, kind) {
         ("v1", "ConfigMap" | "Secret") => DATA,
         _ if may_be_a_saga(version, kind) => PARAMS,
-        _ => &[],
+        _ => MARKS,
     };
     Fixed { names: OF_OBJECTS, free }
 }
@@ -44,33 +59,47 @@ fn may_be_a_saga(version: &str, kind: &str) -> bool {
     (is_open(version) || version.split('/').next() == Some(GROUP)) && (is_open(kind) || kind == "Saga")
 }
 
-/// Whether only `params` and `saga` may reach the leaf at a path within the operation, such as `.pod.template.spec.serviceAccountName`.
-/// `manifest`: what the operation applies.
-pub(super) fn is_fixed(leaf: &str, manifest: Option<&Value>) -> bool {
-    let decides = |leaf: &str, names: &[&str]| leaf.split('.').any(|part| names.contains(&without_place(part)));
-    if let Some(leaf) = leaf.strip_prefix(".pod.") {
-        return leaf == "image" || leaf.strip_prefix("template.spec.").is_some_and(|leaf| decides(leaf, OF_PODS.names));
+/// Whether only `params` and `saga` may reach the leaf below these keys of an action, such as `template`, `spec`, `serviceAccountName`.
+pub(super) fn is_fixed(work: &Work, keys: &[String]) -> bool {
+    let whole: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let decides = |keys: &[&str], names: &[&str]| keys.iter().any(|key| names.contains(key));
+    match work {
+        Work::Pod(_) => match whole.as_slice() {
+            ["template", "spec", within @ ..] => decides(within, OF_PODS.names),
+            within => within == ["image"],
+        },
+        Work::Job(_) => matches!(whole.as_slice(), ["spec", "template", "spec", within @ ..] if decides(within, OF_PODS.names)),
+        Work::Apply(action) => {
+            let fixed = of_manifest(&action.manifest);
+            // All else in a saga says what it does.
+            !fixed.is_free(keys) && (fixed.free == PARAMS || decides(&whole, OF_OBJECTS))
+        }
+        // A request may name whatever it likes in its body, and so may the params of a child: there it is told what may read them.
+        Work::Http(_) | Work::Saga(_) | Work::UndoSaga => false,
+        Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => decides(&whole, OF_OBJECTS),
     }
-    if let Some(leaf) = leaf.strip_prefix(".job.spec.") {
-        return leaf.strip_prefix("template.spec.").is_some_and(|leaf| decides(leaf, OF_PODS.names));
-    }
-    if let (Some(leaf), Some(manifest)) = (leaf.strip_prefix(".apply"), manifest) {
-        let fixed = of_manifest(manifest);
-        // All else in a saga says what it does.
-        return !fixed.is_free(leaf) && (fixed.free == PARAMS || decides(leaf, OF_OBJECTS));
-    }
-    // A request may name whatever it likes in its body, and so may the params of a child: there it is told what may read them.
-    !leaf.starts_with(".http.") && !leaf.starts_with(".saga.") && decides(leaf, OF_OBJECTS)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
     use serde_json::json;
 
     use super::*;
 
+    fn keys<'a>(keys: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        keys.into_iter().map(str::to_owned).collect()
+    }
+
+    fn fixed_below(manifest: &Value, below: &[&str]) -> bool {
+        let work = Work::Apply(serde_json::from_value(json!({"manifest": manifest})).unwrap());
+        is_fixed(&work, &keys(["manifest"].into_iter().chain(below.iter().copied())))
+    }
+
+    /// `leaf`: keys without dots in them.
     fn fixed(manifest: &Value, leaf: &str) -> bool {
-        is_fixed(&format!(".apply.manifest.{leaf}"), Some(manifest))
+        fixed_below(manifest, &leaf.split('.').collect::<Vec<_>>())
     }
 
     fn object(version: &str, kind: &str) -> Value {
@@ -84,21 +113,21 @@ mod tests {
             "kind",
             "apiVersion",
             "metadata.namespace",
-            "spec.template.spec.containers[0].image",
+            "spec.template.spec.containers.image",
             "spec.image.tag",
             "spec.image.a",
             "spec.values.image.repository",
-            "spec.images[0].newTag",
-            "spec.images[1]",
-            "spec.namespace[0]",
+            "spec.images.newTag",
+            "spec.images",
+            "spec.namespace",
             "spec.targetNamespace",
             "spec.destination.namespace",
-            "spec.namespaces[0].name",
+            "spec.namespaces.name",
             "spec.serviceAccountName.of",
-            "spec.template.kind.of[0].x",
-            "subjects[0].name",
+            "spec.template.kind.of.x",
+            "subjects.name",
             "subjects",
-            "spec.forProvider.manifest.subjects[1].name",
+            "spec.forProvider.manifest.subjects.name",
             "data.image",
         ] {
             assert!(fixed(&some, leaf), "{leaf}");
@@ -128,6 +157,25 @@ mod tests {
     }
 
     #[test]
+    fn labels_and_annotations_are_data_and_keys_count_as_a_whole() {
+        let some = object("apps/v1", "Deployment");
+        for marks in ["labels", "annotations"] {
+            for key in ["image", "kind", "namespace", "image.example.com/built-by", "namespace.example.com/kind"] {
+                for kind in [&some, &object("v1", "ConfigMap")] {
+                    assert!(!fixed_below(kind, &["metadata", marks, key]), "{marks} {key}");
+                }
+                assert!(!fixed_below(&some, &["spec", "template", "metadata", marks, key]), "{marks} {key}");
+                assert!(fixed_below(&object("saga.dev/v1alpha1", "Saga"), &["metadata", marks, key]), "{marks} {key}");
+            }
+            assert!(fixed_below(&some, &["spec", "metadata", marks, "image"]) && fixed_below(&some, &["spec", marks, "image"]), "{marks}");
+        }
+        assert!(!fixed_below(&some, &["spec", "selector", "matchLabels", "image.example.com/built-by"]));
+        assert!(!fixed_below(&object("v1", "ConfigMap"), &["data", "image.tag"]));
+        // What looks like the way to data is a key, and no way.
+        assert!(fixed_below(&some, &["metadata.labels", "image"]) && fixed_below(&object("v1", "ConfigMap"), &["data.x", "image"]));
+    }
+
+    #[test]
     fn a_saga_that_is_applied_takes_what_another_side_said_as_params_alone() {
         for (version, kind) in [
             ("saga.dev/v1alpha1", "Saga"),
@@ -137,10 +185,10 @@ mod tests {
             ("${params.version}", "${params.kind}"),
         ] {
             let saga = object(version, kind);
-            for leaf in ["metadata.name", "metadata.annotations.x", "spec", "spec.onFailure", "spec.steps[0].http.url", "spec.paramsOf.x"] {
+            for leaf in ["metadata.name", "metadata.annotations.x", "spec", "spec.onFailure", "spec.steps.http.url", "spec.paramsOf.x"] {
                 assert!(fixed(&saga, leaf), "{version} {kind} {leaf}");
             }
-            for leaf in ["spec.params", "spec.params.order", "spec.params.image", "spec.params.lines[0].sku"] {
+            for leaf in ["spec.params", "spec.params.order", "spec.params.image", "spec.params.lines.sku"] {
                 assert!(!fixed(&saga, leaf), "{version} {kind} {leaf}");
             }
         }

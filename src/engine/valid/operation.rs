@@ -54,9 +54,8 @@ pub(super) fn operation(
 ) -> Option<Operation> {
     let found_before = faults.len();
     let (work, template) = work(written, reach, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
-    if let Some(template) = &template {
-        let manifest = written.apply.as_ref().map(|apply| &apply.manifest);
-        reach.template(template, |leaf| leaf.strip_prefix(path).is_some_and(|leaf| fixed::is_fixed(leaf, manifest)), faults);
+    if let (Some(work), Some(template)) = (&work, &template) {
+        reach.template(template, |keys| fixed::is_fixed(work, keys), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));

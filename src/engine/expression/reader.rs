@@ -1,0 +1,155 @@
+//! From a value to the nodes of a template: finds the expressions in its leaves.
+//!
+//! # Guarantees
+//! What it takes to read a value is bounded by what a saga may hold: it ends with the first expression that is one too many, and with the
+//! first fault that nobody will be told of.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Expression, Form,
+    letters::outside_strings,
+    meter::MAX_EXPRESSIONS,
+    template::{Leaf, Node, Part},
+};
+use crate::engine::valid::{Fault, are_enough};
+
+/// How deep lists and objects may be nested in each other, as the API server's own parser allows no more than a multiple of.
+const MAX_DEPTH: usize = 64;
+
+/// Reads the leaves of one template.
+pub(super) struct Reader<'a> {
+    /// What may stand in a leaf, by its path and the first of its keys.
+    form: &'a dyn Fn(&str, &str) -> Form,
+    faults: &'a mut Vec<Fault>,
+    /// The keys on the way to what is read.
+    keys: Vec<String>,
+    /// How many more expressions may come.
+    left: u64,
+    /// Whether one too many came.
+    ended: bool,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) const fn new(form: &'a dyn Fn(&str, &str) -> Form, faults: &'a mut Vec<Fault>) -> Self {
+        Self { form, faults, keys: Vec::new(), left: MAX_EXPRESSIONS, ended: false }
+    }
+
+    /// The fields of the template at a path.
+    pub(super) fn fields(&mut self, fields: &Map<String, Value>, path: &str) -> Vec<(String, Node)> {
+        self.fields_within(fields, path, MAX_DEPTH)
+    }
+
+    fn fields_within(&mut self, fields: &Map<String, Value>, path: &str, depth: usize) -> Vec<(String, Node)> {
+        let field = |(name, value): (&String, &Value)| {
+            self.keys.push(name.clone());
+            let node = self.node(value, &format!("{path}.{name}"), depth);
+            self.keys.pop();
+            (name.clone(), node)
+        };
+        fields.iter().map(field).collect()
+    }
+
+    fn node(&mut self, value: &Value, path: &str, depth: usize) -> Node {
+        if self.ended || are_enough(self.faults) {
+            return Node::Literal(Value::Null);
+        }
+        if depth == 0 {
+            self.faults.push(Fault::new(path, format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter")));
+            return Node::Literal(Value::Null);
+        }
+        match value {
+            Value::String(text) => self.text(text, path),
+            Value::Array(items) => {
+                let item = |(place, item)| self.node(item, &format!("{path}[{place}]"), depth - 1);
+                Node::List(items.iter().enumerate().map(item).collect()).folded()
+            }
+            Value::Object(fields) => Node::Fields(self.fields_within(fields, path, depth - 1)).folded(),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Node::Literal(value.clone()),
+        }
+    }
+
+    fn text(&mut self, text: &str, path: &str) -> Node {
+        let form = (self.form)(path, self.keys.first().map(String::as_str).unwrap_or_default());
+        if form == Form::Verbatim {
+            return Node::Literal(Value::String(text.to_owned()));
+        }
+        match self.split(text) {
+            Ok(parts) => self.leaf(parts, path, form),
+            Err(error) => {
+                self.faults.push(Fault::new(path, error));
+                Node::Literal(Value::Null)
+            }
+        }
+    }
+
+    fn leaf(&self, mut parts: Vec<Part>, path: &str, form: Form) -> Node {
+        let leaf = || Leaf { path: path.to_owned(), keys: self.keys.clone() };
+        match (parts.pop(), parts.is_empty()) {
+            (None, _) => Node::Literal(Value::String(String::new())),
+            (Some(Part::Text(text)), true) => Node::Literal(Value::String(text)),
+            (Some(Part::Expression(expression)), true) if form == Form::Any => Node::Whole(leaf(), expression),
+            (Some(last), _) => {
+                parts.push(last);
+                Node::Text(leaf(), form, parts)
+            }
+        }
+    }
+
+    /// The parts of a text: never two texts side by side.
+    fn split(&mut self, text: &str) -> Result<Vec<Part>, String> {
+        let (mut parts, mut literal, mut rest) = (Vec::new(), String::new(), text);
+        while let Some(at) = rest.find("${") {
+            let (before, marked) = rest.split_at(at);
+            let marked = marked.get(2..).unwrap_or_default();
+            if let Some(kept) = before.strip_suffix('$') {
+                literal.push_str(kept);
+                literal.push_str("${");
+                rest = marked;
+                continue;
+            }
+            literal.push_str(before);
+            let end = end_of(marked).ok_or("holds ${ without its }: close it, or write $${ for a literal ${")?;
+            let (inside, after) = marked.split_at(end);
+            if !literal.is_empty() {
+                parts.push(Part::Text(std::mem::take(&mut literal)));
+            }
+            parts.push(Part::Expression(self.expression(inside)?));
+            rest = after.get(1..).unwrap_or_default();
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Text(literal));
+        }
+        Ok(parts)
+    }
+
+    fn expression(&mut self, inside: &str) -> Result<Expression, String> {
+        let Some(left) = self.left.checked_sub(1) else {
+            self.ended = true;
+            return Err(format!("holds more than {MAX_EXPRESSIONS} expressions with those above it, as a whole saga may: write fewer"));
+        };
+        self.left = left;
+        Expression::parse(inside).map_err(|error| with_hint(inside, &error))
+    }
+}
+
+/// What looks like a variable of a shell gets a hint.
+fn with_hint(inside: &str, error: &str) -> String {
+    let shell = !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if shell { format!("{error}; for a literal ${{{inside}}} write $${{{inside}}}, or in a shell ${inside}") } else { error.to_owned() }
+}
+
+/// Where the first `}` stands that belongs to no string and no brace of the expression, in bytes.
+fn end_of(text: &str) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (place, letter) in outside_strings(text) {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => return Some(place),
+            '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
+}
