@@ -254,14 +254,18 @@ async fn a_second_manager_that_applies_from_the_servers_side_owns_its_request() 
         stand.meanwhile("between").await;
         stand.remove("between").await;
     }
-    // It lets go of the annotation: what the operator wrote stays, and a person's command works beside it.
+    // It lets go of the annotation: what the operator wrote stays, and a person's command works beside it; the first time the operator cannot
+    // tell whether it is what was left, and says to ask again.
     piped(&stand, &apply, &manifest(&stand, &json!({})));
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);
-    let saga = answered(&stand, 3).await;
-    let results: Vec<_> = records(&saga).iter().map(|record| record.result).collect();
-    assert_eq!(results, [RequestResult::Refused, RequestResult::Accepted, RequestResult::Accepted]);
-    piped(&stand, &apply, &manifest(&stand, &json!({})));
     let saga = taken_away(&stand, "3").await;
+    assert!(records(&saga)[2].message.contains("ask again by kubectl annotate saga.dev/retry=charge-card"), "{saga:?}");
+    stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);
+    let saga = answered(&stand, 4).await;
+    let results: Vec<_> = records(&saga).iter().map(|record| record.result).collect();
+    assert_eq!(results, [RequestResult::Refused, RequestResult::Accepted, RequestResult::Refused, RequestResult::Accepted]);
+    piped(&stand, &apply, &manifest(&stand, &json!({})));
+    let saga = taken_away(&stand, "4").await;
     assert_eq!(annotation(&saga, RETRY), None);
 }
 
