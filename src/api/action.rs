@@ -252,7 +252,8 @@ pub struct Header {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderSource {
-    /// A key of a Secret in the saga's namespace, read as the saga's ServiceAccount at each attempt.
+    /// A key of a Secret in the saga's namespace, read as the saga's ServiceAccount at each attempt. With more than 8192 bytes in it
+    /// the request is not sent.
     pub secret_key_ref: SecretKey,
 }
 

@@ -17,38 +17,38 @@ const RETRY_IN: Duration = Duration::from_secs(5);
 /// The longest wait that the API server may ask for.
 const MAX_RETRY_IN: Duration = Duration::from_mins(1);
 
-/// The headers of one attempt, and what knows the values that nobody may see. An answer may echo the request.
+/// The headers of one attempt, and the values in them that nobody may see. An answer may echo the request.
 #[derive(Debug)]
 pub(super) struct Headers {
     pub(super) map: HeaderMap,
-    pub(super) hider: Hider,
+    pub(super) secrets: Vec<SecretValue>,
 }
 
+/// The most bytes of a Secret that are sent as the value of a header: as many as a literal value may have characters.
+const MAX_SECRET: usize = 8 * 1024;
 /// The headers of an answer that expressions may read: so many, and so many bytes of names and values together.
 const MAX_READ: usize = 64;
 const MAX_READ_BYTES: usize = 8 * 1024;
 
-impl Headers {
-    /// The headers of an answer that are text, without the values of the Secrets: names in lower case, the values of those that repeat with
-    /// `, ` between them (RFC 9110, 5.2). A name may be an echo, too.
-    pub(super) fn of_answer(&self, answer: &HeaderMap) -> BTreeMap<String, String> {
-        let (mut read, mut bytes) = (BTreeMap::<String, String>::new(), 0_usize);
-        for (name, value) in answer.iter().take(MAX_READ) {
-            let Ok(value) = value.to_str() else { continue };
-            bytes = bytes.saturating_add(name.as_str().len()).saturating_add(value.len());
-            if bytes > MAX_READ_BYTES {
-                break;
-            }
-            let value = self.hider.hide(value);
-            read.entry(self.hider.hide(name.as_str()).into_owned())
-                .and_modify(|known| {
-                    known.push_str(", ");
-                    known.push_str(&value);
-                })
-                .or_insert_with(|| value.to_string());
+/// The headers of an answer that are text, without the values of the Secrets: names in lower case, the values of those that repeat with
+/// `, ` between them (RFC 9110, 5.2). A name may be an echo, too.
+pub(super) fn of_answer(answer: &HeaderMap, hider: &Hider) -> BTreeMap<String, String> {
+    let (mut read, mut bytes) = (BTreeMap::<String, String>::new(), 0_usize);
+    for (name, value) in answer.iter().take(MAX_READ) {
+        let Ok(value) = value.to_str() else { continue };
+        bytes = bytes.saturating_add(name.as_str().len()).saturating_add(value.len());
+        if bytes > MAX_READ_BYTES {
+            break;
         }
-        read
+        let value = hider.hide(value);
+        read.entry(hider.hide_in_name(name.as_str()).into_owned())
+            .and_modify(|known| {
+                known.push_str(", ");
+                known.push_str(&value);
+            })
+            .or_insert_with(|| value.to_string());
     }
+    read
 }
 
 /// Reads the Secrets live and builds the headers.
@@ -62,7 +62,7 @@ pub(super) async fn headers(request: &HttpRequest, account: Account<'_>, reader:
             HttpHeaderValue::Literal(value) => literal(&header.name, value)?,
             HttpHeaderValue::Secret(key) => {
                 let secret = reader.read(account, key).await.map_err(|error| unreadable(&error))?;
-                let value = from_secret(key, &secret)?;
+                let value = from_secret(&header.name, key, &secret)?;
                 secrets.push(secret);
                 value
             }
@@ -71,7 +71,7 @@ pub(super) async fn headers(request: &HttpRequest, account: Account<'_>, reader:
             .map_err(|_| failed(true, format!("{:?} cannot be the name of a header: write letters, digits and dashes", header.name)))?;
         map.append(name, value);
     }
-    Ok(Headers { map, hider: Hider::new(&secrets) })
+    Ok(Headers { map, secrets })
 }
 
 fn literal(name: &str, value: &str) -> Result<HeaderValue, ChildState> {
@@ -80,17 +80,17 @@ fn literal(name: &str, value: &str) -> Result<HeaderValue, ChildState> {
 }
 
 /// Whatever the Secret holds, untrimmed. The message shows nothing of it.
-fn from_secret(key: &SecretKey, secret: &SecretValue) -> Result<HeaderValue, ChildState> {
-    let mut value = HeaderValue::from_bytes(secret.expose()).map_err(|_| {
+fn from_secret(header: &str, key: &SecretKey, secret: &SecretValue) -> Result<HeaderValue, ChildState> {
+    let refused = |why: &str| {
         let SecretKey { name, key } = key;
-        failed(
-            true,
-            format!(
-                "key {key:?} of the secret {name:?} cannot be sent as a header: it holds a line break or another control character; \
-                 store the value without a line break at its end"
-            ),
-        )
-    })?;
+        failed(true, format!("key {key:?} of the secret {name:?} cannot be sent as header {header}: {why}"))
+    };
+    if secret.expose().len() > MAX_SECRET {
+        let why = format!("it holds more than {MAX_SECRET} bytes; name a key that holds nothing but the token or password");
+        return Err(refused(&why));
+    }
+    let mut value = HeaderValue::from_bytes(secret.expose())
+        .map_err(|_| refused("it holds a line break or another control character; store the value without a line break at its end"))?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -144,14 +144,15 @@ mod tests {
     async fn an_answer_that_echoes_a_secret_is_not_passed_on() {
         let headers =
             headers(&request(vec![("Authorization", secret("token")), ("X", secret("other"))]), ACCOUNT, &payments().0).await.unwrap();
-        let shown = headers.hider.hide("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
+        let hider = Hider::new(&headers.secrets);
+        let shown = hider.hide("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
         assert_eq!(shown, "bad header [hidden], token [hidden], x");
         let mut echo = HeaderMap::new();
         for (name, value) in [("x-session", "a, s3cret-t0ken"), ("x-s3cret-t0ken", "b"), ("x-session", "s3cret%2Dt0ken")] {
             echo.append(name, HeaderValue::from_static(value));
         }
         let shown = [("x-session", "a, [hidden], [hidden]"), ("x-[hidden]", "b")];
-        assert_eq!(headers.of_answer(&echo), shown.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        assert_eq!(of_answer(&echo, &hider), shown.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
 
     #[tokio::test]
@@ -165,6 +166,23 @@ mod tests {
             let ChildState::Failed(Failure { reached: Reached::Nothing, last: true, message, .. }) = state else { panic!("{state:?}") };
             assert!(message.contains(hint) && !message.contains('\n') && !message.contains("Host"), "{message}");
         }
+    }
+
+    /// What came of sending a Secret of so many bytes.
+    async fn of_length(bytes: usize) -> Result<Headers, ChildState> {
+        let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "s".repeat(bytes));
+        let (reader, _) = reader(200, &json!({"kind": "Secret", "data": {"token": value}}));
+        headers(&request(vec![("X-Key", secret("token"))]), ACCOUNT, &reader).await
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_too_long_is_refused_unseen() {
+        assert_eq!(of_length(8 * 1024).await.unwrap().map["x-key"].len(), 8 * 1024);
+        let state = of_length(8 * 1024 + 1).await.unwrap_err();
+        let ChildState::Failed(Failure { reached: Reached::Nothing, last: true, message, .. }) = state else { panic!("{state:?}") };
+        let said = "key \"token\" of the secret \"payments\" cannot be sent as header X-Key: it holds more than 8192 bytes; name a key that holds \
+                    nothing but the token or password";
+        assert_eq!(message, said);
     }
 
     #[tokio::test]

@@ -1,37 +1,44 @@
 //! Takes the values of Secrets out of what the other side answers.
 //!
 //! # Guarantees
-//! Neither a value nor any part of it ([`forms`]) shows where an answer repeats it as it was sent, in JSON however it is escaped,
-//! percent-encoded as in a URL or a form, or in base64, alone or in the midst of other text. A body that is JSON is looked at once it is
-//! parsed, each string and each key of it, and a number that is such a part: whatever undid the escapes would find nothing behind them.
+//! - Neither a value nor any part of it ([`forms`]) shows where an answer repeats it as it was sent, in JSON however it is escaped,
+//!   percent-encoded as in a URL or a form, or in base64, alone or in the midst of other text. A body that is JSON is looked at once it is
+//!   parsed, each string and each key of it, and a number that is such a part: whatever undid the escapes would find nothing behind them.
+//! - Short pieces of a value are everyday words: they are hidden as whole words of texts, and show in names and as numbers.
+//! - Time grows with the bytes of the values and of the answer, and not with their product; memory with the bytes of the values.
 //!
 //! # Caveats
 //! - Who is sent a Secret knows it, and can write it in a way that nobody recognises. This is for services that echo what they were sent.
 //! - What the other side was sent by another request is not looked for, nor what a broken answer holds the beginning of.
 //! - Two keys that hold nothing but hidden parts are one: the later one stands.
-//! - Of a value with very many parts only the first ones are looked for in base64.
+//! - Of very long values, or values with very many parts, not all parts are looked for ([`forms::MAX_FORMS`]).
 
+mod finder;
 mod forms;
 mod views;
+mod words;
 
 use std::{borrow::Cow, collections::BTreeSet, fmt, ops::Range};
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use serde_json::{Number, Value};
 
 use self::{
-    forms::{MIN_HIDDEN, forms, parts},
+    finder::Finder,
+    forms::{Forms, MIN_HIDDEN},
     views::views,
+    words::Words,
 };
 use crate::controller::secrets::SecretValue;
 
 /// What stands where a value stood.
 const HIDDEN: &str = "[hidden]";
 
-/// Knows the values of the Secrets that a request sends.
+/// Knows the values of the Secrets that a request sends. Large values make it large: let few exist at once.
 pub(super) struct Hider {
-    /// Finds each form of each value; `None` where there is too much to look for, so that nothing at all is shown.
-    forms: Option<AhoCorasick>,
+    /// Finds what does not show wherever it stands.
+    anywhere: Finder,
+    /// Finds what does not show as a whole word.
+    words: Words,
     /// The parts that are numbers, as the bits of a double.
     numbers: BTreeSet<u64>,
 }
@@ -45,26 +52,30 @@ impl fmt::Debug for Hider {
 impl Hider {
     /// Hides the values of `secrets`.
     pub(super) fn new(secrets: &[SecretValue]) -> Self {
-        let parts: Vec<_> = secrets.iter().map(|secret| parts(secret.expose())).collect();
-        let numbers = parts.iter().flatten().filter_map(|part| str::from_utf8(part).ok()?.parse().ok().map(f64::to_bits)).collect();
-        // Small however much there is to find, and as fast for one value as for a thousand.
-        let kind = Some(AhoCorasickKind::ContiguousNFA);
-        Self { forms: AhoCorasick::builder().kind(kind).build(parts.into_iter().flat_map(forms)).ok(), numbers }
+        let Forms { anywhere, words, numbers } = Forms::of(secrets);
+        Self { anywhere: Finder::new(anywhere), words, numbers }
     }
 
     /// The text without the values.
     pub(super) fn hide<'a>(&self, text: &'a str) -> Cow<'a, str> {
-        let Some(forms) = &self.forms else { return Cow::Borrowed(HIDDEN) };
-        if forms.patterns_len() == 0 {
-            return Cow::Borrowed(text);
-        }
+        self.hide_with(&self.words, text)
+    }
+
+    /// A name without the values. The short pieces of values are words of everyday use, and so are names: they stay.
+    pub(super) fn hide_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
+        self.hide_with(&Words::default(), name)
+    }
+
+    fn hide_with<'a>(&self, words: &Words, text: &'a str) -> Cow<'a, str> {
         let mut all = Vec::new();
         for view in views(text) {
-            let mut found = Vec::new();
-            for form in forms.find_overlapping_iter(view.bytes()) {
-                add(&mut found, view.place(form.range()));
+            for places in [&mut self.anywhere.find(view.bytes()) as &mut dyn Iterator<Item = _>, &mut words.find(view.bytes())] {
+                let mut found = Vec::new();
+                for place in places {
+                    add(&mut found, view.place(place));
+                }
+                all.extend(found);
             }
-            all.extend(found);
         }
         without(text, all)
     }
@@ -76,9 +87,10 @@ impl Hider {
             return (Value::String(text.clone()), text);
         };
         let body = self.hide_in(parsed.clone());
-        // What was found in it may be written in a way that is not seen in the text.
-        let text = if body == parsed { Cow::Borrowed(raw) } else { Cow::Owned(body.to_string()) };
-        let text = self.hide(&text).into_owned();
+        // The text holds names and numbers, too. What was found in the body may be written in a way that is not seen in the text; and what is
+        // seen in the text may be a name or a number, or stand in a field that is there twice, of which the body has but one.
+        let as_it_came = body == parsed && !views(raw).any(|view| self.words.find(view.bytes()).next().is_some());
+        let text = if as_it_came { self.hide_in_name(raw).into_owned() } else { self.hide_in_name(&body.to_string()).into_owned() };
         (body, text)
     }
 
@@ -88,7 +100,9 @@ impl Hider {
             Value::String(text) => Value::String(self.hide(&text).into_owned()),
             Value::Number(number) if self.is_hidden(&number) => HIDDEN.into(),
             Value::Array(items) => items.into_iter().map(|item| self.hide_in(item)).collect(),
-            Value::Object(fields) => fields.into_iter().map(|(key, value)| (self.hide(&key).into_owned(), self.hide_in(value))).collect(),
+            Value::Object(fields) => {
+                fields.into_iter().map(|(key, value)| (self.hide_in_name(&key).into_owned(), self.hide_in(value))).collect()
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
         }
     }

@@ -8,6 +8,7 @@
 //! - Time and memory are bounded whatever the other side does: the time limit covers everything, name look-up and connecting included; of
 //!   an answer at most 100 headers and 408 KiB of them, and 64 KiB of its body, are read. Nothing is unpacked. A message holds at most
 //!   256 characters of the body.
+//! - What looks for the values of Secrets holds up no other task, and takes no more than some tens of megabytes at once.
 //! - No value of a Secret shows in a message or in what expressions read, even where the other side repeats it ([`hide`]).
 //! - Dropping the future of a call closes its connection.
 //!
@@ -33,15 +34,19 @@ use futures::{FutureExt, future::BoxFuture};
 use jiff::Timestamp;
 use reqwest::{Client, Response, header::RETRY_AFTER};
 use rustls::{ClientConfig, RootCertStore};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout},
+};
 use tower::{BoxError, util::AndThenLayer};
 
 use self::{
-    headers::Headers,
+    headers::{Headers, of_answer},
     hide::Hider,
     resolve::{Names, Target},
 };
-use super::secrets::{Account, SecretReader};
+use super::secrets::{Account, SecretReader, SecretValue};
 use crate::{
     engine::observed::{Answer, ChildState, Failure, Reached},
     objects::{http::HttpRequest, http_verdict::wait, reach::Reach, text::bounded_line},
@@ -56,6 +61,9 @@ const MAX_HEADERS: usize = 100;
 const MAX_BODY: usize = 64 * 1024;
 /// The most characters of an error that a message shows.
 const MAX_CAUSE: usize = 200;
+
+/// In how many answers values of Secrets are looked for at once: each takes memory.
+const HIDING: usize = 2;
 
 /// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done. Besides, the
 /// status of the answer.
@@ -152,13 +160,14 @@ pub struct HttpCaller {
     names: Names,
     tls: ClientConfig,
     secrets: SecretReader,
+    hiding: Arc<Semaphore>,
 }
 
 impl HttpCaller {
     /// A caller that reaches what `reach` lets it reach, with the TLS settings of [`tls_config`].
     #[must_use]
     pub fn new(reach: Reach, tls: ClientConfig, secrets: SecretReader) -> Self {
-        Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets }
+        Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets, hiding: Arc::new(Semaphore::new(HIDING)) }
     }
 
     /// By whom Secrets are read.
@@ -190,7 +199,7 @@ impl HttpCaller {
         let Ok(answer) = timeout(time_limit, self.send(request, account, time_limit, sent, permit)).await else {
             return overdue(time_limit, sent);
         };
-        let (mut response, headers) = match answer {
+        let (mut response, secrets) = match answer {
             Ok(answer) => answer,
             Err(state) => return state,
         };
@@ -200,19 +209,40 @@ impl HttpCaller {
         // Whether the body came whole or not, the status has decided, unless the step asks more of the answer.
         let left = time_limit.saturating_sub(begun.elapsed());
         let whole = timeout(left, read(&mut response, &mut body)).await.unwrap_or_default();
-        let (body, text) = headers.hider.body(&String::from_utf8_lossy(&body));
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        ChildState::Answered(Arc::new(Answer {
-            status: response.status().as_u16(),
-            headers: headers.of_answer(response.headers()),
-            body,
-            text,
-            whole,
-            retry_after: retry_after.and_then(|value| wait(value, answered_at)),
-        }))
+        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| wait(value, answered_at));
+        let hidden = move |hider: &Hider| (of_answer(&headers, hider), hider.body(&String::from_utf8_lossy(&body)));
+        let (headers, (body, text)) = self.hide(secrets, hidden).await;
+        ChildState::Answered(Arc::new(Answer { status, headers, body, text, whole, retry_after }))
     }
 
-    /// Everything up to the answer's head.
+    /// Hides `secrets` in something, where no other task waits for it.
+    async fn hide<T: Send + 'static>(&self, secrets: Vec<SecretValue>, hide: impl FnOnce(&Hider) -> T + Send + 'static) -> T {
+        if secrets.is_empty() {
+            return hide(&Hider::new(&[]));
+        }
+        // Never closed. It stays with the work, which ends later than a call that is dropped.
+        let permit = Arc::clone(&self.hiding).acquire_owned().await;
+        let work = spawn_blocking(move || {
+            let _permit = permit;
+            hide(&Hider::new(&secrets))
+        });
+        match work.await.map_err(tokio::task::JoinError::try_into_panic) {
+            Ok(hidden) => hidden,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            // The runtime ends, and nobody waits.
+            Err(Err(_cancelled)) => std::future::pending().await,
+        }
+    }
+
+    /// What a message says of an error: see [`cause`].
+    async fn shown(&self, error: &reqwest::Error, secrets: Vec<SecretValue>) -> String {
+        let cause = cause(error);
+        let hidden = self.hide(secrets, move |hider| hider.hide(&cause).into_owned()).await;
+        bounded_line(&hidden, MAX_CAUSE)
+    }
+
+    /// Everything up to the answer's head. Besides, the values that were sent.
     async fn send(
         &self,
         request: &HttpRequest,
@@ -220,20 +250,24 @@ impl HttpCaller {
         time_limit: Duration,
         sent: &Sent,
         permit: Permit,
-    ) -> Result<(Response, Headers), ChildState> {
+    ) -> Result<(Response, Vec<SecretValue>), ChildState> {
         let target = resolve::target(&request.url, &self.reach, &self.names).await?;
-        let headers = headers::headers(request, account, &self.secrets).await?;
+        let Headers { map, secrets } = headers::headers(request, account, &self.secrets).await?;
         let tls = trust::settings(&target, request, account, &self.secrets, &self.tls).await?;
         let host = target.host.clone();
-        let hider = &headers.hider;
-        let client = client(tls, &target, time_limit.min(MAX_CONNECT), sent, permit).map_err(|error| cannot_be_sent(&error, hider))?;
+        let client = match client(tls, &target, time_limit.min(MAX_CONNECT), sent, permit) {
+            Ok(client) => client,
+            Err(error) => return Err(cannot_be_sent(&self.shown(&error, secrets).await)),
+        };
         let method = request.method.as_str().parse().map_err(|_| failed(true, "the method cannot be sent".into()))?;
-        let mut outgoing = client.request(method, target.url).headers(headers.map.clone());
+        let mut outgoing = client.request(method, target.url).headers(map);
         if let Some(body) = &request.body {
             outgoing = outgoing.body(body.clone());
         }
-        let response = outgoing.send().await.map_err(|error| broken(&error, &host, sent, hider))?;
-        Ok((response, headers))
+        match outgoing.send().await {
+            Ok(response) => Ok((response, secrets)),
+            Err(error) => Err(broken(&error, &host, sent, &self.shown(&error, secrets).await)),
+        }
     }
 }
 
@@ -287,32 +321,29 @@ fn overdue(time_limit: Duration, sent: &Sent) -> ChildState {
     }
 }
 
-fn cannot_be_sent(error: &reqwest::Error, hider: &Hider) -> ChildState {
-    failed(true, format!("the request cannot be sent: {}", cause(error, hider)))
+fn cannot_be_sent(cause: &str) -> ChildState {
+    failed(true, format!("the request cannot be sent: {cause}"))
 }
 
 /// No answer came.
-fn broken(error: &reqwest::Error, host: &str, sent: &Sent, hider: &Hider) -> ChildState {
+fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &str) -> ChildState {
     if sent.may_have_left() {
-        unknown(format!("the connection to {host} broke before an answer came: {}", cause(error, hider)))
+        unknown(format!("the connection to {host} broke before an answer came: {cause}"))
     } else if error.is_builder() {
-        cannot_be_sent(error, hider)
+        cannot_be_sent(cause)
     } else {
-        failed(false, format!("no connection to {host}: {}", cause(error, hider)))
+        failed(false, format!("no connection to {host}: {cause}"))
     }
 }
 
 /// The innermost error: the ones around it say only that something failed, and one of them holds the URL. It may quote the other side, such
 /// as the names in its certificate.
-fn cause(error: &reqwest::Error, hider: &Hider) -> String {
+fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    if innermost.is::<reqwest::Error>() {
-        return "the request is malformed".into();
-    }
-    bounded_line(&hider.hide(&innermost.to_string()), MAX_CAUSE)
+    if innermost.is::<reqwest::Error>() { "the request is malformed".into() } else { innermost.to_string() }
 }
 
 #[cfg(test)]
