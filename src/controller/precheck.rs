@@ -53,12 +53,37 @@ const MOST: usize = 2048;
 /// The most characters of what the API server says.
 const MAX_REASON: usize = 300;
 
-/// What came of trying one operation.
+/// What came of trying one operation, wherever in a saga it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
     Fine,
-    Refused(String),
+    Refused(Mend, String),
     Unchecked(String),
+}
+
+/// What of earlier steps would mend it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mend {
+    Nothing,
+    Objects,
+    Secrets,
+    Places,
+}
+
+impl Verdict {
+    /// The same where earlier steps may make this: what they may mend is left to them.
+    fn after(&self, may_come: MayCome) -> Self {
+        let mended = |mend: Mend| match mend {
+            Mend::Nothing => false,
+            Mend::Objects => may_come.objects,
+            Mend::Secrets => may_come.secrets,
+            Mend::Places => may_come.places,
+        };
+        match self {
+            Self::Refused(mend, message) if mended(*mend) => Self::Unchecked(message.clone()),
+            Self::Fine | Self::Refused(..) | Self::Unchecked(_) => self.clone(),
+        }
+    }
 }
 
 /// Results by content, and since when sagas are refused, by UID.
@@ -109,7 +134,7 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     let (probes, unchecked) = context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
     let mut precheck = Precheck { refused: Vec::new(), unchecked };
     // What is the same is tried once.
-    let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?} {:?}", probe.work, probe.may_come)]);
+    let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)]);
     let probes: Vec<(String, Probe)> = probes.into_iter().map(|probe| (of(&probe), probe)).collect();
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
@@ -121,8 +146,8 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
         .collect()
         .await;
     for (hash, probe) in &probes {
-        match verdicts.get(hash) {
-            Some(Verdict::Refused(message)) => precheck.refused.push(Fault::new(&probe.path, message)),
+        match verdicts.get(hash).map(|verdict| verdict.after(probe.may_come)) {
+            Some(Verdict::Refused(_, message)) => precheck.refused.push(Fault::new(&probe.path, message)),
             Some(Verdict::Unchecked(message)) => precheck.unchecked.push(format!("{} ({message})", probe.path)),
             Some(Verdict::Fine) | None => {}
         }
@@ -132,27 +157,27 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
 
 /// `anew`: whatever is remembered of an earlier trial.
 async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) -> Verdict {
-    let Probe { saga, work, may_come, .. } = probe;
+    let Probe { saga, work, .. } = probe;
     if let Some(known) = context.prechecks.known(hash).filter(|_| !anew) {
         return known;
     }
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let trial = async {
         match work {
-            Work::Pod(action) => try_child(context, probe, pod::pod(saga, &probe.identity(), action, LONGEST)).await,
+            Work::Pod(action) => try_child(context, pod::pod(saga, &probe.identity(), action, LONGEST)).await,
             // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its events.
             Work::Job(action) => match job::job(saga, &probe.identity(), action, LONGEST) {
-                Err(message) => Verdict::Refused(message),
-                Ok(job) => match (try_child(context, probe, Ok(job.clone())).await, job::trial_pod(&job)) {
-                    (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, probe, Ok(pod)).await,
+                Err(message) => Verdict::Refused(Mend::Nothing, message),
+                Ok(job) => match (try_child(context, Ok(job.clone())).await, job::trial_pod(&job)) {
+                    (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, Ok(pod)).await,
                     (verdict, _) => verdict,
                 },
             },
             Work::Apply(action) => {
                 let tried = context.objects.apply(Target::applied(account, action), action, "", true).await;
-                tried.map_or_else(|trouble| of_trouble(trouble, *may_come), |_| Verdict::Fine)
+                tried.map_or_else(of_trouble, |_| Verdict::Fine)
             }
-            Work::Http(action) => try_secrets(context, account, action, *may_come).await,
+            Work::Http(action) => try_secrets(context, account, action).await,
             Work::Saga(action) => try_saga(context, probe, action).await,
             Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => Verdict::Fine,
         }
@@ -162,16 +187,11 @@ async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) ->
     verdict
 }
 
-/// What may be mended by an earlier step is left to it.
-fn refused(message: String, mended: bool) -> Verdict {
-    if mended { Verdict::Unchecked(message) } else { Verdict::Refused(message) }
-}
-
-fn of_trouble(trouble: Trouble, may_come: MayCome) -> Verdict {
+fn of_trouble(trouble: Trouble) -> Verdict {
     match trouble {
         Trouble::Final(_, message) if message.contains("does not support dry run") => Verdict::Unchecked(message),
-        Trouble::Final(Refused::Malformed | Refused::Forbidden, message) => refused(message, may_come.objects),
-        Trouble::Final(Refused::Nowhere, message) => refused(message, may_come.places),
+        Trouble::Final(Refused::Malformed | Refused::Forbidden, message) => Verdict::Refused(Mend::Objects, message),
+        Trouble::Final(Refused::Nowhere, message) => Verdict::Refused(Mend::Places, message),
         // Such as fields that another manager may have given up by then.
         Trouble::Final(Refused::Otherwise, message) | Trouble::NoKind(_, message) | Trouble::Passes(message) | Trouble::Lost(message) => {
             Verdict::Unchecked(message)
@@ -179,10 +199,10 @@ fn of_trouble(trouble: Trouble, may_come: MayCome) -> Verdict {
     }
 }
 
-async fn try_child<K: Child>(context: &Context, probe: &Probe, built: Result<K, String>) -> Verdict {
+async fn try_child<K: Child>(context: &Context, built: Result<K, String>) -> Verdict {
     let child = match built {
         Ok(child) => child,
-        Err(message) => return Verdict::Refused(message),
+        Err(message) => return Verdict::Refused(Mend::Nothing, message),
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
     match K::api(context, child.meta().namespace.as_deref().unwrap_or_default()).create(&parameters, &child).await {
@@ -194,8 +214,8 @@ async fn try_child<K: Child>(context: &Context, probe: &Probe, built: Result<K, 
                 _ if status.message.contains("exceeded quota") || status.message.contains("does not support dry run") => {
                     Verdict::Unchecked(said)
                 }
-                403 => refused(said, probe.may_come.objects),
-                400 | 422 => Verdict::Refused(said),
+                403 => Verdict::Refused(Mend::Objects, said),
+                400 | 422 => Verdict::Refused(Mend::Nothing, said),
                 _ => Verdict::Unchecked(said),
             }
         }
@@ -209,12 +229,12 @@ async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verd
     let (child, api_version) = (child_saga(saga, &identity, action, false), Saga::api_version(&()));
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     let tried = context.objects.create(target(saga, &name, &api_version), &child, true).await;
-    tried.map_or_else(|trouble| of_trouble(trouble, probe.may_come), |_| Verdict::Fine)
+    tried.map_or_else(of_trouble, |_| Verdict::Fine)
 }
 
-async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction, may_come: MayCome) -> Verdict {
+async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction) -> Verdict {
     for source in action.headers.iter().flatten().filter_map(|header| header.value_from.as_ref()) {
-        let verdict = of_secret(context.caller.secrets().read(account, &source.secret_key_ref).await.map(drop), may_come);
+        let verdict = of_secret(context.caller.secrets().read(account, &source.secret_key_ref).await.map(drop));
         if verdict != Verdict::Fine {
             return verdict;
         }
@@ -226,17 +246,17 @@ async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpActio
         (None, Some(key)) => secrets.read_config_map(account, key).await.map(drop),
         (None, None) => Ok(()),
     };
-    of_secret(read, may_come)
+    of_secret(read)
 }
 
-fn of_secret(read: Result<(), SecretError>, may_come: MayCome) -> Verdict {
+fn of_secret(read: Result<(), SecretError>) -> Verdict {
     let Err(error) = read else { return Verdict::Fine };
     let message = error.to_string();
     match error {
         SecretError::Passing { .. } => Verdict::Unchecked(message),
-        SecretError::NoObject { .. } | SecretError::NoKey { .. } => refused(message, may_come.secrets),
-        SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } => refused(message, may_come.objects),
-        SecretError::BadName { .. } => Verdict::Refused(message),
+        SecretError::NoObject { .. } | SecretError::NoKey { .. } => Verdict::Refused(Mend::Secrets, message),
+        SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } => Verdict::Refused(Mend::Objects, message),
+        SecretError::BadName { .. } => Verdict::Refused(Mend::Nothing, message),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::controller::{objects::Unserved, secrets::Kind};
 const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
 
 fn is_refused(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Refused(_))
+    matches!(verdict, Verdict::Refused(..))
 }
 
 #[test]
@@ -16,12 +16,12 @@ fn only_what_no_earlier_step_can_mend_is_refused() {
         (Refused::Nowhere, MayCome { places: true, ..NOTHING }),
     ];
     for (wrong, mends) in table {
-        let tried = |may_come| of_trouble(Trouble::Final(wrong, "no".into()), may_come);
+        let tried = |may_come| of_trouble(Trouble::Final(wrong, "no".into())).after(may_come);
         assert!(is_refused(&tried(NOTHING)), "{wrong:?}");
         assert_eq!(tried(mends), Verdict::Unchecked("no".into()), "{wrong:?}");
     }
     let others = MayCome { objects: true, secrets: true, places: false };
-    assert!(is_refused(&of_trouble(Trouble::Final(Refused::Nowhere, "no".into()), others)), "its namespace is made by none of them");
+    assert!(is_refused(&of_trouble(Trouble::Final(Refused::Nowhere, "no".into())).after(others)), "its namespace is made by none of them");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn what_may_be_otherwise_by_then_is_unchecked() {
         Trouble::Passes(no()),
         Trouble::Lost(no()),
     ] {
-        let verdict = of_trouble(trouble.clone(), NOTHING);
+        let verdict = of_trouble(trouble.clone()).after(NOTHING);
         assert!(matches!(verdict, Verdict::Unchecked(_)), "{trouble:?} {verdict:?}");
     }
 }
@@ -49,9 +49,9 @@ fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
     let (secrets, objects) = (MayCome { secrets: true, ..NOTHING }, MayCome { objects: true, ..NOTHING });
     for (error, mends, keeps) in [(no_object, secrets, objects), (no_key, secrets, objects), (forbidden, objects, secrets)] {
         for may_come in [NOTHING, keeps, MayCome { places: true, ..NOTHING }] {
-            assert!(is_refused(&of_secret(Err(error.clone()), may_come)), "{error} {may_come:?}");
+            assert!(is_refused(&of_secret(Err(error.clone())).after(may_come)), "{error} {may_come:?}");
         }
-        assert_eq!(of_secret(Err(error.clone()), mends), Verdict::Unchecked(error.to_string()));
+        assert_eq!(of_secret(Err(error.clone())).after(mends), Verdict::Unchecked(error.to_string()));
     }
-    assert_eq!(of_secret(Ok(()), NOTHING), Verdict::Fine);
+    assert_eq!(of_secret(Ok(())), Verdict::Fine);
 }
