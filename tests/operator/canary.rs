@@ -92,7 +92,7 @@ async fn requests(stand: &Stand) {
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     let charges: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().filter(|entry| entry.service == "payments").collect();
     assert!(charges.len() == 2 && charges.iter().all(|entry| entry.authorized), "{charges:?}");
-    fails(stand, "cut", "cannot be sent as a header").await;
+    fails(stand, "cut", "cannot be sent as header Authorization").await;
     fails(stand, "authority", "is malformed").await;
 }
 
