@@ -86,8 +86,11 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
         let full = status.handled_tokens.len().saturating_add(remembered) >= MAX_TOKENS;
         let known = |hash: &str| !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash);
         // Whether the value was refused and left in place, and was neither taken away nor asked for since.
-        let remembered = known(&asked.left_hash()) && !known(&asked.freed_hash()) && same.is_none();
-        let left = (remembered || newest.is_some_and(|newest| newest.value_hash == asked.left_hash())) && !broken(Twin::TokenTwice);
+        let remembered = || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
+        // Hashes are made only where there is something to compare them with: this is asked at every look.
+        let left =
+            newest.is_some_and(|newest| newest.value_hash == asked.left_hash() || (!status.handled_tokens.is_empty() && remembered()));
+        let left = left && !broken(Twin::TokenTwice);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {
             let used = !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known.split('-').next() == Some(&token));
