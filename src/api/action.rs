@@ -79,9 +79,9 @@ pub struct JobAction {
     pub final_exit_codes: Option<Vec<i32>>,
 }
 
-/// What the `url` of a request looks like, as a regular expression to the API server and to the operator alike: what it takes for the host is what
-/// whoever reads the URL takes for it, too.
-pub const URL: &str = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^ ]*)?$";
+/// What the `url` of a request looks like, to the API server and to the operator alike: what it takes for the host is what whoever reads the
+/// URL takes for it, too.
+pub const URL_PATTERN: &str = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^ ]*)?$";
 
 /// Sends one request. 2xx is success; 425 and 429 are a failure that may be tried again; 408, 5xx and a lost connection leave the outcome
 /// unknown, and may be tried again with the same key; any other answer is final. How often: `retry.maxAttempts`.
@@ -94,7 +94,7 @@ pub struct HttpAction {
     pub method: HttpMethod,
     /// Where the request goes; begins with `http://` or `https://`.
     #[schemars(length(max = 2048))]
-    #[x_kube(validation = Rule::new(format!("self.matches('{}')", URL.replace('\\', r"\\")))
+    #[x_kube(validation = Rule::new(format!("self.matches('{}')", URL_PATTERN.replace('\\', r"\\")))
         .message("must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations"))]
     pub url: String,
     /// Request headers. `Idempotency-Key` and `Saga-Attempt` are added by the operator.

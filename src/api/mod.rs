@@ -20,8 +20,8 @@ mod stored;
 mod tls;
 
 pub use action::{
-    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, SecretKey, URL,
-    WaitAction,
+    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, SecretKey,
+    URL_PATTERN, WaitAction,
 };
 pub use duration::GoDuration;
 pub use phase::{Direction, Outcome, SagaPhase, StepPhase};

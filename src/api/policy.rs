@@ -36,7 +36,8 @@ pub struct Backoff {
     /// The delay after the first attempt. Built-in: 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay: Option<GoDuration>,
-    /// No delay is longer than this, but for a `Retry-After` of the other side, at most 1h. Built-in: 1m, or `initialDelay` where that is longer.
+    /// No delay is longer than this, but for a `Retry-After` of the other side, at most 1h. Built-in: 1m, or `initialDelay` where that
+    /// is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delay: Option<GoDuration>,
     /// By which part a delay is made shorter or longer, 0 to 1; the same for the same attempt of the same saga. Built-in: 0.

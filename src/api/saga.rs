@@ -151,8 +151,8 @@ pub enum PrecheckPolicy {
     Skip,
 }
 
-/// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first, unless its pivot is
-/// passed. Abandon: it goes as it is.
+/// What happens to an unfinished saga that is deleted. Compensate (built-in): it is undone first, unless its pivot is passed. Abandon: it
+/// goes as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
     /// It is undone before it goes, unless its pivot is passed, or may be.

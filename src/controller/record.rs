@@ -105,7 +105,7 @@ async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, sta
     context.metrics.status_written(match &written {
         Ok(_) => "ok",
         Err(error) if error::is_conflict(error) => "conflict",
-        Err(error) if error::code(error) == Some(404) => "gone",
+        Err(error) if error::is_not_found(error) => "gone",
         Err(_) => "error",
     });
     written

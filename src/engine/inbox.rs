@@ -82,14 +82,14 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
     for asked in asked.iter().filter(|asked| !asked.is_empty()) {
         let newest = status.requests.iter().rev().find(|record| record.action == asked.action);
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
-        let remembered = inbox.new.iter().filter(|request| request.remember.is_some()).count();
-        let full = status.handled_tokens.len().saturating_add(remembered) >= MAX_TOKENS;
+        let to_remember = inbox.new.iter().filter(|request| request.remember.is_some()).count();
+        let full = status.handled_tokens.len().saturating_add(to_remember) >= MAX_TOKENS;
         let known = |hash: &str| !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash);
         // Whether the value was refused and left in place, and was neither taken away nor asked for since.
-        let remembered = || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
-        // Hashes are made only where there is something to compare them with: this is asked at every look.
+        // (Hashes are made only where there is something to compare them with: this is asked at every look.)
+        let before_another = || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
         let left =
-            newest.is_some_and(|newest| newest.value_hash == asked.left_hash() || (!status.handled_tokens.is_empty() && remembered()));
+            newest.is_some_and(|newest| newest.value_hash == asked.left_hash() || (!status.handled_tokens.is_empty() && before_another()));
         let left = left && !broken(Twin::TokenTwice);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {

@@ -70,10 +70,11 @@ impl MayCome {
     fn after_child(spec: &Value) -> Self {
         let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
         let actions = steps.filter_map(Value::as_object).flatten();
-        actions.map(|(kind, action)| Self::after(kind, action.get("spec"))).fold(Self::default(), Self::and)
+        actions.map(|(kind, action)| Self::after(kind, action.get("spec"))).fold(Self::default(), Self::with)
     }
 
-    const fn and(self, other: Self) -> Self {
+    /// What comes of either.
+    const fn with(self, other: Self) -> Self {
         Self { objects: self.objects || other.objects, secrets: self.secrets || other.secrets, places: self.places || other.places }
     }
 }
@@ -152,7 +153,7 @@ impl Search {
                 }
             }
             let child = if let Work::Saga(action) = &step.action.work { Some(&action.spec) } else { None };
-            may_come = may_come.and(MayCome::after(step.action.kind(), child));
+            may_come = may_come.with(MayCome::after(step.action.kind(), child));
         }
     }
 
@@ -294,6 +295,7 @@ mod tests {
         );
         assert_eq!(unchecked, ["spec.steps[2].compensation.pod", "spec.steps[3].pod", "spec.steps[5].pod"]);
     }
+
     #[test]
     fn what_is_missing_may_come_of_an_earlier_step_that_can_make_it_and_of_no_other() {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});

@@ -2,8 +2,7 @@
 //!
 //! # Guarantees
 //! No label holds the name of an object or anything else that users choose, so that the number of series is bounded by the words in this
-//! program: each label value is a `&'static str`. The one exception is [`CircuitBoard`], whose source bounds
-//! them.
+//! program: each label value is a `&'static str`. The one exception is [`CircuitBoard`], whose source bounds them.
 
 use std::{
     fmt,

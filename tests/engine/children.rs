@@ -307,10 +307,8 @@ fn a_child_that_undid_itself_says_nothing_of_the_one_before_it() {
     assert!(family.parent.step("tenant").action.unwrap().uncertain, "what the first one did may be in effect");
 }
 
-#[test]
-fn a_saga_that_is_abandoned_lets_its_child_go_as_it_is_before_it_goes() {
-    let mut family = Family::of(with_child(saga()));
-    family.child_is(SagaPhase::Running);
+/// The parent is deleted as it is: its child is told to go likewise, and when it has heard that the parent goes.
+fn goes_once_its_child_was_told(family: &mut Family) {
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     family.parent.delete();
     family.look();
@@ -319,6 +317,13 @@ fn a_saga_that_is_abandoned_lets_its_child_go_as_it_is_before_it_goes() {
     family.child.deletion_policy = DeletionPolicy::Abandon;
     family.look();
     assert_eq!((family.told(), family.parent.finalizer), (vec![], false));
+}
+
+#[test]
+fn a_saga_that_is_abandoned_lets_its_child_go_as_it_is_before_it_goes() {
+    let mut family = Family::of(with_child(saga()));
+    family.child_is(SagaPhase::Running);
+    goes_once_its_child_was_told(&mut family);
 }
 
 #[test]
@@ -351,14 +356,7 @@ fn a_saga_that_is_abandoned_lets_a_child_go_whose_undo_was_given_up() {
     }
     assert_eq!(active_attempts(&family.parent.status()).count(), 0);
     family.told();
-    family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
-    family.parent.delete();
-    family.look();
-    let follow = Demand::Follow { suspend: false, deletion_policy: DeletionPolicy::Abandon };
-    assert_eq!((family.told(), family.parent.finalizer), (vec![follow], true));
-    family.child.deletion_policy = DeletionPolicy::Abandon;
-    family.look();
-    assert_eq!((family.told(), family.parent.finalizer), (vec![], false));
+    goes_once_its_child_was_told(&mut family);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::{
     Fault,
     fixed::of_manifest,
 };
-use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey, URL};
+use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey, URL_PATTERN};
 
 /// Headers that belong to the operator or to the connection.
 const RESERVED_HEADERS: [&str; 9] =
@@ -157,7 +157,7 @@ fn is_secret_key(text: &str) -> bool {
 /// judged at each call.
 fn is_url(text: &str) -> bool {
     // Made once; a pattern that cannot be made lets nothing through.
-    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(URL).ok());
+    static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(URL_PATTERN).ok());
     PATTERN.as_ref().is_some_and(|pattern| pattern.is_match(text)) && url::Url::parse(text).is_ok()
 }
 
