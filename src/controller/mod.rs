@@ -250,9 +250,12 @@ async fn keep_lease(context: Arc<Context>) {
 }
 
 fn caller(config: &RunConfig, api_server: Vec<IpAddr>, client: &Client) -> Result<HttpCaller, String> {
-    let reach = Reach::new(config.reach.clone(), api_server).operator_at(config.pod_ips.iter().copied());
     let tls = http::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
-    Ok(HttpCaller::new(reach, tls, SecretReader::new(client.clone())))
+    Ok(HttpCaller::new(reach(config, api_server), tls, SecretReader::new(client.clone())))
+}
+
+fn reach(config: &RunConfig, api_server: Vec<IpAddr>) -> Reach {
+    Reach::new(config.reach.clone(), api_server).operator_at(config.pod_ips.iter().copied())
 }
 
 /// The API server's addresses, which no step may reach: as configured, and as Pods see it. The nodes behind them are not asked for: that
@@ -289,4 +292,24 @@ async fn drain(context: &Context, limit: Duration) {
 async fn wait(mut stopped: tokio::sync::watch::Receiver<bool>) {
     // A sender that is gone means the same.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::service::args::{Cli, Command};
+
+    #[test]
+    fn requests_reach_neither_the_operator_nor_the_api_server() {
+        let command = Cli::try_parse_from(["saga-operator", "run", "--pod-ips=10.244.1.7,fd00::7"]).unwrap().command;
+        let Command::Run(arguments) = command else { panic!("not `run`") };
+        let reach = reach(&arguments.validate(false).unwrap(), vec!["10.96.0.1".parse().unwrap()]);
+        for (address, reached) in [("10.244.1.7", false), ("fd00::7", false), ("10.96.0.1", false), ("10.244.1.8", true)] {
+            assert_eq!(reach.addresses.check(address.parse().unwrap()).is_ok(), reached, "{address}");
+        }
+    }
 }

@@ -132,7 +132,6 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
     // Who asks for it is not told what an earlier trial found.
     let anew = stored.status.as_ref().is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
     let (probes, unchecked) = context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
-    let mut precheck = Precheck { refused: Vec::new(), unchecked };
     // What is the same is tried once.
     let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)]);
     let probes: Vec<(String, Probe)> = probes.into_iter().map(|probe| (of(&probe), probe)).collect();
@@ -145,14 +144,21 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
         .buffered(AT_ONCE)
         .collect()
         .await;
-    for (hash, probe) in &probes {
+    let precheck = judged(&probes, &verdicts, unchecked);
+    context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
+}
+
+/// What came of each operation, where it stands. `unchecked`: what could not even be tried.
+fn judged(probes: &[(String, Probe)], verdicts: &BTreeMap<String, Verdict>, unchecked: Vec<String>) -> Precheck {
+    let mut precheck = Precheck { refused: Vec::new(), unchecked };
+    for (hash, probe) in probes {
         match verdicts.get(hash).map(|verdict| verdict.after(probe.may_come)) {
             Some(Verdict::Refused(_, message)) => precheck.refused.push(Fault::new(&probe.path, message)),
             Some(Verdict::Unchecked(message)) => precheck.unchecked.push(format!("{} ({message})", probe.path)),
             Some(Verdict::Fine) | None => {}
         }
     }
-    context.prechecks.is_believed(&saga.uid, !precheck.refused.is_empty()).then_some(precheck)
+    precheck
 }
 
 /// `anew`: whatever is remembered of an earlier trial.

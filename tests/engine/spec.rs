@@ -399,6 +399,10 @@ fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_th
         both["steps"].as_array_mut().unwrap().push(child);
         let found = check(&both).unwrap_err();
         assert!(matches!(found.as_slice(), [one] if one.starts_with("spec.steps[2].saga.spec.steps[1].http.body[2")), "{found:?}");
+        // No step behind it is looked at any more: the saga is refused whatever it holds.
+        let mut more = spec(&[3000]);
+        more["steps"].as_array_mut().unwrap().push(json!({"name": "Not a name", "approval": {}}));
+        assert_eq!(check(&more).unwrap_err().len(), 1);
     }
 }
 

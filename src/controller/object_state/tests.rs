@@ -312,6 +312,10 @@ async fn what_may_have_left_is_not_refused_while_nobody_can_look() {
     let scene = Scene::applying(Server { kinds: Some(404), ..Server::default() });
     let seen = scene.look_at(&inherited).await;
     assert!(nobody_can_tell(&seen), "{seen:?}");
+    scene.begin(None).await;
+    scene.wait_is_over();
+    let seen = scene.look_at(&inherited).await;
+    assert!(nobody_can_tell(&seen), "this process was refused, and the other one need not have been: {seen:?}");
 }
 
 #[tokio::test]

@@ -1,5 +1,12 @@
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use serde_json::json;
+
 use super::*;
-use crate::controller::{objects::Unserved, secrets::Kind};
+use crate::{
+    controller::{objects::Unserved, secrets::Kind},
+    engine::valid::{SagaName, validate},
+};
 
 const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
 
@@ -54,4 +61,19 @@ fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
         assert_eq!(of_secret(Err(error.clone())).after(mends), Verdict::Unchecked(error.to_string()));
     }
     assert_eq!(of_secret(Ok(())), Verdict::Fine);
+}
+
+#[test]
+fn what_is_tried_once_is_judged_wherever_it_stands() {
+    let token = json!([{"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
+    let asks = |name: &str| json!({"name": name, "http": {"method": "POST", "url": "http://a/b", "headers": token}});
+    let spec = json!({"steps": [asks("before"), {"name": "makes", "pod": {"image": "a"}}, asks("after")]});
+    let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+    let (found, _) = probes(&validate(&who, &serde_json::from_value(spec).unwrap()).unwrap());
+    let verdicts = BTreeMap::from([("true".to_owned(), Verdict::Refused(Mend::Secrets, "no secret".into()))]);
+    // By whether it is a request: the two are the same one.
+    let same: Vec<_> = found.into_iter().map(|probe| (matches!(probe.work, Work::Http(_)).to_string(), probe)).collect();
+    let Precheck { refused, unchecked } = judged(&same, &verdicts, Vec::new());
+    let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
+    assert_eq!((refused, unchecked), (vec!["spec.steps[0].http: no secret".to_owned()], vec!["spec.steps[2].http (no secret)".to_owned()]));
 }

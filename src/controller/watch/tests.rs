@@ -95,24 +95,28 @@ async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_a
     assert_eq!(brought(job_stream).await, expected);
 }
 
-/// An API server with a Pod of a Job on the first page of a list, whose second page cannot be had. The Pod is gone when the list is read
-/// again.
+/// A Pod of the Job with this UID.
+fn of_job(job: &str) -> serde_json::Value {
+    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": job, "controller": true});
+    let labels = json!({LABEL_MANAGED_BY: MANAGER});
+    json!({"metadata": {"name": format!("of-{job}"), "namespace": "shop", "uid": format!("of-{job}"), "labels": labels, "ownerReferences": [owner]}})
+}
+
+/// An API server with a Pod of the Job `job` on the first page of a list, whose second page cannot be had. When the list is read again that Pod
+/// is gone, and there is one of the Job `other`.
 fn with_a_list_that_breaks_off() -> Client {
     let lists = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
         let query = request.uri().query().unwrap_or_default();
-        let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});
-        let metadata =
-            json!({"name": "a", "namespace": "shop", "uid": "a", "labels": {LABEL_MANAGED_BY: MANAGER}, "ownerReferences": [owner]});
         let page = |next: &str, items: Vec<serde_json::Value>| json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": next}, "items": items});
         let answer = if query.contains("watch=true") {
             None
         } else if query.contains("continue=") {
             Some((500, json!({"kind": "Status", "status": "Failure", "code": 500, "reason": "InternalError", "message": "no"})))
         } else if lists.fetch_add(1, Ordering::SeqCst) == 0 {
-            Some((200, page("more", vec![json!({"metadata": metadata})])))
+            Some((200, page("more", vec![of_job("job")])))
         } else {
-            Some((200, page("", Vec::new())))
+            Some((200, page("", vec![of_job("other")])))
         };
         async move {
             let Some((code, answer)) = answer else { return std::future::pending().await };
@@ -123,7 +127,7 @@ fn with_a_list_that_breaks_off() -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more() {
+async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more_and_one_in_the_whole_list_does() {
     let client = with_a_list_that_breaks_off();
     let (context, _announced) = fixture::context(client.clone(), None);
     let (_store, writer) = reflector::store();
@@ -135,4 +139,5 @@ async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more() {
         () = tokio::time::sleep(Duration::from_hours(1)) => unreachable!("the list was never whole"),
     }
     assert!(context.families.of("job").0.pods.is_empty());
+    assert_eq!(context.families.of("other").0.pods.len(), 1);
 }
