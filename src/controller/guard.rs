@@ -47,6 +47,15 @@ impl OwnWrites {
         self.lock().insert(uid.to_owned(), written);
     }
 
+    /// The same for a write that was acknowledged so long ago.
+    #[cfg(test)]
+    pub(super) fn acknowledged_before(&self, uid: &str, version: &str, ago: Duration) {
+        self.acknowledged(uid, version);
+        if let (Some(written), Some(at)) = (self.lock().get_mut(uid), Instant::now().checked_sub(ago)) {
+            written.at = at;
+        }
+    }
+
     /// Remembers a copy that is decided from. A write whose answer was lost is known only by it, and a list that is read again may be older.
     pub fn seen(&self, uid: &str, version: &str) {
         let Ok(copy) = version.parse::<u128>() else { return };

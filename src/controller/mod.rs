@@ -41,6 +41,8 @@ pub mod policy;
 pub mod precheck;
 pub mod reconcile;
 pub mod record;
+#[cfg(test)]
+mod scenes;
 pub mod secrets;
 pub mod slots;
 pub mod validated;

@@ -23,6 +23,7 @@ mod executors;
 mod forward;
 mod fuzz;
 mod gitops;
+mod guards;
 mod held;
 mod jobs;
 mod lifecycle;

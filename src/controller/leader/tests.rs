@@ -126,3 +126,34 @@ async fn nobody_gives_back_what_another_one_holds() {
     server.candidacy().release().await;
     assert_eq!(holder(&server), Some(json!("another one")));
 }
+
+#[tokio::test]
+async fn who_resigns_leads_no_more_before_anybody_can_see_that_the_lease_is_free() {
+    let (context, _announced) = fixture::context(Server::new(None, Duration::ZERO).client(), None);
+    let (freed, shared) = (Arc::new(Mutex::new(Vec::new())), Arc::clone(&context));
+    let log = Arc::clone(&freed);
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (log, context) = (Arc::clone(&log), Arc::clone(&shared));
+        async move {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            let mut lease: Value = serde_json::from_slice(&body).unwrap_or_else(|_| ours(1));
+            lease["metadata"]["resourceVersion"] = json!("2");
+            if lease["spec"]["holderIdentity"].is_null() {
+                log.lock().unwrap().push(context.leads());
+            }
+            Ok::<_, Infallible>(Response::new(Body::from(lease.to_string().into_bytes())))
+        }
+    });
+    let candidacy =
+        Candidacy::new(Api::namespaced(Client::new(service, "default"), "default"), Candidate::new("leader".into(), "me".into()));
+    context.lead(false, false);
+    let (_warms, warmth) = watch::channel(Warmth::Warm);
+    let leading = Arc::clone(&context);
+    let once_it_led = async move {
+        while !leading.leads() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), run(Some(candidacy), context, warmth, once_it_led)).await.unwrap();
+    assert_eq!(*freed.lock().unwrap(), [false]);
+}

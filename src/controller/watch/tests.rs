@@ -141,3 +141,37 @@ async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more_and_one_
     assert!(context.families.of("job").0.pods.is_empty());
     assert_eq!(context.families.of("other").0.pods.len(), 1);
 }
+
+/// An API server with a Pod of the Job `job` in its first list. The watch has a gap at once, and when the list is read again that Pod is gone.
+fn with_a_pod_that_goes_unseen() -> Client {
+    let lists = AtomicUsize::new(0);
+    let answer = move |request: Request<Body>| {
+        let list = |items: Vec<serde_json::Value>| json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": items});
+        let answer = if request.uri().query().unwrap_or_default().contains("watch=true") {
+            let gone = json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old"});
+            (lists.load(Ordering::SeqCst) == 1).then(|| json!({"type": "ERROR", "object": gone}))
+        } else {
+            let first = lists.fetch_add(1, Ordering::SeqCst) == 0;
+            Some(list(if first { vec![of_job("job"), of_job("other")] } else { vec![of_job("other")] }))
+        };
+        async move {
+            let Some(answer) = answer else { return std::future::pending().await };
+            Ok::<_, Infallible>(Response::new(Body::from(format!("{answer}\n").into_bytes())))
+        }
+    };
+    Client::new(tower::service_fn(answer), "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_pod_of_a_job_that_went_while_nobody_watched_nobody_claims_to_know_the_end() {
+    let client = with_a_pod_that_goes_unseen();
+    let (context, _announced) = fixture::context(client.clone(), None);
+    let (_store, writer) = reflector::store();
+    let pods = pod_stream(Api::all(client), writer, watch::Sender::default(), Arc::clone(&context));
+    // Two Pods of the first list, one of the second.
+    let brought = pods.take(3).count();
+    assert_eq!(tokio::time::timeout(Duration::from_hours(1), brought).await.unwrap(), 3);
+    let [gone, there] = ["job", "other"].map(|job| context.families.of(job).0);
+    assert!(gone.lost && gone.pods.is_empty() && gone.gone.is_empty(), "{gone:?}");
+    assert!(!there.lost && there.pods.len() == 1, "{there:?}");
+}

@@ -1,0 +1,52 @@
+//! From which copy of a saga anything is decided, and when it is looked at again.
+
+use std::time::Duration;
+
+use kube::runtime::controller::Action;
+
+use super::*;
+use crate::controller::reconcile::{error_policy, reconcile};
+
+/// A copy of the saga of this version.
+fn copy(version: &str) -> Arc<StoredSaga> {
+    let mut saga = saga(&by_pod(), &Value::Null);
+    saga["metadata"]["resourceVersion"] = json!(version);
+    Arc::new(stored(&saga))
+}
+
+#[tokio::test]
+async fn a_copy_that_cannot_be_compared_with_the_last_write_is_not_decided_from() {
+    let scene = Scene::new();
+    scene.context.writes.acknowledged("1", "10");
+    let action = reconcile(copy("of another kind"), Arc::clone(&scene.context)).await.unwrap();
+    // It is gone, as the live read shows.
+    assert_eq!(action, Action::await_change());
+    let asked = scene.server.asked(&Method::GET);
+    assert_eq!(asked.iter().map(|asked| asked.path.as_str()).collect::<Vec<_>>(), [SAGA]);
+}
+
+#[tokio::test]
+async fn a_copy_that_is_older_than_the_last_write_waits_for_a_newer_one_and_is_then_read() {
+    let scene = Scene::new();
+    scene.context.writes.acknowledged("1", "10");
+    let action = reconcile(copy("9"), Arc::clone(&scene.context)).await.unwrap();
+    assert_eq!((action, scene.server.asked(&Method::GET).len()), (Action::requeue(Duration::from_secs(1)), 0));
+    scene.context.writes.acknowledged_before("1", "10", Duration::from_secs(2));
+    let action = reconcile(copy("9"), Arc::clone(&scene.context)).await.unwrap();
+    assert_eq!((action, scene.server.asked(&Method::GET).len()), (Action::await_change(), 1));
+}
+
+#[tokio::test]
+async fn a_reconcile_that_fails_is_tried_again_ever_later_until_one_does_not() {
+    let scene = Scene::new();
+    let waits = |times: usize| (0..times).map(|_| error_policy(&copy("9"), &scene.context)).collect::<Vec<_>>();
+    let seconds = |seconds: &[u64]| seconds.iter().map(|seconds| Action::requeue(Duration::from_secs(*seconds))).collect::<Vec<_>>();
+    assert_eq!(waits(8), seconds(&[1, 2, 4, 8, 16, 32, 60, 60]));
+    scene.context.writes.acknowledged("1", "10");
+    scene.server.refuses(&Method::GET, SAGA, 500);
+    reconcile(copy("of another kind"), Arc::clone(&scene.context)).await.unwrap_err();
+    assert_eq!(waits(1), seconds(&[60]));
+    scene.server.refuses(&Method::GET, SAGA, 404);
+    reconcile(copy("of another kind"), Arc::clone(&scene.context)).await.unwrap();
+    assert_eq!(waits(1), seconds(&[1]));
+}

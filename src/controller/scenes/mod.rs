@@ -1,0 +1,245 @@
+//! Small scenes before an API server that answers from a table: what a rule of the shell reads, writes and leaves alone.
+
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod begins;
+mod children;
+mod ends;
+mod leases;
+mod looks;
+mod parents;
+mod records;
+mod requests;
+
+use std::{
+    collections::BTreeMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use http::{Method, Request, Response};
+use http_body_util::BodyExt;
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Client,
+    client::Body,
+    runtime::{
+        reflector::{self, ObjectRef},
+        watcher::Event,
+    },
+};
+use serde_json::{Value, json};
+use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
+
+use super::{
+    attempts::AttemptKey,
+    child::Child,
+    context::{Context, fixture},
+    http::{HttpCaller, tls_config},
+    perform::Performance,
+    secrets::SecretReader,
+};
+use crate::{
+    api::{Direction, StoredSaga, names::AttemptId},
+    engine::{
+        saga::{Identity, ValidSaga, Work},
+        valid::{SagaName, validate_stored},
+    },
+    objects::{
+        pod,
+        reach::{Reach, ReachRules},
+    },
+};
+
+/// Where the saga of every scene stands.
+const SAGA: &str = "/apis/saga.dev/v1alpha1/namespaces/shop/sagas/order";
+
+/// One call.
+#[derive(Clone, Debug)]
+struct Asked {
+    method: Method,
+    path: String,
+    body: Value,
+}
+
+/// An API server. What it holds it gives; it takes every write and every deletion but those that it refuses, and keeps none of them.
+#[derive(Clone, Default)]
+struct ApiServer(Arc<Mutex<Table>>);
+
+#[derive(Default)]
+struct Table {
+    holds: BTreeMap<String, Value>,
+    refuses: BTreeMap<(String, String), u16>,
+    asked: Vec<Asked>,
+}
+
+impl ApiServer {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap()
+    }
+
+    fn holds(&self, path: &str, object: Value) {
+        self.table().holds.insert(path.into(), object);
+    }
+
+    fn holds_no_more(&self, path: &str) {
+        self.table().holds.remove(path);
+    }
+
+    fn refuses(&self, method: &Method, path: &str, code: u16) {
+        self.table().refuses.insert((method.to_string(), path.into()), code);
+    }
+
+    /// The calls of this method so far.
+    fn asked(&self, method: &Method) -> Vec<Asked> {
+        self.table().asked.iter().filter(|asked| asked.method == *method).cloned().collect()
+    }
+
+    fn client(&self) -> Client {
+        let server = self.clone();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let server = server.clone();
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
+                let (code, answer) = server.answer(Asked { method: parts.method, path: parts.uri.path().into(), body });
+                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    fn answer(&self, asked: Asked) -> (u16, Value) {
+        let mut table = self.table();
+        table.asked.push(asked.clone());
+        let Asked { method, path, body } = asked;
+        let status = |code: u16| {
+            let reason = if code == 404 { "NotFound" } else { "" };
+            (code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"}))
+        };
+        if let Some(code) = table.refuses.get(&(method.to_string(), path.clone())) {
+            return status(*code);
+        }
+        match (method, table.holds.get(&path)) {
+            (Method::GET, Some(object)) => (200, object.clone()),
+            (Method::GET, None) => status(404),
+            (Method::DELETE, _) => (200, json!({"kind": "Status", "status": "Success"})),
+            (_, _) => (200, body),
+        }
+    }
+}
+
+/// A process before that API server.
+struct Scene {
+    context: Arc<Context>,
+    server: ApiServer,
+    announced: UnboundedReceiver<ObjectRef<StoredSaga>>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let server = ApiServer::default();
+        let (context, announced) = fixture::context(server.client(), None);
+        Self { context, server, announced }
+    }
+
+    /// The watch has brought these sagas and pods.
+    fn watches(&mut self, sagas: &[Value], pods: &[Value]) {
+        let caches = &mut Arc::get_mut(&mut self.context).unwrap().caches;
+        let (store, mut writer) = reflector::store();
+        for saga in sagas {
+            writer.apply_watcher_event(&Event::Apply(serde_json::from_value(saga.clone()).unwrap()));
+        }
+        caches.sagas = vec![store];
+        let (store, mut writer) = reflector::store();
+        for pod in pods {
+            writer.apply_watcher_event(&Event::Apply(serde_json::from_value::<Pod>(pod.clone()).unwrap()));
+        }
+        caches.pods = vec![store];
+    }
+
+    /// Requests may go to this machine.
+    fn may_call_this_machine(&mut self) {
+        let rules = ReachRules { allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()], ..ReachRules::default() };
+        let (reach, secrets) = (Reach::new(rules, []), SecretReader::new(self.server.client()));
+        Arc::get_mut(&mut self.context).unwrap().caller = HttpCaller::new(reach, tls_config().unwrap(), secrets);
+    }
+
+    /// The id under which requests are sent from now on, and what renews its Lease.
+    async fn with_a_lease(&self) -> (String, JoinHandle<()>) {
+        let context = Arc::clone(&self.context);
+        let lease = tokio::spawn(async move { context.own.run(&context).await });
+        self.context.own.first().await;
+        (self.context.own.id().unwrap(), lease)
+    }
+
+    fn performance<'a>(&'a self, stored: &'a StoredSaga, saga: &'a ValidSaga) -> Performance<'a> {
+        Performance { context: &self.context, stored, saga: Some(saga), executor: "me", slots: Mutex::default() }
+    }
+}
+
+/// The saga of the scene as the API server gives it, with one step named `ship` that does this.
+fn saga(action: &Value, status: &Value) -> Value {
+    let mut step = json!({"name": "ship"});
+    step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
+    let metadata = json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7", "generation": 1});
+    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata, "spec": {"steps": [step]}, "status": status})
+}
+
+/// The step runs a pod.
+fn by_pod() -> Value {
+    json!({"pod": {"image": "ship:1"}})
+}
+
+/// The first attempt of the step is under way; `more` is what its intent says besides.
+fn under_way(more: &Value) -> Value {
+    let mut active = json!({"startedAt": "2026-03-01T12:00:00.000000Z"});
+    active.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"phase": "Running", "steps": [{"name": "ship", "phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}]})
+}
+
+fn stored(saga: &Value) -> StoredSaga {
+    serde_json::from_value(saga.clone()).unwrap()
+}
+
+fn valid(saga: &Value) -> ValidSaga {
+    let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
+    validate_stored(&named, &stored(saga).spec).unwrap()
+}
+
+/// The attempt.
+fn attempt() -> AttemptId {
+    AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 }
+}
+
+fn key() -> AttemptKey {
+    ("1".into(), attempt())
+}
+
+fn identity() -> Identity {
+    Identity { saga: "order".into(), namespace: "shop".into(), uid: "1".into(), attempt: attempt(), key: "1/ship/action/0".into() }
+}
+
+/// Where the pod of the attempt stands.
+fn pod_path() -> String {
+    format!("/api/v1/namespaces/shop/pods/{}", Pod::name_of("order", "1", &attempt()))
+}
+
+/// The pod of the attempt, as it was created.
+fn ships() -> Value {
+    let valid = valid(&saga(&by_pod(), &Value::Null));
+    let Work::Pod(action) = &valid.steps[0].action.work else { unreachable!() };
+    let made = pod::pod(&valid, &identity(), action, std::time::Duration::from_mins(1)).unwrap();
+    let mut pod = serde_json::to_value(made).unwrap();
+    pod["metadata"]["uid"] = json!("p");
+    pod["metadata"]["resourceVersion"] = json!("70");
+    pod
+}
+
+/// The same once it is bound to a node.
+fn bound(phase: &str) -> Value {
+    let mut pod = ships();
+    pod["spec"]["nodeName"] = json!("n");
+    pod["status"] = json!({"phase": phase});
+    pod
+}
