@@ -116,10 +116,13 @@ impl Prechecks {
             since.remove(uid);
             return true;
         }
-        if since.len() >= MOST {
-            since.clear();
-        }
         since.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() >= BELIEVED_AFTER
+    }
+
+    /// Forgets since when sagas are refused that ended or went. As long as they are there all are remembered: of what is forgotten nobody
+    /// would ever be told.
+    pub(super) fn forget(&self, lives: impl Fn(&str) -> bool) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }
 }
 

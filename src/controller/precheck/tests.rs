@@ -77,3 +77,18 @@ fn what_is_tried_once_is_judged_wherever_it_stands() {
     let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
     assert_eq!((refused, unchecked), (vec!["spec.steps[0].http: no secret".to_owned()], vec!["spec.steps[2].http (no secret)".to_owned()]));
 }
+
+#[test]
+fn each_of_many_refused_sagas_is_believed_in_its_turn_and_is_forgotten_once_it_is_gone() {
+    let prechecks = Prechecks::default();
+    let sagas: Vec<_> = (0..3 * MOST).map(|number| number.to_string()).collect();
+    for saga in &sagas {
+        assert!(!prechecks.is_believed(saga, true), "what it needs may have been created together with it");
+    }
+    let long_ago = Instant::now().checked_sub(BELIEVED_AFTER).unwrap();
+    prechecks.refused.lock().unwrap().values_mut().for_each(|since| *since = long_ago);
+    assert!(sagas.iter().all(|saga| prechecks.is_believed(saga, true)), "each of them is told");
+    prechecks.forget(|saga| saga == "7");
+    assert_eq!(prechecks.refused.lock().unwrap().len(), 1);
+    assert!(prechecks.is_believed("7", true) && !prechecks.is_believed("8", true));
+}
