@@ -21,6 +21,7 @@ use super::{
     attempts::{AttemptKey, Departure, never_sent},
     context::{Context, now},
     error::chain,
+    going::namespace_goes,
     http::{Permit, Sent},
     perform::may_still_begin,
     secrets::Account,
@@ -28,7 +29,12 @@ use super::{
 };
 use crate::{
     api::{HttpAction, Outcome, StoredSaga},
-    engine::{circuit::CallEnd, fence::leaves_unread, observed::ChildState, saga::Identity},
+    engine::{
+        circuit::CallEnd,
+        fence::leaves_unread,
+        observed::{ChildState, Failure, Reached},
+        saga::Identity,
+    },
     objects::{
         http::{self, HttpRequest},
         text::bounded_line,
@@ -151,7 +157,26 @@ impl Journey {
         if !self.sent.may_have_left() && !self.context.own.holds(&self.executor) {
             return Some(never_sent());
         }
-        (!unwanted.load(Ordering::Acquire)).then_some(state)
+        if unwanted.load(Ordering::Acquire) {
+            return None;
+        }
+        Some(self.at_last(identity, state).await)
+    }
+
+    /// The same end; for good where nothing was sent, and what the request needs goes with the namespace of its saga.
+    async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
+        let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) = state else { return state };
+        let namespace = identity.namespace.as_str();
+        // Its sagas are deleted first.
+        let deleted = self.stored.metadata.deletion_timestamp.is_some();
+        let goes = deleted
+            && http::needs_namespace(&self.request, namespace)
+            && namespace_goes(&self.context, namespace).await.unwrap_or_else(|error| {
+                tracing::warn!(error = chain(&error), "nobody can tell whether the namespace of a request goes");
+                false
+            });
+        let message = if goes { format!("{}; and its namespace is being deleted", failure.message) } else { failure.message };
+        ChildState::Failed(Failure { last: goes, message, ..failure })
     }
 
     /// Whether the request may leave: within two seconds of the write that names it, or when a live read shows it still wanted; and only

@@ -117,6 +117,15 @@ pub fn origin(url: &str) -> Option<Origin> {
     Some(Origin { scheme: parsed.scheme().to_owned(), host: parsed.host_str()?.to_owned(), port: parsed.port_or_known_default()? })
 }
 
+/// Whether a request needs something that goes with the namespace of its saga: a Secret, a ConfigMap, or a Service there.
+#[must_use]
+pub fn needs_namespace(request: &HttpRequest, namespace: &str) -> bool {
+    let reads = request.headers.iter().any(|header| matches!(header.value, HttpHeaderValue::Secret(_))) || request.tls.is_some();
+    let host = origin(&request.url).map(|origin| origin.host).unwrap_or_default();
+    let mut labels = host.split('.').skip(1);
+    reads || (labels.next() == Some(namespace) && labels.next() == Some("svc"))
+}
+
 /// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers and certificates do not count: a Secret
 /// may change between two attempts.
 #[must_use]
@@ -245,6 +254,21 @@ mod tests {
         assert_eq!(of("https://stock.shop.svc/").as_deref(), Some("https://stock.shop.svc:443"));
         assert_eq!(of("http://[FD00::1]:8080/a").as_deref(), Some("http://[fd00::1]:8080"));
         assert_eq!((of("stock.shop.svc"), of("")), (None, None));
+    }
+
+    #[test]
+    fn a_request_needs_the_namespace_of_its_saga_for_what_it_reads_or_reaches_there() {
+        let needs = |fields| needs_namespace(&request(&action(&fields), &identity()), "shop");
+        let secret = json!({"name": "payments", "key": "token"});
+        assert!(needs(json!({"url": "https://bank.example", "headers": [{"name": "A", "valueFrom": {"secretKeyRef": secret}}]})));
+        assert!(needs(json!({"url": "https://bank.example", "tls": {"ca": {"secretKeyRef": secret}}})));
+        for url in ["http://payments.shop.svc/refunds", "http://payments.shop.svc.cluster.local:8080/refunds"] {
+            assert!(needs(json!({"url": url})), "{url}");
+        }
+        for url in ["http://payments.other.svc/", "https://bank.example/", "http://payments.shop/", "http://shop.svc/", "http://10.0.0.1/"]
+        {
+            assert!(!needs(json!({"url": url, "headers": [{"name": "A", "value": "b"}]})), "{url}");
+        }
     }
 
     /// The hash stands in the status of sagas that an older operator began: another operator must come to the same one.

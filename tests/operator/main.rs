@@ -23,6 +23,7 @@ mod keeper;
 mod leader;
 mod lifecycle;
 mod line;
+mod namespace;
 mod objects;
 mod pair;
 mod pause;

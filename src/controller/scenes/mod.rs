@@ -7,6 +7,7 @@ mod children;
 mod ends;
 mod leases;
 mod looks;
+mod namespaces;
 mod parents;
 mod records;
 mod requests;
