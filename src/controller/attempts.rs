@@ -54,10 +54,20 @@ pub struct Known {
     pub end: Option<ChildState>,
     /// What was known of its end and of a refusal when this process ceased to lead.
     aside: Option<(Option<ChildState>, Option<Refusal>)>,
+    /// That this process was about to write its intent.
+    intent: Option<Intent>,
     /// Whether it is a request, and took off.
     request: bool,
     /// The request in flight.
     flight: Option<Flight>,
+}
+
+/// The intent of a request that this process was about to write.
+#[derive(Debug, Clone, Copy)]
+struct Intent {
+    at: Instant,
+    /// Whether a copy of the saga showed it since.
+    shown: bool,
 }
 
 /// A request on its way.
@@ -97,6 +107,18 @@ pub fn never_sent() -> ChildState {
     ChildState::Failed(Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: true, retry_after: None, message })
 }
 
+/// The end of a request that this process was to send, and that is neither under way nor known to have ended. Nothing was sent where this
+/// process knows of it since before its intent was written. What it forgot was settled once: then the status is an old one, as after the
+/// restore of a backup.
+#[must_use]
+pub fn called_off(known: &Known) -> ChildState {
+    if known.is_intended_here() {
+        return never_sent();
+    }
+    let message = "it may have been sent: the operator that was to send it does not know of it any more".into();
+    ChildState::Unknown { message, retry_after: None }
+}
+
 /// A refusal that passes.
 #[derive(Debug, Clone)]
 pub struct Refusal {
@@ -120,9 +142,28 @@ impl Known {
             deleting_since: None,
             end: None,
             aside: None,
+            intent: None,
             request: false,
             flight: None,
         }
+    }
+
+    /// Whether this process wrote its intent, or was about to, and remembers all that came of it since.
+    #[must_use]
+    pub const fn is_intended_here(&self) -> bool {
+        self.intent.is_some()
+    }
+
+    /// Whether it is to be remembered, where a copy of its saga shows it as `active` or does not.
+    fn is_kept(&mut self, active: bool) -> bool {
+        match &mut self.intent {
+            // Before, nobody had read it.
+            Some(intent) if active && !intent.shown => (intent.shown, self.first_read) = (true, Instant::now()),
+            // The answer to the write of its intent may have been lost, and the copy may be older.
+            Some(intent) if !intent.shown && !self.request && intent.at.elapsed() < KEPT => return true,
+            Some(_) | None => {}
+        }
+        active || self.flight.is_some()
     }
 
     /// Whether it is a request that is in flight, or that has ended without its outcome being known to be in the status.
@@ -274,6 +315,11 @@ impl Attempts {
         }
     }
 
+    /// Notes that this process is about to write the intent of a request.
+    pub fn intend(&self, key: &AttemptKey) {
+        self.look(key, |known| known.intent = Some(Intent { at: Instant::now(), shown: false }));
+    }
+
     /// Sends a request on its way, unless one is under way or has ended, or none may begin any more. `fly` spawns it.
     pub fn take_off(&self, key: &AttemptKey, departure: Departure, fly: impl FnOnce() -> AbortHandle) {
         // The lock is held while the task is spawned, so that its end cannot be noted before its start.
@@ -332,7 +378,7 @@ impl Attempts {
     pub fn keep_only(&self, uid: &str, active: &[AttemptId]) {
         let mut table = self.lock();
         let Some(attempts) = table.sagas.get_mut(uid) else { return };
-        attempts.retain(|attempt, known| known.flight.is_some() || active.contains(attempt));
+        attempts.retain(|attempt, known| known.is_kept(active.contains(attempt)));
         if attempts.is_empty() {
             table.sagas.remove(uid);
         }

@@ -13,7 +13,7 @@ use std::{
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::{
-    attempts::{AttemptKey, never_sent},
+    attempts::{AttemptKey, called_off},
     child::Child,
     child_saga,
     context::Context,
@@ -138,7 +138,7 @@ fn request(
             ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into(), trouble: None }
         }
         // Only under the id that is named may it be sent, and that id sends no more, or this process begins nothing more.
-        (None, None) if was_ours || !context.leads() => never_sent(),
+        (None, None) if was_ours || !context.leads() || !known.is_intended_here() => called_off(known),
         (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
     })
 }

@@ -209,6 +209,9 @@ pub(super) fn plan_with_slots(
         }
         if room.len() == limited {
             let slots = requests.into_iter().filter_map(|Outgoing { attempt, host, origin, stands }| {
+                if !stands {
+                    context.attempts.intend(&(saga.uid.clone(), attempt.clone()));
+                }
                 let call = origin.and_then(|origin| circuits.take(&origin, stands));
                 Some((attempt, taken.get_mut(&host)?.pop()?.with(call)))
             });

@@ -1,8 +1,8 @@
 //! Valid sagas, kept for as long as their spec does not change: parsing expressions costs more than all else of a look.
 //!
 //! # Guarantees
-//! What is kept is what the spec of that generation gives; the API server counts a generation for each change of it. At most
-//! [`MOST`] sagas are kept.
+//! What is kept is what the spec of that generation gives; the API server counts a generation for each change of it. Where it may have been
+//! restored from a backup, so that it counts anew, all is forgotten. At most [`MOST`] sagas are kept.
 
 use std::{
     collections::HashMap,
@@ -41,6 +41,11 @@ impl ValidatedSagas {
         }
         saga
     }
+
+    /// Forgets all of them.
+    pub(super) fn forget(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 #[cfg(test)]
@@ -56,6 +61,8 @@ mod tests {
         assert_eq!(sagas.kept("a", 1), Some(Arc::clone(&first)));
         assert_eq!((sagas.kept("a", 2), sagas.kept("b", 1)), (None, None));
         assert_ne!(sagas.keep("a", 2, fault("changed")), first);
+        sagas.forget();
+        assert_eq!(sagas.kept("a", 2), None, "it may stand for another spec");
         for other in 0..2 * MOST {
             sagas.keep(&other.to_string(), 1, fault("many"));
         }

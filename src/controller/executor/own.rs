@@ -138,6 +138,8 @@ impl Own {
             let why = self.keep().await;
             self.lock().lapse();
             let aborted = context.attempts.abort_flights();
+            // The API server may have been away to be restored from a backup: then a generation may stand for another spec.
+            context.validated.forget();
             tracing::warn!(requests = aborted.len(), why, "the executor's Lease lapsed: its requests are aborted, a new id follows");
             for (namespace, name) in aborted {
                 context.announce(&namespace, &name);

@@ -5,6 +5,7 @@
 mod begins;
 mod children;
 mod ends;
+mod intents;
 mod leases;
 mod looks;
 mod namespaces;

@@ -1,0 +1,44 @@
+//! Intents of requests that are not under way, and of which this process, whose Lease may have lapsed, knows since before they were written.
+
+use super::*;
+use crate::{
+    controller::{attempts::never_sent, gather, reconcile::reconcile},
+    engine::observed::ChildState,
+};
+
+/// What is said of a request of which this process, whose Lease lapsed, has nothing in flight.
+async fn told(intended: bool) -> ChildState {
+    let scene = Scene::new();
+    let (executor, lease) = scene.with_a_lease().await;
+    scene.context.own.release().await;
+    lease.abort();
+    let action = json!({"http": {"method": "POST", "url": "http://127.0.0.1:9/charges"}});
+    let saga = saga(&action, &under_way(&json!({"executor": executor})));
+    if intended {
+        scene.context.attempts.intend(&key());
+        // A copy from before the write, whose answer was lost.
+        scene.context.attempts.keep_only("1", &[]);
+    }
+    let (stored, valid) = (stored(&saga), valid(&saga));
+    let (mut seen, _) = gather::children(&scene.context, &valid, stored.status.as_ref().unwrap(), None, None).await.unwrap();
+    seen.remove(&attempt()).unwrap()
+}
+
+#[tokio::test]
+async fn a_request_was_never_sent_only_where_this_process_knows_of_it_since_before_its_intent_was_written() {
+    assert_eq!(told(true).await, never_sent());
+    let forgotten = told(false).await;
+    assert!(matches!(forgotten, ChildState::Unknown { .. }), "it was settled before the status was restored from a backup: {forgotten:?}");
+}
+
+#[tokio::test]
+async fn the_intent_of_a_request_is_known_here_although_the_answer_to_its_write_is_lost() {
+    let scene = Scene::new();
+    let (_, lease) = scene.with_a_lease().await;
+    scene.server.refuses(&Method::PUT, &format!("{SAGA}/status"), 504);
+    let saga = saga(&json!({"http": {"method": "GET", "url": "http://127.0.0.1:9/stock"}}), &json!({}));
+    reconcile(Arc::new(stored(&saga)), Arc::clone(&scene.context)).await.unwrap_err();
+    assert_eq!(scene.server.asked(&Method::PUT).iter().filter(|asked| asked.path.ends_with("/status")).count(), 1);
+    assert!(scene.context.attempts.look(&key(), |known| known.is_intended_here()));
+    lease.abort();
+}
