@@ -21,7 +21,7 @@ tests/check.sh
 
 part "tests without a cluster"
 cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop
-cargo test --locked --test readme -- words:: simulate:: an_ellipsis
+cargo test --locked --test readme -- words:: reliability:: simulate:: an_ellipsis
 
 part "GitOps"
 tests/gitops/run.sh

@@ -13,6 +13,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod counts;
 mod coverage;
 mod random;
 mod search;
@@ -71,6 +72,9 @@ fn main() -> ExitCode {
     let hunts = cfg!(feature = "twins") && after("--only").is_none() && violations == 0;
     let (twins, survivors) = if hunts { twins::hunt() } else { (0, Vec::new()) };
     let killed = twins - survivors.len();
+    if after("--only").is_none() {
+        counts::leave(found.states, violations, twins, killed);
+    }
     println!("model: {} states, {violations} violations, {killed}/{twins} twins killed", found.states);
     ExitCode::from(u8::from(!(violations == 0 && survivors.is_empty() && empty.is_empty())))
 }

@@ -1,6 +1,7 @@
 //! The README is true: what it says is compared with what is, and its tour is taken.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
+mod reliability;
 mod simulate;
 mod tour;
 mod words;
