@@ -14,13 +14,15 @@ use crate::{
     judge::{Reference, judge},
     plan::Plan,
     process::POLL,
-    run::{Run, Void, run},
+    run::{Void, run},
     stand::{PATIENCE, Stand},
     stories::{ACCOUNT, Scene},
 };
 
 /// How often a plan is told again whose fault did not strike, since things took another time.
 const TRIES: usize = 3;
+/// The same of a run without a fault, in whose midst a Lease lapsed.
+const TRIES_OF_A_REFERENCE: usize = 6;
 /// The operator's account, as the chart makes it.
 const OPERATOR: (&str, &str) = ("saga-system", "saga-operator");
 
@@ -33,12 +35,21 @@ pub async fn lane() -> Arc<Stand> {
 
 /// A run without a fault, and what it costs.
 pub async fn reference(stand: &Stand, plan: &Plan, node: bool) -> Result<Reference, String> {
-    let scene = Scene { stand, name: plan.story.name, node };
-    let run = told(&scene, plan).await?;
-    let reference = Reference::of(&run);
-    judge(&scene, plan, &run, &reference)?;
-    clean(&scene).await;
-    Ok(reference)
+    for again in 1..=TRIES_OF_A_REFERENCE {
+        let name = format!("{}-{again}", plan.story.name);
+        let scene = Scene { stand, name: &name, node };
+        let run = run(&scene, plan).await.map_err(|void| match void {
+            Void::Wrong(why) => why,
+            Void::NotStruck => "no fault was to strike".into(),
+        })?;
+        let reference = Reference::of(&run);
+        judge(&scene, plan, &run, &reference)?;
+        clean(&scene).await;
+        if reference.is_clean() {
+            return Ok(reference);
+        }
+    }
+    Err(format!("{}: its operator's Lease lapses in every run: the machine is too busy", plan.story.name))
 }
 
 /// Carries a plan out and judges it.
@@ -57,13 +68,6 @@ pub async fn one(stand: &Stand, nth: usize, plan: &Plan, reference: &Reference, 
         }
     }
     Err("the fault did not strike: the operator makes fewer calls than in the run without a fault".into())
-}
-
-async fn told(scene: &Scene<'_>, plan: &Plan) -> Result<Run, String> {
-    run(scene, plan).await.map_err(|void| match void {
-        Void::Wrong(why) => why,
-        Void::NotStruck => "no fault was to strike".into(),
-    })
 }
 
 /// Takes away what a plan leaves behind.

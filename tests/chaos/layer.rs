@@ -129,11 +129,11 @@ struct State {
 }
 
 impl State {
-    /// Puts a line into the watch on sagas.
-    fn bring(&self, event: &Value) {
+    /// Puts a line into the watch on sagas, with its type first, as the API server writes it: that of a saga is read no other way.
+    fn bring(&self, kind: &str, object: &Value) {
         if let Some(watch) = &self.watch {
             // A watch that is gone is about to begin again.
-            let _ = watch.send(Some(Bytes::from(format!("{event}\n"))));
+            let _ = watch.send(Some(Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))));
         }
     }
 }
@@ -211,7 +211,7 @@ impl Switch {
         let mut state = self.state();
         state.held_until = Some(Instant::now() + STALE_FOR);
         if let Some(copy) = copy {
-            state.bring(&json!({"type": "MODIFIED", "object": copy}));
+            state.bring("MODIFIED", &copy);
         }
     }
 
@@ -219,10 +219,11 @@ impl Switch {
     fn cut_the_watch(&self, copies: Vec<Value>) {
         let mut state = self.state();
         state.stale_list = Some(copies).filter(|copies| !copies.is_empty());
-        state.bring(&json!({"type": "ERROR", "object": {
+        let gone = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": "too old resource version", "reason": "Expired", "code": 410,
-        }}));
+        });
+        state.bring("ERROR", &gone);
     }
 
     /// The body of a watch on sagas, taken apart into lines so that others can be put between them.

@@ -8,11 +8,12 @@
 //! |---|---|
 //! | `SAGA_CHAOS_PLAN` | only this plan: `chain/crash-before@call:3`; several are separated by commas |
 //! | `SAGA_CHAOS_STORIES` | only the plans of these stories |
+//! | `SAGA_CHAOS_FAULTS` | only the plans with these faults |
 //! | `SAGA_CHAOS_SAMPLE` | so many of the plans, chosen by `SAGA_SEED`; one of each pair of story and fault is among them |
 //! | `SAGA_CHAOS_LANES` | plans that run side by side |
 //! | `SAGA_CHAOS_TWINS` | `only`: no plans, only the twins; `none`: no twins |
 //!
-//! What was run is told in `build/chaos.json`, unless only some plans or stories were asked for.
+//! What was run is told in `build/chaos.json`, unless only some plans, stories or faults were asked for.
 //!
 //! Needs a cluster as `tests/operator` does, and the faulty operator: `make chaos` brings both.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking")]

@@ -55,17 +55,19 @@ pub struct Place {
 
 /// All plans of a story whose run without a fault makes these calls.
 pub fn plans(story: &'static Story, calls: &[Place]) -> Vec<Plan> {
-    let struck = |place: &&Place| {
-        let most = |(_, most): &(Counter, usize)| place.nth <= *most;
-        place.counter == Counter::Call || story.strikes.iter().find(|(counter, _)| *counter == place.counter).is_some_and(most)
-    };
     let at = |place: &Place| {
         let sensible = |fault: &Fault| left_out(story, *fault, place).is_none();
         let strike = |fault| Strike { fault, counter: place.counter, nth: place.nth };
         let plan = |fault| Plan { story, strike: Some(strike(fault)) };
         Fault::ALL.into_iter().filter(sensible).map(plan).collect::<Vec<_>>()
     };
-    calls.iter().filter(struck).flat_map(at).collect()
+    calls.iter().filter(|place| is_struck(story, place)).flat_map(at).collect()
+}
+
+/// Whether faults strike this call of a story: all writes for the saga, and what the story says besides.
+pub fn is_struck(story: &Story, place: &Place) -> bool {
+    let named = |(counter, most): &(Counter, usize)| *counter == place.counter && place.nth <= *most;
+    place.counter == Counter::Call || story.strikes.iter().any(named)
 }
 
 /// The pairs of a story and a fault that occur.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::{
     fault::Fault,
     judge::Reference,
-    plan::{Pair, Plan, pairs},
+    plan::{Pair, Plan, is_struck, pairs},
     sense::{WITHOUT_A_PLAN, tally},
     stories::Story,
 };
@@ -71,7 +71,7 @@ pub fn tell_what_is_left_out(stories: &[&'static Story], every: &[Plan], referen
     }
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for story in stories {
-        for (reason, count) in tally(story, references[story.name].calls.iter()) {
+        for (reason, count) in tally(story, references[story.name].calls.iter().filter(|place| is_struck(story, place))) {
             *counts.entry(reason).or_default() += count;
         }
     }

@@ -12,6 +12,7 @@ use std::{
 use saga_operator::twins::Twin;
 
 use crate::{
+    fault::Fault,
     judge::Reference,
     lane,
     plan::{Plan, plans, sample},
@@ -30,6 +31,7 @@ const TELL_EVERY: usize = 50;
 struct Asked {
     plans: Vec<Plan>,
     stories: Vec<String>,
+    faults: Vec<Fault>,
     sample: Option<usize>,
     seed: u64,
     lanes: usize,
@@ -57,13 +59,17 @@ impl Asked {
         let stories = words("SAGA_CHAOS_STORIES");
         let unknown = stories.iter().find(|name| ALL.iter().all(|story| story.name != **name));
         assert!(unknown.is_none(), "{unknown:?} is no story");
+        let fault =
+            |word: &String| Fault::ALL.into_iter().find(|known| known.as_str() == word).unwrap_or_else(|| panic!("{word} is no fault"));
+        let faults: Vec<_> = words("SAGA_CHAOS_FAULTS").iter().map(fault).collect();
         let twins = words("SAGA_CHAOS_TWINS");
         let only = |word: &str| twins.first().is_some_and(|told| told == word);
         Self {
-            twins: plans.is_empty() && stories.is_empty() && !only("none"),
+            twins: plans.is_empty() && stories.is_empty() && faults.is_empty() && !only("none"),
             sweep: twins.is_empty() || only("none"),
             plans,
             stories,
+            faults,
             sample: number("SAGA_CHAOS_SAMPLE"),
             seed: number("SAGA_SEED").unwrap_or_else(|| u64::from(std::process::id())),
             lanes: number("SAGA_CHAOS_LANES").unwrap_or(LANES),
@@ -84,7 +90,7 @@ impl Asked {
 
     /// Whether it is about the whole, be it by a sample.
     fn everything(&self) -> bool {
-        self.sweep && self.plans.is_empty() && self.stories.is_empty()
+        self.sweep && self.plans.is_empty() && self.stories.is_empty() && self.faults.is_empty()
     }
 }
 
@@ -97,7 +103,8 @@ pub async fn all() -> bool {
     let twins = asked.twins.then(|| tokio::spawn(twin::all()));
     let stories = asked.stories();
     let (references, stands) = references(&stories, &asked).await;
-    let every: Vec<Plan> = stories.iter().flat_map(|story| plans(story, &references[story.name].calls)).collect();
+    let wanted = |plan: &Plan| asked.faults.is_empty() || plan.strike.is_some_and(|strike| asked.faults.contains(&strike.fault));
+    let every: Vec<Plan> = stories.iter().flat_map(|story| plans(story, &references[story.name].calls)).filter(wanted).collect();
     let mut report = Report::new(&stories, &every, asked.seed, asked.sample);
     let accounted = !asked.everything() || report::tell_what_is_left_out(&stories, &every, &references);
     let chosen = match (asked.plans.is_empty(), asked.sample) {

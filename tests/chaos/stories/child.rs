@@ -3,7 +3,7 @@
 use saga_operator::api::SagaPhase;
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Costs, End, PLAIN, Scene, Seen, Story, actions, check};
+use super::{ACCOUNT, Costs, End, PLAIN, Scene, Seen, Story, USUAL, actions, check};
 use crate::stand::{condition, post, still_in_effect};
 
 pub static STORY: Story = Story {
@@ -14,7 +14,7 @@ pub static STORY: Story = Story {
     done: &["database", "user"],
     undone: &["user", "database"],
     // A mail of which nobody knows is taken back, too.
-    costs: Costs { at_once: 1, per_loss: 2, spare: 0, blur: 2 },
+    costs: Costs { per_loss: 2, blur: 2, met: 1, ..USUAL },
     judge: one_child_undone,
     ..PLAIN
 };

@@ -3,7 +3,7 @@
 use saga_operator::{api::Saga, engine::gate::CIRCUIT_OPEN};
 use serde_json::{Value, json};
 
-use super::{Costs, Doing, PLAIN, Scene, Story, actions};
+use super::{Costs, Doing, PLAIN, Scene, Story, USUAL, actions};
 use crate::stand::checkout_with;
 
 pub static STORY: Story = Story {
@@ -14,7 +14,7 @@ pub static STORY: Story = Story {
     told,
     done: &["reserve-stock", "charge-card", "ship"],
     // Another operator has circuits of its own, which are closed: three calls until one opens.
-    costs: Costs { at_once: 1, per_loss: 5, spare: 1, blur: 2 },
+    costs: Costs { per_loss: 5, spare: 1, blur: 2, ..USUAL },
     ..PLAIN
 };
 

@@ -2,7 +2,7 @@
 
 use saga_operator::api::StepPhase;
 
-use super::{Doing, End, PLAIN, Scene, Story, approval::checkout_that_asks};
+use super::{Costs, Doing, End, PLAIN, Scene, Story, USUAL, approval::checkout_that_asks};
 
 pub static STORY: Story = Story {
     name: "deletion",
@@ -11,6 +11,7 @@ pub static STORY: Story = Story {
     end: End::Gone,
     done: &["reserve-stock", "charge-card"],
     undone: &["charge-card", "reserve-stock"],
+    costs: Costs { met: 1, ..USUAL },
     ..PLAIN
 };
 

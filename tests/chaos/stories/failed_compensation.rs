@@ -3,7 +3,7 @@
 use saga_operator::api::{RequestAction, SagaPhase};
 use serde_json::{Value, json};
 
-use super::{Costs, Doing, End, PLAIN, Scene, Story, actions};
+use super::{Costs, Doing, End, PLAIN, Scene, Story, USUAL, actions};
 use crate::stand::checkout_with;
 
 pub static STORY: Story = Story {
@@ -21,7 +21,7 @@ pub static STORY: Story = Story {
     undone: &["charge-card", "reserve-stock"],
     asks: &[RequestAction::Retry],
     // A shipment of which nobody knows is undone, too.
-    costs: Costs { at_once: 1, per_loss: 2, spare: 0, blur: 0 },
+    costs: Costs { per_loss: 2, ..USUAL },
     ..PLAIN
 };
 

@@ -91,7 +91,12 @@ pub struct Costs {
     pub spare: usize,
     /// Status writes more, or fewer, that come of how long things take.
     pub blur: usize,
+    /// Writes of others, besides what they ask for, each of which may come before one of the operator's.
+    pub met: usize,
 }
+
+/// One attempt at a time, and nothing by chance.
+const USUAL: Costs = Costs { at_once: 1, per_loss: 1, spare: 0, blur: 0, met: 0 };
 
 /// A story without anything special about it.
 const PLAIN: Story = Story {
@@ -107,7 +112,7 @@ const PLAIN: Story = Story {
     done: &[],
     undone: &[],
     asks: &[],
-    costs: Costs { at_once: 1, per_loss: 1, spare: 0, blur: 0 },
+    costs: USUAL,
     judge: |_| Ok(()),
 };
 

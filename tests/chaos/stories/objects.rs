@@ -3,7 +3,7 @@
 use saga_operator::api::{SagaPhase, StepPhase};
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Costs, Doing, End, PLAIN, Scene, Seen, Story, actions, check};
+use super::{ACCOUNT, Costs, Doing, End, PLAIN, Scene, Seen, Story, USUAL, actions, check};
 use crate::{
     fault::Counter,
     stand::{checkout_with, post, still_in_effect},
@@ -17,7 +17,7 @@ pub static STORY: Story = Story {
     spec,
     end: End::In(SagaPhase::Compensated),
     // A mail of which nobody knows is taken back, too.
-    costs: Costs { at_once: 1, per_loss: 2, spare: 0, blur: 2 },
+    costs: Costs { per_loss: 2, blur: 2, ..USUAL },
     judge: deleted_and_taken_back,
     ..PLAIN
 };

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Costs, PLAIN, Scene, Seen, Story, check};
+use super::{Costs, PLAIN, Scene, Seen, Story, USUAL, check};
 use crate::{
     fault::Counter,
     shop::Kind,
@@ -22,7 +22,7 @@ pub static STORY: Story = Story {
     },
     spec,
     done: &["charge-card", "reserve-stock", "ship", "thank"],
-    costs: Costs { at_once: 3, per_loss: 1, spare: 0, blur: 2 },
+    costs: Costs { at_once: 3, blur: 2, ..USUAL },
     judge: last_of_all,
     ..PLAIN
 };

@@ -3,7 +3,7 @@
 use saga_operator::api::{RequestAction, Saga, SagaPhase};
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Costs, Doing, PLAIN, Scene, Seen, Story, check};
+use super::{ACCOUNT, Costs, Doing, PLAIN, Scene, Seen, Story, USUAL, check};
 use crate::{
     shop::Kind,
     stand::{checkout_with, condition, post},
@@ -16,7 +16,7 @@ pub static STORY: Story = Story {
     done: &["reserve-stock", "charge-card"],
     asks: &[RequestAction::Retry],
     // Where the trial gets no answer the saga runs, and fails where the Secret is missing.
-    costs: Costs { at_once: 1, per_loss: 1, spare: 5, blur: 10 },
+    costs: Costs { spare: 5, blur: 10, ..USUAL },
     judge: with_the_secret,
     ..PLAIN
 };
