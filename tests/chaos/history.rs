@@ -42,14 +42,11 @@ impl History {
         let watch = tokio::spawn(async move {
             let mut events = sagas.watch(&WatchParams::default().timeout(290), &version).await.unwrap().boxed();
             while let Ok(Some(event)) = events.try_next().await {
-                let mut kept = keeps(&keeper);
-                match event {
-                    WatchEvent::Added(saga) | WatchEvent::Modified(saga) if concerns(&of, &saga) => kept.versions.push(saga),
-                    WatchEvent::Deleted(saga) if concerns(&of, &saga) => {
-                        kept.gone |= saga.name_any() == of;
-                        kept.versions.push(saga);
-                    }
-                    _ => {}
+                let (WatchEvent::Added(saga) | WatchEvent::Modified(saga) | WatchEvent::Deleted(saga)) = &event else { continue };
+                if concerns(&of, saga) {
+                    let mut kept = keeps(&keeper);
+                    kept.gone |= saga.name_any() == of && matches!(event, WatchEvent::Deleted(_));
+                    kept.versions.push(saga.clone());
                 }
             }
         });

@@ -58,7 +58,8 @@ impl Report {
     }
 }
 
-/// Tells which faults are tried nowhere in some story, and why others are not tried at some calls. Whether each of the former has its reason.
+/// Tells which faults are tried nowhere in some story, and which are not tried at some calls, and why. Whether each of the former has its
+/// reason.
 pub fn tell_what_is_left_out(stories: &[&'static Story], every: &[Plan], references: &HashMap<&'static str, Reference>) -> bool {
     let tried = pairs(every);
     let told = |story: &str| stories.iter().any(|known| known.name == story);

@@ -26,7 +26,8 @@ fn spec(_: &Scene<'_>) -> Value {
         "defaults": defaults,
         "steps": [
             {"name": "database", "http": post("/stock/reservations"), "compensation": {"http": post("/stock/releases")}},
-            {"name": "user", "dependsOn": ["database"], "http": post("/payments/charges"), "compensation": {"http": post("/payments/refunds")}},
+            {"name": "user", "dependsOn": ["database"], "http": post("/payments/charges"),
+             "compensation": {"http": post("/payments/refunds")}},
         ],
     });
     json!({

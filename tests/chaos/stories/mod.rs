@@ -93,10 +93,12 @@ pub struct Costs {
     pub blur: usize,
     /// Writes of others, besides what they ask for, each of which may come before one of the operator's.
     pub met: usize,
+    /// Requests that may come too late to do anything.
+    pub late: usize,
 }
 
 /// One attempt at a time, and nothing by chance.
-const USUAL: Costs = Costs { at_once: 1, per_loss: 1, spare: 0, blur: 0, met: 0 };
+const USUAL: Costs = Costs { at_once: 1, per_loss: 1, spare: 0, blur: 0, met: 0, late: 0 };
 
 /// A story without anything special about it.
 const PLAIN: Story = Story {

@@ -1,5 +1,5 @@
-//! Two requests and a Pod at once, and a fourth step when all of them are done. One request is answered at once; the Pod lives so long that its
-//! UID is noted, and the other request takes so long that Leases are renewed meanwhile.
+//! Two requests and a Pod at once, and a fourth step when all of them are done. One request is answered at once; the Pod lives so long that
+//! its UID is noted, and the other request takes so long that Leases are renewed meanwhile.
 
 use serde_json::{Value, json};
 

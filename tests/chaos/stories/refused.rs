@@ -15,8 +15,8 @@ pub static STORY: Story = Story {
     told,
     done: &["reserve-stock", "charge-card"],
     asks: &[RequestAction::Retry],
-    // Where the trial gets no answer the saga runs, and fails where the Secret is missing.
-    costs: Costs { spare: 5, blur: 10, ..USUAL },
+    // Where the trial gets no answer the saga runs, and fails where the Secret is missing. Once that is there, the operator may find it first.
+    costs: Costs { spare: 5, blur: 10, late: 1, ..USUAL },
     judge: with_the_secret,
     ..PLAIN
 };

@@ -25,7 +25,7 @@ fn stage<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
     Box::pin(async {
         let Scene { stand, name, .. } = scene;
         scene.shop(&json!([actions("payments", &json!([{"answer": 402, "forever": true}]))]));
-        let _operator = Process::start(stand, &format!("{name}-stage"), &[]);
+        let _operator = Process::start_with(stand, &format!("{name}-stage"), &[], &["--lease-namespace", &stand.namespace]);
         stand.apply(name, &checkout_with(&json!({"onFailure": "Hold"}))).await;
         stand.reaches(name, SagaPhase::Failed).await;
         // Its event is its last call.
