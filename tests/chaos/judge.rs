@@ -22,18 +22,17 @@ pub struct Reference {
     pub writes: usize,
     pub hands: usize,
     pub attempts: usize,
+    /// Whether it tells what things cost: no Lease lapsed, as one does where the machine stands still for a while, and no write met another's.
+    pub clean: bool,
 }
 
 impl Reference {
     pub fn of(run: &Run) -> Self {
         let place = |call: &Traced| Place { counter: call.counter, nth: call.nth, class: call.class.clone() };
-        let calls = run.calls.iter().take(1).flatten().map(place).collect();
-        Self { calls, writes: writes(&run.history), hands: run.hands, attempts: attempts_of(run) }
-    }
-
-    /// Whether it tells what things cost: on a machine that stood still for a while, a Lease lapsed meanwhile.
-    pub fn is_clean(&self) -> bool {
-        self.calls.iter().filter(|call| call.counter == Counter::LeaseCreation).count() == 1
+        let calls: Vec<_> = run.calls.iter().take(1).flatten().map(place).collect();
+        let met = run.calls.iter().flatten().any(|call| call.counter == Counter::Call && call.status == Some(409));
+        let clean = !met && lapses(run) == 0;
+        Self { calls, writes: writes(&run.history), hands: run.hands, attempts: attempts_of(run), clean }
     }
 
     /// The writes that were made for the saga.

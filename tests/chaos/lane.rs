@@ -21,7 +21,7 @@ use crate::{
 
 /// How often a plan is told again whose fault did not strike, since things took another time.
 const TRIES: usize = 3;
-/// The same of a run without a fault, in whose midst a Lease lapsed.
+/// The same of a run without a fault, that does not tell what things cost.
 const TRIES_OF_A_REFERENCE: usize = 6;
 /// The operator's account, as the chart makes it.
 const OPERATOR: (&str, &str) = ("saga-system", "saga-operator");
@@ -45,11 +45,11 @@ pub async fn reference(stand: &Stand, plan: &Plan, node: bool) -> Result<Referen
         let reference = Reference::of(&run);
         judge(&scene, plan, &run, &reference)?;
         clean(&scene).await;
-        if reference.is_clean() {
+        if reference.clean {
             return Ok(reference);
         }
     }
-    Err(format!("{}: its operator's Lease lapses in every run: the machine is too busy", plan.story.name))
+    Err(format!("{}: in every run its operator's Lease lapses or a write is refused: the machine is too busy", plan.story.name))
 }
 
 /// Carries a plan out and judges it.
