@@ -58,7 +58,7 @@ model-random: ## Large random sagas, one way through each; SAGA_SEED=7 or small-
 	tests/model/run.sh --random
 
 .PHONY: chaos
-chaos: ## Every fault at every call between the operator and the API server, on a real cluster
+chaos: ## Fourteen stories, every fault at every call between the operator and the API server, on a real cluster
 	tests/chaos/run.sh
 
 .PHONY: reliability

@@ -1,6 +1,7 @@
 //! What a call is, by its method, its path and its body.
 
 use http::{Method, request::Parts};
+use saga_operator::api::names::MANAGER;
 use serde_json::Value;
 
 use crate::fault::Counter;
@@ -18,11 +19,17 @@ pub fn class(head: &Parts) -> String {
     format!("{} {path}", head.method)
 }
 
+/// The saga that a call is about, where its path names one.
+pub fn saga(head: &Parts) -> Option<&str> {
+    let mut segments = head.uri.path().split('/').skip_while(|segment| *segment != "sagas");
+    segments.nth(1)
+}
+
 /// What a call is counted as. `noted` are the UIDs of children that were noted before.
 pub fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) -> Counter {
-    let query = head.uri.query().unwrap_or_default();
-    let watches = query.split('&').any(|pair| pair == "watch=true");
-    let lists = head.method == Method::GET && query.split('&').any(|pair| pair.starts_with("limit="));
+    let has = |pair: &str| head.uri.query().unwrap_or_default().split('&').any(|found| found.starts_with(pair));
+    let (reads, watches) = (head.method == Method::GET, has("watch=true"));
+    let lists = reads && has("limit=");
     match (class, watches, lists) {
         ("GET sagas", true, _) => Counter::SagaWatch,
         ("GET sagas", _, true) => Counter::SagaList,
@@ -31,11 +38,27 @@ pub fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) 
         ("GET jobs", true, _) => Counter::JobWatch,
         ("GET jobs", _, true) => Counter::JobList,
         ("PUT sagas/status", ..) if notes_a_child(body, noted) => Counter::Noted,
-        ("POST leases", ..) => Counter::LeaseCreation,
-        ("PUT leases", ..) => Counter::LeaseRenewal,
         ("GET policies", ..) => Counter::PolicyRead,
-        _ if class.ends_with(" leases") => Counter::LeaseRead,
+        _ if class.ends_with(" leases") => of_a_lease(head, body),
+        _ if has("dryRun=All") => Counter::Trial,
+        _ if reads => Counter::Read,
         _ => Counter::Call,
+    }
+}
+
+/// What a call is counted as that concerns the leader's Lease or an executor's.
+fn of_a_lease(head: &Parts, body: &[u8]) -> Counter {
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let created = body.pointer("/metadata/name").and_then(Value::as_str);
+    let named = created.or_else(|| head.uri.path().rsplit('/').next()).unwrap_or_default();
+    let of_the_leader = named.strip_prefix(MANAGER).is_some_and(|rest| rest.starts_with("-leader"));
+    match (of_the_leader, head.method.as_str()) {
+        (true, "POST") => Counter::LeaderCreation,
+        (true, "PUT") => Counter::LeaderRenewal,
+        (true, _) => Counter::LeaderRead,
+        (false, "POST") => Counter::LeaseCreation,
+        (false, "PUT") => Counter::LeaseRenewal,
+        (false, _) => Counter::LeaseRead,
     }
 }
 

@@ -11,7 +11,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 
 /// What happens to the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// The process dies, and the call never leaves.
     CrashBefore,
@@ -110,67 +110,77 @@ impl Fault {
     }
 }
 
-/// What a call is counted as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Counter {
-    /// What is done for a saga: writes, and live reads.
-    Call,
-    /// A status write that notes the UID of a Pod that lives long: on a busy machine there are more of them.
-    Noted,
+/// Makes the enum, and the list of all with their names, from one table.
+macro_rules! counters {
+    ($($(#[$doc:meta])* $counter:ident $name:literal,)+) => {
+        /// What a call is counted as.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Counter {
+            $($(#[$doc])* #[serde(rename = $name)] $counter,)+
+        }
+
+        impl Counter {
+            const ALL: &'static [Self] = &[$(Self::$counter),+];
+
+            /// The counter's name in a plan.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$counter => $name,)+
+                }
+            }
+        }
+    };
+}
+
+counters! {
+    /// A write that is done for a saga.
+    Call "call",
+    /// A live read: how many there are depends on how long things take.
+    Read "read",
+    /// A write that is only tried (`dryRun=All`).
+    Trial "trial",
+    /// A status write that notes the UID of a child that lives long: on a busy machine there are more of them.
+    Noted "noted",
     /// The creation of the executor's Lease.
-    LeaseCreation,
+    LeaseCreation "lease-creation",
     /// A renewal of it.
-    LeaseRenewal,
-    /// A look at Leases.
-    LeaseRead,
+    LeaseRenewal "lease-renewal",
+    /// A look at executors' Leases.
+    LeaseRead "lease-read",
+    /// The creation of the leader's Lease.
+    LeaderCreation "leader-creation",
+    /// A renewal of it, or that it is taken over.
+    LeaderRenewal "leader-renewal",
+    /// A look at it.
+    LeaderRead "leader-read",
     /// A look for the policy that guards requests.
-    PolicyRead,
+    PolicyRead "policy-read",
     /// The list of sagas that the cache is filled from.
-    SagaList,
+    SagaList "saga-list",
     /// The watch on sagas.
-    SagaWatch,
+    SagaWatch "saga-watch",
     /// The list of Pods that the cache is filled from.
-    PodList,
+    PodList "pod-list",
     /// The watch on Pods.
-    PodWatch,
+    PodWatch "pod-watch",
     /// The list of Jobs that the cache is filled from.
-    JobList,
-    /// The watch on Jobs. No story has one: nothing is held up by it.
-    JobWatch,
+    JobList "job-list",
+    /// The watch on Jobs.
+    JobWatch "job-watch",
 }
 
 impl Counter {
-    const ALL: [Self; 12] = [
-        Self::Call,
-        Self::Noted,
-        Self::LeaseCreation,
-        Self::LeaseRenewal,
-        Self::LeaseRead,
-        Self::PolicyRead,
-        Self::SagaList,
-        Self::SagaWatch,
-        Self::PodList,
-        Self::PodWatch,
-        Self::JobList,
-        Self::JobWatch,
-    ];
+    /// Whether what is counted reads, so that it matters only whether an answer comes.
+    pub const fn only_reads(self) -> bool {
+        !matches!(
+            self,
+            Self::Call | Self::Trial | Self::Noted | Self::LeaseCreation | Self::LeaseRenewal | Self::LeaderCreation | Self::LeaderRenewal
+        )
+    }
 
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Noted => "noted",
-            Self::LeaseCreation => "lease-creation",
-            Self::LeaseRenewal => "lease-renewal",
-            Self::LeaseRead => "lease-read",
-            Self::PolicyRead => "policy-read",
-            Self::SagaList => "saga-list",
-            Self::SagaWatch => "saga-watch",
-            Self::PodList => "pod-list",
-            Self::PodWatch => "pod-watch",
-            Self::JobList => "job-list",
-            Self::JobWatch => "job-watch",
-        }
+    /// Whether it fills a cache and keeps it filled.
+    pub const fn fills_a_cache(self) -> bool {
+        matches!(self, Self::SagaList | Self::SagaWatch | Self::PodList | Self::PodWatch | Self::JobList | Self::JobWatch)
     }
 }
 
@@ -198,7 +208,7 @@ impl FromStr for Strike {
             let (counter, nth) = place.split_once(':').unwrap_or(("call", place));
             Some(Self {
                 fault: Fault::ALL.into_iter().find(|known| known.as_str() == fault)?,
-                counter: Counter::ALL.into_iter().find(|known| known.as_str() == counter)?,
+                counter: Counter::ALL.iter().copied().find(|known| known.as_str() == counter)?,
                 nth: nth.parse().ok().filter(|nth| *nth > 0)?,
             })
         };

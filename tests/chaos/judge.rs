@@ -1,43 +1,186 @@
 //! What a run has to be like, whatever went wrong in it.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use saga_operator::api::{Direction, DirectionStatus, Outcome, RequestResult, Saga};
+use kube::ResourceExt as _;
+use saga_operator::api::{Direction, DirectionStatus, Outcome, RequestResult, Saga, SagaPhase, StepPhase};
 
 use crate::{
-    crash,
     fault::{Counter, Fault, Traced},
-    plan::{Plan, Story},
-    shop::Kind,
-    stand::{Stand, outcomes, scope, step},
-    story::{Run, records},
+    plan::{Place, Plan},
+    run::{Run, handled},
+    shop::{Entry, Kind},
+    stand::{records, scope},
+    stories::{Scene, Seen, check},
 };
 
 /// What a run without a fault costs.
 #[derive(Clone, Debug)]
 pub struct Reference {
-    /// The calls made for the saga, in their order.
-    pub calls: Vec<String>,
+    /// The calls that were made, in their order.
+    pub calls: Vec<Place>,
     pub writes: usize,
-    pub pods: usize,
-    pub attempts: i64,
+    pub hands: usize,
+    pub attempts: usize,
+    /// Whether it tells what things cost: no Lease lapsed, as one does where the machine stands still for a while, and no write met another's.
+    pub clean: bool,
 }
 
 impl Reference {
     pub fn of(run: &Run) -> Self {
-        let calls = run.calls.iter().flatten().filter(|call| call.counter == Counter::Call).map(|call| call.class.clone()).collect();
-        Self { calls, writes: writes(&run.history), pods: run.pods, attempts: attempts(&run.saga) }
+        let place = |call: &Traced| Place { counter: call.counter, nth: call.nth, class: call.class.clone() };
+        let calls: Vec<_> = run.calls.iter().take(1).flatten().map(place).collect();
+        let met = run.calls.iter().flatten().any(|call| call.counter == Counter::Call && call.status == Some(409));
+        let clean = !met && lapses(run) == 0;
+        Self { calls, writes: writes(&run.history), hands: run.hands, attempts: attempts_of(run), clean }
+    }
+
+    /// The writes that were made for the saga.
+    pub fn made(&self) -> impl Iterator<Item = &str> {
+        self.calls.iter().filter(|call| call.counter == Counter::Call).map(|call| call.class.as_str())
     }
 }
 
-/// Status writes that took place, but for those that note the UID of a Pod that lives long.
-pub fn writes(history: &[Saga]) -> usize {
-    let mut noted = HashSet::new();
-    let mut count = 0;
-    for pair in history.windows(2) {
-        let [before, after] = pair else { continue };
-        let new: Vec<_> = children(after).filter(|child| noted.insert(child.clone())).collect();
-        if before.status != after.status && new.is_empty() {
+/// Judges a run.
+///
+/// # Errors
+/// What is wrong, in one line.
+pub fn judge(scene: &Scene<'_>, plan: &Plan, run: &Run, reference: &Reference) -> Result<(), String> {
+    let costs = plan.story.costs;
+    let crashed = plan.strike.is_some_and(|strike| strike.fault.crashes() || strike.fault == Fault::TakeOver);
+    let lost = (usize::from(crashed) + lapses(run)) * costs.at_once;
+    let seen = Seen { scene, run };
+    ledger(&seen, plan)?;
+    what_is_in_effect_is_named(&seen)?;
+    each_request_is_answered_once(&run.saga, plan)?;
+    (plan.story.judge)(&seen)?;
+    if let Some(strike) = plan.strike {
+        nothing_more_than_needed(run, plan, reference, lost)?;
+        if strike.fault == Fault::Stale {
+            nothing_was_decided_from_an_old_copy(run, plan, reference)?;
+        }
+    }
+    Ok(())
+}
+
+/// All that was to be done and undone was, once, in order; a call was repeated only after an Unknown, with the same key.
+fn ledger(seen: &Seen<'_>, plan: &Plan) -> Result<(), String> {
+    let shop = &seen.scene.stand.shop;
+    let entries = shop.entries(None);
+    for saga in &seen.run.sagas {
+        let summary = shop.summary(&scope(saga));
+        check(summary.done_twice.is_empty() && summary.faults.is_empty(), || format!("{summary:?}"))?;
+    }
+    let of = |kind: Kind| entries.iter().filter(move |entry| entry.kind == kind).map(|entry| entry.step.as_str());
+    let (mut done, undone): (Vec<_>, Vec<_>) = (of(Kind::Done).collect(), of(Kind::Undone).collect());
+    if plan.story.costs.at_once > 1 {
+        done.sort_unstable();
+    }
+    check((done.as_slice(), undone.as_slice()) == (plan.story.done, plan.story.undone), || {
+        format!("the shop did {done:?} and undid {undone:?} instead of {:?} and {:?}", plan.story.done, plan.story.undone)
+    })?;
+    let twice: Vec<_> = of(Kind::NothingToUndo).filter(|step| undone.contains(step)).collect();
+    check(twice.is_empty(), || format!("{twice:?} was undone twice"))?;
+    let mut calls: BTreeMap<(String, bool), Vec<&Entry>> = BTreeMap::new();
+    for entry in &entries {
+        calls.entry((entry.step.clone(), entry.direction == Direction::Compensation)).or_default().push(entry);
+    }
+    for ((step, undo), entries) in calls {
+        let direction = if undo { Direction::Compensation } else { Direction::Action };
+        let repeats = entries.iter().filter(|entry| entry.kind == Kind::Repeat).count();
+        let unknown = unknowns(&seen.run.sagas, &step, direction);
+        check(repeats <= unknown, || format!("{step} was called {} times with {unknown} unknown outcomes: {entries:?}", entries.len()))?;
+    }
+    Ok(())
+}
+
+/// How many attempts of a step ended Unknown.
+fn unknowns(sagas: &[Saga], step: &str, direction: Direction) -> usize {
+    let steps = sagas.iter().filter_map(|saga| saga.status.as_ref()).flat_map(|status| &status.steps).filter(|status| status.name == step);
+    let attempts = steps.filter_map(|status| status.direction(direction)).flat_map(|record| &record.attempts);
+    attempts.filter(|attempt| attempt.outcome == Outcome::Unknown).count()
+}
+
+/// Whatever the shop did and did not undo is named where the saga says what stays in effect, and nothing else but what nobody can tell.
+fn what_is_in_effect_is_named(seen: &Seen<'_>) -> Result<(), String> {
+    for saga in &seen.run.sagas {
+        let status = saga.status.clone().unwrap_or_default();
+        let named: BTreeSet<_> = status.still_in_effect.unwrap_or_default().into_iter().collect();
+        let stands = seen.scene.stand.shop.summary(&scope(saga)).in_effect;
+        let completed = status.phase == Some(SagaPhase::Completed);
+        let phase = |name: &String| status.steps.iter().find(|step| step.name == *name).map(|step| step.phase);
+        // What a completed saga completed is its purpose.
+        let silent: Vec<_> = stands.difference(&named).filter(|name| !completed || phase(name) != Some(StepPhase::Completed)).collect();
+        check(silent.is_empty(), || format!("{silent:?} is in effect, which the saga does not say"))?;
+        let may_stand = |name: &&String| {
+            let asks_the_shop = seen.scene.stand.shop.entries(Some(&scope(saga))).iter().any(|entry| entry.step == **name);
+            !asks_the_shop || stands.contains(*name) || unknowns(std::slice::from_ref(saga), name, Direction::Action) > 0
+        };
+        let invented: Vec<_> = named.iter().filter(|name| !may_stand(name)).collect();
+        check(invented.is_empty(), || format!("the saga says that {invented:?} is in effect, which it cannot be"))?;
+    }
+    Ok(())
+}
+
+fn each_request_is_answered_once(saga: &Saga, plan: &Plan) -> Result<(), String> {
+    let answers: Vec<_> = records(saga).iter().map(|record| (record.number, record.action)).collect();
+    let expected: Vec<_> = (1..).zip(plan.story.asks.iter().copied()).collect();
+    check(answers == expected && handled(saga) == expected.len(), || format!("the requests were answered {:?}", records(saga)))?;
+    let left: Vec<_> = plan.story.asks.iter().filter(|action| saga.annotations().contains_key(action.annotation())).collect();
+    check(left.is_empty(), || format!("{left:?} were answered and are still asked"))?;
+    let refused = records(saga).iter().filter(|record| record.result != RequestResult::Accepted).count();
+    check(refused <= plan.story.costs.late, || format!("requests were refused: {:?}", records(saga)))
+}
+
+/// No more status writes, Pods, Jobs and attempts than the lost attempts explain.
+fn nothing_more_than_needed(run: &Run, plan: &Plan, reference: &Reference, lost: usize) -> Result<(), String> {
+    let costs = plan.story.costs;
+    let struck = run.calls.iter().flatten().find(|call| call.struck.is_some());
+    let more_attempts = lost * costs.per_loss + costs.spare;
+    // Each may cost two writes: that it is unknown, and the next one.
+    let more = 2 * more_attempts + costs.blur + plan.strike.zip(struck).map_or(0, |(strike, call)| shown(strike.fault, call));
+    let wrote = writes(&run.history);
+    check((reference.writes.saturating_sub(costs.blur)..=reference.writes + more).contains(&wrote), || {
+        format!("{wrote} status writes instead of {} and at most {more} more", reference.writes)
+    })?;
+    check(run.hands == reference.hands, || format!("{} Pods and Jobs instead of {}", run.hands, reference.hands))?;
+    let tried = attempts_of(run);
+    check((reference.attempts.saturating_sub(costs.spare)..=reference.attempts + more_attempts).contains(&tried), || {
+        format!("{tried} attempts instead of {} and at most {more_attempts} more", reference.attempts)
+    })
+}
+
+/// How many status writes more show what is going on: that a child or an object is refused for now, and that it no longer is.
+fn shown(fault: Fault, call: &Traced) -> usize {
+    let makes = ["POST pods", "POST jobs", "POST sagas", "PATCH configmaps", "DELETE configmaps"].contains(&call.class.as_str());
+    let passes = fault.refusal().is_some() || matches!(fault, Fault::Reset | Fault::ResetAfterCommit | Fault::TimeoutAfterCommit);
+    if makes && passes { 2 } else { 0 }
+}
+
+/// A refused write that no other's came before, or a write more, would have come from one.
+fn nothing_was_decided_from_an_old_copy(run: &Run, plan: &Plan, reference: &Reference) -> Result<(), String> {
+    let calls: Vec<&Traced> = run.calls.iter().flatten().filter(|call| call.counter == Counter::Call).collect();
+    let refused = calls.iter().filter(|call| call.status == Some(409)).count();
+    let met = plan.story.asks.len() + plan.story.costs.met;
+    check(refused <= met, || format!("{refused} writes were refused, and others wrote {met} times"))?;
+    let expected = reference.made().count() + 2 * lapses(run) + refused + plan.story.costs.blur;
+    check(calls.len() <= expected, || format!("{} writes of all kinds instead of {expected}", calls.len()))
+}
+
+/// How often an operator's Lease lapsed, as it does where the process or the API server stands still for too long: it then made another.
+fn lapses(run: &Run) -> usize {
+    let leases = |calls: &Vec<Traced>| calls.iter().filter(|call| call.counter == Counter::LeaseCreation && call.committed()).count();
+    run.calls.iter().map(|calls| leases(calls).saturating_sub(1)).sum()
+}
+
+/// Status writes that took place, but for those that note the UID of a child that lives long.
+fn writes(history: &[Saga]) -> usize {
+    let (mut noted, mut count) = (HashSet::new(), 0);
+    let mut before: BTreeMap<String, &Saga> = BTreeMap::new();
+    for after in history {
+        let Some(before) = before.insert(after.uid().unwrap_or_default(), after) else { continue };
+        let new = children(after).filter(|child| noted.insert(child.clone())).count();
+        if before.status != after.status && new == 0 {
             count += 1;
         }
     }
@@ -53,69 +196,13 @@ fn children(saga: &Saga) -> impl Iterator<Item = String> {
     directions(saga).filter_map(|record| record.active.as_ref()?.child_uid.clone())
 }
 
+/// How many attempts there were since the operators of the plan began.
+fn attempts_of(run: &Run) -> usize {
+    let before = run.history.first().map(|first| attempts(std::slice::from_ref(first)));
+    attempts(&run.sagas).saturating_sub(before.unwrap_or_default())
+}
+
 /// How many attempts there were, in both directions.
-fn attempts(saga: &Saga) -> i64 {
-    directions(saga).map(|record| record.attempt).sum()
-}
-
-/// Judges a run.
-///
-/// # Errors
-/// What is wrong, in one line.
-pub fn judge(stand: &Stand, plan: &Plan, run: &Run, reference: &Reference) -> Result<(), String> {
-    // Panics, as the other tests do: the one who called reports it.
-    crash::judge(stand, &run.saga, plan.story == Story::Failing);
-    let entries = stand.shop.entries(Some(&scope(&run.saga)));
-    check(entries.iter().all(|entry| entry.kind != Kind::NothingToUndo), || "something was undone twice".into())?;
-    let Some(strike) = plan.strike else { return Ok(()) };
-    let struck = run.calls.iter().flatten().find(|call| call.struck.is_some()).map(|call| call.class.clone()).unwrap_or_default();
-    let wrote = writes(&run.history).checked_sub(reference.writes);
-    // Each may lose an attempt, which costs two writes: that it is unknown, and the next one.
-    let lost = usize::from(strike.fault.crashes() || strike.fault == Fault::TakeOver) + lapses(run);
-    let allowed = 2 * lost + shown(strike.fault, &struck);
-    check(wrote.is_some_and(|more| more <= allowed), || {
-        format!("{} status writes instead of {} and at most {allowed} more", writes(&run.history), reference.writes)
-    })?;
-    check(run.pods == reference.pods, || format!("{} Pods instead of {}", run.pods, reference.pods))?;
-    let repeated = usize::try_from(attempts(&run.saga) - reference.attempts);
-    check(repeated.is_ok_and(|more| more <= lost), || {
-        format!("{} attempts instead of {}, where at most {lost} can have been lost", attempts(&run.saga), reference.attempts)
-    })?;
-    if strike.fault == Fault::Stale {
-        nothing_was_decided_from_an_old_copy(run, reference)?;
-    }
-    if plan.story == Story::Held { each_asking_was_acted_on_once(&run.saga) } else { Ok(()) }
-}
-
-/// How often an operator's Lease lapsed, as it does where the process or the API server stands still for too long: it then made another.
-fn lapses(run: &Run) -> usize {
-    let leases = |calls: &Vec<Traced>| calls.iter().filter(|call| call.counter == Counter::LeaseCreation && call.committed()).count();
-    run.calls.iter().map(|calls| leases(calls).saturating_sub(1)).sum()
-}
-
-/// How many status writes more show what is going on: a Pod that is refused for now is shown, and that it no longer is.
-fn shown(fault: Fault, class: &str) -> usize {
-    if matches!(fault, Fault::Conflict | Fault::TooMany) && class == "POST pods" { 2 } else { 0 }
-}
-
-/// A refused write, or a write more, would have come from one.
-fn nothing_was_decided_from_an_old_copy(run: &Run, reference: &Reference) -> Result<(), String> {
-    let calls: Vec<&Traced> = run.calls.iter().flatten().filter(|call| call.counter == Counter::Call).collect();
-    let refused = calls.iter().filter(|call| call.status == Some(409)).count();
-    check(refused == 0, || format!("{refused} writes were refused"))?;
-    let wrote = calls.iter().filter(|call| !call.class.starts_with("GET ")).count();
-    let expected = reference.calls.len() + 2 * lapses(run);
-    check(wrote <= expected, || format!("{wrote} writes of all kinds instead of {expected}"))
-}
-
-fn each_asking_was_acted_on_once(saga: &Saga) -> Result<(), String> {
-    let answers: Vec<_> = records(saga).iter().map(|record| (record.number, record.result)).collect();
-    check(answers == [(1, RequestResult::Accepted), (2, RequestResult::Accepted)], || format!("the requests were answered {answers:?}"))?;
-    let outcomes = outcomes(saga, "charge-card");
-    let refused = outcomes.iter().filter(|outcome| **outcome == Outcome::Failed).count();
-    check(refused == 2 && step(saga, "charge-card").action.is_some(), || format!("the card was tried with the outcomes {outcomes:?}"))
-}
-
-fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(otherwise()) }
+fn attempts(sagas: &[Saga]) -> usize {
+    sagas.iter().flat_map(directions).map(|record| usize::try_from(record.attempt).unwrap_or_default()).sum()
 }

@@ -1,9 +1,9 @@
 //! The layer that strikes: below the client's rules, above the connections.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs::File,
-    io::{self, Write as _},
+    io::Write as _,
     process::Command,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures::{future::BoxFuture, stream};
-use http::{Request, Response, StatusCode, header::RETRY_AFTER, request::Parts};
+use http::{Request, Response, request::Parts};
 use http_body_util::{BodyExt as _, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Body as HttpBody, Bytes, Frame};
 use kube::client::Body;
@@ -24,7 +24,8 @@ use tokio::{
 use tower::{BoxError, Layer, Service, ServiceExt as _};
 
 use crate::{
-    calls::{class, counter},
+    answers::{Answer, lost, name, refusal, typed, without_length},
+    calls::{class, counter, saga},
     fault::{Counter, Fault, Strike, Traced},
 };
 
@@ -36,8 +37,6 @@ const STALE_FOR: Duration = Duration::from_millis(300);
 const SIGCONT: i32 = 18;
 /// How often it is looked whether the watch may go on.
 const POLL: Duration = Duration::from_millis(10);
-
-type Answer = Response<UnsyncBoxBody<Bytes, BoxError>>;
 
 /// Strikes one call of this process.
 #[derive(Clone)]
@@ -100,6 +99,8 @@ struct Call {
     counter: Counter,
     nth: usize,
     class: String,
+    /// The saga that it is about.
+    saga: Option<String>,
     /// The fault that strikes it.
     fault: Option<Fault>,
 }
@@ -117,22 +118,22 @@ struct State {
     noted: Vec<String>,
     /// The process dies as its next call leaves.
     doomed: bool,
-    /// The newest copy of the saga that the watch or a list brought.
-    copy: Option<Value>,
+    /// The newest copy of each saga that the watch or a list brought, by name.
+    copies: BTreeMap<String, Value>,
     /// Where the watch on sagas is put together.
     watch: Option<mpsc::UnboundedSender<Option<Bytes>>>,
     /// Until when nothing newer comes by the watch.
     held_until: Option<Instant>,
     /// What the next list of sagas holds instead of what is there.
-    stale_list: Option<Value>,
+    stale_list: Option<Vec<Value>>,
 }
 
 impl State {
-    /// Puts a line into the watch on sagas.
-    fn bring(&self, event: &Value) {
+    /// Puts a line into the watch on sagas, with its type first, as the API server writes it: that of a saga is read no other way.
+    fn bring(&self, kind: &str, object: &Value) {
         if let Some(watch) = &self.watch {
             // A watch that is gone is about to begin again.
-            let _ = watch.send(Some(Bytes::from(format!("{event}\n"))));
+            let _ = watch.send(Some(Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))));
         }
     }
 }
@@ -159,7 +160,7 @@ impl Switch {
             drop(state);
             std::process::abort();
         }
-        Call { counter, nth, class, fault }
+        Call { counter, nth, class, saga: saga(head).map(str::to_owned), fault }
     }
 
     async fn pass(self: Arc<Self>, call: Call, send: impl Future<Output = Result<Answer, BoxError>> + Send) -> Result<Answer, BoxError> {
@@ -179,7 +180,7 @@ impl Switch {
             Some(Fault::Stale | Fault::StaleList) => self.state().held_until = Some(Instant::now() + Duration::from_mins(1)),
             Some(_) | None => {}
         }
-        let before = self.state().copy.clone();
+        let before = self.state().copies.clone();
         let answer = send.await;
         self.trace(&call, answer.as_ref().ok().map(|answer| answer.status().as_u16()));
         let answer = answer?;
@@ -194,8 +195,8 @@ impl Switch {
                     std::process::abort();
                 });
             }
-            Some(Fault::Stale) => self.deliver_again(before.as_ref()),
-            Some(Fault::StaleList) => self.cut_the_watch(before),
+            Some(Fault::Stale) => self.deliver_again(call.saga.and_then(|saga| before.get(&saga).cloned())),
+            Some(Fault::StaleList) => self.cut_the_watch(before.into_values().collect()),
             Some(fault) if fault.freezes() => stop_here().await,
             Some(_) | None => {}
         }
@@ -206,20 +207,23 @@ impl Switch {
     }
 
     /// The watch brings a copy once more, and for a while nothing newer.
-    fn deliver_again(&self, copy: Option<&Value>) {
+    fn deliver_again(&self, copy: Option<Value>) {
         let mut state = self.state();
         state.held_until = Some(Instant::now() + STALE_FOR);
-        state.bring(&json!({"type": "MODIFIED", "object": copy}));
+        if let Some(copy) = copy {
+            state.bring("MODIFIED", &copy);
+        }
     }
 
-    /// The watch ends as if its place in history were forgotten, and the next list is as old as a copy.
-    fn cut_the_watch(&self, copy: Option<Value>) {
+    /// The watch ends as if its place in history were forgotten, and the next list is as old as these copies.
+    fn cut_the_watch(&self, copies: Vec<Value>) {
         let mut state = self.state();
-        state.stale_list = copy;
-        state.bring(&json!({"type": "ERROR", "object": {
+        state.stale_list = Some(copies).filter(|copies| !copies.is_empty());
+        let gone = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
             "message": "too old resource version", "reason": "Expired", "code": 410,
-        }}));
+        });
+        state.bring("ERROR", &gone);
     }
 
     /// The body of a watch on sagas, taken apart into lines so that others can be put between them.
@@ -241,12 +245,12 @@ impl Switch {
         let mut state = self.state();
         state.held_until = None;
         if let Some(stale) = state.stale_list.take() {
-            list["metadata"]["resourceVersion"] = stale["metadata"]["resourceVersion"].clone();
-            list["items"] = json!([stale]);
+            let version = |copy: &Value| copy["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<u64>().ok());
+            let newest = stale.iter().filter_map(version).max().unwrap_or_default();
+            list["metadata"]["resourceVersion"] = json!(newest.to_string());
+            list["items"] = json!(stale);
         }
-        if let Some(saga) = list["items"].as_array().and_then(|items| items.last()) {
-            state.copy = Some(typed(saga.clone()));
-        }
+        state.copies = list["items"].as_array().into_iter().flatten().map(|saga| (name(saga), typed(saga.clone()))).collect();
         drop(state);
         let body = Full::new(Bytes::from(list.to_string())).map_err(|never| match never {});
         Ok(Response::from_parts(without_length(head), body.boxed_unsync()))
@@ -278,8 +282,10 @@ async fn forward(switch: Arc<Switch>, mut body: UnsyncBoxBody<Bytes, BoxError>, 
             while let Some(until) = switch.held() {
                 sleep_until(until.min(Instant::now() + POLL)).await;
             }
-            if event["type"] == "ADDED" || event["type"] == "MODIFIED" {
-                switch.state().copy = Some(event["object"].clone());
+            match event["type"].as_str() {
+                Some("ADDED" | "MODIFIED") => _ = switch.state().copies.insert(name(&event["object"]), event["object"].clone()),
+                Some("DELETED") => _ = switch.state().copies.remove(&name(&event["object"])),
+                _ => {}
             }
             if lines.send(Some(line.into())).is_err() {
                 return;
@@ -288,40 +294,6 @@ async fn forward(switch: Arc<Switch>, mut body: UnsyncBoxBody<Bytes, BoxError>, 
     }
     // Nobody listens where the watch was given up.
     let _ = lines.send(None);
-}
-
-/// An item of a list as a watch brings it.
-fn typed(mut item: Value) -> Value {
-    item["apiVersion"] = json!("saga.dev/v1alpha1");
-    item["kind"] = json!("Saga");
-    item
-}
-
-/// The head of an answer whose body was changed.
-fn without_length(mut head: http::response::Parts) -> http::response::Parts {
-    head.headers.remove(http::header::CONTENT_LENGTH);
-    head
-}
-
-fn lost() -> BoxError {
-    io::Error::new(io::ErrorKind::ConnectionReset, "the connection was lost by a fault").into()
-}
-
-/// An answer as the API server gives it.
-fn refusal(fault: Fault) -> Answer {
-    let (code, reason) = fault.refusal().unwrap_or((500, "InternalError"));
-    let body = json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-        "message": "a fault answers in the API server's place", "reason": reason, "code": code,
-    });
-    let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
-    let mut answer = Response::new(body.boxed_unsync());
-    *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
-    if fault == Fault::TooMany {
-        answer.headers_mut().insert(RETRY_AFTER, http::HeaderValue::from_static("1"));
-    }
-    answer
 }
 
 /// Stops this process until it is told to go on. The signal stops the threads one after the other, and on a busy machine another one may run

@@ -6,10 +6,14 @@
 //!
 //! | | |
 //! |---|---|
-//! | `SAGA_CHAOS_PLAN` | only this plan: `checkout/crash-before@call:3`; several are separated by commas |
-//! | `SAGA_CHAOS_SAMPLE` | so many of the plans, chosen by `SAGA_SEED` |
+//! | `SAGA_CHAOS_PLAN` | only this plan: `chain/crash-before@call:3`; several are separated by commas |
+//! | `SAGA_CHAOS_STORIES` | only the plans of these stories |
+//! | `SAGA_CHAOS_FAULTS` | only the plans with these faults |
+//! | `SAGA_CHAOS_SAMPLE` | so many of the plans, chosen by `SAGA_SEED`; one of each pair of story and fault is among them |
 //! | `SAGA_CHAOS_LANES` | plans that run side by side |
-//! | `SAGA_CHAOS_TWINS` | set to anything: no plans, only the twins |
+//! | `SAGA_CHAOS_TWINS` | `only`: no plans, only the twins; `none`: no twins |
+//!
+//! What was run is told in `build/chaos.json`, unless only some plans, stories or faults were asked for.
 //!
 //! Needs a cluster as `tests/operator` does, and the faulty operator: `make chaos` brings both.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking")]
@@ -21,15 +25,20 @@ mod crash;
 mod fault;
 #[path = "../operator/gate.rs"]
 mod gate;
+mod history;
 mod judge;
+mod lane;
 mod plan;
 mod process;
+mod report;
+mod run;
+mod sense;
 #[path = "../shop/mod.rs"]
 mod shop;
 #[path = "../operator/stand.rs"]
 #[allow(dead_code, reason = "this binary uses a part of it")]
 mod stand;
-mod story;
+mod stories;
 mod sweep;
 mod twin;
 

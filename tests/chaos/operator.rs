@@ -20,6 +20,7 @@ use saga_operator::{
     twins::{self, Twin},
 };
 
+mod answers;
 mod calls;
 #[allow(dead_code, reason = "the harness uses the rest")]
 mod fault;

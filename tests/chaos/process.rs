@@ -26,6 +26,11 @@ impl Process {
     /// Starts an operator that works in the stand's namespace alone. `plan` are the variables of the faulty operator; its `trace` is a
     /// name that no other process of this namespace has.
     pub fn start(stand: &Stand, trace: &str, plan: &[(&str, String)]) -> Self {
+        Self::start_with(stand, trace, plan, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(stand: &Stand, trace: &str, plan: &[(&str, String)], arguments: &[&str]) -> Self {
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let trace = temporary.join(format!("{}-{trace}.trace", stand.namespace));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(stand.log()).unwrap();
@@ -34,6 +39,7 @@ impl Process {
         let child = Command::new(program)
             .args(["run", "--watch-namespaces", &stand.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
             .args(["--metrics-addr", "0", "--health-addr", "0", "--log-format", "json"])
+            .args(arguments)
             .env("KUBECONFIG", setting("SAGA_TEST_OPERATOR_KUBECONFIG"))
             .env("SAGA_TRACE", &trace)
             .envs(plan.iter().map(|(name, value)| (*name, value)))
@@ -69,6 +75,17 @@ impl Process {
             }
         };
         timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("the operator does not watch"));
+    }
+
+    /// Waits until it asked for the leader's Lease, or cannot any more.
+    pub async fn stands(&mut self) {
+        let asked = |trace: &[Traced]| trace.iter().any(|call| matches!(call.counter, Counter::LeaderCreation | Counter::LeaderRenewal));
+        let seen = async {
+            while !self.has_ended() && !self.stands_still() && !asked(&self.trace()) {
+                sleep(POLL).await;
+            }
+        };
+        timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("the operator does not stand for leadership"));
     }
 
     /// Whether the process is gone.

@@ -1,4 +1,4 @@
-//! The sweep: all plans in lanes, each of which has a namespace, a shop and an operator of its own.
+//! The sweep: all plans in lanes, each of which has a namespace, a shop and operators of its own.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -12,21 +12,40 @@ use std::{
 use saga_operator::twins::Twin;
 
 use crate::{
-    judge::{Reference, judge},
-    plan::{Plan, Story, plans, sample},
+    fault::Fault,
+    judge::Reference,
+    lane,
+    plan::{Plan, plans, sample},
+    report::{self, Report},
     stand::Stand,
-    story, twin,
+    stories::{ALL, Story},
+    twin,
 };
 
 /// Plans that run side by side: most of their time is waiting.
-const LANES: usize = 8;
+const LANES: usize = 12;
 /// How often it is said how far the sweep is: after so many plans.
-const TELL_EVERY: usize = 20;
+const TELL_EVERY: usize = 50;
+
+/// What the environment asks for.
+struct Asked {
+    plans: Vec<Plan>,
+    stories: Vec<String>,
+    faults: Vec<Fault>,
+    sample: Option<usize>,
+    seed: u64,
+    lanes: usize,
+    node: bool,
+    twins: bool,
+    sweep: bool,
+}
 
 /// What the lanes share.
 struct Sweep {
-    references: HashMap<Story, Reference>,
+    references: HashMap<&'static str, Reference>,
     queue: Mutex<VecDeque<(usize, Plan)>>,
+    /// Namespaces that nobody uses.
+    stands: Mutex<Vec<Arc<Stand>>>,
     total: usize,
     done: AtomicUsize,
     failed: AtomicUsize,
@@ -34,47 +53,90 @@ struct Sweep {
     begun: Instant,
 }
 
+impl Asked {
+    fn read() -> Self {
+        let plans: Vec<Plan> = words("SAGA_CHAOS_PLAN").iter().map(|plan| plan.parse().unwrap()).collect();
+        let stories = words("SAGA_CHAOS_STORIES");
+        let unknown = stories.iter().find(|name| ALL.iter().all(|story| story.name != **name));
+        assert!(unknown.is_none(), "{unknown:?} is no story");
+        let fault =
+            |word: &String| Fault::ALL.into_iter().find(|known| known.as_str() == word).unwrap_or_else(|| panic!("{word} is no fault"));
+        let faults: Vec<_> = words("SAGA_CHAOS_FAULTS").iter().map(fault).collect();
+        let twins = words("SAGA_CHAOS_TWINS");
+        let only = |word: &str| twins.first().is_some_and(|told| told == word);
+        Self {
+            twins: plans.is_empty() && stories.is_empty() && faults.is_empty() && !only("none"),
+            sweep: twins.is_empty() || only("none"),
+            plans,
+            stories,
+            faults,
+            sample: number("SAGA_CHAOS_SAMPLE"),
+            seed: number("SAGA_SEED").unwrap_or_else(|| u64::from(std::process::id())),
+            lanes: number("SAGA_CHAOS_LANES").unwrap_or(LANES),
+            // `make test` knows why Pods do not run here, where they do not.
+            node: std::env::var("SAGA_TEST_NODE").ok().is_none_or(|node| node == "ready"),
+        }
+    }
+
+    /// The stories that are told.
+    fn stories(&self) -> Vec<&'static Story> {
+        let wanted = |story: &&Story| {
+            let of_a_plan = self.plans.is_empty() || self.plans.iter().any(|plan| plan.story.name == story.name);
+            let named = self.stories.is_empty() || self.stories.iter().any(|name| name == story.name);
+            of_a_plan && named && (self.node || !story.needs_a_node)
+        };
+        ALL.into_iter().filter(|story| self.sweep && wanted(story)).collect()
+    }
+
+    /// Whether it is about the whole, be it by a sample.
+    fn everything(&self) -> bool {
+        self.sweep && self.plans.is_empty() && self.stories.is_empty() && self.faults.is_empty()
+    }
+}
+
 /// Runs what the environment asks for; whether all of it passed.
 pub async fn all() -> bool {
-    let begun = Instant::now();
-    let only_twins = !words("SAGA_CHAOS_TWINS").is_empty();
-    let node = has_a_node();
-    if !node {
-        println!("chaos: without a node the last step of a checkout is a request, and plans of long Pods are left out");
+    let (begun, asked) = (Instant::now(), Asked::read());
+    if !asked.node {
+        println!("chaos: without a node the Pods of stories are requests, and no Jobs run");
     }
-    let asked: Vec<Plan> = words("SAGA_CHAOS_PLAN").iter().map(|plan| plan.parse().unwrap()).collect();
-    let with_twins = asked.is_empty();
-    let twins = with_twins.then(|| tokio::spawn(twin::all()));
-    let references = if only_twins { HashMap::new() } else { references(&asked, node).await };
-    let plans = chosen(asked, &references);
+    let twins = asked.twins.then(|| tokio::spawn(twin::all()));
+    let stories = asked.stories();
+    let (references, stands) = references(&stories, &asked).await;
+    let wanted = |plan: &Plan| asked.faults.is_empty() || plan.strike.is_some_and(|strike| asked.faults.contains(&strike.fault));
+    let every: Vec<Plan> = stories.iter().flat_map(|story| plans(story, &references[story.name].calls)).filter(wanted).collect();
+    let mut report = Report::new(&stories, &every, asked.seed, asked.sample);
+    let accounted = !asked.everything() || report::tell_what_is_left_out(&stories, &every, &references);
+    let chosen = match (asked.plans.is_empty(), asked.sample) {
+        (false, _) => asked.plans.clone(),
+        (true, Some(count)) => sample(every, count, asked.seed),
+        (true, None) => every,
+    };
+    report.chosen(&chosen);
     let sweep = Arc::new(Sweep {
-        total: plans.len(),
-        queue: Mutex::new((1..).zip(plans).collect()),
+        total: chosen.len(),
+        queue: Mutex::new((1..).zip(chosen).collect()),
         references,
+        stands: Mutex::new(stands),
         done: AtomicUsize::new(0),
         failed: AtomicUsize::new(0),
-        node,
+        node: asked.node,
         begun,
     });
-    let lanes = number("SAGA_CHAOS_LANES").unwrap_or(LANES).min(sweep.total.max(1));
-    let lanes: Vec<_> = (0..lanes).map(|_| tokio::spawn(lane(Arc::clone(&sweep)))).collect();
+    let lanes: Vec<_> = (0..asked.lanes.min(sweep.total)).map(|_| tokio::spawn(work(Arc::clone(&sweep)))).collect();
     for lane in lanes {
         lane.await.unwrap();
     }
-    let mut every_twin_killed = true;
-    if let Some(twins) = twins {
-        let killed = twins.await.unwrap();
-        println!("twins: {killed}/{} killed", Twin::GUARDS.len());
-        every_twin_killed = killed == Twin::GUARDS.len();
-    }
+    let killed = match twins {
+        Some(twins) => Some(twins.await.unwrap()),
+        None => None,
+    };
     let failed = sweep.failed.load(Ordering::SeqCst);
-    println!("chaos: {} plans, {failed} failed", sweep.total);
-    failed == 0 && every_twin_killed
-}
-
-/// Whether Pods run here; `make test` knows why not, where they do not.
-fn has_a_node() -> bool {
-    std::env::var("SAGA_TEST_NODE").ok().is_none_or(|node| node == "ready")
+    report.ended(failed, killed, begun.elapsed());
+    if asked.everything() {
+        report.write();
+    }
+    failed == 0 && accounted && killed.is_none_or(|killed| killed == Twin::GUARDS.len())
 }
 
 fn words(name: &str) -> Vec<String> {
@@ -85,62 +147,51 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().and_then(|number| number.parse().ok())
 }
 
-/// What each story that is needed costs without a fault.
-async fn references(asked: &[Plan], node: bool) -> HashMap<Story, Reference> {
-    let needed = |story: &Story| {
-        let wanted = asked.is_empty() || asked.iter().any(|plan| plan.story == *story);
-        wanted && (node || !story.needs_a_node())
-    };
-    let runs = Story::ALL.into_iter().filter(needed).map(|story| {
+/// What each story costs without a fault, and the namespaces in which that was found out.
+async fn references(stories: &[&'static Story], asked: &Asked) -> (HashMap<&'static str, Reference>, Vec<Arc<Stand>>) {
+    let node = asked.node;
+    let tell = |story: &'static Story| {
         tokio::spawn(async move {
-            let stand = Stand::with_pods("chaos").await;
-            let plan = Plan { story, strike: None };
-            let run = story::run(&stand, "reference", &plan, node).await.unwrap();
-            let reference = Reference::of(&run);
-            judge(&stand, &plan, &run, &reference).unwrap();
-            println!(
-                "chaos: {plan} takes {} status writes and {} calls: {}",
-                reference.writes,
-                reference.calls.len(),
-                reference.calls.join(", ")
-            );
-            (story, reference)
+            let stand = lane::lane().await;
+            let reference = lane::reference(&stand, &Plan { story, strike: None }, node).await.unwrap_or_else(|why| panic!("{why}"));
+            (story, reference, stand)
         })
-    });
-    let mut references = HashMap::new();
-    for run in runs.collect::<Vec<_>>() {
-        let (story, reference) = run.await.expect("a run without a fault passes");
-        references.insert(story, reference);
+    };
+    let (mut references, mut stands) = (HashMap::new(), Vec::new());
+    for some in stories.chunks(asked.lanes.max(1)) {
+        let runs: Vec<_> = some.iter().copied().map(tell).collect();
+        for run in runs {
+            let (story, reference, stand) = run.await.expect("a run without a fault passes");
+            let (writes, calls): (_, Vec<_>) = (reference.writes, reference.made().collect());
+            println!("chaos: {} takes {writes} status writes and {} calls: {}", story.name, calls.len(), calls.join(", "));
+            references.insert(story.name, reference);
+            stands.push(stand);
+        }
     }
-    references
+    (references, stands)
 }
 
-fn chosen(asked: Vec<Plan>, references: &HashMap<Story, Reference>) -> Vec<Plan> {
-    if !asked.is_empty() {
-        return asked;
-    }
-    let stories = Story::ALL.into_iter().filter_map(|story| references.get(&story).map(|reference| (story, reference)));
-    let every: Vec<_> = stories.flat_map(|(story, reference)| plans(story, &reference.calls)).collect();
-    let Some(count) = number("SAGA_CHAOS_SAMPLE") else { return every };
-    let seed = number("SAGA_SEED").unwrap_or_else(|| u64::from(std::process::id()));
-    println!("chaos: a sample of {count} of {} plans, SAGA_SEED={seed}", every.len());
-    sample(every, count, seed)
-}
-
-async fn lane(sweep: Arc<Sweep>) {
-    let mut stand = Arc::new(Stand::with_pods("chaos").await);
+async fn work(sweep: Arc<Sweep>) {
+    let stand = sweep.stands.lock().unwrap().pop();
+    let mut stand = match stand {
+        Some(stand) => stand,
+        None => lane::lane().await,
+    };
     loop {
         let Some((nth, plan)) = sweep.queue.lock().unwrap().pop_front() else { return };
-        let (here, shared, of) = (Arc::clone(&stand), Arc::clone(&sweep), plan.clone());
+        let (here, shared) = (Arc::clone(&stand), Arc::clone(&sweep));
         // A task of its own, so that a panic fails this plan only.
-        let done = tokio::spawn(async move { one(&here, nth, &of, &shared).await }).await;
-        let failure = done.map_err(|panic| panic.to_string()).and_then(|result| result).err();
+        let done = tokio::spawn(async move {
+            let reference = shared.references.get(plan.story.name).ok_or("its story cannot be told here")?;
+            lane::one(&here, nth, &plan, reference, shared.node).await
+        });
+        let failure = done.await.map_err(|panic| panic.to_string()).and_then(|result| result).err();
         if let Some(why) = failure {
             sweep.failed.fetch_add(1, Ordering::SeqCst);
-            let why = one_line(&why);
+            let why = report::one_line(&why);
             println!("FAILED {plan}: {why}; its log: {}; again: SAGA_CHAOS_PLAN={plan} make chaos", stand.log().display());
             // What is left of the saga would be in the way.
-            stand = Arc::new(Stand::with_pods("chaos").await);
+            stand = lane::lane().await;
         }
         let done = sweep.done.fetch_add(1, Ordering::SeqCst) + 1;
         if done.is_multiple_of(TELL_EVERY) {
@@ -148,19 +199,4 @@ async fn lane(sweep: Arc<Sweep>) {
             println!("chaos: {done} of {} plans after {} s, {failed} failed", sweep.total, sweep.begun.elapsed().as_secs());
         }
     }
-}
-
-/// Why something failed, short enough for its line: a panic has told the rest already.
-pub fn one_line(why: &str) -> String {
-    why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
-}
-
-async fn one(stand: &Stand, nth: usize, plan: &Plan, sweep: &Sweep) -> Result<(), String> {
-    let reference = sweep.references.get(&plan.story).ok_or("its story cannot be told here")?;
-    let name = format!("plan-{nth}");
-    let run = story::run(stand, &name, plan, sweep.node).await?;
-    judge(stand, plan, &run, reference)?;
-    stand.shop.forget(None);
-    stand.remove(&name).await;
-    Ok(())
 }

@@ -19,9 +19,9 @@ use tokio::time::sleep;
 use crate::{
     fault::Traced,
     process::{POLL, Process},
+    report::one_line,
     shop::Kind,
     stand::{Stand, checkout, outcomes, post, post_by_gate, scope, step},
-    sweep::one_line,
 };
 
 /// The saga of every plan.

@@ -1,0 +1,93 @@
+//! What the sweep tells: what is left out and why, how it ended, and `build/chaos.json` for who writes of it elsewhere.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    path::Path,
+    time::Duration,
+};
+
+use saga_operator::twins::Twin;
+use serde_json::{Value, json};
+
+use crate::{
+    fault::Fault,
+    judge::Reference,
+    plan::{Pair, Plan, is_struck, pairs},
+    sense::{WITHOUT_A_PLAN, tally},
+    stories::Story,
+};
+
+/// The summary of a run, as it is written.
+pub struct Report(Value);
+
+impl Report {
+    pub fn new(stories: &[&'static Story], every: &[Plan], seed: u64, sample: Option<usize>) -> Self {
+        let names: Vec<_> = stories.iter().map(|story| story.name).collect();
+        let (of, faults) = (pairs(every), Fault::ALL.map(Fault::as_str));
+        Self(json!({"stories": names, "faults": faults, "all": every.len(), "pairs": of.len(), "seed": seed, "sampled": sample.is_some()}))
+    }
+
+    /// These are carried out.
+    pub fn chosen(&mut self, plans: &[Plan]) {
+        self.0["plans"] = json!(plans.len());
+        self.0["pairsRun"] = json!(pairs(plans).len());
+        if self.0["sampled"] == true {
+            let Self(told) = self;
+            let [plans, all, run, pairs, seed] = ["plans", "all", "pairsRun", "pairs", "seed"].map(|name| told[name].clone());
+            println!("chaos: a sample of {plans} of {all} plans with {run} of {pairs} pairs of a story and a fault, SAGA_SEED={seed}");
+        }
+    }
+
+    /// So it ended. `killed`: twins, where they were tried.
+    pub fn ended(&mut self, failed: usize, killed: Option<usize>, took: Duration) {
+        let Self(told) = self;
+        told["failed"] = json!(failed);
+        told["seconds"] = json!(took.as_secs());
+        told["date"] = json!(jiff::Timestamp::now().strftime("%Y-%m-%d").to_string());
+        if let Some(killed) = killed {
+            told["twins"] = json!({"all": Twin::GUARDS.len(), "killed": killed});
+            println!("twins: {killed}/{} killed", Twin::GUARDS.len());
+        }
+        println!("chaos: {} plans, {failed} failed", told["plans"]);
+    }
+
+    pub fn write(&self) {
+        let build = Path::new(env!("CARGO_MANIFEST_DIR")).join("build");
+        std::fs::create_dir_all(&build).unwrap();
+        std::fs::write(build.join("chaos.json"), format!("{}\n", self.0)).unwrap();
+    }
+}
+
+/// Tells which faults are tried nowhere in some story, and which are not tried at some calls, and why. Whether each of the former has its
+/// reason.
+pub fn tell_what_is_left_out(stories: &[&'static Story], every: &[Plan], references: &HashMap<&'static str, Reference>) -> bool {
+    let tried = pairs(every);
+    let told = |story: &str| stories.iter().any(|known| known.name == story);
+    let all = stories.iter().flat_map(|story| Fault::ALL.into_iter().map(|fault| (story.name, fault)));
+    let missing: BTreeSet<Pair> = all.filter(|pair| !tried.contains(pair)).collect();
+    let excused: BTreeSet<Pair> =
+        WITHOUT_A_PLAN.iter().map(|(story, fault, _)| (*story, *fault)).filter(|(story, _)| told(story)).collect();
+    for (story, fault, reason) in WITHOUT_A_PLAN {
+        println!("chaos: left out: {story} with {}: {reason}", fault.as_str());
+    }
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for story in stories {
+        for (reason, count) in tally(story, references[story.name].calls.iter().filter(|place| is_struck(story, place))) {
+            *counts.entry(reason).or_default() += count;
+        }
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_unstable();
+    for (reason, count) in counts {
+        println!("chaos: left out at {count} calls: {reason}");
+    }
+    for (story, fault) in missing.symmetric_difference(&excused) {
+        println!("FAILED {story} with {}: it is tried and stands among what is left out, or the other way round", fault.as_str());
+    }
+    missing == excused
+}
+
+/// Why something failed, short enough for its line: a panic has told the rest already.
+pub fn one_line(why: &str) -> String {
+    why.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect()
+}

@@ -1,0 +1,78 @@
+//! What is left out of the sweep, and why: faults that cannot happen to a call or show nothing there, and the stories that so have none of
+//! them.
+
+use crate::{
+    fault::{Counter, Fault},
+    plan::Place,
+    stories::Story,
+};
+
+/// Faults that are not tried at some calls.
+struct Rule {
+    /// Why not.
+    reason: &'static str,
+    faults: &'static [Fault],
+    /// Where.
+    at: fn(&Story, &Place) -> bool,
+}
+
+const OLD_COPIES: &[Fault] = &[Fault::Stale, Fault::StaleList];
+
+const RULES: [Rule; 7] = [
+    Rule {
+        reason: "only a write of a saga that is there makes an older copy of it",
+        faults: OLD_COPIES,
+        at: |_, place| !matches!(place.class.as_str(), "PUT sagas/status" | "PATCH sagas") || place.counter == Counter::Trial,
+    },
+    Rule {
+        reason: "nothing follows an event that could come too late",
+        faults: &[Fault::Freeze, Fault::TakeOver],
+        at: |_, place| place.class == "POST events",
+    },
+    Rule { reason: "a read never meets a conflict", faults: &[Fault::Conflict], at: |_, place| place.counter.only_reads() },
+    Rule {
+        reason: "nothing rests on a cache before it is filled: who is late there is late as a whole",
+        faults: &[Fault::Freeze, Fault::TakeOver, Fault::TimeoutAfterCommit],
+        at: |_, place| place.counter.fills_a_cache(),
+    },
+    Rule {
+        reason: "fields of another manager are for a person to mend: the step fails, as tests/operator/objects.rs shows",
+        faults: &[Fault::Conflict],
+        at: |_, place| place.class == "PATCH configmaps" && place.counter == Counter::Call,
+    },
+    Rule {
+        reason: "what the cluster refuses or loses is the same whoever leads: the chain has it",
+        faults: &[
+            Fault::Conflict,
+            Fault::TooMany,
+            Fault::Internal,
+            Fault::Unavailable,
+            Fault::GatewayTimeout,
+            Fault::Reset,
+            Fault::ResetAfterCommit,
+            Fault::TimeoutAfterCommit,
+        ],
+        at: |story, place| story.elects && place.counter == Counter::Call,
+    },
+    Rule {
+        reason: "nothing rests on an old copy of a saga but what the chain has; of the leader's Lease there are no copies",
+        faults: OLD_COPIES,
+        at: |story, _| story.elects,
+    },
+];
+
+/// The pairs of a story and a fault that no plan has, and why.
+pub const WITHOUT_A_PLAN: [(&str, Fault, &str); 2] =
+    [("leader", Fault::Stale, RULES[6].reason), ("leader", Fault::StaleList, RULES[6].reason)];
+
+/// Why a fault is not tried at a call of a story; `None` where it is.
+pub fn left_out(story: &Story, fault: Fault, place: &Place) -> Option<&'static str> {
+    RULES.iter().find(|rule| rule.faults.contains(&fault) && (rule.at)(story, place)).map(|rule| rule.reason)
+}
+
+/// How many faults are left out at these calls for each reason.
+pub fn tally<'a>(story: &Story, places: impl Iterator<Item = &'a Place>) -> Vec<(&'static str, usize)> {
+    let reasons: Vec<_> = places.flat_map(|place| Fault::ALL.into_iter().filter_map(|fault| left_out(story, fault, place))).collect();
+    let count = |rule: &Rule| (rule.reason, reasons.iter().filter(|reason| **reason == rule.reason).count());
+    RULES.iter().map(count).filter(|(_, count)| *count > 0).collect()
+}

@@ -1,0 +1,35 @@
+//! A host that answers nothing of use until its circuit is open, and is well again when the circuit tries it.
+
+use saga_operator::{api::Saga, engine::gate::CIRCUIT_OPEN};
+use serde_json::{Value, json};
+
+use super::{Costs, Doing, PLAIN, Scene, Story, USUAL, actions};
+use crate::stand::checkout_with;
+
+pub static STORY: Story = Story {
+    name: "circuit",
+    arguments: &["--http-circuit-calls=3", "--http-circuit-open=3s"],
+    stage: |scene| Box::pin(async { scene.shop(&json!([actions("payments", &json!([{"answer": 503, "forever": true}]))])) }),
+    spec,
+    told,
+    done: &["reserve-stock", "charge-card", "ship"],
+    // Another operator has circuits of its own, which are closed: three calls until one opens.
+    costs: Costs { per_loss: 5, spare: 1, blur: 2, ..USUAL },
+    ..PLAIN
+};
+
+fn spec(_: &Scene<'_>) -> Value {
+    let retry = json!({"maxAttempts": 30, "backoff": {"initialDelay": "100ms", "maxDelay": "200ms"}});
+    checkout_with(&json!({"defaults": {"retry": retry}}))
+}
+
+fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
+    Box::pin(async {
+        let is_open = |saga: &Saga| {
+            let steps = saga.status.iter().flat_map(|status| &status.steps);
+            steps.filter_map(|step| step.message.as_deref()).any(|said| said.starts_with(CIRCUIT_OPEN))
+        };
+        scene.stand.until(scene.name, "kept from its host by a circuit", is_open).await;
+        scene.shop(&json!([]));
+    })
+}

@@ -1,0 +1,28 @@
+//! A request whose first answer tells nothing and whose second one is lost after the work, and one that is turned away at first: each is
+//! done once, under one key.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{PLAIN, Seen, Story, actions, check};
+use crate::stand::checkout;
+
+pub static STORY: Story = Story {
+    name: "retry",
+    stage: |scene| {
+        Box::pin(async {
+            let charge = actions("payments", &json!([{"answer": 503}, {"closeAfterWork": true}]));
+            scene.shop(&json!([charge, actions("shipping", &json!([{"answer": 429, "retryAfter": "1"}]))]));
+        })
+    },
+    spec: |_| checkout(),
+    done: &["reserve-stock", "charge-card", "ship"],
+    judge: one_key_each,
+    ..PLAIN
+};
+
+fn one_key_each(seen: &Seen<'_>) -> Result<(), String> {
+    let keys: BTreeSet<_> = seen.scene.stand.shop.entries(None).into_iter().map(|entry| entry.key).collect();
+    check(keys.len() == 3, || format!("nothing was refused for good, and yet the keys are {keys:?}"))
+}
