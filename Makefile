@@ -61,6 +61,10 @@ model-random: ## Large random sagas, one way through each; SAGA_SEED=7 or small-
 chaos: ## Every fault at every call between the operator and the API server, on a real cluster
 	tests/chaos/run.sh
 
+.PHONY: bench
+bench: ## What a step costs, beside a controller that does the least: steps/s, calls, CPU, delay, memory
+	tests/bench/run.sh
+
 .PHONY: e2e
 e2e: ## The operator as it is installed: its image, Helm, Services by name, upgrades under load, rights, removal; needs root
 	tests/e2e/run.sh
