@@ -65,6 +65,10 @@ chaos: ## Fourteen stories, every fault at every call between the operator and t
 reliability: ## Write the counts of the last model and chaos runs into docs/reliability.md
 	tests/reliability.sh
 
+.PHONY: bench
+bench: ## What a step costs, beside a controller that does the least: steps/s, calls, CPU, delay, memory
+	tests/bench/run.sh
+
 .PHONY: e2e
 e2e: ## The operator as it is installed: its image, Helm, Services by name, upgrades under load, rights, removal; needs root
 	tests/e2e/run.sh

@@ -7,8 +7,7 @@
 #        saga-operator.cdx.json   what the binary is made of (CycloneDX)
 #        context/                 what the Dockerfile copies
 #
-# The same commit, toolchain and machine give the same bytes. Kept apart from the development build, in target/<triple>: neither makes the
-# other build anew.
+# The same commit, toolchain and machine give the same bytes.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/../tests/cluster/lib.sh"
 
@@ -26,14 +25,10 @@ name=saga.dev/saga-operator:$version
 # Not exported: C compilers of dependencies look at it, which would be built anew with every commit.
 committed=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 
-# The binary: it holds its C library, and no path of this machine.
 binary() {
-  local started=$SECONDS built=target/$triple/release/saga-operator registry=${CARGO_HOME:-$HOME/.cargo}/registry/src
+  local started=$SECONDS built
   say "building the release binary (some 6 minutes on two cores, once)"
-  cargo rustc --locked --release --target "$triple" --bin saga-operator \
-    --config "target.$triple.rustflags=['-C', 'target-feature=+crt-static', '--remap-path-prefix=$registry=registry']" \
-    -- -C link-arg=-Wl,-z,pack-relative-relocs >&2
-  ! readelf --program-headers "$built" | grep -q INTERP || fail "$built is not static: it asks for a loader, which the image does not have"
+  built=$("$REPO/image/binary.sh" saga-operator)
   "$built" --version >&2
   say "the binary is built: $((SECONDS - started)) s, $(stat -c %s "$built") bytes"
   install -D -m 755 "$built" "$CONTEXT/saga-operator"

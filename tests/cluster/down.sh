@@ -6,6 +6,7 @@
 #   down.sh           stops
 #   down.sh --purge   stops and deletes build/cluster
 #
+# NODE=0 as for up.sh: what a node leaves on the machine is not looked for.
 # CLUSTER=kind deletes the kind cluster; CLUSTER=current stops nothing.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -20,7 +21,7 @@ down_local() {
   stop_daemons TERM scheduler controller-manager
   stop_daemons TERM api-server
   stop_daemons TERM etcd
-  ((EUID == 0)) || return 0
+  ((EUID == 0)) && [[ ${NODE:-1} != 0 ]] || return 0
   ! any_node_runs || return 0 # that of another checkout: what follows is its
 
   remove_packet_rules

@@ -15,7 +15,7 @@ TOOLS=$REPO/build/tools
 
 CLUSTER=${CLUSTER:-local} # local, kind or current
 case $CLUSTER in
-  local) STATE=$REPO/build/cluster ;;
+  local) STATE=${SAGA_CLUSTER_STATE:-$REPO/build/cluster} ;;
   kind | current) STATE=$REPO/build/cluster-$CLUSTER ;;
   *) echo "cluster: error: CLUSTER must be local, kind or current, not '$CLUSTER'" >&2; exit 2 ;;
 esac

@@ -3,6 +3,8 @@
 # machine: a few Debian packages, and the Kubernetes tools, built from source
 # at the versions of go.mod and dns/go.mod into build/tools.
 #
+#   tools.sh kwok   also kwok, which plays nodes and pods (kwok/go.mod)
+#
 # In:  Go (see go.mod for the version); root and apt-get for the packages.
 # Out: build/tools; progress on stderr.  Done before: returns at once.
 #
@@ -84,6 +86,14 @@ build_dns() {
   say "CoreDNS is built: $((SECONDS - started)) s"
 }
 
+# A module of its own for the same reason, and since only `make bench` needs it.
+build_kwok() {
+  local log=$REPO/build/kwok.log started=$SECONDS
+  say "building kwok (some minutes, once); log: $log"
+  (cd "$HERE/kwok" && CGO_ENABLED=0 GOWORK=off go build -ldflags "-s -w" -o "$TOOLS/kwok" sigs.k8s.io/kwok/cmd/kwok) >"$log" 2>&1 || fail_build "$log"
+  say "kwok is built: $((SECONDS - started)) s"
+}
+
 fail_build() {
   tail -n 15 "$1" >&2
   fail "the tools could not be built, see $1"
@@ -92,3 +102,4 @@ fail_build() {
 install_packages "${packages[@]}"
 once .stamp build_tools "$HERE/go.mod" "$HERE/go.sum"
 once .stamp-dns build_dns "$HERE"/dns/{go.mod,go.sum,main.go}
+[[ ${1:-} != kwok ]] || once .stamp-kwok build_kwok "$HERE"/kwok/go.{mod,sum}

@@ -9,6 +9,9 @@
 #   NODE=0            local only: leave the node out on purpose
 #   SAGA_CLUSTER_PORT local only: the API server's port (16443), the next
 #                     eight are used too
+#   SAGA_CLUSTER_STATE local only: where it keeps its files (build/cluster);
+#                     with a port of its own and NODE=0, a cluster beside
+#                     another one
 #   HOST_ADDRESS      current only: where pods reach this machine
 #
 # Out: progress on stderr; the administrator's kubeconfig as the last line of

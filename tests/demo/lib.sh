@@ -30,12 +30,17 @@ install_chart() {
   helm --kubeconfig "$CLUSTER_KUBECONFIG" upgrade --install saga-operator "$REPO/charts/saga-operator" \
     --namespace "$OPERATOR_NAMESPACE" --create-namespace --set replicas=0 --wait "$@" >"$LOGS/helm.log" 2>&1 || fail_with_log helm "the chart could not be installed"
   kube wait --for condition=Established crd/sagas.saga.dev --timeout 30s >/dev/null
+  account_kubeconfig saga-operator "$OPERATOR_KUBECONFIG"
+}
+
+# account_kubeconfig ACCOUNT FILE: writes the kubeconfig of an account of the operator's namespace.
+account_kubeconfig() {
   local token
-  token=$(kube create token saga-operator --namespace "$OPERATOR_NAMESPACE" --duration 24h)
-  kube config view --minify --flatten >"$OPERATOR_KUBECONFIG.new"
-  KUBECONFIG=$OPERATOR_KUBECONFIG.new kubectl config set-credentials operator --token "$token" >/dev/null
-  KUBECONFIG=$OPERATOR_KUBECONFIG.new kubectl config set-context --current --user operator --namespace "$OPERATOR_NAMESPACE" >/dev/null
-  mv "$OPERATOR_KUBECONFIG.new" "$OPERATOR_KUBECONFIG"
+  token=$(kube create token "$1" --namespace "$OPERATOR_NAMESPACE" --duration 24h)
+  kube config view --minify --flatten >"$2.new"
+  KUBECONFIG=$2.new kubectl config set-credentials "$1" --token "$token" >/dev/null
+  KUBECONFIG=$2.new kubectl config set-context --current --user "$1" --namespace "$OPERATOR_NAMESPACE" >/dev/null
+  mv "$2.new" "$2"
 }
 
 # Starts the sample shop at the address at which both Pods and the operator reach it.

@@ -1,0 +1,153 @@
+//! The floor: a controller that carries chains of steps through with the fewest and smallest calls that there can be. What another
+//! controller costs is told as a multiple of this, measured in the same run, so that the speed of the machine does not matter.
+//!
+//! | a step that is | costs |
+//! |---|---|
+//! | a pod | one create, when the step before has ended, and one merge patch of the status, when it has ended itself |
+//! | a request | the request, and one merge patch of the status |
+//!
+//! It notes nothing before it acts, repeats nothing, undoes nothing, and ends at the first thing that goes wrong: what that would cost is
+//! what the difference to the floor is spent on.
+//!
+//! Takes `KUBECONFIG`. Works on the resource `chains.saga.dev` of `cluster.yaml`, in all namespaces.
+#![allow(clippy::indexing_slicing, reason = "indexes into JSON values do not panic")]
+
+use std::{collections::BTreeMap, error::Error, sync::Arc};
+
+use futures::{StreamExt, stream::select};
+use http::{Method, Request, header};
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{
+    Api, Client, CustomResource, Resource, ResourceExt,
+    core::PartialObjectMeta,
+    runtime::watcher::{Config, Event, watcher},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tokio::{sync::Semaphore, task::JoinSet};
+
+/// How many chains are worked on at the same time.
+const AT_ONCE: usize = 64;
+/// The labels of a pod: its chain, the number of its step, and how many steps the chain has.
+const LABELS: [&str; 3] = ["bench.saga.dev/chain", "bench.saga.dev/step", "bench.saga.dev/of"];
+/// The least that the API server can answer.
+const METADATA_ONLY: &str = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// A chain of equal steps.
+#[derive(CustomResource, Clone, Debug, Deserialize, Serialize)]
+#[kube(group = "saga.dev", version = "v1", kind = "Chain", namespaced, status = "Value", schema = "disabled")]
+struct ChainSpec {
+    steps: u32,
+    /// Where requests go: `<url>/<chain>/s<step>`. Without it, the steps are pods.
+    url: Option<String>,
+}
+
+/// What moves a chain on.
+enum Moved {
+    Created(Box<Chain>),
+    Ended(Box<PartialObjectMeta<Pod>>),
+}
+
+struct Floor {
+    client: Client,
+    http: reqwest::Client,
+    permits: Semaphore,
+}
+
+#[tokio::main]
+async fn main() -> Outcome<()> {
+    let _installed = rustls::crypto::ring::default_provider().install_default();
+    let client = Client::try_default().await?;
+    let ended = Config::default().labels(LABELS[0]).fields("status.phase=Succeeded");
+    let chains = watcher(Api::<Chain>::all(client.clone()), Config::default());
+    let pods = watcher(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ended);
+    let created = chains.map(|event| event.map(|event| applied(event).map(|chain| Moved::Created(Box::new(chain)))));
+    let ended = pods.map(|event| event.map(|event| applied(event).map(|pod| Moved::Ended(Box::new(pod)))));
+    let mut changes = select(created.boxed(), ended.boxed());
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let floor = Arc::new(Floor { client, http, permits: Semaphore::new(AT_ONCE) });
+    let mut tasks = JoinSet::new();
+    loop {
+        tokio::select! {
+            moved = changes.next() => if let Some(moved) = moved.transpose()?.flatten() {
+                let floor = Arc::clone(&floor);
+                tasks.spawn(async move { floor.go_on(moved).await });
+            },
+            Some(done) = tasks.join_next() => done??,
+        }
+    }
+}
+
+/// What there is now.
+fn applied<K>(event: Event<K>) -> Option<K> {
+    match event {
+        Event::Apply(object) | Event::InitApply(object) => Some(object),
+        Event::Delete(_) | Event::Init | Event::InitDone => None,
+    }
+}
+
+impl Floor {
+    async fn go_on(&self, moved: Moved) -> Outcome<()> {
+        let _permit = self.permits.acquire().await?;
+        match moved {
+            Moved::Created(chain) if chain.status.is_none() => self.begin(&chain).await,
+            Moved::Created(_) => Ok(()),
+            Moved::Ended(pod) => self.follow(&pod).await,
+        }
+    }
+
+    async fn begin(&self, chain: &Chain) -> Outcome<()> {
+        let (namespace, name) = (chain.namespace().unwrap_or_default(), chain.name_any());
+        let Some(url) = &chain.spec.url else {
+            let owner = chain.owner_ref(&()).ok_or("a chain without a UID")?;
+            return self.create_pod(&namespace, &owner, 1, chain.spec.steps).await;
+        };
+        for step in 1..=chain.spec.steps {
+            self.http.post(format!("{url}/{name}/s{step}")).send().await?.error_for_status()?.bytes().await?;
+            self.note(&namespace, &name, step, chain.spec.steps).await?;
+        }
+        Ok(())
+    }
+
+    /// A pod has ended: the next one begins, and that is noted.
+    async fn follow(&self, pod: &PartialObjectMeta<Pod>) -> Outcome<()> {
+        let namespace = pod.namespace().unwrap_or_default();
+        let number = |label: &str| -> Outcome<u32> { Ok(pod.labels().get(label).ok_or("a pod without its labels")?.parse()?) };
+        let (step, of) = (number(LABELS[1])?, number(LABELS[2])?);
+        let owner = pod.owner_references().first().ok_or("a pod without its chain")?;
+        if step < of {
+            self.create_pod(&namespace, owner, step + 1, of).await?;
+        }
+        self.note(&namespace, &owner.name, step, of).await
+    }
+
+    async fn create_pod(&self, namespace: &str, owner: &OwnerReference, step: u32, of: u32) -> Outcome<()> {
+        let labels: BTreeMap<_, _> = LABELS.into_iter().zip([owner.name.clone(), step.to_string(), of.to_string()]).collect();
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": format!("{}-s{step}", owner.name), "labels": labels, "ownerReferences": [owner]},
+            "spec": {
+                "restartPolicy": "Never",
+                "automountServiceAccountToken": false,
+                "containers": [{"name": "main", "image": "saga.dev/examples/busybox:1", "command": ["true"]}],
+            },
+        });
+        self.call(Method::POST, &format!("/api/v1/namespaces/{namespace}/pods"), "application/json", &pod).await
+    }
+
+    async fn note(&self, namespace: &str, chain: &str, step: u32, of: u32) -> Outcome<()> {
+        let status = json!({"status": {"step": step, "phase": if step == of { "Completed" } else { "Running" }}});
+        let path = format!("/apis/saga.dev/v1/namespaces/{namespace}/chains/{chain}/status");
+        self.call(Method::PATCH, &path, "application/merge-patch+json", &status).await
+    }
+
+    async fn call(&self, method: Method, path: &str, content: &str, body: &Value) -> Outcome<()> {
+        let request =
+            Request::builder().method(method).uri(path).header(header::ACCEPT, METADATA_ONLY).header(header::CONTENT_TYPE, content);
+        self.client.request_text(request.body(serde_json::to_vec(body)?)?).await?;
+        Ok(())
+    }
+}
