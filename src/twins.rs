@@ -130,6 +130,12 @@ twins! {
     RejectDone "reject-done",
     /// An approval keeps a saga from turning back.
     ApprovalUndone "approval-undone",
+    /// A number is read as it came, and not as the API server gives it back.
+    NumbersDrift "numbers-drift",
+    /// Maps are gone through in the order in which a hash has them.
+    MapOrder "map-order",
+    /// Outputs are taken however deep they are nested.
+    DeepOutputs "deep-outputs",
 }
 
 impl Twin {
