@@ -136,6 +136,8 @@ twins! {
     MapOrder "map-order",
     /// Outputs are taken however deep they are nested.
     DeepOutputs "deep-outputs",
+    /// A step is skipped although what others read of it is not given.
+    SkipLeavesOut "skip-leaves-out",
 }
 
 impl Twin {

@@ -6,7 +6,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    allowed, inbox,
+    allowed, inbox, missing,
     pass::{Pass, is_active, past_pivot},
     saga::{ValidStep, Work},
     settle::clip,
@@ -140,6 +140,9 @@ impl Pass<'_> {
             return Err("the saga is being undone, where no step reads outputs any more: write only the step's name".into());
         }
         let outputs = outputs.map(|outputs| self.taken(outputs.clone())).transpose()?;
+        if !backward && !broken(Twin::SkipLeavesOut) {
+            missing::check(self.saga, &self.status.steps, &names, outputs.as_ref())?;
+        }
         self.change_steps(&names, |pass, step, status| {
             pass.skip(step, status);
             if outputs.is_some() {

@@ -40,6 +40,7 @@ mod saga;
 mod scenes;
 mod script;
 mod see;
+mod skip;
 mod spec;
 mod timeout;
 mod ttl;

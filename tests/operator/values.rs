@@ -158,3 +158,50 @@ async fn last_words_of_a_pod_and_outputs_of_a_skip_that_are_nested_too_deep_are_
         assert_eq!(step(&saga, "say").phase, StepPhase::Skipped);
     }
 }
+
+/// A checkout whose shipment, and the undo of whose invoice, read what the payment hands on.
+fn reading() -> Value {
+    json!({"steps": [
+        {"name": "pay", "http": post("/payments/charges"), "outputs": {"id": "${response.body.id}"}},
+        {"name": "ship", "dependsOn": ["pay"], "http": post_body("/shipping/shipments", &json!({"charge": "${steps.pay.outputs.id}"}))},
+        {"name": "bill", "dependsOn": ["pay"], "http": post("/mail/messages"),
+         "compensation": {"http": post_body("/mail/retractions", &json!({"slip": "${steps['pay'].outputs.slip}"}))}},
+        {"name": "note", "dependsOn": ["pay"],
+         "http": post_body("/database/backups", &json!({"charge": "${has(steps.pay.outputs.id) ? steps.pay.outputs.id : 'none'}"}))},
+    ]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_skip_that_leaves_out_what_others_read_is_refused_and_one_that_gives_it_is_accepted() {
+    let mut stand = Stand::new("left-out").await;
+    stand.start();
+    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 402, "forever": true}]}])).unwrap();
+    stand.apply("order", &reading()).await;
+    stand.reaches("order", SagaPhase::Failed).await;
+    stand.ask("order", "saga.dev/skip=pay");
+    let refused = stand.answer("order", 1).await;
+    assert_eq!(refused.result, RequestResult::Refused);
+    let names = "step ship reads id of step pay, the compensation of step bill reads slip of step pay, and the request does not give it";
+    assert!(
+        refused.message.starts_with(names) && refused.message.contains(r#"saga.dev/skip=pay={"id":…,"slip":…}"#),
+        "{}",
+        refused.message
+    );
+    let event = stand.event("order", "RequestRefused").await;
+    assert!(event.note.unwrap().contains(names));
+    stand.ask("order", r#"saga.dev/skip=pay={"id":"C-1"}"#);
+    let refused = stand.answer("order", 2).await;
+    assert!(refused.message.starts_with("the compensation of step bill reads slip of step pay, and the"), "{}", refused.message);
+    stand.ask("order", r#"saga.dev/skip=pay={"id":"C-1","slip":null}"#);
+    let saga = stand.reaches("order", SagaPhase::Completed).await;
+    assert_eq!(stand.shop.summary(&scope(&saga)).done, ["ship", "bill", "note"]);
+    // Who reads is skipped first, and then nobody does.
+    stand.apply("second", &reading()).await;
+    stand.reaches("second", SagaPhase::Failed).await;
+    for (number, value) in [(1, "ship,bill"), (2, "pay")] {
+        stand.ask("second", &format!("saga.dev/skip={value}"));
+        assert_eq!(stand.answer("second", number).await.result, RequestResult::Accepted);
+    }
+    let saga = stand.reaches("second", SagaPhase::Completed).await;
+    assert_eq!(stand.shop.summary(&scope(&saga)).done, ["note"]);
+}

@@ -2,13 +2,14 @@
 
 use crate::{
     api::{
-        MAX_OUTPUTS, SagaStatus,
+        MAX_OUTPUTS, SagaStatus, StepPhase,
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
     },
+    engine::{missing, saga::ValidSaga},
 };
 
-/// Outputs are what the API server gives back, and can be read again.
-pub(super) fn check(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
+/// Outputs are what the API server gives back, and can be read again; a skip leaves out nothing that is read.
+pub(super) fn check(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     for step in &after.steps {
         let old = before.steps.iter().find(|old| old.name == step.name);
         let is_new = old.is_none_or(|old| old.outputs != step.outputs);
@@ -19,6 +20,10 @@ pub(super) fn check(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<Str
             if depth_of_fields(outputs) > MAX_OUTPUT_DEPTH || serde_json::to_string(outputs).is_ok_and(|text| text.len() > MAX_OUTPUTS) {
                 found.push(format!("the outputs of {} are larger than any may be", step.name));
             }
+        }
+        let was_skipped = step.phase == StepPhase::Skipped && !step.unwanted && old.is_none_or(|old| old.phase != StepPhase::Skipped);
+        if was_skipped && let Err(why) = missing::check(saga, &after.steps, std::slice::from_ref(&step.name), None) {
+            found.push(format!("{} is skipped although {why}", step.name));
         }
     }
 }
