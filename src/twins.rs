@@ -130,6 +130,14 @@ twins! {
     RejectDone "reject-done",
     /// An approval keeps a saga from turning back.
     ApprovalUndone "approval-undone",
+    /// A number is read as it came, and not as the API server gives it back.
+    NumbersDrift "numbers-drift",
+    /// Maps are gone through in the order in which a hash has them.
+    MapOrder "map-order",
+    /// Outputs are taken however deep they are nested.
+    DeepOutputs "deep-outputs",
+    /// A step is skipped although what others read of it is not given.
+    SkipLeavesOut "skip-leaves-out",
 }
 
 impl Twin {

@@ -10,6 +10,7 @@ mod action;
 pub mod crd;
 mod duration;
 mod env;
+pub mod json;
 pub mod names;
 mod phase;
 mod policy;

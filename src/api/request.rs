@@ -20,7 +20,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::names::{is_dns_label, is_token, sha256_hex};
+use super::{
+    json::{MAX_OUTPUT_DEPTH, as_stored, depth},
+    names::{is_dns_label, is_token, sha256_hex},
+};
 
 /// The highest number of a plain request that was handled and whose annotation was taken away.
 pub const HANDLED: &str = "saga.dev/handled";
@@ -28,8 +31,6 @@ pub const HANDLED: &str = "saga.dev/handled";
 const REPEATED: usize = 63;
 /// The most bytes of one step's outputs.
 pub const MAX_OUTPUTS: usize = 4096;
-/// How deep outputs may be nested: far less than what the parser of the status takes.
-const MAX_OUTPUT_DEPTH: usize = 32;
 /// Hexadecimal digits of a hash that stands for a value or a token: 64 bits.
 const HASH_DIGITS: usize = 16;
 
@@ -230,21 +231,12 @@ fn with_outputs(name: &str, outputs: &str) -> Result<Wish, String> {
         return Err(format!("the outputs are nested deeper than {MAX_OUTPUT_DEPTH} times: {EXAMPLE}"));
     }
     // As it is stored, where a number may be longer than it was written.
+    let outputs = as_stored(outputs);
     if outputs.to_string().len() > MAX_OUTPUTS {
         return Err(most);
     }
     let Value::Object(outputs) = outputs else { return Err(format!("the outputs are no JSON object: {EXAMPLE}")) };
     Ok(Wish::StepWithOutputs(name, outputs))
-}
-
-/// How deep a value is nested; a number or a text 1. The parser bounds the recursion.
-fn depth(value: &Value) -> usize {
-    let deepest = match value {
-        Value::Array(items) => items.iter().map(depth).max(),
-        Value::Object(fields) => fields.values().map(depth).max(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-    };
-    deepest.unwrap_or_default().saturating_add(1)
 }
 
 /// The names of steps, without what is named twice.

@@ -3,7 +3,8 @@
 //!
 //! # Guarantees
 //! An action comes to the same each time it is asked for: an expression reads only steps that are done by then. What a step hands on is
-//! bounded where it is taken ([`MAX_OUTPUTS`] for one, [`MAX_ALL_OUTPUTS`] for all).
+//! bounded where it is taken ([`MAX_OUTPUTS`] and [`MAX_OUTPUT_DEPTH`] for one, [`MAX_ALL_OUTPUTS`] for all), and is from then on what the API
+//! server gives back, whether it comes from an answer, an object, a Pod, a child saga or a person: all of it passes through [`Pass::taken`].
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -20,8 +21,13 @@ use super::{
     step::StepEvent,
 };
 use crate::{
-    api::{Direction, MAX_OUTPUTS, Outcome, StepStatus, names::idempotency_key},
+    api::{
+        Direction, MAX_OUTPUTS, Outcome, StepStatus,
+        json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
+        names::idempotency_key,
+    },
     objects::http_verdict::{not_expected, verdict},
+    twins::{Twin, broken},
 };
 
 /// Key and outcome of a step's action, as its compensation reads them.
@@ -193,42 +199,36 @@ impl Pass<'_> {
     /// find nothing.
     pub(super) fn with_outputs(&self, direction: Direction, outputs: Result<Option<Map<String, Value>>, String>) -> Settlement {
         let outputs = outputs.map(|outputs| outputs.filter(|_| direction == Direction::Action));
-        let taken = outputs.and_then(|outputs| match outputs.as_ref().map(|outputs| self.room_for(outputs)) {
-            Some(Err(error)) => Err(error),
-            Some(Ok(())) | None => Ok(outputs),
-        });
+        let taken = outputs.and_then(|outputs| outputs.map(|outputs| self.taken(outputs)).transpose());
         match taken {
             Ok(outputs) => Settlement { outputs, ..Settlement::succeeded() },
             Err(error) => Settlement::unknown_for_good(format!("it was done, but what it hands on cannot be taken: {error}")),
         }
     }
 
-    /// Whether there is room in the status for what a step hands on.
-    fn room_for(&self, outputs: &Map<String, Value>) -> Result<(), String> {
-        let size = |outputs: &Map<String, Value>| serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len());
-        let bytes = size(outputs);
-        if bytes > MAX_OUTPUTS {
-            return Err(format!("the outputs of a step may have at most {MAX_OUTPUTS} bytes, and these have {bytes}"));
-        }
-        let known: usize = self.status.steps.iter().filter_map(|status| status.outputs.as_ref()).map(size).sum();
+    /// What a step hands on as it will be read back from the status, wherever it comes from.
+    ///
+    /// # Errors
+    /// Why the status has no room for it, in one line.
+    pub(super) fn taken(&self, outputs: Map<String, Value>) -> Result<Map<String, Value>, String> {
+        let outputs = as_taken(outputs, "the outputs of a step")?;
+        let (bytes, known) =
+            (size(&outputs), self.status.steps.iter().filter_map(|status| status.outputs.as_ref()).map(size).sum::<usize>());
         if known.saturating_add(bytes) > MAX_ALL_OUTPUTS {
             return Err(format!(
                 "the outputs of all steps may have at most {MAX_ALL_OUTPUTS} bytes together, and these add {bytes} to {known}"
             ));
         }
-        Ok(())
+        Ok(outputs)
     }
 
     /// Writes down what the saga hands on, at its end.
     pub(super) fn hand_on(&mut self) {
         let Some(template) = &self.saga.outputs else { return };
         let nobody = StepStatus::default();
-        let outputs = template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| {
-            let fits = outputs.to_string().len() <= MAX_OUTPUTS;
-            serde_json::from_value(outputs)
-                .ok()
-                .filter(|_| fits)
-                .ok_or_else(|| format!("spec.outputs: come to more than {MAX_OUTPUTS} bytes"))
+        let outputs = template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| match outputs {
+            Value::Object(outputs) => as_taken(outputs, "spec.outputs"),
+            _ => Err("spec.outputs are no object".into()),
         });
         match outputs {
             Ok(outputs) => self.status.outputs = Some(outputs),
@@ -238,6 +238,25 @@ impl Pass<'_> {
             }
         }
     }
+}
+
+/// The bytes of outputs as JSON.
+pub(super) fn size(outputs: &Map<String, Value>) -> usize {
+    serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len())
+}
+
+/// What is handed on as the API server will give it back. `what`: whose outputs they are.
+fn as_taken(outputs: Map<String, Value>, what: &str) -> Result<Map<String, Value>, String> {
+    // The bound comes first: it bounds what goes down into them from here on.
+    if depth_of_fields(&outputs) > MAX_OUTPUT_DEPTH && !broken(Twin::DeepOutputs) {
+        return Err(format!("{what} may be nested at most {MAX_OUTPUT_DEPTH} deep, and these are nested deeper"));
+    }
+    let outputs = if broken(Twin::NumbersDrift) { outputs } else { fields_as_stored(outputs) };
+    let bytes = size(&outputs);
+    if bytes > MAX_OUTPUTS {
+        return Err(format!("{what} may have at most {MAX_OUTPUTS} bytes, and these have {bytes}"));
+    }
+    Ok(outputs)
 }
 
 /// What an answer means whose body would have to be read to tell, and did not come whole.

@@ -4,10 +4,9 @@
 //! A list of steps is all or nothing. A refusal changes nothing and says what is allowed.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use serde_json::{Map, Value};
 
 use super::{
-    allowed, inbox,
+    allowed, inbox, missing,
     pass::{Pass, is_active, past_pivot},
     saga::{ValidStep, Work},
     settle::clip,
@@ -140,17 +139,14 @@ impl Pass<'_> {
         if outputs.is_some() && backward {
             return Err("the saga is being undone, where no step reads outputs any more: write only the step's name".into());
         }
-        let size = |outputs: &Map<String, Value>| serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len());
-        let known: usize = self.status.steps.iter().filter_map(|status| status.outputs.as_ref()).map(size).sum();
-        if outputs.is_some_and(|outputs| known.saturating_add(size(outputs)) > MAX_ALL_OUTPUTS) {
-            return Err(format!(
-                "the outputs of all steps may have at most {MAX_ALL_OUTPUTS} bytes together, and have {known} without these"
-            ));
+        let outputs = outputs.map(|outputs| self.taken(outputs.clone())).transpose()?;
+        if !backward && !broken(Twin::SkipLeavesOut) {
+            missing::check(self.saga, &self.status.steps, &names, outputs.as_ref())?;
         }
         self.change_steps(&names, |pass, step, status| {
             pass.skip(step, status);
-            if let Some(outputs) = outputs {
-                status.outputs = Some(outputs.clone());
+            if outputs.is_some() {
+                status.outputs.clone_from(&outputs);
             }
         });
         Ok(are(&names, if backward { "not undone and stays in effect" } else { "skipped and counts as done" }))

@@ -40,6 +40,7 @@ mod inbox;
 pub mod invariants;
 mod judge;
 mod message;
+mod missing;
 mod note;
 mod pass;
 mod plan;

@@ -126,13 +126,22 @@ pub fn needs_namespace(request: &HttpRequest, namespace: &str) -> bool {
     reads || (labels.next() == Some(namespace) && labels.next() == Some("svc"))
 }
 
+/// How this version makes the hash of a request.
+const HASH_PREFIX: &str = "v1:";
+
 /// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers and certificates do not count: a Secret
 /// may change between two attempts.
 #[must_use]
 pub fn request_hash(request: &HttpRequest) -> String {
     let mut parts = vec![request.method.as_str(), request.url.as_str()];
     parts.extend(request.body.as_deref());
-    format!("v1:{}", sha256_hex(&parts))
+    format!("{HASH_PREFIX}{}", sha256_hex(&parts))
+}
+
+/// Whether a request is another one than that of which this hash was made. A hash that another version made in a way of its own tells nothing.
+#[must_use]
+pub fn is_another(request: &HttpRequest, hash: &str) -> bool {
+    hash.starts_with(HASH_PREFIX) && request_hash(request) != hash
 }
 
 fn is_reserved(name: &str) -> bool {
@@ -243,6 +252,16 @@ mod tests {
         assert_eq!(all.len(), 6);
         assert_eq!(hash(json!({"headers": [{"name": "X-Tag", "value": "a"}]})), plain);
         assert_eq!(hash(json!({"body": {"b": 1, "a": 2}})), hash(json!({"body": {"a": 2, "b": 1}})));
+    }
+
+    #[test]
+    fn a_hash_that_another_version_made_in_its_own_way_tells_nothing() {
+        let (one, other) = (request(&action(&json!({})), &identity()), request(&action(&json!({"body": "x"})), &identity()));
+        let hash = request_hash(&one);
+        assert!(!is_another(&one, &hash) && is_another(&other, &hash));
+        for strange in [hash.replace("v1:", "v2:"), hash.replace("v1:", ""), String::new(), "v10:".into()] {
+            assert!(!is_another(&one, &strange) && !is_another(&other, &strange), "{strange}");
+        }
     }
 
     #[test]

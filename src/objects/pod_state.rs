@@ -33,7 +33,10 @@ use super::{
     pod_init,
     text::{ending_in, labelled, line, one_line},
 };
-use crate::engine::observed::{ChildState, Failure, Reached};
+use crate::{
+    api::json::read_fields,
+    engine::observed::{ChildState, Failure, Reached},
+};
 
 /// The condition that scheduler, eviction, taints, garbage collection and kubelet set on a Pod that they end.
 pub(super) const DISRUPTION: &str = "DisruptionTarget";
@@ -149,10 +152,11 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     own.map(answer).or_else(|| (!may_have_started(pod)).then(|| nothing(pod)))
 }
 
-/// The JSON object in the termination message of a container that ended well. What the kubelet had to cut is none any more.
+/// The JSON object in the termination message of a container that ended well. What the kubelet had to cut is none any more. One that is
+/// nested too deep to be read is handed on as one that is too deep to be taken.
 pub(super) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
     let message = exit.message.as_deref().filter(|message| exit.exit_code == 0 && message.len() <= MAX_HANDED_ON)?;
-    serde_json::from_str(message.trim()).ok()
+    read_fields(message.trim())
 }
 
 /// What a container said that did not end well: its termination message, or the end of its log.

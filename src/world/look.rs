@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     Fault, Halt, Happened, Who, World,
     gather::pod_number,
-    laws::{self, Broken},
+    laws::{self, Broken, Law},
     object::{Object, SPEC_HASH},
     process::{Halted, Life, executor_id},
 };
@@ -161,6 +161,9 @@ impl World {
         let wake = plan.wake;
         if staleness == 0 {
             laws::plan(&copy, &seen, &plan, broken);
+            // Nothing but expressions could tell equal inputs apart.
+            let is_equal = !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
+            laws::must(broken, is_equal, Law::Consistent, || "equal inputs give two plans".into());
         }
         let acts = self.acts(plan);
         let process = self.processes.get_mut(number)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    api::{Asked, DirectionStatus, Part, SagaStatus},
+    api::{Asked, DirectionStatus, Part, SagaStatus, json::fields_as_stored},
     engine::{active_attempts, saga::ValidSaga, valid::Fault},
 };
 
@@ -53,6 +53,20 @@ static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| Val
     outputs: None,
     steps: Vec::new(),
 });
+
+/// The status as the API server keeps it: it writes numbers in a way of its own.
+pub(super) fn as_kept(status: Arc<Part<SagaStatus>>) -> Arc<Part<SagaStatus>> {
+    let Ok(read) = status.as_ref() else { return status };
+    if read.outputs.is_none() && read.steps.iter().all(|step| step.outputs.is_none()) {
+        return status;
+    }
+    let mut kept = read.clone();
+    kept.outputs = kept.outputs.map(fields_as_stored);
+    for step in &mut kept.steps {
+        step.outputs = step.outputs.take().map(fields_as_stored);
+    }
+    Arc::new(Ok(kept))
+}
 
 impl Object {
     pub(super) fn new(saga: ValidSaga) -> Self {

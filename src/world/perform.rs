@@ -5,7 +5,7 @@ use super::{
     gather::pod_uid,
     laws::{self, Broken},
     look::{Act, Cursor, Start},
-    object::Object,
+    object::{Object, as_kept},
     other_side::Trial,
     process::{End, executor_id},
 };
@@ -28,6 +28,7 @@ impl World {
         match act {
             Act::AddFinalizer => self.patch(number, cursor, happened, |object| object.finalizer = true),
             Act::Write(status) => {
+                let status = as_kept(status);
                 let before = self.object().clone();
                 let phase = status.as_ref().as_ref().ok().and_then(|status| status.phase);
                 let written = self.patch(number, cursor, happened, |object| object.status = status);

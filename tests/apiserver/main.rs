@@ -6,6 +6,7 @@
 mod admission;
 mod definition;
 mod installation;
+mod numbers;
 mod policies;
 mod printing;
 mod status;

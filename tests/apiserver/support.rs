@@ -207,6 +207,14 @@ impl FreshNamespace {
         request(&self.client, "GET", &self.path(&format!("/{saga}"), Effect::Real), "", None).await
     }
 
+    /// Writes a saga's status as the operator does: the whole object, under the version that was read.
+    pub async fn write_status(&self, saga: &str, status: &Value) -> Answer {
+        let mut object = self.get(saga).await?;
+        object["status"] = status.clone();
+        let path = self.path(&format!("/{saga}/status"), Effect::Real);
+        request(&self.client, "PUT", &path, "application/json", Some(&object)).await
+    }
+
     async fn patch_path(&self, path: &str, changes: &Value, effect: Effect) -> Answer {
         request(&self.client, "PATCH", &self.path(path, effect), "application/json-patch+json", Some(changes)).await
     }

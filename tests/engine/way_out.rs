@@ -399,7 +399,7 @@ fn outputs_have_their_bounds_for_one_step_and_for_all() {
         world.demand(Skip, &outputs(&format!("s{place}"), 4096));
     }
     let told = world.refused(Skip, r#"s8={"a":1}"#);
-    assert_eq!(told, "the outputs of all steps may have at most 32768 bytes together, and have 32768 without these");
+    assert_eq!(told, "the outputs of all steps may have at most 32768 bytes together, and these add 7 to 32768");
     world.demand(Skip, "s8");
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);

@@ -4,9 +4,13 @@ use std::time::{Duration, Instant};
 
 use saga_operator::{
     api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
-    engine::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
+    engine::{
+        expression::{Form, Template},
+        saga::{Operation, Retry, ValidSaga, ValidStep, Work},
+    },
     world::{Ending, Fault, Rules},
 };
+use serde_json::{Map, Value, json};
 
 /// One saga with what may happen to it.
 #[derive(Clone, Debug)]
@@ -262,6 +266,35 @@ impl Shapes {
     }
 }
 
+/// What a step hands on that the API server gives back as another number, what is nested deeper than any status may hold it, and what has
+/// an order that nobody gave it; and a step that reads it.
+fn values() -> [(&'static str, Map<String, Value>, &'static str); 3] {
+    let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
+    let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
+    let map = json!({"v": {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}});
+    [
+        ("100.0", fields(json!({"v": 100.0})), "${steps.s0.outputs.v}"),
+        ("deep", fields(json!({"v": deep})), "${steps.s0.outputs.v}"),
+        ("a map", fields(map), "${steps.s0.outputs.v.map(k, k)}"),
+    ]
+}
+
+impl Shapes {
+    /// A request that sends what the one before it handed on.
+    fn values(&mut self, extent: Extent) {
+        let dag = vec![vec![], vec![0]];
+        let kind = Kind { steps: Steps::Requests, undo: true, attempts: 2, on_failure: OnFailure::Hold, parallel: false, pivot: None };
+        for (what, outputs, body) in values() {
+            let mut saga = saga(&dag, kind);
+            let action = json!({"method": "POST", "url": "http://shop/s1", "body": {"v": body}});
+            let template = Template::parse(action.as_object().unwrap(), "spec.steps[1].http", |_| Form::Any, &mut Vec::new());
+            saga.steps[1].action.template = Some(template);
+            let rules = Rules { outputs: [("s0".to_owned(), outputs)].into(), ..extent.rules() };
+            self.0.push(Shape { name: format!("s1 sends {what}; {}", extent.text()), saga, rules });
+        }
+    }
+}
+
 /// The shapes of `make model`: a million worlds and more, in minutes.
 pub fn quick() -> Vec<Shape> {
     let mut shapes = Shapes(Vec::new());
@@ -280,6 +313,7 @@ pub fn quick() -> Vec<Shape> {
     shapes.special(fault);
     shapes.special(request);
     shapes.approvals(Extent { faults: 1, ..request });
+    shapes.values(Extent { faults: 1, ..request });
     // What one operator was refused another one may still create: it takes two faults.
     shapes.only(1, Steps::Pods, Extent { faults: 2, operators: 2, once: &[Fault::Stall, Fault::Refuse], ..request });
     // What is deleted may be made again: by whom, and when, its UID was written decides.

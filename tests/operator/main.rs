@@ -34,3 +34,4 @@ mod room;
 mod stand;
 mod template;
 mod ttl;
+mod values;

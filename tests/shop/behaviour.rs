@@ -34,6 +34,8 @@ pub enum Conduct {
     Answer(StatusCode, Option<HeaderValue>),
     /// Nothing is done; the connection stays silent for so long and is closed.
     Hang(Duration),
+    /// The work is done, and what it is answered with has this body.
+    Say(String),
     /// The work is done, and the connection is closed without an answer.
     CloseAfterWork,
     /// Nothing is done, and the connection is closed without an answer.
@@ -93,6 +95,7 @@ struct Item {
     retry_after: Option<String>,
     hang: Option<GoDuration>,
     delay: Option<GoDuration>,
+    say: Option<String>,
     #[serde(default)]
     close_after_work: bool,
     #[serde(default)]
@@ -119,6 +122,15 @@ impl Item {
         if self.retry_after.is_some() && self.answer.is_none() {
             return Err("retryAfter needs an answer: {\"answer\": 503, \"retryAfter\": \"2\"}".into());
         }
+        if let Some(body) = self.say {
+            let alone =
+                self.answer.is_none() && self.hang.is_none() && self.delay.is_none() && !self.close_after_work && !self.close_before_work;
+            return if alone {
+                Ok(Conduct::Say(body))
+            } else {
+                Err("say stands alone: the work is done, and answered with that body".into())
+            };
+        }
         match (self.answer, self.hang, self.delay, self.close_after_work, self.close_before_work) {
             (None, None, None, false, false) => Ok(Conduct::Work(Duration::ZERO)),
             (Some(answer), None, None, false, false) => answer_of(answer, self.retry_after.as_deref()),
@@ -126,10 +138,10 @@ impl Item {
             (None, None, Some(delay), false, false) => Ok(Conduct::Work(wait(delay)?)),
             (None, None, None, true, false) => Ok(Conduct::CloseAfterWork),
             (None, None, None, false, true) => Ok(Conduct::CloseBeforeWork),
-            _ => {
-                Err("an item says one thing: answer, hang, delay, closeAfterWork, closeBeforeWork, or nothing for simply doing the work"
-                    .into())
-            }
+            _ => Err(
+                "an item says one thing: answer, hang, delay, say, closeAfterWork, closeBeforeWork, or nothing for simply doing the work"
+                    .into(),
+            ),
         }
     }
 }

@@ -155,6 +155,12 @@ impl Shop {
                 }
                 Some(self.enter("", |ledger, now| ledger.work(&call, now)).into_response())
             }
+            Conduct::Say(body) => {
+                let answer = self.enter("", |ledger, now| ledger.work(&call, now));
+                let good = answer.status < 300;
+                let json = [(header::CONTENT_TYPE, "application/json")];
+                Some(if good { (json, body).into_response() } else { answer.into_response() })
+            }
             Conduct::Answer(status, retry_after) => {
                 refuse(format!("answered {status}"));
                 let mut response = refusal(status, "the shop was told to answer so").into_response();

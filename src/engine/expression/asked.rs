@@ -1,11 +1,12 @@
-//! Which fields of `outputs` an expression reads without having asked whether they are there.
+//! Which fields of the outputs of a step an expression reads without having asked whether they are there.
 //!
-//! A compensation may run although nobody can tell what its action did, and then there are no outputs: what it reads of them unasked fails.
+//! A compensation may run although nobody can tell what its action did, and a step may be skipped: then there are no outputs, and what is
+//! read of them unasked fails.
 //!
 //! # Guarantees
 //! What is told follows from the tree. A field counts as asked for where it is read only after `has(outputs.x)`, `'x' in outputs` or
-//! `action.outcome == 'Succeeded'` held: behind `&&`, in a branch of `?:`, or behind the `||` of what says the opposite. What asks by itself
-//! (`outputs.?x`), and `outputs` as a whole, never counts.
+//! `action.outcome == 'Succeeded'` held: behind `&&`, in a branch of `?:`, or behind the `||` of what says the opposite. So it is with
+//! `steps.a.outputs` and `steps.a.phase == 'Completed'`. What asks by itself (`outputs.?x`), and `outputs` as a whole, never counts.
 
 use std::collections::BTreeSet;
 
@@ -14,17 +15,53 @@ use kube::core::cel::cel::{
     common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators},
 };
 
-use super::Variable;
-use crate::api::Outcome;
+use super::{
+    Variable,
+    strict::{self, operands},
+};
+use crate::api::{Outcome, StepPhase};
 
 /// How a field is told of whose name is computed.
-const COMPUTED: &str = "…";
+pub(super) const COMPUTED: &str = "…";
 
-/// The fields that are read unasked.
-pub(super) fn unasked(expr: &IdedExpr) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    visit(expr, &Facts::default(), &mut found);
-    found
+/// Whose outputs are looked for.
+#[derive(Clone, Copy)]
+pub(super) enum Of<'a> {
+    /// The step's own, as its compensation reads them.
+    Own,
+    /// Those of another step.
+    Step(&'a str),
+}
+
+impl Of<'_> {
+    fn is_outputs(self, expr: &IdedExpr) -> bool {
+        match self {
+            Self::Own => is_variable(expr, Variable::Outputs),
+            Self::Step(name) => field(expr, "outputs").is_some_and(|step| is_step(step, name)),
+        }
+    }
+
+    /// Whether an expression equals this word only where all that the step hands on is there.
+    fn shows_all(self, expr: &IdedExpr, word: &IdedExpr) -> bool {
+        match self {
+            Self::Own => {
+                let of_action = field(expr, "outcome").is_some_and(|action| is_variable(action, Variable::Action));
+                of_action && text(word) == Some(Outcome::Succeeded.as_str())
+            }
+            Self::Step(name) => {
+                let of_step = field(expr, "phase").is_some_and(|step| is_step(step, name));
+                of_step && text(word) == Some(StepPhase::Completed.as_str())
+            }
+        }
+    }
+}
+
+/// The fields that are read unasked. `when`: what held before.
+pub(super) fn unasked(expr: &IdedExpr, of: Of<'_>, when: Option<&IdedExpr>) -> BTreeSet<String> {
+    let mut search = Search { of, found: BTreeSet::new() };
+    let facts = when.map(|when| search.follows(when, true)).unwrap_or_default();
+    search.visit(expr, &facts);
+    search.found
 }
 
 /// What is known to be there at one place.
@@ -60,85 +97,95 @@ impl Facts {
     }
 }
 
-fn visit(expr: &IdedExpr, facts: &Facts, found: &mut BTreeSet<String>) {
-    match &expr.expr {
-        Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
-        Expr::Select(select) => visit(&select.operand, facts, found),
-        Expr::Call(call) => visit_call(call, facts, found),
-        Expr::List(list) => list.elements.iter().for_each(|element| visit(element, facts, found)),
-        Expr::Map(map) => {
-            for entry in &map.entries {
-                if let EntryExpr::MapEntry(entry) = &entry.expr {
-                    visit(&entry.key, facts, found);
-                    visit(&entry.value, facts, found);
+struct Search<'a> {
+    of: Of<'a>,
+    found: BTreeSet<String>,
+}
+
+impl Search<'_> {
+    fn visit(&mut self, expr: &IdedExpr, facts: &Facts) {
+        match &expr.expr {
+            Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
+            Expr::Select(select) => self.visit(&select.operand, facts),
+            Expr::Call(call) => self.visit_call(call, facts),
+            Expr::List(list) => list.elements.iter().for_each(|element| self.visit(element, facts)),
+            Expr::Map(map) => {
+                for entry in &map.entries {
+                    if let EntryExpr::MapEntry(entry) = &entry.expr {
+                        self.visit(&entry.key, facts);
+                        self.visit(&entry.value, facts);
+                    }
                 }
             }
-        }
-        Expr::Comprehension(comprehension) => {
-            let parts = [&comprehension.iter_range, &comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step];
-            parts.into_iter().chain([&comprehension.result]).for_each(|part| visit(part, facts, found));
-        }
-    }
-}
-
-fn visit_call(call: &CallExpr, facts: &Facts, found: &mut BTreeSet<String>) {
-    match (call.func_name.as_str(), call.args.as_slice()) {
-        (operators::CONDITIONAL, [condition, yes, no]) => {
-            visit(condition, facts, found);
-            visit(yes, &facts.clone().and(follows(condition, true)), found);
-            visit(no, &facts.clone().and(follows(condition, false)), found);
-        }
-        (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [first, second]) => {
-            visit(first, facts, found);
-            visit(second, &facts.clone().and(follows(first, name == operators::LOGICAL_AND)), found);
-        }
-        (operators::INDEX, [operand, key]) if is_outputs(operand) => {
-            let field = text(key).unwrap_or(COMPUTED);
-            if !facts.know(field) {
-                found.insert(field.to_owned());
+            Expr::Comprehension(comprehension) => {
+                let parts = [&comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step, &comprehension.result];
+                [strict::range(comprehension)].into_iter().chain(parts).for_each(|part| self.visit(part, facts));
             }
-            visit(key, facts, found);
-        }
-        (_, args) => {
-            call.target.as_deref().into_iter().chain(args).for_each(|part| visit(part, facts, found));
         }
     }
-}
 
-/// What is known where the expression is true, or where it is false.
-fn follows(expr: &IdedExpr, truth: bool) -> Facts {
-    match &expr.expr {
-        Expr::Select(select) if select.test && truth && is_outputs(&select.operand) => Facts::field(&select.field),
-        Expr::Call(call) => match (call.func_name.as_str(), call.args.as_slice()) {
-            (operators::LOGICAL_NOT, [negated]) => follows(negated, !truth),
+    fn visit_call(&mut self, call: &CallExpr, facts: &Facts) {
+        match (call.func_name.as_str(), operands(call).as_slice()) {
+            (operators::CONDITIONAL, [condition, yes, no]) => {
+                self.visit(condition, facts);
+                self.visit(yes, &facts.clone().and(self.follows(condition, true)));
+                self.visit(no, &facts.clone().and(self.follows(condition, false)));
+            }
             (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [first, second]) => {
-                let (first, second) = (follows(first, truth), follows(second, truth));
-                if (name == operators::LOGICAL_AND) == truth { first.and(second) } else { first.or(second) }
+                self.visit(first, facts);
+                self.visit(second, &facts.clone().and(self.follows(first, name == operators::LOGICAL_AND)));
             }
-            (operators::IN, [key, container]) if truth && is_outputs(container) => Facts::field(text(key).unwrap_or(COMPUTED)),
-            (name @ (operators::EQUALS | operators::NOT_EQUALS), [left, right]) if (name == operators::EQUALS) == truth => {
-                let done = |outcome, word| is_outcome(outcome) && text(word) == Some(Outcome::Succeeded.as_str());
-                Facts { all: done(left, right) || done(right, left), fields: BTreeSet::new() }
+            (operators::INDEX, [operand, key]) if self.of.is_outputs(operand) => {
+                let field = text(key).unwrap_or(COMPUTED);
+                if !facts.know(field) {
+                    self.found.insert(field.to_owned());
+                }
+                self.visit(key, facts);
             }
+            (_, parts) => parts.iter().for_each(|part| self.visit(part, facts)),
+        }
+    }
+
+    /// What is known where the expression is true, or where it is false.
+    fn follows(&self, expr: &IdedExpr, truth: bool) -> Facts {
+        match &expr.expr {
+            Expr::Select(select) if select.test && truth && self.of.is_outputs(&select.operand) => Facts::field(&select.field),
+            Expr::Call(call) => match (call.func_name.as_str(), operands(call).as_slice()) {
+                (operators::LOGICAL_NOT, [negated]) => self.follows(negated, !truth),
+                (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [first, second]) => {
+                    let (first, second) = (self.follows(first, truth), self.follows(second, truth));
+                    if (name == operators::LOGICAL_AND) == truth { first.and(second) } else { first.or(second) }
+                }
+                (operators::IN, [key, container]) if truth && self.of.is_outputs(container) => Facts::field(text(key).unwrap_or(COMPUTED)),
+                (name @ (operators::EQUALS | operators::NOT_EQUALS), [left, right]) if (name == operators::EQUALS) == truth => {
+                    let all = self.of.shows_all(left, right) || self.of.shows_all(right, left);
+                    Facts { all, fields: BTreeSet::new() }
+                }
+                _ => Facts::default(),
+            },
             _ => Facts::default(),
-        },
-        _ => Facts::default(),
+        }
     }
 }
 
-fn is_outputs(expr: &IdedExpr) -> bool {
-    matches!(&expr.expr, Expr::Ident(name) if name == Variable::Outputs.as_str())
+fn is_variable(expr: &IdedExpr, variable: Variable) -> bool {
+    matches!(&expr.expr, Expr::Ident(name) if name == variable.as_str())
 }
 
-/// `action.outcome`, as a field or as an index.
-fn is_outcome(expr: &IdedExpr) -> bool {
-    let is_action = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == Variable::Action.as_str());
+/// `steps.<name>`
+fn is_step(expr: &IdedExpr, name: &str) -> bool {
+    field(expr, name).is_some_and(|steps| is_variable(steps, Variable::Steps))
+}
+
+/// What is asked for a field of this name, as a field or as an index.
+fn field<'a>(expr: &'a IdedExpr, name: &str) -> Option<&'a IdedExpr> {
     match &expr.expr {
-        Expr::Select(select) => !select.test && select.field == "outcome" && is_action(&select.operand),
-        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => {
-            matches!(args.as_slice(), [operand, key] if is_action(operand) && text(key) == Some("outcome"))
-        }
-        _ => false,
+        Expr::Select(select) if !select.test && select.field == name => Some(&select.operand),
+        Expr::Call(call) if call.func_name == operators::INDEX => match operands(call).as_slice() {
+            [operand, key] if text(key) == Some(name) => Some(*operand),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
@@ -158,6 +205,46 @@ mod tests {
 
     fn unasked(text: &str) -> Vec<String> {
         Expression::parse(text).unwrap().outputs_read_unasked()
+    }
+
+    fn unasked_of(step: &str, text: &str) -> Vec<String> {
+        Expression::parse(text).unwrap().outputs_of_read_unasked(step, None)
+    }
+
+    #[test]
+    fn what_is_read_of_another_step_is_told_by_the_same_rules() {
+        for text in [
+            "steps.b.outputs.a",
+            "steps['b'].outputs['a']",
+            "steps.b['outputs'].a.c == 1.0",
+            "has(steps.b.outputs.a.c)",
+            "has(steps.c.outputs.a) ? steps.b.outputs.a : ''",
+            "has(outputs.a) ? steps.b.outputs.a : ''",
+            "steps.b.phase == 'Skipped' ? steps.b.outputs.a : ''",
+            "action.outcome == 'Succeeded' ? steps.b.outputs.a : ''",
+            "1.5 * steps.b.outputs.a",
+            "[1].map(x, x + steps.b.outputs.a)",
+        ] {
+            assert_eq!(unasked_of("b", text), ["a"], "{text}");
+        }
+        for text in [
+            "steps.b.outputs",
+            "size(steps.b.outputs) > 0",
+            "steps.b.outputs.map(name, name)",
+            "steps.b.phase",
+            "steps.c.outputs.a",
+            "steps.c.outputs.b.outputs.a",
+            "has(steps.b.outputs.a)",
+            "has(steps.b.outputs.a) ? steps.b.outputs.a : ''",
+            "'a' in steps.b.outputs && steps['b'].outputs.a == 1",
+            "steps.b.phase == 'Completed' ? steps.b.outputs.a : ''",
+            "steps.b.phase != 'Completed' || steps.b.outputs.a == 1.0",
+        ] {
+            assert_eq!(unasked_of("b", text), [""; 0], "{text}");
+        }
+        assert_eq!(unasked_of("b", "steps.b.outputs[params.x]"), [""; 0], "it may be any");
+        let (read, when) = ("steps.b.outputs.a + steps.b.outputs.c", Expression::parse("has(steps.b.outputs.a) && params.x").unwrap());
+        assert_eq!(Expression::parse(read).unwrap().outputs_of_read_unasked("b", Some(&when)), ["c"]);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Between JSON, of which everything stored and sent is made, and CEL.
+//!
+//! # Guarantees
+//! Wherever a value comes from, an expression reads it as the API server would give it back ([`number_as_stored`]): read before it is stored,
+//! it is the same as after. What an expression takes over unchanged it gives as it was read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use kube::core::cel::cel::{
     Value as Cel,
@@ -8,20 +12,29 @@ use kube::core::cel::cel::{
 };
 use serde_json::{Number, Value};
 
-/// A JSON value in CEL. Whole numbers are `int`, as in the CEL of Kubernetes; those past it are `uint`, and all others `double`.
+use crate::{
+    api::json::{number_as_stored, whole},
+    twins::{Twin, broken},
+};
+
+/// A JSON value in CEL. Whole numbers are `int`, as in the CEL of Kubernetes, and all others `double`.
 pub(super) fn into_cel(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
         Value::Bool(value) => Cel::Bool(*value),
-        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
-            (Some(number), _, _) => Cel::Int(number),
-            (None, Some(number), _) => Cel::UInt(number),
-            (None, None, Some(number)) => Cel::Float(number),
-            (None, None, None) => Cel::Null,
-        },
+        Value::Number(number) => number_into_cel(number),
         Value::String(text) => Cel::from(text.as_str()),
         Value::Array(items) => Cel::from(items.iter().map(into_cel).collect::<Vec<_>>()),
         Value::Object(fields) => fields_into_cel(fields),
+    }
+}
+
+fn number_into_cel(number: &Number) -> Cel {
+    let number = if broken(Twin::NumbersDrift) { number.clone() } else { number_as_stored(number) };
+    match (number.as_i64(), number.as_f64()) {
+        (Some(integer), _) => Cel::Int(integer),
+        (None, Some(double)) => Cel::Float(double),
+        (None, None) => Cel::Null,
     }
 }
 
@@ -41,7 +54,7 @@ pub(super) fn into_json(value: &Cel) -> Result<Value, String> {
         Cel::Bool(value) => Ok(Value::Bool(*value)),
         Cel::Int(number) => Ok((*number).into()),
         Cel::UInt(number) => Ok((*number).into()),
-        Cel::Float(number) => Number::from_f64(*number).map(Value::Number).ok_or_else(|| "gives a number that JSON cannot hold".into()),
+        Cel::Float(number) => number_into_json(*number).map(Value::Number).ok_or_else(|| "gives a number that JSON cannot hold".into()),
         Cel::String(text) => Ok(Value::String(text.to_string())),
         Cel::List(items) => items.iter().map(into_json).collect(),
         Cel::Map(map) => {
@@ -49,10 +62,18 @@ pub(super) fn into_json(value: &Cel) -> Result<Value, String> {
                 Key::String(name) => Ok((name.to_string(), into_json(value)?)),
                 Key::Int(_) | Key::Uint(_) | Key::Bool(_) => Err("gives an object with a key that is no string".to_owned()),
             };
-            map.map.iter().map(field).collect::<Result<_, _>>().map(Value::Object)
+            // In order, so that of several faults the same one is told each time.
+            let ordered: BTreeMap<&Key, &Cel> = map.map.iter().collect();
+            ordered.into_iter().map(field).collect::<Result<_, _>>().map(Value::Object)
         }
         other => Err(format!("gives {}: write string(…) to make text of it", other.type_of())),
     }
+}
+
+/// A double in JSON. What came as an unsigned integer, which CEL has as a double here, goes as one again.
+fn number_into_json(double: f64) -> Option<Number> {
+    let unsigned = || whole(double).filter(|number| number.is_u64() && !number.is_i64());
+    unsigned().or_else(|| Number::from_f64(double))
 }
 
 /// What a value is, in a word.

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 use super::{
     pattern::{Effort, effort},
     scope::Given,
+    strict,
 };
 
 /// The most bytes that all parts of an expression may come to, each as often as it is evaluated.
@@ -276,8 +277,8 @@ impl<'a> Meter<'a> {
     }
 
     fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<Size, String> {
-        let ComprehensionExpr { iter_range, iter_var, iter_var2, accu_var, accu_init, loop_cond, loop_step, result } = comprehension;
-        let range = self.part(iter_range)?;
+        let ComprehensionExpr { iter_range: _, iter_var, iter_var2, accu_var, accu_init, loop_cond, loop_step, result } = comprehension;
+        let range = self.part(strict::range(comprehension))?;
         if range.items > MAX_ITEMS {
             return Err(format!("goes through a list that may have {} elements: at most {MAX_ITEMS} are taken", range.items));
         }

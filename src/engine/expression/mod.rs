@@ -9,6 +9,8 @@
 //! - What it reads is known before it is evaluated: a variable, a function or a step that is not there is found when the saga is accepted.
 //! - Its work and the size of what it gives are bounded before it runs ([`meter`]), since CEL here has no cost limit of its own.
 //! - A field of what has no fields is an error, as in the CEL specification; the interpreter by itself would say `false`.
+//! - Equal inputs give equal results: maps are gone through in the order of their keys ([`strict`]), and a value gives the same before it is
+//!   stored and after ([`convert`]).
 //!
 //! # Errors
 //! One line that begins with the expression: `${params.amuont}: No such key: amuont`.
@@ -21,10 +23,12 @@ mod convert;
 mod functions;
 mod letters;
 mod meter;
+mod numbers;
 mod pattern;
 mod reader;
 mod room;
 mod scope;
+mod strict;
 mod template;
 mod url;
 
@@ -37,11 +41,7 @@ use std::{
 
 use kube::core::cel::{
     KubeCelExt,
-    cel::{
-        Context, ExecutionError, IdedExpr, Value as CelValue,
-        common::ast::{CallExpr, Expr, LiteralValue, operators},
-        parser::Parser,
-    },
+    cel::{Context, ExecutionError, IdedExpr, Value as CelValue, parser::Parser},
 };
 use serde_json::Value;
 
@@ -127,7 +127,7 @@ impl Expression {
             said(text, &format!("is no CEL expression: {first}"))
         })?;
         let reads = check::reads(&tree).map_err(|error| said(text, &error))?;
-        Ok(Self(Arc::new(Parsed { text: text.to_owned(), tree: strict(tree), reads })))
+        Ok(Self(Arc::new(Parsed { text: text.to_owned(), tree: strict::strict(tree), reads })))
     }
 
     /// As it is written.
@@ -151,7 +151,16 @@ impl Expression {
     /// The fields of `outputs` that it reads without having asked whether they are there; `…` for one whose name is computed.
     #[must_use]
     pub fn outputs_read_unasked(&self) -> Vec<String> {
-        with_stack(|| asked::unasked(&self.0.tree)).into_iter().collect()
+        with_stack(|| asked::unasked(&self.0.tree, asked::Of::Own, None)).into_iter().collect()
+    }
+
+    /// The fields of the outputs of another step that it reads, by their names, without having asked whether they are there. `when`: what
+    /// held before it is evaluated at all.
+    #[must_use]
+    pub fn outputs_of_read_unasked(&self, step: &str, when: Option<&Self>) -> Vec<String> {
+        let when = when.map(|when| &when.0.tree);
+        let unasked = with_stack(|| asked::unasked(&self.0.tree, asked::Of::Step(step), when));
+        unasked.into_iter().filter(|field| field != asked::COMPUTED).collect()
     }
 
     /// Evaluates the expression.
@@ -176,6 +185,7 @@ impl Expression {
         *work = work.saturating_add(meter::afford(tree, &variables)?.work);
         let mut context = Context::default().with_all();
         functions::mend(&mut context);
+        numbers::mend(&mut context);
         for (name, value) in &variables {
             context.add_variable_from_value(*name, value.to_cel());
         }
@@ -247,55 +257,6 @@ fn reason(error: &ExecutionError) -> String {
         ExecutionError::MissingArgumentOrTarget => "a function is given too few arguments".into(),
         _ => "a value has another type than the expression needs".into(),
     }
-}
-
-/// The same tree in which a field is looked up as an index is: the interpreter takes a field of what has none for `false`, and an index for
-/// an error.
-fn strict(mut expr: IdedExpr) -> IdedExpr {
-    let children = |list: Vec<IdedExpr>| list.into_iter().map(strict).collect();
-    expr.expr = match expr.expr {
-        Expr::Select(mut select) => {
-            *select.operand = strict(std::mem::take(&mut *select.operand));
-            if select.test {
-                Expr::Select(select)
-            } else {
-                let field = IdedExpr { id: expr.id, expr: Expr::Literal(LiteralValue::String(select.field.as_str().into())) };
-                Expr::Call(CallExpr { func_name: operators::INDEX.into(), target: None, args: vec![*select.operand, field] })
-            }
-        }
-        Expr::Call(mut call) => {
-            call.target = call.target.map(|target| Box::new(strict(*target)));
-            call.args = children(call.args);
-            Expr::Call(call)
-        }
-        Expr::List(mut list) => {
-            list.elements = children(list.elements);
-            Expr::List(list)
-        }
-        Expr::Map(mut map) => {
-            for entry in &mut map.entries {
-                if let kube::core::cel::cel::common::ast::EntryExpr::MapEntry(entry) = &mut entry.expr {
-                    entry.key = strict(std::mem::take(&mut entry.key));
-                    entry.value = strict(std::mem::take(&mut entry.value));
-                }
-            }
-            Expr::Map(map)
-        }
-        Expr::Comprehension(mut comprehension) => {
-            for part in [
-                &mut comprehension.iter_range,
-                &mut comprehension.accu_init,
-                &mut comprehension.loop_cond,
-                &mut comprehension.loop_step,
-                &mut comprehension.result,
-            ] {
-                *part = strict(std::mem::take(part));
-            }
-            Expr::Comprehension(comprehension)
-        }
-        other @ (Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified) => other,
-    };
-    expr
 }
 
 #[cfg(test)]

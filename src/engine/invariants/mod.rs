@@ -18,6 +18,7 @@
 //! | 16 what was accepted is pinned | [`super::plan`] compares `specHash` before all else; [`check_plan`] |
 //! | 17 requests once | [`check`]: their numbers; [`check_plan`]: records stay |
 //! | 18 pause starts nothing, cancel keeps every outcome | [`check_plan`] |
+//! | values are what the API server gives back | [`check_plan`]: outputs, and what a skip leaves out |
 //! | 20 a deleted saga is let go only when it may | [`check_plan`] |
 //! | 26 it comes to rest | the model |
 //! | 27 a next wake-up | [`check_plan`] |
@@ -26,6 +27,7 @@
 mod planned;
 mod progress;
 mod stored;
+mod values;
 
 pub use planned::check_plan;
 pub use stored::check;

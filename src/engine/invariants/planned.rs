@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{progress, stored};
+use super::{progress, stored, values};
 use crate::{
     api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, SagaStatus, StepPhase, names::AttemptId, names::idempotency_key},
     engine::{
@@ -29,6 +29,7 @@ pub fn check_plan(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<String>
     }
     found.extend(stored::check(saga, after));
     progress::check(before, after, &mut found);
+    values::check(saga, before, after, &mut found);
     let begun = intents(saga, seen, before, after, &mut found);
     effects(saga, seen, before, after, plan, &mut found);
     performed(saga, plan, &begun, &mut found);

@@ -1,0 +1,115 @@
+//! From what is written to the tree that is evaluated.
+//!
+//! | written | evaluated | because the interpreter |
+//! |---|---|---|
+//! | `a.b` | `a['b']` | takes a field of what has none for `false`, and an index for an error |
+//! | `a + b`, and `-`, `*`, `/`, `%`, `==`, `!=`, `in` | the function of that name called on `a` | knows no operation of an integer and a double: see [`super::numbers`] |
+//! | `m.map(k, …)`, and `filter`, `all`, … | the same over [`ORDERED`]`(m)` | goes through a map in an order that is another one each time |
+
+use kube::core::cel::cel::{
+    IdedExpr,
+    common::ast::{CallExpr, ComprehensionExpr, EntryExpr, Expr, LiteralValue, operators},
+};
+
+/// The function that gives the keys of a map in their order, and all else as it is.
+pub(super) const ORDERED: &str = "@ordered";
+/// What a comprehension gathers stands under this name, which nobody can write.
+const GATHERED: &str = "@result";
+
+/// The tree that is evaluated.
+pub(super) fn strict(mut expr: IdedExpr) -> IdedExpr {
+    expr.expr = match expr.expr {
+        Expr::Select(mut select) => {
+            *select.operand = strict(std::mem::take(&mut *select.operand));
+            if select.test {
+                Expr::Select(select)
+            } else {
+                let field = IdedExpr { id: expr.id, expr: Expr::Literal(LiteralValue::String(select.field.as_str().into())) };
+                Expr::Call(CallExpr { func_name: operators::INDEX.into(), target: None, args: vec![*select.operand, field] })
+            }
+        }
+        Expr::Call(mut call) => {
+            call.target = call.target.map(|target| Box::new(strict(*target)));
+            call.args = call.args.into_iter().map(strict).collect();
+            Expr::Call(as_method(call))
+        }
+        Expr::List(mut list) => {
+            list.elements = list.elements.into_iter().map(strict).collect();
+            Expr::List(list)
+        }
+        Expr::Map(mut map) => {
+            for entry in &mut map.entries {
+                if let EntryExpr::MapEntry(entry) = &mut entry.expr {
+                    entry.key = strict(std::mem::take(&mut entry.key));
+                    entry.value = strict(std::mem::take(&mut entry.value));
+                }
+            }
+            Expr::Map(map)
+        }
+        Expr::Comprehension(comprehension) => Expr::Comprehension(Box::new(in_order(*comprehension))),
+        other @ (Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified) => other,
+    };
+    expr
+}
+
+/// The comprehension over what it goes through in order.
+fn in_order(mut comprehension: ComprehensionExpr) -> ComprehensionExpr {
+    for part in [
+        &mut comprehension.iter_range,
+        &mut comprehension.accu_init,
+        &mut comprehension.loop_cond,
+        &mut comprehension.loop_step,
+        &mut comprehension.result,
+    ] {
+        *part = strict(std::mem::take(part));
+    }
+    let range = std::mem::take(&mut comprehension.iter_range);
+    let id = range.id;
+    let ordered = CallExpr { func_name: ORDERED.into(), target: None, args: vec![range] };
+    comprehension.iter_range = IdedExpr { id, expr: Expr::Call(ordered) };
+    comprehension
+}
+
+/// What a comprehension goes through, as it is written.
+pub(super) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
+    match &comprehension.iter_range.expr {
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == ORDERED => args.first().unwrap_or(&comprehension.iter_range),
+        _ => &comprehension.iter_range,
+    }
+}
+
+/// The operands of a call: what it is called on, if anything, and its arguments.
+pub(super) fn operands(call: &CallExpr) -> Vec<&IdedExpr> {
+    call.target.as_deref().into_iter().chain(&call.args).collect()
+}
+
+/// An operator of two numbers as a method of the first: the interpreter looks its own operators up by the number of their arguments, and a
+/// method among the functions.
+fn as_method(mut call: CallExpr) -> CallExpr {
+    let is_mended = match (&call.target, call.args.as_slice()) {
+        (None, [first, second]) => takes_numbers(&call.func_name, first, second),
+        _ => false,
+    };
+    if is_mended {
+        let second = call.args.pop();
+        call.target = call.args.pop().map(Box::new);
+        call.args.extend(second);
+    }
+    call
+}
+
+/// Whether an integer may meet a double here. Where one of the two is a text that is written out, none does.
+fn takes_numbers(operator: &str, first: &IdedExpr, second: &IdedExpr) -> bool {
+    let is_gathered = matches!(&first.expr, Expr::Ident(name) if name == GATHERED);
+    match operator {
+        operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO => true,
+        operators::ADD | operators::EQUALS | operators::NOT_EQUALS => !is_gathered && !is_plain(first) && !is_plain(second),
+        operators::IN => !is_plain(first),
+        _ => false,
+    }
+}
+
+/// Whether it is a text, a truth value or null that is written out.
+const fn is_plain(expr: &IdedExpr) -> bool {
+    matches!(&expr.expr, Expr::Literal(LiteralValue::String(_) | LiteralValue::Boolean(_) | LiteralValue::Null))
+}
