@@ -215,11 +215,14 @@ fn pod_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Pod, &context));
-    let (mut listing, mut of_jobs) = (Listing::before(&writer), Vec::new());
+    let (mut listing, mut of_jobs, before) = (Listing::before(&writer), Vec::new(), writer.as_reader());
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
-        .modify(pod_store::strip)
+        .modify(move |pod| {
+            pod_store::strip(pod);
+            pod_store::keep_success(pod, before.get(&ObjectRef::from_obj(pod)).as_deref());
+        })
         .inspect(move |event| {
             if let Ok(event) = event {
                 note_pod(&context, event, &mut of_jobs);
@@ -275,11 +278,14 @@ fn job_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Job, &context));
-    let mut listing = Listing::before(&writer);
+    let (mut listing, before) = (Listing::before(&writer), writer.as_reader());
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
-        .modify(job_store::strip)
+        .modify(move |job| {
+            job_store::strip(job);
+            job_store::keep_end(job, before.get(&ObjectRef::from_obj(job)).as_deref());
+        })
         .inspect(move |event| match event {
             Ok(Event::Delete(job)) => {
                 context.families.job_went(job);

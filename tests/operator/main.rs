@@ -32,4 +32,5 @@ mod requests;
 mod room;
 mod stand;
 mod template;
+mod told;
 mod ttl;
