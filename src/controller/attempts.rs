@@ -48,6 +48,8 @@ pub struct Known {
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
     pub deleting_since: Option<Instant>,
+    /// When this process first saw that the child ended by a signal, and that another container of it runs on.
+    pub held_up_since: Option<Instant>,
     /// What the child did or waited for when this process ended it because its time had passed.
     pub overdue: Option<String>,
     /// How it ended, where this process knows and the status does not yet.
@@ -118,6 +120,7 @@ impl Known {
             gone: None,
             overdue: None,
             deleting_since: None,
+            held_up_since: None,
             end: None,
             aside: None,
             request: false,
@@ -270,6 +273,15 @@ impl Attempts {
         let mut table = self.lock();
         let known = table.sagas.get_mut(saga).and_then(|attempts| attempts.get_mut(attempt));
         if let Some(known) = known.filter(|known| known.child.as_ref().is_none_or(|(_, uid)| uid == child)) {
+            known.gone = Some(end);
+        }
+    }
+
+    /// The same of a child that does not say any more whose it is: by its UID, where it was ever seen.
+    pub fn orphan_gone(&self, child: &str, end: ChildState) {
+        let mut table = self.lock();
+        let is_of = |known: &&mut Known| known.child.as_ref().is_some_and(|(_, uid)| uid == child);
+        if let Some(known) = table.sagas.values_mut().flat_map(HashMap::values_mut).find(is_of) {
             known.gone = Some(end);
         }
     }

@@ -24,6 +24,7 @@ mod leader;
 mod lifecycle;
 mod line;
 mod objects;
+mod orphans;
 mod pair;
 mod pause;
 mod pods;
