@@ -11,7 +11,7 @@ use super::{
     env::{ArgumentSchema, EnvFromSchema, EnvVarSchema},
 };
 
-/// Runs one container to its end, or the containers of a template. Exit code 0 is success.
+/// Runs one container to its end, or the containers of a template. Exit code 0 is success where the container ended before it was told to go.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.image) != has(self.template)").message("set exactly one of image and template"))]
@@ -44,8 +44,8 @@ pub struct PodAction {
     pub resources: Option<Value>,
     /// A whole pod instead of one container: `metadata` with labels and annotations, and `spec` as in a Pod. The container named `step`, or
     /// else the first one, decides the outcome and hands on what it says; the others help it, best as `initContainers` with
-    /// `restartPolicy: Always`, since what runs on beside it keeps the pod until its deadline. The operator sets the names, the owner, the deadline and the identity
-    /// of the attempt, the ServiceAccount of the saga, and `restartPolicy: Never`; where nothing is said, what the Pod Security Standard
+    /// `restartPolicy: Always`, since what runs on beside it keeps the pod until its deadline, and the step, where a signal ended it, until half
+    /// a minute after its grace. The operator sets the names, the owner, the deadline and the identity of the attempt, the ServiceAccount of the saga, and `restartPolicy: Never`; where nothing is said, what the Pod Security Standard
     /// "restricted" asks for. Everything else is taken as it is: whether a pod may use the node (`nodeName`, `hostNetwork`, `hostPID`,
     /// `hostIPC`, `hostPath`), be privileged or mount a token is for the Pod Security of the namespace to say.
     #[schemars(schema_with = "free_form_object")]
@@ -55,6 +55,11 @@ pub struct PodAction {
     #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_exit_codes: Option<Vec<i32>>,
+    /// Whether exit code 0 always means that the work is done, also where the pod was told to go before it ended: at its time limit, by a
+    /// drain, by a deletion. Set it for a program that finishes its work on SIGTERM, or exits with another code. Built-in: false, and such an
+    /// end is unknown, since many programs exit with 0 on SIGTERM with half their work done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finishes_on_sigterm: Option<bool>,
 }
 
 /// Runs a `batch/v1` Job to its end: Complete is success, Failed is not. Its time limit runs on while it is suspended or waits in a queue.
@@ -77,6 +82,11 @@ pub struct JobAction {
     #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_exit_codes: Option<Vec<i32>>,
+    /// Whether exit code 0 of a pod always means that its work is done, also where the job was deleted, suspended or at its time limit before
+    /// the pod ended. Built-in: false, and such an end is unknown. What the job itself counts while nothing of this happens is its business:
+    /// with `podReplacementPolicy: Failed`, a pod that is drained and exits with 0 counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finishes_on_sigterm: Option<bool>,
 }
 
 /// What the `url` of a request looks like, to the API server and to the operator alike: what it takes for the host is what whoever reads the

@@ -48,6 +48,8 @@ pub struct Known {
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
     pub deleting_since: Option<Instant>,
+    /// When this process first saw that the child ended by a signal, and that another container of it runs on.
+    pub held_up_since: Option<Instant>,
     /// What the child did or waited for when this process ended it because its time had passed.
     pub overdue: Option<String>,
     /// How it ended, where this process knows and the status does not yet.
@@ -140,6 +142,7 @@ impl Known {
             gone: None,
             overdue: None,
             deleting_since: None,
+            held_up_since: None,
             end: None,
             aside: None,
             intent: None,
@@ -318,6 +321,15 @@ impl Attempts {
     /// Notes that this process is about to write the intent of a request.
     pub fn intend(&self, key: &AttemptKey) {
         self.look(key, |known| known.intent = Some(Intent { at: Instant::now(), shown: false }));
+    }
+
+    /// The same of a child that does not say any more whose it is: by its UID, where it was ever seen.
+    pub fn orphan_gone(&self, child: &str, end: ChildState) {
+        let mut table = self.lock();
+        let is_of = |known: &&mut Known| known.child.as_ref().is_some_and(|(_, uid)| uid == child);
+        if let Some(known) = table.sagas.values_mut().flat_map(HashMap::values_mut).find(is_of) {
+            known.gone = Some(end);
+        }
     }
 
     /// Sends a request on its way, unless one is under way or has ended, or none may begin any more. `fly` spawns it.

@@ -20,7 +20,7 @@ use crate::{
     api::names::{AttemptId, child_name, job_name},
     engine::observed::ChildState,
     objects::{
-        job::job_of,
+        job::{CONTROLLER_UID, made_by},
         job_state::{self, Family},
         pod_state,
     },
@@ -52,8 +52,20 @@ pub(super) trait Child:
     /// Whether something of it is being deleted, and where that should long be over, what may still run.
     fn deletion(&self, context: &Context) -> (bool, Option<String>);
 
-    /// The state of one that a live read did not find. `child`: its UID, where it was ever seen. `gone`: what the watch brought of its end.
-    /// `None` where nothing tells of it.
+    /// The end of one that is kept although it was deleted long ago, where nothing of it runs.
+    async fn kept(&self, context: &Context) -> Result<Option<ChildState>, Error>;
+
+    /// Whether something of it runs that its own deletion does not end.
+    fn runs_on(&self, context: &Context) -> bool;
+
+    /// Its end where a container keeps it from being told, and for how long it is waited for all the same.
+    fn held_up(&self, context: &Context) -> Option<(ChildState, Duration)>;
+
+    /// The pods that are left of one that a live read did not find, by a live read of their own. `child`: its UID.
+    async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error>;
+
+    /// The state of one that a live read did not find, by what is remembered of it. `child`: its UID, where it was ever seen. `gone`: what the
+    /// watch brought of its end. `None` where nothing tells of it.
     fn after(context: &Context, key: &AttemptKey, child: Option<&str>, gone: Option<ChildState>) -> Option<ChildState>;
 
     /// Whether nothing of it can have started. Its deletion under the version that was read then proves that nothing ever will.
@@ -96,6 +108,23 @@ impl Child for Pod {
 
     fn deletion(&self, _: &Context) -> (bool, Option<String>) {
         (self.metadata.deletion_timestamp.is_some(), pod_state::stuck(self, now()))
+    }
+
+    async fn kept(&self, _: &Context) -> Result<Option<ChildState>, Error> {
+        // What has ended has ended, whoever keeps it.
+        Ok(None)
+    }
+
+    fn runs_on(&self, _: &Context) -> bool {
+        false
+    }
+
+    fn held_up(&self, _: &Context) -> Option<(ChildState, Duration)> {
+        pod_state::held_up(self)
+    }
+
+    async fn rest(_: &Context, _: &str, _: &str) -> Result<Vec<Arc<Pod>>, Error> {
+        Ok(Vec::new())
     }
 
     fn after(_: &Context, _: &AttemptKey, _: Option<&str>, gone: Option<ChildState>) -> Option<ChildState> {
@@ -142,6 +171,34 @@ impl Child for Job {
         (any, job_state::stuck(Some(self), &family, now()))
     }
 
+    /// Nothing makes pods for it any more: it has ended when those that there are have.
+    async fn kept(&self, context: &Context) -> Result<Option<ChildState>, Error> {
+        let family = family(self, context);
+        if self.metadata.deletion_timestamp.is_none() || job_state::runs(&family) {
+            return Ok(None);
+        }
+        Ok(job_state::gone(self, &with_live_pods(self, context, family).await?))
+    }
+
+    /// Of a Job that a finalizer keeps, nobody ends the pods unless it is deleted in the foreground.
+    fn runs_on(&self, context: &Context) -> bool {
+        job_state::runs_on(&family(self, context))
+    }
+
+    fn held_up(&self, context: &Context) -> Option<(ChildState, Duration)> {
+        job_state::held_up(self, &family(self, context))
+    }
+
+    async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error> {
+        let (mut family, _) = context.families.of(child);
+        // What was seen of them earlier may never change any more: whoever takes a Job alone takes its name from its pods.
+        if let Some((pods, more)) = live_pods(context, namespace, child).await? {
+            family = family.as_listed(pods, more);
+            context.families.correct(child, &family);
+        }
+        Ok(family.pods)
+    }
+
     /// Its pods may outlive it: it has ended when they have.
     fn after(context: &Context, key: &AttemptKey, child: Option<&str>, gone: Option<ChildState>) -> Option<ChildState> {
         let Some(child) = child else { return gone };
@@ -174,18 +231,21 @@ fn family(job: &Job, context: &Context) -> Family {
 
 /// The same family with the pods that a live read shows: the cache of pods may be older than that of Jobs.
 async fn with_live_pods(job: &Job, context: &Context, family: Family) -> Result<Family, Error> {
-    let uid = job.metadata.uid.as_deref().unwrap_or_default();
-    let parameters = ListParams::default().labels(&format!("batch.kubernetes.io/controller-uid={uid}")).limit(MOST_PODS);
-    let namespace = job.namespace().unwrap_or_default();
-    let listed = match context.pods_of(&namespace).list(&parameters).await.map_err(Error::api("read the pods of a Job")) {
-        // Nobody may look any more, or will: what was seen is all that there is.
-        Err(error) if error.is_forbidden() && namespace_goes(context, &namespace).await? => return Ok(Family { lost: true, ..family }),
+    let (uid, namespace) = (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
+    Ok(match live_pods(context, &namespace, uid).await? {
+        Some((pods, more)) => family.as_listed(pods, more),
+        // What was seen is all that there is.
+        None => Family { lost: true, ..family },
+    })
+}
+
+/// The pods of the Job with this UID as a live read shows them, and whether there are more; `None` where nobody may look any more, or will.
+async fn live_pods(context: &Context, namespace: &str, uid: &str) -> Result<Option<(Vec<Pod>, bool)>, Error> {
+    let parameters = ListParams::default().labels(&format!("{CONTROLLER_UID}={uid}")).limit(MOST_PODS);
+    let listed = match context.pods_of(namespace).list(&parameters).await.map_err(Error::api("read the pods of a Job")) {
+        Err(error) if error.is_forbidden() && namespace_goes(context, namespace).await? => return Ok(None),
         listed => listed?,
     };
     let more = listed.metadata.continue_.is_some_and(|more| !more.is_empty());
-    let pods: Vec<Arc<Pod>> = listed.items.into_iter().filter(|pod| job_of(pod) == Some(uid)).map(Arc::new).collect();
-    let gone = family.gone.into_iter().filter(|gone| pods.iter().all(|pod| pod.metadata.uid != gone.metadata.uid)).collect();
-    // What the cache still shows and the live read does not went unseen.
-    let lost = more || family.lost || family.pods.iter().any(|known| pods.iter().all(|pod| pod.metadata.uid != known.metadata.uid));
-    Ok(Family { pods, gone, lost, whole: family.whole })
+    Ok(Some((listed.items.into_iter().filter(|pod| made_by(pod) == Some(uid)).collect(), more)))
 }

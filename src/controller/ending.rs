@@ -49,19 +49,18 @@ impl Performance<'_> {
     async fn stop_child<K: Child>(&self, key: &AttemptKey, how: &DeleteParams) -> Result<Next, Error> {
         let child = K::name_of(name(self.stored), &key.0, &key.1);
         let cached = K::cached(self.context, namespace(self.stored), &child);
-        if cached.is_some_and(|found| found.meta().deletion_timestamp.is_some())
-            || live_intent(self.context, self.stored, &key.1).await?.is_none()
-        {
+        if cached.is_some_and(|found| found.meta().deletion_timestamp.is_some() && !found.runs_on(self.context)) {
             return Ok(Next::Later);
         }
+        let Some(intent) = live_intent(self.context, self.stored, &key.1).await? else { return Ok(Next::Later) };
+        let known = self.context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or(intent.child_uid);
         let api = K::api(self.context, namespace(self.stored));
-        let Some(found) = api.get_opt(&child).await.map_err(Error::api(K::READ))? else {
-            // The watch has not told yet, and what it brings says more than that the child is gone.
-            return Ok(Next::Later);
+        let found = api.get_opt(&child).await.map_err(Error::api(K::READ))?;
+        let is_ours = |found: &K| is_ours(found, &key.0, &key.1) || (known.is_some() && found.meta().uid == known);
+        let Some(found) = found.filter(|found| is_ours(found) && found.meta().deletion_timestamp.is_none()) else {
+            // What the watch brings says more than that the child is gone. It may have left something behind.
+            return self.stop_rest::<K>(key, known).await;
         };
-        if !is_ours(&found, &key.0, &key.1) {
-            return Ok(Next::Later);
-        }
         let detail = match found.state(self.context, Duration::ZERO).await? {
             ChildState::Active { detail, .. } => detail,
             ChildState::Succeeded(_)
@@ -83,6 +82,19 @@ impl Performance<'_> {
         if idle && deleted {
             self.context.attempts.ended(key, never_begun("was bound to no node".into(), false));
             return Ok(Next::AtOnce);
+        }
+        Ok(Next::Later)
+    }
+
+    /// Ends what is left of a child that is gone, or whose deletion takes nothing along.
+    async fn stop_rest<K: Child>(&self, key: &AttemptKey, child: Option<String>) -> Result<Next, Error> {
+        let Some(child) = child else { return Ok(Next::Later) };
+        for pod in K::rest(self.context, namespace(self.stored), &child).await? {
+            let ChildState::Active { detail, .. } = pod.state(self.context, Duration::ZERO).await? else { continue };
+            if pod.metadata.deletion_timestamp.is_none() {
+                self.context.attempts.overdue(key, detail);
+                delete(&Pod::api(self.context, namespace(self.stored)), pod.as_ref(), None, &DeleteParams::background()).await?;
+            }
         }
         Ok(Next::Later)
     }

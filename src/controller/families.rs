@@ -1,8 +1,8 @@
 //! The pods of Jobs, by the Job that they belong to: a cache finds them by their own names alone.
 //!
 //! # Guarantees
-//! A pod is known here before its saga is looked at for it. Of those that are gone the last states are kept while their Job is there; where
-//! one went unseen, or there were too many, that is said.
+//! A pod is known here before its saga is looked at for it, by its own UID: one that its Job let go of, or that lost its labels, is no other.
+//! Of those that are gone the last states are kept while their Job is there; where one went unseen, or there were too many, that is said.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
@@ -12,7 +12,7 @@ use std::{
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use crate::objects::{job::job_of, job_state::Family};
+use crate::objects::{job::job_of, job_state::Family, pod::saga_of};
 
 /// How many pods that are gone are remembered of one Job: the newest.
 const MOST_GONE: usize = 8;
@@ -35,17 +35,14 @@ struct Entry {
 }
 
 impl Families {
-    /// Notes a pod as it is now. Returns whether it belongs to a Job.
-    pub fn saw(&self, pod: &Pod) -> bool {
-        let Some(job) = job_of(pod) else { return false };
-        self.look(job, |entry| _ = entry.pods.insert(uid(pod), Arc::new(pod.clone())));
-        true
+    /// Notes a pod as it is now, if it belongs to a Job.
+    pub fn saw(&self, pod: &Pod) {
+        self.look_for(pod, |entry| _ = entry.pods.insert(uid(pod), Arc::new(pod.clone())));
     }
 
-    /// Notes the last state of a pod that is gone. Returns whether it belongs to a Job.
-    pub fn went(&self, pod: &Pod) -> bool {
-        let Some(job) = job_of(pod) else { return false };
-        self.look(job, |entry| {
+    /// Notes the last state of a pod that is gone, if it belongs to a Job.
+    pub fn went(&self, pod: &Pod) {
+        self.look_for(pod, |entry| {
             entry.pods.remove(&uid(pod));
             entry.gone.push_back(Arc::new(pod.clone()));
             if entry.gone.len() > MOST_GONE {
@@ -53,16 +50,20 @@ impl Families {
                 entry.lost = true;
             }
         });
-        true
     }
 
-    /// Notes that a pod is gone, and that nobody saw how.
+    /// Notes that a pod is gone, and that nobody saw how, if it belongs to a Job.
     pub fn lost(&self, pod: &Pod) {
-        let Some(job) = job_of(pod) else { return };
-        self.look(job, |entry| {
+        self.look_for(pod, |entry| {
             entry.pods.remove(&uid(pod));
             entry.lost = true;
         });
+    }
+
+    /// Whether a pod belongs to a Job.
+    #[must_use]
+    pub fn know(&self, pod: &Pod) -> bool {
+        job_of(pod).is_some() || known(&self.lock(), pod).is_some()
     }
 
     /// Notes that the watch has a gap, in which pods may have come and gone.
@@ -73,6 +74,16 @@ impl Families {
     /// Notes that a Job was just created: no pod of it is older than this.
     pub fn born(&self, job: &str) {
         self.look(job, |entry| entry.whole = true);
+    }
+
+    /// Notes what a live read showed of the pods of a Job.
+    pub fn correct(&self, job: &str, family: &Family) {
+        self.look(job, |entry| {
+            entry.pods = family.pods.iter().map(|pod| (uid(pod), Arc::clone(pod))).collect();
+            let surplus = family.gone.len().saturating_sub(MOST_GONE);
+            entry.gone = family.gone.iter().skip(surplus).cloned().collect();
+            entry.lost |= family.lost || surplus > 0;
+        });
     }
 
     /// Notes the last state of a Job that is gone.
@@ -90,9 +101,18 @@ impl Families {
         (family, last.clone())
     }
 
-    /// Forgets the pods of Jobs that are gone, once none is left and nothing has been heard of them for ten minutes.
+    /// Forgets the pods of Jobs that are gone, once nothing has been heard of them for ten minutes: an attempt that waits for the end of such
+    /// pods reads them live, again and again.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
-        self.lock().retain(|job, entry| !entry.pods.is_empty() || entry.heard.elapsed() < KEPT || lives(job));
+        self.lock().retain(|job, entry| entry.heard.elapsed() < KEPT || lives(job));
+    }
+
+    /// Looks at the family of a pod. One that says no more whose it is was known before.
+    fn look_for(&self, pod: &Pod, look: impl FnOnce(&mut Entry)) {
+        let job = job_of(pod).map(str::to_owned).or_else(|| known(&self.lock(), pod));
+        if let Some(job) = job {
+            self.look(&job, look);
+        }
     }
 
     fn look(&self, job: &str, look: impl FnOnce(&mut Entry)) {
@@ -106,6 +126,12 @@ impl Families {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The Job in whose family a pod is known that does not say whose it is. Few are such, and there is no index of them.
+fn known(families: &HashMap<String, Entry>, pod: &Pod) -> Option<String> {
+    let uid = pod.metadata.uid.as_ref().filter(|_| saga_of(pod).is_none())?;
+    families.iter().find(|(_, entry)| entry.pods.contains_key(uid)).map(|(job, _)| job.clone())
 }
 
 fn uid(pod: &Pod) -> String {
@@ -133,8 +159,8 @@ mod tests {
         for number in 0..=MOST_GONE {
             let (family, _) = families.of("job");
             assert!(!family.lost && family.whole && family.gone.len() == number);
-            assert!(families.saw(&pod(&format!("p{number}"))));
-            assert!(families.went(&pod(&format!("p{number}"))));
+            families.saw(&pod(&format!("p{number}")));
+            families.went(&pod(&format!("p{number}")));
         }
         let (family, _) = families.of("job");
         assert!(family.lost && family.pods.is_empty());
@@ -157,6 +183,30 @@ mod tests {
         let families = Families::default();
         let mut foreign = pod("a");
         foreign.metadata.labels = None;
-        assert!(!families.saw(&foreign) && families.of("job").0.pods.is_empty());
+        families.saw(&foreign);
+        assert!(!families.know(&foreign) && families.of("job").0.pods.is_empty());
+    }
+
+    #[test]
+    fn a_pod_that_its_job_let_go_of_or_that_says_no_more_whose_it_is_stays_in_its_family_until_it_goes() {
+        let let_go = |labels: serde_json::Value| {
+            let mut pod = pod("a");
+            pod.metadata.owner_references = None;
+            pod.metadata.labels = serde_json::from_value(labels).unwrap();
+            pod
+        };
+        let orphan = json!({"app.kubernetes.io/managed-by": "saga-operator", "batch.kubernetes.io/controller-uid": "job"});
+        for labels in [orphan, json!({})] {
+            let families = Families::default();
+            families.saw(&pod("a"));
+            let mut ended = let_go(labels);
+            ended.status = Some(serde_json::from_value(json!({"phase": "Succeeded"})).unwrap());
+            families.saw(&ended);
+            let [now] = families.of("job").0.pods.try_into().unwrap();
+            assert_eq!(*now, ended, "as it is, and not as it was with its Job");
+            families.went(&ended);
+            assert!(families.of("job").0.pods.is_empty() && families.of("job").0.gone.len() == 1);
+            assert!(!families.know(&let_go(json!({}))), "one that is gone is not looked for");
+        }
     }
 }

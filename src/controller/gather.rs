@@ -161,11 +161,10 @@ async fn child<K: Child>(
     let barred = context.barred.is(&saga.namespace, K::WATCHED);
     let mut newest = None;
     if let Some(found) = cached.filter(|found| !another(found)) {
-        let (deleting, _) = found.deletion(context);
-        let state = seen(context, key, found.as_ref()).await?;
+        let (state, poll) = seen(context, key, attempt, found.as_ref()).await?;
         // What has ended has ended, however old the copy.
         if !barred || !matches!(state, ChildState::Active { .. }) {
-            return Ok((state, deleting.then_some(DELETION_POLL)));
+            return Ok((state, poll));
         }
         newest = Some(state);
     }
@@ -185,12 +184,17 @@ async fn child<K: Child>(
     };
     let gone = match &live {
         // A child that lost its label goes on, although to the watch it is gone.
-        Some(found) if !another(found) => return Ok((seen(context, key, found).await?, Some(WATCH_LAG))),
+        Some(found) if !another(found) => return Ok((seen(context, key, attempt, found).await?.0, Some(WATCH_LAG))),
         // Somebody deleted the attempt's child, and another operator made it again: the attempt is not over before this one is.
         Some(found) if is_ours(found, &key.0, &key.1) => {
-            return Ok((after_another(seen(context, key, found).await?, &K::word()), Some(WATCH_LAG)));
+            return Ok((after_another(seen(context, key, attempt, found).await?.0, &K::word()), Some(WATCH_LAG)));
         }
-        Some(_) | None => K::after(context, key, child.as_deref(), gone),
+        Some(_) | None => {
+            if let Some(child) = &child {
+                K::rest(context, &saga.namespace, child).await?;
+            }
+            K::after(context, key, child.as_deref(), gone)
+        }
     };
     Ok(match (live, gone) {
         (_, Some(active @ ChildState::Active { .. })) => (active, Some(WATCH_LAG)),
@@ -198,8 +202,8 @@ async fn child<K: Child>(
             context.attempts.ended(key, gone.clone());
             (gone, None)
         }
-        (Some(found), None) => (name_conflict(&found), None),
-        (None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
+        (Some(found), None) if child.is_none() => (name_conflict(&found), None),
+        (Some(_) | None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
     })
 }
 
@@ -222,23 +226,42 @@ fn after_another(state: ChildState, kind: &str) -> ChildState {
     }
 }
 
-/// The state of a child that exists, if it is ours.
-async fn seen<K: Child>(context: &Context, key: &AttemptKey, found: &K) -> Result<ChildState, Error> {
-    let ((uid, attempt), found_uid) = (key, found.meta().uid.as_ref());
+/// The state of a child that exists, if it is ours: by its UID, where that is known, since owners and labels can be taken away. With it, after
+/// how long to look again although no watch may tell of anything.
+async fn seen<K: Child>(
+    context: &Context,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+    found: &K,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let found_uid = found.meta().uid.as_ref();
     let known = context.attempts.look(key, |known| known.child.as_ref().is_some_and(|(_, child)| found_uid == Some(child)));
-    if !known && !is_ours(found, uid, attempt) {
-        return Ok(name_conflict(found));
+    let named = attempt.child_uid.is_some() && attempt.child_uid.as_ref() == found_uid;
+    if !known && !named && !is_ours(found, &key.0, &key.1) {
+        return Ok((name_conflict(found), None));
     }
     context.attempts.child_seen(key, found_uid.map(String::as_str).unwrap_or_default());
     let (deleting, stuck) = found.deletion(context);
-    if let Some(message) = stuck.filter(|_| deleting_for(context, key) >= STUCK_SINCE) {
-        return Ok(ChildState::Unknown { message, retry_after: None });
-    }
-    if deleting {
-        deleting_for(context, key);
+    let deleting_long = deleting && deleting_for(context, key) >= STUCK_SINCE;
+    if let Some(message) = stuck.filter(|_| deleting_long) {
+        return Ok((ChildState::Unknown { message, retry_after: None }, None));
     }
     let age = context.attempts.look(key, |known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
-    found.state(context, age).await
+    let state = found.state(context, age).await?;
+    if !matches!(state, ChildState::Active { .. }) {
+        return Ok((state, None));
+    }
+    if deleting_long && let Some(end) = found.kept(context).await? {
+        return Ok((end, None));
+    }
+    let held_up = found.held_up(context);
+    let held_up_for =
+        held_up.as_ref().map(|_| context.attempts.look(key, |known| known.held_up_since.get_or_insert_with(Instant::now).elapsed()));
+    let polls = deleting || held_up.is_some();
+    match held_up.zip(held_up_for) {
+        Some(((end, after), since)) if since >= after => Ok((end, None)),
+        Some(_) | None => Ok((state, polls.then_some(DELETION_POLL))),
+    }
 }
 
 /// How long this process has known that the child is being deleted; begins with the first call.

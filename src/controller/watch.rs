@@ -37,7 +37,7 @@ use crate::{
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
     engine::observed::ChildState,
-    objects::{child_saga, job::job_of, job_store, pod, pod_state, pod_store},
+    objects::{child_saga, job_store, pod, pod_state, pod_store},
 };
 
 use listing::{Listing, news};
@@ -216,10 +216,14 @@ fn pod_stream(
 ) -> impl Stream<Item = Result<Pod, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Pod, &context));
     let (mut listing, mut of_jobs) = (Listing::before(&writer), Vec::new());
+    let (before, told) = (writer.as_reader(), Arc::clone(&context));
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
-        .modify(pod_store::strip)
+        .modify(move |pod| {
+            pod_store::strip(pod);
+            pod_store::keep_success(pod, before.get(&ObjectRef::from_obj(pod)).as_deref());
+        })
         .inspect(move |event| {
             if let Ok(event) = event {
                 note_pod(&context, event, &mut of_jobs);
@@ -231,40 +235,45 @@ fn pod_stream(
         })
         .reflect(writer)
         .inspect(when_listed(listed));
-    news(events, store)
+    tell_sagas(news(events, store), told)
 }
 
-/// What one event of a Pod tells of its attempt. That of a Job has no saga for its owner: it is told here that there is news.
+/// Makes the saga of each child be looked at by the child's label. Where its controller is that saga, this is known without.
+fn tell_sagas<K: Resource>(
+    news: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
+    context: Arc<Context>,
+) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static {
+    news.inspect(move |child| {
+        let Ok(child) = child else { return };
+        if saga_label(child).is_some_and(|saga| pod::saga_of(child).is_none_or(|owner| owner.name != *saga)) {
+            announce(&context, child);
+        }
+    })
+}
+
+/// What one event of a Pod tells of its attempt.
 ///
 /// `listed`: the pods of Jobs that a list brought which is not whole yet. One that breaks off tells of none: nobody would tell that they went.
 fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
-    let of_job = match event {
-        Event::Apply(pod) => context.families.saw(pod).then_some(pod),
-        Event::Delete(pod) => {
-            if let Some(key) = pod::attempt_of(pod) {
-                context.attempts.child_gone(&key, pod.metadata.uid.as_deref().unwrap_or_default(), pod_state::gone(pod));
-            }
-            context.families.went(pod).then_some(pod)
-        }
+    match event {
+        Event::Apply(pod) => context.families.saw(pod),
+        Event::Delete(pod) if context.families.know(pod) => context.families.went(pod),
+        Event::Delete(pod) => child_gone(context, pod, pod_state::gone(pod)),
         Event::Init => {
             listed.clear();
             context.families.gap();
-            None
         }
-        Event::InitApply(pod) => {
-            listed.extend(job_of(pod).map(|_| pod.clone()));
-            None
-        }
-        Event::InitDone => {
-            for pod in std::mem::take(listed) {
-                context.families.saw(&pod);
-                announce(context, &pod);
-            }
-            None
-        }
-    };
-    if let Some(pod) = of_job {
-        announce(context, pod);
+        Event::InitApply(pod) => listed.extend(context.families.know(pod).then(|| pod.clone())),
+        Event::InitDone => std::mem::take(listed).iter().for_each(|pod| context.families.saw(pod)),
+    }
+}
+
+/// Notes how a child that went has ended. One that does not say whose it is any more is known by its UID.
+fn child_gone(context: &Context, child: &impl Resource, end: ChildState) {
+    let uid = child.meta().uid.as_deref().unwrap_or_default();
+    match pod::attempt_of(child) {
+        Some(key) => context.attempts.child_gone(&key, uid, end),
+        None => context.attempts.orphan_gone(uid, end),
     }
 }
 
@@ -275,24 +284,24 @@ fn job_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Job, &context));
-    let mut listing = Listing::before(&writer);
+    let (mut listing, before, told) = (Listing::before(&writer), writer.as_reader(), Arc::clone(&context));
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
-        .modify(job_store::strip)
+        .modify(move |job| {
+            job_store::strip(job);
+            job_store::keep_end(job, before.get(&ObjectRef::from_obj(job)).as_deref());
+        })
         .inspect(move |event| match event {
             Ok(Event::Delete(job)) => {
                 context.families.job_went(job);
-                if let Some(key) = pod::attempt_of(job) {
-                    let end = ChildState::Unknown { message: "its Job was deleted".into(), retry_after: None };
-                    context.attempts.child_gone(&key, job.metadata.uid.as_deref().unwrap_or_default(), end);
-                }
+                child_gone(&context, job, ChildState::Unknown { message: "its Job was deleted".into(), retry_after: None });
             }
             Ok(event) => listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref())),
             Err(_) => {}
         })
         .reflect(writer);
-    news(events, store)
+    tell_sagas(news(events, store), told)
 }
 
 /// The children of attempts.
@@ -302,10 +311,13 @@ fn of_attempts() -> watcher::Config {
 
 /// Makes the saga of a child be looked at.
 fn announce(context: &Context, child: &impl Resource) {
-    let saga = child.meta().labels.as_ref().and_then(|labels| labels.get(LABEL_SAGA));
-    if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga) {
+    if let (Some(namespace), Some(saga)) = (&child.meta().namespace, saga_label(child)) {
         context.announce(namespace, saga);
     }
+}
+
+fn saga_label(child: &impl Resource) -> Option<&String> {
+    child.meta().labels.as_ref()?.get(LABEL_SAGA)
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ use crate::{
 
 /// The label and the annotation by which the Job controller numbers the pods of an indexed Job.
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+/// The label by which the Job controller says whose a pod is; it outlives the owner reference.
+pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
 /// The shortest time after its end at which a Job may delete itself, in seconds: the operator may be away for a while.
 const SHORTEST_TTL: i32 = 600;
 /// The fields of a Job's spec that are not the user's, and what to do instead.
@@ -111,7 +113,7 @@ pub fn job(saga: &ValidSaga, identity: &Identity, action: &JobAction, timeout: D
     let spec = JobSpec {
         active_deadline_seconds: Some(deadline_seconds(timeout)),
         backoff_limit: spec.backoff_limit.or(all),
-        template: completed(saga, identity, spec.template),
+        template: completed(saga, identity, spec.template, action.finishes_on_sigterm),
         ..spec
     };
     Ok(Job { metadata, spec: Some(spec), status: None })
@@ -126,13 +128,22 @@ pub fn trial_pod(job: &Job) -> Option<Pod> {
     Some(Pod { metadata, spec, status: None })
 }
 
-/// The UID of the Job that a Pod belongs to, where it is one of an attempt: controlled by a Job, and with the operator's label.
+/// The UID of the Job that a Pod belongs to, where it is one of an attempt: of a Job, and with the operator's label.
 #[must_use]
 pub fn job_of(pod: &Pod) -> Option<&str> {
-    let owner = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
-    let is_job = owner.kind == "Job" && owner.api_version.split_once('/').is_some_and(|(group, _)| group == "batch");
     let is_ours = pod.metadata.labels.as_ref()?.get(LABEL_MANAGED_BY).is_some_and(|manager| manager == MANAGER);
-    (is_job && is_ours).then_some(owner.uid.as_str())
+    made_by(pod).filter(|_| is_ours)
+}
+
+/// The UID of the Job that made a Pod: the one that controls it, or, where that let go of it and nothing controls it, the one that its label
+/// names.
+#[must_use]
+pub fn made_by(pod: &Pod) -> Option<&str> {
+    let Some(owner) = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)) else {
+        return pod.metadata.labels.as_ref()?.get(CONTROLLER_UID).map(String::as_str);
+    };
+    let is_job = owner.kind == "Job" && owner.api_version.split_once('/').is_some_and(|(group, _)| group == "batch");
+    is_job.then_some(owner.uid.as_str())
 }
 
 /// The number of a pod of an indexed Job.
@@ -168,7 +179,7 @@ fn is_one(spec: &JobSpec) -> bool {
     spec.completions.unwrap_or(1) == 1
 }
 
-fn is_indexed(spec: &JobSpec) -> bool {
+pub(super) fn is_indexed(spec: &JobSpec) -> bool {
     spec.completion_mode.as_deref() == Some("Indexed")
 }
 

@@ -1,38 +1,36 @@
 //! Reads a Job's state together with that of its pods: whether its attempt succeeded, failed, may have happened, or goes on.
 //!
 //! # Guarantees
-//! - A Job that is Complete has succeeded. One that Failed has *failed* only where a pod of it said no by itself, or where no pod of it ever
-//!   started; else it is *unknown*.
+//! - A Job that is Complete has succeeded. Where it was deleted or suspended before, it has only if so many pods as it wants succeeded
+//!   before they were told to go: it counts those that exit with 0 when they are. Else it is *unknown*.
+//! - A Job that Failed has *failed* only where a pod of it said no by itself, or where no pod of it ever started; else it is *unknown*.
 //! - The end of the only pod of a Job that makes no other ([`is_single`]) decides at once, as that of a Pod does: the Job's own status lags
 //!   by a second. A pod that is being deleted does not: a Job that is suspended makes another one later.
 //! - While a pod runs nothing is settled, unless the Job says that it has finished.
 //! - What it says is one line of at most 256 characters.
 //!
 //! # Caveats
+//! - A pod that the Job controller counted while its Job was neither deleted nor suspended is the Job's business: it may have been drained.
 //! - Why a Job gets no pods (a quota, Pod Security) stands in its events alone: it reads as a Job that waits for its pods.
 //! - Pods of which an operator that started later cannot know: those that a Job lost when it was suspended, for they are counted nowhere.
 //!   Where there may have been such, the end of a Job that somebody deleted is unknown.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    batch::v1::{Job, JobCondition, JobStatus},
+    batch::v1::{Job, JobStatus},
     core::v1::Pod,
 };
 use serde_json::{Map, Value};
 
 use super::{
-    job::{hands_on, is_single, may_hand_on},
-    pod_state,
+    job::{hands_on, index_of, is_indexed, is_single, may_hand_on},
+    job_fields::{SUSPENDED, Verdict, condition, is_deleted, is_suspended, told_to_end, verdict, verdict_of},
+    pod_state, pod_store,
     text::{labelled, one_line},
 };
 use crate::engine::observed::{ChildState, Failure, Reached, Trouble};
-
-/// With which a Job says how it ends: that it has ended, and before that, while its pods do.
-pub(super) const VERDICTS: [&str; 4] = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];
-/// With which it says that it has no pods for now, or that it had none for a while.
-pub(super) const SUSPENDED: &str = "Suspended";
 
 /// What is known of the pods of one Job.
 #[derive(Clone, Debug, Default)]
@@ -47,11 +45,29 @@ pub struct Family {
     pub whole: bool,
 }
 
-/// How a Job ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Done,
-    Failed,
+impl Family {
+    /// The same family where a live read shows these pods, and perhaps `more` that it does not show. What was known and is not among them is
+    /// gone: as it last was where it had ended, else unseen.
+    #[must_use]
+    pub fn as_listed(self, listed: Vec<Pod>, more: bool) -> Self {
+        let Self { pods: known, mut gone, mut lost, whole } = self;
+        let now = |mut pod: Pod| {
+            let before = known.iter().find(|known| known.metadata.uid == pod.metadata.uid);
+            pod_store::keep_success(&mut pod, before.map(Arc::as_ref));
+            Arc::new(pod)
+        };
+        let pods: Vec<_> = listed.into_iter().map(now).collect();
+        let is_there = |pod: &Arc<Pod>| pods.iter().any(|there| there.metadata.uid == pod.metadata.uid);
+        gone.retain(|pod| !is_there(pod));
+        let (left, unseen): (Vec<_>, Vec<_>) = known.into_iter().filter(|pod| !is_there(pod)).partition(|pod| has_ended(pod));
+        gone.extend(left);
+        lost |= more || !unseen.is_empty();
+        Self { pods, gone, lost, whole }
+    }
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    !matches!(pod_state::state(pod, Duration::ZERO), ChildState::Active { .. })
 }
 
 /// The state of a Job that exists, or was just seen. `age` is how long this process has known it, and is only passed on.
@@ -71,9 +87,10 @@ pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
     }
     let ends = ends(family);
     Some(match (verdict(last).map(|(verdict, _)| verdict), ends.as_slice()) {
-        (Some(Verdict::Done), _) => ChildState::Succeeded(outputs(last, family)),
-        (Some(Verdict::Failed), _) if !is_deleted(last) => failed(last, family),
+        (Some(Verdict::Done), _) => done(last, family),
+        (Some(Verdict::Failed), _) if !told_to_end(last) => failed(last, family),
         (_, [End { state, .. }]) if is_single(last) && all_known(last, family) => state.clone(),
+        _ if has_all(last, family) => ChildState::Succeeded(outputs(last, family)),
         _ if never_started(last, family) => nothing(&ends, "was deleted before a pod of it started".into()),
         _ => unknown(&ends, "was deleted while a pod of it may have run".into()),
     })
@@ -82,7 +99,13 @@ pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
 /// Whether a pod may still run.
 #[must_use]
 pub fn runs(family: &Family) -> bool {
-    family.pods.iter().any(|pod| matches!(pod_state::state(pod, Duration::ZERO), ChildState::Active { .. }))
+    family.pods.iter().any(|pod| !has_ended(pod))
+}
+
+/// Whether a pod may still run that nobody has told to go.
+#[must_use]
+pub fn runs_on(family: &Family) -> bool {
+    family.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod))
 }
 
 /// Whether the Job has ended and these are not the pods that tell how: a cache of pods may be older than that of Jobs.
@@ -91,8 +114,8 @@ pub fn wants_pods(job: &Job, family: &Family) -> bool {
     let told = |wanted: fn(&ChildState) -> bool| ends(family).iter().any(|end| wanted(&end.state));
     match verdict(job).map(|(verdict, _)| verdict) {
         Some(Verdict::Done) => {
-            let tells = |end: &End<'_>| hands_on(job, end.pod) && matches!(end.state, ChildState::Succeeded(_));
-            may_hand_on(job) && !ends(family).iter().any(tells)
+            let tells = |end: &End<'_>| hands_on(job, end.pod) && pod_state::exited_with_zero(end.pod);
+            (may_hand_on(job) && !ends(family).iter().any(tells)) || (told_to_end(job) && !has_all(job, family))
         }
         Some(Verdict::Failed) => !told(|state| matches!(state, ChildState::Failed(Failure { reached: Reached::Answer, .. }))),
         None => false,
@@ -116,7 +139,8 @@ pub fn succeeded(job: &Job) -> bool {
 fn end(job: &Job, family: &Family) -> Option<ChildState> {
     match verdict(job) {
         Some((_, finished)) if !finished && runs(family) => None,
-        Some((Verdict::Done, _)) => Some(ChildState::Succeeded(outputs(job, family))),
+        Some((Verdict::Done, _)) if told_to_end(job) && runs(family) => None,
+        Some((Verdict::Done, _)) => Some(done(job, family)),
         // What its pods are told to end with is no answer.
         _ if is_deleted(job) => None,
         Some((Verdict::Failed, _)) => Some(failed(job, family)),
@@ -127,11 +151,41 @@ fn end(job: &Job, family: &Family) -> Option<ChildState> {
 
 /// The end of the only pod there ever was.
 fn of_single(family: &Family) -> Option<ChildState> {
+    Some(pod_state::state(only_pod(family)?, Duration::ZERO)).filter(|state| !matches!(state, ChildState::Active { .. }))
+}
+
+/// The only pod there ever was, while nobody deletes it.
+fn only_pod(family: &Family) -> Option<&Pod> {
     let [pod] = family.pods.as_slice() else { return None };
-    if !family.gone.is_empty() || family.lost || pod.metadata.deletion_timestamp.is_some() {
-        return None;
+    (family.gone.is_empty() && !family.lost && pod.metadata.deletion_timestamp.is_none()).then_some(pod)
+}
+
+/// The end by a signal of the only pod of a Job, held up by another container of it, as [`pod_state::held_up`] has it.
+#[must_use]
+pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
+    let awaited = verdict(job).is_none() && is_single(job) && !is_suspended(job) && !is_deleted(job);
+    only_pod(family).filter(|_| awaited).and_then(pod_state::held_up)
+}
+
+/// The end of a Job that says it is done.
+fn done(job: &Job, family: &Family) -> ChildState {
+    if !told_to_end(job) || has_all(job, family) {
+        return ChildState::Succeeded(outputs(job, family));
     }
-    Some(pod_state::state(pod, Duration::ZERO)).filter(|state| !matches!(state, ChildState::Active { .. }))
+    unknown(&ends(family), "was told to end before it was done, and its pods may have done their work".into())
+}
+
+/// Whether so many of its pods as the Job wants are known to have succeeded before they were told to go.
+fn has_all(job: &Job, family: &Family) -> bool {
+    let ends = ends(family);
+    let succeeded = ends.iter().filter(|end| matches!(end.state, ChildState::Succeeded(_)));
+    let parts: BTreeSet<_> = if job.spec.as_ref().is_some_and(is_indexed) {
+        succeeded.filter_map(|end| index_of(end.pod)).collect()
+    } else {
+        succeeded.filter_map(|end| end.pod.metadata.uid.as_deref()).collect()
+    };
+    let wanted = job.spec.as_ref().and_then(|spec| spec.completions).unwrap_or(1).max(1);
+    usize::try_from(wanted).is_ok_and(|wanted| parts.len() >= wanted)
 }
 
 /// One pod's end.
@@ -199,8 +253,7 @@ fn all_known(job: &Job, family: &Family) -> bool {
 fn outputs(job: &Job, family: &Family) -> Option<Map<String, Value>> {
     let mut ends = ends(family);
     ends.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
-    let of = |end: End<'_>| if let ChildState::Succeeded(outputs) = end.state { outputs } else { None };
-    ends.into_iter().filter(|end| hands_on(job, end.pod)).find_map(of)
+    ends.into_iter().filter(|end| hands_on(job, end.pod)).find_map(|end| pod_state::last_word(end.pod))
 }
 
 /// What a Job that goes on does or waits for, and the trouble that a pod of it has.
@@ -234,34 +287,6 @@ fn going_on(pod: &Pod) -> Option<(String, Option<Trouble>)> {
 
 fn of_pod(pod: &Pod, what: &str) -> String {
     one_line(&format!("pod {}: {what}", pod.metadata.name.as_deref().unwrap_or_default()))
-}
-
-/// How the Job says that it ends, and whether it has.
-fn verdict(job: &Job) -> Option<(Verdict, bool)> {
-    let verdict = match verdict_of(job)?.type_.as_str() {
-        "Complete" => (Verdict::Done, true),
-        "Failed" => (Verdict::Failed, true),
-        "SuccessCriteriaMet" => (Verdict::Done, false),
-        _ => (Verdict::Failed, false),
-    };
-    Some(verdict)
-}
-
-fn verdict_of(job: &Job) -> Option<&JobCondition> {
-    VERDICTS.iter().find_map(|type_| condition(job, type_))
-}
-
-fn condition<'a>(job: &'a Job, type_: &str) -> Option<&'a JobCondition> {
-    let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == type_ && one_line(&condition.status) == "True")
-}
-
-fn is_deleted(job: &Job) -> bool {
-    job.metadata.deletion_timestamp.is_some()
-}
-
-fn is_suspended(job: &Job) -> bool {
-    job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! What of a Job is worth keeping in memory.
 //!
 //! # Guarantees
-//! [`super::job_state`] and [`super::job`] read the same from a stripped Job as from the whole one, and its size is bounded whatever the
-//! server sent.
+//! - [`super::job_state`] and [`super::job`] read the same from a stripped Job as from the whole one, and its size is bounded whatever the
+//!   server sent.
+//! - A Job that was seen to have finished stays so, whoever deletes or suspends it later ([`keep_end`]).
 
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition, JobSpec, JobStatus, PodFailurePolicy, SuccessPolicy},
@@ -10,7 +11,7 @@ use k8s_openapi::api::{
 };
 
 use super::{
-    job_state::{SUSPENDED, VERDICTS},
+    job_fields::{SUSPENDED, VERDICTS, finished_by_itself},
     pod_store,
     text::one_line,
 };
@@ -20,6 +21,16 @@ pub fn strip(job: &mut Job) {
     job.metadata = pod_store::metadata(std::mem::take(&mut job.metadata), None);
     job.spec = job.spec.take().map(spec);
     job.status = job.status.take().map(status);
+}
+
+/// Keeps the end of a stripped Job that an earlier version of it showed, the one of which this is the next. Its deletion and its suspension
+/// after that change nothing, and are not kept.
+pub fn keep_end(job: &mut Job, before: Option<&Job>) {
+    let Some(before) = before.filter(|before| before.metadata.uid == job.metadata.uid && finished_by_itself(before)) else { return };
+    if !finished_by_itself(job) {
+        job.status.clone_from(&before.status);
+        (job.metadata.deletion_timestamp, job.metadata.deletion_grace_period_seconds) = (None, None);
+    }
 }
 
 fn spec(spec: JobSpec) -> JobSpec {
@@ -56,6 +67,7 @@ fn condition(condition: JobCondition) -> JobCondition {
         status: one_line(&condition.status),
         reason: condition.reason.map(|reason| one_line(&reason)),
         message: condition.message.map(|message| one_line(&message)),
+        last_transition_time: condition.last_transition_time,
         ..JobCondition::default()
     }
 }

@@ -38,6 +38,9 @@ pub const STEP_CONTAINER: &str = "step";
 /// The annotation that names the container of a template whose exit code is the attempt's outcome.
 pub const DECIDES: &str = "saga.dev/container";
 
+/// The annotation of a Pod whose exit code 0 always means that its work is done.
+pub const FINISHES: &str = "saga.dev/finishes-on-sigterm";
+
 /// How long after the attempt's timeout the kubelet may end the Pod by itself: the operator comes first while it is there.
 const DEADLINE_SLACK: Duration = Duration::from_secs(10);
 /// The largest `activeDeadlineSeconds` that the API server takes.
@@ -50,7 +53,7 @@ const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 /// [`super::pod_template::check_template`] does.
 pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: Duration) -> Result<Pod, String> {
     if let Some(template) = &action.template {
-        return pod_template::pod(saga, identity, template, timeout);
+        return pod_template::pod(saga, identity, (template, action.finishes_on_sigterm), timeout);
     }
     let spec = PodSpec {
         active_deadline_seconds: Some(deadline_seconds(timeout)),
@@ -66,7 +69,14 @@ pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: D
         service_account_name: Some(saga.service_account.clone()),
         ..PodSpec::default()
     };
-    Ok(Pod { metadata: metadata(saga, &identity.attempt, child_name), spec: Some(spec), status: None })
+    let annotations = finishes(action.finishes_on_sigterm).map(|finishes| [finishes].into());
+    let metadata = ObjectMeta { annotations, ..metadata(saga, &identity.attempt, child_name) };
+    Ok(Pod { metadata, spec: Some(spec), status: None })
+}
+
+/// The author's word that exit code 0 always means done, as an annotation, where he gives it.
+pub(super) fn finishes(said: Option<bool>) -> Option<(String, String)> {
+    (said == Some(true)).then(|| (FINISHES.to_owned(), "true".to_owned()))
 }
 
 /// Which attempt of which saga, as labels.
@@ -209,16 +219,18 @@ pub(super) fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
+/// The saga that controls a Pod or a Job.
+#[must_use]
+pub fn saga_of(child: &impl Resource) -> Option<&OwnerReference> {
+    let owner = child.meta().owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let (group, _) = owner.api_version.split_once('/')?;
+    (owner.kind == Saga::kind(&()) && group == Saga::group(&())).then_some(owner)
+}
+
 /// The saga's UID and the attempt that a Pod or a Job belongs to, by its controller and its labels; `None` where either is missing or malformed.
 #[must_use]
 pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
-    let metadata = child.meta();
-    let owner = metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
-    let (group, _) = owner.api_version.split_once('/')?;
-    if owner.kind != Saga::kind(&()) || group != Saga::group(&()) {
-        return None;
-    }
-    let labels = metadata.labels.as_ref()?;
+    let (owner, labels) = (saga_of(child)?, child.meta().labels.as_ref()?);
     let direction = match labels.get(LABEL_DIRECTION)?.as_str() {
         "action" => Direction::Action,
         "compensation" => Direction::Compensation,
@@ -247,6 +259,12 @@ pub fn deciding(pod: &Pod) -> &str {
 #[must_use]
 pub fn is_of_template(pod: &Pod) -> bool {
     named(pod).is_some()
+}
+
+/// Whether exit code 0 always means that the Pod's work is done, also where something told it to go before.
+#[must_use]
+pub fn finishes_on_sigterm(pod: &Pod) -> bool {
+    pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(FINISHES)).is_some_and(|said| said == "true")
 }
 
 /// What the annotation says, where it is the name of a container.

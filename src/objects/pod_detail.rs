@@ -10,8 +10,9 @@
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, Pod};
 
 use super::{
+    pod_fields::{container_state, deleting, node, phase, reason, unscheduled},
     pod_init,
-    pod_state::{container_state, deleting, never_bound, node, phase, reason, unscheduled},
+    pod_start::never_bound,
     text::{labelled, line, one_line},
 };
 use crate::engine::observed::Trouble;

@@ -5,7 +5,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
 
-use super::{pod::is_of_template, pod_state::ran};
+use super::{pod::is_of_template, pod_start::ran};
 
 /// The init containers that run to their end.
 pub(super) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {

@@ -1,8 +1,11 @@
 //! What of a Pod is worth keeping in memory.
 //!
 //! # Guarantees
-//! [`super::pod_state`] and [`super::pod`] read the same from a stripped Pod as from the whole one, and its size is bounded whatever
-//! containers, conditions and messages the server sent.
+//! - [`super::pod_state`] and [`super::pod`] read the same from a stripped Pod as from the whole one, and its size is bounded whatever
+//!   containers, conditions and messages the server sent.
+//! - A Pod that was seen to succeed stays so, whatever tells it to go later ([`keep_success`]).
+
+use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{
@@ -13,27 +16,50 @@ use k8s_openapi::{
 };
 
 use super::{
-    job::COMPLETION_INDEX,
-    pod::{DECIDES, deciding, is_of_template},
+    job::{COMPLETION_INDEX, CONTROLLER_UID},
+    pod::{DECIDES, deciding, finishes, finishes_on_sigterm, is_of_template},
+    pod_fields::{DISRUPTION, SCHEDULED, runs_beside},
     pod_init,
-    pod_state::{DISRUPTION, SCHEDULED, handed_on, runs_beside},
+    pod_state::{handed_on, state},
     text::{MAX_LINE, one_line, tail},
 };
-use crate::api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP};
+use crate::{
+    api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
+    engine::observed::ChildState,
+};
 
 /// Takes away what nobody reads. What is left must not be written back.
 pub fn strip(pod: &mut Pod) {
     let status = pod.status.as_ref().map(|status| self::status(pod, status));
-    let decides = is_of_template(pod).then(|| deciding(pod).to_owned());
-    pod.metadata = metadata(std::mem::take(&mut pod.metadata), decides);
-    pod.spec = pod.spec.take().map(|spec| PodSpec { node_name: spec.node_name, ..PodSpec::default() });
+    let decides = is_of_template(pod).then(|| (DECIDES.to_owned(), deciding(pod).to_owned()));
+    let annotations: BTreeMap<_, _> = decides.into_iter().chain(finishes(Some(finishes_on_sigterm(pod)))).collect();
+    pod.metadata = metadata(std::mem::take(&mut pod.metadata), Some(annotations).filter(|kept| !kept.is_empty()));
+    pod.spec = pod.spec.take().map(|PodSpec { node_name, termination_grace_period_seconds, .. }| PodSpec {
+        node_name,
+        termination_grace_period_seconds,
+        ..PodSpec::default()
+    });
     pod.status = status;
 }
 
-/// Identity, version, owner, our labels, which container decides, and the instants that are read.
-pub(super) fn metadata(meta: ObjectMeta, decides: Option<String>) -> ObjectMeta {
+/// Keeps the success of a stripped Pod that an earlier version of it showed, the one of which this is the next. What tells it to go after
+/// that changes nothing: the status stays as it was, and no deletion is kept.
+pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
+    let succeeded = |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Succeeded(_));
+    let Some(before) = before.filter(|before| before.metadata.uid == pod.metadata.uid && succeeded(before)) else { return };
+    if !succeeded(pod) {
+        pod.status.clone_from(&before.status);
+        (pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds) = (None, None);
+    }
+}
+
+/// Identity, version, owner, our labels, these annotations, and the instants that are read.
+pub(super) fn metadata(meta: ObjectMeta, annotations: Option<BTreeMap<String, String>>) -> ObjectMeta {
     const OURS: [&str; 6] = [LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT, COMPLETION_INDEX];
     let controller = |owners: Vec<OwnerReference>| owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner]);
+    let owner_references = meta.owner_references.and_then(controller);
+    // By which a pod is known that lost its Job.
+    let is_ours = |key: &str| OURS.contains(&key) || (key == CONTROLLER_UID && owner_references.is_none());
     ObjectMeta {
         name: meta.name,
         namespace: meta.namespace,
@@ -41,9 +67,10 @@ pub(super) fn metadata(meta: ObjectMeta, decides: Option<String>) -> ObjectMeta 
         resource_version: meta.resource_version,
         creation_timestamp: meta.creation_timestamp,
         deletion_timestamp: meta.deletion_timestamp,
-        labels: meta.labels.map(|labels| labels.into_iter().filter(|(key, _)| OURS.contains(&key.as_str())).collect()),
-        annotations: decides.map(|name| [(DECIDES.to_owned(), name)].into()),
-        owner_references: meta.owner_references.and_then(controller),
+        deletion_grace_period_seconds: meta.deletion_grace_period_seconds,
+        labels: meta.labels.map(|labels| labels.into_iter().filter(|(key, _)| is_ours(key)).collect()),
+        annotations,
+        owner_references,
         ..ObjectMeta::default()
     }
 }
@@ -106,6 +133,7 @@ fn terminated(exit: &ContainerStateTerminated) -> ContainerStateTerminated {
         reason: line(exit.reason.as_ref()),
         message: said(exit),
         started_at: exit.started_at.clone(),
+        finished_at: exit.finished_at.clone(),
         ..ContainerStateTerminated::default()
     }
 }

@@ -89,16 +89,21 @@ pub(super) fn account_of(template: &PodTemplateSpec, account: &str, path: &str) 
     Some((format!("{path}.spec.{name}"), message))
 }
 
-/// Builds the Pod of an attempt. `timeout` is the time limit of the attempt.
+/// Builds the Pod of an attempt. `finishes`: whether exit code 0 always means done. `timeout` is the time limit of the attempt.
 ///
 /// # Errors
 /// A sentence that begins with the path within the action.
-pub(super) fn pod(saga: &ValidSaga, identity: &Identity, template: &Value, timeout: Duration) -> Result<Pod, String> {
+pub(super) fn pod(
+    saga: &ValidSaga,
+    identity: &Identity,
+    (template, finishes): (&Value, Option<bool>),
+    timeout: Duration,
+) -> Result<Pod, String> {
     let template = check_template(template).map_err(sentences)?;
     if let Some(wrong) = check_account(&template, &saga.service_account) {
         return Err(sentence(wrong));
     }
-    let PodTemplateSpec { metadata: made, spec } = completed(saga, identity, template);
+    let PodTemplateSpec { metadata: made, spec } = completed(saga, identity, template, finishes);
     let ObjectMeta { labels, annotations, .. } = made.unwrap_or_default();
     let spec = spec.map(|spec| PodSpec { active_deadline_seconds: Some(deadline_seconds(timeout)), ..spec });
     let named = metadata(saga, &identity.attempt, child_name);
@@ -116,12 +121,14 @@ pub(super) fn sentence((path, message): Wrong) -> String {
 }
 
 /// The template with all that the operator sets in it, except its name and its deadline.
-pub(super) fn completed(saga: &ValidSaga, identity: &Identity, template: PodTemplateSpec) -> PodTemplateSpec {
+pub(super) fn completed(saga: &ValidSaga, identity: &Identity, template: PodTemplateSpec, finishes: Option<bool>) -> PodTemplateSpec {
     let (theirs, mut spec) = (template.metadata.unwrap_or_default(), template.spec.unwrap_or_default());
     let decides = deciding(&spec).to_owned();
     let metadata = ObjectMeta {
         labels: Some(theirs.labels.into_iter().flatten().chain(labels(saga, &identity.attempt)).collect()),
-        annotations: Some(theirs.annotations.into_iter().flatten().chain([(DECIDES.to_owned(), decides)]).collect()),
+        annotations: Some(
+            theirs.annotations.into_iter().flatten().chain([(DECIDES.to_owned(), decides)]).chain(super::pod::finishes(finishes)).collect(),
+        ),
         ..ObjectMeta::default()
     };
     spec.enable_service_links.get_or_insert(false);

@@ -147,8 +147,8 @@ fn a_step_has_only_fields_that_work_today() {
         "apply approval compensateFailed compensation delete dependsOn http job name outputs pivot pod precheck retry saga timeout wait when"
     );
     assert_eq!(names(&step["properties"]["compensation"]), "apply delete http job pod retry saga timeout");
-    assert_eq!(names(&step["properties"]["job"]), "finalExitCodes metadata spec");
-    assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom finalExitCodes image resources template");
+    assert_eq!(names(&step["properties"]["job"]), "finalExitCodes finishesOnSigterm metadata spec");
+    assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom finalExitCodes finishesOnSigterm image resources template");
     assert_eq!(names(&step["properties"]["http"]), "body expect headers method tls url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),

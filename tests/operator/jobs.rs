@@ -20,40 +20,40 @@ use crate::{
 };
 
 /// A Job of one container that runs this, with more in its spec.
-fn job_with(command: &str, more: &Value) -> Value {
+pub fn job_with(command: &str, more: &Value) -> Value {
     let container = json!({"name": "step", "image": IMAGE, "command": ["/bin/sh", "-c", command]});
     let mut spec = json!({"template": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [container]}}});
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"spec": spec})
 }
 
-fn job(command: &str) -> Value {
+pub fn job(command: &str) -> Value {
     job_with(command, &json!({}))
 }
 
 /// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
-fn one_step(work: &Value, more: &Value) -> Value {
+pub fn one_step(work: &Value, more: &Value) -> Value {
     let mut step = json!({"name": "ship", "job": work, "compensation": {"http": post("/shipping/cancellations")}});
     step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"onFailure": "Compensate", "steps": [step]})
 }
 
-fn jobs(stand: &Stand) -> Api<Job> {
+pub fn jobs(stand: &Stand) -> Api<Job> {
     Api::namespaced(stand.client.clone(), &stand.namespace)
 }
 
 /// The name of the Job of a step's attempt.
-fn job_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
+pub fn job_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
     job_name(&saga.name_any(), &saga.uid().unwrap(), &AttemptId { step: step.into(), direction, number })
 }
 
 /// The Jobs of a saga.
-async fn all_of(stand: &Stand, saga: &str) -> Vec<Job> {
+pub async fn all_of(stand: &Stand, saga: &str) -> Vec<Job> {
     jobs(stand).list(&ListParams::default().labels(&format!("saga.dev/saga={saga}"))).await.unwrap().items
 }
 
 /// How the last attempt of a step's action ended, in words.
-fn words(saga: &Saga) -> String {
+pub fn words(saga: &Saga) -> String {
     step(saga, "ship").action.as_ref().unwrap().attempts.last().unwrap().message.clone().unwrap_or_default()
 }
 

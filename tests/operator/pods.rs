@@ -33,6 +33,11 @@ pub fn ask(path: &str) -> String {
     )
 }
 
+/// The same, answered once the gate is open.
+pub fn ask_by_gate(path: &str) -> String {
+    ask(path).replace("SHOP", "GATE")
+}
+
 /// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
 pub fn one_step(work: &Value, more: &Value) -> Value {
     let mut step = json!({"name": "ship", "pod": work, "compensation": {"http": post("/shipping/cancellations")}});
@@ -213,7 +218,7 @@ async fn a_pod_that_runs_when_its_saga_is_cancelled_is_gone_and_what_it_did_stay
 }
 
 /// Waits until a Pod does not exist any more: nothing of it runs.
-async fn is_gone(stand: &Stand, pod: &str) {
+pub async fn is_gone(stand: &Stand, pod: &str) {
     let gone = timeout(PATIENCE, await_condition(stand.pods(), pod, |pod: Option<&Pod>| pod.is_none())).await;
     assert!(gone.is_ok(), "{pod} is still there");
 }

@@ -64,6 +64,24 @@ async fn what_a_template_runs_first_may_fail_in_its_stead_and_is_undone_since_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_dies_of_a_signal_beside_what_never_ends_is_not_waited_for_until_its_time_limit() {
+    let mut stand = Stand::with_pods("signal").await;
+    stand.start();
+    // One second of grace: an end from outside would show soon.
+    let with_proxy = |command: &str| {
+        let proxy = json!({"name": "proxy", "image": IMAGE, "command": ["/bin/sh", "-c", "sleep 3000"]});
+        let step = json!({"name": "step", "image": IMAGE, "command": ["/bin/sh", "-c", command]});
+        json!({"template": {"spec": {"terminationGracePeriodSeconds": 1, "containers": [step, proxy]}}})
+    };
+    for (name, command, words) in [("killed", "exit 137", "exit code 137 (Error)"), ("failed", "exit 3", "exit code 3 (Error)")] {
+        stand.apply(name, &one_step(&with_proxy(command), &json!({}))).await;
+        let saga = stand.reaches(name, SagaPhase::Compensated).await;
+        assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed], "{name}");
+        assert!(message(&saga).contains(words), "{}", message(&saga));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_template_that_asks_for_more_than_the_namespace_allows_is_refused_by_its_pod_security() {
     let mut stand = Stand::new("security").await;
     enforce(&stand, "baseline").await;

@@ -89,8 +89,13 @@ impl Scene {
 
     /// The state of the Pod, where the status names this one.
     async fn look(&self, written: Option<&str>) -> Result<ChildState, Error> {
+        self.look_at::<Pod>(written).await
+    }
+
+    /// The same of a child of this kind.
+    async fn look_at<K: Child>(&self, written: Option<&str>) -> Result<ChildState, Error> {
         let intent = ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: written.map(Into::into), trouble: None };
-        child::<Pod>(&self.context, &self.saga, &self.key, &intent).await.map(|(state, _)| state)
+        child::<K>(&self.context, &self.saga, &self.key, &intent).await.map(|(state, _)| state)
     }
 }
 
@@ -196,4 +201,132 @@ async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goe
     scene.namespace_is_deleted();
     let state = job.state(&scene.context, Duration::ZERO).await.unwrap();
     assert!(matches!(state, ChildState::Failed(_) | ChildState::Unknown { .. }), "{state:?}");
+}
+
+#[tokio::test]
+async fn a_pod_that_lost_its_owner_is_known_by_the_uid_that_the_status_names_and_by_no_other() {
+    let orphan = |scene: &Scene| {
+        let mut pod = scene.pod("p", "Running");
+        pod["metadata"]["ownerReferences"].take();
+        scene.answers(scene.path(), 200, pod);
+    };
+    let conflict = |state: &ChildState| matches!(state, ChildState::Failed(failure) if failure.message.starts_with("NameConflict"));
+    let scene = Scene::with_pod();
+    orphan(&scene);
+    let named = scene.look(Some("p")).await.unwrap();
+    assert!(matches!(&named, ChildState::Active { uid: Some(uid), .. } if uid == "p"), "{named:?}");
+    assert!(matches!(scene.look(None).await.unwrap(), ChildState::Active { .. }), "it was seen");
+    let stranger = Scene::with_pod();
+    orphan(&stranger);
+    let foreign = stranger.look(None).await.unwrap();
+    assert!(conflict(&foreign), "{foreign:?}");
+    // The attempt's own Pod was there, and is gone: whoever has its name now, it may have acted.
+    let vanished = stranger.look(Some("q")).await.unwrap();
+    assert!(matches!(vanished, ChildState::Absent(_)), "{vanished:?}");
+}
+
+/// As long ago as this.
+fn ago(wanted: Duration) -> Instant {
+    Instant::now().checked_sub(wanted).unwrap()
+}
+
+impl Scene {
+    /// As if the child had been seen for the first time some time ago, and this, too.
+    fn waited(&self, also: impl FnOnce(&mut super::super::attempts::Known)) {
+        self.context.attempts.look(&self.key, |known| {
+            known.child.as_mut().unwrap().0 = ago(WATCH_LAG);
+            also(known);
+        });
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_another_container_holds_up_is_taken_after_the_grace() {
+    let scene = Scene::with_pod();
+    let mut pod = scene.pod("p", "Running");
+    let status =
+        |name: &str, state: Value| json!({"name": name, "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    let crashed = json!({"terminated": {"exitCode": 139, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z"}});
+    pod["status"]["containerStatuses"] = json!([status("step", crashed), status("proxy", json!({"running": {}}))]);
+    scene.answers(scene.path(), 200, pod);
+    assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }));
+    let since = |wanted| scene.waited(|known| known.held_up_since = Some(ago(wanted)));
+    since(Duration::from_secs(59));
+    assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Active { .. }));
+    since(Duration::from_mins(1));
+    let end = scene.look(Some("p")).await.unwrap();
+    assert!(matches!(&end, ChildState::Failed(failure) if failure.exit_code == Some(139)), "{end:?}");
+}
+
+/// A Job with the UID `j` of one pod, and more in its metadata.
+fn job(more: &Value) -> Value {
+    let template = json!({"spec": {"restartPolicy": "Never", "containers": []}});
+    let mut job = json!({"metadata": {"name": "j", "namespace": "shop", "uid": "j"}, "spec": {"backoffLimit": 0, "template": template}});
+    job["metadata"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    job
+}
+
+/// The pod of that Job, which let go of it.
+fn pod_of_job(phase: &str, code: Option<i32>) -> Value {
+    let state = code.map_or_else(
+        || json!({"running": {}}),
+        |code| json!({"terminated": {"exitCode": code, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z"}}),
+    );
+    let status = json!({"name": "step", "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    let labels = json!({"batch.kubernetes.io/controller-uid": "j", "app.kubernetes.io/managed-by": "saga-operator"});
+    json!({"metadata": {"name": "j-0", "namespace": "shop", "uid": "p", "labels": labels}, "spec": {"nodeName": "n", "containers": []},
+           "status": {"phase": phase, "containerStatuses": [status]}})
+}
+
+impl Scene {
+    fn with_job() -> Self {
+        Self::new(&json!({"job": {"spec": {"template": {"spec": {"containers": [{"name": "step", "image": "ship"}]}}}}}))
+    }
+
+    fn job_path(&self) -> &'static str {
+        format!("/apis/batch/v1/namespaces/shop/jobs/{}", Job::name_of("order", "1", &self.key.1)).leak()
+    }
+
+    /// From now on a live read of the pods shows these.
+    fn lists(&self, pods: &[Value]) {
+        self.answers("/api/v1/namespaces/shop/pods", 200, json!({"kind": "PodList", "apiVersion": "v1", "metadata": {}, "items": pods}));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_somebody_keeps_has_ended_once_it_was_deleted_long_ago_and_nothing_of_it_runs() {
+    let kept = json!({"deletionTimestamp": "2026-03-01T10:00:00Z", "finalizers": ["example.com/keep"]});
+    let scene = Scene::with_job();
+    scene.answers(scene.job_path(), 200, job(&kept));
+    scene.lists(&[]);
+    let at_first = scene.look_at::<Job>(Some("j")).await.unwrap();
+    assert!(matches!(&at_first, ChildState::Active { detail, .. } if detail == "is being deleted"), "{at_first:?}");
+    scene.waited(|known| known.deleting_since = Some(ago(STUCK_SINCE)));
+    scene.lists(&[pod_of_job("Running", None)]);
+    assert!(matches!(scene.look_at::<Job>(Some("j")).await.unwrap(), ChildState::Active { .. }), "a pod of it runs that no watch shows");
+    scene.lists(&[pod_of_job("Failed", Some(3))]);
+    let end = scene.look_at::<Job>(Some("j")).await.unwrap();
+    assert!(matches!(&end, ChildState::Failed(failure) if failure.exit_code == Some(3)), "{end:?}");
+}
+
+#[tokio::test]
+async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_them() {
+    let scene = Scene::with_job();
+    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "j", "controller": true});
+    let mut running = pod_of_job("Running", None);
+    running["metadata"]["ownerReferences"] = json!([owner]);
+    scene.context.families.saw(&serde_json::from_value(running).unwrap());
+    scene.context.families.job_went(&serde_json::from_value(job(&json!({}))).unwrap());
+    scene.lists(&[pod_of_job("Running", None)]);
+    let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
+    assert!(matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its pods is awaited")), "{awaited:?}");
+    scene.lists(&[pod_of_job("Succeeded", Some(0))]);
+    let end = scene.look_at::<Job>(Some("j")).await.unwrap();
+    assert_eq!(end, ChildState::Succeeded(None));
+    // One that went unseen stays nobody's for ever neither.
+    let unseen = Scene::with_job();
+    unseen.context.families.saw(&serde_json::from_value(pod_of_job("Running", None)).unwrap());
+    unseen.lists(&[]);
+    let vanished = unseen.look_at::<Job>(Some("j")).await.unwrap();
+    assert!(matches!(vanished, ChildState::Absent(_)), "{vanished:?}");
 }

@@ -43,5 +43,5 @@ fn known_of(action: &JobAction, template: Option<&Template>) -> JobAction {
     let Some(template) = template else { return action.clone() };
     let skeleton = template.skeleton();
     let spec = skeleton.get("spec").cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    JobAction { metadata: skeleton.get("metadata").cloned(), spec, final_exit_codes: None }
+    JobAction { metadata: skeleton.get("metadata").cloned(), spec, final_exit_codes: None, finishes_on_sigterm: None }
 }

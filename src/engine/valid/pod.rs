@@ -25,7 +25,7 @@ const TEXTS: [&str; 12] =
     ["labels", "annotations", "nodeSelector", "matchLabels", "command", "args", "name", "value", "key", "image", "subPath", "mountPath"];
 pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
     check_form(action, path, faults);
-    let PodAction { image, command, args, env, env_from, resources: _, template: _, final_exit_codes } = action;
+    let PodAction { image, command, args, env, env_from, resources: _, template: _, final_exit_codes, finishes_on_sigterm: _ } = action;
     if image.as_ref().is_some_and(String::is_empty) {
         faults.push(Fault::new(format!("{path}.image"), "must name an image"));
     }
@@ -63,7 +63,7 @@ pub(super) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
 
 /// One container, or a template with all that is said of its containers in it.
 fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
-    let PodAction { image, command, args, env, env_from, resources, template, final_exit_codes: _ } = action;
+    let PodAction { image, command, args, env, env_from, resources, template, final_exit_codes: _, finishes_on_sigterm: _ } = action;
     if image.is_some() == template.is_some() {
         faults.push(Fault::new(path, "set exactly one of image and template"));
     }

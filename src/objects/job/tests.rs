@@ -41,7 +41,7 @@ fn the_whole_job() {
         "template": {"metadata": {"labels": {"app": "ship"}}, "spec": {"containers": [{"name": "ship", "image": "ship:1"}]}},
     });
     let metadata = json!({"labels": {"kueue.x-k8s.io/queue-name": "night"}, "annotations": {"example.com/owner": "logistics"}});
-    let job = built_of(JobAction { metadata: Some(metadata), spec, final_exit_codes: None }).unwrap();
+    let job = built_of(JobAction { metadata: Some(metadata), spec, final_exit_codes: None, finishes_on_sigterm: None }).unwrap();
     let ours = json!({
         "app.kubernetes.io/managed-by": "saga-operator", "saga.dev/saga": "order-1042", "saga.dev/step": "ship",
         "saga.dev/direction": "action", "saga.dev/attempt": "2",
@@ -126,8 +126,14 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
     assert!(built(with("/ttlSecondsAfterFinished", json!(600))).is_ok());
     assert!(built(json!("text")).unwrap_err().starts_with("spec: must be an object"));
     assert!(built(json!({})).unwrap_err().starts_with("spec.template.spec.containers: must have at least one container"));
-    let metadata =
-        |metadata: Value| built_of(JobAction { metadata: Some(metadata), spec: with("/suspend", json!(true)), final_exit_codes: None });
+    let metadata = |metadata: Value| {
+        built_of(JobAction {
+            metadata: Some(metadata),
+            spec: with("/suspend", json!(true)),
+            final_exit_codes: None,
+            finishes_on_sigterm: None,
+        })
+    };
     assert!(metadata(json!({"name": "a"})).unwrap_err().starts_with("metadata.name: is set by the operator"));
     let label = metadata(json!({"labels": {"app.kubernetes.io/managed-by": "a"}})).unwrap_err();
     assert!(label.starts_with("metadata.labels.app.kubernetes.io/managed-by: is set by the operator"), "{label}");
@@ -175,4 +181,11 @@ fn a_pod_is_of_a_job_where_a_job_controls_it_and_the_label_says_that_it_is_an_at
     ] {
         assert_eq!(job_of(&pod(owner.clone(), labels).unwrap()), None, "{owner}");
     }
+    // A Job that lets go of its pods leaves its UID in their labels; where another controls them, those say nothing.
+    let orphan = json!({"app.kubernetes.io/managed-by": "saga-operator", "batch.kubernetes.io/controller-uid": "u1"});
+    let alone: Pod = serde_json::from_value(json!({"metadata": {"labels": orphan}})).unwrap();
+    assert_eq!(job_of(&alone), Some("u1"));
+    assert_eq!(job_of(&pod(owner("ReplicaSet", "apps/v1", true), orphan).unwrap()), None);
+    let nobodys: Pod = serde_json::from_value(json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "u1"}}})).unwrap();
+    assert_eq!((job_of(&nobodys), made_by(&nobodys)), (None, Some("u1")));
 }

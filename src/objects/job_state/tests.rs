@@ -197,11 +197,115 @@ fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
     assert!(failed(&[], &[disrupted]).starts_with("Nothing None disrupted: was bound to no node"));
 }
 
+/// With a verdict of this instant, and a deletion at 10:00:00.
+fn deleted_after_its_verdict(verdict: &str, at: &str) -> Value {
+    deleted(changed(job(&[]), "/status/conditions", json!([{"type": verdict, "status": "True", "lastTransitionTime": at}])))
+}
+
+#[test]
+fn a_job_that_was_told_to_end_is_done_only_where_its_pods_were_before_they_were_told() {
+    let on_sigterm = || deleted(exited(0, 0, r#"{"half": true}"#));
+    let may_be = "unknown: was ended with exit code 0 and may have done its work";
+    let late = || deleted_after_its_verdict("Complete", "2026-03-01T09:59:50Z");
+    assert!(seen(late(), family(&[on_sigterm()], &[])).starts_with(may_be));
+    assert!(ended(late(), family(&[], &[on_sigterm()])).unwrap().starts_with(may_be));
+    assert!(ended(deleted(job(&[])), family(&[], &[on_sigterm()])).unwrap().starts_with(may_be), "its last copy may know of nothing");
+    assert_eq!(seen(late(), Family::default()), "unknown: was told to end before it was done, and its pods may have done their work");
+    assert_eq!(seen(late(), family(&[exited(0, 0, "")], &[])), "succeeded: null", "the pod was not told");
+    assert_eq!(seen(late(), family(&[running(0)], &[])), "active: is being deleted");
+    // The Job, and so its pods, had ended before.
+    let early = || deleted_after_its_verdict("Complete", "2026-03-01T09:59:49Z");
+    assert_eq!(seen(early(), family(&[on_sigterm()], &[])), r#"succeeded: {"half":true}"#);
+    let annotations = json!({"saga.dev/container": "step", "saga.dev/finishes-on-sigterm": "true"});
+    let said = changed(on_sigterm(), "/metadata/annotations", annotations);
+    assert_eq!(seen(late(), family(&[said], &[])), r#"succeeded: {"half":true}"#, "its author says so");
+    // A drain is not told to the Job: what it counts is its business.
+    assert_eq!(seen(job(&["Complete"]), family(&[on_sigterm()], &[])), r#"succeeded: {"half":true}"#);
+    // Suspended, it counts what its pods are told to end with.
+    let suspended = || job(&["Suspended", "Complete"]);
+    assert!(seen(suspended(), family(&[on_sigterm()], &[])).starts_with(may_be));
+    assert_eq!(seen(suspended(), family(&[exited(0, 0, "")], &[])), "succeeded: null");
+    let some = family(&[exited(0, 0, ""), exited(1, 0, ""), deleted(exited(2, 0, ""))], &[]);
+    assert!(seen(indexed(&["Suspended", "Complete"]), some).starts_with(may_be), "two of three");
+    assert!(wants_pods(&read(suspended()), &family(&[on_sigterm()], &[])), "those that are known may be old");
+}
+
+#[test]
+fn a_job_that_was_seen_to_finish_stays_so_whoever_deletes_or_suspends_it_later() {
+    for (verdict, later) in [("Complete", deleted(job(&["Complete"]))), ("Failed", deleted(job(&["Failed"])))] {
+        let (mut before, mut after) = (read(job(&[verdict])), read(later));
+        job_store::strip(&mut before);
+        job_store::strip(&mut after);
+        let untouched = after.clone();
+        let mut goes_on = read(job(&[]));
+        job_store::strip(&mut goes_on);
+        job_store::keep_end(&mut after, None);
+        job_store::keep_end(&mut after, Some(&goes_on));
+        assert_eq!(after, untouched);
+        let pods = || family(&[], &[if verdict == "Complete" { deleted(exited(0, 0, "")) } else { exited(0, 3, "no") }]);
+        job_store::keep_end(&mut after, Some(&before));
+        let expected = if verdict == "Complete" { "succeeded: null" } else { "Answer Some(3): exit code 3 (Error): no" };
+        assert_eq!(gone(&after, &pods()).as_ref().map(told).as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn the_pods_of_a_job_that_let_go_of_them_end_it_by_their_own_word() {
+    // `kubectl delete job --cascade=orphan`: the last copy of the Job says nothing of an end, and its pods were not told to go.
+    assert_eq!(ended(job(&[]), family(&[exited(0, 0, r#"{"a": 1}"#)], &[])).unwrap(), r#"succeeded: {"a":1}"#);
+    assert_eq!(ended(job(&[]), family(&[exited(0, 3, "no")], &[])).unwrap(), "Answer Some(3): exit code 3 (Error): no");
+    let all = [exited(0, 0, r#"{"part": 0}"#), exited(1, 0, ""), exited(2, 0, "")];
+    assert_eq!(ended(indexed(&[]), family(&all, &[])).unwrap(), r#"succeeded: {"part":0}"#);
+    assert!(ended(indexed(&[]), family(&all[..2], &[])).unwrap().starts_with("unknown: "), "one part was never made");
+    let twice = [exited(0, 0, ""), changed(exited(0, 0, ""), "/metadata/uid", json!("p9")), exited(1, 0, "")];
+    assert!(ended(indexed(&[]), family(&twice, &[])).unwrap().starts_with("unknown: "));
+}
+
+#[test]
+fn what_a_live_read_shows_of_pods_replaces_what_was_known_of_them() {
+    let family = || family(&[running(0), exited(1, 0, ""), running(2)], &[exited(3, 3, "")]);
+    let pods = |pods: Vec<Value>| pods.into_iter().map(|pod| serde_json::from_value(pod).unwrap()).collect::<Vec<Pod>>();
+    let names = |pods: &[Arc<Pod>]| pods.iter().map(|pod| pod.metadata.name.clone().unwrap()).collect::<Vec<_>>().join(" ");
+    let Family { pods: there, gone, lost, .. } = family().as_listed(pods(vec![exited(0, 0, ""), running(2), running(3)]), false);
+    assert_eq!((names(&there).as_str(), names(&gone).as_str(), lost), ("j-0 j-2 j-3", "j-1", false), "j-1 had ended");
+    let unseen = family().as_listed(pods(vec![running(2)]), false);
+    assert!(unseen.lost && !family().lost, "nobody saw how j-0 went");
+    assert!(family().as_listed(pods(vec![running(0), running(2)]), true).lost, "there are more than were read");
+    let [still] = Family { pods: vec![Arc::new(serde_json::from_value(exited(0, 0, "")).unwrap())], ..Family::default() }
+        .as_listed(pods(vec![deleted(exited(0, 0, ""))]), false)
+        .pods
+        .try_into()
+        .unwrap();
+    assert!(matches!(pod_state::state(&still, Duration::ZERO), ChildState::Succeeded(_)), "it ended before it was told to go");
+}
+
+#[test]
+fn the_end_by_a_signal_of_the_only_pod_is_held_up_by_what_runs_beside_it() {
+    let crashed = || {
+        let mut pod = pod(0, "Running", json!({"terminated": {"exitCode": 139, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z"}}));
+        pod["status"]["containerStatuses"].as_array_mut().unwrap().push(json!({
+            "name": "proxy", "image": "a", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}},
+        }));
+        pod
+    };
+    let held = |job: Value, pods: &[Value]| held_up(&read(job), &family(pods, &[])).map(|(end, _)| told(&end));
+    assert!(seen(job(&[]), family(&[crashed()], &[])).starts_with("active: has exited with code 139"));
+    assert_eq!(held(job(&[]), &[crashed()]).as_deref(), Some("Answer Some(139): exit code 139 (Error)"));
+    assert_eq!(held(changed(job(&[]), "/spec/backoffLimit", json!(1)), &[crashed()]), None);
+    assert_eq!(held(changed(job(&[]), "/spec/suspend", json!(true)), &[crashed()]), None);
+    assert_eq!(held(deleted(job(&[])), &[crashed()]), None);
+    assert_eq!(held(job(&[]), &[deleted(crashed())]), None);
+}
+
 #[test]
 fn a_job_that_is_being_deleted_only_succeeds() {
     assert_eq!(seen(deleted(job(&[])), family(&[exited(0, 3, "")], &[])), "active: is being deleted");
     assert_eq!(seen(deleted(job(&["Failed"])), family(&[deleted(exited(0, 143, ""))], &[])), "active: is being deleted");
     assert_eq!(seen(deleted(job(&["Complete"])), family(&[exited(0, 0, "")], &[])), "succeeded: null");
+    assert_eq!(
+        told(&gone(&read(deleted(job(&[]))), &family(&[exited(0, 3, "no")], &[])).unwrap()),
+        "Answer Some(3): exit code 3 (Error): no"
+    );
 }
 
 #[test]

@@ -1,14 +1,22 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 #![allow(clippy::needless_pass_by_value, reason = "fixtures are put together from values")]
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::{
+    api::core::v1::{ContainerState, ContainerStatus, PodCondition, PodStatus},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     engine::observed::Trouble,
-    objects::{pod::STEP_CONTAINER, pod_store::strip, text::MAX_LINE},
+    objects::{
+        pod::STEP_CONTAINER,
+        pod_fields::{DISRUPTION, SCHEDULED},
+        pod_store::{keep_success, strip},
+        text::MAX_LINE,
+    },
 };
 
 /// What is expected of a fixture.
@@ -27,6 +35,8 @@ use Expect::{Active, Answer, Disrupted, Nothing, Succeeded, Unknown};
 type Fixture = (&'static str, Value, Expect);
 
 const NOT_FOUND: &str = "ContainerStatusUnknown";
+/// When a container ends that does.
+const ENDED: &str = "2026-03-01T09:01:00Z";
 
 /// A Pod on node `n1`, with a status.
 fn on_node(status: Value) -> Value {
@@ -40,6 +50,20 @@ fn unbound(mut pod: Value) -> Value {
 
 fn deleted(mut pod: Value) -> Value {
     pod["metadata"]["deletionTimestamp"] = json!("2026-03-01T10:00:00Z");
+    pod
+}
+
+/// With a deletion that was asked for so many seconds after the container's end, and a grace of 30 s.
+fn deleted_after(seconds: i64, mut pod: Value) -> Value {
+    let grace_ends = ENDED.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds + 30);
+    pod["metadata"]["deletionTimestamp"] = json!(grace_ends.to_string());
+    pod["metadata"]["deletionGracePeriodSeconds"] = json!(30);
+    pod
+}
+
+/// Of a step whose author says that exit code 0 always means done.
+fn finishes(mut pod: Value) -> Value {
+    pod["metadata"]["annotations"] = json!({"saga.dev/finishes-on-sigterm": "true"});
     pod
 }
 
@@ -100,8 +124,8 @@ fn exited(code: i32, reason: &str) -> Value {
 }
 
 fn says(code: i32, reason: &str, message: &str) -> Value {
-    let (began, ended) = ("2026-03-01T09:00:00Z", "2026-03-01T09:01:00Z");
-    json!({"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": began, "finishedAt": ended}})
+    let began = "2026-03-01T09:00:00Z";
+    json!({"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": began, "finishedAt": ENDED}})
 }
 
 /// What the kubelet writes for a container that it does not find.
@@ -135,7 +159,6 @@ fn ends_by_itself() -> Vec<Fixture> {
     let said = fails(says(3, "Error", "no such\norder\u{1b}\n"));
     vec![
         ("succeeded", in_phase("Succeeded", done()), Succeeded),
-        ("succeeded although told to go", deleted(in_phase("Succeeded", done())), Succeeded),
         ("succeeded without statuses", on_node(json!({"phase": "Succeeded"})), Succeeded),
         ("exit 3", said, Answer("exit code 3 (Error): no such order")),
         ("exit 3 just before a deletion", deleted(fails(error(3))), Answer("exit code 3 (Error)")),
@@ -146,6 +169,38 @@ fn ends_by_itself() -> Vec<Fixture> {
         ("out of memory while deleted", deleted(fails(exited(137, "OOMKilled"))), Answer("exit code 137 (OOMKilled)")),
         ("no such program", fails(no_program()), Nothing("no container started: StartError: exec: no such file")),
         ("exit 0, phase not yet written", runs(done()), Succeeded),
+    ]
+}
+
+/// Exit code 0 of Pods that something tells to go: done only where the end came before.
+fn ends_with_zero_and_is_told_to_go() -> Vec<Fixture> {
+    let succeeded = || in_phase("Succeeded", done());
+    let drained = |pod| disruption_target("EvictionByEvictionAPI", pod);
+    let may_be = Unknown("was ended with exit code 0 and may have done its work (finishesOnSigterm: true would say that it has): ");
+    let may_be = || if let Unknown(begins) = may_be { Unknown(begins) } else { unreachable!() };
+    let mut nobody_knows_when = in_phase("Succeeded", done());
+    nobody_knows_when["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"].take();
+    let mut terminated = succeeded();
+    terminated["status"]["reason"] = json!("Terminated");
+    vec![
+        ("clearly before its deletion", deleted_after(11, succeeded()), Succeeded),
+        ("clearly before its drain", drained(deleted_after(60, succeeded())), Succeeded),
+        ("clearly before its deletion, a proxy runs on", deleted_after(60, beside(running(), runs(done()))), Succeeded),
+        ("at its deletion, as far as two clocks tell", deleted_after(10, succeeded()), may_be()),
+        ("on SIGTERM", deleted_after(-3, succeeded()), may_be()),
+        ("drained", drained(deleted_after(-3, succeeded())), may_be()),
+        ("to be disrupted", drained(succeeded()), may_be()),
+        ("node shut down", terminated, may_be()),
+        ("evicted long before its deletion", deleted_after(60, fails_by("Evicted", done())), may_be()),
+        ("a proxy did not, when both were told", deleted_after(-3, beside(error(143), fails(done()))), may_be()),
+        ("a proxy is still told", deleted_after(-3, beside(running(), runs(done()))), Active("is being deleted")),
+        ("nobody knows when", deleted_after(60, nobody_knows_when), may_be()),
+        ("nobody knows what", deleted(on_node(json!({"phase": "Succeeded"}))), may_be()),
+        ("nobody knows the grace", deleted(succeeded()), may_be()),
+        ("always done, deleted", finishes(deleted_after(-3, succeeded())), Succeeded),
+        ("always done, evicted", finishes(fails_by("Evicted", done())), Succeeded),
+        ("always done, a proxy is still told", finishes(deleted_after(-3, beside(running(), runs(done())))), Succeeded),
+        ("always done, but it was not", finishes(deleted_after(-3, fails(error(143)))), Unknown("was ended with exit code 143")),
     ]
 }
 
@@ -254,8 +309,15 @@ fn goes_on() -> Vec<Fixture> {
 }
 
 fn fixtures() -> impl Iterator<Item = (&'static str, Pod, Expect)> {
-    let tables =
-        [ends_by_itself(), ends_beside_a_proxy(), ended_before_the_start(), ended_after_the_start(), ended_over_an_old_status(), goes_on()];
+    let tables = [
+        ends_by_itself(),
+        ends_with_zero_and_is_told_to_go(),
+        ends_beside_a_proxy(),
+        ended_before_the_start(),
+        ended_after_the_start(),
+        ended_over_an_old_status(),
+        goes_on(),
+    ];
     tables.into_iter().flatten().map(|(what, value, expect)| (what, read(value), expect))
 }
 
@@ -297,6 +359,72 @@ fn a_stripped_pod_reads_the_same() {
         strip(&mut stripped);
         assert_eq!(state(&stripped, Duration::ZERO), state(&pod, Duration::ZERO), "{what}");
         assert_eq!(gone(&stripped), gone(&pod), "{what}");
+    }
+}
+
+#[test]
+fn a_pod_that_was_seen_to_succeed_stays_so_whatever_tells_it_to_go_later() {
+    let kept = |mut pod: Pod| {
+        strip(&mut pod);
+        pod
+    };
+    let seen = [in_phase("Succeeded", done()), beside(running(), runs(done())), deleted_after(60, in_phase("Succeeded", done()))];
+    let later = [
+        deleted_after(2, in_phase("Succeeded", done())),
+        disruption_target("EvictionByEvictionAPI", deleted_after(-3, beside(running(), runs(done())))),
+        fails_by("Evicted", not_found()),
+        deleted_after(-3, fails(error(143))),
+    ];
+    for (before, after) in seen.iter().flat_map(|before| later.iter().map(move |after| (before, after))) {
+        let (before, mut after) = (kept(read(before.clone())), kept(read(after.clone())));
+        assert!(!fits(&state(&after, Duration::ZERO), &Succeeded), "{after:?}");
+        let another = |pod: &Pod| {
+            let mut another = pod.clone();
+            another.metadata.uid = Some("u2".into());
+            another
+        };
+        let untouched = after.clone();
+        for other in [None, Some(another(&before)), Some(kept(read(runs(running()))))] {
+            keep_success(&mut after, other.as_ref());
+            assert_eq!(after, untouched, "of none, of another, of one that had not ended");
+        }
+        keep_success(&mut after, Some(&before));
+        assert!(fits(&state(&after, Duration::ZERO), &Succeeded) && fits(&gone(&after), &Succeeded), "{after:?}");
+        // The next version is told by the one that is kept.
+        let mut next = kept(read(deleted_after(-3, fails(error(143)))));
+        keep_success(&mut next, Some(&after));
+        assert!(fits(&gone(&next), &Succeeded), "{next:?}");
+    }
+}
+
+#[test]
+fn an_end_by_a_signal_that_another_container_holds_up_is_taken_once_an_end_from_outside_would_show() {
+    let held = |code: i32| beside(running(), runs(error(code)));
+    let of = |pod: Value| {
+        let whole = read(pod);
+        let mut stripped = whole.clone();
+        strip(&mut stripped);
+        assert_eq!(held_up(&stripped), held_up(&whole));
+        held_up(&whole)
+    };
+    let (end, after) = of(held(137)).unwrap();
+    assert!(fits(&end, &Answer("exit code 137 (Error)")), "{end:?}");
+    assert_eq!(after, Duration::from_mins(1), "its grace of 30 s, and as much again");
+    let mut patient = held(143);
+    patient["spec"]["terminationGracePeriodSeconds"] = json!(600);
+    assert_eq!(of(patient).unwrap().1, Duration::from_secs(630));
+    let others = [
+        held(3),
+        runs(error(137)),
+        deleted(held(143)),
+        disruption_target("TerminationByKubelet", held(143)),
+        fails(error(143)),
+        fails_by("Evicted", error(143)),
+        runs(running()),
+        runs(done()),
+    ];
+    for other in others {
+        assert_eq!(of(other.clone()), None, "{other}");
     }
 }
 
@@ -533,13 +661,9 @@ fn text() -> impl Strategy<Value = Option<String>> {
 
 fn terminated() -> impl Strategy<Value = ContainerStateTerminated> {
     let code = prop_oneof![Just(0), Just(137), Just(143), any::<i32>()];
-    let started = prop_oneof![Just(None), (-1..3_i64).prop_map(|second| Some(Time(Timestamp::from_second(second).unwrap())))];
-    (code, text(), text(), started).prop_map(|(exit_code, reason, message, started_at)| ContainerStateTerminated {
-        exit_code,
-        reason,
-        message,
-        started_at,
-        ..ContainerStateTerminated::default()
+    let instant = || prop_oneof![Just(None), (-60..3_i64).prop_map(|second| Some(Time(Timestamp::from_second(second).unwrap())))];
+    (code, text(), text(), instant(), instant()).prop_map(|(exit_code, reason, message, started_at, finished_at)| {
+        ContainerStateTerminated { exit_code, reason, message, started_at, finished_at, ..ContainerStateTerminated::default() }
     })
 }
 
@@ -596,11 +720,20 @@ prop_compose! {
         init in proptest::option::of(containers()),
         bound in any::<bool>(),
         deleted in any::<bool>(),
+        grace in proptest::option::of(prop_oneof![Just(30), any::<i64>()]),
+        finishes in text(),
     ) -> Pod {
         let mut pod = Pod::default();
+        pod.metadata.deletion_grace_period_seconds = grace;
         pod.metadata.deletion_timestamp = deleted.then_some(Time(Timestamp::UNIX_EPOCH));
-        pod.metadata.annotations = decides.map(|name| [("saga.dev/container".to_owned(), name.to_owned())].into());
-        pod.spec = Some(k8s_openapi::api::core::v1::PodSpec { node_name: bound.then(|| "n1".into()), ..Default::default() });
+        let finishes = finishes.map(|said| ("saga.dev/finishes-on-sigterm".to_owned(), said));
+        pod.metadata.annotations =
+            Some(decides.map(|name| ("saga.dev/container".to_owned(), name.to_owned())).into_iter().chain(finishes).collect());
+        pod.spec = Some(k8s_openapi::api::core::v1::PodSpec {
+            node_name: bound.then(|| "n1".into()),
+            termination_grace_period_seconds: grace,
+            ..Default::default()
+        });
         pod.status = Some(PodStatus { phase, reason, message, conditions, container_statuses: containers, init_container_statuses: init, ..PodStatus::default() });
         pod
     }
@@ -637,5 +770,6 @@ proptest! {
         prop_assert_eq!(state(&stripped, Duration::ZERO), read);
         prop_assert_eq!(gone(&stripped), gone(&pod));
         prop_assert_eq!(stuck(&stripped, Timestamp::MAX), stuck(&pod, Timestamp::MAX));
+        prop_assert_eq!(held_up(&stripped), held_up(&pod));
     }
 }

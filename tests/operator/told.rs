@@ -1,0 +1,178 @@
+//! Programs that exit with 0 when they are told to go, and those that were done before.
+
+use std::time::Duration;
+
+use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
+use kube::{
+    ResourceExt,
+    api::{DeleteParams, EvictParams, Patch, PatchParams},
+};
+use saga_operator::api::{Direction, Outcome, Saga, SagaPhase};
+use serde_json::{Value, json};
+
+use crate::{
+    jobs::{self, job, job_of, job_with, words},
+    pods::{ask, ask_by_gate, one_step, pod, pod_of},
+    stand::{Stand, names_its_child, outcomes, scope, still_in_effect},
+};
+
+/// Ends as soon as it is told to, and with 0.
+const YIELD: &str = "trap 'exit 0' TERM; sleep 300 & wait";
+const KEEPER: &str = "tests.example.com/keep";
+
+/// The same work, with the word of its author that exit code 0 always means done.
+fn finishes(mut work: Value) -> Value {
+    work["finishesOnSigterm"] = json!(true);
+    work
+}
+
+/// The saga went on as after an unknown outcome: what it may have done is undone.
+async fn is_unknown_and_undone(stand: &Stand, name: &str) {
+    let saga = stand.reaches(name, SagaPhase::Compensated).await;
+    assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec![]), "{name}");
+    assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"], "{name}");
+    assert!(words(&saga).contains("exit code 0 and may have done its work"), "{name}: {}", words(&saga));
+}
+
+/// Whether the message of the step, if it has one by now, is this.
+fn tells_of_step(saga: &Saga, words: &str) -> bool {
+    let step = saga.status.as_ref().and_then(|status| status.steps.first());
+    step.and_then(|step| step.message.as_deref()).is_some_and(|told| told.contains(words))
+}
+
+async fn is_done(stand: &Stand, name: &str) {
+    let saga = stand.reaches(name, SagaPhase::Completed).await;
+    assert_eq!(outcomes(&saga, "ship"), [Outcome::Succeeded], "{name}");
+    assert!(stand.shop.summary(&scope(&saga)).undone.is_empty(), "{name}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its_work_unless_its_author_says_otherwise() {
+    let mut stand = Stand::with_pods("told").await;
+    stand.start();
+    let work = pod(&format!("{}; {YIELD}", ask("/shipping/shipments")));
+    let (at_once, never) = (json!({"timeout": "10s"}), json!({}));
+    let stories = [("late", work.clone(), &at_once), ("deleted", work.clone(), &never), ("drained", work.clone(), &never)];
+    let stories = stories.into_iter().chain([("finishes", finishes(work.clone()), &at_once), ("drained-done", finishes(work), &never)]);
+    for (name, work, more) in stories {
+        let saga = stand.apply(name, &one_step(&work, more)).await;
+        stand.shop_has_done(&saga, "ship").await;
+        let pod = pod_of(&saga, "ship", Direction::Action, 1);
+        if name == "deleted" {
+            stand.pods().delete(&pod, &DeleteParams::default()).await.unwrap();
+        } else if name.starts_with("drained") {
+            stand.pods().evict(&pod, &EvictParams::default()).await.unwrap();
+        }
+    }
+    for name in ["late", "deleted", "drained"] {
+        is_unknown_and_undone(&stand, name).await;
+    }
+    for name in ["finishes", "drained-done"] {
+        is_done(&stand, name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_with_but_a_drain_is_its_business() {
+    let mut stand = Stand::with_pods("told-job").await;
+    stand.start();
+    let command = format!("{}; {YIELD}", ask("/shipping/shipments"));
+    let work = job(&command);
+    // Else a pod counts as failed as soon as it is deleted.
+    let waits = job_with(&command, &json!({"podReplacementPolicy": "Failed"}));
+    let (at_once, never) = (json!({"timeout": "10s"}), json!({}));
+    let stories = [
+        ("late", work.clone(), &at_once),
+        ("deleted", waits.clone(), &never),
+        ("suspended", waits.clone(), &never),
+        ("drained", work.clone(), &never),
+        ("drained-and-counted", waits, &never),
+        ("finishes", finishes(work), &at_once),
+    ];
+    for (name, work, more) in stories {
+        let saga = stand.apply(name, &jobs::one_step(&work, more)).await;
+        stand.shop_has_done(&saga, "ship").await;
+        let (api, job) = (jobs::jobs(&stand), job_of(&saga, "ship", Direction::Action, 1));
+        match name {
+            "deleted" => _ = api.delete(&job, &DeleteParams::foreground()).await.unwrap(),
+            "suspended" => {
+                let patch = Patch::Merge(json!({"spec": {"suspend": true}}));
+                api.patch(&job, &PatchParams::default(), &patch).await.unwrap();
+            }
+            "drained" | "drained-and-counted" => {
+                let [pod]: [Pod; 1] = stand.pods_of(name).await.try_into().unwrap();
+                stand.pods().evict(&pod.name_any(), &EvictParams::default()).await.unwrap();
+            }
+            _ => {}
+        }
+    }
+    for name in ["late", "deleted", "drained"] {
+        is_unknown_and_undone(&stand, name).await;
+    }
+    for name in ["drained-and-counted", "finishes"] {
+        is_done(&stand, name).await;
+    }
+    // It would go on with another pod, and its first one is forgotten.
+    stand.until("suspended", "suspended", |saga| tells_of_step(saga, "is suspended")).await;
+    stand.ask("suspended", "saga.dev/cancel=the wrong parcel");
+    let suspended = stand.reaches("suspended", SagaPhase::Cancelled).await;
+    assert_eq!((outcomes(&suspended, "ship"), still_in_effect(&suspended)), (vec![Outcome::Unknown], vec!["ship"]));
+}
+
+/// A pod that ends with 0 once the gate is open, and stays although it is deleted then.
+async fn kept_pod(stand: &Stand, name: &str) -> Saga {
+    let saga = stand.apply(name, &one_step(&pod(&ask_by_gate("/shipping/shipments")), &json!({}))).await;
+    stand.shop_has_done(&saga, "ship").await;
+    stand.until(name, "the UID of its Pod", |saga| names_its_child(saga, "ship")).await;
+    keep(stand, &saga, json!([KEEPER])).await;
+    saga
+}
+
+async fn keep(stand: &Stand, saga: &Saga, finalizers: Value) {
+    let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
+    stand.pods().patch(&pod_of(saga, "ship", Direction::Action, 1), &PatchParams::default(), &patch).await.unwrap();
+}
+
+async fn delete(stand: &Stand, saga: &Saga) {
+    stand.pods().delete(&pod_of(saga, "ship", Direction::Action, 1), &DeleteParams::default()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_ended_just_before_its_deletion_has_done_its_work_where_the_operator_sees_one_after_the_other() {
+    let mut stand = Stand::with_pods("before").await;
+    stand.start();
+    let saga = kept_pod(&stand, "order").await;
+    // It sees both at once, and in their order.
+    stand.freeze();
+    stand.gate.open();
+    stand.pods_end("order", 1).await;
+    delete(&stand, &saga).await;
+    stand.thaw();
+    is_done(&stand, "order").await;
+    keep(&stand, &saga, json!(null)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_pod_whose_end_nobody_saw_the_recorded_instants_say_whether_it_was_deleted_clearly_later() {
+    let mut stand = Stand::with_pods("clearly").await;
+    stand.start();
+    let (soon, later) = (kept_pod(&stand, "soon").await, kept_pod(&stand, "later").await);
+    stand.kill();
+    stand.gate.open();
+    stand.pods_end("soon", 1).await;
+    delete(&stand, &soon).await;
+    stand.pods_end("later", 1).await;
+    let ended = stand.pods().get(&pod_of(&later, "ship", Direction::Action, 1)).await.unwrap();
+    let ended = ended.status.unwrap().container_statuses.unwrap()[0].state.clone().unwrap().terminated.unwrap().finished_at.unwrap().0;
+    // Ten seconds may be two clocks'.
+    while Timestamp::now().duration_since(ended).as_secs() < 12 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    delete(&stand, &later).await;
+    stand.start();
+    is_done(&stand, "later").await;
+    is_unknown_and_undone(&stand, "soon").await;
+    for saga in [soon, later] {
+        keep(&stand, &saga, json!(null)).await;
+    }
+}
