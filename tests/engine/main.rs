@@ -43,6 +43,7 @@ mod spec;
 mod timeout;
 mod ttl;
 mod undo;
+mod versions;
 mod wait;
 mod watch;
 mod way_out;

@@ -33,3 +33,4 @@ mod room;
 mod stand;
 mod template;
 mod ttl;
+mod versions;
