@@ -16,6 +16,8 @@
 pub mod api;
 pub mod controller;
 pub mod engine;
+#[cfg(feature = "next")]
+pub mod next;
 pub mod objects;
 pub mod plugin;
 pub mod service;

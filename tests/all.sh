@@ -34,6 +34,8 @@ tests/chart/run.sh
 
 part "tests on a real cluster"
 cargo build --locked --bin saga-operator --example shop
+# The operator as a later version might be, which some tests have work beside the present one.
+cargo build --locked --features next --example next-operator
 tests/demo/down.sh --purge
 . tests/demo/lib.sh
 use_cluster

@@ -12,8 +12,8 @@ for _, condition in ipairs(status.conditions or {}) do
   end
 end
 -- Held until somebody mends the spec or the status.
-local held = stalled == "InvalidSpec" or stalled == "SpecChanged" or stalled == "InvalidStatus"
-local refused = stalled == "Refused"
+local held = stalled == "InvalidSpec" or stalled == "UnknownField" or stalled == "SpecChanged" or stalled == "InvalidStatus"
+local refused = stalled == "Refused" or stalled == "DefinitionTooOld"
 
 local function among(phases)
   for _, one in ipairs(phases) do

@@ -16,6 +16,7 @@ mod phase;
 mod policy;
 mod request;
 mod saga;
+pub mod shape;
 pub mod status;
 mod stored;
 mod tls;
@@ -30,13 +31,15 @@ pub use policy::{Backoff, BackoffType, RetryPolicy};
 pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step};
 pub use status::{ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus};
-pub use stored::{Part, StoredSaga};
+pub use stored::{Part, StoredSaga, Strangers};
 pub use tls::{CaSource, ConfigMapKey, HttpTls};
 
 /// The API group of every resource, label, annotation and finalizer of this project.
 pub const GROUP: &str = "saga.dev";
 /// The API version that this operator stores and serves.
 pub const VERSION: &str = "v1alpha1";
+/// The version of this operator.
+pub const RELEASE: &str = if cfg!(feature = "next") { "99.0.0" } else { env!("CARGO_PKG_VERSION") };
 /// The most steps a saga may have.
 pub const MAX_STEPS: usize = 128;
 /// How often a person may ask for a retry where `maxRetryRequests` does not say.

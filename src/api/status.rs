@@ -57,6 +57,15 @@ pub struct SagaStatus {
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spec_hash: Option<String>,
+    /// The version of the operator that accepted the saga. Absent: one from before this field.
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted_by: Option<String>,
+    /// What a later version may add: where the saga stood when that version looked at it.
+    #[cfg(feature = "next")]
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub noted: Option<String>,
     /// Steps that did, or may have done, something that is not undone. Only in an ended saga, and in one that could not be undone.
     #[schemars(length(max = 128), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -295,6 +304,9 @@ pub enum RequestResult {
     Refused,
     /// It stood on the saga from before its beginning.
     Ignored,
+    /// What a later version may add: it was done, in another way.
+    #[cfg(feature = "next")]
+    Noted,
 }
 
 impl RequestResult {
@@ -305,6 +317,8 @@ impl RequestResult {
             Self::Accepted => "Accepted",
             Self::Refused => "Refused",
             Self::Ignored => "Ignored",
+            #[cfg(feature = "next")]
+            Self::Noted => "Noted",
         }
     }
 }
@@ -337,7 +351,7 @@ impl JsonSchema for ConditionSchema {
             "required": ["type", "status", "lastTransitionTime", "reason", "message"],
             "properties": {
                 "type": {"type": "string", "maxLength": 316},
-                "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+                "status": {"type": "string", "maxLength": 63},
                 "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
                 "lastTransitionTime": {"type": "string", "format": "date-time"},
                 "reason": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},

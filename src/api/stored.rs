@@ -13,7 +13,7 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Asked, HANDLED, RequestAction, Saga, SagaSpec, SagaStatus, names::sha256_hex};
+use super::{Asked, DeletionPolicy, HANDLED, RequestAction, Saga, SagaSpec, SagaStatus, names::sha256_hex, shape::KNOWN};
 
 /// Where `kubectl apply` keeps what it applied last.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -38,6 +38,23 @@ pub struct StoredSaga {
     pub handled: i64,
     /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
     pub spec_hash: String,
+    /// What the spec asks for on deletion, read even where the rest of it cannot be.
+    pub deletion_policy: DeletionPolicy,
+    /// What another version of the operator, or of the definition, knows and this one does not.
+    pub strangers: Option<Box<Strangers>>,
+}
+
+/// Fields and words of a stored saga that this version does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Strangers {
+    /// Fields and words of the spec, each as a sentence that begins with its path: the first of them.
+    pub spec: Vec<String>,
+    /// Words of the status, each as a sentence that begins with its path. With one of them, the status counts as one that cannot be read.
+    pub words: Vec<String>,
+    /// Fields of the status, each in its place. They go along with every write.
+    pub fields: Option<Value>,
+    /// How many bytes these take.
+    pub bytes: usize,
 }
 
 impl<'de> Deserialize<'de> for StoredSaga {
@@ -49,17 +66,25 @@ impl<'de> Deserialize<'de> for StoredSaga {
             status: Option<Box<RawValue>>,
         }
         let Raw { metadata, spec, status } = Raw::deserialize(deserializer)?;
+        let mut strangers = Strangers::default();
+        let deletion_policy = deletion_policy(spec.as_deref());
         let (spec, status) = (tree("spec", spec.as_deref()), tree("status", status.as_deref()));
         // A spec that cannot be read was never accepted: nothing is compared with this hash.
         let spec_hash = spec.as_ref().map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
+        strangers.spec = spec.as_ref().map(|spec| KNOWN.spec.strangers(spec)).unwrap_or_default();
         let mut remains = SagaStatus::default();
         let status = match status {
             Ok(Value::Null) => Ok(SagaStatus::default()),
-            Ok(status) => parse("status", &status).inspect_err(|_| remains = what_remains(&status)),
+            Ok(status) => read_status(status, &mut strangers).map_err(|(status, sentence)| {
+                remains = what_remains(&status);
+                sentence
+            }),
             Err(sentence) => Err(sentence),
         };
         let (asked, handled) = metadata.requests();
-        Ok(Self { metadata: metadata.into(), asked, handled, spec: spec.and_then(|spec| parse("spec", &spec)), status, remains, spec_hash })
+        let spec = spec.and_then(|spec| parse("spec", &spec));
+        let strangers = (strangers != Strangers::default()).then(|| Box::new(strangers));
+        Ok(Self { metadata: metadata.into(), asked, handled, spec, status, remains, spec_hash, deletion_policy, strangers })
     }
 }
 
@@ -176,6 +201,31 @@ fn tree(part: &str, raw: Option<&RawValue>) -> Part<Value> {
     raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get()).map_err(|error| format!("{part}: {error}")))
 }
 
+/// The status, without what another version wrote.
+///
+/// # Errors
+/// The status as it can be read by hand, and why it cannot be read as such.
+fn read_status(mut status: Value, strangers: &mut Strangers) -> Result<SagaStatus, (Value, String)> {
+    strangers.fields = KNOWN.status.take_strangers(&mut status, &mut strangers.words);
+    strangers.bytes = strangers.fields.as_ref().map_or(0, |fields| fields.to_string().len());
+    if !strangers.words.is_empty() {
+        return Err((status, format!("{}: a word that this version does not know", strangers.words.join(", "))));
+    }
+    parse("status", &status).map_err(|sentence| (status, sentence))
+}
+
+/// What a spec asks for on deletion, whatever else stands in it, however deep.
+fn deletion_policy(spec: Option<&RawValue>) -> DeletionPolicy {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Policy<'a> {
+        #[serde(borrow)]
+        deletion_policy: Option<&'a RawValue>,
+    }
+    let policy = spec.and_then(|spec| serde_json::from_str::<Policy<'_>>(spec.get()).ok()?.deletion_policy);
+    policy.and_then(|policy| serde_json::from_str(policy.get()).ok()).unwrap_or_default()
+}
+
 /// What the operator itself wrote into a status that it cannot read, so that it does not write the same again and again.
 fn what_remains(status: &Value) -> SagaStatus {
     let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
@@ -184,7 +234,8 @@ fn what_remains(status: &Value) -> SagaStatus {
 }
 
 impl Serialize for StoredSaga {
-    /// The object as a status write sends it: identity, version and status. The API server ignores a spec there.
+    /// The object as a status write sends it: identity, version and status, with what another version wrote into that. The API server ignores
+    /// a spec there.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -193,11 +244,28 @@ impl Serialize for StoredSaga {
             kind: Cow<'a, str>,
             metadata: &'a ObjectMeta,
             #[serde(skip_serializing_if = "Option::is_none")]
-            status: Option<&'a SagaStatus>,
+            status: Option<Whole<'a>>,
+        }
+        #[derive(Serialize)]
+        #[serde(untagged)]
+        enum Whole<'a> {
+            Own(&'a SagaStatus),
+            Shared(Value),
         }
         let (api_version, kind) = (Saga::api_version(&()), Saga::kind(&()));
-        Written { api_version, kind, metadata: &self.metadata, status: self.status.as_ref().ok() }.serialize(serializer)
+        let whole = |status| match self.strangers.as_ref().and_then(|strangers| strangers.fields.as_ref()) {
+            Some(fields) => with_strangers(status, fields).map(Whole::Shared),
+            None => Ok(Whole::Own(status)),
+        };
+        let status = self.status.as_ref().ok().map(whole).transpose().map_err(serde::ser::Error::custom)?;
+        Written { api_version, kind, metadata: &self.metadata, status }.serialize(serializer)
     }
+}
+
+fn with_strangers(status: &SagaStatus, fields: &Value) -> serde_json::Result<Value> {
+    let mut status = serde_json::to_value(status)?;
+    KNOWN.status.put_back(&mut status, fields);
+    Ok(status)
 }
 
 /// Parses one part and says the path of what does not fit.
@@ -261,12 +329,50 @@ mod tests {
         let saga: StoredSaga = serde_json::from_value(json!({
             "metadata": {"name": "a"},
             "spec": {"steps": [{"name": "b", "pod": {"image": "c"}}]},
-            "status": {"phase": "Nonsense", "message": "m", "conditions": [], "steps": 7},
+            "status": {"phase": "Running", "message": "m", "conditions": [], "steps": 7},
         }))
         .unwrap();
-        assert_eq!(saga.spec.unwrap().steps.len(), 1);
-        assert!(saga.status.unwrap_err().starts_with("status.phase: unknown variant `Nonsense`"));
+        assert_eq!((saga.spec.unwrap().steps.len(), saga.strangers), (1, None));
+        assert!(saga.status.unwrap_err().starts_with("status.steps: invalid type: integer `7`"));
         assert_eq!(saga.remains, SagaStatus { message: Some("m".into()), ..SagaStatus::default() });
+    }
+
+    #[test]
+    fn a_word_of_another_version_is_told_apart_from_nonsense() {
+        let status = json!({"phase": "Dreaming", "message": "m"});
+        let saga: StoredSaga = serde_json::from_value(json!({"metadata": {}, "spec": {"steps": []}, "status": status})).unwrap();
+        assert_eq!(saga.status.unwrap_err(), "status.phase is Dreaming: a word that this version does not know");
+        assert_eq!(saga.strangers.unwrap().words, ["status.phase is Dreaming"]);
+        assert_eq!(saga.remains.message.as_deref(), Some("m"));
+    }
+
+    #[test]
+    fn fields_of_another_version_go_along_with_a_status_write() {
+        let step = json!({"name": "a", "phase": "Running", "colour": "red"});
+        let status = json!({"phase": "Running", "note": {"by": 1}, "steps": [step]});
+        let mut saga: StoredSaga = serde_json::from_value(json!({"metadata": {}, "spec": {"steps": []}, "status": status})).unwrap();
+        let bytes = saga.strangers.as_ref().unwrap().bytes;
+        assert_eq!(bytes, json!({"note": {"by": 1}, "steps": [{"name": "a", "colour": "red"}]}).to_string().len());
+        saga.status.as_mut().unwrap().steps[0].phase = crate::api::StepPhase::Completed;
+        let written = serde_json::to_value(&saga).unwrap();
+        let step = json!({"name": "a", "phase": "Completed", "colour": "red"});
+        assert_eq!(written["status"], json!({"phase": "Running", "note": {"by": 1}, "steps": [step]}));
+    }
+
+    #[test]
+    fn what_is_asked_for_on_deletion_is_read_out_of_any_spec() {
+        let policy = |spec: &str| {
+            let saga: StoredSaga = serde_json::from_str(&format!(r#"{{"metadata": {{}}, "spec": {spec}}}"#)).unwrap();
+            (saga.deletion_policy, saga.spec.is_ok())
+        };
+        let deep = format!(r#"{{"params": {}, "deletionPolicy": "Abandon", "steps": []}}"#, nested(1000));
+        for broken in [&deep, r#"{"steps": 7, "deletionPolicy": "Abandon"}"#, r#"{"onFailure": "Explode", "deletionPolicy": "Abandon"}"#] {
+            assert_eq!(policy(broken), (DeletionPolicy::Abandon, false), "{broken}");
+        }
+        assert_eq!(policy(r#"{"steps": [], "deletionPolicy": "Abandon"}"#), (DeletionPolicy::Abandon, true));
+        for other in [r#"{"steps": []}"#, r#"{"steps": [], "deletionPolicy": "Keep"}"#, "7"] {
+            assert_eq!(policy(other).0, DeletionPolicy::Compensate, "{other}");
+        }
     }
 
     /// `depth` objects, each within the one before.

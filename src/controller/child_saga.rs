@@ -17,7 +17,6 @@ use super::{
     memory::{WATCH_LAG, absent, backing_off},
     objects::{Target, Trouble},
     perform::{Next, Performance, live, never_begun},
-    reconcile::deletion_policy,
     record::{name, namespace},
     secrets::Account,
 };
@@ -201,7 +200,7 @@ impl Performance<'_> {
     async fn is_still_told(&self, attempt: &AttemptId, demand: &Demand) -> Result<bool, Error> {
         let Some(live) = live(self.context, self.stored).await? else { return Ok(false) };
         let active = live.status.as_ref().is_ok_and(|status| active_attempts(status).any(|(id, _)| id == *attempt));
-        let goes = live.metadata.deletion_timestamp.is_some() && deletion_policy(&live) == deletion_policy(self.stored);
+        let goes = live.metadata.deletion_timestamp.is_some() && live.deletion_policy == self.stored.deletion_policy;
         Ok(active || (goes && matches!(demand, Demand::Follow { deletion_policy: DeletionPolicy::Abandon, .. })))
     }
 

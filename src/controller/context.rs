@@ -20,6 +20,7 @@ use super::{
     attempts::Attempts,
     barred::Barred,
     circuits::Circuits,
+    definition::Definition,
     executor::{Others, Own},
     families::Families,
     guard::OwnWrites,
@@ -29,6 +30,7 @@ use super::{
     precheck::Prechecks,
     slots::Slots,
     validated::ValidatedSagas,
+    versions::OtherVersions,
 };
 use crate::{
     api::StoredSaga,
@@ -111,6 +113,10 @@ pub struct Context {
     pub objects: Objects,
     /// What guards requests.
     pub request_policy: RequestPolicy,
+    /// The definition of sagas that is served.
+    pub definition: Definition,
+    /// What another version has to do with the sagas.
+    pub versions: OtherVersions,
     /// What came of trying sagas before their first step.
     pub prechecks: Prechecks,
     /// Valid sagas whose expressions are parsed.
@@ -155,6 +161,8 @@ impl Context {
         Self {
             objects: Objects::new(client.clone()),
             request_policy: RequestPolicy::new(client.clone()),
+            definition: Definition::new(client.clone()),
+            versions: OtherVersions::default(),
             client,
             caller,
             instance: uuid::Uuid::new_v4().to_string(),

@@ -38,12 +38,14 @@ pub struct OwnWrites(Mutex<HashMap<String, Written>>);
 struct Written {
     version: String,
     at: Instant,
+    /// Whether this process is known to have written it.
+    own: bool,
 }
 
 impl OwnWrites {
     /// Remembers a write of the saga with this UID.
     pub fn acknowledged(&self, uid: &str, version: &str) {
-        let written = Written { version: version.to_owned(), at: Instant::now() };
+        let written = Written { version: version.to_owned(), at: Instant::now(), own: true };
         self.lock().insert(uid.to_owned(), written);
     }
 
@@ -62,8 +64,14 @@ impl OwnWrites {
         let mut writes = self.lock();
         let newer = writes.get(uid).is_none_or(|known| known.version.parse::<u128>().is_ok_and(|known| known < copy));
         if newer {
-            writes.insert(uid.to_owned(), Written { version: version.to_owned(), at: Instant::now() });
+            writes.insert(uid.to_owned(), Written { version: version.to_owned(), at: Instant::now(), own: false });
         }
+    }
+
+    /// Whether this version of the saga is known to be a write of this process.
+    #[must_use]
+    pub fn is_own(&self, uid: &str, version: &str) -> bool {
+        self.lock().get(uid).is_some_and(|written| written.own && written.version == version)
     }
 
     /// Judges a copy by its resourceVersion.
@@ -101,6 +109,10 @@ mod tests {
         assert_eq!(writes.judge("a", "10"), Freshness::Fresh);
         assert_eq!(writes.judge("a", "11"), Freshness::Fresh);
         assert_eq!(writes.judge("b", "1"), Freshness::Fresh);
+        writes.seen("a", "11");
+        assert!(!writes.is_own("a", "10") && !writes.is_own("a", "11") && !writes.is_own("b", "1"));
+        writes.acknowledged("a", "12");
+        assert!(writes.is_own("a", "12"));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
         context.attempts.forget(|uid| live.contains(uid));
         context.failures.forget(|uid| live.contains(uid));
         context.prechecks.forget(|uid| live.contains(uid));
+        context.versions.forget(|uid| live.contains(uid));
         context.others.forget();
         context.circuits.forget();
         let jobs: HashSet<String> = context.caches.jobs.iter().flat_map(Store::state).filter_map(|job| job.metadata.uid.clone()).collect();

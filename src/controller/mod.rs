@@ -20,9 +20,10 @@ mod child;
 mod child_saga;
 pub mod circuits;
 pub mod context;
+pub mod definition;
 mod ending;
 pub mod error;
-pub mod executor;
+mod executor;
 pub mod families;
 mod filling;
 mod flight;
@@ -46,6 +47,7 @@ mod scenes;
 pub mod secrets;
 pub mod slots;
 pub mod validated;
+pub mod versions;
 mod watch;
 
 use std::{
@@ -119,7 +121,11 @@ where
     let controllers = async {
         // Without a Lease nothing begins, but what is under way is followed all the same.
         // Nor is a saga accepted before it is known what guards its requests.
-        let _ = time::timeout(FIRST_LEASE, futures::future::join(context.own.first(), context.request_policy.look())).await;
+        let _ = time::timeout(
+            FIRST_LEASE,
+            futures::future::join3(context.own.first(), context.request_policy.look(), context.definition.look()),
+        )
+        .await;
         controllers.await
     };
     // Tasks of their own: no crowd of sagas to look at makes a renewal late.
@@ -145,6 +151,7 @@ where
         () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for leadership any more"),
         () = context.own.sweep() => {}
         () = context.request_policy.keep() => {}
+        () = context.definition.keep(|| context.announce_all(is_not_accepted)) => {}
         () = shutdown.immediate() => tracing::warn!("told to stop at once"),
     }
     let _ = (stop.send(true), resign.send(true));
@@ -239,6 +246,11 @@ where
     context.metrics.sagas().show(move || counted.upgrade().map(|context| context.census()).unwrap_or_default());
     tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
     Ok(Connected { context, watches, candidacy })
+}
+
+/// Whether a saga may wait for another definition.
+fn is_not_accepted(saga: &StoredSaga) -> bool {
+    saga.status.as_ref().is_ok_and(|status| status.spec_hash.is_none())
 }
 
 /// The name of the machine: in a Pod, the Pod's.

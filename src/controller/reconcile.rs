@@ -28,19 +28,21 @@ use super::{
 };
 use crate::{
     api::{
-        DeletionPolicy, SagaPhase, StoredSaga,
+        RELEASE, SagaPhase, StoredSaga,
         names::{AttemptId, FINALIZER},
     },
     engine::{
         Seen, active_attempts,
         clock::{between, later},
-        effect::{Effect, Plan, Tally},
+        effect::{Effect, Plan, StatusWrite, Tally},
         gate::Gate,
         observed::Observed,
         plan,
         precheck::Precheck,
         saga::{Identity, ValidSaga, Work},
-        valid::{Fault, SagaName, may_have_expressions, validate_stored},
+        says_the_same,
+        valid::{Fault, SagaName, may_have_expressions, validate_accepted, validate_stored},
+        versions::Versions,
     },
     objects::http::{self, Origin},
     service::metrics::ReconcileResult,
@@ -121,21 +123,27 @@ pub(super) fn unwatched(saga: &StoredSaga, context: &Context) -> Option<Duration
 
 async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
     let metadata = &stored.metadata;
-    context.writes.seen(metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
+    let (uid, version) = (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
+    context.writes.seen(uid, version);
+    if stored.strangers.as_ref().is_some_and(|strangers| !strangers.words.is_empty()) {
+        return leave_alone(stored, context).await;
+    }
     let validated = valid(context, stored).await;
     let saga = validated.as_ref();
     let status = stored.status.as_ref().ok();
     let executor = context.own.id();
     let (children, again) = match (saga, status) {
         (Ok(saga), Some(status)) => {
-            let goes = metadata.deletion_timestamp.as_ref().map(|_| deletion_policy(stored));
+            let goes = metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
             gather::children(context, saga, status, executor.as_deref(), goes).await?
         }
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
     let tried = match saga {
-        Ok(saga) => precheck::precheck(context, stored, saga).await,
-        Err(_) => Some(Precheck::default()),
+        Ok(saga) if stored.strangers.as_ref().is_none_or(|strangers| strangers.spec.is_empty()) => {
+            precheck::precheck(context, stored, saga).await
+        }
+        Ok(_) | Err(_) => Some(Precheck::default()),
     };
     // What is missing may have been created together with the saga: it is looked for once more before anything is said.
     let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
@@ -147,7 +155,14 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let idle = beginning.is_none() || executor.is_none();
     // Nobody announces a new Lease: the saga asks again.
     let again = [again, executor.is_none().then_some(STALE_AGAIN)].into_iter().flatten().min();
+    let served = context.definition.served();
+    let reworded = !context.writes.is_own(uid, version);
+    let versions = Versions {
+        words_wait: reworded && context.versions.reworded_lately(uid),
+        ..Versions::of(stored.strangers.as_deref(), served.as_deref())
+    };
     let seen = Seen {
+        versions,
         terminating: terminating.unwrap_or_default(),
         parent_holds,
         draining: idle,
@@ -160,9 +175,13 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let again = again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
+    let rewords = reworded && is_rewording(stored, &plan);
     let Some(recorded) = record::record(context, stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
+    if rewords {
+        context.versions.reworded(uid);
+    }
     count_tally(context, &tally);
     let executor = executor.as_deref().unwrap_or_default();
     let performance = Performance { context, stored, saga: saga.as_ref().ok(), executor, slots: Mutex::new(slots) };
@@ -254,14 +273,15 @@ fn count<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
 /// Expressions that read only what is known are tried when a saga is checked: that is thought about like a plan.
 async fn valid(context: &Context, stored: &StoredSaga) -> Validated {
     let uid = stored.metadata.uid.clone().unwrap_or_default();
-    let generation = stored.metadata.generation.unwrap_or_default();
-    if let Some(kept) = context.validated.kept(&uid, generation) {
+    let accepted = stored.status.as_ref().is_ok_and(|status| status.spec_hash.is_some());
+    let checked = (stored.metadata.generation.unwrap_or_default(), accepted);
+    if let Some(kept) = context.validated.kept(&uid, checked) {
         return kept;
     }
     let who = SagaName { name: name(stored).to_owned(), namespace: namespace(stored).to_owned(), uid: uid.clone() };
     let heavy = stored.spec.as_ref().is_ok_and(may_have_expressions);
-    let made = context.think(heavy, || validate_stored(&who, &stored.spec)).await;
-    context.validated.keep(&uid, generation, made)
+    let made = context.think(heavy, || if accepted { validate_accepted(&who, &stored.spec) } else { validate_stored(&who, &stored.spec) });
+    context.validated.keep(&uid, checked, made.await)
 }
 
 /// What is seen of the saga, before anything is known of this process.
@@ -278,7 +298,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         finalizer: metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER),
         parent_holds: false,
         spec_hash: &stored.spec_hash,
-        deletion_policy: deletion_policy(stored),
+        deletion_policy: stored.deletion_policy,
         status: &stored.status,
         remains: &stored.remains,
         asked: &stored.asked,
@@ -290,14 +310,37 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         executor: "",
         room: &UNLIMITED,
         circuits: &CLOSED,
+        versions: Versions::of(stored.strangers.as_deref(), None),
         draining: false,
         now,
     }
 }
 
-/// What the spec asks for on deletion.
-pub(super) fn deletion_policy(saga: &StoredSaga) -> DeletionPolicy {
-    saga.spec.as_ref().ok().and_then(|spec| spec.deletion_policy).unwrap_or_default()
+/// Whether a plan only says in other words what stands in the status.
+fn is_rewording(stored: &StoredSaga, plan: &Plan) -> bool {
+    match (&stored.status, &plan.status) {
+        (Ok(old), Some(StatusWrite::Whole(new))) => says_the_same(old, new),
+        (Ok(_) | Err(_), _) => false,
+    }
+}
+
+/// A saga with words in its status that this version does not know: that is told once, and the saga left to an operator of that version.
+async fn leave_alone(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
+    let words = stored.strangers.as_ref().map(|strangers| strangers.words.as_slice()).unwrap_or_default();
+    let news = context.versions.are_news(stored.metadata.uid.as_deref().unwrap_or_default(), words);
+    if news {
+        context.metrics.unknown_words_met();
+        tracing::warn!(words = words.join(", "), version = RELEASE, "the status holds words of another version: the saga is left alone");
+    }
+    let (children, at) = (Observed::new(), now());
+    let seen = seen(stored, context, &children, at);
+    let plan = plan(&Err(Vec::new()), &Seen { versions: Versions { words_are_news: news, ..seen.versions }, ..seen.clone() });
+    let again = unwatched(stored, context).map_or_else(Action::await_change, Action::requeue);
+    let Some(recorded) = record::record(context, stored, plan).await? else {
+        return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
+    };
+    Performance { context, stored, saga: None, executor: "", slots: Mutex::default() }.perform(recorded).await?;
+    Ok((again, ReconcileResult::Unchanged))
 }
 
 fn count_tally(context: &Context, tally: &Tally) {

@@ -48,7 +48,13 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
     if let Some(write) = &plan.status {
         let sent = Instant::now();
         let written = match write {
-            StatusWrite::Whole(status) => replace_status(context, saga, &version, status).await,
+            StatusWrite::Whole(status) => {
+                let written = replace_status(context, saga, &version, status).await;
+                if written.as_ref().is_ok_and(|written| loses(written, status)) && context.definition.doubt().await {
+                    context.announce_all(|_| true);
+                }
+                written
+            }
             StatusWrite::Verdict(status) => patch_verdict(context, saga, &version, status).await,
         };
         let Some(next) = outcome(context, saga, written, "write the status")? else { return Ok(None) };
@@ -109,6 +115,22 @@ async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, sta
         Err(_) => "error",
     });
     written
+}
+
+/// Whether the answer to a write lacks a field of what was written.
+fn loses(answer: &StoredSaga, written: &SagaStatus) -> bool {
+    let Ok(stands) = &answer.status else { return false };
+    stands != written && lacks(&json!(stands), &json!(written))
+}
+
+fn lacks(stands: &Value, written: &Value) -> bool {
+    match (stands, written) {
+        (Value::Object(stands), Value::Object(written)) => {
+            written.iter().any(|(name, value)| stands.get(name).is_none_or(|stands| lacks(stands, value)))
+        }
+        (Value::Array(stands), Value::Array(written)) => stands.iter().zip(written).any(|(stands, value)| lacks(stands, value)),
+        (_, _) => false,
+    }
 }
 
 /// Writes message and conditions, and of which spec they speak, where the rest of the stored status cannot be read and must not be lost.

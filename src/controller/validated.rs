@@ -17,19 +17,22 @@ pub(super) type Validated = Arc<Result<ValidSaga, Vec<Fault>>>;
 /// How many sagas are kept. One with many expressions takes some 100 KiB.
 const MOST: usize = 512;
 
-/// What is kept, by the UID of the saga and the generation of its spec.
+/// What a saga was checked as: the generation of its spec, and whether it was accepted before.
+type Checked = (i64, bool);
+
+/// What is kept, by the UID of the saga.
 #[derive(Default)]
-pub struct ValidatedSagas(Mutex<HashMap<String, (i64, Validated)>>);
+pub struct ValidatedSagas(Mutex<HashMap<String, (Checked, Validated)>>);
 
 impl ValidatedSagas {
-    /// The saga of this UID and generation, where it is kept.
-    pub(super) fn kept(&self, uid: &str, generation: i64) -> Option<Validated> {
-        let kept = |known: &(i64, Validated)| (known.0 == generation).then(|| Arc::clone(&known.1));
+    /// The saga of this UID, checked as this, where it is kept.
+    pub(super) fn kept(&self, uid: &str, checked: Checked) -> Option<Validated> {
+        let kept = |known: &(Checked, Validated)| (known.0 == checked).then(|| Arc::clone(&known.1));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).and_then(kept)
     }
 
-    /// Keeps what came of a spec of this UID and generation.
-    pub(super) fn keep(&self, uid: &str, generation: i64, made: Result<ValidSaga, Vec<Fault>>) -> Validated {
+    /// Keeps what came of a spec of this UID, checked as this.
+    pub(super) fn keep(&self, uid: &str, checked: Checked, made: Result<ValidSaga, Vec<Fault>>) -> Validated {
         let saga = Arc::new(made);
         // What has no expressions, nor a child that may have some, is checked in no time.
         if saga.as_ref().as_ref().map_or(true, |saga| saga.has_expressions() || saga.has_children()) {
@@ -37,7 +40,7 @@ impl ValidatedSagas {
             if known.len() >= MOST {
                 known.clear();
             }
-            known.insert(uid.to_owned(), (generation, Arc::clone(&saga)));
+            known.insert(uid.to_owned(), (checked, Arc::clone(&saga)));
         }
         saga
     }
@@ -56,15 +59,16 @@ mod tests {
     fn a_saga_is_validated_again_when_its_spec_changes_and_not_before() {
         let sagas = ValidatedSagas::default();
         let fault = |what: &str| Err(vec![Fault::new("spec", what)]);
-        assert_eq!(sagas.kept("a", 1), None);
-        let first = sagas.keep("a", 1, fault("first"));
-        assert_eq!(sagas.kept("a", 1), Some(Arc::clone(&first)));
-        assert_eq!((sagas.kept("a", 2), sagas.kept("b", 1)), (None, None));
-        assert_ne!(sagas.keep("a", 2, fault("changed")), first);
+        let (new, accepted) = ((1, false), (1, true));
+        assert_eq!(sagas.kept("a", new), None);
+        let first = sagas.keep("a", new, fault("first"));
+        assert_eq!(sagas.kept("a", new), Some(Arc::clone(&first)));
+        assert_eq!((sagas.kept("a", accepted), sagas.kept("a", (2, false)), sagas.kept("b", new)), (None, None, None));
+        assert_ne!(sagas.keep("a", (2, false), fault("changed")), first);
         sagas.forget();
-        assert_eq!(sagas.kept("a", 2), None, "it may stand for another spec");
+        assert_eq!(sagas.kept("a", (2, false)), None, "it may stand for another spec");
         for other in 0..2 * MOST {
-            sagas.keep(&other.to_string(), 1, fault("many"));
+            sagas.keep(&other.to_string(), new, fault("many"));
         }
         assert!(sagas.0.lock().unwrap().len() <= MOST);
     }

@@ -3,9 +3,10 @@
 use crate::api::{SagaPhase, SagaStatus, StoredSaga};
 
 /// The reasons of the condition `Ready` that are no phases.
-const REASONS: [&str; 11] = [
+const REASONS: [&str; 13] = [
     "AwaitingApproval",
     "CompensatedExcept",
+    "DefinitionTooOld",
     "InvalidSpec",
     "InvalidStatus",
     "PivotPassed",
@@ -14,6 +15,7 @@ const REASONS: [&str; 11] = [
     "SpecChanged",
     "StepFailed",
     "TimedOut",
+    "UnknownField",
     "Other",
 ];
 

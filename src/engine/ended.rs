@@ -63,15 +63,17 @@ pub(super) fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'
     let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
     if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
         // Its own writes first, and its parent: each of them has the saga looked at again.
-        let writes =
-            new != *status || seen.finalizer || seen.parent_holds || effects.iter().any(|effect| matches!(effect, Effect::TakeAway { .. }));
+        let writes = seen.versions.differs(status, &new)
+            || seen.finalizer
+            || seen.parent_holds
+            || effects.iter().any(|effect| matches!(effect, Effect::TakeAway { .. }));
         if due > seen.now {
             wake = wake.into_iter().chain([due]).min();
         } else if !writes {
             effects.push(Effect::Delete);
         }
     }
-    let write = (new != *status || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(new)));
+    let write = (seen.versions.differs(status, &new) || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(new)));
     Plan::new(write, finalizer_of_ended(seen), wake, tally, effects)
 }
 

@@ -211,6 +211,8 @@ fn notice(record: &RequestRecord) -> Notice {
         RequestResult::Accepted => (false, "RequestAccepted"),
         RequestResult::Refused => (true, "RequestRefused"),
         RequestResult::Ignored => (true, "RequestIgnored"),
+        #[cfg(feature = "next")]
+        RequestResult::Noted => (false, "RequestAccepted"),
     };
     Notice { warning, reason, message: format!("{}={}: {}", record.action.annotation(), record.value, record.message) }
 }

@@ -27,6 +27,7 @@ pub mod precheck;
 pub mod saga;
 pub mod step;
 pub mod valid;
+pub mod versions;
 
 mod budget;
 mod child;
@@ -54,5 +55,5 @@ mod wait;
 pub use child::{left_behind, made_by};
 pub use data::Values;
 pub use inbox::asks_to_check_again;
-pub use plan::{Seen, active_attempts, plan};
+pub use plan::{Seen, active_attempts, plan, says_the_same};
 pub use summary::cannot_be_told;

@@ -23,15 +23,20 @@ use super::{
     summary::{self, Hold},
     undo::{in_undo_set, is_in_effect},
     valid::Fault,
+    versions::{Served, Versions},
 };
 use crate::{
-    api::{Asked, DeletionPolicy, Part, RequestAction, RequestResult, SagaPhase, SagaStatus},
+    api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus},
     objects::http::Origin,
     twins::{Twin, broken},
 };
 
 /// How often a saga is tried again that was refused before its first step: the world may have changed.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
+/// How often a saga is looked at that waits for a newer definition, should nothing tell that there is one.
+const DEFINITION_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
+/// After how long the words of another process are put in this one's.
+const WORDS_AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// All that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
@@ -74,6 +79,8 @@ pub struct Seen<'a> {
     pub room: &'a BTreeMap<String, usize>,
     /// The circuits that are not closed, and what they let through. Whatever is not named is closed.
     pub circuits: &'a BTreeMap<Origin, Gate>,
+    /// What another version of the operator or of the definition has to do with the saga.
+    pub versions: Versions<'a>,
     /// Whether this process begins nothing, because it is about to end or has no Lease: what is under way settles.
     pub draining: bool,
     /// Now, to the microsecond.
@@ -84,6 +91,9 @@ pub struct Seen<'a> {
 pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if seen.deleting && !seen.finalizer {
         return Plan::nothing();
+    }
+    if !seen.versions.words.is_empty() {
+        return of_another_version(seen);
     }
     if seen.deleting && ((nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes)) {
         return release(None);
@@ -105,6 +115,12 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if status.spec_hash.as_ref().is_some_and(|pinned| pinned != seen.spec_hash) && !is_terminal(status) {
         return held(status, &Hold::SpecChanged, seen);
     }
+    if !seen.versions.spec.is_empty() {
+        if is_terminal(status) {
+            return ended(None, status, seen, refuse_all(status, seen, "the spec is one of another version: ask its operator"));
+        }
+        return held(status, &Hold::UnknownField(seen.versions.spec.to_vec()), seen);
+    }
     let saga = match saga {
         Ok(saga) => saga,
         Err(_) if is_terminal(status) => {
@@ -117,9 +133,9 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return held(status, &Hold::Status(violations), seen);
     }
     // What was refused can be given up: nothing of it ran.
-    let refused = status.spec_hash.is_none() && !seen.deleting && !seen.precheck.refused.is_empty();
-    if refused && !inbox::asks_to_cancel(seen.asked, seen.handled, status) {
-        return held(status, &Hold::Refused(seen.precheck.refused.clone()), seen);
+    let refused = refused(status, seen).filter(|_| !inbox::asks_to_cancel(seen.asked, seen.handled, status));
+    if let Some(hold) = refused {
+        return held(status, &hold, seen);
     }
     // Only now: a changed spec or a status that contradicts itself must not decide that nothing is undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
@@ -129,6 +145,33 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return release(Some(abandoned(Some(saga), seen, "the pivot is passed, nothing can be undone")));
     }
     run(saga, status, seen)
+}
+
+/// Why a saga is not accepted although its spec is valid.
+fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
+    if status.spec_hash.is_some() || seen.deleting {
+        return None;
+    }
+    let needed = seen.versions.served.map(Served::needed).unwrap_or_default();
+    if !needed.is_empty() {
+        return Some(Hold::DefinitionTooOld(needed));
+    }
+    (!seen.precheck.refused.is_empty()).then(|| Hold::Refused(seen.precheck.refused.clone()))
+}
+
+/// A saga in whose status words of another version stand: nothing is known of it, and nothing is written, but that it goes where it is to be
+/// given up.
+fn of_another_version(seen: &Seen<'_>) -> Plan {
+    if !seen.deleting || seen.deletion_policy != DeletionPolicy::Abandon {
+        let message = format!(
+            "{}: words of another version, so that this operator leaves the saga to one of that version; nothing is done or written until then",
+            seen.versions.words.join(", ")
+        );
+        let notice = seen.versions.words_are_news.then(|| Effect::Publish(Notice { warning: true, reason: "UnknownWord", message }));
+        return Plan::new(None, Finalizer::Keep, None, Tally::default(), notice.into_iter().collect());
+    }
+    let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect stands in a status of another version";
+    release(Some(Notice { warning: true, reason: "Abandoned", message: message.into() }))
 }
 
 /// Whether the saga only goes forward by now.
@@ -191,10 +234,10 @@ fn answer_all(status: &SagaStatus, seen: &Seen<'_>, answer: impl Fn(&Asked) -> i
 fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     let new = summary::held(status, hold, seen);
     // A status that cannot be read keeps no records: what is asked for waits until it is restored.
-    let readable = matches!(hold, Hold::Spec(_) | Hold::SpecChanged | Hold::Refused(_));
+    let readable = !matches!(hold, Hold::Status(_));
     let (new, mut answered, tally) = if readable {
         let why = format!("the saga is held ({}), as its message says: mend that first", hold.reason());
-        let refused = matches!(hold, Hold::Refused(_));
+        let refused = hold.is_refusal();
         let (with_records, effects, tally) = answer_all(status, seen, |asked| match (refused, inbox::is_to_check_again(asked)) {
             (true, true) => (RequestResult::Accepted, "the saga was tried again, and is still refused, as its message says".into()),
             (true, false) if asked.action == RequestAction::Retry => {
@@ -212,7 +255,7 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
         effects.push(Effect::Publish(Notice { warning: true, reason: hold.reason(), message }));
     }
     let write = match seen.status {
-        Ok(old) if *old == new => None,
+        Ok(old) if !seen.versions.differs(old, &new) => None,
         Ok(_) => Some(StatusWrite::Whole(Box::new(new))),
         Err(_) if (&status.message, &status.conditions) == (&new.message, &new.conditions) => None,
         Err(_) => Some(StatusWrite::Verdict(Box::new(new))),
@@ -221,7 +264,11 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
         effects.clear();
     }
     effects.append(&mut answered);
-    let wake = matches!(hold, Hold::Refused(_)).then(|| later(seen.now, RECHECK));
+    let wake = match hold {
+        Hold::Refused(_) => Some(later(seen.now, RECHECK)),
+        Hold::DefinitionTooOld(_) => Some(later(seen.now, DEFINITION_AGAIN)),
+        Hold::Spec(_) | Hold::UnknownField(_) | Hold::SpecChanged | Hold::Status(_) => None,
+    };
     Plan::new(write, Finalizer::Keep, wake, tally, effects)
 }
 
@@ -237,6 +284,7 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     }
     if pass.status.spec_hash.is_none() {
         pass.status.spec_hash = Some(seen.spec_hash.to_owned());
+        pass.status.accepted_by = Some(RELEASE.to_owned());
         pass.status.started_at = Some(MicroTime(seen.now));
         pass.status.timeout_started_at = saga.timeout.map(|_| MicroTime(seen.now));
     }
@@ -288,15 +336,29 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
         (false, false, true) if !broken(Twin::NoFinalizer) => Finalizer::Add,
         (false, _, _) => Finalizer::Keep,
     };
-    let Pass { status: new, effects, wake, mut tally, .. } = pass;
+    let Pass { status: new, mut effects, mut wake, mut tally, .. } = pass;
+    #[cfg(feature = "next")]
+    let new = crate::next::written(new);
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
-    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new.clone() };
-    let write = (new != *status && !(seen.draining && says_the_same(status, &new))).then(|| StatusWrite::Whole(Box::new(answered)));
+    let differs = seen.versions.differs(status, &new);
+    if !differs && new != *status {
+        Versions::without_record(&mut effects, |attempt| known.contains(attempt));
+        tally = Tally::default();
+    }
+    let in_words = differs && says_the_same(status, &new);
+    if in_words && seen.versions.words_wait {
+        wake = wake.into_iter().chain([later(seen.now, WORDS_AGAIN)]).min();
+    }
+    let answered = SagaStatus { observed_generation: Some(seen.generation), ..new };
+    let left = in_words && (seen.draining || seen.versions.words_wait);
+    let write = (differs && !left).then(|| StatusWrite::Whole(Box::new(answered)));
     Plan::new(write, finalizer, wake, tally, effects)
 }
 
-/// Whether two statuses differ in words alone. A process that begins nothing leaves those to one that does: the two would never agree.
-fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
+/// Whether two statuses differ in words alone. A process that begins nothing leaves those to one that does, and one of another version puts them
+/// in its own: the two would never agree.
+#[must_use]
+pub fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
     *old == SagaStatus { message: old.message.clone(), conditions: old.conditions.clone(), ..new.clone() }
 }
 

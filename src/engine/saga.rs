@@ -7,7 +7,10 @@ use std::{borrow::Cow, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::expression::{Expression, Scope, Template};
+use super::{
+    expression::{Expression, Scope, Template},
+    valid::Fault,
+};
 use crate::api::{
     ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure, PodAction,
     SagaAction, names::AttemptId,
@@ -44,6 +47,8 @@ pub struct ValidSaga {
     pub params: Map<String, Value>,
     /// What the saga hands on once it is Completed.
     pub outputs: Option<Template>,
+    /// What this version finds wrong with what was accepted, and nobody can change any more.
+    pub doubts: Vec<Fault>,
     /// The steps, in list order; at least one, at most 128.
     pub steps: Vec<ValidStep>,
 }

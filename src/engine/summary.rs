@@ -15,9 +15,10 @@ use super::{
     settle::clip,
     undo::is_in_effect,
     valid::{Fault, warnings},
+    versions::too_old,
 };
 use crate::{
-    api::{SagaPhase, SagaStatus, StepPhase, StepStatus},
+    api::{RELEASE, SagaPhase, SagaStatus, StepPhase, StepStatus},
     twins::{Twin, broken},
 };
 
@@ -30,6 +31,8 @@ const SHOWN_WARNINGS: usize = 3;
 
 /// The reason of a saga that was refused before its first step.
 pub(super) const REFUSED: &str = "Refused";
+/// The reason of a saga that waits for a newer definition before its first step.
+const TOO_OLD: &str = "DefinitionTooOld";
 
 /// Why a saga cannot go on before a person mended it.
 pub(super) enum Hold {
@@ -37,6 +40,10 @@ pub(super) enum Hold {
     Spec(Vec<Fault>),
     /// A trial before the first step found what cannot work.
     Refused(Vec<Fault>),
+    /// The spec holds fields or words that this version does not know.
+    UnknownField(Vec<String>),
+    /// The definition that is served would lose what has to be recorded: these fields, and words.
+    DefinitionTooOld(Vec<String>),
     /// What was pinned at acceptance has changed.
     SpecChanged,
     /// The status cannot be read or contradicts itself.
@@ -46,15 +53,22 @@ pub(super) enum Hold {
 impl Hold {
     /// Whether it is the reason of a hold.
     pub(super) fn is_reason(reason: &str) -> bool {
-        [Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::SpecChanged, Self::Status(Vec::new())]
-            .iter()
-            .any(|hold| hold.reason() == reason)
+        let (spec, refused, status) = (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
+        let (unknown, too_old) = (Self::UnknownField(Vec::new()), Self::DefinitionTooOld(Vec::new()));
+        [spec, refused, unknown, too_old, Self::SpecChanged, status].iter().any(|hold| hold.reason() == reason)
+    }
+
+    /// Whether nothing of the saga has run, so that it can be cancelled and tried again.
+    pub(super) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::DefinitionTooOld(_))
     }
 
     pub(super) const fn reason(&self) -> &'static str {
         match self {
             Self::Spec(_) => "InvalidSpec",
             Self::Refused(_) => REFUSED,
+            Self::UnknownField(_) => "UnknownField",
+            Self::DefinitionTooOld(_) => TOO_OLD,
             Self::SpecChanged => "SpecChanged",
             Self::Status(_) => "InvalidStatus",
         }
@@ -78,6 +92,11 @@ impl Hold {
                  leaves it out)",
                 list(faults)
             ),
+            Self::UnknownField(strangers) => format!(
+                "{}: take it out, or bring the operator to the version that knows it; nothing starts until then",
+                join(strangers.iter().cloned(), "; ")
+            ),
+            Self::DefinitionTooOld(lacks) => too_old(lacks),
             Self::SpecChanged => "steps, params or idempotencyPrefix are not what was accepted: restore the spec, or create a new Saga; \
                  nothing starts until then"
                 .into(),
@@ -120,12 +139,12 @@ pub(super) fn is_held(status: &SagaStatus) -> bool {
 /// Whether the saga refuses every request until a person mended it. One that was refused before its first step can be cancelled.
 #[must_use]
 pub fn cannot_be_told(status: &SagaStatus) -> bool {
-    stalled_reason(status).is_some_and(|reason| reason != REFUSED && Hold::is_reason(reason))
+    stalled_reason(status).is_some_and(|reason| ![REFUSED, TOO_OLD].contains(&reason) && Hold::is_reason(reason))
 }
 
 /// Writes what a person reads.
 pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
-    budget::fit(&mut pass.status.steps);
+    budget::fit(&mut pass.status.steps, pass.seen.versions.bytes);
     let paused = pass.is_paused();
     let phase = match standing {
         Standing::Forward | Standing::Settling | Standing::Cancelling { undoing: false } if paused => SagaPhase::Paused,
@@ -150,6 +169,10 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     let ready = if paused && !phase.is_terminal() { "Paused" } else { reason };
     let wanted = wanted(phase, paused, ready, reason);
     let conditions = conditions(&pass.status.conditions, &wanted, &message, pass.seen, Some(pass.saga));
+    if let Some(doubts) = doubts(&pass.saga.doubts).filter(|doubts| !pass.status.conditions.iter().any(|old| old.message.contains(doubts)))
+    {
+        pass.publish(true, "SpecDoubted", doubts);
+    }
     let (progress, current, retries) = (progress(pass, phase), current_steps(pass, phase), retries(&pass.status));
     let status = &mut pass.status;
     // Also where one end follows the other: a Completed saga of which nothing can be undone.
@@ -296,6 +319,20 @@ fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
     clip(&join(parts.into_iter().flatten(), "; "), MESSAGE)
 }
 
+/// What this version finds wrong with a saga that was accepted.
+fn doubts(doubts: &[Fault]) -> Option<String> {
+    let first = || join(doubts.iter().take(SHOWN_WARNINGS).map(ToString::to_string), "; ");
+    (!doubts.is_empty()).then(|| clip(&format!("goes on as it was accepted, although {RELEASE} would refuse it: {}", first()), MESSAGE))
+}
+
+/// What was said at acceptance, and once for each version what that one finds wrong.
+fn with_doubts(said: &str, saga: Option<&ValidSaga>) -> String {
+    let doubts = saga.and_then(|saga| doubts(&saga.doubts)).filter(|doubts| !said.contains(doubts));
+    let Some(doubts) = doubts else { return said.to_owned() };
+    let before = said.split("; goes on as it was accepted").next().unwrap_or_default();
+    format!("{before}; {doubts}")
+}
+
 fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'_>, saga: Option<&ValidSaga>) -> Vec<Condition> {
     let make = |wanted: &Wanted| {
         let Wanted { kind, status, reason } = wanted;
@@ -309,7 +346,7 @@ fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'
             reason: (*reason).to_owned(),
             // What a person is warned of, and what could not be tried at acceptance, is said as long as the saga lives.
             message: match unchanged {
-                Some(old) if accepted => old.message.clone(),
+                Some(old) if accepted => with_doubts(&old.message, saga),
                 Some(_) | None if accepted => accepted_as(&saga.map(warnings).unwrap_or_default(), seen),
                 Some(_) | None => message.to_owned(),
             },

@@ -54,12 +54,27 @@ pub struct Fault {
     pub path: String,
     /// What, and what to write instead.
     pub message: String,
+    /// Whether no saga can be made of it at all, or none that may run. Any other fault of what nobody can change any more is a warning, once the
+    /// saga was accepted.
+    pub broken: bool,
 }
 
 impl Fault {
     /// A fault at a path.
     pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
+        Self { path: path.into(), message: message.into(), broken: false }
+    }
+
+    /// A fault at a path with which no saga may run, whoever accepted it.
+    pub fn broken(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { broken: true, ..Self::new(path, message) }
+    }
+
+    /// Whether it lies in what nobody can change any more.
+    fn is_in_what_is_fixed(&self) -> bool {
+        let fixed = ["spec.steps", "spec.params", "spec.outputs", "spec.idempotencyPrefix", "metadata.name"];
+        let within = |field: &&str| self.path.strip_prefix(*field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        fixed.iter().any(|field| within(&field))
     }
 }
 
@@ -85,14 +100,21 @@ pub struct SagaName {
 /// # Errors
 /// All faults of the spec, in the order of its fields; never empty. Of very many the first, and that there are more.
 pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
+    validate_any(who, spec, false)
+}
+
+fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<ValidSaga, Vec<Fault>> {
     let (work, met) = (Cell::new(0), Cell::new(false));
-    validate_as(who, spec, Params { known: true, of_another: false, work: &work, met: &met }).map_err(|mut faults| {
-        if are_enough(&faults) {
-            faults.truncate(MAX_FAULTS);
-            faults.push(Fault::new("spec", format!("has more faults than these {MAX_FAULTS}: mend them, and the next ones are told")));
-        }
-        faults
-    })
+    let (saga, mut faults) = check_as(who, spec, Params { known: true, of_another: false, accepted, work: &work, met: &met });
+    let are_doubts = |faults: &[Fault]| faults.iter().all(|fault| !fault.broken && fault.is_in_what_is_fixed());
+    if faults.is_empty() || (accepted && are_doubts(&faults)) {
+        return Ok(ValidSaga { doubts: faults, ..saga });
+    }
+    if are_enough(&faults) {
+        faults.truncate(MAX_FAULTS);
+        faults.push(Fault::new("spec", format!("has more faults than these {MAX_FAULTS}: mend them, and the next ones are told")));
+    }
+    Err(faults)
 }
 
 /// Whether there are so many faults that nobody will be told of another one, and none need be looked for.
@@ -107,6 +129,8 @@ struct Params<'a> {
     known: bool,
     /// Whether another side's answer may be among them.
     of_another: bool,
+    /// Whether the saga was accepted before.
+    accepted: bool,
     /// The work of all expressions so far, of the saga and of all that it stands in.
     work: &'a Cell<u64>,
     /// Whether an expression of the saga itself was met.
@@ -114,6 +138,24 @@ struct Params<'a> {
 }
 
 fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {
+    let (saga, faults) = check_as(who, spec, given);
+    if faults.is_empty() { Ok(saga) } else { Err(faults) }
+}
+
+/// Whether among the faults since there were so many is one with which nothing can be made.
+fn is_broken_since(faults: &[Fault], before: usize) -> bool {
+    faults.iter().skip(before).any(|fault| fault.broken)
+}
+
+/// Says of the newest fault that nothing can be made with it.
+fn is_missing(missing: bool, faults: &mut [Fault]) {
+    if let Some(fault) = faults.last_mut().filter(|_| missing) {
+        fault.broken = true;
+    }
+}
+
+/// The saga, which is of use as far as none of its faults is a broken one.
+fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, Vec<Fault>) {
     let mut faults = Vec::new();
     check_fields(who, spec, &mut faults);
     let defaults = spec.defaults.clone().unwrap_or_default();
@@ -133,6 +175,7 @@ fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<Val
         object: None,
     };
     let steps = validate_steps(&spec.steps, &defaults, (scope, given), &mut faults);
+    is_missing(steps.len() < spec.steps.len(), &mut faults);
     let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();
     let reach = Reach::action(&all, &all, Some(scope), given);
     let outputs = expressions::outputs(spec.outputs.as_ref(), "spec.outputs", &reach, &mut faults);
@@ -151,6 +194,7 @@ fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<Val
         max_retry_requests: spec.max_retry_requests.unwrap_or(DEFAULT_RETRY_REQUESTS).into(),
         outputs,
         params: Map::new(),
+        doubts: Vec::new(),
         steps,
     };
     pod::check_accounts(&saga, &mut faults);
@@ -158,7 +202,7 @@ fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<Val
     if let Some(fault) = too_large.filter(|_| met.get()) {
         faults.insert(before_steps, fault);
     }
-    if faults.is_empty() { Ok(ValidSaga { params, ..saga }) } else { Err(faults) }
+    (ValidSaga { params, ..saga }, faults)
 }
 
 /// What each field of a spec may hold by itself, but for those that have rules of their own.
@@ -183,7 +227,9 @@ fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
     let retry_requests = spec.max_retry_requests.is_none_or(|most| (0..=MAX_RETRY_REQUESTS).contains(&most));
     check(retry_requests, "spec.maxRetryRequests", "must be 0 to 1000");
     check(spec.ttl_seconds_after_finished.is_none_or(|ttl| ttl >= 0), "spec.ttlSecondsAfterFinished", "must be 0 or more");
-    check((1..=MAX_STEPS).contains(&spec.steps.len()), "spec.steps", "must have 1 to 128 steps");
+    if !(1..=MAX_STEPS).contains(&spec.steps.len()) {
+        faults.push(Fault::broken("spec.steps", "must have 1 to 128 steps"));
+    }
     policy::check_duration(spec.timeout, "spec.timeout", faults);
 }
 
@@ -192,11 +238,24 @@ fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
 /// # Errors
 /// All faults of the spec; where it cannot be read, that.
 pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
+    validate_part(who, spec, false)
+}
+
+/// As [`validate_stored`], of a saga that was accepted, maybe by another version: a fault in what nobody can change any more is one that only
+/// this version finds, and stands among the saga's doubts.
+///
+/// # Errors
+/// All faults, where no saga may run with one of them; where the spec cannot be read, that.
+pub fn validate_accepted(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSaga, Vec<Fault>> {
+    validate_part(who, spec, true)
+}
+
+fn validate_part(who: &SagaName, spec: &Part<SagaSpec>, accepted: bool) -> Result<ValidSaga, Vec<Fault>> {
     match spec {
-        Ok(spec) => validate(who, spec),
+        Ok(spec) => validate_any(who, spec, accepted),
         Err(sentence) => {
             let (path, message) = sentence.split_once(": ").unwrap_or(("spec", sentence));
-            Err(vec![Fault::new(path, message)])
+            Err(vec![Fault::broken(path, message)])
         }
     }
 }
@@ -207,7 +266,7 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
     let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
     for (place, step) in steps.iter().enumerate() {
         // The saga is refused whatever else is found.
-        if are_enough(faults) || given.work.get() > MAX_TOGETHER {
+        if are_enough(faults) || (given.work.get() > MAX_TOGETHER && !given.accepted) {
             break;
         }
         let path = format!("spec.steps[{place}]");
@@ -217,7 +276,7 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
         }
         let depends_on = dependencies(step, &places, &path, faults);
         if places.insert(&step.name, place).is_some() {
-            faults.push(Fault::new(format!("{path}.name"), format!("another step is named {} already: choose another name", step.name)));
+            faults.push(Fault::broken(format!("{path}.name"), format!("another step is named {} already: choose another name", step.name)));
         }
         let upstream = expressions::upstream(&depends_on, &valid);
         // What a step may never do cannot be tried: its values may be made for the case in which it does.
@@ -245,6 +304,14 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
         let compensation =
             if step.saga.is_some() && step.compensation.is_none() { Some(undo_saga(defaults, faults)) } else { written.flatten() };
         drop(upstream);
+        let lost = |written: bool, made: bool| written && !made;
+        is_missing(
+            action.is_none()
+                || lost(step.when.is_some(), when.is_some())
+                || lost(step.outputs.is_some(), outputs.is_some())
+                || lost(step.compensation.is_some(), compensation.is_some()),
+            faults,
+        );
         // A missing operation has left its fault: the list is used only where there is none, but all that follows looks up its place.
         let action =
             action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, policy::built_in(ACTION_ATTEMPTS)));
@@ -282,7 +349,7 @@ fn dependencies(step: &Step, places: &HashMap<&str, usize>, path: &str, faults: 
         }
         match places.get(name.as_str()) {
             Some(place) => found.push(*place),
-            None => faults.push(Fault::new(
+            None => faults.push(Fault::broken(
                 format!("{path}.dependsOn[{nth}]"),
                 format!("no step named {name} stands above this one: dependsOn may name only steps above it in the list"),
             )),

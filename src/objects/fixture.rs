@@ -8,6 +8,7 @@ use crate::{
 /// An order without steps.
 pub(super) fn saga() -> ValidSaga {
     ValidSaga {
+        doubts: Vec::new(),
         name: "order-1042".into(),
         namespace: "shop".into(),
         uid: "0d1c".into(),

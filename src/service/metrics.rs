@@ -123,6 +123,7 @@ pub struct Metrics {
     circuits: CircuitBoard,
     circuit_transitions: Family<Turned, Counter>,
     status_writes: Family<Ended, Counter>,
+    unknown_words: Counter,
     leads: Gauge<u64, AtomicU64>,
 }
 
@@ -144,6 +145,7 @@ impl Metrics {
             circuits: CircuitBoard::default(),
             circuit_transitions: Family::default(),
             status_writes: Family::default(),
+            unknown_words: Counter::default(),
             leads: Gauge::default(),
         };
         // A series that begins with its first event hides that event from `rate`.
@@ -173,6 +175,7 @@ impl Metrics {
             circuits,
             circuit_transitions,
             status_writes,
+            unknown_words,
             leads,
         } = &mut self;
         registry.register("saga_build", "The version of the operator", Info::new(Build { version }));
@@ -195,6 +198,8 @@ impl Metrics {
             leads.clone(),
         );
         registry.register("saga_status_writes", "Writes of a saga's status by how they ended", status_writes.clone());
+        let help = "Sagas met with words in their status that this version does not know, and left alone";
+        registry.register("saga_unknown_words", help, unknown_words.clone());
         self
     }
 
@@ -262,6 +267,11 @@ impl Metrics {
         self.status_writes.get_or_create(&Ended { result }).inc();
     }
 
+    /// A saga was met in whose status words stand that this version does not know.
+    pub fn unknown_words_met(&self) {
+        self.unknown_words.inc();
+    }
+
     /// All metrics in the format of [`CONTENT_TYPE`].
     ///
     /// # Errors
@@ -301,6 +311,7 @@ mod tests {
         metrics.reconciled(ReconcileResult::Changed, Duration::from_millis(2));
         metrics.watch_failed("Pod");
         metrics.status_written("conflict");
+        metrics.unknown_words_met();
         let _call = metrics.http_call();
         metrics.leads(true);
 
@@ -319,6 +330,7 @@ mod tests {
             "saga_controller_watch_errors_total{kind=\"Pod\"} 1",
             "saga_http_calls_in_flight 1",
             "saga_status_writes_total{result=\"conflict\"} 1",
+            "saga_unknown_words_total 1",
             "saga_operator_leader 1",
             "# EOF",
         ] {

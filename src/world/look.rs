@@ -22,6 +22,7 @@ use crate::{
         plan,
         precheck::Precheck,
         saga::Work,
+        versions::Versions,
     },
 };
 
@@ -154,6 +155,7 @@ impl World {
             executor: &id,
             room: &room,
             circuits: &circuits,
+            versions: Versions::default(),
             draining: false,
             now: self.now,
         };

@@ -51,6 +51,7 @@ static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| Val
     ttl: None,
     params: serde_json::Map::new(),
     outputs: None,
+    doubts: Vec::new(),
     steps: Vec::new(),
 });
 

@@ -137,6 +137,21 @@ fn the_spec_offers_only_what_works_today() {
     assert_eq!(offered, expected.map(|(path, values)| (path.to_owned(), values.to_owned())).into());
 }
 
+/// A later version may know a word more, and every version has to be able to write it.
+#[test]
+fn words_of_the_status_are_no_enums_and_are_all_told() {
+    let mut words = 0;
+    walk(&schema()["properties"]["status"], "status", &mut |path, node| {
+        assert!(node.get("enum").is_none(), "{path}");
+        let told = node["description"].as_str().is_some_and(|said| said.contains("; a later version may know more."));
+        words += usize::from(told);
+        assert!(!told || node["maxLength"] == 63, "{path}");
+    });
+    assert_eq!(words, 9);
+    let said = schema()["properties"]["status"]["properties"]["phase"]["description"].clone();
+    assert!(said.as_str().unwrap().contains("One of Pending, Running, Paused, Failed, Compensating, Compensated"), "{said}");
+}
+
 #[test]
 fn a_step_has_only_fields_that_work_today() {
     let spec = &schema()["properties"]["spec"]["properties"];

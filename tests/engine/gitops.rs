@@ -111,7 +111,7 @@ const STATES: [State; 34] = [
         world.edit(|spec| spec.steps[0].timeout = Some(crate::saga::duration("7s")));
         rested_with(world)
     }),
-    ("unreadable-status", || forged("/steps/1/phase", &json!("Nonsense"))),
+    ("unreadable-status", || forged("/steps/1/phase", &json!(7))),
     ("contradictory-status", || forged("/steps/0/phase", &json!("Failed"))),
     ("deleted-and-being-undone", || {
         let mut world = running();

@@ -173,10 +173,10 @@ fn a_completed_saga_does_not_mind_a_changed_spec() {
 fn a_status_that_cannot_be_read_is_kept_and_said_so_once() {
     let mut world = under_way();
     let mut status = world.raw.clone();
-    status["steps"][1]["phase"] = json!("Nonsense");
+    status["steps"][1]["phase"] = json!(7);
     world.forge(status.clone());
     assert_held(&mut world, "InvalidStatus");
-    assert!(world.message().contains("status.steps[1].phase: unknown variant `Nonsense`"), "{}", world.message());
+    assert!(world.message().contains("status.steps[1].phase: "), "{}", world.message());
     assert_eq!(world.raw["steps"], status["steps"]);
     world.delete();
     world.run_to_rest();

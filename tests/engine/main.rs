@@ -47,6 +47,7 @@ mod timeout;
 mod ttl;
 mod undo;
 mod values;
+mod versions;
 mod wait;
 mod watch;
 mod way_out;

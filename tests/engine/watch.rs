@@ -80,7 +80,8 @@ fn conditions(status: &SagaStatus, world: &World) {
     assert!([reconciling, stalled].into_iter().flatten().all(|condition| condition.status == "True"));
     assert!(of("Accepted").is_some());
     assert!(status.observed_generation == Some(world.generation) || !world.trusted);
-    let held = ["InvalidSpec", "Refused", "SpecChanged", "InvalidStatus"].contains(&ready.reason.as_str());
+    let held =
+        ["InvalidSpec", "Refused", "SpecChanged", "InvalidStatus", "UnknownField", "DefinitionTooOld"].contains(&ready.reason.as_str());
     if held {
         assert_eq!((ready.status.as_str(), stalled.is_some()), ("False", true));
         return;
@@ -292,13 +293,14 @@ pub fn begin(world: &World, identity: &Identity, place: usize) {
 
 /// Whether the saga cannot go on before a person mended it.
 fn held(status: &SagaStatus) -> bool {
-    let holds = ["InvalidSpec", "SpecChanged", "InvalidStatus"];
+    let holds = ["InvalidSpec", "SpecChanged", "InvalidStatus", "UnknownField"];
     status.conditions.iter().any(|condition| condition.type_ == "Stalled" && holds.contains(&condition.reason.as_str()))
 }
 
 /// A saga rests only where it is done, or waits for a person.
 pub fn rest(world: &World) {
-    if world.gone {
+    // One of another version rests for this one wherever it stands.
+    if world.gone || world.stored.strangers.as_ref().is_some_and(|strangers| !strangers.words.is_empty()) {
         return;
     }
     let status = world.status();

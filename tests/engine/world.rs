@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use saga_operator::{
-    api::{Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga},
+    api::{Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga, shape::Shape},
     engine::{
         Seen, active_attempts,
         clock::later,
@@ -17,7 +17,8 @@ use saga_operator::{
         plan,
         precheck::Precheck,
         saga::{ValidSaga, Work},
-        valid::{Fault, SagaName, validate},
+        valid::{Fault, SagaName, validate, validate_accepted},
+        versions::{Served, Versions},
     },
     objects::http::Origin,
 };
@@ -53,6 +54,10 @@ pub struct World {
     pub precheck: Precheck,
     /// Whether no policy guards requests.
     pub patch_alone: bool,
+    /// The schema of the status that is served, where it is not the present one.
+    pub served: Option<(Shape, Option<Served>)>,
+    /// Fields and words of the spec that this version does not know.
+    pub strange: Vec<String>,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -106,6 +111,8 @@ impl World {
             circuits: BTreeMap::new(),
             precheck: Precheck::default(),
             patch_alone: false,
+            served: None,
+            strange: Vec::new(),
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -194,6 +201,19 @@ impl World {
         self.deleting = true;
         self.generation += 1;
         self.gone = !self.finalizer;
+    }
+
+    /// The API server serves a definition with this schema of the status.
+    pub fn serve(&mut self, schema: &Value) {
+        self.served = Some((Shape::of("status", schema), Served::new(schema)));
+    }
+
+    /// The saga is one that another version accepted, with rules of its own.
+    pub fn was_accepted_with(&mut self, change: impl FnOnce(&mut SagaSpec)) {
+        self.edit(change);
+        self.saga = validate_accepted(&name(), &Ok(self.spec.clone()));
+        self.raw["specHash"] = json!(self.stored.spec_hash);
+        self.reload();
     }
 
     /// Someone writes a status by hand that contradicts nothing.
@@ -325,7 +345,7 @@ impl World {
             finalizer: self.finalizer,
             parent_holds: self.parent_holds,
             spec_hash: &self.stored.spec_hash,
-            deletion_policy: self.spec.deletion_policy.unwrap_or_default(),
+            deletion_policy: self.stored.deletion_policy,
             status: &self.stored.status,
             remains: &self.stored.remains,
             asked: &self.stored.asked,
@@ -337,6 +357,10 @@ impl World {
             executor,
             room: &self.room,
             circuits: &self.circuits,
+            versions: Versions {
+                spec: &self.strange,
+                ..Versions::of(self.stored.strangers.as_deref(), self.served.as_ref().and_then(|(_, served)| served.as_ref()))
+            },
             draining: self.draining,
             now: self.now,
         }
@@ -376,9 +400,13 @@ impl World {
     fn write(&mut self, write: &StatusWrite) {
         match write {
             StatusWrite::Whole(status) => {
-                self.raw = numbers::stored(&json!(status));
+                let written = StoredSaga { status: Ok((**status).clone()), ..self.stored.clone() };
+                self.raw = numbers::stored(&json!(written)["status"]);
+                if let Some((served, _)) = &self.served {
+                    served.prune(&mut self.raw);
+                }
                 self.reload();
-                let same = self.stored.status.as_ref() == Ok(&**status) || !self.trusted;
+                let same = self.stored.status.as_ref() == Ok(&**status) || !self.trusted || self.served.is_some();
                 assert!(same, "what is read back is not what was written: {status:?}");
             }
             StatusWrite::Verdict(status) => {
@@ -459,7 +487,11 @@ impl World {
 }
 
 fn check(spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
-    validate(&SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: UID.into() }, spec)
+    validate(&name(), spec)
+}
+
+fn name() -> SagaName {
+    SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: UID.into() }
 }
 
 /// The object as the API server would hand it out.

@@ -37,3 +37,4 @@ mod template;
 mod told;
 mod ttl;
 mod values;
+mod versions;

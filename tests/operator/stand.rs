@@ -98,6 +98,36 @@ impl Stand {
         self.second = Some(self.spawn("info", &self.second_log(), [None; 2]));
     }
 
+    /// Starts an operator of a later version beside the first one: `src/next.rs` says what it does otherwise. Returns where it tells its
+    /// metrics.
+    pub fn start_next(&mut self) -> SocketAddr {
+        assert!(self.second.is_none(), "it runs already");
+        let address = free_address();
+        let mut command = self.command_of(&next_operator(), "info", &self.second_log(), [Some(address), None]);
+        self.second = Some(command.spawn().expect(NEXT_IS_BUILT));
+        address
+    }
+
+    /// Starts the operator, telling its metrics at an address.
+    pub fn start_measured(&mut self) -> SocketAddr {
+        assert!(self.operator.is_none(), "it runs already");
+        let address = free_address();
+        self.operator = Some(self.spawn("info", &self.log(), [Some(address), None]));
+        address
+    }
+
+    /// Asks the second operator to stop, and waits until it has.
+    pub async fn stop_second(&mut self) {
+        let second = self.second.take().expect("the second operator runs");
+        stop(second).await;
+    }
+
+    /// Asks the operator to stop, and waits until it has.
+    pub async fn stop(&mut self) {
+        let operator = self.operator.take().expect("the operator runs");
+        stop(operator).await;
+    }
+
     /// Starts an operator that works only while it leads, as the first or the second one. It tells its metrics at this address. Asked to
     /// stop, it waits for its requests for longer than any test does.
     pub fn start_electing(&mut self, second: bool) -> SocketAddr {
@@ -120,9 +150,13 @@ impl Stand {
     }
 
     fn command(&self, level: &str, log: &Path, servers: [Option<SocketAddr>; 2]) -> Command {
+        self.command_of(Path::new(env!("CARGO_BIN_EXE_saga-operator")), level, log, servers)
+    }
+
+    fn command_of(&self, program: &Path, level: &str, log: &Path, servers: [Option<SocketAddr>; 2]) -> Command {
         let [metrics, health] = servers.map(|address| address.map_or_else(|| "0".to_owned(), |address| address.to_string()));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
-        let mut operator = Command::new(env!("CARGO_BIN_EXE_saga-operator"));
+        let mut operator = Command::new(program);
         operator
             .args(["run", "--watch-namespaces", &self.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
             .args(["--metrics-addr", &metrics, "--health-addr", &health, "--log-format", "json", "--log-level", level])
@@ -423,6 +457,20 @@ impl Drop for Stand {
             tokio::task::block_in_place(|| runtime.block_on(sweep));
         }
     }
+}
+
+/// What to do where there is no operator of a later version.
+pub const NEXT_IS_BUILT: &str = "the later version is built: cargo build --locked --features next --example next-operator";
+
+/// The operator of a later version: beside the operator's own binary, where Cargo puts examples.
+pub fn next_operator() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_saga-operator")).with_file_name("examples").join("next-operator")
+}
+
+async fn stop(mut operator: Child) {
+    assert!(Command::new("kill").args(["-TERM", &operator.id().to_string()]).status().unwrap().success());
+    let ended = tokio::task::spawn_blocking(move || operator.wait().unwrap());
+    timeout(PATIENCE, ended).await.expect("it stops in time").unwrap();
 }
 
 fn lives(operator: &mut Option<Child>) -> bool {

@@ -74,7 +74,7 @@ impl Family {
 
     /// What a look shows of the child.
     async fn look(&self) -> Arc<ChildSaga> {
-        let goes = self.parent.metadata.deletion_timestamp.as_ref().map(|_| deletion_policy(&self.parent));
+        let goes = self.parent.metadata.deletion_timestamp.as_ref().map(|_| self.parent.deletion_policy);
         let status = self.parent.status.as_ref().unwrap();
         let (children, _) = gather::children(&self.context, &self.saga, status, None, goes).await.unwrap();
         let Some(ChildState::Saga(child)) = children.get(&self.made_by) else { panic!("{children:?}") };

@@ -195,6 +195,7 @@ fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, childre
         executor: "me",
         room: &BTreeMap::new(),
         circuits: &BTreeMap::new(),
+        versions: crate::engine::versions::Versions::default(),
         draining: false,
         now: now(),
     };

@@ -55,7 +55,7 @@ impl<'a> Reader<'a> {
             return Node::Literal(Value::Null);
         }
         if depth == 0 {
-            self.faults.push(Fault::new(path, format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter")));
+            self.faults.push(Fault::broken(path, format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter")));
             return Node::Literal(Value::Null);
         }
         match value {
@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
         match self.split(text) {
             Ok(parts) => self.leaf(parts, path, form),
             Err(error) => {
-                self.faults.push(Fault::new(path, error));
+                self.faults.push(Fault::broken(path, error));
                 Node::Literal(Value::Null)
             }
         }

@@ -42,7 +42,7 @@ fn template(value: Value, form: Form) -> Result<Value, String> {
     let mut faults = Vec::new();
     let template = Template::parse(&object(json!({"leaf": value})), "at", |_| form, &mut faults);
     match faults.first() {
-        Some(Fault { path, message }) => Err(format!("{path}: {message}")),
+        Some(Fault { path, message, .. }) => Err(format!("{path}: {message}")),
         None => with(|scope| template.evaluate(scope)).map(|value| value["leaf"].clone()),
     }
 }

@@ -38,20 +38,20 @@ pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
         }
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
             let message = "must be a header name of letters, digits and dashes, such as Authorization";
-            faults.push(Fault::new(format!("{path}.name"), message));
+            faults.push(Fault::broken(format!("{path}.name"), message));
         }
         if value.is_some() == value_from.is_some() {
-            faults.push(Fault::new(&path, "set exactly one of value and valueFrom"));
+            faults.push(Fault::broken(&path, "set exactly one of value and valueFrom"));
         }
         if value.iter().any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t')) {
             let message = "holds a line break or another control character: take it out (in YAML, write |- instead of |)";
-            faults.push(Fault::new(format!("{path}.value"), message));
+            faults.push(Fault::broken(format!("{path}.value"), message));
         }
         limit(value.iter().flat_map(|value| value.chars()).count(), 8192, "characters", &format!("{path}.value"), faults);
         // A name with a slash in it would be another path of the API.
         let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
         if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
-            faults.push(Fault::new(format!("{path}.valueFrom.secretKeyRef"), "must name a Secret and a key of its data"));
+            faults.push(Fault::broken(format!("{path}.valueFrom.secretKeyRef"), "must name a Secret and a key of its data"));
         }
     }
     if let Some(tls) = &action.tls {
@@ -67,11 +67,11 @@ pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
     let (action, template) = parsed(&action, path, form, faults)?;
     if action.tls.is_some() && !action.url.starts_with("https://") {
         let message = "tls is for https:// alone: write https:// in url, or leave tls out";
-        faults.push(Fault::new(path, message));
+        faults.push(Fault::broken(path, message));
     }
     if !is_url(&action.url) {
         let message = "must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations";
-        faults.push(Fault::new(format!("{path}.url"), message));
+        faults.push(Fault::broken(format!("{path}.url"), message));
     }
     Some((action, template))
 }
@@ -80,13 +80,13 @@ pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
 fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
     let HttpTls { ca: CaSource { secret_key_ref, config_map_key_ref } } = tls;
     if secret_key_ref.is_some() == config_map_key_ref.is_some() {
-        faults.push(Fault::new(format!("{path}.ca"), "set exactly one of secretKeyRef and configMapKeyRef"));
+        faults.push(Fault::broken(format!("{path}.ca"), "set exactly one of secretKeyRef and configMapKeyRef"));
     }
     if secret_key_ref.as_ref().is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
-        faults.push(Fault::new(format!("{path}.ca.secretKeyRef"), "must name a Secret and a key of its data"));
+        faults.push(Fault::broken(format!("{path}.ca.secretKeyRef"), "must name a Secret and a key of its data"));
     }
     if config_map_key_ref.as_ref().is_some_and(|ConfigMapKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
-        faults.push(Fault::new(format!("{path}.ca.configMapKeyRef"), "must name a ConfigMap and a key of its data"));
+        faults.push(Fault::broken(format!("{path}.ca.configMapKeyRef"), "must name a ConfigMap and a key of its data"));
     }
 }
 
@@ -137,7 +137,7 @@ where
     }
     match template.literal() {
         Some(literal) => {
-            let action = serde_json::from_value(literal.clone()).map_err(|error| faults.push(Fault::new(path, error.to_string())));
+            let action = serde_json::from_value(literal.clone()).map_err(|error| faults.push(Fault::broken(path, error.to_string())));
             action.ok().map(|action| (action, None))
         }
         None => Some((action.clone(), Some(template))),

@@ -17,7 +17,7 @@ use super::{
     Fault, Params, SagaName,
     action::Parsed,
     expressions::Reach,
-    validate_as,
+    is_broken_since, validate_as,
 };
 use crate::api::{SagaAction, SagaSpec};
 
@@ -31,17 +31,17 @@ pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
     let before = faults.len();
     let path_of_spec = format!("{path}.spec");
     let Some(spec) = action.spec.as_object() else {
-        faults.push(Fault::new(path_of_spec, "must be the spec of a saga, such as {steps: [{name: reserve-stock, …}]}"));
+        faults.push(Fault::broken(path_of_spec, "must be the spec of a saga, such as {steps: [{name: reserve-stock, …}]}"));
         return None;
     };
     // The first one that is too deep says so, and nothing is looked for below it.
     if nesting(spec) >= MAX_NESTING {
         let message = format!("holds more than {MAX_NESTING} sagas in each other: make it flatter");
-        faults.push(Fault::new(path_of_spec, message));
+        faults.push(Fault::broken(path_of_spec, message));
         return None;
     }
     for field in OF_THE_PARENT.iter().filter(|field| spec.contains_key(**field)) {
-        faults.push(Fault::new(format!("{path_of_spec}.{field}"), "follows the parent: leave it out"));
+        faults.push(Fault::broken(format!("{path_of_spec}.{field}"), "follows the parent: leave it out"));
     }
     let params = format!("{path_of_spec}.params");
     let is_param = |leaf: &str| leaf.strip_prefix(&params).is_some_and(|rest| rest.starts_with(['.', '[']));
@@ -59,8 +59,9 @@ pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
     let given = literal.clone().or_else(|| reach.tried(&template));
     let known = given.is_some();
     let spec = given.and_then(|mut given| given.get_mut("spec").map(Value::take)).unwrap_or_else(|| action.spec.clone());
-    check(spec, &path_of_spec, Params { known, of_another, work: reach.work(), met: &Cell::new(false) }, faults);
-    if faults.len() > before {
+    let given = Params { known, of_another, accepted: reach.is_accepted(), work: reach.work(), met: &Cell::new(false) };
+    check(spec, &path_of_spec, given, faults);
+    if is_broken_since(faults, before) {
         return None;
     }
     match literal {
@@ -78,7 +79,7 @@ pub(in crate::engine) fn valid_child(
     params_known: bool,
 ) -> Option<ValidSaga> {
     let (work, met) = (Cell::new(0), Cell::new(false));
-    let given = Params { known: params_known, of_another: !params_known, work: &work, met: &met };
+    let given = Params { known: params_known, of_another: !params_known, accepted: false, work: &work, met: &met };
     validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
 }
 
@@ -89,7 +90,7 @@ fn check(spec: Value, path: &str, params: Params<'_>, faults: &mut Vec<Fault>) {
         Err(error) => {
             let within = error.path().to_string();
             let within = if within == "." { String::new() } else { format!(".{within}") };
-            faults.push(Fault::new(format!("{path}{within}"), error.inner().to_string()));
+            faults.push(Fault::broken(format!("{path}{within}"), error.inner().to_string()));
             return;
         }
     };

@@ -66,10 +66,10 @@ impl<'a> Reach<'a> {
     /// An expression that stands by itself.
     pub(super) fn expression(&self, text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<Expression> {
         if text.trim_start().starts_with("${") {
-            faults.push(Fault::new(path, "is an expression as a whole: write it without ${ and }"));
+            faults.push(Fault::broken(path, "is an expression as a whole: write it without ${ and }"));
             return None;
         }
-        let expression = Expression::parse(text).map_err(|error| faults.push(Fault::new(path, error))).ok()?;
+        let expression = Expression::parse(text).map_err(|error| faults.push(Fault::broken(path, error))).ok()?;
         let before = faults.len();
         self.check(path, &expression, &self.variables, faults);
         self.count(path, &expression, faults);
@@ -78,7 +78,7 @@ impl<'a> Reach<'a> {
         {
             faults.push(Fault::new(path, error));
         }
-        (faults.len() == before).then_some(expression)
+        Some(expression)
     }
 
     /// The expressions in the leaves of an action or of outputs. `fixed`: whether the one below these keys is one that only `params` and `saga` may
@@ -104,6 +104,11 @@ impl<'a> Reach<'a> {
     /// Whether another side's answer may be among the saga's params.
     pub(super) const fn params_are_of_another(&self) -> bool {
         self.given.of_another
+    }
+
+    /// Whether the saga was accepted before.
+    pub(super) const fn is_accepted(&self) -> bool {
+        self.given.accepted
     }
 
     /// The work of all expressions so far.

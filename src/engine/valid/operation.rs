@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::{
     super::{
-        expression::Template,
+        expression::{Expression, Template},
         saga::{Operation, Work},
     },
     COMPENSATION_ATTEMPTS, Fault, action, child,
     expressions::Reach,
-    fixed, job, pod, policy,
+    fixed, is_broken_since, job, pod, policy,
 };
 use crate::api::{
     ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy, SagaAction, WaitAction,
@@ -59,12 +59,7 @@ pub(super) fn operation(
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
-    let until = match (written.apply, written.wait) {
-        (Some(apply), _) => apply.until.as_ref().map(|until| (until, "apply")),
-        (None, Some(wait)) => wait.until.as_ref().map(|until| (until, "wait")),
-        (None, None) => None,
-    };
-    let until = until.and_then(|(until, action)| reach.object().expression(until, &format!("{path}.{action}.until"), faults));
+    let until = until_of(written).and_then(|(until, action)| reach.object().expression(until, &format!("{path}.{action}.until"), faults));
     policy::check_duration(written.timeout, &format!("{path}.timeout"), faults);
     // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
     let default = defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
@@ -82,8 +77,22 @@ pub(super) fn operation(
         faults.push(Fault::new(format!("{path}.wait.for"), message));
     }
     let retry = policy::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
-    let work = work.filter(|_| faults.len() == found_before)?;
+    let lost = |written: Option<&String>, made: Option<&Expression>| written.is_some() && made.is_none();
+    let bare = written.http.as_ref().and_then(|http| http.expect.as_ref());
+    if lost(bare, expect.as_ref()) || lost(until_of(written).map(|(until, _)| until), until.as_ref()) {
+        return None;
+    }
+    let work = work.filter(|_| !is_broken_since(faults, found_before))?;
     Some(Operation { template, expect, until, ..Operation::new(work, timeout, retry) })
+}
+
+/// When an object is as it is wanted, and the action that says so.
+fn until_of<'a>(written: &Written<'a>) -> Option<(&'a String, &'static str)> {
+    match (written.apply, written.wait) {
+        (Some(apply), _) => apply.until.as_ref().map(|until| (until, "apply")),
+        (None, Some(wait)) => wait.until.as_ref().map(|until| (until, "wait")),
+        (None, None) => None,
+    }
 }
 
 /// Waits for a while, or until an object is as it should be.
@@ -97,7 +106,7 @@ fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Wo
             action::object(object, &format!("{path}.object"), faults).map(|(object, template)| (Work::Until(object), template))
         }
         (_, _, _) => {
-            faults.push(Fault::new(path, "set for, or set until and object"));
+            faults.push(Fault::broken(path, "set for, or set until and object"));
             None
         }
     }
@@ -129,7 +138,7 @@ fn work(written: &Written<'_>, reach: &Reach<'_>, path: &str, faults: &mut Vec<F
         }
         (None, None, None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
         (_, _, _, _, _, _, _, _) => {
-            faults.push(Fault::new(path, format!("has exactly one action: set one of {}", written.one_of)));
+            faults.push(Fault::broken(path, format!("has exactly one action: set one of {}", written.one_of)));
             None
         }
     }

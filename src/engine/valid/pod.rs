@@ -38,7 +38,7 @@ pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Op
     for (place, variable) in env.iter().flatten().enumerate() {
         if variable.name.starts_with("SAGA_") {
             let message = "names that begin with SAGA_ are set by the operator: choose another name";
-            faults.push(Fault::new(format!("{path}.env[{place}].name"), message));
+            faults.push(Fault::broken(format!("{path}.env[{place}].name"), message));
         }
     }
     let (action, template) = parsed(action, path, faults)?;
@@ -65,12 +65,12 @@ pub(super) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
 fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
     let PodAction { image, command, args, env, env_from, resources, template, final_exit_codes: _, finishes_on_sigterm: _ } = action;
     if image.is_some() == template.is_some() {
-        faults.push(Fault::new(path, "set exactly one of image and template"));
+        faults.push(Fault::broken(path, "set exactly one of image and template"));
     }
     let besides = [command.is_some(), args.is_some(), env.is_some(), env_from.is_some(), resources.is_some()];
     if template.is_some() && besides.contains(&true) {
         let message = "with a template, command, args, env, envFrom and resources stand in its containers: move them there";
-        faults.push(Fault::new(path, message));
+        faults.push(Fault::broken(path, message));
     }
 }
 
@@ -86,7 +86,7 @@ where
         return None;
     }
     let Some(literal) = template.literal() else { return Some((action.clone(), Some(template))) };
-    let action = serde_json::from_value(literal.clone()).map_err(|error| faults.push(Fault::new(path, error.to_string())));
+    let action = serde_json::from_value(literal.clone()).map_err(|error| faults.push(Fault::broken(path, error.to_string())));
     action.ok().map(|action| (action, None))
 }
 
@@ -124,6 +124,7 @@ fn known_of(action: &PodAction, template: Option<&Template>) -> Option<Value> {
     Some(template.map_or(literal, |template| template.skeleton().get("template").cloned().unwrap_or_default()))
 }
 
+/// A template that cannot be read hides whose power it would borrow: none of it ever runs.
 pub(super) fn fault(path: &str, (within, message): Wrong) -> Fault {
-    Fault::new(format!("{path}.{within}"), message)
+    Fault::broken(format!("{path}.{within}"), message)
 }

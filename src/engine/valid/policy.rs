@@ -68,11 +68,12 @@ pub(super) fn effective(
     let [own, default] = policies.map(|policy| policy.and_then(|policy| policy.backoff.clone()).unwrap_or_default());
     if shorter(default.max_delay.filter(|_| own.max_delay.is_none()), own.initial_delay) {
         let message = "is longer than the maxDelay of spec.defaults: lower it, or set maxDelay here";
-        faults.push(Fault::new(format!("{path}.backoff.initialDelay"), message));
+        // The defaults can be changed.
+        faults.push(Fault::broken(format!("{path}.backoff.initialDelay"), message));
     }
     if shorter(own.max_delay, default.initial_delay.or(Some(INITIAL_DELAY.into())).filter(|_| own.initial_delay.is_none())) {
         let message = "maxDelay is shorter than the initialDelay that applies here: raise maxDelay, or set initialDelay";
-        faults.push(Fault::new(format!("{path}.backoff.maxDelay"), message));
+        faults.push(Fault::broken(format!("{path}.backoff.maxDelay"), message));
     }
     let initial_delay = own.initial_delay.or(default.initial_delay).and_then(GoDuration::positive).unwrap_or(INITIAL_DELAY);
     let max_delay = own.max_delay.or(default.max_delay).and_then(GoDuration::positive);

@@ -1,0 +1,186 @@
+//! What the definition that the API server serves takes away, or refuses, of the status that this operator writes.
+//!
+//! # Guarantees
+//! What is known rests on what the API server publishes of the definition, which every account may read. It is looked for before the first
+//! saga, now and then, and as soon as the answer to a write lacks something. It is said in the log when it is first known and whenever it
+//! changes; a saga that waited for another definition is then looked at.
+//!
+//! # Caveats
+//! Where it cannot be read, it counts as one that takes all: what it takes away all the same is then written again and again.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kube::Client;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::error::chain;
+use crate::{
+    api::{GROUP, RELEASE, VERSION},
+    engine::versions::Served,
+};
+
+/// How often it is looked for.
+const AGAIN: Duration = Duration::from_mins(10);
+/// How often where the one that is served lacks something: somebody will apply another one.
+const AGAIN_LACKING: Duration = Duration::from_secs(10);
+/// How often for the sake of an answer.
+const DOUBTED_AGAIN: Duration = Duration::from_secs(1);
+
+/// The definition as last seen.
+pub struct Definition {
+    client: Client,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    served: Option<Arc<Served>>,
+    /// Whether it was ever seen.
+    seen: bool,
+    looked: Option<Instant>,
+}
+
+impl Definition {
+    /// Nothing is known before [`Self::look`] had an answer.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, known: Mutex::default() }
+    }
+
+    /// The definition that is served, where it lacks something.
+    #[must_use]
+    pub fn served(&self) -> Option<Arc<Served>> {
+        self.lock().served.clone()
+    }
+
+    /// Looks once. Without an answer, what was known stays. Returns whether it is another one than before.
+    pub async fn look(&self) -> bool {
+        self.lock().looked = Some(Instant::now());
+        let served = match self.read().await {
+            Ok(served) => served.map(Arc::new),
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "cannot read the definition of sagas that is served");
+                return false;
+            }
+        };
+        let mut known = self.lock();
+        let changed = !known.seen || known.served != served;
+        known.seen = true;
+        known.served.clone_from(&served);
+        drop(known);
+        if changed {
+            tell(served.as_deref());
+        }
+        changed
+    }
+
+    /// Looks because the answer to a write lacks something of it, unless it was looked for just now.
+    pub async fn doubt(&self) -> bool {
+        let recent = self.lock().looked.is_some_and(|looked| looked.elapsed() < DOUBTED_AGAIN);
+        !recent && self.look().await
+    }
+
+    /// Looks now and then, and says when it is another one. Never returns.
+    pub async fn keep(&self, changed: impl Fn()) {
+        loop {
+            sleep(if self.served().is_some() { AGAIN_LACKING } else { AGAIN }).await;
+            if self.look().await {
+                changed();
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Option<Served>, kube::Error> {
+        let request = http::Request::get(format!("/openapi/v3/apis/{GROUP}/{VERSION}")).body(Vec::new());
+        let published: Value = self.client.request(request.map_err(kube::Error::HttpError)?).await?;
+        let status = status_of(&published);
+        if status.is_none() {
+            tracing::warn!("the API server publishes no definition of sagas with a status");
+        }
+        Ok(status.and_then(Served::new))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The schema of the status in what is published of the group.
+fn status_of(published: &Value) -> Option<&Value> {
+    let schemas = published.pointer("/components/schemas")?.as_object()?;
+    let is_saga = |schema: &&Value| {
+        let kinds = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+        let of_saga =
+            |kind: &Value| kind.get("kind").and_then(Value::as_str) == Some("Saga") && kind.get("version") == Some(&VERSION.into());
+        kinds.is_some_and(|kinds| kinds.iter().any(of_saga))
+    };
+    schemas.values().find(is_saga)?.pointer("/properties/status")
+}
+
+fn tell(served: Option<&Served>) {
+    match served {
+        None => tracing::info!(version = RELEASE, "the definition of sagas that is served takes all that this operator writes"),
+        Some(served) => tracing::warn!(
+            version = RELEASE,
+            lacks = served.lacks().join(", "),
+            "the definition of sagas that is served is older than this operator: apply that of its version (crds/sagas.yaml, or what \
+             saga-operator crd prints); no saga is accepted until then that would need what it lacks"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::crd;
+
+    /// What an API server publishes that serves the definition of this version, changed.
+    fn published(change: impl Fn(&mut Value)) -> Value {
+        let definition = serde_json::to_value(crd::definition().unwrap()).unwrap();
+        let mut schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone();
+        schema["x-kubernetes-group-version-kind"] = json!([{"group": GROUP, "version": VERSION, "kind": "Saga"}]);
+        change(&mut schema["properties"]["status"]["properties"]);
+        json!({"components": {"schemas": {"dev.saga.v1alpha1.Saga": schema, "dev.saga.v1alpha1.SagaList": {}}}})
+    }
+
+    fn definition(answers: &Arc<Mutex<(u16, Value)>>) -> Definition {
+        let answers = Arc::clone(answers);
+        let serve = tower::service_fn(move |request: Request<Body>| {
+            assert_eq!(request.uri().path(), "/openapi/v3/apis/saga.dev/v1alpha1");
+            let (code, body) = answers.lock().unwrap().clone();
+            let response = Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap();
+            std::future::ready(Ok::<_, Infallible>(response))
+        });
+        Definition::new(Client::new(serve, "default"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_served_is_compared_with_what_is_written() {
+        let answers = Arc::new(Mutex::new((200, published(|_| ()))));
+        let definition = definition(&answers);
+        assert!(definition.look().await && definition.served().is_none() && !definition.look().await);
+        let old = published(|status| drop(status.as_object_mut().unwrap().remove("clockStoppedAt")));
+        *answers.lock().unwrap() = (200, old);
+        assert!(definition.look().await);
+        assert_eq!(definition.served().unwrap().lacks(), ["status.clockStoppedAt"]);
+        *answers.lock().unwrap() =
+            (403, json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no", "status": "Failure"}));
+        assert!(!definition.look().await && definition.served().is_some(), "what was known stays");
+        *answers.lock().unwrap() = (200, published(|_| ()));
+        assert!(!definition.doubt().await, "it was looked for just now");
+        tokio::time::advance(DOUBTED_AGAIN).await;
+        assert!(definition.doubt().await && definition.served().is_none());
+    }
+}

@@ -1,0 +1,320 @@
+//! Two versions at work: what another one wrote is kept, or left alone; what this one does not know holds; what was accepted stays accepted.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use saga_operator::{
+    api::{DeletionPolicy, RELEASE, SagaPhase, StepPhase, crd},
+    engine::{plan, versions::Versions},
+};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    saga::{Draft, saga},
+    script::{seconds, succeeds, unknown},
+    world::World,
+};
+
+fn order() -> Draft {
+    saga().http("a").undo().then_http("b").undo().timeout("1m").then_http("c").pivot()
+}
+
+/// A saga whose second step runs.
+fn under_way() -> World {
+    let mut world = World::with(order()).on("b", vec![succeeds().takes(seconds(30))]);
+    world.run_until(|world| world.is("b", StepPhase::Running));
+    world
+}
+
+/// The schema of the status of this version, without these fields.
+fn schema_without(pointers: &[&str]) -> Value {
+    let definition = serde_json::to_value(crd::definition().unwrap()).unwrap();
+    let mut schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").unwrap().clone();
+    for pointer in pointers {
+        let (parent, field) = pointer.rsplit_once('/').unwrap();
+        schema.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field).unwrap();
+    }
+    schema
+}
+
+#[test]
+fn who_accepted_a_saga_stands_in_its_status() {
+    let mut world = World::with(order());
+    world.run_to_rest();
+    assert_eq!(world.status().accepted_by.as_deref(), Some(RELEASE));
+}
+
+#[test]
+fn fields_of_another_version_stay_to_the_end() {
+    let mut world = under_way();
+    let mut status = world.raw.clone();
+    status["note"] = json!({"by": ["next"]});
+    status["steps"][0]["note"] = json!("a");
+    status["steps"][2]["note"] = json!("c");
+    status["steps"][0]["action"]["attempts"][0]["note"] = json!(1);
+    status["steps"][1]["action"]["note"] = json!(2);
+    status["steps"][1]["action"]["active"]["note"] = json!(3);
+    status["conditions"].as_array_mut().unwrap().push(json!({"type": "Audited", "status": "True", "reason": "Yes", "message": "m",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}));
+    world.restore(status.clone());
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+    let raw = &world.raw;
+    assert_eq!((&raw["note"], &raw["steps"][0]["note"], &raw["steps"][2]["note"]), (&json!({"by": ["next"]}), &json!("a"), &json!("c")));
+    assert_eq!((&raw["steps"][0]["action"]["attempts"][0]["note"], &raw["steps"][1]["action"]["note"]), (&json!(1), &json!(2)));
+    let kinds: Vec<_> = raw["conditions"].as_array().unwrap().iter().map(|condition| condition["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Accepted", "Ready", "Audited"]);
+    let writes = world.writes;
+    world.run_for(seconds(10_000));
+    assert_eq!(world.writes, writes, "what another version wrote is no difference");
+}
+
+#[test]
+fn a_saga_with_words_of_another_version_is_left_alone() {
+    for (pointer, word) in [("/phase", "Dreaming"), ("/steps/1/phase", "Dreaming"), ("/steps/0/action/lastOutcome", "Perhaps")] {
+        let mut world = under_way();
+        let mut status = world.raw.clone();
+        *status.pointer_mut(pointer).unwrap() = json!(word);
+        world.forge(status.clone());
+        let (sent, writes) = (world.sent().len(), world.writes);
+        world.annotate(saga_operator::api::RequestAction::Cancel.annotation(), "enough");
+        world.run_for(seconds(10_000));
+        world.terminating = true;
+        world.delete();
+        world.run_to_rest();
+        assert_eq!((world.sent().len(), world.writes, &world.raw, world.gone), (sent, writes, &status, false), "{pointer}");
+        world.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
+        world.run_to_rest();
+        assert!(world.gone && world.writes == writes && world.warnings().contains(&"Abandoned"), "{:?}", world.warnings());
+    }
+}
+
+#[test]
+fn words_of_another_version_are_told_once() {
+    let mut world = under_way();
+    let mut status = world.raw.clone();
+    status["phase"] = json!("Dreaming");
+    world.forge(status);
+    let (children, executor) = (BTreeMap::new(), world.executor());
+    let seen = world.seen(&children, &executor);
+    let told = |words_are_news| {
+        let versions = Versions { words_are_news, ..seen.versions };
+        plan(&world.saga, &saga_operator::engine::Seen { versions, ..seen.clone() })
+    };
+    assert_eq!((told(true).drafted_effects().len(), told(false).drafted_effects().len()), (1, 0));
+    assert!(told(true).status.is_none());
+}
+
+#[test]
+fn a_spec_with_fields_of_another_version_is_not_accepted() {
+    let mut world = World::with(order());
+    world.strange = vec!["spec.colour is a field that this version does not know".into()];
+    world.run_to_rest();
+    assert_eq!(world.condition("Accepted").as_deref(), Some("False/UnknownField"));
+    assert!(world.message().contains("spec.colour is a field") && world.sent().is_empty(), "{}", world.message());
+    world.strange.clear();
+    world.edit(|_| ());
+    world.run_to_rest();
+    assert_eq!(world.phase(), SagaPhase::Completed);
+}
+
+#[test]
+fn an_accepted_saga_with_fields_of_another_version_is_held_until_they_are_known() {
+    let mut world = under_way();
+    world.strange = vec!["spec.steps[1].http.method is BREW, a word that this version does not know".into()];
+    world.edit(|_| ());
+    let sent = world.sent().len();
+    world.run_to_rest();
+    assert_eq!(world.condition("Stalled").as_deref(), Some("True/UnknownField"));
+    assert_eq!((world.condition("Accepted").as_deref(), world.phase()), (Some("True/Accepted"), SagaPhase::Running));
+    world.delete();
+    world.run_to_rest();
+    assert_eq!((world.sent().len(), world.gone), (sent, false), "what is not known may be about the undo");
+    world.strange.clear();
+    world.edit(|_| ());
+    world.run_to_rest();
+    assert_eq!((world.gone, world.undone()), (true, vec!["b", "a"]));
+}
+
+#[test]
+fn a_saga_is_not_accepted_while_the_definition_would_lose_what_it_needs() {
+    let mut world = World::with(order());
+    world.serve(&schema_without(&["/properties/clockStoppedAt"]));
+    world.run_for(seconds(100));
+    let said = (world.condition("Accepted"), world.writes, world.sent().len());
+    assert_eq!(said, (Some("False/DefinitionTooOld".into()), 1, 0));
+    assert!(world.message().contains("(status.clockStoppedAt): apply that of version"), "{}", world.message());
+    world.served = None;
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.condition("Stalled")), (SagaPhase::Completed, None));
+}
+
+#[test]
+fn a_saga_that_waits_for_a_definition_can_be_cancelled() {
+    let mut world = World::with(order());
+    world.serve(&schema_without(&["/properties/timedOutAt"]));
+    world.run_for(seconds(1));
+    world.ask(saga_operator::api::RequestAction::Cancel, "enough");
+    world.run_for(seconds(1));
+    assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Cancelled, 0));
+}
+
+#[test]
+fn what_only_tells_something_is_not_needed() {
+    let mut world = World::with(order());
+    world.serve(&schema_without(&["/properties/acceptedBy", "/properties/progress"]));
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.status().accepted_by), (SagaPhase::Completed, None));
+    let writes = world.writes;
+    world.run_for(seconds(10_000));
+    assert_eq!(world.writes, writes);
+}
+
+#[test]
+fn what_the_definition_takes_away_is_not_written_again_and_again() {
+    // The world's own assert: nothing changes something every time it is looked at.
+    for pause in [true, false] {
+        let mut world = under_way();
+        world.serve(&schema_without(&["/properties/clockStoppedAt", "/properties/steps/items/properties/action/properties/disruptions"]));
+        if pause {
+            world.ask(saga_operator::api::RequestAction::Pause, "no hurry");
+        } else {
+            world = world.fails("c", 1);
+        }
+        world.run_for(seconds(100));
+        let writes = world.writes;
+        world.run_for(seconds(10_000));
+        assert_eq!((world.phase(), world.writes), (if pause { SagaPhase::Paused } else { SagaPhase::Failed }, writes));
+    }
+}
+
+#[test]
+fn a_fault_that_only_this_version_finds_is_a_warning() {
+    let mut world = under_way();
+    // A name that is no DNS label, more attempts than are allowed, and an expression that reads a step that need not be done.
+    world.was_accepted_with(|spec| {
+        let retry = json!({"maxAttempts": 2_000_000});
+        spec.steps[2].retry = serde_json::from_value(retry).unwrap();
+        spec.steps[0].when = Some("steps.c.phase != 'Failed'".into());
+    });
+    assert_eq!(world.saga.as_ref().unwrap().doubts.len(), 2);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.condition("Stalled"), world.sent().len()), (SagaPhase::Completed, None, 3));
+    assert_eq!(world.warnings().iter().filter(|reason| **reason == "SpecDoubted").count(), 1);
+    let accepted = world.status().conditions.into_iter().find(|condition| condition.type_ == "Accepted").unwrap();
+    assert!(accepted.message.contains("would refuse it: spec.steps[0].when: "), "{}", accepted.message);
+}
+
+#[test]
+fn what_a_person_can_mend_or_nobody_could_run_still_holds() {
+    let changes: [(fn(&mut saga_operator::api::SagaSpec), &str); 3] = [
+        (|spec| spec.max_parallel = Some(0), "spec.maxParallel: "),
+        (|spec| spec.steps[1].http = None, "has exactly one action"),
+        (|spec| spec.steps[2].depends_on = Some(vec!["nobody".into()]), "no step named nobody"),
+    ];
+    for (change, said) in changes {
+        let mut world = under_way();
+        world.was_accepted_with(change);
+        world.run_to_rest();
+        assert_eq!(world.condition("Stalled").as_deref(), Some("True/InvalidSpec"));
+        assert!(world.message().contains(said), "{}", world.message());
+        world.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
+        world.delete();
+        world.run_to_rest();
+        assert!(world.gone);
+    }
+}
+
+#[test]
+fn words_that_another_process_chose_stay_for_a_minute() {
+    let mut world = under_way();
+    let mut status = world.raw.clone();
+    status["message"] = json!("the same, in other words");
+    world.restore(status);
+    let (children, executor) = (BTreeMap::new(), world.executor());
+    let mut children = children;
+    for (id, _) in saga_operator::engine::active_attempts(&world.status()) {
+        children.insert(
+            id,
+            saga_operator::engine::observed::ChildState::Active { uid: None, age: seconds(0), detail: String::new(), trouble: None },
+        );
+    }
+    let seen = world.seen(&children, &executor);
+    let planned = |words_wait| {
+        let versions = Versions { words_wait, ..seen.versions };
+        plan(&world.saga, &saga_operator::engine::Seen { versions, ..seen.clone() })
+    };
+    assert!(planned(false).status.is_some());
+    let waits = planned(true);
+    assert!(waits.status.is_none() && waits.wake.is_some_and(|wake| wake <= world.now + seconds(60)), "{waits:?}");
+}
+
+/// Puts fields that no version knows into the objects of a status that may have such, as often as there are places for them.
+fn with_strangers(value: &mut Value, places: &mut impl Iterator<Item = bool>, path: &str) -> usize {
+    const FREE: [&str; 2] = ["outputs", "conditions"];
+    match value {
+        Value::Object(fields) => {
+            let mut added = 0;
+            for (name, value) in fields.iter_mut().filter(|(name, _)| !FREE.contains(&name.as_str())) {
+                added += with_strangers(value, places, &format!("{path}.{name}"));
+            }
+            if places.next() == Some(true) {
+                fields.insert("stranger".into(), json!({"of": path}));
+                added += 1;
+            }
+            added
+        }
+        Value::Array(items) => {
+            items.iter_mut().enumerate().map(|(place, item)| with_strangers(item, places, &format!("{path}[{place}]"))).sum()
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+/// The strangers of a status, by where each stands: the names of steps and the numbers of attempts, not their places.
+fn strangers(value: &Value, path: &str, found: &mut Map<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = format!("{path}.{name}");
+                if name == "stranger" { drop(found.insert(path, value.clone())) } else { strangers(value, &path, found) }
+            }
+        }
+        Value::Array(items) => {
+            for item in items {
+                let key = ["name", "attempt", "number", "type"].iter().find_map(|key| item.get(key)).unwrap_or(&Value::Null);
+                strangers(item, &format!("{path}[{key}]"), found);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    /// Wherever another version put something, at whatever moment: all writes from then on keep it, as long as what it stands in is there.
+    #[test]
+    fn strangers_anywhere_survive_every_write(places in proptest::collection::vec(any::<bool>(), 1..40), moment in 0..9_u64, fails in any::<bool>()) {
+        let retried = saga().http("a").undo().then_http("b").undo().retry(crate::saga::attempts(3)).then_http("c").compensating();
+        let world = World::with(retried).on("a", vec![succeeds().takes(seconds(2))]).on("b", vec![unknown().takes(seconds(2)), succeeds()]);
+        let mut world = if fails { world.fails("c", 1) } else { world };
+        world.run_for(seconds(moment));
+        let mut status = world.raw.clone();
+        prop_assume!(status.is_object());
+        let added = with_strangers(&mut status, &mut places.iter().copied(), "status");
+        world.restore(status);
+        let mut before = Map::new();
+        strangers(&world.raw, "status", &mut before);
+        prop_assert_eq!(before.len(), added);
+        world.run_to_rest();
+        let mut after = Map::new();
+        strangers(&world.raw, "status", &mut after);
+        let steps_and_top = before.iter().filter(|(path, _)| !path.contains("active") && !path.contains("paused"));
+        for (path, value) in steps_and_top {
+            prop_assert_eq!(after.get(path), Some(value), "{}", path);
+        }
+        let writes = world.writes;
+        world.run_for(seconds(10_000));
+        prop_assert_eq!(world.writes, writes);
+    }
+}
