@@ -190,6 +190,11 @@ pub struct DirectionStatus {
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disruptions: i64,
+    /// How many attempts of the present budget cost nothing because the operator itself called them off, since it lost its Lease or was told to
+    /// stop; at most five.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub called_off: i64,
     /// Whether an attempt may have reached the other side.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,
@@ -229,6 +234,14 @@ pub struct ActiveAttempt {
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
+    /// Until when the request may take, by the time limit that applied when the intent was written. Absent where nothing is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_by: Option<MicroTime>,
+    /// By how many seconds at most the clock of the process that wrote the intent was ahead of the API server's; absent where that is
+    /// little.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_ahead_seconds: i64,
     /// The UID of the Pod or the object, once it lived for two seconds; of an object that is to be deleted, before that is asked for.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

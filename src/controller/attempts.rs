@@ -80,13 +80,13 @@ pub struct Departure {
 }
 
 impl Flight {
-    /// Ends it, and says how it ended: `why` where it may have happened.
-    fn abort(self, why: &str) -> ChildState {
+    /// Ends it, and says how it ended: `end` where it may have happened.
+    fn abort(self, end: ChildState) -> ChildState {
         let Self { task, departure: Departure { sent, saga: _, call: _ }, since: _ } = self;
         // First: what is not forbidden may leave until the task has ended.
         let kept = sent.forbid();
         task.abort();
-        if kept { never_sent() } else { ChildState::Unknown { message: why.into(), retry_after: None } }
+        if kept { never_sent() } else { end }
     }
 }
 
@@ -203,7 +203,7 @@ impl Table {
         for known in self.sagas.values_mut().flat_map(HashMap::values_mut) {
             let Some(flight) = known.flight.take() else { continue };
             aborted.push(flight.departure.saga.clone());
-            let end = flight.abort(why);
+            let end = flight.abort(ChildState::CalledOff { message: why.into() });
             known.end.get_or_insert(end);
         }
         aborted
@@ -291,7 +291,7 @@ impl Attempts {
         self.look(key, |known| {
             let flight = known.flight.take()?;
             let call = flight.departure.call.clone();
-            let end = flight.abort(why);
+            let end = flight.abort(ChildState::Unknown { message: why.into(), retry_after: None });
             Some((call?, known.end.get_or_insert(end).clone()))
         })
     }

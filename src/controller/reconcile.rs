@@ -35,6 +35,7 @@ use crate::{
         Seen, active_attempts,
         clock::{between, later},
         effect::{Effect, Plan, Tally},
+        fence::Skew,
         gate::Gate,
         observed::Observed,
         plan,
@@ -153,6 +154,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         draining: idle,
         precheck: &tried,
         executor: executor.as_deref().unwrap_or_default(),
+        skew: context.own.skew().towards_others(),
         ..seen(stored, context, &children, at)
     };
     let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
@@ -285,6 +287,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         precheck: &FINE,
         patch_alone: context.request_policy.is_patch_alone(),
         executor: "",
+        skew: Skew::default(),
         room: &UNLIMITED,
         circuits: &CLOSED,
         draining: false,

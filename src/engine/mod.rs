@@ -52,6 +52,8 @@ mod wait;
 
 pub use child::{left_behind, made_by};
 pub use data::Values;
+pub use deadline::own_time;
 pub use inbox::asks_to_check_again;
 pub use plan::{Seen, active_attempts, plan};
+pub(crate) use settle::FREE_CALLED_OFF;
 pub use summary::cannot_be_told;

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     Seen,
-    clock::between,
+    clock::{between, later, to_micros},
     effect::{Effect, Notice, SettledAttempt, Tally},
     gate::{Crowded, Gate},
     graph::{Graph, StepSet},
@@ -182,8 +182,14 @@ impl<'a> Pass<'a> {
         record.budget_used = record.budget_used.saturating_add(1);
         record.budget_started_at.get_or_insert_with(|| now.clone());
         let in_process = matches!(operation.work, Work::Http(_));
-        let intent =
-            ActiveAttempt { started_at: now, executor: in_process.then(|| self.seen.executor.to_owned()), child_uid: None, trouble: None };
+        let intent = ActiveAttempt {
+            executor: in_process.then(|| self.seen.executor.to_owned()),
+            ends_by: in_process.then(|| MicroTime(to_micros(later(now.0, operation.timeout)))),
+            clock_ahead_seconds: self.seen.skew.told(),
+            child_uid: None,
+            trouble: None,
+            started_at: now,
+        };
         record.active = (!broken(Twin::DropIntent)).then_some(intent);
         let record = record.clone();
         let identity = self.identity(&step.name, direction, &record);
@@ -214,7 +220,7 @@ impl<'a> Pass<'a> {
         work: Cow<'_, Work>,
         (operation, record): (&Operation, &DirectionStatus),
     ) {
-        let intended = record.active.as_ref().map_or(self.seen.now, |active| active.started_at.0);
+        let intended = record.active.as_ref().map_or(self.seen.now, |active| self.seen.skew.intended(active));
         let time_limit = between(self.seen.now, self.own_limit(operation, record));
         let work = match work {
             Cow::Borrowed(_) => None,

@@ -13,6 +13,7 @@ use super::{
     clock::later,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
     ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
+    fence::Skew,
     gate::Gate,
     graph::StepSet,
     inbox, invariants,
@@ -70,6 +71,8 @@ pub struct Seen<'a> {
     pub patch_alone: bool,
     /// The id under which this process sends requests; empty while it has none, and then nothing begins.
     pub executor: &'a str,
+    /// How far this process's clock may be from the API server's.
+    pub skew: Skew,
     /// How many requests may begin now, by host and port. A host that is not named has room for all.
     pub room: &'a BTreeMap<String, usize>,
     /// The circuits that are not closed, and what they let through. Whatever is not named is closed.

@@ -12,6 +12,7 @@ use saga_operator::{
         Seen, active_attempts,
         clock::later,
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
+        fence::Skew,
         gate::Gate,
         observed::Observed,
         plan,
@@ -52,6 +53,8 @@ pub struct World {
     pub precheck: Precheck,
     /// Whether no policy guards requests.
     pub patch_alone: bool,
+    /// How far this process's clock may be from the API server's.
+    pub skew: Skew,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -105,6 +108,7 @@ impl World {
             circuits: BTreeMap::new(),
             precheck: Precheck::default(),
             patch_alone: false,
+            skew: Skew::default(),
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -334,6 +338,7 @@ impl World {
             precheck: &self.precheck,
             patch_alone: self.patch_alone,
             executor,
+            skew: self.skew,
             room: &self.room,
             circuits: &self.circuits,
             draining: self.draining,

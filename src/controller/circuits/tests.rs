@@ -21,6 +21,7 @@ use crate::{
     engine::{
         Seen,
         effect::{Effect, Plan, StatusWrite},
+        fence::Skew,
         observed::{Absence, ChildState, Observed},
         saga::ValidSaga,
         valid::{SagaName, validate_stored},
@@ -193,6 +194,7 @@ fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, childre
         leftovers: false,
         precheck: &crate::engine::precheck::Precheck::default(),
         executor: "me",
+        skew: Skew::default(),
         room: &BTreeMap::new(),
         circuits: &BTreeMap::new(),
         draining: false,

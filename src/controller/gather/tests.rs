@@ -89,7 +89,14 @@ impl Scene {
 
     /// The state of the Pod, where the status names this one.
     async fn look(&self, written: Option<&str>) -> Result<ChildState, Error> {
-        let intent = ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: written.map(Into::into), trouble: None };
+        let intent = ActiveAttempt {
+            started_at: MicroTime(now()),
+            executor: None,
+            ends_by: None,
+            clock_ahead_seconds: 0,
+            child_uid: written.map(Into::into),
+            trouble: None,
+        };
         child::<Pod>(&self.context, &self.saga, &self.key, &intent).await.map(|(state, _)| state)
     }
 }

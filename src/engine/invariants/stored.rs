@@ -76,7 +76,7 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     must(*phase != StepPhase::Completed || succeeded(Direction::Action), "although its action did not succeed");
     must(*phase != StepPhase::Compensated || succeeded(Direction::Compensation), "although its compensation did not succeed");
     for record in [action, compensation].into_iter().flatten() {
-        let counts = [record.attempt, record.budget_used, record.failures, record.disruptions];
+        let counts = [record.attempt, record.budget_used, record.failures, record.disruptions, record.called_off];
         must(counts.iter().all(|count| COUNTS.contains(count)), "with a count that no saga reaches");
         let settled = record.attempt.saturating_sub(record.active.is_some().into());
         must(record.budget_used <= record.attempt && record.failures <= settled, "with more attempts counted than made");
