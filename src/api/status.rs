@@ -146,12 +146,36 @@ pub struct StepStatus {
     /// The child saga that it carries through, or undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<ChildStatus>,
+    /// Where its idempotency keys go on after those of an earlier child saga that this one follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_from: Option<KeysFrom>,
     /// The attempts of its action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<DirectionStatus>,
     /// The attempts of its compensation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<DirectionStatus>,
+}
+
+/// Where the idempotency keys of a step go on: an earlier child saga of the same step of its parent used others before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeysFrom {
+    /// The last part of the first key of the action.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub action: i64,
+    /// The last part of the first key of the compensation.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub compensation: i64,
+    /// Whether the earlier child did the step under that key and did not undo it, or may have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_have_acted: bool,
+    /// The child saga by which it did, where the step is a saga itself.
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<String>,
 }
 
 /// A child saga, as it was seen last.

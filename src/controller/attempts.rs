@@ -42,6 +42,8 @@ pub struct Known {
     pub refusal: Option<Refusal>,
     /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
     pub unanswered: bool,
+    /// Whether it was looked for other sagas that applied the same object.
+    pub looked_for_rivals: bool,
     /// What the child could not be told when it was to be told it last.
     pub unheard: Vec<Unheard>,
     /// How it ended, by the last copy of a child that the watch calls gone.
@@ -114,6 +116,7 @@ impl Known {
             child: None,
             refusal: None,
             unanswered: false,
+            looked_for_rivals: false,
             unheard: Vec::new(),
             gone: None,
             overdue: None,
@@ -296,11 +299,11 @@ impl Attempts {
         })
     }
 
-    /// Ends every request that is still in flight, and lets none begin any more. Returns how many there were.
-    pub fn abort_all(&self) -> usize {
+    /// Ends every request that is still in flight, and lets none begin any more. Returns their sagas.
+    pub fn abort_all(&self) -> Vec<(String, String)> {
         let mut table = self.lock();
         table.closed = true;
-        table.abort_flights("the operator stopped before an answer came").len()
+        table.abort_flights("the operator stopped before an answer came")
     }
 
     /// Ends every request that is still in flight, since the Lease under which they were sent lapsed. Returns their sagas.

@@ -282,6 +282,7 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         remains: &stored.remains,
         asked: &stored.asked,
         handled: stored.handled,
+        keys_from: &stored.keys_from,
         children,
         leftovers: terminal && gather::leaves_any(context, stored),
         precheck: &FINE,

@@ -132,6 +132,7 @@ mod tests {
             outputs: None,
             unwanted: true,
             retry_requested: true,
+            keys_from: None,
             child: Some(crate::api::ChildStatus {
                 name: "n".repeat(63),
                 uid: Some("u".repeat(36)),

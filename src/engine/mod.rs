@@ -26,6 +26,7 @@ pub mod observed;
 pub mod precheck;
 pub mod saga;
 pub mod step;
+pub mod succession;
 pub mod valid;
 
 mod budget;
@@ -49,6 +50,7 @@ mod slots;
 mod summary;
 mod undo;
 mod wait;
+mod whose;
 
 pub use child::{left_behind, made_by};
 pub use data::Values;
@@ -57,3 +59,4 @@ pub use inbox::asks_to_check_again;
 pub use plan::{Seen, active_attempts, plan};
 pub(crate) use settle::FREE_CALLED_OFF;
 pub use summary::cannot_be_told;
+pub use whose::applied_by;

@@ -76,7 +76,12 @@ impl<'a> Pass<'a> {
             .iter()
             .map(|step| {
                 let known = status.steps.iter().find(|known| known.name == step.name);
-                known.cloned().unwrap_or_else(|| StepStatus { name: step.name.clone(), ..StepStatus::default() })
+                let mut known = known.cloned().unwrap_or_else(|| StepStatus { name: step.name.clone(), ..StepStatus::default() });
+                // Read once, when the saga is accepted: whoever changes the annotation later changes nothing.
+                if status.spec_hash.is_none() {
+                    known.keys_from = seen.keys_from.get(&step.name).cloned();
+                }
+                known
             })
             .collect();
         let graph = Graph::new(&saga.steps);
@@ -177,6 +182,7 @@ impl<'a> Pass<'a> {
         let now = MicroTime(self.seen.now);
         status.started_at.get_or_insert_with(|| now.clone());
         status.next_attempt_at = None;
+        go_on_from(status, direction, operation);
         let record = status.direction_mut(direction);
         record.attempt = record.attempt.saturating_add(1);
         record.budget_used = record.budget_used.saturating_add(1);
@@ -289,6 +295,23 @@ impl<'a> Pass<'a> {
 
     pub(super) fn settled(&mut self, operation: &Operation, direction: Direction, outcome: crate::api::Outcome, took: Duration) {
         self.tally.settled.push(SettledAttempt { kind: operation.kind(), direction, outcome, took });
+    }
+}
+
+/// Has the first attempt go on with the keys of an earlier child saga, where this one follows one.
+fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operation) {
+    let Some(keys) = status.keys_from.clone() else { return };
+    let record = status.direction_mut(direction);
+    if record.attempt > 0 {
+        return;
+    }
+    match direction {
+        Direction::Action => {
+            record.failures = keys.action;
+            record.uncertain = keys.may_have_acted && !operation.never_in_effect();
+            record.begun = record.uncertain;
+        }
+        Direction::Compensation => record.failures = keys.compensation,
     }
 }
 

@@ -21,6 +21,7 @@ use super::{
     pass::{Pass, Standing, past_pivot},
     precheck::Precheck,
     saga::ValidSaga,
+    succession::Keys,
     summary::{self, Hold},
     undo::{in_undo_set, is_in_effect},
     valid::Fault,
@@ -60,6 +61,8 @@ pub struct Seen<'a> {
     pub asked: &'a [Asked],
     /// The highest number of a plain request that was handled and taken away; 0 where that is not known.
     pub handled: i64,
+    /// Where the idempotency keys of the steps go on, by step, where the saga follows an earlier child saga.
+    pub keys_from: &'a Keys,
     /// The children of the active attempts; of a deleted saga that goes as it is, those that no attempt follows any more as well, by the
     /// attempts that made them.
     pub children: &'a Observed,

@@ -134,7 +134,7 @@ impl World {
         let children = self.gather(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
-        let (room, circuits, precheck) = (BTreeMap::new(), BTreeMap::new(), Precheck::default());
+        let (room, circuits, keys_from, precheck) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
         let seen = Seen {
             generation: copy.generation,
             deleting: copy.deleting,
@@ -147,6 +147,7 @@ impl World {
             remains: copy.status(),
             asked: &copy.asked,
             handled: copy.handled,
+            keys_from: &keys_from,
             children: &children,
             leftovers: false,
             precheck: &precheck,

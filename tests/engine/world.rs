@@ -333,6 +333,7 @@ impl World {
             remains: &self.stored.remains,
             asked: &self.stored.asked,
             handled: self.stored.handled,
+            keys_from: &self.stored.keys_from,
             children,
             leftovers: self.other_side.leftovers(self.now),
             precheck: &self.precheck,

@@ -190,6 +190,7 @@ fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, childre
         remains: &remains,
         asked: &[],
         handled: 0,
+        keys_from: &BTreeMap::new(),
         children,
         leftovers: false,
         precheck: &crate::engine::precheck::Precheck::default(),
