@@ -46,6 +46,8 @@ twins! {
     CreateLate "create-late",
     /// A Pod that was to be created again in time is created however late its creation leaves.
     LeavesLate "leaves-late",
+    /// A clock that is behind makes an intent younger than it is.
+    Skew "skew",
     /// A request that another executor is to send is sent all the same.
     SendForAnother "send-for-another",
     /// A step begins before what it depends on is done.
@@ -56,6 +58,10 @@ twins! {
     RetriesStop "retries-stop",
     /// One attempt more is made than the policy allows.
     Budget "budget",
+    /// A request that may be sent once is free of charge where the operator called it off, and is sent again.
+    CalledOffFree "called-off-free",
+    /// A request that the operator called off uses up an attempt although it may be repeated.
+    CalledOffCounts "called-off-counts",
     /// The next attempt begins at once.
     Backoff "backoff",
     /// Nothing wakes the saga for its next attempt.

@@ -220,6 +220,12 @@ impl HttpMethod {
         matches!(self, Self::Get | Self::Head)
     }
 
+    /// Whether a request that is repeated comes to the same by its method alone: what HTTP calls idempotent (RFC 9110, 9.2.2).
+    #[must_use]
+    pub const fn is_idempotent(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Put | Self::Delete)
+    }
+
     /// The method as it stands in the request line.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

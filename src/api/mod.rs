@@ -30,7 +30,9 @@ pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};
 pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step};
-pub use status::{ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus};
+pub use status::{
+    ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus,
+};
 pub use stored::{Part, StoredSaga, Strangers};
 pub use tls::{CaSource, ConfigMapKey, HttpTls};
 

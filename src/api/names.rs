@@ -18,6 +18,8 @@ pub const LABEL_STEP: &str = "saga.dev/step";
 pub const LABEL_DIRECTION: &str = "saga.dev/direction";
 /// On an object that a step applied: the attempt by which it was, as the name that its child would have.
 pub const ANNOTATION_ATTEMPT: &str = "saga.dev/applied-by";
+/// On a child saga that follows an earlier one of its step: where the idempotency keys of its steps go on.
+pub const ANNOTATION_KEYS: &str = "saga.dev/keys-from";
 /// The attempt's number.
 pub const LABEL_ATTEMPT: &str = "saga.dev/attempt";
 

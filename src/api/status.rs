@@ -155,12 +155,36 @@ pub struct StepStatus {
     /// The child saga that it carries through, or undoes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<ChildStatus>,
+    /// Where its idempotency keys go on after those of an earlier child saga that this one follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_from: Option<KeysFrom>,
     /// The attempts of its action.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<DirectionStatus>,
     /// The attempts of its compensation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation: Option<DirectionStatus>,
+}
+
+/// Where the idempotency keys of a step go on: an earlier child saga of the same step of its parent used others before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KeysFrom {
+    /// The last part of the first key of the action.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub action: i64,
+    /// The last part of the first key of the compensation.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub compensation: i64,
+    /// Whether the earlier child did the step under that key and did not undo it, or may have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_have_acted: bool,
+    /// The child saga by which it did, where the step is a saga itself.
+    #[schemars(length(max = 63))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<String>,
 }
 
 /// A child saga, as it was seen last.
@@ -199,6 +223,11 @@ pub struct DirectionStatus {
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disruptions: i64,
+    /// How many attempts of the present budget cost nothing because the operator itself called them off, since it lost its Lease or was told to
+    /// stop; at most five.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub called_off: i64,
     /// Whether an attempt may have reached the other side.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub begun: bool,
@@ -238,6 +267,14 @@ pub struct ActiveAttempt {
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
+    /// Until when the request may take, by the time limit that applied when the intent was written. Absent where nothing is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_by: Option<MicroTime>,
+    /// By how many seconds at most the clock of the process that wrote the intent was ahead of the API server's; absent where that is
+    /// little.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_ahead_seconds: i64,
     /// The UID of the Pod or the object, once it lived for two seconds; of an object that is to be deleted, before that is asked for.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

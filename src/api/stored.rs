@@ -13,8 +13,14 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Asked, DeletionPolicy, HANDLED, RequestAction, Saga, SagaSpec, SagaStatus, names::sha256_hex, shape::KNOWN};
+use super::{
+    Asked, DeletionPolicy, HANDLED, KeysFrom, RequestAction, Saga, SagaSpec, SagaStatus,
+    names::{ANNOTATION_KEYS, sha256_hex},
+    shape::KNOWN,
+};
 
+/// A key that no saga reaches.
+const MOST_KEYS: i64 = 1 << 40;
 /// Where `kubectl apply` keeps what it applied last.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -36,6 +42,8 @@ pub struct StoredSaga {
     pub asked: Vec<Asked>,
     /// The value of the annotation `saga.dev/handled`; 0 where there is none, or no number.
     pub handled: i64,
+    /// Where the idempotency keys of its steps go on, by step, as an annotation says; empty where it says nothing that can be read.
+    pub keys_from: BTreeMap<String, KeysFrom>,
     /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
     pub spec_hash: String,
     /// What the spec asks for on deletion, read even where the rest of it cannot be.
@@ -82,9 +90,10 @@ impl<'de> Deserialize<'de> for StoredSaga {
             Err(sentence) => Err(sentence),
         };
         let (asked, handled) = metadata.requests();
+        let keys_from = metadata.keys_from();
         let spec = spec.and_then(|spec| parse("spec", &spec));
         let strangers = (strangers != Strangers::default()).then(|| Box::new(strangers));
-        Ok(Self { metadata: metadata.into(), asked, handled, spec, status, remains, spec_hash, deletion_policy, strangers })
+        Ok(Self { metadata: metadata.into(), asked, handled, keys_from, spec, status, remains, spec_hash, deletion_policy, strangers })
     }
 }
 
@@ -107,6 +116,15 @@ struct Metadata {
 }
 
 impl Metadata {
+    /// Where the keys of the steps go on. It is the operator's own word, and input all the same.
+    fn keys_from(&self) -> BTreeMap<String, KeysFrom> {
+        let text = self.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_KEYS));
+        let read = text.and_then(|text| serde_json::from_str::<BTreeMap<String, KeysFrom>>(text).ok()).unwrap_or_default();
+        let counts = |keys: &KeysFrom| [keys.action, keys.compensation].iter().all(|count| (0..=MOST_KEYS).contains(count));
+        let short = |keys: &KeysFrom| keys.child.as_ref().is_none_or(|child| child.len() <= 63);
+        if read.values().all(|keys| counts(keys) && short(keys)) { read } else { BTreeMap::new() }
+    }
+
     /// What the annotations ask for, and the highest number of a plain request that was handled and taken away.
     fn requests(&self) -> (Vec<Asked>, i64) {
         let Some(annotations) = &self.annotations else { return (Vec::new(), 0) };

@@ -42,6 +42,8 @@ pub struct Known {
     pub refusal: Option<Refusal>,
     /// Whether the answer to a creation was lost, so that a later refusal proves nothing.
     pub unanswered: bool,
+    /// Whether it was looked for other sagas that applied the same object.
+    pub looked_for_rivals: bool,
     /// What the child could not be told when it was to be told it last.
     pub unheard: Vec<Unheard>,
     /// How it ended, by the last copy of a child that the watch calls gone.
@@ -92,13 +94,13 @@ pub struct Departure {
 }
 
 impl Flight {
-    /// Ends it, and says how it ended: `why` where it may have happened.
-    fn abort(self, why: &str) -> ChildState {
+    /// Ends it, and says how it ended: `end` where it may have happened.
+    fn abort(self, end: ChildState) -> ChildState {
         let Self { task, departure: Departure { sent, saga: _, call: _ }, since: _ } = self;
         // First: what is not forbidden may leave until the task has ended.
         let kept = sent.forbid();
         task.abort();
-        if kept { never_sent() } else { ChildState::Unknown { message: why.into(), retry_after: None } }
+        if kept { never_sent() } else { end }
     }
 }
 
@@ -138,6 +140,7 @@ impl Known {
             child: None,
             refusal: None,
             unanswered: false,
+            looked_for_rivals: false,
             unheard: Vec::new(),
             gone: None,
             overdue: None,
@@ -247,7 +250,7 @@ impl Table {
         for known in self.sagas.values_mut().flat_map(HashMap::values_mut) {
             let Some(flight) = known.flight.take() else { continue };
             aborted.push(flight.departure.saga.clone());
-            let end = flight.abort(why);
+            let end = flight.abort(ChildState::CalledOff { message: why.into() });
             known.end.get_or_insert(end);
         }
         aborted
@@ -349,16 +352,16 @@ impl Attempts {
         self.look(key, |known| {
             let flight = known.flight.take()?;
             let call = flight.departure.call.clone();
-            let end = flight.abort(why);
+            let end = flight.abort(ChildState::Unknown { message: why.into(), retry_after: None });
             Some((call?, known.end.get_or_insert(end).clone()))
         })
     }
 
-    /// Ends every request that is still in flight, and lets none begin any more. Returns how many there were.
-    pub fn abort_all(&self) -> usize {
+    /// Ends every request that is still in flight, and lets none begin any more. Returns their sagas.
+    pub fn abort_all(&self) -> Vec<(String, String)> {
         let mut table = self.lock();
         table.closed = true;
-        table.abort_flights("the operator stopped before an answer came").len()
+        table.abort_flights("the operator stopped before an answer came")
     }
 
     /// Ends every request that is still in flight, since the Lease under which they were sent lapsed. Returns their sagas.

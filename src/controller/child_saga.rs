@@ -30,6 +30,7 @@ use crate::{
         effect::Demand,
         observed::{ChildSaga, ChildState, Failure, Observed, Reached, Unheard},
         saga::{Identity, ValidSaga},
+        succession::{Hindrance, Keys},
     },
     objects::child_saga::{child_saga, is_ours},
 };
@@ -80,13 +81,14 @@ impl Kin<'_> {
         let Self { saga, key, made_by, .. } = self;
         let name = child_name(&saga.name, &saga.uid, made_by);
         let live = self.context.sagas(&saga.namespace).get_opt(&name).await.map_err(Error::api("read a child saga"))?;
+        let written = self.written.filter(|written| written.name == name).and_then(|written| written.uid.as_ref());
         let Some(child) = live else {
-            return Ok((self.known(|known| absent(known, known.child.is_some())), None));
+            // One that the status names was there, whoever saw it.
+            return Ok((self.known(|known| absent(known, known.child.is_some() || written.is_some())), None));
         };
         let uid = child.metadata.uid.clone().unwrap_or_default();
         // By its UID, where that is known: labels and owners can be taken away.
         let first = self.known(|known| known.child.as_ref().map(|(_, uid)| uid.clone()));
-        let written = self.written.filter(|written| written.name == name).and_then(|written| written.uid.as_ref());
         let mut known = [first.as_ref(), active, written].into_iter().flatten().peekable();
         if known.peek().is_none() && !is_ours(&child, &key.0, made_by, &saga.service_account) {
             return Ok((foreign(&name), None));
@@ -162,12 +164,28 @@ pub(super) fn target<'a>(saga: &'a ValidSaga, name: &'a str, api_version: &'a st
 
 impl Performance<'_> {
     /// Creates the child of an attempt.
-    pub(super) async fn create_child(&self, saga: &ValidSaga, identity: Identity, action: &SagaAction) -> Next {
+    /// `keys`: where its idempotency keys go on.
+    pub(super) async fn create_child(
+        &self,
+        saga: &ValidSaga,
+        identity: Identity,
+        action: &SagaAction,
+        keys: Result<Keys, Hindrance>,
+    ) -> Next {
         let suspended = self.stored.status.as_ref().is_ok_and(|status| status.paused.is_some()) || saga.suspend;
-        let child = child_saga(saga, &identity, action, suspended);
-        let key = (identity.uid, identity.attempt);
         let attempts = &self.context.attempts;
+        let key = (identity.uid.clone(), identity.attempt.clone());
         attempts.look(&key, |_| ());
+        let child = match keys {
+            Ok(keys) => child_saga(saga, &identity, action, suspended, &keys),
+            Err(hindrance) => {
+                match hindrance {
+                    Hindrance::NotEnded(message) => attempts.refused(&key, message),
+                    Hindrance::Person(message) => attempts.ended(&key, never_begun(message, true)),
+                }
+                return Next::AtOnce;
+            }
+        };
         let (child_name, api_version) = (child_name(&saga.name, &saga.uid, &key.1), Saga::api_version(&()));
         match self.context.objects.create(target(saga, &child_name, &api_version), &child, false).await {
             Ok(Some(uid)) => {

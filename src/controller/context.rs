@@ -216,6 +216,11 @@ impl Context {
         self.caches.sagas.iter().find_map(|store| store.get(&reference))
     }
 
+    /// The first saga that the watches show of which there is something to be told, and that.
+    pub fn saga_that<T>(&self, told: impl Fn(&StoredSaga) -> Option<T>) -> Option<(Arc<StoredSaga>, T)> {
+        self.caches.sagas.iter().flat_map(Store::state).find_map(|saga| told(&saga).map(|told| (saga, told)))
+    }
+
     /// The Pod of this name as the watch last showed it.
     #[must_use]
     pub fn cached_pod(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {

@@ -71,6 +71,7 @@ impl Performance<'_> {
             | ChildState::Failed(_)
             | ChildState::Unknown { .. }
             | ChildState::Elsewhere { .. }
+            | ChildState::CalledOff { .. }
             | ChildState::Refused { .. }
             | ChildState::Absent(_) => return Ok(Next::Later),
         };

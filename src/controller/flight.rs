@@ -91,7 +91,7 @@ fn told(end: &ChildState) -> (&'static str, String) {
     let (outcome, message) = match end {
         ChildState::Succeeded(_) | ChildState::Answered(_) => (Outcome::Succeeded.as_str(), ""),
         ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
-        ChildState::Unknown { message, .. } => (Outcome::Unknown.as_str(), message.as_str()),
+        ChildState::Unknown { message, .. } | ChildState::CalledOff { message } => (Outcome::Unknown.as_str(), message.as_str()),
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
         ChildState::Active { .. }
         | ChildState::Object { .. }

@@ -28,6 +28,7 @@ use crate::{
     engine::{
         Values, active_attempts, left_behind, made_by,
         observed::{ChildState, Failure, Observed, Reached},
+        own_time,
         saga::{ValidSaga, Work},
     },
     objects::pod,
@@ -63,7 +64,7 @@ pub async fn children(
         let Some(operation) = operation else { continue };
         let key = (saga.uid.clone(), id);
         let state = match operation.work {
-            Work::Http(_) => request(context, saga, &key, attempt, operation.timeout, executor),
+            Work::Http(_) => request(context, saga, &key, attempt, own_time(Some(attempt), operation.timeout), executor),
             Work::Pod(_) | Work::Job(_) => {
                 let (state, poll) = if matches!(operation.work, Work::Job(_)) {
                     child::<Job>(context, saga, &key, attempt).await?
@@ -220,6 +221,7 @@ fn after_another(state: ChildState, kind: &str) -> ChildState {
         | ChildState::Standing { .. }
         | ChildState::Refused { .. }
         | ChildState::Elsewhere { .. }
+        | ChildState::CalledOff { .. }
         | ChildState::Succeeded(_)
         | ChildState::Answered(_)
         | ChildState::Unknown { .. } => state,

@@ -42,10 +42,12 @@ pub mod policy;
 pub mod precheck;
 pub mod reconcile;
 pub mod record;
+mod rival;
 #[cfg(test)]
 mod scenes;
 pub mod secrets;
 pub mod slots;
+mod succession;
 pub mod validated;
 pub mod versions;
 mod watch;
@@ -87,6 +89,8 @@ use crate::{
 
 /// How often it is looked whether all requests have ended while the process stops.
 const DRAIN_POLL: Duration = Duration::from_millis(50);
+/// How long it may take to record that requests were called off.
+const RECORDED: Duration = Duration::from_secs(5);
 /// How long the first Lease is waited for before sagas are looked at.
 const FIRST_LEASE: Duration = Duration::from_secs(5);
 /// How long the last reconciles may take after the requests have ended.
@@ -297,9 +301,18 @@ async fn drain(context: &Context, limit: Duration) {
     while (context.is_beginning() || context.attempts.unrecorded_requests() > 0) && begun.elapsed() < limit {
         time::sleep(DRAIN_POLL).await;
     }
-    let lost = context.attempts.abort_all();
-    if lost > 0 {
-        tracing::warn!(requests = lost, "some requests did not end in time: their outcome is unknown");
+    let called_off = context.attempts.abort_all();
+    if called_off.is_empty() {
+        return;
+    }
+    tracing::warn!(requests = called_off.len(), "some requests did not end in time: their outcome is unknown");
+    // Only this process can tell that it called them off itself.
+    for (namespace, name) in called_off {
+        context.announce(&namespace, &name);
+    }
+    let begun = Instant::now();
+    while context.attempts.unrecorded_requests() > 0 && begun.elapsed() < RECORDED {
+        time::sleep(DRAIN_POLL).await;
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! # Guarantees
 //! Whether an object was applied or deleted is told by the object itself, so that any process can go on where another one died: what is
-//! applied names its attempt, and what is deleted is gone. What is deleted has the UID that the status names. A refusal that a person has to
+//! applied names its attempt, or is known by its UID, or by its fields and their manager; and what is deleted is gone. What is deleted has the UID that the status names. A refusal that a person has to
 //! mend ends the attempt.
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use super::{
     attempts::{AttemptKey, Known},
     context::{Context, now},
     memory::{absent, backing_off, not_now},
-    objects::{Target, Trouble, Unserved, is_of, shared, uid},
+    objects::{Target, Trouble, Unserved, mark_of, shared, uid},
     perform::never_begun,
     secrets::Account,
 };
@@ -83,10 +83,14 @@ impl Attempt<'_> {
         POLLS.iter().find(|(until, _)| waited < *until).map(|(_, poll)| *poll)
     }
 
-    /// The object as it stands; `Err` where that ends the attempt, or cannot be told just now. `writes`: the intent of an attempt that
-    /// applies the object.
-    async fn read(&self, target: Target<'_>, writes: Option<&ActiveAttempt>) -> Result<Option<serde_json::Value>, ChildState> {
-        self.context.objects.get(target).await.map_err(|trouble| match trouble {
+    /// The object as it stands; `Err` where that ends the attempt, or cannot be told just now.
+    async fn read(&self, target: Target<'_>) -> Result<Option<serde_json::Value>, ChildState> {
+        self.context.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
+    }
+
+    /// What it means that the object cannot be read. `writes`: the intent of an attempt that applies the object.
+    fn unread(&self, trouble: Trouble, writes: Option<&ActiveAttempt>) -> ChildState {
+        match trouble {
             Trouble::Final(_, message) => {
                 let written = writes.is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
                 let end = if written { ChildState::Unknown { message, retry_after: None } } else { never_begun(message, true) };
@@ -95,7 +99,7 @@ impl Attempt<'_> {
             }
             Trouble::NoKind(_, message) => self.unserved(writes, message),
             Trouble::Passes(message) | Trouble::Lost(message) => not_now(message),
-        })
+        }
     }
 
     /// What is said while there is no such kind. Where this process wrote the intent and each call of it was refused, nothing left: then its
@@ -112,14 +116,19 @@ impl Attempt<'_> {
 
     /// `None`: not applied by this attempt.
     async fn applied(&self, action: &ApplyAction, active: &ActiveAttempt) -> Option<ChildState> {
-        let object = match self.read(Target::applied(self.account(), action), Some(active)).await {
+        let read = self.context.objects.get_applied(Target::applied(self.account(), action), action).await;
+        let (object, as_applied) = match read.map_err(|trouble| self.unread(trouble, Some(active))) {
             Ok(object) => object?,
             Err(state) => return Some(state),
         };
-        if !is_of(&object, &self.mark()) {
+        let uid = uid(&object);
+        // Its mark may be gone, or another saga's by now, which applied it, too.
+        let known =
+            active.child_uid.as_ref() == Some(&uid) || self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid));
+        if !known && !as_applied && mark_of(&object) != Some(&self.mark()) {
             return None;
         }
-        self.context.attempts.child_seen(self.key, &uid(&object));
+        self.context.attempts.child_seen(self.key, &uid);
         Some(self.there(object))
     }
 
@@ -149,7 +158,7 @@ impl Attempt<'_> {
     }
 
     async fn waited_for(&self, reference: &ObjectRef) -> Option<ChildState> {
-        Some(match self.read(Target::of(self.account(), reference), None).await {
+        Some(match self.read(Target::of(self.account(), reference)).await {
             Ok(Some(object)) => {
                 self.context.attempts.child_seen(self.key, &uid(&object));
                 self.there(object)

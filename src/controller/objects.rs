@@ -2,8 +2,8 @@
 //!
 //! # Guarantees
 //! - The API server decides with the rights of the account, never with the operator's own: each call here impersonates it.
-//! - What is applied carries an annotation that names the attempt, so that any process can tell later whether it was applied. It carries no
-//!   owner: it outlives the saga.
+//! - What is applied carries an annotation that names the attempt, so that any process can tell later whether it was applied. Where that is
+//!   gone, it is known by its UID, or by its fields and their manager. It carries no owner: it outlives the saga.
 //! - What a Secret holds is taken out of it before anybody else sees it: its keys stay.
 //! - An object is deleted under a UID: one that is made again under its name is left alone.
 //!
@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 use super::secrets::Account;
 use crate::{
     api::{ApplyAction, ObjectRef, Saga, names::ANNOTATION_ATTEMPT},
-    objects::text::bounded_line,
+    objects::{applied::is_applied, text::bounded_line},
 };
 
 /// The field manager of what is applied.
@@ -126,13 +126,23 @@ impl Objects {
 
     /// The object as it stands, without `metadata.managedFields`; `None` where it is not there.
     pub(super) async fn get(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
+        Ok(self.get_whole(target).await?.map(stripped))
+    }
+
+    /// The same, and whether it is by its fields what was applied.
+    pub(super) async fn get_applied(&self, target: Target<'_>, action: &ApplyAction) -> Result<Option<(Value, bool)>, Trouble> {
+        let object = self.get_whole(target).await?;
+        Ok(object.map(|object| {
+            let as_applied = is_applied(&object, &action.manifest, MANAGER);
+            (stripped(object), as_applied)
+        }))
+    }
+
+    async fn get_whole(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
         let (path, _) = self.path(target).await?;
         let request = ApiRequest::new(path).get(target.name, &kube::api::GetParams::default());
         match self.call(target, request).await {
-            Ok(mut object) => {
-                strip(&mut object);
-                Ok(Some(object))
-            }
+            Ok(object) => Ok(Some(object)),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(trouble(target, "get", &error)),
         }
@@ -302,6 +312,11 @@ fn is_path_part(name: &str) -> bool {
     !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
 }
 
+fn stripped(mut object: Value) -> Value {
+    strip(&mut object);
+    object
+}
+
 /// Takes out what no expression reads: who manages which field, and what a Secret holds; its keys stay.
 fn strip(object: &mut Value) {
     if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
@@ -324,10 +339,9 @@ pub(super) fn uid(object: &Value) -> String {
     object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// Whether the object was applied by this attempt.
-pub(super) fn is_of(object: &Value, attempt: &str) -> bool {
-    object.pointer("/metadata/annotations").and_then(|annotations| annotations.get(ANNOTATION_ATTEMPT)).and_then(Value::as_str)
-        == Some(attempt)
+/// The attempt by which the object was applied last, as it says itself.
+pub(super) fn mark_of(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/annotations")?.get(ANNOTATION_ATTEMPT)?.as_str()
 }
 
 /// An object for the engine.

@@ -40,6 +40,7 @@ use crate::{
         fence::{Age, leaves_unread},
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
+        succession::Keys,
     },
     objects::{job, pod, text::bounded_line},
 };
@@ -132,13 +133,27 @@ impl Performance<'_> {
         let Beginning { place, work, intended, time_limit, uid, written } = beginning;
         let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
+        let work = work.as_deref().unwrap_or(&operation.work);
+        // First: a look takes its time, and what leaves is to be fresh.
+        let mut keys = Ok(Keys::new());
+        match work {
+            Work::Apply(action) => self.tell_of_a_rival(saga, &identity, action).await,
+            Work::Saga(_) => keys = self.succession(saga, &identity).await,
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Http(_)
+            | Work::Delete(_)
+            | Work::Until(_)
+            | Work::UndoSaga
+            | Work::Approval(_)
+            | Work::Wait(_) => {}
+        }
         let asked = Instant::now();
         let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
         if fresh.is_none() && !leaves_unread(None) && !may_still_begin(self.context, self.stored, &identity.attempt, uid.as_deref()).await?
         {
             return Ok(Next::Later);
         }
-        let work = work.as_deref().unwrap_or(&operation.work);
         // The UID keeps a deletion from meeting what came later.
         if !matches!(work, Work::Http(_) | Work::Delete(_)) && !self.may_leave(&identity, intended) {
             return Ok(Next::AtOnce);
@@ -168,7 +183,7 @@ impl Performance<'_> {
                 let at_once = Attempt { context: self.context, saga, key: &key }.begin(work, uid.as_deref()).await;
                 Ok(if at_once { Next::AtOnce } else { Next::Later })
             }
-            Work::Saga(action) => Ok(self.create_child(saga, identity, action).await),
+            Work::Saga(action) => Ok(self.create_child(saga, identity, action, keys).await),
             // The next look sees the child, and asks it.
             Work::UndoSaga => Ok(Next::AtOnce),
             // States of the saga: nothing leaves for them.
@@ -233,7 +248,7 @@ impl Performance<'_> {
         Ok(Next::AtOnce)
     }
 
-    async fn publish(&self, notice: &Notice) -> Result<Next, Error> {
+    pub(super) async fn publish(&self, notice: &Notice) -> Result<Next, Error> {
         let event = event(self.stored, &self.context.instance, notice, now());
         let api: Api<Event> = Api::namespaced(self.context.client.clone(), namespace(self.stored));
         if let Err(source) = api.create(&PostParams::default(), &event).await {

@@ -35,6 +35,7 @@ use crate::{
         asks_to_check_again,
         precheck::{MayCome, Precheck, Probe, probes},
         saga::{ValidSaga, Work},
+        succession::Keys,
         valid::Fault,
     },
     objects::{child_saga::child_saga, job, pod, text::bounded_line},
@@ -235,7 +236,7 @@ async fn try_child<K: Child>(context: &Context, built: Result<K, String>) -> Ver
 /// The child as it would be created, by the account that would create it.
 async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verdict {
     let (saga, identity) = (probe.saga.as_ref(), probe.identity());
-    let (child, api_version) = (child_saga(saga, &identity, action, false), Saga::api_version(&()));
+    let (child, api_version) = (child_saga(saga, &identity, action, false, &Keys::new()), Saga::api_version(&()));
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     let tried = context.objects.create(target(saga, &name, &api_version), &child, true).await;
     tried.map_or_else(of_trouble, |_| Verdict::Fine)

@@ -105,6 +105,7 @@ mod tests {
             budget_started_at: Some(now()),
             failures: COUNT,
             disruptions: COUNT,
+            called_off: COUNT,
             begun: true,
             uncertain: true,
             answered: true,
@@ -117,6 +118,8 @@ mod tests {
         let active = ActiveAttempt {
             started_at: now(),
             executor: Some("e".repeat(36)),
+            ends_by: Some(now()),
+            clock_ahead_seconds: COUNT,
             child_uid: Some("u".repeat(36)),
             trouble: Some("Scheduling".into()),
         };
@@ -130,12 +133,14 @@ mod tests {
             outputs: None,
             unwanted: true,
             retry_requested: true,
+            keys_from: None,
             child: Some(crate::api::ChildStatus {
                 name: "n".repeat(63),
                 uid: Some("u".repeat(36)),
                 phase: Some(crate::api::SagaPhase::CompensationFailed),
             }),
-            compensation: Some(DirectionStatus { active: Some(active), ..action.clone() }),
+            // No more are active at once than may run side by side.
+            compensation: Some(DirectionStatus { active: Some(active).filter(|_| place < 64), ..action.clone() }),
             action: Some(action),
         }
     }

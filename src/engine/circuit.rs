@@ -76,7 +76,8 @@ impl CallEnd {
             | ChildState::Saga(_)
             | ChildState::Standing { .. }
             | ChildState::Refused { .. }
-            | ChildState::Elsewhere { .. } => Self::NotSent,
+            | ChildState::Elsewhere { .. }
+            | ChildState::CalledOff { .. } => Self::NotSent,
         }
     }
 }

@@ -147,6 +147,7 @@ impl Pass<'_> {
             | ChildState::Standing { .. }
             | ChildState::Refused { .. }
             | ChildState::Elsewhere { .. }
+            | ChildState::CalledOff { .. }
             | ChildState::Failed(_)
             | ChildState::Unknown { .. } => None,
         }

@@ -14,7 +14,15 @@ use super::{
     pass::{Pass, Standing},
     saga::Operation,
 };
-use crate::api::{Direction, DirectionStatus, SagaPhase, StepPhase};
+use crate::api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase};
+
+/// How long an attempt may take by its own time limit: what its intent says, or else what the spec says now. A request keeps the limit under
+/// which it was sent: by that every other operator judges how long it may last.
+#[must_use]
+pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
+    let written = active.and_then(|active| Some(between(active.started_at.0, active.ends_by.as_ref()?.0)));
+    written.unwrap_or(timeout)
+}
 
 impl Pass<'_> {
     /// The instant by which deadlines are judged.
@@ -117,8 +125,8 @@ impl Pass<'_> {
 
     /// When the active attempt is past its own time limit, which runs on.
     pub(super) fn own_limit(&self, operation: &Operation, record: &DirectionStatus) -> Timestamp {
-        let began = record.active.as_ref().map_or(self.seen.now, |active| active.started_at.0);
-        later(began, operation.timeout)
+        let active = record.active.as_ref();
+        later(active.map_or(self.seen.now, |active| active.started_at.0), own_time(active, operation.timeout))
     }
 
     /// When the first of the deadlines that the attempt is under has passed; `None` where there is none, or where they stand still.

@@ -6,13 +6,22 @@
 
 use std::time::Duration;
 
-use crate::twins::{Twin, broken};
+use jiff::{SignedDuration, Timestamp};
+
+use super::clock::{between, later};
+use crate::{
+    api::ActiveAttempt,
+    twins::{Twin, broken},
+};
 
 /// How long after its acknowledged write was sent an effect may leave without a live read.
 pub const FRESH: Duration = Duration::from_secs(2);
 
 /// After this long nobody creates a child whose first creation may have been answered to nobody.
 pub const CREATED_WITHIN: Duration = Duration::from_secs(30);
+
+/// The most seconds that an intent tells: more than any clock is off.
+const MOST_TOLD: i64 = 1 << 40;
 
 /// Whether an effect may leave without a live read, so long after the acknowledged write that names it was sent; `None` where no such
 /// write was made. Else the saga is read live, and the effect is dropped unless its attempt is still the active one.
@@ -21,10 +30,51 @@ pub fn leaves_unread(since_written: Option<Duration>) -> bool {
     broken(Twin::TwoSeconds) || since_written.is_some_and(|since| since < FRESH)
 }
 
+/// What a clock may be ahead without an intent saying so.
+const UNTOLD: Duration = Duration::from_secs(2);
+
+/// How far this process's clock may be from that of the API server, as the Lease of its executor shows: the API server stamps each renewal.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skew {
+    /// By how much at most it is ahead.
+    pub ahead: Duration,
+    /// By how much at most it is behind.
+    pub behind: Duration,
+}
+
+impl Skew {
+    /// From a write that left at `sent` and was answered at `answered`, both by this process's clock, and that the API server stamped with
+    /// whole seconds.
+    #[must_use]
+    pub fn of(sent: Timestamp, stamped: Timestamp, answered: Timestamp) -> Self {
+        Self { ahead: between(stamped, answered), behind: between(sent, later(stamped, Duration::from_secs(1))) }
+    }
+
+    /// The same where another process's clock may be ahead by a little that its intents do not tell.
+    #[must_use]
+    pub fn towards_others(self) -> Self {
+        Self { behind: self.behind.saturating_add(UNTOLD), ..self }
+    }
+
+    /// What an intent tells of it, in whole seconds.
+    #[must_use]
+    pub fn told(self) -> i64 {
+        if self.ahead <= UNTOLD { 0 } else { i64::try_from(self.ahead.as_secs()).unwrap_or(MOST_TOLD).min(MOST_TOLD).saturating_add(1) }
+    }
+
+    /// The earliest instant, by this process's clock, at which an intent may have been written.
+    #[must_use]
+    pub fn intended(self, intent: &ActiveAttempt) -> Timestamp {
+        let ahead = Duration::from_secs(u64::try_from(intent.clock_ahead_seconds).unwrap_or_default());
+        let apart = if broken(Twin::Skew) { Duration::ZERO } else { ahead.saturating_add(self.behind) };
+        SignedDuration::try_from(apart).ok().and_then(|apart| intent.started_at.0.checked_sub(apart).ok()).unwrap_or(Timestamp::MIN)
+    }
+}
+
 /// How old an attempt is to whoever would create its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Age {
-    /// Since the instant that its intent names, by this process's clock.
+    /// Since the earliest instant at which its intent may have been written, by this process's clock: see [`Skew::intended`].
     pub intended: Duration,
     /// Since this process first read the intent, by its monotonic clock.
     pub known: Duration,
@@ -71,6 +121,10 @@ pub fn freshness(known: Option<&str>, copy: &str) -> Freshness {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
     use super::*;
 
     #[test]
@@ -89,6 +143,53 @@ mod tests {
         assert!(!may_create(30_000, 0, false), "another process wrote the intent");
         assert!(!may_create(0, 30_000, false), "the clock was set back");
         assert!(may_create(30_000, 30_000, true));
+    }
+
+    fn intent(started_at: Timestamp, clock_ahead_seconds: i64) -> ActiveAttempt {
+        ActiveAttempt {
+            started_at: MicroTime(started_at),
+            executor: None,
+            ends_by: None,
+            clock_ahead_seconds,
+            child_uid: None,
+            trouble: None,
+        }
+    }
+
+    fn at(milliseconds: i64) -> Timestamp {
+        Timestamp::from_millisecond(1_767_225_600_000 + milliseconds).unwrap()
+    }
+
+    /// A write at this instant of the API server's clock by a process whose clock is ahead by so much.
+    fn seen_by(ahead: i64) -> Skew {
+        // The call takes 200 ms, half of it there; the stamp has no fractions.
+        Skew::of(at(ahead + 700), at(0), at(ahead + 900))
+    }
+
+    #[test]
+    fn a_clock_that_is_behind_makes_no_intent_younger() {
+        for behind in [0, 1_000, 25_000, 40_000, 3_600_000] {
+            for writer in [-40_000, -1_000, 0, 1_000, 2_000, 25_000, 40_000] {
+                let reader = seen_by(-behind).towards_others();
+                let told = seen_by(writer).told();
+                for age in [0, 10_000, 29_000, 30_000, 50_000, 100_000] {
+                    let (started, now) = (at(writer), at(age - behind));
+                    let intended = between(reader.intended(&intent(started, told)), now);
+                    let may = Age { intended, known: Duration::ZERO }.may_create(false);
+                    assert!(!may || age < 30_000, "created {age} ms after the intent; reader {behind} behind, writer {writer} ahead");
+                    assert!(may || age > 10_000 || writer < 0, "not created after {age} ms; reader {behind} behind, writer {writer} ahead");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_intent_tells_of_a_clock_that_is_ahead_by_more_than_calls_and_stamps_explain() {
+        assert_eq!([-10_000, 0, 1_000, 2_000, 40_000].map(|ahead| seen_by(ahead).told()), [0, 0, 0, 3, 41]);
+        let far = Skew { ahead: Duration::MAX, behind: Duration::MAX };
+        assert!(far.told() > 0 && far.towards_others().behind == Duration::MAX);
+        assert_eq!(far.intended(&intent(Timestamp::MIN, i64::MAX)), Timestamp::MIN);
+        assert_eq!(Skew::default().intended(&intent(at(0), -7)), at(0), "a stored status is input");
     }
 
     #[test]

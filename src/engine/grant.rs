@@ -227,6 +227,7 @@ impl Pass<'_> {
         status.next_attempt_at = Some(MicroTime(self.seen.now));
         let record = status.direction_mut(direction);
         record.budget_used = 0;
+        record.called_off = 0;
         if broken(Twin::NumberAgain) {
             record.attempt = 0;
         }

@@ -80,7 +80,7 @@ impl Pass<'_> {
                 self.judge_end(step, status, id.direction, end).map_or(Verdict::Wait, Verdict::Settled)
             }
             Some(ChildState::Failed(failure)) => Settlement::failed(operation.judge_exit(failure.clone())).into(),
-            Some(end @ ChildState::Unknown { .. }) => Settlement::of_end(end.clone()).into(),
+            Some(end @ (ChildState::Unknown { .. } | ChildState::CalledOff { .. })) => Settlement::of_end(end.clone()).into(),
             Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
             Some(ChildState::Elsewhere { look_again_in }) => {
                 self.wake_at(later(self.seen.now, *look_again_in));
@@ -137,7 +137,7 @@ impl Pass<'_> {
         }
         // A request that this process does not know of was never sent: only this process may send it.
         let certain = in_process || refused;
-        let age = Age { intended: between(active.started_at.0, self.seen.now), known: known_for };
+        let age = Age { intended: between(self.seen.skew.intended(active), self.seen.now), known: known_for };
         match (age.may_create(certain), overdue) {
             (true, false) => Verdict::Begin,
             (true, true) if certain && self.status.cancel_requested.is_some() => never_begun("not begun"),

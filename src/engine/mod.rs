@@ -26,6 +26,7 @@ pub mod observed;
 pub mod precheck;
 pub mod saga;
 pub mod step;
+pub mod succession;
 pub mod valid;
 pub mod versions;
 
@@ -51,9 +52,13 @@ mod slots;
 mod summary;
 mod undo;
 mod wait;
+mod whose;
 
 pub use child::{left_behind, made_by};
 pub use data::Values;
+pub use deadline::own_time;
 pub use inbox::asks_to_check_again;
 pub use plan::{Seen, active_attempts, plan, says_the_same};
+pub(crate) use settle::FREE_CALLED_OFF;
 pub use summary::cannot_be_told;
+pub use whose::applied_by;

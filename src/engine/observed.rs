@@ -68,6 +68,11 @@ pub enum ChildState {
         /// What the other side asked to wait before the next attempt, at most one hour: a 503 may carry it.
         retry_after: Option<Duration>,
     },
+    /// This process called the request off after it may have left: its Lease lapsed, or it was told to stop. It may have been done.
+    CalledOff {
+        /// Why, in one line.
+        message: String,
+    },
 }
 
 /// What keeps a Pod from starting or going on: mended by a person or by time, not by the Pod.

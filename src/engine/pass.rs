@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     Seen,
-    clock::between,
+    clock::{between, later, to_micros},
     effect::{Effect, Notice, SettledAttempt, Tally},
     gate::{Crowded, Gate},
     graph::{Graph, StepSet},
@@ -76,7 +76,12 @@ impl<'a> Pass<'a> {
             .iter()
             .map(|step| {
                 let known = status.steps.iter().find(|known| known.name == step.name);
-                known.cloned().unwrap_or_else(|| StepStatus { name: step.name.clone(), ..StepStatus::default() })
+                let mut known = known.cloned().unwrap_or_else(|| StepStatus { name: step.name.clone(), ..StepStatus::default() });
+                // Read once, when the saga is accepted: whoever changes the annotation later changes nothing.
+                if status.spec_hash.is_none() {
+                    known.keys_from = seen.keys_from.get(&step.name).cloned();
+                }
+                known
             })
             .collect();
         let graph = Graph::new(&saga.steps);
@@ -177,13 +182,20 @@ impl<'a> Pass<'a> {
         let now = MicroTime(self.seen.now);
         status.started_at.get_or_insert_with(|| now.clone());
         status.next_attempt_at = None;
+        go_on_from(status, direction, operation);
         let record = status.direction_mut(direction);
         record.attempt = record.attempt.saturating_add(1);
         record.budget_used = record.budget_used.saturating_add(1);
         record.budget_started_at.get_or_insert_with(|| now.clone());
         let in_process = matches!(operation.work, Work::Http(_));
-        let intent =
-            ActiveAttempt { started_at: now, executor: in_process.then(|| self.seen.executor.to_owned()), child_uid: None, trouble: None };
+        let intent = ActiveAttempt {
+            executor: in_process.then(|| self.seen.executor.to_owned()),
+            ends_by: in_process.then(|| MicroTime(to_micros(later(now.0, operation.timeout)))),
+            clock_ahead_seconds: self.seen.skew.told(),
+            child_uid: None,
+            trouble: None,
+            started_at: now,
+        };
         record.active = (!broken(Twin::DropIntent)).then_some(intent);
         let record = record.clone();
         let identity = self.identity(&step.name, direction, &record);
@@ -214,7 +226,7 @@ impl<'a> Pass<'a> {
         work: Cow<'_, Work>,
         (operation, record): (&Operation, &DirectionStatus),
     ) {
-        let intended = record.active.as_ref().map_or(self.seen.now, |active| active.started_at.0);
+        let intended = record.active.as_ref().map_or(self.seen.now, |active| self.seen.skew.intended(active));
         let time_limit = between(self.seen.now, self.own_limit(operation, record));
         let work = match work {
             Cow::Borrowed(_) => None,
@@ -283,6 +295,23 @@ impl<'a> Pass<'a> {
 
     pub(super) fn settled(&mut self, operation: &Operation, direction: Direction, outcome: crate::api::Outcome, took: Duration) {
         self.tally.settled.push(SettledAttempt { kind: operation.kind(), direction, outcome, took });
+    }
+}
+
+/// Has the first attempt go on with the keys of an earlier child saga, where this one follows one.
+fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operation) {
+    let Some(keys) = status.keys_from.clone() else { return };
+    let record = status.direction_mut(direction);
+    if record.attempt > 0 {
+        return;
+    }
+    match direction {
+        Direction::Action => {
+            record.failures = keys.action;
+            record.uncertain = keys.may_have_acted && !operation.never_in_effect();
+            record.begun = record.uncertain;
+        }
+        Direction::Compensation => record.failures = keys.compensation,
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     clock::later,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
     ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
+    fence::Skew,
     gate::Gate,
     graph::StepSet,
     inbox, invariants,
@@ -20,6 +21,7 @@ use super::{
     pass::{Pass, Standing, past_pivot},
     precheck::Precheck,
     saga::ValidSaga,
+    succession::Keys,
     summary::{self, Hold},
     undo::{in_undo_set, is_in_effect},
     valid::Fault,
@@ -64,6 +66,8 @@ pub struct Seen<'a> {
     pub asked: &'a [Asked],
     /// The highest number of a plain request that was handled and taken away; 0 where that is not known.
     pub handled: i64,
+    /// Where the idempotency keys of the steps go on, by step, where the saga follows an earlier child saga.
+    pub keys_from: &'a Keys,
     /// The children of the active attempts; of a deleted saga that goes as it is, those that no attempt follows any more as well, by the
     /// attempts that made them.
     pub children: &'a Observed,
@@ -75,6 +79,8 @@ pub struct Seen<'a> {
     pub patch_alone: bool,
     /// The id under which this process sends requests; empty while it has none, and then nothing begins.
     pub executor: &'a str,
+    /// How far this process's clock may be from the API server's.
+    pub skew: Skew,
     /// How many requests may begin now, by host and port. A host that is not named has room for all.
     pub room: &'a BTreeMap<String, usize>,
     /// The circuits that are not closed, and what they let through. Whatever is not named is closed.

@@ -12,6 +12,7 @@ use super::{
     data::Values,
     expression::{Template, Variable},
     saga::{Identity, Operation, ValidSaga, Work},
+    succession::Keys,
     valid::{Fault, valid_child},
 };
 use crate::{
@@ -170,7 +171,7 @@ impl Search {
 /// The child as it would be.
 fn child_of(probe: &Probe, action: &SagaAction, params_known: bool) -> Option<ValidSaga> {
     let (saga, identity) = (&probe.saga, probe.identity());
-    let mut built = child_saga(saga, &identity, action, false);
+    let mut built = child_saga(saga, &identity, action, false, &Keys::new());
     let spec = serde_json::from_value(built.get_mut("spec").map(Value::take)?).ok()?;
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     // It has no UID yet; whatever is tried of it needs one.

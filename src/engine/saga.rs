@@ -219,6 +219,14 @@ impl Operation {
         }
     }
 
+    /// Whether it may be done again although nobody can tell what became of an attempt: its policy allows more than one, or it is a request
+    /// that by its method comes to the same when it is repeated.
+    #[must_use]
+    pub const fn may_be_repeated(&self) -> bool {
+        let idempotent = matches!(&self.work, Work::Http(action) if action.method.is_idempotent());
+        idempotent || self.retry.max_attempts > 1
+    }
+
     /// Whether it is about an object of the cluster, which is looked at again and again, and is never stopped.
     #[must_use]
     pub const fn is_about_an_object(&self) -> bool {

@@ -25,6 +25,8 @@ use crate::{
 
 /// Disruptions that cost no attempt.
 const FREE_DISRUPTIONS: i64 = 5;
+/// Attempts of a budget that cost nothing because the operator itself called them off.
+pub const FREE_CALLED_OFF: i64 = 5;
 /// Settled attempts that are kept.
 const KEPT_ATTEMPTS: usize = 5;
 /// The longest message that is kept of an attempt, in characters.
@@ -38,13 +40,15 @@ pub(super) struct Settlement {
     pub(super) message: Option<String>,
     /// Whether no further attempt is made by itself.
     pub(super) last: bool,
+    /// Whether it may have left and this process called it off, for a reason of its own.
+    pub(super) called_off: bool,
     /// What the step hands on.
     pub(super) outputs: Option<Map<String, Value>>,
 }
 
 impl Settlement {
     pub(super) const fn succeeded() -> Self {
-        Self { outcome: Outcome::Succeeded, failure: None, retry_after: None, message: None, last: false, outputs: None }
+        Self { outcome: Outcome::Succeeded, failure: None, retry_after: None, message: None, last: false, called_off: false, outputs: None }
     }
 
     pub(super) fn unknown(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
@@ -58,7 +62,7 @@ impl Settlement {
 
     pub(super) fn failed(failure: Failure) -> Self {
         let (retry_after, message, last) = (failure.retry_after, Some(failure.message.clone()), failure.last);
-        Self { outcome: Outcome::Failed, failure: Some(failure), retry_after, message, last, outputs: None }
+        Self { outcome: Outcome::Failed, failure: Some(failure), retry_after, message, last, ..Self::succeeded() }
     }
 
     /// What the end of a child means where it hands nothing on.
@@ -66,6 +70,7 @@ impl Settlement {
         match end {
             ChildState::Failed(failure) => Self::failed(failure),
             ChildState::Unknown { message, retry_after } => Self::unknown(message, retry_after),
+            ChildState::CalledOff { message } => Self { called_off: true, ..Self::unknown(message, None) },
             ChildState::Succeeded(_)
             | ChildState::Answered(_)
             | ChildState::Absent(_)
@@ -133,6 +138,9 @@ impl<'a> Pass<'a> {
         record.sequence = Some(sequence);
         record.last_outcome = Some(settlement.outcome);
         count(record, settlement.outcome, settlement.failure.as_ref());
+        if settlement.called_off {
+            count_called_off(record, operation);
+        }
         record.attempts.push(AttemptRecord {
             attempt: id.number,
             outcome: settlement.outcome,
@@ -154,7 +162,7 @@ impl<'a> Pass<'a> {
         settlement: Settlement,
     ) {
         self.record(operation, active, id, status, &settlement);
-        let Settlement { outcome, failure: _, retry_after, message, last, outputs } = settlement;
+        let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } = settlement;
         let message = message.map(|message| clip(&message, KEPT_MESSAGE));
         if outcome == Outcome::Succeeded || (outcome == Outcome::Unknown && broken(Twin::UnknownDone)) {
             self.succeed(status, id.direction);
@@ -246,6 +254,16 @@ fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failur
                 record.failures = record.failures.saturating_add(1);
             }
         }
+    }
+}
+
+/// What this process itself called off costs nothing where the step may be repeated anyway: whoever allows one attempt is not asked twice for
+/// a reason of the operator's own.
+fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
+    let free = (operation.may_be_repeated() || broken(Twin::CalledOffFree)) && !broken(Twin::CalledOffCounts);
+    if free && record.called_off < FREE_CALLED_OFF {
+        record.called_off = record.called_off.saturating_add(1);
+        record.budget_used = record.budget_used.saturating_sub(1).max(0);
     }
 }
 

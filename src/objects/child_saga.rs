@@ -3,7 +3,8 @@
 //! # Guarantees
 //! - The same attempt always gives the same child under the same name, so that creating it twice meets the first one.
 //! - It acts as its parent's account, is deleted as its parent is, and goes with it; it never blocks its deletion.
-//! - An attempt that is repeated because nobody can tell what came of the one before it makes a child with the same idempotency keys.
+//! - An attempt that is repeated because nobody can tell what came of the one before it makes a child with the same idempotency keys, which
+//!   go on where those of the earlier child stand.
 
 use serde_json::{Value, json};
 
@@ -11,15 +12,18 @@ use super::pod::{attempt_of, metadata};
 use crate::{
     api::{
         DeletionPolicy, Saga, SagaAction, StoredSaga,
-        names::{AttemptId, child_name, key_scope_of_child},
+        names::{ANNOTATION_KEYS, AttemptId, child_name, key_scope_of_child},
     },
-    engine::saga::{Identity, ValidSaga},
+    engine::{
+        saga::{Identity, ValidSaga},
+        succession::Keys,
+    },
 };
 use kube::Resource;
 
 /// Builds the child of an attempt, as it is sent to the API server.
 #[must_use]
-pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, suspend: bool) -> Value {
+pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, suspend: bool, keys: &Keys) -> Value {
     let mut spec = action.spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         fields.insert("serviceAccountName".into(), json!(saga.service_account));
@@ -32,10 +36,14 @@ pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, su
         }
         fields.entry("idempotencyPrefix").or_insert_with(|| json!(key_scope_of_child(&identity.attempt.step, &identity.key)));
     }
+    let mut metadata = metadata(saga, &identity.attempt, child_name);
+    if !keys.is_empty() {
+        metadata.annotations.get_or_insert_default().insert(ANNOTATION_KEYS.into(), json!(keys).to_string());
+    }
     json!({
         "apiVersion": Saga::api_version(&()),
         "kind": Saga::kind(&()),
-        "metadata": metadata(saga, &identity.attempt, child_name),
+        "metadata": metadata,
         "spec": spec,
     })
 }
@@ -79,7 +87,7 @@ mod tests {
     fn built(number: i64, failures: i64) -> Value {
         let steps = json!([{"name": "a", "wait": {"for": "1s"}}]);
         let saga = saga(json!({"serviceAccountName": "order-saga", "deletionPolicy": "Abandon", "steps": steps}));
-        child_saga(&saga, &identity(number, failures), &SagaAction { spec: json!({"steps": steps}) }, false)
+        child_saga(&saga, &identity(number, failures), &SagaAction { spec: json!({"steps": steps}) }, false, &Keys::new())
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! Everything here is a pure function of its arguments: no client, no clock, no randomness, no input or output.
 
 pub mod address;
+pub mod applied;
 pub mod child_saga;
 #[cfg(test)]
 mod fixture;

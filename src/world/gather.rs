@@ -15,10 +15,14 @@ use crate::{
         clock::between,
         lease::{Sighting, TERM, Vigil, may_last},
         observed::{Absence, ChildState, Failure, Observed, Reached},
+        own_time,
         saga::{Operation, Work},
     },
     twins::{Twin, broken},
 };
+
+/// What is said of a request that its operator called off.
+pub(super) const CALLED_OFF: &str = "the operator lost its Lease before an answer came";
 
 impl World {
     /// The states of the attempts that the copy calls active. What this operator knows of others it forgets.
@@ -32,7 +36,7 @@ impl World {
             let step = copy.saga().steps.get(who.place);
             let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { continue };
             let state = match operation.work {
-                Work::Http(_) => self.request(number, who, active, operation.timeout),
+                Work::Http(_) => self.request(number, who, active, own_time(Some(active), operation.timeout)),
                 // An object is made, seen and lost as a Pod is.
                 Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
                     self.pod(number, who, active)
@@ -194,6 +198,7 @@ fn told(end: End, request: bool) -> ChildState {
         End::Answered(Ending::Busy) => no(Reached::Door, false),
         End::Answered(Ending::Unknown(_) | Ending::Vanished(_)) => gone("no answer came"),
         End::Aborted => gone("given up before an answer came"),
+        End::CalledOff => ChildState::CalledOff { message: CALLED_OFF.into() },
     }
 }
 

@@ -144,7 +144,7 @@ impl World {
     }
 
     fn record_into(&self, sink: &mut Sink<'_>, status: &SagaStatus, who: Who, record: &DirectionStatus, operation: &Operation) {
-        sink.numbers(&[record.attempt, record.budget_used, record.failures, record.disruptions]);
+        sink.numbers(&[record.attempt, record.budget_used, record.failures, record.disruptions, record.called_off]);
         let flags = [record.begun, record.uncertain, record.request_hash.is_some(), record.active.is_some()];
         sink.flags(&flags);
         sink.put(record.last_outcome.map_or(0, |outcome| outcome as u64 + 1));
@@ -294,7 +294,8 @@ impl World {
         sink.put(match end {
             None => 0,
             Some(End::Aborted) => 1,
-            Some(End::Answered(ending)) => 2 + ending_number(*ending),
+            Some(End::CalledOff) => 2,
+            Some(End::Answered(ending)) => 3 + ending_number(*ending),
         });
     }
 

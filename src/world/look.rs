@@ -17,7 +17,7 @@ use crate::{
         Seen,
         clock::{between, later},
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
-        fence::{Freshness, freshness},
+        fence::{Freshness, Skew, freshness},
         lease::Tenure,
         plan,
         precheck::Precheck,
@@ -135,7 +135,7 @@ impl World {
         let children = self.gather(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
-        let (room, circuits, precheck) = (BTreeMap::new(), BTreeMap::new(), Precheck::default());
+        let (room, circuits, keys_from, precheck) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
         let seen = Seen {
             generation: copy.generation,
             deleting: copy.deleting,
@@ -148,11 +148,13 @@ impl World {
             remains: copy.status(),
             asked: &copy.asked,
             handled: copy.handled,
+            keys_from: &keys_from,
             children: &children,
             leftovers: false,
             precheck: &precheck,
             patch_alone: false,
             executor: &id,
+            skew: Skew::default(),
             room: &room,
             circuits: &circuits,
             versions: Versions::default(),

@@ -66,6 +66,8 @@ pub(super) enum End {
     Answered(Ending),
     /// Given up before an answer came.
     Aborted,
+    /// Called off before an answer came, since the Lease of its operator lapsed.
+    CalledOff,
 }
 
 /// An id under which requests are sent, with its Lease.
@@ -169,7 +171,7 @@ impl World {
         process.triggered = true;
         for known in process.memory.iter_mut().filter(|known| known.flight.is_some()) {
             known.flight = None;
-            known.end.get_or_insert(End::Aborted);
+            known.end.get_or_insert(End::CalledOff);
         }
         self.executors.push(Executor::default());
         self.end_executor(over, since);

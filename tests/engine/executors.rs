@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use saga_operator::{
-    api::{Direction, Outcome, SagaPhase, StepPhase},
+    api::{Direction, HttpMethod, Outcome, SagaPhase, StepPhase},
     engine::{
         effect::{Effect, StatusWrite},
         lease::TERM,
@@ -13,7 +13,7 @@ use saga_operator::{
 };
 
 use crate::{
-    saga::{attempts, saga},
+    saga::{Draft, Policy, attempts, saga},
     script::succeeds,
     world::World,
 };
@@ -129,4 +129,61 @@ fn a_process_that_begins_nothing_leaves_the_words_to_one_that_does() {
     world.draining = true;
     world.run_for(seconds(1));
     assert_eq!((world.message(), world.writes), (said, writes), "the two would contradict each other for ever");
+}
+
+/// A request of which each attempt is called off by the operator itself, so many times, after it was sent.
+fn called_off(draft: Draft, times: usize) -> World {
+    let mut world = World::with(draft).on("a", vec![succeeds().takes(seconds(20)); times + 1]);
+    for attempt in 1..=times {
+        let sent = i64::try_from(attempt).unwrap();
+        world.run_until(|world| world.step("a").action.is_some_and(|action| action.active.is_some() && action.attempt == sent));
+        world.other_side.call_off();
+    }
+    world.run_to_rest();
+    world
+}
+
+#[test]
+fn what_the_operator_itself_called_off_costs_nothing_where_it_may_be_repeated() {
+    let world = called_off(saga().http("a").retry(attempts(2).always("1s")), 5);
+    let action = world.step("a").action.unwrap();
+    assert_eq!((world.phase(), action.attempt, action.budget_used, action.called_off), (SagaPhase::Completed, 6, 1, 5));
+    assert!(action.attempts[..4].iter().all(|attempt| attempt.outcome == Outcome::Unknown), "{action:?}");
+    assert_eq!(world.keys("a", Direction::Action), ["0"; 6], "nobody can tell what it did: the key stays");
+}
+
+#[test]
+fn what_the_operator_called_off_is_free_five_times_a_budget() {
+    let mut world = called_off(saga().http("a").retry(attempts(2).always("1s")), 7);
+    let action = world.step("a").action.unwrap();
+    assert_eq!((world.phase(), action.attempt, action.budget_used, action.called_off), (SagaPhase::Failed, 7, 2, 5));
+    world.annotate("saga.dev/retry", "a");
+    world.run_until(|world| world.step("a").action.is_some_and(|action| action.attempt == 8 && action.active.is_some()));
+    assert_eq!(world.step("a").action.unwrap().called_off, 0, "a fresh budget");
+    world.other_side.call_off();
+    world.run_to_rest();
+    let action = world.step("a").action.unwrap();
+    assert_eq!((world.phase(), action.attempt, action.budget_used, action.called_off), (SagaPhase::Completed, 9, 1, 1));
+}
+
+#[test]
+fn a_request_that_may_be_sent_once_is_not_sent_again_because_the_operator_called_it_off() {
+    for method in [HttpMethod::Post, HttpMethod::Patch] {
+        let world = called_off(with_method(method), 1);
+        let action = world.step("a").action.unwrap();
+        assert_eq!((world.phase(), action.attempt, action.called_off, action.uncertain), (SagaPhase::Failed, 1, 0, true), "{method:?}");
+    }
+    for method in [HttpMethod::Get, HttpMethod::Head, HttpMethod::Put, HttpMethod::Delete] {
+        let world = called_off(with_method(method), 1);
+        let action = world.step("a").action.unwrap();
+        assert_eq!((world.phase(), action.attempt, action.called_off), (SagaPhase::Completed, 2, 1), "{method:?}");
+    }
+}
+
+fn with_method(method: HttpMethod) -> Draft {
+    let mut draft = saga().http("a");
+    for http in draft.0.steps.iter_mut().filter_map(|step| step.http.as_mut()) {
+        http.method = method;
+    }
+    draft
 }

@@ -197,6 +197,14 @@ impl OtherSide {
         Performed::Something
     }
 
+    /// The Lease of the process lapses, or it is told to stop: what it sent is called off.
+    pub fn call_off(&mut self) {
+        for id in std::mem::take(&mut self.requests).into_keys() {
+            let known = self.memory.get_mut(&id).expect("what was sent is known");
+            known.end.get_or_insert(ChildState::CalledOff { message: "the operator lost its Lease before an answer came".into() });
+        }
+    }
+
     /// Remembers that the process read this intent.
     pub fn read(&mut self, now: Timestamp, id: &AttemptId) {
         let fresh = || Known { first_read: now, child_since: None, refused_until: None, end: None };

@@ -12,6 +12,7 @@ use saga_operator::{
         Seen, active_attempts,
         clock::later,
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
+        fence::Skew,
         gate::Gate,
         observed::Observed,
         plan,
@@ -58,6 +59,8 @@ pub struct World {
     pub served: Option<(Shape, Option<Served>)>,
     /// Fields and words of the spec that this version does not know.
     pub strange: Vec<String>,
+    /// How far this process's clock may be from the API server's.
+    pub skew: Skew,
     /// The process is about to end.
     pub draining: bool,
     /// The object is no more.
@@ -113,6 +116,7 @@ impl World {
             patch_alone: false,
             served: None,
             strange: Vec::new(),
+            skew: Skew::default(),
             draining: false,
             gone: false,
             now: Timestamp::from_second(DAWN).unwrap(),
@@ -350,11 +354,13 @@ impl World {
             remains: &self.stored.remains,
             asked: &self.stored.asked,
             handled: self.stored.handled,
+            keys_from: &self.stored.keys_from,
             children,
             leftovers: self.other_side.leftovers(self.now),
             precheck: &self.precheck,
             patch_alone: self.patch_alone,
             executor,
+            skew: self.skew,
             room: &self.room,
             circuits: &self.circuits,
             versions: Versions {

@@ -9,9 +9,11 @@ mod shop;
 
 mod approval;
 mod bad_input;
+mod called_off;
 mod canary;
 mod cancel;
 mod children;
+mod clocks;
 mod counts;
 mod crash;
 mod forward;

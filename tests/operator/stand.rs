@@ -92,6 +92,13 @@ impl Stand {
         addresses
     }
 
+    /// Starts the operator, which waits for its requests for so long when it is asked to stop.
+    pub fn start_draining(&mut self, drain: &str) {
+        assert!(self.operator.is_none(), "it runs already");
+        let mut command = self.command("info", &self.log(), [None; 2]);
+        self.operator = Some(command.args(["--drain", drain]).spawn().unwrap());
+    }
+
     /// Starts another operator beside the first one.
     pub fn start_second(&mut self) {
         assert!(self.second.is_none(), "it runs already");

@@ -22,7 +22,10 @@ use crate::{
         context::{Context, now},
         error::{chain, code},
     },
-    engine::lease::{EVERY, Tenure},
+    engine::{
+        fence::Skew,
+        lease::{EVERY, Tenure},
+    },
     twins::{Twin, broken},
 };
 
@@ -53,6 +56,8 @@ pub struct Own {
 #[derive(Debug, Default)]
 struct State {
     current: Option<Current>,
+    /// How far the clock of this process may be from the API server's, by the newest renewal.
+    skew: Skew,
     former: Vec<String>,
 }
 
@@ -94,6 +99,12 @@ impl Own {
         let mut state = self.lock();
         state.look();
         state.current.as_ref().map(|current| current.id.clone())
+    }
+
+    /// How far the clock of this process may be from the API server's.
+    #[must_use]
+    pub fn skew(&self) -> Skew {
+        self.lock().skew
     }
 
     /// Whether the tenure of this id holds now.
@@ -151,6 +162,7 @@ impl Own {
     async fn acquire(&self) -> Result<(), kube::Error> {
         let (id, sent) = (uuid::Uuid::new_v4().to_string(), Instant::now());
         let lease = self.api.create(&PostParams::default(), &lease(&id)).await?;
+        self.compare_clocks(&lease);
         let mut tenure = Tenure::new(sent);
         if tenure.holds(Instant::now()) {
             tracing::info!(executor = id, lease = lease.name_any(), "requests are sent under this id from now on");
@@ -205,12 +217,20 @@ impl Own {
         }
         lease.spec.get_or_insert_default().renew_time = Some(MicroTime(now()));
         let written = self.api.replace(&lease_name(&id), &PostParams::default(), &lease).await?;
+        self.compare_clocks(&written);
         let mut state = self.lock();
         if let Some(current) = state.current.as_mut().filter(|current| current.id == id) {
             current.tenure.acknowledged(sent, Instant::now());
             current.lease = Some(written);
         }
         Ok(())
+    }
+
+    /// Compares this process's clock with the API server's, by what both say of a Lease that was written just now.
+    fn compare_clocks(&self, written: &Lease) {
+        if let Some(skew) = skew(written, now()) {
+            self.lock().skew = skew;
+        }
     }
 
     /// Ends the tenure and lets the others know, so that they need not wait. Best effort: a Lease that stays runs out.
@@ -289,6 +309,13 @@ fn is_old(lease: &Lease, now: jiff::Timestamp) -> bool {
     since.is_none_or(|since| now.duration_since(since) >= KEPT)
 }
 
+/// How far the clock by which a Lease was renewed may be from that of the API server, which stamps each write. `None` where it did not.
+fn skew(written: &Lease, answered: jiff::Timestamp) -> Option<Skew> {
+    let renewed = written.spec.as_ref()?.renew_time.as_ref()?.0;
+    let stamped = written.metadata.managed_fields.iter().flatten().filter_map(|entry| Some(entry.time.as_ref()?.0)).max()?;
+    Some(Skew::of(renewed, stamped, answered))
+}
+
 /// Whether the API server refused a renewal for good: somebody else wrote the Lease, or it is gone.
 const fn is_definite(error: &kube::Error) -> bool {
     matches!(code(error), Some(400..=407 | 409..=428 | 430..=499))
@@ -314,6 +341,20 @@ mod tests {
         assert!(is_old(&lease(json!({"renewTime": "2026-03-01T11:00:00.000000Z"})), now));
         assert!(!is_old(&lease(json!({"renewTime": "2027-03-01T11:00:00.000000Z"})), now), "a clock that is ahead");
         assert!(is_old(&lease(json!({})), now));
+    }
+
+    #[test]
+    fn the_clock_is_compared_with_the_newest_stamp_of_the_api_server() {
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        let stamps =
+            json!([{"manager": "kubectl", "time": "2026-03-01T11:00:00Z"}, {"manager": "saga-operator", "time": "2026-03-01T12:00:40Z"}]);
+        let lease = |fields: serde_json::Value| {
+            let lease = json!({"metadata": {"managedFields": fields}, "spec": {"renewTime": "2026-03-01T12:00:00.500000Z"}});
+            serde_json::from_value::<Lease>(lease).unwrap()
+        };
+        let found = skew(&lease(stamps), at("2026-03-01T12:00:00.600000Z")).unwrap();
+        assert_eq!((found.ahead, found.behind), (Duration::ZERO, Duration::from_millis(40_500)));
+        assert_eq!(skew(&lease(json!(null)), at("2026-03-01T12:00:00Z")), None);
     }
 
     #[test]

@@ -94,7 +94,14 @@ impl Scene {
 
     /// The same of a child of this kind.
     async fn look_at<K: Child>(&self, written: Option<&str>) -> Result<ChildState, Error> {
-        let intent = ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: written.map(Into::into), trouble: None };
+        let intent = ActiveAttempt {
+            started_at: MicroTime(now()),
+            executor: None,
+            ends_by: None,
+            clock_ahead_seconds: 0,
+            child_uid: written.map(Into::into),
+            trouble: None,
+        };
         child::<K>(&self.context, &self.saga, &self.key, &intent).await.map(|(state, _)| state)
     }
 }

@@ -22,7 +22,14 @@ use crate::{
 };
 
 fn intent(child_uid: Option<&str>) -> ActiveAttempt {
-    ActiveAttempt { started_at: MicroTime(now()), executor: None, child_uid: child_uid.map(Into::into), trouble: None }
+    ActiveAttempt {
+        started_at: MicroTime(now()),
+        executor: None,
+        ends_by: None,
+        clock_ahead_seconds: 0,
+        child_uid: child_uid.map(Into::into),
+        trouble: None,
+    }
 }
 
 #[test]

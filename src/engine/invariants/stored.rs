@@ -75,11 +75,16 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     must(*phase == StepPhase::Compensated || !succeeded(Direction::Compensation), "although its compensation succeeded");
     must(*phase != StepPhase::Completed || succeeded(Direction::Action), "although its action did not succeed");
     must(*phase != StepPhase::Compensated || succeeded(Direction::Compensation), "although its compensation did not succeed");
-    for record in [action, compensation].into_iter().flatten() {
-        let counts = [record.attempt, record.budget_used, record.failures, record.disruptions];
+    let keys = step.keys_from.clone().unwrap_or_default();
+    for (record, from) in [(action, keys.action), (compensation, keys.compensation)] {
+        let Some(record) = record else { continue };
+        let counts = [record.attempt, record.budget_used, record.failures, record.disruptions, record.called_off, from];
         must(counts.iter().all(|count| COUNTS.contains(count)), "with a count that no saga reaches");
         let settled = record.attempt.saturating_sub(record.active.is_some().into());
-        must(record.budget_used <= record.attempt && record.failures <= settled, "with more attempts counted than made");
+        must(
+            record.budget_used <= record.attempt && record.failures <= settled.saturating_add(from),
+            "with more attempts counted than made",
+        );
         must(record.attempt > 0 || record.active.is_none(), "with an active attempt that has no number");
     }
 }

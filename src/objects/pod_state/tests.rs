@@ -743,7 +743,7 @@ fn said(state: &ChildState) -> &str {
     match state {
         ChildState::Active { detail, .. } => detail,
         ChildState::Failed(failure) => &failure.message,
-        ChildState::Unknown { message, .. } => message,
+        ChildState::Unknown { message, .. } | ChildState::CalledOff { message } => message,
         ChildState::Absent(_)
         | ChildState::Elsewhere { .. }
         | ChildState::Refused { .. }

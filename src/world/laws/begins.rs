@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     api::{Direction, DirectionStatus, Outcome, SagaStatus, StepPhase, StepStatus},
-    engine::saga::{ValidSaga, ValidStep},
+    engine::{
+        FREE_CALLED_OFF,
+        saga::{ValidSaga, ValidStep},
+    },
 };
 
 /// An intent that the newest write holds and the one before did not.
@@ -24,7 +27,9 @@ pub(super) fn intent(world: &World, before: &Object, who: Who, record: &Directio
     if let Some(operation) = step.operation(who.direction) {
         let most = i64::from(operation.retry.max_attempts);
         must(broken, record.budget_used <= most, Law::Bounded, || format!("{who} is attempt {} of {most}", record.budget_used));
-        let free = i64::from(old.steps.get(who.place).is_some()) * record.disruptions;
+        // Of the budgets before the present one, as much as may be free of charge.
+        let called_off = record.called_off.saturating_add(new.retry_requests.saturating_mul(FREE_CALLED_OFF));
+        let free = i64::from(old.steps.get(who.place).is_some()) * record.disruptions.saturating_add(called_off);
         let all = most.saturating_mul(new.retry_requests.saturating_add(1)).saturating_add(free);
         must(broken, who.number <= all, Law::Bounded, || format!("{who} begins, and the policy allows {all} in all"));
     }

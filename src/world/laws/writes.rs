@@ -1,13 +1,13 @@
 //! What must hold of a plan, and of a status that was just written.
 
 use super::{
-    super::{Ask, Object, Who, World, object::active_in},
+    super::{Ask, Object, Who, World, gather::CALLED_OFF, object::active_in},
     Broken, Law, begins, must,
 };
 use crate::{
     api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus, StepPhase, StepStatus},
     engine::{
-        Seen,
+        FREE_CALLED_OFF, Seen,
         clock::between,
         effect::{Effect, Finalizer, Plan, StatusWrite},
         invariants,
@@ -154,13 +154,26 @@ fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, 
     let moved = after.failures != record.failures;
     must(broken, !moved || refused, Law::OneIdentity, || format!("the key moves after {who}, and the other side gave no definite no"));
     let used = after.budget_used < record.budget_used;
-    let free = after.disruptions > record.disruptions || new.retry_requests > 0;
+    let free = after.disruptions > record.disruptions || after.called_off > record.called_off || new.retry_requests > 0;
     must(broken, !used || free, Law::Bounded, || format!("{who} is not counted"));
+    called_off(world, who, record, after, broken);
     never_begun(world, new, who, record, outcome, broken);
     // Nothing stops the deletion of an object.
     let running =
         !world.deletes(who) && world.trials.iter().any(|trial| trial.who == who && trial.exists() && trial.runs() && !trial.again);
     must(broken, !running, Law::SettledFirst, || format!("{who} counts as ended while its Pod runs"));
+}
+
+/// A request that its operator called off uses up an attempt where it may not be repeated, and none where it may.
+fn called_off(world: &World, who: Who, record: &DirectionStatus, after: &DirectionStatus, broken: &mut Vec<Broken>) {
+    let said = after.attempts.iter().find(|attempt| attempt.attempt == who.number).and_then(|attempt| attempt.message.as_deref());
+    let step = world.object().saga().steps.get(who.place);
+    let Some(operation) = step.and_then(|step| step.operation(who.direction)).filter(|_| said == Some(CALLED_OFF)) else { return };
+    let free = operation.may_be_repeated() && record.called_off < FREE_CALLED_OFF;
+    // A retry in the same write gives a fresh budget.
+    let counted = record.budget_used.saturating_sub(after.budget_used);
+    let right = counted == i64::from(free) || after.budget_used == 0;
+    must(broken, right, Law::Bounded, || format!("{who} was called off by its operator, and is {} counted", if free { "" } else { "not" }));
 }
 
 /// A Pod that was never made uses up no attempt before its time is over.
