@@ -229,7 +229,9 @@ impl Pass<'_> {
         let nobody = StepStatus::default();
         let outputs = template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| match outputs {
             Value::Object(outputs) => as_taken(outputs, "spec.outputs"),
-            _ => Err("spec.outputs are no object".into()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Err("spec.outputs are no object".into())
+            }
         });
         match outputs {
             Ok(outputs) => self.status.outputs = Some(outputs),

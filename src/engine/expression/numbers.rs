@@ -72,6 +72,7 @@ fn remainder(left: Value, right: Value) -> ResolveResult {
 }
 
 /// Whether a list has an element, or a map a key.
+#[expect(clippy::needless_pass_by_value, reason = "a function of the interpreter takes values")]
 fn is_in(This(wanted): This<Value>, container: Value) -> ResolveResult {
     let holds = match &container {
         Value::List(items) => items.contains(&wanted),
@@ -110,6 +111,7 @@ fn rounded(function: &str, number: Value, round: impl Fn(f64) -> f64) -> Resolve
 }
 
 /// The keys of a map in their order; all else as it is.
+#[expect(clippy::unnecessary_wraps, reason = "a function of the interpreter returns a result")]
 fn ordered(range: Value) -> ResolveResult {
     let Value::Map(Map { map }) = range else { return Ok(range) };
     let mut keys: Vec<_> = map.keys().cloned().collect();
