@@ -28,6 +28,7 @@ pub mod saga;
 pub mod step;
 pub mod valid;
 
+mod answer;
 mod budget;
 mod child;
 mod data;

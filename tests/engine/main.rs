@@ -19,6 +19,7 @@ mod children;
 mod circuits;
 mod data;
 mod deletion;
+mod doubt;
 mod executors;
 mod forward;
 mod fuzz;

@@ -1,9 +1,12 @@
 //! What must hold between a status and the next one: nothing that was written is taken back.
 
-use crate::api::{Direction, DirectionStatus, Outcome, SagaPhase, SagaStatus};
+use crate::{
+    api::{Direction, DirectionStatus, Outcome, SagaPhase, SagaStatus},
+    engine::saga::{ValidSaga, ValidStep},
+};
 
 /// Finds what was taken back.
-pub(super) fn check(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
+pub(super) fn check(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     phases(before, after, found);
     let fell = before.settled > after.settled
         || before.retry_requests > after.retry_requests
@@ -27,10 +30,11 @@ pub(super) fn check(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<Str
         if old.phase.is_backward() && !new.phase.is_backward() {
             found.push(format!("step {} turns from {} to {}", old.name, old.phase.as_str(), new.phase.as_str()));
         }
+        let step = saga.steps.iter().find(|step| step.name == old.name);
         for direction in [Direction::Action, Direction::Compensation] {
             let what = format!("{}/{direction}", old.name);
             match (old.direction(direction), new.direction(direction)) {
-                (Some(old), Some(new)) => records(&what, old, new, found),
+                (Some(old), Some(new)) => records(&what, (old, new), leaves_doubt(step, direction), found),
                 (Some(_), None) => found.push(format!("the attempts of {what} are forgotten")),
                 (None, _) => {}
             }
@@ -57,7 +61,12 @@ fn phases(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
-fn records(what: &str, old: &DirectionStatus, new: &DirectionStatus, found: &mut Vec<String>) {
+/// Whether an attempt that may have acted makes the step uncertain.
+fn leaves_doubt(step: Option<&ValidStep>, direction: Direction) -> bool {
+    direction == Direction::Compensation || !step.is_some_and(ValidStep::leaves_nothing)
+}
+
+fn records(what: &str, (old, new): (&DirectionStatus, &DirectionStatus), leaves_doubt: bool, found: &mut Vec<String>) {
     let mut must = |holds: bool, sentence: &str| {
         if !holds {
             found.push(format!("{what}: {sentence}"));
@@ -79,9 +88,10 @@ fn records(what: &str, old: &DirectionStatus, new: &DirectionStatus, found: &mut
     // Of two attempts that settled since, only the last is known.
     must(old.active.is_some(), "an attempt settles that was not active");
     let right = match new.last_outcome {
-        Some(Outcome::Unknown) => moved == 0 && new.uncertain,
+        Some(Outcome::Unknown) => moved == 0 && new.uncertain == (leaves_doubt || old.uncertain),
         Some(Outcome::Succeeded) => moved == 0 && !new.uncertain,
-        Some(Outcome::Failed) if moved == 0 => new.uncertain == old.uncertain,
+        // A 2xx that the step does not take for a success makes it uncertain.
+        Some(Outcome::Failed) if moved == 0 => new.uncertain || !old.uncertain,
         Some(Outcome::Failed) => moved == 1 && !new.uncertain,
         None => false,
     };
