@@ -78,6 +78,8 @@ twins! {
     AcceptedClean "accepted-clean",
     /// Any exit code is a no, after which the idempotency key moves.
     ExitCodeMoves "exit-code-moves",
+    /// A person's word on an attempt is taken while another one is under way.
+    SettledUnderWay "settled-under-way",
     /// An unknown outcome counts as success.
     UnknownDone "unknown-done",
     /// A Pod that vanished counts as one that did nothing.

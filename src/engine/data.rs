@@ -57,6 +57,7 @@ impl<'a> Values<'a> {
             outputs: status.outputs.as_ref(),
             action: acted.map(|(key, outcome)| (key.as_str(), *outcome)),
             response,
+            attempt: None,
             object: None,
         }
     }
@@ -171,7 +172,7 @@ impl Pass<'_> {
     }
 
     /// Whether there is room in the status for what a step hands on.
-    fn room_for(&self, outputs: &Map<String, Value>) -> Result<(), String> {
+    pub(super) fn room_for(&self, outputs: &Map<String, Value>) -> Result<(), String> {
         let size = |outputs: &Map<String, Value>| serde_json::to_string(outputs).map_or(usize::MAX, |text| text.len());
         let bytes = size(outputs);
         if bytes > MAX_OUTPUTS {

@@ -50,6 +50,7 @@ mod slots;
 mod summary;
 mod undo;
 mod wait;
+mod word;
 
 pub use child::{left_behind, made_by};
 pub use data::Values;

@@ -130,6 +130,7 @@ fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<Val
         outputs: None,
         action: None,
         response: None,
+        attempt: None,
         object: None,
     };
     let steps = validate_steps(&spec.steps, &defaults, (scope, given), &mut faults);

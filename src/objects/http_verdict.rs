@@ -64,6 +64,12 @@ pub fn verdict(answer: &Answer) -> ChildState {
     if answer.is_good() { ChildState::Succeeded(None) } else { not_expected(answer, Direction::Action, false) }
 }
 
+/// What was answered, in one line.
+#[must_use]
+pub fn said(answer: &Answer) -> String {
+    message(answer.status, &answer.text)
+}
+
 /// `the other side answered 409 Conflict: card declined`
 fn message(status: u16, body: &str) -> String {
     let mut message = format!("the other side answered {status}");

@@ -13,6 +13,7 @@
     reason = "tests fail by panicking, and tables of them are long and written as values"
 )]
 
+mod answers;
 mod approval;
 mod cancel;
 mod children;

@@ -14,6 +14,7 @@ mod cancel;
 mod children;
 mod counts;
 mod crash;
+mod doubt;
 mod forward;
 mod gate;
 mod gitops;
