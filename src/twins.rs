@@ -76,6 +76,16 @@ twins! {
     RetryLimit "retry-limit",
     /// An unknown outcome is forgotten.
     Uncertain "uncertain",
+    /// A no settles what an earlier attempt left uncertain.
+    NoClears "no-clears",
+    /// A 409 is a no although an earlier attempt may still be under way.
+    ConflictIsFinal "conflict-is-final",
+    /// A 2xx that the step does not take for a success counts as one that did nothing.
+    AcceptedClean "accepted-clean",
+    /// Any exit code is a no, after which the idempotency key moves.
+    ExitCodeMoves "exit-code-moves",
+    /// A person's word on an attempt is taken while another one is under way.
+    SettledUnderWay "settled-under-way",
     /// An unknown outcome counts as success.
     UnknownDone "unknown-done",
     /// A Pod that vanished counts as one that did nothing.

@@ -33,7 +33,7 @@ for _, step in ipairs(obj.spec.steps) do
 end
 -- None is left: only a saga that was refused is tried again without one.
 local used_up = (status.retryRequests or 0) >= (obj.spec.maxRetryRequests or 10)
-local retried, skipped, waiting, passed = false, false, false, false
+local retried, skipped, settled, waiting, passed = false, false, false, false, false
 for _, step in ipairs(steps) do
   local of, uncertain = step.phase, (step.action or {}).uncertain == true
   if undoing then
@@ -44,6 +44,13 @@ for _, step in ipairs(steps) do
     skipped = skipped or of == "Failed" or of == "Pending" or of == "Retrying" or of == "Waiting"
     waiting = waiting or (of == "Waiting" and asks[step.name])
   end
+  -- Nobody can tell what became of an attempt, and none is under way.
+  local way = step.action
+  if of == "Compensating" or of == "CompensationFailed" then
+    way = step.compensation
+  end
+  local stands = of == "Failed" or of == "Retrying" or of == "Compensating" or of == "CompensationFailed"
+  settled = settled or (stands and (way or {}).uncertain == true and way.active == nil)
   -- Skipped by request it counts as done; left out by its `when` it does not.
   local done = of == "Completed" or (of == "Skipped" and step.unwanted ~= true)
   passed = passed or (pivots[step.name] and (done or uncertain))
@@ -52,6 +59,7 @@ end
 local takes = {
   retry = unfinished and (refused or ((retried or stalled == "TimedOut") and not used_up)),
   skip = unfinished and skipped and not refused,
+  settle = unfinished and settled and phase ~= "Pending",
   compensate = (forward or phase == "Completed") and not undoing and not passed,
   approve = forward and waiting,
   reject = forward and waiting,
@@ -62,6 +70,7 @@ local takes = {
 local shown = {
   retry = { "Retry", "fa-redo", "step" },
   skip = { "Skip a step", "fa-forward", "step" },
+  settle = { "Settle: say what became of an attempt", "fa-gavel", "step" },
   compensate = { "Compensate: undo what was done", "fa-undo", "reason" },
   approve = { "Approve", "fa-check", "step" },
   reject = { "Reject", "fa-times", "step" },

@@ -99,6 +99,8 @@ pub const URL_PATTERN: &str = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")
     .message("tls is for https:// alone: write https:// in url, or leave tls out"))]
+#[x_kube(validation = Rule::new("!has(self.expect) || !has(self.answers)")
+    .message("set expect or answers: a rule of answers with the outcome Succeeded says what expect says"))]
 pub struct HttpAction {
     /// The request method. GET and HEAD only ask: a step without a compensation is then never in effect.
     pub method: HttpMethod,
@@ -116,13 +118,44 @@ pub struct HttpAction {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Value>,
     /// A CEL expression over `response.status`, `response.headers` and `response.body` that says whether the answer is a success, such as
-    /// `response.status == 200 && response.body.state == 'done'`. Built-in: any 2xx is.
+    /// `response.status == 200 && response.body.state == 'done'`. Built-in: any 2xx is. A 2xx that it does not take may have been done: the step
+    /// fails, and is undone. Where such an answer means that nothing was done, write `answers` instead.
     #[schemars(length(min = 1, max = 1024))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expect: Option<String>,
+    /// Rules for answers, before all that is built in; the first whose `when` is true decides. Not beside `expect`.
+    #[schemars(length(min = 1, max = 16))]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<Vec<AnswerRule>>,
     /// Whom the request trusts; the operator's own certificate authorities where it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<HttpTls>,
+}
+
+/// What an answer means for which an expression is true.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AnswerRule {
+    /// A CEL expression over `response.status`, `response.headers`, `response.body`, `attempt.number`, and `attempt.uncertain`, which says
+    /// whether an earlier attempt may have acted; such as `response.status == 200 && response.body.status == 'declined'`.
+    #[schemars(length(min = 1, max = 1024))]
+    pub when: String,
+    /// What it means.
+    pub outcome: AnswerOutcome,
+}
+
+/// What an answer means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum AnswerOutcome {
+    /// It was done, now or by an earlier attempt.
+    Succeeded,
+    /// This attempt began nothing: it is tried again with the same key.
+    Retry,
+    /// Nothing was done under this key, by earlier attempts neither, and nothing will be: the step fails, and nothing of it is to be undone. Of 408
+    /// and 5xx only where `when` reads the body.
+    Failed,
+    /// It may have been done: it is tried again with the same key.
+    Unknown,
 }
 
 /// Waits until a person approves or rejects. A rejection, or no answer within the step's timeout, fails the step for good.

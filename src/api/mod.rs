@@ -22,13 +22,13 @@ mod stored;
 mod tls;
 
 pub use action::{
-    ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, SecretKey,
-    URL_PATTERN, WaitAction,
+    AnswerOutcome, AnswerRule, ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction,
+    SagaAction, SecretKey, URL_PATTERN, WaitAction,
 };
 pub use duration::GoDuration;
 pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
 pub use policy::{Backoff, BackoffType, RetryPolicy};
-pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish};
+pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish, Word};
 pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step};
 pub use status::{
     ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus,

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `saga.dev/retry` | step names separated by commas, or `*` | `ship@2026-11-24` |
 //! | `saga.dev/skip` | step names separated by commas; one step with its outputs: `ship={"tracking":"T-1"}` | `ship@2026-11-24` |
+//! | `saga.dev/settle` | one step and what became of it: `charge=Failed`, `charge=Succeeded`, `charge=Succeeded={"id":7}` | `charge=Failed@2026-11-24` |
 //! | `saga.dev/approve`, `saga.dev/reject` | step names separated by commas | `release@2026-11-24` |
 //! | `saga.dev/cancel`, `saga.dev/compensate`, `saga.dev/pause`, `saga.dev/resume` | a reason | `@2026-11-24: the customer called` |
 //!
@@ -40,6 +41,8 @@ const HASH_DIGITS: usize = 16;
 pub enum RequestAction {
     /// Stop what is active, and undo nothing.
     Cancel,
+    /// Say what became of an attempt of which nobody else can tell.
+    Settle,
     /// Undo what was done.
     Compensate,
     /// Start nothing new.
@@ -58,14 +61,15 @@ pub enum RequestAction {
 
 impl RequestAction {
     /// Every request, in the order in which several are handled.
-    pub const ALL: [Self; 8] =
-        [Self::Cancel, Self::Compensate, Self::Pause, Self::Resume, Self::Reject, Self::Approve, Self::Skip, Self::Retry];
+    pub const ALL: [Self; 9] =
+        [Self::Cancel, Self::Settle, Self::Compensate, Self::Pause, Self::Resume, Self::Reject, Self::Approve, Self::Skip, Self::Retry];
 
     /// The word in records and events.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Cancel => "cancel",
+            Self::Settle => "settle",
             Self::Compensate => "compensate",
             Self::Pause => "pause",
             Self::Resume => "resume",
@@ -81,6 +85,7 @@ impl RequestAction {
     pub const fn annotation(self) -> &'static str {
         match self {
             Self::Cancel => "saga.dev/cancel",
+            Self::Settle => "saga.dev/settle",
             Self::Compensate => "saga.dev/compensate",
             Self::Pause => "saga.dev/pause",
             Self::Resume => "saga.dev/resume",
@@ -96,7 +101,7 @@ impl RequestAction {
     pub const fn takes_reason(self) -> bool {
         match self {
             Self::Cancel | Self::Compensate | Self::Pause | Self::Resume => true,
-            Self::Reject | Self::Approve | Self::Skip | Self::Retry => false,
+            Self::Settle | Self::Reject | Self::Approve | Self::Skip | Self::Retry => false,
         }
     }
 }
@@ -149,7 +154,10 @@ impl Asked {
         }
         match (self.action, body.split_once('=')) {
             (RequestAction::Retry, _) if body.trim() == "*" => Ok(Wish::EveryStep),
-            (RequestAction::Skip, Some((name, outputs))) => with_outputs(name, outputs),
+            (RequestAction::Skip, Some((name, outputs))) => {
+                with_outputs(RequestAction::Skip, name, outputs).map(|(name, outputs)| Wish::StepWithOutputs(name, outputs))
+            }
+            (RequestAction::Settle, word) => settled(word).map(|(name, word)| Wish::Settled(name, word)),
             (_, _) => steps(self.action, body).map(Wish::Steps),
         }
     }
@@ -211,17 +219,48 @@ pub enum Wish {
     EveryStep,
     /// This step, with the outputs that it would have had.
     StepWithOutputs(String, Map<String, Value>),
+    /// What became of the attempt of this step of which nobody else can tell.
+    Settled(String, Word),
     /// The saga, for this reason.
     Saga(String),
 }
 
+/// A person's word on an attempt of which nobody else can tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// Nothing was done, and nothing will be.
+    Failed,
+    /// It was done, with these outputs.
+    Succeeded(Option<Map<String, Value>>),
+}
+
+/// One step and what became of it: `charge=Failed`, `charge=Succeeded={"id":7}`.
+fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
+    const EXAMPLE: &str = "write saga.dev/settle=charge=Failed where nothing was done and nothing will be, or saga.dev/settle=charge=Succeeded, \
+                           with the outputs that it would have had, if any: charge=Succeeded={\"id\":7}";
+    let Some((name, word)) = word else { return Err(format!("it takes a step and what became of it: {EXAMPLE}")) };
+    if name.contains(',') {
+        return Err(format!("one step is settled at a time: {EXAMPLE}"));
+    }
+    let name = steps(RequestAction::Settle, name)?.concat();
+    match word.trim().split_once('=').map_or((word, None), |(word, outputs)| (word, Some(outputs))) {
+        (word, None) if word.trim() == "Failed" => Ok((name, Word::Failed)),
+        (word, None) if word.trim() == "Succeeded" => Ok((name, Word::Succeeded(None))),
+        (word, Some(outputs)) if word.trim() == "Succeeded" => {
+            let (name, outputs) = with_outputs(RequestAction::Settle, &name, outputs)?;
+            Ok((name, Word::Succeeded(Some(outputs))))
+        }
+        (_, _) => Err(format!("a step is settled as Failed or as Succeeded: {EXAMPLE}")),
+    }
+}
+
 /// One step with outputs: `ship={"tracking":"T-1"}`.
-fn with_outputs(name: &str, outputs: &str) -> Result<Wish, String> {
+fn with_outputs(action: RequestAction, name: &str, outputs: &str) -> Result<(String, Map<String, Value>), String> {
     const EXAMPLE: &str = r#"write one step and its outputs as a JSON object, such as saga.dev/skip=ship={"tracking":"T-1"}"#;
     if name.contains(',') {
         return Err(format!("outputs are given for one step at a time: {EXAMPLE}"));
     }
-    let name = steps(RequestAction::Skip, name)?.concat();
+    let name = steps(action, name)?.concat();
     let most = format!("the outputs of a step may have at most {MAX_OUTPUTS} bytes");
     if outputs.len() > MAX_OUTPUTS {
         return Err(most);
@@ -236,7 +275,7 @@ fn with_outputs(name: &str, outputs: &str) -> Result<Wish, String> {
         return Err(most);
     }
     let Value::Object(outputs) = outputs else { return Err(format!("the outputs are no JSON object: {EXAMPLE}")) };
-    Ok(Wish::StepWithOutputs(name, outputs))
+    Ok((name, outputs))
 }
 
 /// The names of steps, without what is named twice.
@@ -317,6 +356,12 @@ mod tests {
             (RequestAction::Skip, &format!("ship={{\"a\":\"{}\"}}", "x".repeat(5000)), "at most 4096 bytes"),
             (RequestAction::Retry, r#"ship={"a":1}"#, "only with saga.dev/skip"),
             (RequestAction::Approve, "*", "name the steps"),
+            (RequestAction::Settle, "ship", "a step and what became of it"),
+            (RequestAction::Settle, "ship=Done", "as Failed or as Succeeded"),
+            (RequestAction::Settle, r#"ship=Failed={"a":1}"#, "as Failed or as Succeeded"),
+            (RequestAction::Settle, "ship=Succeeded=1", "no JSON object"),
+            (RequestAction::Settle, "ship,bill=Failed", "one step is settled at a time"),
+            (RequestAction::Settle, "*=Failed", "name the steps"),
         ] {
             let said = asked(action, value).wish().expect_err(value);
             assert!(said.contains(says), "{value}: {said}");
@@ -347,6 +392,21 @@ mod tests {
     }
 
     #[test]
+    fn a_step_is_settled_by_one_of_two_words_and_with_outputs_where_it_was_done() {
+        let settle = |value: &str| asked(RequestAction::Settle, value);
+        let outputs = serde_json::from_str::<Map<String, Value>>(r#"{"mail":"a@b.c","of":"x=y"}"#).unwrap();
+        for (value, word) in [
+            ("ship=Failed", Word::Failed),
+            (" ship = Succeeded ", Word::Succeeded(None)),
+            (r#"ship=Succeeded={"mail":"a@b.c","of":"x=y"}"#, Word::Succeeded(Some(outputs))),
+        ] {
+            assert_eq!((settle(value).token(), settle(value).wish()), (None, Ok(Wish::Settled("ship".into(), word))), "{value}");
+        }
+        let declared = settle("ship=Failed@t1");
+        assert_eq!((declared.token(), declared.wish()), (Some("t1"), Ok(Wish::Settled("ship".into(), Word::Failed))));
+    }
+
+    #[test]
     fn the_same_token_with_another_body_is_told_apart() {
         let hashes = |value| retry(value).token_hashes();
         let (first, second) = (hashes("ship@t1"), hashes("bill@t1"));
@@ -367,7 +427,7 @@ mod tests {
             let asked = asked(RequestAction::ALL[pick], &value);
             match asked.wish() {
                 Ok(Wish::Steps(steps)) => prop_assert!(!steps.is_empty() && steps.iter().all(|step| is_dns_label(step))),
-                Ok(Wish::StepWithOutputs(step, _)) => prop_assert!(is_dns_label(&step)),
+                Ok(Wish::StepWithOutputs(step, _) | Wish::Settled(step, _)) => prop_assert!(is_dns_label(&step)),
                 Ok(Wish::EveryStep | Wish::Saga(_)) => {}
                 Err(sentence) => prop_assert!(!sentence.is_empty() && sentence.len() < 500),
             }

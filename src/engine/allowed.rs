@@ -12,6 +12,7 @@ pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
     use SagaPhase as P;
     match action {
         RequestAction::Compensate => &[P::Running, P::Paused, P::Failed, P::Completed],
+        RequestAction::Settle => &[P::Running, P::Paused, P::Failed, P::Compensating, P::CompensationFailed],
         RequestAction::Cancel | RequestAction::Pause | RequestAction::Resume | RequestAction::Skip | RequestAction::Retry => {
             &[P::Pending, P::Running, P::Paused, P::Failed, P::Compensating, P::CompensationFailed]
         }
@@ -20,7 +21,8 @@ pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
 }
 
 /// The phases of a step in which it may be named by the request, while the saga goes forward or, `backward`, is being undone. A step in
-/// Compensating only while it waits for its next attempt, one in Waiting only where it waits for an approval if it is approved or rejected.
+/// Compensating only while it waits for its next attempt, one in Waiting only where it waits for an approval if it is approved or rejected. A step
+/// is settled only while it is uncertain.
 #[must_use]
 pub const fn in_step_phases(action: RequestAction, backward: bool) -> &'static [StepPhase] {
     use StepPhase as P;
@@ -28,6 +30,8 @@ pub const fn in_step_phases(action: RequestAction, backward: bool) -> &'static [
         (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause | RequestAction::Resume, _)
         | (RequestAction::Reject | RequestAction::Approve, true) => &[],
         (RequestAction::Reject | RequestAction::Approve, false) => &[P::Waiting],
+        (RequestAction::Settle, false) => &[P::Retrying, P::Failed],
+        (RequestAction::Settle, true) => &[P::Retrying, P::Failed, P::Compensating, P::CompensationFailed],
         (RequestAction::Skip, false) => &[P::Pending, P::Retrying, P::Waiting, P::Failed],
         (RequestAction::Skip, true) => &[P::CompensationFailed],
         (RequestAction::Retry, false) => &[P::Retrying, P::Failed],

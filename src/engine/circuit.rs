@@ -65,7 +65,7 @@ impl CallEnd {
             ChildState::Answered(answer) if answer.status >= 500 => Self::Unknown,
             ChildState::Succeeded(_) | ChildState::Answered(_) => Self::Answered,
             ChildState::Failed(failure) => match failure.reached {
-                Reached::Door | Reached::Answer => Self::Answered,
+                Reached::Door | Reached::Work | Reached::Accepted | Reached::Answer | Reached::Settled => Self::Answered,
                 Reached::Nothing => Self::NotSent,
             },
             ChildState::Unknown { .. } if may_have_left => Self::Unknown,

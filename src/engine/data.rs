@@ -6,15 +6,15 @@
 //! bounded where it is taken ([`MAX_OUTPUTS`] and [`MAX_OUTPUT_DEPTH`] for one, [`MAX_ALL_OUTPUTS`] for all), and is from then on what the API
 //! server gives back, whether it comes from an answer, an object, a Pod, a child saga or a person: all of it passes through [`Pass::taken`].
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
 use super::{
     effect::Notice,
-    expression::{Scope, Template},
+    expression::Scope,
     grant::MAX_ALL_OUTPUTS,
-    observed::{Answer, ChildState},
+    observed::ChildState,
     pass::Pass,
     saga::{Operation, ValidSaga, ValidStep, Work},
     settle::Settlement,
@@ -26,7 +26,6 @@ use crate::{
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
         names::idempotency_key,
     },
-    objects::http_verdict::{not_expected, verdict},
     twins::{Twin, broken},
 };
 
@@ -66,6 +65,7 @@ impl<'a> Values<'a> {
             outputs: status.outputs.as_ref(),
             action: acted.map(|(key, outcome)| (key.as_str(), *outcome)),
             response,
+            attempt: None,
             object: None,
         }
     }
@@ -153,36 +153,6 @@ impl Pass<'_> {
         }
     }
 
-    fn judge_answer(&self, step: &ValidStep, status: &StepStatus, direction: Direction, answer: &Arc<Answer>) -> Settlement {
-        let Some(operation) = step.operation(direction) else { return Settlement::succeeded() };
-        let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action);
-        let reads = operation.expect.is_some() || outputs.is_some();
-        let response = reads.then(|| answer.response());
-        let acted = self.values().acted(status).filter(|_| direction == Direction::Compensation);
-        let scope = self.values().scope(status, acted.as_ref(), response.as_ref());
-        let good = (200..=299).contains(&answer.status);
-        let success = match operation.expect.as_ref() {
-            // A no is a no however much of its body came.
-            None => good,
-            Some(expect) if !answer.whole && expect.reads().body => return broke_off(answer),
-            Some(expect) => match expect.holds(&scope) {
-                Ok(holds) => holds,
-                // It may well have been done; only nobody can tell.
-                Err(error) if good => return Settlement::unknown_for_good(format!("it answered {}, and expect {error}", answer.status)),
-                Err(_) => false,
-            },
-        };
-        if !success {
-            let why = if good { "not what expect asks for" } else { "" };
-            return Settlement::of_end(if operation.expect.is_some() { not_expected(answer, why) } else { verdict(answer) });
-        }
-        let read_body = |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
-        if !answer.whole && outputs.is_some_and(read_body) {
-            return broke_off(answer);
-        }
-        self.settled_with(direction, outputs.map(|outputs| outputs.evaluate(&scope)))
-    }
-
     /// A success that hands on what its outputs came to.
     pub(super) fn settled_with(&self, direction: Direction, outputs: Option<Result<Value, String>>) -> Settlement {
         self.with_outputs(
@@ -260,10 +230,4 @@ fn as_taken(outputs: Map<String, Value>, what: &str) -> Result<Map<String, Value
         return Err(format!("{what} may have at most {MAX_OUTPUTS} bytes, and these have {bytes}"));
     }
     Ok(outputs)
-}
-
-/// What an answer means whose body would have to be read to tell, and did not come whole.
-fn broke_off(answer: &Answer) -> Settlement {
-    let message = format!("it answered {}, and the body broke off or has more than 64 KiB", answer.status);
-    Settlement::unknown(message, answer.retry_after)
 }

@@ -1,12 +1,14 @@
 //! What the exit code of a container means beyond success and failure.
 
 use super::{
-    observed::Failure,
+    observed::{Failure, Reached},
     saga::{Operation, Work},
 };
+use crate::twins::{Twin, broken};
 
 impl Operation {
-    /// The same failure; the last one where its exit code is among those that the action calls final.
+    /// The same failure; the last one where its exit code is among those that the action calls final. Only such a code is a no: a program that
+    /// crashed after its work exits with 1 as well.
     pub(super) fn judge_exit(&self, failure: Failure) -> Failure {
         let codes = match &self.work {
             Work::Pod(action) => &action.final_exit_codes,
@@ -20,7 +22,9 @@ impl Operation {
             | Work::Approval(_)
             | Work::Wait(_) => return failure,
         };
-        let is_final = |code: i32| codes.iter().flatten().any(|last| *last == code);
-        Failure { last: failure.last || failure.exit_code.is_some_and(is_final), ..failure }
+        let is_final = failure.exit_code.is_some_and(|code| codes.iter().flatten().any(|last| *last == code));
+        let ran = failure.reached == Reached::Answer && !is_final && !broken(Twin::ExitCodeMoves);
+        let reached = if ran { Reached::Work } else { failure.reached };
+        Failure { reached, last: failure.last || is_final, ..failure }
     }
 }

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::{
     pass::{Pass, Standing, is_active, is_due, may_go_on, past_pivot},
     step::StepEvent,
+    word::with_hint,
 };
 use crate::{
     api::{Direction, OnFailure, StepPhase, StepStatus},
@@ -160,6 +161,7 @@ impl Pass<'_> {
                 status.next_attempt_at = None;
                 status.retry_requested = false;
                 status.completed_at = Some(MicroTime(pass.seen.now));
+                status.message = status.message.take().map(|message| with_hint(&message, status, Direction::Action));
                 pass.move_step(status, StepEvent::FailForGood);
             }
         });

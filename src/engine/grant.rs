@@ -65,16 +65,20 @@ impl Pass<'_> {
                 self.change_steps(&names, |pass, step, status| pass.answer_approval(step, status, approved));
                 Ok(are(&names, if approved { "approved" } else { "rejected" }))
             }
+            (RequestAction::Settle, Wish::Settled(name, word)) => {
+                self.chosen(action, &Wish::Steps(vec![name.clone()]))?;
+                self.settle_by_word(name, word)
+            }
             (RequestAction::Skip, _) => self.ask_to_skip(&wish),
             (RequestAction::Retry, _) => self.ask_to_retry(&wish),
-            (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause, _) => {
+            (RequestAction::Cancel | RequestAction::Settle | RequestAction::Compensate | RequestAction::Pause, _) => {
                 Err(format!("{action} takes a reason, no steps"))
             }
         }
     }
 
     /// Whether the saga is being undone, or will be as soon as what is active has settled.
-    fn is_backward(&self) -> bool {
+    pub(super) fn is_backward(&self) -> bool {
         self.is_undoing() || self.seen.deleting || self.status.compensation_requested.is_some()
     }
 
@@ -134,14 +138,14 @@ impl Pass<'_> {
         let backward = self.is_backward();
         let (names, outputs) = match wish {
             Wish::StepWithOutputs(name, outputs) => (self.chosen(RequestAction::Skip, &Wish::Steps(vec![name.clone()]))?, Some(outputs)),
-            Wish::Steps(_) | Wish::EveryStep | Wish::Saga(_) => (self.chosen(RequestAction::Skip, wish)?, None),
+            Wish::Steps(_) | Wish::EveryStep | Wish::Settled(..) | Wish::Saga(_) => (self.chosen(RequestAction::Skip, wish)?, None),
         };
         if outputs.is_some() && backward {
             return Err("the saga is being undone, where no step reads outputs any more: write only the step's name".into());
         }
         let outputs = outputs.map(|outputs| self.taken(outputs.clone())).transpose()?;
         if !backward && !broken(Twin::SkipLeavesOut) {
-            missing::check(self.saga, &self.status.steps, &names, outputs.as_ref())?;
+            missing::check(self.saga, &self.status.steps, &names, outputs.as_ref(), RequestAction::Skip)?;
         }
         self.change_steps(&names, |pass, step, status| {
             pass.skip(step, status);
@@ -179,16 +183,22 @@ impl Pass<'_> {
         let backward = self.is_backward();
         let phases = allowed::in_step_phases(action, backward);
         let answers = matches!(action, RequestAction::Reject | RequestAction::Approve);
+        let settles = action == RequestAction::Settle;
         let may = |step: &ValidStep, status: &StepStatus| {
             let free = !is_active(status) || status.phase == StepPhase::Waiting;
-            phases.contains(&status.phase) && free && (!answers || matches!(step.action.work, Work::Approval(_)))
+            let answerable = !answers || matches!(step.action.work, Work::Approval(_));
+            phases.contains(&status.phase) && answerable && (if settles { self.may_be_settled(status) } else { free })
         };
         let steps = || self.saga.steps.iter().zip(&self.status.steps);
         let able: Vec<_> = steps().filter(|(step, status)| may(step, status)).map(|(step, _)| step.name.clone()).collect();
         let allowed = || {
             let way = if backward { "while the saga is being undone, " } else { "" };
             let now = if able.is_empty() { "none is now".into() } else { format!("now {}", words(able.iter().map(String::as_str))) };
-            let which = if answers { " for an approval" } else { "" };
+            let which = match (answers, settles) {
+                (true, _) => " for an approval",
+                (false, true) => " and may have acted, with no attempt under way",
+                (false, false) => "",
+            };
             let phases = words(phases.iter().map(|phase| phase.as_str()));
             let phases = if phases.is_empty() { "no steps".into() } else { format!("steps that are {phases}{which}") };
             format!("{way}{action} is allowed for {phases}: {now}")
@@ -208,7 +218,7 @@ impl Pass<'_> {
         Ok(names.clone())
     }
 
-    fn change_steps(&mut self, names: &[String], change: impl Fn(&mut Self, &ValidStep, &mut StepStatus)) {
+    pub(super) fn change_steps(&mut self, names: &[String], change: impl Fn(&mut Self, &ValidStep, &mut StepStatus)) {
         self.each_step(|pass, _, step, status| {
             if names.contains(&status.name) {
                 change(pass, step, status);
@@ -248,7 +258,7 @@ impl Pass<'_> {
     }
 }
 
-fn are(names: &[String], what: &str) -> String {
+pub(super) fn are(names: &[String], what: &str) -> String {
     let (steps, are) = if names.len() == 1 { ("step", "is") } else { ("steps", "are") };
     format!("{steps} {} {are} {what}", words(names.iter().map(String::as_str)))
 }

@@ -20,7 +20,7 @@ use crate::api::{RequestAction, StepPhase, StepStatus};
 /// The most outputs that a refusal names.
 const TOLD: usize = 4;
 
-/// Whether these steps may be skipped, one of them with these outputs.
+/// Whether these steps may be skipped, or settled as Succeeded, one of them with these outputs.
 ///
 /// # Errors
 /// A sentence that names who reads what is not given, and says how to give it.
@@ -29,6 +29,7 @@ pub(super) fn check(
     statuses: &[StepStatus],
     skipped: &[String],
     given: Option<&Map<String, Value>>,
+    request: RequestAction,
 ) -> Result<(), String> {
     let mut missing = Vec::new();
     for status in statuses.iter().filter(|status| skipped.contains(&status.name)) {
@@ -49,8 +50,12 @@ pub(super) fn check(
     let fields: BTreeSet<_> = of_first.map(|(_, _, field)| format!("{}:…", Value::from(field.as_str()))).collect();
     let fields: Vec<_> = fields.into_iter().collect();
     let alone = if skipped.len() > 1 { ", one step at a time," } else { "" };
-    let request = RequestAction::Skip.annotation();
-    Err(format!("{}{more}, and the request does not give it: write{alone} {request}={first}={{{}}}", told.join(", "), fields.join(",")))
+    let (annotation, word) = (request.annotation(), if request == RequestAction::Settle { "=Succeeded" } else { "" });
+    Err(format!(
+        "{}{more}, and the request does not give it: write{alone} {annotation}={first}{word}={{{}}}",
+        told.join(", "),
+        fields.join(",")
+    ))
 }
 
 const fn is_done(status: &StepStatus) -> bool {

@@ -30,6 +30,7 @@ pub mod succession;
 pub mod valid;
 pub mod versions;
 
+mod answer;
 mod budget;
 mod child;
 mod data;
@@ -53,6 +54,7 @@ mod summary;
 mod undo;
 mod wait;
 mod whose;
+mod word;
 
 pub use child::{left_behind, made_by};
 pub use data::Values;

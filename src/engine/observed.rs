@@ -166,6 +166,12 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Whether it says by its status that it was done.
+    #[must_use]
+    pub const fn is_good(&self) -> bool {
+        matches!(self.status, 200..=299)
+    }
+
     /// What expressions read as `response`: `status`, `headers` and `body`.
     #[must_use]
     pub fn response(&self) -> Value {
@@ -206,10 +212,17 @@ pub struct Failure {
 pub enum Reached {
     /// Nothing was sent, no container started. The key is kept.
     Nothing,
-    /// The other side was reached and turned it away without looking at it (401, 403, 407, 425, 429). The key is kept.
+    /// The service was reached and turned it away without looking at it (401, 403, 407, 425, 429). The key is kept.
     Door,
-    /// The other side answered with a definite no: an exit code, a final HTTP answer. The next attempt has a new key.
+    /// A program ran, and its exit code does not say whether its work was done. The key is kept: the next attempt continues the same work.
+    Work,
+    /// A 2xx that the step does not take for a success: it may well have been done. The key is kept, and the step is uncertain.
+    Accepted,
+    /// The service said no: a final HTTP answer, an exit code that the step calls final. The next attempt has a new key, unless an earlier one
+    /// is uncertain: a no proves nothing about that.
     Answer,
+    /// The step's own rule says that nothing was done under this key, and nothing will be. The next attempt has a new key.
+    Settled,
 }
 
 /// All that was seen at one instant of a saga's active attempts, and of the children that a deleted one leaves behind.

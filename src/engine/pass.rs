@@ -13,7 +13,7 @@ use super::{
     graph::{Graph, StepSet},
     saga::{Identity, Operation, ValidSaga, ValidStep, Work},
     step::{self, Illegal, StepEvent},
-    summary,
+    summary, word,
 };
 use crate::{
     api::{
@@ -269,7 +269,8 @@ impl<'a> Pass<'a> {
     /// Fails a step for good in one direction.
     pub(super) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
         status.retry_requested = false;
-        let message = status.message.as_deref().unwrap_or("it failed").to_owned();
+        let message = word::with_hint(status.message.as_deref().unwrap_or("it failed"), status, direction);
+        status.message = Some(message.clone());
         match direction {
             Direction::Action => {
                 self.move_step(status, StepEvent::FailForGood);

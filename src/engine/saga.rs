@@ -12,8 +12,8 @@ use super::{
     valid::Fault,
 };
 use crate::api::{
-    ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure, PodAction,
-    SagaAction, names::AttemptId,
+    AnswerOutcome, ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure,
+    PodAction, SagaAction, names::AttemptId,
 };
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.
@@ -85,12 +85,23 @@ pub struct Operation {
     pub template: Option<Template>,
     /// Whether an answer is a success.
     pub expect: Option<Expression>,
+    /// What answers mean, before all that is built in; the first rule that holds decides.
+    pub answers: Vec<Rule>,
     /// Whether an object is as the step wants it.
     pub until: Option<Expression>,
     /// The time limit of one attempt; [`Duration::MAX`] where there is none.
     pub timeout: Duration,
     /// How it is retried.
     pub retry: Retry,
+}
+
+/// What an answer means for which an expression holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// For which answers.
+    pub when: Expression,
+    /// What they mean.
+    pub outcome: AnswerOutcome,
 }
 
 /// What an operation does.
@@ -154,7 +165,7 @@ impl Operation {
     /// An operation without expressions.
     #[must_use]
     pub const fn new(work: Work, timeout: Duration, retry: Retry) -> Self {
-        Self { work, template: None, expect: None, until: None, timeout, retry }
+        Self { work, template: None, expect: None, answers: Vec::new(), until: None, timeout, retry }
     }
 
     /// What is done, with every expression evaluated.
@@ -261,7 +272,10 @@ impl ValidSaga {
     /// Whether anything in it is an expression.
     #[must_use]
     pub fn has_expressions(&self) -> bool {
-        let dynamic = |operation: &Operation| operation.template.is_some() || operation.expect.is_some() || operation.until.is_some();
+        let dynamic = |operation: &Operation| {
+            let Operation { template, expect, answers, until, .. } = operation;
+            template.is_some() || expect.is_some() || !answers.is_empty() || until.is_some()
+        };
         let step = |step: &ValidStep| {
             step.when.is_some() || step.outputs.is_some() || dynamic(&step.action) || step.compensation.as_ref().is_some_and(dynamic)
         };

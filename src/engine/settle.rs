@@ -133,11 +133,13 @@ impl<'a> Pass<'a> {
         let sequence = self.status.settled.unwrap_or_default().saturating_add(1);
         self.status.settled = Some(sequence);
         self.settled(operation, id.direction, settlement.outcome, between(active.started_at.0, self.seen.now));
+        let leaves_nothing = |step: &ValidStep| step.name == id.step && step.leaves_nothing();
+        let leaves_doubt = id.direction == Direction::Compensation || !self.saga.steps.iter().any(leaves_nothing);
         let record = status.direction_mut(id.direction);
         record.active = None;
         record.sequence = Some(sequence);
         record.last_outcome = Some(settlement.outcome);
-        count(record, settlement.outcome, settlement.failure.as_ref());
+        count(record, settlement.outcome, settlement.failure.as_ref(), leaves_doubt);
         if settlement.called_off {
             count_called_off(record, operation);
         }
@@ -227,16 +229,18 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Counts a settled attempt: the key moves after a definite no and only then.
-fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failure>) {
-    record.answered = failure.is_some_and(|failure| failure.reached == Reached::Answer);
+/// Counts a settled attempt: the key moves after a no and only then, and a no proves nothing about an earlier attempt that is uncertain.
+/// `leaves_doubt`: whether an attempt that may have acted makes the step uncertain.
+fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failure>, leaves_doubt: bool) {
+    record.answered = false;
     match (outcome, failure) {
         (Outcome::Failed, Some(failure)) => {
             record.begun |= failure.reached != Reached::Nothing;
-            if failure.reached == Reached::Answer {
-                record.failures = record.failures.saturating_add(1);
-                record.uncertain = false;
-                record.request_hash = None;
+            match failure.reached {
+                Reached::Settled => move_key(record),
+                Reached::Answer if !record.uncertain || broken(Twin::NoClears) => move_key(record),
+                Reached::Accepted => record.uncertain |= leaves_doubt && !broken(Twin::AcceptedClean),
+                Reached::Nothing | Reached::Door | Reached::Work | Reached::Answer => {}
             }
             if failure.disrupted && record.disruptions < FREE_DISRUPTIONS {
                 record.disruptions = record.disruptions.saturating_add(1);
@@ -249,7 +253,7 @@ fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failur
         }
         (Outcome::Unknown | Outcome::Failed, _) => {
             record.begun = true;
-            record.uncertain = !broken(Twin::Uncertain);
+            record.uncertain |= leaves_doubt && !broken(Twin::Uncertain);
             if broken(Twin::Key) {
                 record.failures = record.failures.saturating_add(1);
             }
@@ -265,6 +269,14 @@ fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
         record.called_off = record.called_off.saturating_add(1);
         record.budget_used = record.budget_used.saturating_sub(1).max(0);
     }
+}
+
+/// Nothing was done under the present key, and nothing will be: the next attempt is another request.
+pub(super) fn move_key(record: &mut DirectionStatus) {
+    record.failures = record.failures.saturating_add(1);
+    record.uncertain = false;
+    record.answered = true;
+    record.request_hash = None;
 }
 
 /// At most so many characters in one line, with a sign where something is missing.

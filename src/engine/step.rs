@@ -23,6 +23,8 @@ pub enum StepEvent {
     Undone,
     /// The compensation failed for good.
     UndoFailed,
+    /// A person knows that the action, or the compensation, was done.
+    Settle,
     /// A person asks for another try, forward or backward.
     Retry,
     /// A person asks to go on without the action, or without the compensation.
@@ -49,12 +51,12 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
         (P::Pending | P::Retrying, E::Start) => Ok(P::Running),
         (P::Pending | P::Retrying, E::Wait) => Ok(P::Waiting),
         (P::Waiting, E::Withdraw) => Ok(P::Pending),
-        (P::Running | P::Waiting, E::Succeed) => Ok(P::Completed),
+        (P::Running | P::Waiting, E::Succeed) | (P::Retrying | P::Failed, E::Settle) => Ok(P::Completed),
         (P::Running, E::FailForNow) | (P::Retrying | P::Failed, E::Retry) => Ok(P::Retrying),
         (P::Running | P::Retrying | P::Waiting | P::Pending, E::FailForGood) => Ok(P::Failed),
         (P::Pending | P::Retrying | P::Waiting | P::Failed, E::Skip) => Ok(P::Skipped),
         (P::Completed | P::Failed | P::Compensating, E::Undo) | (P::Compensating | P::CompensationFailed, E::Retry) => Ok(P::Compensating),
-        (P::Compensating, E::Undone) => Ok(P::Compensated),
+        (P::Compensating, E::Undone) | (P::Compensating | P::CompensationFailed, E::Settle) => Ok(P::Compensated),
         (P::Compensating | P::Completed | P::Failed, E::UndoFailed) => Ok(P::CompensationFailed),
         (P::CompensationFailed, E::Skip) => Ok(P::CompensationSkipped),
         (
@@ -78,6 +80,7 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
             | E::Undo
             | E::Undone
             | E::UndoFailed
+            | E::Settle
             | E::Retry
             | E::Skip,
         ) => Err(Illegal { from, event }),
@@ -88,11 +91,23 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
 mod tests {
     use super::{StepEvent as E, StepPhase as P, *};
 
-    const EVENTS: [E; 11] =
-        [E::Start, E::Wait, E::Withdraw, E::Succeed, E::FailForNow, E::FailForGood, E::Undo, E::Undone, E::UndoFailed, E::Retry, E::Skip];
+    const EVENTS: [E; 12] = [
+        E::Start,
+        E::Wait,
+        E::Withdraw,
+        E::Succeed,
+        E::FailForNow,
+        E::FailForGood,
+        E::Undo,
+        E::Undone,
+        E::UndoFailed,
+        E::Settle,
+        E::Retry,
+        E::Skip,
+    ];
 
     /// The whole table: a row for each phase in the order of [`P::ALL`], a column for each event in the order of [`EVENTS`].
-    const TABLE: [[Option<P>; 11]; 11] = {
+    const TABLE: [[Option<P>; 12]; 11] = {
         const PENDING: Option<P> = Some(P::Pending);
         const RUNNING: Option<P> = Some(P::Running);
         const WAITING: Option<P> = Some(P::Waiting);
@@ -105,17 +120,17 @@ mod tests {
         const STUCK: Option<P> = Some(P::CompensationFailed);
         const LEFT: Option<P> = Some(P::CompensationSkipped);
         [
-            [RUNNING, WAITING, None, None, None, FAILED, None, None, None, None, SKIPPED],
-            [None, None, None, DONE, AGAIN, FAILED, None, None, None, None, None],
-            [RUNNING, WAITING, None, None, None, FAILED, None, None, None, AGAIN, SKIPPED],
-            [None, None, PENDING, DONE, None, FAILED, None, None, None, None, SKIPPED],
-            [None, None, None, None, None, None, UNDOING, None, STUCK, None, None],
-            [None; 11],
-            [None, None, None, None, None, None, UNDOING, None, STUCK, AGAIN, SKIPPED],
-            [None, None, None, None, None, None, UNDOING, UNDONE, STUCK, UNDOING, None],
-            [None; 11],
-            [None, None, None, None, None, None, None, None, None, UNDOING, LEFT],
-            [None; 11],
+            [RUNNING, WAITING, None, None, None, FAILED, None, None, None, None, None, SKIPPED],
+            [None, None, None, DONE, AGAIN, FAILED, None, None, None, None, None, None],
+            [RUNNING, WAITING, None, None, None, FAILED, None, None, None, DONE, AGAIN, SKIPPED],
+            [None, None, PENDING, DONE, None, FAILED, None, None, None, None, None, SKIPPED],
+            [None, None, None, None, None, None, UNDOING, None, STUCK, None, None, None],
+            [None; 12],
+            [None, None, None, None, None, None, UNDOING, None, STUCK, DONE, AGAIN, SKIPPED],
+            [None, None, None, None, None, None, UNDOING, UNDONE, STUCK, UNDONE, UNDOING, None],
+            [None; 12],
+            [None, None, None, None, None, None, None, None, None, UNDONE, UNDOING, LEFT],
+            [None; 12],
         ]
     };
 

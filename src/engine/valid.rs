@@ -172,6 +172,7 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
         outputs: None,
         action: None,
         response: None,
+        attempt: None,
         object: None,
     };
     let steps = validate_steps(&spec.steps, &defaults, (scope, given), &mut faults);

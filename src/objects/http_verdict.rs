@@ -3,13 +3,15 @@
 //! | answer | outcome | idempotency key |
 //! |---|---|---|
 //! | 2xx | Succeeded | |
-//! | 425, 429 | Failed, tried again | kept: the other side did not look at it |
-//! | 401, 403, 407 | Failed for good | kept: the other side did not look at it |
+//! | 2xx that the step does not take for a success | Failed for good | kept: it may have been done |
+//! | 425, 429 | Failed, tried again | kept: the service did not look at it |
+//! | 401, 403, 407 | Failed for good | kept: the service did not look at it |
 //! | 408, 5xx | Unknown, tried again | kept: it may have been done |
-//! | any other, 1xx and 3xx included | Failed for good | new in the next attempt |
+//! | 409, while an earlier attempt is uncertain | Unknown, tried again | kept: a service says so that is still at work on that |
+//! | any other, 1xx and 3xx included | Failed for good | new in the next attempt, unless an earlier one is uncertain |
 //!
 //! # Guarantees
-//! Messages are one line of at most about 400 characters, whatever the other side sends.
+//! Messages are one line of at most about 400 characters, whatever the service sends.
 
 use std::{
     fmt::Write,
@@ -20,33 +22,52 @@ use http::StatusCode;
 use jiff::Timestamp;
 
 use super::text::bounded_line;
-use crate::engine::observed::{Answer, ChildState, Failure, Reached};
+use crate::{
+    api::Direction,
+    engine::observed::{Answer, ChildState, Failure, Reached},
+    twins::{Twin, broken},
+};
 
 /// The most characters of a body that a message shows.
 const MAX_EXCERPT: usize = 256;
 /// The longest wait that the other side may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// A gateway says 404 as well.
+const GONE: &str = "a no, since a gateway says the same: where it means that nothing is left to undo, write it in expect, such as \
+                    response.status in [200, 204, 404]";
 
-/// What an answer means where the action says nothing else.
+/// What an answer means that is no success of an action or a compensation. `uncertain`: whether an earlier attempt of it is.
 #[must_use]
-pub fn verdict(answer: &Answer) -> ChildState {
-    if (200..=299).contains(&answer.status) { ChildState::Succeeded(None) } else { not_expected(answer, "") }
+pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> ChildState {
+    let Answer { status, retry_after, text, .. } = answer;
+    let said = |why: &str| if why.is_empty() { message(*status, text) } else { format!("{} ({why})", message(*status, text)) };
+    let failed = |reached, last, retry_after, why| {
+        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after, message: said(why) })
+    };
+    let unknown = |why| ChildState::Unknown { message: said(why), retry_after: *retry_after };
+    match status {
+        200..=299 => failed(Reached::Accepted, true, None, "not what expect asks for"),
+        425 | 429 => failed(Reached::Door, false, *retry_after, ""),
+        401 | 403 | 407 => failed(Reached::Door, true, None, ""),
+        408 | 500..=599 => unknown(""),
+        409 if uncertain && broken(Twin::ConflictIsFinal) => failed(Reached::Settled, true, None, ""),
+        409 if uncertain => unknown("an earlier attempt may still be under way"),
+        404 if direction == Direction::Compensation => failed(Reached::Answer, true, None, GONE),
+        _ => failed(Reached::Answer, true, None, ""),
+    }
 }
 
-/// What an answer means that is not what the action expects. `why` is added to a message about an answer that would be a success else.
+/// What an answer means to the first attempt of an action.
+#[cfg(test)]
 #[must_use]
-pub fn not_expected(answer: &Answer, why: &str) -> ChildState {
-    let Answer { status, retry_after, text, .. } = answer;
-    let message = || if why.is_empty() { message(*status, text) } else { format!("{} ({why})", message(*status, text)) };
-    let failed = |reached, last, retry_after| {
-        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after, message: message() })
-    };
-    match status {
-        425 | 429 => failed(Reached::Door, false, *retry_after),
-        401 | 403 | 407 => failed(Reached::Door, true, None),
-        408 | 500..=599 => ChildState::Unknown { message: message(), retry_after: *retry_after },
-        _ => failed(Reached::Answer, true, None),
-    }
+pub fn verdict(answer: &Answer) -> ChildState {
+    if answer.is_good() { ChildState::Succeeded(None) } else { not_expected(answer, Direction::Action, false) }
+}
+
+/// What was answered, in one line.
+#[must_use]
+pub fn said(answer: &Answer) -> String {
+    message(answer.status, &answer.text)
 }
 
 /// `the other side answered 409 Conflict: card declined`
@@ -132,6 +153,46 @@ mod tests {
             ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. } => message,
             other => panic!("{status} is {other:?}"),
         }
+    }
+
+    fn judged(status: u16, direction: Direction, uncertain: bool) -> Failure {
+        match not_expected(&answer(status, Some("7"), ""), direction, uncertain) {
+            ChildState::Failed(failure) => failure,
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_success_that_the_step_does_not_take_may_have_been_done() {
+        for status in 200..=299 {
+            let failure = judged(status, Direction::Action, false);
+            assert_eq!((failure.reached, failure.last), (Reached::Accepted, true), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_conflict_tells_nothing_while_an_earlier_attempt_may_be_under_way() {
+        for direction in [Direction::Action, Direction::Compensation] {
+            match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
+                ChildState::Unknown { message, retry_after } => {
+                    let says = "the other side answered 409 Conflict: in progress (an earlier attempt may still be under way)";
+                    assert_eq!((message.as_str(), retry_after), (says, Some(Duration::from_secs(7))));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(judged(409, direction, false).reached, Reached::Answer, "a conflict at a first attempt is a no");
+        }
+        for status in [302, 402, 404, 410, 422] {
+            assert_eq!(judged(status, Direction::Action, true), judged(status, Direction::Action, false), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_compensation_that_finds_nothing_is_told_to_say_so_where_that_is_enough() {
+        let failure = judged(404, Direction::Compensation, false);
+        assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
+        assert!(failure.message.contains("write it in expect"), "{}", failure.message);
+        assert!(!judged(404, Direction::Action, false).message.contains("expect"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What an operator sees of the attempts that the status calls active, in the engine's words.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::{
     engine::{
         clock::between,
         lease::{Sighting, TERM, Vigil, may_last},
-        observed::{Absence, ChildState, Failure, Observed, Reached},
+        observed::{Absence, Answer, ChildState, Failure, Observed, Reached},
         own_time,
         saga::{Operation, Work},
     },
@@ -188,14 +188,27 @@ pub(super) fn pod_number(uid: &str) -> Option<u32> {
 
 /// An end in the engine's words.
 fn told(end: End, request: bool) -> ChildState {
-    let no = |reached, last| {
+    let failed = |reached, last, exit_code| {
         let message = "the other side said no".into();
-        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after: None, message })
+        ChildState::Failed(Failure { reached, last, exit_code, disrupted: false, retry_after: None, message })
     };
+    let no = |reached, last| failed(reached, last, None);
+    let exited = |code| failed(Reached::Answer, false, Some(code));
     match end {
         End::Answered(Ending::Done) => ChildState::Succeeded(None),
-        End::Answered(Ending::No) => no(Reached::Answer, request),
+        End::Answered(Ending::No) if request => no(Reached::Answer, true),
+        End::Answered(Ending::No) => exited(1),
+        End::Answered(Ending::Crash) => exited(101),
         End::Answered(Ending::Busy) => no(Reached::Door, false),
+        End::Answered(Ending::Accepted(_)) => no(Reached::Accepted, true),
+        End::Answered(Ending::Conflict) => ChildState::Answered(Arc::new(Answer {
+            status: 409,
+            headers: BTreeMap::new(),
+            body: Value::Null,
+            text: String::new(),
+            whole: true,
+            retry_after: None,
+        })),
         End::Answered(Ending::Unknown(_) | Ending::Vanished(_)) => gone("no answer came"),
         End::Aborted => gone("given up before an answer came"),
         End::CalledOff => ChildState::CalledOff { message: CALLED_OFF.into() },

@@ -318,6 +318,9 @@ const fn ending_number(ending: Ending) -> u64 {
         Ending::Busy => 2,
         Ending::Unknown(landed) => 3 + landed as u64,
         Ending::Vanished(landed) => 5 + landed as u64,
+        Ending::Conflict => 7,
+        Ending::Crash => 8,
+        Ending::Accepted(landed) => 9 + landed as u64,
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     process::{Halted, Life},
 };
 use crate::{
-    api::{Asked, RequestAction, StepPhase},
+    api::{Asked, Direction, RequestAction, StepPhase},
     engine::{
         clock::{between, later},
         fence::{CREATED_WITHIN, FRESH},
@@ -282,6 +282,9 @@ impl World {
                     let waits = |step: &usize| self.status().steps.get(*step).is_some_and(|step| step.phase == StepPhase::Waiting);
                     asks.extend((0..steps).filter(waits).map(|step| Ask::Request(action, Some(step))));
                 }
+                RequestAction::Settle => {
+                    asks.extend((0..steps).filter(|step| self.word_on(*step).is_some()).map(|step| Ask::Request(action, Some(step))));
+                }
                 RequestAction::Skip => asks.extend((0..steps).map(|step| Ask::Request(action, Some(step)))),
                 RequestAction::Retry => {
                     asks.push(Ask::Request(action, None));
@@ -314,6 +317,17 @@ impl World {
             Some(place) => self.object().saga().steps.get(place)?.name.clone(),
             None => "*".into(),
         };
+        let named = match action {
+            RequestAction::Settle => format!("{named}={}", self.word_on(step?)?),
+            RequestAction::Cancel
+            | RequestAction::Compensate
+            | RequestAction::Pause
+            | RequestAction::Resume
+            | RequestAction::Reject
+            | RequestAction::Approve
+            | RequestAction::Skip
+            | RequestAction::Retry => named,
+        };
         let token = format!("t{}", self.asked.len());
         Some(match (action.takes_reason(), self.rules.tokens) {
             (true, false) => "asked for".into(),
@@ -321,6 +335,20 @@ impl World {
             (false, false) => named,
             (false, true) => format!("{named}@{token}"),
         })
+    }
+
+    /// What a person may say, in truth, of the attempts of a step of which nobody else can tell: those before the one that is under way.
+    fn word_on(&self, place: usize) -> Option<&'static str> {
+        let status = self.status().steps.get(place)?;
+        let direction = if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+        let record = status.direction(direction).filter(|record| record.uncertain)?;
+        let truth = self.truth.get(place)?;
+        if truth.key_done(direction) == Some(record.failures) {
+            return Some("Succeeded");
+        }
+        let newest = record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
+        let half_done = direction == Direction::Action && truth.in_effect;
+        (!half_done && !self.may_land(place, direction, record.failures, newest)).then_some("Failed")
     }
 
     /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.

@@ -1,21 +1,31 @@
 //! The other side: Pods that run, requests under way, and what was really done.
 //!
-//! It knows its keys: what was done under a key is not done again, and is answered with success; what was refused stays refused. A compensation that was done keeps an
-//! action that lands later from having an effect.
+//! It knows its keys: what was done under a key is not done again, and what was undone under a key has no effect any more, later requests included.
+//! Nothing else is taken for granted of it: what was refused under a key may land, as long as an earlier request with that key is under way,
+//! and what was done may be refused when it is asked for again. A program whose exit code is final means that nothing was done under its key.
 
 use super::{
     Happened, Who, World,
     laws::{Broken, Law},
 };
-use crate::{api::Direction, engine::saga::ValidStep};
+use crate::{
+    api::Direction,
+    engine::saga::{ValidStep, Work},
+};
 
 /// How an attempt ends at the other side, or what becomes of its child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Ending {
     /// It was done, and says so.
     Done,
-    /// A definite no: an exit code, a final answer.
+    /// A no: the exit code 1, a final answer.
     No,
+    /// A request is told that an earlier one with its key is under way, or was done: 409.
+    Conflict,
+    /// A program crashes after its work: the exit code 101.
+    Crash,
+    /// A request is answered with a 2xx that the step does not take for a success. `true`: it was done.
+    Accepted(bool),
     /// Turned away at the door: 429. A Pod never ends so.
     Busy,
     /// Nobody can tell. `true`: it was done.
@@ -26,12 +36,23 @@ pub enum Ending {
 
 impl Ending {
     /// Every ending.
-    pub const ALL: [Self; 7] =
-        [Self::Done, Self::No, Self::Busy, Self::Unknown(false), Self::Unknown(true), Self::Vanished(false), Self::Vanished(true)];
+    pub const ALL: [Self; 11] = [
+        Self::Done,
+        Self::No,
+        Self::Busy,
+        Self::Unknown(false),
+        Self::Unknown(true),
+        Self::Vanished(false),
+        Self::Vanished(true),
+        Self::Conflict,
+        Self::Crash,
+        Self::Accepted(false),
+        Self::Accepted(true),
+    ];
 
     /// Whether the work is done.
     const fn lands(self) -> bool {
-        matches!(self, Self::Done | Self::Unknown(true) | Self::Vanished(true))
+        matches!(self, Self::Done | Self::Crash | Self::Unknown(true) | Self::Vanished(true) | Self::Accepted(true))
     }
 }
 
@@ -115,19 +136,43 @@ impl World {
         let allowed = if trial.who.direction == Direction::Action { &self.rules.endings } else { &self.rules.undo_endings };
         let truth = self.truth.get(trial.who.place);
         let known = truth.and_then(|truth| truth.key_done(trial.who.direction)) == Some(trial.key);
-        let refused = truth.and_then(|truth| truth.key_refused(trial.who.direction)) == Some(trial.key);
-        let (runs, deletes) = (trial.runs(), self.deletes(trial.who));
+        let earlier = self.may_land_beside(trial);
+        let (runs, deletes, program) = (trial.runs(), self.deletes(trial.who), self.is_program(trial.who));
         allowed.iter().copied().filter(move |ending| {
             let fits = match ending {
                 Ending::Busy => request && !unheard && !known,
                 Ending::Vanished(_) => !request && !deletes,
-                Ending::No => !known && !unheard,
+                // A program knows what was done under its key, and does not say of that that it was not.
+                Ending::No => (request || !known) && !unheard,
+                // Where there is nothing that it could speak of it is a no like any other.
+                Ending::Conflict => request && !unheard && (known || earlier),
+                Ending::Crash => program,
+                Ending::Accepted(_) => request && !unheard,
                 Ending::Done => !unheard,
                 Ending::Unknown(_) => true,
             };
-            // What was refused once is refused again. What was done already is not done again: one way not to hear of it is enough.
-            runs && fits && !(refused && ending.lands()) && !(known && matches!(ending, Ending::Unknown(false) | Ending::Vanished(false)))
+            // What was done already is not done again: one way not to hear of it is enough.
+            let again = matches!(ending, Ending::Unknown(false) | Ending::Vanished(false) | Ending::Accepted(false));
+            runs && fits && !(known && again)
         })
+    }
+
+    /// Whether another attempt with the same key is under way.
+    fn may_land_beside(&self, trial: &Trial) -> bool {
+        self.may_land(trial.who.place, trial.who.direction, trial.key, Some(trial.who))
+    }
+
+    /// Whether an attempt of the step is under way under this key, but for that one.
+    pub(super) fn may_land(&self, place: usize, direction: Direction, key: i64, but: Option<Who>) -> bool {
+        let of_the_key = |trial: &Trial| trial.who.place == place && trial.who.direction == direction && trial.key == key;
+        self.trials.iter().any(|trial| of_the_key(trial) && trial.runs() && Some(trial.who) != but)
+    }
+
+    /// Whether the attempt runs a program.
+    fn is_program(&self, who: Who) -> bool {
+        let step = self.object().saga().steps.get(who.place);
+        let operation = step.and_then(|step| step.operation(who.direction));
+        operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_) | Work::Job(_)))
     }
 
     /// Lets an attempt end. `None` where it cannot end so.
@@ -204,8 +249,7 @@ impl World {
         self.trials.retain(|trial| {
             let done = truth.get(trial.who.place);
             let known = done.and_then(|done| done.key_done(trial.who.direction)) == Some(trial.key);
-            let refused = done.and_then(|done| done.key_refused(trial.who.direction)) == Some(trial.key);
-            let idle = known || refused || (trial.who.direction == Direction::Action && done.is_some_and(|done| done.undone));
+            let idle = known || (trial.who.direction == Direction::Action && done.is_some_and(|done| done.undone));
             if trial.is_unheard() {
                 return !idle;
             }

@@ -106,6 +106,7 @@ async fn a_name_that_the_api_server_makes_up_is_asked_about_as_any() {
     };
     let bob = town.person("bob", &verbs(["retry"])).await;
     assert!(bob.is_refused(&named("skip")).await.contains("may not skip sagas"));
+    assert!(bob.is_refused(&named("settle")).await.contains("may not settle sagas"));
     bob.may(&named("retry")).await;
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // The verbs that a person needs on sagas to ask for something by annotation.
-var requests = []string{"retry", "skip", "compensate", "pause", "resume", "cancel", "approve", "reject"}
+var requests = []string{"retry", "skip", "settle", "compensate", "pause", "resume", "cancel", "approve", "reject"}
 
 // rules are those of every role, with the role that holds each.
 func rules(objects []object, test func(role object, rule any)) {
@@ -202,7 +202,7 @@ func TestWhoMayAskForWhat(t *testing.T) {
 	})
 	for _, verb := range requests {
 		wanted := release + "-edit"
-		if verb == "skip" || verb == "approve" || verb == "reject" {
+		if verb == "skip" || verb == "settle" || verb == "approve" || verb == "reject" {
 			wanted = release + "-admin"
 		}
 		if !same(given[verb], []string{wanted}) {

@@ -66,6 +66,7 @@ sample order-checkout-failing.yaml order-1044 Compensated 'reserve-stock charge-
 sample order-checkout-held.yaml order-1045 Failed 'reserve-stock' '' 'reserve-stock' 'charge-card'
 sample order-http.yaml order-1046 Completed 'reserve-stock charge-card ship' '' 'charge-card reserve-stock ship' ''
 sample order-checkout-approval.yaml order-1047 Running 'reserve-stock' '' 'reserve-stock' ''
+sample order-checkout-declined.yaml order-1050 Compensated 'reserve-stock' 'reserve-stock' '' 'charge-card'
 sample database-release.yaml database-release-7 Completed 'back-up migrate switch' '' 'back-up migrate switch' ''
 sample database-release-failing.yaml database-release-8 Compensated 'back-up migrate' 'migrate back-up' '' ''
 release blue-green.yaml web-release-2 Completed web green 2

@@ -173,7 +173,7 @@ fn what_is_expected_of_an_answer_decides_whether_it_is_a_success() {
     let fine = "response.status == 200 && response.body.state == 'done'";
     assert_eq!(judged(fine, answers(200, &done)), (Outcome::Succeeded, 0, String::new()));
     let (outcome, failures, message) = judged(fine, answers(200, &json!({"state": "open"})));
-    assert_eq!((outcome, failures), (Outcome::Failed, 1));
+    assert_eq!((outcome, failures), (Outcome::Failed, 0), "it may have been done");
     assert!(message.contains("answered 200 OK") && message.ends_with("(not what expect asks for)"), "{message}");
     assert_eq!(judged("response.status == 404", answers(404, &json!({}))).0, Outcome::Succeeded, "it is gone already");
     assert_eq!(judged(fine, answers(503, &done)).0, Outcome::Unknown);

@@ -267,6 +267,7 @@ fn with_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
         outputs: Some(&outputs),
         action: Some(("uid/a/action/0", Outcome::Unknown)),
         response: Some(&response),
+        attempt: Some((2, true)),
         object: Some(&response),
     })
 }

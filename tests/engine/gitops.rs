@@ -246,6 +246,10 @@ fn wishes(world: &World, action: RequestAction) -> Vec<String> {
     if action.takes_reason() {
         return vec!["a reason".into()];
     }
+    if action == RequestAction::Settle {
+        let words = |step: &saga_operator::api::Step| ["Failed", "Succeeded"].map(|word| format!("{}={word}", step.name));
+        return world.spec.steps.iter().flat_map(words).collect();
+    }
     let all = (action == RequestAction::Retry).then(|| "*".to_owned());
     all.into_iter().chain(world.spec.steps.iter().map(|step| step.name.clone())).collect()
 }

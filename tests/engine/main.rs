@@ -13,12 +13,14 @@
     reason = "tests fail by panicking, and tables of them are long and written as values"
 )]
 
+mod answers;
 mod approval;
 mod cancel;
 mod children;
 mod circuits;
 mod data;
 mod deletion;
+mod doubt;
 mod executors;
 mod forward;
 mod fuzz;

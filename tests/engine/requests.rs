@@ -626,8 +626,8 @@ fn any_value_is_recorded_or_ignored_as_the_grammar_says() {
                 RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause => {
                     token.is_some_and(|token| !reason(&value, token).starts_with('@')) || !value.trim().starts_with('@')
                 }
-                // Nothing is paused, and nothing waits for an approval.
-                RequestAction::Resume | RequestAction::Reject | RequestAction::Approve => false,
+                // Nothing is uncertain or paused, and nothing waits for an approval.
+                RequestAction::Settle | RequestAction::Resume | RequestAction::Reject | RequestAction::Approve => false,
                 RequestAction::Skip => named.split(',').all(|name| ["b", "c"].contains(&name.trim())) || is_with_outputs(named),
                 RequestAction::Retry => named.trim() == "*" || named.split(',').all(|name| name.trim() == "b"),
             };

@@ -225,6 +225,7 @@ fn request(name: &str) -> HttpAction {
         headers: None,
         body: Some(json!({"order": "1042"})),
         expect: None,
+        answers: None,
         tls: None,
     }
 }

@@ -154,7 +154,11 @@ pub const SCENES: [Scene; 33] = [
 
 /// A value that asks for something in any of the scenes, where its step is named b.
 pub const fn value_for(action: RequestAction) -> &'static str {
-    if action.takes_reason() { "no" } else { "b" }
+    match action {
+        RequestAction::Settle => "b=Failed",
+        action if action.takes_reason() => "no",
+        _ => "b",
+    }
 }
 
 /// Three requests, of which two can be undone.

@@ -135,7 +135,8 @@ impl Act {
         match &mut self.end {
             End::Unknown { retry_after } => *retry_after = Some(wait),
             End::Fails(failure) => failure.retry_after = Some(wait),
-            End::Succeeds | End::HandsOn(_) | End::Answers(_) | End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {
+            End::Answers(answer) => answer.retry_after = Some(wait),
+            End::Succeeds | End::HandsOn(_) | End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {
                 panic!("{:?} asks for no wait", self.end)
             }
         }

@@ -279,14 +279,14 @@ fn pausing_and_retrying_at_once_makes_the_attempt_when_the_saga_is_resumed() {
 }
 
 #[test]
-fn all_eight_at_once_leave_what_the_first_of_them_did() {
+fn all_nine_at_once_leave_what_the_first_of_them_did() {
     let mut world = failed_beside("b");
     let wanted = RequestAction::ALL.map(|action| (action, value_for(action)));
     let answers = world.ask_together(&wanted);
     let expected: Vec<_> = RequestAction::ALL.into_iter().map(|action| (action, action == Cancel)).collect();
     assert_eq!(answers, expected);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.status().requests.len()), (SagaPhase::Cancelled, 8));
+    assert_eq!((world.phase(), world.status().requests.len()), (SagaPhase::Cancelled, 9));
 }
 
 #[test]

@@ -94,8 +94,8 @@ fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> b
         (Some(P::Completed), Some(A::Reject)) | (Some(P::Pending), _) | (_, Some(A::Resume)) => false,
         (Some(P::Paused), _) => ask == Some(Ask::Suspend) || action == Some(A::Pause),
         (Some(P::Cancelled), _) => action == Some(A::Cancel),
-        // Only a step that waits is approved or rejected.
-        (None, _) => !matches!(action, Some(A::Approve | A::Reject)),
+        // Only a step that waits is approved or rejected, and only one that was tried is settled.
+        (None, _) => !matches!(action, Some(A::Approve | A::Reject | A::Settle)),
         (Some(_), _) => true,
     }
 }

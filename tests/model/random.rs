@@ -311,7 +311,7 @@ impl Dice {
             _ => match self.one_of(&RequestAction::ALL) {
                 action @ (RequestAction::Approve | RequestAction::Reject) if waits.is_empty() => Ask::Request(action, Some(step)),
                 action @ (RequestAction::Approve | RequestAction::Reject) => Ask::Request(action, Some(self.one_of(&waits))),
-                RequestAction::Skip => Ask::Request(RequestAction::Skip, Some(step)),
+                action @ (RequestAction::Settle | RequestAction::Skip) => Ask::Request(action, Some(step)),
                 RequestAction::Retry => Ask::Request(RequestAction::Retry, self.percent(50).then_some(step)),
                 action @ (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause | RequestAction::Resume) => {
                     Ask::Request(action, None)

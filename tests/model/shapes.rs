@@ -24,6 +24,8 @@ pub struct Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Steps {
     Pods,
+    /// Pods whose exit code 1 is final.
+    FinalPods,
     Requests,
     /// Requests, the last step an approval.
     Approval,
@@ -67,9 +69,13 @@ pub fn pod() -> Work {
     Work::Pod(PodAction { image: Some("image".into()), ..PodAction::default() })
 }
 
+fn final_pod() -> Work {
+    Work::Pod(PodAction { image: Some("image".into()), final_exit_codes: Some(vec![1]), ..PodAction::default() })
+}
+
 pub fn request(name: &str) -> Work {
     let url = format!("http://shop/{name}");
-    Work::Http(HttpAction { method: HttpMethod::Post, url, headers: None, body: None, expect: None, tls: None })
+    Work::Http(HttpAction { method: HttpMethod::Post, url, headers: None, body: None, expect: None, answers: None, tls: None })
 }
 
 pub fn deletion(name: &str) -> Work {
@@ -87,12 +93,13 @@ fn undo_work(name: &str, pods: bool, deletes: bool) -> Work {
 fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
     let name = format!("s{place}");
     let last = place + 1 == dag.len();
-    let pods = matches!(kind.steps, Steps::Pods | Steps::Wait | Steps::PodsAndApproval);
+    let pods = matches!(kind.steps, Steps::Pods | Steps::FinalPods | Steps::Wait | Steps::PodsAndApproval);
     let deletes = kind.steps == Steps::Deletes;
     let work = match kind.steps {
         Steps::Approval | Steps::PodsAndApproval if last => Work::Approval(ApprovalAction::default()),
         Steps::Wait if last => Work::Wait(Duration::from_secs(5)),
         Steps::Pods | Steps::Wait | Steps::PodsAndApproval => pod(),
+        Steps::FinalPods => final_pod(),
         Steps::Requests | Steps::Approval => request(&name),
         Steps::Deletes => deletion(&name),
     };
@@ -181,8 +188,8 @@ impl Extent {
         rules.staleness = self.staleness;
         rules.attempts_last = self.wide;
         if !self.wide {
-            rules.endings = vec![Ending::Done, Ending::No, Ending::Unknown(true), Ending::Vanished(false)];
-            rules.undo_endings = vec![Ending::Done, Ending::No, Ending::Unknown(false)];
+            rules.endings = vec![Ending::Done, Ending::No, Ending::Unknown(true), Ending::Vanished(false), Ending::Conflict, Ending::Crash];
+            rules.undo_endings = vec![Ending::Done, Ending::No, Ending::Unknown(false), Ending::Conflict];
         }
         rules
     }
@@ -236,6 +243,16 @@ impl Shapes {
             for on_failure in BOTH {
                 let kind = Kind { steps: kind, undo: true, attempts: 1, on_failure, parallel: false, pivot: None };
                 self.add(&dag, kind, extent);
+            }
+        }
+    }
+
+    /// One pod whose exit code 1 is final, tried twice; also as the pivot.
+    fn pods_again(&mut self, extent: Extent) {
+        for on_failure in BOTH {
+            for pivot in [None, Some(0)] {
+                let kind = Kind { steps: Steps::FinalPods, undo: true, attempts: 2, on_failure, parallel: false, pivot };
+                self.add(&dags(1)[0], kind, extent);
             }
         }
     }
@@ -322,6 +339,9 @@ pub fn quick() -> Vec<Shape> {
     shapes.only(1, Steps::Deletes, Extent { faults: 2, operators: 2, once: &[Fault::Crash, Fault::Stall, Fault::Refuse], ..calm });
     // A creation that was decided in time leaves too late: the operator that made the Pod before it must be gone, and a look stand still.
     shapes.only(1, Steps::Pods, Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request });
+    // Which exit codes say that nothing was done: another attempt of the same work, or a request for it, tells.
+    shapes.only(1, Steps::FinalPods, Extent { wide: true, ..request });
+    shapes.pods_again(Extent { wide: true, ..request });
     shapes.all(2, &[false], &[1, 2], Extent { wide: true, ..calm });
     shapes.all(2, &[true], &[1], Extent { wide: true, ..calm });
     shapes.all(2, &both, &[1], request);

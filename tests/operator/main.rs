@@ -16,6 +16,7 @@ mod children;
 mod clocks;
 mod counts;
 mod crash;
+mod doubt;
 mod forward;
 mod gate;
 mod gitops;

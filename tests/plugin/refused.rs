@@ -68,7 +68,7 @@ fn a_command_line_that_cannot_be_meant_says_what_to_write() {
     for (arguments, says) in [
         (["--fail", "ship:0"], "write ship:2 for the first two"),
         (["--takes", "ship=soon"], "is not a duration: write a number and a unit"),
-        (["--request", "5s retri=ship"], "there are cancel, compensate, pause, resume, reject, approve, skip, retry"),
+        (["--request", "5s retri=ship"], "there are cancel, settle, compensate, pause, resume, reject, approve, skip, retry"),
         (["--request", "retry=ship"], "write when and what"),
         (["--colour", "never"], "unexpected argument '--colour'"),
     ] {

@@ -32,6 +32,8 @@ pub enum Conduct {
     Work(Duration),
     /// Nothing is done, and this is answered.
     Answer(StatusCode, Option<HeaderValue>),
+    /// Nothing is done, and 200 says so: `{"status": "declined"}`.
+    Decline,
     /// Nothing is done; the connection stays silent for so long and is closed.
     Hang(Duration),
     /// The work is done, and what it is answered with has this body.
@@ -87,8 +89,12 @@ impl Script {
     }
 }
 
+/// What is wrong with an item that says two things.
+const ONE_THING: &str =
+    "an item says one thing: answer, decline, hang, delay, say, closeAfterWork, closeBeforeWork, or nothing for simply doing the work";
+
 /// One item of `then` as it is written.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Item {
     answer: Option<u16>,
@@ -100,6 +106,8 @@ struct Item {
     close_after_work: bool,
     #[serde(default)]
     close_before_work: bool,
+    #[serde(default)]
+    decline: bool,
     #[serde(default)]
     forever: bool,
 }
@@ -131,6 +139,10 @@ impl Item {
                 Err("say stands alone: the work is done, and answered with that body".into())
             };
         }
+        if self.decline {
+            let alone = self == Self { decline: true, forever: self.forever, ..Self::default() };
+            return if alone { Ok(Conduct::Decline) } else { Err(ONE_THING.into()) };
+        }
         match (self.answer, self.hang, self.delay, self.close_after_work, self.close_before_work) {
             (None, None, None, false, false) => Ok(Conduct::Work(Duration::ZERO)),
             (Some(answer), None, None, false, false) => answer_of(answer, self.retry_after.as_deref()),
@@ -138,10 +150,7 @@ impl Item {
             (None, None, Some(delay), false, false) => Ok(Conduct::Work(wait(delay)?)),
             (None, None, None, true, false) => Ok(Conduct::CloseAfterWork),
             (None, None, None, false, true) => Ok(Conduct::CloseBeforeWork),
-            _ => Err(
-                "an item says one thing: answer, hang, delay, say, closeAfterWork, closeBeforeWork, or nothing for simply doing the work"
-                    .into(),
-            ),
+            _ => Err(ONE_THING.into()),
         }
     }
 }

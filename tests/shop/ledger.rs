@@ -32,6 +32,8 @@ pub enum Kind {
     Fault,
     /// An undo of a step that had done nothing.
     NothingToUndo,
+    /// An action that was on its way when it was undone: its key is remembered, and it has no effect.
+    Overtaken,
 }
 
 /// One call.
@@ -107,6 +109,8 @@ struct Seen {
     path: &'static str,
     body_hash: String,
     answer: Option<Answer>,
+    /// It came before its step was undone.
+    in_time: bool,
 }
 
 /// What a step has done.
@@ -156,6 +160,12 @@ impl Ledger {
         verdict.answer
     }
 
+    /// Remembers a call that takes a while.
+    pub fn arrives(&mut self, call: &Call) {
+        let open = !self.steps.get(&(call.key.scope.clone(), call.key.step.clone())).is_some_and(|book| book.closed);
+        self.see(call).in_time |= open;
+    }
+
     /// Enters a call that the shop was told not to do.
     pub fn refuse(&mut self, call: &Call, note: String, now: Timestamp) {
         if self.full().is_some() {
@@ -191,14 +201,19 @@ impl Ledger {
             path: call.path(),
             body_hash: call.body_hash.clone(),
             answer: None,
+            in_time: false,
         })
     }
 
     fn judge(&mut self, call: &Call) -> Verdict {
-        let known = self.see(call).answer.clone();
+        let (known, in_time) = (self.see(call).answer.clone(), self.see(call).in_time);
         let id = format!("{}-{}", call.service.name, self.last_sequence + 1);
         let book = self.steps.entry((call.key.scope.clone(), call.key.step.clone())).or_default();
         match (call.direction, known) {
+            (Direction::Action, _) if book.closed && in_time => {
+                let body = json!({"error": "it was undone before it was done"});
+                Verdict::new(Kind::Overtaken, 409, body, "undone before it was done")
+            }
             (Direction::Action, _) if book.closed => Verdict::fault(409, "the action came after its undo".into()),
             (_, Some(answer)) => Verdict { kind: Kind::Repeat, answer, note: String::new() },
             (Direction::Action, None) => {
@@ -294,7 +309,7 @@ fn summarize(entries: &[&Entry]) -> Summary {
             }
             Kind::Refused => summary.refused.push(step),
             Kind::Fault => summary.faults.push(format!("{}: {}", entry.key, entry.note)),
-            Kind::Repeat | Kind::NothingToUndo => {}
+            Kind::Repeat | Kind::NothingToUndo | Kind::Overtaken => {}
         }
     }
     summary

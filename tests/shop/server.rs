@@ -151,6 +151,7 @@ impl Shop {
         match conduct {
             Conduct::Work(delay) => {
                 if !delay.is_zero() {
+                    self.books().ledger.arrives(&call);
                     tokio::time::sleep(delay).await;
                 }
                 Some(self.enter("", |ledger, now| ledger.work(&call, now)).into_response())
@@ -166,6 +167,10 @@ impl Shop {
                 let mut response = refusal(status, "the shop was told to answer so").into_response();
                 response.headers_mut().extend(retry_after.map(|value| (header::RETRY_AFTER, value)));
                 Some(response)
+            }
+            Conduct::Decline => {
+                refuse("declined".into());
+                Some(Json(json!({"status": "declined"})).into_response())
             }
             Conduct::Hang(wait) => {
                 refuse(format!("silent for {wait:?}, then closed without an answer"));

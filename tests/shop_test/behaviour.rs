@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::{
     server::{Open, Reply, status},
-    shop::Shop,
+    shop::{Kind, Shop},
 };
 
 #[tokio::test]
@@ -65,6 +65,14 @@ async fn the_first_rule_that_is_not_used_up_counts() {
     assert_eq!(statuses, [500, 503, 201]);
 }
 
+#[tokio::test]
+async fn what_is_declined_is_said_with_200_and_nothing_is_done() {
+    let open = Open::start().await;
+    let reply = open.charge("order/charge/action/0", &json!({"shop": {"then": [{"decline": true}]}})).await.unwrap();
+    assert_eq!((reply.0, reply.1.contains(r#""status":"declined""#)), (200, true), "{}", reply.1);
+    assert_eq!(open.kinds(), [Kind::Refused]);
+}
+
 async fn pay(open: &Open, key: &str) -> Reply {
     open.charge(key, &json!({"amount": 1, "shop": {"then": [{"answer": 503}, {"closeBeforeWork": true}]}})).await
 }
@@ -100,6 +108,7 @@ fn wrong_rules_are_refused_with_the_place_and_the_way_out() {
         (json!([{"then": [{"answer": 500, "forever": true}, {}]}]), "forever may stand only at the last item"),
         (item(json!({"answer": 200})), "answer must be a status from 300 to 599"),
         (item(json!({"answer": 500, "hang": "1s"})), "an item says one thing"),
+        (item(json!({"decline": true, "hang": "1s"})), "an item says one thing"),
         (item(json!({"hang": "61s"})), "61s is no wait of more than 0 and at most 60 s"),
         (item(json!({"delay": "0s"})), "is no wait of more than 0 and at most 60 s"),
         (item(json!({"retryAfter": "2"})), "retryAfter needs an answer"),

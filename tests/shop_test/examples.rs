@@ -102,6 +102,7 @@ fn the_samples_are_all_there() {
         ("database-release-failing.yaml", "database-release-8"),
         ("database-release.yaml", "database-release-7"),
         ("order-checkout-approval.yaml", "order-1047"),
+        ("order-checkout-declined.yaml", "order-1050"),
         ("order-checkout-failing.yaml", "order-1044"),
         ("order-checkout-held.yaml", "order-1045"),
         ("order-checkout-retrying.yaml", "order-1043"),

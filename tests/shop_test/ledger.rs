@@ -96,6 +96,16 @@ fn an_undo_finds_all_effects_of_its_step_whatever_their_keys() {
 }
 
 #[test]
+fn an_action_that_was_on_its_way_when_it_was_undone_has_no_effect() {
+    let mut book = Book::default();
+    book.0.arrives(&call("/payments/charges", "order/charge/action/0", "49.90"));
+    assert_eq!(book.refund(0), (200, Kind::NothingToUndo));
+    assert_eq!(book.charge(0), (409, Kind::Overtaken));
+    assert_eq!(book.charge(1), (409, Kind::Fault), "nobody begins it anew");
+    assert_eq!((book.summary().done, book.summary().faults.len()), (steps(&[]), 1));
+}
+
+#[test]
 fn an_action_that_its_own_undo_overtook_is_turned_away() {
     let mut book = Book::default();
     assert_eq!(book.refund(0), (200, Kind::NothingToUndo));

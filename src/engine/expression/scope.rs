@@ -23,13 +23,16 @@ pub enum Variable {
     Action,
     /// `response`: `status`, `headers` and `body` of the answer.
     Response,
+    /// `attempt`: `number`, and `uncertain`, of the attempt that was answered.
+    Attempt,
     /// `object`: the object that was applied, or is waited for.
     Object,
 }
 
 impl Variable {
     /// Every variable.
-    pub const ALL: [Self; 7] = [Self::Params, Self::Saga, Self::Steps, Self::Outputs, Self::Action, Self::Response, Self::Object];
+    pub const ALL: [Self; 8] =
+        [Self::Params, Self::Saga, Self::Steps, Self::Outputs, Self::Action, Self::Response, Self::Attempt, Self::Object];
 
     /// The variable's name.
     #[must_use]
@@ -41,6 +44,7 @@ impl Variable {
             Self::Outputs => "outputs",
             Self::Action => "action",
             Self::Response => "response",
+            Self::Attempt => "attempt",
             Self::Object => "object",
         }
     }
@@ -61,6 +65,8 @@ pub struct Scope<'a> {
     pub action: Option<(&'a str, Outcome)>,
     /// The answer.
     pub response: Option<&'a Value>,
+    /// The attempt's number, and whether an earlier one may have acted.
+    pub attempt: Option<(i64, bool)>,
     /// The object.
     pub object: Option<&'a Value>,
 }
@@ -113,6 +119,7 @@ impl<'a> Scope<'a> {
             Variable::Outputs => self.outputs.map(Given::Fields).or_else(|| made(json!({}))),
             Variable::Action => self.action.and_then(|(key, outcome)| made(json!({"key": key, "outcome": outcome.as_str()}))),
             Variable::Response => self.response.map(|response| Given::Value(Cow::Borrowed(response))),
+            Variable::Attempt => self.attempt.and_then(|(number, uncertain)| made(json!({"number": number, "uncertain": uncertain}))),
             Variable::Object => self.object.map(|object| Given::Value(Cow::Borrowed(object))),
         };
         reads.variables.iter().filter_map(|variable| Some((variable.as_str(), value(variable)?))).collect()

@@ -30,6 +30,7 @@ fn with<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
         outputs: Some(&own),
         action: Some(("uid/charge/action/0", Outcome::Unknown)),
         response: Some(&response),
+        attempt: Some((2, true)),
         object: None,
     })
 }
@@ -151,7 +152,8 @@ fn what_an_expression_gives_is_not_parsed_again() {
 fn what_would_be_too_much_work_is_refused_before_it_begins() {
     let large = "x".repeat(30_000);
     let params = object(json!({"big": large, "many": vec![1; 300], "list": vec!["y".repeat(100); 250]}));
-    let scope = Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None };
+    let scope =
+        Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, attempt: None, object: None };
     let evaluate = |text: &str| Expression::parse(text).and_then(|expression| expression.evaluate(&scope));
     let adds = format!("params.list.map(i, {})", vec!["params.big"; 60].join("+"));
     for text in [
@@ -195,7 +197,16 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
 fn what_is_evaluated_together_is_bounded_together() {
     let outputs = Some(object(json!({"list": vec!["y".repeat(100); 40]})));
     let steps = [StepStatus { name: "a".into(), outputs, ..StepStatus::default() }];
-    let scope = Scope { params: &Map::new(), saga: [""; 3], steps: &steps, outputs: None, action: None, response: None, object: None };
+    let scope = Scope {
+        params: &Map::new(),
+        saga: [""; 3],
+        steps: &steps,
+        outputs: None,
+        action: None,
+        response: None,
+        attempt: None,
+        object: None,
+    };
     let evaluated = |times: usize| {
         let leaf = "${steps.a.outputs.list.map(i, i + i + i + steps.a.outputs.list[0]).size()}";
         let template = Template::parse(&object(json!({"leaf": vec![leaf; times]})), "at", |_| Form::Any, &mut Vec::new());

@@ -28,7 +28,7 @@ pub fn check_plan(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<String>
         return found;
     }
     found.extend(stored::check(saga, after));
-    progress::check(before, after, &mut found);
+    progress::check(saga, before, after, &mut found);
     values::check(saga, before, after, &mut found);
     let begun = intents(saga, seen, before, after, &mut found);
     effects(saga, seen, before, after, plan, &mut found);

@@ -1,9 +1,12 @@
 //! What must hold between a status and the next one: nothing that was written is taken back.
 
-use crate::api::{Direction, DirectionStatus, Outcome, SagaPhase, SagaStatus};
+use crate::{
+    api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus},
+    engine::saga::{ValidSaga, ValidStep},
+};
 
 /// Finds what was taken back.
-pub(super) fn check(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
+pub(super) fn check(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     phases(before, after, found);
     let fell = before.settled > after.settled
         || before.retry_requests > after.retry_requests
@@ -27,10 +30,12 @@ pub(super) fn check(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<Str
         if old.phase.is_backward() && !new.phase.is_backward() {
             found.push(format!("step {} turns from {} to {}", old.name, old.phase.as_str(), new.phase.as_str()));
         }
+        let step = saga.steps.iter().find(|step| step.name == old.name);
+        let by_word = is_settled_by_word(before, after, &old.name);
         for direction in [Direction::Action, Direction::Compensation] {
             let what = format!("{}/{direction}", old.name);
             match (old.direction(direction), new.direction(direction)) {
-                (Some(old), Some(new)) => records(&what, old, new, found),
+                (Some(old), Some(new)) => records(&what, (old, new), Told { leaves_doubt: leaves_doubt(step, direction), by_word }, found),
                 (Some(_), None) => found.push(format!("the attempts of {what} are forgotten")),
                 (None, _) => {}
             }
@@ -57,7 +62,29 @@ fn phases(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     }
 }
 
-fn records(what: &str, old: &DirectionStatus, new: &DirectionStatus, found: &mut Vec<String>) {
+/// Whether an attempt that may have acted makes the step uncertain.
+fn leaves_doubt(step: Option<&ValidStep>, direction: Direction) -> bool {
+    direction == Direction::Compensation || !step.is_some_and(ValidStep::leaves_nothing)
+}
+
+/// Whether a person's word on the step was taken.
+fn is_settled_by_word(before: &SagaStatus, after: &SagaStatus, step: &str) -> bool {
+    let last = before.requests.iter().map(|record| record.number).max().unwrap_or_default();
+    let accepted = |record: &RequestRecord| record.action == RequestAction::Settle && record.result == RequestResult::Accepted;
+    let names = |value: &str| value.trim().split('=').next().map(str::trim) == Some(step);
+    after.requests.iter().any(|record| record.number > last && accepted(record) && names(&record.value))
+}
+
+/// What a record may follow from, besides its attempts.
+#[derive(Clone, Copy)]
+struct Told {
+    leaves_doubt: bool,
+    /// A person's word was taken.
+    by_word: bool,
+}
+
+fn records(what: &str, (old, new): (&DirectionStatus, &DirectionStatus), told: Told, found: &mut Vec<String>) {
+    let Told { leaves_doubt, by_word } = told;
     let mut must = |holds: bool, sentence: &str| {
         if !holds {
             found.push(format!("{what}: {sentence}"));
@@ -73,16 +100,19 @@ fn records(what: &str, old: &DirectionStatus, new: &DirectionStatus, found: &mut
     must(!(old.last_outcome == Some(Outcome::Succeeded) && new.attempt > old.attempt), "what is done begins again");
     let moved = new.failures.saturating_sub(old.failures);
     if new.sequence == old.sequence {
+        let settled = by_word && old.active.is_none() && old.uncertain && !new.uncertain && moved <= 1;
         // With its first attempt a step may go on after an earlier child saga.
-        must(old.attempt == 0 || (moved == 0 && new.uncertain == old.uncertain), "the key moved although nothing settled");
+        let goes_on = old.attempt == 0 || settled;
+        must(goes_on || (moved == 0 && new.uncertain == old.uncertain), "the key moved although nothing settled");
         return;
     }
     // Of two attempts that settled since, only the last is known.
     must(old.active.is_some(), "an attempt settles that was not active");
     let right = match new.last_outcome {
-        Some(Outcome::Unknown) => moved == 0 && new.uncertain,
+        Some(Outcome::Unknown) => moved == 0 && new.uncertain == (leaves_doubt || old.uncertain),
         Some(Outcome::Succeeded) => moved == 0 && !new.uncertain,
-        Some(Outcome::Failed) if moved == 0 => new.uncertain == old.uncertain,
+        // A 2xx that the step does not take for a success makes it uncertain.
+        Some(Outcome::Failed) if moved == 0 => new.uncertain || !old.uncertain,
         Some(Outcome::Failed) => moved == 1 && !new.uncertain,
         None => false,
     };

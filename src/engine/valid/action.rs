@@ -62,8 +62,8 @@ pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
         "url" => Form::Url,
         _ => Form::Text,
     };
-    // What is expected is an expression by itself.
-    let action = HttpAction { expect: None, ..action.clone() };
+    // What is expected, and what answers mean, are expressions by themselves.
+    let action = HttpAction { expect: None, answers: None, ..action.clone() };
     let (action, template) = parsed(&action, path, form, faults)?;
     if action.tls.is_some() && !action.url.starts_with("https://") {
         let message = "tls is for https:// alone: write https:// in url, or leave tls out";

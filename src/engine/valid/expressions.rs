@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `when`, an action | `params`, `saga`, the steps that it depends on |
 //! | `expect` and `outputs` of a step | and `response` |
+//! | `answers` of a step | and `response` and `attempt` |
 //! | `until`, and `outputs` of a step that looks at an object | and `object` |
 //! | a compensation | `params`, `saga`, the steps that its step depends on, its step's `outputs` and `action` |
 //! | `expect` of a compensation | and `response` |
+//! | `answers` of a compensation | and `response` and `attempt` |
 //! | `spec.outputs` | `params`, `saga`, all steps |
 //! | an image, a kind, a namespace, an account | `params` and `saga` alone: what another side answered may not choose what runs |
 
@@ -50,6 +52,11 @@ impl<'a> Reach<'a> {
     /// Of what is asked of an answer here.
     pub(super) fn answer(&self) -> Self {
         self.with(&[Variable::Response])
+    }
+
+    /// Of what an answer means here.
+    pub(super) fn judged(&self) -> Self {
+        self.with(&[Variable::Response, Variable::Attempt])
     }
 
     /// Of what is asked of an object here.
@@ -125,7 +132,8 @@ impl<'a> Reach<'a> {
             return;
         }
         let nothing = Map::new();
-        let unknown = Scope { params: &nothing, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None };
+        let unknown =
+            Scope { params: &nothing, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, attempt: None, object: None };
         let all = before.saturating_add(expression.work(&self.known.unwrap_or(unknown)));
         self.work().set(all);
         if all > MAX_TOGETHER {

@@ -5,17 +5,20 @@ use std::time::Duration;
 use super::{
     super::{
         expression::{Expression, Template},
-        saga::{Operation, Work},
+        saga::{Operation, Rule, Work},
     },
     COMPENSATION_ATTEMPTS, Fault, action, child,
     expressions::Reach,
     fixed, is_broken_since, job, pod, policy,
 };
 use crate::api::{
-    ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy, SagaAction, WaitAction,
+    AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy, SagaAction,
+    WaitAction,
 };
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most rules for answers.
+const MAX_RULES: usize = 16;
 /// Of a Pod and a Job, and of a wait that takes no longer.
 const TIMEOUT: Duration = Duration::from_hours(1);
 
@@ -59,6 +62,7 @@ pub(super) fn operation(
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
+    let answers = written.http.as_ref().map(|http| answers(http, reach, path, faults)).unwrap_or_default();
     let until = until_of(written).and_then(|(until, action)| reach.object().expression(until, &format!("{path}.{action}.until"), faults));
     policy::check_duration(written.timeout, &format!("{path}.timeout"), faults);
     // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
@@ -82,8 +86,30 @@ pub(super) fn operation(
     if lost(bare, expect.as_ref()) || lost(until_of(written).map(|(until, _)| until), until.as_ref()) {
         return None;
     }
+    if written.http.as_ref().and_then(|http| http.answers.as_ref()).is_some_and(|rules| rules.len() != answers.len()) {
+        return None;
+    }
     let work = work.filter(|_| !is_broken_since(faults, found_before))?;
-    Some(Operation { template, expect, until, ..Operation::new(work, timeout, retry) })
+    Some(Operation { template, expect, answers, until, ..Operation::new(work, timeout, retry) })
+}
+
+/// What answers mean.
+fn answers(http: &HttpAction, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Vec<Rule> {
+    let Some(rules) = &http.answers else { return Vec::new() };
+    let path = format!("{path}.http.answers");
+    if http.expect.is_some() {
+        let message = "set expect or answers: a rule of answers with the outcome Succeeded says what expect says";
+        faults.push(Fault::new(&path, message));
+    }
+    if rules.is_empty() || rules.len() > MAX_RULES {
+        faults.push(Fault::new(&path, format!("must have 1 to {MAX_RULES} rules")));
+    }
+    let judged = reach.judged();
+    let mut rule = |(place, rule): (usize, &AnswerRule)| {
+        let when = judged.expression(&rule.when, &format!("{path}[{place}].when"), faults)?;
+        Some(Rule { when, outcome: rule.outcome })
+    };
+    rules.iter().enumerate().take(MAX_RULES).filter_map(&mut rule).collect()
 }
 
 /// When an object is as it is wanted, and the action that says so.

@@ -20,6 +20,7 @@ fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
     let kind = undo.kind();
     let bare = [("expect", &undo.expect), ("until", &undo.until)];
     let bare = bare.into_iter().filter_map(|(name, expression)| Some((format!("{path}.{kind}.{name}"), expression.as_ref()?)));
+    let rules = undo.answers.iter().enumerate().map(|(place, rule)| (format!("{path}.{kind}.answers[{place}].when"), &rule.when));
     let fields = undo.template.iter().flat_map(Template::fields).map(|field| (field.path.to_owned(), field.expression));
     let reading = |(_, expression): &(String, &Expression)| expression.reads().variables.contains(&Variable::Outputs);
     let warning = |(path, expression): (String, &Expression)| {
@@ -37,5 +38,5 @@ fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
             ),
         ))
     };
-    fields.chain(bare).filter(reading).filter_map(warning).collect()
+    fields.chain(bare).chain(rules).filter(reading).filter_map(warning).collect()
 }

@@ -171,17 +171,21 @@ fn nothing_is_settled_while_a_pod_runs_unless_the_job_has_finished() {
     let some = || family(&[exited(0, 3, "no"), running(1)], &[]);
     assert_eq!(seen(indexed(&["FailureTarget"]), some()), "active: fails; the end of its pods is awaited");
     assert_eq!(seen(indexed(&["SuccessCriteriaMet"]), some()), "active: succeeds; the end of its pods is awaited");
-    assert_eq!(seen(indexed(&["FailureTarget", "Failed"]), some()), "Answer Some(3): pod j-0: exit code 3 (Error): no");
+    assert_eq!(seen(indexed(&["FailureTarget", "Failed"]), some()), "Work Some(3): pod j-0: exit code 3 (Error): no");
 }
 
 #[test]
 fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
     let failed = |pods: &[Value], gone: &[Value]| seen(indexed(&["Failed"]), family(pods, gone));
-    assert_eq!(failed(&[exited(0, 3, "a"), exited(1, 4, "b"), exited(2, 0, "")], &[]), "Answer Some(4): pod j-1: exit code 4 (Error): b");
+    assert_eq!(failed(&[exited(0, 3, "a"), exited(1, 4, "b"), exited(2, 0, "")], &[]), "Work Some(4): pod j-1: exit code 4 (Error): b");
+    // What one of them says counts for the key that they share only where all that started say the same.
+    assert_eq!(failed(&[exited(0, 3, "a"), exited(1, 3, "b")], &[never_bound(2)]), "Answer Some(3): pod j-1: exit code 3 (Error): b");
+    let lost = Family { lost: true, ..family(&[exited(0, 3, "a")], &[]) };
+    assert_eq!(seen(indexed(&["Failed"]), lost), "Work Some(3): pod j-0: exit code 3 (Error): a");
     // Those that the Job ended for it are no answers.
     assert_eq!(
         failed(&[exited(0, 3, "a"), deleted(exited(1, 143, ""))], &[deleted(exited(2, 143, ""))]),
-        "Answer Some(3): pod j-0: exit code 3 (Error): a"
+        "Work Some(3): pod j-0: exit code 3 (Error): a"
     );
     assert!(failed(&[deleted(exited(1, 143, ""))], &[]).starts_with("unknown: was ended with exit code 143"));
     let counted = changed(indexed(&["Failed"]), "/status/failed", json!(1));

@@ -76,6 +76,14 @@ fn backward(world: &World, saga: &ValidSaga, old: &SagaStatus, new: &SagaStatus,
     let steps = saga.steps.iter().zip(&old.steps).zip(&new.steps);
     let passed = steps.into_iter().any(|((step, was), is)| past_pivot(step, was) && !refused(is));
     must(broken, !passed, Law::NoReturn, || format!("{who} begins although the pivot is passed, or may be"));
+    // Whatever the status says: what a request did that is the pivot, or may yet do.
+    let acted = |place: usize| {
+        let done = world.truth().get(place).is_some_and(|truth| truth.done_under.is_some());
+        done || world.trials.iter().any(|trial| trial.who.place == place && trial.who.direction == Direction::Action && trial.runs())
+    };
+    let of_pivot = |(place, step): (usize, &ValidStep)| step.pivot && !step.compensate_failed && !step.leaves_nothing() && acted(place);
+    let secret = saga.steps.iter().enumerate().any(of_pivot);
+    must(broken, !secret, Law::NoReturn, || format!("{who} begins although the pivot was passed, or may yet be"));
     must(broken, new.cancel_requested.is_none(), Law::NoReturn, || format!("{who} begins although the saga is cancelled"));
     let action = new.steps.get(who.place).and_then(|step| step.action.as_ref());
     let started = action.is_some_and(|action| action.uncertain)

@@ -56,6 +56,7 @@ pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<B
     let held = new.conditions.iter().find(|condition| condition.type_ == "Stalled" && holds.contains(&condition.reason.as_str()));
     must(broken, held.is_none(), Law::Consistent, || format!("the saga is held: {:?}", new.message));
     phases(old, new, broken);
+    keys(world, old, new, broken);
     monotone(old, new, broken);
     requests(world, old, new, saga, broken);
     let (were, are) = (active_in(old).count(), active_in(new).count());
@@ -98,7 +99,7 @@ fn requests(world: &World, old: &SagaStatus, new: &SagaStatus, saga: &ValidSaga,
         new.requests.iter().any(|record| record.number > since && follows(record))
     };
     for record in new.requests.iter().filter(|record| record.number > last && record.result == RequestResult::Accepted) {
-        let named = |step: &&StepStatus| record.value.split('@').next() == Some(step.name.as_str());
+        let named = |step: &&StepStatus| record.value.split(['@', '=']).next() == Some(step.name.as_str());
         let is = |wanted: &[StepPhase]| new.steps.iter().find(named).is_some_and(|step| wanted.contains(&step.phase));
         let done = match record.action {
             RequestAction::Cancel => new.cancel_requested.is_some(),
@@ -110,11 +111,36 @@ fn requests(world: &World, old: &SagaStatus, new: &SagaStatus, saga: &ValidSaga,
             // What was rejected may be asked again by a retry in the same write.
             RequestAction::Reject => !is(&[StepPhase::Completed, StepPhase::Waiting]) || followed_by(record.number, RequestAction::Retry),
             RequestAction::Approve => !is(&[StepPhase::Failed, StepPhase::Waiting]),
+            RequestAction::Settle => new.steps.iter().find(named).is_some_and(|step| !is_uncertain(step)),
             RequestAction::Skip => is(&[StepPhase::Skipped, StepPhase::CompensationSkipped]),
             RequestAction::Retry => new.retry_requests > old.retry_requests,
             RequestAction::Compensate => new.compensation_requested.is_some(),
         };
         must(broken, done, Law::AnsweredOnce, || format!("{} is accepted, and nothing comes of it", record.action));
+    }
+}
+
+fn is_uncertain(step: &StepStatus) -> bool {
+    let direction = if step.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+    step.direction(direction).is_some_and(|record| record.uncertain)
+}
+
+/// A key moves only where nothing was done under it, and nothing can be any more.
+fn keys(world: &World, old: &SagaStatus, new: &SagaStatus, broken: &mut Vec<Broken>) {
+    for (place, (before, after)) in old.steps.iter().zip(&new.steps).enumerate() {
+        for direction in [Direction::Action, Direction::Compensation] {
+            let (Some(was), Some(is)) = (before.direction(direction), after.direction(direction)) else { continue };
+            if was.failures == is.failures {
+                continue;
+            }
+            let done = world.truth().get(place).and_then(|truth| truth.key_done(direction)) == Some(was.failures);
+            let may_be = world.may_land(place, direction, was.failures, None);
+            must(broken, !done && !may_be, Law::OneIdentity, || {
+                format!("the key of step {} moves, and under the old one something was done, or may be", before.name)
+            });
+            let under_way = was.active.is_some() && is.active.is_some() && was.attempt == is.attempt;
+            must(broken, !under_way, Law::OneIdentity, || format!("the key of step {} moves while an attempt is under way", before.name));
+        }
     }
 }
 
@@ -147,7 +173,10 @@ fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, 
     match outcome {
         Some(Outcome::Succeeded) if waits(world, who) => {}
         Some(Outcome::Succeeded) => must(broken, done, Law::Truthful, || format!("{who} counts as done and was not")),
-        Some(Outcome::Failed) => must(broken, !done || after.uncertain, Law::Truthful, || format!("{who} counts as failed and was done")),
+        Some(Outcome::Failed) => {
+            let told = !done || after.uncertain || may_have_crashed(world, who, after);
+            must(broken, told, Law::Truthful, || format!("{who} counts as failed and was done"));
+        }
         Some(Outcome::Unknown) => {}
         None => broken.push(Broken::new(Law::Truthful, format!("{who} is not active any more and has no outcome"))),
     }
@@ -174,6 +203,14 @@ fn called_off(world: &World, who: Who, record: &DirectionStatus, after: &Directi
     let counted = record.budget_used.saturating_sub(after.budget_used);
     let right = counted == i64::from(free) || after.budget_used == 0;
     must(broken, right, Law::Bounded, || format!("{who} was called off by its operator, and is {} counted", if free { "" } else { "not" }));
+}
+
+/// Whether a program failed that may have done its work: it is undone as one that did, or stays in effect.
+fn may_have_crashed(world: &World, who: Who, record: &DirectionStatus) -> bool {
+    let step = world.object().saga().steps.get(who.place);
+    let work = step.and_then(|step| step.operation(who.direction)).map(|operation| &operation.work);
+    let undone = who.direction == Direction::Compensation || (record.begun && step.is_some_and(|step| step.compensate_failed));
+    matches!(work, Some(Work::Pod(_) | Work::Job(_))) && undone
 }
 
 /// A Pod that was never made uses up no attempt before its time is over.

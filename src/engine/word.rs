@@ -1,0 +1,106 @@
+//! A person's word on an attempt of which nobody else can tell: whether it was done.
+//!
+//! # Guarantees
+//! It is taken only while the step is uncertain and no attempt of it is under way, also none that ended in this very look: it would speak of
+//! another one than was meant.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use serde_json::{Map, Value};
+
+use super::{
+    grant::are,
+    missing,
+    pass::{Pass, is_active},
+    settle::{clip, move_key},
+    step::StepEvent,
+};
+use crate::{
+    api::{Direction, Outcome, RequestAction, StepStatus, Word},
+    twins::{Twin, broken},
+};
+
+/// What the message of a step says that failed for good and may have acted.
+const HINT: &str = "; it may have acted: who knows annotates ";
+/// The most characters of an earlier message that are kept.
+const EARLIER: usize = 300;
+
+/// The direction in which a step goes.
+pub(super) const fn direction_of(status: &StepStatus) -> Direction {
+    if status.phase.is_backward() { Direction::Compensation } else { Direction::Action }
+}
+
+/// Whether nobody can tell what became of an attempt of the step, in the direction in which it goes.
+pub(super) fn is_uncertain(status: &StepStatus, direction: Direction) -> bool {
+    status.direction(direction).is_some_and(|record| record.uncertain)
+}
+
+/// A message, and how a person settles the step where it is uncertain.
+pub(super) fn with_hint(message: &str, status: &StepStatus, direction: Direction) -> String {
+    if !is_uncertain(status, direction) || message.contains(HINT) {
+        return message.to_owned();
+    }
+    let (settle, step) = (RequestAction::Settle.annotation(), &status.name);
+    format!("{message}{HINT}{settle}={step}=Failed or {settle}={step}=Succeeded")
+}
+
+impl Pass<'_> {
+    /// Whether a person's word on the step is taken.
+    pub(super) fn may_be_settled(&self, status: &StepStatus) -> bool {
+        let before = self.seen.status.as_ref().ok().and_then(|before| before.steps.iter().find(|step| step.name == status.name));
+        let under_way = is_active(status) || before.is_some_and(is_active);
+        is_uncertain(status, direction_of(status)) && (!under_way || broken(Twin::SettledUnderWay))
+    }
+
+    /// Takes a person's word on a step for which it may be taken.
+    pub(super) fn settle_by_word(&mut self, name: &str, word: &Word) -> Result<String, String> {
+        let backward = self.status.steps.iter().any(|status| status.name == name && direction_of(status) == Direction::Compensation);
+        let names = [name.to_owned()];
+        let outputs = match word {
+            Word::Succeeded(Some(_)) if backward => {
+                return Err("a compensation has no outputs: write only the step's name and Succeeded".into());
+            }
+            Word::Succeeded(outputs) => outputs.as_ref().map(|outputs| self.taken(outputs.clone())).transpose()?,
+            Word::Failed => None,
+        };
+        if matches!(word, Word::Succeeded(_)) && !backward && !self.is_backward() {
+            missing::check(self.saga, &self.status.steps, &names, outputs.as_ref(), RequestAction::Settle)?;
+        }
+        self.change_steps(&names, |pass, _, status| pass.take_word(status, word, outputs.as_ref()));
+        Ok(are(
+            &names,
+            match (word, backward) {
+                (Word::Failed, false) => "settled: nothing was done",
+                (Word::Failed, true) => "settled: it was not undone",
+                (Word::Succeeded(_), false) => "done",
+                (Word::Succeeded(_), true) => "undone",
+            },
+        ))
+    }
+
+    fn take_word(&mut self, status: &mut StepStatus, word: &Word, outputs: Option<&Map<String, Value>>) {
+        let direction = direction_of(status);
+        let record = status.direction_mut(direction);
+        match word {
+            Word::Failed => {
+                move_key(record);
+                record.last_outcome = Some(Outcome::Failed);
+                let earlier = status.message.take().unwrap_or_default();
+                let earlier = clip(earlier.split(HINT).next().unwrap_or_default(), EARLIER);
+                status.message = Some(format!("settled by request as Failed, after {earlier}"));
+            }
+            Word::Succeeded(_) => {
+                record.uncertain = false;
+                record.last_outcome = Some(Outcome::Succeeded);
+                status.message = None;
+                status.next_attempt_at = None;
+                status.retry_requested = false;
+                if direction == Direction::Action {
+                    status.completed_at = Some(MicroTime(self.seen.now));
+                    status.outputs = outputs.cloned();
+                }
+                self.move_step(status, StepEvent::Settle);
+            }
+        }
+    }
+}
