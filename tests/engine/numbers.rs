@@ -110,7 +110,8 @@ pub const READERS: [&str; 26] = [
 pub fn read(value: &Value) -> Vec<Result<Value, String>> {
     let params = Map::new();
     let steps = [StepStatus { name: "a".into(), outputs: json!({"v": value}).as_object().cloned(), ..StepStatus::default() }];
-    let scope = Scope { params: &params, saga: [""; 3], steps: &steps, outputs: None, action: None, response: None, object: None };
+    let scope =
+        Scope { params: &params, saga: [""; 3], steps: &steps, outputs: None, action: None, response: None, object: None, attempt: None };
     let make = |text: &&str| {
         let mut faults = Vec::new();
         let template = Template::parse(json!({"leaf": text}).as_object().unwrap(), "at", |_| Form::Any, &mut faults);

@@ -195,6 +195,7 @@ impl Dice {
             timeout: self.maybe(30, 200),
             ttl: self.maybe(20, 60),
             params: serde_json::Map::new(),
+            doubts: Vec::new(),
             outputs: None,
             steps: (0..steps).map(|place| self.step(place, edges, pivot)).collect(),
         }

@@ -139,6 +139,7 @@ pub fn saga(dag: &Dag, kind: Kind) -> ValidSaga {
         timeout: None,
         ttl: None,
         params: serde_json::Map::new(),
+        doubts: Vec::new(),
         outputs: None,
         steps: (0..dag.len()).map(|place| step(dag, place, kind)).collect(),
     }

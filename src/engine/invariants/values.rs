@@ -2,7 +2,7 @@
 
 use crate::{
     api::{
-        MAX_OUTPUTS, SagaStatus, StepPhase,
+        MAX_OUTPUTS, RequestAction, SagaStatus, StepPhase,
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
     },
     engine::{missing, saga::ValidSaga},
@@ -22,7 +22,7 @@ pub(super) fn check(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, f
             }
         }
         let was_skipped = step.phase == StepPhase::Skipped && !step.unwanted && old.is_none_or(|old| old.phase != StepPhase::Skipped);
-        if was_skipped && let Err(why) = missing::check(saga, &after.steps, std::slice::from_ref(&step.name), None) {
+        if was_skipped && let Err(why) = missing::check(saga, &after.steps, std::slice::from_ref(&step.name), None, RequestAction::Skip) {
             found.push(format!("{} is skipped although {why}", step.name));
         }
     }
