@@ -195,7 +195,15 @@ func TestAClickIsUnderstoodByAnArgoCDThatKnowsNoParameters(t *testing.T) {
 		if action == "approve" || action == "reject" {
 			object = golden(t, "waiting-for-approval")
 		}
-		if patch, err := click(t, action, object, nil); err != nil || len(patch) != 1 {
+		patch, err := click(t, action, object, nil)
+		if action == "settle" {
+			// Nobody but the person who clicks knows what became of the attempt.
+			if err == nil {
+				t.Errorf("%s: %v", action, patch)
+			}
+			continue
+		}
+		if err != nil || len(patch) != 1 {
 			t.Errorf("%s: %v, %v", action, patch, err)
 		}
 	}
@@ -257,7 +265,7 @@ func TestTheButtonsAreThoseThatTheEngineTakes(t *testing.T) {
 func actions(t *testing.T) []string {
 	t.Helper()
 	found, err := filepath.Glob("../../argocd/actions/*/action.lua")
-	if err != nil || len(found) != 8 {
+	if err != nil || len(found) != 9 {
 		t.Fatal(found, err)
 	}
 	for place := range found {

@@ -1,7 +1,7 @@
 -- Says what became of an attempt of which nobody else can tell: charge-card=Failed where nothing was done and nothing will be, or
 -- charge-card=Succeeded, with the outputs that it would have had, if any (charge-card=Succeeded={"charge":"C-1"}).
 local word = (actionParams or {}).step
-if word == nil or not word:find("=", 1, true) then
+if word == nil or word == "" then
   error("name the step and what became of it: STEP=Failed or STEP=Succeeded", 0)
 end
 -- A token makes each click a request of its own, whatever stands in Git.
