@@ -58,7 +58,7 @@ cargo test --locked --test operator -- crash:: pair:: "${skip[@]}"
 
 part "chaos"
 # All plans take too long for every change: a sample with one plan at least of each pair of a story and a fault.
-SAGA_CHAOS_SAMPLE=${SAGA_CHAOS_SAMPLE:-600} tests/chaos/run.sh
+SAGA_CHAOS_SAMPLE=${SAGA_CHAOS_SAMPLE:-500} tests/chaos/run.sh
 
 part "the examples end to end"
 tests/demo/up.sh
