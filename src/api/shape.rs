@@ -181,7 +181,7 @@ impl Shape {
                 for part in kept {
                     if is_of_another_version(*key, part) {
                         values.push(part.clone());
-                    } else if let Some(value) = values.iter_mut().find(|value| shape.is_same_entry(*key, value, part)) {
+                    } else if let Some(value) = values.iter_mut().find(|value| is_same_entry(*key, value, part)) {
                         shape.put_back(value, part);
                     }
                 }
@@ -193,13 +193,9 @@ impl Shape {
     /// Whether an object is still the one from which something was taken.
     fn is_same(&self, value: &Value, part: &Value) -> bool {
         match self {
-            Self::Object(_, key) => self.is_same_entry(*key, value, part),
+            Self::Object(_, key) => is_same_entry(*key, value, part),
             Self::Free | Self::Value | Self::Words(_) | Self::Map(_) | Self::List(..) | Self::ChildSpec => true,
         }
-    }
-
-    fn is_same_entry(&self, key: Option<&str>, value: &Value, part: &Value) -> bool {
-        key.is_none_or(|key| are_equal(value.get(key), part.get(key)))
     }
 
     /// Where a definition with this shape would take something away, or refuse it, of what may stand here by the shape of this version.
@@ -253,6 +249,10 @@ impl Shape {
 fn is_of_another_version(key: Option<&str>, entry: &Value) -> bool {
     let kind = entry.get("type").and_then(Value::as_str);
     key == Some("type") && kind.is_some_and(|kind| !CONDITIONS.contains(&kind))
+}
+
+fn is_same_entry(key: Option<&str>, value: &Value, part: &Value) -> bool {
+    key.is_none_or(|key| are_equal(value.get(key), part.get(key)))
 }
 
 /// Whether two values are the same, or the same instant.

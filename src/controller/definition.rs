@@ -87,8 +87,9 @@ impl Definition {
     /// Looks now and then, and says when it is another one. Never returns.
     pub async fn keep(&self, changed: impl Fn()) {
         loop {
-            sleep(if self.served().is_some() { AGAIN_LACKING } else { AGAIN }).await;
-            if self.look().await {
+            sleep(AGAIN_LACKING).await;
+            let recent = self.lock().looked.is_some_and(|looked| looked.elapsed() < AGAIN);
+            if (self.served().is_some() || !recent) && self.look().await {
                 changed();
             }
         }
@@ -182,5 +183,22 @@ mod tests {
         assert!(!definition.doubt().await, "it was looked for just now");
         tokio::time::advance(DOUBTED_AGAIN).await;
         assert!(definition.doubt().await && definition.served().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_definition_that_lacks_something_is_soon_looked_for_again() {
+        let old = published(|status| drop(status.as_object_mut().unwrap().remove("clockStoppedAt")));
+        let answers = Arc::new(Mutex::new((200, old)));
+        let definition = definition(&answers);
+        let changes = std::sync::atomic::AtomicUsize::new(0);
+        let changed = || _ = changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let keep = definition.keep(changed);
+        tokio::pin!(keep);
+        // It is kept from before it was seen for the first time.
+        tokio::time::timeout(AGAIN_LACKING + Duration::from_secs(1), &mut keep).await.unwrap_err();
+        assert!(definition.served().is_some());
+        *answers.lock().unwrap() = (200, published(|_| ()));
+        tokio::time::timeout(AGAIN_LACKING, &mut keep).await.unwrap_err();
+        assert!(definition.served().is_none() && changes.load(std::sync::atomic::Ordering::SeqCst) == 2);
     }
 }

@@ -25,23 +25,23 @@ use super::{
     record::{self, name, namespace},
     slots::Slot,
     validated::Validated,
+    versions,
 };
 use crate::{
     api::{
-        RELEASE, SagaPhase, StoredSaga,
+        SagaPhase, StoredSaga,
         names::{AttemptId, FINALIZER},
     },
     engine::{
         Seen, active_attempts,
         clock::{between, later},
-        effect::{Effect, Plan, StatusWrite, Tally},
+        effect::{Effect, Plan, Tally},
         fence::Skew,
         gate::Gate,
         observed::Observed,
         plan,
         precheck::Precheck,
         saga::{Identity, ValidSaga, Work},
-        says_the_same,
         valid::{Fault, SagaName, may_have_expressions, validate_accepted, validate_stored},
         versions::Versions,
     },
@@ -50,7 +50,7 @@ use crate::{
 };
 
 /// When a copy that is older than our own write is looked at again, if the watch brings nothing newer.
-const STALE_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const STALE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the watch may lag behind our own write before the saga is read live.
 const LAG: Duration = Duration::from_secs(2);
 /// The waits after failed reconciles: doubling from the first to the last.
@@ -127,7 +127,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let (uid, version) = (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
     context.writes.seen(uid, version);
     if stored.strangers.as_ref().is_some_and(|strangers| !strangers.words.is_empty()) {
-        return leave_alone(stored, context).await;
+        return versions::leave_alone(stored, context).await;
     }
     let validated = valid(context, stored).await;
     let saga = validated.as_ref();
@@ -140,14 +140,10 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         }
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
-    let tried = match saga {
-        Ok(saga) if stored.strangers.as_ref().is_none_or(|strangers| strangers.spec.is_empty()) => {
-            precheck::precheck(context, stored, saga).await
-        }
-        Ok(_) | Err(_) => Some(Precheck::default()),
-    };
     // What is missing may have been created together with the saga: it is looked for once more before anything is said.
-    let Some(tried) = tried else { return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged)) };
+    let Some(tried) = tried(context, stored, saga).await else {
+        return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged));
+    };
     let terminating = going::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
     let again = [again, unwatched(stored, context), terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
@@ -157,13 +153,9 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     // Nobody announces a new Lease: the saga asks again.
     let again = [again, executor.is_none().then_some(STALE_AGAIN)].into_iter().flatten().min();
     let served = context.definition.served();
-    let reworded = !context.writes.is_own(uid, version);
-    let versions = Versions {
-        words_wait: reworded && context.versions.reworded_lately(uid),
-        ..Versions::of(stored.strangers.as_deref(), served.as_deref())
-    };
+    let words_wait = !context.writes.is_own(uid, version) && context.versions.reworded_lately(uid);
     let seen = Seen {
-        versions,
+        versions: Versions { words_wait, ..Versions::of(stored.strangers.as_deref(), served.as_deref()) },
         terminating: terminating.unwrap_or_default(),
         parent_holds,
         draining: idle,
@@ -177,13 +169,9 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let again = again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
-    let rewords = reworded && is_rewording(stored, &plan);
     let Some(recorded) = record::record(context, stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
-    if rewords {
-        context.versions.reworded(uid);
-    }
     count_tally(context, &tally);
     let executor = executor.as_deref().unwrap_or_default();
     let performance = Performance { context, stored, saga: saga.as_ref().ok(), executor, slots: Mutex::new(slots) };
@@ -196,6 +184,15 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
         (Next::Later, None) => Action::await_change(),
     };
     Ok((action, if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged }))
+}
+
+/// What came of trying the saga before its first step. One with fields that this version does not know is not tried.
+async fn tried(context: &Arc<Context>, stored: &StoredSaga, saga: &Result<ValidSaga, Vec<Fault>>) -> Option<Precheck> {
+    let known = stored.strangers.as_ref().is_none_or(|strangers| strangers.spec.is_empty());
+    match saga {
+        Ok(saga) if known => precheck::precheck(context, stored, saga).await,
+        Ok(_) | Err(_) => Some(Precheck::default()),
+    }
 }
 
 /// The plan, and the slots of the requests that it begins. Where a host has none left, or its circuit lets nothing through, what would go
@@ -287,7 +284,7 @@ async fn valid(context: &Context, stored: &StoredSaga) -> Validated {
 }
 
 /// What is seen of the saga, before anything is known of this process.
-fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
+pub(super) fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
     static UNLIMITED: BTreeMap<String, usize> = BTreeMap::new();
     static FINE: Precheck = Precheck { refused: Vec::new(), unchecked: Vec::new() };
     static CLOSED: BTreeMap<Origin, Gate> = BTreeMap::new();
@@ -318,33 +315,6 @@ fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed
         draining: false,
         now,
     }
-}
-
-/// Whether a plan only says in other words what stands in the status.
-fn is_rewording(stored: &StoredSaga, plan: &Plan) -> bool {
-    match (&stored.status, &plan.status) {
-        (Ok(old), Some(StatusWrite::Whole(new))) => says_the_same(old, new),
-        (Ok(_) | Err(_), _) => false,
-    }
-}
-
-/// A saga with words in its status that this version does not know: that is told once, and the saga left to an operator of that version.
-async fn leave_alone(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
-    let words = stored.strangers.as_ref().map(|strangers| strangers.words.as_slice()).unwrap_or_default();
-    let news = context.versions.are_news(stored.metadata.uid.as_deref().unwrap_or_default(), words);
-    if news {
-        context.metrics.unknown_words_met();
-        tracing::warn!(words = words.join(", "), version = RELEASE, "the status holds words of another version: the saga is left alone");
-    }
-    let (children, at) = (Observed::new(), now());
-    let seen = seen(stored, context, &children, at);
-    let plan = plan(&Err(Vec::new()), &Seen { versions: Versions { words_are_news: news, ..seen.versions }, ..seen.clone() });
-    let again = unwatched(stored, context).map_or_else(Action::await_change, Action::requeue);
-    let Some(recorded) = record::record(context, stored, plan).await? else {
-        return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
-    };
-    Performance { context, stored, saga: None, executor: "", slots: Mutex::default() }.perform(recorded).await?;
-    Ok((again, ReconcileResult::Unchanged))
 }
 
 fn count_tally(context: &Context, tally: &Tally) {

@@ -18,7 +18,10 @@ use crate::{
         HANDLED, RequestAction, SagaStatus, StoredSaga,
         names::{FINALIZER, MANAGER},
     },
-    engine::effect::{Finalizer, Plan, Recorded, StatusWrite},
+    engine::{
+        effect::{Finalizer, Plan, Recorded, StatusWrite},
+        says_the_same,
+    },
 };
 
 /// A plan whose status stands in the cluster.
@@ -47,6 +50,7 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
     }
     if let Some(write) = &plan.status {
         let sent = Instant::now();
+        let reworded = is_rewording(context, saga, write);
         let written = match write {
             StatusWrite::Whole(status) => {
                 let written = replace_status(context, saga, &version, status).await;
@@ -60,6 +64,9 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
         let Some(next) = outcome(context, saga, written, "write the status")? else { return Ok(None) };
         written_at = Some(sent);
         version = next;
+        if reworded {
+            context.versions.reworded(saga.metadata.uid.as_deref().unwrap_or_default());
+        }
     }
     let mut unfinished = None;
     // The version of the terminal write, or of the copy that shows it, is the precondition: no other read is needed.
@@ -115,6 +122,16 @@ async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, sta
         Err(_) => "error",
     });
     written
+}
+
+/// Whether a write only says in other words what another process wrote.
+fn is_rewording(context: &Context, saga: &StoredSaga, write: &StatusWrite) -> bool {
+    let metadata = &saga.metadata;
+    let (uid, version) = (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
+    match (&saga.status, write) {
+        (Ok(old), StatusWrite::Whole(new)) => says_the_same(old, new) && !context.writes.is_own(uid, version),
+        (Ok(_) | Err(_), _) => false,
+    }
 }
 
 /// Whether the answer to a write lacks a field of what was written.

@@ -6,8 +6,23 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
+};
+
+use kube::runtime::controller::Action;
+
+use super::{
+    context::{Context, now},
+    error::Error,
+    perform::Performance,
+    reconcile::{STALE_AGAIN, seen, unwatched},
+    record,
+};
+use crate::{
+    api::{RELEASE, StoredSaga},
+    engine::{Seen, observed::Observed, plan, versions::Versions},
+    service::metrics::ReconcileResult,
 };
 
 /// For how long another process has the last word.
@@ -52,6 +67,28 @@ impl OtherVersions {
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }
+}
+
+/// A saga with words in its status that this version does not know: that is told once, and the saga left to an operator of that version.
+///
+/// # Errors
+/// Where its finalizer could not be taken off.
+pub(super) async fn leave_alone(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
+    let words = stored.strangers.as_ref().map(|strangers| strangers.words.as_slice()).unwrap_or_default();
+    let words_are_news = context.versions.are_news(stored.metadata.uid.as_deref().unwrap_or_default(), words);
+    if words_are_news {
+        context.metrics.unknown_words_met();
+        tracing::warn!(words = words.join(", "), version = RELEASE, "the status holds words of another version: the saga is left alone");
+    }
+    let (children, at) = (Observed::new(), now());
+    let seen = seen(stored, context, &children, at);
+    let plan = plan(&Err(Vec::new()), &Seen { versions: Versions { words_are_news, ..seen.versions }, ..seen.clone() });
+    let again = unwatched(stored, context).map_or_else(Action::await_change, Action::requeue);
+    let Some(record) = record::record(context, stored, plan).await? else {
+        return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
+    };
+    Performance { context, stored, saga: None, executor: "", slots: Mutex::default() }.perform(record).await?;
+    Ok((again, ReconcileResult::Unchanged))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use super::{
     summary::{self, Hold},
     undo::{in_undo_set, is_in_effect},
     valid::Fault,
-    versions::{Served, Versions},
+    versions::{self, Versions},
 };
 use crate::{
     api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus},
@@ -99,7 +99,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return Plan::nothing();
     }
     if !seen.versions.words.is_empty() {
-        return of_another_version(seen);
+        return versions::leave_alone(seen);
     }
     if seen.deleting && ((nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes)) {
         return release(None);
@@ -139,7 +139,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return held(status, &Hold::Status(violations), seen);
     }
     // What was refused can be given up: nothing of it ran.
-    let refused = refused(status, seen).filter(|_| !inbox::asks_to_cancel(seen.asked, seen.handled, status));
+    let refused = versions::refused(status, seen).filter(|_| !inbox::asks_to_cancel(seen.asked, seen.handled, status));
     if let Some(hold) = refused {
         return held(status, &hold, seen);
     }
@@ -153,33 +153,6 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     run(saga, status, seen)
 }
 
-/// Why a saga is not accepted although its spec is valid.
-fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
-    if status.spec_hash.is_some() || seen.deleting {
-        return None;
-    }
-    let needed = seen.versions.served.map(Served::needed).unwrap_or_default();
-    if !needed.is_empty() {
-        return Some(Hold::DefinitionTooOld(needed));
-    }
-    (!seen.precheck.refused.is_empty()).then(|| Hold::Refused(seen.precheck.refused.clone()))
-}
-
-/// A saga in whose status words of another version stand: nothing is known of it, and nothing is written, but that it goes where it is to be
-/// given up.
-fn of_another_version(seen: &Seen<'_>) -> Plan {
-    if !seen.deleting || seen.deletion_policy != DeletionPolicy::Abandon {
-        let message = format!(
-            "{}: words of another version, so that this operator leaves the saga to one of that version; nothing is done or written until then",
-            seen.versions.words.join(", ")
-        );
-        let notice = seen.versions.words_are_news.then(|| Effect::Publish(Notice { warning: true, reason: "UnknownWord", message }));
-        return Plan::new(None, Finalizer::Keep, None, Tally::default(), notice.into_iter().collect());
-    }
-    let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect stands in a status of another version";
-    release(Some(Notice { warning: true, reason: "Abandoned", message: message.into() }))
-}
-
 /// Whether the saga only goes forward by now.
 pub(super) fn past_return(saga: &ValidSaga, status: &SagaStatus) -> bool {
     saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status))
@@ -190,7 +163,7 @@ pub(super) fn is_terminal(status: &SagaStatus) -> bool {
 }
 
 /// A deleted saga goes.
-fn release(notice: Option<Notice>) -> Plan {
+pub(super) fn release(notice: Option<Notice>) -> Plan {
     Plan::new(None, Finalizer::Remove, None, Tally::default(), notice.map(Effect::Publish).into_iter().collect())
 }
 

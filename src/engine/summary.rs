@@ -347,7 +347,7 @@ fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'
             // What a person is warned of, and what could not be tried at acceptance, is said as long as the saga lives.
             message: match unchanged {
                 Some(old) if accepted => with_doubts(&old.message, saga),
-                Some(_) | None if accepted => accepted_as(&saga.map(warnings).unwrap_or_default(), seen),
+                Some(_) | None if accepted => with_doubts(&accepted_as(&saga.map(warnings).unwrap_or_default(), seen), saga),
                 Some(_) | None => message.to_owned(),
             },
             observed_generation: Some(seen.generation),

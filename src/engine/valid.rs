@@ -8,6 +8,7 @@
 mod action;
 mod child;
 mod expressions;
+mod fault;
 mod fixed;
 mod job;
 mod operation;
@@ -18,18 +19,19 @@ mod warnings;
 use std::{
     cell::Cell,
     collections::{BTreeSet, HashMap},
-    fmt,
     time::Duration,
 };
 
 use serde_json::Map;
 
 pub(in crate::engine) use self::child::valid_child;
+pub(in crate::engine) use self::fault::are_enough;
 use self::{
     expressions::Reach,
+    fault::{is_broken_since, is_missing, tell_no_more},
     operation::{Written, operation, undo_saga},
 };
-pub use self::{expressions::may_have_expressions, warnings::warnings};
+pub use self::{expressions::may_have_expressions, fault::Fault, warnings::warnings};
 use super::{
     expression::{MAX_TOGETHER, Scope},
     saga::{Operation, ValidSaga, ValidStep, Work},
@@ -44,45 +46,6 @@ const COMPENSATION_ATTEMPTS: i32 = 10;
 const MAX_PARALLEL: i32 = 64;
 /// The most retry requests that may be allowed.
 const MAX_RETRY_REQUESTS: i32 = 1000;
-/// The most faults of a spec that are told.
-const MAX_FAULTS: usize = 200;
-
-/// One thing that is wrong with a spec.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
-    /// Where: `spec.steps[2].dependsOn[0]`.
-    pub path: String,
-    /// What, and what to write instead.
-    pub message: String,
-    /// Whether no saga can be made of it at all, or none that may run. Any other fault of what nobody can change any more is a warning, once the
-    /// saga was accepted.
-    pub broken: bool,
-}
-
-impl Fault {
-    /// A fault at a path.
-    pub fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into(), broken: false }
-    }
-
-    /// A fault at a path with which no saga may run, whoever accepted it.
-    pub fn broken(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { broken: true, ..Self::new(path, message) }
-    }
-
-    /// Whether it lies in what nobody can change any more.
-    fn is_in_what_is_fixed(&self) -> bool {
-        let fixed = ["spec.steps", "spec.params", "spec.outputs", "spec.idempotencyPrefix", "metadata.name"];
-        let within = |field: &&str| self.path.strip_prefix(*field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
-        fixed.iter().any(|field| within(&field))
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
-}
 
 /// Who a saga is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,16 +73,8 @@ fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<Valid
     if faults.is_empty() || (accepted && are_doubts(&faults)) {
         return Ok(ValidSaga { doubts: faults, ..saga });
     }
-    if are_enough(&faults) {
-        faults.truncate(MAX_FAULTS);
-        faults.push(Fault::new("spec", format!("has more faults than these {MAX_FAULTS}: mend them, and the next ones are told")));
-    }
+    tell_no_more(&mut faults);
     Err(faults)
-}
-
-/// Whether there are so many faults that nobody will be told of another one, and none need be looked for.
-pub(in crate::engine) const fn are_enough(faults: &[Fault]) -> bool {
-    faults.len() > MAX_FAULTS
 }
 
 /// What is known of a saga's params when it is checked.
@@ -140,18 +95,6 @@ struct Params<'a> {
 fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {
     let (saga, faults) = check_as(who, spec, given);
     if faults.is_empty() { Ok(saga) } else { Err(faults) }
-}
-
-/// Whether among the faults since there were so many is one with which nothing can be made.
-fn is_broken_since(faults: &[Fault], before: usize) -> bool {
-    faults.iter().skip(before).any(|fault| fault.broken)
-}
-
-/// Says of the newest fault that nothing can be made with it.
-fn is_missing(missing: bool, faults: &mut [Fault]) {
-    if let Some(fault) = faults.last_mut().filter(|_| missing) {
-        fault.broken = true;
-    }
 }
 
 /// The saga, which is of use as far as none of its faults is a broken one.
