@@ -190,15 +190,15 @@ mod tests {
         let old = published(|status| drop(status.as_object_mut().unwrap().remove("clockStoppedAt")));
         let answers = Arc::new(Mutex::new((200, old)));
         let definition = definition(&answers);
-        let changes = std::sync::atomic::AtomicUsize::new(0);
-        let changed = || _ = changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let keep = definition.keep(changed);
+        let told = std::sync::atomic::AtomicUsize::new(0);
+        let tell = || _ = told.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let keep = definition.keep(tell);
         tokio::pin!(keep);
         // It is kept from before it was seen for the first time.
         tokio::time::timeout(AGAIN_LACKING + Duration::from_secs(1), &mut keep).await.unwrap_err();
         assert!(definition.served().is_some());
         *answers.lock().unwrap() = (200, published(|_| ()));
         tokio::time::timeout(AGAIN_LACKING, &mut keep).await.unwrap_err();
-        assert!(definition.served().is_none() && changes.load(std::sync::atomic::Ordering::SeqCst) == 2);
+        assert!(definition.served().is_none() && told.load(std::sync::atomic::Ordering::SeqCst) == 2);
     }
 }

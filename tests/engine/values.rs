@@ -224,7 +224,8 @@ fn a_thousand_evaluations_over_a_map_are_equal() {
         (0..12).map(|nth| (format!("k{}", nth * 7919 % 1000), json!({"n": {"x": nth, "w": 1, "z": 2}}))).collect();
     let sorted: Vec<_> = map.keys().cloned().collect();
     let params = json!({"m": map}).as_object().cloned().unwrap();
-    let scope = Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None, attempt: None };
+    let scope =
+        Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None, attempt: None };
     for text in [
         "params.m.map(k, k)",
         "params.m.filter(k, k != '')",

@@ -42,6 +42,8 @@ fn in_every_situation_a_request_is_accepted_only_where_the_table_says_so_and_a_r
                 RequestResult::Refused if phase.is_some() => assert_eq!(told(&world), before, "{scene}: {answer:?}"),
                 RequestResult::Refused => assert!(!in_table || !action.takes_reason() || action == Resume, "{scene}: {answer:?}"),
                 RequestResult::Ignored => panic!("{scene}: {answer:?}"),
+                #[cfg(feature = "next")]
+                RequestResult::Noted => panic!("{scene}: {answer:?}"),
             }
             assert!(!answer.message.is_empty() && !world.annotations.contains_key(action.annotation()), "{scene}: {answer:?}");
         }
