@@ -363,7 +363,7 @@ fn a_word_is_taken_only_while_the_step_is_uncertain_and_nothing_of_it_is_under_w
         world.run_to_rest();
         world.status().requests[0].result
     };
-    assert_eq!([during(1), during(5)].map(|result| result.as_str()), ["Refused"; 2]);
+    assert_eq!([during(1), during(5)].map(saga_operator::api::RequestResult::as_str), ["Refused"; 2]);
     let mut world = rested(saga(&charge()), vec![succeeds()]);
     assert!(world.refused(RequestAction::Settle, "charge=Failed").contains("the saga is Completed"));
 }

@@ -95,15 +95,15 @@ async fn an_object_that_is_named_by_a_number_is_one_object_and_is_undone() {
         };
         stand.until(name, "seen with its object", put).await;
         let maps = stand.api_of(&config_map("x"));
-        let names = || async {
+        let applied = || async {
             let all = maps.list(&kube::api::ListParams::default()).await.unwrap();
             all.items.into_iter().filter_map(|map| map.metadata.name).filter(|name| name.starts_with("web-")).collect::<Vec<_>>()
         };
-        assert_eq!(names().await, [object]);
+        assert_eq!(applied().await, [object]);
         let ready = json!({"data": {"ready": "yes"}});
         maps.patch(object, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&ready)).await.unwrap();
         let saga = stand.reaches(name, SagaPhase::Compensated).await;
-        assert_eq!((names().await, outcomes(&saga, "put").len()), (vec![], 1), "nothing of it is left behind");
+        assert_eq!((applied().await, outcomes(&saga, "put").len()), (vec![], 1), "nothing of it is left behind");
     }
 }
 

@@ -29,9 +29,12 @@ use crate::{
 /// How many sagas two versions work on.
 const SAGAS: usize = 50;
 /// How long nothing may be written where nothing is to be written: the time it would take to do wrong.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 /// The most writes of a saga in a minute in which nothing happens: each version says it in its own words once, and again after a minute.
 const REWORDED: usize = 4;
+
+/// The field manager under which the tests apply a definition.
+const MANAGER_OF_TESTS: &str = "tests";
 
 /// Which definition is served; nobody else changes it meanwhile. In the end it is this version's.
 struct Served(#[expect(dead_code, reason = "held until it is dropped")] MutexGuard<'static, ()>);
@@ -45,17 +48,17 @@ impl Served {
     }
 
     /// Has the later version's definition served.
-    fn advance(&self) {
+    fn advance() {
         apply(&definition(&next_operator()));
     }
 
     /// Has this version's definition served again.
-    fn go_back(&self) {
+    fn go_back() {
         apply(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator"))));
     }
 
     /// Has this version's definition served with a field, and a word, more in the spec.
-    fn with_more_in_the_spec(&self) {
+    fn with_more_in_the_spec() {
         let mut definition: Value = serde_saphyr::from_str(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator")))).unwrap();
         let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
         spec["note"] = json!({"type": "string", "maxLength": 64});
@@ -66,8 +69,28 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.go_back();
+        Self::go_back();
+        disown();
     }
+}
+
+/// Leaves the fields of the definition to who installs it: as fields of the tests' own they would be in the way of the next installation.
+fn disown() {
+    let kubectl = |arguments: &[&str]| {
+        let output = Command::new("kubectl").args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG")]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    let definition = ["crd", "sagas.saga.dev"];
+    let read = kubectl(&[&["get"], &definition[..], &["--output", "json", "--show-managed-fields"]].concat());
+    let read: Value = serde_json::from_slice(&read).unwrap();
+    let managers = read["metadata"]["managedFields"].as_array().unwrap();
+    let Some(place) = managers.iter().position(|manager| manager["manager"] == MANAGER_OF_TESTS) else { return };
+    let patch = json!([
+        {"op": "test", "path": format!("/metadata/managedFields/{place}/manager"), "value": MANAGER_OF_TESTS},
+        {"op": "remove", "path": format!("/metadata/managedFields/{place}")},
+    ]);
+    kubectl(&[&["patch"], &definition[..], &["--type", "json", "--patch", &patch.to_string()]].concat());
 }
 
 /// The definition that an operator prints.
@@ -81,7 +104,7 @@ fn definition(operator: &Path) -> String {
 fn apply(text: &str) {
     let mut kubectl = Command::new("kubectl");
     kubectl.args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "apply", "--server-side", "--force-conflicts"]);
-    kubectl.args(["--field-manager", "tests", "--filename", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    kubectl.args(["--field-manager", MANAGER_OF_TESTS, "--filename", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
     let mut child = kubectl.spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
@@ -136,6 +159,8 @@ struct Act {
 }
 
 fn acts() -> Vec<Act> {
+    use SagaPhase as P;
+
     let never = json!({"method": "POST", "url": "http://127.0.0.1:1/"});
     let far = json!({"maxAttempts": 9, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
     let one = json!({"name": "charge-card", "http": post("/payments/charges"), "compensation": {"http": post("/payments/refunds")}});
@@ -143,7 +168,6 @@ fn acts() -> Vec<Act> {
     let gives_up = json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}, "timeout": "1s"});
     let waits = json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}});
     let act = |name, spec, asks, stands, ends| Act { name, spec, asks, stands, ends };
-    use SagaPhase as P;
     vec![
         act("completed", checkout(), &[], P::Completed, (&[], P::Completed)),
         act("approval", json!({"steps": [one, waits]}), &[], P::Running, (&["saga.dev/approve=sign-off"], P::Completed)),
@@ -209,7 +233,7 @@ async fn end(stand: &Stand, names: &[&(String, &Act)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
-    let served = Served::by_this_version().await;
+    let _served = Served::by_this_version().await;
     let mut stand = Stand::new("versions").await;
     let this = stand.start_measured();
     let acts = acts();
@@ -225,7 +249,7 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
         stand.until(name, act.name, |saga| stands(act, saga)).await;
     }
     // The definition first, and then both at once.
-    served.advance();
+    Served::advance();
     let next = stand.start_next();
     let unfinished: Vec<_> = names.iter().filter(|(_, act)| !act.stands.is_terminal()).collect();
     for (name, act) in &unfinished {
@@ -256,13 +280,13 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
         let entries = stand.shop.entries(Some(&scope(&stand.sagas().get(name).await.unwrap())));
         assert!(entries.iter().all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone | Kind::Repeat)), "{name}: {entries:?}");
     }
-    served.go_back();
+    Served::go_back();
     stand.meanwhile("after-all").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_again_and_again() {
-    let served = Served::by_this_version().await;
+    let _served = Served::by_this_version().await;
     let mut stand = Stand::new("first").await;
     stand.start();
     let waits = json!({"steps": [{"name": "sign-off", "approval": {}}]});
@@ -286,7 +310,7 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
     stand.ask("accepted", "saga.dev/approve=sign-off");
     stand.reaches("accepted", SagaPhase::Completed).await;
     assert_eq!(noted(&raw(&stand, "accepted").await), None);
-    served.advance();
+    Served::advance();
     stored(&stand, "new", "accepted", |saga| noted(saga) == Some("Running")).await;
     stand.ask("new", "saga.dev/approve=sign-off");
     stand.reaches("new", SagaPhase::Completed).await;
@@ -295,8 +319,8 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
-    let served = Served::by_this_version().await;
-    served.advance();
+    let _served = Served::by_this_version().await;
+    Served::advance();
     let mut stand = Stand::new("words").await;
     stand.start_next();
     let waits = json!({"steps": [{"name": "sign-off", "approval": {}}]});
@@ -327,8 +351,8 @@ async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_holds_what_was_accepted() {
-    let served = Served::by_this_version().await;
-    served.with_more_in_the_spec();
+    let _served = Served::by_this_version().await;
+    Served::with_more_in_the_spec();
     let mut stand = Stand::new("fields").await;
     stand.start();
     let waits = json!({"steps": [{"name": "sign-off", "approval": {}}]});

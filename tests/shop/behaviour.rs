@@ -96,6 +96,7 @@ const ONE_THING: &str =
 /// One item of `then` as it is written.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of its own in the script")]
 struct Item {
     answer: Option<u16>,
     retry_after: Option<String>,
