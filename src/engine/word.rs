@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// What the message of a step says that failed for good and may have acted.
-const HINT: &str = "; it may have acted: who knows annotates ";
+const HINT: &str = "; it may have acted: if you know, annotate ";
 /// The most characters of an earlier message that are kept.
 const EARLIER: usize = 300;
 

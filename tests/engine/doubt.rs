@@ -260,7 +260,7 @@ fn the_exit_code_of_a_later_pod_does_not_settle_a_lost_one() {
 fn who_knows_that_nothing_was_done_settles_the_step_and_the_next_attempt_is_another_request() {
     let mut world = rested(json!({"steps": [charge()]}), vec![unknown(), says(402), succeeds()]);
     let message = world.step("charge").message.unwrap();
-    assert!(message.ends_with("who knows annotates saga.dev/settle=charge=Failed or saga.dev/settle=charge=Succeeded"), "{message}");
+    assert!(message.ends_with("if you know, annotate saga.dev/settle=charge=Failed or saga.dev/settle=charge=Succeeded"), "{message}");
     world.demand(RequestAction::Settle, "charge=Failed");
     world.run_to_rest();
     let action = record(&world, Action);
@@ -345,7 +345,7 @@ fn a_compensation_is_settled_as_failed_or_as_done() {
     world.run_to_rest();
     assert_eq!((world.step("charge").phase, world.keys("charge", Compensation)), (StepPhase::Compensated, vec!["0", "0", "1"]));
     let mut world = stuck(unknown());
-    assert!(world.refused(RequestAction::Settle, r#"charge=Succeeded={"a":1}"#).contains("hands nothing on"));
+    assert!(world.refused(RequestAction::Settle, r#"charge=Succeeded={"a":1}"#).contains("has no outputs"));
 }
 
 #[test]
