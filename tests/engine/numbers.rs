@@ -76,7 +76,6 @@ pub fn value() -> impl Strategy<Value = Value> {
 }
 
 /// Expressions that read a value in every way in which its type could show.
-/// Expressions that read a value in every way in which its type could show.
 pub const READERS: [&str; 26] = [
     "${steps.a.outputs.v}",
     "${steps.a.outputs}",
