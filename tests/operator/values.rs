@@ -7,7 +7,7 @@ use crate::{
     keeper,
     pods::pod,
     shop::{Entry, Kind},
-    stand::{Stand, message, outcomes, post, scope, step, still_in_effect},
+    stand::{Stand, message, names_its_child, outcomes, post, scope, step, still_in_effect},
 };
 
 /// A request whose body is this one.
@@ -90,10 +90,7 @@ async fn an_object_that_is_named_by_a_number_is_one_object_and_is_undone() {
             {"name": "fail", "dependsOn": ["put"], "http": post("/payments/nowhere")},
         ]});
         stand.apply(name, &spec).await;
-        let put = |saga: &Saga| {
-            step(saga, "put").action.as_ref().and_then(|record| record.active.as_ref()).is_some_and(|active| active.child_uid.is_some())
-        };
-        stand.until(name, "seen with its object", put).await;
+        stand.until(name, "seen with its object", |saga| names_its_child(saga, "put")).await;
         let maps = stand.api_of(&config_map("x"));
         let applied = || async {
             let all = maps.list(&kube::api::ListParams::default()).await.unwrap();
