@@ -123,13 +123,16 @@ fn the_spec_offers_only_what_works_today() {
     });
     let backoff = "None Linear Exponential";
     let methods = "GET HEAD POST PUT PATCH DELETE";
+    let outcomes = "Succeeded Retry Failed Unknown";
     let expected = [
         ("spec.defaults.compensationRetry.backoff.type", backoff),
         ("spec.defaults.retry.backoff.type", backoff),
         ("spec.deletionPolicy", "Compensate Abandon"),
         ("spec.onFailure", "Hold Compensate"),
+        ("spec.steps[].compensation.http.answers[].outcome", outcomes),
         ("spec.steps[].compensation.http.method", methods),
         ("spec.steps[].compensation.retry.backoff.type", backoff),
+        ("spec.steps[].http.answers[].outcome", outcomes),
         ("spec.steps[].http.method", methods),
         ("spec.steps[].precheck", "Skip"),
         ("spec.steps[].retry.backoff.type", backoff),
@@ -149,7 +152,7 @@ fn a_step_has_only_fields_that_work_today() {
     assert_eq!(names(&step["properties"]["compensation"]), "apply delete http job pod retry saga timeout");
     assert_eq!(names(&step["properties"]["job"]), "finalExitCodes metadata spec");
     assert_eq!(names(&step["properties"]["pod"]), "args command env envFrom finalExitCodes image resources template");
-    assert_eq!(names(&step["properties"]["http"]), "body expect headers method tls url");
+    assert_eq!(names(&step["properties"]["http"]), "answers body expect headers method tls url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),
         "defaults deletionPolicy idempotencyPrefix maxParallel maxRetryRequests onFailure outputs params serviceAccountName steps suspend timeout ttlSecondsAfterFinished"
