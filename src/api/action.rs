@@ -51,7 +51,9 @@ pub struct PodAction {
     #[schemars(schema_with = "free_form_object")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<Value>,
-    /// Exit codes, 1 to 255, of the container that decides, after which no further attempt is made by itself: the same would come of it. Built-in: none.
+    /// Exit codes, 1 to 255, of the container that decides, after which no further attempt is made by itself: the same would come of it. They
+    /// also say that nothing was done under this idempotency key, so that a retry has a new one; after any other it is the same, since a program
+    /// may crash after its work. Built-in: none.
     #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_exit_codes: Option<Vec<i32>>,
@@ -78,7 +80,8 @@ pub struct JobAction {
     #[schemars(schema_with = "free_form_object")]
     pub spec: Value,
     /// Exit codes, 1 to 255, of the container that decides, after which no further attempt is made by itself: the same would come of it.
-    /// Where several pods failed, that of the last one counts. Built-in: none.
+    /// Where several pods failed, that of the last one counts. They also say that nothing was done under this idempotency key, as those of a
+    /// pod do; of several pods only where all that started say the same. Built-in: none.
     #[schemars(length(max = 32), inner(range(min = 1, max = 255)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_exit_codes: Option<Vec<i32>>,
@@ -94,7 +97,8 @@ pub struct JobAction {
 pub const URL_PATTERN: &str = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^ ]*)?$";
 
 /// Sends one request. 2xx is success; 425 and 429 are a failure that may be tried again; 408, 5xx and a lost connection leave the outcome
-/// unknown, and may be tried again with the same key; any other answer is final. How often: `retry.maxAttempts`.
+/// unknown, and may be tried again with the same key, as is 409 while an earlier attempt may be under way; any other answer is final, and proves
+/// nothing about an earlier attempt whose answer was lost. How often: `retry.maxAttempts`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.tls) || self.url.startsWith('https://')")

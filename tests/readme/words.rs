@@ -256,7 +256,7 @@ fn the_table_of_requests_by_the_phase_of_a_step_is_the_operators_own() {
         .into_iter()
         .map(|phase| {
             let told = ways.iter().flat_map(|(way, backward)| {
-                [RequestAction::Reject, RequestAction::Approve, RequestAction::Skip, RequestAction::Retry]
+                [RequestAction::Settle, RequestAction::Reject, RequestAction::Approve, RequestAction::Skip, RequestAction::Retry]
                     .map(|action| (format!("{action}, {way}"), allowed::in_step_phases(action, *backward).contains(&phase)))
             });
             (phase.as_str().to_owned(), told.collect::<Vec<_>>())
