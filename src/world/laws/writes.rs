@@ -185,7 +185,7 @@ fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, 
     let used = after.budget_used < record.budget_used;
     let free = after.disruptions > record.disruptions || after.called_off > record.called_off || new.retry_requests > 0;
     must(broken, !used || free, Law::Bounded, || format!("{who} is not counted"));
-    called_off(world, who, record, after, broken);
+    called_off(world, new.retry_requests > 0, who, (record, after), broken);
     never_begun(world, new, who, record, outcome, broken);
     // Nothing stops the deletion of an object.
     let running =
@@ -194,14 +194,14 @@ fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, 
 }
 
 /// A request that its operator called off uses up an attempt where it may not be repeated, and none where it may.
-fn called_off(world: &World, who: Who, record: &DirectionStatus, after: &DirectionStatus, broken: &mut Vec<Broken>) {
+fn called_off(world: &World, asked: bool, who: Who, (record, after): (&DirectionStatus, &DirectionStatus), broken: &mut Vec<Broken>) {
     let said = after.attempts.iter().find(|attempt| attempt.attempt == who.number).and_then(|attempt| attempt.message.as_deref());
     let step = world.object().saga().steps.get(who.place);
     let Some(operation) = step.and_then(|step| step.operation(who.direction)).filter(|_| said == Some(CALLED_OFF)) else { return };
     let free = operation.may_be_repeated() && record.called_off < FREE_CALLED_OFF;
     // A retry in the same write gives a fresh budget.
     let counted = record.budget_used.saturating_sub(after.budget_used);
-    let right = counted == i64::from(free) || after.budget_used == 0;
+    let right = counted == i64::from(free) || (asked && after.budget_used == 0);
     must(broken, right, Law::Bounded, || format!("{who} was called off by its operator, and is {} counted", if free { "" } else { "not" }));
 }
 
