@@ -30,11 +30,10 @@ pub const fn in_step_phases(action: RequestAction, backward: bool) -> &'static [
         (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause | RequestAction::Resume, _)
         | (RequestAction::Reject | RequestAction::Approve, true) => &[],
         (RequestAction::Reject | RequestAction::Approve, false) => &[P::Waiting],
-        (RequestAction::Settle, false) => &[P::Retrying, P::Failed],
         (RequestAction::Settle, true) => &[P::Retrying, P::Failed, P::Compensating, P::CompensationFailed],
         (RequestAction::Skip, false) => &[P::Pending, P::Retrying, P::Waiting, P::Failed],
         (RequestAction::Skip, true) => &[P::CompensationFailed],
-        (RequestAction::Retry, false) => &[P::Retrying, P::Failed],
+        (RequestAction::Settle | RequestAction::Retry, false) => &[P::Retrying, P::Failed],
         (RequestAction::Retry, true) => &[P::Compensating, P::CompensationFailed],
     }
 }

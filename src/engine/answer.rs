@@ -64,12 +64,11 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
             when.holds(scope)
         };
         match (holds, outcome) {
-            (Ok(false), _) => {}
             // It may well have been done; only nobody can tell.
             (Err(error), _) if answer.is_good() => {
                 return ended(Settlement::unknown_for_good(format!("it answered {}, and when {when:?} {error}", answer.status)));
             }
-            (Err(_), _) => {}
+            (Ok(false) | Err(_), _) => {}
             // A gateway says so that knows nothing of what is behind it.
             (Ok(true), AnswerOutcome::Failed) if is_a_gateways(answer.status) && !when.reads().body => {}
             (Ok(true), AnswerOutcome::Succeeded) => return Some(Ruling::Succeeded),

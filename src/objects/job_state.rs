@@ -159,7 +159,7 @@ fn failed(job: &Job, family: &Family) -> ChildState {
         // All pods of the Job have one key. What another one may have done, the code of the newest does not tell.
         let alike = |end: &End<'_>| matches!(&end.state, ChildState::Failed(other) if other.reached == Reached::Nothing || other.exit_code == failure.exit_code);
         let reached = if all_known(job, family) && ends.iter().all(alike) { failure.reached } else { Reached::Work };
-        return ChildState::Failed(Failure { message, reached, ..failure.clone() });
+        return ChildState::Failed(Failure { reached, message, ..failure.clone() });
     }
     let why = verdict_of(job).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     let why = why.unwrap_or_else(|| "failed, and gives no reason".into());

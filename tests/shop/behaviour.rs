@@ -94,6 +94,7 @@ const ONE_THING: &str =
 /// One item of `then` as it is written.
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "as it is written: words that stand there or not")]
 struct Item {
     answer: Option<u16>,
     retry_after: Option<String>,
