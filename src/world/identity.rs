@@ -66,7 +66,7 @@ impl World {
         for truth in &self.truth {
             let done = [truth.done_under, truth.undone_under, truth.refused_under, truth.undo_refused_under]
                 .map(|key| key.map_or(0, |key| key.saturating_add(1)));
-            sink.put(u64::from(truth.in_effect) | u64::from(truth.undone) << 1);
+            sink.put(u64::from(truth.in_effect) | u64::from(truth.undone) << 1 | u64::from(truth.crashed) << 2);
             sink.numbers(&done);
             sink.put(u64::from(truth.begun) << 16 | u64::from(truth.undo_begun));
         }

@@ -99,6 +99,8 @@ pub struct Truth {
     pub in_effect: bool,
     /// Whether its compensation was done.
     pub undone: bool,
+    /// Whether its action was done by a program that then crashed, so that its exit code tells nothing.
+    pub(super) crashed: bool,
     /// The key under which its action was done.
     pub(super) done_under: Option<i64>,
     /// The key under which its compensation was done.
@@ -184,7 +186,7 @@ impl World {
         }
         happened.push(if trial.is_unheard() { Happened::LandedUnheard(who) } else { Happened::Ended(who, ending) });
         if ending.lands() {
-            self.land(&trial, broken);
+            self.land(&trial, ending, broken);
         } else if ending == Ending::No {
             self.refuse(&trial);
         }
@@ -205,7 +207,7 @@ impl World {
         Some(())
     }
 
-    fn land(&mut self, trial: &Trial, broken: &mut Vec<Broken>) {
+    fn land(&mut self, trial: &Trial, ending: Ending, broken: &mut Vec<Broken>) {
         let Trial { who, key, .. } = trial;
         let nothing = self.object().saga().steps.get(who.place).is_some_and(ValidStep::leaves_nothing);
         let Some(truth) = self.truth.get_mut(who.place) else { return };
@@ -214,6 +216,7 @@ impl World {
         }
         match who.direction {
             Direction::Action => {
+                truth.crashed |= ending == Ending::Crash && truth.done_under.is_none();
                 truth.done_under = Some(*key);
                 truth.in_effect |= !truth.undone && !nothing;
             }

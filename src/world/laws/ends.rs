@@ -33,7 +33,9 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
             must(broken, status.phase.is_done(), Law::TrueEnd, || format!("Completed with step {} {:?}", step.name, status.phase));
             let done = status.phase == StepPhase::Skipped || step.action.only_waits() || truth.done_under.is_some();
             must(broken, done, Law::TrueEnd, || format!("Completed, and step {} was not done", step.name));
-            let secret = status.phase == StepPhase::Skipped && truth.in_effect && truth.done_under.is_some() && !is_named;
+            // An exit code was told to the person who skipped the step: that leaves nothing uncertain.
+            let told = truth.crashed || is_named;
+            let secret = status.phase == StepPhase::Skipped && truth.in_effect && truth.done_under.is_some() && !told;
             must(broken, !secret, Law::TrueEnd, || format!("step {} was skipped, is in effect, and is not named", step.name));
         }
         let left = matches!(status.phase, StepPhase::Skipped | StepPhase::CompensationSkipped) || step.compensation.is_none();

@@ -199,9 +199,9 @@ fn called_off(world: &World, asked: bool, who: Who, (record, after): (&Direction
     let step = world.object().saga().steps.get(who.place);
     let Some(operation) = step.and_then(|step| step.operation(who.direction)).filter(|_| said == Some(CALLED_OFF)) else { return };
     let free = operation.may_be_repeated() && record.called_off < FREE_CALLED_OFF;
-    // A retry in the same write gives a fresh budget.
+    // A retry in the same write gives a fresh budget, of which the next attempt may be used already.
     let counted = record.budget_used.saturating_sub(after.budget_used);
-    let right = counted == i64::from(free) || (asked && after.budget_used == 0);
+    let right = counted == i64::from(free) || (asked && after.budget_used <= i64::from(after.active.is_some()));
     must(broken, right, Law::Bounded, || format!("{who} was called off by its operator, and is {} counted", if free { "" } else { "not" }));
 }
 
