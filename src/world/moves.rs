@@ -348,7 +348,10 @@ impl World {
         }
         let newest = record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
         let half_done = direction == Direction::Action && truth.in_effect;
-        (!half_done && !self.may_land(place, direction, record.failures, newest)).then_some("Failed")
+        // What an operator that stands still is yet to begin, nobody can speak of.
+        let to_begin = |who: &Who| who.place == place && who.direction == direction && Some(*who) != newest;
+        let begins = self.processes.iter().any(|process| process.to_begin().iter().any(to_begin));
+        (!half_done && !begins && !self.may_land(place, direction, record.failures, newest)).then_some("Failed")
     }
 
     /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.

@@ -140,6 +140,9 @@ impl World {
         let known = truth.and_then(|truth| truth.key_done(trial.who.direction)) == Some(trial.key);
         let earlier = self.may_land_beside(trial);
         let (runs, deletes, program) = (trial.runs(), self.deletes(trial.who), self.is_program(trial.who));
+        // Who says that a failed program has done nothing is believed.
+        let halfway = trial.who.direction == Direction::Compensation
+            || self.object().saga().steps.get(trial.who.place).is_some_and(|step| step.compensate_failed);
         allowed.iter().copied().filter(move |ending| {
             let fits = match ending {
                 Ending::Busy => request && !unheard && !known,
@@ -148,7 +151,7 @@ impl World {
                 Ending::No => (request || !known) && !unheard,
                 // Where there is nothing that it could speak of it is a no like any other.
                 Ending::Conflict => request && !unheard && (known || earlier),
-                Ending::Crash => program,
+                Ending::Crash => program && halfway,
                 Ending::Accepted(_) => request && !unheard,
                 Ending::Done => !unheard,
                 Ending::Unknown(_) => true,
@@ -216,7 +219,7 @@ impl World {
         }
         match who.direction {
             Direction::Action => {
-                truth.crashed |= ending == Ending::Crash && truth.done_under.is_none();
+                truth.crashed |= ending == Ending::Crash;
                 truth.done_under = Some(*key);
                 truth.in_effect |= !truth.undone && !nothing;
             }

@@ -179,30 +179,7 @@ fn full() -> Value {
         condition["lastTransitionTime"] = json!("2026-03-01T10:00:00Z");
         condition
     };
-    let record = |number: i64, outcome: &str| json!({"attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant, "message": "HTTP 503"});
-    let direction = json!({
-        "attempt": 6,
-        "budgetUsed": 5,
-        "budgetStartedAt": instant,
-        "failures": 2,
-        "disruptions": 1,
-        "calledOff": 1,
-        "begun": true,
-        "uncertain": true,
-        "answered": true,
-        "sequence": 7,
-        "lastOutcome": "Unknown",
-        "requestHash": "0".repeat(64),
-        "active": {
-            "startedAt": instant,
-            "executor": "saga-operator-6d4cf56db6-x2l9k-0a1b2c3d",
-            "endsBy": instant,
-            "clockAheadSeconds": 2,
-            "childUid": "0d1c2b3a-0000-4000-8000-000000000000",
-            "trouble": "Image",
-        },
-        "attempts": [record(2, "Failed"), record(3, "Unknown"), record(4, "Failed"), record(5, "Unknown"), record(6, "Succeeded")],
-    });
+    let direction = attempts(instant);
     let mut full = json!({
         "observedGeneration": 1,
         "phase": "Compensating",
@@ -240,6 +217,34 @@ fn full() -> Value {
         full.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     }
     full
+}
+
+/// The attempts of one direction, with every field that there is.
+fn attempts(instant: &str) -> Value {
+    let record = |number: i64, outcome: &str| json!({"attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant, "message": "HTTP 503"});
+    json!({
+        "attempt": 6,
+        "budgetUsed": 5,
+        "budgetStartedAt": instant,
+        "failures": 2,
+        "disruptions": 1,
+        "calledOff": 1,
+        "begun": true,
+        "uncertain": true,
+        "answered": true,
+        "sequence": 7,
+        "lastOutcome": "Unknown",
+        "requestHash": "0".repeat(64),
+        "active": {
+            "startedAt": instant,
+            "executor": "saga-operator-6d4cf56db6-x2l9k-0a1b2c3d",
+            "endsBy": instant,
+            "clockAheadSeconds": 2,
+            "childUid": "0d1c2b3a-0000-4000-8000-000000000000",
+            "trouble": "Image",
+        },
+        "attempts": [record(2, "Failed"), record(3, "Unknown"), record(4, "Failed"), record(5, "Unknown"), record(6, "Succeeded")],
+    })
 }
 
 /// The clocks of a saga that is paused after its time has passed.

@@ -80,7 +80,7 @@ async fn a_job_that_goes_without_its_pods_ends_with_them_and_one_that_goes_with_
     let ends = begins(&stand, "ends", &jobs::one_step(&finite, &json!({}))).await;
     let says_no = begins(&stand, "says-no", &jobs::one_step(&job(&format!("{}; exit 3", waits())), &json!({}))).await;
     let deleted = begins(&stand, "deleted", &jobs::one_step(&finite, &json!({}))).await;
-    let late = begins(&stand, "late", &jobs::one_step(&endless, &json!({"timeout": "15s"}))).await;
+    let late = begins(&stand, "late", &jobs::one_step(&endless, &json!({"timeout": "45s"}))).await;
     let cancelled = begins(&stand, "cancelled", &jobs::one_step(&endless, &json!({}))).await;
     let foreground = begins(&stand, "foreground", &jobs::one_step(&endless, &json!({}))).await;
     let mut left = Vec::new();
