@@ -2,18 +2,23 @@
 
 use std::time::Duration;
 
-use k8s_openapi::{api::core::v1::Pod, jiff::Timestamp};
+use k8s_openapi::{
+    api::{batch::v1::Job, core::v1::Pod},
+    jiff::Timestamp,
+};
 use kube::{
     ResourceExt,
     api::{DeleteParams, EvictParams, Patch, PatchParams},
+    runtime::wait::await_condition,
 };
 use saga_operator::api::{Direction, Outcome, Saga, SagaPhase};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use crate::{
     jobs::{self, job, job_of, job_with, words},
     pods::{ask, ask_by_gate, one_step, pod, pod_of},
-    stand::{Stand, names_its_child, outcomes, scope, still_in_effect},
+    stand::{PATIENCE, Stand, names_its_child, outcomes, scope, still_in_effect},
 };
 
 /// Ends as soon as it is told to, and with 0.
@@ -34,10 +39,10 @@ async fn is_unknown_and_undone(stand: &Stand, name: &str) {
     assert!(words(&saga).contains("exit code 0 and may have done its work"), "{name}: {}", words(&saga));
 }
 
-/// Whether the message of the step, if it has one by now, is this.
-fn tells_of_step(saga: &Saga, words: &str) -> bool {
-    let step = saga.status.as_ref().and_then(|status| status.steps.first());
-    step.and_then(|step| step.message.as_deref()).is_some_and(|told| told.contains(words))
+/// Whether the job controller has let go of the Job's pods, as it was told to.
+fn is_suspended(job: Option<&Job>) -> bool {
+    let conditions = job.and_then(|job| job.status.as_ref()).and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|condition| condition.type_ == "Suspended" && condition.status == "True")
 }
 
 async fn is_done(stand: &Stand, name: &str) {
@@ -113,7 +118,9 @@ async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_
         is_done(&stand, name).await;
     }
     // It would go on with another pod, and its first one is forgotten.
-    stand.until("suspended", "suspended", |saga| tells_of_step(saga, "is suspended")).await;
+    let saga = stand.sagas().get("suspended").await.unwrap();
+    let job = job_of(&saga, "ship", Direction::Action, 1);
+    timeout(PATIENCE, await_condition(jobs::jobs(&stand), &job, is_suspended)).await.unwrap().unwrap();
     stand.ask("suspended", "saga.dev/cancel=the wrong parcel");
     let suspended = stand.reaches("suspended", SagaPhase::Cancelled).await;
     assert_eq!((outcomes(&suspended, "ship"), still_in_effect(&suspended)), (vec![Outcome::Unknown], vec!["ship"]));
