@@ -191,8 +191,8 @@ mod tests {
         let answers = Arc::new(Mutex::new((200, old)));
         let definition = definition(&answers);
         let changes = std::sync::atomic::AtomicUsize::new(0);
-        let changed = || _ = changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let keep = definition.keep(changed);
+        let count = || _ = changes.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let keep = definition.keep(count);
         tokio::pin!(keep);
         // It is kept from before it was seen for the first time.
         tokio::time::timeout(AGAIN_LACKING + Duration::from_secs(1), &mut keep).await.unwrap_err();

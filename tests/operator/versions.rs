@@ -29,7 +29,7 @@ use crate::{
 /// How many sagas two versions work on.
 const SAGAS: usize = 50;
 /// How long nothing may be written where nothing is to be written: the time it would take to do wrong.
-const QUIET: Duration = Duration::from_secs(60);
+const QUIET: Duration = Duration::from_mins(1);
 /// The most writes of a saga in a minute in which nothing happens: each version says it in its own words once, and again after a minute.
 const REWORDED: usize = 4;
 
@@ -45,17 +45,17 @@ impl Served {
     }
 
     /// Has the later version's definition served.
-    fn advance(&self) {
+    fn advance(_held: &Self) {
         apply(&definition(&next_operator()));
     }
 
     /// Has this version's definition served again.
-    fn go_back(&self) {
+    fn go_back(_held: &Self) {
         apply(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator"))));
     }
 
     /// Has this version's definition served with a field, and a word, more in the spec.
-    fn with_more_in_the_spec(&self) {
+    fn with_more_in_the_spec(_held: &Self) {
         let mut definition: Value = serde_saphyr::from_str(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator")))).unwrap();
         let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
         spec["note"] = json!({"type": "string", "maxLength": 64});
@@ -66,7 +66,7 @@ impl Served {
 
 impl Drop for Served {
     fn drop(&mut self) {
-        self.go_back();
+        Self::go_back(self);
     }
 }
 
@@ -143,44 +143,61 @@ fn acts() -> Vec<Act> {
     let gives_up = json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}, "timeout": "1s"});
     let waits = json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}});
     let act = |name, spec, asks, stands, ends| Act { name, spec, asks, stands, ends };
-    use SagaPhase as P;
     vec![
-        act("completed", checkout(), &[], P::Completed, (&[], P::Completed)),
-        act("approval", json!({"steps": [one, waits]}), &[], P::Running, (&["saga.dev/approve=sign-off"], P::Completed)),
-        act("failed", json!({"steps": [one, gives_up]}), &[], P::Failed, (&["saga.dev/skip=sign-off"], P::Completed)),
-        act("undone", json!({"onFailure": "Compensate", "steps": [one, gives_up]}), &[], P::Compensated, (&[], P::Compensated)),
-        act("held", json!({"steps": [one, gives_up]}), &[], P::Failed, (&["saga.dev/compensate=enough"], P::Compensated)),
-        act("paused", json!({"steps": [one, waits]}), &["saga.dev/pause=later"], P::Paused, (&["saga.dev/cancel=enough"], P::Cancelled)),
-        act("cancelled", json!({"steps": [one, waits]}), &["saga.dev/cancel=enough"], P::Cancelled, (&[], P::Cancelled)),
+        act("completed", checkout(), &[], SagaPhase::Completed, (&[], SagaPhase::Completed)),
+        act("approval", json!({"steps": [one, waits]}), &[], SagaPhase::Running, (&["saga.dev/approve=sign-off"], SagaPhase::Completed)),
+        act("failed", json!({"steps": [one, gives_up]}), &[], SagaPhase::Failed, (&["saga.dev/skip=sign-off"], SagaPhase::Completed)),
+        act(
+            "undone",
+            json!({"onFailure": "Compensate", "steps": [one, gives_up]}),
+            &[],
+            SagaPhase::Compensated,
+            (&[], SagaPhase::Compensated),
+        ),
+        act("held", json!({"steps": [one, gives_up]}), &[], SagaPhase::Failed, (&["saga.dev/compensate=enough"], SagaPhase::Compensated)),
+        act(
+            "paused",
+            json!({"steps": [one, waits]}),
+            &["saga.dev/pause=later"],
+            SagaPhase::Paused,
+            (&["saga.dev/cancel=enough"], SagaPhase::Cancelled),
+        ),
+        act("cancelled", json!({"steps": [one, waits]}), &["saga.dev/cancel=enough"], SagaPhase::Cancelled, (&[], SagaPhase::Cancelled)),
         act(
             "retrying",
             json!({"steps": [one, {"name": "send", "dependsOn": ["charge-card"], "http": never, "retry": far}]}),
             &[],
-            P::Running,
-            (&["saga.dev/skip=send"], P::Completed),
+            SagaPhase::Running,
+            (&["saga.dev/skip=send"], SagaPhase::Completed),
         ),
         act(
             "compensating",
             json!({"onFailure": "Compensate", "steps": [undone_by(&never, &far), gives_up]}),
             &[],
-            P::Compensating,
-            (&["saga.dev/cancel=enough"], P::Cancelled),
+            SagaPhase::Compensating,
+            (&["saga.dev/cancel=enough"], SagaPhase::Cancelled),
         ),
         act(
             "not-undone",
             json!({"onFailure": "Compensate", "steps": [undone_by(&never, &json!({"maxAttempts": 1})), gives_up]}),
             &[],
-            P::CompensationFailed,
-            (&["saga.dev/skip=charge-card"], P::Compensated),
+            SagaPhase::CompensationFailed,
+            (&["saga.dev/skip=charge-card"], SagaPhase::Compensated),
         ),
         act(
             "calling",
             json!({"steps": [{"name": "charge-card", "timeout": "5m", "retry": {"maxAttempts": 9}, "http": post_by_gate("/payments/charges")}]}),
             &[],
-            P::Running,
-            (&[], P::Completed),
+            SagaPhase::Running,
+            (&[], SagaPhase::Completed),
         ),
-        act("suspended", checkout_with(&json!({"suspend": true})), &[], P::Paused, (&["saga.dev/cancel=enough"], P::Cancelled)),
+        act(
+            "suspended",
+            checkout_with(&json!({"suspend": true})),
+            &[],
+            SagaPhase::Paused,
+            (&["saga.dev/cancel=enough"], SagaPhase::Cancelled),
+        ),
     ]
 }
 
@@ -225,7 +242,7 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
         stand.until(name, act.name, |saga| stands(act, saga)).await;
     }
     // The definition first, and then both at once.
-    served.advance();
+    Served::advance(&served);
     let next = stand.start_next();
     let unfinished: Vec<_> = names.iter().filter(|(_, act)| !act.stands.is_terminal()).collect();
     for (name, act) in &unfinished {
@@ -256,7 +273,7 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
         let entries = stand.shop.entries(Some(&scope(&stand.sagas().get(name).await.unwrap())));
         assert!(entries.iter().all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone | Kind::Repeat)), "{name}: {entries:?}");
     }
-    served.go_back();
+    Served::go_back(&served);
     stand.meanwhile("after-all").await;
 }
 
@@ -286,7 +303,7 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
     stand.ask("accepted", "saga.dev/approve=sign-off");
     stand.reaches("accepted", SagaPhase::Completed).await;
     assert_eq!(noted(&raw(&stand, "accepted").await), None);
-    served.advance();
+    Served::advance(&served);
     stored(&stand, "new", "accepted", |saga| noted(saga) == Some("Running")).await;
     stand.ask("new", "saga.dev/approve=sign-off");
     stand.reaches("new", SagaPhase::Completed).await;
@@ -296,7 +313,7 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
     let served = Served::by_this_version().await;
-    served.advance();
+    Served::advance(&served);
     let mut stand = Stand::new("words").await;
     stand.start_next();
     let waits = json!({"steps": [{"name": "sign-off", "approval": {}}]});
@@ -328,7 +345,7 @@ async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_holds_what_was_accepted() {
     let served = Served::by_this_version().await;
-    served.with_more_in_the_spec();
+    Served::with_more_in_the_spec(&served);
     let mut stand = Stand::new("fields").await;
     stand.start();
     let waits = json!({"steps": [{"name": "sign-off", "approval": {}}]});
