@@ -65,16 +65,19 @@ pub fn calls(offset: u64, namespace: &str) -> Vec<Call> {
     lines.filter(|line| line.stage == "ResponseComplete" && line.object_ref.namespace == namespace).map(Call::from).collect()
 }
 
-/// The time from the end of each step's pod to the creation of the next one's, in milliseconds.
+/// The time from the end of each step's pod to the creation of the next one's, in milliseconds. A pod's end is the last write of its status
+/// before that: a later one tells the same again.
 pub fn delays(calls: &[Call], user: &str) -> Vec<f64> {
-    let mut ends: BTreeMap<Step, Timestamp> = BTreeMap::new();
+    let mut writes: BTreeMap<Step, Vec<&Call>> = BTreeMap::new();
     for call in calls.iter().filter(|call| call.resource == "pods/status" && call.code < 300) {
-        // The last write of a pod's status is its end.
         if let Some(step) = call.step() {
-            ends.entry(step).and_modify(|end| *end = call.ended.max(*end)).or_insert(call.ended);
+            writes.entry(step).or_default().push(call);
         }
     }
-    let delay = |(step, begun): (Step, &Call)| Some(milliseconds(*ends.get(&before(&step)?)?, begun.received));
+    let delay = |(step, begun): (Step, &Call)| {
+        let end = writes.get(&before(&step)?)?.iter().filter(|write| write.received < begun.received).map(|write| write.ended).max()?;
+        Some(milliseconds(end, begun.received))
+    };
     created(calls, user).filter_map(delay).collect()
 }
 

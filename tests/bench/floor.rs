@@ -6,13 +6,17 @@
 //! | a pod | one create, when the step before has ended, and one merge patch of the status, when it has ended itself |
 //! | a request | the request, and one merge patch of the status |
 //!
-//! It notes nothing before it acts, repeats nothing, undoes nothing, and ends at the first thing that goes wrong: what that would cost is
-//! what the difference to the floor is spent on.
+//! It looks at each object once, notes nothing before it acts, repeats nothing, undoes nothing, and ends at the first thing that goes wrong:
+//! what all this would cost is what the difference to the floor is spent on.
 //!
 //! Takes `KUBECONFIG`. Works on the resource `chains.saga.dev` of `cluster.yaml`, in all namespaces.
 #![allow(clippy::indexing_slicing, reason = "indexes into JSON values do not panic")]
 
-use std::{collections::BTreeMap, error::Error, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    error::Error,
+    sync::Arc,
+};
 
 use futures::{StreamExt, stream::select};
 use http::{Method, Request, header};
@@ -37,7 +41,7 @@ type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// A chain of equal steps.
 #[derive(CustomResource, Clone, Debug, Deserialize, Serialize)]
-#[kube(group = "saga.dev", version = "v1", kind = "Chain", namespaced, status = "Value", schema = "disabled")]
+#[kube(group = "saga.dev", version = "v1", kind = "Chain", namespaced, schema = "disabled")]
 struct ChainSpec {
     steps: u32,
     /// Where requests go: `<url>/<chain>/s<step>`. Without it, the steps are pods.
@@ -48,6 +52,15 @@ struct ChainSpec {
 enum Moved {
     Created(Box<Chain>),
     Ended(Box<PartialObjectMeta<Pod>>),
+}
+
+impl Moved {
+    fn uid(&self) -> Option<String> {
+        match self {
+            Self::Created(chain) => chain.uid(),
+            Self::Ended(pod) => pod.uid(),
+        }
+    }
 }
 
 struct Floor {
@@ -68,12 +81,15 @@ async fn main() -> Outcome<()> {
     let mut changes = select(created.boxed(), ended.boxed());
     let http = reqwest::Client::builder().no_proxy().build()?;
     let floor = Arc::new(Floor { client, http, permits: Semaphore::new(AT_ONCE) });
-    let mut tasks = JoinSet::new();
+    let (mut tasks, mut known) = (JoinSet::new(), HashSet::new());
     loop {
         tokio::select! {
             moved = changes.next() => if let Some(moved) = moved.transpose()?.flatten() {
-                let floor = Arc::clone(&floor);
-                tasks.spawn(async move { floor.go_on(moved).await });
+                // What changes later, such as that it is to be deleted, moves nothing.
+                if known.insert(moved.uid()) {
+                    let floor = Arc::clone(&floor);
+                    tasks.spawn(async move { floor.go_on(moved).await });
+                }
             },
             Some(done) = tasks.join_next() => done??,
         }
@@ -92,8 +108,7 @@ impl Floor {
     async fn go_on(&self, moved: Moved) -> Outcome<()> {
         let _permit = self.permits.acquire().await?;
         match moved {
-            Moved::Created(chain) if chain.status.is_none() => self.begin(&chain).await,
-            Moved::Created(_) => Ok(()),
+            Moved::Created(chain) => self.begin(&chain).await,
             Moved::Ended(pod) => self.follow(&pod).await,
         }
     }
