@@ -76,7 +76,7 @@ pub fn value() -> impl Strategy<Value = Value> {
 }
 
 /// Expressions that read a value in every way in which its type could show.
-pub const READERS: [&str; 26] = [
+pub const READERS: [&str; 28] = [
     "${steps.a.outputs.v}",
     "${steps.a.outputs}",
     "web-${steps.a.outputs.v}",
@@ -99,6 +99,8 @@ pub const READERS: [&str; 26] = [
     "${[steps.a.outputs.v, 3].max()}",
     "${math.round(steps.a.outputs.v)}",
     "${int(steps.a.outputs.v)}",
+    "${uint(steps.a.outputs.v)}",
+    "${double(steps.a.outputs.v)}",
     "${steps.a.outputs.v.map(x, x)}",
     "${steps.a.outputs.v.filter(x, x == 1 || x == 'a')}",
     "${[[steps.a.outputs.v]] == [[100]] || {'k': steps.a.outputs.v} == {'k': 1.0}}",

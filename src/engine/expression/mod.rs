@@ -249,6 +249,10 @@ fn reason(error: &ExecutionError) -> String {
         ExecutionError::UnsupportedTargetType { target } => format!("a function does not take {}", target.type_of()),
         ExecutionError::NotSupportedAsMethod { method, target } => format!("{method} is no method of {}", target.type_of()),
         ExecutionError::UnexpectedType { got, want } => format!("is {got} where {want} is wanted"),
+        // It would show the value, and a map in an order of its own each time.
+        ExecutionError::FunctionError { function, message } if message.starts_with("cannot convert ") => {
+            format!("{function}: cannot convert a value of this type")
+        }
         ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
         ExecutionError::IndexOutOfBounds(_) => "the list has no such element".into(),
         ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".into(),

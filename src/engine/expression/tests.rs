@@ -216,6 +216,10 @@ fn what_the_interpreter_cannot_count_is_an_error() {
     ] {
         assert_eq!(evaluate(text), Err(format!("${{{text}}}: gives a number that is too large")));
     }
+    assert_eq!(
+        evaluate("int({'secret': 1, 'b': 2})"),
+        Err("${int({'secret': 1, 'b': 2})}: int: cannot convert a value of this type".into())
+    );
     let sum = "[9223372036854775807, 1].sum()";
     assert_eq!(evaluate(sum), Err(format!("${{{sum}}}: add gives a number that is too large")));
 }
