@@ -374,3 +374,21 @@ fn world_of_two() -> World {
     step["retry"] = json!({"maxAttempts": 2});
     world(json!({"steps": [step]})).on("charge", vec![unknown(), unknown_but_done().takes(seconds(5))])
 }
+
+#[test]
+fn a_step_is_not_settled_as_done_without_the_outputs_that_a_later_step_reads() {
+    let ship = json!({
+        "name": "ship",
+        "dependsOn": ["charge"],
+        "http": {"method": "POST", "url": "http://shop/ship", "body": {"charge": "${steps.charge.outputs.id}"}},
+    });
+    let mut charge = charge();
+    charge["outputs"] = json!({"id": "${response.body.id}"});
+    let mut world = rested(json!({"steps": [charge, ship]}), vec![unknown(), says(402)]);
+    let refused = world.refused(RequestAction::Settle, "charge=Succeeded");
+    assert!(refused.contains(r#"write saga.dev/settle=charge=Succeeded={"id":…}"#), "{refused}");
+    assert!(record(&world, Action).uncertain, "a refusal changes nothing");
+    world.demand(RequestAction::Settle, r#"charge=Succeeded={"id":"C-7"}"#);
+    world.run_to_rest();
+    assert_eq!((world.phase(), world.step("ship").phase), (SagaPhase::Completed, StepPhase::Completed));
+}
