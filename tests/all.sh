@@ -5,34 +5,53 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/build/tools:$PATH CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
-part() { printf '\n== %s (after %s s)\n' "$*" "$SECONDS"; }
+# How long each group of parts took, in seconds, in the order in which they began; the last line says so.
+declare -A took=()
+groups=() group='' began=0
+account() {
+  [[ -z $group ]] || took[$group]=$((${took[$group]:-0} + SECONDS - began))
+  began=$SECONDS group=${1-}
+  [[ -z $group || -n ${took[$group]+known} ]] || { groups+=("$group") && took[$group]=0; }
+}
+times() {
+  account
+  local text='' known
+  for known in "${groups[@]}"; do text+="${text:+, }$known ${took[$known]} s"; done
+  printf '%s' "$text"
+}
+
+# part GROUP NAME: what comes now, and where its time is counted.
+part() {
+  account "$1"
+  printf '\n== %s (after %s s)\n' "$2" "$SECONDS"
+}
 finish() {
   local code=$?
   tests/demo/down.sh >/dev/null 2>&1 || true
-  ((code == 0)) || printf '\nfailed after %s s\n' "$SECONDS"
+  ((code == 0)) || printf '\nfailed after %s s: %s\n' "$SECONDS" "$(times)"
 }
 trap finish EXIT
 
-part "tools"
+part "tools" "tools"
 tests/cluster/tools.sh
 
-part "format, lints and dependencies"
+part "lints and Rust" "format, lints and dependencies"
 tests/check.sh
 
-part "tests without a cluster"
+part "lints and Rust" "tests without a cluster"
 cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop
 cargo test --locked --test readme -- words:: reliability:: simulate:: an_ellipsis
 
-part "GitOps"
+part "cluster and GitOps" "GitOps"
 tests/gitops/run.sh
 
-part "the model"
+part "model" "the model"
 tests/model/run.sh
 
-part "the chart"
+part "lints and Rust" "the chart"
 tests/chart/run.sh
 
-part "tests on a real cluster"
+part "cluster and GitOps" "tests on a real cluster"
 cargo build --locked --bin saga-operator --example shop
 # The operator as a later version might be, which some tests have work beside the present one.
 cargo build --locked --features next --example next-operator
@@ -58,22 +77,23 @@ cargo test --locked --test operator -- crash:: pair:: "${skip[@]}"
 # By themselves: with each change of the definition the API server ends the watches of all sagas, and so those of other tests.
 timeout 15m cargo test --locked --test operator -- versions:: "${skip[@]}"
 
-part "chaos"
+part "chaos" "chaos"
 # All plans take too long for every change: a sample with one plan at least of each pair of a story and a fault.
 SAGA_CHAOS_SAMPLE=${SAGA_CHAOS_SAMPLE:-500} tests/chaos/run.sh
 
-part "the examples end to end"
+part "end to end" "the examples end to end"
 tests/demo/up.sh
 if [[ $NODE = ready ]]; then
-  part "the tour of the README"
+  part "end to end" "the tour of the README"
   KUBECONFIG=$CLUSTER_KUBECONFIG cargo test --locked --test readme -- tour::the_tour
 fi
 
-part "the operator as it is installed, end to end"
+part "end to end" "the operator as it is installed, end to end"
 if [[ $NODE = ready ]]; then
   tests/e2e/run.sh
 else
   say "skipped: there is no node to install it on"
 fi
 
-printf '\nall passed in %s s\n' "$SECONDS"
+times=$(times)
+printf '\nall passed in %s s: %s\n' "$SECONDS" "$times"

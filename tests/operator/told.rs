@@ -23,11 +23,19 @@ use crate::{
 
 /// Ends as soon as it is told to, and with 0.
 const YIELD: &str = "trap 'exit 0' TERM; sleep 300 & wait";
+/// Does what is left of its work when it is told to go, which lasts until the gate is open, and then ends with 0.
+const LEAVE: &str = "leave() { GATED; exit 0; }; trap leave TERM; sleep 300 & wait";
 const KEEPER: &str = "tests.example.com/keep";
 
 /// The same work, with the word of its author that exit code 0 always means done.
 fn finishes(mut work: Value) -> Value {
     work["finishesOnSigterm"] = json!(true);
+    work
+}
+
+/// The same work, with all the time that a busy machine may need until it is let go.
+fn finishes_late(mut work: Value) -> Value {
+    work["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] = json!(PATIENCE.as_secs());
     work
 }
 
@@ -39,10 +47,19 @@ async fn is_unknown_and_undone(stand: &Stand, name: &str) {
     assert!(words(&saga).contains("exit code 0 and may have done its work"), "{name}: {}", words(&saga));
 }
 
+fn is(condition: &str, job: Option<&Job>) -> bool {
+    let conditions = job.and_then(|job| job.status.as_ref()).and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|known| known.type_ == condition && known.status == "True")
+}
+
 /// Whether the job controller has let go of the Job's pods, as it was told to.
 fn is_suspended(job: Option<&Job>) -> bool {
-    let conditions = job.and_then(|job| job.status.as_ref()).and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| condition.type_ == "Suspended" && condition.status == "True")
+    is("Suspended", job)
+}
+
+/// Whether the job controller has taken the Job's only pod for failed, although that may run on for a while.
+fn is_to_fail(job: Option<&Job>) -> bool {
+    is("FailureTarget", job)
 }
 
 async fn is_done(stand: &Stand, name: &str) {
@@ -85,12 +102,15 @@ async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_
     let work = job(&command);
     // Else a pod counts as failed as soon as it is deleted.
     let waits = job_with(&command, &json!({"podReplacementPolicy": "Failed"}));
+    // It ends once that is so: a pod that is seen to have ended with 0 counts, whoever told it to go.
+    let leaves = format!("{}; {}", ask("/shipping/shipments"), LEAVE.replace("GATED", &ask_by_gate("/shipping/shipments")));
+    let leaves = finishes_late(job(&leaves));
     let (at_once, never) = (json!({"timeout": "10s"}), json!({}));
     let stories = [
         ("late", work.clone(), &at_once),
         ("deleted", waits.clone(), &never),
         ("suspended", waits.clone(), &never),
-        ("drained", work.clone(), &never),
+        ("drained", leaves, &never),
         ("drained-and-counted", waits, &never),
         ("finishes", finishes(work), &at_once),
     ];
@@ -107,6 +127,10 @@ async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_
             "drained" | "drained-and-counted" => {
                 let [pod]: [Pod; 1] = stand.pods_of(name).await.try_into().unwrap();
                 stand.pods().evict(&pod.name_any(), &EvictParams::default()).await.unwrap();
+                if name == "drained" {
+                    timeout(PATIENCE, await_condition(api, &job, is_to_fail)).await.unwrap().unwrap();
+                    stand.gate.open();
+                }
             }
             _ => {}
         }
