@@ -40,7 +40,7 @@ tests/check.sh
 
 part "lints and Rust" "tests without a cluster"
 cargo test --locked --lib --bins --examples --test api --test engine --test plugin --test shop
-cargo test --locked --test readme -- words:: reliability:: simulate:: an_ellipsis
+cargo test --locked --test readme -- words:: reliability:: simulate:: an_ellipsis a_saga_may_have_been_tried
 
 part "cluster and GitOps" "GitOps"
 tests/gitops/run.sh

@@ -21,11 +21,17 @@ use crate::{
     stand::{PATIENCE, Stand, names_its_child, outcomes, scope, still_in_effect},
 };
 
-/// Ends as soon as it is told to, and with 0.
-const YIELD: &str = "trap 'exit 0' TERM; sleep 300 & wait";
-/// Does what is left of its work when it is told to go, which lasts until the gate is open, and then ends with 0.
-const LEAVE: &str = "leave() { GATED; exit 0; }; trap leave TERM; sleep 300 & wait";
 const KEEPER: &str = "tests.example.com/keep";
+
+/// A program that does this, and then ends with 0 as soon as it is told to go. A signal that comes before its trap would be lost.
+fn yields(work: &str) -> String {
+    format!("trap 'exit 0' TERM; {work}; sleep 300 & wait")
+}
+
+/// The same, and before it ends it does this.
+fn leaves(work: &str, last: &str) -> String {
+    format!("leave() {{ {last}; exit 0; }}; trap leave TERM; {work}; sleep 300 & wait")
+}
 
 /// The same work, with the word of its author that exit code 0 always means done.
 fn finishes(mut work: Value) -> Value {
@@ -72,7 +78,7 @@ async fn is_done(stand: &Stand, name: &str) {
 async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its_work_unless_its_author_says_otherwise() {
     let mut stand = Stand::with_pods("told").await;
     stand.start();
-    let work = pod(&format!("{}; {YIELD}", ask("/shipping/shipments")));
+    let work = pod(&yields(&ask("/shipping/shipments")));
     let (at_once, never) = (json!({"timeout": "10s"}), json!({}));
     let stories = [("late", work.clone(), &at_once), ("deleted", work.clone(), &never), ("drained", work.clone(), &never)];
     let stories = stories.into_iter().chain([("finishes", finishes(work.clone()), &at_once), ("drained-done", finishes(work), &never)]);
@@ -98,19 +104,18 @@ async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its
 async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_with_but_a_drain_is_its_business() {
     let mut stand = Stand::with_pods("told-job").await;
     stand.start();
-    let command = format!("{}; {YIELD}", ask("/shipping/shipments"));
+    let command = yields(&ask("/shipping/shipments"));
     let work = job(&command);
     // Else a pod counts as failed as soon as it is deleted.
     let waits = job_with(&command, &json!({"podReplacementPolicy": "Failed"}));
     // It ends once that is so: a pod that is seen to have ended with 0 counts, whoever told it to go.
-    let leaves = format!("{}; {}", ask("/shipping/shipments"), LEAVE.replace("GATED", &ask_by_gate("/shipping/shipments")));
-    let leaves = finishes_late(job(&leaves));
+    let late = finishes_late(job(&leaves(&ask("/shipping/shipments"), &ask_by_gate("/shipping/shipments"))));
     let (at_once, never) = (json!({"timeout": "10s"}), json!({}));
     let stories = [
         ("late", work.clone(), &at_once),
         ("deleted", waits.clone(), &never),
         ("suspended", waits.clone(), &never),
-        ("drained", leaves, &never),
+        ("drained", late, &never),
         ("drained-and-counted", waits, &never),
         ("finishes", finishes(work), &at_once),
     ];
