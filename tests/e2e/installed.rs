@@ -85,5 +85,5 @@ pub fn the_examples_call_services_by_name() {
     let (_, results) = said.split_once(verdict).unwrap_or_else(|| panic!("{said}"));
     let results: Vec<_> = results.lines().skip(1).collect();
     println!("e2e: {}", results.join(", "));
-    assert_eq!(results.len(), 12, "{said}");
+    assert_eq!(results.len(), 13, "{said}");
 }

@@ -65,6 +65,16 @@ fn main() -> ExitCode {
     if runtime.block_on(play()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The beginning of a reason, which says what it is about, and its end, where a program says what it failed of.
+fn shortened(why: &str) -> String {
+    let letters: Vec<char> = why.chars().collect();
+    let (head, tail) = (LONGEST_REASON / 4, LONGEST_REASON * 3 / 4);
+    let Some(left_out) = letters.len().checked_sub(LONGEST_REASON).filter(|left_out| *left_out > 0) else { return why.to_owned() };
+    let text = |part: &[char]| part.iter().collect::<String>();
+    let (begin, end) = (text(&letters[..head]), text(&letters[letters.len() - tail..]));
+    format!("{begin} … {left_out} characters … {end}")
+}
+
 /// Plays what is asked for; whether all of it passed.
 async fn play() -> bool {
     let wanted = std::env::var("SAGA_E2E_ACT").unwrap_or_default();
@@ -85,7 +95,7 @@ async fn play() -> bool {
             }
             Err(why) => {
                 println!("e2e: {name} FAILED ({took} s)");
-                failed.push(format!("{name}: {}", why.to_string().chars().take(LONGEST_REASON).collect::<String>()));
+                failed.push(format!("{name}: {}", shortened(&why.to_string())));
             }
         }
     }

@@ -89,6 +89,7 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
     stand.kubectl(&["patch", "saga/newer", "--type", "json", "--patch", &format!(r#"[{{"op": "remove", "path": "/spec/{FIELD}"}}]"#)]);
     stand.reaches("newer", SagaPhase::Completed).await;
     a_phase_of_a_later_version_is_left_alone(&stand).await;
+    a_status_that_cannot_be_read_is_said_to_be_so_and_kept(&stand).await;
     install(&chart(), &[]);
     assert!(!has_field());
 }
@@ -124,4 +125,21 @@ fn judge_unharmed(stand: &Stand, saga: &Saga) {
     judge(stand, saga, false);
     let entries = stand.shop.entries(Some(&scope(saga)));
     assert!(entries.len() == 3 && entries.iter().all(|entry| entry.kind == Kind::Done), "{entries:?}");
+}
+
+/// What nobody wrote who knows how: the saga says so beside it, keeps what stands there, and goes on once that is mended.
+async fn a_status_that_cannot_be_read_is_said_to_be_so_and_kept(stand: &Stand) {
+    stand.apply("deep", &json!({"steps": [{"name": "sign-off", "approval": {}}]})).await;
+    stand.reaches("deep", SagaPhase::Running).await;
+    let set_outputs = |outputs: &Value| {
+        let patch = json!({"status": {"outputs": outputs}}).to_string();
+        stand.kubectl(&["patch", "saga/deep", "--subresource", "status", "--type", "merge", "--patch", &patch]);
+    };
+    set_outputs(&json!({"well": (0..130).fold(json!(1), |inner, _| json!([inner]))}));
+    let path = "jsonpath={.status.phase} {.status.conditions[?(@.type=='Stalled')].reason}";
+    let held = || stand.kubectl(&["get", "saga/deep", "--output", path]) == "Running InvalidStatus";
+    until("the saga is held", || held().then_some(())).await;
+    set_outputs(&Value::Null);
+    stand.ask("deep", "saga.dev/approve=sign-off");
+    stand.reaches("deep", SagaPhase::Completed).await;
 }
