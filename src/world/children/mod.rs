@@ -163,7 +163,7 @@ impl Child {
 }
 
 impl World {
-    /// How often which meddling happened so far, in order.
+    /// How people and nodes meddled with children so far, in order.
     #[must_use]
     pub fn meddled(&self) -> &[Meddling] {
         &self.meddled
@@ -200,7 +200,9 @@ impl World {
         children.retain(|child| !child.is_gone() && (child.runs() || trials.iter().any(|trial| trial.who == child.who)));
         for Process { memory, view, .. } in processes {
             let wanted = |who| trials.iter().any(|trial| trial.who == who) || memory.iter().any(|known| known.who == who);
-            let known = |uid: &str| memory.iter().any(|known| known.child.is_some_and(|(_, number)| pod_uid(number) == uid));
+            let own = memory.iter().filter_map(|known| known.child).map(|(_, number)| number);
+            let named: Vec<_> = own.chain(trials.iter().filter_map(|trial| trial.pod)).map(pod_uid).collect();
+            let known = |uid: &str| named.iter().any(|named| named == uid);
             view.keep_only(children, wanted, known);
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Cascade, Child, JobNow, Made, PodNow, World, look::Found};
 use crate::{
     engine::observed::ChildState,
-    objects::job_state,
+    objects::{job_state, pod::finishes_on_sigterm},
     world::{Happened, Who, gather::pod_uid, look::Start},
 };
 
@@ -13,12 +13,6 @@ impl World {
     /// The API server makes the child of an attempt.
     pub(in super::super) fn make(&mut self, number: usize, start: &Start, child: u32) {
         let Some(made) = self.build(start, child) else { return };
-        let step = self.object().saga().steps.get(start.who.place);
-        let finishes = step.and_then(|step| step.operation(start.who.direction)).is_some_and(|operation| match &operation.work {
-            crate::engine::saga::Work::Pod(action) => action.finishes_on_sigterm == Some(true),
-            crate::engine::saga::Work::Job(action) => action.finishes_on_sigterm == Some(true),
-            _ => false,
-        });
         let (job, pod) = match &made {
             Made::Pod(_) => (None, Some(PodNow::new(false))),
             Made::Job(..) => (Some(JobNow::new()), None),
@@ -26,6 +20,8 @@ impl World {
         if let Some(process) = self.processes.get_mut(number).filter(|_| job.is_some()) {
             process.view.of_jobs.entry(pod_uid(child)).or_default().born();
         }
+        let (Made::Pod(value) | Made::Job(_, value)) = &made;
+        let finishes = finishes_on_sigterm(value);
         let Start { who, key, .. } = *start;
         self.children.push(Child { who, key, number: child, made, finishes, job, pod, has_made: false });
         self.show(child, None);
