@@ -66,7 +66,7 @@ impl Trial {
             (meddles > 0, format!("meddled with {meddles} times")),
             (crashes > 0, "crash".to_owned()),
         ];
-        let more: String = words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| format!(", {word}")).collect();
+        let more = words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| format!(", {word}")).collect::<Vec<_>>().concat();
         Shape { name: format!("{what} as it is{more}"), saga, rules }
     }
 }

@@ -17,7 +17,10 @@ use crate::{
         context::{fixture, now},
         perform::never_begun,
     },
-    engine::valid::{SagaName, validate_stored},
+    engine::{
+        observed::Reached,
+        valid::{SagaName, validate_stored},
+    },
 };
 
 /// What an API server holds: answers by path, 404 for any other.

@@ -3,6 +3,7 @@
 use super::{Cascade, Child, JobNow, Meddling, PodNow, World};
 use crate::{
     api::Direction,
+    engine::saga::ValidStep,
     world::{Ending, Happened, laws::Broken, other_side::Trial},
 };
 
@@ -115,10 +116,9 @@ impl World {
         let (told, half) = (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !child.is_counted());
         Way::ALL.into_iter().filter(move |way| {
             let fits = match way {
-                Way::Done => true,
                 Way::Half => told && half,
                 Way::Killed => told,
-                Way::No => true,
+                Way::Done | Way::No => true,
             };
             // A program knows what was done under its key.
             pod.is_some() && fits && (*way == Way::Done || !done)
@@ -213,7 +213,7 @@ impl World {
 
     /// Half the work is done, and nobody says so.
     fn half(&mut self, trial: &Trial) {
-        let nothing = self.object().saga().steps.get(trial.who.place).is_none_or(|step| step.leaves_nothing());
+        let nothing = self.object().saga().steps.get(trial.who.place).is_none_or(ValidStep::leaves_nothing);
         if let Some(truth) = self.truth.get_mut(trial.who.place).filter(|_| !nothing && trial.who.direction == Direction::Action) {
             truth.in_effect |= !truth.undone;
         }

@@ -87,6 +87,7 @@ pub(super) struct Child {
 
 /// What is true of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are true one by one, in any combination")]
 struct PodNow {
     /// How its container ended, and when.
     exit: Option<(Way, Timestamp)>,
@@ -108,6 +109,7 @@ struct PodNow {
 
 /// What is true of a Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that are true one by one, in any combination")]
 struct JobNow {
     /// When its deletion was asked for, and what that takes along.
     deleted: Option<(Timestamp, Cascade)>,
