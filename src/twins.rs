@@ -154,6 +154,18 @@ twins! {
     DeepOutputs "deep-outputs",
     /// A step is skipped although what others read of it is not given.
     SkipLeavesOut "skip-leaves-out",
+    /// Exit code 0 of a container that was told to go counts as done.
+    ZeroIsDone "zero-is-done",
+    /// A Pod that was seen to succeed is not believed to have any more once it is deleted.
+    ForgetsSuccess "forgets-success",
+    /// A Job that was told to end counts as done where it says so, by whatever pods it counts.
+    JobCountsAll "job-counts-all",
+    /// A child that lost its owner or its labels counts as somebody else's.
+    OwnerOnly "owner-only",
+    /// A pod that its Job let go of counts as nobody's.
+    OrphanStays "orphan-stays",
+    /// A deleted Job that somebody keeps is waited for for ever.
+    JobKept "job-kept",
 }
 
 impl Twin {

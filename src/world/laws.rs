@@ -3,11 +3,13 @@
 mod begins;
 mod effects;
 mod ends;
+mod shown;
 mod writes;
 
 pub(super) use self::{
     effects::{creates, deletes, sends},
     ends::{release, world},
+    shown::shown,
     writes::{plan, write},
 };
 

@@ -172,7 +172,7 @@ impl World {
         let acts = self.acts(plan);
         let process = self.processes.get_mut(number)?;
         process.floor = process.floor.max(copy.version);
-        process.wake = wake;
+        process.wake = [wake, process.view.again].into_iter().flatten().min();
         process.triggered = staleness > 0;
         Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor } })
     }

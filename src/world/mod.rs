@@ -10,16 +10,18 @@
 //!
 //! # Guarantees
 //! Pure: equal worlds and equal moves give equal worlds. Decisions are the engine's own, and the rules of the shell are those of
-//! [`crate::engine`]; the world adds the faults. An operator looks at the saga only when something told it to: its object or a Pod of it
+//! [`crate::engine`] and [`crate::objects`]; the world adds the faults. An operator looks at the saga only when something told it to: its object or a Pod of it
 //! changed, a request of its own came back, or its last plan asked for it. So a wake-up that is lost shows.
 //!
 //! # Assumptions
-//! The saga is valid, and nobody but the operators writes its status.
+//! The saga is valid, and nobody but the operators writes its status. What Pods and Jobs are assumed to be stands in `children`.
 //!
 //! # Caveats
 //! A look at the saga happens at one instant, unless it is halted. Effects of one plan leave one after the other. Reads other than of the
-//! saga are live. Events cannot be lost.
+//! saga are live. Events cannot be lost. Unless the rules ask for them [as they are](Children::AsTheyAre), Pods are played by their numbers, and
+//! Jobs as Pods are.
 
+mod children;
 mod gather;
 mod happened;
 mod identity;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use children::{Cascade, Children, Doing, Meddling, Turn, Way};
 pub use happened::Happened;
 pub use laws::{Broken, Law};
 pub use moves::{Ask, Fault, Halt, Move};
@@ -47,6 +50,7 @@ pub use person::Deed;
 pub use rules::Rules;
 
 use self::{
+    children::Child,
     object::Copies,
     other_side::Trial,
     process::{Executor, Process},
@@ -72,6 +76,10 @@ pub struct World {
     trials: Vec<Trial>,
     /// What was really done, step by step.
     truth: Vec<Truth>,
+    /// The children as they are, where the rules play them so.
+    children: Vec<Child>,
+    /// How people and nodes meddled with them already.
+    meddled: Vec<Meddling>,
     /// How many Pods were made.
     made: u32,
     /// Of the object that each step deletes, and of that which its compensation deletes: how often somebody made it again.
@@ -119,6 +127,8 @@ impl World {
             executors,
             trials: Vec::new(),
             truth,
+            children: Vec::new(),
+            meddled: Vec::new(),
             made: 0,
             remade,
             asked: Vec::new(),

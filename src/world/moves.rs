@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Deed, Ending, Happened, Step, Who, World, laws,
+    Deed, Ending, Happened, Step, Turn, Who, World, laws,
     look::Look,
     process::{Halted, Life},
 };
@@ -48,6 +48,8 @@ pub enum Move {
     },
     /// A person does something.
     Ask(Ask),
+    /// Somebody does something to a child, or it does something itself.
+    Turn(Turn),
     /// Somebody makes the object again that this attempt deleted.
     Remake(Who),
     /// The clock goes on, at most to the next instant at which something is due.
@@ -127,6 +129,7 @@ impl World {
             Move::Resume(process) => world.resume(process, happened, broken)?,
             Move::Restart(process) => world.restart(process)?,
             Move::End { who, ending } => world.end(who, ending, happened, broken)?,
+            Move::Turn(turn) => world.turn(turn, happened, broken)?,
             Move::Ask(ask) => {
                 world.ask(ask)?;
                 happened.push(Happened::Asked(ask));
@@ -163,6 +166,9 @@ impl World {
             for ending in self.endings(trial) {
                 self.visit(Move::End { who: trial.who, ending }, visit);
             }
+        }
+        for turn in self.turns() {
+            self.visit(Move::Turn(turn), visit);
         }
         for trial in &self.trials {
             self.visit(Move::Remake(trial.who), visit);
@@ -217,6 +223,9 @@ impl World {
         }
         if let Some(process) = (0..self.processes.len()).find(|process| self.may_look(*process, 0)) {
             return Some(Move::Look { process, staleness: 0, halt: None });
+        }
+        if let Some(turn) = self.fair_turn() {
+            return Some(Move::Turn(turn));
         }
         let ends = self.trials.iter().filter_map(|trial| {
             let stopped = |ending: &Ending| trial.stopping && matches!(ending, Ending::Vanished(_) | Ending::Unknown(_));
@@ -357,7 +366,7 @@ impl World {
     /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        if self.object().gone || self.is_busy() || (!self.rules.attempts_last && self.under_way().next().is_some()) {
+        if self.object().gone || self.is_busy() || self.is_prompt() || (!self.rules.attempts_last && self.under_way().next().is_some()) {
             return None;
         }
         let wakes = self.processes.iter().filter(|process| process.is_up()).filter_map(|process| process.wake);
@@ -401,6 +410,7 @@ impl Step {
         let read = [1, 2].map(|back| world.copies.back(back).is_some_and(|copy| world.may_be_read(copy)));
         world.copies.forget(read);
         world.forget_trials();
+        world.forget_children();
         laws::world(world, broken);
         self
     }

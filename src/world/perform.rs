@@ -36,6 +36,7 @@ impl World {
                     cursor.written = Some(self.now);
                     happened.push(Happened::Wrote { process: number, phase });
                     laws::write(self, &before, broken);
+                    laws::shown(self, number, &before, broken);
                 }
                 written
             }
@@ -176,7 +177,11 @@ impl World {
             happened.push(Happened::Dropped(who));
             return;
         }
-        let existing = self.trials.iter().find(|trial| trial.who == who && trial.exists()).and_then(|trial| trial.pod);
+        let existing = if self.plays(who) {
+            self.number_there(who)
+        } else {
+            self.trials.iter().find(|trial| trial.who == who && trial.exists()).and_then(|trial| trial.pod)
+        };
         let pod = existing.unwrap_or_else(|| self.made.saturating_add(1));
         let Some(process) = self.processes.get_mut(number) else { return };
         process.known(who, now).child.get_or_insert((now, pod));
@@ -195,6 +200,9 @@ impl World {
         }
         self.trials.push(Trial { who, key, pod: Some(pod), hears: None, ended: None, stopping: false, again: before.is_some() });
         happened.push(Happened::Began { process: number, who, key, time_limit });
+        if self.plays(who) {
+            return self.make(number, &start, pod);
+        }
         // The watch tells everybody.
         self.trigger_all();
     }
@@ -240,6 +248,10 @@ impl World {
                 trial.hears = None;
             }
             happened.push(Happened::Stopped(who));
+            return;
+        }
+        if self.plays(who) {
+            _ = self.stop_child(number, who, happened);
             return;
         }
         if let Some(trial) = self.trials.iter_mut().find(|trial| trial.who == who && trial.exists() && trial.runs() && wanted) {

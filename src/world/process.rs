@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Ending, Fault, Who, World,
+    children::View,
     look::{Act, Cursor},
 };
 
@@ -22,6 +23,8 @@ pub(super) struct Process {
     /// Whether something told it to look.
     pub(super) triggered: bool,
     pub(super) memory: Vec<Known>,
+    /// What it was shown of the children, where they are played as they are.
+    pub(super) view: View,
 }
 
 /// Whether an operator goes on.
@@ -84,7 +87,16 @@ pub(super) fn executor_id(number: usize) -> String {
 
 impl Process {
     pub(super) fn new(executor: usize) -> Self {
-        Self { life: Life::Up, executor, former: Vec::new(), floor: 0, wake: None, triggered: true, memory: Vec::new() }
+        Self {
+            life: Life::Up,
+            executor,
+            former: Vec::new(),
+            floor: 0,
+            wake: None,
+            triggered: true,
+            memory: Vec::new(),
+            view: View::default(),
+        }
     }
 
     pub(super) const fn is_up(&self) -> bool {
@@ -159,6 +171,7 @@ impl World {
         let process = self.processes.get_mut(number).filter(|process| process.is_down())?;
         *process = Process::new(executor);
         self.executors.push(Executor::default());
+        self.list(number);
         Some(())
     }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Instant};
 
 use serde_json::{Map, Value};
 
-use super::{Ending, Fault};
+use super::{Children, Ending, Fault};
 
 /// What a world allows to happen, and how often.
 #[derive(Clone, Debug)]
@@ -31,6 +31,8 @@ pub struct Rules {
     pub attempts_last: bool,
     /// How often somebody makes the object again that a step deleted.
     pub remakes: u32,
+    /// How Pods and Jobs are played.
+    pub children: Children,
     /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<` and `>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
     /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
@@ -53,6 +55,7 @@ impl Rules {
             undo_endings: Ending::ALL.to_vec(),
             attempts_last: true,
             remakes: 0,
+            children: Children::ByNumber,
             outputs: BTreeMap::new(),
             origin,
         }

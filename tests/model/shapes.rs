@@ -358,6 +358,8 @@ pub fn quick() -> Vec<Shape> {
     shapes.all(3, &[true], &[1], calm);
     shapes.all(3, &[false], &[1], request);
     shapes.all(3, &[false], &[1], fault);
+    // Pods and Jobs as they are, with who acts on them.
+    shapes.0.extend(crate::children::all());
     shapes.0
 }
 
