@@ -12,10 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Object, Who, World,
+    Ask, Object, Who, World,
     gather::pod_uid,
     look::{Act, Cursor, Start},
-    moves::{Ask, Fault},
+    moves::Fault,
     object::active_in,
     other_side::{Ending, Trial},
     process::{End, Halted, Known, Life, Process, executor_id},

@@ -20,6 +20,7 @@
 //! A look at the saga happens at one instant, unless it is halted. Effects of one plan leave one after the other. Reads other than of the
 //! saga are live. Events cannot be lost.
 
+mod asks;
 mod gather;
 mod happened;
 mod identity;
@@ -38,9 +39,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use asks::Ask;
 pub use happened::Happened;
 pub use laws::{Broken, Law};
-pub use moves::{Ask, Fault, Halt, Move};
+pub use moves::{Fault, Halt, Move};
 pub use object::Object;
 pub use other_side::{Ending, Truth};
 pub use person::Deed;
