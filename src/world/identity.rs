@@ -12,10 +12,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Ask, Object, Who, World,
+    Ask, Fault, Object, Who, World,
     gather::pod_uid,
     look::{Act, Cursor, Start},
-    moves::Fault,
     object::active_in,
     other_side::{Ending, Trial},
     process::{End, Halted, Known, Life, Process, executor_id},
@@ -55,8 +54,11 @@ impl World {
                 None => sink.put(0),
             }
         }
-        for process in order.iter().filter_map(|number| self.processes.get(*number)) {
-            self.process_into(&mut sink, process);
+        for number in order {
+            if let Some(process) = self.processes.get(*number) {
+                self.process_into(&mut sink, process);
+            }
+            self.clock_into(&mut sink, *number);
         }
         let mut trials: Vec<_> = self.trials.iter().collect();
         trials.sort_unstable_by_key(|trial| trial.who);
@@ -108,11 +110,10 @@ impl World {
         sink.flag(status.cancel_requested.is_some());
         sink.flag(status.timed_out_at.is_some());
         if let (Some(timeout), Some(began)) = (object.saga().timeout, &status.timeout_started_at) {
-            let until = status.clock_stopped_at.as_ref().map_or(self.now, |stopped| stopped.0);
-            sink.duration(between(began.0, until).min(timeout));
+            self.stretch_into(sink, status, began.0, timeout);
         }
         if let (Some(ttl), Some(completed)) = (object.saga().ttl, &status.completed_at) {
-            self.age(sink, completed.0, ttl.max(CREATED_WITHIN));
+            self.shown_into(sink, completed.0, ttl.max(CREATED_WITHIN));
         }
         sink.number(status.retry_requests);
         sink.count(status.handled_tokens.len());
@@ -128,7 +129,7 @@ impl World {
         sink.put(step.phase as u64);
         sink.flag(step.retry_requested);
         match &step.next_attempt_at {
-            Some(next) => sink.duration(between(self.now, next.0).saturating_add(Duration::from_micros(1))),
+            Some(next) => self.until_shown_into(sink, next.0),
             None => sink.put(0),
         }
         let valid = object.saga().steps.get(place);
@@ -151,11 +152,11 @@ impl World {
         let actions = status.steps.iter().filter_map(|step| step.action.as_ref()?.sequence);
         sink.count(record.sequence.map_or(0, |own| actions.filter(|other| *other < own).count() + 1));
         if let Some((deadline, began)) = operation.retry.deadline.zip(record.budget_started_at.as_ref()) {
-            let until = status.clock_stopped_at.as_ref().map_or(self.now, |stopped| stopped.0);
-            sink.duration(between(began.0, until).min(deadline));
+            self.stretch_into(sink, status, began.0, deadline);
         }
         let Some(active) = &record.active else { return };
-        self.age(sink, active.started_at.0, Self::matters_for(operation));
+        self.shown_into(sink, active.started_at.0, Self::matters_for(operation));
+        self.dated_into(sink, who, active);
         let made = self.trials.iter().find(|trial| trial.who == who).and_then(|trial| trial.pod);
         let pod = made.or_else(|| operation.deletes().then(|| self.standing(who))).map(pod_uid);
         sink.put(active.child_uid.as_ref().map_or(0, |uid| if pod.as_ref() == Some(uid) { 1 } else { 2 }));
@@ -217,11 +218,12 @@ impl World {
     }
 
     fn halted_into(&self, sink: &mut Sink<'_>, halted: &Halted, process: &Process) {
-        let Halted { since, how, rest, cursor: Cursor { version, written, executor } } = halted;
+        let Halted { since, how, rest, cursor: Cursor { version, written, executor, ahead } } = halted;
         sink.put(fault_number(*how).saturating_add(2));
         self.age(sink, *since, TERM);
         sink.put(self.object().version.saturating_sub(*version).min(9));
         sink.flag(*executor == process.executor);
+        self.ahead_into(sink, *ahead);
         match written {
             Some(written) => self.age(sink, *written, NOTED),
             None => sink.put(u64::MAX),
@@ -331,6 +333,8 @@ const fn fault_number(fault: Fault) -> u64 {
         Fault::Stall => 2,
         Fault::Lapse => 3,
         Fault::Refuse => 4,
+        Fault::SetAhead => 5,
+        Fault::SetBack => 6,
     }
 }
 

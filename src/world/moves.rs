@@ -2,14 +2,10 @@
 
 use jiff::Timestamp;
 
-use super::{
-    Ask, Ending, Happened, Step, Who, World, laws,
-    look::Look,
-    process::{Halted, Life},
-};
+use super::{Ask, Ending, Fault, Halt, Happened, Step, Who, World, laws, look::Look, process::Life};
 use crate::engine::{
     clock::{between, later},
-    fence::{CREATED_WITHIN, FRESH},
+    fence::FRESH,
     lease::{HOLDS_FOR, TERM},
 };
 
@@ -25,7 +21,7 @@ pub enum Move {
         /// Where in the look a fault halts it.
         halt: Option<Halt>,
     },
-    /// A fault between two looks: [`Fault::Crash`], [`Fault::Freeze`] or [`Fault::Lapse`].
+    /// A fault between two looks: any but [`Fault::Stall`] and [`Fault::Refuse`].
     Strike {
         /// The operator's number.
         process: usize,
@@ -49,37 +45,6 @@ pub enum Move {
     Remake(Who),
     /// The clock goes on, at most to the next instant at which something is due.
     Tick(Timestamp),
-}
-
-/// What goes wrong with an operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Fault {
-    /// It dies with all that it remembers.
-    Crash,
-    /// It stands still as a whole, and renews no Lease, until it goes on.
-    Freeze,
-    /// This look stands still; the rest of the operator goes on.
-    Stall,
-    /// The renewals of its Lease are refused.
-    Lapse,
-    /// The API server refuses to create a Pod, for a reason that passes.
-    Refuse,
-}
-
-impl Fault {
-    /// Every fault.
-    pub const ALL: [Self; 5] = [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
-    /// Those that halt a look.
-    pub const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
-}
-
-/// A fault in the middle of a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Halt {
-    /// The fault.
-    pub how: Fault,
-    /// After how many writes and effects of the look, as far as anybody notices them.
-    pub after: usize,
 }
 
 impl World {
@@ -137,10 +102,8 @@ impl World {
                 Life::Halted(_) => self.visit(Move::Resume(number), visit),
                 Life::Down => self.visit(Move::Restart(number), visit),
             }
-            if !process.is_down() {
-                for fault in self.rules.fault_kinds.iter().filter(|fault| self.may_happen(**fault)) {
-                    self.visit(Move::Strike { process: number, fault: *fault }, visit);
-                }
+            for fault in self.rules.fault_kinds.iter().filter(|fault| self.may_happen(**fault)) {
+                self.visit(Move::Strike { process: number, fault: *fault }, visit);
             }
         }
         for trial in &self.trials {
@@ -210,33 +173,6 @@ impl World {
         ends.into_iter().next().or_else(|| self.due().map(Move::Tick))
     }
 
-    /// Whether a fault of this kind may happen now.
-    fn may_happen(&self, fault: Fault) -> bool {
-        let left = self.faults.len() < self.rules.faults;
-        left && self.rules.fault_kinds.contains(&fault) && !(self.rules.each_fault_once && self.faults.contains(&fault))
-    }
-
-    fn strike(&mut self, number: usize, fault: Fault) -> Option<()> {
-        if !self.may_happen(fault) {
-            return None;
-        }
-        let now = self.now;
-        match fault {
-            Fault::Crash => self.crash(number)?,
-            Fault::Freeze => {
-                let process = self.processes.get_mut(number).filter(|process| process.is_up())?;
-                let cursor = super::look::Cursor { version: 0, written: None, executor: process.executor };
-                process.life = Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
-                self.stand_still(number, fault);
-            }
-            Fault::Lapse => self.lapse(number, now)?,
-            // A look that has not begun cannot stand still, nor be refused anything.
-            Fault::Stall | Fault::Refuse => return None,
-        }
-        self.faults.push(fault);
-        Some(())
-    }
-
     /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
@@ -259,8 +195,7 @@ impl World {
                     fences.extend(lapsed.map(|lapsed| later(lapsed, TERM)));
                 }
             }
-            let intents = self.object().active().filter_map(|(_, record)| record.active.as_ref());
-            fences.extend(intents.map(|intent| later(intent.started_at.0, CREATED_WITHIN)));
+            fences.extend(self.too_old());
         }
         fences
     }
@@ -270,6 +205,7 @@ impl World {
             return None;
         }
         self.now = until;
+        self.compare_clocks();
         for process in self.processes.iter_mut().filter(|process| process.is_up()) {
             process.triggered |= process.wake.is_some_and(|wake| wake <= until);
         }
