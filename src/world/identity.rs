@@ -15,8 +15,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    World,
-    moves::{Ask, Fault},
+    Ask, Fault, World,
     other_side::{Ending, Trial},
     sink::Sink,
 };
@@ -46,8 +45,11 @@ impl World {
                 None => sink.put(0),
             }
         }
-        for process in order.iter().filter_map(|number| self.processes.get(*number)) {
-            self.process_into(&mut sink, process);
+        for number in order {
+            if let Some(process) = self.processes.get(*number) {
+                self.process_into(&mut sink, process);
+            }
+            self.clock_into(&mut sink, *number);
         }
         let mut trials: Vec<_> = self.trials.iter().collect();
         trials.sort_unstable_by_key(|trial| trial.who);
@@ -112,6 +114,8 @@ const fn fault_number(fault: Fault) -> u64 {
         Fault::Stall => 2,
         Fault::Lapse => 3,
         Fault::Refuse => 4,
+        Fault::SetAhead => 5,
+        Fault::SetBack => 6,
     }
 }
 

@@ -21,7 +21,10 @@
 //! saga are live. Events cannot be lost. Unless the rules ask for them [as they are](Children::AsTheyAre), Pods are played by their numbers, and
 //! Jobs as Pods are.
 
+mod asks;
 mod children;
+mod clocks;
+mod faults;
 mod gather;
 mod happened;
 mod identity;
@@ -38,12 +41,14 @@ mod sink;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+pub use asks::Ask;
 pub use children::{Cascade, Children, Doing, Meddling, Turn, Way};
+pub use faults::{Fault, Halt};
 pub use happened::Happened;
 pub use laws::{Broken, Law};
-pub use moves::{Ask, Fault, Halt, Move};
+pub use moves::Move;
 pub use object::Object;
 pub use other_side::{Ending, Truth};
 pub use person::Deed;
@@ -51,6 +56,7 @@ pub use rules::Rules;
 
 use self::{
     children::Child,
+    clocks::{Clock, Dated},
     object::Copies,
     other_side::Trial,
     process::{Executor, Process},
@@ -88,6 +94,12 @@ pub struct World {
     asked: Vec<Ask>,
     /// The faults that happened already.
     faults: Vec<Fault>,
+    /// The wall clocks of the operators, by their numbers.
+    clocks: Vec<Clock>,
+    /// By how much the clock was ahead that was ever furthest ahead; zero where none ever was.
+    furthest: SignedDuration,
+    /// When attempts under way really began, where a clock may have dated them wrongly.
+    dated: Vec<Dated>,
 }
 
 /// What came of a move.
@@ -119,6 +131,8 @@ impl World {
         let (truth, remade) = (vec![Truth::default(); saga.steps.len()], vec![[0; 2]; saga.steps.len()]);
         let processes = (0..rules.operators.max(1)).map(Process::new).collect();
         let executors = (0..rules.operators.max(1)).map(|_| Executor::default()).collect();
+        let clocks: Vec<_> = rules.clocks.iter().take(rules.operators.max(1)).map(|ahead| Clock { ahead: *ahead, set: None }).collect();
+        let furthest = clocks.iter().map(|clock| clock.ahead).max().unwrap_or_default().max(SignedDuration::ZERO);
         Self {
             now: Timestamp::from_second(DAWN).unwrap_or_default(),
             copies: Copies::new(Object::new(saga)),
@@ -133,6 +147,9 @@ impl World {
             remade,
             asked: Vec::new(),
             faults: Vec::new(),
+            clocks,
+            furthest,
+            dated: Vec::new(),
         }
     }
 

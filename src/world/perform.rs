@@ -34,6 +34,7 @@ impl World {
                 let written = self.patch(number, cursor, happened, |object| object.status = status);
                 if written {
                     cursor.written = Some(self.now);
+                    self.date_intents(&before, cursor.ahead);
                     happened.push(Happened::Wrote { process: number, phase });
                     laws::write(self, &before, broken);
                     laws::shown(self, number, &before, broken);

@@ -170,6 +170,9 @@ impl World {
         let executor = self.executors.len();
         let process = self.processes.get_mut(number).filter(|process| process.is_down())?;
         *process = Process::new(executor);
+        if let Some(clock) = self.clocks.get_mut(number) {
+            clock.set = None;
+        }
         self.executors.push(Executor::default());
         self.list(number);
         Some(())

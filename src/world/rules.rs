@@ -1,7 +1,11 @@
 //! What a world allows to happen.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
+use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
 use super::{Children, Ending, Fault};
@@ -33,6 +37,10 @@ pub struct Rules {
     pub remakes: u32,
     /// How Pods and Jobs are played.
     pub children: Children,
+    /// By how much the wall clock of each operator is ahead of the API server's at first; negative where it is behind.
+    pub clocks: [SignedDuration; 2],
+    /// By how much a clock is set ahead or back.
+    pub set_by: Duration,
     /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<` and `>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
     /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
@@ -48,7 +56,7 @@ impl Rules {
             requests: 0,
             tokens: false,
             faults: 0,
-            fault_kinds: Fault::ALL.to_vec(),
+            fault_kinds: Fault::USUAL.to_vec(),
             each_fault_once: false,
             staleness: 0,
             endings: Ending::ALL.to_vec(),
@@ -56,6 +64,8 @@ impl Rules {
             attempts_last: true,
             remakes: 0,
             children: Children::ByNumber,
+            clocks: [SignedDuration::ZERO; 2],
+            set_by: Duration::from_secs(40),
             outputs: BTreeMap::new(),
             origin,
         }

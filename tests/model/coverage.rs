@@ -125,5 +125,7 @@ fn fault_text(fault: Option<Fault>) -> &'static str {
         Some(Fault::Stall) => "stall",
         Some(Fault::Lapse) => "lapse",
         Some(Fault::Refuse) => "refuse",
+        Some(Fault::SetAhead) => "ahead",
+        Some(Fault::SetBack) => "back",
     }
 }

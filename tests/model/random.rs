@@ -220,7 +220,7 @@ impl Dice {
     /// All that the search tries, at once.
     fn everything(&mut self) -> Rules {
         let tokens = self.percent(30);
-        Extent { requests: 1, tokens, faults: 3, operators: 2, staleness: 2, wide: true, once: &[] }.rules()
+        Extent { requests: 1, tokens, faults: 3, operators: 2, staleness: 2, wide: true, ..Extent::default() }.rules()
     }
 
     fn step(&mut self, place: usize, edges: usize, pivot: Option<usize>) -> ValidStep {

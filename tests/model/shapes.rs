@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use saga_operator::{
     api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
     engine::{
@@ -172,8 +173,10 @@ pub struct Extent {
     pub staleness: usize,
     /// Every ending, and time limits pass; else the four that differ most.
     pub wide: bool,
-    /// Of faults only these, each once at most; all of them where there is none.
+    /// Of faults only these, each once at most; the usual ones where there is none.
     pub once: &'static [Fault],
+    /// By how many seconds the clock of each operator is ahead.
+    pub clocks: [i64; 2],
 }
 
 impl Extent {
@@ -186,6 +189,7 @@ impl Extent {
             (rules.fault_kinds, rules.each_fault_once) = (self.once.to_vec(), true);
         }
         rules.operators = self.operators.max(1);
+        rules.clocks = self.clocks.map(SignedDuration::from_secs);
         rules.staleness = self.staleness;
         rules.attempts_last = self.wide;
         if !self.wide {
@@ -196,12 +200,13 @@ impl Extent {
     }
 
     fn text(self) -> String {
-        let Self { requests, tokens, faults, operators, staleness, wide, once } = self;
+        let Self { requests, tokens, faults, operators, staleness, wide, once, clocks } = self;
         let words = [
             (requests > 0, if tokens { "request@token" } else { "request" }.to_owned()),
             (faults > 0, if once.is_empty() { "fault".to_owned() } else { format!("{once:?}") }),
             (operators > 1, "two operators".to_owned()),
             (staleness > 0, "stale".to_owned()),
+            (clocks != [0; 2], format!("clocks {clocks:?}")),
             (wide, "wide".to_owned()),
         ];
         words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
@@ -313,6 +318,27 @@ impl Shapes {
     }
 }
 
+impl Shapes {
+    /// Operators whose clocks differ, or are set.
+    fn clocks(&mut self) {
+        let calm = Extent { operators: 2, ..Extent::default() };
+        for clocks in [[0, -40], [0, 40], [20, -20]] {
+            self.all(1, &[false], &[2], Extent { clocks, ..calm });
+            self.only(1, Steps::Requests, Extent { clocks, faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm });
+        }
+        for once in [&[Fault::SetAhead], &[Fault::SetBack]] {
+            let set = Extent { requests: 1, faults: 1, once, ..Extent::default() };
+            self.all(1, &[false], &[1], set);
+            self.approvals(set);
+        }
+        self.all(1, &[false], &[2], Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm });
+        // Who reads an intent late knows of its age only what clocks say.
+        self.only(1, Steps::Pods, Extent { faults: 3, once: &[Fault::Crash, Fault::Stall, Fault::SetBack], ..Extent::default() });
+        self.only(1, Steps::Pods, Extent { faults: 2, once: &[Fault::Crash, Fault::SetBack], ..calm });
+        self.all(2, &[false], &[1], Extent { clocks: [0, -40], ..calm });
+    }
+}
+
 /// The shapes of `make model`: a million worlds and more, in minutes.
 pub fn quick() -> Vec<Shape> {
     let mut shapes = Shapes(Vec::new());
@@ -343,6 +369,7 @@ pub fn quick() -> Vec<Shape> {
     // Which exit codes say that nothing was done: another attempt of the same work, or a request for it, tells.
     shapes.only(1, Steps::FinalPods, Extent { wide: true, ..request });
     shapes.pods_again(Extent { wide: true, ..request });
+    shapes.clocks();
     shapes.all(2, &[false], &[1, 2], Extent { wide: true, ..calm });
     shapes.all(2, &[true], &[1], Extent { wide: true, ..calm });
     shapes.all(2, &both, &[1], request);

@@ -9,9 +9,8 @@ use saga_operator::twins::Twin;
 
 use crate::shapes::Shape;
 
-/// Twins that only show on a real API server; the chaos suite kills them. And one that shows only where clocks differ, which are one here: the
-/// tests of the fence kill it.
-const ELSEWHERE: [Twin; 3] = [Twin::Adopt, Twin::Tenure, Twin::Skew];
+/// Twins that only show on a real API server; the chaos suite kills them.
+const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
 
 /// Twins of the rules for Pods and Jobs: they show where these are as they are.
 #[cfg(feature = "twins")]

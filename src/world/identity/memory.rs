@@ -40,11 +40,12 @@ impl World {
     }
 
     fn halted_into(&self, sink: &mut Sink<'_>, halted: &Halted, process: &Process) {
-        let Halted { since, how, rest, cursor: Cursor { version, written, executor } } = halted;
+        let Halted { since, how, rest, cursor: Cursor { version, written, executor, ahead } } = halted;
         sink.put(fault_number(*how).saturating_add(2));
         self.age(sink, *since, TERM);
         sink.put(self.object().version.saturating_sub(*version).min(9));
         sink.flag(*executor == process.executor);
+        self.ahead_into(sink, *ahead);
         match written {
             Some(written) => self.age(sink, *written, NOTED),
             None => sink.put(u64::MAX),

@@ -6,7 +6,6 @@ use super::NOTED;
 use crate::{
     api::{Direction, DirectionStatus, RequestRecord, SagaStatus, StepStatus},
     engine::{
-        clock::between,
         fence::CREATED_WITHIN,
         lease::TERM,
         saga::{Operation, Work},
@@ -37,11 +36,10 @@ impl World {
         sink.flag(status.cancel_requested.is_some());
         sink.flag(status.timed_out_at.is_some());
         if let (Some(timeout), Some(began)) = (object.saga().timeout, &status.timeout_started_at) {
-            let until = status.clock_stopped_at.as_ref().map_or(self.now, |stopped| stopped.0);
-            sink.duration(between(began.0, until).min(timeout));
+            self.stretch_into(sink, status, began.0, timeout);
         }
         if let (Some(ttl), Some(completed)) = (object.saga().ttl, &status.completed_at) {
-            self.age(sink, completed.0, ttl.max(CREATED_WITHIN));
+            self.shown_into(sink, completed.0, ttl.max(CREATED_WITHIN));
         }
         sink.number(status.retry_requests);
         sink.count(status.handled_tokens.len());
@@ -57,7 +55,7 @@ impl World {
         sink.put(step.phase as u64);
         sink.flag(step.retry_requested);
         match &step.next_attempt_at {
-            Some(next) => sink.duration(between(self.now, next.0).saturating_add(Duration::from_micros(1))),
+            Some(next) => self.until_shown_into(sink, next.0),
             None => sink.put(0),
         }
         let valid = object.saga().steps.get(place);
@@ -80,11 +78,11 @@ impl World {
         let actions = status.steps.iter().filter_map(|step| step.action.as_ref()?.sequence);
         sink.count(record.sequence.map_or(0, |own| actions.filter(|other| *other < own).count() + 1));
         if let Some((deadline, began)) = operation.retry.deadline.zip(record.budget_started_at.as_ref()) {
-            let until = status.clock_stopped_at.as_ref().map_or(self.now, |stopped| stopped.0);
-            sink.duration(between(began.0, until).min(deadline));
+            self.stretch_into(sink, status, began.0, deadline);
         }
         let Some(active) = &record.active else { return };
-        self.age(sink, active.started_at.0, Self::matters_for(operation));
+        self.shown_into(sink, active.started_at.0, Self::matters_for(operation));
+        self.dated_into(sink, who, active);
         let made = self.trials.iter().find(|trial| trial.who == who).and_then(|trial| trial.pod);
         let pod = made.or_else(|| operation.deletes().then(|| self.standing(who))).map(pod_uid);
         sink.put(active.child_uid.as_ref().map_or(0, |uid| if pod.as_ref() == Some(uid) { 1 } else { 2 }));

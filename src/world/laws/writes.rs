@@ -220,13 +220,14 @@ fn never_begun(world: &World, new: &SagaStatus, who: Who, record: &DirectionStat
     let pod = matches!(operation.work, Work::Pod(_) | Work::Job(_));
     let begun = world.trials.iter().any(|trial| trial.who == who);
     // Its time is the least of its own limit, the deadline of the budget and the saga's timeout; the latter two may stand still.
-    let now = new.clock_stopped_at.as_ref().map_or(world.now(), |stopped| stopped.0);
+    // Time limits are by the clock of whoever judges.
+    let now = new.clock_stopped_at.as_ref().map_or(world.latest_shown(), |stopped| stopped.0);
     let past = |record: &DirectionStatus| {
         let deadline = operation.retry.deadline.zip(record.budget_started_at.as_ref());
         deadline.is_some_and(|(deadline, since)| between(since.0, now) >= deadline)
     };
     let settled = new.steps.get(who.place).and_then(|step| step.direction(who.direction));
-    let over = between(active.started_at.0, world.now()) >= operation.timeout
+    let over = between(active.started_at.0, world.latest_shown()) >= operation.timeout
         || past(record)
         || settled.is_some_and(past)
         || new.timed_out_at.is_some()
