@@ -59,6 +59,7 @@ impl World {
                 self.process_into(&mut sink, process);
             }
             self.clock_into(&mut sink, *number);
+            self.version_into(&mut sink, *number);
         }
         let mut trials: Vec<_> = self.trials.iter().collect();
         trials.sort_unstable_by_key(|trial| trial.who);
@@ -98,6 +99,7 @@ impl World {
         }
         sink.count(object.asked.len());
         self.status_into(sink, object);
+        Self::shared_into(sink, object);
     }
 
     fn status_into(&self, sink: &mut Sink<'_>, object: &Object) {
@@ -198,7 +200,7 @@ impl World {
     }
 
     fn process_into(&self, sink: &mut Sink<'_>, process: &Process) {
-        sink.flag(process.triggered);
+        sink.put(u64::from(process.triggered) | u64::from(process.deaf) << 1);
         sink.put(self.object().version.saturating_sub(process.floor).min(3));
         match process.wake.filter(|_| process.is_up() || matches!(process.life, Life::Halted(_))) {
             Some(wake) => sink.duration(between(self.now, wake).saturating_add(Duration::from_micros(1))),
@@ -335,6 +337,7 @@ const fn fault_number(fault: Fault) -> u64 {
         Fault::Refuse => 4,
         Fault::SetAhead => 5,
         Fault::SetBack => 6,
+        Fault::Deafen => 7,
     }
 }
 
