@@ -70,6 +70,8 @@ twins! {
     RetryWake "retry-wake",
     /// Nothing wakes the saga for the next attempt of a compensation.
     UndoWake "undo-wake",
+    /// Nothing wakes the saga for the time limit of a child that is seen to run.
+    LimitWake "limit-wake",
     /// One step more runs at once than allowed.
     Slots "slots",
     /// A retry request counts the attempts from 1 again.
@@ -150,6 +152,10 @@ twins! {
     ApprovalUndone "approval-undone",
     /// A number is read as it came, and not as the API server gives it back.
     NumbersDrift "numbers-drift",
+    /// What another version wrote into a status is not written again.
+    DropsFields "drops-fields",
+    /// A status with a word of another version is handled as one that makes no sense.
+    StrangeWords "strange-words",
     /// Maps are gone through in the order in which a hash has them.
     MapOrder "map-order",
     /// Outputs are taken however deep they are nested.

@@ -25,12 +25,15 @@ pub enum Fault {
     SetAhead,
     /// Its wall clock is set back.
     SetBack,
+    /// Its watches break: it hears of no change of the saga or of a Pod before it lists them again. Its own timers and requests still tell it.
+    Deafen,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 7] = [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse, Self::SetAhead, Self::SetBack];
-    /// Those that happen to an operator whose clock is right.
+    pub const ALL: [Self; 8] =
+        [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse, Self::SetAhead, Self::SetBack, Self::Deafen];
+    /// Those that happen to an operator whose clock is right and who hears of everything.
     pub const USUAL: [Self; 5] = [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
     /// Those that halt a look.
     pub const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
@@ -67,6 +70,7 @@ impl World {
             }
             Fault::Lapse => self.lapse(number, now)?,
             Fault::SetAhead | Fault::SetBack => self.set_clock(number, fault)?,
+            Fault::Deafen => self.deafen(number)?,
             // A look that has not begun cannot stand still, nor be refused anything.
             Fault::Stall | Fault::Refuse => return None,
         }

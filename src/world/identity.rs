@@ -50,6 +50,7 @@ impl World {
                 self.process_into(&mut sink, process);
             }
             self.clock_into(&mut sink, *number);
+            self.version_into(&mut sink, *number);
         }
         let mut trials: Vec<_> = self.trials.iter().collect();
         trials.sort_unstable_by_key(|trial| trial.who);
@@ -116,6 +117,7 @@ const fn fault_number(fault: Fault) -> u64 {
         Fault::Refuse => 4,
         Fault::SetAhead => 5,
         Fault::SetBack => 6,
+        Fault::Deafen => 7,
     }
 }
 

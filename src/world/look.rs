@@ -10,6 +10,7 @@ use super::{
     laws::{self, Broken, Law},
     object::{Object, SPEC_HASH},
     process::{Halted, Life, executor_id},
+    versions::View,
 };
 use crate::{
     api::{Part, RequestAction, SagaStatus},
@@ -19,10 +20,10 @@ use crate::{
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
         fence::{Freshness, freshness},
         lease::Tenure,
+        observed::Observed,
         plan,
         precheck::Precheck,
         saga::Work,
-        versions::Versions,
     },
 };
 
@@ -134,7 +135,10 @@ impl World {
             return None;
         }
         let copy = Arc::clone(self.copies.back(staleness)?);
-        let children = self.gather(number, &copy);
+        let unread = !self.view(number, &copy).versions.words.is_empty();
+        // Nothing is known of the attempts of a saga that cannot be read.
+        let children = if unread { Observed::new() } else { self.gather(number, &copy) };
+        let View { status, remains, versions } = self.view(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
         let (room, circuits, keys_from, precheck) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
@@ -146,8 +150,8 @@ impl World {
             parent_holds: false,
             spec_hash: SPEC_HASH,
             deletion_policy: copy.saga().deletion_policy,
-            status: &copy.status,
-            remains: copy.status(),
+            status,
+            remains,
             asked: &copy.asked,
             handled: copy.handled,
             keys_from: &keys_from,
@@ -159,7 +163,7 @@ impl World {
             skew: self.skew(number),
             room: &room,
             circuits: &circuits,
-            versions: Versions::default(),
+            versions,
             draining: false,
             now: self.shown(number),
         };

@@ -1,5 +1,5 @@
-//! A simulated world around the real engine: one saga in an API server, one or two operators, Pods, requests, and a clock that goes only
-//! where it is told to.
+//! A simulated world around the real engine: one saga in an API server, one or two operators, Pods, requests, and clocks that go only
+//! where they are told to.
 //!
 //! ```text
 //!  World ── moves() ──► everything that may happen next ── apply(&Move) ──► Step { world, happened, broken }
@@ -10,16 +10,19 @@
 //!
 //! # Guarantees
 //! Pure: equal worlds and equal moves give equal worlds. Decisions are the engine's own, and the rules of the shell are those of
-//! [`crate::engine`] and [`crate::objects`]; the world adds the faults. An operator looks at the saga only when something told it to: its object or a Pod of it
-//! changed, a request of its own came back, or its last plan asked for it. So a wake-up that is lost shows.
+//! [`crate::engine`] and [`crate::objects`]; the world adds the faults. An operator looks at the saga only when something told it to: its
+//! object or a Pod of it changed, a request of its own came back, or its last plan asked for it. So a wake-up that is lost shows. Each
+//! operator has a wall clock of its own, which may be wrong and may be set; what it waits for and how long it knows something is by the time
+//! of the world, which the laws judge by. An operator may be of a later version than the other one.
 //!
 //! # Assumptions
 //! The saga is valid, and nobody but the operators writes its status. What Pods and Jobs are assumed to be stands in `children`.
 //!
 //! # Caveats
 //! A look at the saga happens at one instant, unless it is halted. Effects of one plan leave one after the other. Reads other than of the
-//! saga are live. Events cannot be lost. Unless the rules ask for them [as they are](Children::AsTheyAre), Pods are played by their numbers, and
-//! Jobs as Pods are.
+//! saga are live. Events are lost only by an operator whose watches break, and then all of them, until it lists everything again; what it
+//! reads meanwhile is no older than the world allows. Unless the rules ask for them [as they are](Children::AsTheyAre), Pods are played by
+//! their numbers, and Jobs as Pods are.
 
 mod asks;
 mod children;
@@ -38,6 +41,7 @@ mod person;
 mod process;
 mod rules;
 mod sink;
+mod versions;
 
 use std::sync::Arc;
 
@@ -53,6 +57,7 @@ pub use object::Object;
 pub use other_side::{Ending, Truth};
 pub use person::Deed;
 pub use rules::Rules;
+pub use versions::Later;
 
 use self::{
     children::Child,
@@ -129,7 +134,7 @@ impl World {
     #[must_use]
     pub fn new(saga: ValidSaga, rules: Rules) -> Self {
         let (truth, remade) = (vec![Truth::default(); saga.steps.len()], vec![[0; 2]; saga.steps.len()]);
-        let processes = (0..rules.operators.max(1)).map(Process::new).collect();
+        let processes = (0..rules.operators.max(1)).map(|number| Process::new(number, rules.is_later(number))).collect();
         let executors = (0..rules.operators.max(1)).map(|_| Executor::default()).collect();
         let clocks: Vec<_> = rules.clocks.iter().take(rules.operators.max(1)).map(|ahead| Clock { ahead: *ahead, set: None }).collect();
         let furthest = clocks.iter().map(|clock| clock.ahead).max().unwrap_or_default().max(SignedDuration::ZERO);
@@ -153,7 +158,7 @@ impl World {
         }
     }
 
-    /// The virtual clock.
+    /// The time of the world, which no clock need show.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now

@@ -30,6 +30,8 @@ pub enum Move {
     },
     /// An operator that was frozen or stalled goes on where it stood.
     Resume(usize),
+    /// An operator whose watches broke lists all again.
+    Relist(usize),
     /// Another process starts in the place of one that crashed.
     Restart(usize),
     /// An attempt ends at the other side.
@@ -76,6 +78,7 @@ impl World {
             }
             Move::Strike { process, fault } => world.strike(process, fault)?,
             Move::Resume(process) => world.resume(process, happened, broken)?,
+            Move::Relist(process) => world.relist(process)?,
             Move::Restart(process) => world.restart(process)?,
             Move::End { who, ending } => world.end(who, ending, happened, broken)?,
             Move::Turn(turn) => world.turn(turn, happened, broken)?,
@@ -98,6 +101,9 @@ impl World {
         for (number, process) in self.processes.iter().enumerate() {
             match process.life {
                 Life::Up => {
+                    if process.deaf {
+                        self.visit(Move::Relist(number), visit);
+                    }
                     for staleness in 0..=self.rules.staleness {
                         self.expand_look(number, staleness, visit);
                     }
@@ -158,7 +164,7 @@ impl World {
     }
 
     /// What happens where nothing goes wrong any more and nobody asks for anything: operators go on, look at the newest copy, attempts
-    /// end well, then the clock goes on. `None` where the world rests.
+    /// end well, then the clock goes on, and at last who hears of nothing lists all again. `None` where the world rests.
     #[must_use]
     pub fn fair_move(&self) -> Option<Move> {
         for (number, process) in self.processes.iter().enumerate() {
@@ -179,7 +185,9 @@ impl World {
             let ending = self.endings(trial).find(stopped).or_else(|| self.endings(trial).next())?;
             Some(Move::End { who: trial.who, ending })
         });
-        ends.into_iter().next().or_else(|| self.due().map(Move::Tick))
+        let deaf = || self.processes.iter().position(|process| process.deaf).map(Move::Relist);
+        // At last: what no watch tells, a timer does.
+        ends.into_iter().next().or_else(|| self.due().map(Move::Tick)).or_else(deaf)
     }
 
     /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.

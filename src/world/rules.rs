@@ -8,7 +8,7 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use super::{Children, Ending, Fault};
+use super::{Children, Ending, Fault, Later};
 
 /// What a world allows to happen, and how often.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ pub struct Rules {
     pub clocks: [SignedDuration; 2],
     /// By how much a clock is set ahead or back.
     pub set_by: Duration,
+    /// What the operator with the number 1 writes, where it is of a later version.
+    pub later: Option<Later>,
     /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<` and `>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
     /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
@@ -48,6 +50,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether an operator is of a later version at first.
+    pub(super) const fn is_later(&self, number: usize) -> bool {
+        self.later.is_some() && number == 1
+    }
+
     /// One operator, no fault and no request; attempts end in every way.
     #[must_use]
     pub fn calm(origin: Instant) -> Self {
@@ -66,6 +73,7 @@ impl Rules {
             children: Children::ByNumber,
             clocks: [SignedDuration::ZERO; 2],
             set_by: Duration::from_secs(40),
+            later: None,
             outputs: BTreeMap::new(),
             origin,
         }

@@ -127,5 +127,6 @@ fn fault_text(fault: Option<Fault>) -> &'static str {
         Some(Fault::Refuse) => "refuse",
         Some(Fault::SetAhead) => "ahead",
         Some(Fault::SetBack) => "back",
+        Some(Fault::Deafen) => "deaf",
     }
 }

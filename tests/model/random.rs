@@ -293,7 +293,7 @@ impl Dice {
                 Move::End { who, ending: if self.percent(well) { Ending::Done } else { self.one_of(&Ending::ALL) } }
             }
             170..172 => Move::Ask(self.ask(world)?),
-            172 => Move::Strike { process, fault: self.one_of(&Fault::ALL) },
+            172 => Move::Strike { process, fault: self.one_of(&Fault::USUAL) },
             173..178 => Move::Resume(process),
             178..183 => Move::Restart(process),
             _ => Move::Tick(world.due()?),

@@ -17,7 +17,7 @@ use crate::{
 
 impl World {
     pub(super) fn process_into(&self, sink: &mut Sink<'_>, process: &Process) {
-        sink.flag(process.triggered);
+        sink.put(u64::from(process.triggered) | u64::from(process.deaf) << 1);
         sink.put(self.object().version.saturating_sub(process.floor).min(3));
         match process.wake.filter(|_| process.is_up() || matches!(process.life, Life::Halted(_))) {
             Some(wake) => sink.duration(between(self.now, wake).saturating_add(Duration::from_micros(1))),

@@ -24,6 +24,7 @@ impl World {
         }
         sink.count(object.asked.len());
         self.status_into(sink, object);
+        Self::shared_into(sink, object);
     }
 
     pub(super) fn status_into(&self, sink: &mut Sink<'_>, object: &Object) {

@@ -2,7 +2,7 @@
 
 use super::{
     super::{Ask, Object, Who, World, gather::CALLED_OFF, object::active_in},
-    Broken, Law, begins, must,
+    Broken, Law, begins, must, versions,
 };
 use crate::{
     api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus, StepPhase, StepStatus},
@@ -17,7 +17,8 @@ use crate::{
 
 /// A plan that was made on the newest copy.
 pub(in super::super) fn plan(copy: &Object, seen: &Seen<'_>, plan: &Plan, broken: &mut Vec<Broken>) {
-    if copy.deleting && !copy.finalizer {
+    // What cannot be read is left to whoever can.
+    if (copy.deleting && !copy.finalizer) || !seen.versions.words.is_empty() {
         return;
     }
     for sentence in invariants::check_plan(copy.saga(), seen, plan) {
@@ -55,6 +56,7 @@ pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<B
     let holds = ["InvalidSpec", "SpecChanged", "InvalidStatus"];
     let held = new.conditions.iter().find(|condition| condition.type_ == "Stalled" && holds.contains(&condition.reason.as_str()));
     must(broken, held.is_none(), Law::Consistent, || format!("the saga is held: {:?}", new.message));
+    versions::write(world, before, broken);
     phases(old, new, broken);
     keys(world, old, new, broken);
     monotone(old, new, broken);
