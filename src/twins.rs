@@ -48,6 +48,8 @@ twins! {
     LeavesLate "leaves-late",
     /// A clock that is behind makes an intent younger than it is.
     Skew "skew",
+    /// A clock that was set since the last renewal of the Lease counts as one that was not.
+    ClockSet "clock-set",
     /// A request that another executor is to send is sent all the same.
     SendForAnother "send-for-another",
     /// A step begins before what it depends on is done.
@@ -68,6 +70,8 @@ twins! {
     RetryWake "retry-wake",
     /// Nothing wakes the saga for the next attempt of a compensation.
     UndoWake "undo-wake",
+    /// Nothing wakes the saga for the time limit of a child that is seen to run.
+    LimitWake "limit-wake",
     /// One step more runs at once than allowed.
     Slots "slots",
     /// A retry request counts the attempts from 1 again.
@@ -148,12 +152,28 @@ twins! {
     ApprovalUndone "approval-undone",
     /// A number is read as it came, and not as the API server gives it back.
     NumbersDrift "numbers-drift",
+    /// What another version wrote into a status is not written again.
+    DropsFields "drops-fields",
+    /// A status with a word of another version is handled as one that makes no sense.
+    StrangeWords "strange-words",
     /// Maps are gone through in the order in which a hash has them.
     MapOrder "map-order",
     /// Outputs are taken however deep they are nested.
     DeepOutputs "deep-outputs",
     /// A step is skipped although what others read of it is not given.
     SkipLeavesOut "skip-leaves-out",
+    /// Exit code 0 of a container that was told to go counts as done.
+    ZeroIsDone "zero-is-done",
+    /// A Pod that was seen to succeed is not believed to have any more once it is deleted.
+    ForgetsSuccess "forgets-success",
+    /// A Job that was told to end counts as done where it says so, by whatever pods it counts.
+    JobCountsAll "job-counts-all",
+    /// A child that lost its owner or its labels counts as somebody else's.
+    OwnerOnly "owner-only",
+    /// A pod that its Job let go of counts as nobody's.
+    OrphanStays "orphan-stays",
+    /// A deleted Job that somebody keeps is waited for for ever.
+    JobKept "job-kept",
 }
 
 impl Twin {

@@ -33,7 +33,7 @@ pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy
 pub use status::{
     ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus,
 };
-pub use stored::{Part, StoredSaga, Strangers};
+pub use stored::{Part, StoredSaga, Strangers, read_status, what_remains, with_strangers};
 pub use tls::{CaSource, ConfigMapKey, HttpTls};
 
 /// The API group of every resource, label, annotation and finalizer of this project.

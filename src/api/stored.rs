@@ -18,6 +18,7 @@ use super::{
     names::{ANNOTATION_KEYS, sha256_hex},
     shape::KNOWN,
 };
+use crate::twins::{Twin, broken};
 
 /// A key that no saga reaches.
 const MOST_KEYS: i64 = 1 << 40;
@@ -223,7 +224,7 @@ fn tree(part: &str, raw: Option<&RawValue>) -> Part<Value> {
 ///
 /// # Errors
 /// The status as it can be read by hand, and why it cannot be read as such.
-fn read_status(mut status: Value, strangers: &mut Strangers) -> Result<SagaStatus, (Value, String)> {
+pub fn read_status(mut status: Value, strangers: &mut Strangers) -> Result<SagaStatus, (Value, String)> {
     strangers.fields = KNOWN.status.take_strangers(&mut status, &mut strangers.words);
     strangers.bytes = strangers.fields.as_ref().map_or(0, |fields| fields.to_string().len());
     if !strangers.words.is_empty() {
@@ -245,7 +246,8 @@ fn deletion_policy(spec: Option<&RawValue>) -> DeletionPolicy {
 }
 
 /// What the operator itself wrote into a status that it cannot read, so that it does not write the same again and again.
-fn what_remains(status: &Value) -> SagaStatus {
+#[must_use]
+pub fn what_remains(status: &Value) -> SagaStatus {
     let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
     let conditions = status.get("conditions").and_then(|conditions| Vec::deserialize(conditions).ok()).unwrap_or_default();
     SagaStatus { message, conditions, ..SagaStatus::default() }
@@ -280,9 +282,15 @@ impl Serialize for StoredSaga {
     }
 }
 
-fn with_strangers(status: &SagaStatus, fields: &Value) -> serde_json::Result<Value> {
+/// A status as it is written, with what another version wrote into the one before.
+///
+/// # Errors
+/// Where the status is no JSON.
+pub fn with_strangers(status: &SagaStatus, fields: &Value) -> serde_json::Result<Value> {
     let mut status = serde_json::to_value(status)?;
-    KNOWN.status.put_back(&mut status, fields);
+    if !broken(Twin::DropsFields) {
+        KNOWN.status.put_back(&mut status, fields);
+    }
     Ok(status)
 }
 

@@ -20,6 +20,7 @@ use crate::{
     api::names::{AttemptId, child_name, job_name},
     engine::observed::ChildState,
     objects::{
+        child::{after_job, job_goes, only_kept},
         job::{CONTROLLER_UID, made_by},
         job_state::{self, Family},
         pod_state,
@@ -166,15 +167,13 @@ impl Child for Job {
 
     fn deletion(&self, context: &Context) -> (bool, Option<String>) {
         let family = family(self, context);
-        let deleting = |pod: &Arc<Pod>| pod.metadata.deletion_timestamp.is_some();
-        let any = self.metadata.deletion_timestamp.is_some() || family.pods.iter().any(deleting);
-        (any, job_state::stuck(Some(self), &family, now()))
+        (job_goes(self, &family), job_state::stuck(Some(self), &family, now()))
     }
 
     /// Nothing makes pods for it any more: it has ended when those that there are have.
     async fn kept(&self, context: &Context) -> Result<Option<ChildState>, Error> {
         let family = family(self, context);
-        if self.metadata.deletion_timestamp.is_none() || job_state::runs(&family) {
+        if !only_kept(self, &family) {
             return Ok(None);
         }
         Ok(job_state::gone(self, &with_live_pods(self, context, family).await?))
@@ -203,12 +202,8 @@ impl Child for Job {
     fn after(context: &Context, key: &AttemptKey, child: Option<&str>, gone: Option<ChildState>) -> Option<ChildState> {
         let Some(child) = child else { return gone };
         let (family, last) = context.families.of(child);
-        if job_state::runs(&family) {
-            let since = context.attempts.look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
-            let (uid, age) = (Some(child.to_owned()), since.unwrap_or_default());
-            return Some(ChildState::Active { uid, age, detail: "its Job is gone; the end of its pods is awaited".into(), trouble: None });
-        }
-        last.and_then(|last| job_state::gone(&last, &family)).or(gone)
+        let since = context.attempts.look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
+        after_job(child, &family, last.as_deref(), since.unwrap_or_default()).or(gone)
     }
 
     /// Its pods are another's to make: nothing proves that none comes.

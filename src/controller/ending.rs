@@ -12,13 +12,14 @@ use super::{
     attempts::AttemptKey,
     child::Child,
     error::{self, Error},
-    gather::{self, is_ours},
+    gather,
     perform::{Next, Performance, live_intent, never_begun},
     record::{name, namespace},
 };
 use crate::{
     api::names::AttemptId,
     engine::{circuit::CallEnd, observed::ChildState, saga::Work},
+    objects::child::is_child,
 };
 
 impl Performance<'_> {
@@ -56,7 +57,7 @@ impl Performance<'_> {
         let known = self.context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or(intent.child_uid);
         let api = K::api(self.context, namespace(self.stored));
         let found = api.get_opt(&child).await.map_err(Error::api(K::READ))?;
-        let is_ours = |found: &K| is_ours(found, &key.0, &key.1) || (known.is_some() && found.meta().uid == known);
+        let is_ours = |found: &K| is_child(found, (&key.0, &key.1), [known.as_deref(), None]);
         let Some(found) = found.filter(|found| is_ours(found) && found.meta().deletion_timestamp.is_none()) else {
             // What the watch brings says more than that the child is gone. It may have left something behind.
             return self.stop_rest::<K>(key, known).await;

@@ -5,17 +5,15 @@
 //! Of those that are gone the last states are kept while their Job is there; where one went unseen, or there were too many, that is said.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use crate::objects::{job::job_of, job_state::Family, pod::saga_of};
+use crate::objects::{job::job_of, job_pods::JobPods, job_state::Family};
 
-/// How many pods that are gone are remembered of one Job: the newest.
-const MOST_GONE: usize = 8;
 /// No family is forgotten before nothing has been heard of it for so long.
 const KEPT: Duration = Duration::from_mins(10);
 
@@ -24,40 +22,24 @@ const KEPT: Duration = Duration::from_mins(10);
 pub struct Families(Mutex<HashMap<String, Entry>>);
 
 struct Entry {
-    /// By their UIDs.
-    pods: BTreeMap<String, Arc<Pod>>,
-    gone: VecDeque<Arc<Pod>>,
-    lost: bool,
-    whole: bool,
-    /// The Job as it last was, once it is gone.
-    last: Option<Arc<Job>>,
+    pods: JobPods,
     heard: Instant,
 }
 
 impl Families {
     /// Notes a pod as it is now, if it belongs to a Job.
     pub fn saw(&self, pod: &Pod) {
-        self.look_for(pod, |entry| _ = entry.pods.insert(uid(pod), Arc::new(pod.clone())));
+        self.look_for(pod, |pods| pods.saw(pod));
     }
 
     /// Notes the last state of a pod that is gone, if it belongs to a Job.
     pub fn went(&self, pod: &Pod) {
-        self.look_for(pod, |entry| {
-            entry.pods.remove(&uid(pod));
-            entry.gone.push_back(Arc::new(pod.clone()));
-            if entry.gone.len() > MOST_GONE {
-                entry.gone.pop_front();
-                entry.lost = true;
-            }
-        });
+        self.look_for(pod, |pods| pods.went(pod));
     }
 
     /// Notes that a pod is gone, and that nobody saw how, if it belongs to a Job.
     pub fn lost(&self, pod: &Pod) {
-        self.look_for(pod, |entry| {
-            entry.pods.remove(&uid(pod));
-            entry.lost = true;
-        });
+        self.look_for(pod, |pods| pods.lost(pod));
     }
 
     /// Whether a pod belongs to a Job.
@@ -68,37 +50,31 @@ impl Families {
 
     /// Notes that the watch has a gap, in which pods may have come and gone.
     pub fn gap(&self) {
-        self.lock().values_mut().for_each(|entry| entry.whole = false);
+        self.lock().values_mut().for_each(|entry| entry.pods.gap());
     }
 
     /// Notes that a Job was just created: no pod of it is older than this.
     pub fn born(&self, job: &str) {
-        self.look(job, |entry| entry.whole = true);
+        self.look(job, JobPods::born);
     }
 
     /// Notes what a live read showed of the pods of a Job.
     pub fn correct(&self, job: &str, family: &Family) {
-        self.look(job, |entry| {
-            entry.pods = family.pods.iter().map(|pod| (uid(pod), Arc::clone(pod))).collect();
-            let surplus = family.gone.len().saturating_sub(MOST_GONE);
-            entry.gone = family.gone.iter().skip(surplus).cloned().collect();
-            entry.lost |= family.lost || surplus > 0;
-        });
+        self.look(job, |pods| pods.correct(family));
     }
 
     /// Notes the last state of a Job that is gone.
     pub fn job_went(&self, job: &Job) {
         let Some(uid) = &job.metadata.uid else { return };
-        self.look(uid, |entry| entry.last = Some(Arc::new(job.clone())));
+        self.look(uid, |pods| pods.job_went(job));
     }
 
     /// What is known of the pods of a Job, and the Job as it last was where it is gone.
     #[must_use]
     pub fn of(&self, job: &str) -> (Family, Option<Arc<Job>>) {
         let families = self.lock();
-        let Some(Entry { pods, gone, lost, whole, last, heard: _ }) = families.get(job) else { return (Family::default(), None) };
-        let family = Family { pods: pods.values().cloned().collect(), gone: gone.iter().cloned().collect(), lost: *lost, whole: *whole };
-        (family, last.clone())
+        let Some(Entry { pods, heard: _ }) = families.get(job) else { return (Family::default(), None) };
+        (pods.family(), pods.last().cloned())
     }
 
     /// Forgets the pods of Jobs that are gone, once nothing has been heard of them for ten minutes: an attempt that waits for the end of such
@@ -108,19 +84,18 @@ impl Families {
     }
 
     /// Looks at the family of a pod. One that says no more whose it is was known before.
-    fn look_for(&self, pod: &Pod, look: impl FnOnce(&mut Entry)) {
+    fn look_for(&self, pod: &Pod, look: impl FnOnce(&mut JobPods)) {
         let job = job_of(pod).map(str::to_owned).or_else(|| known(&self.lock(), pod));
         if let Some(job) = job {
             self.look(&job, look);
         }
     }
 
-    fn look(&self, job: &str, look: impl FnOnce(&mut Entry)) {
+    fn look(&self, job: &str, look: impl FnOnce(&mut JobPods)) {
         let mut families = self.lock();
-        let new = || Entry { pods: BTreeMap::new(), gone: VecDeque::new(), lost: false, whole: false, last: None, heard: Instant::now() };
-        let entry = families.entry(job.to_owned()).or_insert_with(new);
+        let entry = families.entry(job.to_owned()).or_insert_with(|| Entry { pods: JobPods::default(), heard: Instant::now() });
         entry.heard = Instant::now();
-        look(entry);
+        look(&mut entry.pods);
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Entry>> {
@@ -130,12 +105,7 @@ impl Families {
 
 /// The Job in whose family a pod is known that does not say whose it is. Few are such, and there is no index of them.
 fn known(families: &HashMap<String, Entry>, pod: &Pod) -> Option<String> {
-    let uid = pod.metadata.uid.as_ref().filter(|_| saga_of(pod).is_none())?;
-    families.iter().find(|(_, entry)| entry.pods.contains_key(uid)).map(|(job, _)| job.clone())
-}
-
-fn uid(pod: &Pod) -> String {
-    pod.metadata.uid.clone().unwrap_or_default()
+    families.iter().find(|(_, entry)| entry.pods.know(pod)).map(|(job, _)| job.clone())
 }
 
 #[cfg(test)]
@@ -145,6 +115,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::objects::job_pods::MOST_GONE;
 
     fn pod(name: &str) -> Pod {
         let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});

@@ -27,19 +27,17 @@ use crate::{
     api::{ActiveAttempt, DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
     engine::{
         Values, active_attempts, left_behind, made_by,
-        observed::{ChildState, Failure, Observed, Reached},
+        observed::{ChildState, Observed},
         own_time,
         saga::{ValidSaga, Work},
     },
-    objects::pod,
-    twins::{Twin, broken},
+    objects::{
+        child::{after_another, given_up, is_child, is_late, unless_done},
+        pod,
+    },
 };
 
-/// How often a child that is being deleted is looked at: nothing tells when it has been so for too long.
-pub(super) const DELETION_POLL: Duration = Duration::from_secs(10);
-/// The least time that a child is being deleted before it counts as stuck, by this process's monotonic clock: 30 s of grace and one minute.
-/// Its own instants are another machine's, whose clock may be minutes away.
-pub(super) const STUCK_SINCE: Duration = Duration::from_secs(90);
+pub(super) use crate::objects::child::{DELETION_POLL, STUCK_SINCE, is_ours, name_conflict};
 
 /// The states of all active attempts' children, and after how long to look again although no watch may tell of anything.
 ///
@@ -185,7 +183,9 @@ async fn child<K: Child>(
     };
     let gone = match &live {
         // A child that lost its label goes on, although to the watch it is gone.
-        Some(found) if !another(found) => return Ok((seen(context, key, attempt, found).await?.0, Some(WATCH_LAG))),
+        Some(found) if !another(found) => {
+            return Ok((unless_done(seen(context, key, attempt, found).await?.0, gone), Some(WATCH_LAG)));
+        }
         // Somebody deleted the attempt's child, and another operator made it again: the attempt is not over before this one is.
         Some(found) if is_ours(found, &key.0, &key.1) => {
             return Ok((after_another(seen(context, key, attempt, found).await?.0, &K::word()), Some(WATCH_LAG)));
@@ -208,26 +208,6 @@ async fn child<K: Child>(
     })
 }
 
-/// What the end of a child means that was made after an earlier one of the attempt vanished: where it failed, the earlier one may have acted.
-fn after_another(state: ChildState, kind: &str) -> ChildState {
-    match state {
-        ChildState::Failed(Failure { message, retry_after, .. }) => {
-            ChildState::Unknown { message: format!("an earlier {kind} of this attempt vanished, and then: {message}"), retry_after }
-        }
-        ChildState::Absent(_)
-        | ChildState::Active { .. }
-        | ChildState::Object { .. }
-        | ChildState::Saga(_)
-        | ChildState::Standing { .. }
-        | ChildState::Refused { .. }
-        | ChildState::Elsewhere { .. }
-        | ChildState::CalledOff { .. }
-        | ChildState::Succeeded(_)
-        | ChildState::Answered(_)
-        | ChildState::Unknown { .. } => state,
-    }
-}
-
 /// The state of a child that exists, if it is ours: by its UID, where that is known, since owners and labels can be taken away. With it, after
 /// how long to look again although no watch may tell of anything.
 async fn seen<K: Child>(
@@ -236,24 +216,24 @@ async fn seen<K: Child>(
     attempt: &ActiveAttempt,
     found: &K,
 ) -> Result<(ChildState, Option<Duration>), Error> {
-    let found_uid = found.meta().uid.as_ref();
-    let known = context.attempts.look(key, |known| known.child.as_ref().is_some_and(|(_, child)| found_uid == Some(child)));
-    let named = attempt.child_uid.is_some() && attempt.child_uid.as_ref() == found_uid;
-    if !known && !named && !is_ours(found, &key.0, &key.1) {
+    let known = context.attempts.look(key, |known| known.child.as_ref().map(|(_, child)| child.clone()));
+    if !is_child(found, (&key.0, &key.1), [known.as_deref(), attempt.child_uid.as_deref()]) {
         return Ok((name_conflict(found), None));
     }
-    context.attempts.child_seen(key, found_uid.map(String::as_str).unwrap_or_default());
+    context.attempts.child_seen(key, found.meta().uid.as_deref().unwrap_or_default());
     let (deleting, stuck) = found.deletion(context);
-    let deleting_long = deleting && deleting_for(context, key) >= STUCK_SINCE;
-    if let Some(message) = stuck.filter(|_| deleting_long) {
-        return Ok((ChildState::Unknown { message, retry_after: None }, None));
+    let deleting_for = deleting.then(|| deleting_for(context, key));
+    if let Some(end) = given_up(stuck, deleting_for) {
+        return Ok((end, None));
     }
     let age = context.attempts.look(key, |known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
     let state = found.state(context, age).await?;
     if !matches!(state, ChildState::Active { .. }) {
         return Ok((state, None));
     }
-    if deleting_long && let Some(end) = found.kept(context).await? {
+    if is_late(deleting_for)
+        && let Some(end) = found.kept(context).await?
+    {
         return Ok((end, None));
     }
     let held_up = found.held_up(context);
@@ -269,24 +249,6 @@ async fn seen<K: Child>(
 /// How long this process has known that the child is being deleted; begins with the first call.
 pub(super) fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
     context.attempts.look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
-}
-
-/// Whether the child is the attempt's.
-pub(super) fn is_ours<K: Child>(found: &K, uid: &str, attempt: &AttemptId) -> bool {
-    pod::is_ours(found, uid, attempt) || broken(Twin::Adopt)
-}
-
-/// A child of another owner has the attempt's name: it is neither adopted nor touched.
-pub(super) fn name_conflict<K: Child>(found: &K) -> ChildState {
-    let (kind, name) = (K::word(), found.meta().name.as_deref().unwrap_or_default());
-    ChildState::Failed(Failure {
-        reached: Reached::Nothing,
-        last: true,
-        exit_code: None,
-        disrupted: false,
-        retry_after: None,
-        message: format!("NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then retry the step"),
-    })
 }
 
 /// The succeeded Pods or Jobs of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use super::attempts::Known;
 use crate::engine::observed::{Absence, ChildState, Failure};
 
-/// How long a created child may be missing from the watch before it is looked for.
-pub(super) const WATCH_LAG: Duration = Duration::from_secs(5);
+pub(super) use crate::objects::child::WATCH_LAG;
 
 /// The same state; of a child that this process ended it also says why, and what the child did or waited for: by itself it would only say that
 /// it was deleted.

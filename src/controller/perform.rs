@@ -68,6 +68,8 @@ pub struct Performance<'a> {
     pub saga: Option<&'a ValidSaga>,
     /// The id under which this process sent requests when the plan was made; empty where it had none.
     pub executor: &'a str,
+    /// What the two clocks showed when the plan was made.
+    pub planned: (Timestamp, Instant),
     /// The slots that were taken for the requests that begin.
     pub slots: Mutex<HashMap<AttemptId, Slot>>,
 }
@@ -195,8 +197,9 @@ impl Performance<'_> {
     /// it.
     fn may_leave(&self, identity: &Identity, intended: Timestamp) -> bool {
         self.context.attempts.look(&(identity.uid.clone(), identity.attempt.clone()), |known| {
-            let age = Age { intended: between(intended, now()), known: known.first_read.elapsed() };
-            age.may_leave(known.is_refused())
+            let (shown, at) = self.planned;
+            let age = Age { intended: between(intended, shown), known: at.saturating_duration_since(known.first_read) };
+            age.later(at.elapsed()).may_leave(known.is_refused())
         })
     }
 

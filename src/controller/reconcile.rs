@@ -147,7 +147,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let terminating = going::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
     let again = [again, unwatched(stored, context), terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
-    let at = now();
+    let (at, planned) = (now(), Instant::now());
     let beginning = context.may_begin();
     let idle = beginning.is_none() || executor.is_none();
     // Nobody announces a new Lease: the saga asks again.
@@ -174,7 +174,7 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     };
     count_tally(context, &tally);
     let executor = executor.as_deref().unwrap_or_default();
-    let performance = Performance { context, stored, saga: saga.as_ref().ok(), executor, slots: Mutex::new(slots) };
+    let performance = Performance { context, stored, saga: saga.as_ref().ok(), executor, planned: (at, planned), slots: Mutex::new(slots) };
     let next = performance.perform(recorded).await?;
     // What begins has begun.
     drop(beginning);

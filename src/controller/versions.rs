@@ -87,7 +87,9 @@ pub(super) async fn leave_alone(stored: &StoredSaga, context: &Arc<Context>) -> 
     let Some(record) = record::record(context, stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
-    Performance { context, stored, saga: None, executor: "", slots: Mutex::default() }.perform(record).await?;
+    Performance { context, stored, saga: None, executor: "", planned: (at, Instant::now()), slots: Mutex::default() }
+        .perform(record)
+        .await?;
     Ok((again, ReconcileResult::Unchanged))
 }
 

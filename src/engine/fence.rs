@@ -4,7 +4,7 @@
 //! # Guarantees
 //! All fail closed: what cannot be told asks for a live read.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -50,6 +50,14 @@ impl Skew {
         Self { ahead: between(stamped, answered), behind: between(sent, later(stamped, Duration::from_secs(1))) }
     }
 
+    /// The same after this process's clock was set ahead or back by so much.
+    const fn moved(self, ahead: Duration, back: Duration) -> Self {
+        Self {
+            ahead: self.ahead.saturating_add(ahead).saturating_sub(back),
+            behind: self.behind.saturating_add(back).saturating_sub(ahead),
+        }
+    }
+
     /// The same where another process's clock may be ahead by a little that its intents do not tell.
     #[must_use]
     pub fn towards_others(self) -> Self {
@@ -71,6 +79,34 @@ impl Skew {
     }
 }
 
+/// What this process's clocks showed when it compared them with that of the API server.
+///
+/// The wall clock may be set at any time, and the next comparison is a renewal away: the monotonic clock tells by how much it was set since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Comparison {
+    skew: Skew,
+    shown: Timestamp,
+    at: Instant,
+}
+
+impl Comparison {
+    /// From a write that left when the wall clock and the monotonic clock showed `sent`, that was answered at `answered` by the monotonic one,
+    /// and that the API server stamped with whole seconds.
+    #[must_use]
+    pub fn of((shown, at): (Timestamp, Instant), stamped: Timestamp, answered: Instant) -> Self {
+        // As the clock would have shown it that was not set meanwhile.
+        let answer_shown = later(shown, answered.saturating_duration_since(at));
+        Self { skew: Skew::of(shown, stamped, answer_shown), shown, at }
+    }
+
+    /// How far the wall clock may be from that of the API server, now that the two clocks show this.
+    #[must_use]
+    pub fn skew(&self, (shown, at): (Timestamp, Instant)) -> Skew {
+        let unset = later(self.shown, at.saturating_duration_since(self.at));
+        if broken(Twin::ClockSet) { self.skew } else { self.skew.moved(between(unset, shown), between(shown, unset)) }
+    }
+}
+
 /// How old an attempt is to whoever would create its child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Age {
@@ -81,6 +117,12 @@ pub struct Age {
 }
 
 impl Age {
+    /// The same so much later by this process's monotonic clock. What its wall clock says meanwhile does not count: it may be set back.
+    #[must_use]
+    pub const fn later(self, passed: Duration) -> Self {
+        Self { intended: self.intended.saturating_add(passed), known: self.known.saturating_add(passed) }
+    }
+
     /// Whether its child may be created although nobody can tell whether it was created before. `refused`: this process is certain that it
     /// was not, since its own creation was definitely refused.
     #[must_use]
@@ -181,6 +223,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_between_two_renewals_makes_no_intent_younger() {
+        let (origin, seconds) = (Instant::now(), |seconds| Duration::from_secs(seconds));
+        // The answer takes half a second, and the clock is set two seconds after the write left.
+        let compared = Comparison::of((at(300), origin), at(0), origin + Duration::from_millis(500));
+        assert_eq!(compared.skew((at(300), origin)), Skew::of(at(300), at(0), at(800)));
+        for set in [-3_600_000, -40_000, -1_000, 0, 1_000, 40_000] {
+            let skew = compared.skew((at(2_300 + set), origin + seconds(2)));
+            let told = Duration::from_secs(u64::try_from(skew.told()).unwrap());
+            assert!(told + UNTOLD >= between(at(0), at(set)), "told {told:?} of a clock that was set by {set} ms");
+            for age in [0, 29_000, 30_000, 100_000] {
+                // The intent was written by a clock that is right, so long before the clock was set.
+                let intended = between(skew.towards_others().intended(&intent(at(2_000 - age), 0)), at(2_000 + set));
+                assert!(
+                    intended >= Duration::from_millis(age.unsigned_abs()),
+                    "{age} ms is {intended:?} by a clock that was set by {set} ms"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn an_attempt_grows_older_by_the_monotonic_clock() {
+        let age = Age { intended: Duration::from_secs(29), known: Duration::ZERO };
+        assert!(age.later(Duration::from_millis(999)).may_leave(false) && !age.later(Duration::from_secs(1)).may_leave(false));
     }
 
     #[test]

@@ -95,7 +95,9 @@ impl Pass<'_> {
             Some(ChildState::Active { .. }) if cancelled || self.seen.now >= ends => Verdict::Stop,
             Some(ChildState::Active { uid, age, detail, trouble }) => {
                 self.note_child(status, id.direction, (uid.as_ref(), *age), (detail, *trouble));
-                self.wake_at(ends);
+                if !broken(Twin::LimitWake) {
+                    self.wake_at(ends);
+                }
                 Verdict::Wait
             }
             Some(ChildState::Refused { known_for, .. } | ChildState::Absent(Absence { refused: true, known_for, .. }))

@@ -98,7 +98,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if seen.deleting && !seen.finalizer {
         return Plan::nothing();
     }
-    if !seen.versions.words.is_empty() {
+    if !seen.versions.words.is_empty() && !broken(Twin::StrangeWords) {
         return versions::leave_alone(seen);
     }
     if seen.deleting && ((nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes)) {

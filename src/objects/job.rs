@@ -34,6 +34,7 @@ use crate::{
         names::{LABEL_MANAGED_BY, MANAGER, job_name},
     },
     engine::saga::{Identity, ValidSaga},
+    twins::{Twin, broken},
 };
 
 /// The label and the annotation by which the Job controller numbers the pods of an indexed Job.
@@ -140,7 +141,7 @@ pub fn job_of(pod: &Pod) -> Option<&str> {
 #[must_use]
 pub fn made_by(pod: &Pod) -> Option<&str> {
     let Some(owner) = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)) else {
-        return pod.metadata.labels.as_ref()?.get(CONTROLLER_UID).map(String::as_str);
+        return pod.metadata.labels.as_ref()?.get(CONTROLLER_UID).map(String::as_str).filter(|_| !broken(Twin::OrphanStays));
     };
     let is_job = owner.kind == "Job" && owner.api_version.split_once('/').is_some_and(|(group, _)| group == "batch");
     is_job.then_some(owner.uid.as_str())

@@ -5,6 +5,7 @@
 
 pub mod address;
 pub mod applied;
+pub mod child;
 pub mod child_saga;
 #[cfg(test)]
 mod fixture;
@@ -12,6 +13,7 @@ pub mod http;
 pub mod http_verdict;
 pub mod job;
 mod job_fields;
+pub mod job_pods;
 pub mod job_state;
 pub mod job_store;
 pub mod kstatus;

@@ -21,6 +21,7 @@ use super::{
     pod_fields::{deleting, disruption, exit, reason},
     text::line,
 };
+use crate::twins::{Twin, broken};
 
 /// By how much the end has to lie before the deletion: the clocks of a node and of the API server, each in whole seconds.
 pub(super) const CLEARLY: Duration = Duration::from_secs(10);
@@ -46,7 +47,7 @@ pub(super) fn told_to_go(pod: &Pod) -> bool {
 
 /// Whether exit code 0 of this Pod means that its work is done.
 pub(super) fn zero_means_done(pod: &Pod) -> bool {
-    !told_to_go(pod) || finishes_on_sigterm(pod) || ended_before_deletion(pod)
+    !told_to_go(pod) || finishes_on_sigterm(pod) || ended_before_deletion(pod) || broken(Twin::ZeroIsDone)
 }
 
 /// Whether the container ended clearly before the deletion was asked for. With a reason of the kubelet the deletion was not what ended it.

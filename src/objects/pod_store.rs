@@ -26,6 +26,7 @@ use super::{
 use crate::{
     api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
     engine::observed::ChildState,
+    twins::{Twin, broken},
 };
 
 /// Takes away what nobody reads. What is left must not be written back.
@@ -47,7 +48,7 @@ pub fn strip(pod: &mut Pod) {
 pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
     let succeeded = |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Succeeded(_));
     let Some(before) = before.filter(|before| before.metadata.uid == pod.metadata.uid && succeeded(before)) else { return };
-    if !succeeded(pod) {
+    if !succeeded(pod) && !broken(Twin::ForgetsSuccess) {
         pod.status.clone_from(&before.status);
         (pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds) = (None, None);
     }

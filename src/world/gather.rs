@@ -30,6 +30,7 @@ impl World {
         let mut observed = Observed::new();
         if let Some(process) = self.processes.get_mut(number) {
             process.memory.retain(|known| known.flight.is_some() || copy.is_active(known.who));
+            process.view.again = None;
         }
         for (who, record) in active_in(copy.status()) {
             let Some(active) = &record.active else { continue };
@@ -37,6 +38,7 @@ impl World {
             let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { continue };
             let state = match operation.work {
                 Work::Http(_) => self.request(number, who, active, own_time(Some(active), operation.timeout)),
+                Work::Pod(_) | Work::Job(_) if self.has_children() => self.child(number, who, active),
                 // An object is made, seen and lost as a Pod is.
                 Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
                     self.pod(number, who, active)
@@ -220,7 +222,7 @@ fn gone(message: &str) -> ChildState {
 }
 
 /// A request that its operator never sent and never will.
-fn never_sent() -> ChildState {
+pub(super) fn never_sent() -> ChildState {
     ChildState::Failed(Failure {
         reached: Reached::Nothing,
         last: false,

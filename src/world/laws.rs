@@ -3,11 +3,15 @@
 mod begins;
 mod effects;
 mod ends;
+mod shown;
+mod versions;
 mod writes;
 
 pub(super) use self::{
     effects::{creates, deletes, sends},
     ends::{release, world},
+    shown::shown,
+    versions::act,
     writes::{plan, write},
 };
 
@@ -56,6 +60,8 @@ pub enum Law {
     StartsNothing,
     /// 20: a saga goes when it is undone, or when the policy says so.
     Release,
+    /// What another version wrote goes along with each write, and what cannot be read is not written at all.
+    KeepsTheUnknown,
     /// The engine's own invariants hold of every status that it wrote, and it never holds a saga because of one.
     Consistent,
     /// 27: whatever is not ended and waits for nobody has a next wake-up.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     Fault, Halt, Happened, Who, World,
@@ -10,6 +10,7 @@ use super::{
     laws::{self, Broken, Law},
     object::{Object, SPEC_HASH},
     process::{Halted, Life, executor_id},
+    versions::View,
 };
 use crate::{
     api::{Part, RequestAction, SagaStatus},
@@ -17,12 +18,12 @@ use crate::{
         Seen,
         clock::{between, later},
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
-        fence::{Freshness, Skew, freshness},
+        fence::{Freshness, freshness},
         lease::Tenure,
+        observed::Observed,
         plan,
         precheck::Precheck,
         saga::Work,
-        versions::Versions,
     },
 };
 
@@ -53,7 +54,7 @@ pub(super) struct Start {
     pub(super) who: Who,
     /// The last part of its idempotency key.
     pub(super) key: i64,
-    /// The instant of its intent.
+    /// When its intent was decided, as far as its operator can tell, by the world's time.
     pub(super) intended: Timestamp,
     /// How long it may take.
     pub(super) time_limit: Duration,
@@ -91,6 +92,8 @@ pub(super) struct Cursor {
     pub(super) written: Option<Timestamp>,
     /// The executor when the plan was made.
     pub(super) executor: usize,
+    /// By how much the operator's clock was ahead when the plan was made.
+    pub(super) ahead: SignedDuration,
 }
 
 /// A plan, taken apart.
@@ -132,7 +135,10 @@ impl World {
             return None;
         }
         let copy = Arc::clone(self.copies.back(staleness)?);
-        let children = self.gather(number, &copy);
+        let unread = !self.view(number, &copy).versions.words.is_empty();
+        // Nothing is known of the attempts of a saga that cannot be read.
+        let children = if unread { Observed::new() } else { self.gather(number, &copy) };
+        let View { status, remains, versions } = self.view(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
         let (room, circuits, keys_from, precheck) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
@@ -144,8 +150,8 @@ impl World {
             parent_holds: false,
             spec_hash: SPEC_HASH,
             deletion_policy: copy.saga().deletion_policy,
-            status: &copy.status,
-            remains: copy.status(),
+            status,
+            remains,
             asked: &copy.asked,
             handled: copy.handled,
             keys_from: &keys_from,
@@ -154,30 +160,32 @@ impl World {
             precheck: &precheck,
             patch_alone: false,
             executor: &id,
-            skew: Skew::default(),
+            skew: self.skew(number),
             room: &room,
             circuits: &circuits,
-            versions: Versions::default(),
+            versions,
             draining: false,
-            now: self.now,
+            now: self.shown(number),
         };
         let plan = plan(&copy.saga, &seen);
-        let wake = plan.wake;
+        let wake = plan.wake.map(|wake| self.when_shown(number, wake));
         if staleness == 0 {
             laws::plan(&copy, &seen, &plan, broken);
             // Nothing but expressions could tell equal inputs apart.
             let is_equal = !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
             laws::must(broken, is_equal, Law::Consistent, || "equal inputs give two plans".into());
         }
-        let acts = self.acts(plan);
+        let acts = self.acts(number, plan);
+        let ahead = self.clock(number).ahead;
         let process = self.processes.get_mut(number)?;
         process.floor = process.floor.max(copy.version);
-        process.wake = wake;
-        process.triggered = staleness > 0;
-        Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor } })
+        process.wake = [wake, process.view.again].into_iter().flatten().min();
+        // An instant that has come by then is no reason to wait.
+        process.triggered = staleness > 0 || wake.is_some_and(|wake| wake <= self.now);
+        Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor, ahead } })
     }
 
-    fn acts(&self, plan: Plan) -> Vec<Act> {
+    fn acts(&self, number: usize, plan: Plan) -> Vec<Act> {
         let mut acts = Vec::with_capacity(4);
         let (finalizer, status) = (plan.finalizer, plan.status.clone());
         if finalizer == Finalizer::Add {
@@ -190,18 +198,18 @@ impl World {
         if finalizer == Finalizer::Remove {
             acts.push(Act::RemoveFinalizer { alone });
         }
-        acts.extend(plan.recorded().into_effects().into_iter().filter_map(|effect| self.act(effect)));
+        acts.extend(plan.recorded().into_effects().into_iter().filter_map(|effect| self.act(number, effect)));
         acts
     }
 
-    fn act(&self, effect: Effect) -> Option<Act> {
+    fn act(&self, number: usize, effect: Effect) -> Option<Act> {
         Some(match effect {
             Effect::Begin { identity, intended, time_limit, uid, .. } => {
                 let key = identity.key.rsplit('/').next().and_then(|last| last.parse().ok());
                 Act::Begin(Start {
                     who: self.who(&identity.attempt)?,
                     key: key.unwrap_or(-1),
-                    intended,
+                    intended: self.thought(number, intended),
                     time_limit,
                     object: uid.as_deref().and_then(pod_number),
                 })

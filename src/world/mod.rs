@@ -1,5 +1,5 @@
-//! A simulated world around the real engine: one saga in an API server, one or two operators, Pods, requests, and a clock that goes only
-//! where it is told to.
+//! A simulated world around the real engine: one saga in an API server, one or two operators, Pods, requests, and clocks that go only
+//! where they are told to.
 //!
 //! ```text
 //!  World ── moves() ──► everything that may happen next ── apply(&Move) ──► Step { world, happened, broken }
@@ -10,16 +10,24 @@
 //!
 //! # Guarantees
 //! Pure: equal worlds and equal moves give equal worlds. Decisions are the engine's own, and the rules of the shell are those of
-//! [`crate::engine`]; the world adds the faults. An operator looks at the saga only when something told it to: its object or a Pod of it
-//! changed, a request of its own came back, or its last plan asked for it. So a wake-up that is lost shows.
+//! [`crate::engine`] and [`crate::objects`]; the world adds the faults. An operator looks at the saga only when something told it to: its
+//! object or a Pod of it changed, a request of its own came back, or its last plan asked for it. So a wake-up that is lost shows. Each
+//! operator has a wall clock of its own, which may be wrong and may be set; what it waits for and how long it knows something is by the time
+//! of the world, which the laws judge by. An operator may be of a later version than the other one.
 //!
 //! # Assumptions
-//! The saga is valid, and nobody but the operators writes its status.
+//! The saga is valid, and nobody but the operators writes its status. What Pods and Jobs are assumed to be stands in `children`.
 //!
 //! # Caveats
 //! A look at the saga happens at one instant, unless it is halted. Effects of one plan leave one after the other. Reads other than of the
-//! saga are live. Events cannot be lost.
+//! saga are live. Events are lost only by an operator whose watches break, and then all of them, until it lists everything again; what it
+//! reads meanwhile is no older than the world allows. Unless the rules ask for them [as they are](Children::AsTheyAre), Pods are played by
+//! their numbers, and Jobs as Pods are.
 
+mod asks;
+mod children;
+mod clocks;
+mod faults;
 mod gather;
 mod happened;
 mod identity;
@@ -33,20 +41,27 @@ mod person;
 mod process;
 mod rules;
 mod sink;
+mod versions;
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+pub use asks::Ask;
+pub use children::{Cascade, Children, Doing, Meddling, Turn, Way};
+pub use faults::{Fault, Halt};
 pub use happened::Happened;
 pub use laws::{Broken, Law};
-pub use moves::{Ask, Fault, Halt, Move};
+pub use moves::Move;
 pub use object::Object;
 pub use other_side::{Ending, Truth};
 pub use person::Deed;
 pub use rules::Rules;
+pub use versions::Later;
 
 use self::{
+    children::Child,
+    clocks::{Clock, Dated},
     object::Copies,
     other_side::Trial,
     process::{Executor, Process},
@@ -72,6 +87,10 @@ pub struct World {
     trials: Vec<Trial>,
     /// What was really done, step by step.
     truth: Vec<Truth>,
+    /// The children as they are, where the rules play them so.
+    children: Vec<Child>,
+    /// How people and nodes meddled with them already.
+    meddled: Vec<Meddling>,
     /// How many Pods were made.
     made: u32,
     /// Of the object that each step deletes, and of that which its compensation deletes: how often somebody made it again.
@@ -80,6 +99,12 @@ pub struct World {
     asked: Vec<Ask>,
     /// The faults that happened already.
     faults: Vec<Fault>,
+    /// The wall clocks of the operators, by their numbers.
+    clocks: Vec<Clock>,
+    /// By how much the clock was ahead that was ever furthest ahead; zero where none ever was.
+    furthest: SignedDuration,
+    /// When attempts under way really began, where a clock may have dated them wrongly.
+    dated: Vec<Dated>,
 }
 
 /// What came of a move.
@@ -109,8 +134,10 @@ impl World {
     #[must_use]
     pub fn new(saga: ValidSaga, rules: Rules) -> Self {
         let (truth, remade) = (vec![Truth::default(); saga.steps.len()], vec![[0; 2]; saga.steps.len()]);
-        let processes = (0..rules.operators.max(1)).map(Process::new).collect();
+        let processes = (0..rules.operators.max(1)).map(|number| Process::new(number, rules.is_later(number))).collect();
         let executors = (0..rules.operators.max(1)).map(|_| Executor::default()).collect();
+        let clocks: Vec<_> = rules.clocks.iter().take(rules.operators.max(1)).map(|ahead| Clock { ahead: *ahead, set: None }).collect();
+        let furthest = clocks.iter().map(|clock| clock.ahead).max().unwrap_or_default().max(SignedDuration::ZERO);
         Self {
             now: Timestamp::from_second(DAWN).unwrap_or_default(),
             copies: Copies::new(Object::new(saga)),
@@ -119,14 +146,19 @@ impl World {
             executors,
             trials: Vec::new(),
             truth,
+            children: Vec::new(),
+            meddled: Vec::new(),
             made: 0,
             remade,
             asked: Vec::new(),
             faults: Vec::new(),
+            clocks,
+            furthest,
+            dated: Vec::new(),
         }
     }
 
-    /// The virtual clock.
+    /// The time of the world, which no clock need show.
     #[must_use]
     pub const fn now(&self) -> Timestamp {
         self.now

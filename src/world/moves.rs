@@ -2,18 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{
-    Deed, Ending, Happened, Step, Who, World, laws,
-    look::Look,
-    process::{Halted, Life},
-};
-use crate::{
-    api::{Asked, Direction, RequestAction, StepPhase},
-    engine::{
-        clock::{between, later},
-        fence::{CREATED_WITHIN, FRESH},
-        lease::{HOLDS_FOR, TERM},
-    },
+use super::{Ask, Ending, Fault, Halt, Happened, Step, Turn, Who, World, laws, look::Look, process::Life};
+use crate::engine::{
+    clock::{between, later},
+    fence::FRESH,
+    lease::{HOLDS_FOR, TERM},
 };
 
 /// One thing that may happen next.
@@ -28,7 +21,7 @@ pub enum Move {
         /// Where in the look a fault halts it.
         halt: Option<Halt>,
     },
-    /// A fault between two looks: [`Fault::Crash`], [`Fault::Freeze`] or [`Fault::Lapse`].
+    /// A fault between two looks: any but [`Fault::Stall`] and [`Fault::Refuse`].
     Strike {
         /// The operator's number.
         process: usize,
@@ -37,6 +30,8 @@ pub enum Move {
     },
     /// An operator that was frozen or stalled goes on where it stood.
     Resume(usize),
+    /// An operator whose watches broke lists all again.
+    Relist(usize),
     /// Another process starts in the place of one that crashed.
     Restart(usize),
     /// An attempt ends at the other side.
@@ -48,54 +43,12 @@ pub enum Move {
     },
     /// A person does something.
     Ask(Ask),
+    /// Somebody does something to a child, or it does something itself.
+    Turn(Turn),
     /// Somebody makes the object again that this attempt deleted.
     Remake(Who),
     /// The clock goes on, at most to the next instant at which something is due.
     Tick(Timestamp),
-}
-
-/// What a person does to the saga.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Ask {
-    /// Asks for something by annotation, for a step or, where none is named, for all.
-    Request(RequestAction, Option<usize>),
-    /// Sets `spec.suspend`.
-    Suspend,
-    /// Takes it back.
-    Unsuspend,
-    /// Deletes the saga.
-    Delete,
-}
-
-/// What goes wrong with an operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Fault {
-    /// It dies with all that it remembers.
-    Crash,
-    /// It stands still as a whole, and renews no Lease, until it goes on.
-    Freeze,
-    /// This look stands still; the rest of the operator goes on.
-    Stall,
-    /// The renewals of its Lease are refused.
-    Lapse,
-    /// The API server refuses to create a Pod, for a reason that passes.
-    Refuse,
-}
-
-impl Fault {
-    /// Every fault.
-    pub const ALL: [Self; 5] = [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
-    /// Those that halt a look.
-    pub const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
-}
-
-/// A fault in the middle of a look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Halt {
-    /// The fault.
-    pub how: Fault,
-    /// After how many writes and effects of the look, as far as anybody notices them.
-    pub after: usize,
 }
 
 impl World {
@@ -125,8 +78,10 @@ impl World {
             }
             Move::Strike { process, fault } => world.strike(process, fault)?,
             Move::Resume(process) => world.resume(process, happened, broken)?,
+            Move::Relist(process) => world.relist(process)?,
             Move::Restart(process) => world.restart(process)?,
             Move::End { who, ending } => world.end(who, ending, happened, broken)?,
+            Move::Turn(turn) => world.turn(turn, happened, broken)?,
             Move::Ask(ask) => {
                 world.ask(ask)?;
                 happened.push(Happened::Asked(ask));
@@ -146,6 +101,9 @@ impl World {
         for (number, process) in self.processes.iter().enumerate() {
             match process.life {
                 Life::Up => {
+                    if process.deaf {
+                        self.visit(Move::Relist(number), visit);
+                    }
                     for staleness in 0..=self.rules.staleness {
                         self.expand_look(number, staleness, visit);
                     }
@@ -153,16 +111,17 @@ impl World {
                 Life::Halted(_) => self.visit(Move::Resume(number), visit),
                 Life::Down => self.visit(Move::Restart(number), visit),
             }
-            if !process.is_down() {
-                for fault in self.rules.fault_kinds.iter().filter(|fault| self.may_happen(**fault)) {
-                    self.visit(Move::Strike { process: number, fault: *fault }, visit);
-                }
+            for fault in self.rules.fault_kinds.iter().filter(|fault| self.may_happen(**fault)) {
+                self.visit(Move::Strike { process: number, fault: *fault }, visit);
             }
         }
         for trial in &self.trials {
             for ending in self.endings(trial) {
                 self.visit(Move::End { who: trial.who, ending }, visit);
             }
+        }
+        for turn in self.turns() {
+            self.visit(Move::Turn(turn), visit);
         }
         for trial in &self.trials {
             self.visit(Move::Remake(trial.who), visit);
@@ -205,7 +164,7 @@ impl World {
     }
 
     /// What happens where nothing goes wrong any more and nobody asks for anything: operators go on, look at the newest copy, attempts
-    /// end well, then the clock goes on. `None` where the world rests.
+    /// end well, then the clock goes on, and at last who hears of nothing lists all again. `None` where the world rests.
     #[must_use]
     pub fn fair_move(&self) -> Option<Move> {
         for (number, process) in self.processes.iter().enumerate() {
@@ -218,146 +177,23 @@ impl World {
         if let Some(process) = (0..self.processes.len()).find(|process| self.may_look(*process, 0)) {
             return Some(Move::Look { process, staleness: 0, halt: None });
         }
+        if let Some(turn) = self.fair_turn() {
+            return Some(Move::Turn(turn));
+        }
         let ends = self.trials.iter().filter_map(|trial| {
             let stopped = |ending: &Ending| trial.stopping && matches!(ending, Ending::Vanished(_) | Ending::Unknown(_));
             let ending = self.endings(trial).find(stopped).or_else(|| self.endings(trial).next())?;
             Some(Move::End { who: trial.who, ending })
         });
-        ends.into_iter().next().or_else(|| self.due().map(Move::Tick))
-    }
-
-    /// Whether a fault of this kind may happen now.
-    fn may_happen(&self, fault: Fault) -> bool {
-        let left = self.faults.len() < self.rules.faults;
-        left && self.rules.fault_kinds.contains(&fault) && !(self.rules.each_fault_once && self.faults.contains(&fault))
-    }
-
-    fn strike(&mut self, number: usize, fault: Fault) -> Option<()> {
-        if !self.may_happen(fault) {
-            return None;
-        }
-        let now = self.now;
-        match fault {
-            Fault::Crash => self.crash(number)?,
-            Fault::Freeze => {
-                let process = self.processes.get_mut(number).filter(|process| process.is_up())?;
-                let cursor = super::look::Cursor { version: 0, written: None, executor: process.executor };
-                process.life = Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
-                self.stand_still(number, fault);
-            }
-            Fault::Lapse => self.lapse(number, now)?,
-            // A look that has not begun cannot stand still, nor be refused anything.
-            Fault::Stall | Fault::Refuse => return None,
-        }
-        self.faults.push(fault);
-        Some(())
-    }
-
-    /// What people may do now.
-    fn asks(&self) -> Vec<Ask> {
-        let object = self.object();
-        if object.gone {
-            return Vec::new();
-        }
-        if object.saga().suspend {
-            return vec![Ask::Unsuspend];
-        }
-        let resume = Ask::Request(RequestAction::Resume, None);
-        if self.status().paused.is_some() {
-            let asked = object.asked.iter().any(|asked| asked.action == RequestAction::Resume);
-            return if asked || self.asked.contains(&resume) { Vec::new() } else { vec![resume] };
-        }
-        if self.asked.len() >= self.rules.requests {
-            return Vec::new();
-        }
-        let steps = object.saga().steps.len();
-        let mut asks = vec![Ask::Suspend, Ask::Delete];
-        asks.retain(|ask| *ask != Ask::Delete || !object.deleting);
-        for action in RequestAction::ALL {
-            match action {
-                // Asked for where the saga is paused.
-                RequestAction::Resume => {}
-                RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => asks.push(Ask::Request(action, None)),
-                RequestAction::Approve | RequestAction::Reject => {
-                    let waits = |step: &usize| self.status().steps.get(*step).is_some_and(|step| step.phase == StepPhase::Waiting);
-                    asks.extend((0..steps).filter(waits).map(|step| Ask::Request(action, Some(step))));
-                }
-                RequestAction::Settle => {
-                    asks.extend((0..steps).filter(|step| self.word_on(*step).is_some()).map(|step| Ask::Request(action, Some(step))));
-                }
-                RequestAction::Skip => asks.extend((0..steps).map(|step| Ask::Request(action, Some(step)))),
-                RequestAction::Retry => {
-                    asks.push(Ask::Request(action, None));
-                    asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
-                }
-            }
-        }
-        asks
-    }
-
-    fn ask(&mut self, ask: Ask) -> Option<()> {
-        if !self.asks().contains(&ask) {
-            return None;
-        }
-        let deed = match ask {
-            Ask::Request(action, step) => Deed::Annotate(Asked { action, value: self.value(action, step)?, held_in_git: false }),
-            Ask::Suspend => Deed::Suspend(true),
-            Ask::Unsuspend => Deed::Suspend(false),
-            Ask::Delete => Deed::Delete,
-        };
-        if ask != Ask::Unsuspend {
-            self.asked.push(ask);
-        }
-        self.does(deed);
-        Some(())
-    }
-
-    fn value(&self, action: RequestAction, step: Option<usize>) -> Option<String> {
-        let named = match step {
-            Some(place) => self.object().saga().steps.get(place)?.name.clone(),
-            None => "*".into(),
-        };
-        let named = match action {
-            RequestAction::Settle => format!("{named}={}", self.word_on(step?)?),
-            RequestAction::Cancel
-            | RequestAction::Compensate
-            | RequestAction::Pause
-            | RequestAction::Resume
-            | RequestAction::Reject
-            | RequestAction::Approve
-            | RequestAction::Skip
-            | RequestAction::Retry => named,
-        };
-        let token = format!("t{}", self.asked.len());
-        Some(match (action.takes_reason(), self.rules.tokens) {
-            (true, false) => "asked for".into(),
-            (true, true) => format!("@{token}: asked for"),
-            (false, false) => named,
-            (false, true) => format!("{named}@{token}"),
-        })
-    }
-
-    /// What a person may say, in truth, of the attempts of a step of which nobody else can tell: those before the one that is under way.
-    fn word_on(&self, place: usize) -> Option<&'static str> {
-        let status = self.status().steps.get(place)?;
-        let direction = if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
-        let record = status.direction(direction).filter(|record| record.uncertain)?;
-        let truth = self.truth.get(place)?;
-        if truth.key_done(direction) == Some(record.failures) {
-            return Some("Succeeded");
-        }
-        let newest = record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
-        let half_done = direction == Direction::Action && truth.in_effect;
-        // What an operator that stands still is yet to begin, nobody can speak of.
-        let to_begin = |who: &Who| who.place == place && who.direction == direction && Some(*who) != newest;
-        let begins = self.processes.iter().any(|process| process.to_begin().iter().any(to_begin));
-        (!half_done && !begins && !self.may_land(place, direction, record.failures, newest)).then_some("Failed")
+        let deaf = || self.processes.iter().position(|process| process.deaf).map(Move::Relist);
+        // At last: what no watch tells, a timer does.
+        ends.into_iter().next().or_else(|| self.due().map(Move::Tick)).or_else(deaf)
     }
 
     /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        if self.object().gone || self.is_busy() || (!self.rules.attempts_last && self.under_way().next().is_some()) {
+        if self.object().gone || self.is_busy() || self.is_prompt() || (!self.rules.attempts_last && self.under_way().next().is_some()) {
             return None;
         }
         let wakes = self.processes.iter().filter(|process| process.is_up()).filter_map(|process| process.wake);
@@ -376,8 +212,7 @@ impl World {
                     fences.extend(lapsed.map(|lapsed| later(lapsed, TERM)));
                 }
             }
-            let intents = self.object().active().filter_map(|(_, record)| record.active.as_ref());
-            fences.extend(intents.map(|intent| later(intent.started_at.0, CREATED_WITHIN)));
+            fences.extend(self.too_old());
         }
         fences
     }
@@ -387,6 +222,7 @@ impl World {
             return None;
         }
         self.now = until;
+        self.compare_clocks();
         for process in self.processes.iter_mut().filter(|process| process.is_up()) {
             process.triggered |= process.wake.is_some_and(|wake| wake <= until);
         }
@@ -401,6 +237,7 @@ impl Step {
         let read = [1, 2].map(|back| world.copies.back(back).is_some_and(|copy| world.may_be_read(copy)));
         world.copies.forget(read);
         world.forget_trials();
+        world.forget_children();
         laws::world(world, broken);
         self
     }

@@ -7,7 +7,7 @@ use crate::{
     engine::{active_attempts, saga::ValidSaga, valid::Fault},
 };
 
-use super::Who;
+use super::{Who, versions::Shared};
 
 /// What every world pins as the hash of its spec.
 pub(super) const SPEC_HASH: &str = "v1:world";
@@ -31,6 +31,8 @@ pub struct Object {
     pub handled: i64,
     pub(super) saga: Arc<Result<ValidSaga, Vec<Fault>>>,
     pub(super) status: Arc<Part<SagaStatus>>,
+    /// The status as it is stored, where operators of two versions write it.
+    pub(super) shared: Option<Arc<Shared>>,
 }
 
 /// A status for where there is none to be read.
@@ -81,6 +83,7 @@ impl Object {
             handled: 0,
             saga: Arc::new(Ok(saga)),
             status: Arc::new(Ok(SagaStatus::default())),
+            shared: None,
         }
     }
 

@@ -139,7 +139,9 @@ impl World {
         let truth = self.truth.get(trial.who.place);
         let known = truth.and_then(|truth| truth.key_done(trial.who.direction)) == Some(trial.key);
         let earlier = self.may_land_beside(trial);
-        let (runs, deletes, program) = (trial.runs(), self.deletes(trial.who), self.is_program(trial.who));
+        let (deletes, program) = (self.deletes(trial.who), self.is_program(trial.who));
+        // A child that is played as it is ends by itself.
+        let runs = trial.runs() && !self.plays(trial.who);
         // Who says that a failed program has done nothing is believed.
         let halfway = trial.who.direction == Direction::Compensation
             || self.object().saga().steps.get(trial.who.place).is_some_and(|step| step.compensate_failed);
@@ -174,7 +176,7 @@ impl World {
     }
 
     /// Whether the attempt runs a program.
-    fn is_program(&self, who: Who) -> bool {
+    pub(super) fn is_program(&self, who: Who) -> bool {
         let step = self.object().saga().steps.get(who.place);
         let operation = step.and_then(|step| step.operation(who.direction));
         operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_) | Work::Job(_)))
@@ -210,7 +212,7 @@ impl World {
         Some(())
     }
 
-    fn land(&mut self, trial: &Trial, ending: Ending, broken: &mut Vec<Broken>) {
+    pub(super) fn land(&mut self, trial: &Trial, ending: Ending, broken: &mut Vec<Broken>) {
         let Trial { who, key, .. } = trial;
         let nothing = self.object().saga().steps.get(who.place).is_some_and(ValidStep::leaves_nothing);
         let Some(truth) = self.truth.get_mut(who.place) else { return };
@@ -232,7 +234,7 @@ impl World {
     }
 
     /// The key is remembered. A Pod that says no may have done half its work.
-    fn refuse(&mut self, trial: &Trial) {
+    pub(super) fn refuse(&mut self, trial: &Trial) {
         if let Some(truth) = self.truth.get_mut(trial.who.place) {
             match trial.who.direction {
                 Direction::Action => truth.refused_under = Some(trial.key),

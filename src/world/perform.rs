@@ -25,17 +25,23 @@ impl World {
         happened: &mut Vec<Happened>,
         broken: &mut Vec<Broken>,
     ) -> bool {
+        if self.object().version == cursor.version {
+            laws::act(self, number, &act, broken);
+        }
         match act {
             Act::AddFinalizer => self.patch(number, cursor, happened, |object| object.finalizer = true),
             Act::Write(status) => {
                 let status = as_kept(status);
                 let before = self.object().clone();
                 let phase = status.as_ref().as_ref().ok().and_then(|status| status.phase);
-                let written = self.patch(number, cursor, happened, |object| object.status = status);
+                let shared = status.as_ref().as_ref().ok().and_then(|status| self.shared(number, status));
+                let written = self.patch(number, cursor, happened, |object| (object.status, object.shared) = (status, shared));
                 if written {
                     cursor.written = Some(self.now);
+                    self.date_intents(&before, cursor.ahead);
                     happened.push(Happened::Wrote { process: number, phase });
                     laws::write(self, &before, broken);
+                    laws::shown(self, number, &before, broken);
                 }
                 written
             }
@@ -102,7 +108,8 @@ impl World {
             happened.push(Happened::Conflict(number));
         }
         if let Some(process) = self.processes.get_mut(number) {
-            process.triggered = true;
+            // The watch brings its own write back; where another one came first, it tries again by itself.
+            process.triggered |= !fits || !process.deaf;
             if fits {
                 process.floor = cursor.version;
             }
@@ -120,7 +127,7 @@ impl World {
     fn begin(&mut self, number: usize, start: Start, cursor: Cursor, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
         let who = start.who;
         let fresh = leaves_unread(cursor.written.map(|written| between(written, self.now)));
-        if !fresh && !self.is_wanted(who, start.object) {
+        if !fresh && !self.is_wanted(number, who, start.object) {
             happened.push(Happened::Dropped(who));
             return;
         }
@@ -138,10 +145,10 @@ impl World {
     }
 
     /// Whether a live read shows that the attempt is active and that no child of it is known but the object that it deletes.
-    fn is_wanted(&self, who: Who, object_to_go: Option<u32>) -> bool {
+    fn is_wanted(&self, number: usize, who: Who, object_to_go: Option<u32>) -> bool {
         let object = self.object();
         let known = object.active().find(|(active, _)| *active == who).and_then(|(_, record)| record.active.as_ref());
-        !object.gone && known.is_some_and(|active| active.child_uid == object_to_go.map(pod_uid))
+        !object.gone && self.can_read(number) && known.is_some_and(|active| active.child_uid == object_to_go.map(pod_uid))
     }
 
     fn send(&mut self, number: usize, start: Start, cursor: Cursor, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
@@ -176,7 +183,11 @@ impl World {
             happened.push(Happened::Dropped(who));
             return;
         }
-        let existing = self.trials.iter().find(|trial| trial.who == who && trial.exists()).and_then(|trial| trial.pod);
+        let existing = if self.plays(who) {
+            self.number_there(who)
+        } else {
+            self.trials.iter().find(|trial| trial.who == who && trial.exists()).and_then(|trial| trial.pod)
+        };
         let pod = existing.unwrap_or_else(|| self.made.saturating_add(1));
         let Some(process) = self.processes.get_mut(number) else { return };
         process.known(who, now).child.get_or_insert((now, pod));
@@ -195,6 +206,9 @@ impl World {
         }
         self.trials.push(Trial { who, key, pod: Some(pod), hears: None, ended: None, stopping: false, again: before.is_some() });
         happened.push(Happened::Began { process: number, who, key, time_limit });
+        if self.plays(who) {
+            return self.make(number, &start, pod);
+        }
         // The watch tells everybody.
         self.trigger_all();
     }
@@ -230,7 +244,7 @@ impl World {
 
     /// Ends an attempt that is past its time.
     fn stop(&mut self, number: usize, who: Who, happened: &mut Vec<Happened>) {
-        let (now, wanted) = (self.now, self.object().is_active(who) && !self.object().gone);
+        let (now, wanted) = (self.now, self.object().is_active(who) && !self.object().gone && self.can_read(number));
         let Some(process) = self.processes.get_mut(number) else { return };
         let known = process.known(who, now);
         if known.flight.take().is_some() {
@@ -240,6 +254,10 @@ impl World {
                 trial.hears = None;
             }
             happened.push(Happened::Stopped(who));
+            return;
+        }
+        if self.plays(who) {
+            _ = self.stop_child(number, who, happened);
             return;
         }
         if let Some(trial) = self.trials.iter_mut().find(|trial| trial.who == who && trial.exists() && trial.runs() && wanted) {

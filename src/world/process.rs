@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     Ending, Fault, Who, World,
+    children::View,
     look::{Act, Cursor},
 };
 
@@ -21,7 +22,13 @@ pub(super) struct Process {
     pub(super) wake: Option<Timestamp>,
     /// Whether something told it to look.
     pub(super) triggered: bool,
+    /// Whether its watches are broken, so that it hears of no change until it lists all again.
+    pub(super) deaf: bool,
+    /// Whether it is of a later version.
+    pub(super) later: bool,
     pub(super) memory: Vec<Known>,
+    /// What it was shown of the children, where they are played as they are.
+    pub(super) view: View,
 }
 
 /// Whether an operator goes on.
@@ -83,8 +90,19 @@ pub(super) fn executor_id(number: usize) -> String {
 }
 
 impl Process {
-    pub(super) fn new(executor: usize) -> Self {
-        Self { life: Life::Up, executor, former: Vec::new(), floor: 0, wake: None, triggered: true, memory: Vec::new() }
+    pub(super) fn new(executor: usize, later: bool) -> Self {
+        Self {
+            life: Life::Up,
+            executor,
+            former: Vec::new(),
+            floor: 0,
+            wake: None,
+            triggered: true,
+            deaf: false,
+            later,
+            memory: Vec::new(),
+            view: View::default(),
+        }
     }
 
     pub(super) const fn is_up(&self) -> bool {
@@ -115,12 +133,27 @@ impl Process {
 }
 
 impl World {
+    /// An object changed: who watches it is told.
     pub(super) fn trigger_all(&mut self) {
         for process in &mut self.processes {
-            process.triggered = true;
+            process.triggered |= !process.deaf;
         }
     }
 
+    /// An operator's watches break. `None` where they are broken, or where it watches nothing.
+    pub(super) fn deafen(&mut self, number: usize) -> Option<()> {
+        self.processes.get_mut(number).filter(|process| !process.is_down() && !process.deaf)?.deaf = true;
+        Some(())
+    }
+
+    /// An operator whose watches broke lists all again, and looks.
+    pub(super) fn relist(&mut self, number: usize) -> Option<()> {
+        let process = self.processes.get_mut(number).filter(|process| process.is_up() && process.deaf)?;
+        (process.deaf, process.triggered) = (false, true);
+        Some(())
+    }
+
+    /// The Lease of an operator is not renewed any more. The others read it again and again: no watch tells them.
     fn trigger_others(&mut self, but: usize) {
         for (number, process) in self.processes.iter_mut().enumerate() {
             process.triggered |= number != but;
@@ -145,8 +178,8 @@ impl World {
             Life::Halted(Halted { since, how: Fault::Freeze, .. }) => *since,
             Life::Up | Life::Down | Life::Halted(_) => now,
         };
-        let executor = process.executor;
-        *process = Process { life: Life::Down, triggered: false, ..Process::new(executor) };
+        let Process { executor, later, .. } = *process;
+        *process = Process { life: Life::Down, triggered: false, ..Process::new(executor, later) };
         self.end_executor(executor, lapsed);
         self.unhear(number);
         self.trigger_others(number);
@@ -155,10 +188,14 @@ impl World {
 
     /// Another process starts in its place, under a new id.
     pub(super) fn restart(&mut self, number: usize) -> Option<()> {
-        let executor = self.executors.len();
+        let (executor, stays) = (self.executors.len(), self.rules.later.is_some_and(|later| later.stays));
         let process = self.processes.get_mut(number).filter(|process| process.is_down())?;
-        *process = Process::new(executor);
+        *process = Process::new(executor, process.later && stays);
+        if let Some(clock) = self.clocks.get_mut(number) {
+            clock.set = None;
+        }
         self.executors.push(Executor::default());
+        self.list(number);
         Some(())
     }
 

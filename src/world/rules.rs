@@ -1,10 +1,14 @@
 //! What a world allows to happen.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
+use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use super::{Ending, Fault};
+use super::{Children, Ending, Fault, Later};
 
 /// What a world allows to happen, and how often.
 #[derive(Clone, Debug)]
@@ -31,6 +35,14 @@ pub struct Rules {
     pub attempts_last: bool,
     /// How often somebody makes the object again that a step deleted.
     pub remakes: u32,
+    /// How Pods and Jobs are played.
+    pub children: Children,
+    /// By how much the wall clock of each operator is ahead of the API server's at first; negative where it is behind.
+    pub clocks: [SignedDuration; 2],
+    /// By how much a clock is set ahead or back.
+    pub set_by: Duration,
+    /// What the operator with the number 1 writes, where it is of a later version.
+    pub later: Option<Later>,
     /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<` and `>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
     /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
@@ -38,6 +50,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether an operator is of a later version at first.
+    pub(super) const fn is_later(&self, number: usize) -> bool {
+        self.later.is_some() && number == 1
+    }
+
     /// One operator, no fault and no request; attempts end in every way.
     #[must_use]
     pub fn calm(origin: Instant) -> Self {
@@ -46,13 +63,17 @@ impl Rules {
             requests: 0,
             tokens: false,
             faults: 0,
-            fault_kinds: Fault::ALL.to_vec(),
+            fault_kinds: Fault::USUAL.to_vec(),
             each_fault_once: false,
             staleness: 0,
             endings: Ending::ALL.to_vec(),
             undo_endings: Ending::ALL.to_vec(),
             attempts_last: true,
             remakes: 0,
+            children: Children::ByNumber,
+            clocks: [SignedDuration::ZERO; 2],
+            set_by: Duration::from_secs(40),
+            later: None,
             outputs: BTreeMap::new(),
             origin,
         }

@@ -1,18 +1,18 @@
 //! In which phase of the saga which request was made and which fault happened: a table without an empty cell that can be reached.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use saga_operator::{
     api::{RequestAction, SagaPhase},
-    world::{Ask, Fault, World},
+    world::{Ask, Fault, Meddling, World},
 };
 
 /// A phase, what a person did, and what went wrong.
 type Cell = (Option<SagaPhase>, Option<Ask>, Option<Fault>);
 
-/// How many worlds there were in each cell.
+/// How many worlds there were in each cell, and how somebody meddled with children in any of them.
 #[derive(Default)]
-pub struct Coverage(BTreeMap<Cell, u64>);
+pub struct Coverage(BTreeMap<Cell, u64>, BTreeSet<Meddling>);
 
 impl Coverage {
     pub fn count(&mut self, world: &World) {
@@ -21,17 +21,20 @@ impl Coverage {
             Ask::Suspend | Ask::Unsuspend | Ask::Delete => *ask,
         });
         *self.0.entry((world.status().phase, ask, world.faults().first().copied())).or_default() += 1;
+        self.1.extend(world.meddled());
     }
 
     pub fn add(&mut self, other: Self) {
         for (cell, count) in other.0 {
             *self.0.entry(cell).or_default() += count;
         }
+        self.1.extend(other.1);
     }
 
-    /// The cells that can be reached and were not.
+    /// The cells that can be reached and were not, and how nobody meddled.
     pub fn empty(&self) -> Vec<String> {
-        let mut empty = Vec::new();
+        let all = Meddling::OF_PODS.iter().chain(&Meddling::OF_JOBS);
+        let mut empty: Vec<_> = all.filter(|kind| !self.1.contains(kind)).map(|kind| format!("{kind:?}")).collect();
         for phase in phases() {
             for ask in asks() {
                 for fault in faults() {
@@ -122,5 +125,8 @@ fn fault_text(fault: Option<Fault>) -> &'static str {
         Some(Fault::Stall) => "stall",
         Some(Fault::Lapse) => "lapse",
         Some(Fault::Refuse) => "refuse",
+        Some(Fault::SetAhead) => "ahead",
+        Some(Fault::SetBack) => "back",
+        Some(Fault::Deafen) => "deaf",
     }
 }

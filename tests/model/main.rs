@@ -13,6 +13,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod children;
 mod counts;
 mod coverage;
 mod random;

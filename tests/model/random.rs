@@ -220,7 +220,7 @@ impl Dice {
     /// All that the search tries, at once.
     fn everything(&mut self) -> Rules {
         let tokens = self.percent(30);
-        Extent { requests: 1, tokens, faults: 3, operators: 2, staleness: 2, wide: true, once: &[] }.rules()
+        Extent { requests: 1, tokens, faults: 3, operators: 2, staleness: 2, wide: true, ..Extent::default() }.rules()
     }
 
     fn step(&mut self, place: usize, edges: usize, pivot: Option<usize>) -> ValidStep {
@@ -293,7 +293,7 @@ impl Dice {
                 Move::End { who, ending: if self.percent(well) { Ending::Done } else { self.one_of(&Ending::ALL) } }
             }
             170..172 => Move::Ask(self.ask(world)?),
-            172 => Move::Strike { process, fault: self.one_of(&Fault::ALL) },
+            172 => Move::Strike { process, fault: self.one_of(&Fault::USUAL) },
             173..178 => Move::Resume(process),
             178..183 => Move::Restart(process),
             _ => Move::Tick(world.due()?),

@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use saga_operator::{
     api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
     engine::{
         expression::{Form, Template},
         saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     },
-    world::{Ending, Fault, Rules},
+    world::{Ending, Fault, Later, Rules},
 };
 use serde_json::{Map, Value, json};
 
@@ -172,8 +173,12 @@ pub struct Extent {
     pub staleness: usize,
     /// Every ending, and time limits pass; else the four that differ most.
     pub wide: bool,
-    /// Of faults only these, each once at most; all of them where there is none.
+    /// Of faults only these, each once at most; the usual ones where there is none.
     pub once: &'static [Fault],
+    /// By how many seconds the clock of each operator is ahead.
+    pub clocks: [i64; 2],
+    /// What the second operator writes, where it is of a later version.
+    pub later: Option<Later>,
 }
 
 impl Extent {
@@ -186,7 +191,9 @@ impl Extent {
             (rules.fault_kinds, rules.each_fault_once) = (self.once.to_vec(), true);
         }
         rules.operators = self.operators.max(1);
+        rules.clocks = self.clocks.map(SignedDuration::from_secs);
         rules.staleness = self.staleness;
+        rules.later = self.later;
         rules.attempts_last = self.wide;
         if !self.wide {
             rules.endings = vec![Ending::Done, Ending::No, Ending::Unknown(true), Ending::Vanished(false), Ending::Conflict, Ending::Crash];
@@ -196,12 +203,14 @@ impl Extent {
     }
 
     fn text(self) -> String {
-        let Self { requests, tokens, faults, operators, staleness, wide, once } = self;
+        let Self { requests, tokens, faults, operators, staleness, wide, once, clocks, later } = self;
         let words = [
             (requests > 0, if tokens { "request@token" } else { "request" }.to_owned()),
             (faults > 0, if once.is_empty() { "fault".to_owned() } else { format!("{once:?}") }),
             (operators > 1, "two operators".to_owned()),
             (staleness > 0, "stale".to_owned()),
+            (clocks != [0; 2], format!("clocks {clocks:?}")),
+            (later.is_some(), later.map(|later| format!("{later:?}")).unwrap_or_default()),
             (wide, "wide".to_owned()),
         ];
         words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
@@ -313,6 +322,49 @@ impl Shapes {
     }
 }
 
+impl Shapes {
+    /// Operators whose clocks differ, or are set.
+    fn clocks(&mut self) {
+        let calm = Extent { operators: 2, ..Extent::default() };
+        for clocks in [[0, -40], [0, 40], [20, -20]] {
+            self.all(1, &[false], &[2], Extent { clocks, ..calm });
+            self.only(1, Steps::Requests, Extent { clocks, faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm });
+        }
+        for once in [&[Fault::SetAhead], &[Fault::SetBack]] {
+            let set = Extent { requests: 1, faults: 1, once, ..Extent::default() };
+            self.all(1, &[false], &[1], set);
+            self.approvals(set);
+        }
+        self.all(1, &[false], &[2], Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm });
+        // Who reads an intent late knows of its age only what clocks say.
+        self.only(1, Steps::Pods, Extent { faults: 3, once: &[Fault::Crash, Fault::Stall, Fault::SetBack], ..Extent::default() });
+        self.only(1, Steps::Pods, Extent { faults: 2, once: &[Fault::Crash, Fault::SetBack], ..calm });
+        self.all(2, &[false], &[1], Extent { clocks: [0, -40], ..calm });
+    }
+}
+
+impl Shapes {
+    /// Operators whose watches break: what nothing tells them they find by their timers, or when they list all again.
+    fn deaf(&mut self) {
+        let deaf = Extent { faults: 1, once: &[Fault::Deafen], ..Extent::default() };
+        self.all(1, &[false], &[1, 2], Extent { requests: 1, ..deaf });
+        self.all(1, &[false], &[1], Extent { wide: true, ..deaf });
+        self.all(2, &[false, true], &[1], deaf);
+        self.approvals(Extent { requests: 1, ..deaf });
+        self.all(1, &[false], &[1], Extent { faults: 2, once: &[Fault::Deafen, Fault::Crash], operators: 2, ..deaf });
+    }
+
+    /// An operator of this version and one of a later one, which comes back after it died, or does not.
+    fn versions(&mut self) {
+        for (word, stays) in [(false, true), (true, true), (true, false)] {
+            let both = Extent { operators: 2, later: Some(Later { word, stays }), ..Extent::default() };
+            // Each write is put in words as the API server keeps it, which takes its time.
+            self.all(1, &[false], &[1], Extent { faults: 1, once: &[Fault::Crash], ..both });
+            self.only(2, Steps::Requests, both);
+        }
+    }
+}
+
 /// The shapes of `make model`: a million worlds and more, in minutes.
 pub fn quick() -> Vec<Shape> {
     let mut shapes = Shapes(Vec::new());
@@ -343,6 +395,9 @@ pub fn quick() -> Vec<Shape> {
     // Which exit codes say that nothing was done: another attempt of the same work, or a request for it, tells.
     shapes.only(1, Steps::FinalPods, Extent { wide: true, ..request });
     shapes.pods_again(Extent { wide: true, ..request });
+    shapes.clocks();
+    shapes.deaf();
+    shapes.versions();
     shapes.all(2, &[false], &[1, 2], Extent { wide: true, ..calm });
     shapes.all(2, &[true], &[1], Extent { wide: true, ..calm });
     shapes.all(2, &both, &[1], request);
@@ -358,6 +413,8 @@ pub fn quick() -> Vec<Shape> {
     shapes.all(3, &[true], &[1], calm);
     shapes.all(3, &[false], &[1], request);
     shapes.all(3, &[false], &[1], fault);
+    // Pods and Jobs as they are, with who acts on them.
+    shapes.0.extend(crate::children::all());
     shapes.0
 }
 

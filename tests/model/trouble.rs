@@ -25,7 +25,16 @@ pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
             troubles.iter().find(meant).map_or(fair, |trouble| Move::End { who, ending: trouble.ending })
         }
         Move::Tick(_) => answer(world, troubles).map_or(fair, Move::Ask),
-        Move::Look { .. } | Move::Strike { .. } | Move::Resume(_) | Move::Restart(_) | Move::Ask(_) | Move::Remake(_) => fair,
+        Move::Look { .. }
+        | Move::Strike { .. }
+        | Move::Resume(_)
+        | Move::Relist(_)
+        | Move::Restart(_)
+        | Move::Ask(_)
+        | Move::Turn(_)
+        | Move::Remake(_) => {
+            fair
+        }
     }
 }
 

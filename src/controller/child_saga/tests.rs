@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
+    time::Instant,
 };
 
 use http::{Method, Request, Response};
@@ -12,7 +13,10 @@ use serde_json::Value;
 use super::*;
 use crate::{
     api::{Direction, SagaPhase},
-    controller::{context::fixture, gather},
+    controller::{
+        context::{fixture, now},
+        gather,
+    },
     engine::valid::{SagaName, validate_stored},
 };
 
@@ -86,8 +90,14 @@ impl Family {
     async fn tell(&self, demand: &Demand, code: u16) -> Option<(Vec<(String, bool)>, Next)> {
         self.look().await;
         *self.answers.lock().unwrap() = vec![code];
-        let performance =
-            Performance { context: &self.context, stored: &self.parent, saga: Some(&self.saga), executor: "", slots: Mutex::default() };
+        let performance = Performance {
+            context: &self.context,
+            stored: &self.parent,
+            saga: Some(&self.saga),
+            executor: "",
+            planned: (now(), Instant::now()),
+            slots: Mutex::default(),
+        };
         let next = performance.ask(self.made_by.clone(), &self.made_by, demand).await.unwrap();
         let unheard = self.look().await.unheard.clone();
         let unheard = unheard.into_iter().map(|unheard| (unheard.why, unheard.refused)).collect();

@@ -23,7 +23,7 @@ use crate::{
         error::{chain, code},
     },
     engine::{
-        fence::Skew,
+        fence::{Comparison, Skew},
         lease::{EVERY, Tenure},
     },
     twins::{Twin, broken},
@@ -56,8 +56,8 @@ pub struct Own {
 #[derive(Debug, Default)]
 struct State {
     current: Option<Current>,
-    /// How far the clock of this process may be from the API server's, by the newest renewal.
-    skew: Skew,
+    /// How the clocks of this process compared with the API server's, by the newest renewal.
+    compared: Option<Comparison>,
     former: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ impl Own {
     /// How far the clock of this process may be from the API server's.
     #[must_use]
     pub fn skew(&self) -> Skew {
-        self.lock().skew
+        self.lock().compared.map(|compared| compared.skew((now(), Instant::now()))).unwrap_or_default()
     }
 
     /// Whether the tenure of this id holds now.
@@ -162,7 +162,7 @@ impl Own {
     async fn acquire(&self) -> Result<(), kube::Error> {
         let (id, sent) = (uuid::Uuid::new_v4().to_string(), Instant::now());
         let lease = self.api.create(&PostParams::default(), &lease(&id)).await?;
-        self.compare_clocks(&lease);
+        self.compare_clocks(&lease, sent);
         let mut tenure = Tenure::new(sent);
         if tenure.holds(Instant::now()) {
             tracing::info!(executor = id, lease = lease.name_any(), "requests are sent under this id from now on");
@@ -215,9 +215,10 @@ impl Own {
             self.lock().lapse();
             return Ok(());
         }
+        let stamped = Instant::now();
         lease.spec.get_or_insert_default().renew_time = Some(MicroTime(now()));
         let written = self.api.replace(&lease_name(&id), &PostParams::default(), &lease).await?;
-        self.compare_clocks(&written);
+        self.compare_clocks(&written, stamped);
         let mut state = self.lock();
         if let Some(current) = state.current.as_mut().filter(|current| current.id == id) {
             current.tenure.acknowledged(sent, Instant::now());
@@ -227,9 +228,9 @@ impl Own {
     }
 
     /// Compares this process's clock with the API server's, by what both say of a Lease that was written just now.
-    fn compare_clocks(&self, written: &Lease) {
-        if let Some(skew) = skew(written, now()) {
-            self.lock().skew = skew;
+    fn compare_clocks(&self, written: &Lease, sent: Instant) {
+        if let Some(compared) = compared(written, sent, Instant::now()) {
+            self.lock().compared = Some(compared);
         }
     }
 
@@ -309,11 +310,11 @@ fn is_old(lease: &Lease, now: jiff::Timestamp) -> bool {
     since.is_none_or(|since| now.duration_since(since) >= KEPT)
 }
 
-/// How far the clock by which a Lease was renewed may be from that of the API server, which stamps each write. `None` where it did not.
-fn skew(written: &Lease, answered: jiff::Timestamp) -> Option<Skew> {
+/// How the clock by which a Lease was renewed compares with that of the API server, which stamps each write. `None` where it did not.
+fn compared(written: &Lease, sent: Instant, answered: Instant) -> Option<Comparison> {
     let renewed = written.spec.as_ref()?.renew_time.as_ref()?.0;
     let stamped = written.metadata.managed_fields.iter().flatten().filter_map(|entry| Some(entry.time.as_ref()?.0)).max()?;
-    Some(Skew::of(renewed, stamped, answered))
+    Some(Comparison::of((renewed, sent), stamped, answered))
 }
 
 /// Whether the API server refused a renewal for good: somebody else wrote the Lease, or it is gone.
@@ -352,9 +353,11 @@ mod tests {
             let lease = json!({"metadata": {"managedFields": fields}, "spec": {"renewTime": "2026-03-01T12:00:00.500000Z"}});
             serde_json::from_value::<Lease>(lease).unwrap()
         };
-        let found = skew(&lease(stamps), at("2026-03-01T12:00:00.600000Z")).unwrap();
+        let sent = Instant::now();
+        let found = compared(&lease(stamps), sent, sent + Duration::from_millis(100)).unwrap();
+        let found = found.skew((at("2026-03-01T12:00:00.500000Z"), sent));
         assert_eq!((found.ahead, found.behind), (Duration::ZERO, Duration::from_millis(40_500)));
-        assert_eq!(skew(&lease(json!(null)), at("2026-03-01T12:00:00Z")), None);
+        assert_eq!(compared(&lease(json!(null)), sent, sent), None);
     }
 
     #[test]

@@ -17,7 +17,10 @@ use crate::{
         context::{fixture, now},
         perform::never_begun,
     },
-    engine::valid::{SagaName, validate_stored},
+    engine::{
+        observed::Reached,
+        valid::{SagaName, validate_stored},
+    },
 };
 
 /// What an API server holds: answers by path, 404 for any other.
@@ -230,6 +233,17 @@ async fn a_pod_that_lost_its_owner_is_known_by_the_uid_that_the_status_names_and
     // The attempt's own Pod was there, and is gone: whoever has its name now, it may have acted.
     let vanished = stranger.look(Some("q")).await.unwrap();
     assert!(matches!(vanished, ChildState::Absent(_)), "{vanished:?}");
+}
+
+#[tokio::test]
+async fn what_the_watch_saw_to_be_done_stays_so_although_it_lost_its_label_and_is_told_to_go_since() {
+    let scene = Scene::with_pod();
+    let mut pod = scene.pod("p", "Succeeded");
+    pod["metadata"]["deletionTimestamp"] = json!("2030-01-01T00:00:00Z");
+    scene.answers(scene.path(), 200, pod);
+    assert!(matches!(scene.look(Some("p")).await.unwrap(), ChildState::Unknown { .. }), "it may have ended because it was told to");
+    scene.context.attempts.look(&scene.key, |known| known.gone = Some(ChildState::Succeeded(None)));
+    assert_eq!(scene.look(Some("p")).await.unwrap(), ChildState::Succeeded(None));
 }
 
 /// As long ago as this.

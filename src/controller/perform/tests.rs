@@ -90,7 +90,14 @@ async fn tried_as(action: &Value, age: Duration, answers: &[u16]) -> (Arc<Contex
         serde_json::from_value(json!({"metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": spec})).unwrap();
     let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
     let saga = validate_stored(&named, &stored.spec).unwrap();
-    let performance = Performance { context: &context, stored: &stored, saga: Some(&saga), executor: "", slots: Mutex::default() };
+    let performance = Performance {
+        context: &context,
+        stored: &stored,
+        saga: Some(&saga),
+        executor: "",
+        planned: (now(), Instant::now()),
+        slots: Mutex::default(),
+    };
     let (_, attempt) = key();
     let (saga, namespace) = ("order".into(), "shop".into());
     let identity = Identity { saga, namespace, uid: "1".into(), attempt, key: "1/charge/action/0".into() };

@@ -17,6 +17,7 @@ use std::{
     collections::BTreeMap,
     convert::Infallible,
     sync::{Arc, Mutex, MutexGuard},
+    time::Instant,
 };
 
 use http::{Method, Request, Response};
@@ -36,7 +37,7 @@ use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
 use super::{
     attempts::AttemptKey,
     child::Child,
-    context::{Context, fixture},
+    context::{Context, fixture, now},
     http::{HttpCaller, tls_config},
     perform::Performance,
     secrets::SecretReader,
@@ -176,7 +177,14 @@ impl Scene {
     }
 
     fn performance<'a>(&'a self, stored: &'a StoredSaga, saga: &'a ValidSaga) -> Performance<'a> {
-        Performance { context: &self.context, stored, saga: Some(saga), executor: "me", slots: Mutex::default() }
+        Performance {
+            context: &self.context,
+            stored,
+            saga: Some(saga),
+            executor: "me",
+            planned: (now(), Instant::now()),
+            slots: Mutex::default(),
+        }
     }
 }
 

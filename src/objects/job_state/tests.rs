@@ -275,12 +275,14 @@ fn what_a_live_read_shows_of_pods_replaces_what_was_known_of_them() {
     let unseen = family().as_listed(pods(vec![running(2)]), false);
     assert!(unseen.lost && !family().lost, "nobody saw how j-0 went");
     assert!(family().as_listed(pods(vec![running(0), running(2)]), true).lost, "there are more than were read");
-    let [still] = Family { pods: vec![Arc::new(serde_json::from_value(exited(0, 0, "")).unwrap())], ..Family::default() }
-        .as_listed(pods(vec![deleted(exited(0, 0, ""))]), false)
-        .pods
-        .try_into()
-        .unwrap();
-    assert!(matches!(pod_state::state(&still, Duration::ZERO), ChildState::Succeeded(_)), "it ended before it was told to go");
+    let shown = || vec![Arc::new(serde_json::from_value(exited(0, 0, "")).unwrap())];
+    // To the watch it is gone, too, once it lost its label.
+    for known in [Family { pods: shown(), ..Family::default() }, Family { gone: shown(), ..Family::default() }] {
+        let Family { pods, gone, .. } = known.as_listed(pods(vec![deleted(exited(0, 0, ""))]), false);
+        let [still] = pods.try_into().unwrap();
+        assert!(matches!(pod_state::state(&still, Duration::ZERO), ChildState::Succeeded(_)), "it ended before it was told to go");
+        assert!(gone.is_empty());
+    }
 }
 
 #[test]

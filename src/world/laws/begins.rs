@@ -35,7 +35,8 @@ pub(super) fn intent(world: &World, before: &Object, who: Who, record: &Directio
     }
     // An instant that an attempt of the other direction waited for says nothing.
     let waits = old.steps.get(who.place).filter(|step| step.phase.is_backward() == (who.direction == Direction::Compensation));
-    let due = waits.and_then(|step| step.next_attempt_at.as_ref()).is_none_or(|next| next.0 <= world.now());
+    // By its own clock an operator waits long enough, though that may be ahead of the one by which the instant was written.
+    let due = waits.and_then(|step| step.next_attempt_at.as_ref()).is_none_or(|next| next.0 <= world.latest_shown());
     must(broken, due || new.retry_requests > old.retry_requests, Law::Bounded, || format!("{who} begins before its time"));
     match who.direction {
         Direction::Action => forward(before, new, who, step, status.retry_requested, broken),

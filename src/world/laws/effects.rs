@@ -5,7 +5,7 @@ use super::{
     Broken, Law, must,
 };
 use crate::{
-    api::DirectionStatus,
+    api::{ActiveAttempt, DirectionStatus},
     engine::{
         clock::between,
         fence::{CREATED_WITHIN, FRESH},
@@ -31,7 +31,7 @@ pub(in super::super) fn creates(world: &World, who: Who, key: i64, fresh: bool, 
     let Some((_, record)) = object.active().find(|(active, _)| *active == who) else { return };
     let Some(active) = &record.active else { return };
     let again = world.trials.iter().any(|trial| trial.who == who);
-    let young = between(active.started_at.0, world.now()) < CREATED_WITHIN;
+    let young = between(world.decided(who, active), world.now()) < CREATED_WITHIN;
     must(broken, !again || young, Law::CreatedWithin, || format!("the Pod of {who} is made again so long after its intent"));
     must(broken, active.child_uid.is_none(), Law::DoneOnce, || format!("the Pod of {who} is made again although its UID is known"));
 }
@@ -51,7 +51,8 @@ fn leaves(world: &World, who: Who, key: i64, fresh: bool, broken: &mut Vec<Broke
     let record = object.active().find(|(active, _)| *active == who).map(|(_, record)| record);
     must(broken, record.is_some() || fresh, Law::IntentFirst, || format!("{who} leaves although no intent of it stands in the status"));
     // A saga that is abandoned is let go with its attempts; what leaves so soon after its intent needs no read to learn of that.
-    let late = |record: &DirectionStatus| record.active.as_ref().is_none_or(|active| between(active.started_at.0, world.now()) >= FRESH);
+    let decided = |active: &ActiveAttempt| between(world.decided(who, active), world.now());
+    let late = |record: &DirectionStatus| record.active.as_ref().is_none_or(|active| decided(active) >= FRESH);
     let kept = object.finalizer || (object.gone && !record.is_some_and(late));
     must(broken, record.is_none() || kept, Law::Release, || format!("{who} leaves although nothing keeps the saga"));
     if let Some(record) = record {

@@ -1,7 +1,9 @@
 //! What must hold of every world, of a saga that goes, and of a world that rests.
 
+use std::time::Duration;
+
 use super::{
-    super::{Object, World, other_side::Trial},
+    super::{Object, Who, World, other_side::Trial, process::Process},
     Broken, Law, must,
 };
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
 
 /// Every world.
 pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
+    deaf(world, broken);
     let (object, status) = (world.object(), world.status());
     let Some(phase) = status.phase else { return };
     let undone = matches!(phase, SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled);
@@ -44,6 +47,22 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
     }
 }
 
+/// Who hears of nothing, and knows the newest version, looks again by itself at attempts whose time will be over.
+fn deaf(world: &World, broken: &mut Vec<Broken>) {
+    let object = world.object();
+    let sleeps = |process: &Process| process.deaf && process.is_up() && !process.triggered && process.wake.is_none();
+    if object.gone || !world.processes.iter().any(|process| sleeps(process) && process.floor == object.version) {
+        return;
+    }
+    let limited = |who: Who| {
+        let operation = object.saga().steps.get(who.place).and_then(|step| step.operation(who.direction));
+        operation.is_some_and(|operation| operation.timeout < Duration::MAX)
+    };
+    for who in object.active().map(|(who, _)| who).filter(|who| limited(*who)) {
+        broken.push(Broken::new(Law::WakeUp, format!("nothing but a watch makes an operator look again at {who}")));
+    }
+}
+
 /// The finalizer was just taken off.
 pub(in super::super) fn release(world: &World, broken: &mut Vec<Broken>) {
     let (object, status) = (world.object(), world.status());
@@ -67,7 +86,9 @@ impl World {
     #[must_use]
     pub fn wrong_at_rest(&self) -> Option<Broken> {
         let (object, status) = (self.object(), self.status());
-        if object.gone {
+        // Whoever knows the word has left the cluster: a person is to bring it back.
+        let strange = (0..self.processes.len()).all(|number| !self.can_read(number));
+        if object.gone || strange {
             return None;
         }
         let active = object.active().next().is_some();

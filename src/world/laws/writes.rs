@@ -2,7 +2,7 @@
 
 use super::{
     super::{Ask, Object, Who, World, gather::CALLED_OFF, object::active_in},
-    Broken, Law, begins, must,
+    Broken, Law, begins, must, versions,
 };
 use crate::{
     api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus, StepPhase, StepStatus},
@@ -17,7 +17,8 @@ use crate::{
 
 /// A plan that was made on the newest copy.
 pub(in super::super) fn plan(copy: &Object, seen: &Seen<'_>, plan: &Plan, broken: &mut Vec<Broken>) {
-    if copy.deleting && !copy.finalizer {
+    // What cannot be read is left to whoever can.
+    if (copy.deleting && !copy.finalizer) || !seen.versions.words.is_empty() {
         return;
     }
     for sentence in invariants::check_plan(copy.saga(), seen, plan) {
@@ -55,6 +56,7 @@ pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<B
     let holds = ["InvalidSpec", "SpecChanged", "InvalidStatus"];
     let held = new.conditions.iter().find(|condition| condition.type_ == "Stalled" && holds.contains(&condition.reason.as_str()));
     must(broken, held.is_none(), Law::Consistent, || format!("the saga is held: {:?}", new.message));
+    versions::write(world, before, broken);
     phases(old, new, broken);
     keys(world, old, new, broken);
     monotone(old, new, broken);
@@ -220,13 +222,14 @@ fn never_begun(world: &World, new: &SagaStatus, who: Who, record: &DirectionStat
     let pod = matches!(operation.work, Work::Pod(_) | Work::Job(_));
     let begun = world.trials.iter().any(|trial| trial.who == who);
     // Its time is the least of its own limit, the deadline of the budget and the saga's timeout; the latter two may stand still.
-    let now = new.clock_stopped_at.as_ref().map_or(world.now(), |stopped| stopped.0);
+    // Time limits are by the clock of whoever judges.
+    let now = new.clock_stopped_at.as_ref().map_or(world.latest_shown(), |stopped| stopped.0);
     let past = |record: &DirectionStatus| {
         let deadline = operation.retry.deadline.zip(record.budget_started_at.as_ref());
         deadline.is_some_and(|(deadline, since)| between(since.0, now) >= deadline)
     };
     let settled = new.steps.get(who.place).and_then(|step| step.direction(who.direction));
-    let over = between(active.started_at.0, world.now()) >= operation.timeout
+    let over = between(active.started_at.0, world.latest_shown()) >= operation.timeout
         || past(record)
         || settled.is_some_and(past)
         || new.timed_out_at.is_some()

@@ -1,0 +1,229 @@
+//! Who acts on the children of attempts: containers, the kubelet, the Job controller and the garbage collector.
+
+use super::{Cascade, Child, JobNow, Meddling, PodNow, World};
+use crate::{
+    api::Direction,
+    engine::saga::ValidStep,
+    world::{Ending, Happened, laws::Broken, other_side::Trial},
+};
+
+/// One thing that happens to a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Turn {
+    /// The number of the child.
+    pub child: u32,
+    /// What happens to it.
+    pub doing: Doing,
+}
+
+/// What happens to a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Doing {
+    /// Its container ends.
+    Exit(Way),
+    /// Its pod, which ended and is deleted, goes.
+    RemovePod,
+    /// The Job controller makes its pod.
+    MakePod,
+    /// The Job controller counts its pod, and says how the Job ended.
+    Count,
+    /// The Job controller lets go of a pod that it does not count.
+    LetGo,
+    /// The garbage collector deletes the pod of a Job that is deleted in the foreground, or gone.
+    Collect,
+    /// The garbage collector takes the owner from the pod of a Job that is deleted without it.
+    Orphan,
+    /// The Job, which is deleted, goes.
+    RemoveJob,
+    /// Somebody meddles with it.
+    Meddle(Meddling),
+}
+
+/// How a container ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Way {
+    /// With 0, its work done.
+    Done,
+    /// With 0 because it was told to go, half its work done.
+    Half,
+    /// With 1: it says that its work was not done.
+    No,
+    /// By the signal that told it to go, before it did anything.
+    Killed,
+}
+
+impl Way {
+    const ALL: [Self; 4] = [Self::Done, Self::Half, Self::No, Self::Killed];
+
+    pub(super) const fn code(self) -> i32 {
+        match self {
+            Self::Done | Self::Half => 0,
+            Self::No => 1,
+            Self::Killed => 143,
+        }
+    }
+
+    const fn ending(self) -> Ending {
+        match self {
+            Self::Done => Ending::Done,
+            Self::No => Ending::No,
+            Self::Half | Self::Killed => Ending::Unknown(false),
+        }
+    }
+}
+
+impl Child {
+    /// What its actors may do now but end its container.
+    fn doings(&self) -> Vec<Doing> {
+        let (job, pod) = (self.job.as_ref(), self.pod.as_ref());
+        let deleted = |cascade| job.is_some_and(|job| job.deleted.is_some_and(|(_, wanted)| wanted == cascade));
+        let of_pod = |fits: fn(&PodNow) -> bool| pod.is_some_and(fits);
+        let of_job = |fits: fn(&JobNow) -> bool| job.is_some_and(fits);
+        let is_suspended = of_job(|job| job.suspended);
+        let zero = of_pod(|pod| pod.exit.is_some_and(|(way, _)| way.code() == 0));
+        let goes = deleted(Cascade::Background)
+            || (deleted(Cascade::Foreground) && pod.is_none())
+            || (deleted(Cascade::Orphan) && !of_pod(|pod| pod.owner));
+        let may = [
+            (Doing::Count, of_job(|job| job.verdict.is_none()) && of_pod(|pod| pod.tracked && !pod.runs()) && (zero || !is_suspended)),
+            (
+                Doing::LetGo,
+                of_pod(|pod| pod.tracked) && (job.is_none() || (is_suspended && of_pod(|pod| pod.deleted.is_some() && !pod.runs()))),
+            ),
+            (Doing::Orphan, deleted(Cascade::Orphan) && of_pod(|pod| pod.owner)),
+            (
+                Doing::Collect,
+                self.is_job() && (job.is_none() || deleted(Cascade::Foreground)) && of_pod(|pod| pod.owner && pod.deleted.is_none()),
+            ),
+            (Doing::RemovePod, of_pod(|pod| pod.deleted.is_some() && !pod.runs() && !pod.kept && !pod.tracked)),
+            (Doing::RemoveJob, of_job(|job| !job.kept) && goes),
+            (Doing::MakePod, !self.has_made && of_job(|job| job.deleted.is_none() && job.verdict.is_none() && !job.suspended)),
+        ];
+        may.into_iter().filter(|(_, may)| *may).map(|(doing, _)| doing).collect()
+    }
+
+    /// Whether what its Job counts is the Job's own business.
+    fn is_counted(&self) -> bool {
+        self.job.is_some_and(|job| job.deleted.is_none() && !job.suspended)
+    }
+}
+
+impl World {
+    /// How the container of a child may end now.
+    fn ways(&self, child: &Child) -> impl Iterator<Item = Way> {
+        let pod = child.pod.filter(PodNow::runs);
+        let done = self.truth.get(child.who.place).and_then(|truth| truth.key_done(child.who.direction)) == Some(child.key);
+        let (told, half) = (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !child.is_counted());
+        Way::ALL.into_iter().filter(move |way| {
+            let fits = match way {
+                Way::Half => told && half,
+                Way::Killed => told,
+                Way::Done | Way::No => true,
+            };
+            // A program knows what was done under its key.
+            pod.is_some() && fits && (*way == Way::Done || !done)
+        })
+    }
+
+    /// Everything that may happen to the children next.
+    pub(in super::super) fn turns(&self) -> Vec<Turn> {
+        let mut turns = self.meddlings();
+        for child in &self.children {
+            let doings = child.doings().into_iter().chain(self.ways(child).map(Doing::Exit));
+            turns.extend(doings.map(|doing| Turn { child: child.number, doing }));
+        }
+        turns
+    }
+
+    /// What happens to the children where nobody meddles any more and programs end well.
+    pub(in super::super) fn fair_turn(&self) -> Option<Turn> {
+        self.children.iter().find_map(|child| {
+            let exit = child.pod.filter(PodNow::runs).map(|_| Doing::Exit(Way::Done));
+            Some(Turn { child: child.number, doing: child.doings().into_iter().next().or(exit)? })
+        })
+    }
+
+    /// Whether somebody is about to do something to a child, so that the clock does not go on.
+    pub(in super::super) fn is_prompt(&self) -> bool {
+        self.children.iter().any(|child| {
+            let told = child.pod.is_some_and(|pod| pod.runs() && pod.is_told());
+            told || child.doings().into_iter().any(|doing| doing != Doing::MakePod)
+        })
+    }
+
+    /// Somebody does something to a child. `None` where that cannot happen.
+    pub(in super::super) fn turn(&mut self, turn: Turn, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+        let Turn { child: number, doing } = turn;
+        if !self.turns().contains(&turn) {
+            return None;
+        }
+        let before = self.children.iter().find(|child| child.number == number).cloned();
+        if let Doing::Meddle(kind) = doing {
+            self.meddle(number, kind)?;
+        } else {
+            self.perform_turn(number, doing, happened, broken)?;
+        }
+        self.show(number, before.as_ref());
+        self.end_trial(number);
+        Some(())
+    }
+
+    fn perform_turn(&mut self, number: u32, doing: Doing, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+        let now = self.now;
+        if let Doing::Exit(way) = doing {
+            return self.exit(number, way, happened, broken);
+        }
+        let child = self.children.iter_mut().find(|child| child.number == number)?;
+        match doing {
+            Doing::RemovePod => child.pod = None,
+            Doing::RemoveJob => child.job = None,
+            Doing::MakePod => (child.pod, child.has_made) = (Some(PodNow::new(true)), true),
+            Doing::Count => {
+                let (pod, job) = (child.pod.as_mut()?, child.job.as_mut()?);
+                let (way, _) = pod.exit?;
+                (pod.tracked, job.verdict) = (false, Some((way.code() == 0, now)));
+            }
+            Doing::LetGo => child.pod.as_mut()?.tracked = false,
+            Doing::Collect => child.pod.as_mut()?.deleted = Some(now),
+            Doing::Orphan => child.pod.as_mut()?.owner = false,
+            Doing::Exit(_) | Doing::Meddle(_) => return None,
+        }
+        Some(())
+    }
+
+    /// The container of a child ends: what it did is true from now on.
+    fn exit(&mut self, number: u32, way: Way, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+        let now = self.now;
+        let child = self.children.iter_mut().find(|child| child.number == number)?;
+        child.pod.as_mut()?.exit = Some((way, now));
+        let (who, key) = (child.who, child.key);
+        let trial = Trial { who, key, pod: Some(number), hears: None, ended: None, stopping: false, again: false };
+        match way {
+            Way::Done => self.land(&trial, Ending::Done, broken),
+            Way::No => self.refuse(&trial),
+            Way::Half => self.half(&trial),
+            Way::Killed => {}
+        }
+        happened.push(Happened::Ended(who, way.ending()));
+        if let Some(trial) = self.trials.iter_mut().find(|trial| trial.who == who && trial.pod == Some(number)) {
+            trial.ended = Some(way.ending());
+        }
+        Some(())
+    }
+
+    /// Half the work is done, and nobody says so.
+    fn half(&mut self, trial: &Trial) {
+        let nothing = self.object().saga().steps.get(trial.who.place).is_none_or(ValidStep::leaves_nothing);
+        if let Some(truth) = self.truth.get_mut(trial.who.place).filter(|_| !nothing && trial.who.direction == Direction::Action) {
+            truth.in_effect |= !truth.undone;
+        }
+    }
+
+    /// Of what can run no more the attempt has ended at the other side.
+    pub(super) fn end_trial(&mut self, number: u32) {
+        let over = self.children.iter().find(|child| child.number == number).filter(|child| !child.runs()).map(|child| child.who);
+        if let Some(trial) = self.trials.iter_mut().find(|trial| Some(trial.who) == over && trial.pod == Some(number)) {
+            trial.ended.get_or_insert(Ending::Unknown(false));
+        }
+    }
+}

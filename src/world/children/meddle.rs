@@ -1,0 +1,123 @@
+//! What people, drains and nodes do to the children of attempts.
+
+use super::{Child, Children, Doing, JobNow, PodNow, Turn, World};
+use crate::world::gather::pod_uid;
+
+/// What a deletion takes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Cascade {
+    /// The garbage collector deletes the pods once the Job is gone.
+    Background,
+    /// The pods are deleted first.
+    Foreground,
+    /// The pods are let go of.
+    Orphan,
+}
+
+/// How somebody meddles with a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Meddling {
+    /// Deletes the pod.
+    DeletePod,
+    /// Evicts the pod: a drain.
+    EvictPod,
+    /// The node shuts down and ends the pod.
+    EndByNode,
+    /// Deletes the Job.
+    DeleteJob(Cascade),
+    /// Suspends the Job.
+    Suspend,
+    /// Takes the owner from the Pod or the Job.
+    StripOwner,
+    /// Takes the labels from the Pod or the Job.
+    StripLabels,
+    /// Takes the operator's labels from the pod of a Job.
+    StripPodLabels,
+    /// Puts a finalizer on the Pod or the Job, and never takes it off.
+    Keep,
+}
+
+impl Meddling {
+    /// What can be done to a Pod.
+    pub const OF_PODS: [Self; 6] = [Self::DeletePod, Self::EvictPod, Self::EndByNode, Self::StripOwner, Self::StripLabels, Self::Keep];
+    /// What can be done to a Job.
+    pub const OF_JOBS: [Self; 9] = [
+        Self::EvictPod,
+        Self::DeleteJob(Cascade::Background),
+        Self::DeleteJob(Cascade::Foreground),
+        Self::DeleteJob(Cascade::Orphan),
+        Self::Suspend,
+        Self::StripOwner,
+        Self::StripLabels,
+        Self::StripPodLabels,
+        Self::Keep,
+    ];
+}
+
+impl World {
+    /// What somebody may do to the children now.
+    pub(super) fn meddlings(&self) -> Vec<Turn> {
+        let Children::AsTheyAre { meddles, kinds } = &self.rules.children else { return Vec::new() };
+        if self.meddled.len() >= *meddles {
+            return Vec::new();
+        }
+        let of = |child: &Child| {
+            let number = child.number;
+            let may: Vec<_> = kinds.iter().copied().filter(|kind| self.may_meddle(child, *kind)).collect();
+            may.into_iter().map(move |kind| Turn { child: number, doing: Doing::Meddle(kind) })
+        };
+        self.children.iter().flat_map(of).collect()
+    }
+
+    fn may_meddle(&self, child: &Child, kind: Meddling) -> bool {
+        let active = self.object().active().find(|(who, _)| *who == child.who).and_then(|(_, record)| record.active.as_ref());
+        let Some(active) = active else { return false };
+        // Where who made it may die before it is named, nothing would tell whose it is.
+        let is_named = self.rules.faults == 0 || active.child_uid == Some(pod_uid(child.number));
+        let pod = |fits: fn(&PodNow) -> bool| child.pod.as_ref().is_some_and(fits);
+        let job = |fits: fn(&JobNow) -> bool| child.job.as_ref().is_some_and(fits);
+        let either = |of_pod: fn(&PodNow) -> bool, of_job: fn(&JobNow) -> bool| if child.is_job() { job(of_job) } else { pod(of_pod) };
+        match kind {
+            Meddling::DeletePod | Meddling::EvictPod => pod(|pod| !pod.is_told()),
+            Meddling::EndByNode => pod(|pod| !pod.is_told() && pod.runs()),
+            Meddling::DeleteJob(_) => is_named && job(|job| job.deleted.is_none()),
+            Meddling::Suspend => job(|job| !job.suspended && job.deleted.is_none() && job.verdict.is_none()),
+            Meddling::StripOwner => is_named && either(|pod| pod.owner, |job| job.owner),
+            Meddling::StripLabels => is_named && either(|pod| pod.labels, |job| job.labels),
+            Meddling::StripPodLabels => child.is_job() && pod(|pod| pod.labels),
+            Meddling::Keep => either(|pod| !pod.kept, |job| !job.kept),
+        }
+    }
+
+    /// Somebody meddles with a child.
+    pub(super) fn meddle(&mut self, number: u32, kind: Meddling) -> Option<()> {
+        let now = self.now;
+        let child = self.children.iter_mut().find(|child| child.number == number)?;
+        let is_job = child.is_job();
+        let (pod, job) = (child.pod.as_mut(), child.job.as_mut());
+        match kind {
+            Meddling::DeletePod => pod?.deleted = Some(now),
+            Meddling::EvictPod => {
+                let pod = pod?;
+                (pod.deleted, pod.disrupted) = (Some(now), true);
+            }
+            Meddling::EndByNode => pod?.by_node = true,
+            Meddling::DeleteJob(cascade) => job?.deleted = Some((now, cascade)),
+            Meddling::Suspend => {
+                job?.suspended = true;
+                // Its controller deletes what runs, and says in the same breath that it is suspended.
+                if let Some(pod) = pod.filter(|pod| pod.runs()) {
+                    pod.deleted.get_or_insert(now);
+                }
+            }
+            Meddling::StripOwner if is_job => job?.owner = false,
+            Meddling::StripOwner => pod?.owner = false,
+            Meddling::StripLabels if is_job => job?.labels = false,
+            Meddling::StripLabels | Meddling::StripPodLabels => pod?.labels = false,
+            Meddling::Keep if is_job => job?.kept = true,
+            Meddling::Keep => pod?.kept = true,
+        }
+        self.meddled.push(kind);
+        Some(())
+    }
+}

@@ -1,0 +1,33 @@
+//! What must hold of a saga that operators of two versions write.
+
+use super::{
+    super::{Object, World, look::Act, versions::unknown},
+    Broken, Law, must,
+};
+use crate::api::DeletionPolicy;
+
+/// An act that an operator is about to do under the newest version. What it cannot read it does not write, but that a saga goes which is to be
+/// given up.
+pub(in super::super) fn act(world: &World, number: usize, act: &Act, broken: &mut Vec<Broken>) {
+    let object = world.object();
+    let gives_up = object.deleting && object.saga().deletion_policy == DeletionPolicy::Abandon;
+    let writes = match act {
+        Act::AddFinalizer | Act::Write(_) | Act::TakeAway { .. } | Act::Delete => true,
+        Act::RemoveFinalizer { .. } => !gives_up,
+        Act::Begin(_) | Act::Stop(_) | Act::Publish(_) | Act::Sweep => false,
+    };
+    must(broken, !writes || world.can_read(number), Law::KeepsTheUnknown, || {
+        format!("operator {number} writes to a saga with a word that it does not know")
+    });
+}
+
+/// A status that was just written, after the object before it: what another version wrote goes along.
+pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<Broken>) {
+    let Some((was, is)) = before.shared.as_ref().zip(world.object().shared.as_ref()) else { return };
+    let is = unknown(&is.text);
+    for (place, field) in unknown(&was.text) {
+        must(broken, is.get(&place) == Some(&field), Law::KeepsTheUnknown, || {
+            format!("a write takes away what another version wrote of {}", if place.is_empty() { "the saga" } else { &place })
+        });
+    }
+}

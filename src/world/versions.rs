@@ -1,0 +1,146 @@
+//! Two versions at work: what an operator of a later version writes into a status, and what one of this version reads of it.
+//!
+//! # Guarantees
+//! What this version does not know, and what becomes of it where this version writes, is told by the code that the real operator reads and
+//! writes a saga with.
+//!
+//! # Assumptions
+//! The later version decides as this one does. It writes one field more, into the status and into that of each step that began, and, where the
+//! world allows it, one word more while the first attempt of an action is under way. The definition that is served has both.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::{Object, World, sink::Sink};
+use crate::{
+    api::{Direction, Part, SagaStatus, StepPhase, Strangers, read_status, what_remains, with_strangers},
+    engine::{active_attempts, versions::Versions},
+};
+
+/// The field that only the later version knows.
+pub(super) const FIELD: &str = "dreamt";
+/// The word that only the later version knows: a saga is in this phase.
+const WORD: &str = "Dreaming";
+
+/// What the later version writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Later {
+    /// Whether it writes a word that this version does not know.
+    pub word: bool,
+    /// Whether another process of that version follows one that died; else one of this version does, as where an update is taken back.
+    pub stays: bool,
+}
+
+/// A status that holds what another version wrote, as this version reads it.
+#[derive(Clone, Debug)]
+pub(super) struct Shared {
+    /// All of it.
+    pub(super) text: Value,
+    status: Part<SagaStatus>,
+    remains: SagaStatus,
+    strangers: Strangers,
+}
+
+impl Shared {
+    fn new(text: Value) -> Self {
+        let mut strangers = Strangers::default();
+        let (status, remains) = match read_status(text.clone(), &mut strangers) {
+            Ok(status) => (Ok(status), SagaStatus::default()),
+            Err((rest, sentence)) => (Err(sentence), what_remains(&rest)),
+        };
+        Self { text, status, remains, strangers }
+    }
+
+    /// Whether a word stands in it that this version does not know.
+    pub(super) fn is_strange(&self) -> bool {
+        !self.strangers.words.is_empty()
+    }
+}
+
+/// What an operator reads of a status.
+pub(super) struct View<'a> {
+    pub(super) status: &'a Part<SagaStatus>,
+    pub(super) remains: &'a SagaStatus,
+    pub(super) versions: Versions<'a>,
+}
+
+impl World {
+    /// Whether an operator is of the later version.
+    pub(super) fn is_later(&self, number: usize) -> bool {
+        self.processes.get(number).is_some_and(|process| process.later)
+    }
+
+    /// What an operator reads of a copy's status.
+    pub(super) fn view<'a>(&self, number: usize, copy: &'a Object) -> View<'a> {
+        match copy.shared.as_deref().filter(|_| !self.is_later(number)) {
+            Some(shared) => {
+                View { status: &shared.status, remains: &shared.remains, versions: Versions::of(Some(&shared.strangers), None) }
+            }
+            None => View { status: &copy.status, remains: copy.status(), versions: Versions::default() },
+        }
+    }
+
+    /// Whether an operator can read the status as it stands.
+    pub(super) fn can_read(&self, number: usize) -> bool {
+        self.is_later(number) || self.object().shared.as_ref().is_none_or(|shared| !shared.is_strange())
+    }
+
+    /// The text of the status that an operator writes now; `None` where all are of one version.
+    pub(super) fn shared(&self, number: usize, status: &SagaStatus) -> Option<Arc<Shared>> {
+        let later = self.rules.later?;
+        let before = self.object().shared.as_deref();
+        let kept = before.and_then(|shared| shared.strangers.fields.as_ref());
+        let mut text = match kept {
+            Some(fields) => with_strangers(status, fields),
+            None => serde_json::to_value(status),
+        }
+        .unwrap_or_default();
+        if self.is_later(number) {
+            dream(&mut text, status, later.word);
+        }
+        Some(Arc::new(Shared::new(text)))
+    }
+}
+
+/// What counts of two versions where one world is told from another.
+impl World {
+    pub(super) fn version_into(&self, sink: &mut Sink<'_>, number: usize) {
+        if self.rules.later.is_some() {
+            sink.flag(self.is_later(number));
+        }
+    }
+
+    pub(super) fn shared_into(sink: &mut Sink<'_>, object: &Object) {
+        if let Some(shared) = &object.shared {
+            sink.flag(shared.is_strange());
+            let fields = unknown(&shared.text);
+            sink.count(fields.len());
+            fields.keys().flat_map(|name| name.bytes()).for_each(|byte| sink.put(byte.into()));
+        }
+    }
+}
+
+/// Adds what only the later version writes.
+fn dream(text: &mut Value, status: &SagaStatus, word: bool) {
+    let Some(fields) = text.as_object_mut() else { return };
+    fields.insert(FIELD.into(), json!({ "by": "the later version" }));
+    let first = |(id, _): (crate::api::names::AttemptId, _)| id.number == 1 && id.direction == Direction::Action;
+    if word && active_attempts(status).any(first) {
+        fields.insert("phase".into(), json!(WORD));
+    }
+    let steps = fields.get_mut("steps").and_then(Value::as_array_mut).into_iter().flatten();
+    for (step, text) in status.steps.iter().zip(steps) {
+        if let Some(text) = text.as_object_mut().filter(|_| step.phase != StepPhase::Pending) {
+            text.insert(FIELD.into(), json!(true));
+        }
+    }
+}
+
+/// What only the later version knows of a status: of the whole, and of the steps by their names.
+pub(super) fn unknown(text: &Value) -> Map<String, Value> {
+    let of = |name: &str, value: &Value| value.get(FIELD).map(|field| (name.to_owned(), field.clone()));
+    let steps = text.get("steps").and_then(Value::as_array).into_iter().flatten();
+    let named = steps.filter_map(|step| of(step.get("name")?.as_str()?, step));
+    of("", text).into_iter().chain(named).collect()
+}

@@ -1,0 +1,88 @@
+//! Shapes of one step whose Pods and Jobs are as they are in an API server, where others act on them and meddle.
+
+use std::time::Instant;
+
+use saga_operator::{
+    api::{JobAction, OnFailure, PodAction},
+    engine::saga::Work,
+    world::{Children, Fault, Meddling, Rules},
+};
+use serde_json::json;
+
+use crate::shapes::{Kind, Shape, Steps, dags, saga};
+
+/// What is tried of one step.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    jobs: bool,
+    /// Whether exit code 0 always means done.
+    finishes: bool,
+    /// How often somebody meddles.
+    meddles: usize,
+    /// How often the operator crashes.
+    crashes: usize,
+    attempts: u32,
+    undo: bool,
+}
+
+impl Trial {
+    const fn pod(meddles: usize, crashes: usize) -> Self {
+        Self { jobs: false, finishes: false, meddles, crashes, attempts: 1, undo: false }
+    }
+
+    const fn job(meddles: usize, crashes: usize) -> Self {
+        Self { jobs: true, ..Self::pod(meddles, crashes) }
+    }
+
+    fn work(self) -> Work {
+        let finishes_on_sigterm = self.finishes.then_some(true);
+        if self.jobs {
+            let spec = json!({"template": {"spec": {"containers": [{"name": "step", "image": "image"}]}}});
+            Work::Job(JobAction { metadata: None, spec, final_exit_codes: None, finishes_on_sigterm })
+        } else {
+            Work::Pod(PodAction { image: Some("image".into()), finishes_on_sigterm, ..PodAction::default() })
+        }
+    }
+
+    fn shape(self) -> Shape {
+        let Self { jobs, finishes, meddles, crashes, attempts, undo } = self;
+        let on_failure = if undo { OnFailure::Compensate } else { OnFailure::Hold };
+        let mut saga = saga(&dags(1)[0], Kind { steps: Steps::Pods, undo, attempts, on_failure, parallel: false, pivot: None });
+        for step in &mut saga.steps {
+            step.action.work = self.work();
+            if let Some(undo) = &mut step.compensation {
+                undo.work = self.work();
+            }
+        }
+        let kinds = if jobs { Meddling::OF_JOBS.to_vec() } else { Meddling::OF_PODS.to_vec() };
+        let mut rules = Rules::calm(Instant::now());
+        rules.children = Children::AsTheyAre { meddles, kinds };
+        (rules.faults, rules.fault_kinds) = (crashes, vec![Fault::Crash]);
+        let what = if jobs { "a Job" } else { "a Pod" };
+        let words = [
+            (finishes, "finishes".to_owned()),
+            (undo, "undone".to_owned()),
+            (attempts > 1, format!("x{attempts}")),
+            (meddles > 0, format!("meddled with {meddles} times")),
+            (crashes > 0, "crash".to_owned()),
+        ];
+        let more = words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| format!(", {word}")).collect::<Vec<_>>().concat();
+        Shape { name: format!("{what} as it is{more}"), saga, rules }
+    }
+}
+
+/// Whether a shape is one of these.
+pub fn is_one(shape: &Shape) -> bool {
+    shape.rules.children != Children::ByNumber
+}
+
+/// All of them, what is small first.
+pub fn all() -> Vec<Shape> {
+    let mut trials = Vec::new();
+    for one in [Trial::pod, Trial::job] {
+        trials.extend([one(1, 0), one(2, 0), Trial { finishes: true, ..one(2, 0) }]);
+        trials.extend([one(1, 1), Trial { attempts: 2, ..one(1, 0) }, Trial { undo: true, ..one(1, 0) }]);
+    }
+    trials.extend([Trial::pod(2, 1), Trial::job(2, 1)]);
+    trials.into_iter().map(Trial::shape).collect()
+}
