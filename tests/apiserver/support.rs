@@ -21,7 +21,7 @@ pub const KUBECONFIG: &str = "SAGA_TEST_KUBECONFIG";
 /// The definition's name.
 pub const CRD: &str = "sagas.saga.dev";
 /// How long a cluster may take for what it does within a second when nothing else runs.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A client of the cluster under test.
 ///
