@@ -32,9 +32,7 @@ pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
         | Move::Restart(_)
         | Move::Ask(_)
         | Move::Turn(_)
-        | Move::Remake(_) => {
-            fair
-        }
+        | Move::Remake(_) => fair,
     }
 }
 
