@@ -1,5 +1,7 @@
 //! What an operator does to the API server and to the other side, one act after the other.
 
+use std::sync::Arc;
+
 use super::{
     Happened, Who, World,
     gather::pod_uid,
@@ -9,10 +11,13 @@ use super::{
     other_side::Trial,
     process::{End, executor_id},
 };
-use crate::engine::{
-    clock::between,
-    fence::{Age, leaves_unread},
-    saga::Work,
+use crate::{
+    api::{Part, SagaStatus},
+    engine::{
+        clock::between,
+        fence::{Age, leaves_unread},
+        saga::Work,
+    },
 };
 
 impl World {
@@ -30,21 +35,7 @@ impl World {
         }
         match act {
             Act::AddFinalizer => self.patch(number, cursor, happened, |object| object.finalizer = true),
-            Act::Write(status) => {
-                let status = as_kept(status);
-                let before = self.object().clone();
-                let phase = status.as_ref().as_ref().ok().and_then(|status| status.phase);
-                let shared = status.as_ref().as_ref().ok().and_then(|status| self.shared(number, status));
-                let written = self.patch(number, cursor, happened, |object| (object.status, object.shared) = (status, shared));
-                if written {
-                    cursor.written = Some(self.now);
-                    self.date_intents(&before, cursor.ahead);
-                    happened.push(Happened::Wrote { process: number, phase });
-                    laws::write(self, &before, broken);
-                    laws::shown(self, number, &before, broken);
-                }
-                written
-            }
+            Act::Write(status) => self.record(number, status, cursor, happened, broken),
             Act::RemoveFinalizer { alone } => {
                 let removed = self.patch(number, cursor, happened, |object| {
                     object.finalizer = false;
@@ -86,6 +77,30 @@ impl World {
                 true
             }
         }
+    }
+
+    /// Writes the status under the version that it was decided on. Returns whether that was still the newest.
+    fn record(
+        &mut self,
+        number: usize,
+        status: Arc<Part<SagaStatus>>,
+        cursor: &mut Cursor,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) -> bool {
+        let status = as_kept(status);
+        let before = self.object().clone();
+        let phase = status.as_ref().as_ref().ok().and_then(|status| status.phase);
+        let shared = status.as_ref().as_ref().ok().and_then(|status| self.shared(number, status));
+        let written = self.patch(number, cursor, happened, |object| (object.status, object.shared) = (status, shared));
+        if written {
+            cursor.written = Some(self.now);
+            self.date_intents(&before, cursor.ahead);
+            happened.push(Happened::Wrote { process: number, phase });
+            laws::write(self, &before, broken);
+            laws::shown(self, number, &before, broken);
+        }
+        written
     }
 
     /// Deletes the saga as it was read.
