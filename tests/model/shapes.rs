@@ -332,7 +332,7 @@ impl Shapes {
         }
         for once in [&[Fault::SetAhead], &[Fault::SetBack]] {
             let set = Extent { requests: 1, faults: 1, once, ..Extent::default() };
-            self.all(1, &[false], &[1], set);
+            self.all(1, &[false], &[1, 2], set);
             self.approvals(set);
         }
         self.all(1, &[false], &[2], Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm });
