@@ -120,11 +120,18 @@ async fn count(stand: &Stand, wanted: SagaPhase) -> usize {
     sagas.iter().filter(|saga| phase(saga) == Some(wanted)).count()
 }
 
-/// All done, in order, and nothing asked for a second time: the pods that went lost no answer.
+/// What is said of a request whose operator's Lease lapsed under it, as one does where the machine stands still for seconds.
+const LAPSED: &str = "the operator lost its Lease";
+
+/// All done, in order, and nothing asked for a second time but where a Lease lapsed: the pods that went lost no answer.
 fn judge_unharmed(stand: &Stand, saga: &Saga) {
+    let attempts = saga.status.iter().flat_map(|status| &status.steps).filter_map(|step| step.action.as_ref());
+    let attempts = attempts.flat_map(|action| &action.attempts);
+    let lapsed = attempts.filter(|attempt| attempt.message.as_ref().is_some_and(|message| message.contains(LAPSED))).count();
     judge(stand, saga, false);
     let entries = stand.shop.entries(Some(&scope(saga)));
-    assert!(entries.len() == 3 && entries.iter().all(|entry| entry.kind == Kind::Done), "{entries:?}");
+    let done = entries.iter().filter(|entry| entry.kind == Kind::Done).count();
+    assert!(done == 3 && entries.len() <= done + lapsed, "{lapsed} Leases lapsed: {entries:?}");
 }
 
 /// What nobody wrote who knows how: the saga says so beside it, keeps what stands there, and goes on once that is mended.
