@@ -6,6 +6,8 @@ use std::{
 };
 
 use saga_operator::twins::Twin;
+#[cfg(feature = "twins")]
+use saga_operator::world::Fault;
 
 use crate::shapes::Shape;
 
@@ -16,6 +18,27 @@ const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
 #[cfg(feature = "twins")]
 const OF_CHILDREN: [Twin; 6] =
     [Twin::ZeroIsDone, Twin::ForgetsSuccess, Twin::JobCountsAll, Twin::OwnerOnly, Twin::OrphanStays, Twin::JobKept];
+/// Twins that show where a clock is set.
+#[cfg(feature = "twins")]
+const OF_CLOCKS: [Twin; 2] = [Twin::Skew, Twin::ClockSet];
+/// Twins that show where two operators are of two versions.
+#[cfg(feature = "twins")]
+const OF_VERSIONS: [Twin; 2] = [Twin::DropsFields, Twin::StrangeWords];
+
+/// Whether a twin is to show in a shape, if it shows anywhere.
+#[cfg(feature = "twins")]
+fn may_show(twin: Twin, shape: &Shape) -> bool {
+    let (rules, as_they_are) = (&shape.rules, crate::children::is_one(shape));
+    if OF_CHILDREN.contains(&twin) {
+        as_they_are
+    } else if OF_CLOCKS.contains(&twin) {
+        rules.each_fault_once && rules.fault_kinds.contains(&Fault::SetBack)
+    } else if OF_VERSIONS.contains(&twin) {
+        rules.later.is_some()
+    } else {
+        !as_they_are
+    }
+}
 
 /// How many twins there are, and the names of those that survive.
 pub fn hunt() -> (usize, Vec<&'static str>) {
@@ -52,8 +75,8 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
     };
     saga_operator::twins::switch_off(*twin);
     // First where it is to show.
-    let (of_children, others): (Vec<_>, Vec<_>) = shapes.iter().partition(|shape| crate::children::is_one(shape));
-    let shapes = if OF_CHILDREN.contains(twin) { [of_children, others].concat() } else { [others, of_children].concat() };
+    let (first, last): (Vec<_>, Vec<_>) = shapes.iter().partition(|shape| may_show(*twin, shape));
+    let shapes = [first, last].concat();
     let (mut states, started) = (0, std::time::Instant::now());
     for shape in shapes {
         let found = crate::search::search(shape, 1);
