@@ -245,7 +245,9 @@ fn never_started(job: &Job, family: &Family) -> bool {
     let ends = ends(family);
     let counted = |count: fn(&JobStatus) -> Option<i32>| job.status.as_ref().and_then(count).unwrap_or_default();
     let known = i32::try_from(ends.len()).unwrap_or(i32::MAX);
-    let none_unseen = counted(|status| status.succeeded) == 0 && counted(|status| status.failed) <= known;
+    // What the Job counts and nobody here saw may have lost the labels by which pods are watched.
+    let unended = counted(|status| status.active).saturating_add(counted(|status| status.failed));
+    let none_unseen = counted(|status| status.succeeded) == 0 && unended <= known;
     all_known(job, family) && none_unseen && ends.iter().all(nothing)
 }
 

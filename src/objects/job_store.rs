@@ -58,7 +58,13 @@ fn status(status: JobStatus) -> JobStatus {
             conditions.push(condition(known));
         }
     }
-    JobStatus { conditions: Some(conditions), failed: status.failed, succeeded: status.succeeded, ..JobStatus::default() }
+    JobStatus {
+        conditions: Some(conditions),
+        active: status.active,
+        failed: status.failed,
+        succeeded: status.succeeded,
+        ..JobStatus::default()
+    }
 }
 
 fn condition(condition: JobCondition) -> JobCondition {

@@ -134,6 +134,9 @@ fn judge_unharmed(stand: &Stand, saga: &Saga) {
     assert!(done == 3 && entries.len() <= done + lapsed, "{lapsed} Leases lapsed: {entries:?}");
 }
 
+/// Deeper than any status is read.
+const DEPTH: usize = 130;
+
 /// What nobody wrote who knows how: the saga says so beside it, keeps what stands there, and goes on once that is mended.
 async fn a_status_that_cannot_be_read_is_said_to_be_so_and_kept(stand: &Stand) {
     stand.apply("deep", &json!({"steps": [{"name": "sign-off", "approval": {}}]})).await;
@@ -142,10 +145,12 @@ async fn a_status_that_cannot_be_read_is_said_to_be_so_and_kept(stand: &Stand) {
         let patch = json!({"status": {"outputs": outputs}}).to_string();
         stand.kubectl(&["patch", "saga/deep", "--subresource", "status", "--type", "merge", "--patch", &patch]);
     };
-    set_outputs(&json!({"well": (0..130).fold(json!(1), |inner, _| json!([inner]))}));
+    set_outputs(&json!({"well": (0..DEPTH).fold(json!(1), |inner, _| json!([inner]))}));
     let path = "jsonpath={.status.phase} {.status.conditions[?(@.type=='Stalled')].reason}";
     let held = || stand.kubectl(&["get", "saga/deep", "--output", path]) == "Running InvalidStatus";
     until("the saga is held", || held().then_some(())).await;
+    let kept = stand.kubectl(&["get", "saga/deep", "--output", "jsonpath={.status.outputs.well}"]);
+    assert_eq!(kept.matches('[').count(), DEPTH, "{kept}");
     set_outputs(&Value::Null);
     stand.ask("deep", "saga.dev/approve=sign-off");
     stand.reaches("deep", SagaPhase::Completed).await;

@@ -93,22 +93,31 @@ fn told(state: &ChildState) -> String {
     }
 }
 
+/// What is kept of a Job and of its pods.
+fn stripped(mut job: Job, mut family: Family) -> (Job, Family) {
+    job_store::strip(&mut job);
+    for pod in family.pods.iter_mut().chain(&mut family.gone) {
+        pod_store::strip(Arc::make_mut(pod));
+    }
+    (job, family)
+}
+
 /// The state of a Job, the same of what is kept of it and of its pods.
 fn seen(job: Value, family: Family) -> String {
     let job = read(job);
     let state = told(&super::state(&job, &family, Duration::ZERO));
-    let (mut small, mut kept) = (job, family);
-    job_store::strip(&mut small);
-    for pod in kept.pods.iter_mut().chain(&mut kept.gone) {
-        pod_store::strip(Arc::make_mut(pod));
-    }
+    let (small, kept) = stripped(job, family);
     assert_eq!(told(&super::state(&small, &kept, Duration::ZERO)), state, "stripped");
     state
 }
 
-/// What comes of a Job that is gone, by its last copy.
+/// How a Job ended that is gone, by its last copy, the same of what is kept of it and of its pods.
 fn ended(last: Value, family: Family) -> Option<String> {
-    gone(&read(last), &family).as_ref().map(told)
+    let last = read(last);
+    let end = gone(&last, &family).as_ref().map(told);
+    let (small, kept) = stripped(last, family);
+    assert_eq!(gone(&small, &kept).as_ref().map(told), end, "stripped");
+    end
 }
 
 #[test]
@@ -337,6 +346,17 @@ fn of_a_job_that_was_suspended_there_may_have_been_pods_that_nobody_counted() {
         "Nothing None: was deleted before a pod of it started"
     );
     assert_eq!(ended(deleted(job(&[])), unseen).unwrap(), "Nothing None: was deleted before a pod of it started");
+}
+
+#[test]
+fn a_pod_that_the_job_counts_and_nobody_saw_may_have_run() {
+    let counts = |active: i32| changed(deleted(job(&[])), "/status/active", json!(active));
+    let may_have_run = "unknown: was deleted while a pod of it may have run";
+    assert_eq!(ended(counts(1), family(&[], &[])).unwrap(), may_have_run);
+    assert_eq!(ended(counts(0), family(&[], &[])).unwrap(), "Nothing None: was deleted before a pod of it started");
+    assert!(ended(counts(1), family(&[], &[never_bound(0)])).unwrap().starts_with("Nothing None: was bound to no node"), "it was seen");
+    let two = changed(changed(deleted(indexed(&[])), "/status/active", json!(1)), "/status/failed", json!(1));
+    assert!(ended(two, family(&[], &[never_bound(0)])).unwrap().starts_with("unknown: "), "one of two was seen");
 }
 
 #[test]

@@ -109,7 +109,7 @@ impl Child {
         if now.suspended {
             job.spec.get_or_insert_default().suspend = Some(true);
         }
-        job.status = Some(job_status(now));
+        job.status = Some(job_status(now, self.pod.as_ref()));
         Some(job)
     }
 
@@ -170,7 +170,7 @@ fn pod_status(container: &str, now: &PodNow) -> PodStatus {
     }
 }
 
-fn job_status(now: &JobNow) -> JobStatus {
+fn job_status(now: &JobNow, pod: Option<&PodNow>) -> JobStatus {
     let condition = |type_: &str, at: Option<Timestamp>| JobCondition {
         type_: type_.into(),
         status: "True".into(),
@@ -182,6 +182,7 @@ fn job_status(now: &JobNow) -> JobStatus {
     let counted = |wanted: bool| Some(i32::from(now.verdict.is_some_and(|(done, _)| done == wanted)));
     JobStatus {
         conditions: Some(suspended.into_iter().chain(verdict).collect()),
+        active: Some(i32::from(pod.is_some_and(|pod| pod.runs() && pod.tracked && pod.deleted.is_none()))),
         succeeded: counted(true),
         failed: counted(false),
         ..JobStatus::default()
