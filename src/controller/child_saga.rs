@@ -14,7 +14,7 @@ use super::{
     attempts::{AttemptKey, Known},
     context::Context,
     error::Error,
-    memory::{WATCH_LAG, absent, backing_off},
+    memory::{absent, backing_off},
     objects::{Target, Trouble},
     perform::{Next, Performance, live, never_begun},
     record::{name, namespace},
@@ -32,7 +32,10 @@ use crate::{
         saga::{Identity, ValidSaga},
         succession::{Hindrance, Keys},
     },
-    objects::child_saga::{child_saga, is_ours},
+    objects::{
+        child::WATCH_LAG,
+        child_saga::{child_saga, is_ours},
+    },
 };
 use kube::Resource;
 

@@ -19,7 +19,7 @@ use super::{
     context::Context,
     error::Error,
     going::{NAMESPACE_POLL, namespace_goes, out_of_sight},
-    memory::{WATCH_LAG, absent, remembered, with_reason},
+    memory::{absent, remembered, with_reason},
     object_state::Attempt,
     record::{name, namespace},
 };
@@ -32,12 +32,10 @@ use crate::{
         saga::{ValidSaga, Work},
     },
     objects::{
-        child::{after_another, given_up, is_child, is_late, unless_done},
+        child::{DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours, name_conflict, unless_done},
         pod,
     },
 };
-
-pub(super) use crate::objects::child::{DELETION_POLL, STUCK_SINCE, is_ours, name_conflict};
 
 /// The states of all active attempts' children, and after how long to look again although no watch may tell of anything.
 ///

@@ -13,13 +13,14 @@ use super::{
     child::Child,
     context::Context,
     error::{Error, chain, code},
-    gather::{DELETION_POLL, STUCK_SINCE, deleting_for},
-    memory::{WATCH_LAG, absent},
+    gather::deleting_for,
+    memory::absent,
     record::namespace,
 };
 use crate::{
     api::{SagaStatus, StoredSaga},
     engine::observed::ChildState,
+    objects::child::{DELETION_POLL, WATCH_LAG, is_late},
 };
 
 /// How often it is looked whether the namespace of a deleted saga that stands still goes, too, since nothing of the saga tells; and how often
@@ -81,7 +82,7 @@ pub(super) fn out_of_sight<K: Child>(
         }
         (None, Some(uid)) => {
             let (age, why) = (deleting_for(context, key), "its namespace is being deleted, and nobody may look at its");
-            if age >= STUCK_SINCE {
+            if is_late(Some(age)) {
                 let message = format!("{why} {} any more: it may still run", K::word());
                 return (ChildState::Unknown { message, retry_after: None }, None);
             }

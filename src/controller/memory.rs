@@ -6,9 +6,10 @@
 use std::time::{Duration, Instant};
 
 use super::attempts::Known;
-use crate::engine::observed::{Absence, ChildState, Failure};
-
-pub(super) use crate::objects::child::WATCH_LAG;
+use crate::{
+    engine::observed::{Absence, ChildState, Failure},
+    objects::child::just_created,
+};
 
 /// The same state; of a child that this process ended it also says why, and what the child did or waited for: by itself it would only say that
 /// it was deleted.
@@ -43,8 +44,7 @@ pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
         return Some(waits);
     }
     let (since, uid) = known.child.as_ref()?;
-    let age = since.elapsed();
-    (age < WATCH_LAG).then(|| ChildState::Active { uid: Some(uid.clone()), age, detail: "it was created just now".into(), trouble: None })
+    just_created(uid, since.elapsed())
 }
 
 pub(super) fn absent(known: &Known, seen: bool) -> ChildState {

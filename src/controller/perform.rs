@@ -23,7 +23,6 @@ use super::{
     context::{Context, now},
     error::{self, Error},
     flight::{self, Flight},
-    gather::{is_ours, name_conflict},
     object_state::Attempt,
     record::{self, Record, name, namespace},
     slots::Slot,
@@ -42,7 +41,11 @@ use crate::{
         saga::{Identity, ValidSaga, Work},
         succession::Keys,
     },
-    objects::{job, pod, text::bounded_line},
+    objects::{
+        child::{is_ours, name_conflict},
+        job, pod,
+        text::bounded_line,
+    },
 };
 
 /// The most bytes of an event's note; the API server takes 1024.

@@ -45,6 +45,17 @@ pub fn is_child(found: &impl Resource, (uid, attempt): (&str, &AttemptId), known
     is_known || is_ours(found, uid, attempt)
 }
 
+/// The state of a child that was created, or seen, so long ago and that the watch does not show; `None` once it is to be looked for.
+#[must_use]
+pub fn just_created(uid: &str, age: Duration) -> Option<ChildState> {
+    (age < WATCH_LAG).then(|| ChildState::Active {
+        uid: Some(uid.to_owned()),
+        age,
+        detail: "it was created just now".into(),
+        trouble: None,
+    })
+}
+
 /// A child of another owner has the attempt's name: it is neither adopted nor touched.
 #[must_use]
 pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {

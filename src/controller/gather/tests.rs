@@ -21,6 +21,7 @@ use crate::{
         observed::Reached,
         valid::{SagaName, validate_stored},
     },
+    objects::child::STUCK_SINCE,
 };
 
 /// What an API server holds: answers by path, 404 for any other.

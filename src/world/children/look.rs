@@ -13,8 +13,8 @@ use crate::{
     },
     objects::{
         child::{
-            DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late, is_ours, job_goes, name_conflict, only_kept,
-            unless_done,
+            DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late, is_ours, job_goes, just_created,
+            name_conflict, only_kept, unless_done,
         },
         job::{CONTROLLER_UID, made_by},
         job_pods::JobPods,
@@ -113,9 +113,7 @@ impl World {
                 let state = ChildState::Refused { message: "exceeded quota".into(), retry_in: between(now, until), known_for };
                 return Some((state, Some(WATCH_LAG)));
             }
-            if let Some((since, made)) = known.child.filter(|(since, _)| between(*since, now) < WATCH_LAG) {
-                let (uid, age) = (Some(pod_uid(made)), between(since, now));
-                let state = ChildState::Active { uid, age, detail: "it was created just now".into(), trouble: None };
+            if let Some(state) = known.child.and_then(|(since, made)| just_created(&pod_uid(made), between(since, now))) {
                 return Some((state, Some(WATCH_LAG)));
             }
         }
