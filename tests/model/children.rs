@@ -83,6 +83,6 @@ pub fn all() -> Vec<Shape> {
         trials.extend([one(1, 0), one(2, 0), Trial { finishes: true, ..one(2, 0) }]);
         trials.extend([one(1, 1), Trial { attempts: 2, ..one(1, 0) }, Trial { undo: true, ..one(1, 0) }]);
     }
-    trials.push(Trial::pod(2, 1));
+    trials.extend([Trial::pod(2, 1), Trial::job(2, 1)]);
     trials.into_iter().map(Trial::shape).collect()
 }
