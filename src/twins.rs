@@ -48,6 +48,8 @@ twins! {
     LeavesLate "leaves-late",
     /// A clock that is behind makes an intent younger than it is.
     Skew "skew",
+    /// A child that is not there is called unknown although an operator whose clock is behind may yet create it.
+    UnknownEarly "unknown-early",
     /// A clock that was set since the last renewal of the Lease counts as one that was not.
     ClockSet "clock-set",
     /// A request that another executor is to send is sent all the same.

@@ -275,6 +275,11 @@ pub struct ActiveAttempt {
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_ahead_seconds: i64,
+    /// By how many seconds at most the clock of the process that wrote the intent was behind the API server's; absent where that is
+    /// little.
+    #[schemars(range(min = 0))]
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_behind_seconds: i64,
     /// The UID of the Pod or the object, once it lived for two seconds; of an object that is to be deleted, before that is asked for.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]

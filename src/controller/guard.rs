@@ -30,7 +30,7 @@ pub enum Freshness {
     Incomparable,
 }
 
-/// The last acknowledged write of each saga.
+/// The last acknowledged write of each saga, or that it is gone.
 #[derive(Debug, Default)]
 pub struct OwnWrites(Mutex<HashMap<String, Written>>);
 
@@ -49,7 +49,13 @@ impl OwnWrites {
         self.lock().insert(uid.to_owned(), written);
     }
 
-    /// The same for a write that was acknowledged so long ago.
+    /// Remembers that the saga went by a write of this process: every copy of it is old from now on. The answer to such a write still shows the
+    /// version that the copy had.
+    pub fn gone(&self, uid: &str) {
+        self.acknowledged(uid, &u128::MAX.to_string());
+    }
+
+    /// A write that was acknowledged so long ago.
     #[cfg(test)]
     pub(super) fn acknowledged_before(&self, uid: &str, version: &str, ago: Duration) {
         self.acknowledged(uid, version);

@@ -167,7 +167,11 @@ async fn patch_finalizers(context: &Context, saga: &StoredSaga, version: &str, a
     }
     let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
     let written = context.sagas(namespace(saga)).patch(name(saga), &parameters(), &Patch::Merge(patch)).await;
-    outcome(context, saga, written, "patch the finalizers")
+    let patched = outcome(context, saga, written, "patch the finalizers")?;
+    if patched.is_some() && finalizers.is_empty() && saga.metadata.deletion_timestamp.is_some() {
+        context.writes.gone(saga.metadata.uid.as_deref().unwrap_or_default());
+    }
+    Ok(patched)
 }
 
 /// The version after a write; `None` where it met a newer version or no saga.

@@ -115,13 +115,15 @@ mod tests {
             active: None,
             attempts: (1..=attempts).map(record).collect(),
         };
+        // What sends a request has no child, and so neither its UID nor its trouble: those are shorter.
         let active = ActiveAttempt {
             started_at: now(),
             executor: Some("e".repeat(36)),
             ends_by: Some(now()),
             clock_ahead_seconds: COUNT,
-            child_uid: Some("u".repeat(36)),
-            trouble: Some("Scheduling".into()),
+            clock_behind_seconds: COUNT,
+            child_uid: None,
+            trouble: None,
         };
         StepStatus {
             name: format!("{place:063}"),

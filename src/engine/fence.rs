@@ -30,7 +30,7 @@ pub fn leaves_unread(since_written: Option<Duration>) -> bool {
     broken(Twin::TwoSeconds) || since_written.is_some_and(|since| since < FRESH)
 }
 
-/// What a clock may be ahead without an intent saying so.
+/// What a clock may be ahead or behind without an intent saying so.
 const UNTOLD: Duration = Duration::from_secs(2);
 
 /// How far this process's clock may be from that of the API server, as the Lease of its executor shows: the API server stamps each renewal.
@@ -40,6 +40,8 @@ pub struct Skew {
     pub ahead: Duration,
     /// By how much at most it is behind.
     pub behind: Duration,
+    /// By how much the clock of another process may be ahead or behind without its intents saying so.
+    pub untold: Duration,
 }
 
 impl Skew {
@@ -47,7 +49,8 @@ impl Skew {
     /// whole seconds.
     #[must_use]
     pub fn of(sent: Timestamp, stamped: Timestamp, answered: Timestamp) -> Self {
-        Self { ahead: between(stamped, answered), behind: between(sent, later(stamped, Duration::from_secs(1))) }
+        let behind = between(sent, later(stamped, Duration::from_secs(1)));
+        Self { ahead: between(stamped, answered), behind, untold: Duration::ZERO }
     }
 
     /// The same after this process's clock was set ahead or back by so much.
@@ -55,28 +58,50 @@ impl Skew {
         Self {
             ahead: self.ahead.saturating_add(ahead).saturating_sub(back),
             behind: self.behind.saturating_add(back).saturating_sub(ahead),
+            untold: self.untold,
         }
     }
 
-    /// The same where another process's clock may be ahead by a little that its intents do not tell.
+    /// The same where another process's clock may be off by a little that its intents do not tell.
     #[must_use]
-    pub fn towards_others(self) -> Self {
-        Self { behind: self.behind.saturating_add(UNTOLD), ..self }
+    pub const fn towards_others(self) -> Self {
+        Self { untold: UNTOLD, ..self }
     }
 
-    /// What an intent tells of it, in whole seconds.
+    /// By how many seconds it is ahead at most, as an intent tells it.
     #[must_use]
-    pub fn told(self) -> i64 {
-        if self.ahead <= UNTOLD { 0 } else { i64::try_from(self.ahead.as_secs()).unwrap_or(MOST_TOLD).min(MOST_TOLD).saturating_add(1) }
+    pub fn told_ahead(self) -> i64 {
+        told(self.ahead)
+    }
+
+    /// By how many seconds it is behind at most, as an intent tells it.
+    #[must_use]
+    pub fn told_behind(self) -> i64 {
+        told(self.behind)
     }
 
     /// The earliest instant, by this process's clock, at which an intent may have been written.
     #[must_use]
     pub fn intended(self, intent: &ActiveAttempt) -> Timestamp {
-        let ahead = Duration::from_secs(u64::try_from(intent.clock_ahead_seconds).unwrap_or_default());
-        let apart = if broken(Twin::Skew) { Duration::ZERO } else { ahead.saturating_add(self.behind) };
+        let apart = if broken(Twin::Skew) { Duration::ZERO } else { self.apart(intent.clock_ahead_seconds, self.behind) };
         SignedDuration::try_from(apart).ok().and_then(|apart| intent.started_at.0.checked_sub(apart).ok()).unwrap_or(Timestamp::MIN)
     }
+
+    /// The latest instant, by this process's clock, at which an intent may have been written.
+    #[must_use]
+    pub fn intended_by(self, intent: &ActiveAttempt) -> Timestamp {
+        later(intent.started_at.0, self.apart(intent.clock_behind_seconds, self.ahead))
+    }
+
+    /// How far this clock may be from that of another process, which told so much of its own.
+    fn apart(self, told: i64, own: Duration) -> Duration {
+        Duration::from_secs(u64::try_from(told).unwrap_or_default()).saturating_add(self.untold).saturating_add(own)
+    }
+}
+
+/// What an intent tells of how far its clock may be off, in whole seconds.
+fn told(apart: Duration) -> i64 {
+    if apart <= UNTOLD { 0 } else { i64::try_from(apart.as_secs()).unwrap_or(MOST_TOLD).min(MOST_TOLD).saturating_add(1) }
 }
 
 /// What this process's clocks showed when it compared them with that of the API server.
@@ -136,6 +161,14 @@ impl Age {
     pub fn may_leave(self, refused: bool) -> bool {
         self.may_create(refused) || broken(Twin::LeavesLate)
     }
+}
+
+/// Whether no operator creates the child of an attempt any more, whatever its clock shows: only then is a child that is not there known not
+/// to come. `at_least`: since the latest instant at which its intent may have been written, by this process's clock: see
+/// [`Skew::intended_by`]. `known`: since this process first read it, by its monotonic clock.
+#[must_use]
+pub fn is_past_creation(at_least: Duration, known: Duration) -> bool {
+    at_least.max(known) >= CREATED_WITHIN || broken(Twin::UnknownEarly)
 }
 
 /// How a copy compares with the newest version that is known.

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::{
     child::{Kin, failed},
     clock::{between, later},
-    fence::{Age, FRESH},
+    fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
     ready::{Sight, gave_up},
@@ -123,8 +123,8 @@ impl Pass<'_> {
     }
 
     /// The rule of a child that is not there: a child that was ever there is lost; one that nobody can have created is created; all
-    /// else is unknown, since an answer to its creation may have been lost.
-    fn judge_absent(&self, operation: &Operation, active: &ActiveAttempt, absence: Absence, overdue: bool) -> Verdict {
+    /// else is unknown, since an answer to its creation may have been lost, as soon as nobody creates it any more.
+    fn judge_absent(&mut self, operation: &Operation, active: &ActiveAttempt, absence: Absence, overdue: bool) -> Verdict {
         if matches!(operation.work, Work::UndoSaga) {
             let message = "its child saga is gone, and nobody else can undo it: undo it by hand, then skip this compensation";
             return failed(Reached::Nothing, message.into()).into();
@@ -144,7 +144,13 @@ impl Pass<'_> {
             (true, false) => Verdict::Begin,
             (true, true) if certain && self.status.cancel_requested.is_some() => never_begun("not begun"),
             (true, true) if certain => never_begun("not begun within its time"),
-            (true, true) | (false, _) => unknown(format!("nobody can tell whether its {child} was created")),
+            (true, true) | (false, _) => {
+                if !is_past_creation(between(self.seen.skew.intended_by(active), self.seen.now), known_for) {
+                    self.wake_at(later(self.seen.now, CREATED_WITHIN.saturating_sub(known_for)));
+                    return Verdict::Wait;
+                }
+                unknown(format!("nobody can tell whether its {child} was created"))
+            }
         }
     }
 }

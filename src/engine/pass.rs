@@ -191,7 +191,8 @@ impl<'a> Pass<'a> {
         let intent = ActiveAttempt {
             executor: in_process.then(|| self.seen.executor.to_owned()),
             ends_by: in_process.then(|| MicroTime(to_micros(later(now.0, operation.timeout)))),
-            clock_ahead_seconds: self.seen.skew.told(),
+            clock_ahead_seconds: self.seen.skew.told_ahead(),
+            clock_behind_seconds: self.seen.skew.told_behind(),
             child_uid: None,
             trouble: None,
             started_at: now,

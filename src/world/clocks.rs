@@ -206,6 +206,7 @@ impl World {
         if self.rules.has_clocks() {
             sink.duration(between(self.decided(who, active), self.now).min(crate::engine::fence::CREATED_WITHIN));
             sink.number(active.clock_ahead_seconds);
+            sink.number(active.clock_behind_seconds);
         }
     }
 

@@ -240,6 +240,7 @@ fn attempts(instant: &str) -> Value {
             "executor": "saga-operator-6d4cf56db6-x2l9k-0a1b2c3d",
             "endsBy": instant,
             "clockAheadSeconds": 2,
+            "clockBehindSeconds": 3,
             "childUid": "0d1c2b3a-0000-4000-8000-000000000000",
             "trouble": "Image",
         },

@@ -164,7 +164,11 @@ fn nothing_was_decided_from_an_old_copy(run: &Run, plan: &Plan, reference: &Refe
     let met = plan.story.asks.len() + plan.story.costs.met;
     check(refused <= met, || format!("{refused} writes were refused, and others wrote {met} times"))?;
     let expected = reference.made().count() + 2 * lapses(run) + refused + plan.story.costs.blur;
-    check(calls.len() <= expected, || format!("{} writes of all kinds instead of {expected}", calls.len()))
+    check(calls.len() <= expected, || {
+        let line = |call: &&Traced| format!("{} {}", call.class, call.status.map_or("unanswered".to_owned(), |status| status.to_string()));
+        let (made, usual) = (calls.iter().map(line).collect::<Vec<_>>(), reference.made().collect::<Vec<_>>());
+        format!("{} writes of all kinds instead of {expected}: {}; without a fault: {}", calls.len(), made.join(", "), usual.join(", "))
+    })
 }
 
 /// How often an operator's Lease lapsed, as it does where the process or the API server stands still for too long: it then made another.

@@ -71,11 +71,6 @@ impl Trial {
     }
 }
 
-/// Whether a shape is one of these.
-pub fn is_one(shape: &Shape) -> bool {
-    shape.rules.children != Children::ByNumber
-}
-
 /// All of them, what is small first.
 pub fn all() -> Vec<Shape> {
     let mut trials = Vec::new();

@@ -330,6 +330,7 @@ impl Shapes {
             self.all(1, &[false], &[2], Extent { clocks, ..calm });
             self.only(1, Steps::Requests, Extent { clocks, faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm });
         }
+        self.only(1, Steps::Pods, Extent { clocks: [20, -20], faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm });
         for once in [&[Fault::SetAhead], &[Fault::SetBack]] {
             let set = Extent { requests: 1, faults: 1, once, ..Extent::default() };
             self.all(1, &[false], &[1, 2], set);

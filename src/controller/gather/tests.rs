@@ -103,6 +103,7 @@ impl Scene {
             executor: None,
             ends_by: None,
             clock_ahead_seconds: 0,
+            clock_behind_seconds: 0,
             child_uid: written.map(Into::into),
             trouble: None,
         };

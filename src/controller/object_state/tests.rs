@@ -27,6 +27,7 @@ fn intent(child_uid: Option<&str>) -> ActiveAttempt {
         executor: None,
         ends_by: None,
         clock_ahead_seconds: 0,
+        clock_behind_seconds: 0,
         child_uid: child_uid.map(Into::into),
         trouble: None,
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use kube::runtime::controller::Action;
 
 use super::*;
-use crate::controller::reconcile::{error_policy, reconcile};
+use crate::{
+    api::names::FINALIZER,
+    controller::reconcile::{error_policy, reconcile},
+};
 
 /// A copy of the saga of this version.
 fn copy(version: &str) -> Arc<StoredSaga> {
@@ -34,6 +37,22 @@ async fn a_copy_that_is_older_than_the_last_write_waits_for_a_newer_one_and_is_t
     scene.context.writes.acknowledged_before("1", "10", Duration::from_secs(2));
     let action = reconcile(copy("9"), Arc::clone(&scene.context)).await.unwrap();
     assert_eq!((action, scene.server.asked(&Method::GET).len()), (Action::await_change(), 1));
+}
+
+#[tokio::test]
+async fn a_saga_that_went_with_its_last_finalizer_is_not_touched_again_while_a_watch_still_shows_it() {
+    for (kept, writes) in [(None, 1), (Some("a.dev/keep"), 2)] {
+        let scene = Scene::new();
+        let mut last = saga(&by_pod(), &json!({"phase": "Compensated"}));
+        last["metadata"]["finalizers"] = json!(kept.into_iter().chain([FINALIZER]).collect::<Vec<_>>());
+        last["metadata"]["deletionTimestamp"] = json!("2026-03-01T12:00:00Z");
+        let last = Arc::new(stored(&last));
+        for _ in 0..2 {
+            reconcile(Arc::clone(&last), Arc::clone(&scene.context)).await.unwrap();
+        }
+        let patched = scene.server.asked(&Method::PATCH).into_iter().filter(|asked| !asked.body["metadata"]["finalizers"].is_null());
+        assert_eq!(patched.count(), writes, "kept by {kept:?}");
+    }
 }
 
 #[tokio::test]

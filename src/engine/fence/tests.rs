@@ -23,7 +23,12 @@ fn a_child_is_created_again_for_thirty_seconds_by_both_clocks_or_after_a_definit
 }
 
 fn intent(started_at: Timestamp, clock_ahead_seconds: i64) -> ActiveAttempt {
-    ActiveAttempt { started_at: MicroTime(started_at), executor: None, ends_by: None, clock_ahead_seconds, child_uid: None, trouble: None }
+    told_of(started_at, clock_ahead_seconds, 0)
+}
+
+fn told_of(started_at: Timestamp, clock_ahead_seconds: i64, clock_behind_seconds: i64) -> ActiveAttempt {
+    let started_at = MicroTime(started_at);
+    ActiveAttempt { started_at, executor: None, ends_by: None, clock_ahead_seconds, clock_behind_seconds, child_uid: None, trouble: None }
 }
 
 fn at(milliseconds: i64) -> Timestamp {
@@ -41,7 +46,7 @@ fn a_clock_that_is_behind_makes_no_intent_younger() {
     for behind in [0, 1_000, 25_000, 40_000, 3_600_000] {
         for writer in [-40_000, -1_000, 0, 1_000, 2_000, 25_000, 40_000] {
             let reader = seen_by(-behind).towards_others();
-            let told = seen_by(writer).told();
+            let told = seen_by(writer).told_ahead();
             for age in [0, 10_000, 29_000, 30_000, 50_000, 100_000] {
                 let (started, now) = (at(writer), at(age - behind));
                 let intended = between(reader.intended(&intent(started, told)), now);
@@ -54,6 +59,24 @@ fn a_clock_that_is_behind_makes_no_intent_younger() {
 }
 
 #[test]
+fn no_clock_says_too_early_that_nobody_creates_any_more() {
+    for reader in [-40_000, 0, 1_000, 40_000, 3_600_000] {
+        for writer in [-3_600_000, -40_000, -1_000, 0, 2_000, 40_000] {
+            let skew = seen_by(reader).towards_others();
+            for age in [0, 10_000, 29_999, 30_000, 36_000, 200_000, 8_000_000] {
+                let intent = told_of(at(writer), seen_by(writer).told_ahead(), seen_by(writer).told_behind());
+                let past = is_past_creation(between(skew.intended_by(&intent), at(age + reader)), Duration::ZERO);
+                assert!(!past || age >= 30_000, "said {age} ms after the intent; reader {reader} ahead, writer {writer} ahead");
+                // What is known is how far a clock is ahead or behind at most, and not at least.
+                let apart = reader.max(0) - reader.min(0) + writer.max(0) - writer.min(0);
+                assert!(past || age < 36_000 + apart, "not said after {age} ms; reader {reader} ahead, writer {writer} ahead");
+            }
+        }
+    }
+    assert!(is_past_creation(Duration::ZERO, CREATED_WITHIN), "who has known it for so long needs no clock of others");
+}
+
+#[test]
 fn a_clock_that_is_set_between_two_renewals_makes_no_intent_younger() {
     let (origin, seconds) = (Instant::now(), |seconds| Duration::from_secs(seconds));
     // The answer takes half a second, and the clock is set two seconds after the write left.
@@ -61,7 +84,7 @@ fn a_clock_that_is_set_between_two_renewals_makes_no_intent_younger() {
     assert_eq!(compared.skew((at(300), origin)), Skew::of(at(300), at(0), at(800)));
     for set in [-3_600_000, -40_000, -1_000, 0, 1_000, 40_000] {
         let skew = compared.skew((at(2_300 + set), origin + seconds(2)));
-        let told = Duration::from_secs(u64::try_from(skew.told()).unwrap());
+        let told = Duration::from_secs(u64::try_from(skew.told_ahead()).unwrap());
         assert!(told + UNTOLD >= between(at(0), at(set)), "told {told:?} of a clock that was set by {set} ms");
         for age in [0, 29_000, 30_000, 100_000] {
             // The intent was written by a clock that is right, so long before the clock was set.
@@ -79,10 +102,12 @@ fn an_attempt_grows_older_by_the_monotonic_clock() {
 
 #[test]
 fn an_intent_tells_of_a_clock_that_is_ahead_by_more_than_calls_and_stamps_explain() {
-    assert_eq!([-10_000, 0, 1_000, 2_000, 40_000].map(|ahead| seen_by(ahead).told()), [0, 0, 0, 3, 41]);
-    let far = Skew { ahead: Duration::MAX, behind: Duration::MAX };
-    assert!(far.told() > 0 && far.towards_others().behind == Duration::MAX);
+    assert_eq!([-10_000, 0, 1_000, 2_000, 40_000].map(|ahead| seen_by(ahead).told_ahead()), [0, 0, 0, 3, 41]);
+    assert_eq!([10_000, 0, -1_000, -3_000, -40_000].map(|ahead| seen_by(ahead).told_behind()), [0, 0, 0, 4, 41]);
+    let far = Skew { ahead: Duration::MAX, behind: Duration::MAX, untold: Duration::MAX };
+    assert!(far.told_ahead() > 0 && far.told_behind() > 0);
     assert_eq!(far.intended(&intent(Timestamp::MIN, i64::MAX)), Timestamp::MIN);
+    assert_eq!(far.intended_by(&told_of(Timestamp::MAX, 0, i64::MAX)), Timestamp::MAX);
     assert_eq!(Skew::default().intended(&intent(at(0), -7)), at(0), "a stored status is input");
 }
 
