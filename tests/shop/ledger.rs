@@ -166,6 +166,11 @@ impl Ledger {
         self.see(call).in_time |= open;
     }
 
+    /// Whether a call that arrived is still to be done: what is forgotten meanwhile is forgotten with its calls.
+    pub fn awaits(&self, call: &Call) -> bool {
+        self.keys.contains_key(&call.key.text)
+    }
+
     /// Enters a call that the shop was told not to do.
     pub fn refuse(&mut self, call: &Call, note: String, now: Timestamp) {
         if self.full().is_some() {

@@ -153,6 +153,9 @@ impl Shop {
                 if !delay.is_zero() {
                     self.books().ledger.arrives(&call);
                     tokio::time::sleep(delay).await;
+                    if !self.books().ledger.awaits(&call) {
+                        return None;
+                    }
                 }
                 Some(self.enter("", |ledger, now| ledger.work(&call, now)).into_response())
             }

@@ -96,6 +96,18 @@ fn an_undo_finds_all_effects_of_its_step_whatever_their_keys() {
 }
 
 #[test]
+fn a_call_that_is_on_its_way_when_everything_is_forgotten_is_forgotten_with_it() {
+    for forgotten in [None, Some("order"), Some("another")] {
+        let mut book = Book::default();
+        let late = call("/payments/charges", "order/charge/action/0", "49.90");
+        book.0.arrives(&late);
+        assert!(book.0.awaits(&late));
+        book.0.forget(forgotten);
+        assert_eq!(book.0.awaits(&late), forgotten == Some("another"));
+    }
+}
+
+#[test]
 fn an_action_that_was_on_its_way_when_it_was_undone_has_no_effect() {
     let mut book = Book::default();
     book.0.arrives(&call("/payments/charges", "order/charge/action/0", "49.90"));
