@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Runs the model of the engine, with what it takes as arguments in tests/model/main.rs. It is compiled by itself: optimised, and with the
-# twins, which no other build has.
+# Runs the model of the engine, with what it takes as arguments in tests/model/main.rs. This crate is compiled once more for it: optimised,
+# and with the twins. The crates that it is linked with are those of every other test.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH=$PWD/build/tools:$PATH
 tests/cluster/tools.sh
-cargo test --locked --profile model --features twins --test model -- "$@"
+optimised=(opt-level=2 codegen-units=16 incremental=false)
+cargo test --locked "${optimised[@]/#/--config=profile.dev.package.saga-operator.}" --features twins --test model -- "$@"
