@@ -192,7 +192,7 @@ impl Child for Job {
         let (mut family, _) = context.families.of(child);
         // What was seen of them earlier may never change any more: whoever takes a Job alone takes its name from its pods.
         if let Some((pods, more)) = live_pods(context, namespace, child).await? {
-            family = family.as_listed(pods, more);
+            family = as_listed(context, namespace, family, pods, more);
             context.families.correct(child, &family);
         }
         Ok(family.pods)
@@ -228,10 +228,21 @@ fn family(job: &Job, context: &Context) -> Family {
 async fn with_live_pods(job: &Job, context: &Context, family: Family) -> Result<Family, Error> {
     let (uid, namespace) = (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
     Ok(match live_pods(context, &namespace, uid).await? {
-        Some((pods, more)) => family.as_listed(pods, more),
+        Some((pods, more)) => as_listed(context, &namespace, family, pods, more),
         // What was seen is all that there is.
         None => Family { lost: true, ..family },
     })
+}
+
+/// The same family where a live read shows these pods. One that it does not show and the watch still does is gone, and the watch is about to
+/// bring how it last was: until then nobody can tell its end.
+fn as_listed(context: &Context, namespace: &str, family: Family, mut listed: Vec<Pod>, more: bool) -> Family {
+    let is_same = |pod: &Pod, other: &Pod| pod.metadata.uid == other.metadata.uid;
+    let barred = context.barred.is(namespace, Watched::Pod);
+    let watched = |pod: &Pod| !barred && context.cached_pod(namespace, &pod.name_any()).is_some_and(|cached| is_same(pod, &cached));
+    let awaited: Vec<_> = family.pods.iter().filter(|pod| !listed.iter().any(|there| is_same(pod, there)) && watched(pod)).collect();
+    listed.extend(awaited.into_iter().map(|pod| Pod::clone(pod)));
+    family.as_listed(listed, more)
 }
 
 /// The pods of the Job with this UID as a live read shows them, and whether there are more; `None` where nobody may look any more, or will.

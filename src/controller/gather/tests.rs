@@ -333,6 +333,27 @@ async fn a_job_that_somebody_keeps_has_ended_once_it_was_deleted_long_ago_and_no
 }
 
 #[tokio::test]
+async fn a_pod_that_a_live_read_misses_and_the_watch_still_shows_is_waited_for_until_the_watch_brings_its_end() {
+    let mut scene = Scene::with_job();
+    let mut waiting = pod_of_job("Pending", None);
+    (waiting["spec"]["nodeName"], waiting["status"]) = (Value::Null, json!({"phase": "Pending"}));
+    let waiting: Pod = serde_json::from_value(waiting).unwrap();
+    let (store, mut writer) = kube::runtime::reflector::store();
+    writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(waiting.clone()));
+    Arc::get_mut(&mut scene.context).unwrap().caches.pods = vec![store];
+    scene.context.families.born("j");
+    scene.context.families.saw(&waiting);
+    scene.context.families.job_went(&serde_json::from_value(job(&json!({"deletionTimestamp": "2026-03-01T10:00:00Z"}))).unwrap());
+    scene.lists(&[]);
+    let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
+    assert!(matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its pods is awaited")), "{awaited:?}");
+    scene.context.families.went(&waiting);
+    writer.apply_watcher_event(&kube::runtime::watcher::Event::Delete(waiting));
+    let end = scene.look_at::<Job>(Some("j")).await.unwrap();
+    assert!(matches!(&end, ChildState::Failed(failure) if failure.reached == Reached::Nothing), "{end:?}");
+}
+
+#[tokio::test]
 async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_them() {
     let scene = Scene::with_job();
     let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "j", "controller": true});
