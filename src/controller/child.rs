@@ -160,7 +160,7 @@ impl Child for Job {
     async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error> {
         let mut family = family(self, context);
         if job_state::wants_pods(self, &family) {
-            family = with_live_pods(self, context, family).await?;
+            family = with_live_pods(self, context).await?;
         }
         Ok(job_state::state(self, &family, age))
     }
@@ -176,7 +176,7 @@ impl Child for Job {
         if !only_kept(self, &family) {
             return Ok(None);
         }
-        Ok(job_state::gone(self, &with_live_pods(self, context, family).await?))
+        Ok(job_state::gone(self, &with_live_pods(self, context).await?))
     }
 
     /// Of a Job that a finalizer keeps, nobody ends the pods unless it is deleted in the foreground.
@@ -189,9 +189,11 @@ impl Child for Job {
     }
 
     async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error> {
+        let listed = live_pods(context, namespace, child).await?;
+        // Only now: the watch may have told of an end while they were read.
         let (mut family, _) = context.families.of(child);
         // What was seen of them earlier may never change any more: whoever takes a Job alone takes its name from its pods.
-        if let Some((pods, more)) = live_pods(context, namespace, child).await? {
+        if let Some((pods, more)) = listed {
             family = as_listed(context, namespace, family, pods, more);
             context.families.correct(child, &family);
         }
@@ -224,10 +226,13 @@ fn family(job: &Job, context: &Context) -> Family {
     context.families.of(job.metadata.uid.as_deref().unwrap_or_default()).0
 }
 
-/// The same family with the pods that a live read shows: the cache of pods may be older than that of Jobs.
-async fn with_live_pods(job: &Job, context: &Context, family: Family) -> Result<Family, Error> {
+/// The pods of a Job, those that a live read shows among them: the cache of pods may be older than that of Jobs.
+async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
     let (uid, namespace) = (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
-    Ok(match live_pods(context, &namespace, uid).await? {
+    let listed = live_pods(context, &namespace, uid).await?;
+    // Only now: the watch may have told of an end while they were read.
+    let family = family(job, context);
+    Ok(match listed {
         Some((pods, more)) => as_listed(context, &namespace, family, pods, more),
         // What was seen is all that there is.
         None => Family { lost: true, ..family },
