@@ -145,8 +145,9 @@ impl Pass<'_> {
             (true, true) if certain && self.status.cancel_requested.is_some() => never_begun("not begun"),
             (true, true) if certain => never_begun("not begun within its time"),
             (true, true) | (false, _) => {
-                if !is_past_creation(between(self.seen.skew.intended_by(active), self.seen.now), known_for) {
-                    self.wake_at(later(self.seen.now, CREATED_WITHIN.saturating_sub(known_for)));
+                let at_least = between(self.seen.skew.intended_by(active), self.seen.now);
+                if !is_past_creation(at_least, known_for) {
+                    self.wake_at(later(self.seen.now, CREATED_WITHIN.saturating_sub(at_least.max(known_for))));
                     return Verdict::Wait;
                 }
                 unknown(format!("nobody can tell whether its {child} was created"))

@@ -1,6 +1,9 @@
 //! Suspending, deleting, the finalizer, and a process that dies.
 
-use saga_operator::api::{DeletionPolicy, Direction, Direction::Compensation, SagaPhase, StepPhase};
+use saga_operator::{
+    api::{DeletionPolicy, Direction, Direction::Compensation, Outcome, SagaPhase, StepPhase},
+    engine::fence::Skew,
+};
 
 use crate::{
     saga::{Draft, Policy, attempts, saga},
@@ -291,6 +294,18 @@ fn a_pod_outlives_the_process() {
     world.crash(seconds(50));
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Completed, 1));
+}
+
+#[test]
+fn an_intent_of_which_clocks_do_not_tell_how_old_it_is_is_unknown_once_it_has_been_known_for_thirty_seconds() {
+    for (ahead, settled_after) in [(0, 30), (10, 40), (40, 60)] {
+        let mut world = World::with(saga().pod("a").timeout("1h")).crash_at(2, seconds(30));
+        world.skew = Skew { ahead: seconds(ahead), ..Skew::default() };
+        world.run_to_rest();
+        let attempt = world.step("a").action.unwrap().attempts.pop().unwrap();
+        let took = attempt.settled_at.0.duration_since(attempt.started_at.0).as_secs();
+        assert_eq!((attempt.outcome, took, world.sent().len()), (Outcome::Unknown, settled_after, 0), "{ahead} s ahead");
+    }
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn no_clock_says_too_early_that_nobody_creates_any_more() {
                 let intent = told_of(at(writer), seen_by(writer).told_ahead(), seen_by(writer).told_behind());
                 let past = is_past_creation(between(skew.intended_by(&intent), at(age + reader)), Duration::ZERO);
                 assert!(!past || age >= 30_000, "said {age} ms after the intent; reader {reader} ahead, writer {writer} ahead");
-                // What is known is how far a clock is ahead or behind at most, and not at least.
+                // An intent tells the most that its clock may be off, and not the least.
                 let apart = reader.max(0) - reader.min(0) + writer.max(0) - writer.min(0);
                 assert!(past || age < 36_000 + apart, "not said after {age} ms; reader {reader} ahead, writer {writer} ahead");
             }
