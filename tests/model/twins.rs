@@ -5,8 +5,9 @@ use std::{
     sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
 };
 
-use crate::shapes::Shape;
 use saga_operator::twins::Twin;
+
+use crate::shapes::Shape;
 
 /// Twins that only show on a real API server; the chaos suite kills them.
 const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
@@ -31,10 +32,10 @@ const SHOWS_IN: [(Twin, &str); 27] = [
     (Twin::RejectDone, "Approval x1"),
     (Twin::ApprovalUndone, "Approval x1"),
     (Twin::UndoDependants, PIVOT),
-    (Twin::Dependencies, PIVOT),
+    (Twin::Dependencies, "side by side, pivot"),
     (Twin::FailureStops, PIVOT),
     (Twin::Slots, PIVOT),
-    (Twin::RetriesStop, PIVOT),
+    (Twin::RetriesStop, "side by side, pivot"),
     (Twin::Pivot, PIVOT),
     (Twin::PivotUncertain, PIVOT),
     (Twin::OwnWrites, "request@token, fault, stale"),
@@ -85,6 +86,10 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
     saga_operator::twins::switch_off(*twin);
     let text = SHOWS_IN.iter().find(|(known, _)| known == twin).map(|(_, text)| *text);
     let (first, last): (Vec<_>, Vec<_>) = shapes.iter().partition(|shape| text.is_some_and(|text| shape.name.contains(text)));
+    if let Some(text) = text.filter(|_| first.is_empty()) {
+        println!("the twin {name} is to show in shapes named {text:?}, and there are none");
+        return false;
+    }
     let shapes = [first, last].concat();
     let (mut states, started) = (0, std::time::Instant::now());
     for shape in shapes {
