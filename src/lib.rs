@@ -14,12 +14,14 @@
 //! at-least-once with a stable key; their records are exactly-once.
 
 pub mod api;
+pub mod clock;
 pub mod controller;
+pub mod digest;
 pub mod engine;
-#[cfg(feature = "next")]
-pub mod next;
+pub mod fault;
+pub mod mutants;
 pub mod objects;
 pub mod plugin;
 pub mod service;
-pub mod twins;
+pub mod text;
 pub mod world;

@@ -12,6 +12,8 @@ mod duration;
 mod env;
 pub mod json;
 pub mod names;
+#[cfg(feature = "next")]
+pub mod next;
 mod phase;
 mod policy;
 mod request;

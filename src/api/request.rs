@@ -23,8 +23,9 @@ use serde_json::{Map, Value};
 
 use super::{
     json::{MAX_OUTPUT_DEPTH, as_stored, depth},
-    names::{is_dns_label, is_token, sha256_hex},
+    names::{is_dns_label, is_token},
 };
+use crate::digest::sha256_hex;
 
 /// The highest number of a plain request that was handled and whose annotation was taken away.
 pub const HANDLED: &str = "saga.dev/handled";

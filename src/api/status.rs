@@ -1,5 +1,7 @@
 //! The status of a saga: what a person reads and what the engine decides from.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -421,3 +423,6 @@ impl StepStatus {
         }
     }
 }
+
+/// Where the keys of a child's steps go on, by step.
+pub type Keys = BTreeMap<String, KeysFrom>;

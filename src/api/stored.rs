@@ -13,12 +13,11 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{
-    Asked, DeletionPolicy, HANDLED, KeysFrom, RequestAction, Saga, SagaSpec, SagaStatus,
-    names::{ANNOTATION_KEYS, sha256_hex},
-    shape::KNOWN,
+use super::{Asked, DeletionPolicy, HANDLED, KeysFrom, RequestAction, Saga, SagaSpec, SagaStatus, names::ANNOTATION_KEYS, shape::KNOWN};
+use crate::{
+    digest::sha256_hex,
+    mutants::{Twin, broken},
 };
-use crate::twins::{Twin, broken};
 
 /// A key that no saga reaches.
 const MOST_KEYS: i64 = 1 << 40;

@@ -24,19 +24,21 @@ use crate::{
     api::{
         ActiveAttempt, ChildStatus, DeletionPolicy, RequestAction, RequestResult, Saga, SagaAction, StoredSaga,
         names::{AttemptId, child_name},
+        status::Keys,
     },
     engine::{
         active_attempts, cannot_be_told,
         effect::Demand,
         observed::{ChildSaga, ChildState, Failure, Observed, Reached, Unheard},
         saga::{Identity, ValidSaga},
-        succession::{Hindrance, Keys},
+        succession::Hindrance,
     },
     objects::{
         child::WATCH_LAG,
         child_saga::{child_saga, is_ours},
     },
 };
+
 use kube::Resource;
 
 /// How often a child is looked at although nothing tells of it: the watch may have missed that it went.

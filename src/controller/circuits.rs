@@ -20,9 +20,9 @@ use jiff::Timestamp;
 
 use super::context::now;
 use crate::{
+    clock::{between, later},
     engine::{
         circuit::{CallEnd, Circuit, Refusal, Settings, State, Ticket},
-        clock::{between, later},
         gate::Gate,
     },
     objects::http::Origin,

@@ -34,7 +34,8 @@ use super::{
 };
 use crate::{
     api::StoredSaga,
-    engine::{active_attempts, census::counted_as, clock},
+    clock,
+    engine::{active_attempts, census::counted_as},
     service::{metrics::Metrics, sagas::Census},
 };
 

@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use crate::{objects::text::bounded_line, service::metrics::ReconcileResult};
+use crate::{service::metrics::ReconcileResult, text::bounded_line};
 
 /// Why a reconcile ended early. The saga is looked at again; nothing is lost.
 #[derive(Debug, Error)]

@@ -35,10 +35,8 @@ use crate::{
         observed::{ChildState, Failure, Reached},
         saga::Identity,
     },
-    objects::{
-        http::{self, HttpRequest},
-        text::bounded_line,
-    },
+    objects::http::{self, HttpRequest},
+    text::bounded_line,
 };
 
 /// What a request needs to know of its saga.

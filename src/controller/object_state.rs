@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     api::{ActiveAttempt, ApplyAction, ObjectRef, names::child_name},
+    clock::between,
     engine::{
-        clock::between,
         fence::FRESH,
         observed::ChildState,
         saga::{ValidSaga, Work},

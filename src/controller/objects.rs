@@ -29,7 +29,8 @@ use serde_json::{Value, json};
 use super::secrets::Account;
 use crate::{
     api::{ApplyAction, ObjectRef, Saga, names::ANNOTATION_ATTEMPT},
-    objects::{applied::is_applied, text::bounded_line},
+    objects::applied::is_applied,
+    text::bounded_line,
 };
 
 /// The field manager of what is applied.

@@ -30,22 +30,23 @@ use super::{
 use crate::{
     api::{
         ActiveAttempt, StoredSaga,
-        names::{AttemptId, MANAGER, sha256_hex},
+        names::{AttemptId, MANAGER},
+        status::Keys,
     },
+    clock::between,
+    digest::sha256_hex,
     engine::{
         active_attempts,
-        clock::between,
         effect::{Effect, Notice, StatusWrite},
         fence::{Age, leaves_unread},
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
-        succession::Keys,
     },
     objects::{
         child::{is_ours, name_conflict},
         job, pod,
-        text::bounded_line,
     },
+    text::bounded_line,
 };
 
 /// The most bytes of an event's note; the API server takes 1024.

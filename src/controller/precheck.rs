@@ -27,18 +27,16 @@ use super::{
     secrets::{Account, SecretError},
 };
 use crate::{
-    api::{
-        HttpAction, Saga, SagaAction, StoredSaga,
-        names::{child_name, sha256_hex},
-    },
+    api::{HttpAction, Saga, SagaAction, StoredSaga, names::child_name, status::Keys},
+    digest::sha256_hex,
     engine::{
         asks_to_check_again,
         precheck::{MayCome, Precheck, Probe, probes},
         saga::{ValidSaga, Work},
-        succession::Keys,
-        valid::Fault,
     },
-    objects::{child_saga::child_saga, job, pod, text::bounded_line},
+    fault::Fault,
+    objects::{child_saga::child_saga, job, pod},
+    text::bounded_line,
 };
 
 /// For how long a refusal has to last before it is believed.

@@ -32,9 +32,9 @@ use crate::{
         SagaPhase, StoredSaga,
         names::{AttemptId, FINALIZER},
     },
+    clock::{between, later},
     engine::{
         Seen, active_attempts,
-        clock::{between, later},
         effect::{Effect, Plan, Tally},
         fence::Skew,
         gate::Gate,
@@ -42,9 +42,10 @@ use crate::{
         plan,
         precheck::Precheck,
         saga::{Identity, ValidSaga, Work},
-        valid::{Fault, SagaName, may_have_expressions, validate_accepted, validate_stored},
+        valid::{SagaName, may_have_expressions, validate_accepted, validate_stored},
         versions::Versions,
     },
+    fault::Fault,
     objects::http::{self, Origin},
     service::metrics::ReconcileResult,
 };

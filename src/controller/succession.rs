@@ -4,10 +4,10 @@ use kube::Api;
 
 use super::{error::chain, perform::Performance};
 use crate::{
-    api::StoredSaga,
+    api::{StoredSaga, status::Keys},
     engine::{
         saga::{Identity, ValidSaga},
-        succession::{Hindrance, Keys, earlier_child, keys_after},
+        succession::{Hindrance, earlier_child, keys_after},
     },
 };
 

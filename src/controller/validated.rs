@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::engine::{saga::ValidSaga, valid::Fault};
+use crate::{engine::saga::ValidSaga, fault::Fault};
 
 /// A saga that is valid, or why it is not.
 pub(super) type Validated = Arc<Result<ValidSaga, Vec<Fault>>>;

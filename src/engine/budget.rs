@@ -7,8 +7,10 @@
 
 use serde::Serialize;
 
-use super::settle::clip;
-use crate::api::{DirectionStatus, MAX_OUTPUTS, StepStatus};
+use crate::{
+    api::{DirectionStatus, MAX_OUTPUTS, StepStatus},
+    text::clip,
+};
 
 /// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a whole and what people asked for.
 pub(super) const STEPS: usize = (256 - 64) * 1024;

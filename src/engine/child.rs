@@ -22,16 +22,19 @@ use jiff::Timestamp;
 
 use super::{
     Seen,
-    clock::later,
     effect::{Demand, Effect, Finalizer, Plan, Tally},
     judge::{STOP_POLL, Verdict},
     observed::{ChildSaga, ChildState, Failure, Reached},
     pass::{Pass, is_active},
     plan::{is_terminal, past_return},
     saga::{ValidSaga, ValidStep, Work},
-    settle::{KEPT_MESSAGE, Settlement, clip},
+    settle::{KEPT_MESSAGE, Settlement},
 };
-use crate::api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId};
+use crate::{
+    api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId},
+    clock::later,
+    text::clip,
+};
 
 /// What there is to be known about a step's child when it is judged.
 pub(super) struct Kin<'a> {

@@ -26,7 +26,7 @@ use crate::{
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
         names::idempotency_key,
     },
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
 };
 
 /// Key and outcome of a step's action, as its compensation reads them.
@@ -130,7 +130,7 @@ impl Pass<'_> {
 
     /// Fails a step for good that cannot begin, without an attempt.
     pub(super) fn cannot_begin(&mut self, status: &mut StepStatus, direction: Direction, why: &str) {
-        status.message = Some(super::settle::clip(why, super::settle::KEPT_MESSAGE));
+        status.message = Some(crate::text::clip(why, super::settle::KEPT_MESSAGE));
         status.next_attempt_at = None;
         self.give_up(status, direction);
     }

@@ -10,11 +10,13 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    clock::{between, later},
     pass::{Pass, Standing},
     saga::Operation,
 };
-use crate::api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase};
+use crate::{
+    api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase},
+    clock::{between, later},
+};
 
 /// How long an attempt may take by its own time limit: what its intent says, or else what the spec says now. A request keeps the limit under
 /// which it was sent: by that every other operator judges how long it may last.
@@ -84,7 +86,7 @@ impl Pass<'_> {
         self.each_step(|pass, _, _, status| {
             if status.phase == StepPhase::Retrying {
                 let last = status.message.take().unwrap_or_default();
-                status.message = Some(super::settle::clip(&format!("{text}; {last}"), super::settle::KEPT_MESSAGE));
+                status.message = Some(crate::text::clip(&format!("{text}; {last}"), super::settle::KEPT_MESSAGE));
                 status.next_attempt_at = None;
                 pass.give_up(status, Direction::Action);
             }

@@ -10,14 +10,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     Seen,
-    clock::later,
     effect::{Effect, Finalizer, Plan, StatusWrite},
     plan::{Answered, is_terminal},
     saga::ValidSaga,
 };
 use crate::{
     api::{DeletionPolicy, SagaStatus},
-    twins::{Twin, broken},
+    clock::later,
+    mutants::{Twin, broken},
 };
 
 /// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name and a person can look at them.

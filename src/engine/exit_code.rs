@@ -4,7 +4,7 @@ use super::{
     observed::{Failure, Reached},
     saga::{Operation, Work},
 };
-use crate::twins::{Twin, broken};
+use crate::mutants::{Twin, broken};
 
 impl Operation {
     /// The same failure; the last one where its exit code is among those that the action calls final. Only such a code is a no: a program that

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::clock::{between, later};
 use crate::{
     api::ActiveAttempt,
-    twins::{Twin, broken},
+    clock::{between, later},
+    mutants::{Twin, broken},
 };
 
 /// How long after its acknowledged write was sent an effect may leave without a live read.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::{Direction, OnFailure, StepPhase, StepStatus},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
 };
 
 impl Pass<'_> {

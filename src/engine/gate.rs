@@ -8,16 +8,15 @@
 use jiff::Timestamp;
 
 use super::{
-    clock::later,
-    message::instant,
     pass::Pass,
     saga::{Operation, Work},
-    settle::clip,
     slots::CROWDED_POLL,
 };
 use crate::{
     api::{Direction, SagaStatus, StepStatus},
+    clock::later,
     objects::http::{self, Origin},
+    text::{clip, instant},
 };
 
 /// How the message of a step begins that waits for a circuit.

@@ -9,12 +9,12 @@ use super::{
     allowed, inbox, missing,
     pass::{Pass, is_active, past_pivot},
     saga::{ValidStep, Work},
-    settle::clip,
     step::StepEvent,
 };
 use crate::{
     api::{Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus, Wish},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
+    text::clip,
 };
 
 /// The most characters of a reason that is kept.

@@ -18,11 +18,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::{
     Seen,
     effect::{Effect, Notice},
-    settle::clip,
 };
 use crate::{
     api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus, Wish},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
+    text::clip,
 };
 
 /// The records that are kept. More than there are annotations, so that the newest record of each is always among them.

@@ -9,17 +9,18 @@ use jiff::Timestamp;
 
 use super::{
     child::{Kin, failed},
-    clock::{between, later},
     fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
     ready::{Sight, gave_up},
     saga::{Operation, ValidStep, Work},
-    settle::{KEPT_MESSAGE, Settlement, clip},
+    settle::{KEPT_MESSAGE, Settlement},
 };
 use crate::{
     api::{ActiveAttempt, DirectionStatus, StepStatus, names::AttemptId},
-    twins::{Twin, broken},
+    clock::{between, later},
+    mutants::{Twin, broken},
+    text::clip,
 };
 
 /// A request ends itself at its own limit; only one that did not is stopped from outside. Its deadlines may stand still, so it is not told.

@@ -4,18 +4,14 @@
 //! A function of the status alone, so that a pass that changes nothing says the same. Where a person has to act, the command is given in
 //! full.
 
-use jiff::Timestamp;
+use crate::text::{NAMED, instant, join, list, sentences};
 
 use super::{
     gate::without_circuit,
     pass::{Pass, Standing, is_active, past_pivot},
     saga::{Operation, Work},
-    settle::clip,
 };
 use crate::api::{Direction, RequestAction, StepPhase, StepStatus};
-
-/// The most steps that are spelled out in one line.
-const NAMED: usize = 5;
 
 pub(super) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[String]>) -> String {
     let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
@@ -196,43 +192,4 @@ fn trouble(status: &StepStatus, direction: Direction) -> String {
     let active = status.direction(direction).and_then(|record| record.active.as_ref());
     let troubled = active.is_some_and(|active| active.trouble.is_some());
     status.message.as_ref().filter(|_| troubled).map(|message| format!(" ({message})")).unwrap_or_default()
-}
-
-pub(super) fn instant(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
-}
-
-/// The non-empty parts, as one line.
-fn sentences(parts: &[String]) -> String {
-    join(parts.iter().filter(|part| !part.is_empty()).cloned(), "; ")
-}
-
-pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    join(names.map(str::to_owned), ",")
-}
-
-/// At most [`NAMED`] parts, and how many more there are.
-pub(super) fn join(parts: impl Iterator<Item = String>, between: &str) -> String {
-    let mut parts: Vec<_> = parts.collect();
-    let more = parts.len().saturating_sub(NAMED);
-    parts.truncate(NAMED);
-    if more > 0 {
-        parts.push(format!("and {more} more"));
-    }
-    parts.join(between)
-}
-
-/// As many parts as fit into so many characters, at least one, and how many more there are.
-pub(super) fn all_that_fit(parts: impl Iterator<Item = String>, between: &str, most: usize) -> String {
-    let parts: Vec<_> = parts.collect();
-    let mut room = most;
-    let fits = |part: &&String| {
-        let left = room.checked_sub(part.chars().count().saturating_add(between.len()));
-        room = left.unwrap_or_default();
-        left.is_some()
-    };
-    let shown = parts.iter().take_while(fits).count().max(1).min(parts.len());
-    let more = parts.len().saturating_sub(shown);
-    let told = parts.into_iter().take(shown).map(|part| clip(&part, most));
-    told.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>().join(between)
 }

@@ -6,13 +6,12 @@
 
 use std::time::Duration;
 
-use super::{
+use super::{observed::Trouble, pass::Pass, settle::KEPT_MESSAGE};
+use crate::{
+    api::{Direction, StepStatus},
     clock::later,
-    observed::Trouble,
-    pass::Pass,
-    settle::{KEPT_MESSAGE, clip},
+    text::clip,
 };
-use crate::api::{Direction, StepStatus};
 
 /// A child that lives this long gets its UID written to the status.
 const NOTED_AFTER: Duration = Duration::from_secs(2);

@@ -7,7 +7,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     Seen,
-    clock::{between, later, to_micros},
     effect::{Effect, Notice, SettledAttempt, Tally},
     gate::{Crowded, Gate},
     graph::{Graph, StepSet},
@@ -20,8 +19,9 @@ use crate::{
         ActiveAttempt, Direction, DirectionStatus, SagaStatus, StepPhase, StepStatus,
         names::{AttemptId, idempotency_key},
     },
+    clock::{between, later, to_micros},
+    mutants::{Twin, broken},
     objects::http,
-    twins::{Twin, broken},
 };
 
 /// Where a saga stands after a pass.

@@ -10,7 +10,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     child,
-    clock::later,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
     ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
     fence::Skew,
@@ -21,16 +20,16 @@ use super::{
     pass::{Pass, Standing, past_pivot},
     precheck::Precheck,
     saga::ValidSaga,
-    succession::Keys,
     summary::{self, Hold},
     undo::{in_undo_set, is_in_effect},
-    valid::Fault,
     versions::{self, Versions},
 };
 use crate::{
-    api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus},
+    api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus, status::Keys},
+    clock::later,
+    fault::Fault,
+    mutants::{Twin, broken},
     objects::http::Origin,
-    twins::{Twin, broken},
 };
 
 /// How often a saga is tried again that was refused before its first step: the world may have changed.
@@ -317,7 +316,7 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     };
     let Pass { status: new, mut effects, mut wake, mut tally, .. } = pass;
     #[cfg(feature = "next")]
-    let new = crate::next::written(new);
+    let new = crate::api::next::written(new);
     tally.entered = new.phase.filter(|phase| status.phase != Some(*phase));
     let differs = seen.versions.differs(status, &new);
     if !differs && new != *status {

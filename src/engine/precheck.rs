@@ -12,14 +12,15 @@ use super::{
     data::Values,
     expression::{Template, Variable},
     saga::{Identity, Operation, ValidSaga, Work},
-    succession::Keys,
-    valid::{Fault, valid_child},
+    valid::valid_child,
 };
 use crate::{
     api::{
         Direction, SagaAction, StepStatus,
         names::{AttemptId, child_name},
+        status::Keys,
     },
+    fault::Fault,
     objects::child_saga::child_saga,
 };
 

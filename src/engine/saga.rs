@@ -7,13 +7,13 @@ use std::{borrow::Cow, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{
-    expression::{Expression, Scope, Template},
-    valid::Fault,
-};
-use crate::api::{
-    AnswerOutcome, ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure,
-    PodAction, SagaAction, names::AttemptId,
+use super::expression::{Expression, Scope, Template};
+use crate::{
+    api::{
+        AnswerOutcome, ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure,
+        PodAction, SagaAction, names::AttemptId,
+    },
+    fault::Fault,
 };
 
 /// A saga whose spec passed every check, with the values that apply where the spec sets none.

@@ -3,6 +3,7 @@
 //! # Guarantees
 //! An attempt settles once; what is counted of it follows from its end alone.
 
+use crate::text::clip;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -10,7 +11,6 @@ use serde_json::{Map, Value};
 
 use super::{
     backoff,
-    clock::{between, later, to_micros},
     effect::Effect,
     judge::{STOP_POLL, Verdict},
     observed::{ChildState, Failure, Reached},
@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     api::{ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus, names::AttemptId},
-    twins::{Twin, broken},
+    clock::{between, later, to_micros},
+    mutants::{Twin, broken},
 };
 
 /// Disruptions that cost no attempt.
@@ -277,15 +278,4 @@ pub(super) fn move_key(record: &mut DirectionStatus) {
     record.uncertain = false;
     record.answered = true;
     record.request_hash = None;
-}
-
-/// At most so many characters in one line, with a sign where something is missing.
-pub(super) fn clip(text: &str, most: usize) -> String {
-    let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
-    let mut short: String = letters.by_ref().take(most).collect();
-    if letters.next().is_some() {
-        short.pop();
-        short.push('…');
-    }
-    short
 }

@@ -6,15 +6,15 @@
 use std::time::Duration;
 
 use super::{
-    clock::later,
     gate::{Crowded, Wait},
     pass::Pass,
     saga::{Operation, ValidStep, Work},
 };
 use crate::{
     api::{Direction, StepPhase},
+    clock::later,
+    mutants::{Twin, broken},
     objects::http,
-    twins::{Twin, broken},
 };
 
 /// When a step is looked at again that waits until fewer requests are under way.

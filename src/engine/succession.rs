@@ -8,16 +8,13 @@
 //! What an earlier child did, or may have done, a later one repeats under the same key. What that one undid, it does under a new key, and
 //! undoes under a new one: a service remembers what was undone.
 
-use std::collections::BTreeMap;
+use crate::api::status::Keys;
 
 use super::{plan::is_terminal, saga::ValidSaga};
 use crate::api::{
     Direction, KeysFrom, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus, StoredSaga,
     names::{AttemptId, child_name},
 };
-
-/// Where the keys of a child's steps go on, by step.
-pub type Keys = BTreeMap<String, KeysFrom>;
 
 /// Why a child cannot be made after an earlier one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,18 +8,19 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time}
 
 use super::{
     Seen, budget,
-    message::{all_that_fit, failures, join, list, message},
+    message::{failures, message},
     pass::{Pass, Standing},
     plan::undo_set,
     saga::{ValidSaga, ValidStep, Work},
-    settle::clip,
     undo::is_in_effect,
-    valid::{Fault, warnings},
+    valid::warnings,
     versions::too_old,
 };
 use crate::{
     api::{RELEASE, SagaPhase, SagaStatus, StepPhase, StepStatus},
-    twins::{Twin, broken},
+    fault::Fault,
+    mutants::{Twin, broken},
+    text::{all_that_fit, clip, join, list},
 };
 
 /// The most characters of a saga's message.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{Direction, DirectionStatus, SagaPhase, StepPhase, StepStatus},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
 };
 
 /// Whether a step did, or may have done, something that is to be undone or was.

@@ -8,7 +8,6 @@
 mod action;
 mod child;
 mod expressions;
-mod fault;
 mod fixed;
 mod job;
 mod operation;
@@ -25,21 +24,26 @@ use std::{
 use serde_json::Map;
 
 pub(in crate::engine) use self::child::valid_child;
-pub(in crate::engine) use self::fault::are_enough;
+pub(in crate::engine) use crate::fault::are_enough;
+
 use self::{
     expressions::Reach,
-    fault::{is_broken_since, is_missing, tell_no_more},
     operation::{Written, operation, undo_saga},
 };
-pub use self::{expressions::may_have_expressions, fault::Fault, warnings::warnings};
 use super::{
     expression::{MAX_TOGETHER, Scope},
     saga::{Operation, ValidSaga, ValidStep, Work},
 };
-use crate::api::{
-    Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, MAX_DEPENDENCIES, MAX_STEPS, Part, PrecheckPolicy, SagaSpec, Step,
-    names::{is_dns_label, is_token},
+use crate::{
+    api::{
+        Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, MAX_DEPENDENCIES, MAX_STEPS, Part, PrecheckPolicy, SagaSpec, Step,
+        names::{is_dns_label, is_token},
+    },
+    fault::{is_missing, tell_no_more},
 };
+
+pub use self::{expressions::may_have_expressions, warnings::warnings};
+pub use crate::fault::Fault;
 
 const ACTION_ATTEMPTS: i32 = 1;
 const COMPENSATION_ATTEMPTS: i32 = 10;

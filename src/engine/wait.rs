@@ -10,16 +10,17 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use super::{
-    clock::later,
     observed::{Failure, Reached},
     pass::Pass,
     saga::{Operation, ValidStep, Work},
-    settle::{KEPT_MESSAGE, Settlement, clip},
+    settle::{KEPT_MESSAGE, Settlement},
     step::StepEvent,
 };
 use crate::{
     api::{ActiveAttempt, ApprovalAction, Direction, DirectionStatus, RequestAction, StepPhase, StepStatus, names::AttemptId},
-    twins::{Twin, broken},
+    clock::later,
+    mutants::{Twin, broken},
+    text::clip,
 };
 
 impl Pass<'_> {

@@ -12,12 +12,13 @@ use super::{
     grant::are,
     missing,
     pass::{Pass, is_active},
-    settle::{clip, move_key},
+    settle::move_key,
     step::StepEvent,
 };
 use crate::{
     api::{Direction, Outcome, RequestAction, StepStatus, Word},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
+    text::clip,
 };
 
 /// What the message of a step says that failed for good and may have acted.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::names::AttemptId,
     engine::observed::{ChildState, Failure, Reached},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
 };
 
 /// How often a child that is being deleted is looked at: nothing tells when it has been so for too long.

@@ -13,12 +13,11 @@ use crate::{
     api::{
         DeletionPolicy, Saga, SagaAction, StoredSaga,
         names::{ANNOTATION_KEYS, AttemptId, child_name, key_scope_of_child},
+        status::Keys,
     },
-    engine::{
-        saga::{Identity, ValidSaga},
-        succession::Keys,
-    },
+    engine::saga::{Identity, ValidSaga},
 };
+
 use kube::Resource;
 
 /// Builds the child of an attempt, as it is sent to the API server.

@@ -7,7 +7,8 @@
 use std::fmt;
 
 use crate::{
-    api::{Header, HttpAction, HttpMethod, HttpTls, SecretKey, names::sha256_hex},
+    api::{Header, HttpAction, HttpMethod, HttpTls, SecretKey},
+    digest::sha256_hex,
     engine::saga::Identity,
 };
 

@@ -21,11 +21,11 @@ use std::{
 use http::StatusCode;
 use jiff::Timestamp;
 
-use super::text::bounded_line;
 use crate::{
     api::Direction,
     engine::observed::{Answer, ChildState, Failure, Reached},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
+    text::bounded_line,
 };
 
 /// The most characters of a body that a message shows.

@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use super::{
     pod::{deadline_seconds, metadata},
-    pod_template::{NEVER, Wrong, account_of, completed, faults_of, of_metadata, sentence, sentences, wrong},
+    pod_template::{NEVER, account_of, completed, faults_of, of_metadata},
     strict,
 };
 use crate::{
@@ -34,7 +34,8 @@ use crate::{
         names::{LABEL_MANAGED_BY, MANAGER, job_name},
     },
     engine::saga::{Identity, ValidSaga},
-    twins::{Twin, broken},
+    fault::{Wrong, sentence, sentences, wrong},
+    mutants::{Twin, broken},
 };
 
 /// The label and the annotation by which the Job controller numbers the pods of an indexed Job.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::{Job, JobCondition};
 
-use super::{pod_outside::CLEARLY, text::one_line};
+use super::pod_outside::CLEARLY;
+use crate::text::one_line;
 
 /// With which a Job says how it ends: that it has ended, and before that, while its pods do.
 pub(super) const VERDICTS: [&str; 4] = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];

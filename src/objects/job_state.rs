@@ -28,11 +28,11 @@ use super::{
     job::{hands_on, index_of, is_indexed, is_single, may_hand_on},
     job_fields::{SUSPENDED, Verdict, condition, is_deleted, is_suspended, told_to_end, verdict, verdict_of},
     pod_state, pod_store,
-    text::{labelled, one_line},
 };
 use crate::{
     engine::observed::{ChildState, Failure, Reached, Trouble},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
+    text::{labelled, one_line},
 };
 
 /// What is known of the pods of one Job.

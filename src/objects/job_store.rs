@@ -13,8 +13,8 @@ use k8s_openapi::api::{
 use super::{
     job_fields::{SUSPENDED, VERDICTS, finished_by_itself},
     pod_store,
-    text::one_line,
 };
+use crate::text::one_line;
 
 /// Takes away what nobody reads. What is left must not be written back.
 pub fn strip(job: &mut Job) {

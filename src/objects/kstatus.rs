@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::text::bounded_line;
+use crate::text::bounded_line;
 
 /// The most characters of a reason.
 const MAX_REASON: usize = 200;

@@ -28,4 +28,3 @@ pub mod pod_store;
 pub mod pod_template;
 pub mod reach;
 mod strict;
-pub(crate) mod text;

@@ -9,6 +9,7 @@
 //! `activeDeadlineSeconds` is the second line only: the operator measures the timeout from the recorded intent, and a Pod that is never
 //! scheduled has no start from which the kubelet could count.
 
+use crate::text::excerpt;
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
@@ -212,11 +213,6 @@ fn is_quantity(text: &str) -> bool {
             .is_some_and(|power| !power.is_empty() && power.chars().all(is_digit))
     };
     digits.contains(is_digit) && digits.matches('.').count() <= 1 && (UNITS.contains(&unit) || exponent())
-}
-
-/// The beginning of what a user wrote, harmless in a message.
-pub(super) fn excerpt(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 /// The saga that controls a Pod or a Job.

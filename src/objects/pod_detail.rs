@@ -13,9 +13,11 @@ use super::{
     pod_fields::{container_state, deleting, node, phase, reason, unscheduled},
     pod_init,
     pod_start::never_bound,
+};
+use crate::{
+    engine::observed::Trouble,
     text::{labelled, line, one_line},
 };
-use crate::engine::observed::Trouble;
 
 /// With which a kubelet says that an image cannot be had.
 const NO_IMAGE: [&str; 7] = [

@@ -2,10 +2,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus};
 
-use super::{
-    pod,
-    text::{line, one_line},
-};
+use super::pod;
+use crate::text::{line, one_line};
 
 /// The condition that scheduler, eviction, taints, garbage collection and kubelet set on a Pod that they end.
 pub(super) const DISRUPTION: &str = "DisruptionTarget";

@@ -19,9 +19,11 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use super::{
     pod::finishes_on_sigterm,
     pod_fields::{deleting, disruption, exit, reason},
+};
+use crate::{
+    mutants::{Twin, broken},
     text::line,
 };
-use crate::twins::{Twin, broken};
 
 /// By how much the end has to lie before the deletion: the clocks of a node and of the API server, each in whole seconds.
 pub(super) const CLEARLY: Duration = Duration::from_secs(10);

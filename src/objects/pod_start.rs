@@ -14,8 +14,8 @@ use super::{
     pod_fields::{disruption, exit, node_name, reason, step},
     pod_init,
     pod_outside::nobody_saw,
-    text::line,
 };
+use crate::text::line;
 
 /// What a container runtime writes for a container whose program could not be started.
 const NO_START: [&str; 2] = ["StartError", "ContainerCannotRun"];

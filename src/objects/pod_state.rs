@@ -28,11 +28,11 @@ use super::{
     pod_init,
     pod_outside::{by_signal, disrupted, from_outside, nobody_saw, zero_means_done},
     pod_start::{may_have_started, never_started, ran, step_may_have_started},
-    text::{ending_in, labelled, line, one_line},
 };
 use crate::{
     api::json::read_fields,
     engine::observed::{ChildState, Failure, Reached},
+    text::{ending_in, labelled, line, one_line},
 };
 
 pub use super::pod_start::never_bound;

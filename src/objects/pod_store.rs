@@ -21,12 +21,12 @@ use super::{
     pod_fields::{DISRUPTION, SCHEDULED, runs_beside},
     pod_init,
     pod_state::{handed_on, state},
-    text::{MAX_LINE, one_line, tail},
 };
 use crate::{
     api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
     engine::observed::ChildState,
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
+    text::{MAX_LINE, one_line, tail},
 };
 
 /// Takes away what nobody reads. What is left must not be written back.

@@ -10,6 +10,7 @@
 //! # Caveats
 //! The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a field that there is not.
 
+use crate::fault::{Wrong, sentence, sentences, wrong};
 use std::time::Duration;
 
 use k8s_openapi::{
@@ -19,12 +20,13 @@ use k8s_openapi::{
 use serde_json::Value;
 
 use super::{
-    pod::{DECIDES, STEP_CONTAINER, deadline_seconds, excerpt, identity_env, labels, metadata},
+    pod::{DECIDES, STEP_CONTAINER, deadline_seconds, identity_env, labels, metadata},
     strict,
 };
 use crate::{
     api::names::{LABEL_MANAGED_BY, child_name},
     engine::saga::{Identity, ValidSaga},
+    text::excerpt,
 };
 
 /// The domain of the operator's own labels and annotations.
@@ -32,9 +34,6 @@ const OURS: &str = "saga.dev/";
 
 /// The restart policy of a pod that runs once.
 pub(super) const NEVER: &str = "Never";
-
-/// What is wrong with a template: the path within the action, and what to write instead.
-pub type Wrong = (String, String);
 
 /// Reads a template. Leaves that hold expressions may be missing in it.
 ///
@@ -108,16 +107,6 @@ pub(super) fn pod(
     let spec = spec.map(|spec| PodSpec { active_deadline_seconds: Some(deadline_seconds(timeout)), ..spec });
     let named = metadata(saga, &identity.attempt, child_name);
     Ok(Pod { metadata: ObjectMeta { labels, annotations, ..named }, spec, status: None })
-}
-
-/// All faults in one sentence.
-pub(super) fn sentences(faults: Vec<Wrong>) -> String {
-    faults.into_iter().map(sentence).collect::<Vec<_>>().join("; ")
-}
-
-/// A fault as a sentence.
-pub(super) fn sentence((path, message): Wrong) -> String {
-    format!("{path}: {message}")
 }
 
 /// The template with all that the operator sets in it, except its name and its deadline.
@@ -201,10 +190,6 @@ fn of_container(container: &Container, path: &str, faults: &mut Vec<Wrong>) {
             faults.extend(wrong(format!("{path}.env[{place}].name"), message));
         }
     }
-}
-
-pub(super) fn wrong(path: impl Into<String>, message: &str) -> Vec<Wrong> {
-    vec![(path.into(), message.to_owned())]
 }
 
 #[cfg(test)]

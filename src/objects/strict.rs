@@ -5,7 +5,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::pod::excerpt;
+use crate::text::excerpt;
 
 /// The most lost fields that are named.
 const NAMED: usize = 8;

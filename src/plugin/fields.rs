@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::{
     api::{VERSION, crd},
-    engine::valid::Fault,
+    fault::Fault,
 };
 
 /// The fields of a saga that its definition does not have, in the order of their paths.

@@ -11,8 +11,9 @@ use crate::{
     api::{Asked, GROUP, Saga, StoredSaga, VERSION},
     engine::{
         saga::ValidSaga,
-        valid::{Fault, SagaName, validate_stored},
+        valid::{SagaName, validate_stored},
     },
+    fault::Fault,
 };
 
 /// The namespace of a saga that names none, as that of kubectl.

@@ -20,10 +20,8 @@ use super::{
 };
 use crate::{
     api::{SagaPhase, SagaStatus},
-    engine::{
-        clock::{between, later},
-        saga::{ValidSaga, Work},
-    },
+    clock::{between, later},
+    engine::saga::{ValidSaga, Work},
     world::{Deed, Ending, Happened, Move, Rules, Step, Who, World},
 };
 

@@ -7,10 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use crate::{
     api::{Direction, GoDuration, Outcome, RequestRecord, SagaStatus, StepPhase, StepStatus},
-    engine::{
-        clock::between,
-        saga::{Operation, ValidSaga, ValidStep, Work},
-    },
+    clock::between,
+    engine::saga::{Operation, ValidSaga, ValidStep, Work},
     objects::pod_template,
     world::{Happened, Who},
 };

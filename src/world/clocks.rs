@@ -18,8 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Fault, Rules, Who, World, process::Life, sink::Sink};
 use crate::{
     api::{ActiveAttempt, SagaStatus},
+    clock::{between, later},
     engine::{
-        clock::{between, later},
         fence::{Comparison, Skew},
         lease::EVERY,
     },

@@ -11,14 +11,14 @@ use super::{
 };
 use crate::{
     api::{ActiveAttempt, Direction},
+    clock::between,
     engine::{
-        clock::between,
         lease::{Sighting, TERM, Vigil, may_last},
         observed::{Absence, Answer, ChildState, Failure, Observed, Reached},
         own_time,
         saga::{Operation, Work},
     },
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
 };
 
 /// What is said of a request that its operator called off.

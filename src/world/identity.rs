@@ -19,7 +19,7 @@ use super::{
     other_side::{Ending, Trial},
     sink::Sink,
 };
-use crate::engine::clock::between;
+use crate::clock::between;
 
 /// After this long it does not matter any more for how long a Pod is known.
 const NOTED: Duration = Duration::from_secs(2);

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     api::{Part, RequestAction, SagaStatus},
+    clock::{between, later},
     engine::{
         Seen,
-        clock::{between, later},
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
         fence::{Freshness, freshness},
         lease::Tenure,

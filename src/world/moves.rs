@@ -3,10 +3,12 @@
 use jiff::Timestamp;
 
 use super::{Ask, Ending, Fault, Halt, Happened, Step, Turn, Who, World, laws, look::Look, process::Life};
-use crate::engine::{
+use crate::{
     clock::{between, later},
-    fence::FRESH,
-    lease::{HOLDS_FOR, TERM},
+    engine::{
+        fence::FRESH,
+        lease::{HOLDS_FOR, TERM},
+    },
 };
 
 /// One thing that may happen next.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use super::{Who, versions::Shared};
 use crate::{
     api::{Asked, DirectionStatus, Part, SagaStatus, json::fields_as_stored},
-    engine::{active_attempts, saga::ValidSaga, valid::Fault},
+    engine::{active_attempts, saga::ValidSaga},
+    fault::Fault,
 };
-
-use super::{Who, versions::Shared};
 
 /// What every world pins as the hash of its spec.
 pub(super) const SPEC_HASH: &str = "v1:world";

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     api::{Part, SagaStatus},
+    clock::between,
     engine::{
-        clock::between,
         fence::{Age, leaves_unread},
         saga::Work,
     },

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 
 use super::{Ask, Happened, Step, World};
-use crate::{api::Asked, engine::clock::between};
+use crate::{api::Asked, clock::between};
 
 /// What a person does to a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]

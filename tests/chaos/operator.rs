@@ -13,11 +13,11 @@ use std::{env, fs::File, process::ExitCode};
 use clap::Parser;
 use saga_operator::{
     controller,
+    mutants::{self, Twin},
     service::{
         args::{Cli, Command},
         telemetry,
     },
-    twins::{self, Twin},
 };
 
 mod answers;
@@ -44,7 +44,7 @@ fn run() -> Result<(), String> {
     let strike = env::var("SAGA_FAULT").ok().map(|fault| fault.parse()).transpose()?;
     if let Ok(name) = env::var("SAGA_TWIN") {
         let twin = Twin::ALL.iter().copied().find(|twin| twin.as_str() == name).ok_or_else(|| format!("{name} is no guard"))?;
-        twins::switch_off(twin);
+        mutants::switch_off(twin);
     }
     let open = |path: String| File::options().create(true).append(true).open(&path).map_err(|error| format!("{path}: {error}"));
     let trace = env::var("SAGA_TRACE").ok().map(open).transpose()?;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use saga_operator::twins::Twin;
+use saga_operator::mutants::Twin;
 use serde_json::{Value, json};
 
 use crate::{

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use saga_operator::twins::Twin;
+use saga_operator::mutants::Twin;
 
 use crate::{
     fault::Fault,

@@ -11,7 +11,7 @@ use saga_operator::{
         names::{AttemptId, child_name},
     },
     engine::lease::HOLDS_FOR,
-    twins::Twin,
+    mutants::Twin,
 };
 use serde_json::json;
 use tokio::time::sleep;

@@ -364,7 +364,7 @@ fn a_saga_that_is_abandoned_lets_a_child_go_whose_undo_was_given_up() {
 fn a_saga_that_was_refused_can_be_cancelled_since_nothing_of_it_ran() {
     let mut family = Family::of(with_child(saga()));
     family.parent.restore(json!({"phase": "Pending"}));
-    family.parent.precheck.refused = vec![saga_operator::engine::valid::Fault::new("spec.steps[0]", "no")];
+    family.parent.precheck.refused = vec![saga_operator::fault::Fault::new("spec.steps[0]", "no")];
     family.look();
     assert_eq!(family.parent.phase(), SagaPhase::Pending);
     family.parent.annotate("saga.dev/cancel", "cancelled for saga order, step tenant");

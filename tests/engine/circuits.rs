@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use saga_operator::{
     api::{Direction, SagaPhase, StepPhase},
+    clock::later,
     engine::{
-        clock::later,
         effect::{Effect, StatusWrite},
         gate::Gate,
         observed::Observed,

@@ -5,7 +5,8 @@ use saga_operator::{
         Direction::{self, Action, Compensation},
         DirectionStatus, Outcome, RequestAction, SagaPhase, SagaSpec, StepPhase,
     },
-    engine::{clock::later, saga::Work},
+    clock::later,
+    engine::saga::Work,
 };
 use serde_json::{Value, json};
 

@@ -7,7 +7,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use saga_operator::{
     api::{Asked, RequestAction, RequestResult, names::FINALIZER},
-    engine::{precheck::Precheck, valid::Fault},
+    engine::precheck::Precheck,
+    fault::Fault,
 };
 use serde_json::{Value, json};
 

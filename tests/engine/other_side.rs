@@ -9,8 +9,8 @@ use std::{
 use jiff::Timestamp;
 use saga_operator::{
     api::{ActiveAttempt, Direction, names::AttemptId},
+    clock::{between, later},
     engine::{
-        clock::{between, later},
         lease,
         observed::{Absence, ChildState, Failure, Reached, Trouble},
         saga::{Identity, Work},

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{RequestAction, RequestResult, SagaPhase},
-    engine::{asks_to_check_again, precheck::Precheck, valid::Fault},
+    engine::{asks_to_check_again, precheck::Precheck},
+    fault::Fault,
 };
 
 use serde_json::json;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use saga_operator::{
     api::{Direction, SagaPhase, SagaStatus, StepPhase, StepStatus},
-    engine::clock::{between, to_micros},
+    clock::{between, to_micros},
 };
 
 use crate::world::{DAWN, World};

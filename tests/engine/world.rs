@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::Timestamp;
 use saga_operator::{
     api::{Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga, shape::Shape},
+    clock::later,
     engine::{
         Seen, active_attempts,
-        clock::later,
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
         fence::Skew,
         gate::Gate,
@@ -18,9 +18,10 @@ use saga_operator::{
         plan,
         precheck::Precheck,
         saga::{ValidSaga, Work},
-        valid::{Fault, SagaName, validate, validate_accepted},
+        valid::{SagaName, validate, validate_accepted},
         versions::{Served, Versions},
     },
+    fault::Fault,
     objects::http::Origin,
 };
 use serde_json::{Value, json};

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, atomic::AtomicUsize, atomic::Ordering},
 };
 
-use saga_operator::twins::Twin;
+use saga_operator::mutants::Twin;
 
 use crate::shapes::Shape;
 
@@ -83,7 +83,7 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
         println!("there is no twin {name}");
         return false;
     };
-    saga_operator::twins::switch_off(*twin);
+    saga_operator::mutants::switch_off(*twin);
     let text = SHOWS_IN.iter().find(|(known, _)| known == twin).map(|(_, text)| *text);
     let (first, last): (Vec<_>, Vec<_>) = shapes.iter().partition(|shape| text.is_some_and(|text| shape.name.contains(text)));
     if let Some(text) = text.filter(|_| first.is_empty()) {

@@ -17,7 +17,7 @@ use crate::{
         lease::{Sighting, TERM, Vigil, may_last},
         observed::ChildState,
     },
-    twins::{self, Twin},
+    mutants::{self, Twin},
 };
 
 /// After how long a saga is looked at again while it waits for another executor, although nobody announced it.
@@ -61,7 +61,7 @@ impl Others {
     /// The state of a request that the executor `id` of another process was to send for `saga`. This process first read the intent at
     /// `first_read`; the request's own time limit is `timeout`.
     pub fn state(&self, context: &Arc<Context>, id: &str, saga: SagaKey, first_read: Instant, timeout: Duration) -> ChildState {
-        if twins::broken(Twin::Executor) {
+        if mutants::broken(Twin::Executor) {
             return gone();
         }
         let now = Instant::now();

@@ -26,7 +26,7 @@ use crate::{
         fence::{Comparison, Skew},
         lease::{EVERY, Tenure},
     },
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
 };
 
 /// The longest time of one renewal: a lost answer leaves time for another try before the tenure lapses.

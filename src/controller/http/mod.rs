@@ -49,7 +49,8 @@ use self::{
 use super::secrets::{Account, SecretReader, SecretValue};
 use crate::{
     engine::observed::{Answer, ChildState, Failure, Reached},
-    objects::{http::HttpRequest, http_verdict::wait, reach::Reach, text::bounded_line},
+    objects::{http::HttpRequest, http_verdict::wait, reach::Reach},
+    text::bounded_line,
 };
 
 /// The longest time that connecting may take, TLS included.

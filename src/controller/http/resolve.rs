@@ -24,8 +24,8 @@ use crate::{
     objects::{
         address::AddressPolicy,
         reach::{Reach, is_name},
-        text::bounded_line,
     },
+    text::bounded_line,
 };
 
 /// The most characters of a host name or an error that a message shows.

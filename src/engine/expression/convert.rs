@@ -14,7 +14,7 @@ use serde_json::{Number, Value};
 
 use crate::{
     api::json::{number_as_stored, whole},
-    twins::{Twin, broken},
+    mutants::{Twin, broken},
 };
 
 /// A JSON value in CEL. Whole numbers are `int`, as in the CEL of Kubernetes, and all others `double`.

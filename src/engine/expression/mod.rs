@@ -45,13 +45,15 @@ use kube::core::cel::{
 };
 use serde_json::Value;
 
-pub use check::FUNCTIONS;
-pub use meter::MAX_TOGETHER;
-pub use room::Fixed;
-pub use scope::{Scope, Variable};
-pub use template::{Field, Form, Template};
+pub use self::{
+    check::FUNCTIONS,
+    meter::MAX_TOGETHER,
+    room::Fixed,
+    scope::{Scope, Variable},
+    template::{Field, Form, Template},
+};
 
-use super::settle::clip;
+use crate::text::clip;
 
 /// The most characters of an expression.
 pub const MAX_LENGTH: usize = 1024;

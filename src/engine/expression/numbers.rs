@@ -14,7 +14,7 @@ use kube::core::cel::cel::{
 };
 
 use super::strict::ORDERED;
-use crate::twins::{Twin, broken};
+use crate::mutants::{Twin, broken};
 
 /// Puts them in the place of the interpreter's own.
 pub(super) fn mend(context: &mut Context<'_>) {

@@ -12,7 +12,7 @@ use super::{
     meter::MAX_EXPRESSIONS,
     template::{Leaf, Node, Part},
 };
-use crate::engine::valid::{Fault, are_enough};
+use crate::fault::{Fault, are_enough};
 
 /// How deep lists and objects may be nested in each other, as the API server's own parser allows no more than a multiple of.
 const MAX_DEPTH: usize = 64;

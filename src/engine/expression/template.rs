@@ -13,7 +13,7 @@ use super::{
     room::{Fixed, MAX_RESULT, Room},
     url,
 };
-use crate::engine::valid::Fault;
+use crate::fault::Fault;
 
 /// What may stand in a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

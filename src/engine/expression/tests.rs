@@ -5,7 +5,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::{
     api::{Outcome, StepPhase, StepStatus},
-    engine::valid::Fault,
+    fault::Fault,
 };
 
 fn object(value: Value) -> Map<String, Value> {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 use super::*;
 use crate::engine::valid::{SagaName, validate};

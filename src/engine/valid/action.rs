@@ -6,12 +6,12 @@ use regex::Regex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{
-    super::expression::{Form, Template},
-    Fault,
-    fixed::of_manifest,
+use super::fixed::of_manifest;
+use crate::{
+    api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey, URL_PATTERN},
+    engine::expression::{Form, Template},
+    fault::Fault,
 };
-use crate::api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey, URL_PATTERN};
 
 /// Headers that belong to the operator or to the connection.
 const RESERVED_HEADERS: [&str; 9] =

@@ -9,17 +9,15 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-use super::{
-    super::{
+use super::{Params, SagaName, action::Parsed, expressions::Reach, validate_as};
+use crate::{
+    api::{SagaAction, SagaSpec},
+    engine::{
         expression::{Form, Template, Variable},
         saga::ValidSaga,
     },
-    Fault, Params, SagaName,
-    action::Parsed,
-    expressions::Reach,
-    is_broken_since, validate_as,
+    fault::{Fault, is_broken_since},
 };
-use crate::api::{SagaAction, SagaSpec};
 
 /// How many sagas may stand in each other below the first one.
 const MAX_NESTING: usize = 8;

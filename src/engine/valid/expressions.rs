@@ -16,11 +16,15 @@ use std::{cell::Cell, collections::BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::{
-    super::expression::{Expression, Field, Form, MAX_TOGETHER, Scope, Template, Variable},
-    Fault, Params, are_enough,
+use super::Params;
+use crate::{
+    api::SagaSpec,
+    engine::{
+        expression::{Expression, Field, Form, MAX_TOGETHER, Scope, Template, Variable},
+        saga::ValidStep,
+    },
+    fault::{Fault, are_enough},
 };
-use crate::{api::SagaSpec, engine::saga::ValidStep};
 
 /// The most bytes of `spec.params` where expressions read it, as JSON.
 const MAX_PARAMS: usize = 32 * 1024;

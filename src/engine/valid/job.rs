@@ -3,16 +3,16 @@
 use serde_json::{Map, Value};
 
 use super::{
-    super::{
-        expression::Template,
-        saga::{ValidSaga, Work},
-    },
-    Fault,
     action::Parsed,
     pod::{exit_codes, fault, parsed},
 };
 use crate::{
     api::JobAction,
+    engine::{
+        expression::Template,
+        saga::{ValidSaga, Work},
+    },
+    fault::Fault,
     objects::job::{check_account, check_metadata, check_spec},
 };
 

@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{
+use super::{COMPENSATION_ATTEMPTS, action, child, expressions::Reach, fixed, job, pod, policy};
+use crate::{
+    api::{
+        AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy,
+        SagaAction, WaitAction,
+    },
+    engine::{
         expression::{Expression, Template},
         saga::{Operation, Rule, Work},
     },
-    COMPENSATION_ATTEMPTS, Fault, action, child,
-    expressions::Reach,
-    fixed, is_broken_since, job, pod, policy,
-};
-use crate::api::{
-    AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy, SagaAction,
-    WaitAction,
+    fault::{Fault, is_broken_since},
 };
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);

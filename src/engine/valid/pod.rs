@@ -4,19 +4,19 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
-    super::{
-        expression::{Form, Template},
-        saga::{ValidSaga, Work},
-    },
-    Fault,
     action::{Parsed, limit},
     fixed::OF_PODS,
 };
 use crate::{
     api::PodAction,
+    engine::{
+        expression::{Form, Template},
+        saga::{ValidSaga, Work},
+    },
+    fault::{Fault, Wrong},
     objects::{
         pod::check_resources,
-        pod_template::{Wrong, check_account, check_template},
+        pod_template::{check_account, check_template},
     },
 };
 

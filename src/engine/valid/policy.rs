@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::Fault;
 use crate::{
     api::{Backoff, Defaults, GoDuration, RetryPolicy},
     engine::saga::Retry,
+    fault::Fault,
 };
 
 const INITIAL_DELAY: Duration = Duration::from_secs(1);

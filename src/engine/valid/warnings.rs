@@ -1,10 +1,12 @@
 //! What a saga is accepted with although it may come to harm.
 
-use super::{
-    super::expression::{Expression, Template, Variable},
-    Fault,
+use crate::{
+    engine::{
+        expression::{Expression, Template, Variable},
+        saga::{Operation, ValidSaga},
+    },
+    fault::Fault,
 };
-use crate::engine::saga::{Operation, ValidSaga};
 
 /// What a person should mend before it matters: a compensation that fails where there are no outputs. It may run where nobody can tell what its
 /// action did, or where that failed, and a saga that is stuck then waits for a person.

@@ -8,16 +8,13 @@ use k8s_openapi::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{
-    engine::observed::Trouble,
-    objects::{
-        pod::STEP_CONTAINER,
-        pod_fields::{DISRUPTION, SCHEDULED},
-        pod_store::{keep_success, strip},
-        text::MAX_LINE,
-    },
+use super::super::{
+    pod::STEP_CONTAINER,
+    pod_fields::{DISRUPTION, SCHEDULED},
+    pod_store::{keep_success, strip},
 };
+use super::*;
+use crate::{engine::observed::Trouble, text::MAX_LINE};
 
 /// What is expected of a fixture.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 
-use crate::api::names::{MANAGER, sha256_hex};
+use crate::{api::names::MANAGER, digest::sha256_hex};
 
 /// How long a leader leads after its last acknowledged renewal was sent.
 pub const HOLDS_FOR: Duration = Duration::from_secs(6);

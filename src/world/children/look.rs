@@ -7,10 +7,8 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use super::{Child, World};
 use crate::{
     api::{ActiveAttempt, names::AttemptId},
-    engine::{
-        clock::{between, later},
-        observed::{Absence, ChildState},
-    },
+    clock::{between, later},
+    engine::observed::{Absence, ChildState},
     objects::{
         child::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late, is_ours, job_goes, just_created,

@@ -14,10 +14,8 @@ use k8s_openapi::{
 use super::{Child, JobNow, Made, PodNow, World};
 use crate::{
     api::names::idempotency_key,
-    engine::{
-        clock::later,
-        saga::{Identity, Work},
-    },
+    clock::later,
+    engine::saga::{Identity, Work},
     objects::{
         job::{self, CONTROLLER_UID, trial_pod},
         pod::{self, deciding},

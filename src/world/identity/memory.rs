@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::{NOTED, ending_number, fault_number};
 use crate::{
     api::SagaStatus,
-    engine::{clock::between, fence::CREATED_WITHIN, lease::TERM, saga::Work},
+    clock::between,
+    engine::{fence::CREATED_WITHIN, lease::TERM, saga::Work},
     world::{
         Object, World,
         look::{Act, Cursor, Start},

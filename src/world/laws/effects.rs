@@ -1,15 +1,11 @@
 //! What must hold of an effect at the instant at which it leaves an operator.
 
-use super::{
-    super::{Who, World, gather::pod_uid, object::SPEC_HASH},
-    Broken, Law, must,
-};
+use super::{Broken, Law, must};
 use crate::{
     api::{ActiveAttempt, DirectionStatus},
-    engine::{
-        clock::between,
-        fence::{CREATED_WITHIN, FRESH},
-    },
+    clock::between,
+    engine::fence::{CREATED_WITHIN, FRESH},
+    world::{Who, World, gather::pod_uid, object::SPEC_HASH},
 };
 
 /// A request that is about to be sent under this id.

@@ -1,18 +1,16 @@
 //! What must hold of a plan, and of a status that was just written.
 
-use super::{
-    super::{Ask, Object, Who, World, gather::CALLED_OFF, object::active_in},
-    Broken, Law, begins, must, versions,
-};
+use super::{Broken, Law, begins, must, versions};
 use crate::{
     api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus, StepPhase, StepStatus},
+    clock::between,
     engine::{
         FREE_CALLED_OFF, Seen,
-        clock::between,
         effect::{Effect, Finalizer, Plan, StatusWrite},
         invariants,
         saga::{Operation, ValidSaga, Work},
     },
+    world::{Ask, Object, Who, World, gather::CALLED_OFF, object::active_in},
 };
 
 /// A plan that was made on the newest copy.

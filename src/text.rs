@@ -3,11 +3,13 @@
 //! # Guarantees
 //! One line, bounded, without what a terminal would obey; doing it twice changes nothing more.
 
+use jiff::Timestamp;
+
 /// The longest line, in characters.
-pub(super) const MAX_LINE: usize = 256;
+pub(crate) const MAX_LINE: usize = 256;
 
 /// `Reason: message`, or what there is of it.
-pub(super) fn labelled(reason: Option<&String>, message: Option<&String>) -> Option<String> {
+pub(crate) fn labelled(reason: Option<&String>, message: Option<&String>) -> Option<String> {
     match (line(reason), line(message)) {
         (Some(reason), Some(message)) => Some(format!("{reason}: {message}")),
         (reason, message) => reason.or(message),
@@ -15,17 +17,17 @@ pub(super) fn labelled(reason: Option<&String>, message: Option<&String>) -> Opt
 }
 
 /// The text in one line; `None` where nothing is left.
-pub(super) fn line(text: Option<&String>) -> Option<String> {
+pub(crate) fn line(text: Option<&String>) -> Option<String> {
     text.map(|text| one_line(text)).filter(|text| !text.is_empty())
 }
 
 /// [`bounded_line`] of at most 256 characters.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     bounded_line(text, MAX_LINE)
 }
 
 /// The end of a text in one line of at most `most` characters, at least 1; a line that was cut begins with `…`. Of a log the end tells most.
-pub(super) fn tail(text: &str, most: usize) -> String {
+pub(crate) fn tail(text: &str, most: usize) -> String {
     let line = bounded_line(text, usize::MAX);
     let surplus = line.chars().count().saturating_sub(most);
     if surplus == 0 {
@@ -36,7 +38,7 @@ pub(super) fn tail(text: &str, most: usize) -> String {
 }
 
 /// `head: said` in one line of at most 256 characters: as much of the beginning of `head`, and the end of what was said in what is left.
-pub(super) fn ending_in(head: &str, said: Option<&str>) -> String {
+pub(crate) fn ending_in(head: &str, said: Option<&str>) -> String {
     let Some(said) = said.filter(|said| !one_line(said).is_empty()) else { return one_line(head) };
     let head = bounded_line(head, MAX_LINE * 2 / 3);
     let left = MAX_LINE.saturating_sub(head.chars().count()).saturating_sub(2);
@@ -70,6 +72,64 @@ pub(crate) fn bounded_line(text: &str, most: usize) -> String {
         length += added;
     }
     line
+}
+
+/// The most steps that are spelled out in one line.
+pub(crate) const NAMED: usize = 5;
+
+pub(crate) fn instant(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// The non-empty parts, as one line.
+pub(crate) fn sentences(parts: &[String]) -> String {
+    join(parts.iter().filter(|part| !part.is_empty()).cloned(), "; ")
+}
+
+pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    join(names.map(str::to_owned), ",")
+}
+
+/// At most [`NAMED`] parts, and how many more there are.
+pub(crate) fn join(parts: impl Iterator<Item = String>, between: &str) -> String {
+    let mut parts: Vec<_> = parts.collect();
+    let more = parts.len().saturating_sub(NAMED);
+    parts.truncate(NAMED);
+    if more > 0 {
+        parts.push(format!("and {more} more"));
+    }
+    parts.join(between)
+}
+
+/// As many parts as fit into so many characters, at least one, and how many more there are.
+pub(crate) fn all_that_fit(parts: impl Iterator<Item = String>, between: &str, most: usize) -> String {
+    let parts: Vec<_> = parts.collect();
+    let mut room = most;
+    let fits = |part: &&String| {
+        let left = room.checked_sub(part.chars().count().saturating_add(between.len()));
+        room = left.unwrap_or_default();
+        left.is_some()
+    };
+    let shown = parts.iter().take_while(fits).count().max(1).min(parts.len());
+    let more = parts.len().saturating_sub(shown);
+    let told = parts.into_iter().take(shown).map(|part| clip(&part, most));
+    told.chain((more > 0).then(|| format!("and {more} more"))).collect::<Vec<_>>().join(between)
+}
+
+/// At most so many characters in one line, with a sign where something is missing.
+pub(crate) fn clip(text: &str, most: usize) -> String {
+    let mut letters = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter });
+    let mut short: String = letters.by_ref().take(most).collect();
+    if letters.next().is_some() {
+        short.pop();
+        short.push('…');
+    }
+    short
+}
+
+/// The beginning of what a user wrote, harmless in a message.
+pub(crate) fn excerpt(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
 
 #[cfg(test)]

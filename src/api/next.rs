@@ -4,7 +4,7 @@
 //! # Guarantees
 //! Only with the Cargo feature `next`, which no release has.
 
-use crate::api::{RequestAction, RequestResult, SagaStatus};
+use super::{RequestAction, RequestResult, SagaStatus};
 
 /// The status as that version writes it.
 #[must_use]

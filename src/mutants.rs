@@ -191,7 +191,7 @@ pub const fn broken(_: Twin) -> bool {
 }
 
 #[cfg(feature = "twins")]
-pub use switched::{broken, switch_off};
+pub use self::switched::{broken, switch_off};
 
 #[cfg(feature = "twins")]
 mod switched {
