@@ -105,7 +105,7 @@ impl Stand {
         self.second = Some(self.spawn("info", &self.second_log(), [None; 2]));
     }
 
-    /// Starts an operator of a later version beside the first one: `src/next.rs` says what it does otherwise. Returns where it tells its
+    /// Starts an operator of a later version beside the first one: `src/api/next.rs` says what it does otherwise. Returns where it tells its
     /// metrics.
     pub fn start_next(&mut self) -> SocketAddr {
         assert!(self.second.is_none(), "it runs already");

@@ -1,4 +1,4 @@
-//! Two versions at work: this operator and a later one (`src/next.rs`), this definition and a later one, in every order.
+//! Two versions at work: this operator and a later one (`src/api/next.rs`), this definition and a later one, in every order.
 //!
 //! The definition is one for all tests: those that change it take turns, and only ever add to it.
 
