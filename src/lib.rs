@@ -16,8 +16,11 @@
 pub mod api;
 pub mod clock;
 pub mod controller;
+pub mod coordination;
 pub mod digest;
+pub mod egress;
 pub mod engine;
+pub mod expression;
 pub mod fault;
 pub mod mutants;
 pub mod objects;

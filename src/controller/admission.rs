@@ -12,10 +12,8 @@ use std::{
 use super::{circuits::Place, context::Context};
 use crate::{
     api::names::AttemptId,
-    engine::{
-        circuit::{CallEnd, Ticket},
-        gate::Gate,
-    },
+    coordination::breaker::{CallEnd, Ticket},
+    engine::gate::Gate,
     objects::http::Origin,
 };
 

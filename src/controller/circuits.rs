@@ -21,10 +21,8 @@ use jiff::Timestamp;
 use super::context::now;
 use crate::{
     clock::{between, later},
-    engine::{
-        circuit::{CallEnd, Circuit, Refusal, Settings, State, Ticket},
-        gate::Gate,
-    },
+    coordination::breaker::{CallEnd, Circuit, Refusal, Settings, State, Ticket},
+    engine::gate::Gate,
     objects::http::Origin,
     service::{
         args::CircuitConfig,

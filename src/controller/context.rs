@@ -328,8 +328,8 @@ pub(super) mod fixture {
     use super::*;
     use crate::{
         controller::{http::tls_config, secrets::SecretReader},
-        engine::circuit::Settings,
-        objects::reach::{Reach, ReachRules},
+        coordination::breaker::Settings,
+        egress::policy::{Reach, ReachRules},
     };
 
     /// A context over this API server, and what is announced in it.

@@ -18,7 +18,8 @@ use super::{
 };
 use crate::{
     api::names::AttemptId,
-    engine::{circuit::CallEnd, observed::ChildState, saga::Work},
+    coordination::breaker::CallEnd,
+    engine::{observed::ChildState, saga::Work},
     objects::child::is_child,
 };
 

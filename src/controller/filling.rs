@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::barred::Barred;
-use crate::service::leadership::Warmth;
+use crate::coordination::election::Warmth;
 
 /// How often it is looked whether a watch is given up.
 const LOOK: Duration = Duration::from_secs(1);

@@ -29,9 +29,8 @@ use super::{
 };
 use crate::{
     api::{HttpAction, Outcome, StoredSaga},
+    coordination::{breaker::CallEnd, fence::leaves_unread},
     engine::{
-        circuit::CallEnd,
-        fence::leaves_unread,
         observed::{ChildState, Failure, Reached},
         saga::Identity,
     },

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::engine::fence;
+use crate::coordination::fence;
 
 /// How long a write is remembered after its saga ended or went.
 const REMEMBERED: Duration = Duration::from_mins(10);

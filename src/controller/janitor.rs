@@ -39,11 +39,9 @@ mod tests {
     use kube::{Client, client::Body};
     use tokio::sync::watch;
 
+    use super::super::{context::fixture, filling::Filling, tend};
     use super::*;
-    use crate::{
-        controller::{context::fixture, filling::Filling, tend},
-        service::{admin::Health, leadership::Warmth},
-    };
+    use crate::{coordination::election::Warmth, service::admin::Health};
 
     #[tokio::test(start_paused = true)]
     async fn what_is_over_is_forgotten_although_one_namespace_cannot_be_listed() {

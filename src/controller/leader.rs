@@ -30,7 +30,7 @@ use super::{
     context::{Context, now},
     error::{chain, code},
 };
-use crate::service::leadership::{Candidate, Move, Warmth};
+use crate::coordination::election::{Candidate, Move, Warmth};
 
 /// The longest time of one call. A look takes two of them at most, which is less than a leader leads without a renewal.
 const LOOK: Duration = Duration::from_secs(2);

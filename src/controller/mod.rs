@@ -76,12 +76,12 @@ use self::{
 };
 use crate::{
     api::StoredSaga,
-    objects::reach::Reach,
+    coordination::election::{self, Candidate, Warmth},
+    egress::policy::Reach,
     service::{
         admin::{Admin, Health},
         args::RunConfig,
         client::{self, Network},
-        leadership::{self, Candidate, Warmth},
         metrics::Metrics,
         shutdown::Shutdown,
     },
@@ -239,7 +239,7 @@ where
     let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
     let context = Arc::new(Context::new(client, caller, metrics, circuits, leases.clone(), caches, queues));
     let candidacy = config.leader_elect.then(|| {
-        let candidate = Candidate::new(leadership::lease_name(&config.watch_namespaces), format!("{}_{}", host(), context.instance));
+        let candidate = Candidate::new(election::lease_name(&config.watch_namespaces), format!("{}_{}", host(), context.instance));
         Candidacy::new(leases, candidate)
     });
     context.lead(candidacy.is_none(), false);

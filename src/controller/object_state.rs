@@ -20,8 +20,8 @@ use super::{
 use crate::{
     api::{ActiveAttempt, ApplyAction, ObjectRef, names::child_name},
     clock::between,
+    coordination::fence::FRESH,
     engine::{
-        fence::FRESH,
         observed::ChildState,
         saga::{ValidSaga, Work},
     },

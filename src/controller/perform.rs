@@ -34,11 +34,11 @@ use crate::{
         status::Keys,
     },
     clock::between,
+    coordination::fence::{Age, leaves_unread},
     digest::sha256_hex,
     engine::{
         active_attempts,
         effect::{Effect, Notice, StatusWrite},
-        fence::{Age, leaves_unread},
         observed::{ChildState, Failure, Reached},
         saga::{Identity, ValidSaga, Work},
     },

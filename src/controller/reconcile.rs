@@ -33,10 +33,10 @@ use crate::{
         names::{AttemptId, FINALIZER},
     },
     clock::{between, later},
+    coordination::fence::Skew,
     engine::{
         Seen, active_attempts,
         effect::{Effect, Plan, Tally},
-        fence::Skew,
         gate::Gate,
         observed::Observed,
         plan,

@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use super::{
-    expression::{Scope, Template},
     observed::{Answer, Failure, Reached},
     pass::Pass,
     saga::{Operation, Rule, ValidStep},
@@ -16,6 +15,7 @@ use super::{
 };
 use crate::{
     api::{AnswerOutcome, Direction, StepStatus},
+    expression::{scope::Scope, template::Template},
     objects::http_verdict::{not_expected, said},
 };
 

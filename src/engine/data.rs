@@ -12,7 +12,6 @@ use serde_json::{Map, Value};
 
 use super::{
     effect::Notice,
-    expression::Scope,
     grant::MAX_ALL_OUTPUTS,
     observed::ChildState,
     pass::Pass,
@@ -26,6 +25,7 @@ use crate::{
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
         names::idempotency_key,
     },
+    expression::scope::Scope,
     mutants::{Twin, broken},
 };
 

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 
 use super::{
     child::{Kin, failed},
-    fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
     observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
     ready::{Sight, gave_up},
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     api::{ActiveAttempt, DirectionStatus, StepStatus, names::AttemptId},
     clock::{between, later},
+    coordination::fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
     mutants::{Twin, broken},
     text::clip,
 };

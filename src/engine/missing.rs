@@ -11,11 +11,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{
-    expression::{Expression, Template},
-    saga::{Operation, ValidSaga, ValidStep},
+use super::saga::{Operation, ValidSaga, ValidStep};
+use crate::{
+    api::{RequestAction, StepPhase, StepStatus},
+    expression::{program::Expression, template::Template},
 };
-use crate::api::{RequestAction, StepPhase, StepStatus};
 
 /// The most outputs that a refusal names.
 const TOLD: usize = 4;

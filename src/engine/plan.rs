@@ -12,7 +12,6 @@ use super::{
     child,
     effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
     ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
-    fence::Skew,
     gate::Gate,
     graph::StepSet,
     inbox, invariants,
@@ -27,6 +26,7 @@ use super::{
 use crate::{
     api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus, status::Keys},
     clock::later,
+    coordination::fence::Skew,
     fault::Fault,
     mutants::{Twin, broken},
     objects::http::Origin,

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::{
     data::Values,
-    expression::{Template, Variable},
     saga::{Identity, Operation, ValidSaga, Work},
     valid::valid_child,
 };
@@ -20,6 +19,7 @@ use crate::{
         names::{AttemptId, child_name},
         status::Keys,
     },
+    expression::{scope::Variable, template::Template},
     fault::Fault,
     objects::child_saga::child_saga,
 };

@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
-    fence::FRESH,
     judge::{Verdict, may_be_late, never_begun},
     observed::{ChildState, Failure, Reached},
     pass::Pass,
@@ -20,6 +19,7 @@ use super::{
 use crate::{
     api::{Direction, StepStatus, names::AttemptId},
     clock::later,
+    coordination::fence::FRESH,
     objects::kstatus,
 };
 

@@ -7,12 +7,12 @@ use std::{borrow::Cow, time::Duration};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::expression::{Expression, Scope, Template};
 use crate::{
     api::{
         AnswerOutcome, ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure,
         PodAction, SagaAction, names::AttemptId,
     },
+    expression::{program::Expression, scope::Scope, template::Template},
     fault::Fault,
 };
 

@@ -30,15 +30,13 @@ use self::{
     expressions::Reach,
     operation::{Written, operation, undo_saga},
 };
-use super::{
-    expression::{MAX_TOGETHER, Scope},
-    saga::{Operation, ValidSaga, ValidStep, Work},
-};
+use super::saga::{Operation, ValidSaga, ValidStep, Work};
 use crate::{
     api::{
         Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, MAX_DEPENDENCIES, MAX_STEPS, Part, PrecheckPolicy, SagaSpec, Step,
         names::{is_dns_label, is_token},
     },
+    expression::{cost::MAX_TOGETHER, scope::Scope},
     fault::{is_missing, tell_no_more},
 };
 

@@ -3,7 +3,6 @@
 //! # Guarantees
 //! Everything here is a pure function of its arguments: no client, no clock, no randomness, no input or output.
 
-pub mod address;
 pub mod applied;
 pub mod child;
 pub mod child_saga;
@@ -26,5 +25,4 @@ mod pod_start;
 pub mod pod_state;
 pub mod pod_store;
 pub mod pod_template;
-pub mod reach;
 mod strict;

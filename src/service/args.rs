@@ -16,7 +16,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use self::{circuits::CircuitArgs, reach::ReachArgs};
 use super::telemetry::{self, LogFormat};
-use crate::objects::reach::ReachRules;
+use crate::egress::policy::ReachRules;
 
 pub use self::circuits::CircuitConfig;
 

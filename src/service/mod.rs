@@ -8,7 +8,6 @@ pub mod args;
 pub mod board;
 pub mod circuits;
 pub mod client;
-pub mod leadership;
 pub mod metrics;
 pub mod sagas;
 pub mod shutdown;

@@ -19,9 +19,9 @@ use super::{Fault, Rules, Who, World, process::Life, sink::Sink};
 use crate::{
     api::{ActiveAttempt, SagaStatus},
     clock::{between, later},
-    engine::{
+    coordination::{
+        executor_lease::EVERY,
         fence::{Comparison, Skew},
-        lease::EVERY,
     },
 };
 
@@ -153,7 +153,7 @@ impl World {
     /// The instants after which an intent is too old for its child to be made.
     pub(super) fn too_old(&self) -> impl Iterator<Item = Timestamp> {
         let intents = self.object().active().filter_map(|(who, record)| Some((who, record.active.as_ref()?)));
-        intents.map(|(who, active)| later(self.decided(who, active), crate::engine::fence::CREATED_WITHIN))
+        intents.map(|(who, active)| later(self.decided(who, active), crate::coordination::fence::CREATED_WITHIN))
     }
 }
 
@@ -204,7 +204,7 @@ impl World {
     /// When an intent was really decided, where that is another instant than the one that it says.
     pub(super) fn dated_into(&self, sink: &mut Sink<'_>, who: Who, active: &ActiveAttempt) {
         if self.rules.has_clocks() {
-            sink.duration(between(self.decided(who, active), self.now).min(crate::engine::fence::CREATED_WITHIN));
+            sink.duration(between(self.decided(who, active), self.now).min(crate::coordination::fence::CREATED_WITHIN));
             sink.number(active.clock_ahead_seconds);
             sink.number(active.clock_behind_seconds);
         }

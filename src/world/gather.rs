@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::{ActiveAttempt, Direction},
     clock::between,
+    coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
     engine::{
-        lease::{Sighting, TERM, Vigil, may_last},
         observed::{Absence, Answer, ChildState, Failure, Observed, Reached},
         own_time,
         saga::{Operation, Work},

@@ -15,11 +15,13 @@ use super::{
 use crate::{
     api::{Part, RequestAction, SagaStatus},
     clock::{between, later},
+    coordination::{
+        executor_lease::Tenure,
+        fence::{Freshness, freshness},
+    },
     engine::{
         Seen,
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
-        fence::{Freshness, freshness},
-        lease::Tenure,
         observed::Observed,
         plan,
         precheck::Precheck,

@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::{Ask, Ending, Fault, Halt, Happened, Step, Turn, Who, World, laws, look::Look, process::Life};
 use crate::{
     clock::{between, later},
-    engine::{
+    coordination::{
+        executor_lease::{HOLDS_FOR, TERM},
         fence::FRESH,
-        lease::{HOLDS_FOR, TERM},
     },
 };
 

@@ -14,10 +14,8 @@ use super::{
 use crate::{
     api::{Part, SagaStatus},
     clock::between,
-    engine::{
-        fence::{Age, leaves_unread},
-        saga::Work,
-    },
+    coordination::fence::{Age, leaves_unread},
+    engine::saga::Work,
 };
 
 impl World {

@@ -10,7 +10,7 @@ use saga_operator::{
         Direction, Outcome, Saga, SagaPhase, StepPhase,
         names::{AttemptId, child_name},
     },
-    engine::lease::HOLDS_FOR,
+    coordination::executor_lease::HOLDS_FOR,
     mutants::Twin,
 };
 use serde_json::json;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{Direction, HttpMethod, Outcome, SagaPhase, StepPhase},
+    coordination::executor_lease::TERM,
     engine::{
         effect::{Effect, StatusWrite},
-        lease::TERM,
         observed::Observed,
         plan,
     },

@@ -13,11 +13,16 @@ use k8s_openapi::api::core::v1::Pod;
 use saga_operator::{
     api::{GoDuration, MAX_OUTPUTS, Outcome, StepPhase, StepStatus, StoredSaga},
     engine::{
-        expression::{Expression, FUNCTIONS, Form, Scope, Template},
         invariants,
         observed::{ChildState, Observed},
         plan,
         valid::{SagaName, validate_stored},
+    },
+    expression::{
+        check::FUNCTIONS,
+        program::Expression,
+        scope::Scope,
+        template::{Form, Template},
     },
     objects::pod_state,
 };

@@ -1,8 +1,12 @@
 //! Suspending, deleting, the finalizer, and a process that dies.
 
 use saga_operator::{
-    api::{DeletionPolicy, Direction, Direction::Compensation, Outcome, SagaPhase, StepPhase},
-    engine::fence::Skew,
+    api::{
+        DeletionPolicy,
+        Direction::{self, Compensation},
+        Outcome, SagaPhase, StepPhase,
+    },
+    coordination::fence::Skew,
 };
 
 use crate::{

@@ -6,7 +6,10 @@
 use proptest::{prelude::*, sample::select};
 use saga_operator::{
     api::StepStatus,
-    engine::expression::{Form, Scope, Template},
+    expression::{
+        scope::Scope,
+        template::{Form, Template},
+    },
 };
 use serde_json::{Map, Value, json};
 

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use saga_operator::{
     api::{ActiveAttempt, Direction, names::AttemptId},
     clock::{between, later},
+    coordination::executor_lease,
     engine::{
-        lease,
         observed::{Absence, ChildState, Failure, Reached, Trouble},
         saga::{Identity, Work},
     },
@@ -221,7 +221,7 @@ impl OtherSide {
         }
         if active.executor.as_deref().is_some_and(|sender| sender != executor) {
             // A process that died is known to be gone after the term of its Lease.
-            let left = lease::TERM.saturating_sub(between(known.first_read, now));
+            let left = executor_lease::TERM.saturating_sub(between(known.first_read, now));
             let message = "the operator that sent the request is gone".into();
             let gone = left.is_zero().then_some(ChildState::Unknown { message, retry_after: None });
             return gone.unwrap_or(ChildState::Elsewhere { look_again_in: left });

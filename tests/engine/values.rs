@@ -12,11 +12,11 @@ use saga_operator::{
     engine::{
         active_attempts,
         effect::StatusWrite,
-        expression::{Expression, Scope},
         observed::{ChildSaga, ChildState, Observed},
         plan,
         saga::Work,
     },
+    expression::{program::Expression, scope::Scope},
 };
 use serde_json::{Map, Value, json};
 

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use saga_operator::{
     api::{Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga, shape::Shape},
     clock::later,
+    coordination::fence::Skew,
     engine::{
         Seen, active_attempts,
         effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
-        fence::Skew,
         gate::Gate,
         observed::Observed,
         plan,

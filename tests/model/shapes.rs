@@ -5,10 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use saga_operator::{
     api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
-    engine::{
-        expression::{Form, Template},
-        saga::{Operation, Retry, ValidSaga, ValidStep, Work},
-    },
+    engine::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
+    expression::template::{Form, Template},
     world::{Ending, Fault, Later, Rules},
 };
 use serde_json::{Map, Value, json};

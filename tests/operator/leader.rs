@@ -9,7 +9,7 @@ use kube::{
 };
 use saga_operator::{
     api::{Outcome, Saga, SagaPhase, StepPhase},
-    service::leadership::lease_name,
+    coordination::election::lease_name,
 };
 use serde_json::json;
 

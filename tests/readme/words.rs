@@ -7,9 +7,9 @@ use saga_operator::{
     api::{Asked, RequestAction, SagaPhase, StepPhase, StoredSaga},
     engine::{
         allowed,
-        expression::{FUNCTIONS, Variable},
         valid::{SagaName, validate},
     },
+    expression::{check::FUNCTIONS, scope::Variable},
     service::{args::Cli, metrics::Metrics},
 };
 

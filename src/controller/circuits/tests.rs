@@ -7,21 +7,19 @@ use kube::{Client, client::Body, runtime::reflector::ObjectRef};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{
-    super::{
-        admission::{Admission, Call},
-        context::{Context, fixture},
-        reconcile::plan_with_slots,
-        slots::Slot,
-    },
-    *,
+use super::super::{
+    admission::{Admission, Call},
+    context::{Context, fixture},
+    reconcile::plan_with_slots,
+    slots::Slot,
 };
+use super::*;
 use crate::{
     api::{DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
+    coordination::fence::Skew,
     engine::{
         Seen,
         effect::{Effect, Plan, StatusWrite},
-        fence::Skew,
         observed::{Absence, ChildState, Observed},
         saga::ValidSaga,
         valid::{SagaName, validate_stored},

@@ -8,7 +8,7 @@
 //!
 //! # Guarantees
 //! A request leaves only while the tenure of the id in its intent holds, and is aborted when that lapses; an id that lapsed is never used
-//! again. What another process sent counts as unknown only when [`crate::engine::lease`] says that its executor is gone.
+//! again. What another process sent counts as unknown only when [`crate::coordination::executor_lease`] says that its executor is gone.
 //!
 //! # Caveats
 //! Leases are read only while there are intents of other executors, so an operator that is alone reads none.
@@ -21,13 +21,12 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 
-pub use others::Others;
-pub use own::Own;
+pub use self::{others::Others, own::Own};
 
 use super::context::now;
 use crate::{
     api::names::{LABEL_MANAGED_BY, MANAGER},
-    engine::lease::TERM,
+    coordination::executor_lease::TERM,
 };
 
 /// What tells the Leases of executors from others.

@@ -13,10 +13,8 @@ use tokio::time::sleep;
 use super::lease_name;
 use crate::{
     controller::{context::Context, error::chain},
-    engine::{
-        lease::{Sighting, TERM, Vigil, may_last},
-        observed::ChildState,
-    },
+    coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
+    engine::observed::ChildState,
     mutants::{self, Twin},
 };
 

@@ -22,9 +22,9 @@ use crate::{
         context::{Context, now},
         error::{chain, code},
     },
-    engine::{
+    coordination::{
+        executor_lease::{EVERY, Tenure},
         fence::{Comparison, Skew},
-        lease::{EVERY, Tenure},
     },
     mutants::{Twin, broken},
 };

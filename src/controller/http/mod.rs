@@ -48,8 +48,9 @@ use self::{
 };
 use super::secrets::{Account, SecretReader, SecretValue};
 use crate::{
+    egress::policy::Reach,
     engine::observed::{Answer, ChildState, Failure, Reached},
-    objects::{http::HttpRequest, http_verdict::wait, reach::Reach},
+    objects::{http::HttpRequest, http_verdict::wait},
     text::bounded_line,
 };
 

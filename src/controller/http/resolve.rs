@@ -20,11 +20,11 @@ use url::Host;
 
 use super::failed;
 use crate::{
-    engine::observed::ChildState,
-    objects::{
+    egress::{
         address::AddressPolicy,
-        reach::{Reach, is_name},
+        policy::{Reach, is_name},
     },
+    engine::observed::ChildState,
     text::bounded_line,
 };
 

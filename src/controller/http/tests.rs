@@ -18,15 +18,15 @@ use tokio::{
     sync::mpsc,
 };
 
+use super::super::secrets::tests::{payments, reader, wanted};
 use super::*;
 use crate::{
     api::HttpMethod,
-    controller::secrets::tests::{payments, reader, wanted},
-    engine::circuit::CallEnd,
+    coordination::breaker::CallEnd,
+    egress::policy::ReachRules,
     objects::{
         http::{HttpHeader, HttpHeaderValue},
         http_verdict::verdict,
-        reach::ReachRules,
     },
 };
 

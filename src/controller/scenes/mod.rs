@@ -44,14 +44,12 @@ use super::{
 };
 use crate::{
     api::{Direction, StoredSaga, names::AttemptId},
+    egress::policy::{Reach, ReachRules},
     engine::{
         saga::{Identity, ValidSaga, Work},
         valid::{SagaName, validate_stored},
     },
-    objects::{
-        pod,
-        reach::{Reach, ReachRules},
-    },
+    objects::pod,
 };
 
 /// Where the saga of every scene stands.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::fixed::of_manifest;
 use crate::{
     api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey, URL_PATTERN},
-    engine::expression::{Form, Template},
+    expression::template::{Form, Template},
     fault::Fault,
 };
 

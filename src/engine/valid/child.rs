@@ -12,9 +12,10 @@ use serde_json::{Map, Value};
 use super::{Params, SagaName, action::Parsed, expressions::Reach, validate_as};
 use crate::{
     api::{SagaAction, SagaSpec},
-    engine::{
-        expression::{Form, Template, Variable},
-        saga::ValidSaga,
+    engine::saga::ValidSaga,
+    expression::{
+        scope::Variable,
+        template::{Form, Template},
     },
     fault::{Fault, is_broken_since},
 };

@@ -19,9 +19,12 @@ use serde_json::{Map, Value};
 use super::Params;
 use crate::{
     api::SagaSpec,
-    engine::{
-        expression::{Expression, Field, Form, MAX_TOGETHER, Scope, Template, Variable},
-        saga::ValidStep,
+    engine::saga::ValidStep,
+    expression::{
+        cost::MAX_TOGETHER,
+        program::Expression,
+        scope::{Scope, Variable},
+        template::{Field, Form, Template},
     },
     fault::{Fault, are_enough},
 };

@@ -4,8 +4,7 @@
 
 use serde_json::Value;
 
-use super::super::{expression::Fixed, saga::Work};
-use crate::api::GROUP;
+use crate::{api::GROUP, engine::saga::Work, expression::template::budget::Fixed};
 
 /// Keys in an object at and below which stands what decides so. The `subjects` of a binding name accounts.
 const OF_OBJECTS: &[&str] = &[

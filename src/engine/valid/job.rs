@@ -8,10 +8,8 @@ use super::{
 };
 use crate::{
     api::JobAction,
-    engine::{
-        expression::Template,
-        saga::{ValidSaga, Work},
-    },
+    engine::saga::{ValidSaga, Work},
+    expression::template::Template,
     fault::Fault,
     objects::job::{check_account, check_metadata, check_spec},
 };

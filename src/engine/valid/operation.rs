@@ -8,10 +8,8 @@ use crate::{
         AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy,
         SagaAction, WaitAction,
     },
-    engine::{
-        expression::{Expression, Template},
-        saga::{Operation, Rule, Work},
-    },
+    engine::saga::{Operation, Rule, Work},
+    expression::{program::Expression, template::Template},
     fault::{Fault, is_broken_since},
 };
 

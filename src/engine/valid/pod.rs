@@ -9,10 +9,8 @@ use super::{
 };
 use crate::{
     api::PodAction,
-    engine::{
-        expression::{Form, Template},
-        saga::{ValidSaga, Work},
-    },
+    engine::saga::{ValidSaga, Work},
+    expression::template::{Form, Template},
     fault::{Fault, Wrong},
     objects::{
         pod::check_resources,

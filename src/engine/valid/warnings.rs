@@ -1,10 +1,8 @@
 //! What a saga is accepted with although it may come to harm.
 
 use crate::{
-    engine::{
-        expression::{Expression, Template, Variable},
-        saga::{Operation, ValidSaga},
-    },
+    engine::saga::{Operation, ValidSaga},
+    expression::{program::Expression, scope::Variable, template::Template},
     fault::Fault,
 };
 

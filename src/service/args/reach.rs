@@ -1,4 +1,4 @@
-//! The arguments that say what HTTP steps may reach. What they mean together stands in [`crate::objects::reach`].
+//! The arguments that say what HTTP steps may reach. What they mean together stands in [`crate::egress::policy`].
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use clap::{ArgAction, Args};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::{List, list};
-use crate::objects::reach::{HostPattern, ReachRules};
+use crate::egress::policy::{HostPattern, ReachRules};
 
 /// The arguments as written; [`ReachArgs::validate`] makes [`ReachRules`] of them.
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use clap::CommandFactory;
 
 use super::*;
-use crate::objects::reach::HostPattern;
+use crate::egress::policy::HostPattern;
 
 fn parse(arguments: &[&str]) -> Result<RunConfig, String> {
     let command_line = ["saga-operator", "run"].iter().chain(arguments);

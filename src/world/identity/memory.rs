@@ -6,7 +6,8 @@ use super::{NOTED, ending_number, fault_number};
 use crate::{
     api::SagaStatus,
     clock::between,
-    engine::{fence::CREATED_WITHIN, lease::TERM, saga::Work},
+    coordination::{executor_lease::TERM, fence::CREATED_WITHIN},
+    engine::saga::Work,
     world::{
         Object, World,
         look::{Act, Cursor, Start},

@@ -5,11 +5,8 @@ use std::time::Duration;
 use super::NOTED;
 use crate::{
     api::{Direction, DirectionStatus, RequestRecord, SagaStatus, StepStatus},
-    engine::{
-        fence::CREATED_WITHIN,
-        lease::TERM,
-        saga::{Operation, Work},
-    },
+    coordination::{executor_lease::TERM, fence::CREATED_WITHIN},
+    engine::saga::{Operation, Work},
     world::{Object, Who, World, gather::pod_uid, process::executor_id, sink::Sink},
 };
 

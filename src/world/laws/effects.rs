@@ -4,7 +4,7 @@ use super::{Broken, Law, must};
 use crate::{
     api::{ActiveAttempt, DirectionStatus},
     clock::between,
-    engine::fence::{CREATED_WITHIN, FRESH},
+    coordination::fence::{CREATED_WITHIN, FRESH},
     world::{Who, World, gather::pod_uid, object::SPEC_HASH},
 };
 

@@ -10,7 +10,7 @@ const MAX_OPERATORS: usize = 64;
 
 /// The letters outside strings, each with its place in bytes. A quote of which no string comes is such a letter, and so is what follows it:
 /// the parser reads on there, too.
-pub(super) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
+pub(crate) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
@@ -81,7 +81,7 @@ fn escaped(escape: &str) -> Option<usize> {
 ///
 /// # Errors
 /// In words: it has too many brackets or operators, or a comment, in which a quote would hide them from being counted.
-pub(super) fn check(text: &str) -> Result<(), String> {
+pub(crate) fn check(text: &str) -> Result<(), String> {
     let (mut nested, mut operators, mut slash) = (0_usize, 0_usize, None);
     for (place, letter) in outside_strings(text) {
         if letter == '/' && slash.replace(place).is_some_and(|before| before + 1 == place) {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use kube::core::cel::cel::Value as Cel;
 use serde_json::{Map, Value, json};
 
-use super::{Reads, convert};
+use super::{convert, program::Reads};
 use crate::api::{Outcome, StepStatus};
 
 /// A variable of expressions.
@@ -72,7 +72,7 @@ pub struct Scope<'a> {
 }
 
 /// The value of a variable. What stands somewhere already is not copied: a saga may hold thousands of expressions.
-pub(super) enum Given<'a> {
+pub(crate) enum Given<'a> {
     /// An object.
     Fields(&'a Map<String, Value>),
     /// Any value.
@@ -80,21 +80,21 @@ pub(super) enum Given<'a> {
 }
 
 impl Given<'_> {
-    pub(super) fn as_object(&self) -> Option<&Map<String, Value>> {
+    pub(crate) fn as_object(&self) -> Option<&Map<String, Value>> {
         match self {
             Self::Fields(fields) => Some(fields),
             Self::Value(value) => value.as_object(),
         }
     }
 
-    pub(super) fn as_array(&self) -> Option<&Vec<Value>> {
+    pub(crate) fn as_array(&self) -> Option<&Vec<Value>> {
         match self {
             Self::Fields(_) => None,
             Self::Value(value) => value.as_array(),
         }
     }
 
-    pub(super) fn to_cel(&self) -> Cel {
+    pub(crate) fn to_cel(&self) -> Cel {
         match self {
             Self::Fields(fields) => convert::fields_into_cel(fields),
             Self::Value(value) => convert::into_cel(value),
@@ -104,7 +104,7 @@ impl Given<'_> {
 
 impl<'a> Scope<'a> {
     /// The variables that are read and are there.
-    pub(super) fn variables(&self, reads: &Reads) -> BTreeMap<&'static str, Given<'a>> {
+    pub(crate) fn variables(&self, reads: &Reads) -> BTreeMap<&'static str, Given<'a>> {
         let made = |value| Some(Given::Value(Cow::Owned(value)));
         let value = |variable: &Variable| match variable {
             Variable::Params => Some(Given::Fields(self.params)),

@@ -2,10 +2,15 @@
 
 use serde_json::Value;
 
-use super::{Expression, MAX_TOGETHER, Scope, Variable, template::Leaf};
+use super::Leaf;
+use crate::expression::{
+    cost::MAX_TOGETHER,
+    program::Expression,
+    scope::{Scope, Variable},
+};
 
 /// The most bytes of all that the leaves of one template come to.
-pub(super) const MAX_RESULT: usize = 256 * 1024;
+pub(crate) const MAX_RESULT: usize = 256 * 1024;
 
 /// What no other side may give within an object that is handed on as a whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,7 +30,7 @@ impl Fixed {
 }
 
 /// What an evaluation has room for.
-pub(super) struct Room {
+pub(crate) struct Room {
     /// The bytes that are left.
     left: usize,
     /// The work so far.
@@ -36,17 +41,17 @@ pub(super) struct Room {
 
 impl Room {
     /// All there is.
-    pub(super) const fn new(fixed: Fixed) -> Self {
+    pub(crate) const fn new(fixed: Fixed) -> Self {
         Self { left: MAX_RESULT, work: 0, fixed }
     }
 
-    pub(super) fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
+    pub(crate) fn take(&mut self, bytes: usize) -> Result<(), Option<String>> {
         self.left = self.left.checked_sub(bytes).ok_or(None)?;
         Ok(())
     }
 
     /// What an expression gives, as long as all of them are not too much work.
-    pub(super) fn value(&mut self, path: &str, expression: &Expression, scope: &Scope<'_>) -> Result<Value, Option<String>> {
+    pub(crate) fn value(&mut self, path: &str, expression: &Expression, scope: &Scope<'_>) -> Result<Value, Option<String>> {
         if self.work > MAX_TOGETHER {
             let why = "the expressions here are too much work together for the values they read: write fewer, or hand on less";
             return Err(Some(format!("{path}: {expression:?}: {why}")));
@@ -55,7 +60,7 @@ impl Room {
     }
 
     /// What no other side may choose may not come within an object either.
-    pub(super) fn admit(&self, leaf: &Leaf, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
+    pub(crate) fn admit(&self, leaf: &Leaf, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
         let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
         if self.fixed.names.is_empty() || self.fixed.is_free(&leaf.keys) || expression.reads().variables.iter().all(known) {
             return Ok(());

@@ -4,15 +4,17 @@
 //! A leaf that is one whole expression keeps the type of what it gives, unless it stands where only text can ([`Form`]). `$${` writes a literal `${`.
 //! Keys are never expressions. Whatever a value holds, [`Template::parse`] ends, and names each fault with its path.
 
+pub(crate) mod budget;
+mod parser;
+mod url;
+
 use serde_json::{Map, Value};
 
-use super::{
-    Expression, Scope,
-    convert::kind,
-    reader::Reader,
-    room::{Fixed, MAX_RESULT, Room},
-    url,
+use self::{
+    budget::{Fixed, MAX_RESULT, Room},
+    parser::Reader,
 };
+use super::{convert::kind, program::Expression, scope::Scope};
 use crate::fault::Fault;
 
 /// What may stand in a leaf.
@@ -49,7 +51,7 @@ pub struct Field<'a> {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Node {
+pub(crate) enum Node {
     /// Holds no expression.
     Literal(Value),
     /// One expression.
@@ -62,13 +64,13 @@ pub(super) enum Node {
 
 /// Where a leaf stands: its path, and the keys on the way to it from the template on.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Leaf {
-    pub(super) path: String,
-    pub(super) keys: Vec<String>,
+pub(crate) struct Leaf {
+    pub(crate) path: String,
+    pub(crate) keys: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Part {
+pub(crate) enum Part {
     Text(String),
     Expression(Expression),
 }
@@ -143,7 +145,7 @@ impl Template {
 
 impl Node {
     /// A list or an object without expressions is a literal.
-    pub(super) fn folded(self) -> Self {
+    pub(crate) fn folded(self) -> Self {
         match self {
             Self::List(items) if items.iter().all(Self::is_literal) => {
                 Self::Literal(items.into_iter().filter_map(Self::into_literal).collect())

@@ -6,10 +6,10 @@
 
 use std::{fmt::Write, ops::Range};
 
-use super::Expression;
+use crate::expression::program::Expression;
 
 /// Every byte that RFC 3986 reserves, escaped.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
@@ -26,7 +26,7 @@ pub(super) fn escaped(text: &str) -> String {
 ///
 /// # Errors
 /// One line that begins with the expression: the segment of the path in which it stands has become one that is folded.
-pub(super) fn check(url: &str, given: &[(Range<usize>, &Expression)]) -> Result<(), String> {
+pub(crate) fn check(url: &str, given: &[(Range<usize>, &Expression)]) -> Result<(), String> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let mut begin = 0;
     // To whoever reads it, a backslash ends a segment, too.
@@ -61,7 +61,8 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::{Form, Scope, Template};
+    use super::super::{Form, Template};
+    use crate::expression::scope::Scope;
 
     /// What a URL comes to that reads this value.
     fn url(text: &str, value: &str) -> Result<String, String> {

@@ -3,7 +3,7 @@
 //! | written | evaluated | because the interpreter |
 //! |---|---|---|
 //! | `a.b` | `a['b']` | takes a field of what has none for `false`, and an index for an error |
-//! | `a + b`, and `-`, `*`, `/`, `%`, `==`, `!=`, `in` | the function of that name called on `a` | knows no operation of an integer and a double: see [`super::numbers`] |
+//! | `a + b`, and `-`, `*`, `/`, `%`, `==`, `!=`, `in` | the function of that name called on `a` | knows no operation of an integer and a double: see [`crate::expression::numbers`] |
 //! | `m.map(k, …)`, and `filter`, `all`, … | the same over [`ORDERED`]`(m)` | goes through a map in an order that is another one each time |
 
 use kube::core::cel::cel::{
@@ -12,12 +12,12 @@ use kube::core::cel::cel::{
 };
 
 /// The function that gives the keys of a map in their order, and all else as it is.
-pub(super) const ORDERED: &str = "@ordered";
+pub(crate) const ORDERED: &str = "@ordered";
 /// What a comprehension gathers stands under this name, which nobody can write.
 const GATHERED: &str = "@result";
 
 /// The tree that is evaluated.
-pub(super) fn strict(mut expr: IdedExpr) -> IdedExpr {
+pub(crate) fn strict(mut expr: IdedExpr) -> IdedExpr {
     expr.expr = match expr.expr {
         Expr::Select(mut select) => {
             *select.operand = strict(std::mem::take(&mut *select.operand));
@@ -71,7 +71,7 @@ fn in_order(mut comprehension: ComprehensionExpr) -> ComprehensionExpr {
 }
 
 /// What a comprehension goes through, as it is written.
-pub(super) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
+pub(crate) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
     match &comprehension.iter_range.expr {
         Expr::Call(CallExpr { func_name, target: None, args }) if func_name == ORDERED => args.first().unwrap_or(&comprehension.iter_range),
         _ => &comprehension.iter_range,
@@ -79,7 +79,7 @@ pub(super) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
 }
 
 /// The operands of a call: what it is called on, if anything, and its arguments.
-pub(super) fn operands(call: &CallExpr) -> Vec<&IdedExpr> {
+pub(crate) fn operands(call: &CallExpr) -> Vec<&IdedExpr> {
     call.target.as_deref().into_iter().chain(&call.args).collect()
 }
 

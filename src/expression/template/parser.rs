@@ -6,19 +6,17 @@
 
 use serde_json::{Map, Value};
 
-use super::{
-    Expression, Form,
-    letters::outside_strings,
-    meter::MAX_EXPRESSIONS,
-    template::{Leaf, Node, Part},
+use super::{Form, Leaf, Node, Part};
+use crate::{
+    expression::{cost::MAX_EXPRESSIONS, lexer::outside_strings, program::Expression},
+    fault::{Fault, are_enough},
 };
-use crate::fault::{Fault, are_enough};
 
 /// How deep lists and objects may be nested in each other, as the API server's own parser allows no more than a multiple of.
 const MAX_DEPTH: usize = 64;
 
 /// Reads the leaves of one template.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     /// What may stand in a leaf, by its path and the first of its keys.
     form: &'a dyn Fn(&str, &str) -> Form,
     faults: &'a mut Vec<Fault>,
@@ -31,12 +29,12 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) const fn new(form: &'a dyn Fn(&str, &str) -> Form, faults: &'a mut Vec<Fault>) -> Self {
+    pub(crate) const fn new(form: &'a dyn Fn(&str, &str) -> Form, faults: &'a mut Vec<Fault>) -> Self {
         Self { form, faults, keys: Vec::new(), left: MAX_EXPRESSIONS, ended: false }
     }
 
     /// The fields of the template at a path.
-    pub(super) fn fields(&mut self, fields: &Map<String, Value>, path: &str) -> Vec<(String, Node)> {
+    pub(crate) fn fields(&mut self, fields: &Map<String, Value>, path: &str) -> Vec<(String, Node)> {
         self.fields_within(fields, path, MAX_DEPTH)
     }
 

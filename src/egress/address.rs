@@ -4,7 +4,7 @@
 //! Refused are, wherever they hide: this host (loopback, unspecified, the operator's pod), the link (link-local), groups (multicast,
 //! broadcast), the metadata services of the clouds, which hand out credentials to whoever asks, and the API server. What the administrator
 //! allows is not refused, unless it is denied as well. An IPv6 address that carries an IPv4 address is judged by that one too: to allow the IPv6 address does not
-//! allow the IPv4 one. [`super::reach`] has the order of the rules.
+//! allow the IPv4 one. [`crate::egress::policy`] has the order of the rules.
 //!
 //! # Caveats
 //! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the means to narrow them.

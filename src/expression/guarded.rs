@@ -16,17 +16,17 @@ use kube::core::cel::cel::{
 };
 
 use super::{
-    Variable,
+    scope::Variable,
     strict::{self, operands},
 };
 use crate::api::{Outcome, StepPhase};
 
 /// How a field is told of whose name is computed.
-pub(super) const COMPUTED: &str = "…";
+pub(crate) const COMPUTED: &str = "…";
 
 /// Whose outputs are looked for.
 #[derive(Clone, Copy)]
-pub(super) enum Of<'a> {
+pub(crate) enum Of<'a> {
     /// The step's own, as its compensation reads them.
     Own,
     /// Those of another step.
@@ -57,7 +57,7 @@ impl Of<'_> {
 }
 
 /// The fields that are read unasked. `when`: what held before.
-pub(super) fn unasked(expr: &IdedExpr, of: Of<'_>, when: Option<&IdedExpr>) -> BTreeSet<String> {
+pub(crate) fn unasked(expr: &IdedExpr, of: Of<'_>, when: Option<&IdedExpr>) -> BTreeSet<String> {
     let mut search = Search { of, found: BTreeSet::new() };
     let facts = when.map(|when| search.follows(when, true)).unwrap_or_default();
     search.visit(expr, &facts);
@@ -201,7 +201,7 @@ fn text(expr: &IdedExpr) -> Option<&str> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-    use super::super::Expression;
+    use super::super::program::Expression;
 
     fn unasked(text: &str) -> Vec<String> {
         Expression::parse(text).unwrap().outputs_read_unasked()

@@ -29,7 +29,7 @@ pub const MAX_TOGETHER: u64 = 64 * MAX_WORK;
 /// What an expression costs besides: to be read, and to be handed what it reads.
 const EXPRESSION: u64 = 16 << 10;
 /// The most expressions that can be within [`MAX_TOGETHER`].
-pub(super) const MAX_EXPRESSIONS: u64 = MAX_TOGETHER / EXPRESSION;
+pub(crate) const MAX_EXPRESSIONS: u64 = MAX_TOGETHER / EXPRESSION;
 /// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer 64 KiB.
 const MAX_INPUT: u64 = 72 << 10;
 /// The longest list that `all`, `exists`, `exists_one`, `map` and `filter` take.
@@ -64,18 +64,18 @@ const fn plain(bytes: u64) -> Size {
 
 /// What an expression costs at most.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     /// The bytes that it comes to.
-    pub(super) bytes: u64,
+    pub(crate) bytes: u64,
     /// The work of evaluating it, to be held against [`MAX_TOGETHER`].
-    pub(super) work: u64,
+    pub(crate) work: u64,
 }
 
 /// Whether an expression may be evaluated over these variables, and what it costs then.
 ///
 /// # Errors
 /// What is too large.
-pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Given<'a>>) -> Result<Cost, String> {
+pub(crate) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Given<'a>>) -> Result<Cost, String> {
     let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1, patterns: BTreeSet::new() };
     for (name, value) in variables {
         let size = size_of(value);
@@ -90,7 +90,7 @@ pub(super) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static st
 }
 
 /// The work of an expression over these variables that is not evaluated in the end: they are looked at all the same.
-pub(super) fn least(variables: &BTreeMap<&'static str, Given<'_>>) -> u64 {
+pub(crate) fn least(variables: &BTreeMap<&'static str, Given<'_>>) -> u64 {
     variables.values().fold(EXPRESSION, |all, value| all.saturating_add(size_of(value).bytes))
 }
 

@@ -17,7 +17,7 @@ use super::strict::ORDERED;
 use crate::mutants::{Twin, broken};
 
 /// Puts them in the place of the interpreter's own.
-pub(super) fn mend(context: &mut Context<'_>) {
+pub(crate) fn mend(context: &mut Context<'_>) {
     context.add_function(operators::ADD, |This(left): This<Value>, right: Value| add(left, right));
     context
         .add_function(operators::SUBSTRACT, |This(left): This<Value>, right: Value| in_one_kind(left, right, |left, right| left - right));

@@ -5,9 +5,9 @@ use kube::core::cel::cel::{
     common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators},
 };
 
-use super::{Reads, Variable};
+use super::{program::Reads, scope::Variable};
 
-/// The functions that may be called: those of CEL, and of Kubernetes those whose work [`super::meter`] can tell. A name with a dot is
+/// The functions that may be called: those of CEL, and of Kubernetes those whose work [`crate::expression::cost`] can tell. A name with a dot is
 /// called on a name, all others on a value or by themselves.
 pub const FUNCTIONS: [&str; 56] = [
     "size",
@@ -74,7 +74,7 @@ const MAX_COMPREHENSIONS: usize = 1;
 ///
 /// # Errors
 /// One line about what it uses that is not there.
-pub(super) fn reads(expr: &IdedExpr) -> Result<Reads, String> {
+pub(crate) fn reads(expr: &IdedExpr) -> Result<Reads, String> {
     let mut checker = Checker { reads: Reads::default(), bound: Vec::new(), nested: 0 };
     checker.visit(expr)?;
     Ok(checker.reads)

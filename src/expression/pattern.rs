@@ -29,11 +29,11 @@ const BASE: u64 = 512;
 
 /// What a pattern, or a part of it, takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Effort {
+pub(crate) struct Effort {
     /// To be made.
-    pub(super) made: u64,
+    pub(crate) made: u64,
     /// For each byte of a text.
-    pub(super) places: u64,
+    pub(crate) places: u64,
 }
 
 impl Effort {
@@ -54,7 +54,7 @@ impl Effort {
 ///
 /// # Errors
 /// In words: it is no pattern.
-pub(super) fn effort(pattern: &str) -> Result<Effort, String> {
+pub(crate) fn effort(pattern: &str) -> Result<Effort, String> {
     let tree = Parser::new().parse(pattern).map_err(|error| format!("matches: {}", invalid(pattern, error)))?;
     // Wherever the flag is set, and for what part.
     let count = Count { folded: folds(&tree) };
@@ -62,7 +62,7 @@ pub(super) fn effort(pattern: &str) -> Result<Effort, String> {
 }
 
 /// What is said of what is no pattern.
-pub(super) fn invalid(pattern: &str, error: impl Display) -> String {
+pub(crate) fn invalid(pattern: &str, error: impl Display) -> String {
     format!("'{pattern}' not a valid regex:\n{error}")
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A JSON value in CEL. Whole numbers are `int`, as in the CEL of Kubernetes, and all others `double`.
-pub(super) fn into_cel(value: &Value) -> Cel {
+pub(crate) fn into_cel(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
         Value::Bool(value) => Cel::Bool(*value),
@@ -39,7 +39,7 @@ fn number_into_cel(number: &Number) -> Cel {
 }
 
 /// An object in CEL.
-pub(super) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
+pub(crate) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
     let fields: HashMap<Key, Cel> = fields.iter().map(|(name, value)| (Key::from(name.as_str()), into_cel(value))).collect();
     Cel::Map(Map::from(fields))
 }
@@ -48,7 +48,7 @@ pub(super) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
 ///
 /// # Errors
 /// What JSON has no word for, in words.
-pub(super) fn into_json(value: &Cel) -> Result<Value, String> {
+pub(crate) fn into_json(value: &Cel) -> Result<Value, String> {
     match value {
         Cel::Null => Ok(Value::Null),
         Cel::Bool(value) => Ok(Value::Bool(*value)),
@@ -77,7 +77,7 @@ fn number_into_json(double: f64) -> Option<Number> {
 }
 
 /// What a value is, in a word.
-pub(super) const fn kind(value: &Value) -> &'static str {
+pub(crate) const fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a truth value",

@@ -1,37 +1,12 @@
-//! Expressions: CEL in the string leaves of actions, and by itself in `when` and `expect`.
-//!
-//! ```text
-//!  text ── Expression::parse / Template::parse ──► parsed once, with what it reads ── evaluate(&Scope) ──► JSON value
-//! ```
-//!
-//! # Guarantees
-//! - One pass: what an expression gives is a value, and is never parsed as an expression again.
-//! - What it reads is known before it is evaluated: a variable, a function or a step that is not there is found when the saga is accepted.
-//! - Its work and the size of what it gives are bounded before it runs ([`meter`]), since CEL here has no cost limit of its own.
-//! - A field of what has no fields is an error, as in the CEL specification; the interpreter by itself would say `false`.
-//! - Equal inputs give equal results: maps are gone through in the order of their keys ([`strict`]), and a value gives the same before it is
-//!   stored and after ([`convert`]).
-//!
-//! # Errors
-//! One line that begins with the expression: `${params.amuont}: No such key: amuont`.
+//! One expression: parsed once with what it reads, bounded, and evaluated.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "the interpreter's enums are not ours, and grow")]
-
-mod asked;
-mod check;
-mod convert;
-mod functions;
-mod letters;
-mod meter;
-mod numbers;
-mod pattern;
-mod reader;
-mod room;
-mod scope;
-mod strict;
-mod template;
-mod url;
-
+use crate::expression::check;
+use crate::expression::convert;
+use crate::expression::functions;
+use crate::expression::numbers;
+use crate::expression::scope::Scope;
+use crate::expression::scope::Variable;
+use crate::expression::strict;
 use std::{
     collections::BTreeSet,
     fmt,
@@ -45,14 +20,7 @@ use kube::core::cel::{
 };
 use serde_json::Value;
 
-pub use self::{
-    check::FUNCTIONS,
-    meter::MAX_TOGETHER,
-    room::Fixed,
-    scope::{Scope, Variable},
-    template::{Field, Form, Template},
-};
-
+use super::{cost, guarded, lexer};
 use crate::text::clip;
 
 /// The most characters of an expression.
@@ -117,7 +85,7 @@ impl Expression {
             let begin = clip(text, KEPT_TEXT);
             return Err(format!("${{{begin}}} has {length} characters: an expression may have at most {MAX_LENGTH}"));
         }
-        letters::check(text).map_err(|error| said(text, &error))?;
+        lexer::check(text).map_err(|error| said(text, &error))?;
         with_stack(|| Self::parse_tree(text))
     }
 
@@ -153,7 +121,7 @@ impl Expression {
     /// The fields of `outputs` that it reads without having asked whether they are there; `…` for one whose name is computed.
     #[must_use]
     pub fn outputs_read_unasked(&self) -> Vec<String> {
-        with_stack(|| asked::unasked(&self.0.tree, asked::Of::Own, None)).into_iter().collect()
+        with_stack(|| guarded::unasked(&self.0.tree, guarded::Of::Own, None)).into_iter().collect()
     }
 
     /// The fields of the outputs of another step that it reads, by their names, without having asked whether they are there. `when`: what
@@ -161,8 +129,8 @@ impl Expression {
     #[must_use]
     pub fn outputs_of_read_unasked(&self, step: &str, when: Option<&Self>) -> Vec<String> {
         let when = when.map(|when| &when.0.tree);
-        let unasked = with_stack(|| asked::unasked(&self.0.tree, asked::Of::Step(step), when));
-        unasked.into_iter().filter(|field| field != asked::COMPUTED).collect()
+        let unasked = with_stack(|| guarded::unasked(&self.0.tree, guarded::Of::Step(step), when));
+        unasked.into_iter().filter(|field| field != guarded::COMPUTED).collect()
     }
 
     /// Evaluates the expression.
@@ -184,7 +152,7 @@ impl Expression {
     fn value(&self, scope: &Scope<'_>, work: &mut u64) -> Result<Value, String> {
         let Parsed { tree, reads, .. } = self.0.as_ref();
         let variables = scope.variables(reads);
-        *work = work.saturating_add(meter::afford(tree, &variables)?.work);
+        *work = work.saturating_add(cost::afford(tree, &variables)?.work);
         let mut context = Context::default().with_all();
         functions::mend(&mut context);
         numbers::mend(&mut context);
@@ -202,7 +170,7 @@ impl Expression {
     /// As [`Self::evaluate`], where it would be too much work.
     pub fn most(&self, scope: &Scope<'_>) -> Result<u64, String> {
         let Parsed { text, tree, reads } = self.0.as_ref();
-        let cost = with_stack(|| meter::afford(tree, &scope.variables(reads)));
+        let cost = with_stack(|| cost::afford(tree, &scope.variables(reads)));
         cost.map(|cost| cost.bytes).map_err(|error| said(text, &error))
     }
 
@@ -212,7 +180,7 @@ impl Expression {
     pub fn work(&self, scope: &Scope<'_>) -> u64 {
         let Parsed { tree, reads, .. } = self.0.as_ref();
         let variables = scope.variables(reads);
-        with_stack(|| meter::afford(tree, &variables)).map_or_else(|_| meter::least(&variables), |cost| cost.work)
+        with_stack(|| cost::afford(tree, &variables)).map_or_else(|_| cost::least(&variables), |cost| cost.work)
     }
 
     /// Evaluates an expression that says yes or no.

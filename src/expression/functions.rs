@@ -12,7 +12,7 @@ use kube::core::cel::cel::{
 use regex::Regex;
 
 /// Puts them in the place of the interpreter's own.
-pub(super) fn mend(context: &mut Context<'_>) {
+pub(crate) fn mend(context: &mut Context<'_>) {
     context.add_function("size", size);
     context.add_function("join", join);
     let patterns = Patterns::default();
@@ -20,7 +20,7 @@ pub(super) fn mend(context: &mut Context<'_>) {
 }
 
 /// The patterns of one evaluation, or what is wrong with them: each is made once, however many elements of a list it is held against. No more
-/// than stand in the expression, which has [`super::MAX_LENGTH`] characters at most.
+/// than stand in the expression, which has [`crate::expression::program::MAX_LENGTH`] characters at most.
 #[derive(Default)]
 struct Patterns(Mutex<BTreeMap<String, Result<Regex, String>>>);
 

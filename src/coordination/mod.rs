@@ -1,0 +1,6 @@
+//! Verdicts on clocks and versions among many processes: leases, election, the fence before an effect, circuit breakers.
+
+pub mod breaker;
+pub mod election;
+pub mod executor_lease;
+pub mod fence;

@@ -1,0 +1,4 @@
+//! Which hosts and addresses a request may reach.
+
+pub mod address;
+pub mod policy;
