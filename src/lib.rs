@@ -22,6 +22,7 @@ pub mod egress;
 pub mod engine;
 pub mod expression;
 pub mod fault;
+pub mod model;
 pub mod mutants;
 pub mod objects;
 pub mod plugin;

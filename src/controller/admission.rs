@@ -13,8 +13,7 @@ use super::{circuits::Place, context::Context};
 use crate::{
     api::names::AttemptId,
     coordination::breaker::{CallEnd, Ticket},
-    engine::gate::Gate,
-    objects::http::Origin,
+    model::{input::Gate, origin::Origin},
 };
 
 /// A request that a circuit let through. Clones are the same one. Where nobody says how it ended, it was never sent.

@@ -16,9 +16,9 @@ use tokio::task::AbortHandle;
 use super::{admission::Call, http::Sent};
 use crate::{
     api::names::AttemptId,
-    engine::{
-        effect::Demand,
-        observed::{ChildState, Failure, Reached, Unheard},
+    model::{
+        command::Demand,
+        observation::{ChildState, Failure, Reached, Unheard},
     },
 };
 

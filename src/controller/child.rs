@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::names::{AttemptId, child_name, job_name},
-    engine::observed::ChildState,
+    model::observation::ChildState,
     objects::{
         child::{after_job, job_goes, only_kept},
         job::{CONTROLLER_UID, made_by},

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use kube::Resource;
 use serde_json::json;
 
 use super::{
@@ -26,20 +27,17 @@ use crate::{
         names::{AttemptId, child_name},
         status::Keys,
     },
-    engine::{
-        active_attempts, cannot_be_told,
-        effect::Demand,
-        observed::{ChildSaga, ChildState, Failure, Observed, Reached, Unheard},
+    engine::{active_attempts, cannot_be_told, succession::Hindrance},
+    model::{
+        command::Demand,
+        observation::{ChildSaga, ChildState, Failure, Observed, Reached, Unheard},
         saga::{Identity, ValidSaga},
-        succession::Hindrance,
     },
     objects::{
         child::WATCH_LAG,
         child_saga::{child_saga, is_ours},
     },
 };
-
-use kube::Resource;
 
 /// How often a child is looked at although nothing tells of it: the watch may have missed that it went.
 const POLL: Duration = Duration::from_secs(30);

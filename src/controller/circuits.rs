@@ -22,8 +22,7 @@ use super::context::now;
 use crate::{
     clock::{between, later},
     coordination::breaker::{CallEnd, Circuit, Refusal, Settings, State, Ticket},
-    engine::gate::Gate,
-    objects::http::Origin,
+    model::{input::Gate, origin::Origin},
     service::{
         args::CircuitConfig,
         circuits::{CircuitReport, CircuitState},

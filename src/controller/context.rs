@@ -35,7 +35,8 @@ use super::{
 use crate::{
     api::StoredSaga,
     clock,
-    engine::{active_attempts, census::counted_as},
+    engine::active_attempts,
+    model::count::counted_as,
     service::{metrics::Metrics, sagas::Census},
 };
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 use super::error::chain;
 use crate::{
     api::{GROUP, RELEASE, VERSION},
-    engine::versions::Served,
+    model::versions::Served,
 };
 
 /// How often it is looked for.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     api::names::AttemptId,
     coordination::breaker::CallEnd,
-    engine::{observed::ChildState, saga::Work},
+    model::{observation::ChildState, saga::Work},
     objects::child::is_child,
 };
 

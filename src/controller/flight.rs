@@ -30,8 +30,8 @@ use super::{
 use crate::{
     api::{HttpAction, Outcome, StoredSaga},
     coordination::{breaker::CallEnd, fence::leaves_unread},
-    engine::{
-        observed::{ChildState, Failure, Reached},
+    model::{
+        observation::{ChildState, Failure, Reached},
         saga::Identity,
     },
     objects::http::{self, HttpRequest},

@@ -25,11 +25,11 @@ use super::{
 };
 use crate::{
     api::{ActiveAttempt, DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
-    engine::{
-        Values, active_attempts, left_behind, made_by,
-        observed::{ChildState, Observed},
-        own_time,
+    engine::{active_attempts, left_behind, made_by, own_time},
+    model::{
+        observation::{ChildState, Observed},
         saga::{ValidSaga, Work},
+        values::Values,
     },
     objects::{
         child::{DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours, name_conflict, unless_done},

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{SagaStatus, StoredSaga},
-    engine::observed::ChildState,
+    model::observation::ChildState,
     objects::child::{DELETION_POLL, WATCH_LAG, is_late},
 };
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::attempts::Known;
 use crate::{
-    engine::observed::{Absence, ChildState, Failure},
+    model::observation::{Absence, ChildState, Failure},
     objects::child::just_created,
 };
 

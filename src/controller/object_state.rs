@@ -21,8 +21,8 @@ use crate::{
     api::{ActiveAttempt, ApplyAction, ObjectRef, names::child_name},
     clock::between,
     coordination::fence::FRESH,
-    engine::{
-        observed::ChildState,
+    model::{
+        observation::ChildState,
         saga::{ValidSaga, Work},
     },
 };

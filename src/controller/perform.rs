@@ -36,10 +36,10 @@ use crate::{
     clock::between,
     coordination::fence::{Age, leaves_unread},
     digest::sha256_hex,
-    engine::{
-        active_attempts,
-        effect::{Effect, Notice, StatusWrite},
-        observed::{ChildState, Failure, Reached},
+    engine::active_attempts,
+    model::{
+        observation::{ChildState, Failure, Reached},
+        plan::{Effect, Notice, StatusWrite},
         saga::{Identity, ValidSaga, Work},
     },
     objects::{

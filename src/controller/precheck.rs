@@ -31,10 +31,13 @@ use crate::{
     digest::sha256_hex,
     engine::{
         asks_to_check_again,
-        precheck::{MayCome, Precheck, Probe, probes},
-        saga::{ValidSaga, Work},
+        precheck::{Probe, probes},
     },
     fault::Fault,
+    model::{
+        input::{MayCome, Precheck},
+        saga::{ValidSaga, Work},
+    },
     objects::{child_saga::child_saga, job, pod},
     text::bounded_line,
 };

@@ -35,18 +35,18 @@ use crate::{
     clock::{between, later},
     coordination::fence::Skew,
     engine::{
-        Seen, active_attempts,
-        effect::{Effect, Plan, Tally},
-        gate::Gate,
-        observed::Observed,
-        plan,
-        precheck::Precheck,
-        saga::{Identity, ValidSaga, Work},
-        valid::{SagaName, may_have_expressions, validate_accepted, validate_stored},
-        versions::Versions,
+        active_attempts, plan,
+        valid::{may_have_expressions, validate_accepted, validate_stored},
     },
     fault::Fault,
-    objects::http::{self, Origin},
+    model::{
+        input::{Gate, Precheck, Seen},
+        observation::Observed,
+        origin::{self, Origin},
+        plan::{Effect, Plan, Tally},
+        saga::{Identity, SagaName, ValidSaga, Work},
+        versions::Versions,
+    },
     service::metrics::ReconcileResult,
 };
 
@@ -244,7 +244,7 @@ fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
     let standing: BTreeSet<_> = seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
     let request = |identity: &Identity, place: usize| match &saga.steps.get(place)?.operation(identity.attempt.direction)?.work {
         Work::Http(action) => {
-            let (attempt, host, origin) = (identity.attempt.clone(), http::host(&action.url), http::origin(&action.url));
+            let (attempt, host, origin) = (identity.attempt.clone(), origin::host(&action.url), origin::origin(&action.url));
             Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
         }
         Work::Pod(_)

@@ -18,10 +18,8 @@ use crate::{
         HANDLED, RequestAction, SagaStatus, StoredSaga,
         names::{FINALIZER, MANAGER},
     },
-    engine::{
-        effect::{Finalizer, Plan, Recorded, StatusWrite},
-        says_the_same,
-    },
+    engine::says_the_same,
+    model::plan::{Finalizer, Plan, Recorded, StatusWrite},
 };
 
 /// A plan whose status stands in the cluster.

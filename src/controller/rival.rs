@@ -15,9 +15,9 @@ use super::{
 };
 use crate::{
     api::{ApplyAction, StoredSaga},
-    engine::{
-        applied_by,
-        effect::Notice,
+    engine::applied_by,
+    model::{
+        plan::Notice,
         saga::{Identity, ValidSaga},
     },
 };

@@ -5,10 +5,8 @@ use kube::Api;
 use super::{error::chain, perform::Performance};
 use crate::{
     api::{StoredSaga, status::Keys},
-    engine::{
-        saga::{Identity, ValidSaga},
-        succession::{Hindrance, earlier_child, keys_after},
-    },
+    engine::succession::{Hindrance, earlier_child, keys_after},
+    model::saga::{Identity, ValidSaga},
 };
 
 impl Performance<'_> {

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::{engine::saga::ValidSaga, fault::Fault};
+use crate::{fault::Fault, model::saga::ValidSaga};
 
 /// A saga that is valid, or why it is not.
 pub(super) type Validated = Arc<Result<ValidSaga, Vec<Fault>>>;

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     api::{RELEASE, StoredSaga},
-    engine::{Seen, observed::Observed, plan, versions::Versions},
+    engine::plan,
+    model::{input::Seen, observation::Observed, versions::Versions},
     service::metrics::ReconcileResult,
 };
 

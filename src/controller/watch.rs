@@ -22,6 +22,7 @@ use kube::{
 };
 use tokio::sync::{mpsc, watch};
 
+use self::listing::{Listing, news};
 use super::{
     barred::{Health, Watched},
     context::{Context, Queue},
@@ -36,11 +37,9 @@ use crate::{
         StoredSaga,
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
-    engine::observed::ChildState,
+    model::observation::ChildState,
     objects::{child_saga, job_store, pod, pod_state, pod_store},
 };
-
-use listing::{Listing, news};
 
 mod listing;
 

@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::engine::observed::{ChildState, Reached};
+use crate::model::observation::{ChildState, Reached};
 
 /// The parts by which the window moves.
 const SLICES: u64 = 60;

@@ -7,15 +7,14 @@
 
 use std::sync::Arc;
 
-use super::{
-    observed::{Answer, Failure, Reached},
-    pass::Pass,
-    saga::{Operation, Rule, ValidStep},
-    settle::Settlement,
-};
+use super::{pass::Pass, settle::Settlement};
 use crate::{
     api::{AnswerOutcome, Direction, StepStatus},
     expression::{scope::Scope, template::Template},
+    model::{
+        observation::{Answer, Failure, Reached},
+        saga::{Operation, Rule, ValidStep},
+    },
     objects::http_verdict::{not_expected, said},
 };
 

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::saga::Retry;
-use crate::api::{BackoffType, names::AttemptId};
+use crate::{
+    api::{BackoffType, names::AttemptId},
+    model::saga::Retry,
+};
 
 /// The delay after the `n`-th attempt of a budget (`n` ≥ 1): None → `initial`; Linear → `initial`·n; Exponential → `initial`·2^(n−1);
 /// capped; then ·(1 + `jitter`·(2r − 1)) with `r` in [0, 1); then the cap again.

@@ -21,18 +21,21 @@
 use jiff::Timestamp;
 
 use super::{
-    Seen,
-    effect::{Demand, Effect, Finalizer, Plan, Tally},
     judge::{STOP_POLL, Verdict},
-    observed::{ChildSaga, ChildState, Failure, Reached},
     pass::{Pass, is_active},
     plan::{is_terminal, past_return},
-    saga::{ValidSaga, ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement},
 };
 use crate::{
     api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId},
     clock::later,
+    model::{
+        command::Demand,
+        input::Seen,
+        observation::{ChildSaga, ChildState, Failure, Reached},
+        plan::{Effect, Finalizer, Plan, Tally},
+        saga::{ValidSaga, ValidStep, Work},
+    },
     text::clip,
 };
 

@@ -10,93 +10,20 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{
-    effect::Notice,
-    grant::MAX_ALL_OUTPUTS,
-    observed::ChildState,
-    pass::Pass,
-    saga::{Operation, ValidSaga, ValidStep, Work},
-    settle::Settlement,
-    step::StepEvent,
-};
+use super::{grant::MAX_ALL_OUTPUTS, pass::Pass, settle::Settlement, step::StepEvent};
 use crate::{
     api::{
-        Direction, MAX_OUTPUTS, Outcome, StepStatus,
+        Direction, MAX_OUTPUTS, StepStatus,
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
-        names::idempotency_key,
     },
-    expression::scope::Scope,
+    model::{
+        observation::ChildState,
+        plan::Notice,
+        saga::{Operation, ValidStep, Work},
+        values::Values,
+    },
     mutants::{Twin, broken},
 };
-
-/// Key and outcome of a step's action, as its compensation reads them.
-pub(super) type Acted = (String, Outcome);
-
-/// What the expressions of a saga read.
-#[derive(Clone, Copy)]
-pub struct Values<'a> {
-    /// The saga.
-    pub saga: &'a ValidSaga,
-    /// What is known of its steps.
-    pub steps: &'a [StepStatus],
-}
-
-impl<'a> Values<'a> {
-    /// Of the attempt that succeeded; else Unknown with the present key while it is uncertain; else of the last attempt.
-    pub(super) fn acted(&self, status: &StepStatus) -> Option<Acted> {
-        let record = status.action.as_ref()?;
-        let (failures, outcome) = match record.last_outcome? {
-            Outcome::Succeeded => (record.failures, Outcome::Succeeded),
-            _ if record.uncertain => (record.failures, Outcome::Unknown),
-            outcome @ (Outcome::Failed | Outcome::Unknown) => (record.failures.saturating_sub(record.answered.into()), outcome),
-        };
-        Some((idempotency_key(&self.saga.key_scope, &status.name, Direction::Action, failures), outcome))
-    }
-
-    /// What the expressions of a step read. `acted`: in its compensation.
-    pub(super) fn scope<'s>(&self, status: &'s StepStatus, acted: Option<&'s Acted>, response: Option<&'s Value>) -> Scope<'s>
-    where
-        'a: 's,
-    {
-        Scope {
-            params: &self.saga.params,
-            saga: [&self.saga.name, &self.saga.namespace, &self.saga.uid],
-            steps: self.steps,
-            outputs: status.outputs.as_ref(),
-            action: acted.map(|(key, outcome)| (key.as_str(), *outcome)),
-            response,
-            attempt: None,
-            object: None,
-        }
-    }
-
-    /// What the expressions of a step read that look at an object.
-    pub(super) fn object_scope<'s>(
-        &self,
-        status: &'s StepStatus,
-        direction: Direction,
-        acted: Option<&'s Acted>,
-        object: &'s Value,
-    ) -> Scope<'s>
-    where
-        'a: 's,
-    {
-        let acted = acted.filter(|_| direction == Direction::Compensation);
-        Scope { object: Some(object), ..self.scope(status, acted, None) }
-    }
-
-    /// What an operation of a step does now.
-    ///
-    /// # Errors
-    /// One line: an expression cannot be evaluated, or what it gives does not fit.
-    pub fn resolve<'o>(&self, operation: &'o Operation, status: &StepStatus, direction: Direction) -> Result<Cow<'o, Work>, String> {
-        if operation.template.is_none() {
-            return Ok(Cow::Borrowed(&operation.work));
-        }
-        let acted = self.acted(status).filter(|_| direction == Direction::Compensation);
-        operation.resolve(&self.scope(status, acted.as_ref(), None))
-    }
-}
 
 impl Pass<'_> {
     pub(super) fn values(&self) -> Values<'_> {
@@ -207,7 +134,7 @@ impl Pass<'_> {
             Ok(outputs) => self.status.outputs = Some(outputs),
             Err(message) => {
                 let message = format!("the saga is Completed and hands nothing on: {message}");
-                self.effects.push(super::effect::Effect::Publish(Notice { warning: true, reason: "NoOutputs", message }));
+                self.effects.push(crate::model::plan::Effect::Publish(Notice { warning: true, reason: "NoOutputs", message }));
             }
         }
     }

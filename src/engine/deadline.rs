@@ -9,13 +9,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{
-    pass::{Pass, Standing},
-    saga::Operation,
-};
+use super::pass::{Pass, Standing};
 use crate::{
     api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase},
     clock::{between, later},
+    model::saga::Operation,
 };
 
 /// How long an attempt may take by its own time limit: what its intent says, or else what the spec says now. A request keeps the limit under

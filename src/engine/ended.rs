@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{
-    Seen,
-    effect::{Effect, Finalizer, Plan, StatusWrite},
-    plan::{Answered, is_terminal},
-    saga::ValidSaga,
-};
+use super::plan::{Answered, is_terminal};
 use crate::{
     api::{DeletionPolicy, SagaStatus},
     clock::later,
+    model::{
+        input::Seen,
+        plan::{Effect, Finalizer, Plan, StatusWrite},
+        saga::ValidSaga,
+    },
     mutants::{Twin, broken},
 };
 

@@ -1,10 +1,12 @@
 //! What the exit code of a container means beyond success and failure.
 
-use super::{
-    observed::{Failure, Reached},
-    saga::{Operation, Work},
+use crate::{
+    model::{
+        observation::{Failure, Reached},
+        saga::{Operation, Work},
+    },
+    mutants::{Twin, broken},
 };
-use crate::mutants::{Twin, broken};
 
 impl Operation {
     /// The same failure; the last one where its exit code is among those that the action calls final. Only such a code is a no: a program that

@@ -7,15 +7,15 @@
 
 use jiff::Timestamp;
 
-use super::{
-    pass::Pass,
-    saga::{Operation, Work},
-    slots::CROWDED_POLL,
-};
+use super::{pass::Pass, slots::CROWDED_POLL};
 use crate::{
     api::{Direction, SagaStatus, StepStatus},
     clock::later,
-    objects::http::{self, Origin},
+    model::{
+        input::Gate,
+        origin::{self, Origin},
+        saga::{Operation, Work},
+    },
     text::{clip, instant},
 };
 
@@ -27,15 +27,6 @@ const AGAIN_AT: &str = "; tried again at ";
 const BEFORE: &str = ". Before: ";
 /// The most characters of the message; the schema takes 1024.
 const MESSAGE: usize = 1000;
-
-/// What a circuit that is not closed lets through.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gate {
-    /// How many requests may begin now: 0, or 1 where it is half-open and its probe has not begun.
-    pub left: usize,
-    /// Until when it is open, by the wall clock; `None` where it is half-open.
-    pub until: Option<Timestamp>,
-}
 
 /// A circuit that lets nothing more through.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +104,7 @@ impl Pass<'_> {
     fn gate(&mut self, operation: &Operation) -> Option<(Origin, &mut Gate)> {
         let Work::Http(action) = &operation.work else { return None };
         // Rarely is anything limited.
-        let origin = if self.gates.is_empty() { None } else { http::origin(&action.url) }?;
+        let origin = if self.gates.is_empty() { None } else { origin::origin(&action.url) }?;
         let gate = self.gates.get_mut(&origin)?;
         Some((origin, gate))
     }

@@ -8,11 +8,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use super::{
     allowed, inbox, missing,
     pass::{Pass, is_active, past_pivot},
-    saga::{ValidStep, Work},
     step::StepEvent,
 };
 use crate::{
     api::{Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus, Wish},
+    model::saga::{ValidStep, Work},
     mutants::{Twin, broken},
     text::clip,
 };

@@ -15,12 +15,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{
-    Seen,
-    effect::{Effect, Notice},
-};
 use crate::{
     api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus, Wish},
+    model::{
+        input::Seen,
+        plan::{Effect, Notice},
+    },
     mutants::{Twin, broken},
     text::clip,
 };

@@ -9,16 +9,18 @@ use jiff::Timestamp;
 
 use super::{
     child::{Kin, failed},
-    observed::{Absence, ChildState, Failure, Reached},
     pass::Pass,
     ready::{Sight, gave_up},
-    saga::{Operation, ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement},
 };
 use crate::{
     api::{ActiveAttempt, DirectionStatus, StepStatus, names::AttemptId},
     clock::{between, later},
     coordination::fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
+    model::{
+        observation::{Absence, ChildState, Failure, Reached},
+        saga::{Operation, ValidStep, Work},
+    },
     mutants::{Twin, broken},
     text::clip,
 };

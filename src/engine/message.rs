@@ -4,14 +4,15 @@
 //! A function of the status alone, so that a pass that changes nothing says the same. Where a person has to act, the command is given in
 //! full.
 
-use crate::text::{NAMED, instant, join, list, sentences};
-
 use super::{
     gate::without_circuit,
     pass::{Pass, Standing, is_active, past_pivot},
-    saga::{Operation, Work},
 };
-use crate::api::{Direction, RequestAction, StepPhase, StepStatus};
+use crate::{
+    api::{Direction, RequestAction, StepPhase, StepStatus},
+    model::saga::{Operation, Work},
+    text::{NAMED, instant, join, list, sentences},
+};
 
 pub(super) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[String]>) -> String {
     let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();

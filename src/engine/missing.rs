@@ -11,10 +11,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::saga::{Operation, ValidSaga, ValidStep};
 use crate::{
     api::{RequestAction, StepPhase, StepStatus},
     expression::{program::Expression, template::Template},
+    model::saga::{Operation, ValidSaga, ValidStep},
 };
 
 /// The most outputs that a refusal names.

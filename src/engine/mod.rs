@@ -15,29 +15,24 @@ pub mod allowed;
 mod answer;
 pub mod backoff;
 mod budget;
-pub mod census;
 mod child;
 mod data;
 mod deadline;
-pub mod effect;
 mod ended;
 mod exit_code;
 mod forward;
 pub mod gate;
 mod grant;
-pub mod graph;
 mod inbox;
 pub mod invariants;
 mod judge;
 mod message;
 mod missing;
 mod note;
-pub mod observed;
 mod pass;
 mod plan;
 pub mod precheck;
 mod ready;
-pub mod saga;
 mod settle;
 mod slots;
 pub mod step;
@@ -50,11 +45,14 @@ mod wait;
 mod whose;
 mod word;
 
-pub use child::{left_behind, made_by};
-pub use data::Values;
-pub use deadline::own_time;
-pub use inbox::asks_to_check_again;
-pub use plan::{Seen, active_attempts, plan, says_the_same};
-pub(crate) use settle::FREE_CALLED_OFF;
-pub use summary::cannot_be_told;
-pub use whose::applied_by;
+pub use self::{
+    child::{left_behind, made_by},
+    deadline::own_time,
+    inbox::asks_to_check_again,
+    plan::{active_attempts, plan, says_the_same},
+    summary::cannot_be_told,
+    whose::applied_by,
+};
+pub use crate::model::{input::Seen, values::Values};
+
+pub(crate) use self::settle::FREE_CALLED_OFF;

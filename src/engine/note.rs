@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
-use super::{observed::Trouble, pass::Pass, settle::KEPT_MESSAGE};
+use super::{pass::Pass, settle::KEPT_MESSAGE};
 use crate::{
     api::{Direction, StepStatus},
     clock::later,
+    model::observation::Trouble,
     text::clip,
 };
 

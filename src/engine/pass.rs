@@ -6,11 +6,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    Seen,
-    effect::{Effect, Notice, SettledAttempt, Tally},
-    gate::{Crowded, Gate},
-    graph::{Graph, StepSet},
-    saga::{Identity, Operation, ValidSaga, ValidStep, Work},
+    gate::Crowded,
     step::{self, Illegal, StepEvent},
     summary, word,
 };
@@ -20,6 +16,13 @@ use crate::{
         names::{AttemptId, idempotency_key},
     },
     clock::{between, later, to_micros},
+    model::{
+        graph::{Graph, StepSet},
+        input::{Gate, Seen},
+        origin,
+        plan::{Effect, Notice, SettledAttempt, Tally},
+        saga::{Identity, Operation, ValidSaga, ValidStep, Work},
+    },
     mutants::{Twin, broken},
     objects::http,
 };
@@ -58,7 +61,7 @@ pub(super) struct Pass<'a> {
     /// How many requests may still begin, where that is limited.
     pub(super) room: BTreeMap<String, usize>,
     /// How many requests may still begin where a circuit is not closed.
-    pub(super) gates: BTreeMap<http::Origin, Gate>,
+    pub(super) gates: BTreeMap<origin::Origin, Gate>,
     /// The steps that would begin if their hosts took more requests.
     pub(super) crowded: Vec<Crowded>,
     /// Whether the saga was refused before its first step, and is accepted by now.

@@ -3,33 +3,31 @@
 //! The order: what ended stays ended; what must be let go is let go; what contradicts itself is held; then attempts settle, the saga
 //! moves, new attempts begin, and the summary says it all.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     child,
-    effect::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
     ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
-    gate::Gate,
-    graph::StepSet,
     inbox, invariants,
-    observed::Observed,
     pass::{Pass, Standing, past_pivot},
-    precheck::Precheck,
-    saga::ValidSaga,
     summary::{self, Hold},
     undo::{in_undo_set, is_in_effect},
-    versions::{self, Versions},
+    versions,
 };
 use crate::{
-    api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus, status::Keys},
+    api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus},
     clock::later,
-    coordination::fence::Skew,
     fault::Fault,
+    model::{
+        graph::StepSet,
+        input::Seen,
+        plan::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
+        saga::ValidSaga,
+        versions::Versions,
+    },
     mutants::{Twin, broken},
-    objects::http::Origin,
 };
 
 /// How often a saga is tried again that was refused before its first step: the world may have changed.
@@ -38,59 +36,6 @@ const RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
 const DEFINITION_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 /// After how long the words of another process are put in this one's.
 const WORDS_AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
-
-/// All that a decision rests on, besides the valid saga.
-#[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are seen one by one, in any combination")]
-pub struct Seen<'a> {
-    /// `metadata.generation`.
-    pub generation: i64,
-    /// Whether the saga is being deleted.
-    pub deleting: bool,
-    /// Whether the saga's namespace is being deleted, so that it takes no new Pod. Only looked for where the saga is deleted and stands still.
-    pub terminating: bool,
-    /// Whether the saga has our finalizer.
-    pub finalizer: bool,
-    /// Whether the saga is the child of one that has our finalizer: it may still have to be undone after it ended.
-    pub parent_holds: bool,
-    /// The hash of the pinned fields as stored now.
-    pub spec_hash: &'a str,
-    /// What the spec asks for on deletion, even where the rest of it is not valid.
-    pub deletion_policy: DeletionPolicy,
-    /// The status as stored, or why it cannot be read.
-    pub status: &'a Part<SagaStatus>,
-    /// Message and conditions of a status that cannot be read.
-    pub remains: &'a SagaStatus,
-    /// What people ask for by annotation, in the order in which it is handled.
-    pub asked: &'a [Asked],
-    /// The highest number of a plain request that was handled and taken away; 0 where that is not known.
-    pub handled: i64,
-    /// Where the idempotency keys of the steps go on, by step, where the saga follows an earlier child saga.
-    pub keys_from: &'a Keys,
-    /// The children of the active attempts; of a deleted saga that goes as it is, those that no attempt follows any more as well, by the
-    /// attempts that made them.
-    pub children: &'a Observed,
-    /// Whether succeeded Pods of the saga still exist.
-    pub leftovers: bool,
-    /// What came of trying a saga that is not accepted yet.
-    pub precheck: &'a Precheck,
-    /// Whether no policy guards requests, so that whoever may patch a saga may ask it for anything.
-    pub patch_alone: bool,
-    /// The id under which this process sends requests; empty while it has none, and then nothing begins.
-    pub executor: &'a str,
-    /// How far this process's clock may be from the API server's.
-    pub skew: Skew,
-    /// How many requests may begin now, by host and port. A host that is not named has room for all.
-    pub room: &'a BTreeMap<String, usize>,
-    /// The circuits that are not closed, and what they let through. Whatever is not named is closed.
-    pub circuits: &'a BTreeMap<Origin, Gate>,
-    /// What another version of the operator or of the definition has to do with the saga.
-    pub versions: Versions<'a>,
-    /// Whether this process begins nothing, because it is about to end or has no Lease: what is under way settles.
-    pub draining: bool,
-    /// Now, to the microsecond.
-    pub now: Timestamp,
-}
 
 /// Decides what happens now.
 pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {

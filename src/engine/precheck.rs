@@ -8,11 +8,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{
-    data::Values,
-    saga::{Identity, Operation, ValidSaga, Work},
-    valid::valid_child,
-};
+use super::valid::valid_child;
 use crate::{
     api::{
         Direction, SagaAction, StepStatus,
@@ -20,7 +16,11 @@ use crate::{
         status::Keys,
     },
     expression::{scope::Variable, template::Template},
-    fault::Fault,
+    model::{
+        input::MayCome,
+        saga::{Identity, Operation, ValidSaga, Work},
+        values::Values,
+    },
     objects::child_saga::child_saga,
 };
 
@@ -44,43 +44,6 @@ pub struct Probe {
     pub may_come: MayCome,
 }
 
-/// What earlier steps may bring about, so that what is missing may be there by then.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MayCome {
-    /// Objects are written: what is refused of others, and rights, may change by it.
-    pub objects: bool,
-    /// Secrets and `ConfigMap`s in the namespace of the saga. Requests make none there.
-    pub secrets: bool,
-    /// Namespaces and kinds, of which there is no telling who makes them.
-    pub places: bool,
-}
-
-impl MayCome {
-    /// What comes of a step whose action is of this kind, and of the steps of its child.
-    fn after(kind: &str, child: Option<&Value>) -> Self {
-        match kind {
-            "apply" => Self { objects: true, secrets: true, places: true },
-            "delete" => Self { objects: true, ..Self::default() },
-            "pod" | "job" => Self { objects: false, secrets: true, places: true },
-            "http" => Self { places: true, ..Self::default() },
-            "saga" => child.map(Self::after_child).unwrap_or_default(),
-            _ => Self::default(),
-        }
-    }
-
-    /// The same of the steps of a child's spec, which holds at most eight others in each other.
-    fn after_child(spec: &Value) -> Self {
-        let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
-        let actions = steps.filter_map(Value::as_object).flatten();
-        actions.map(|(kind, action)| Self::after(kind, action.get("spec"))).fold(Self::default(), Self::with)
-    }
-
-    /// What comes of either.
-    const fn with(self, other: Self) -> Self {
-        Self { objects: self.objects || other.objects, secrets: self.secrets || other.secrets, places: self.places || other.places }
-    }
-}
-
 impl Probe {
     /// Who the first attempt would be.
     #[must_use]
@@ -89,15 +52,6 @@ impl Probe {
         let ValidSaga { name, namespace, uid, .. } = self.saga.as_ref();
         Identity { saga: name.clone(), namespace: namespace.clone(), uid: uid.clone(), attempt, key: String::new() }
     }
-}
-
-/// What came of the trial.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Precheck {
-    /// What cannot work, all of it.
-    pub refused: Vec<Fault>,
-    /// The operations that could not be tried.
-    pub unchecked: Vec<String>,
 }
 
 /// The operations of a saga that can be tried, and the paths of those that cannot.
@@ -200,8 +154,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
+    use super::super::valid::validate;
     use super::*;
-    use crate::engine::valid::{SagaName, validate};
+    use crate::model::saga::SagaName;
 
     fn paths(spec: Value) -> (Vec<(String, MayCome)>, Vec<String>) {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };

@@ -11,15 +11,17 @@ use serde_json::Value;
 
 use super::{
     judge::{Verdict, may_be_late, never_begun},
-    observed::{ChildState, Failure, Reached},
     pass::Pass,
-    saga::{Operation, ValidStep, Work},
     settle::Settlement,
 };
 use crate::{
     api::{Direction, StepStatus, names::AttemptId},
     clock::later,
     coordination::fence::FRESH,
+    model::{
+        observation::{ChildState, Failure, Reached},
+        saga::{Operation, ValidStep, Work},
+    },
     objects::kstatus,
 };
 

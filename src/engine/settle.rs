@@ -3,7 +3,6 @@
 //! # Guarantees
 //! An attempt settles once; what is counted of it follows from its end alone.
 
-use crate::text::clip;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -11,17 +10,20 @@ use serde_json::{Map, Value};
 
 use super::{
     backoff,
-    effect::Effect,
     judge::{STOP_POLL, Verdict},
-    observed::{ChildState, Failure, Reached},
     pass::Pass,
-    saga::{Operation, ValidStep},
     step::StepEvent,
 };
 use crate::{
     api::{ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus, names::AttemptId},
     clock::{between, later, to_micros},
+    model::{
+        observation::{ChildState, Failure, Reached},
+        plan::Effect,
+        saga::{Operation, ValidStep},
+    },
     mutants::{Twin, broken},
+    text::clip,
 };
 
 /// Disruptions that cost no attempt.

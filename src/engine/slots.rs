@@ -8,13 +8,15 @@ use std::time::Duration;
 use super::{
     gate::{Crowded, Wait},
     pass::Pass,
-    saga::{Operation, ValidStep, Work},
 };
 use crate::{
     api::{Direction, StepPhase},
     clock::later,
+    model::{
+        origin,
+        saga::{Operation, ValidStep, Work},
+    },
     mutants::{Twin, broken},
-    objects::http,
 };
 
 /// When a step is looked at again that waits until fewer requests are under way.
@@ -68,7 +70,7 @@ impl Pass<'_> {
     pub(super) fn take_room(&mut self, operation: &Operation) -> bool {
         let Work::Http(action) = &operation.work else { return true };
         // Rarely is anything limited.
-        let left = if self.room.is_empty() { None } else { self.room.get_mut(&http::host(&action.url)) };
+        let left = if self.room.is_empty() { None } else { self.room.get_mut(&origin::host(&action.url)) };
         match left {
             None => true,
             Some(0) => {

@@ -8,12 +8,14 @@
 //! What an earlier child did, or may have done, a later one repeats under the same key. What that one undid, it does under a new key, and
 //! undoes under a new one: a service remembers what was undone.
 
-use crate::api::status::Keys;
-
-use super::{plan::is_terminal, saga::ValidSaga};
-use crate::api::{
-    Direction, KeysFrom, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus, StoredSaga,
-    names::{AttemptId, child_name},
+use super::plan::is_terminal;
+use crate::{
+    api::{
+        Direction, KeysFrom, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus, StoredSaga,
+        names::{AttemptId, child_name},
+        status::Keys,
+    },
+    model::saga::ValidSaga,
 };
 
 /// Why a child cannot be made after an earlier one.

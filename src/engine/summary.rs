@@ -7,11 +7,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 
 use super::{
-    Seen, budget,
+    budget,
     message::{failures, message},
     pass::{Pass, Standing},
     plan::undo_set,
-    saga::{ValidSaga, ValidStep, Work},
     undo::is_in_effect,
     valid::warnings,
     versions::too_old,
@@ -19,6 +18,10 @@ use super::{
 use crate::{
     api::{RELEASE, SagaPhase, SagaStatus, StepPhase, StepStatus},
     fault::Fault,
+    model::{
+        input::Seen,
+        saga::{ValidSaga, ValidStep, Work},
+    },
     mutants::{Twin, broken},
     text::{all_that_fit, clip, join, list},
 };

@@ -7,13 +7,12 @@
 use std::cmp::Reverse;
 
 use super::{
-    graph::StepSet,
     pass::{Pass, Standing, is_active, is_due},
-    saga::ValidStep,
     step::StepEvent,
 };
 use crate::{
     api::{Direction, DirectionStatus, SagaPhase, StepPhase, StepStatus},
+    model::{graph::StepSet, saga::ValidStep},
     mutants::{Twin, broken},
 };
 

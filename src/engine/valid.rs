@@ -23,14 +23,10 @@ use std::{
 
 use serde_json::Map;
 
-pub(in crate::engine) use self::child::valid_child;
-pub(in crate::engine) use crate::fault::are_enough;
-
 use self::{
     expressions::Reach,
     operation::{Written, operation, undo_saga},
 };
-use super::saga::{Operation, ValidSaga, ValidStep, Work};
 use crate::{
     api::{
         Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, MAX_DEPENDENCIES, MAX_STEPS, Part, PrecheckPolicy, SagaSpec, Step,
@@ -38,27 +34,19 @@ use crate::{
     },
     expression::{cost::MAX_TOGETHER, scope::Scope},
     fault::{is_missing, tell_no_more},
+    model::saga::{Operation, SagaName, ValidSaga, ValidStep, Work},
 };
 
+pub(in crate::engine) use self::child::valid_child;
 pub use self::{expressions::may_have_expressions, warnings::warnings};
 pub use crate::fault::Fault;
+pub(in crate::engine) use crate::fault::are_enough;
 
 const ACTION_ATTEMPTS: i32 = 1;
 const COMPENSATION_ATTEMPTS: i32 = 10;
 const MAX_PARALLEL: i32 = 64;
 /// The most retry requests that may be allowed.
 const MAX_RETRY_REQUESTS: i32 = 1000;
-
-/// Who a saga is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SagaName {
-    /// `metadata.name`.
-    pub name: String,
-    /// `metadata.namespace`.
-    pub namespace: String,
-    /// `metadata.uid`.
-    pub uid: String,
-}
 
 /// Checks a spec and fills in what applies where it sets nothing.
 ///

@@ -10,15 +10,17 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 
 use super::{
-    observed::{Failure, Reached},
     pass::Pass,
-    saga::{Operation, ValidStep, Work},
     settle::{KEPT_MESSAGE, Settlement},
     step::StepEvent,
 };
 use crate::{
     api::{ActiveAttempt, ApprovalAction, Direction, DirectionStatus, RequestAction, StepPhase, StepStatus, names::AttemptId},
     clock::later,
+    model::{
+        observation::{Failure, Reached},
+        saga::{Operation, ValidStep, Work},
+    },
     mutants::{Twin, broken},
     text::clip,
 };

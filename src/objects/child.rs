@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     api::names::AttemptId,
-    engine::observed::{ChildState, Failure, Reached},
+    model::observation::{ChildState, Failure, Reached},
     mutants::{Twin, broken},
 };
 

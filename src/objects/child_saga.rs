@@ -6,6 +6,7 @@
 //! - An attempt that is repeated because nobody can tell what came of the one before it makes a child with the same idempotency keys, which
 //!   go on where those of the earlier child stand.
 
+use kube::Resource;
 use serde_json::{Value, json};
 
 use super::pod::{attempt_of, metadata};
@@ -15,10 +16,8 @@ use crate::{
         names::{ANNOTATION_KEYS, AttemptId, child_name, key_scope_of_child},
         status::Keys,
     },
-    engine::saga::{Identity, ValidSaga},
+    model::saga::{Identity, ValidSaga},
 };
-
-use kube::Resource;
 
 /// Builds the child of an attempt, as it is sent to the API server.
 #[must_use]
@@ -67,10 +66,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
     use super::*;
-    use crate::{
-        api::Direction,
-        engine::valid::{SagaName, validate},
-    };
+    use crate::{api::Direction, engine::valid::validate, model::saga::SagaName};
 
     fn saga(spec: Value) -> ValidSaga {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };

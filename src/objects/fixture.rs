@@ -2,7 +2,7 @@
 
 use crate::{
     api::{DeletionPolicy, Direction, OnFailure, names::AttemptId},
-    engine::saga::{Identity, ValidSaga},
+    model::saga::{Identity, ValidSaga},
 };
 
 /// An order without steps.

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 
 use crate::{
     api::Direction,
-    engine::observed::{Answer, ChildState, Failure, Reached},
+    model::observation::{Answer, ChildState, Failure, Reached},
     mutants::{Twin, broken},
     text::bounded_line,
 };

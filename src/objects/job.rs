@@ -33,8 +33,8 @@ use crate::{
         JobAction,
         names::{LABEL_MANAGED_BY, MANAGER, job_name},
     },
-    engine::saga::{Identity, ValidSaga},
     fault::{Wrong, sentence, sentences, wrong},
+    model::saga::{Identity, ValidSaga},
     mutants::{Twin, broken},
 };
 

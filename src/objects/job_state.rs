@@ -30,7 +30,7 @@ use super::{
     pod_state, pod_store,
 };
 use crate::{
-    engine::observed::{ChildState, Failure, Reached, Trouble},
+    model::observation::{ChildState, Failure, Reached, Trouble},
     mutants::{Twin, broken},
     text::{labelled, one_line},
 };

@@ -9,7 +9,6 @@
 //! `activeDeadlineSeconds` is the second line only: the operator measures the timeout from the recorded intent, and a Pod that is never
 //! scheduled has no start from which the kubelet could count.
 
-use crate::text::excerpt;
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
@@ -30,7 +29,8 @@ use crate::{
         Direction, PodAction, Saga,
         names::{AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, MANAGER, child_name, is_dns_label},
     },
-    engine::saga::{Identity, ValidSaga},
+    model::saga::{Identity, ValidSaga},
+    text::excerpt,
 };
 
 /// The name of the container whose exit code is the attempt's outcome, unless a template has none of this name.

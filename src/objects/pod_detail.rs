@@ -15,7 +15,7 @@ use super::{
     pod_start::never_bound,
 };
 use crate::{
-    engine::observed::Trouble,
+    model::observation::Trouble,
     text::{labelled, line, one_line},
 };
 

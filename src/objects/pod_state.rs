@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     api::json::read_fields,
-    engine::observed::{ChildState, Failure, Reached},
+    model::observation::{ChildState, Failure, Reached},
     text::{ending_in, labelled, line, one_line},
 };
 

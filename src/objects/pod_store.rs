@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
-    engine::observed::ChildState,
+    model::observation::ChildState,
     mutants::{Twin, broken},
     text::{MAX_LINE, one_line, tail},
 };

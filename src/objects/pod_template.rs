@@ -10,7 +10,6 @@
 //! # Caveats
 //! The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a field that there is not.
 
-use crate::fault::{Wrong, sentence, sentences, wrong};
 use std::time::Duration;
 
 use k8s_openapi::{
@@ -25,7 +24,8 @@ use super::{
 };
 use crate::{
     api::names::{LABEL_MANAGED_BY, child_name},
-    engine::saga::{Identity, ValidSaga},
+    fault::{Wrong, sentence, sentences, wrong},
+    model::saga::{Identity, ValidSaga},
     text::excerpt,
 };
 

@@ -9,7 +9,7 @@ use super::{
     simulate::{MOST_MOVES, Rest, Run},
     timeline::{Line, clock},
 };
-use crate::{api::SagaPhase, engine::saga::ValidSaga};
+use crate::{api::SagaPhase, model::saga::ValidSaga};
 
 /// The timeline, and what came of it at the end.
 pub(super) fn report(saga: &ValidSaga, run: &Run) -> String {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::args::{Attempts, Request, SimulateArgs, Target};
 use crate::{
     api::Direction,
-    engine::saga::{ValidSaga, ValidStep},
+    model::saga::{ValidSaga, ValidStep},
     world::Ending,
 };
 

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     api::{SagaPhase, SagaStatus},
     clock::{between, later},
-    engine::saga::{ValidSaga, Work},
+    model::saga::{ValidSaga, Work},
     world::{Deed, Ending, Happened, Move, Rules, Step, Who, World},
 };
 

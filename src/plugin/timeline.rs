@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use crate::{
     api::{Direction, GoDuration, Outcome, RequestRecord, SagaStatus, StepPhase, StepStatus},
     clock::between,
-    engine::saga::{Operation, ValidSaga, ValidStep, Work},
+    model::saga::{Operation, ValidSaga, ValidStep, Work},
     objects::pod_template,
     world::{Happened, Who},
 };

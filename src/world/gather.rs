@@ -13,9 +13,9 @@ use crate::{
     api::{ActiveAttempt, Direction},
     clock::between,
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
-    engine::{
-        observed::{Absence, Answer, ChildState, Failure, Observed, Reached},
-        own_time,
+    engine::own_time,
+    model::{
+        observation::{Absence, Answer, ChildState, Failure, Observed, Reached},
         saga::{Operation, Work},
     },
     mutants::{Twin, broken},

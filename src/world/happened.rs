@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use super::{Ask, Ending, Who};
-use crate::{api::SagaPhase, engine::effect::Notice};
+use crate::{api::SagaPhase, model::plan::Notice};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,12 +19,11 @@ use crate::{
         executor_lease::Tenure,
         fence::{Freshness, freshness},
     },
-    engine::{
-        Seen,
-        effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
-        observed::Observed,
-        plan,
-        precheck::Precheck,
+    engine::plan,
+    model::{
+        input::{Precheck, Seen},
+        observation::Observed,
+        plan::{Effect, Finalizer, Notice, Plan, StatusWrite},
         saga::Work,
     },
 };

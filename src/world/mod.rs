@@ -47,17 +47,19 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-pub use asks::Ask;
-pub use children::{Cascade, Children, Doing, Meddling, Turn, Way};
-pub use faults::{Fault, Halt};
-pub use happened::Happened;
-pub use laws::{Broken, Law};
-pub use moves::Move;
-pub use object::Object;
-pub use other_side::{Ending, Truth};
-pub use person::Deed;
-pub use rules::Rules;
-pub use versions::Later;
+pub use self::{
+    asks::Ask,
+    children::{Cascade, Children, Doing, Meddling, Turn, Way},
+    faults::{Fault, Halt},
+    happened::Happened,
+    laws::{Broken, Law},
+    moves::Move,
+    object::Object,
+    other_side::{Ending, Truth},
+    person::Deed,
+    rules::Rules,
+    versions::Later,
+};
 
 use self::{
     children::Child,
@@ -68,7 +70,7 @@ use self::{
 };
 use crate::{
     api::{Direction, SagaStatus, names::AttemptId},
-    engine::saga::ValidSaga,
+    model::saga::ValidSaga,
 };
 
 /// When every world begins: 2026-01-01T00:00:00Z.

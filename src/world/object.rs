@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{Who, versions::Shared};
 use crate::{
     api::{Asked, DirectionStatus, Part, SagaStatus, json::fields_as_stored},
-    engine::{active_attempts, saga::ValidSaga},
+    engine::active_attempts,
     fault::Fault,
+    model::saga::ValidSaga,
 };
 
 /// What every world pins as the hash of its spec.

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::Direction,
-    engine::saga::{ValidStep, Work},
+    model::saga::{ValidStep, Work},
 };
 
 /// How an attempt ends at the other side, or what becomes of its child.

@@ -15,7 +15,7 @@ use crate::{
     api::{Part, SagaStatus},
     clock::between,
     coordination::fence::{Age, leaves_unread},
-    engine::saga::Work,
+    model::saga::Work,
 };
 
 impl World {

@@ -15,7 +15,8 @@ use serde_json::{Map, Value, json};
 use super::{Object, World, sink::Sink};
 use crate::{
     api::{Direction, Part, SagaStatus, StepPhase, Strangers, read_status, what_remains, with_strangers},
-    engine::{active_attempts, versions::Versions},
+    engine::active_attempts,
+    model::versions::Versions,
 };
 
 /// The field that only the later version knows.

@@ -4,12 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use saga_operator::{
     api::{DeletionPolicy, Direction, Outcome, SagaAction, SagaPhase, StepPhase, names::ANNOTATION_KEYS},
-    engine::{
-        active_attempts,
-        effect::{Demand, Effect, Finalizer, StatusWrite},
-        left_behind,
-        observed::{ChildSaga, ChildState, Observed, Unheard},
-        plan,
+    engine::{active_attempts, left_behind, plan},
+    model::{
+        command::Demand,
+        observation::{ChildSaga, ChildState, Observed, Unheard},
+        plan::{Effect, Finalizer, StatusWrite},
     },
 };
 use serde_json::json;
@@ -484,7 +483,7 @@ fn a_child_that_is_abandoned_is_kept_for_nobody() {
 #[test]
 fn a_child_that_is_gone_cannot_be_undone() {
     let family = Family::that_turns_back();
-    let absence = saga_operator::engine::observed::Absence { seen: true, refused: false, known_for: Duration::ZERO };
+    let absence = saga_operator::model::observation::Absence { seen: true, refused: false, known_for: Duration::ZERO };
     let children = active_attempts(&family.parent.status()).map(|(id, _)| (id, ChildState::Absent(absence))).collect();
     let plan = plan(&family.parent.saga, &family.parent.seen(&children, "me"));
     let Some(StatusWrite::Whole(status)) = plan.status else { panic!("nothing is written") };

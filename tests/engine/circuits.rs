@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use saga_operator::{
     api::{Direction, SagaPhase, StepPhase},
     clock::later,
-    engine::{
-        effect::{Effect, StatusWrite},
-        gate::Gate,
-        observed::Observed,
-        plan,
+    engine::plan,
+    model::{
+        input::Gate,
+        observation::Observed,
+        origin::{Origin, origin},
+        plan::{Effect, StatusWrite},
     },
-    objects::http::{Origin, origin},
 };
 use serde_json::json;
 

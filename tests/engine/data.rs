@@ -1,8 +1,11 @@
 //! What flows between steps: params, outputs, `when`, `expect`, and what a compensation knows of its action.
 
 use saga_operator::{
-    api::{Direction, Direction::Action, Direction::Compensation, Outcome, RequestAction, SagaPhase, SagaSpec, StepPhase},
-    engine::saga::Work,
+    api::{
+        Direction::{self, Action, Compensation},
+        Outcome, RequestAction, SagaPhase, SagaSpec, StepPhase,
+    },
+    model::saga::Work,
 };
 use serde_json::{Value, json};
 

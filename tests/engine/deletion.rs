@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{Outcome, SagaSpec, SagaStatus, StepPhase},
-    engine::{
-        Seen,
-        effect::{Effect, StatusWrite},
-        observed::{ChildState, Observed},
-        plan,
+    engine::plan,
+    model::{
+        input::Seen,
+        observation::{ChildState, Observed},
+        plan::{Effect, StatusWrite},
     },
 };
 use serde_json::json;

@@ -6,7 +6,7 @@ use saga_operator::{
         DirectionStatus, Outcome, RequestAction, SagaPhase, SagaSpec, StepPhase,
     },
     clock::later,
-    engine::saga::Work,
+    model::saga::Work,
 };
 use serde_json::{Value, json};
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use saga_operator::{
     api::{Direction, HttpMethod, Outcome, SagaPhase, StepPhase},
     coordination::executor_lease::TERM,
-    engine::{
-        effect::{Effect, StatusWrite},
-        observed::Observed,
-        plan,
+    engine::plan,
+    model::{
+        observation::Observed,
+        plan::{Effect, StatusWrite},
     },
 };
 

@@ -12,17 +12,16 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use saga_operator::{
     api::{GoDuration, MAX_OUTPUTS, Outcome, StepPhase, StepStatus, StoredSaga},
-    engine::{
-        invariants,
-        observed::{ChildState, Observed},
-        plan,
-        valid::{SagaName, validate_stored},
-    },
+    engine::{invariants, plan, valid::validate_stored},
     expression::{
         check::FUNCTIONS,
         program::Expression,
         scope::Scope,
         template::{Form, Template},
+    },
+    model::{
+        observation::{ChildState, Observed},
+        saga::SagaName,
     },
     objects::pod_state,
 };
@@ -477,7 +476,7 @@ fn no_spec_harms_and_what_is_valid_begins() {
         let seen = world.seen(&children, &executor);
         let planned = plan(&world.saga, &seen);
         let Ok(saga) = &world.saga else { return };
-        if let Some(saga_operator::engine::effect::StatusWrite::Whole(status)) = &planned.status {
+        if let Some(saga_operator::model::plan::StatusWrite::Whole(status)) = &planned.status {
             let text = serde_json::to_string(status).unwrap();
             assert!(text.len() <= 256 << 10, "{}", text.len());
             let again: saga_operator::api::SagaStatus = serde_json::from_str(&text).unwrap();

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use saga_operator::{
     api::{Asked, RequestAction, RequestResult, names::FINALIZER},
-    engine::precheck::Precheck,
     fault::Fault,
+    model::input::Precheck,
 };
 use serde_json::{Value, json};
 

@@ -2,7 +2,8 @@
 
 use saga_operator::{
     api::{RequestAction, SagaPhase, SagaSpec, StepPhase},
-    engine::{effect::Tally, observed::Observed, plan},
+    engine::plan,
+    model::{observation::Observed, plan::Tally},
 };
 use serde_json::json;
 

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{Direction::Action, Outcome, SagaPhase, SagaSpec, StepPhase},
-    engine::{
-        observed::Trouble,
-        saga::{ValidSaga, Work},
-        valid::{SagaName, validate},
+    engine::valid::validate,
+    model::{
+        observation::Trouble,
+        saga::{SagaName, ValidSaga, Work},
     },
     objects::job::check_spec,
 };

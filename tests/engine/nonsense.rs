@@ -3,12 +3,11 @@
 use proptest::{prelude::*, sample::Index};
 use saga_operator::{
     api::{SagaStatus, StoredSaga, names::AttemptId},
-    engine::{
-        Seen, active_attempts,
-        effect::{Effect, StatusWrite},
-        invariants,
-        observed::{Absence, ChildState, Failure, Observed, Reached},
-        plan,
+    engine::{active_attempts, invariants, plan},
+    model::{
+        input::Seen,
+        observation::{Absence, ChildState, Failure, Observed, Reached},
+        plan::{Effect, StatusWrite},
     },
 };
 use serde_json::{Value, json};

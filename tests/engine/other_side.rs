@@ -11,8 +11,8 @@ use saga_operator::{
     api::{ActiveAttempt, Direction, names::AttemptId},
     clock::{between, later},
     coordination::executor_lease,
-    engine::{
-        observed::{Absence, ChildState, Failure, Reached, Trouble},
+    model::{
+        observation::{Absence, ChildState, Failure, Reached, Trouble},
         saga::{Identity, Work},
     },
 };

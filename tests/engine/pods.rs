@@ -5,7 +5,7 @@ use saga_operator::{
         Direction::{Action, Compensation},
         Outcome, SagaPhase, SagaSpec, StepPhase,
     },
-    engine::{observed::Trouble, saga::Work},
+    model::{observation::Trouble, saga::Work},
     objects::pod_template::check_template,
 };
 use serde_json::{Value, json};

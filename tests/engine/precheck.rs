@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{RequestAction, RequestResult, SagaPhase},
-    engine::{asks_to_check_again, precheck::Precheck},
+    engine::asks_to_check_again,
     fault::Fault,
+    model::input::Precheck,
 };
 
 use serde_json::json;

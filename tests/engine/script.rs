@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use saga_operator::engine::observed::{Answer, Failure, Reached};
+use saga_operator::model::observation::{Answer, Failure, Reached};
 use serde_json::Value;
 
 /// One attempt as the other side plays it.

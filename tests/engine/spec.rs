@@ -4,10 +4,8 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{BackoffType, DeletionPolicy, OnFailure, SagaSpec},
-    engine::{
-        saga::{Retry, ValidSaga, ValidStep, Work},
-        valid::{SagaName, validate, warnings},
-    },
+    engine::valid::{validate, warnings},
+    model::saga::{Retry, SagaName, ValidSaga, ValidStep, Work},
 };
 use serde_json::{Value, json};
 

@@ -9,14 +9,13 @@ use saga_operator::{
         Outcome, RequestAction, RequestResult, SagaPhase, SagaSpec, StepPhase, StepStatus, StoredSaga,
         json::{MAX_OUTPUT_DEPTH, as_stored, depth_of_fields},
     },
-    engine::{
-        active_attempts,
-        effect::StatusWrite,
-        observed::{ChildSaga, ChildState, Observed},
-        plan,
+    engine::{active_attempts, plan},
+    expression::{program::Expression, scope::Scope},
+    model::{
+        observation::{ChildSaga, ChildState, Observed},
+        plan::StatusWrite,
         saga::Work,
     },
-    expression::{program::Expression, scope::Scope},
 };
 use serde_json::{Map, Value, json};
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use saga_operator::{
     api::{DeletionPolicy, RELEASE, SagaPhase, StepPhase, crd},
-    engine::{plan, versions::Versions},
+    engine::plan,
+    model::versions::Versions,
 };
 use serde_json::{Map, Value, json};
 
@@ -99,7 +100,7 @@ fn words_of_another_version_are_told_once() {
     let seen = world.seen(&children, &executor);
     let told = |words_are_news| {
         let versions = Versions { words_are_news, ..seen.versions };
-        plan(&world.saga, &saga_operator::engine::Seen { versions, ..seen.clone() })
+        plan(&world.saga, &saga_operator::model::input::Seen { versions, ..seen.clone() })
     };
     assert_eq!((told(true).drafted_effects().len(), told(false).drafted_effects().len()), (1, 0));
     assert!(told(true).status.is_none());
@@ -236,13 +237,13 @@ fn words_that_another_process_chose_stay_for_a_minute() {
     for (id, _) in saga_operator::engine::active_attempts(&world.status()) {
         children.insert(
             id,
-            saga_operator::engine::observed::ChildState::Active { uid: None, age: seconds(0), detail: String::new(), trouble: None },
+            saga_operator::model::observation::ChildState::Active { uid: None, age: seconds(0), detail: String::new(), trouble: None },
         );
     }
     let seen = world.seen(&children, &executor);
     let planned = |words_wait| {
         let versions = Versions { words_wait, ..seen.versions };
-        plan(&world.saga, &saga_operator::engine::Seen { versions, ..seen.clone() })
+        plan(&world.saga, &saga_operator::model::input::Seen { versions, ..seen.clone() })
     };
     assert!(planned(false).status.is_some());
     let waits = planned(true);

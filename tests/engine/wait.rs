@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{RequestAction, SagaPhase, SagaSpec, StepPhase},
-    engine::valid::{SagaName, validate},
+    engine::valid::validate,
+    model::saga::SagaName,
 };
 use serde_json::{Value, json};
 

@@ -7,12 +7,12 @@ use saga_operator::{
         Direction, DirectionStatus, OnFailure, Part, RequestAction, SagaPhase, SagaStatus, Step, StepPhase, StepStatus,
         names::idempotency_key,
     },
-    engine::{
-        Seen, active_attempts, census,
-        effect::{Effect, Finalizer, Plan, StatusWrite},
-        invariants,
-        observed::ChildState,
-        plan as decide,
+    engine::{active_attempts, invariants, plan as decide},
+    model::{
+        count,
+        input::Seen,
+        observation::ChildState,
+        plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::Identity,
     },
 };
@@ -302,7 +302,7 @@ pub fn rest(world: &World) {
     }
     let status = world.status();
     let ready = status.conditions.iter().find(|condition| condition.type_ == "Ready").map_or("", |ready| ready.reason.as_str());
-    assert!(!world.trusted || census::counted_as(&world.stored).1 == ready, "{ready} is counted under another word");
+    assert!(!world.trusted || count::counted_as(&world.stored).1 == ready, "{ready} is counted under another word");
     let plain = world.stored.asked.iter().find(|asked| asked.token().is_none() && !asked.is_empty() && !asked.held_in_git);
     assert!(plain.is_none() || world.stored.status.is_err() || !world.trusted, "{plain:?} is not answered");
     let held = held(&status);

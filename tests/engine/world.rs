@@ -11,18 +11,18 @@ use saga_operator::{
     clock::later,
     coordination::fence::Skew,
     engine::{
-        Seen, active_attempts,
-        effect::{Effect, Finalizer, Notice, Plan, StatusWrite},
-        gate::Gate,
-        observed::Observed,
-        plan,
-        precheck::Precheck,
-        saga::{ValidSaga, Work},
-        valid::{SagaName, validate, validate_accepted},
-        versions::{Served, Versions},
+        active_attempts, plan,
+        valid::{validate, validate_accepted},
     },
     fault::Fault,
-    objects::http::Origin,
+    model::{
+        input::{Gate, Precheck, Seen},
+        observation::Observed,
+        origin::Origin,
+        plan::{Effect, Finalizer, Notice, Plan, StatusWrite},
+        saga::{SagaName, ValidSaga, Work},
+        versions::{Served, Versions},
+    },
 };
 use serde_json::{Value, json};
 

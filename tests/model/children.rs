@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use saga_operator::{
     api::{JobAction, OnFailure, PodAction},
-    engine::saga::Work,
+    model::saga::Work,
     world::{Children, Fault, Meddling, Rules},
 };
 use serde_json::json;

@@ -24,7 +24,7 @@ use proptest::{
 };
 use saga_operator::{
     api::{ApprovalAction, BackoffType, DeletionPolicy, MAX_DEPENDENCIES, OnFailure, RequestAction, SagaPhase, StepPhase},
-    engine::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
+    model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     world::{Ask, Ending, Fault, Halt, Move, Rules, World},
 };
 

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use saga_operator::{
     api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
-    engine::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     expression::template::{Form, Template},
+    model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     world::{Ending, Fault, Later, Rules},
 };
 use serde_json::{Map, Value, json};

@@ -12,10 +12,8 @@ use std::{
 
 use saga_operator::{
     api::{Direction, OnFailure, RequestAction, Saga, SagaPhase, StoredSaga},
-    engine::{
-        saga::{ValidSaga, Work},
-        valid::{SagaName, validate_stored},
-    },
+    engine::valid::validate_stored,
+    model::saga::{SagaName, ValidSaga, Work},
     world::{Ending, Move, Rules, World},
 };
 use serde_json::json;

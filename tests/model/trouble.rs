@@ -2,7 +2,7 @@
 
 use saga_operator::{
     api::{Direction, RequestAction, SagaPhase, StepPhase},
-    engine::saga::Work,
+    model::saga::Work,
     world::{Ask, Ending, Move, World},
 };
 

@@ -18,7 +18,7 @@ pub struct Walk {
 }
 
 impl Walk {
-    pub fn new(saga: saga_operator::engine::saga::ValidSaga, rules: Rules) -> Self {
+    pub fn new(saga: saga_operator::model::saga::ValidSaga, rules: Rules) -> Self {
         let world = World::new(saga, rules);
         Self { first: world.clone(), world, moves: Vec::new(), broken: Vec::new(), began: Vec::new() }
     }

@@ -5,11 +5,9 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use clap::CommandFactory;
 use saga_operator::{
     api::{Asked, RequestAction, SagaPhase, StepPhase, StoredSaga},
-    engine::{
-        allowed,
-        valid::{SagaName, validate},
-    },
+    engine::{allowed, valid::validate},
     expression::{check::FUNCTIONS, scope::Variable},
+    model::saga::SagaName,
     service::{args::Cli, metrics::Metrics},
 };
 

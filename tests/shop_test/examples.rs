@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use saga_operator::{
     api::{ApplyAction, Compensation, HttpAction, ObjectRef, PodAction, Saga, Step},
-    engine::valid::{SagaName, validate},
+    engine::valid::validate,
+    model::saga::SagaName,
 };
 use serde_json::{Value, json};
 

@@ -10,14 +10,17 @@ use http::{Method, Request, Response};
 use kube::{Client, client::Body};
 use serde_json::Value;
 
-use super::*;
-use crate::{
-    api::{Direction, SagaPhase},
-    controller::{
+use super::{
+    super::{
         context::{fixture, now},
         gather,
     },
-    engine::valid::{SagaName, validate_stored},
+    *,
+};
+use crate::{
+    api::{Direction, SagaPhase},
+    engine::valid::validate_stored,
+    model::saga::SagaName,
 };
 
 /// A saga with a child, before an API server that holds both.

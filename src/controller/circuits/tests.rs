@@ -2,29 +2,32 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ::http::{Request, Response};
+use ::http::Request;
+use ::http::Response;
 use kube::{Client, client::Body, runtime::reflector::ObjectRef};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::super::{
-    admission::{Admission, Call},
-    context::{Context, fixture},
-    reconcile::plan_with_slots,
-    slots::Slot,
+use super::{
+    super::{
+        admission::{Admission, Call},
+        context::{Context, fixture},
+        reconcile::plan_with_slots,
+        slots::Slot,
+    },
+    *,
 };
-use super::*;
 use crate::{
     api::{DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
     coordination::fence::Skew,
-    engine::{
-        Seen,
-        effect::{Effect, Plan, StatusWrite},
-        observed::{Absence, ChildState, Observed},
-        saga::ValidSaga,
-        valid::{SagaName, validate_stored},
+    engine::valid::validate_stored,
+    model::{
+        input::Seen,
+        observation::{Absence, ChildState, Observed},
+        origin::origin,
+        plan::{Effect, Plan, StatusWrite},
+        saga::{SagaName, ValidSaga},
     },
-    objects::http::origin,
 };
 
 const OPEN: Duration = Duration::from_secs(30);
@@ -191,12 +194,12 @@ fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, childre
         keys_from: &BTreeMap::new(),
         children,
         leftovers: false,
-        precheck: &crate::engine::precheck::Precheck::default(),
+        precheck: &crate::model::input::Precheck::default(),
         executor: "me",
         skew: Skew::default(),
         room: &BTreeMap::new(),
         circuits: &BTreeMap::new(),
-        versions: crate::engine::versions::Versions::default(),
+        versions: crate::model::versions::Versions::default(),
         draining: false,
         now: now(),
     };

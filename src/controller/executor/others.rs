@@ -14,7 +14,7 @@ use super::lease_name;
 use crate::{
     controller::{context::Context, error::chain},
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
-    engine::observed::ChildState,
+    model::observation::ChildState,
     mutants::{self, Twin},
 };
 

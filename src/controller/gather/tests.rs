@@ -10,17 +10,17 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{
-    controller::{
+use super::{
+    super::{
         barred::Watched,
         context::{fixture, now},
         perform::never_begun,
     },
-    engine::{
-        observed::Reached,
-        valid::{SagaName, validate_stored},
-    },
+    *,
+};
+use crate::{
+    engine::valid::validate_stored,
+    model::{observation::Reached, saga::SagaName},
     objects::child::STUCK_SINCE,
 };
 
@@ -71,7 +71,7 @@ impl Scene {
 
     /// The Pod of the attempt as the API server holds it.
     fn pod(&self, uid: &str, phase: &str) -> Value {
-        let identity = crate::engine::saga::Identity {
+        let identity = crate::model::saga::Identity {
             saga: "order".into(),
             namespace: "shop".into(),
             uid: self.key.0.clone(),

@@ -8,7 +8,7 @@ use super::{failed, hide::Hider};
 use crate::{
     api::SecretKey,
     controller::secrets::{Account, SecretError, SecretReader, SecretValue},
-    engine::observed::ChildState,
+    model::observation::ChildState,
     objects::http::{HttpHeaderValue, HttpRequest},
 };
 
@@ -118,7 +118,7 @@ mod tests {
     use crate::{
         api::HttpMethod,
         controller::secrets::tests::{payments, reader, wanted},
-        engine::observed::{Failure, Reached},
+        model::observation::{Failure, Reached},
         objects::http::HttpHeader,
     };
 

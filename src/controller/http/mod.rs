@@ -49,7 +49,7 @@ use self::{
 use super::secrets::{Account, SecretReader, SecretValue};
 use crate::{
     egress::policy::Reach,
-    engine::observed::{Answer, ChildState, Failure, Reached},
+    model::observation::{Answer, ChildState, Failure, Reached},
     objects::{http::HttpRequest, http_verdict::wait},
     text::bounded_line,
 };

@@ -24,7 +24,7 @@ use crate::{
         address::AddressPolicy,
         policy::{Reach, is_name},
     },
-    engine::observed::ChildState,
+    model::observation::ChildState,
     text::bounded_line,
 };
 
@@ -134,7 +134,7 @@ mod tests {
     )]
 
     use super::*;
-    use crate::engine::observed::{Failure, Reached};
+    use crate::model::observation::{Failure, Reached};
 
     fn message(state: ChildState, last: bool) -> String {
         match state {

@@ -13,7 +13,7 @@ use super::{configured, failed, headers::unreadable, resolve::Target};
 use crate::{
     api::{CaSource, ConfigMapKey, HttpTls, SecretKey},
     controller::secrets::{Account, Kind, SecretReader},
-    engine::observed::ChildState,
+    model::observation::ChildState,
     objects::http::HttpRequest,
 };
 

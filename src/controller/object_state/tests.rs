@@ -11,14 +11,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::{Client, client::Body};
 use serde_json::{Value, json};
 
-use super::*;
+use super::{super::context::fixture, *};
 use crate::{
     api::{
         Direction,
         names::{ANNOTATION_ATTEMPT, AttemptId},
     },
-    controller::context::fixture,
-    engine::valid::{SagaName, validate_stored},
+    engine::valid::validate_stored,
+    model::saga::SagaName,
 };
 
 fn intent(child_uid: Option<&str>) -> ActiveAttempt {

@@ -6,12 +6,11 @@ use http::{Method, Request, Response};
 use kube::{Client, client::Body, core::Status};
 use serde_json::{Value, json};
 
-use super::*;
-use crate::{
-    api::Direction,
-    controller::{context::fixture, memory::backing_off},
-    engine::valid::{SagaName, validate_stored},
+use super::{
+    super::{context::fixture, memory::backing_off},
+    *,
 };
+use crate::{api::Direction, engine::valid::validate_stored, model::saga::SagaName};
 
 fn sorted(code: u16, reason: &str, message: &str) -> &'static str {
     let status = Status { code, reason: reason.into(), message: message.into(), ..Status::default() };

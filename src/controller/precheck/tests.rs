@@ -2,11 +2,11 @@
 
 use serde_json::json;
 
-use super::*;
-use crate::{
-    controller::{objects::Unserved, secrets::Kind},
-    engine::valid::{SagaName, validate},
+use super::{
+    super::{objects::Unserved, secrets::Kind},
+    *,
 };
+use crate::{engine::valid::validate, model::saga::SagaName};
 
 const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
 

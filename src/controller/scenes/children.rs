@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::*;
-use crate::{controller::gather, engine::observed::ChildState, objects::child::STUCK_SINCE};
+use crate::{controller::gather, model::observation::ChildState, objects::child::STUCK_SINCE};
 
 /// What is seen of the only child.
 async fn seen(scene: &Scene, saga: &Value) -> ChildState {

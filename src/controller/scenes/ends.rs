@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     controller::perform::Next,
-    engine::observed::{ChildState, Failure, Reached},
+    model::observation::{ChildState, Failure, Reached},
 };
 
 /// Stops the attempt, whose pod is this one, and says how it ended for this process, with the preconditions of each deletion.

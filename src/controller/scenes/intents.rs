@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     controller::{attempts::never_sent, gather, reconcile::reconcile},
-    engine::observed::ChildState,
+    model::observation::ChildState,
 };
 
 /// What is said of a request of which this process, whose Lease lapsed, has nothing in flight.

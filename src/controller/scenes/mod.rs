@@ -45,10 +45,8 @@ use super::{
 use crate::{
     api::{Direction, StoredSaga, names::AttemptId},
     egress::policy::{Reach, ReachRules},
-    engine::{
-        saga::{Identity, ValidSaga, Work},
-        valid::{SagaName, validate_stored},
-    },
+    engine::valid::validate_stored,
+    model::saga::{Identity, SagaName, ValidSaga, Work},
     objects::pod,
 };
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     api::names::FINALIZER,
     controller::record::record,
-    engine::effect::{Finalizer, Plan},
+    model::plan::{Finalizer, Plan},
 };
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
         attempts::never_sent,
         flight::{self, Flight},
     },
-    engine::observed::ChildState,
+    model::observation::ChildState,
 };
 
 /// A process that may call this machine, and a service there that counts who calls it.

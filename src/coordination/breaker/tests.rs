@@ -115,7 +115,7 @@ fn no_answer_opens_it_whatever_it_says_and_what_was_never_sent_counts_neither_wa
 
 #[test]
 fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
-    use crate::engine::observed::{Answer, Failure};
+    use crate::model::observation::{Answer, Failure};
     let answer = |status| Answer {
         status,
         headers: std::collections::BTreeMap::new(),

@@ -5,10 +5,10 @@
 //!
 //! | what must hold | where it is held |
 //! |---|---|
-//! | 1 intent first | [`super::effect::Plan`]: effects come only out of a recorded plan; [`check_plan`]: each of them is an active attempt of the status that the plan writes |
+//! | 1 intent first | [`crate::model::plan::Plan`]: effects come only out of a recorded plan; [`check_plan`]: each of them is an active attempt of the status that the plan writes |
 //! | 2 one identity for an attempt | child names and keys are functions of the attempt; [`check_plan`]: the key of an effect is that of its record |
 //! | 3 own writes, 12 live reads | [`crate::coordination::fence`] and the shell |
-//! | 4 adopt or refuse, 19 outcomes of children | the shell; a vanished child is `Unknown`: [`super::observed`] |
+//! | 4 adopt or refuse, 19 outcomes of children | the shell; a vanished child is `Unknown`: [`crate::model::observation`] |
 //! | 5 order of dependencies | [`check`] |
 //! | 6 no undo before all settled, 7 reverse order, 8 the right set | [`check`] |
 //! | 9 one undo, nothing forward after it | [`check`], [`check_plan`] |

@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use super::{progress, stored, values};
 use crate::{
-    api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, SagaStatus, StepPhase, names::AttemptId, names::idempotency_key},
-    engine::{
-        Seen, active_attempts,
-        effect::{Effect, Finalizer, Plan, StatusWrite},
-        plan::past_return,
+    api::{
+        ActiveAttempt, Direction, DirectionStatus, SagaPhase, SagaStatus, StepPhase,
+        names::{AttemptId, idempotency_key},
+    },
+    engine::{active_attempts, plan::past_return, summary},
+    model::{
+        input::Seen,
+        plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::{Operation, ValidSaga},
-        summary,
     },
 };
 

@@ -2,7 +2,7 @@
 
 use crate::{
     api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus},
-    engine::saga::{ValidSaga, ValidStep},
+    model::saga::{ValidSaga, ValidStep},
 };
 
 /// Finds what was taken back.

@@ -4,10 +4,10 @@ use std::ops::Range;
 
 use crate::{
     api::{Direction, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus},
-    engine::{
+    engine::undo::{in_undo_set, is_in_effect, is_undone},
+    model::{
         graph::{Graph, StepSet},
         saga::{ValidSaga, ValidStep},
-        undo::{in_undo_set, is_in_effect, is_undone},
     },
 };
 

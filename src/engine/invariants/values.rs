@@ -5,7 +5,8 @@ use crate::{
         MAX_OUTPUTS, RequestAction, SagaStatus, StepPhase,
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
     },
-    engine::{missing, saga::ValidSaga},
+    engine::missing,
+    model::saga::ValidSaga,
 };
 
 /// Outputs are what the API server gives back, and can be read again; a skip leaves out nothing that is read.

@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-use super::*;
-use crate::engine::valid::{SagaName, validate};
+use serde_json::{Value, json};
+
+use super::{super::valid::validate, *};
+use crate::model::saga::SagaName;
 
 /// A child that ended, with these steps.
 fn ended(phase: &str, steps: &Value) -> StoredSaga {

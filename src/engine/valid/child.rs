@@ -9,15 +9,15 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-use super::{Params, SagaName, action::Parsed, expressions::Reach, validate_as};
+use super::{Params, action::Parsed, expressions::Reach, validate_as};
 use crate::{
     api::{SagaAction, SagaSpec},
-    engine::saga::ValidSaga,
     expression::{
         scope::Variable,
         template::{Form, Template},
     },
     fault::{Fault, is_broken_since},
+    model::saga::{SagaName, ValidSaga},
 };
 
 /// How many sagas may stand in each other below the first one.

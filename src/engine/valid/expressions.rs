@@ -19,7 +19,6 @@ use serde_json::{Map, Value};
 use super::Params;
 use crate::{
     api::SagaSpec,
-    engine::saga::ValidStep,
     expression::{
         cost::MAX_TOGETHER,
         program::Expression,
@@ -27,6 +26,7 @@ use crate::{
         template::{Field, Form, Template},
     },
     fault::{Fault, are_enough},
+    model::saga::ValidStep,
 };
 
 /// The most bytes of `spec.params` where expressions read it, as JSON.

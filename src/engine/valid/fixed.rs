@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::{api::GROUP, engine::saga::Work, expression::template::budget::Fixed};
+use crate::{api::GROUP, expression::template::budget::Fixed, model::saga::Work};
 
 /// Keys in an object at and below which stands what decides so. The `subjects` of a binding name accounts.
 const OF_OBJECTS: &[&str] = &[

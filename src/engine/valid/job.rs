@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     api::JobAction,
-    engine::saga::{ValidSaga, Work},
     expression::template::Template,
     fault::Fault,
+    model::saga::{ValidSaga, Work},
     objects::job::{check_account, check_metadata, check_spec},
 };
 

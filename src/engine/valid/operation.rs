@@ -8,9 +8,9 @@ use crate::{
         AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy,
         SagaAction, WaitAction,
     },
-    engine::saga::{Operation, Rule, Work},
     expression::{program::Expression, template::Template},
     fault::{Fault, is_broken_since},
+    model::saga::{Operation, Rule, Work},
 };
 
 const HTTP_TIMEOUT: Duration = Duration::from_secs(30);

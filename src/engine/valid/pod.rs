@@ -9,9 +9,9 @@ use super::{
 };
 use crate::{
     api::PodAction,
-    engine::saga::{ValidSaga, Work},
     expression::template::{Form, Template},
     fault::{Fault, Wrong},
+    model::saga::{ValidSaga, Work},
     objects::{
         pod::check_resources,
         pod_template::{check_account, check_template},

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::{
     api::{Backoff, Defaults, GoDuration, RetryPolicy},
-    engine::saga::Retry,
     fault::Fault,
+    model::saga::Retry,
 };
 
 const INITIAL_DELAY: Duration = Duration::from_secs(1);

@@ -1,9 +1,9 @@
 //! What a saga is accepted with although it may come to harm.
 
 use crate::{
-    engine::saga::{Operation, ValidSaga},
     expression::{program::Expression, scope::Variable, template::Template},
     fault::Fault,
+    model::saga::{Operation, ValidSaga},
 };
 
 /// What a person should mend before it matters: a compensation that fails where there are no outputs. It may run where nobody can tell what its

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{Direction, names::AttemptId},
-    engine::valid::{SagaName, validate},
+    engine::valid::validate,
+    model::saga::SagaName,
 };
 
 fn saga() -> ValidSaga {

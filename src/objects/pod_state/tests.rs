@@ -8,13 +8,15 @@ use k8s_openapi::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::{
-    pod::STEP_CONTAINER,
-    pod_fields::{DISRUPTION, SCHEDULED},
-    pod_store::{keep_success, strip},
+use super::{
+    super::{
+        pod::STEP_CONTAINER,
+        pod_fields::{DISRUPTION, SCHEDULED},
+        pod_store::{keep_success, strip},
+    },
+    *,
 };
-use super::*;
-use crate::{engine::observed::Trouble, text::MAX_LINE};
+use crate::{model::observation::Trouble, text::MAX_LINE};
 
 /// What is expected of a fixture.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::{Cascade, Child, JobNow, Meddling, PodNow, World};
 use crate::{
     api::Direction,
-    engine::saga::ValidStep,
+    model::saga::ValidStep,
     world::{Ending, Happened, laws::Broken, other_side::Trial},
 };
 

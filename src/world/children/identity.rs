@@ -8,7 +8,7 @@ use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use super::{Cascade, Child, PodNow, View, World};
 use crate::{
     clock::between,
-    engine::observed::{ChildState, Failure},
+    model::observation::{ChildState, Failure},
     objects::child::{STUCK_SINCE, WATCH_LAG},
     world::{gather::pod_uid, process::Process, sink::Sink},
 };

@@ -8,7 +8,7 @@ use super::{Child, World};
 use crate::{
     api::{ActiveAttempt, names::AttemptId},
     clock::{between, later},
-    engine::observed::{Absence, ChildState},
+    model::observation::{Absence, ChildState},
     objects::{
         child::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late, is_ours, job_goes, just_created,
@@ -251,6 +251,6 @@ impl World {
     pub(super) fn is_about_a_job(&self, who: Who) -> bool {
         let step = self.object().saga().steps.get(who.place);
         let operation = step.and_then(|step| step.operation(who.direction));
-        operation.is_some_and(|operation| matches!(operation.work, crate::engine::saga::Work::Job(_)))
+        operation.is_some_and(|operation| matches!(operation.work, crate::model::saga::Work::Job(_)))
     }
 }

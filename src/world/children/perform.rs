@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Cascade, Child, JobNow, Made, PodNow, World, look::Found};
 use crate::{
-    engine::observed::ChildState,
+    model::observation::ChildState,
     objects::{job_state, pod::finishes_on_sigterm},
     world::{Happened, Who, gather::pod_uid, look::Start},
 };

@@ -15,7 +15,7 @@ use super::{Child, JobNow, Made, PodNow, World};
 use crate::{
     api::names::idempotency_key,
     clock::later,
-    engine::saga::{Identity, Work},
+    model::saga::{Identity, Work},
     objects::{
         job::{self, CONTROLLER_UID, trial_pod},
         pod::{self, deciding},

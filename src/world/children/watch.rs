@@ -13,7 +13,7 @@ use kube::Resource;
 use super::{Child, World};
 use crate::{
     api::names::{LABEL_MANAGED_BY, MANAGER},
-    engine::observed::ChildState,
+    model::observation::ChildState,
     objects::{job::job_of, job_pods::JobPods, job_store, pod::attempt_of, pod_state, pod_store},
     world::{Who, gather::pod_uid, process::Process},
 };

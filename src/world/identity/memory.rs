@@ -7,7 +7,7 @@ use crate::{
     api::SagaStatus,
     clock::between,
     coordination::{executor_lease::TERM, fence::CREATED_WITHIN},
-    engine::saga::Work,
+    model::saga::Work,
     world::{
         Object, World,
         look::{Act, Cursor, Start},

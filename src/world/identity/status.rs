@@ -6,7 +6,7 @@ use super::NOTED;
 use crate::{
     api::{Direction, DirectionStatus, RequestRecord, SagaStatus, StepStatus},
     coordination::{executor_lease::TERM, fence::CREATED_WITHIN},
-    engine::saga::{Operation, Work},
+    model::saga::{Operation, Work},
     world::{Object, Who, World, gather::pod_uid, process::executor_id, sink::Sink},
 };
 

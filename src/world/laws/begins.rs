@@ -1,17 +1,11 @@
 //! What must hold of an attempt whose intent is written.
 
-use super::{
-    super::{Object, Who, World},
-    Broken, Law,
-    ends::past_pivot,
-    must,
-};
+use super::{Broken, Law, ends::past_pivot, must};
 use crate::{
     api::{Direction, DirectionStatus, Outcome, SagaStatus, StepPhase, StepStatus},
-    engine::{
-        FREE_CALLED_OFF,
-        saga::{ValidSaga, ValidStep},
-    },
+    engine::FREE_CALLED_OFF,
+    model::saga::{ValidSaga, ValidStep},
+    world::{Object, Who, World},
 };
 
 /// An intent that the newest write holds and the one before did not.

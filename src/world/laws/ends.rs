@@ -2,13 +2,11 @@
 
 use std::time::Duration;
 
-use super::{
-    super::{Object, Who, World, other_side::Trial, process::Process},
-    Broken, Law, must,
-};
+use super::{Broken, Law, must};
 use crate::{
     api::{DeletionPolicy, SagaPhase, StepPhase, StepStatus},
-    engine::saga::{ValidSaga, ValidStep},
+    model::saga::{ValidSaga, ValidStep},
+    world::{Object, Who, World, other_side::Trial, process::Process},
 };
 
 /// Every world.

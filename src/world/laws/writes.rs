@@ -4,10 +4,10 @@ use super::{Broken, Law, begins, must, versions};
 use crate::{
     api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus, StepPhase, StepStatus},
     clock::between,
-    engine::{
-        FREE_CALLED_OFF, Seen,
-        effect::{Effect, Finalizer, Plan, StatusWrite},
-        invariants,
+    engine::{FREE_CALLED_OFF, invariants},
+    model::{
+        input::Seen,
+        plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::{Operation, ValidSaga, Work},
     },
     world::{Ask, Object, Who, World, gather::CALLED_OFF, object::active_in},

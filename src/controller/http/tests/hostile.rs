@@ -6,10 +6,7 @@ use super::{
     hostile_urls::{HOSTS, SPELLINGS, URLS},
     *,
 };
-use crate::{
-    api::SagaSpec,
-    engine::valid::{SagaName, validate},
-};
+use crate::{api::SagaSpec, engine::valid::validate, model::saga::SagaName};
 
 /// A name, and its answers one after the other, the last of which it has for ever.
 type Name = (String, Vec<Vec<IpAddr>>);
@@ -101,7 +98,7 @@ fn looked_at(url: &str) {
     for fault in validate(&name, &spec).err().into_iter().flatten() {
         assert_eq!(fault.path, "spec.steps[0].http.url", "{url:?}: {fault}");
     }
-    let _ = crate::objects::http::host(url);
+    let _ = crate::model::origin::host(url);
     let _ = crate::objects::http::request_hash(&post(url.into()));
 }
 

@@ -1,6 +1,6 @@
 //! A saga that cannot be wrong: every name resolved, every value effective, every literal unescaped.
 //!
-//! Made only by [`super::valid`].
+//! Made only by [`crate::engine::valid`].
 
 use std::{borrow::Cow, time::Duration};
 
@@ -309,4 +309,15 @@ impl ValidStep {
     pub const fn leaves_nothing(&self) -> bool {
         self.action.never_in_effect() && self.compensation.is_none()
     }
+}
+
+/// Who a saga is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SagaName {
+    /// `metadata.name`.
+    pub name: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.uid`.
+    pub uid: String,
 }

@@ -8,8 +8,11 @@ use std::{marker::PhantomData, time::Duration};
 
 use jiff::Timestamp;
 
-use super::saga::{Identity, Work};
-use crate::api::{DeletionPolicy, Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId};
+use super::{
+    command::Demand,
+    saga::{Identity, Work},
+};
+use crate::api::{Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId};
 
 /// A plan whose status is not written yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,25 +102,6 @@ pub enum Effect {
     },
 }
 
-/// What a child saga is told. Each can be told again and again: it stands on the child until it is changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Demand {
-    /// To follow its parent: its `spec.suspend` and `spec.deletionPolicy`.
-    Follow {
-        /// Whether it starts nothing new.
-        suspend: bool,
-        /// What happens to it when it is deleted.
-        deletion_policy: DeletionPolicy,
-    },
-    /// To undo itself.
-    Compensate {
-        /// The token of the request, by which it is acted on once.
-        token: String,
-    },
-    /// To stop, and undo nothing.
-    Cancel,
-}
-
 /// Something a person should notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Notice {
@@ -145,7 +129,7 @@ pub struct Tally {
 /// One settled attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SettledAttempt {
-    /// As [`super::saga::Operation::kind`] says it.
+    /// As [`crate::model::saga::Operation::kind`] says it.
     pub kind: &'static str,
     /// Action or compensation.
     pub direction: Direction,
@@ -161,7 +145,7 @@ impl Plan<Drafted> {
         Self { status: None, finalizer: Finalizer::Keep, wake: None, tally: Tally::default(), effects: Vec::new(), state: PhantomData }
     }
 
-    pub(super) fn new(
+    pub(crate) fn new(
         status: Option<StatusWrite>,
         finalizer: Finalizer,
         wake: Option<Timestamp>,

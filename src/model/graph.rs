@@ -94,11 +94,9 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::saga::{Operation, Retry, Work};
     use super::*;
-    use crate::{
-        api::{BackoffType, PodAction},
-        engine::saga::{Operation, Retry, Work},
-    };
+    use crate::api::{BackoffType, PodAction};
 
     fn step(depends_on: Vec<usize>) -> ValidStep {
         let retry = Retry {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value};
 
-use super::effect::Demand;
+use super::command::Demand;
 use crate::api::{DeletionPolicy, SagaPhase, names::AttemptId};
 
 /// What is known of one attempt's child, be it a Pod or a request.
