@@ -13,7 +13,7 @@ const MAX_DIGITS: usize = 15;
 /// A positive duration in the format of Go's `time.ParseDuration`, such as `500ms`, `90s` or `1h30m`.
 ///
 /// Parsing is Kubernetes' own (`metav1.Duration`), and bounded as there: at most 2^63 ns, about 292 years. Zero and negative values parse
-/// here and are refused by the schema and by [`crate::engine::valid`].
+/// here and are refused by the schema and by [`crate::validate::saga`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct GoDuration(kube::core::Duration);

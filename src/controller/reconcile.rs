@@ -33,11 +33,7 @@ use crate::{
         names::{AttemptId, FINALIZER},
     },
     clock::{between, later},
-    coordination::fence::Skew,
-    engine::{
-        active_attempts, plan,
-        valid::{may_have_expressions, validate_accepted, validate_stored},
-    },
+    engine::{active_attempts, plan},
     fault::Fault,
     model::{
         input::{Gate, Precheck, Seen},
@@ -45,9 +41,14 @@ use crate::{
         origin::{self, Origin},
         plan::{Effect, Plan, Tally},
         saga::{Identity, SagaName, ValidSaga, Work},
+        skew::Skew,
         versions::Versions,
     },
     service::metrics::ReconcileResult,
+    validate::{
+        read_scope::may_have_expressions,
+        saga::{validate_accepted, validate_stored},
+    },
 };
 
 /// When a copy that is older than our own write is looked at again, if the watch brings nothing newer.

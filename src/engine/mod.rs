@@ -39,7 +39,6 @@ pub mod step;
 pub mod succession;
 mod summary;
 mod undo;
-pub mod valid;
 pub mod versions;
 mod wait;
 mod whose;

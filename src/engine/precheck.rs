@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::valid::valid_child;
 use crate::{
     api::{
         Direction, SagaAction, StepStatus,
@@ -22,6 +21,7 @@ use crate::{
         values::Values,
     },
     objects::child_saga::child_saga,
+    validate::child_saga::valid_child,
 };
 
 /// The most operations that are tried of one saga and its children; what is beyond is unchecked.
@@ -154,9 +154,8 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::valid::validate;
     use super::*;
-    use crate::model::saga::SagaName;
+    use crate::{model::saga::SagaName, validate::saga::validate};
 
     fn paths(spec: Value) -> (Vec<(String, MayCome)>, Vec<String>) {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };

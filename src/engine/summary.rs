@@ -12,7 +12,6 @@ use super::{
     pass::{Pass, Standing},
     plan::undo_set,
     undo::is_in_effect,
-    valid::warnings,
     versions::too_old,
 };
 use crate::{
@@ -24,6 +23,7 @@ use crate::{
     },
     mutants::{Twin, broken},
     text::{all_that_fit, clip, join, list},
+    validate::warnings::warnings,
 };
 
 /// The most characters of a saga's message.

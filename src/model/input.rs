@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{observation::Observed, origin::Origin, versions::Versions};
+use super::{observation::Observed, origin::Origin, skew::Skew, versions::Versions};
 use crate::{
     api::{Asked, DeletionPolicy, Part, SagaStatus, status::Keys},
-    coordination::fence::Skew,
     fault::Fault,
 };
 

@@ -11,5 +11,6 @@ pub mod observation;
 pub mod origin;
 pub mod plan;
 pub mod saga;
+pub mod skew;
 pub mod values;
 pub mod versions;

@@ -1,6 +1,6 @@
 //! A saga that cannot be wrong: every name resolved, every value effective, every literal unescaped.
 //!
-//! Made only by [`crate::engine::valid`].
+//! Made only by [`crate::validate::saga`].
 
 use std::{borrow::Cow, time::Duration};
 

@@ -66,7 +66,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
     use super::*;
-    use crate::{api::Direction, engine::valid::validate, model::saga::SagaName};
+    use crate::{api::Direction, model::saga::SagaName, validate::saga::validate};
 
     fn saga(spec: Value) -> ValidSaga {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };

@@ -21,19 +21,21 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use serde_json::Value;
 
 use super::{
     pod::{deadline_seconds, metadata},
-    pod_template::{NEVER, account_of, completed, faults_of, of_metadata},
-    strict,
+    pod_template::completed,
 };
 use crate::{
     api::{
         JobAction,
         names::{LABEL_MANAGED_BY, MANAGER, job_name},
     },
-    fault::{Wrong, sentence, sentences, wrong},
+    fault::{sentence, sentences},
+    manifest::{
+        job_spec::{check_account, check_metadata, check_spec},
+        pod_template::NEVER,
+    },
     model::saga::{Identity, ValidSaga},
     mutants::{Twin, broken},
 };
@@ -42,60 +44,6 @@ use crate::{
 pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
 /// The label by which the Job controller says whose a pod is; it outlives the owner reference.
 pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
-/// The shortest time after its end at which a Job may delete itself, in seconds: the operator may be away for a while.
-const SHORTEST_TTL: i32 = 600;
-/// The fields of a Job's spec that are not the user's, and what to do instead.
-const TAKEN: [(&str, &str); 3] = [
-    ("activeDeadlineSeconds", "is set by the operator: leave it out, and set the step's timeout"),
-    ("selector", "is set by Kubernetes: leave it out"),
-    ("manualSelector", "is set by Kubernetes: leave it out"),
-];
-
-/// Reads the spec of a Job. Leaves that hold expressions may be missing in it.
-///
-/// # Errors
-/// All that is wrong with it; never empty.
-pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
-    let Some(fields) = value.as_object() else {
-        return Err(wrong("spec", "must be an object, such as {template: {spec: {containers: [{name: step, image: busybox}]}}}"));
-    };
-    let spec: JobSpec = strict::read(value, "spec", "Job")?;
-    let mut faults = Vec::new();
-    for (name, message) in TAKEN {
-        if fields.get(name).is_some_and(|value| !value.is_null()) {
-            faults.extend(wrong(format!("spec.{name}"), message));
-        }
-    }
-    if spec.ttl_seconds_after_finished.is_some_and(|ttl| ttl < SHORTEST_TTL) {
-        let message = "must be at least 600: a Job that is gone sooner may take its outcome with it. Leave it out, and the operator deletes \
-                       what succeeded ten minutes after the saga's end, and all else with the saga";
-        faults.extend(wrong("spec.ttlSecondsAfterFinished", message));
-    }
-    let policy = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());
-    if policy.is_some_and(|policy| policy != NEVER && policy != "OnFailure") {
-        faults.extend(wrong("spec.template.spec.restartPolicy", "must be Never or OnFailure"));
-    }
-    faults.extend(faults_of(&spec.template, value.get("template").unwrap_or(&Value::Null), "spec.template"));
-    if faults.is_empty() { Ok(spec) } else { Err(faults) }
-}
-
-/// Reads the labels and annotations of a Job.
-///
-/// # Errors
-/// All that is wrong with them; never empty.
-pub fn check_metadata(value: Option<&Value>) -> Result<ObjectMeta, Vec<Wrong>> {
-    let Some(value) = value else { return Ok(ObjectMeta::default()) };
-    let metadata = strict::read(value, "metadata", "Job")?;
-    let mut faults = Vec::new();
-    of_metadata(Some(value), "metadata", &mut faults);
-    if faults.is_empty() { Ok(metadata) } else { Err(faults) }
-}
-
-/// What a Job's template says of its ServiceAccount, where that is not the one of the saga.
-#[must_use]
-pub fn check_account(spec: &JobSpec, account: &str) -> Option<Wrong> {
-    account_of(&spec.template, account, "spec.template")
-}
 
 /// Builds the Job of an attempt. `timeout` is the time limit of the attempt.
 ///

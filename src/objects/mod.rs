@@ -25,4 +25,3 @@ mod pod_start;
 pub mod pod_state;
 pub mod pod_store;
 pub mod pod_template;
-mod strict;

@@ -12,16 +12,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{
-        Capabilities, Container, EnvVar, Pod, PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext,
-    },
-    apimachinery::pkg::{
-        api::resource::Quantity,
-        apis::meta::v1::{ObjectMeta, OwnerReference},
-    },
+    api::core::v1::{Capabilities, Container, EnvVar, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext},
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 use kube::Resource;
-use serde_json::Value;
 
 use super::pod_template;
 use crate::{
@@ -29,15 +23,12 @@ use crate::{
         Direction, PodAction, Saga,
         names::{AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, MANAGER, child_name, is_dns_label},
     },
+    manifest::{
+        pod_template::{DECIDES, STEP_CONTAINER},
+        resources::check_resources,
+    },
     model::saga::{Identity, ValidSaga},
-    text::excerpt,
 };
-
-/// The name of the container whose exit code is the attempt's outcome, unless a template has none of this name.
-pub const STEP_CONTAINER: &str = "step";
-
-/// The annotation that names the container of a template whose exit code is the attempt's outcome.
-pub const DECIDES: &str = "saga.dev/container";
 
 /// The annotation of a Pod whose exit code 0 always means that its work is done.
 pub const FINISHES: &str = "saga.dev/finishes-on-sigterm";
@@ -51,7 +42,7 @@ const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
 ///
 /// # Errors
 /// A sentence that begins with the path within the action, where `resources` is not what [`check_resources`] accepts, or `template` not what
-/// [`super::pod_template::check_template`] does.
+/// [`crate::manifest::pod_template::check_template`] does.
 pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: Duration) -> Result<Pod, String> {
     if let Some(template) = &action.template {
         return pod_template::pod(saga, identity, (template, action.finishes_on_sigterm), timeout);
@@ -93,7 +84,7 @@ pub(super) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, 
 }
 
 /// Name, labels and owner. `named` gives the name, as [`child_name`] does.
-pub(super) fn metadata(saga: &ValidSaga, attempt: &AttemptId, named: fn(&str, &str, &AttemptId) -> String) -> ObjectMeta {
+pub(crate) fn metadata(saga: &ValidSaga, attempt: &AttemptId, named: fn(&str, &str, &AttemptId) -> String) -> ObjectMeta {
     ObjectMeta {
         name: Some(named(&saga.name, &saga.uid, attempt)),
         namespace: Some(saga.namespace.clone()),
@@ -151,68 +142,6 @@ pub(super) fn deadline_seconds(timeout: Duration) -> i64 {
     let whole = timeout.saturating_add(DEADLINE_SLACK);
     let seconds = whole.as_secs().saturating_add(u64::from(whole.subsec_nanos() > 0));
     i64::try_from(seconds).unwrap_or(i64::MAX).clamp(1, MAX_DEADLINE_SECONDS)
-}
-
-/// Reads the requests and limits of a container, strictly: what the API server would ignore or refuse is refused here, before anything
-/// runs. Numbers are taken as quantities (`cpu: 1`), as Kubernetes does.
-///
-/// # Errors
-/// A sentence that begins with the path (`resources.limits.cpu: …`) and says what to write instead.
-pub fn check_resources(value: &Value) -> Result<ResourceRequirements, String> {
-    let Value::Object(fields) = value else {
-        return Err("resources: must be an object, such as {requests: {cpu: 100m}, limits: {memory: 128Mi}}".into());
-    };
-    if let Some(unknown) = fields.keys().find(|key| !matches!(key.as_str(), "requests" | "limits")) {
-        return Err(format!("resources.{}: is not supported: write requests or limits", excerpt(unknown)));
-    }
-    let part = |name| fields.get(name).filter(|part| !part.is_null()).map(|part| quantities(name, part)).transpose();
-    Ok(ResourceRequirements { claims: None, limits: part("limits")?, requests: part("requests")? })
-}
-
-/// Reads one of the two maps from resource names to quantities.
-fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Quantity>, String> {
-    let Value::Object(entries) = value else {
-        return Err(format!("resources.{part}: must be an object, such as {{cpu: 500m, memory: 128Mi}}"));
-    };
-    let entry = |(name, value): (&String, &Value)| {
-        let path = format!("resources.{part}.{}", excerpt(name));
-        if !is_resource(name) {
-            return Err(format!(
-                "{path}: is no resource of a container: write cpu, memory, ephemeral-storage, hugepages-2Mi, or a name with a domain such \
-                 as nvidia.com/gpu"
-            ));
-        }
-        let text = match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
-        };
-        if is_quantity(&text) {
-            Ok((name.clone(), Quantity(text)))
-        } else {
-            Err(format!("{path}: must be a number with an optional unit, such as 2, 500m or 128Mi"))
-        }
-    };
-    entries.iter().map(entry).collect()
-}
-
-/// Whether the API server knows such a resource of a container: a standard one, or one with a domain.
-fn is_resource(name: &str) -> bool {
-    matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") || name.contains('/')
-}
-
-/// Whether the text is a quantity that is not negative, after the grammar in Kubernetes' `resource.Quantity`.
-fn is_quantity(text: &str) -> bool {
-    const UNITS: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    let is_digit = |c: char| c.is_ascii_digit();
-    let number = text.strip_prefix('+').unwrap_or(text);
-    let (digits, unit) = number.split_at(number.find(|c: char| !is_digit(c) && c != '.').unwrap_or(number.len()));
-    let exponent = || {
-        unit.strip_prefix(['e', 'E'])
-            .map(|power| power.strip_prefix(['+', '-']).unwrap_or(power))
-            .is_some_and(|power| !power.is_empty() && power.chars().all(is_digit))
-    };
-    digits.contains(is_digit) && digits.matches('.').count() <= 1 && (UNITS.contains(&unit) || exponent())
 }
 
 /// The saga that controls a Pod or a Job.

@@ -17,13 +17,14 @@ use k8s_openapi::{
 
 use super::{
     job::{COMPLETION_INDEX, CONTROLLER_UID},
-    pod::{DECIDES, deciding, finishes, finishes_on_sigterm, is_of_template},
+    pod::{deciding, finishes, finishes_on_sigterm, is_of_template},
     pod_fields::{DISRUPTION, SCHEDULED, runs_beside},
     pod_init,
     pod_state::{handed_on, state},
 };
 use crate::{
     api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
+    manifest::pod_template::DECIDES,
     model::observation::ChildState,
     mutants::{Twin, broken},
     text::{MAX_LINE, one_line, tail},

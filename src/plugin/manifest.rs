@@ -9,9 +9,9 @@ use serde_json::Value;
 use super::fields;
 use crate::{
     api::{Asked, GROUP, Saga, StoredSaga, VERSION},
-    engine::valid::validate_stored,
     fault::Fault,
     model::saga::{SagaName, ValidSaga},
+    validate::saga::validate_stored,
 };
 
 /// The namespace of a saga that names none, as that of kubectl.

@@ -7,7 +7,7 @@
 //!
 //! # Guarantees
 //! Only [`shell`] reads and writes anything; all else are functions of values. Nothing decides here: sagas are judged by
-//! [`crate::engine::valid`], and what happens to them is the engine's doing in the [`crate::world`].
+//! [`crate::validate::saga`], and what happens to them is the engine's doing in the [`crate::world`].
 
 pub mod args;
 mod fields;

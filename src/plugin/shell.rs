@@ -18,7 +18,7 @@ use super::{
     script::Script,
     simulate,
 };
-use crate::engine::valid::warnings;
+use crate::validate::warnings::warnings;
 
 /// The exit code of a command line that cannot be used, as clap's own.
 const USAGE: u8 = 2;

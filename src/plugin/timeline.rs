@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use crate::{
     api::{Direction, GoDuration, Outcome, RequestRecord, SagaStatus, StepPhase, StepStatus},
     clock::between,
+    manifest::pod_template,
     model::saga::{Operation, ValidSaga, ValidStep, Work},
-    objects::pod_template,
     world::{Happened, Who},
 };
 

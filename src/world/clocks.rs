@@ -19,10 +19,8 @@ use super::{Fault, Rules, Who, World, process::Life, sink::Sink};
 use crate::{
     api::{ActiveAttempt, SagaStatus},
     clock::{between, later},
-    coordination::{
-        executor_lease::EVERY,
-        fence::{Comparison, Skew},
-    },
+    coordination::{executor_lease::EVERY, fence::Comparison},
+    model::skew::Skew,
 };
 
 /// What the stamp in whole seconds, what clocks may be ahead untold, and what is told in whole seconds add to how far apart two clocks seem.

@@ -12,7 +12,7 @@ use std::{
 use k8s_openapi::api::core::v1::Pod;
 use saga_operator::{
     api::{GoDuration, MAX_OUTPUTS, Outcome, StepPhase, StepStatus, StoredSaga},
-    engine::{invariants, plan, valid::validate_stored},
+    engine::{invariants, plan},
     expression::{
         check::FUNCTIONS,
         program::Expression,
@@ -24,6 +24,7 @@ use saga_operator::{
         saga::SagaName,
     },
     objects::pod_state,
+    validate::saga::validate_stored,
 };
 use serde_json::{Map, Value, json};
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{Direction::Action, Outcome, SagaPhase, SagaSpec, StepPhase},
-    engine::valid::validate,
+    manifest::job_spec::check_spec,
     model::{
         observation::Trouble,
         saga::{SagaName, ValidSaga, Work},
     },
-    objects::job::check_spec,
+    validate::saga::validate,
 };
 use serde_json::{Value, json};
 

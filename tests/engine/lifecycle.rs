@@ -6,7 +6,7 @@ use saga_operator::{
         Direction::{self, Compensation},
         Outcome, SagaPhase, StepPhase,
     },
-    coordination::fence::Skew,
+    model::skew::Skew,
 };
 
 use crate::{

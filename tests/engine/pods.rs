@@ -5,8 +5,8 @@ use saga_operator::{
         Direction::{Action, Compensation},
         Outcome, SagaPhase, SagaSpec, StepPhase,
     },
+    manifest::pod_template::check_template,
     model::{observation::Trouble, saga::Work},
-    objects::pod_template::check_template,
 };
 use serde_json::{Value, json};
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{BackoffType, DeletionPolicy, OnFailure, SagaSpec},
-    engine::valid::{validate, warnings},
     model::saga::{Retry, SagaName, ValidSaga, ValidStep, Work},
+    validate::{saga::validate, warnings::warnings},
 };
 use serde_json::{Value, json};
 

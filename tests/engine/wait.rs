@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{RequestAction, SagaPhase, SagaSpec, StepPhase},
-    engine::valid::validate,
     model::saga::SagaName,
+    validate::saga::validate,
 };
 use serde_json::{Value, json};
 

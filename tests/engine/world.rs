@@ -9,11 +9,7 @@ use jiff::Timestamp;
 use saga_operator::{
     api::{Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga, shape::Shape},
     clock::later,
-    coordination::fence::Skew,
-    engine::{
-        active_attempts, plan,
-        valid::{validate, validate_accepted},
-    },
+    engine::{active_attempts, plan},
     fault::Fault,
     model::{
         input::{Gate, Precheck, Seen},
@@ -21,8 +17,10 @@ use saga_operator::{
         origin::Origin,
         plan::{Effect, Finalizer, Notice, Plan, StatusWrite},
         saga::{SagaName, ValidSaga, Work},
+        skew::Skew,
         versions::{Served, Versions},
     },
+    validate::saga::{validate, validate_accepted},
 };
 use serde_json::{Value, json};
 

@@ -12,8 +12,8 @@ use std::{
 
 use saga_operator::{
     api::{Direction, OnFailure, RequestAction, Saga, SagaPhase, StoredSaga},
-    engine::valid::validate_stored,
     model::saga::{SagaName, ValidSaga, Work},
+    validate::saga::validate_stored,
     world::{Ending, Move, Rules, World},
 };
 use serde_json::json;

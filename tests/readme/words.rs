@@ -5,10 +5,11 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use clap::CommandFactory;
 use saga_operator::{
     api::{Asked, RequestAction, SagaPhase, StepPhase, StoredSaga},
-    engine::{allowed, valid::validate},
+    engine::allowed,
     expression::{check::FUNCTIONS, scope::Variable},
     model::saga::SagaName,
     service::{args::Cli, metrics::Metrics},
+    validate::saga::validate,
 };
 
 #[test]

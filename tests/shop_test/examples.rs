@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use saga_operator::{
     api::{ApplyAction, Compensation, HttpAction, ObjectRef, PodAction, Saga, Step},
-    engine::valid::validate,
     model::saga::SagaName,
+    validate::saga::validate,
 };
 use serde_json::{Value, json};
 

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     api::{Direction, SagaPhase},
-    engine::valid::validate_stored,
     model::saga::SagaName,
+    validate::saga::validate_stored,
 };
 
 /// A saga with a child, before an API server that holds both.

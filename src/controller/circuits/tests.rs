@@ -19,15 +19,15 @@ use super::{
 };
 use crate::{
     api::{DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
-    coordination::fence::Skew,
-    engine::valid::validate_stored,
     model::{
         input::Seen,
         observation::{Absence, ChildState, Observed},
         origin::origin,
         plan::{Effect, Plan, StatusWrite},
         saga::{SagaName, ValidSaga},
+        skew::Skew,
     },
+    validate::saga::validate_stored,
 };
 
 const OPEN: Duration = Duration::from_secs(30);

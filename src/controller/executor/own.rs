@@ -24,8 +24,9 @@ use crate::{
     },
     coordination::{
         executor_lease::{EVERY, Tenure},
-        fence::{Comparison, Skew},
+        fence::Comparison,
     },
+    model::skew::Skew,
     mutants::{Twin, broken},
 };
 

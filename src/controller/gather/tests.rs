@@ -19,9 +19,9 @@ use super::{
     *,
 };
 use crate::{
-    engine::valid::validate_stored,
     model::{observation::Reached, saga::SagaName},
     objects::child::STUCK_SINCE,
+    validate::saga::validate_stored,
 };
 
 /// What an API server holds: answers by path, 404 for any other.

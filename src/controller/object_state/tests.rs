@@ -17,8 +17,8 @@ use crate::{
         Direction,
         names::{ANNOTATION_ATTEMPT, AttemptId},
     },
-    engine::valid::validate_stored,
     model::saga::SagaName,
+    validate::saga::validate_stored,
 };
 
 fn intent(child_uid: Option<&str>) -> ActiveAttempt {

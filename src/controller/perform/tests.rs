@@ -10,7 +10,7 @@ use super::{
     super::{context::fixture, memory::backing_off},
     *,
 };
-use crate::{api::Direction, engine::valid::validate_stored, model::saga::SagaName};
+use crate::{api::Direction, model::saga::SagaName, validate::saga::validate_stored};
 
 fn sorted(code: u16, reason: &str, message: &str) -> &'static str {
     let status = Status { code, reason: reason.into(), message: message.into(), ..Status::default() };

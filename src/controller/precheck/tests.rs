@@ -6,7 +6,7 @@ use super::{
     super::{objects::Unserved, secrets::Kind},
     *,
 };
-use crate::{engine::valid::validate, model::saga::SagaName};
+use crate::{model::saga::SagaName, validate::saga::validate};
 
 const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
 

@@ -45,9 +45,9 @@ use super::{
 use crate::{
     api::{Direction, StoredSaga, names::AttemptId},
     egress::policy::{Reach, ReachRules},
-    engine::valid::validate_stored,
     model::saga::{Identity, SagaName, ValidSaga, Work},
     objects::pod,
+    validate::saga::validate_stored,
 };
 
 /// Where the saga of every scene stands.

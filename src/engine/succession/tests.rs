@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{super::valid::validate, *};
-use crate::model::saga::SagaName;
+use super::*;
+use crate::{model::saga::SagaName, validate::saga::validate};
 
 /// A child that ended, with these steps.
 fn ended(phase: &str, steps: &Value) -> StoredSaga {

@@ -1,13 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 #![allow(clippy::needless_pass_by_value, reason = "fixtures are put together from values")]
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     api::{Direction, names::AttemptId},
-    engine::valid::validate,
     model::saga::SagaName,
+    validate::saga::validate,
 };
 
 fn saga() -> ValidSaga {

@@ -1,9 +1,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::objects::fixture::{identity, saga};
+use crate::{
+    manifest::resources::is_quantity,
+    objects::fixture::{identity, saga},
+};
 
 type Change = fn(&mut Pod);
 

@@ -10,13 +10,12 @@ use serde_json::{Value, json};
 
 use super::{
     super::{
-        pod::STEP_CONTAINER,
         pod_fields::{DISRUPTION, SCHEDULED},
         pod_store::{keep_success, strip},
     },
     *,
 };
-use crate::{model::observation::Trouble, text::MAX_LINE};
+use crate::{manifest::pod_template::STEP_CONTAINER, model::observation::Trouble, text::MAX_LINE};
 
 /// What is expected of a fixture.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::PodAction,
+    manifest::pod_template::deciding_image,
     objects::{
         fixture::{identity as attempt, saga},
         pod::pod as pod_of,

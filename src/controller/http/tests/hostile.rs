@@ -6,7 +6,7 @@ use super::{
     hostile_urls::{HOSTS, SPELLINGS, URLS},
     *,
 };
-use crate::{api::SagaSpec, engine::valid::validate, model::saga::SagaName};
+use crate::{api::SagaSpec, model::saga::SagaName, validate::saga::validate};
 
 /// A name, and its answers one after the other, the last of which it has for ever.
 type Name = (String, Vec<Vec<IpAddr>>);

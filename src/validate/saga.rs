@@ -5,16 +5,6 @@
 //! are found, not just the first; each names its field path and says what to write instead. Of very many only the first are told, and what
 //! it takes to find them is bounded, whatever the spec holds.
 
-mod action;
-mod child;
-mod expressions;
-mod fixed;
-mod job;
-mod operation;
-mod pod;
-mod policy;
-mod warnings;
-
 use std::{
     cell::Cell,
     collections::{BTreeSet, HashMap},
@@ -23,9 +13,10 @@ use std::{
 
 use serde_json::Map;
 
-use self::{
-    expressions::Reach,
+use super::{
     operation::{Written, operation, undo_saga},
+    read_scope::{self, Reach},
+    retry,
 };
 use crate::{
     api::{
@@ -33,17 +24,13 @@ use crate::{
         names::{is_dns_label, is_token},
     },
     expression::{cost::MAX_TOGETHER, scope::Scope},
-    fault::{is_missing, tell_no_more},
+    fault::{Fault, are_enough, is_missing, tell_no_more},
     model::saga::{Operation, SagaName, ValidSaga, ValidStep, Work},
+    validate::{action, job, pod},
 };
 
-pub(in crate::engine) use self::child::valid_child;
-pub use self::{expressions::may_have_expressions, warnings::warnings};
-pub use crate::fault::Fault;
-pub(in crate::engine) use crate::fault::are_enough;
-
 const ACTION_ATTEMPTS: i32 = 1;
-const COMPENSATION_ATTEMPTS: i32 = 10;
+pub(crate) const COMPENSATION_ATTEMPTS: i32 = 10;
 const MAX_PARALLEL: i32 = 64;
 /// The most retry requests that may be allowed.
 const MAX_RETRY_REQUESTS: i32 = 1000;
@@ -69,20 +56,20 @@ fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<Valid
 
 /// What is known of a saga's params when it is checked.
 #[derive(Clone, Copy, Debug)]
-struct Params<'a> {
+pub(crate) struct Params<'a> {
     /// Whether their values are: expressions that read nothing else are then tried.
-    known: bool,
+    pub(crate) known: bool,
     /// Whether another side's answer may be among them.
-    of_another: bool,
+    pub(crate) of_another: bool,
     /// Whether the saga was accepted before.
-    accepted: bool,
+    pub(crate) accepted: bool,
     /// The work of all expressions so far, of the saga and of all that it stands in.
-    work: &'a Cell<u64>,
+    pub(crate) work: &'a Cell<u64>,
     /// Whether an expression of the saga itself was met.
-    met: &'a Cell<bool>,
+    pub(crate) met: &'a Cell<bool>,
 }
 
-fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {
+pub(crate) fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {
     let (saga, faults) = check_as(who, spec, given);
     if faults.is_empty() { Ok(saga) } else { Err(faults) }
 }
@@ -92,10 +79,10 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
     let mut faults = Vec::new();
     check_fields(who, spec, &mut faults);
     let defaults = spec.defaults.clone().unwrap_or_default();
-    policy::check_defaults(&defaults, &mut faults);
+    retry::check_defaults(&defaults, &mut faults);
     let params = spec.params.clone().unwrap_or_default();
     // Nothing is tried over more than an expression may read.
-    let too_large = expressions::too_large(&params);
+    let too_large = read_scope::too_large(&params);
     let (met, before_steps) = (Cell::new(false), faults.len());
     let given = Params { known: given.known && too_large.is_none(), met: &met, ..given };
     let scope = Scope {
@@ -112,7 +99,7 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
     is_missing(steps.len() < spec.steps.len(), &mut faults);
     let all: BTreeSet<_> = spec.steps.iter().map(|step| step.name.as_str()).collect();
     let reach = Reach::action(&all, &all, Some(scope), given);
-    let outputs = expressions::outputs(spec.outputs.as_ref(), "spec.outputs", &reach, &mut faults);
+    let outputs = read_scope::outputs(spec.outputs.as_ref(), "spec.outputs", &reach, &mut faults);
     let saga = ValidSaga {
         name: who.name.clone(),
         namespace: who.namespace.clone(),
@@ -164,7 +151,7 @@ fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
     if !(1..=MAX_STEPS).contains(&spec.steps.len()) {
         faults.push(Fault::broken("spec.steps", "must have 1 to 128 steps"));
     }
-    policy::check_duration(spec.timeout, "spec.timeout", faults);
+    retry::check_duration(spec.timeout, "spec.timeout", faults);
 }
 
 /// Checks a spec as it is stored, which may not even be readable.
@@ -212,14 +199,14 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
         if places.insert(&step.name, place).is_some() {
             faults.push(Fault::broken(format!("{path}.name"), format!("another step is named {} already: choose another name", step.name)));
         }
-        let upstream = expressions::upstream(&depends_on, &valid);
+        let upstream = read_scope::upstream(&depends_on, &valid);
         // What a step may never do cannot be tried: its values may be made for the case in which it does.
         let known = Some(scope).filter(|_| step.when.is_none());
         let reach = Reach::action(&upstream, &all, known, given);
         let always = Reach::action(&upstream, &all, Some(scope), given);
         let when = step.when.as_ref().and_then(|when| always.expression(when, &format!("{path}.when"), faults));
         let action = action_of(step, defaults, &reach, &path, faults);
-        let outputs = expressions::outputs(step.outputs.as_ref(), &format!("{path}.outputs"), &reach.answer().object(), faults);
+        let outputs = read_scope::outputs(step.outputs.as_ref(), &format!("{path}.outputs"), &reach.answer().object(), faults);
         if outputs.is_some()
             && !matches!(action.as_ref().map(|action| &action.work), Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None)
         {
@@ -247,8 +234,7 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
             faults,
         );
         // A missing operation has left its fault: the list is used only where there is none, but all that follows looks up its place.
-        let action =
-            action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, policy::built_in(ACTION_ATTEMPTS)));
+        let action = action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, retry::built_in(ACTION_ATTEMPTS)));
         let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_) | Work::Job(_)));
         let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
         let unchecked = step.precheck == Some(PrecheckPolicy::Skip);

@@ -17,7 +17,7 @@ const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 ///
 /// # Errors
 /// The paths of what is wrong, each with what to do; never empty.
-pub(super) fn read<T: Serialize + DeserializeOwned>(value: &Value, path: &str, kind: &str) -> Result<T, Vec<(String, String)>> {
+pub(crate) fn read<T: Serialize + DeserializeOwned>(value: &Value, path: &str, kind: &str) -> Result<T, Vec<(String, String)>> {
     let value = with_quantities(value);
     let read: T = serde_path_to_error::deserialize(&value).map_err(|error| {
         let place = error.path().to_string();

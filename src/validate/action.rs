@@ -6,7 +6,7 @@ use regex::Regex;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::fixed::of_manifest;
+use super::taint::of_manifest;
 use crate::{
     api::{ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls, ObjectRef, SecretKey, URL_PATTERN},
     expression::template::{Form, Template},
@@ -18,16 +18,16 @@ const RESERVED_HEADERS: [&str; 9] =
     ["idempotency-key", "saga-attempt", "host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
 
 /// A list or a text that is too long, as the schema counts.
-pub(super) fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
+pub(crate) fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
     if length > most {
         faults.push(Fault::new(path, format!("has {length} {what}: at most {most} are taken")));
     }
 }
 
 /// An action, and the template where it holds expressions.
-pub(super) type Parsed<T> = (T, Option<Template>);
+pub(crate) type Parsed<T> = (T, Option<Template>);
 
-pub(super) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<HttpAction>> {
+pub(crate) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<HttpAction>> {
     limit(action.url.chars().count(), 2048, "characters", &format!("{path}.url"), faults);
     limit(action.headers.iter().flatten().count(), 32, "entries", &format!("{path}.headers"), faults);
     for (place, header) in action.headers.iter().flatten().enumerate() {
@@ -90,7 +90,7 @@ fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApplyAction>> {
+pub(crate) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApplyAction>> {
     let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
     for (pointer, name, example) in
         [("/apiVersion", "apiVersion", "apps/v1"), ("/kind", "kind", "Deployment"), ("/metadata/name", "metadata.name", "shop")]
@@ -109,7 +109,7 @@ pub(super) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -
     Some((action, template.map(|template| template.without(fixed))))
 }
 
-pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {
+pub(crate) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {
     for (name, value) in [("apiVersion", &object.api_version), ("kind", &object.kind), ("name", &object.name)] {
         if value.is_empty() {
             faults.push(Fault::new(format!("{path}.{name}"), "must not be empty"));
@@ -118,14 +118,14 @@ pub(super) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) ->
     parsed(object, path, |_| Form::Text, faults)
 }
 
-pub(super) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApprovalAction>> {
+pub(crate) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApprovalAction>> {
     let ApprovalAction { message } = action;
     limit(message.iter().flat_map(|message| message.chars()).count(), 1024, "characters", &format!("{path}.message"), faults);
     parsed(action, path, |_| Form::Text, faults)
 }
 
 /// The action with its literals, or as it is written together with its template.
-pub(super) fn parsed<T>(action: &T, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
+pub(crate) fn parsed<T>(action: &T, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
 {
@@ -144,7 +144,7 @@ where
     }
 }
 
-pub(super) fn is_object_name(text: &str) -> bool {
+pub(crate) fn is_object_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with(['-', '.']) && !text.ends_with(['-', '.'])
 }

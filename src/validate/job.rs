@@ -10,11 +10,11 @@ use crate::{
     api::JobAction,
     expression::template::Template,
     fault::Fault,
+    manifest::job_spec::{check_account, check_metadata, check_spec},
     model::saga::{ValidSaga, Work},
-    objects::job::{check_account, check_metadata, check_spec},
 };
 
-pub(super) fn job(action: &JobAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<JobAction>> {
+pub(crate) fn job(action: &JobAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<JobAction>> {
     exit_codes(action.final_exit_codes.as_deref().unwrap_or_default(), &format!("{path}.finalExitCodes"), faults);
     let (action, template) = parsed(action, path, faults)?;
     let known = known_of(&action, template.as_ref());
@@ -24,7 +24,7 @@ pub(super) fn job(action: &JobAction, path: &str, faults: &mut Vec<Fault>) -> Op
 }
 
 /// Specs that name another ServiceAccount than the saga's: their Jobs are created by the operator, and must borrow no power.
-pub(super) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
+pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in [(Some(&step.action), "job"), (step.compensation.as_ref(), "compensation.job")] {
             let Some((operation, Work::Job(action))) = operation.map(|operation| (operation, &operation.work)) else { continue };

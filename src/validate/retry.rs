@@ -16,12 +16,12 @@ const MAX_DELAY: Duration = Duration::from_mins(1);
 const MAX_ATTEMPTS: i32 = 1_000_000;
 
 /// The policy where nothing is written.
-pub(super) fn built_in(attempts: i32) -> Retry {
+pub(crate) fn built_in(attempts: i32) -> Retry {
     effective(None, None, attempts, "", &mut Vec::new())
 }
 
 /// Checks the defaults by themselves.
-pub(super) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
+pub(crate) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
     let Defaults { timeout, retry, compensation_retry } = defaults;
     check_duration(*timeout, "spec.defaults.timeout", faults);
     check(retry.as_ref(), "spec.defaults.retry", faults);
@@ -29,7 +29,7 @@ pub(super) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
 }
 
 /// Checks a time limit where it is written.
-pub(super) fn check_duration(written: Option<GoDuration>, path: &str, faults: &mut Vec<Fault>) {
+pub(crate) fn check_duration(written: Option<GoDuration>, path: &str, faults: &mut Vec<Fault>) {
     if let Some(written) = written.filter(|written| written.positive().is_none()) {
         faults.push(Fault::new(path, format!("is {written}: must be a positive duration such as 90s or 1m30s")));
     }
@@ -56,7 +56,7 @@ fn check(policy: Option<&RetryPolicy>, path: &str, faults: &mut Vec<Fault>) {
 }
 
 /// The effective policy of an operation, whose own one is checked here. Of use only where there is no fault.
-pub(super) fn effective(
+pub(crate) fn effective(
     own: Option<&RetryPolicy>,
     default: Option<&RetryPolicy>,
     attempts: i32,

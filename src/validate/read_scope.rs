@@ -16,7 +16,7 @@ use std::{cell::Cell, collections::BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::Params;
+use super::saga::Params;
 use crate::{
     api::SagaSpec,
     expression::{
@@ -34,7 +34,7 @@ const MAX_PARAMS: usize = 32 * 1024;
 
 /// What may be read at one place.
 #[derive(Clone)]
-pub(super) struct Reach<'a> {
+pub(crate) struct Reach<'a> {
     variables: BTreeSet<Variable>,
     /// The steps that may be read, and all there are.
     upstream: &'a BTreeSet<&'a str>,
@@ -46,28 +46,28 @@ pub(super) struct Reach<'a> {
 
 impl<'a> Reach<'a> {
     /// Of an action of a step that depends on `upstream`.
-    pub(super) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>, given: Params<'a>) -> Self {
+    pub(crate) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>, given: Params<'a>) -> Self {
         let known = known.filter(|_| given.known);
         Self { variables: [Variable::Params, Variable::Saga, Variable::Steps].into(), upstream, all, known, given }
     }
 
     /// Of its compensation.
-    pub(super) fn undo(&self) -> Self {
+    pub(crate) fn undo(&self) -> Self {
         self.with(&[Variable::Outputs, Variable::Action])
     }
 
     /// Of what is asked of an answer here.
-    pub(super) fn answer(&self) -> Self {
+    pub(crate) fn answer(&self) -> Self {
         self.with(&[Variable::Response])
     }
 
     /// Of what an answer means here.
-    pub(super) fn judged(&self) -> Self {
+    pub(crate) fn judged(&self) -> Self {
         self.with(&[Variable::Response, Variable::Attempt])
     }
 
     /// Of what is asked of an object here.
-    pub(super) fn object(&self) -> Self {
+    pub(crate) fn object(&self) -> Self {
         self.with(&[Variable::Object])
     }
 
@@ -78,7 +78,7 @@ impl<'a> Reach<'a> {
     }
 
     /// An expression that stands by itself.
-    pub(super) fn expression(&self, text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<Expression> {
+    pub(crate) fn expression(&self, text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<Expression> {
         if text.trim_start().starts_with("${") {
             faults.push(Fault::broken(path, "is an expression as a whole: write it without ${ and }"));
             return None;
@@ -97,7 +97,7 @@ impl<'a> Reach<'a> {
 
     /// The expressions in the leaves of an action or of outputs. `fixed`: whether the one below these keys is one that only `params` and `saga` may
     /// reach. It ends with the first fault that nobody will be told of.
-    pub(super) fn template(&self, template: &Template, fixed: impl Fn(&[String]) -> bool, faults: &mut Vec<Fault>) {
+    pub(crate) fn template(&self, template: &Template, fixed: impl Fn(&[String]) -> bool, faults: &mut Vec<Fault>) {
         let own = [Variable::Params, Variable::Saga].into_iter().filter(|variable| *variable == Variable::Saga || !self.given.of_another);
         let fixed_reach = own.collect();
         for Field { path, keys, expression } in template.fields() {
@@ -116,17 +116,17 @@ impl<'a> Reach<'a> {
     }
 
     /// Whether another side's answer may be among the saga's params.
-    pub(super) const fn params_are_of_another(&self) -> bool {
+    pub(crate) const fn params_are_of_another(&self) -> bool {
         self.given.of_another
     }
 
     /// Whether the saga was accepted before.
-    pub(super) const fn is_accepted(&self) -> bool {
+    pub(crate) const fn is_accepted(&self) -> bool {
         self.given.accepted
     }
 
     /// The work of all expressions so far.
-    pub(super) const fn work(&self) -> &'a Cell<u64> {
+    pub(crate) const fn work(&self) -> &'a Cell<u64> {
         self.given.work
     }
 
@@ -153,7 +153,7 @@ impl<'a> Reach<'a> {
     }
 
     /// What a template comes to where all that it reads is known already.
-    pub(super) fn tried(&self, template: &Template) -> Option<Value> {
+    pub(crate) fn tried(&self, template: &Template) -> Option<Value> {
         let fixed = template.fields().iter().all(|field| field.expression.is_fixed());
         template.evaluate(&self.known.filter(|_| fixed && self.work().get() <= MAX_TOGETHER)?).ok()
     }
@@ -196,7 +196,7 @@ pub fn may_have_expressions(spec: &SagaSpec) -> bool {
 }
 
 /// The names of the steps that the step with these dependencies depends on, directly or through others.
-pub(super) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTreeSet<&'a str> {
+pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTreeSet<&'a str> {
     let (mut found, mut open) = (BTreeSet::new(), depends_on.to_vec());
     while let Some(step) = open.pop().and_then(|place| steps.get(place)) {
         if found.insert(step.name.as_str()) {
@@ -207,14 +207,14 @@ pub(super) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTre
 }
 
 /// Values by name that a step or the saga hands on.
-pub(super) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Template> {
+pub(crate) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Template> {
     let template = Template::parse(values?, path, |_| Form::Any, faults);
     reach.template(&template, |_| false, faults);
     Some(template)
 }
 
 /// What is wrong with parameters that are too large for expressions to read.
-pub(super) fn too_large(params: &Map<String, Value>) -> Option<Fault> {
+pub(crate) fn too_large(params: &Map<String, Value>) -> Option<Fault> {
     let bytes = serde_json::to_string(params).map_or(0, |text| text.len());
     let message = || format!("has {bytes} bytes: where expressions read it, it may have at most {MAX_PARAMS}");
     (bytes > MAX_PARAMS).then(|| Fault::new("spec.params", message()))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{COMPENSATION_ATTEMPTS, action, child, expressions::Reach, fixed, job, pod, policy};
+use super::{action, child_saga, job, pod, read_scope::Reach, retry, saga::COMPENSATION_ATTEMPTS, taint};
 use crate::{
     api::{
         AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy,
@@ -20,30 +20,30 @@ const MAX_RULES: usize = 16;
 const TIMEOUT: Duration = Duration::from_hours(1);
 
 /// The compensation of a step that carries a child saga through and says no other.
-pub(super) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
+pub(crate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
     let timeout = defaults.timeout.and_then(GoDuration::positive).unwrap_or(TIMEOUT);
     // What is wrong with it was said where it stands.
-    let retry = policy::effective(None, defaults.compensation_retry.as_ref(), COMPENSATION_ATTEMPTS, "spec.defaults", faults);
+    let retry = retry::effective(None, defaults.compensation_retry.as_ref(), COMPENSATION_ATTEMPTS, "spec.defaults", faults);
     Operation::new(Work::UndoSaga, timeout, retry)
 }
 
 /// An operation as written: of a step, or of its compensation.
-pub(super) struct Written<'a> {
-    pub(super) pod: &'a Option<PodAction>,
-    pub(super) job: &'a Option<JobAction>,
-    pub(super) http: &'a Option<HttpAction>,
-    pub(super) apply: &'a Option<ApplyAction>,
-    pub(super) delete: &'a Option<ObjectRef>,
-    pub(super) saga: &'a Option<SagaAction>,
-    pub(super) approval: &'a Option<ApprovalAction>,
-    pub(super) wait: &'a Option<WaitAction>,
-    pub(super) timeout: Option<GoDuration>,
-    pub(super) retry: Option<&'a RetryPolicy>,
+pub(crate) struct Written<'a> {
+    pub(crate) pod: &'a Option<PodAction>,
+    pub(crate) job: &'a Option<JobAction>,
+    pub(crate) http: &'a Option<HttpAction>,
+    pub(crate) apply: &'a Option<ApplyAction>,
+    pub(crate) delete: &'a Option<ObjectRef>,
+    pub(crate) saga: &'a Option<SagaAction>,
+    pub(crate) approval: &'a Option<ApprovalAction>,
+    pub(crate) wait: &'a Option<WaitAction>,
+    pub(crate) timeout: Option<GoDuration>,
+    pub(crate) retry: Option<&'a RetryPolicy>,
     /// The actions that it may be, in words.
-    pub(super) one_of: &'static str,
+    pub(crate) one_of: &'static str,
 }
 
-pub(super) fn operation(
+pub(crate) fn operation(
     written: &Written<'_>,
     defaults: &Defaults,
     default_retry: Option<&RetryPolicy>,
@@ -55,13 +55,13 @@ pub(super) fn operation(
     let found_before = faults.len();
     let (work, template) = work(written, reach, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
     if let (Some(work), Some(template)) = (&work, &template) {
-        reach.template(template, |keys| fixed::is_fixed(work, keys), faults);
+        reach.template(template, |keys| taint::is_fixed(work, keys), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
     let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
     let answers = written.http.as_ref().map(|http| answers(http, reach, path, faults)).unwrap_or_default();
     let until = until_of(written).and_then(|(until, action)| reach.object().expression(until, &format!("{path}.{action}.until"), faults));
-    policy::check_duration(written.timeout, &format!("{path}.timeout"), faults);
+    retry::check_duration(written.timeout, &format!("{path}.timeout"), faults);
     // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
     let default = defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
     let timeout = written.timeout.or(default).and_then(GoDuration::positive);
@@ -77,7 +77,7 @@ pub(super) fn operation(
         let message = "is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
         faults.push(Fault::new(format!("{path}.wait.for"), message));
     }
-    let retry = policy::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
+    let retry = retry::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
     let lost = |written: Option<&String>, made: Option<&Expression>| written.is_some() && made.is_none();
     let bare = written.http.as_ref().and_then(|http| http.expect.as_ref());
     if lost(bare, expect.as_ref()) || lost(until_of(written).map(|(until, _)| until), until.as_ref()) {
@@ -122,7 +122,7 @@ fn until_of<'a>(written: &Written<'a>) -> Option<(&'a String, &'static str)> {
 fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
     match (wait.duration, &wait.until, &wait.object) {
         (Some(duration), None, None) => {
-            policy::check_duration(Some(duration), &format!("{path}.for"), faults);
+            retry::check_duration(Some(duration), &format!("{path}.for"), faults);
             duration.positive().map(|wait| (Work::Wait(wait), None))
         }
         (None, Some(_), Some(object)) => {
@@ -154,7 +154,7 @@ fn work(written: &Written<'_>, reach: &Reach<'_>, path: &str, faults: &mut Vec<F
             action::object(delete, &format!("{path}.delete"), faults).map(|(object, template)| (Work::Delete(object), template))
         }
         (None, None, None, None, None, Some(saga), None, None) => {
-            child::saga(saga, &format!("{path}.saga"), reach, faults).map(|(action, template)| (Work::Saga(action), template))
+            child_saga::saga(saga, &format!("{path}.saga"), reach, faults).map(|(action, template)| (Work::Saga(action), template))
         }
         (None, None, None, None, None, None, Some(approval), None) => {
             action::approval(approval, &format!("{path}.approval"), faults).map(|(action, template)| (Work::Approval(action), template))

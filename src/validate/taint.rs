@@ -20,7 +20,7 @@ const OF_OBJECTS: &[&str] = &[
     "targetNamespace",
 ];
 /// The same in a pod's spec.
-pub(super) const OF_PODS: Fixed = Fixed { names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"], free: &[] };
+pub(crate) const OF_PODS: Fixed = Fixed { names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"], free: &[] };
 
 /// What is mere data in any object, whatever it is called.
 const MARKS: &[&[&str]] = &[
@@ -41,7 +41,7 @@ const DATA: &[&[&str]] = &[
 const PARAMS: &[&[&str]] = &[&["manifest", "spec", "params"]];
 
 /// What no other side may give within the object that is applied.
-pub(super) fn of_manifest(manifest: &Value) -> Fixed {
+pub(crate) fn of_manifest(manifest: &Value) -> Fixed {
     let field = |name: &str| manifest.get(name).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (field("apiVersion"), field("kind"));
     let free = match (version, kind) {
@@ -59,7 +59,7 @@ fn may_be_a_saga(version: &str, kind: &str) -> bool {
 }
 
 /// Whether only `params` and `saga` may reach the leaf below these keys of an action, such as `template`, `spec`, `serviceAccountName`.
-pub(super) fn is_fixed(work: &Work, keys: &[String]) -> bool {
+pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
     let whole: Vec<&str> = keys.iter().map(String::as_str).collect();
     let decides = |keys: &[&str], names: &[&str]| keys.iter().any(|key| names.contains(key));
     match work {

@@ -9,7 +9,11 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-use super::{Params, action::Parsed, expressions::Reach, validate_as};
+use super::{
+    action::Parsed,
+    read_scope::Reach,
+    saga::{Params, validate_as},
+};
 use crate::{
     api::{SagaAction, SagaSpec},
     expression::{
@@ -26,7 +30,7 @@ const MAX_NESTING: usize = 8;
 const OF_THE_PARENT: [&str; 4] = ["serviceAccountName", "suspend", "deletionPolicy", "ttlSecondsAfterFinished"];
 
 /// `reach`: what the expressions in the child's params may read.
-pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Parsed<SagaAction>> {
+pub(crate) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Parsed<SagaAction>> {
     let before = faults.len();
     let path_of_spec = format!("{path}.spec");
     let Some(spec) = action.spec.as_object() else {
@@ -72,11 +76,7 @@ pub(super) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
 /// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its name, its namespace and its UID are given.
 ///
 /// `params_known`: whether its params are its own by now; else expressions stand among them.
-pub(in crate::engine) fn valid_child(
-    (name, namespace, uid): (String, String, String),
-    spec: &SagaSpec,
-    params_known: bool,
-) -> Option<ValidSaga> {
+pub(crate) fn valid_child((name, namespace, uid): (String, String, String), spec: &SagaSpec, params_known: bool) -> Option<ValidSaga> {
     let (work, met) = (Cell::new(0), Cell::new(false));
     let given = Params { known: params_known, of_another: !params_known, accepted: false, work: &work, met: &met };
     validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
@@ -118,7 +118,8 @@ mod tests {
 
     use serde_json::json;
 
-    use super::{super::validate, *};
+    use super::super::saga::validate;
+    use super::*;
 
     fn faults(spec: Value) -> Vec<String> {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };

@@ -5,23 +5,23 @@ use serde_json::Value;
 
 use super::{
     action::{Parsed, limit},
-    fixed::OF_PODS,
+    taint::OF_PODS,
 };
 use crate::{
     api::PodAction,
     expression::template::{Form, Template},
     fault::{Fault, Wrong},
-    model::saga::{ValidSaga, Work},
-    objects::{
-        pod::check_resources,
+    manifest::{
         pod_template::{check_account, check_template},
+        resources::check_resources,
     },
+    model::saga::{ValidSaga, Work},
 };
 
 /// Parts of a template's paths below which only text stands: an expression that gives a number gives its text there.
 const TEXTS: [&str; 12] =
     ["labels", "annotations", "nodeSelector", "matchLabels", "command", "args", "name", "value", "key", "image", "subPath", "mountPath"];
-pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
+pub(crate) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
     check_form(action, path, faults);
     let PodAction { image, command, args, env, env_from, resources: _, template: _, final_exit_codes, finishes_on_sigterm: _ } = action;
     if image.as_ref().is_some_and(String::is_empty) {
@@ -50,7 +50,7 @@ pub(super) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Op
 }
 
 /// Exit codes that are final.
-pub(super) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
+pub(crate) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
     limit(codes.len(), 32, "entries", path, faults);
     for (place, code) in codes.iter().enumerate() {
         if !(1..=255).contains(code) {
@@ -73,7 +73,7 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
 }
 
 /// The action with its literals, or as it is written together with its template.
-pub(super) fn parsed<T>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
+pub(crate) fn parsed<T>(action: &T, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
 {
@@ -99,12 +99,12 @@ fn form(leaf: &str) -> Form {
 }
 
 /// `args` of `args[1]`.
-pub(super) fn without_place(part: &str) -> &str {
+pub(crate) fn without_place(part: &str) -> &str {
     part.split('[').next().unwrap_or_default()
 }
 
 /// Templates that name another ServiceAccount than the saga's: its Pods are created by the operator, and must borrow no power.
-pub(super) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
+pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in [(Some(&step.action), "pod"), (step.compensation.as_ref(), "compensation.pod")] {
             let Some((operation, Work::Pod(action))) = operation.map(|operation| (operation, &operation.work)) else { continue };
@@ -123,6 +123,6 @@ fn known_of(action: &PodAction, template: Option<&Template>) -> Option<Value> {
 }
 
 /// A template that cannot be read hides whose power it would borrow: none of it ever runs.
-pub(super) fn fault(path: &str, (within, message): Wrong) -> Fault {
+pub(crate) fn fault(path: &str, (within, message): Wrong) -> Fault {
     Fault::broken(format!("{path}.{within}"), message)
 }
