@@ -1,0 +1,74 @@
+//! The table of rooms in `ARCHITECTURE.md`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The rooms and what each may import.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// What each room may import, leaf files included.
+    rooms: BTreeMap<String, BTreeSet<String>>,
+    /// The leaf files, which every room may import.
+    leaves: BTreeSet<String>,
+}
+
+impl Table {
+    /// Reads the first table whose columns are `room` and `may import`.
+    pub fn parse(text: &str) -> Self {
+        let mut table = Self::default();
+        let mut lines = text.lines().skip_while(|line| !is_head(line));
+        assert!(lines.next().is_some(), "there is no table of rooms: | room | … | may import |");
+        for line in lines.skip(1).take_while(|line| line.trim_start().starts_with('|')) {
+            table.add(&cells(line));
+        }
+        for (room, imports) in &table.rooms {
+            for import in imports {
+                assert!(table.rooms.contains_key(import), "{room} may import {import}: no room");
+            }
+        }
+        table
+    }
+
+    fn add(&mut self, row: &[&str]) {
+        let (Some(first), Some(last)) = (row.first(), row.last()) else { return };
+        let imports: BTreeSet<_> = names(last).map(str::to_owned).collect();
+        for name in names(first) {
+            let room = name.trim_end_matches('/');
+            if room == name {
+                self.leaves.insert(room.to_owned());
+            }
+            self.rooms.insert(room.to_owned(), imports.clone());
+        }
+    }
+
+    /// Whether the table has a row for it.
+    pub fn has(&self, room: &str) -> bool {
+        self.rooms.contains_key(room)
+    }
+
+    /// Whether the table lets one room import another.
+    pub fn allows(&self, room: &str, other: &str) -> bool {
+        self.leaves.contains(other) || self.rooms.get(room).is_some_and(|may| may.contains(other))
+    }
+
+    /// The paths at which the rooms must be: a folder ends with a slash.
+    pub fn paths(&self) -> impl Iterator<Item = String> {
+        self.rooms.keys().map(|room| {
+            let end = if self.leaves.contains(room) { ".rs" } else { "/" };
+            format!("src/{room}{end}")
+        })
+    }
+}
+
+fn is_head(line: &str) -> bool {
+    let cells = cells(line);
+    cells.first() == Some(&"room") && cells.last() == Some(&"may import")
+}
+
+fn cells(line: &str) -> Vec<&str> {
+    line.trim().trim_matches('|').split('|').map(str::trim).collect()
+}
+
+/// What stands between backticks.
+fn names(cell: &str) -> impl Iterator<Item = &str> {
+    cell.split('`').skip(1).step_by(2)
+}
