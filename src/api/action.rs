@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     GoDuration, HttpTls,
     env::{ArgumentSchema, EnvFromSchema, EnvVarSchema},
+    source::SecretKey,
 };
 
 /// Runs one container to its end, or the containers of a template. Exit code 0 is success where the container ended before it was told to go.
@@ -308,22 +309,6 @@ pub struct HeaderSource {
     /// A key of a Secret in the saga's namespace, read as the saga's ServiceAccount at each attempt. With more than 8192 bytes in it
     /// the request is not sent.
     pub secret_key_ref: SecretKey,
-}
-
-/// One key of a Secret in the saga's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct SecretKey {
-    /// The Secret's name.
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
-        .message("must be the name of a Secret: lower-case letters, digits, dashes and dots, such as payments"))]
-    pub name: String,
-    /// The key in the Secret's data.
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
-        .message("must be a key of a Secret: letters, digits, dashes, dots and underscores, such as token"))]
-    pub key: String,
 }
 
 /// The schema of an object whose fields are not described here.

@@ -19,24 +19,28 @@ mod policy;
 mod request;
 mod saga;
 pub mod shape;
+pub(crate) mod source;
 pub mod status;
 mod stored;
 mod tls;
 
-pub use action::{
-    AnswerOutcome, AnswerRule, ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef, PodAction,
-    SagaAction, SecretKey, URL_PATTERN, WaitAction,
+pub use self::{
+    action::{
+        AnswerOutcome, AnswerRule, ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef,
+        PodAction, SagaAction, URL_PATTERN, WaitAction,
+    },
+    duration::GoDuration,
+    phase::{Direction, Outcome, SagaPhase, StepPhase},
+    policy::{Backoff, BackoffType, RetryPolicy},
+    request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish, Word},
+    saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step},
+    source::{ConfigMapKey, SecretKey},
+    status::{
+        ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus,
+    },
+    stored::{Part, StoredSaga, Strangers, read_status, what_remains, with_strangers},
+    tls::{CaSource, HttpTls},
 };
-pub use duration::GoDuration;
-pub use phase::{Direction, Outcome, SagaPhase, StepPhase};
-pub use policy::{Backoff, BackoffType, RetryPolicy};
-pub use request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish, Word};
-pub use saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step};
-pub use status::{
-    ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus,
-};
-pub use stored::{Part, StoredSaga, Strangers, read_status, what_remains, with_strangers};
-pub use tls::{CaSource, ConfigMapKey, HttpTls};
 
 /// The API group of every resource, label, annotation and finalizer of this project.
 pub const GROUP: &str = "saga.dev";

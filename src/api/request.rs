@@ -239,7 +239,9 @@ pub enum Word {
 fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
     const EXAMPLE: &str = "write saga.dev/settle=charge=Failed where nothing was done and nothing will be, or saga.dev/settle=charge=Succeeded, \
                            with the outputs that it would have had, if any: charge=Succeeded={\"id\":7}";
-    let Some((name, word)) = word else { return Err(format!("it takes a step and what became of it: {EXAMPLE}")) };
+    let Some((name, word)) = word else {
+        return Err(format!("it takes a step and what became of it: {EXAMPLE}"));
+    };
     if name.contains(',') {
         return Err(format!("one step is settled at a time: {EXAMPLE}"));
     }
@@ -275,7 +277,9 @@ fn with_outputs(action: RequestAction, name: &str, outputs: &str) -> Result<(Str
     if outputs.to_string().len() > MAX_OUTPUTS {
         return Err(most);
     }
-    let Value::Object(outputs) = outputs else { return Err(format!("the outputs are no JSON object: {EXAMPLE}")) };
+    let Value::Object(outputs) = outputs else {
+        return Err(format!("the outputs are no JSON object: {EXAMPLE}"));
+    };
     Ok((name, outputs))
 }
 

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::SecretKey;
+use super::source::{ConfigMapKey, SecretKey};
 
 /// How the other side of a request proves who it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,20 +26,4 @@ pub struct CaSource {
     /// A key of a ConfigMap in the saga's namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<ConfigMapKey>,
-}
-
-/// One key of a ConfigMap in the saga's namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ConfigMapKey {
-    /// The ConfigMap's name.
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
-        .message("must be the name of a ConfigMap: lower-case letters, digits, dashes and dots, such as shop-ca"))]
-    pub name: String,
-    /// The key in the ConfigMap's data.
-    #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
-        .message("must be a key of a ConfigMap: letters, digits, dashes, dots and underscores, such as ca.crt"))]
-    pub key: String,
 }

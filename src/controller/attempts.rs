@@ -166,7 +166,9 @@ impl Known {
             // Before, nobody had read it.
             Some(intent) if active && !intent.shown => (intent.shown, self.first_read) = (true, Instant::now()),
             // The answer to the write of its intent may have been lost, and the copy may be older.
-            Some(intent) if !intent.shown && !self.request && intent.at.elapsed() < KEPT => return true,
+            Some(intent) if !intent.shown && !self.request && intent.at.elapsed() < KEPT => {
+                return true;
+            }
             Some(_) | None => {}
         }
         active || self.flight.is_some()

@@ -21,9 +21,8 @@ use crate::{
     model::observation::ChildState,
     objects::{
         child::{after_job, job_goes, only_kept},
-        job::{CONTROLLER_UID, made_by},
-        job_state::{self, Family},
-        pod_state,
+        job::{self, fields::made_by, state::Family},
+        pod::{self, fields::CONTROLLER_UID},
     },
 };
 
@@ -104,11 +103,11 @@ impl Child for Pod {
     }
 
     async fn state(&self, _: &Context, age: Duration) -> Result<ChildState, Error> {
-        Ok(pod_state::state(self, age))
+        Ok(pod::state::state(self, age))
     }
 
     fn deletion(&self, _: &Context) -> (bool, Option<String>) {
-        (self.metadata.deletion_timestamp.is_some(), pod_state::stuck(self, now()))
+        (self.metadata.deletion_timestamp.is_some(), pod::state::stuck(self, now()))
     }
 
     async fn kept(&self, _: &Context) -> Result<Option<ChildState>, Error> {
@@ -121,7 +120,7 @@ impl Child for Pod {
     }
 
     fn held_up(&self, _: &Context) -> Option<(ChildState, Duration)> {
-        pod_state::held_up(self)
+        pod::state::held_up(self)
     }
 
     async fn rest(_: &Context, _: &str, _: &str) -> Result<Vec<Arc<Pod>>, Error> {
@@ -133,7 +132,7 @@ impl Child for Pod {
     }
 
     fn is_idle(&self) -> bool {
-        pod_state::never_bound(self)
+        pod::start::never_bound(self)
     }
 
     fn succeeded(&self) -> bool {
@@ -159,15 +158,15 @@ impl Child for Job {
 
     async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error> {
         let mut family = family(self, context);
-        if job_state::wants_pods(self, &family) {
+        if job::state::wants_pods(self, &family) {
             family = with_live_pods(self, context).await?;
         }
-        Ok(job_state::state(self, &family, age))
+        Ok(job::state::state(self, &family, age))
     }
 
     fn deletion(&self, context: &Context) -> (bool, Option<String>) {
         let family = family(self, context);
-        (job_goes(self, &family), job_state::stuck(Some(self), &family, now()))
+        (job_goes(self, &family), job::state::stuck(Some(self), &family, now()))
     }
 
     /// Nothing makes pods for it any more: it has ended when those that there are have.
@@ -176,16 +175,16 @@ impl Child for Job {
         if !only_kept(self, &family) {
             return Ok(None);
         }
-        Ok(job_state::gone(self, &with_live_pods(self, context).await?))
+        Ok(job::state::gone(self, &with_live_pods(self, context).await?))
     }
 
     /// Of a Job that a finalizer keeps, nobody ends the pods unless it is deleted in the foreground.
     fn runs_on(&self, context: &Context) -> bool {
-        job_state::runs_on(&family(self, context))
+        job::state::runs_on(&family(self, context))
     }
 
     fn held_up(&self, context: &Context) -> Option<(ChildState, Duration)> {
-        job_state::held_up(self, &family(self, context))
+        job::state::held_up(self, &family(self, context))
     }
 
     async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error> {
@@ -214,7 +213,7 @@ impl Child for Job {
     }
 
     fn succeeded(&self) -> bool {
-        job_state::succeeded(self)
+        job::state::succeeded(self)
     }
 
     fn born(&self, context: &Context) {
@@ -254,7 +253,9 @@ fn as_listed(context: &Context, namespace: &str, family: Family, mut listed: Vec
 async fn live_pods(context: &Context, namespace: &str, uid: &str) -> Result<Option<(Vec<Pod>, bool)>, Error> {
     let parameters = ListParams::default().labels(&format!("{CONTROLLER_UID}={uid}")).limit(MOST_PODS);
     let listed = match context.pods_of(namespace).list(&parameters).await.map_err(Error::api("read the pods of a Job")) {
-        Err(error) if error.is_forbidden() && namespace_goes(context, namespace).await? => return Ok(None),
+        Err(error) if error.is_forbidden() && namespace_goes(context, namespace).await? => {
+            return Ok(None);
+        }
         listed => listed?,
     };
     let more = listed.metadata.continue_.is_some_and(|more| !more.is_empty());

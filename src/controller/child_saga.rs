@@ -230,7 +230,9 @@ impl Performance<'_> {
     /// # Errors
     /// Where the live read failed.
     pub(super) async fn ask(&self, attempt: AttemptId, child: &AttemptId, demand: &Demand) -> Result<Next, Error> {
-        let Some(saga) = self.saga.filter(|saga| !saga.uid.is_empty()) else { return Ok(Next::Later) };
+        let Some(saga) = self.saga.filter(|saga| !saga.uid.is_empty()) else {
+            return Ok(Next::Later);
+        };
         if !self.is_still_told(&attempt, demand).await? {
             return Ok(Next::Later);
         }

@@ -54,7 +54,9 @@ impl Performance<'_> {
         if cached.is_some_and(|found| found.meta().deletion_timestamp.is_some() && !found.runs_on(self.context)) {
             return Ok(Next::Later);
         }
-        let Some(intent) = live_intent(self.context, self.stored, &key.1).await? else { return Ok(Next::Later) };
+        let Some(intent) = live_intent(self.context, self.stored, &key.1).await? else {
+            return Ok(Next::Later);
+        };
         let known = self.context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or(intent.child_uid);
         let api = K::api(self.context, namespace(self.stored));
         let found = api.get_opt(&child).await.map_err(Error::api(K::READ))?;
@@ -93,7 +95,9 @@ impl Performance<'_> {
     async fn stop_rest<K: Child>(&self, key: &AttemptKey, child: Option<String>) -> Result<Next, Error> {
         let Some(child) = child else { return Ok(Next::Later) };
         for pod in K::rest(self.context, namespace(self.stored), &child).await? {
-            let ChildState::Active { detail, .. } = pod.state(self.context, Duration::ZERO).await? else { continue };
+            let ChildState::Active { detail, .. } = pod.state(self.context, Duration::ZERO).await? else {
+                continue;
+            };
             if pod.metadata.deletion_timestamp.is_none() {
                 self.context.attempts.overdue(key, detail);
                 delete(&Pod::api(self.context, namespace(self.stored)), pod.as_ref(), None, &DeleteParams::background()).await?;

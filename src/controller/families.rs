@@ -12,7 +12,7 @@ use std::{
 
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use crate::objects::{job::job_of, job_pods::JobPods, job_state::Family};
+use crate::objects::job::{fields::job_of, pods::JobPods, state::Family};
 
 /// No family is forgotten before nothing has been heard of it for so long.
 const KEPT: Duration = Duration::from_mins(10);
@@ -73,7 +73,9 @@ impl Families {
     #[must_use]
     pub fn of(&self, job: &str) -> (Family, Option<Arc<Job>>) {
         let families = self.lock();
-        let Some(Entry { pods, heard: _ }) = families.get(job) else { return (Family::default(), None) };
+        let Some(Entry { pods, heard: _ }) = families.get(job) else {
+            return (Family::default(), None);
+        };
         (pods.family(), pods.last().cloned())
     }
 
@@ -115,7 +117,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::objects::job_pods::MOST_GONE;
+    use crate::objects::job::pods::MOST_GONE;
 
     fn pod(name: &str) -> Pod {
         let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});

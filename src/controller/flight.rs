@@ -34,7 +34,7 @@ use crate::{
         observation::{ChildState, Failure, Reached},
         saga::Identity,
     },
-    objects::http::{self, HttpRequest},
+    objects::http::{self, request::HttpRequest},
     text::bounded_line,
 };
 
@@ -52,7 +52,7 @@ pub(super) struct Flight<'a> {
 
 /// Sends the request of an attempt on its way, unless it is on it. `slot` is given back when it has landed.
 pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Identity, slot: Option<Slot>) {
-    let request = http::request(flight.action, &identity);
+    let request = http::request::request(flight.action, &identity);
     let journey = Journey {
         context: Arc::clone(context),
         // Only who the saga is: the status may be large.
@@ -162,12 +162,14 @@ impl Journey {
 
     /// The same end; for good where nothing was sent, and what the request needs goes with the namespace of its saga.
     async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
-        let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) = state else { return state };
+        let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) = state else {
+            return state;
+        };
         let namespace = identity.namespace.as_str();
         // Its sagas are deleted first.
         let deleted = self.stored.metadata.deletion_timestamp.is_some();
         let goes = deleted
-            && http::needs_namespace(&self.request, namespace)
+            && http::request::needs_namespace(&self.request, namespace)
             && namespace_goes(&self.context, namespace).await.unwrap_or_else(|error| {
                 tracing::warn!(error = chain(&error), "nobody can tell whether the namespace of a request goes");
                 false

@@ -32,8 +32,8 @@ use crate::{
         values::Values,
     },
     objects::{
+        attempt,
         child::{DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours, name_conflict, unless_done},
-        pod,
     },
 };
 
@@ -176,7 +176,9 @@ async fn child<K: Child>(
             return Ok(out_of_sight::<K>(context, &saga.namespace, key, child.as_deref(), gone));
         }
         // Nothing newer is to be had.
-        Err(error) if error.is_forbidden() => return newest.map(|state| (state, Some(NAMESPACE_POLL))).ok_or(error),
+        Err(error) if error.is_forbidden() => {
+            return newest.map(|state| (state, Some(NAMESPACE_POLL))).ok_or(error);
+        }
         Err(error) => return Err(error),
     };
     let gone = match &live {
@@ -254,7 +256,7 @@ pub(super) fn leftovers<K: Child>(context: &Context, saga: &StoredSaga) -> Vec<A
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
     let exists = |id: AttemptId| {
         let found = K::cached(context, namespace(saga), &K::name_of(name(saga), uid, &id))?;
-        (found.succeeded() && pod::is_ours(found.as_ref(), uid, &id)).then_some(found)
+        (found.succeeded() && attempt::is_ours(found.as_ref(), uid, &id)).then_some(found)
     };
     saga.status.iter().flat_map(remembered_attempts).filter_map(exists).collect()
 }

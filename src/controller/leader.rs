@@ -169,7 +169,9 @@ impl Candidacy {
     /// Lets the others know that nobody leads, so that they need not wait. Best effort: a Lease that stays runs out.
     async fn release(mut self) {
         match timeout(RELEASE, self.give_back()).await {
-            Ok(Ok(true)) => tracing::info!(lease = self.candidate.lease(), "the leader's Lease is released"),
+            Ok(Ok(true)) => {
+                tracing::info!(lease = self.candidate.lease(), "the leader's Lease is released")
+            }
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(error = chain(&error), "the leader's Lease is not released: it runs out"),
             Err(_) => tracing::warn!("the leader's Lease is not released in time: it runs out"),
@@ -193,7 +195,9 @@ impl Candidacy {
             // Only the Lease itself tells what came of a look that was broken off.
             None => self.api.get_opt(self.candidate.lease()).await?,
         };
-        let Some(free) = lease.and_then(|lease| self.candidate.released(&lease)) else { return Ok(false) };
+        let Some(free) = lease.and_then(|lease| self.candidate.released(&lease)) else {
+            return Ok(false);
+        };
         self.api.replace(self.candidate.lease(), &PostParams::default(), &free).await.map(|_| true)
     }
 

@@ -71,7 +71,9 @@ mod tests {
         assert!(matches!(refused, Some(ChildState::Refused { .. })), "{refused:?}");
         attempts.unanswered(&key);
         match attempts.look(&key, remembered) {
-            Some(ChildState::Active { uid: None, detail, .. }) => assert_eq!(detail, "exceeded quota"),
+            Some(ChildState::Active { uid: None, detail, .. }) => {
+                assert_eq!(detail, "exceeded quota")
+            }
             other => panic!("an earlier creation may have made it: {other:?}"),
         }
     }

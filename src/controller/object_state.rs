@@ -136,10 +136,16 @@ impl Attempt<'_> {
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
         let object = match self.context.objects.get(Target::of(self.account(), reference)).await {
             Ok(Some(object)) => object,
-            Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => return ChildState::Succeeded(None),
+            Ok(None) | Err(Trouble::NoKind(Unserved::Anywhere, _)) => {
+                return ChildState::Succeeded(None);
+            }
             // Nothing leaves before the UID is written.
-            Err(Trouble::Final(_, message)) if active.child_uid.is_none() => return never_begun(message, true),
-            Err(Trouble::Final(_, message)) => return ChildState::Unknown { message, retry_after: None },
+            Err(Trouble::Final(_, message)) if active.child_uid.is_none() => {
+                return never_begun(message, true);
+            }
+            Err(Trouble::Final(_, message)) => {
+                return ChildState::Unknown { message, retry_after: None };
+            }
             Err(Trouble::NoKind(Unserved::Here, message) | Trouble::Passes(message) | Trouble::Lost(message)) => return not_now(message),
         };
         let uid = uid(&object);

@@ -154,7 +154,9 @@ impl Objects {
         let (path, namespace) = self.path(target).await?;
         let mut manifest = action.manifest.clone();
         let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
-        let Some(metadata) = metadata else { return Err(Trouble::malformed("the manifest has no metadata")) };
+        let Some(metadata) = metadata else {
+            return Err(Trouble::malformed("the manifest has no metadata"));
+        };
         if let Some(namespace) = namespace {
             metadata.insert("namespace".into(), json!(namespace));
         }
@@ -255,8 +257,12 @@ impl Objects {
         }
         let (resource, capabilities) = match discovery::pinned_kind(&self.client, &kind).await {
             Ok(found) => found,
-            Err(kube::Error::Discovery(DiscoveryError::MissingKind(_))) => return Err(self.unserved(target, group).await),
-            Err(kube::Error::Api(status)) if status.code == 404 => return Err(self.unserved(target, group).await),
+            Err(kube::Error::Discovery(DiscoveryError::MissingKind(_))) => {
+                return Err(self.unserved(target, group).await);
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                return Err(self.unserved(target, group).await);
+            }
             Err(error) => return Err(kinds_unread(&error)),
         };
         let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
@@ -356,7 +362,9 @@ fn no_kind(target: Target<'_>) -> String {
 
 /// What an error of the client means.
 fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
-    let kube::Error::Api(status) = error else { return Trouble::Lost("the API server did not answer".into()) };
+    let kube::Error::Api(status) = error else {
+        return Trouble::Lost("the API server did not answer".into());
+    };
     let said = bounded_line(&status.message, MAX_REASON);
     let account = target.account;
     let refused = || format!("the API server refused {} {:?}: {said}", target.kind, target.name);

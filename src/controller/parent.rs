@@ -16,7 +16,7 @@ use crate::{
         SagaPhase, StoredSaga,
         names::{FINALIZER, child_name},
     },
-    objects::{child_saga, pod::attempt_of},
+    objects::{attempt::attempt_of, child_saga},
 };
 
 /// Whether the saga is the child of one that has our finalizer, so that it may still have to be undone after it ended.
@@ -24,7 +24,9 @@ use crate::{
 /// # Errors
 /// Where the live read of the parent failed.
 pub(super) async fn holds(context: &Context, saga: &StoredSaga) -> Result<bool, Error> {
-    let (Some(parent), Some((uid, _))) = (child_saga::parent(saga), attempt_of(saga)) else { return Ok(false) };
+    let (Some(parent), Some((uid, _))) = (child_saga::parent(saga), attempt_of(saga)) else {
+        return Ok(false);
+    };
     // What a barred watch shows may be from before the parent went.
     if !context.barred.is(namespace(saga), Watched::Saga) {
         let cached = context.cached_saga(namespace(saga), parent);

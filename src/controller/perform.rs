@@ -180,8 +180,8 @@ impl Performance<'_> {
                 flight::begin(self.context, &flight, identity, slot);
                 Ok(Next::Later)
             }
-            Work::Pod(action) => self.create(pod::pod(saga, &identity, action, operation.timeout), identity).await,
-            Work::Job(action) => self.create(job::job(saga, &identity, action, operation.timeout), identity).await,
+            Work::Pod(action) => self.create(pod::build::pod(saga, &identity, action, operation.timeout), identity).await,
+            Work::Job(action) => self.create(job::build::job(saga, &identity, action, operation.timeout), identity).await,
             work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
                 let key = (identity.uid, identity.attempt);
                 // Known before it is written, so that what comes of it has a place.
@@ -233,7 +233,9 @@ impl Performance<'_> {
             Refusal::Exists => {
                 let name = child.meta().name.as_deref().unwrap_or_default();
                 // Gone between the two calls: the next reconcile finds out.
-                let Some(existing) = api.get_opt(name).await.map_err(Error::api(K::READ))? else { return Ok(Next::AtOnce) };
+                let Some(existing) = api.get_opt(name).await.map_err(Error::api(K::READ))? else {
+                    return Ok(Next::AtOnce);
+                };
                 if is_ours(&existing, &key.0, &key.1) {
                     attempts.child_seen(key, existing.meta().uid.as_deref().unwrap_or_default());
                 } else {

@@ -175,11 +175,11 @@ async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) ->
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let trial = async {
         match work {
-            Work::Pod(action) => try_child(context, pod::pod(saga, &probe.identity(), action, LONGEST)).await,
+            Work::Pod(action) => try_child(context, pod::build::pod(saga, &probe.identity(), action, LONGEST)).await,
             // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its events.
-            Work::Job(action) => match job::job(saga, &probe.identity(), action, LONGEST) {
+            Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
                 Err(message) => Verdict::Refused(Mend::Nothing, message),
-                Ok(job) => match (try_child(context, Ok(job.clone())).await, job::trial_pod(&job)) {
+                Ok(job) => match (try_child(context, Ok(job.clone())).await, job::build::trial_pod(&job)) {
                     (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, Ok(pod)).await,
                     (verdict, _) => verdict,
                 },

@@ -43,7 +43,9 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
     let mut version = saga.metadata.resource_version.clone().unwrap_or_default();
     let mut written_at = None;
     if plan.finalizer == Finalizer::Add {
-        let Some(next) = patch_finalizers(context, saga, &version, true).await? else { return Ok(None) };
+        let Some(next) = patch_finalizers(context, saga, &version, true).await? else {
+            return Ok(None);
+        };
         version = next;
     }
     if let Some(write) = &plan.status {
@@ -59,7 +61,9 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
             }
             StatusWrite::Verdict(status) => patch_verdict(context, saga, &version, status).await,
         };
-        let Some(next) = outcome(context, saga, written, "write the status")? else { return Ok(None) };
+        let Some(next) = outcome(context, saga, written, "write the status")? else {
+            return Ok(None);
+        };
         written_at = Some(sent);
         version = next;
         if reworded {

@@ -34,7 +34,9 @@ impl Performance<'_> {
         }
         let account = Account { namespace: &saga.namespace, name: &saga.service_account };
         let target = Target::applied(account, action);
-        let Ok(Ok(Some(object))) = timeout(LOOK, self.context.objects.get(target)).await else { return };
+        let Ok(Ok(Some(object))) = timeout(LOOK, self.context.objects.get(target)).await else {
+            return;
+        };
         let Some(mark) = mark_of(&object) else { return };
         let Some((rival, step)) = self.context.saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga))) else {
             return;

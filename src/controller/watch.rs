@@ -38,7 +38,7 @@ use crate::{
         names::{LABEL_MANAGED_BY, LABEL_SAGA, MANAGER},
     },
     model::observation::ChildState,
-    objects::{child_saga, job_store, pod, pod_state, pod_store},
+    objects::{attempt, child_saga, job, pod},
 };
 
 mod listing;
@@ -220,8 +220,8 @@ fn pod_stream(
         .default_backoff()
         .inspect(move |event| health.note(event))
         .modify(move |pod| {
-            pod_store::strip(pod);
-            pod_store::keep_success(pod, before.get(&ObjectRef::from_obj(pod)).as_deref());
+            pod::strip::strip(pod);
+            pod::strip::keep_success(pod, before.get(&ObjectRef::from_obj(pod)).as_deref());
         })
         .inspect(move |event| {
             if let Ok(event) = event {
@@ -244,7 +244,7 @@ fn tell_sagas<K: Resource>(
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static {
     news.inspect(move |child| {
         let Ok(child) = child else { return };
-        if saga_label(child).is_some_and(|saga| pod::saga_of(child).is_none_or(|owner| owner.name != *saga)) {
+        if saga_label(child).is_some_and(|saga| attempt::saga_of(child).is_none_or(|owner| owner.name != *saga)) {
             announce(&context, child);
         }
     })
@@ -257,7 +257,7 @@ fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     match event {
         Event::Apply(pod) => context.families.saw(pod),
         Event::Delete(pod) if context.families.know(pod) => context.families.went(pod),
-        Event::Delete(pod) => child_gone(context, pod, pod_state::gone(pod)),
+        Event::Delete(pod) => child_gone(context, pod, pod::state::gone(pod)),
         Event::Init => {
             listed.clear();
             context.families.gap();
@@ -270,7 +270,7 @@ fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
 /// Notes how a child that went has ended. One that does not say whose it is any more is known by its UID.
 fn child_gone(context: &Context, child: &impl Resource, end: ChildState) {
     let uid = child.meta().uid.as_deref().unwrap_or_default();
-    match pod::attempt_of(child) {
+    match attempt::attempt_of(child) {
         Some(key) => context.attempts.child_gone(&key, uid, end),
         None => context.attempts.orphan_gone(uid, end),
     }
@@ -288,8 +288,8 @@ fn job_stream(
         .default_backoff()
         .inspect(move |event| health.note(event))
         .modify(move |job| {
-            job_store::strip(job);
-            job_store::keep_end(job, before.get(&ObjectRef::from_obj(job)).as_deref());
+            job::strip::strip(job);
+            job::strip::keep_end(job, before.get(&ObjectRef::from_obj(job)).as_deref());
         })
         .inspect(move |event| match event {
             Ok(Event::Delete(job)) => {

@@ -109,7 +109,9 @@ pub enum Freshness {
 /// numbers that grow (KEP-5504).
 #[must_use]
 pub fn freshness(known: Option<&str>, copy: &str) -> Freshness {
-    let Some(known) = known.filter(|known| *known != copy && !broken(Twin::OwnWrites)) else { return Freshness::Fresh };
+    let Some(known) = known.filter(|known| *known != copy && !broken(Twin::OwnWrites)) else {
+        return Freshness::Fresh;
+    };
     match (copy.parse::<u128>(), known.parse::<u128>()) {
         (Ok(copy), Ok(known)) if copy > known => Freshness::Fresh,
         (Ok(_), Ok(_)) => Freshness::Older,

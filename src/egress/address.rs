@@ -111,7 +111,9 @@ impl fmt::Display for Denied {
         }
         match (reason, carries) {
             (Reason::Network(_), _) => f.write_str(", which the administrator denies by --http-deny-cidrs"),
-            (_, Some(inner)) => write!(f, "; the administrator can allow {inner} by --http-allow-cidrs"),
+            (_, Some(inner)) => {
+                write!(f, "; the administrator can allow {inner} by --http-allow-cidrs")
+            }
             (_, None) => f.write_str("; the administrator can allow it by --http-allow-cidrs"),
         }
     }
@@ -202,7 +204,9 @@ fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
         [0, 0, 0, 0, 0 | 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => vec![v4(high, low)],
         [0x64, 0xff9b, 1, ..] => local_nat64(ip),
         // Teredo: its server, and its client with every bit turned (RFC 4380, 4).
-        [0x2001, 0, server_high, server_low, _, _, high, low] => vec![v4(server_high, server_low), v4(!high, !low)],
+        [0x2001, 0, server_high, server_low, _, _, high, low] => {
+            vec![v4(server_high, server_low), v4(!high, !low)]
+        }
         _ => Vec::new(),
     };
     // ISATAP, under any prefix (RFC 5214, 6.1).

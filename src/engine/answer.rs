@@ -15,7 +15,7 @@ use crate::{
         observation::{Answer, Failure, Reached},
         saga::{Operation, Rule, ValidStep},
     },
-    objects::http_verdict::{not_expected, said},
+    objects::http::verdict::{not_expected, said},
 };
 
 impl Pass<'_> {
@@ -72,7 +72,9 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
             (Ok(true), AnswerOutcome::Failed) if is_a_gateways(answer.status) && !when.reads().body => {}
             (Ok(true), AnswerOutcome::Succeeded) => return Some(Ruling::Succeeded),
             (Ok(true), AnswerOutcome::Failed) => return ended(no(answer, Reached::Settled, true)),
-            (Ok(true), AnswerOutcome::Retry) if !answer.is_good() => return ended(no(answer, Reached::Nothing, false)),
+            (Ok(true), AnswerOutcome::Retry) if !answer.is_good() => {
+                return ended(no(answer, Reached::Nothing, false));
+            }
             (Ok(true), AnswerOutcome::Retry | AnswerOutcome::Unknown) => {
                 return ended(Settlement::unknown(said(answer), answer.retry_after));
             }

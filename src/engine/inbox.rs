@@ -201,7 +201,9 @@ fn next_number(status: &SagaStatus, handled: i64) -> i64 {
 fn forget_oldest(records: &mut Vec<RequestRecord>) {
     while records.len() > KEPT {
         let newer = |place: usize, action| records.iter().skip(place.saturating_add(1)).any(|later| later.action == action);
-        let Some(place) = records.iter().enumerate().position(|(place, record)| newer(place, record.action)) else { return };
+        let Some(place) = records.iter().enumerate().position(|(place, record)| newer(place, record.action)) else {
+            return;
+        };
         records.remove(place);
     }
 }

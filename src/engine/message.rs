@@ -89,7 +89,9 @@ fn paused(pass: &Pass<'_>) -> String {
     match &pass.status.paused {
         _ if !pass.is_paused() => String::new(),
         _ if pass.saga.suspend => "suspended: nothing new starts until spec.suspend is false".into(),
-        Some(paused) if !paused.reason.is_empty() => format!("paused ({}): nothing new starts until {resume} is asked for", paused.reason),
+        Some(paused) if !paused.reason.is_empty() => {
+            format!("paused ({}): nothing new starts until {resume} is asked for", paused.reason)
+        }
         Some(_) | None => format!("paused: nothing new starts until {resume} is asked for"),
     }
 }

@@ -121,7 +121,9 @@ impl<'a> Pass<'a> {
     /// Calls `visit` for each step in list order, with its place. All other steps are in their places meanwhile.
     pub(super) fn each_step(&mut self, mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus)) {
         for (place, step) in self.saga.steps.iter().enumerate() {
-            let Some(mut status) = self.status.steps.get_mut(place).map(std::mem::take) else { return };
+            let Some(mut status) = self.status.steps.get_mut(place).map(std::mem::take) else {
+                return;
+            };
             visit(self, place, step, &mut status);
             if let Some(of_step) = self.status.steps.get_mut(place) {
                 *of_step = status;
@@ -204,7 +206,7 @@ impl<'a> Pass<'a> {
         let record = record.clone();
         let identity = self.identity(&step.name, direction, &record);
         if let Work::Http(action) = work.as_ref() {
-            status.direction_mut(direction).request_hash = Some(http::request_hash(&http::request(action, &identity)));
+            status.direction_mut(direction).request_hash = Some(http::request::request_hash(&http::request::request(action, &identity)));
         }
         if record.attempt > 1 {
             self.tally.retries.push((operation.kind(), direction));
@@ -262,8 +264,8 @@ impl<'a> Pass<'a> {
     ) -> Result<Cow<'o, Work>, String> {
         let work = self.resolve(operation, status, direction)?;
         if let (Some(sent), Work::Http(action)) = (record.request_hash.as_deref(), work.as_ref()) {
-            let request = http::request(action, &self.identity(&status.name, direction, record));
-            if http::is_another(&request, sent) {
+            let request = http::request::request(action, &self.identity(&status.name, direction, record));
+            if http::request::is_another(&request, sent) {
                 return Err("the request differs from the one that was sent with the same idempotency key".into());
             }
         }

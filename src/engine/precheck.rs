@@ -14,14 +14,14 @@ use crate::{
         names::{AttemptId, child_name},
         status::Keys,
     },
-    expression::{scope::Variable, template::Template},
+    expression::{reads::Variable, template::Template},
     model::{
         input::MayCome,
         saga::{Identity, Operation, ValidSaga, Work},
         values::Values,
     },
     objects::child_saga::child_saga,
-    validate::child_saga::valid_child,
+    validate::saga::valid_child,
 };
 
 /// The most operations that are tried of one saga and its children; what is beyond is unchecked.
@@ -85,7 +85,9 @@ impl Search {
         let values = Values { saga, steps: &[] };
         for (place, step) in saga.steps.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
-                let Some(operation) = step.operation(direction).filter(|operation| can_be_tried(operation)) else { continue };
+                let Some(operation) = step.operation(direction).filter(|operation| can_be_tried(operation)) else {
+                    continue;
+                };
                 let undo = if direction == Direction::Compensation { ".compensation" } else { "" };
                 let path = format!("{}.steps[{place}]{undo}.{}", at.path, operation.kind());
                 let known = is_known(operation, at.params_known);

@@ -54,7 +54,9 @@ impl Pass<'_> {
             let why = if let ChildState::Active { detail, .. } = child { format!(": {detail}") } else { String::new() };
             return Some(never_begun(format!("{when}{why}")));
         }
-        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child else { return None };
+        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child else {
+            return None;
+        };
         if written.as_ref().is_some_and(|written| written != uid) {
             // Somebody made another one since, under the same name.
             return Some(Settlement::succeeded().into());

@@ -89,14 +89,16 @@ impl Pass<'_> {
     /// its circuit is open. Where steps run side by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes
     /// before its turn.
     pub(super) fn waits_for_room(&mut self, step: &ValidStep, direction: Direction, slots: &mut Slots, is_new: bool) -> bool {
-        let why = step.operation(direction).and_then(|operation| match self.circuit(operation, direction) {
-            Some(shut) => Some(Wait::Circuit(shut)),
-            // Only what finds room goes through the circuit.
-            None if self.take_room(operation) => {
-                self.pass_circuit(operation);
-                None
+        let why = step.operation(direction).and_then(|operation| {
+            match self.circuit(operation, direction) {
+                Some(shut) => Some(Wait::Circuit(shut)),
+                // Only what finds room goes through the circuit.
+                None if self.take_room(operation) => {
+                    self.pass_circuit(operation);
+                    None
+                }
+                None => Some(Wait::Room),
             }
-            None => Some(Wait::Room),
         });
         let waits = why.is_some();
         self.crowded.extend(why.map(|why| Crowded { step: step.name.clone(), is_new, why }));

@@ -76,7 +76,9 @@ fn may_be_undone(step: &StepStatus) -> bool {
 /// Where the keys of one step go on; `None` where they begin.
 fn keys_of(saga: &StoredSaga, step: &StepStatus) -> Option<KeysFrom> {
     let before = step.keys_from.clone().unwrap_or_default();
-    let Some(action) = step.action.as_ref().filter(|action| action.attempt > 0) else { return step.keys_from.clone() };
+    let Some(action) = step.action.as_ref().filter(|action| action.attempt > 0) else {
+        return step.keys_from.clone();
+    };
     let undone = step.phase == StepPhase::Compensated;
     let undo = step.compensation.as_ref().map_or(before.compensation, |undo| undo.failures);
     let may_have_acted = !undone && (action.uncertain || action.last_outcome == Some(Outcome::Succeeded));

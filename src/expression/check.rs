@@ -5,7 +5,7 @@ use kube::core::cel::cel::{
     common::ast::{CallExpr, EntryExpr, Expr, LiteralValue, operators},
 };
 
-use super::{program::Reads, scope::Variable};
+use super::reads::{Reads, Variable};
 
 /// The functions that may be called: those of CEL, and of Kubernetes those whose work [`crate::expression::cost`] can tell. A name with a dot is
 /// called on a name, all others on a value or by themselves.

@@ -180,7 +180,9 @@ impl<'a> Meter<'a> {
 
     /// The value of a path that is written out, such as `params.lines[0].sku`.
     fn written_out(&self, expr: &IdedExpr) -> Option<&'a Value> {
-        let Expr::Call(CallExpr { func_name, target: None, args }) = &expr.expr else { return None };
+        let Expr::Call(CallExpr { func_name, target: None, args }) = &expr.expr else {
+            return None;
+        };
         let [operand, at] = args.as_slice() else { return None };
         if func_name != operators::INDEX {
             return None;

@@ -45,7 +45,9 @@ fn size(This(this): This<Value>) -> ResolveResult {
         Value::Bytes(bytes) => bytes.len(),
         Value::List(items) => items.len(),
         Value::Map(map) => map.map.len(),
-        other => return Err(ExecutionError::function_error("size", format!("there is none of {}", other.type_of()))),
+        other => {
+            return Err(ExecutionError::function_error("size", format!("there is none of {}", other.type_of())));
+        }
     };
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
 }

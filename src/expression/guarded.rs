@@ -16,7 +16,7 @@ use kube::core::cel::cel::{
 };
 
 use super::{
-    scope::Variable,
+    reads::Variable,
     strict::{self, operands},
 };
 use crate::api::{Outcome, StepPhase};

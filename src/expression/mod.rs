@@ -26,6 +26,7 @@ mod lexer;
 mod numbers;
 mod pattern;
 pub mod program;
+pub mod reads;
 pub mod scope;
 mod strict;
 pub mod template;

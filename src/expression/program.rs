@@ -1,14 +1,6 @@
 //! One expression: parsed once with what it reads, bounded, and evaluated.
 
-use crate::expression::check;
-use crate::expression::convert;
-use crate::expression::functions;
-use crate::expression::numbers;
-use crate::expression::scope::Scope;
-use crate::expression::scope::Variable;
-use crate::expression::strict;
 use std::{
-    collections::BTreeSet,
     fmt,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -20,7 +12,12 @@ use kube::core::cel::{
 };
 use serde_json::Value;
 
-use super::{cost, guarded, lexer};
+use super::{
+    check, convert, cost, functions, guarded, lexer, numbers,
+    reads::{Reads, Variable},
+    scope::Scope,
+    strict,
+};
 use crate::text::clip;
 
 /// The most characters of an expression.
@@ -45,17 +42,6 @@ struct Parsed {
     text: String,
     tree: IdedExpr,
     reads: Reads,
-}
-
-/// What an expression reads.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reads {
-    /// The variables.
-    pub variables: BTreeSet<Variable>,
-    /// The steps of which `steps` is asked.
-    pub steps: BTreeSet<String>,
-    /// Whether it may read more of `response` than `status` and `headers`.
-    pub body: bool,
 }
 
 impl fmt::Debug for Expression {
@@ -209,15 +195,25 @@ fn said(text: &str, what: &str) -> String {
 fn reason(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("there is no field {key}"),
-        ExecutionError::UndeclaredReference(name) => format!("there is no variable or function {name}"),
+        ExecutionError::UndeclaredReference(name) => {
+            format!("there is no variable or function {name}")
+        }
         ExecutionError::NoSuchOverload => "a value has another type than the expression needs (no such overload)".into(),
         ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
             format!("{operator} does not take {} and {}", left.type_of(), right.type_of())
         }
-        ExecutionError::UnsupportedUnaryOperator(operator, value) => format!("{operator} does not take {}", value.type_of()),
-        ExecutionError::ValuesNotComparable(left, right) => format!("{} and {} cannot be compared", left.type_of(), right.type_of()),
-        ExecutionError::UnsupportedTargetType { target } => format!("a function does not take {}", target.type_of()),
-        ExecutionError::NotSupportedAsMethod { method, target } => format!("{method} is no method of {}", target.type_of()),
+        ExecutionError::UnsupportedUnaryOperator(operator, value) => {
+            format!("{operator} does not take {}", value.type_of())
+        }
+        ExecutionError::ValuesNotComparable(left, right) => {
+            format!("{} and {} cannot be compared", left.type_of(), right.type_of())
+        }
+        ExecutionError::UnsupportedTargetType { target } => {
+            format!("a function does not take {}", target.type_of())
+        }
+        ExecutionError::NotSupportedAsMethod { method, target } => {
+            format!("{method} is no method of {}", target.type_of())
+        }
         ExecutionError::UnexpectedType { got, want } => format!("is {got} where {want} is wanted"),
         // It would show the value, and a map in an order of its own each time.
         ExecutionError::FunctionError { function, message } if message.starts_with("cannot convert ") => {
@@ -226,8 +222,12 @@ fn reason(error: &ExecutionError) -> String {
         ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
         ExecutionError::IndexOutOfBounds(_) => "the list has no such element".into(),
         ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".into(),
-        ExecutionError::Overflow(operator, _, _) => format!("{operator} gives a number that is too large"),
-        ExecutionError::InvalidArgumentCount { expected, actual } => format!("a function takes {expected} arguments, not {actual}"),
+        ExecutionError::Overflow(operator, _, _) => {
+            format!("{operator} gives a number that is too large")
+        }
+        ExecutionError::InvalidArgumentCount { expected, actual } => {
+            format!("a function takes {expected} arguments, not {actual}")
+        }
         ExecutionError::MissingArgumentOrTarget => "a function is given too few arguments".into(),
         _ => "a value has another type than the expression needs".into(),
     }

@@ -65,7 +65,9 @@ fn with_quantities(value: &Value) -> Value {
 }
 
 fn quantity_or(name: &str, value: &Value) -> Value {
-    let as_text = |value: &Value| if value.is_number() { Value::String(value.to_string()) } else { value.clone() };
+    let as_text = |value: &Value| {
+        if value.is_number() { Value::String(value.to_string()) } else { value.clone() }
+    };
     match value {
         Value::Object(by_name) if MAPS_OF_QUANTITIES.contains(&name) => {
             by_name.iter().map(|(name, value)| (name.clone(), as_text(value))).collect::<Map<_, _>>().into()

@@ -30,7 +30,9 @@ pub fn counted_as(saga: &StoredSaga) -> (&'static str, &'static str) {
 }
 
 fn ready_reason(status: &SagaStatus) -> &'static str {
-    let Some(ready) = status.conditions.iter().find(|condition| condition.type_ == "Ready") else { return "" };
+    let Some(ready) = status.conditions.iter().find(|condition| condition.type_ == "Ready") else {
+        return "";
+    };
     let words = SagaPhase::ALL.map(SagaPhase::as_str).into_iter().chain(REASONS);
     words.into_iter().find(|word| *word == ready.reason).unwrap_or("Other")
 }

@@ -12,9 +12,8 @@ use k8s_openapi::api::batch::v1::Job;
 use kube::Resource;
 
 use super::{
-    job_fields::is_deleted,
-    job_state::{self, Family},
-    pod,
+    attempt,
+    job::{self, fields::is_deleted, state::Family},
 };
 use crate::{
     api::names::AttemptId,
@@ -33,7 +32,7 @@ pub const WATCH_LAG: Duration = Duration::from_secs(5);
 /// Whether a child says that it is the attempt's.
 #[must_use]
 pub fn is_ours(found: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
-    pod::is_ours(found, uid, attempt) || broken(Twin::Adopt)
+    attempt::is_ours(found, uid, attempt) || broken(Twin::Adopt)
 }
 
 /// Whether what was found under the name of an attempt is its child: the one that is known by its UID, or one that says so. `known`: the UIDs
@@ -121,16 +120,16 @@ pub fn job_goes(job: &Job, family: &Family) -> bool {
 /// one that is [gone](job_state::gone), by a live read of its pods.
 #[must_use]
 pub fn only_kept(job: &Job, family: &Family) -> bool {
-    is_deleted(job) && !job_state::runs(family) && !broken(Twin::JobKept)
+    is_deleted(job) && !job::state::runs(family) && !broken(Twin::JobKept)
 }
 
 /// The state of a Job that a live read did not find. `child`: its UID. `last`: the Job as it last was, where the watch brought that. `age`:
 /// how long it has been known. `None` where nothing tells of its end.
 #[must_use]
 pub fn after_job(child: &str, family: &Family, last: Option<&Job>, age: Duration) -> Option<ChildState> {
-    if job_state::runs(family) {
+    if job::state::runs(family) {
         let detail = "its Job is gone; the end of its pods is awaited".into();
         return Some(ChildState::Active { uid: Some(child.to_owned()), age, detail, trouble: None });
     }
-    last.and_then(|last| job_state::gone(last, family))
+    last.and_then(|last| job::state::gone(last, family))
 }

@@ -9,7 +9,7 @@
 use kube::Resource;
 use serde_json::{Value, json};
 
-use super::pod::{attempt_of, metadata};
+use super::attempt::{attempt_of, metadata};
 use crate::{
     api::{
         DeletionPolicy, Saga, SagaAction, StoredSaga,

@@ -165,7 +165,9 @@ fn too_many(count: i64, wanted: i64) -> Option<String> {
 
 fn daemon_set(object: &Value) -> Option<String> {
     let seen = ["/metadata/generation", "/status/observedGeneration", "/status/desiredNumberScheduled"].map(|path| number(object, path));
-    let [Some(_), Some(_), Some(wanted)] = seen else { return Some("its controller has not seen it yet".into()) };
+    let [Some(_), Some(_), Some(wanted)] = seen else {
+        return Some("its controller has not seen it yet".into());
+    };
     let counts = [
         ("there", "currentNumberScheduled"),
         ("updated", "updatedNumberScheduled"),

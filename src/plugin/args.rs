@@ -111,7 +111,9 @@ fn target(text: &str) -> Result<Target, String> {
 }
 
 fn attempts(text: &str) -> Result<Attempts, String> {
-    let Some((name, first)) = text.split_once(':') else { return Ok(Attempts { target: target(text)?, first: None }) };
+    let Some((name, first)) = text.split_once(':') else {
+        return Ok(Attempts { target: target(text)?, first: None });
+    };
     match first.parse() {
         Ok(first) if first > 0 => Ok(Attempts { target: target(name)?, first: Some(first) }),
         Ok(_) | Err(_) => Err(format!("`{first}` is no number of attempts: write {name}:2 for the first two, or {name} for all")),

@@ -100,7 +100,9 @@ fn doing(operation: &Operation) -> String {
             let text = |pointer: &str| action.manifest.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
             format!("{kind} {} {}", text("/kind"), text("/metadata/name"))
         }
-        Work::Delete(object) | Work::Until(object) => format!("{kind} {} {}", object.kind, object.name),
+        Work::Delete(object) | Work::Until(object) => {
+            format!("{kind} {} {}", object.kind, object.name)
+        }
         Work::Saga(_) => "a child saga".into(),
         Work::UndoSaga => "undoes its child saga".into(),
         Work::Approval(_) | Work::Wait(_) => kind.into(),

@@ -4,7 +4,9 @@
 //! A value that cannot be used is refused before anything starts, with a sentence that says what to write instead. No argument is
 //! accepted and then ignored, but for the settings of circuits that `--http-circuit-calls=0` switches off.
 
+mod circuits;
 mod reach;
+mod value;
 
 use std::{
     collections::BTreeSet,
@@ -14,18 +16,18 @@ use std::{
 
 use clap::{ArgAction, Args, Parser, Subcommand};
 
-use self::{circuits::CircuitArgs, reach::ReachArgs};
+use self::{
+    circuits::CircuitArgs,
+    reach::ReachArgs,
+    value::{List, duration, list},
+};
 use super::telemetry::{self, LogFormat};
 use crate::egress::policy::ReachRules;
 
 pub use self::circuits::CircuitConfig;
 
-mod circuits;
-
 /// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long for a node to be emptied.
 const MAX_DRAIN: Duration = Duration::from_mins(5);
-/// The longest text that is parsed as a duration: beyond it, the parser's multiplication could overflow.
-const MAX_DURATION_TEXT: usize = 16;
 
 /// The command line of `saga-operator`.
 #[derive(Debug, Parser)]
@@ -169,11 +171,6 @@ impl RunArgs {
     }
 }
 
-/// One comma-separated value. A type of its own, since clap reads a `Vec` as an argument given several times, and would refuse the empty
-/// text that a chart passes for an empty list.
-#[derive(Clone, Debug)]
-struct List<T>(Vec<T>);
-
 /// An address to listen on, or `0`.
 #[derive(Clone, Copy, Debug)]
 struct Listen(Option<SocketAddr>);
@@ -181,11 +178,6 @@ struct Listen(Option<SocketAddr>);
 /// A namespace, or the empty text that a chart passes for none.
 #[derive(Clone, Debug)]
 struct LeaseNamespace(Option<String>);
-
-/// Parses a comma-separated list; empty entries are left out.
-fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
-    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(item).collect::<Result<_, _>>().map(List)
-}
 
 fn addresses(text: &str) -> Result<List<IpAddr>, String> {
     list(text, |entry| {
@@ -211,17 +203,6 @@ fn leader_elect(text: &str) -> Result<bool, String> {
 
 fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {
     if text.is_empty() { Ok(LeaseNamespace(None)) } else { namespace(text).map(|namespace| LeaseNamespace(Some(namespace))) }
-}
-
-/// A duration as Go writes it, not negative.
-fn duration(text: &str) -> Result<Duration, String> {
-    // kube's parser is Go's grammar, but it panics where a part is negative or too large for its multiplication.
-    let parsable = text.len() <= MAX_DURATION_TEXT && !text.is_empty() && !text.contains('-');
-    parsable
-        .then(|| text.parse::<kube::core::Duration>().ok())
-        .flatten()
-        .map(Into::into)
-        .ok_or_else(|| format!("`{text}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"))
 }
 
 /// A duration from 0 to [`MAX_DRAIN`].

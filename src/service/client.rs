@@ -173,7 +173,9 @@ where
     let mut answer = once(&mut service, Request::from_parts(head, body)).await;
     let Some(head) = again else { return answer };
     for delay in DELAYS {
-        let Some(wait) = repeat_after(&answer, delay).filter(|wait| begun.elapsed() + *wait <= REPEAT_WITHIN) else { break };
+        let Some(wait) = repeat_after(&answer, delay).filter(|wait| begun.elapsed() + *wait <= REPEAT_WITHIN) else {
+            break;
+        };
         let why = answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status().to_string());
         tracing::debug!(path = head.uri.path(), why, "reading again from the API server");
         sleep(wait).await;

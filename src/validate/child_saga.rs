@@ -9,19 +9,15 @@ use std::cell::Cell;
 
 use serde_json::{Map, Value};
 
-use super::{
-    action::Parsed,
-    read_scope::Reach,
-    saga::{Params, validate_as},
-};
+use super::{action::Parsed, given::Params, read_scope::Reach};
 use crate::{
     api::{SagaAction, SagaSpec},
     expression::{
-        scope::Variable,
-        template::{Form, Template},
+        reads::Variable,
+        template::{Template, node::Form},
     },
     fault::{Fault, is_broken_since},
-    model::saga::{SagaName, ValidSaga},
+    model::saga::SagaName,
 };
 
 /// How many sagas may stand in each other below the first one.
@@ -62,7 +58,14 @@ pub(crate) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
     let given = literal.clone().or_else(|| reach.tried(&template));
     let known = given.is_some();
     let spec = given.and_then(|mut given| given.get_mut("spec").map(Value::take)).unwrap_or_else(|| action.spec.clone());
-    let given = Params { known, of_another, accepted: reach.is_accepted(), work: reach.work(), met: &Cell::new(false) };
+    let given = Params {
+        known,
+        of_another,
+        accepted: reach.is_accepted(),
+        work: reach.work(),
+        met: &Cell::new(false),
+        check_child: reach.check_child(),
+    };
     check(spec, &path_of_spec, given, faults);
     if is_broken_since(faults, before) {
         return None;
@@ -71,15 +74,6 @@ pub(crate) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
         Some(mut literal) => Some((SagaAction { spec: literal.get_mut("spec").map(Value::take)? }, None)),
         None => Some((action.clone(), Some(template))),
     }
-}
-
-/// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its name, its namespace and its UID are given.
-///
-/// `params_known`: whether its params are its own by now; else expressions stand among them.
-pub(crate) fn valid_child((name, namespace, uid): (String, String, String), spec: &SagaSpec, params_known: bool) -> Option<ValidSaga> {
-    let (work, met) = (Cell::new(0), Cell::new(false));
-    let given = Params { known: params_known, of_another: !params_known, accepted: false, work: &work, met: &met };
-    validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
 }
 
 /// The faults of the child's spec, each with its path in the parent.
@@ -94,7 +88,7 @@ fn check(spec: Value, path: &str, params: Params<'_>, faults: &mut Vec<Fault>) {
         }
     };
     let who = SagaName { name: "child".into(), namespace: "default".into(), uid: "uid".into() };
-    let Err(found) = validate_as(&who, &spec, params) else { return };
+    let Err(found) = (params.check_child)(&who, &spec, params) else { return };
     let at = |fault: Fault| Fault { path: format!("{path}{}", fault.path.strip_prefix("spec").unwrap_or(&fault.path)), ..fault };
     faults.extend(found.into_iter().map(at));
 }

@@ -27,7 +27,9 @@ pub(crate) fn job(action: &JobAction, path: &str, faults: &mut Vec<Fault>) -> Op
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in [(Some(&step.action), "job"), (step.compensation.as_ref(), "compensation.job")] {
-            let Some((operation, Work::Job(action))) = operation.map(|operation| (operation, &operation.work)) else { continue };
+            let Some((operation, Work::Job(action))) = operation.map(|operation| (operation, &operation.work)) else {
+                continue;
+            };
             let spec = check_spec(&known_of(action, operation.template.as_ref()).spec).ok();
             if let Some(wrong) = spec.and_then(|spec| check_account(&spec, &saga.service_account)) {
                 faults.push(fault(&format!("spec.steps[{place}].{path}"), wrong));

@@ -2,6 +2,7 @@
 
 mod action;
 pub(crate) mod child_saga;
+mod given;
 mod job;
 mod operation;
 mod pod;

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use super::{action, child_saga, job, pod, read_scope::Reach, retry, saga::COMPENSATION_ATTEMPTS, taint};
+use super::{
+    action, child_saga, job, pod,
+    read_scope::Reach,
+    retry::{self, COMPENSATION_ATTEMPTS},
+    taint,
+};
 use crate::{
     api::{
         AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy,

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     api::PodAction,
-    expression::template::{Form, Template},
+    expression::template::{Template, node::Form},
     fault::{Fault, Wrong},
     manifest::{
         pod_template::{check_account, check_template},
@@ -107,7 +107,9 @@ pub(crate) fn without_place(part: &str) -> &str {
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in [(Some(&step.action), "pod"), (step.compensation.as_ref(), "compensation.pod")] {
-            let Some((operation, Work::Pod(action))) = operation.map(|operation| (operation, &operation.work)) else { continue };
+            let Some((operation, Work::Pod(action))) = operation.map(|operation| (operation, &operation.work)) else {
+                continue;
+            };
             let template = known_of(action, operation.template.as_ref()).and_then(|template| check_template(&template).ok());
             if let Some(wrong) = template.and_then(|template| check_account(&template, &saga.service_account)) {
                 faults.push(fault(&format!("spec.steps[{place}].{path}"), wrong));

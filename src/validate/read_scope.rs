@@ -16,14 +16,15 @@ use std::{cell::Cell, collections::BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::saga::Params;
+use super::given::{ChildCheck, Params};
 use crate::{
     api::SagaSpec,
     expression::{
         cost::MAX_TOGETHER,
         program::Expression,
-        scope::{Scope, Variable},
-        template::{Field, Form, Template},
+        reads::Variable,
+        scope::Scope,
+        template::{Field, Template, node::Form},
     },
     fault::{Fault, are_enough},
     model::saga::ValidStep,
@@ -123,6 +124,11 @@ impl<'a> Reach<'a> {
     /// Whether the saga was accepted before.
     pub(crate) const fn is_accepted(&self) -> bool {
         self.given.accepted
+    }
+
+    /// The rule by which a child is checked.
+    pub(crate) const fn check_child(&self) -> ChildCheck {
+        self.given.check_child
     }
 
     /// The work of all expressions so far.

@@ -93,3 +93,7 @@ fn shorter(max_delay: Option<GoDuration>, initial_delay: Option<GoDuration>) -> 
     let [max_delay, initial_delay] = [max_delay, initial_delay].map(|delay| delay.and_then(GoDuration::positive));
     max_delay.zip(initial_delay).is_some_and(|(max_delay, initial_delay)| max_delay < initial_delay)
 }
+
+pub(crate) const ACTION_ATTEMPTS: i32 = 1;
+
+pub(crate) const COMPENSATION_ATTEMPTS: i32 = 10;

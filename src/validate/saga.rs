@@ -14,9 +14,10 @@ use std::{
 use serde_json::Map;
 
 use super::{
+    given::Params,
     operation::{Written, operation, undo_saga},
     read_scope::{self, Reach},
-    retry,
+    retry::{self, ACTION_ATTEMPTS, COMPENSATION_ATTEMPTS},
 };
 use crate::{
     api::{
@@ -29,8 +30,6 @@ use crate::{
     validate::{action, job, pod},
 };
 
-const ACTION_ATTEMPTS: i32 = 1;
-pub(crate) const COMPENSATION_ATTEMPTS: i32 = 10;
 const MAX_PARALLEL: i32 = 64;
 /// The most retry requests that may be allowed.
 const MAX_RETRY_REQUESTS: i32 = 1000;
@@ -45,7 +44,8 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
 
 fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<ValidSaga, Vec<Fault>> {
     let (work, met) = (Cell::new(0), Cell::new(false));
-    let (saga, mut faults) = check_as(who, spec, Params { known: true, of_another: false, accepted, work: &work, met: &met });
+    let (saga, mut faults) =
+        check_as(who, spec, Params { known: true, of_another: false, accepted, work: &work, met: &met, check_child: validate_as });
     let are_doubts = |faults: &[Fault]| faults.iter().all(|fault| !fault.broken && fault.is_in_what_is_fixed());
     if faults.is_empty() || (accepted && are_doubts(&faults)) {
         return Ok(ValidSaga { doubts: faults, ..saga });
@@ -54,19 +54,14 @@ fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<Valid
     Err(faults)
 }
 
-/// What is known of a saga's params when it is checked.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Params<'a> {
-    /// Whether their values are: expressions that read nothing else are then tried.
-    pub(crate) known: bool,
-    /// Whether another side's answer may be among them.
-    pub(crate) of_another: bool,
-    /// Whether the saga was accepted before.
-    pub(crate) accepted: bool,
-    /// The work of all expressions so far, of the saga and of all that it stands in.
-    pub(crate) work: &'a Cell<u64>,
-    /// Whether an expression of the saga itself was met.
-    pub(crate) met: &'a Cell<bool>,
+/// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its name, its namespace and its UID are given.
+///
+/// `params_known`: whether its params are its own by now; else expressions stand among them.
+pub(crate) fn valid_child((name, namespace, uid): (String, String, String), spec: &SagaSpec, params_known: bool) -> Option<ValidSaga> {
+    let (work, met) = (Cell::new(0), Cell::new(false));
+    let given =
+        Params { known: params_known, of_another: !params_known, accepted: false, work: &work, met: &met, check_child: validate_as };
+    validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
 }
 
 pub(crate) fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {

@@ -67,7 +67,9 @@ pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
             ["template", "spec", within @ ..] => decides(within, OF_PODS.names),
             within => within == ["image"],
         },
-        Work::Job(_) => matches!(whole.as_slice(), ["spec", "template", "spec", within @ ..] if decides(within, OF_PODS.names)),
+        Work::Job(_) => {
+            matches!(whole.as_slice(), ["spec", "template", "spec", within @ ..] if decides(within, OF_PODS.names))
+        }
         Work::Apply(action) => {
             let fixed = of_manifest(&action.manifest);
             // All else in a saga says what it does.

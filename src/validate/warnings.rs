@@ -1,7 +1,7 @@
 //! What a saga is accepted with although it may come to harm.
 
 use crate::{
-    expression::{program::Expression, scope::Variable, template::Template},
+    expression::{program::Expression, reads::Variable, template::Template},
     fault::Fault,
     model::saga::{Operation, ValidSaga},
 };

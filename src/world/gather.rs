@@ -35,7 +35,9 @@ impl World {
         for (who, record) in active_in(copy.status()) {
             let Some(active) = &record.active else { continue };
             let step = copy.saga().steps.get(who.place);
-            let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { continue };
+            let Some(operation) = step.and_then(|step| step.operation(who.direction)) else {
+                continue;
+            };
             let state = match operation.work {
                 Work::Http(_) => self.request(number, who, active, own_time(Some(active), operation.timeout)),
                 Work::Pod(_) | Work::Job(_) if self.has_children() => self.child(number, who, active),
@@ -55,7 +57,9 @@ impl World {
     /// The same state; of an action that is done, with what its step hands on.
     fn handing_on(&self, who: Who, state: ChildState) -> ChildState {
         let step = self.object().saga().steps.get(who.place);
-        let Some(step) = step.filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None)) else { return state };
+        let Some(step) = step.filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None)) else {
+            return state;
+        };
         let given = self.rules.outputs.get(&step.name).cloned();
         let stand_in = |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
         // What a child saga hands on stands in its own spec.

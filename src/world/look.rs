@@ -279,7 +279,9 @@ impl World {
     /// A process that is frozen renews nothing.
     pub(super) fn stand_still(&mut self, number: usize, how: Fault) {
         let now = self.now;
-        let Some(executor) = self.processes.get(number).map(|process| process.executor) else { return };
+        let Some(executor) = self.processes.get(number).map(|process| process.executor) else {
+            return;
+        };
         if how == Fault::Freeze {
             self.end_executor(executor, now);
         }
@@ -288,7 +290,9 @@ impl World {
     /// An operator that stood still goes on.
     pub(super) fn resume(&mut self, number: usize, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
         let process = self.processes.get_mut(number)?;
-        let Life::Halted(Halted { since, how, rest, cursor }) = std::mem::replace(&mut process.life, Life::Up) else { return None };
+        let Life::Halted(Halted { since, how, rest, cursor }) = std::mem::replace(&mut process.life, Life::Up) else {
+            return None;
+        };
         process.triggered |= process.wake.is_some_and(|wake| wake <= self.now);
         let executor = process.executor;
         if how == Fault::Freeze {

@@ -148,7 +148,9 @@ impl World {
             return;
         }
         let mut decided = Step { world: self.clone(), happened: Vec::new(), broken: Vec::new() };
-        let Some(look) = decided.world.decide(process, staleness, &mut decided.broken) else { return };
+        let Some(look) = decided.world.decide(process, staleness, &mut decided.broken) else {
+            return;
+        };
         let length = look.length();
         let mut go = |decided: Step, look: Look, halt: Option<Halt>| {
             let Step { mut world, mut happened, mut broken } = decided;

@@ -22,7 +22,9 @@ impl fmt::Display for Deed {
     /// `annotates saga.dev/retry=ship`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Annotate(asked) => write!(f, "annotates {}={}", asked.action.annotation(), asked.value),
+            Self::Annotate(asked) => {
+                write!(f, "annotates {}={}", asked.action.annotation(), asked.value)
+            }
             Self::Suspend(suspend) => write!(f, "sets spec.suspend to {suspend}"),
             Self::Delete => f.write_str("deletes the saga"),
         }

@@ -52,7 +52,9 @@ impl Who {
         let spec = match self {
             Self::Floor if work == Work::Pods => json!({"steps": STEPS}),
             Self::Floor => json!({"steps": STEPS, "url": format!("http://{service}")}),
-            Self::Ours => json!({"steps": (1..=STEPS).map(|nth| step(name, nth, work, service)).collect::<Vec<_>>()}),
+            Self::Ours => {
+                json!({"steps": (1..=STEPS).map(|nth| step(name, nth, work, service)).collect::<Vec<_>>()})
+            }
         };
         let ApiResource { api_version, kind, .. } = self.resource();
         json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": name}, "spec": spec})
@@ -80,7 +82,9 @@ impl Who {
 fn step(chain: &str, nth: usize, work: Work, service: SocketAddr) -> Value {
     let mut step = match work {
         Work::Pods => json!({"pod": {"image": "saga.dev/examples/busybox:1", "command": ["true"]}}),
-        Work::Requests => json!({"http": {"method": "POST", "url": format!("http://{service}/{chain}/s{nth}")}}),
+        Work::Requests => {
+            json!({"http": {"method": "POST", "url": format!("http://{service}/{chain}/s{nth}")}})
+        }
     };
     step["name"] = format!("s{nth}").into();
     if nth > 1 {

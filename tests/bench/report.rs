@@ -16,7 +16,9 @@ type Column = (&'static str, usize, fn(&Run, Option<&Run>) -> String);
 const COLUMNS: &[Column] = &[
     ("steps/s", 7, |run, _| if run.load.slow { "-".into() } else { format!("{:.1}", run.steps_per_second) }),
     ("share", 5, |run, floor| match floor {
-        Some(floor) if !run.load.slow => format!("{:.2}", run.steps_per_second / floor.steps_per_second),
+        Some(floor) if !run.load.slow => {
+            format!("{:.2}", run.steps_per_second / floor.steps_per_second)
+        }
         _ => "-".into(),
     }),
     ("writes", 6, |run, _| format!("{:.2}", run.writes)),

@@ -42,7 +42,9 @@ impl History {
         let watch = tokio::spawn(async move {
             let mut events = sagas.watch(&WatchParams::default().timeout(290), &version).await.unwrap().boxed();
             while let Ok(Some(event)) = events.try_next().await {
-                let (WatchEvent::Added(saga) | WatchEvent::Modified(saga) | WatchEvent::Deleted(saga)) = &event else { continue };
+                let (WatchEvent::Added(saga) | WatchEvent::Modified(saga) | WatchEvent::Deleted(saga)) = &event else {
+                    continue;
+                };
                 if concerns(&of, saga) {
                     let mut kept = keeps(&keeper);
                     kept.gone |= saga.name_any() == of && matches!(event, WatchEvent::Deleted(_));

@@ -37,7 +37,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), String> {
-    let Command::Run(arguments) = Cli::parse().command else { return Err("the only command here is run".into()) };
+    let Command::Run(arguments) = Cli::parse().command else {
+        return Err("the only command here is run".into());
+    };
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let config = arguments.validate(false)?;
     telemetry::init(config.log_format, &config.log_level)?;

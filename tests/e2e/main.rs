@@ -69,7 +69,9 @@ fn main() -> ExitCode {
 fn shortened(why: &str) -> String {
     let letters: Vec<char> = why.chars().collect();
     let (head, tail) = (LONGEST_REASON / 4, LONGEST_REASON * 3 / 4);
-    let Some(left_out) = letters.len().checked_sub(LONGEST_REASON).filter(|left_out| *left_out > 0) else { return why.to_owned() };
+    let Some(left_out) = letters.len().checked_sub(LONGEST_REASON).filter(|left_out| *left_out > 0) else {
+        return why.to_owned();
+    };
     let text = |part: &[char]| part.iter().collect::<String>();
     let (begin, end) = (text(&letters[..head]), text(&letters[letters.len() - tail..]));
     format!("{begin} … {left_out} characters … {end}")

@@ -53,7 +53,9 @@ fn look_at(world: &mut World, child: Option<&ChildState>, draining: bool) -> Loo
     if let Some(status) = &writes {
         world.restore(json!(status));
     }
-    let uid = |effect: &Effect| if let Effect::Begin { uid, .. } = effect { Some(uid.clone()) } else { None };
+    let uid = |effect: &Effect| {
+        if let Effect::Begin { uid, .. } = effect { Some(uid.clone()) } else { None }
+    };
     Look { writes, deletes: plan.drafted_effects().iter().filter_map(uid).collect() }
 }
 

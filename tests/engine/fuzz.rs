@@ -17,13 +17,13 @@ use saga_operator::{
         check::FUNCTIONS,
         program::Expression,
         scope::Scope,
-        template::{Form, Template},
+        template::{Template, node::Form},
     },
     model::{
         observation::{ChildState, Observed},
         saga::SagaName,
     },
-    objects::pod_state,
+    objects::pod,
     validate::saga::validate_stored,
 };
 use serde_json::{Map, Value, json};
@@ -371,7 +371,7 @@ fn no_last_words_of_a_pod_harm() {
     };
     cases(25_000, make, |case| {
         let pod: Pod = serde_json::from_value(case.clone()).unwrap();
-        for state in [pod_state::state(&pod, Duration::ZERO), pod_state::gone(&pod)] {
+        for state in [pod::state::state(&pod, Duration::ZERO), pod::state::gone(&pod)] {
             match state {
                 ChildState::Succeeded(outputs) => drop(serde_json::to_string(&outputs).unwrap()),
                 ChildState::Failed(failure) => one_line(&failure.message),

@@ -118,7 +118,9 @@ fn mutate(status: &mut Value, mutation: &Mutation) {
             if lists.is_empty() {
                 return;
             }
-            let Value::Array(items) = status.pointer_mut(&lists[at.index(lists.len())]).unwrap() else { return };
+            let Value::Array(items) = status.pointer_mut(&lists[at.index(lists.len())]).unwrap() else {
+                return;
+            };
             match (items.first().cloned(), twice) {
                 (Some(item), true) => items.push(item),
                 (Some(_), false) => drop(items.remove(0)),

@@ -8,7 +8,7 @@ use saga_operator::{
     api::StepStatus,
     expression::{
         scope::Scope,
-        template::{Form, Template},
+        template::{Template, node::Form},
     },
 };
 use serde_json::{Map, Value, json};
@@ -30,7 +30,9 @@ fn held(text: &str) -> Held {
 fn written(held: Held) -> String {
     match held {
         Held::Integer(integer) => integer.to_string(),
-        Held::Double(double) if double != 0.0 && !(1e-6..1e21).contains(&double.abs()) => format!("{double:e}"),
+        Held::Double(double) if double != 0.0 && !(1e-6..1e21).contains(&double.abs()) => {
+            format!("{double:e}")
+        }
         Held::Double(double) => double.to_string(),
     }
 }

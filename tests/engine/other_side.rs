@@ -185,7 +185,9 @@ impl OtherSide {
             known.end = Some(ChildState::Unknown { message: "no answer within its time".into(), retry_after: None });
             return Performed::Something;
         }
-        let Some(child) = self.pods.get_mut(id).filter(|child| child.stopped.is_none()) else { return Performed::Nothing };
+        let Some(child) = self.pods.get_mut(id).filter(|child| child.stopped.is_none()) else {
+            return Performed::Nothing;
+        };
         if child.act.end == End::NeverStarts {
             let message = "no node took its Pod".into();
             let failure = Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message };

@@ -46,7 +46,9 @@ fn told_on(body: Value) -> World {
 /// The bodies that a step's requests had.
 fn bodies(world: &World, step: &str) -> Vec<Value> {
     let of = world.other_side.sent.iter().filter(|sent| sent.attempt.step == step);
-    let body = |work: &Work| if let Work::Http(action) = work { action.body.clone().unwrap_or_default() } else { Value::Null };
+    let body = |work: &Work| {
+        if let Work::Http(action) = work { action.body.clone().unwrap_or_default() } else { Value::Null }
+    };
     of.map(|sent| body(&sent.work)).collect()
 }
 
@@ -82,7 +84,9 @@ fn a_name_made_of_a_number_is_the_same_name_at_each_attempt() {
         .on("a", vec![hands_on(json!({"v": answered}))])
         .on("b", vec![unknown()]);
         world.run_to_rest();
-        let args = |work: &Work| if let Work::Pod(action) = work { json!(action.args) } else { Value::Null };
+        let args = |work: &Work| {
+            if let Work::Pod(action) = work { json!(action.args) } else { Value::Null }
+        };
         let of_b: Vec<_> = world.other_side.sent.iter().filter(|sent| sent.attempt.step == "b").map(|sent| args(&sent.work)).collect();
         assert_eq!((world.phase(), of_b), (SagaPhase::Completed, vec![json!([name]); 2]));
     }
@@ -130,9 +134,13 @@ fn nested(depth: usize) -> Value {
 fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
     let value = nested(depth - 1);
     let a = match origin {
-        "http" => json!({"name": "a", "http": {"method": "POST", "url": "http://shop/a"}, "outputs": {"v": "${response.body.v}"}}),
+        "http" => {
+            json!({"name": "a", "http": {"method": "POST", "url": "http://shop/a"}, "outputs": {"v": "${response.body.v}"}})
+        }
         "pod" => json!({"name": "a", "pod": {"image": "a:1"}}),
-        _ => json!({"name": "a", "saga": {"spec": {"steps": [{"name": "x", "wait": {"for": "1s"}}]}}}),
+        _ => {
+            json!({"name": "a", "saga": {"spec": {"steps": [{"name": "x", "wait": {"for": "1s"}}]}}})
+        }
     };
     let mut world = world(json!({"steps": [a]}));
     if origin == "child" {

@@ -176,7 +176,9 @@ fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, after: &SagaS
 fn latest_first(world: &World, before: &SagaStatus, after: &SagaStatus, begun: &BTreeSet<&str>) {
     let sequence = |name: &str| after.steps.iter().find(|step| step.name == name)?.action.as_ref()?.sequence;
     let never_tried = |status: &SagaStatus, name: &str| status.steps.iter().any(|step| step.name == name && step.compensation.is_none());
-    let Some(earliest) = begun.iter().filter(|name| never_tried(before, name)).filter_map(|name| sequence(name)).min() else { return };
+    let Some(earliest) = begun.iter().filter(|name| never_tried(before, name)).filter_map(|name| sequence(name)).min() else {
+        return;
+    };
     for step in &world.spec.steps {
         let done = after.steps.iter().any(|status| status.name == step.name && status.phase == StepPhase::Completed);
         if !done || step.compensation.is_none() {

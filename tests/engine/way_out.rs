@@ -39,7 +39,9 @@ fn in_every_situation_a_request_is_accepted_only_where_the_table_says_so_and_a_r
             let in_table = allowed::in_saga_phases(action).contains(&phase.unwrap_or(SagaPhase::Pending));
             match answer.result {
                 RequestResult::Accepted => assert!(in_table, "{scene}: {answer:?}"),
-                RequestResult::Refused if phase.is_some() => assert_eq!(told(&world), before, "{scene}: {answer:?}"),
+                RequestResult::Refused if phase.is_some() => {
+                    assert_eq!(told(&world), before, "{scene}: {answer:?}")
+                }
                 RequestResult::Refused => assert!(!in_table || !action.takes_reason() || action == Resume, "{scene}: {answer:?}"),
                 RequestResult::Ignored => panic!("{scene}: {answer:?}"),
                 #[cfg(feature = "next")]

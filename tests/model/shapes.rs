@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use jiff::SignedDuration;
 use saga_operator::{
     api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
-    expression::template::{Form, Template},
+    expression::template::{Template, node::Form},
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     world::{Ending, Fault, Later, Rules},
 };

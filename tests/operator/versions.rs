@@ -85,7 +85,9 @@ fn disown() {
     let read = kubectl(&[&["get"], &definition[..], &["--output", "json", "--show-managed-fields"]].concat());
     let read: Value = serde_json::from_slice(&read).unwrap();
     let managers = read["metadata"]["managedFields"].as_array().unwrap();
-    let Some(place) = managers.iter().position(|manager| manager["manager"] == MANAGER_OF_TESTS) else { return };
+    let Some(place) = managers.iter().position(|manager| manager["manager"] == MANAGER_OF_TESTS) else {
+        return;
+    };
     let patch = json!([
         {"op": "test", "path": format!("/metadata/managedFields/{place}/manager"), "value": MANAGER_OF_TESTS},
         {"op": "remove", "path": format!("/metadata/managedFields/{place}")},

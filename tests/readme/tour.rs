@@ -66,7 +66,9 @@ pub fn take(language: &str, at_least: usize, needs: &str) {
     for (stop, printed) in stops.iter().zip(printed.split(&format!("{MARK}\n"))) {
         let lines: Vec<_> = printed.lines().collect();
         let of_sagas = stop.expected.first().is_some_and(|head| head.contains(" RETRIES "));
-        let fits = |(expected, line): (&String, &&str)| if of_sagas { fits_saga(expected, line) } else { fits(expected, line) };
+        let fits = |(expected, line): (&String, &&str)| {
+            if of_sagas { fits_saga(expected, line) } else { fits(expected, line) }
+        };
         let same = lines.len() == stop.expected.len() && stop.expected.iter().zip(&lines).all(fits);
         assert!(same, "`{}` printed\n{printed}\nand not\n{}", stop.command, stop.expected.join("\n"));
     }

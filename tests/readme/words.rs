@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use saga_operator::{
     api::{Asked, RequestAction, SagaPhase, StepPhase, StoredSaga},
     engine::allowed,
-    expression::{check::FUNCTIONS, scope::Variable},
+    expression::{check::FUNCTIONS, reads::Variable},
     model::saga::SagaName,
     service::{args::Cli, metrics::Metrics},
     validate::saga::validate,

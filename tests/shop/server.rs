@@ -144,7 +144,9 @@ impl Shop {
             }
             match books.behaviours.next(&call, &body) {
                 Ok(conduct) => conduct,
-                Err(sentence) => return Some(refusal(StatusCode::BAD_REQUEST, &sentence).into_response()),
+                Err(sentence) => {
+                    return Some(refusal(StatusCode::BAD_REQUEST, &sentence).into_response());
+                }
             }
         };
         let refuse = |note: String| self.enter("", |ledger, now| ledger.refuse(&call, note, now));

@@ -176,7 +176,9 @@ impl Own {
     /// Renews the Lease until the tenure ends, and says why it did.
     async fn keep(&self) -> String {
         loop {
-            let Some((until, next)) = self.times() else { return "no renewal was acknowledged in time".into() };
+            let Some((until, next)) = self.times() else {
+                return "no renewal was acknowledged in time".into();
+            };
             sleep_until(next.into()).await;
             let sent = Instant::now();
             let renewed = timeout_at(until.min(sent + RENEWAL).into(), self.renew(sent)).await;

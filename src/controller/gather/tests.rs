@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     model::{observation::Reached, saga::SagaName},
-    objects::child::STUCK_SINCE,
+    objects::{child::STUCK_SINCE, pod},
     validate::saga::validate_stored,
 };
 
@@ -79,7 +79,7 @@ impl Scene {
             key: "1/ship/action/0".into(),
         };
         let Work::Pod(action) = &self.saga.steps.first().unwrap().action.work else { unreachable!() };
-        let mut pod = serde_json::to_value(pod::pod(&self.saga, &identity, action, Duration::from_mins(1)).unwrap()).unwrap();
+        let mut pod = serde_json::to_value(pod::build::pod(&self.saga, &identity, action, Duration::from_mins(1)).unwrap()).unwrap();
         pod["metadata"]["uid"] = json!(uid);
         pod["spec"]["nodeName"] = json!("n");
         pod["status"] = json!({"phase": phase});

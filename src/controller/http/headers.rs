@@ -6,10 +6,10 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::{failed, hide::Hider};
 use crate::{
-    api::SecretKey,
+    api::source::SecretKey,
     controller::secrets::{Account, SecretError, SecretReader, SecretValue},
     model::observation::ChildState,
-    objects::http::{HttpHeaderValue, HttpRequest},
+    objects::http::request::{HttpHeaderValue, HttpRequest},
 };
 
 /// How long to wait for an API server that does not say how long.
@@ -119,7 +119,7 @@ mod tests {
         api::HttpMethod,
         controller::secrets::tests::{payments, reader, wanted},
         model::observation::{Failure, Reached},
-        objects::http::HttpHeader,
+        objects::http::request::HttpHeader,
     };
 
     const ACCOUNT: Account<'static> = Account { namespace: "shop", name: "order-saga" };

@@ -50,7 +50,7 @@ use super::secrets::{Account, SecretReader, SecretValue};
 use crate::{
     egress::policy::Reach,
     model::observation::{Answer, ChildState, Failure, Reached},
-    objects::{http::HttpRequest, http_verdict::wait},
+    objects::http::{request::HttpRequest, verdict::wait},
     text::bounded_line,
 };
 

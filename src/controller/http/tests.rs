@@ -18,15 +18,17 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::super::secrets::tests::{payments, reader, wanted};
-use super::*;
+use super::{
+    super::secrets::tests::{payments, reader, wanted},
+    *,
+};
 use crate::{
     api::HttpMethod,
     coordination::breaker::CallEnd,
     egress::policy::ReachRules,
-    objects::{
-        http::{HttpHeader, HttpHeaderValue},
-        http_verdict::verdict,
+    objects::http::{
+        request::{HttpHeader, HttpHeaderValue},
+        verdict::verdict,
     },
 };
 

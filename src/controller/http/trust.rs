@@ -11,10 +11,13 @@ use rustls::{
 
 use super::{configured, failed, headers::unreadable, resolve::Target};
 use crate::{
-    api::{CaSource, ConfigMapKey, HttpTls, SecretKey},
+    api::{
+        CaSource, HttpTls,
+        source::{ConfigMapKey, SecretKey},
+    },
     controller::secrets::{Account, Kind, SecretReader},
     model::observation::ChildState,
-    objects::http::HttpRequest,
+    objects::http::request::HttpRequest,
 };
 
 /// The TLS settings of one attempt at `target`: `common`, or those that trust what the action names.

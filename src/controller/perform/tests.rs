@@ -75,8 +75,12 @@ async fn tried_as(action: &Value, age: Duration, answers: &[u16]) -> (Arc<Contex
         let code = codes.get(log.len()).copied().unwrap_or(201);
         log.push(request.method().clone());
         let body = match code {
-            201 => json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}),
-            _ => json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": ""}),
+            201 => {
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}})
+            }
+            _ => {
+                json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": ""})
+            }
         };
         let response = Response::builder().status(code).body(Body::from(serde_json::to_vec(&body).unwrap()));
         std::future::ready(Ok::<_, Infallible>(response.unwrap()))

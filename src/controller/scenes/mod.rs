@@ -235,7 +235,7 @@ fn pod_path() -> String {
 fn ships() -> Value {
     let valid = valid(&saga(&by_pod(), &Value::Null));
     let Work::Pod(action) = &valid.steps[0].action.work else { unreachable!() };
-    let made = pod::pod(&valid, &identity(), action, std::time::Duration::from_mins(1)).unwrap();
+    let made = pod::build::pod(&valid, &identity(), action, std::time::Duration::from_mins(1)).unwrap();
     let mut pod = serde_json::to_value(made).unwrap();
     pod["metadata"]["uid"] = json!("p");
     pod["metadata"]["resourceVersion"] = json!("70");

@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::needless_pass_by_value, reason = "tests fail by panicking")]
 
-use crate::expression::template::Form;
-use crate::expression::template::Template;
 use serde_json::{Map, json};
 
-use super::*;
+use super::{
+    super::template::{Template, node::Form},
+    *,
+};
 use crate::{
     api::{Outcome, StepPhase, StepStatus},
     fault::Fault,

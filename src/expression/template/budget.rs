@@ -2,12 +2,8 @@
 
 use serde_json::Value;
 
-use super::Leaf;
-use crate::expression::{
-    cost::MAX_TOGETHER,
-    program::Expression,
-    scope::{Scope, Variable},
-};
+use super::node::Leaf;
+use crate::expression::{cost::MAX_TOGETHER, program::Expression, reads::Variable, scope::Scope};
 
 /// The most bytes of all that the leaves of one template come to.
 pub(crate) const MAX_RESULT: usize = 256 * 1024;

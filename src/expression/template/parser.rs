@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Form, Leaf, Node, Part};
+use super::node::{Form, Leaf, Node, Part};
 use crate::{
     expression::{cost::MAX_EXPRESSIONS, lexer::outside_strings, program::Expression},
     fault::{Fault, are_enough},

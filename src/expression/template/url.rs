@@ -61,7 +61,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::{Form, Template};
+    use super::super::{Template, node::Form};
     use crate::expression::scope::Scope;
 
     /// What a URL comes to that reads this value.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::duration;
+use super::value::duration;
 
 /// The shortest and the longest duration of both arguments: what is shorter counts nothing, what is longer is an outage of its own.
 const SHORTEST: Duration = Duration::from_secs(1);

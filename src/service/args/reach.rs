@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use clap::{ArgAction, Args};
 use ipnet::{IpNet, Ipv4Net};
 
-use super::{List, list};
+use super::value::{List, list};
 use crate::egress::policy::{HostPattern, ReachRules};
 
 /// The arguments as written; [`ReachArgs::validate`] makes [`ReachRules`] of them.

@@ -74,7 +74,9 @@ impl Script {
             Fate::Answer(200) => (answer, stream::iter([object]).boxed()),
             Fate::Answer(status) => (answer.status(status), stream::iter([refused]).boxed()),
             Fate::RetryAfter(value) => (answer.status(429).header("Retry-After", value), stream::empty().boxed()),
-            Fate::LoseConnection => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into()),
+            Fate::LoseConnection => {
+                return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
+            }
             Fate::LoseBody => (answer, stream::iter([half, Err("connection reset".into())]).boxed()),
             Fate::HaveNoCredentials => return Err(kube::Error::TlsRequired.into()),
             Fate::Hang => pending().await,

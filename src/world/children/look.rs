@@ -14,10 +14,8 @@ use crate::{
             DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late, is_ours, job_goes, just_created,
             name_conflict, only_kept, unless_done,
         },
-        job::{CONTROLLER_UID, made_by},
-        job_pods::JobPods,
-        job_state::{self, Family},
-        pod_state,
+        job::{self, fields::made_by, pods::JobPods, state::Family},
+        pod::{self, fields::CONTROLLER_UID},
     },
     world::{
         Who,
@@ -160,8 +158,8 @@ impl World {
         let age = between(since, now);
         let family = self.family(number, found);
         let (deleting, stuck) = match found {
-            Found::Pod(pod) => (found.is_deleted(), pod_state::stuck(pod, now)),
-            Found::Job(job) => (job_goes(job, &family), job_state::stuck(Some(job), &family, now)),
+            Found::Pod(pod) => (found.is_deleted(), pod::state::stuck(pod, now)),
+            Found::Job(job) => (job_goes(job, &family), job::state::stuck(Some(job), &family, now)),
         };
         let note = self.processes.get_mut(number)?.view.note(who);
         let deleting_for = deleting.then(|| between(*note.deleting_since.get_or_insert(now), now));
@@ -175,7 +173,7 @@ impl World {
         if let Found::Job(job) = found
             && is_late(deleting_for)
             && only_kept(job, &family)
-            && let Some(end) = job_state::gone(job, &self.with_live_pods(found, family))
+            && let Some(end) = job::state::gone(job, &self.with_live_pods(found, family))
         {
             return Some((end, None));
         }
@@ -185,11 +183,11 @@ impl World {
     /// The state of a child, with a live read of its pods where the watch's do not tell.
     pub(super) fn state(&self, found: &Found, family: &Family, age: Duration) -> ChildState {
         match found {
-            Found::Pod(pod) => pod_state::state(pod, age),
-            Found::Job(job) if job_state::wants_pods(job, family) => {
-                job_state::state(job, &self.with_live_pods(found, family.clone()), age)
+            Found::Pod(pod) => pod::state::state(pod, age),
+            Found::Job(job) if job::state::wants_pods(job, family) => {
+                job::state::state(job, &self.with_live_pods(found, family.clone()), age)
             }
-            Found::Job(job) => job_state::state(job, family, age),
+            Found::Job(job) => job::state::state(job, family, age),
         }
     }
 

@@ -57,7 +57,9 @@ impl Meddling {
 impl World {
     /// What somebody may do to the children now.
     pub(super) fn meddlings(&self) -> Vec<Turn> {
-        let Children::AsTheyAre { meddles, kinds } = &self.rules.children else { return Vec::new() };
+        let Children::AsTheyAre { meddles, kinds } = &self.rules.children else {
+            return Vec::new();
+        };
         if self.meddled.len() >= *meddles {
             return Vec::new();
         }
@@ -76,7 +78,9 @@ impl World {
         let is_named = self.rules.faults == 0 || active.child_uid == Some(pod_uid(child.number));
         let pod = |fits: fn(&PodNow) -> bool| child.pod.as_ref().is_some_and(fits);
         let job = |fits: fn(&JobNow) -> bool| child.job.as_ref().is_some_and(fits);
-        let either = |of_pod: fn(&PodNow) -> bool, of_job: fn(&JobNow) -> bool| if child.is_job() { job(of_job) } else { pod(of_pod) };
+        let either = |of_pod: fn(&PodNow) -> bool, of_job: fn(&JobNow) -> bool| {
+            if child.is_job() { job(of_job) } else { pod(of_pod) }
+        };
         match kind {
             Meddling::DeletePod | Meddling::EvictPod => pod(|pod| !pod.is_told()),
             Meddling::EndByNode => pod(|pod| !pod.is_told() && pod.runs()),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Cascade, Child, JobNow, Made, PodNow, World, look::Found};
 use crate::{
     model::observation::ChildState,
-    objects::{job_state, pod::finishes_on_sigterm},
+    objects::{job, pod::fields::finishes_on_sigterm},
     world::{Happened, Who, gather::pod_uid, look::Start},
 };
 
@@ -30,7 +30,7 @@ impl World {
     /// An operator ends an attempt that is past its time by the deletion of its child.
     pub(in super::super) fn stop_child(&mut self, number: usize, who: Who, happened: &mut Vec<Happened>) -> Option<()> {
         if let Some(found) = self.cached(number, who) {
-            let runs_on = matches!(found, Found::Job(_)) && job_state::runs_on(&self.family(number, &found));
+            let runs_on = matches!(found, Found::Job(_)) && job::state::runs_on(&self.family(number, &found));
             if found.is_deleted() && !runs_on {
                 return None;
             }
@@ -44,7 +44,9 @@ impl World {
         let own = self.processes.get(number)?.memory.iter().find(|known| known.who == who).and_then(|known| known.child);
         let known = own.map(|(_, number)| pod_uid(number)).or(written);
         let live = self.live(who).filter(|found| found.is_child(&saga, &attempt, [known.as_deref(), None]) && !found.is_deleted());
-        let Some(found) = live else { return self.stop_rest(number, who, known.as_deref(), happened) };
+        let Some(found) = live else {
+            return self.stop_rest(number, who, known.as_deref(), happened);
+        };
         if matches!(self.state(&found, &self.family(number, &found), Duration::ZERO), ChildState::Active { .. }) {
             let uid = found.uid().map(str::to_owned);
             self.delete_child(|child| Some(child.uid()) == uid, matches!(found, Found::Job(_)));
@@ -58,7 +60,7 @@ impl World {
         let job = job.filter(|_| self.is_about_a_job(who))?;
         for pod in self.rest(number, job) {
             let runs =
-                matches!(self.state(&Found::Pod(pod.clone()), &job_state::Family::default(), Duration::ZERO), ChildState::Active { .. });
+                matches!(self.state(&Found::Pod(pod.clone()), &job::state::Family::default(), Duration::ZERO), ChildState::Active { .. });
             if runs && pod.metadata.deletion_timestamp.is_none() {
                 self.delete_child(|child| pod.metadata.uid == Some(child.uid_of_pod()), false);
                 happened.push(Happened::Stopped(who));

@@ -17,8 +17,11 @@ use crate::{
     clock::later,
     model::saga::{Identity, Work},
     objects::{
-        job::{self, CONTROLLER_UID, trial_pod},
-        pod::{self, deciding},
+        job::{self, build::trial_pod},
+        pod::{
+            self,
+            fields::{CONTROLLER_UID, deciding},
+        },
     },
     world::{gather::pod_uid, look::Start},
 };
@@ -36,13 +39,13 @@ impl World {
         let identity = Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key };
         match &operation.work {
             Work::Pod(action) => {
-                let mut pod = pod::pod(saga, &identity, action, operation.timeout).ok()?;
+                let mut pod = pod::build::pod(saga, &identity, action, operation.timeout).ok()?;
                 pod.metadata.uid = Some(pod_uid(number));
                 pod.spec.get_or_insert_default().node_name = Some("node".into());
                 Some(Made::Pod(Arc::new(pod)))
             }
             Work::Job(action) => {
-                let mut job = job::job(saga, &identity, action, operation.timeout).ok()?;
+                let mut job = job::build::job(saga, &identity, action, operation.timeout).ok()?;
                 job.metadata.uid = Some(pod_uid(number));
                 let pod = pod_of(&job)?;
                 Some(Made::Job(Arc::new(job), Arc::new(pod)))

@@ -14,7 +14,11 @@ use super::{Child, World};
 use crate::{
     api::names::{LABEL_MANAGED_BY, MANAGER},
     model::observation::ChildState,
-    objects::{job::job_of, job_pods::JobPods, job_store, pod::attempt_of, pod_state, pod_store},
+    objects::{
+        attempt::attempt_of,
+        job::{self, fields::job_of, pods::JobPods},
+        pod,
+    },
     world::{Who, gather::pod_uid, process::Process},
 };
 
@@ -77,8 +81,8 @@ impl View {
         let place = self.pods.iter().position(|known| known.metadata.uid.as_deref() == Some(uid));
         let before = place.and_then(|place| self.pods.get(place)).cloned();
         let shown = |mut pod: Pod| {
-            pod_store::strip(&mut pod);
-            pod_store::keep_success(&mut pod, before.as_deref());
+            pod::strip::strip(&mut pod);
+            pod::strip::keep_success(&mut pod, before.as_deref());
             Arc::new(pod)
         };
         match (now.filter(is_watched).map(shown), place) {
@@ -111,8 +115,8 @@ impl View {
         let place = self.jobs.iter().position(|known| known.metadata.uid.as_deref() == Some(uid));
         let before = place.and_then(|place| self.jobs.get(place)).cloned();
         let shown = |mut job: Job| {
-            job_store::strip(&mut job);
-            job_store::keep_end(&mut job, before.as_deref());
+            job::strip::strip(&mut job);
+            job::strip::keep_end(&mut job, before.as_deref());
             Arc::new(job)
         };
         match (now.filter(is_watched).map(shown), place) {
@@ -175,7 +179,9 @@ impl World {
         let (pod, job) = (child.pod_value(), child.job_value());
         let (last_pod, last_job) = (before.and_then(Child::pod_value), before.and_then(Child::job_value));
         let proof = child.pod.is_some_and(|pod| pod.exit.is_some_and(|(way, _)| way.code() == 0) && (!pod.is_told() || child.finishes));
-        let Some(process) = self.processes.get_mut(process).filter(|process| !process.is_down()) else { return };
+        let Some(process) = self.processes.get_mut(process).filter(|process| !process.is_down()) else {
+            return;
+        };
         let (gone_pod, news_of_pod) = process.view.pod(&uid_of_pod, pod, last_pod);
         let (gone_job, news_of_job) = process.view.job(&uid, job, last_job);
         // Without a Job that it knows, the end of a pod tells nothing.
@@ -185,7 +191,7 @@ impl World {
             process.view.proofs.push(who);
         }
         if let Some(pod) = gone_pod {
-            child_gone(process, pod.as_ref(), who, pod_state::gone(&pod));
+            child_gone(process, pod.as_ref(), who, pod::state::gone(&pod));
         }
         if let Some(job) = gone_job {
             let message = "its Job was deleted".into();

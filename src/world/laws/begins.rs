@@ -12,7 +12,9 @@ use crate::{
 pub(super) fn intent(world: &World, before: &Object, who: Who, record: &DirectionStatus, broken: &mut Vec<Broken>) {
     let (object, old, new) = (world.object(), before.status(), world.status());
     let saga = object.saga();
-    let (Some(step), Some(status)) = (saga.steps.get(who.place), new.steps.get(who.place)) else { return };
+    let (Some(step), Some(status)) = (saga.steps.get(who.place), new.steps.get(who.place)) else {
+        return;
+    };
     let earlier = old.steps.get(who.place).and_then(|step| step.direction(who.direction)).map_or(0, |record| record.attempt);
     must(broken, who.number == earlier + 1, Law::Monotone, || format!("{who} begins after attempt {earlier}"));
     must(broken, !(before.saga().suspend || new.paused.is_some()) || before.deleting, Law::StartsNothing, || {

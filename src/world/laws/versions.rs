@@ -23,7 +23,9 @@ pub(in super::super) fn act(world: &World, number: usize, act: &Act, broken: &mu
 
 /// A status that was just written, after the object before it: what another version wrote goes along.
 pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<Broken>) {
-    let Some((was, is)) = before.shared.as_ref().zip(world.object().shared.as_ref()) else { return };
+    let Some((was, is)) = before.shared.as_ref().zip(world.object().shared.as_ref()) else {
+        return;
+    };
     let is = unknown(&is.text);
     for (place, field) in unknown(&was.text) {
         must(broken, is.get(&place) == Some(&field), Law::KeepsTheUnknown, || {

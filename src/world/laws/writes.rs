@@ -129,7 +129,9 @@ fn is_uncertain(step: &StepStatus) -> bool {
 fn keys(world: &World, old: &SagaStatus, new: &SagaStatus, broken: &mut Vec<Broken>) {
     for (place, (before, after)) in old.steps.iter().zip(&new.steps).enumerate() {
         for direction in [Direction::Action, Direction::Compensation] {
-            let (Some(was), Some(is)) = (before.direction(direction), after.direction(direction)) else { continue };
+            let (Some(was), Some(is)) = (before.direction(direction), after.direction(direction)) else {
+                continue;
+            };
             if was.failures == is.failures {
                 continue;
             }
@@ -165,7 +167,9 @@ fn monotone(old: &SagaStatus, new: &SagaStatus, broken: &mut Vec<Broken>) {
 
 /// An attempt that was active before the write and is not any more.
 fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, broken: &mut Vec<Broken>) {
-    let Some(after) = new.steps.get(who.place).and_then(|step| step.direction(who.direction)) else { return };
+    let Some(after) = new.steps.get(who.place).and_then(|step| step.direction(who.direction)) else {
+        return;
+    };
     let outcome = after.attempts.iter().find(|attempt| attempt.attempt == who.number).map(|attempt| attempt.outcome);
     let Some(truth) = world.truth().get(who.place) else { return };
     let done = truth.key_done(who.direction) == Some(record.failures);
@@ -197,7 +201,9 @@ fn settled(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, 
 fn called_off(world: &World, asked: bool, who: Who, (record, after): (&DirectionStatus, &DirectionStatus), broken: &mut Vec<Broken>) {
     let said = after.attempts.iter().find(|attempt| attempt.attempt == who.number).and_then(|attempt| attempt.message.as_deref());
     let step = world.object().saga().steps.get(who.place);
-    let Some(operation) = step.and_then(|step| step.operation(who.direction)).filter(|_| said == Some(CALLED_OFF)) else { return };
+    let Some(operation) = step.and_then(|step| step.operation(who.direction)).filter(|_| said == Some(CALLED_OFF)) else {
+        return;
+    };
     let free = operation.may_be_repeated() && record.called_off < FREE_CALLED_OFF;
     // A retry in the same write gives a fresh budget, of which the next attempt may be used already.
     let counted = record.budget_used.saturating_sub(after.budget_used);
@@ -216,7 +222,9 @@ fn may_have_crashed(world: &World, who: Who, record: &DirectionStatus) -> bool {
 /// A Pod that was never made uses up no attempt before its time is over.
 fn never_begun(world: &World, new: &SagaStatus, who: Who, record: &DirectionStatus, outcome: Option<Outcome>, broken: &mut Vec<Broken>) {
     let step = world.object().saga().steps.get(who.place);
-    let Some((operation, active)) = step.and_then(|step| step.operation(who.direction)).zip(record.active.as_ref()) else { return };
+    let Some((operation, active)) = step.and_then(|step| step.operation(who.direction)).zip(record.active.as_ref()) else {
+        return;
+    };
     let pod = matches!(operation.work, Work::Pod(_) | Work::Job(_));
     let begun = world.trials.iter().any(|trial| trial.who == who);
     // Its time is the least of its own limit, the deadline of the budget and the saga's timeout; the latter two may stand still.

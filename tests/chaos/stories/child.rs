@@ -41,7 +41,9 @@ fn spec(_: &Scene<'_>) -> Value {
 
 fn one_child_undone(seen: &Seen<'_>) -> Result<(), String> {
     let children: Vec<_> = seen.run.sagas.iter().filter(|saga| saga.metadata.uid != seen.saga().metadata.uid).collect();
-    let [child] = children.as_slice() else { return Err(format!("there are {} children instead of one", children.len())) };
+    let [child] = children.as_slice() else {
+        return Err(format!("there are {} children instead of one", children.len()));
+    };
     let status = child.status.clone().unwrap_or_default();
     check(status.phase == Some(SagaPhase::Compensated), || format!("the child is {:?}", status.phase))?;
     let still = still_in_effect(seen.saga());

@@ -99,7 +99,7 @@ fn looked_at(url: &str) {
         assert_eq!(fault.path, "spec.steps[0].http.url", "{url:?}: {fault}");
     }
     let _ = crate::model::origin::host(url);
-    let _ = crate::objects::http::request_hash(&post(url.into()));
+    let _ = crate::objects::http::request::request_hash(&post(url.into()));
 }
 
 /// Calls a URL that may not be reached. Returns the message of its refusal.

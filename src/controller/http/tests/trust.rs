@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::{
-    api::{CaSource, ConfigMapKey, HttpTls},
+    api::{CaSource, HttpTls, source::ConfigMapKey},
     controller::secrets::tests::Seen,
 };
 

@@ -1,0 +1,105 @@
+//! What marks an object as the child of one attempt: labels, name, owner, environment.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::EnvVar,
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+use kube::Resource;
+
+use crate::{
+    api::{
+        Direction, Saga,
+        names::{AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, MANAGER},
+    },
+    model::saga::{Identity, ValidSaga},
+};
+
+/// How long after the attempt's timeout the kubelet may end the Pod by itself: the operator comes first while it is there.
+pub(crate) const DEADLINE_SLACK: Duration = Duration::from_secs(10);
+
+/// The largest `activeDeadlineSeconds` that the API server takes.
+pub(crate) const MAX_DEADLINE_SECONDS: i64 = i32::MAX as i64;
+
+/// Which attempt of which saga, as labels.
+pub(crate) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, String> {
+    let labels = [
+        (LABEL_MANAGED_BY, MANAGER.to_owned()),
+        (LABEL_SAGA, saga.name.clone()),
+        (LABEL_STEP, attempt.step.clone()),
+        (LABEL_DIRECTION, attempt.direction.to_string()),
+        (LABEL_ATTEMPT, attempt.number.to_string()),
+    ];
+    labels.map(|(key, value)| (key.to_owned(), value)).into()
+}
+
+/// Name, labels and owner. `named` gives the name, as [`child_name`] does.
+pub(crate) fn metadata(saga: &ValidSaga, attempt: &AttemptId, named: fn(&str, &str, &AttemptId) -> String) -> ObjectMeta {
+    ObjectMeta {
+        name: Some(named(&saga.name, &saga.uid, attempt)),
+        namespace: Some(saga.namespace.clone()),
+        labels: Some(labels(saga, attempt)),
+        owner_references: Some(vec![OwnerReference {
+            api_version: Saga::api_version(&()).into_owned(),
+            kind: Saga::kind(&()).into_owned(),
+            name: saga.name.clone(),
+            uid: saga.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Who the attempt is, as environment variables.
+pub(crate) fn identity_env(identity: &Identity) -> [EnvVar; 7] {
+    let Identity { saga, namespace, uid, attempt, key } = identity;
+    [
+        ("SAGA_NAME", saga.clone()),
+        ("SAGA_NAMESPACE", namespace.clone()),
+        ("SAGA_UID", uid.clone()),
+        ("SAGA_STEP", attempt.step.clone()),
+        ("SAGA_DIRECTION", attempt.direction.to_string()),
+        ("SAGA_ATTEMPT", attempt.number.to_string()),
+        ("SAGA_IDEMPOTENCY_KEY", key.clone()),
+    ]
+    .map(|(name, value)| EnvVar { name: name.into(), value: Some(value), value_from: None })
+}
+
+/// The timeout in whole seconds, rounded up, with the slack; 1 to 2147483647.
+pub(crate) fn deadline_seconds(timeout: Duration) -> i64 {
+    let whole = timeout.saturating_add(DEADLINE_SLACK);
+    let seconds = whole.as_secs().saturating_add(u64::from(whole.subsec_nanos() > 0));
+    i64::try_from(seconds).unwrap_or(i64::MAX).clamp(1, MAX_DEADLINE_SECONDS)
+}
+
+/// The saga that controls a Pod or a Job.
+#[must_use]
+pub fn saga_of(child: &impl Resource) -> Option<&OwnerReference> {
+    let owner = child.meta().owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let (group, _) = owner.api_version.split_once('/')?;
+    (owner.kind == Saga::kind(&()) && group == Saga::group(&())).then_some(owner)
+}
+
+/// The saga's UID and the attempt that a Pod or a Job belongs to, by its controller and its labels; `None` where either is missing or malformed.
+#[must_use]
+pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
+    let (owner, labels) = (saga_of(child)?, child.meta().labels.as_ref()?);
+    let direction = match labels.get(LABEL_DIRECTION)?.as_str() {
+        "action" => Direction::Action,
+        "compensation" => Direction::Compensation,
+        _ => return None,
+    };
+    let text = labels.get(LABEL_ATTEMPT)?;
+    // Only as this operator writes it: `01` would be another child with the identity of the first.
+    let number = text.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == *text)?;
+    Some((owner.uid.clone(), AttemptId { step: labels.get(LABEL_STEP)?.clone(), direction, number }))
+}
+
+/// Whether a Pod or a Job that already bears the name of an attempt is that attempt's, and may be adopted: controlled by the saga with this UID,
+/// and labelled with the attempt. Any other is foreign and must be left alone.
+#[must_use]
+pub fn is_ours(child: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
+    attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)
+}

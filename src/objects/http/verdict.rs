@@ -1,0 +1,267 @@
+//! What the answer to a request means for the attempt.
+//!
+//! | answer | outcome | idempotency key |
+//! |---|---|---|
+//! | 2xx | Succeeded | |
+//! | 2xx that the step does not take for a success | Failed for good | kept: it may have been done |
+//! | 425, 429 | Failed, tried again | kept: the service did not look at it |
+//! | 401, 403, 407 | Failed for good | kept: the service did not look at it |
+//! | 408, 5xx | Unknown, tried again | kept: it may have been done |
+//! | 409, while an earlier attempt is uncertain | Unknown, tried again | kept: a service says so that is still at work on that |
+//! | any other, 1xx and 3xx included | Failed for good | new in the next attempt, unless an earlier one is uncertain |
+//!
+//! # Guarantees
+//! Messages are one line of at most about 400 characters, whatever the service sends.
+
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
+
+use http::StatusCode;
+use jiff::Timestamp;
+
+use crate::{
+    api::Direction,
+    model::observation::{Answer, ChildState, Failure, Reached},
+    mutants::{Twin, broken},
+    text::bounded_line,
+};
+
+/// The most characters of a body that a message shows.
+const MAX_EXCERPT: usize = 256;
+/// The longest wait that the other side may ask for.
+const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
+/// A gateway says 404 as well.
+const GONE: &str = "a no, since a gateway says the same: where it means that nothing is left to undo, write it in expect, such as \
+                    response.status in [200, 204, 404]";
+
+/// What an answer means that is no success of an action or a compensation. `uncertain`: whether an earlier attempt of it is.
+#[must_use]
+pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> ChildState {
+    let Answer { status, retry_after, text, .. } = answer;
+    let said = |why: &str| {
+        if why.is_empty() { message(*status, text) } else { format!("{} ({why})", message(*status, text)) }
+    };
+    let failed = |reached, last, retry_after, why| {
+        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after, message: said(why) })
+    };
+    let unknown = |why| ChildState::Unknown { message: said(why), retry_after: *retry_after };
+    match status {
+        200..=299 => failed(Reached::Accepted, true, None, "not what expect asks for"),
+        425 | 429 => failed(Reached::Door, false, *retry_after, ""),
+        401 | 403 | 407 => failed(Reached::Door, true, None, ""),
+        408 | 500..=599 => unknown(""),
+        409 if uncertain && broken(Twin::ConflictIsFinal) => failed(Reached::Settled, true, None, ""),
+        409 if uncertain => unknown("an earlier attempt may still be under way"),
+        404 if direction == Direction::Compensation => failed(Reached::Answer, true, None, GONE),
+        _ => failed(Reached::Answer, true, None, ""),
+    }
+}
+
+/// What an answer means to the first attempt of an action.
+#[cfg(test)]
+#[must_use]
+pub fn verdict(answer: &Answer) -> ChildState {
+    if answer.is_good() { ChildState::Succeeded(None) } else { not_expected(answer, Direction::Action, false) }
+}
+
+/// What was answered, in one line.
+#[must_use]
+pub fn said(answer: &Answer) -> String {
+    message(answer.status, &answer.text)
+}
+
+/// `the other side answered 409 Conflict: card declined`
+fn message(status: u16, body: &str) -> String {
+    let mut message = format!("the other side answered {status}");
+    if let Some(reason) = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
+        // Writing to a String cannot fail.
+        let _ = write!(message, " {reason}");
+    }
+    if (300..=399).contains(&status) {
+        message.push_str(" (redirects are not followed: write the final address in url)");
+    }
+    let excerpt = bounded_line(body, MAX_EXCERPT);
+    if !excerpt.is_empty() {
+        let _ = write!(message, ": {excerpt}");
+    }
+    message
+}
+
+/// How long `Retry-After` asks to wait from `now` on, when the answer came: a number of seconds or a date (RFC 9110, 10.2.3), cut to one
+/// hour; nothing for a date that has passed, `None` where it is neither.
+#[must_use]
+pub fn wait(value: &str, now: Timestamp) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Only a number too great for 64 bits fails to parse here.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        until.duration_since(SystemTime::from(now)).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::wildcard_enum_match_arm,
+        reason = "tests fail by panicking"
+    )]
+
+    use super::*;
+
+    fn now() -> Timestamp {
+        "2026-03-01T12:00:00Z".parse().unwrap()
+    }
+
+    fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Answer {
+        let retry_after = retry_after.and_then(|value| wait(value, now()));
+        Answer { status, headers: std::collections::BTreeMap::new(), body: body.into(), text: body.into(), whole: true, retry_after }
+    }
+
+    /// Reads a verdict as: outcome, reached, last.
+    fn shape(status: u16) -> (&'static str, Option<Reached>, bool) {
+        match verdict(&answer(status, None, "")) {
+            ChildState::Succeeded(_) => ("Succeeded", None, false),
+            ChildState::Failed(failure) => ("Failed", Some(failure.reached), failure.last),
+            ChildState::Unknown { .. } => ("Unknown", None, false),
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_status_has_the_outcome_of_the_table() {
+        for status in 0..=1000 {
+            let expected = match status {
+                200..=299 => ("Succeeded", None, false),
+                425 | 429 => ("Failed", Some(Reached::Door), false),
+                401 | 403 | 407 => ("Failed", Some(Reached::Door), true),
+                408 => ("Unknown", None, false),
+                status if (500..600).contains(&status) => ("Unknown", None, false),
+                _ => ("Failed", Some(Reached::Answer), true),
+            };
+            assert_eq!(shape(status), expected, "{status}");
+        }
+    }
+
+    fn text(status: u16, body: &str) -> String {
+        match verdict(&answer(status, None, body)) {
+            ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. } => message,
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    fn judged(status: u16, direction: Direction, uncertain: bool) -> Failure {
+        match not_expected(&answer(status, Some("7"), ""), direction, uncertain) {
+            ChildState::Failed(failure) => failure,
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_success_that_the_step_does_not_take_may_have_been_done() {
+        for status in 200..=299 {
+            let failure = judged(status, Direction::Action, false);
+            assert_eq!((failure.reached, failure.last), (Reached::Accepted, true), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_conflict_tells_nothing_while_an_earlier_attempt_may_be_under_way() {
+        for direction in [Direction::Action, Direction::Compensation] {
+            match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
+                ChildState::Unknown { message, retry_after } => {
+                    let says = "the other side answered 409 Conflict: in progress (an earlier attempt may still be under way)";
+                    assert_eq!((message.as_str(), retry_after), (says, Some(Duration::from_secs(7))));
+                }
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(judged(409, direction, false).reached, Reached::Answer, "a conflict at a first attempt is a no");
+        }
+        for status in [302, 402, 404, 410, 422] {
+            assert_eq!(judged(status, Direction::Action, true), judged(status, Direction::Action, false), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_compensation_that_finds_nothing_is_told_to_say_so_where_that_is_enough() {
+        let failure = judged(404, Direction::Compensation, false);
+        assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
+        assert!(failure.message.contains("write it in expect"), "{}", failure.message);
+        assert!(!judged(404, Direction::Action, false).message.contains("expect"));
+    }
+
+    #[test]
+    fn messages_say_what_was_answered() {
+        assert_eq!(text(409, "card declined"), "the other side answered 409 Conflict: card declined");
+        assert_eq!(text(503, ""), "the other side answered 503 Service Unavailable");
+        assert_eq!(text(499, "gone"), "the other side answered 499: gone");
+        let redirect = text(302, "");
+        assert_eq!(redirect, "the other side answered 302 Found (redirects are not followed: write the final address in url)");
+    }
+
+    #[test]
+    fn a_body_stays_on_one_line_and_shows_what_it_holds() {
+        assert_eq!(
+            text(409, "\r\n card\n\tdeclined\u{1b}[31m \u{0}\u{85}\u{2028}!"),
+            "the other side answered 409 Conflict: card declined [31m !"
+        );
+        assert_eq!(text(409, "a\u{202e}b\u{200b}c\u{feff}"), "the other side answered 409 Conflict: abc");
+        assert_eq!(text(409, " \n\u{7f} "), "the other side answered 409 Conflict");
+    }
+
+    #[test]
+    fn a_long_body_is_cut_between_characters() {
+        let message = text(400, &"ü".repeat(100_000));
+        assert_eq!(message, format!("the other side answered 400 Bad Request: {}…", "ü".repeat(255)));
+        assert_eq!(text(400, &"ü".repeat(256)), format!("the other side answered 400 Bad Request: {}", "ü".repeat(256)));
+    }
+
+    fn asked(status: u16, retry_after: &str) -> Option<Duration> {
+        match verdict(&answer(status, Some(retry_after), "")) {
+            ChildState::Failed(failure) => failure.retry_after,
+            ChildState::Unknown { retry_after, .. } => retry_after,
+            other => panic!("{status} is {other:?}"),
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_at_most_an_hour() {
+        let cases = [
+            ("0", Some(0)),
+            (" 120 ", Some(120)),
+            ("3601", Some(3600)),
+            ("99999999999999999999999999", Some(3600)),
+            ("Sun, 01 Mar 2026 12:01:30 GMT", Some(90)),
+            ("Sunday, 01-Mar-26 12:01:30 GMT", Some(90)),
+            ("Sun Mar  1 12:01:30 2026", Some(90)),
+            ("Mon, 02 Mar 2026 12:00:00 GMT", Some(3600)),
+            ("Sun, 01 Mar 2026 11:00:00 GMT", Some(0)),
+            ("", None),
+            ("-5", None),
+            ("+5", None),
+            ("1.5", None),
+            ("soon", None),
+            ("Sun, 99 Mar 2026 12:01:30 GMT", None),
+        ];
+        for (value, seconds) in cases {
+            assert_eq!(asked(429, value), seconds.map(Duration::from_secs), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_tried_again_is_waited_for() {
+        for status in [425, 429, 408, 500, 503] {
+            assert_eq!(asked(status, "7"), Some(Duration::from_secs(7)), "{status}");
+        }
+        for status in [301, 401, 403, 404, 409] {
+            assert_eq!(asked(status, "7"), None, "{status}");
+        }
+    }
+}

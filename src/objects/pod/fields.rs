@@ -1,0 +1,132 @@
+//! The fields of a Pod that its readers look at.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus};
+
+use crate::{
+    api::names::is_dns_label,
+    manifest::pod_template::{DECIDES, STEP_CONTAINER},
+    text::{line, one_line},
+};
+
+/// The condition that scheduler, eviction, taints, garbage collection and kubelet set on a Pod that they end.
+pub(crate) const DISRUPTION: &str = "DisruptionTarget";
+/// The condition that says whether, or why not, a Pod is bound to a node.
+pub(crate) const SCHEDULED: &str = "PodScheduled";
+
+pub(crate) fn status(pod: &Pod) -> Option<&PodStatus> {
+    pod.status.as_ref()
+}
+
+pub(crate) fn phase(pod: &Pod) -> String {
+    status(pod).and_then(|status| line(status.phase.as_ref())).unwrap_or_default()
+}
+
+/// The kubelet's word for an end that it made.
+pub(crate) fn reason(pod: &Pod) -> Option<String> {
+    line(status(pod)?.reason.as_ref())
+}
+
+pub(crate) fn deleting(pod: &Pod) -> bool {
+    pod.metadata.deletion_timestamp.is_some()
+}
+
+pub(crate) fn node_name(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref().filter(|name| !name.is_empty())
+}
+
+/// Its node, in words.
+pub(crate) fn node(pod: &Pod) -> String {
+    node_name(pod).map_or_else(|| "its node".into(), |name| format!("node {name}"))
+}
+
+fn condition<'a>(pod: &'a Pod, type_: &str, value: &str) -> Option<&'a PodCondition> {
+    let conditions = status(pod)?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == type_).filter(|condition| one_line(&condition.status) == value)
+}
+
+pub(crate) fn disruption(pod: &Pod) -> Option<&PodCondition> {
+    condition(pod, DISRUPTION, "True")
+}
+
+pub(crate) fn unscheduled(pod: &Pod) -> Option<&PodCondition> {
+    condition(pod, SCHEDULED, "False")
+}
+
+/// The status of the container that decides.
+pub(crate) fn step(pod: &Pod) -> Option<&ContainerStatus> {
+    let deciding = deciding(pod);
+    status(pod)?.container_statuses.iter().flatten().find(|container| container.name == deciding)
+}
+
+pub(crate) fn container_state(pod: &Pod) -> Option<&ContainerState> {
+    step(pod)?.state.as_ref()
+}
+
+/// The end of the container that decides.
+pub(crate) fn exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
+    container_state(pod)?.terminated.as_ref()
+}
+
+/// Whether a container runs that is not the one of this name.
+pub(crate) fn runs_beside(deciding: &str, container: &ContainerStatus) -> bool {
+    container.name != deciding && container.state.as_ref().is_some_and(|state| state.running.is_some())
+}
+
+/// Whether a container runs beside the one that decides.
+pub(crate) fn other_runs(pod: &Pod) -> bool {
+    let deciding = deciding(pod);
+    status(pod).is_some_and(|status| status.container_statuses.iter().flatten().any(|container| runs_beside(deciding, container)))
+}
+
+/// The annotation of a Pod whose exit code 0 always means that its work is done.
+pub const FINISHES: &str = "saga.dev/finishes-on-sigterm";
+
+/// The author's word that exit code 0 always means done, as an annotation, where he gives it.
+pub(crate) fn finishes(said: Option<bool>) -> Option<(String, String)> {
+    (said == Some(true)).then(|| (FINISHES.to_owned(), "true".to_owned()))
+}
+
+/// The name of the container whose exit code is the attempt's outcome.
+#[must_use]
+pub fn deciding(pod: &Pod) -> &str {
+    named(pod).unwrap_or(STEP_CONTAINER)
+}
+
+/// Whether the Pod was made from a template.
+#[must_use]
+pub fn is_of_template(pod: &Pod) -> bool {
+    named(pod).is_some()
+}
+
+/// Whether exit code 0 always means that the Pod's work is done, also where something told it to go before.
+#[must_use]
+pub fn finishes_on_sigterm(pod: &Pod) -> bool {
+    pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(FINISHES)).is_some_and(|said| said == "true")
+}
+
+/// What the annotation says, where it is the name of a container.
+pub(crate) fn named(pod: &Pod) -> Option<&str> {
+    let name = pod.metadata.annotations.as_ref()?.get(DECIDES)?;
+    Some(name.as_str()).filter(|name| is_dns_label(name))
+}
+
+/// Whether an ended container had started. The runtime writes the beginning of 1970 for one that had not; a time that is missing is the
+/// kubelet's own stand-in, unless an exit code came with a reason of its own.
+pub(crate) fn ran(exit: &ContainerStateTerminated) -> bool {
+    match (line(exit.reason.as_ref()).as_deref(), &exit.started_at) {
+        (Some(reason), _) if NO_START.contains(&reason) => false,
+        (Some("ContainerStatusUnknown"), None) => false,
+        (Some("Unknown"), _) | (_, None) => true,
+        (_, Some(started)) => started.0 > Timestamp::UNIX_EPOCH,
+    }
+}
+
+/// The label and the annotation by which the Job controller numbers the pods of an indexed Job.
+pub const COMPLETION_INDEX: &str = "batch.kubernetes.io/job-completion-index";
+
+/// The label by which the Job controller says whose a pod is; it outlives the owner reference.
+pub const CONTROLLER_UID: &str = "batch.kubernetes.io/controller-uid";
+
+/// What a container runtime writes for a container whose program could not be started.
+pub(crate) const NO_START: [&str; 2] = ["StartError", "ContainerCannotRun"];

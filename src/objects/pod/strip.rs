@@ -1,0 +1,163 @@
+//! What of a Pod is worth keeping in memory.
+//!
+//! # Guarantees
+//! - [`crate::objects::pod::state`] and [`crate::objects::pod::build`] read the same from a stripped Pod as from the whole one, and its size is bounded whatever
+//!   containers, conditions and messages the server sent.
+//! - A Pod that was seen to succeed stays so, whatever tells it to go later ([`keep_success`]).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use k8s_openapi::{
+    api::core::v1::{
+        ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodCondition,
+        PodSpec, PodStatus,
+    },
+    apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
+};
+
+use super::{
+    fields::{
+        COMPLETION_INDEX, CONTROLLER_UID, DISRUPTION, SCHEDULED, deciding, finishes, finishes_on_sigterm, is_of_template, runs_beside,
+    },
+    state::{handed_on, state},
+};
+use crate::{
+    api::names::{LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP},
+    manifest::pod_template::DECIDES,
+    model::observation::ChildState,
+    mutants::{Twin, broken},
+    objects::pod,
+    text::{MAX_LINE, one_line, tail},
+};
+
+/// Takes away what nobody reads. What is left must not be written back.
+pub fn strip(pod: &mut Pod) {
+    let status = pod.status.as_ref().map(|status| self::status(pod, status));
+    let decides = is_of_template(pod).then(|| (DECIDES.to_owned(), deciding(pod).to_owned()));
+    let annotations: BTreeMap<_, _> = decides.into_iter().chain(finishes(Some(finishes_on_sigterm(pod)))).collect();
+    pod.metadata = metadata(std::mem::take(&mut pod.metadata), Some(annotations).filter(|kept| !kept.is_empty()));
+    pod.spec = pod.spec.take().map(|PodSpec { node_name, termination_grace_period_seconds, .. }| PodSpec {
+        node_name,
+        termination_grace_period_seconds,
+        ..PodSpec::default()
+    });
+    pod.status = status;
+}
+
+/// Keeps the success of a stripped Pod that an earlier version of it showed, the one of which this is the next. What tells it to go after
+/// that changes nothing: the status stays as it was, and no deletion is kept.
+pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
+    let succeeded = |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Succeeded(_));
+    let Some(before) = before.filter(|before| before.metadata.uid == pod.metadata.uid && succeeded(before)) else {
+        return;
+    };
+    if !succeeded(pod) && !broken(Twin::ForgetsSuccess) {
+        pod.status.clone_from(&before.status);
+        (pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds) = (None, None);
+    }
+}
+
+/// Identity, version, owner, our labels, these annotations, and the instants that are read.
+pub(crate) fn metadata(meta: ObjectMeta, annotations: Option<BTreeMap<String, String>>) -> ObjectMeta {
+    const OURS: [&str; 6] = [LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT, COMPLETION_INDEX];
+    let controller = |owners: Vec<OwnerReference>| owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner]);
+    let owner_references = meta.owner_references.and_then(controller);
+    // By which a pod is known that lost its Job.
+    let is_ours = |key: &str| OURS.contains(&key) || (key == CONTROLLER_UID && owner_references.is_none());
+    ObjectMeta {
+        name: meta.name,
+        namespace: meta.namespace,
+        uid: meta.uid,
+        resource_version: meta.resource_version,
+        creation_timestamp: meta.creation_timestamp,
+        deletion_timestamp: meta.deletion_timestamp,
+        deletion_grace_period_seconds: meta.deletion_grace_period_seconds,
+        labels: meta.labels.map(|labels| labels.into_iter().filter(|(key, _)| is_ours(key)).collect()),
+        annotations,
+        owner_references,
+        ..ObjectMeta::default()
+    }
+}
+
+fn status(pod: &Pod, status: &PodStatus) -> PodStatus {
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let first = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).map(condition);
+    let containers = status.container_statuses.as_deref().unwrap_or_default();
+    let deciding = deciding(pod);
+    let step = containers.iter().find(|container| container.name == deciding).map(container);
+    // Of what runs beside the step only that it does.
+    let beside = containers.iter().find(|container| runs_beside(deciding, container)).map(|_| ContainerStatus {
+        state: Some(ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() }),
+        ..ContainerStatus::default()
+    });
+    PodStatus {
+        phase: line(status.phase.as_ref()),
+        reason: line(status.reason.as_ref()),
+        message: line(status.message.as_ref()),
+        conditions: Some([first(SCHEDULED), first(DISRUPTION)].into_iter().flatten().collect()),
+        container_statuses: Some([step, beside].into_iter().flatten().collect()),
+        init_container_statuses: Some(pod::init::telling(pod).into_iter().map(container).collect()),
+        ..PodStatus::default()
+    }
+}
+
+fn condition(condition: &PodCondition) -> PodCondition {
+    PodCondition {
+        type_: condition.type_.clone(),
+        status: line(Some(&condition.status)).unwrap_or_default(),
+        reason: line(condition.reason.as_ref()),
+        message: line(condition.message.as_ref()),
+        ..PodCondition::default()
+    }
+}
+
+fn container(container: &ContainerStatus) -> ContainerStatus {
+    ContainerStatus {
+        name: one_line(&container.name),
+        state: container.state.as_ref().map(|state| ContainerState {
+            running: state.running.as_ref().map(|_| ContainerStateRunning::default()),
+            terminated: state.terminated.as_ref().map(terminated),
+            waiting: state.waiting.as_ref().map(waiting),
+        }),
+        last_state: container.last_state.as_ref().map(|last| ContainerState {
+            running: last.running.as_ref().map(|_| ContainerStateRunning::default()),
+            terminated: last.terminated.as_ref().map(|_| ContainerStateTerminated::default()),
+            waiting: None,
+        }),
+        restart_count: container.restart_count,
+        started: container.started,
+        container_id: line(container.container_id.as_ref()),
+        ..ContainerStatus::default()
+    }
+}
+
+fn terminated(exit: &ContainerStateTerminated) -> ContainerStateTerminated {
+    ContainerStateTerminated {
+        exit_code: exit.exit_code,
+        reason: line(exit.reason.as_ref()),
+        message: said(exit),
+        started_at: exit.started_at.clone(),
+        finished_at: exit.finished_at.clone(),
+        ..ContainerStateTerminated::default()
+    }
+}
+
+/// What a container that ended well hands on, as it is; of any other the end of what it said.
+fn said(exit: &ContainerStateTerminated) -> Option<String> {
+    if exit.exit_code == 0 {
+        return exit.message.clone().filter(|_| handed_on(exit).is_some());
+    }
+    exit.message.as_ref().map(|message| tail(message, MAX_LINE))
+}
+
+fn waiting(waiting: &ContainerStateWaiting) -> ContainerStateWaiting {
+    ContainerStateWaiting { reason: line(waiting.reason.as_ref()), message: line(waiting.message.as_ref()) }
+}
+
+/// The text as the reader takes it: it makes one bounded line of every text before it looks at it.
+fn line(text: Option<&String>) -> Option<String> {
+    text.map(|text| one_line(text))
+}
+
+#[cfg(test)]
+mod tests;
