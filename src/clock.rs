@@ -7,7 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 /// `instant + delay`, at most the last instant there is.
 #[must_use]
 pub fn later(instant: Timestamp, delay: Duration) -> Timestamp {
-    SignedDuration::try_from(delay).ok().and_then(|delay| instant.checked_add(delay).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(delay)
+        .ok()
+        .and_then(|delay| instant.checked_add(delay).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// `until - from`, or zero where `until` is the earlier one.

@@ -30,8 +30,18 @@ impl Fault {
 
     /// Whether it lies in what nobody can change any more.
     pub(crate) fn is_in_what_is_fixed(&self) -> bool {
-        let fixed = ["spec.steps", "spec.params", "spec.outputs", "spec.idempotencyPrefix", "metadata.name"];
-        let within = |field: &str| self.path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']));
+        let fixed = [
+            "spec.steps",
+            "spec.params",
+            "spec.outputs",
+            "spec.idempotencyPrefix",
+            "metadata.name",
+        ];
+        let within = |field: &str| {
+            self.path
+                .strip_prefix(field)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
         fixed.into_iter().any(within)
     }
 }
@@ -51,7 +61,12 @@ pub(crate) const fn are_enough(faults: &[Fault]) -> bool {
 pub(crate) fn tell_no_more(faults: &mut Vec<Fault>) {
     if are_enough(faults) {
         faults.truncate(MAX_FAULTS);
-        faults.push(Fault::new("spec", format!("has more faults than these {MAX_FAULTS}: mend them, and the next ones are told")));
+        faults.push(Fault::new(
+            "spec",
+            format!(
+                "has more faults than these {MAX_FAULTS}: mend them, and the next ones are told"
+            ),
+        ));
     }
 }
 

@@ -180,7 +180,8 @@ twins! {
 
 impl Twin {
     /// Those of the guards between the engine and the cluster, which show on a real API server.
-    pub const GUARDS: [Self; 6] = [Self::TwoSeconds, Self::OwnWrites, Self::Adopt, Self::Executor, Self::Key, Self::Tenure];
+    pub const GUARDS: [Self; 6] =
+        [Self::TwoSeconds, Self::OwnWrites, Self::Adopt, Self::Executor, Self::Key, Self::Tenure];
 }
 
 /// Whether the rule is broken in this process.

@@ -102,7 +102,11 @@ pub(crate) fn join(parts: impl Iterator<Item = String>, between: &str) -> String
 }
 
 /// As many parts as fit into so many characters, at least one, and how many more there are.
-pub(crate) fn all_that_fit(parts: impl Iterator<Item = String>, between: &str, most: usize) -> String {
+pub(crate) fn all_that_fit(
+    parts: impl Iterator<Item = String>,
+    between: &str,
+    most: usize,
+) -> String {
     let parts: Vec<_> = parts.collect();
     let mut room = most;
     let fits = |part: &&String| {
@@ -143,7 +147,10 @@ mod tests {
         let cut = one_line(&"é ".repeat(100_000));
         assert_eq!((cut.chars().count(), cut.chars().last()), (256, Some('…')));
         assert_eq!(one_line(&cut), cut);
-        assert_eq!((bounded_line("ab cd", 3).as_str(), bounded_line("ab cd", 5).as_str()), ("ab…", "ab cd"));
+        assert_eq!(
+            (bounded_line("ab cd", 3).as_str(), bounded_line("ab cd", 5).as_str()),
+            ("ab…", "ab cd")
+        );
         assert_eq!(bounded_line("ab", 1), "…");
     }
 
@@ -153,7 +160,10 @@ mod tests {
         assert_eq!(tail("ab", 1), "…");
         let long = format!("{} the end\n", "é ".repeat(100_000));
         let kept = tail(&long, 256);
-        assert!(kept.chars().count() <= 256 && kept.starts_with('…') && kept.ends_with("the end"), "{kept}");
+        assert!(
+            kept.chars().count() <= 256 && kept.starts_with('…') && kept.ends_with("the end"),
+            "{kept}"
+        );
         for most in 1..=256 {
             assert_eq!(tail(&kept, most), tail(&long, most), "cut twice to {most}");
         }
@@ -164,6 +174,9 @@ mod tests {
         assert_eq!(ending_in("exit code 3", Some("no such\norder")), "exit code 3: no such order");
         assert_eq!(ending_in("exit code 3", Some(" \n")), "exit code 3");
         let line = ending_in(&"x".repeat(1000), Some(&format!("{} the end", "y".repeat(1000))));
-        assert!(line.chars().count() == 256 && line.ends_with("y the end") && line.contains("x…: …y"), "{line}");
+        assert!(
+            line.chars().count() == 256 && line.ends_with("y the end") && line.contains("x…: …y"),
+            "{line}"
+        );
     }
 }

@@ -95,7 +95,8 @@ pub struct JobAction {
 
 /// What the `url` of a request looks like, to the API server and to the operator alike: what it takes for the host is what whoever reads the
 /// URL takes for it, too.
-pub const URL_PATTERN: &str = r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^ ]*)?$";
+pub const URL_PATTERN: &str =
+    r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][^ ]*)?$";
 
 /// Sends one request. 2xx is success; 425 and 429 are a failure that may be tried again; 408, 5xx and a lost connection leave the outcome
 /// unknown, and may be tried again with the same key, as is 409 while an earlier attempt may be under way; any other answer is final, and proves

@@ -30,7 +30,9 @@ pub enum Error {
 pub fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
     let mut crd = serde_json::to_value(Saga::crd())?;
     tidy(&mut crd);
-    if let Some(status) = crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status") {
+    if let Some(status) =
+        crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status")
+    {
         // A saga that no operator has seen yet must read as in progress: without a status, kstatus calls it Current.
         status["default"] = json!({"observedGeneration": -1});
         widen(status);
@@ -59,7 +61,8 @@ fn widen(schema: &mut Value) {
             if let Some(words) = fields.get("enum").and_then(Value::as_array) {
                 let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
                 let said = fields.get("description").and_then(Value::as_str).unwrap_or_default();
-                let said = format!("{said} One of {}; a later version may know more.", words.join(", "));
+                let said =
+                    format!("{said} One of {}; a later version may know more.", words.join(", "));
                 fields.insert("description".into(), json!(said.trim_start()));
                 fields.insert("maxLength".into(), json!(MAX_WORD));
                 fields.remove("enum");
@@ -79,7 +82,11 @@ fn tidy(schema: &mut Value) {
             if fields.get("nullable").is_some_and(Value::is_boolean) {
                 fields.remove("nullable");
             }
-            if fields.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+            if fields
+                .get("format")
+                .and_then(Value::as_str)
+                .is_some_and(|format| format.starts_with("uint"))
+            {
                 fields.remove("format");
             }
             fields.values_mut().for_each(tidy);
@@ -90,11 +97,16 @@ fn tidy(schema: &mut Value) {
 }
 
 /// Writes `64.0` as `64`, as the API server does: bounds are floating-point numbers in the Rust type.
-#[expect(clippy::cast_possible_truncation, reason = "only numbers that are exactly the same as integers are replaced")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only numbers that are exactly the same as integers are replaced"
+)]
 fn whole_numbers(value: &mut Value) {
     match value {
         Value::Number(number) => {
-            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15) {
+            if let Some(float) =
+                number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15)
+            {
                 *value = json!(float as i64);
             }
         }

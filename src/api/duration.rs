@@ -26,9 +26,12 @@ impl FromStr for GoDuration {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
         // kube's parser panics on an overflow and on a sign within the text: neither may reach it.
-        let harmless = text.len() <= MAX_LENGTH && unsigned.split(char::is_alphabetic).all(is_plain_number);
+        let harmless =
+            text.len() <= MAX_LENGTH && unsigned.split(char::is_alphabetic).all(is_plain_number);
         match harmless.then(|| text.parse::<kube::core::Duration>().ok()).flatten() {
-            Some(value) if i64::try_from(Duration::from(value).as_nanos()).is_ok() => Ok(Self(value)),
+            Some(value) if i64::try_from(Duration::from(value).as_nanos()).is_ok() => {
+                Ok(Self(value))
+            }
             Some(_) => Err("a duration can be at most 292 years: write 2500000h or less".into()),
             None => Err(format!(
                 "{:?} is not a duration: write a number and a unit, such as 500ms, 90s, 1m30s or 2h",
@@ -103,8 +106,19 @@ mod tests {
 
     #[test]
     fn what_go_writes_is_read() {
-        for (text, millis) in [("500ms", 500), ("90s", 90_000), ("1m30s", 90_000), ("1.5h", 5_400_000), ("+2h", 7_200_000), (".5s", 500)] {
-            assert_eq!(text.parse::<GoDuration>().unwrap().positive(), Some(Duration::from_millis(millis)), "{text}");
+        for (text, millis) in [
+            ("500ms", 500),
+            ("90s", 90_000),
+            ("1m30s", 90_000),
+            ("1.5h", 5_400_000),
+            ("+2h", 7_200_000),
+            (".5s", 500),
+        ] {
+            assert_eq!(
+                text.parse::<GoDuration>().unwrap().positive(),
+                Some(Duration::from_millis(millis)),
+                "{text}"
+            );
         }
     }
 
@@ -117,11 +131,18 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_with_what_to_write() {
-        for text in ["soon", "30", "1d", "1 h", "1s-2s", "--1s", "1e9s", "9999999999999999h", "nans"] {
+        for text in
+            ["soon", "30", "1d", "1 h", "1s-2s", "--1s", "1e9s", "9999999999999999h", "nans"]
+        {
             let refusal = text.parse::<GoDuration>().unwrap_err();
-            assert!(refusal.contains("is not a duration: write a number and a unit"), "{text}: {refusal}");
+            assert!(
+                refusal.contains("is not a duration: write a number and a unit"),
+                "{text}: {refusal}"
+            );
         }
-        assert!("999999999999999h".parse::<GoDuration>().unwrap_err().contains("at most 292 years"));
+        assert!(
+            "999999999999999h".parse::<GoDuration>().unwrap_err().contains("at most 292 years")
+        );
     }
 
     proptest! {

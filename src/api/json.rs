@@ -38,7 +38,9 @@ pub fn fields_as_stored(fields: Map<String, Value>) -> Map<String, Value> {
 pub fn number_as_stored(number: &Number) -> Number {
     match (number.as_i64(), number.as_f64()) {
         (Some(integer), _) => integer.into(),
-        (None, Some(double)) => whole(double).or_else(|| Number::from_f64(double)).unwrap_or_else(|| number.clone()),
+        (None, Some(double)) => {
+            whole(double).or_else(|| Number::from_f64(double)).unwrap_or_else(|| number.clone())
+        }
         (None, None) => number.clone(),
     }
 }
@@ -51,7 +53,11 @@ pub fn whole(double: f64) -> Option<Number> {
         return None;
     }
     let digits = double.to_string();
-    digits.parse::<i64>().map(Number::from).or_else(|_| digits.parse::<u64>().map(Number::from)).ok()
+    digits
+        .parse::<i64>()
+        .map(Number::from)
+        .or_else(|_| digits.parse::<u64>().map(Number::from))
+        .ok()
 }
 
 /// How deep a value is nested; a number or a text 1. The parser bounds the recursion.
@@ -74,11 +80,14 @@ pub fn depth_of_fields(fields: &Map<String, Value>) -> usize {
 /// nested deeper than outputs may be: whoever wrote it meant to hand something on, and is told that it was not taken.
 #[must_use]
 pub fn read_fields(text: &str) -> Option<Map<String, Value>> {
-    let is_too_deep = |error: &serde_json::Error| error.to_string().starts_with("recursion limit exceeded");
+    let is_too_deep =
+        |error: &serde_json::Error| error.to_string().starts_with("recursion limit exceeded");
     let too_deep = || (0..MAX_OUTPUT_DEPTH).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     match serde_json::from_str(text) {
         Ok(fields) => Some(fields),
-        Err(error) if is_too_deep(&error) && text.starts_with('{') => Some([("…".to_owned(), too_deep())].into_iter().collect()),
+        Err(error) if is_too_deep(&error) && text.starts_with('{') => {
+            Some([("…".to_owned(), too_deep())].into_iter().collect())
+        }
         Err(_) => None,
     }
 }
@@ -128,14 +137,21 @@ mod tests {
 
     #[test]
     fn what_is_within_lists_and_objects_is_no_exception() {
-        assert_eq!(stored(r#"{"b": [1.0, {"c": 2.0}], "a": "1.0"}"#), json!({"a": "1.0", "b": [1, {"c": 2}]}));
+        assert_eq!(
+            stored(r#"{"b": [1.0, {"c": 2.0}], "a": "1.0"}"#),
+            json!({"a": "1.0", "b": [1, {"c": 2}]})
+        );
     }
 
     #[test]
     fn an_object_too_deep_to_be_read_is_too_deep_to_be_taken() {
-        let nested = |depth: usize| format!(r#"{{"a": {}1{}}}"#, "[".repeat(depth), "]".repeat(depth));
+        let nested =
+            |depth: usize| format!(r#"{{"a": {}1{}}}"#, "[".repeat(depth), "]".repeat(depth));
         for depth in [31, 100, 126, 127, 1000, 2000] {
-            assert!(depth_of_fields(&read_fields(&nested(depth)).unwrap()) > MAX_OUTPUT_DEPTH, "{depth}");
+            assert!(
+                depth_of_fields(&read_fields(&nested(depth)).unwrap()) > MAX_OUTPUT_DEPTH,
+                "{depth}"
+            );
         }
         assert_eq!(depth_of_fields(&read_fields(&nested(30)).unwrap()), MAX_OUTPUT_DEPTH);
         for none in ["", "done", "[1]", &"[".repeat(2000), r#"{"a": "#] {

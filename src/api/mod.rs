@@ -26,17 +26,20 @@ mod tls;
 
 pub use self::{
     action::{
-        AnswerOutcome, AnswerRule, ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction, HttpMethod, JobAction, ObjectRef,
-        PodAction, SagaAction, URL_PATTERN, WaitAction,
+        AnswerOutcome, AnswerRule, ApplyAction, ApprovalAction, Header, HeaderSource, HttpAction,
+        HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, URL_PATTERN, WaitAction,
     },
     duration::GoDuration,
     phase::{Direction, Outcome, SagaPhase, StepPhase},
     policy::{Backoff, BackoffType, RetryPolicy},
     request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish, Word},
-    saga::{Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step},
+    saga::{
+        Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step,
+    },
     source::{ConfigMapKey, SecretKey},
     status::{
-        ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord, RequestResult, SagaStatus, StepStatus,
+        ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord,
+        RequestResult, SagaStatus, StepStatus,
     },
     stored::{Part, StoredSaga, Strangers, read_status, what_remains, with_strangers},
     tls::{CaSource, HttpTls},

@@ -52,13 +52,17 @@ impl std::fmt::Display for AttemptId {
 #[must_use]
 pub fn is_dns_label(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-    (1..=63).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with('-') && !text.ends_with('-')
+    (1..=63).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }
 
 /// Whether a text may stand in an idempotency key or as a request's token: 1 to 63 letters, digits, dots, underscores and dashes.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
-    (1..=63).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 /// The name of an attempt's child: `<saga>-<step>-<a|c><number>-<hash>`, cut to 63 characters with the hash kept. The hash is over the
@@ -125,7 +129,8 @@ mod tests {
     #[test]
     fn long_names_are_cut_and_stay_apart() {
         let (saga, step) = ("s".repeat(63), "t".repeat(63));
-        let names: std::collections::BTreeSet<_> = (1..200).map(|number| child_name(&saga, "uid", &attempt(&step, number))).collect();
+        let names: std::collections::BTreeSet<_> =
+            (1..200).map(|number| child_name(&saga, "uid", &attempt(&step, number))).collect();
         assert_eq!(names.len(), 199);
         assert!(names.iter().all(|name| name.len() <= MAX_NAME));
     }
@@ -143,11 +148,17 @@ mod tests {
     fn every_index_of_a_job_has_a_host_name() {
         let name = job_name(&"long.name.".repeat(6), "uid", &attempt("ship", 2));
         assert!(is_dns_label(&format!("{name}-{}", i32::MAX - 1)), "{name}");
-        assert_eq!(job_name("order", "uid", &attempt("ship", 2)), child_name("order", "uid", &attempt("ship", 2)));
+        assert_eq!(
+            job_name("order", "uid", &attempt("ship", 2)),
+            child_name("order", "uid", &attempt("ship", 2))
+        );
     }
 
     #[test]
     fn a_saga_created_again_has_other_children() {
-        assert_ne!(child_name("a", "uid-1", &attempt("b", 1)), child_name("a", "uid-2", &attempt("b", 1)));
+        assert_ne!(
+            child_name("a", "uid-1", &attempt("b", 1)),
+            child_name("a", "uid-2", &attempt("b", 1))
+        );
     }
 }

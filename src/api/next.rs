@@ -10,8 +10,10 @@ use super::{RequestAction, RequestResult, SagaStatus};
 #[must_use]
 pub fn written(mut status: SagaStatus) -> SagaStatus {
     status.noted = status.phase.map(|phase| phase.as_str().to_owned());
-    status.message = status.message.map(|message| format!("{message} (as a later version says it)"));
-    for record in status.requests.iter_mut().filter(|record| record.action == RequestAction::Pause) {
+    status.message =
+        status.message.map(|message| format!("{message} (as a later version says it)"));
+    for record in status.requests.iter_mut().filter(|record| record.action == RequestAction::Pause)
+    {
         if record.result == RequestResult::Accepted && record.value.contains("noted") {
             record.result = RequestResult::Noted;
         }

@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Where a saga stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub enum SagaPhase {
     /// Not accepted yet, or refused: the condition `Accepted` says why.
     Pending,
@@ -66,7 +68,20 @@ impl SagaPhase {
 }
 
 /// Where a step stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+)]
 pub enum StepPhase {
     /// Not started; in an ended saga: not reached.
     #[default]
@@ -112,7 +127,13 @@ impl StepPhase {
     /// Whether the step is being undone, was, or could not be.
     #[must_use]
     pub const fn is_backward(self) -> bool {
-        matches!(self, Self::Compensating | Self::Compensated | Self::CompensationFailed | Self::CompensationSkipped)
+        matches!(
+            self,
+            Self::Compensating
+                | Self::Compensated
+                | Self::CompensationFailed
+                | Self::CompensationSkipped
+        )
     }
 
     /// Whether what depends on the step may start.
@@ -141,7 +162,9 @@ impl StepPhase {
 }
 
 /// Forward or backward: a step's action, or the compensation that undoes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// The step's action.

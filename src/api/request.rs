@@ -37,7 +37,9 @@ pub const MAX_OUTPUTS: usize = 4096;
 const HASH_DIGITS: usize = 16;
 
 /// What a person can ask for, in the order in which several requests are handled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum RequestAction {
     /// Stop what is active, and undo nothing.
@@ -62,8 +64,17 @@ pub enum RequestAction {
 
 impl RequestAction {
     /// Every request, in the order in which several are handled.
-    pub const ALL: [Self; 9] =
-        [Self::Cancel, Self::Settle, Self::Compensate, Self::Pause, Self::Resume, Self::Reject, Self::Approve, Self::Skip, Self::Retry];
+    pub const ALL: [Self; 9] = [
+        Self::Cancel,
+        Self::Settle,
+        Self::Compensate,
+        Self::Pause,
+        Self::Resume,
+        Self::Reject,
+        Self::Approve,
+        Self::Skip,
+        Self::Retry,
+    ];
 
     /// The word in records and events.
     #[must_use]
@@ -147,8 +158,7 @@ impl Asked {
         if self.action.takes_reason() {
             // What was meant as a declaration must not be carried out as a command.
             if body.trim_start().starts_with('@') {
-                let says =
-                    "a value that begins with @ begins with a token: write @TOKEN: the reason, such as @2026-11-24: the customer called";
+                let says = "a value that begins with @ begins with a token: write @TOKEN: the reason, such as @2026-11-24: the customer called";
                 return Err(says.into());
             }
             return Ok(Wish::Saga(body.trim().to_owned()));
@@ -156,9 +166,12 @@ impl Asked {
         match (self.action, body.split_once('=')) {
             (RequestAction::Retry, _) if body.trim() == "*" => Ok(Wish::EveryStep),
             (RequestAction::Skip, Some((name, outputs))) => {
-                with_outputs(RequestAction::Skip, name, outputs).map(|(name, outputs)| Wish::StepWithOutputs(name, outputs))
+                with_outputs(RequestAction::Skip, name, outputs)
+                    .map(|(name, outputs)| Wish::StepWithOutputs(name, outputs))
             }
-            (RequestAction::Settle, word) => settled(word).map(|(name, word)| Wish::Settled(name, word)),
+            (RequestAction::Settle, word) => {
+                settled(word).map(|(name, word)| Wish::Settled(name, word))
+            }
             (_, _) => steps(self.action, body).map(Wish::Steps),
         }
     }
@@ -246,7 +259,8 @@ fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
         return Err(format!("one step is settled at a time: {EXAMPLE}"));
     }
     let name = steps(RequestAction::Settle, name)?.concat();
-    match word.trim().split_once('=').map_or((word, None), |(word, outputs)| (word, Some(outputs))) {
+    match word.trim().split_once('=').map_or((word, None), |(word, outputs)| (word, Some(outputs)))
+    {
         (word, None) if word.trim() == "Failed" => Ok((name, Word::Failed)),
         (word, None) if word.trim() == "Succeeded" => Ok((name, Word::Succeeded(None))),
         (word, Some(outputs)) if word.trim() == "Succeeded" => {
@@ -258,7 +272,11 @@ fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
 }
 
 /// One step with outputs: `ship={"tracking":"T-1"}`.
-fn with_outputs(action: RequestAction, name: &str, outputs: &str) -> Result<(String, Map<String, Value>), String> {
+fn with_outputs(
+    action: RequestAction,
+    name: &str,
+    outputs: &str,
+) -> Result<(String, Map<String, Value>), String> {
     const EXAMPLE: &str = r#"write one step and its outputs as a JSON object, such as saga.dev/skip=ship={"tracking":"T-1"}"#;
     if name.contains(',') {
         return Err(format!("outputs are given for one step at a time: {EXAMPLE}"));
@@ -268,9 +286,12 @@ fn with_outputs(action: RequestAction, name: &str, outputs: &str) -> Result<(Str
     if outputs.len() > MAX_OUTPUTS {
         return Err(most);
     }
-    let outputs = serde_json::from_str::<Value>(outputs).map_err(|error| format!("the outputs are no JSON ({error}): {EXAMPLE}"))?;
+    let outputs = serde_json::from_str::<Value>(outputs)
+        .map_err(|error| format!("the outputs are no JSON ({error}): {EXAMPLE}"))?;
     if depth(&outputs) > MAX_OUTPUT_DEPTH {
-        return Err(format!("the outputs are nested deeper than {MAX_OUTPUT_DEPTH} times: {EXAMPLE}"));
+        return Err(format!(
+            "the outputs are nested deeper than {MAX_OUTPUT_DEPTH} times: {EXAMPLE}"
+        ));
     }
     // As it is stored, where a number may be longer than it was written.
     let outputs = as_stored(outputs);
@@ -291,10 +312,14 @@ fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
     let mut seen = BTreeSet::new();
     for name in body.split(',').map(str::trim) {
         if name.is_empty() {
-            return Err(format!("a step's name is missing: write {example}=ship, or several steps separated by commas{all}"));
+            return Err(format!(
+                "a step's name is missing: write {example}=ship, or several steps separated by commas{all}"
+            ));
         }
         if name.contains('=') {
-            return Err(format!("outputs are given only with saga.dev/skip: write only the step's name, such as {example}=ship"));
+            return Err(format!(
+                "outputs are given only with saga.dev/skip: write only the step's name, such as {example}=ship"
+            ));
         }
         if name == "*" {
             return Err(if action == RequestAction::Retry {
@@ -304,8 +329,11 @@ fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
             });
         }
         if !is_dns_label(name) {
-            let name: String = name.chars().filter(|letter| !letter.is_control()).take(REPEATED).collect();
-            return Err(format!("`{name}` is no step's name: write {example}=ship, or several steps separated by commas{all}"));
+            let name: String =
+                name.chars().filter(|letter| !letter.is_control()).take(REPEATED).collect();
+            return Err(format!(
+                "`{name}` is no step's name: write {example}=ship, or several steps separated by commas{all}"
+            ));
         }
         if seen.insert(name) {
             names.push(name.to_owned());
@@ -337,10 +365,16 @@ mod tests {
     #[test]
     fn steps_are_named_one_by_one_or_all_at_once() {
         assert_eq!(retry("ship").wish(), Ok(Wish::Steps(vec!["ship".into()])));
-        assert_eq!(retry(" ship, charge-card,ship ").wish(), Ok(Wish::Steps(vec!["ship".into(), "charge-card".into()])));
+        assert_eq!(
+            retry(" ship, charge-card,ship ").wish(),
+            Ok(Wish::Steps(vec!["ship".into(), "charge-card".into()]))
+        );
         assert_eq!(retry("*").wish(), Ok(Wish::EveryStep));
         assert_eq!(retry("*@v2").wish(), Ok(Wish::EveryStep));
-        assert_eq!(asked(RequestAction::Skip, "ship@v2").wish(), Ok(Wish::Steps(vec!["ship".into()])));
+        assert_eq!(
+            asked(RequestAction::Skip, "ship@v2").wish(),
+            Ok(Wish::Steps(vec!["ship".into()]))
+        );
     }
 
     #[test]
@@ -356,9 +390,21 @@ mod tests {
             (RequestAction::Skip, r#"ship={"a":1"#, "no JSON"),
             (RequestAction::Skip, "ship=[1]", "no JSON object"),
             (RequestAction::Skip, r#"ship,bill={"a":1}"#, "one step at a time"),
-            (RequestAction::Skip, &format!("ship={{\"a\":{}1{}}}", "[".repeat(40), "]".repeat(40)), "nested deeper"),
-            (RequestAction::Skip, &format!("ship={{\"a\":{}1{}}}", "[".repeat(2000), "]".repeat(2000)), "no JSON"),
-            (RequestAction::Skip, &format!("ship={{\"a\":\"{}\"}}", "x".repeat(5000)), "at most 4096 bytes"),
+            (
+                RequestAction::Skip,
+                &format!("ship={{\"a\":{}1{}}}", "[".repeat(40), "]".repeat(40)),
+                "nested deeper",
+            ),
+            (
+                RequestAction::Skip,
+                &format!("ship={{\"a\":{}1{}}}", "[".repeat(2000), "]".repeat(2000)),
+                "no JSON",
+            ),
+            (
+                RequestAction::Skip,
+                &format!("ship={{\"a\":\"{}\"}}", "x".repeat(5000)),
+                "at most 4096 bytes",
+            ),
             (RequestAction::Retry, r#"ship={"a":1}"#, "only with saga.dev/skip"),
             (RequestAction::Approve, "*", "name the steps"),
             (RequestAction::Settle, "ship", "a step and what became of it"),
@@ -379,10 +425,17 @@ mod tests {
         assert_eq!(retry("ship").token(), None);
         let compensate = |value| asked(RequestAction::Compensate, value);
         assert_eq!(compensate("@t1: the customer called").token(), Some("t1"));
-        assert_eq!(compensate("@t1: the customer called").wish(), Ok(Wish::Saga("the customer called".into())));
+        assert_eq!(
+            compensate("@t1: the customer called").wish(),
+            Ok(Wish::Saga("the customer called".into()))
+        );
         assert_eq!(compensate("@t1").wish(), Ok(Wish::Saga(String::new())));
         assert_eq!(compensate("mail me@t1").token(), None);
-        assert!(compensate("@two words: no").wish().is_err_and(|said| said.contains("@TOKEN: the reason")));
+        assert!(
+            compensate("@two words: no")
+                .wish()
+                .is_err_and(|said| said.contains("@TOKEN: the reason"))
+        );
     }
 
     #[test]
@@ -393,29 +446,43 @@ mod tests {
         let with_outputs = skip(&format!("ship={mail}"));
         assert_eq!(with_outputs.wish(), Ok(Wish::StepWithOutputs("ship".into(), outputs(mail))));
         let declared = skip(r#"ship={"a":1}@t1"#);
-        assert_eq!((declared.token(), declared.wish()), (Some("t1"), Ok(Wish::StepWithOutputs("ship".into(), outputs(r#"{"a":1}"#)))));
+        assert_eq!(
+            (declared.token(), declared.wish()),
+            (Some("t1"), Ok(Wish::StepWithOutputs("ship".into(), outputs(r#"{"a":1}"#))))
+        );
     }
 
     #[test]
     fn a_step_is_settled_by_one_of_two_words_and_with_outputs_where_it_was_done() {
         let settle = |value: &str| asked(RequestAction::Settle, value);
-        let outputs = serde_json::from_str::<Map<String, Value>>(r#"{"mail":"a@b.c","of":"x=y"}"#).unwrap();
+        let outputs =
+            serde_json::from_str::<Map<String, Value>>(r#"{"mail":"a@b.c","of":"x=y"}"#).unwrap();
         for (value, word) in [
             ("ship=Failed", Word::Failed),
             (" ship = Succeeded ", Word::Succeeded(None)),
             (r#"ship=Succeeded={"mail":"a@b.c","of":"x=y"}"#, Word::Succeeded(Some(outputs))),
         ] {
-            assert_eq!((settle(value).token(), settle(value).wish()), (None, Ok(Wish::Settled("ship".into(), word))), "{value}");
+            assert_eq!(
+                (settle(value).token(), settle(value).wish()),
+                (None, Ok(Wish::Settled("ship".into(), word))),
+                "{value}"
+            );
         }
         let declared = settle("ship=Failed@t1");
-        assert_eq!((declared.token(), declared.wish()), (Some("t1"), Ok(Wish::Settled("ship".into(), Word::Failed))));
+        assert_eq!(
+            (declared.token(), declared.wish()),
+            (Some("t1"), Ok(Wish::Settled("ship".into(), Word::Failed)))
+        );
     }
 
     #[test]
     fn the_same_token_with_another_body_is_told_apart() {
         let hashes = |value| retry(value).token_hashes();
         let (first, second) = (hashes("ship@t1"), hashes("bill@t1"));
-        assert!(first.is_some() && first.as_ref().map(|pair| &pair.0) == second.as_ref().map(|pair| &pair.0));
+        assert!(
+            first.is_some()
+                && first.as_ref().map(|pair| &pair.0) == second.as_ref().map(|pair| &pair.0)
+        );
         assert_ne!(first, second);
         assert_ne!(hashes("ship@t2"), first);
         assert_eq!(hashes("ship"), None);

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ApplyAction, ApprovalAction, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy, SagaAction, SagaStatus, WaitAction,
-    action::free_form_object,
+    ApplyAction, ApprovalAction, GoDuration, HttpAction, JobAction, ObjectRef, PodAction,
+    RetryPolicy, SagaAction, SagaStatus, WaitAction, action::free_form_object,
 };
 
 /// A business transaction or rollout: steps that are all carried out, or undone.

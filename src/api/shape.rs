@@ -59,7 +59,11 @@ pub struct Known {
 pub static KNOWN: LazyLock<Known> = LazyLock::new(|| {
     let definition = serde_json::to_value(Saga::crd()).unwrap_or_default();
     let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties");
-    let of = |part: &str| schema.and_then(|schema| schema.get(part)).map_or(Shape::Free, |schema| Shape::of(part, schema));
+    let of = |part: &str| {
+        schema
+            .and_then(|schema| schema.get(part))
+            .map_or(Shape::Free, |schema| Shape::of(part, schema))
+    };
     Known { spec: of("spec"), status: of("status") }
 });
 
@@ -70,7 +74,9 @@ impl Shape {
         let key = || KEYS.iter().find(|(list, _)| *list == name).map(|(_, key)| *key);
         let words = schema.get("enum").and_then(Value::as_array);
         if let Some(words) = words {
-            return Self::Words(words.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+            return Self::Words(
+                words.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            );
         }
         if let Some(items) = schema.get("items") {
             return Self::List(Box::new(Self::of(name, items)), key());
@@ -87,7 +93,9 @@ impl Shape {
         }
         match schema.get("additionalProperties") {
             Some(of_all @ Value::Object(_)) => Self::Map(Box::new(Self::of("", of_all))),
-            Some(_) | None if schema.get("type").and_then(Value::as_str) == Some("object") => Self::Object(BTreeMap::new(), None),
+            Some(_) | None if schema.get("type").and_then(Value::as_str) == Some("object") => {
+                Self::Object(BTreeMap::new(), None)
+            }
             Some(_) | None => Self::Value,
         }
     }
@@ -112,21 +120,38 @@ impl Shape {
                     let at = at.field(name);
                     match fields.get(name) {
                         Some(shape) => shape.find_strangers(root, value, &at, found),
-                        None => found.push(format!("{at} is a field that this version does not know")),
+                        None => {
+                            found.push(format!("{at} is a field that this version does not know"))
+                        }
                     }
                 }
             }
             (Self::Map(shape), Value::Object(values)) => {
-                values.iter().for_each(|(name, value)| shape.find_strangers(root, value, &at.field(name), found));
+                values.iter().for_each(|(name, value)| {
+                    shape.find_strangers(root, value, &at.field(name), found)
+                });
             }
             (Self::List(shape, _), Value::Array(values)) => {
-                values.iter().enumerate().for_each(|(place, value)| shape.find_strangers(root, value, &at.place(place), found));
+                values.iter().enumerate().for_each(|(place, value)| {
+                    shape.find_strangers(root, value, &at.place(place), found)
+                });
             }
             (Self::Words(words), Value::String(word)) if !words.contains(word) => {
-                found.push(format!("{at} is {}, a word that this version does not know", short(word)));
+                found.push(format!(
+                    "{at} is {}, a word that this version does not know",
+                    short(word)
+                ));
             }
             (Self::ChildSpec, _) => root.find_strangers(root, value, at, found),
-            (Self::Free | Self::Value | Self::Words(_) | Self::Object(..) | Self::Map(_) | Self::List(..), _) => {}
+            (
+                Self::Free
+                | Self::Value
+                | Self::Words(_)
+                | Self::Object(..)
+                | Self::Map(_)
+                | Self::List(..),
+                _,
+            ) => {}
         }
     }
 
@@ -139,21 +164,33 @@ impl Shape {
     fn take(&self, value: &mut Value, at: &At<'_>, words: &mut Vec<String>) -> Option<Value> {
         match (self, value) {
             (Self::Object(fields, key), Value::Object(values)) => {
-                let strange: Vec<_> = values.keys().filter(|name| !fields.contains_key(*name)).cloned().collect();
-                let mut kept: Map<_, _> = strange.into_iter().filter_map(|name| values.remove_entry(&name)).collect();
+                let strange: Vec<_> =
+                    values.keys().filter(|name| !fields.contains_key(*name)).cloned().collect();
+                let mut kept: Map<_, _> =
+                    strange.into_iter().filter_map(|name| values.remove_entry(&name)).collect();
                 for (name, value) in values.iter_mut() {
-                    let part = fields.get(name).and_then(|shape| shape.take(value, &at.field(name), words));
+                    let part = fields
+                        .get(name)
+                        .and_then(|shape| shape.take(value, &at.field(name), words));
                     kept.extend(part.map(|part| (name.clone(), part)));
                 }
                 if kept.is_empty() {
                     return None;
                 }
-                kept.extend(key.and_then(|key| values.get_key_value(key)).map(|(key, value)| (key.clone(), value.clone())));
+                kept.extend(
+                    key.and_then(|key| values.get_key_value(key))
+                        .map(|(key, value)| (key.clone(), value.clone())),
+                );
                 Some(Value::Object(kept))
             }
             (Self::List(shape, key), Value::Array(values)) => {
-                let strange = values.extract_if(.., |value| is_of_another_version(*key, value)).collect::<Vec<_>>();
-                let known = values.iter_mut().enumerate().filter_map(|(place, value)| shape.take(value, &at.place(place), words));
+                let strange = values
+                    .extract_if(.., |value| is_of_another_version(*key, value))
+                    .collect::<Vec<_>>();
+                let known = values
+                    .iter_mut()
+                    .enumerate()
+                    .filter_map(|(place, value)| shape.take(value, &at.place(place), words));
                 let kept: Vec<_> = known.chain(strange).collect();
                 (!kept.is_empty()).then_some(Value::Array(kept))
             }
@@ -161,7 +198,16 @@ impl Shape {
                 words.push(format!("{at} is {}", short(word)));
                 None
             }
-            (Self::Free | Self::Value | Self::Words(_) | Self::Object(..) | Self::Map(_) | Self::List(..) | Self::ChildSpec, _) => None,
+            (
+                Self::Free
+                | Self::Value
+                | Self::Words(_)
+                | Self::Object(..)
+                | Self::Map(_)
+                | Self::List(..)
+                | Self::ChildSpec,
+                _,
+            ) => None,
         }
     }
 
@@ -172,7 +218,9 @@ impl Shape {
                 for (name, part) in kept.iter().filter(|(name, _)| Some(name.as_str()) != *key) {
                     match (fields.get(name), values.get_mut(name)) {
                         (None, _) => drop(values.insert(name.clone(), part.clone())),
-                        (Some(shape), Some(value)) if shape.is_same(value, part) => shape.put_back(value, part),
+                        (Some(shape), Some(value)) if shape.is_same(value, part) => {
+                            shape.put_back(value, part)
+                        }
                         (Some(_), _) => {}
                     }
                 }
@@ -181,7 +229,9 @@ impl Shape {
                 for part in kept {
                     if is_of_another_version(*key, part) {
                         values.push(part.clone());
-                    } else if let Some(value) = values.iter_mut().find(|value| is_same_entry(*key, value, part)) {
+                    } else if let Some(value) =
+                        values.iter_mut().find(|value| is_same_entry(*key, value, part))
+                    {
                         shape.put_back(value, part);
                     }
                 }
@@ -194,7 +244,12 @@ impl Shape {
     fn is_same(&self, value: &Value, part: &Value) -> bool {
         match self {
             Self::Object(_, key) => is_same_entry(*key, value, part),
-            Self::Free | Self::Value | Self::Words(_) | Self::Map(_) | Self::List(..) | Self::ChildSpec => true,
+            Self::Free
+            | Self::Value
+            | Self::Words(_)
+            | Self::Map(_)
+            | Self::List(..)
+            | Self::ChildSpec => true,
         }
     }
 
@@ -221,9 +276,22 @@ impl Shape {
                 served.find_lacks(own, &At { up: Some(at), name: Name::Any }, lacks);
             }
             (Self::Words(served), Self::Words(own)) => {
-                lacks.extend(own.iter().filter(|word| !served.contains(word)).map(|word| format!("{at}: {word}")));
+                lacks.extend(
+                    own.iter()
+                        .filter(|word| !served.contains(word))
+                        .map(|word| format!("{at}: {word}")),
+                );
             }
-            (Self::Free | Self::Value | Self::Words(_) | Self::Object(..) | Self::Map(_) | Self::List(..) | Self::ChildSpec, _) => {}
+            (
+                Self::Free
+                | Self::Value
+                | Self::Words(_)
+                | Self::Object(..)
+                | Self::Map(_)
+                | Self::List(..)
+                | Self::ChildSpec,
+                _,
+            ) => {}
         }
     }
 
@@ -238,9 +306,22 @@ impl Shape {
                     }
                 }
             }
-            (Self::List(shape, _), Value::Array(values)) => values.iter_mut().for_each(|value| shape.prune(value)),
-            (Self::Map(shape), Value::Object(values)) => values.values_mut().for_each(|value| shape.prune(value)),
-            (Self::Free | Self::Value | Self::Words(_) | Self::Object(..) | Self::Map(_) | Self::List(..) | Self::ChildSpec, _) => {}
+            (Self::List(shape, _), Value::Array(values)) => {
+                values.iter_mut().for_each(|value| shape.prune(value))
+            }
+            (Self::Map(shape), Value::Object(values)) => {
+                values.values_mut().for_each(|value| shape.prune(value))
+            }
+            (
+                Self::Free
+                | Self::Value
+                | Self::Words(_)
+                | Self::Object(..)
+                | Self::Map(_)
+                | Self::List(..)
+                | Self::ChildSpec,
+                _,
+            ) => {}
         }
     }
 }
@@ -257,7 +338,9 @@ fn is_same_entry(key: Option<&str>, value: &Value, part: &Value) -> bool {
 
 /// Whether two values are the same, or the same instant.
 fn are_equal(one: Option<&Value>, other: Option<&Value>) -> bool {
-    let instant = |value: Option<&Value>| value.and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok());
+    let instant = |value: Option<&Value>| {
+        value.and_then(Value::as_str).and_then(|text| text.parse::<Timestamp>().ok())
+    };
     one == other || instant(one).is_some_and(|one| Some(one) == instant(other))
 }
 

@@ -13,7 +13,10 @@ use kube::Resource;
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{Asked, DeletionPolicy, HANDLED, KeysFrom, RequestAction, Saga, SagaSpec, SagaStatus, names::ANNOTATION_KEYS, shape::KNOWN};
+use super::{
+    Asked, DeletionPolicy, HANDLED, KeysFrom, RequestAction, Saga, SagaSpec, SagaStatus,
+    names::ANNOTATION_KEYS, shape::KNOWN,
+};
 use crate::{
     digest::sha256_hex,
     mutants::{Twin, broken},
@@ -78,7 +81,9 @@ impl<'de> Deserialize<'de> for StoredSaga {
         let deletion_policy = deletion_policy(spec.as_deref());
         let (spec, status) = (tree("spec", spec.as_deref()), tree("status", status.as_deref()));
         // A spec that cannot be read was never accepted: nothing is compared with this hash.
-        let spec_hash = spec.as_ref().map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
+        let spec_hash = spec
+            .as_ref()
+            .map_or_else(|sentence| spec_hash(&json!({ "steps": sentence })), spec_hash);
         strangers.spec = spec.as_ref().map(|spec| KNOWN.spec.strangers(spec)).unwrap_or_default();
         let mut remains = SagaStatus::default();
         let status = match status {
@@ -93,7 +98,18 @@ impl<'de> Deserialize<'de> for StoredSaga {
         let keys_from = metadata.keys_from();
         let spec = spec.and_then(|spec| parse("spec", &spec));
         let strangers = (strangers != Strangers::default()).then(|| Box::new(strangers));
-        Ok(Self { metadata: metadata.into(), asked, handled, keys_from, spec, status, remains, spec_hash, deletion_policy, strangers })
+        Ok(Self {
+            metadata: metadata.into(),
+            asked,
+            handled,
+            keys_from,
+            spec,
+            status,
+            remains,
+            spec_hash,
+            deletion_policy,
+            strangers,
+        })
     }
 }
 
@@ -118,9 +134,14 @@ struct Metadata {
 impl Metadata {
     /// Where the keys of the steps go on. It is the operator's own word, and input all the same.
     fn keys_from(&self) -> BTreeMap<String, KeysFrom> {
-        let text = self.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_KEYS));
-        let read = text.and_then(|text| serde_json::from_str::<BTreeMap<String, KeysFrom>>(text).ok()).unwrap_or_default();
-        let counts = |keys: &KeysFrom| [keys.action, keys.compensation].iter().all(|count| (0..=MOST_KEYS).contains(count));
+        let text =
+            self.annotations.as_ref().and_then(|annotations| annotations.get(ANNOTATION_KEYS));
+        let read = text
+            .and_then(|text| serde_json::from_str::<BTreeMap<String, KeysFrom>>(text).ok())
+            .unwrap_or_default();
+        let counts = |keys: &KeysFrom| {
+            [keys.action, keys.compensation].iter().all(|count| (0..=MOST_KEYS).contains(count))
+        };
         let short = |keys: &KeysFrom| keys.child.as_ref().is_none_or(|child| child.len() <= 63);
         if read.values().all(|keys| counts(keys) && short(keys)) { read } else { BTreeMap::new() }
     }
@@ -128,15 +149,24 @@ impl Metadata {
     /// What the annotations ask for, and the highest number of a plain request that was handled and taken away.
     fn requests(&self) -> (Vec<Asked>, i64) {
         let Some(annotations) = &self.annotations else { return (Vec::new(), 0) };
-        let handled = annotations.get(HANDLED).and_then(|number| number.parse().ok()).filter(|number| *number >= 0);
-        let present = || RequestAction::ALL.into_iter().filter_map(|action| Some((action, annotations.get(action.annotation())?)));
+        let handled = annotations
+            .get(HANDLED)
+            .and_then(|number| number.parse().ok())
+            .filter(|number| *number >= 0);
+        let present = || {
+            RequestAction::ALL
+                .into_iter()
+                .filter_map(|action| Some((action, annotations.get(action.annotation())?)))
+        };
         if present().next().is_none() {
             return (Vec::new(), handled.unwrap_or_default());
         }
-        let applied = annotations.get(LAST_APPLIED).map(|text| last_applied(text)).unwrap_or_default();
+        let applied =
+            annotations.get(LAST_APPLIED).map(|text| last_applied(text)).unwrap_or_default();
         let owned = self.managed_fields.as_deref().map(owned_by_apply).unwrap_or_default();
         let asked = present().map(|(action, value)| {
-            let held_in_git = applied.get(action.annotation()) == Some(value) || owned.contains(action.annotation());
+            let held_in_git = applied.get(action.annotation()) == Some(value)
+                || owned.contains(action.annotation());
             Asked { action, value: value.clone(), held_in_git }
         });
         (asked.collect(), handled.unwrap_or_default())
@@ -153,7 +183,10 @@ fn last_applied(text: &str) -> BTreeMap<String, String> {
     struct AppliedMetadata {
         annotations: Option<BTreeMap<String, String>>,
     }
-    serde_json::from_str::<Applied>(text).ok().and_then(|applied| applied.metadata.annotations).unwrap_or_default()
+    serde_json::from_str::<Applied>(text)
+        .ok()
+        .and_then(|applied| applied.metadata.annotations)
+        .unwrap_or_default()
 }
 
 /// The annotations that belong to managers which apply from the server's side; none where that cannot be read. What is not looked for is
@@ -216,18 +249,26 @@ impl From<Metadata> for ObjectMeta {
 
 /// The tree of a part; null where there is none.
 fn tree(part: &str, raw: Option<&RawValue>) -> Part<Value> {
-    raw.map_or(Ok(Value::Null), |raw| serde_json::from_str(raw.get()).map_err(|error| format!("{part}: {error}")))
+    raw.map_or(Ok(Value::Null), |raw| {
+        serde_json::from_str(raw.get()).map_err(|error| format!("{part}: {error}"))
+    })
 }
 
 /// The status, without what another version wrote.
 ///
 /// # Errors
 /// The status as it can be read by hand, and why it cannot be read as such.
-pub fn read_status(mut status: Value, strangers: &mut Strangers) -> Result<SagaStatus, (Value, String)> {
+pub fn read_status(
+    mut status: Value,
+    strangers: &mut Strangers,
+) -> Result<SagaStatus, (Value, String)> {
     strangers.fields = KNOWN.status.take_strangers(&mut status, &mut strangers.words);
     strangers.bytes = strangers.fields.as_ref().map_or(0, |fields| fields.to_string().len());
     if !strangers.words.is_empty() {
-        return Err((status, format!("{}: a word that this version does not know", strangers.words.join(", "))));
+        return Err((
+            status,
+            format!("{}: a word that this version does not know", strangers.words.join(", ")),
+        ));
     }
     parse("status", &status).map_err(|sentence| (status, sentence))
 }
@@ -240,7 +281,8 @@ fn deletion_policy(spec: Option<&RawValue>) -> DeletionPolicy {
         #[serde(borrow)]
         deletion_policy: Option<&'a RawValue>,
     }
-    let policy = spec.and_then(|spec| serde_json::from_str::<Policy<'_>>(spec.get()).ok()?.deletion_policy);
+    let policy =
+        spec.and_then(|spec| serde_json::from_str::<Policy<'_>>(spec.get()).ok()?.deletion_policy);
     policy.and_then(|policy| serde_json::from_str(policy.get()).ok()).unwrap_or_default()
 }
 
@@ -248,7 +290,10 @@ fn deletion_policy(spec: Option<&RawValue>) -> DeletionPolicy {
 #[must_use]
 pub fn what_remains(status: &Value) -> SagaStatus {
     let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
-    let conditions = status.get("conditions").and_then(|conditions| Vec::deserialize(conditions).ok()).unwrap_or_default();
+    let conditions = status
+        .get("conditions")
+        .and_then(|conditions| Vec::deserialize(conditions).ok())
+        .unwrap_or_default();
     SagaStatus { message, conditions, ..SagaStatus::default() }
 }
 
@@ -272,11 +317,16 @@ impl Serialize for StoredSaga {
             Shared(Value),
         }
         let (api_version, kind) = (Saga::api_version(&()), Saga::kind(&()));
-        let whole = |status| match self.strangers.as_ref().and_then(|strangers| strangers.fields.as_ref()) {
+        let whole = |status| match self
+            .strangers
+            .as_ref()
+            .and_then(|strangers| strangers.fields.as_ref())
+        {
             Some(fields) => with_strangers(status, fields).map(Whole::Shared),
             None => Ok(Whole::Own(status)),
         };
-        let status = self.status.as_ref().ok().map(whole).transpose().map_err(serde::ser::Error::custom)?;
+        let status =
+            self.status.as_ref().ok().map(whole).transpose().map_err(serde::ser::Error::custom)?;
         Written { api_version, kind, metadata: &self.metadata, status }.serialize(serializer)
     }
 }
@@ -365,8 +415,14 @@ mod tests {
     #[test]
     fn a_word_of_another_version_is_told_apart_from_nonsense() {
         let status = json!({"phase": "Dreaming", "message": "m"});
-        let saga: StoredSaga = serde_json::from_value(json!({"metadata": {}, "spec": {"steps": []}, "status": status})).unwrap();
-        assert_eq!(saga.status.unwrap_err(), "status.phase is Dreaming: a word that this version does not know");
+        let saga: StoredSaga = serde_json::from_value(
+            json!({"metadata": {}, "spec": {"steps": []}, "status": status}),
+        )
+        .unwrap();
+        assert_eq!(
+            saga.status.unwrap_err(),
+            "status.phase is Dreaming: a word that this version does not know"
+        );
         assert_eq!(saga.strangers.unwrap().words, ["status.phase is Dreaming"]);
         assert_eq!(saga.remains.message.as_deref(), Some("m"));
     }
@@ -375,26 +431,44 @@ mod tests {
     fn fields_of_another_version_go_along_with_a_status_write() {
         let step = json!({"name": "a", "phase": "Running", "colour": "red"});
         let status = json!({"phase": "Running", "note": {"by": 1}, "steps": [step]});
-        let mut saga: StoredSaga = serde_json::from_value(json!({"metadata": {}, "spec": {"steps": []}, "status": status})).unwrap();
+        let mut saga: StoredSaga = serde_json::from_value(
+            json!({"metadata": {}, "spec": {"steps": []}, "status": status}),
+        )
+        .unwrap();
         let bytes = saga.strangers.as_ref().unwrap().bytes;
-        assert_eq!(bytes, json!({"note": {"by": 1}, "steps": [{"name": "a", "colour": "red"}]}).to_string().len());
+        assert_eq!(
+            bytes,
+            json!({"note": {"by": 1}, "steps": [{"name": "a", "colour": "red"}]}).to_string().len()
+        );
         saga.status.as_mut().unwrap().steps[0].phase = crate::api::StepPhase::Completed;
         let written = serde_json::to_value(&saga).unwrap();
         let step = json!({"name": "a", "phase": "Completed", "colour": "red"});
-        assert_eq!(written["status"], json!({"phase": "Running", "note": {"by": 1}, "steps": [step]}));
+        assert_eq!(
+            written["status"],
+            json!({"phase": "Running", "note": {"by": 1}, "steps": [step]})
+        );
     }
 
     #[test]
     fn what_is_asked_for_on_deletion_is_read_out_of_any_spec() {
         let policy = |spec: &str| {
-            let saga: StoredSaga = serde_json::from_str(&format!(r#"{{"metadata": {{}}, "spec": {spec}}}"#)).unwrap();
+            let saga: StoredSaga =
+                serde_json::from_str(&format!(r#"{{"metadata": {{}}, "spec": {spec}}}"#)).unwrap();
             (saga.deletion_policy, saga.spec.is_ok())
         };
-        let deep = format!(r#"{{"params": {}, "deletionPolicy": "Abandon", "steps": []}}"#, nested(1000));
-        for broken in [&deep, r#"{"steps": 7, "deletionPolicy": "Abandon"}"#, r#"{"onFailure": "Explode", "deletionPolicy": "Abandon"}"#] {
+        let deep =
+            format!(r#"{{"params": {}, "deletionPolicy": "Abandon", "steps": []}}"#, nested(1000));
+        for broken in [
+            &deep,
+            r#"{"steps": 7, "deletionPolicy": "Abandon"}"#,
+            r#"{"onFailure": "Explode", "deletionPolicy": "Abandon"}"#,
+        ] {
             assert_eq!(policy(broken), (DeletionPolicy::Abandon, false), "{broken}");
         }
-        assert_eq!(policy(r#"{"steps": [], "deletionPolicy": "Abandon"}"#), (DeletionPolicy::Abandon, true));
+        assert_eq!(
+            policy(r#"{"steps": [], "deletionPolicy": "Abandon"}"#),
+            (DeletionPolicy::Abandon, true)
+        );
         for other in [r#"{"steps": []}"#, r#"{"steps": [], "deletionPolicy": "Keep"}"#, "7"] {
             assert_eq!(policy(other).0, DeletionPolicy::Compensate, "{other}");
         }
@@ -410,14 +484,24 @@ mod tests {
         let deep = nested(1000);
         let saga = |spec: &str| {
             let managed = format!(r#"[{{"manager": "kubectl", "fieldsV1": {deep}}}]"#);
-            let meta = format!(r#"{{"name": "a", "uid": "u", "finalizers": ["x/y"], "managedFields": {managed}}}"#);
-            format!(r#"{{"kind": "Saga", "metadata": {meta}, "spec": {spec}, "status": {{"message": "m"}}}}"#)
+            let meta = format!(
+                r#"{{"name": "a", "uid": "u", "finalizers": ["x/y"], "managedFields": {managed}}}"#
+            );
+            format!(
+                r#"{{"kind": "Saga", "metadata": {meta}, "spec": {spec}, "status": {{"message": "m"}}}}"#
+            )
         };
         let (deep, plain) = (saga(&deep), saga(r#"{"steps": []}"#));
-        let list = format!(r#"{{"kind": "SagaList", "apiVersion": "saga.dev/v1alpha1", "metadata": {{}}, "items": [{deep}, {plain}]}}"#);
+        let list = format!(
+            r#"{{"kind": "SagaList", "apiVersion": "saga.dev/v1alpha1", "metadata": {{}}, "items": [{deep}, {plain}]}}"#
+        );
         let list: kube::core::ObjectList<StoredSaga> = serde_json::from_str(&list).unwrap();
         let [deep, plain] = list.items.as_slice() else { panic!("{list:?}") };
-        assert!(deep.spec.as_ref().unwrap_err().starts_with("spec: recursion limit exceeded"), "{:?}", deep.spec);
+        assert!(
+            deep.spec.as_ref().unwrap_err().starts_with("spec: recursion limit exceeded"),
+            "{:?}",
+            deep.spec
+        );
         assert_eq!(deep.metadata.finalizers, Some(vec!["x/y".into()]));
         assert_eq!(deep.status.as_ref().unwrap().message.as_deref(), Some("m"));
         assert_eq!(plain.spec.as_ref().unwrap().steps.len(), 0);
@@ -425,7 +509,10 @@ mod tests {
 
     #[test]
     fn a_watch_goes_on_past_a_saga_nested_too_deep() {
-        let event = format!(r#"{{"type": "ADDED", "object": {{"metadata": {{"name": "a"}}, "spec": {}}}}}"#, nested(1000));
+        let event = format!(
+            r#"{{"type": "ADDED", "object": {{"metadata": {{"name": "a"}}, "spec": {}}}}}"#,
+            nested(1000)
+        );
         let event: kube::core::WatchEvent<StoredSaga> = serde_json::from_str(&event).unwrap();
         assert!(matches!(event, kube::core::WatchEvent::Added(saga) if saga.spec.is_err()));
     }
@@ -440,28 +527,40 @@ mod tests {
     #[test]
     fn requests_are_read_in_the_order_in_which_they_are_handled() {
         let annotations = json!({"saga.dev/retry": "b", "saga.dev/compensate": "no", "other": "x", "saga.dev/handled": "7"});
-        let expected = [(RequestAction::Compensate, "no".to_owned(), false), (RequestAction::Retry, "b".to_owned(), false)];
+        let expected = [
+            (RequestAction::Compensate, "no".to_owned(), false),
+            (RequestAction::Retry, "b".to_owned(), false),
+        ];
         assert_eq!(asked(&annotations, &json!([])), expected);
     }
 
     #[test]
     fn a_number_that_no_request_has_counts_as_none() {
-        for (text, handled) in [("7", 7), ("-1", 0), ("many", 0), ("9223372036854775808", 0), ("", 0)] {
-            let saga: StoredSaga = serde_json::from_value(json!({"metadata": {"annotations": {"saga.dev/handled": text}}})).unwrap();
+        for (text, handled) in
+            [("7", 7), ("-1", 0), ("many", 0), ("9223372036854775808", 0), ("", 0)]
+        {
+            let saga: StoredSaga = serde_json::from_value(
+                json!({"metadata": {"annotations": {"saga.dev/handled": text}}}),
+            )
+            .unwrap();
             assert_eq!(saga.handled, handled, "{text}");
         }
     }
 
     #[test]
     fn what_would_be_applied_again_is_held_in_git() {
-        let applied = |value: &str| json!({"metadata": {"annotations": {"saga.dev/retry": value}}, "spec": {}}).to_string();
+        let applied = |value: &str| {
+            json!({"metadata": {"annotations": {"saga.dev/retry": value}}, "spec": {}}).to_string()
+        };
         let plain = |applied: String| json!({"saga.dev/retry": "b", "kubectl.kubernetes.io/last-applied-configuration": applied});
         let held = |annotations: Value, managed: Value| asked(&annotations, &managed)[0].2;
         assert!(held(plain(applied("b")), json!([])));
-        assert!(!held(plain(applied("c")), json!([])), "another value was applied: this one was asked for since");
+        assert!(
+            !held(plain(applied("c")), json!([])),
+            "another value was applied: this one was asked for since"
+        );
         assert!(!held(plain("no JSON".into()), json!([])));
-        let owner =
-            |operation: &str| json!([{"operation": operation, "fieldsV1": {"f:metadata": {"f:annotations": {"f:saga.dev/retry": {}}}}}]);
+        let owner = |operation: &str| json!([{"operation": operation, "fieldsV1": {"f:metadata": {"f:annotations": {"f:saga.dev/retry": {}}}}}]);
         let bare = || json!({"saga.dev/retry": "b"});
         assert!(held(bare(), owner("Apply")));
         assert!(!held(bare(), owner("Update")));
@@ -472,7 +571,10 @@ mod tests {
     fn the_hash_ignores_the_order_of_keys_and_sees_the_order_of_steps() {
         let hash = |text: &str| spec_hash(&serde_json::from_str(text).unwrap());
         assert_eq!(hash(r#"{"params":{"a":1,"b":2}}"#), hash(r#"{"params":{"b":2,"a":1}}"#));
-        assert_ne!(hash(r#"{"steps":[{"name":"a"},{"name":"b"}]}"#), hash(r#"{"steps":[{"name":"b"},{"name":"a"}]}"#));
+        assert_ne!(
+            hash(r#"{"steps":[{"name":"a"},{"name":"b"}]}"#),
+            hash(r#"{"steps":[{"name":"b"},{"name":"a"}]}"#)
+        );
         assert_eq!(hash(r#"{"maxParallel":1}"#), hash(r#"{"maxParallel":2}"#));
     }
 }

@@ -36,9 +36,13 @@ fn main() -> ExitCode {
 type Failure = (ExitCode, String);
 
 fn print_crd() -> Result<ExitCode, Failure> {
-    let failure = |error: String| (ExitCode::FAILURE, format!("cannot print the definition: {error}"));
+    let failure =
+        |error: String| (ExitCode::FAILURE, format!("cannot print the definition: {error}"));
     let yaml = crd::yaml().map_err(|error| failure(error.to_string()))?;
-    std::io::stdout().lock().write_all(yaml.as_bytes()).map_err(|error| failure(error.to_string()))?;
+    std::io::stdout()
+        .lock()
+        .write_all(yaml.as_bytes())
+        .map_err(|error| failure(error.to_string()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -47,7 +51,8 @@ fn run(arguments: RunArgs) -> Result<ExitCode, Failure> {
     let config = arguments.validate(std::io::stderr().is_terminal()).map_err(usage)?;
     telemetry::init(config.log_format, &config.log_level).map_err(usage)?;
     let failure = |sentence| (ExitCode::FAILURE, sentence);
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| failure(format!("cannot start the runtime: {error}")))?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| failure(format!("cannot start the runtime: {error}")))?;
     runtime.block_on(controller::run(config)).map_err(failure)?;
     Ok(ExitCode::SUCCESS)
 }

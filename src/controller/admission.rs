@@ -34,7 +34,11 @@ impl fmt::Debug for Call {
 
 impl Call {
     fn new(context: &Arc<Context>, place: &Place, ticket: Ticket) -> Self {
-        Self(Arc::new(Ending { context: Arc::clone(context), place: place.clone(), ticket: Mutex::new(Some(ticket)) }))
+        Self(Arc::new(Ending {
+            context: Arc::clone(context),
+            place: place.clone(),
+            ticket: Mutex::new(Some(ticket)),
+        }))
     }
 
     /// Says how it ended. What was said first stands.
@@ -106,7 +110,9 @@ impl<'a> Admission<'a> {
         if stands {
             let place = (self.namespace.to_owned(), origin.clone());
             let circuits = &self.context.circuits;
-            return circuits.are_on().then(|| Call::new(self.context, &place, circuits.insist(&place)));
+            return circuits
+                .are_on()
+                .then(|| Call::new(self.context, &place, circuits.insist(&place)));
         }
         self.admitted.get_mut(origin)?.pop()
     }

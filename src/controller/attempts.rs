@@ -108,7 +108,14 @@ impl Flight {
 #[must_use]
 pub fn never_sent() -> ChildState {
     let message = "the request was called off before anything of it was sent".into();
-    ChildState::Failed(Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: true, retry_after: None, message })
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last: false,
+        exit_code: None,
+        disrupted: true,
+        retry_after: None,
+        message,
+    })
 }
 
 /// The end of a request that this process was to send, and that is neither under way nor known to have ended. Nothing was sent where this
@@ -119,7 +126,9 @@ pub fn called_off(known: &Known) -> ChildState {
     if known.is_intended_here() {
         return never_sent();
     }
-    let message = "it may have been sent: the operator that was to send it does not know of it any more".into();
+    let message =
+        "it may have been sent: the operator that was to send it does not know of it any more"
+            .into();
     ChildState::Unknown { message, retry_after: None }
 }
 
@@ -164,7 +173,9 @@ impl Known {
     fn is_kept(&mut self, active: bool) -> bool {
         match &mut self.intent {
             // Before, nobody had read it.
-            Some(intent) if active && !intent.shown => (intent.shown, self.first_read) = (true, Instant::now()),
+            Some(intent) if active && !intent.shown => {
+                (intent.shown, self.first_read) = (true, Instant::now())
+            }
             // The answer to the write of its intent may have been lost, and the copy may be older.
             Some(intent) if !intent.shown && !self.request && intent.at.elapsed() < KEPT => {
                 return true;
@@ -182,7 +193,10 @@ impl Known {
     /// How it ended, as this process knows. `there`: something of the attempt is there. Where this process could begin nothing of it, somebody
     /// else did: then its refusal is forgotten.
     pub fn end(&mut self, there: bool) -> Option<ChildState> {
-        let nothing = matches!(&self.end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. })));
+        let nothing = matches!(
+            &self.end,
+            Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))
+        );
         if there && nothing && !self.request && self.child.is_none() {
             self.forget_verdict();
         }
@@ -285,7 +299,11 @@ impl Attempts {
         self.look(key, |known| {
             let times = known.refusal.as_ref().map_or(0, |refusal| refusal.times);
             let wait = FIRST_WAIT.saturating_mul(1 << times.min(6)).min(LAST_WAIT);
-            known.refusal = Some(Refusal { message, until: Instant::now() + wait, times: times.saturating_add(1) });
+            known.refusal = Some(Refusal {
+                message,
+                until: Instant::now() + wait,
+                times: times.saturating_add(1),
+            });
         });
     }
 
@@ -318,7 +336,9 @@ impl Attempts {
     pub fn child_gone(&self, (saga, attempt): &AttemptKey, child: &str, end: ChildState) {
         let mut table = self.lock();
         let known = table.sagas.get_mut(saga).and_then(|attempts| attempts.get_mut(attempt));
-        if let Some(known) = known.filter(|known| known.child.as_ref().is_none_or(|(_, uid)| uid == child)) {
+        if let Some(known) =
+            known.filter(|known| known.child.as_ref().is_none_or(|(_, uid)| uid == child))
+        {
             known.gone = Some(end);
         }
     }
@@ -338,7 +358,12 @@ impl Attempts {
     }
 
     /// Sends a request on its way, unless one is under way or has ended, or none may begin any more. `fly` spawns it.
-    pub fn take_off(&self, key: &AttemptKey, departure: Departure, fly: impl FnOnce() -> AbortHandle) {
+    pub fn take_off(
+        &self,
+        key: &AttemptKey,
+        departure: Departure,
+        fly: impl FnOnce() -> AbortHandle,
+    ) {
         // The lock is held while the task is spawned, so that its end cannot be noted before its start.
         let mut table = self.lock();
         let closed = table.closed;
@@ -388,7 +413,12 @@ impl Attempts {
     }
 
     fn of_all_but_requests(&self, change: fn(&mut Known)) {
-        self.lock().sagas.values_mut().flat_map(HashMap::values_mut).filter(|known| !known.request).for_each(change);
+        self.lock()
+            .sagas
+            .values_mut()
+            .flat_map(HashMap::values_mut)
+            .filter(|known| !known.request)
+            .for_each(change);
     }
 
     /// Forgets the attempts of a saga that are not active any more and have nothing in flight.
@@ -403,19 +433,31 @@ impl Attempts {
 
     /// Forgets the attempts of sagas that are gone, once they are ten minutes old and have nothing in flight.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
-        self.lock().retain(|uid, _, known| known.flight.is_some() || known.first_read.elapsed() < KEPT || lives(uid));
+        self.lock().retain(|uid, _, known| {
+            known.flight.is_some() || known.first_read.elapsed() < KEPT || lives(uid)
+        });
     }
 
     /// How many requests are in flight, or have ended without their outcome being in the status.
     #[must_use]
     pub fn unrecorded_requests(&self) -> usize {
-        self.lock().sagas.values().flat_map(HashMap::values).filter(|known| known.is_unrecorded_request()).count()
+        self.lock()
+            .sagas
+            .values()
+            .flat_map(HashMap::values)
+            .filter(|known| known.is_unrecorded_request())
+            .count()
     }
 
     /// Whether a saga has such a request.
     #[must_use]
     pub fn has_unrecorded_request(&self, uid: &str) -> bool {
-        self.lock().sagas.get(uid).into_iter().flat_map(HashMap::values).any(Known::is_unrecorded_request)
+        self.lock()
+            .sagas
+            .get(uid)
+            .into_iter()
+            .flat_map(HashMap::values)
+            .any(Known::is_unrecorded_request)
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

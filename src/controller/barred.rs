@@ -83,7 +83,11 @@ impl Barred {
     /// Whether this watch is barred.
     #[must_use]
     pub fn is(&self, namespace: &str, kind: Watched) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(namespace).is_some_and(|kinds| kinds.contains_key(&kind))
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(namespace)
+            .is_some_and(|kinds| kinds.contains_key(&kind))
     }
 
     /// Whether a watch in this namespace is barred without which nothing is done there. Without Jobs, all else is.
@@ -96,7 +100,9 @@ impl Barred {
     #[must_use]
     pub fn is_given_up(&self, namespace: &str) -> bool {
         let barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = |kinds: &BTreeMap<_, Instant>| NEEDED.iter().filter_map(|kind| kinds.get(kind).copied()).min();
+        let since = |kinds: &BTreeMap<_, Instant>| {
+            NEEDED.iter().filter_map(|kind| kinds.get(kind).copied()).min()
+        };
         barred.get(namespace).and_then(since).is_some_and(|since| since.elapsed() >= PATIENCE)
     }
 }
@@ -127,9 +133,17 @@ impl Health {
             (Err(error), namespace) => {
                 context.metrics.watch_failed(kind.as_str());
                 let namespace = namespace.as_deref();
-                tracing::warn!(kind = kind.as_str(), namespace, error = chain(error), "a watch failed and begins again");
-                if let Some(namespace) = namespace.filter(|namespace| context.barred.failed(namespace, kind, answered(error))) {
-                    context.announce_all(|saga| saga.metadata.namespace.as_deref() == Some(namespace));
+                tracing::warn!(
+                    kind = kind.as_str(),
+                    namespace,
+                    error = chain(error),
+                    "a watch failed and begins again"
+                );
+                if let Some(namespace) = namespace
+                    .filter(|namespace| context.barred.failed(namespace, kind, answered(error)))
+                {
+                    context
+                        .announce_all(|saga| saga.metadata.namespace.as_deref() == Some(namespace));
                 }
             }
         }
@@ -139,9 +153,9 @@ impl Health {
 /// The HTTP status that a watch failed with, where the API server answered.
 fn answered(error: &watcher::Error) -> Option<u16> {
     match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            code(error)
-        }
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => code(error),
         watcher::Error::WatchError(status) => Some(status.code),
         watcher::Error::NoResourceVersion => None,
     }
@@ -169,16 +183,21 @@ mod tests {
             tower::service_fn(move |request: Request<Body>| {
                 log.lock().unwrap().push(request.uri().path().to_owned());
                 let body = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found"});
-                let response = Response::builder().status(404).body(Body::from(body.to_string().into_bytes())).unwrap();
+                let response = Response::builder()
+                    .status(404)
+                    .body(Body::from(body.to_string().into_bytes()))
+                    .unwrap();
                 std::future::ready(Ok::<_, std::convert::Infallible>(response))
             }),
             "default",
         );
         let (context, _announced) = fixture::context(client, None);
         context.barred.failed("shop", Watched::Saga, Some(403));
-        let metadata = json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
+        let metadata =
+            json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
         let steps = json!([{"name": "ship", "pod": {"image": "ship"}}]);
-        let saga = serde_json::from_value(json!({"metadata": metadata, "spec": {"steps": steps}})).unwrap();
+        let saga = serde_json::from_value(json!({"metadata": metadata, "spec": {"steps": steps}}))
+            .unwrap();
         let action = reconcile(Arc::new(saga), context).await.unwrap();
         assert_eq!(action, Action::requeue(Duration::from_mins(1)), "it may be there all the same");
         assert_eq!(*asked.lock().unwrap(), ["/apis/saga.dev/v1alpha1/namespaces/shop/sagas/order"]);
@@ -186,12 +205,17 @@ mod tests {
 
     #[tokio::test]
     async fn every_saga_that_does_not_rest_is_polled_where_a_watch_is_barred() {
-        let nobody = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, std::convert::Infallible>>());
+        let nobody = tower::service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, std::convert::Infallible>>()
+        });
         let (context, _announced) = fixture::context(Client::new(nobody, "default"), None);
         let saga = |phase: &str, more: serde_json::Value| {
             let mut metadata = json!({"name": "order", "namespace": "shop", "uid": "1"});
             metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-            serde_json::from_value(json!({"metadata": metadata, "spec": {"steps": []}, "status": {"phase": phase}})).unwrap()
+            serde_json::from_value(
+                json!({"metadata": metadata, "spec": {"steps": []}, "status": {"phase": phase}}),
+            )
+            .unwrap()
         };
         let rests = saga("Completed", json!({}));
         let others = [
@@ -199,19 +223,35 @@ mod tests {
             saga("Completed", json!({"finalizers": ["saga.dev/undo"]})),
             saga("Completed", json!({"deletionTimestamp": "2030-01-01T00:00:00Z"})),
         ];
-        assert!(others.iter().chain([&rests]).all(|saga| unwatched(saga, &context).is_none()), "the watches tell");
+        assert!(
+            others.iter().chain([&rests]).all(|saga| unwatched(saga, &context).is_none()),
+            "the watches tell"
+        );
         context.barred.failed("shop", Watched::Pod, Some(403));
-        assert!(unwatched(&rests, &context).is_none() && others.iter().all(|saga| unwatched(saga, &context).is_some()));
+        assert!(
+            unwatched(&rests, &context).is_none()
+                && others.iter().all(|saga| unwatched(saga, &context).is_some())
+        );
     }
 
     #[test]
     fn a_watch_is_barred_by_what_says_no_until_it_brings_something() {
         let barred = Barred::default();
         for passing in [None, Some(410), Some(429), Some(500)] {
-            assert!(!barred.failed("shop", Watched::Pod, passing) && !barred.is("shop", Watched::Pod));
+            assert!(
+                !barred.failed("shop", Watched::Pod, passing) && !barred.is("shop", Watched::Pod)
+            );
         }
-        assert!(barred.failed("shop", Watched::Pod, Some(403)) && !barred.failed("shop", Watched::Pod, Some(404)), "it is news once");
-        assert!(barred.is("shop", Watched::Pod) && !barred.is("shop", Watched::Saga) && !barred.is("billing", Watched::Pod));
+        assert!(
+            barred.failed("shop", Watched::Pod, Some(403))
+                && !barred.failed("shop", Watched::Pod, Some(404)),
+            "it is news once"
+        );
+        assert!(
+            barred.is("shop", Watched::Pod)
+                && !barred.is("shop", Watched::Saga)
+                && !barred.is("billing", Watched::Pod)
+        );
         barred.works("shop", Watched::Pod);
         assert!(!barred.is("shop", Watched::Pod) && barred.failed("shop", Watched::Pod, Some(403)));
     }
@@ -226,6 +266,9 @@ mod tests {
         barred.works("shop", Watched::Saga);
         barred.failed("shop", Watched::Job, Some(403));
         tokio::time::advance(PATIENCE).await;
-        assert!(!barred.is_given_up("shop") && !barred.blinds("shop"), "an operator without rights on Jobs does everything else");
+        assert!(
+            !barred.is_given_up("shop") && !barred.blinds("shop"),
+            "an operator without rights on Jobs does everything else"
+        );
     }
 }

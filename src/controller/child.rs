@@ -31,7 +31,13 @@ const MOST_PODS: u32 = 500;
 
 /// A kind of such children.
 pub(super) trait Child:
-    Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Serialize + Send + Sync
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
 {
     /// What is done to it, for errors.
     const READ: &'static str;
@@ -66,7 +72,12 @@ pub(super) trait Child:
 
     /// The state of one that a live read did not find, by what is remembered of it. `child`: its UID, where it was ever seen. `gone`: what the
     /// watch brought of its end. `None` where nothing tells of it.
-    fn after(context: &Context, key: &AttemptKey, child: Option<&str>, gone: Option<ChildState>) -> Option<ChildState>;
+    fn after(
+        context: &Context,
+        key: &AttemptKey,
+        child: Option<&str>,
+        gone: Option<ChildState>,
+    ) -> Option<ChildState>;
 
     /// Whether nothing of it can have started. Its deletion under the version that was read then proves that nothing ever will.
     fn is_idle(&self) -> bool;
@@ -127,7 +138,12 @@ impl Child for Pod {
         Ok(Vec::new())
     }
 
-    fn after(_: &Context, _: &AttemptKey, _: Option<&str>, gone: Option<ChildState>) -> Option<ChildState> {
+    fn after(
+        _: &Context,
+        _: &AttemptKey,
+        _: Option<&str>,
+        gone: Option<ChildState>,
+    ) -> Option<ChildState> {
         gone
     }
 
@@ -200,10 +216,17 @@ impl Child for Job {
     }
 
     /// Its pods may outlive it: it has ended when they have.
-    fn after(context: &Context, key: &AttemptKey, child: Option<&str>, gone: Option<ChildState>) -> Option<ChildState> {
+    fn after(
+        context: &Context,
+        key: &AttemptKey,
+        child: Option<&str>,
+        gone: Option<ChildState>,
+    ) -> Option<ChildState> {
         let Some(child) = child else { return gone };
         let (family, last) = context.families.of(child);
-        let since = context.attempts.look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
+        let since = context
+            .attempts
+            .look(key, |known| known.child.as_ref().map(|(since, _)| since.elapsed()));
         after_job(child, &family, last.as_deref(), since.unwrap_or_default()).or(gone)
     }
 
@@ -227,7 +250,8 @@ fn family(job: &Job, context: &Context) -> Family {
 
 /// The pods of a Job, those that a live read shows among them: the cache of pods may be older than that of Jobs.
 async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
-    let (uid, namespace) = (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
+    let (uid, namespace) =
+        (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
     let listed = live_pods(context, &namespace, uid).await?;
     // Only now: the watch may have told of an end while they were read.
     let family = family(job, context);
@@ -240,19 +264,44 @@ async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
 
 /// The same family where a live read shows these pods. One that it does not show and the watch still does is gone, and the watch is about to
 /// bring how it last was: until then nobody can tell its end.
-fn as_listed(context: &Context, namespace: &str, family: Family, mut listed: Vec<Pod>, more: bool) -> Family {
+fn as_listed(
+    context: &Context,
+    namespace: &str,
+    family: Family,
+    mut listed: Vec<Pod>,
+    more: bool,
+) -> Family {
     let is_same = |pod: &Pod, other: &Pod| pod.metadata.uid == other.metadata.uid;
     let barred = context.barred.is(namespace, Watched::Pod);
-    let watched = |pod: &Pod| !barred && context.cached_pod(namespace, &pod.name_any()).is_some_and(|cached| is_same(pod, &cached));
-    let awaited: Vec<_> = family.pods.iter().filter(|pod| !listed.iter().any(|there| is_same(pod, there)) && watched(pod)).collect();
+    let watched = |pod: &Pod| {
+        !barred
+            && context
+                .cached_pod(namespace, &pod.name_any())
+                .is_some_and(|cached| is_same(pod, &cached))
+    };
+    let awaited: Vec<_> = family
+        .pods
+        .iter()
+        .filter(|pod| !listed.iter().any(|there| is_same(pod, there)) && watched(pod))
+        .collect();
     listed.extend(awaited.into_iter().map(|pod| Pod::clone(pod)));
     family.as_listed(listed, more)
 }
 
 /// The pods of the Job with this UID as a live read shows them, and whether there are more; `None` where nobody may look any more, or will.
-async fn live_pods(context: &Context, namespace: &str, uid: &str) -> Result<Option<(Vec<Pod>, bool)>, Error> {
-    let parameters = ListParams::default().labels(&format!("{CONTROLLER_UID}={uid}")).limit(MOST_PODS);
-    let listed = match context.pods_of(namespace).list(&parameters).await.map_err(Error::api("read the pods of a Job")) {
+async fn live_pods(
+    context: &Context,
+    namespace: &str,
+    uid: &str,
+) -> Result<Option<(Vec<Pod>, bool)>, Error> {
+    let parameters =
+        ListParams::default().labels(&format!("{CONTROLLER_UID}={uid}")).limit(MOST_PODS);
+    let listed = match context
+        .pods_of(namespace)
+        .list(&parameters)
+        .await
+        .map_err(Error::api("read the pods of a Job"))
+    {
         Err(error) if error.is_forbidden() && namespace_goes(context, namespace).await? => {
             return Ok(None);
         }

@@ -23,7 +23,8 @@ use super::{
 };
 use crate::{
     api::{
-        ActiveAttempt, ChildStatus, DeletionPolicy, RequestAction, RequestResult, Saga, SagaAction, StoredSaga,
+        ActiveAttempt, ChildStatus, DeletionPolicy, RequestAction, RequestResult, Saga, SagaAction,
+        StoredSaga,
         names::{AttemptId, child_name},
         status::Keys,
     },
@@ -63,7 +64,10 @@ impl Kin<'_> {
     ///
     /// # Errors
     /// Where the live read failed.
-    pub(super) async fn state(&self, active: &ActiveAttempt) -> Result<(ChildState, Option<Duration>), Error> {
+    pub(super) async fn state(
+        &self,
+        active: &ActiveAttempt,
+    ) -> Result<(ChildState, Option<Duration>), Error> {
         if let Some(end) = self.known(|known| known.end(active.child_uid.is_some())) {
             return Ok((end, None));
         }
@@ -73,7 +77,11 @@ impl Kin<'_> {
             return Ok(waits);
         }
         let seen = self.live(active.child_uid.as_ref()).await?;
-        Ok(if matches!(seen.0, ChildState::Absent { .. }) { self.known(waits).unwrap_or(seen) } else { seen })
+        Ok(if matches!(seen.0, ChildState::Absent { .. }) {
+            self.known(waits).unwrap_or(seen)
+        } else {
+            seen
+        })
     }
 
     /// The same by a live read alone. `active`: the UID that the active attempt names.
@@ -83,11 +91,22 @@ impl Kin<'_> {
     async fn live(&self, active: Option<&String>) -> Result<(ChildState, Option<Duration>), Error> {
         let Self { saga, key, made_by, .. } = self;
         let name = child_name(&saga.name, &saga.uid, made_by);
-        let live = self.context.sagas(&saga.namespace).get_opt(&name).await.map_err(Error::api("read a child saga"))?;
-        let written = self.written.filter(|written| written.name == name).and_then(|written| written.uid.as_ref());
+        let live = self
+            .context
+            .sagas(&saga.namespace)
+            .get_opt(&name)
+            .await
+            .map_err(Error::api("read a child saga"))?;
+        let written = self
+            .written
+            .filter(|written| written.name == name)
+            .and_then(|written| written.uid.as_ref());
         let Some(child) = live else {
             // One that the status names was there, whoever saw it.
-            return Ok((self.known(|known| absent(known, known.child.is_some() || written.is_some())), None));
+            return Ok((
+                self.known(|known| absent(known, known.child.is_some() || written.is_some())),
+                None,
+            ));
         };
         let uid = child.metadata.uid.clone().unwrap_or_default();
         // By its UID, where that is known: labels and owners can be taken away.
@@ -102,9 +121,14 @@ impl Kin<'_> {
             return Ok((ChildState::Unknown { message, retry_after: None }, None));
         }
         self.context.attempts.child_seen(key, &uid);
-        let age = self.known(|known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
+        let age = self.known(|known| {
+            known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
+        });
         let unheard = self.known(|known| known.unheard.clone());
-        Ok((ChildState::Saga(std::sync::Arc::new(ChildSaga { age, unheard, ..seen(&child) })), Some(POLL)))
+        Ok((
+            ChildState::Saga(std::sync::Arc::new(ChildSaga { age, unheard, ..seen(&child) })),
+            Some(POLL),
+        ))
     }
 }
 
@@ -112,11 +136,17 @@ impl Kin<'_> {
 ///
 /// # Errors
 /// Where a live read failed.
-pub(super) async fn left_behind(context: &Context, saga: &ValidSaga, left: Vec<(AttemptId, &ChildStatus)>) -> Result<Observed, Error> {
+pub(super) async fn left_behind(
+    context: &Context,
+    saga: &ValidSaga,
+    left: Vec<(AttemptId, &ChildStatus)>,
+) -> Result<Observed, Error> {
     let mut observed = Observed::new();
     for (made_by, written) in left {
         let key = (saga.uid.clone(), made_by);
-        let (state, _) = Kin { context, saga, key: &key, made_by: &key.1, written: Some(written) }.live(None).await?;
+        let (state, _) = Kin { context, saga, key: &key, made_by: &key.1, written: Some(written) }
+            .live(None)
+            .await?;
         observed.insert(key.1, state);
     }
     Ok(observed)
@@ -127,7 +157,9 @@ fn seen(child: &StoredSaga) -> ChildSaga {
     let status = child.status.as_ref().ok();
     let asked = |action: RequestAction| child.asked.iter().find(|asked| asked.action == action);
     let requests = || status.into_iter().flat_map(|status| status.requests.iter().rev());
-    let refused = requests().find(|record| record.action == RequestAction::Compensate && record.result != RequestResult::Accepted);
+    let refused = requests().find(|record| {
+        record.action == RequestAction::Compensate && record.result != RequestResult::Accepted
+    });
     ChildSaga {
         name: name(child).to_owned(),
         uid: child.metadata.uid.clone().unwrap_or_default(),
@@ -135,13 +167,21 @@ fn seen(child: &StoredSaga) -> ChildSaga {
         phase: status.and_then(|status| status.phase),
         message: status.unwrap_or(&child.remains).message.clone().unwrap_or_default(),
         outputs: status.and_then(|status| status.outputs.clone()),
-        still_in_effect: status.and_then(|status| status.still_in_effect.clone()).unwrap_or_default(),
+        still_in_effect: status
+            .and_then(|status| status.still_in_effect.clone())
+            .unwrap_or_default(),
         suspended: child.spec.as_ref().is_ok_and(|spec| spec.suspend.unwrap_or_default()),
-        deletion_policy: child.spec.as_ref().map(|spec| spec.deletion_policy.unwrap_or_default()).unwrap_or_default(),
+        deletion_policy: child
+            .spec
+            .as_ref()
+            .map(|spec| spec.deletion_policy.unwrap_or_default())
+            .unwrap_or_default(),
         deleting: child.metadata.deletion_timestamp.is_some(),
         held: cannot_be_told(status.unwrap_or(&child.remains)),
-        cancel_asked: asked(RequestAction::Cancel).is_some() || status.is_some_and(|status| status.cancel_requested.is_some()),
-        compensate_asked: asked(RequestAction::Compensate).and_then(|asked| asked.token().map(str::to_owned)),
+        cancel_asked: asked(RequestAction::Cancel).is_some()
+            || status.is_some_and(|status| status.cancel_requested.is_some()),
+        compensate_asked: asked(RequestAction::Compensate)
+            .and_then(|asked| asked.token().map(str::to_owned)),
         refused: refused.and_then(|record| Some((record.token.clone()?, record.message.clone()))),
         unheard: Vec::new(),
     }
@@ -155,7 +195,9 @@ fn foreign(name: &str) -> ChildState {
         exit_code: None,
         disrupted: false,
         retry_after: None,
-        message: format!("NameConflict: the saga {name} exists and is not of this attempt; delete it, then retry the step"),
+        message: format!(
+            "NameConflict: the saga {name} exists and is not of this attempt; delete it, then retry the step"
+        ),
     })
 }
 
@@ -175,7 +217,8 @@ impl Performance<'_> {
         action: &SagaAction,
         keys: Result<Keys, Hindrance>,
     ) -> Next {
-        let suspended = self.stored.status.as_ref().is_ok_and(|status| status.paused.is_some()) || saga.suspend;
+        let suspended =
+            self.stored.status.as_ref().is_ok_and(|status| status.paused.is_some()) || saga.suspend;
         let attempts = &self.context.attempts;
         let key = (identity.uid.clone(), identity.attempt.clone());
         attempts.look(&key, |_| ());
@@ -189,8 +232,14 @@ impl Performance<'_> {
                 return Next::AtOnce;
             }
         };
-        let (child_name, api_version) = (child_name(&saga.name, &saga.uid, &key.1), Saga::api_version(&()));
-        match self.context.objects.create(target(saga, &child_name, &api_version), &child, false).await {
+        let (child_name, api_version) =
+            (child_name(&saga.name, &saga.uid, &key.1), Saga::api_version(&()));
+        match self
+            .context
+            .objects
+            .create(target(saga, &child_name, &api_version), &child, false)
+            .await
+        {
             Ok(Some(uid)) => {
                 attempts.child_seen(&key, &uid);
                 return Next::Later;
@@ -202,9 +251,14 @@ impl Performance<'_> {
                 attempts.ended(&key, ChildState::Unknown { message, retry_after: None });
             }
             Err(Trouble::Final(_, message)) => attempts.ended(&key, never_begun(message, true)),
-            Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => attempts.refused(&key, message),
+            Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
+                attempts.refused(&key, message)
+            }
             Err(Trouble::Lost(message)) => {
-                tracing::warn!(message, "nobody can tell whether the child saga was created: it is looked for by and by");
+                tracing::warn!(
+                    message,
+                    "nobody can tell whether the child saga was created: it is looked for by and by"
+                );
                 attempts.unanswered(&key);
                 // An API server that answers nothing is not asked at once again.
                 attempts.refused(&key, message);
@@ -220,16 +274,30 @@ impl Performance<'_> {
     /// Where the read failed.
     async fn is_still_told(&self, attempt: &AttemptId, demand: &Demand) -> Result<bool, Error> {
         let Some(live) = live(self.context, self.stored).await? else { return Ok(false) };
-        let active = live.status.as_ref().is_ok_and(|status| active_attempts(status).any(|(id, _)| id == *attempt));
-        let goes = live.metadata.deletion_timestamp.is_some() && live.deletion_policy == self.stored.deletion_policy;
-        Ok(active || (goes && matches!(demand, Demand::Follow { deletion_policy: DeletionPolicy::Abandon, .. })))
+        let active = live
+            .status
+            .as_ref()
+            .is_ok_and(|status| active_attempts(status).any(|(id, _)| id == *attempt));
+        let goes = live.metadata.deletion_timestamp.is_some()
+            && live.deletion_policy == self.stored.deletion_policy;
+        Ok(active
+            || (goes
+                && matches!(
+                    demand,
+                    Demand::Follow { deletion_policy: DeletionPolicy::Abandon, .. }
+                )))
     }
 
     /// Tells a child something, while the attempt for whose sake it is told is active, or where the saga is being deleted.
     ///
     /// # Errors
     /// Where the live read failed.
-    pub(super) async fn ask(&self, attempt: AttemptId, child: &AttemptId, demand: &Demand) -> Result<Next, Error> {
+    pub(super) async fn ask(
+        &self,
+        attempt: AttemptId,
+        child: &AttemptId,
+        demand: &Demand,
+    ) -> Result<Next, Error> {
         let Some(saga) = self.saga.filter(|saga| !saga.uid.is_empty()) else {
             return Ok(Next::Later);
         };
@@ -237,36 +305,50 @@ impl Performance<'_> {
             return Ok(Next::Later);
         }
         let key = (saga.uid.clone(), attempt);
-        let uid = self.context.attempts.look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
+        let uid = self
+            .context
+            .attempts
+            .look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
         let Some(uid) = uid else { return Ok(Next::AtOnce) };
         let undoes = matches!(demand, Demand::Compensate { .. }) && key.1 != *child;
         let reason = |what: &str| format!("{what} saga {}, step {}", name(self.stored), key.1.step);
-        let annotation =
-            |action: RequestAction, value: String| json!({"metadata": {"uid": uid, "annotations": {action.annotation(): value}}});
+        let annotation = |action: RequestAction, value: String| json!({"metadata": {"uid": uid, "annotations": {action.annotation(): value}}});
         let patch = match demand {
             Demand::Follow { suspend, deletion_policy } => {
                 json!({"metadata": {"uid": uid}, "spec": {"suspend": suspend, "deletionPolicy": deletion_policy}})
             }
-            Demand::Compensate { token } => annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for"))),
+            Demand::Compensate { token } => {
+                annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for")))
+            }
             // A plain value: it acts once each time that it is given, and is not given again before it was answered.
             Demand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
         };
-        let (child, api_version) = (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
-        tracing::info!(saga = saga.name, namespace = namespace(self.stored), child, ?demand, "tells its child saga");
-        let (why, refused) = match self.context.objects.merge(target(saga, &child, &api_version), &patch).await {
-            // Or it is gone, or another one by now: the next look says so.
-            Ok(_) => {
-                self.context.attempts.look(&key, |known| known.told(demand, None));
-                return Ok(Next::Later);
-            }
-            // A right is missing: for a person to give, and then to retry.
-            Err(Trouble::Final(_, message)) if undoes => {
-                self.context.attempts.ended(&key, never_begun(message, true));
-                return Ok(Next::AtOnce);
-            }
-            Err(Trouble::Final(_, message)) => (message, true),
-            Err(Trouble::Passes(message) | Trouble::NoKind(_, message) | Trouble::Lost(message)) => (message, false),
-        };
+        let (child, api_version) =
+            (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
+        tracing::info!(
+            saga = saga.name,
+            namespace = namespace(self.stored),
+            child,
+            ?demand,
+            "tells its child saga"
+        );
+        let (why, refused) =
+            match self.context.objects.merge(target(saga, &child, &api_version), &patch).await {
+                // Or it is gone, or another one by now: the next look says so.
+                Ok(_) => {
+                    self.context.attempts.look(&key, |known| known.told(demand, None));
+                    return Ok(Next::Later);
+                }
+                // A right is missing: for a person to give, and then to retry.
+                Err(Trouble::Final(_, message)) if undoes => {
+                    self.context.attempts.ended(&key, never_begun(message, true));
+                    return Ok(Next::AtOnce);
+                }
+                Err(Trouble::Final(_, message)) => (message, true),
+                Err(
+                    Trouble::Passes(message) | Trouble::NoKind(_, message) | Trouble::Lost(message),
+                ) => (message, false),
+            };
         tracing::warn!(message = why, "a child saga could not be told anything: it is told again");
         // Said in the step's message, once; told again by and by.
         let unheard = Unheard { demand: demand.clone(), why, refused };

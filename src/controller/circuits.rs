@@ -88,7 +88,11 @@ impl Tracked {
             self.state = shown;
             metrics.circuit_turned(shown);
         }
-        self.until = if let State::Open { until } = state { Some(self.told(until.saturating_duration_since(at))) } else { None };
+        self.until = if let State::Open { until } = state {
+            Some(self.told(until.saturating_duration_since(at)))
+        } else {
+            None
+        };
         state
     }
 
@@ -96,9 +100,12 @@ impl Tracked {
     /// says it must not change at every look.
     fn told(&self, left: Duration) -> Timestamp {
         let fresh = later(now(), left);
-        let told = self.until.filter(|told| between(*told, fresh).max(between(fresh, *told)) <= TOLERATED);
+        let told =
+            self.until.filter(|told| between(*told, fresh).max(between(fresh, *told)) <= TOLERATED);
         // Up to the next millisecond, as messages say it: whoever comes then must not be early.
-        told.unwrap_or_else(|| Timestamp::from_millisecond(fresh.as_millisecond().saturating_add(1)).unwrap_or(fresh))
+        told.unwrap_or_else(|| {
+            Timestamp::from_millisecond(fresh.as_millisecond().saturating_add(1)).unwrap_or(fresh)
+        })
     }
 }
 
@@ -106,7 +113,11 @@ impl Circuits {
     /// No circuit is tracked yet; without settings none ever is.
     #[must_use]
     pub const fn new(settings: Option<Settings>, metrics: Arc<Metrics>) -> Self {
-        Self { settings, table: Mutex::new(Table { circuits: BTreeMap::new(), swept: None }), metrics }
+        Self {
+            settings,
+            table: Mutex::new(Table { circuits: BTreeMap::new(), swept: None }),
+            metrics,
+        }
     }
 
     /// Whether there are circuits at all.
@@ -152,7 +163,9 @@ impl Circuits {
                 Vec::new()
             }
             State::HalfOpen { probing: true, .. } => Vec::new(),
-            State::HalfOpen { probing: false, .. } => tracked.waiting.pop_first().into_iter().collect(),
+            State::HalfOpen { probing: false, .. } => {
+                tracked.waiting.pop_first().into_iter().collect()
+            }
         }
     }
 
@@ -160,16 +173,27 @@ impl Circuits {
     fn track(&self, table: &mut Table, place: &Place, at: Instant) {
         let Some(settings) = self.settings else { return };
         let is_full = |table: &Table| {
-            let of_one = table.circuits.keys().filter(|(namespace, _)| *namespace == place.0).count();
+            let of_one =
+                table.circuits.keys().filter(|(namespace, _)| *namespace == place.0).count();
             table.circuits.len() >= MOST || of_one >= MOST_OF_ONE
         };
         // Not for every call of somebody who names hosts without end.
-        if is_full(table) && table.swept.is_none_or(|swept| at.saturating_duration_since(swept) >= SWEEP) {
+        if is_full(table)
+            && table.swept.is_none_or(|swept| at.saturating_duration_since(swept) >= SWEEP)
+        {
             self.sweep(table, at);
         }
         if !is_full(table) {
             let circuit = Circuit::new(settings, at);
-            table.circuits.insert(place.clone(), Tracked { circuit, state: CircuitState::Closed, until: None, waiting: BTreeSet::new() });
+            table.circuits.insert(
+                place.clone(),
+                Tracked {
+                    circuit,
+                    state: CircuitState::Closed,
+                    until: None,
+                    waiting: BTreeSet::new(),
+                },
+            );
         }
     }
 
@@ -195,7 +219,16 @@ impl Circuits {
         let report = |((namespace, origin), tracked): (&Place, &Tracked)| {
             let Origin { scheme, host, port } = origin.clone();
             let (calls, unknown) = tracked.circuit.reported(at);
-            CircuitReport { namespace: namespace.clone(), scheme, host, port, state: tracked.state, calls, unknown, until: tracked.until }
+            CircuitReport {
+                namespace: namespace.clone(),
+                scheme,
+                host,
+                port,
+                state: tracked.state,
+                calls,
+                unknown,
+                until: tracked.until,
+            }
         };
         table.circuits.iter().map(report).collect()
     }

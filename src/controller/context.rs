@@ -219,8 +219,15 @@ impl Context {
     }
 
     /// The first saga that the watches show of which there is something to be told, and that.
-    pub fn saga_that<T>(&self, told: impl Fn(&StoredSaga) -> Option<T>) -> Option<(Arc<StoredSaga>, T)> {
-        self.caches.sagas.iter().flat_map(Store::state).find_map(|saga| told(&saga).map(|told| (saga, told)))
+    pub fn saga_that<T>(
+        &self,
+        told: impl Fn(&StoredSaga) -> Option<T>,
+    ) -> Option<(Arc<StoredSaga>, T)> {
+        self.caches
+            .sagas
+            .iter()
+            .flat_map(Store::state)
+            .find_map(|saga| told(&saga).map(|told| (saga, told)))
     }
 
     /// The Pod of this name as the watch last showed it.
@@ -260,7 +267,10 @@ impl Context {
     /// Announces every saga that the watches show and that is `wanted`.
     pub fn announce_all(&self, wanted: impl Fn(&StoredSaga) -> bool) {
         for saga in self.caches.sagas.iter().flat_map(Store::state).filter(|saga| wanted(saga)) {
-            self.announce(saga.metadata.namespace.as_deref().unwrap_or_default(), saga.metadata.name.as_deref().unwrap_or_default());
+            self.announce(
+                saga.metadata.namespace.as_deref().unwrap_or_default(),
+                saga.metadata.name.as_deref().unwrap_or_default(),
+            );
         }
     }
 
@@ -292,9 +302,13 @@ impl Context {
     #[must_use]
     pub fn answers_for(&self, saga: &StoredSaga) -> bool {
         let own = |id: &str| self.own.holds(id) || self.own.was_ours(id);
-        let sends = |status| active_attempts(status).any(|(_, attempt)| attempt.executor.as_deref().is_some_and(own));
+        let sends = |status| {
+            active_attempts(status).any(|(_, attempt)| attempt.executor.as_deref().is_some_and(own))
+        };
         let uid = saga.metadata.uid.as_deref().unwrap_or_default();
-        self.leads() || self.attempts.has_unrecorded_request(uid) || saga.status.as_ref().is_ok_and(sends)
+        self.leads()
+            || self.attempts.has_unrecorded_request(uid)
+            || saga.status.as_ref().is_ok_and(sends)
     }
 
     /// Asks whether something new may be decided. If so, the process does not end before the answer is dropped: an intent that is being
@@ -334,13 +348,31 @@ pub(super) mod fixture {
     };
 
     /// A context over this API server, and what is announced in it.
-    pub fn context(client: Client, circuits: Option<Settings>) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
-        let caller = HttpCaller::new(Reach::new(ReachRules::default(), []), tls_config().unwrap(), SecretReader::new(client.clone()));
+    pub fn context(
+        client: Client,
+        circuits: Option<Settings>,
+    ) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
+        let caller = HttpCaller::new(
+            Reach::new(ReachRules::default(), []),
+            tls_config().unwrap(),
+            SecretReader::new(client.clone()),
+        );
         let (sender, announced) = mpsc::unbounded_channel();
         let metrics = Metrics::new("1.2.3");
         let circuits = Circuits::new(circuits, Arc::clone(&metrics));
         let queues = vec![Queue { namespace: None, sender }];
         let leases = Api::namespaced(client.clone(), "default");
-        (Arc::new(Context::new(client, caller, metrics, circuits, leases, Caches::default(), queues)), announced)
+        (
+            Arc::new(Context::new(
+                client,
+                caller,
+                metrics,
+                circuits,
+                leases,
+                Caches::default(),
+                queues,
+            )),
+            announced,
+        )
     }
 }

@@ -63,7 +63,10 @@ impl Definition {
         let served = match self.read().await {
             Ok(served) => served.map(Arc::new),
             Err(error) => {
-                tracing::warn!(error = chain(&error), "cannot read the definition of sagas that is served");
+                tracing::warn!(
+                    error = chain(&error),
+                    "cannot read the definition of sagas that is served"
+                );
                 return false;
             }
         };
@@ -96,8 +99,10 @@ impl Definition {
     }
 
     async fn read(&self) -> Result<Option<Served>, kube::Error> {
-        let request = http::Request::get(format!("/openapi/v3/apis/{GROUP}/{VERSION}")).body(Vec::new());
-        let published: Value = self.client.request(request.map_err(kube::Error::HttpError)?).await?;
+        let request =
+            http::Request::get(format!("/openapi/v3/apis/{GROUP}/{VERSION}")).body(Vec::new());
+        let published: Value =
+            self.client.request(request.map_err(kube::Error::HttpError)?).await?;
         let status = status_of(&published);
         if status.is_none() {
             tracing::warn!("the API server publishes no definition of sagas with a status");
@@ -115,8 +120,10 @@ fn status_of(published: &Value) -> Option<&Value> {
     let schemas = published.pointer("/components/schemas")?.as_object()?;
     let is_saga = |schema: &&Value| {
         let kinds = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
-        let of_saga =
-            |kind: &Value| kind.get("kind").and_then(Value::as_str) == Some("Saga") && kind.get("version") == Some(&VERSION.into());
+        let of_saga = |kind: &Value| {
+            kind.get("kind").and_then(Value::as_str) == Some("Saga")
+                && kind.get("version") == Some(&VERSION.into())
+        };
         kinds.is_some_and(|kinds| kinds.iter().any(of_saga))
     };
     schemas.values().find(is_saga)?.pointer("/properties/status")
@@ -124,7 +131,10 @@ fn status_of(published: &Value) -> Option<&Value> {
 
 fn tell(served: Option<&Served>) {
     match served {
-        None => tracing::info!(version = RELEASE, "the definition of sagas that is served takes all that this operator writes"),
+        None => tracing::info!(
+            version = RELEASE,
+            "the definition of sagas that is served takes all that this operator writes"
+        ),
         Some(served) => tracing::warn!(
             version = RELEASE,
             lacks = served.lacks().join(", "),
@@ -150,8 +160,10 @@ mod tests {
     /// What an API server publishes that serves the definition of this version, changed.
     fn published(change: impl Fn(&mut Value)) -> Value {
         let definition = serde_json::to_value(crd::definition().unwrap()).unwrap();
-        let mut schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone();
-        schema["x-kubernetes-group-version-kind"] = json!([{"group": GROUP, "version": VERSION, "kind": "Saga"}]);
+        let mut schema =
+            definition.pointer("/spec/versions/0/schema/openAPIV3Schema").unwrap().clone();
+        schema["x-kubernetes-group-version-kind"] =
+            json!([{"group": GROUP, "version": VERSION, "kind": "Saga"}]);
         change(&mut schema["properties"]["status"]["properties"]);
         json!({"components": {"schemas": {"dev.saga.v1alpha1.Saga": schema, "dev.saga.v1alpha1.SagaList": {}}}})
     }
@@ -161,7 +173,10 @@ mod tests {
         let serve = tower::service_fn(move |request: Request<Body>| {
             assert_eq!(request.uri().path(), "/openapi/v3/apis/saga.dev/v1alpha1");
             let (code, body) = answers.lock().unwrap().clone();
-            let response = Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap();
+            let response = Response::builder()
+                .status(code)
+                .body(Body::from(body.to_string().into_bytes()))
+                .unwrap();
             std::future::ready(Ok::<_, Infallible>(response))
         });
         Definition::new(Client::new(serve, "default"))
@@ -171,13 +186,18 @@ mod tests {
     async fn what_is_served_is_compared_with_what_is_written() {
         let answers = Arc::new(Mutex::new((200, published(|_| ()))));
         let definition = definition(&answers);
-        assert!(definition.look().await && definition.served().is_none() && !definition.look().await);
-        let old = published(|status| drop(status.as_object_mut().unwrap().remove("clockStoppedAt")));
+        assert!(
+            definition.look().await && definition.served().is_none() && !definition.look().await
+        );
+        let old =
+            published(|status| drop(status.as_object_mut().unwrap().remove("clockStoppedAt")));
         *answers.lock().unwrap() = (200, old);
         assert!(definition.look().await);
         assert_eq!(definition.served().unwrap().lacks(), ["status.clockStoppedAt"]);
-        *answers.lock().unwrap() =
-            (403, json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no", "status": "Failure"}));
+        *answers.lock().unwrap() = (
+            403,
+            json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no", "status": "Failure"}),
+        );
         assert!(!definition.look().await && definition.served().is_some(), "what was known stays");
         *answers.lock().unwrap() = (200, published(|_| ()));
         assert!(!definition.doubt().await, "it was looked for just now");
@@ -187,7 +207,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_definition_that_lacks_something_is_soon_looked_for_again() {
-        let old = published(|status| drop(status.as_object_mut().unwrap().remove("clockStoppedAt")));
+        let old =
+            published(|status| drop(status.as_object_mut().unwrap().remove("clockStoppedAt")));
         let answers = Arc::new(Mutex::new((200, old)));
         let definition = definition(&answers);
         let told = std::sync::atomic::AtomicUsize::new(0);
@@ -199,6 +220,8 @@ mod tests {
         assert!(definition.served().is_some());
         *answers.lock().unwrap() = (200, published(|_| ()));
         tokio::time::timeout(AGAIN_LACKING, &mut keep).await.unwrap_err();
-        assert!(definition.served().is_none() && told.load(std::sync::atomic::Ordering::SeqCst) == 2);
+        assert!(
+            definition.served().is_none() && told.load(std::sync::atomic::Ordering::SeqCst) == 2
+        );
     }
 }

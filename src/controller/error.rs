@@ -85,8 +85,9 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// What the API server answered, where the error is an answer.
 fn answer(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let status =
-        error.downcast_ref::<kube::Error>().and_then(|error| if let kube::Error::Api(status) = error { Some(status) } else { None })?;
+    let status = error
+        .downcast_ref::<kube::Error>()
+        .and_then(|error| if let kube::Error::Api(status) = error { Some(status) } else { None })?;
     (!status.message.is_empty()).then(|| format!("{} {}", status.code, status.message))
 }
 
@@ -98,8 +99,18 @@ mod tests {
 
     #[test]
     fn a_line_of_the_log_is_bounded_whatever_the_api_server_answers() {
-        let status = Status { code: 403, message: format!("forbidden\n{}", "x".repeat(100_000)), ..Status::default() };
-        let line = chain(&Error::Api { doing: "create a Pod", source: kube::Error::Api(Box::new(status)) });
-        assert!(line.starts_with("cannot create a Pod: 403 forbidden x") && line.chars().count() < 500, "{line}");
+        let status = Status {
+            code: 403,
+            message: format!("forbidden\n{}", "x".repeat(100_000)),
+            ..Status::default()
+        };
+        let line = chain(&Error::Api {
+            doing: "create a Pod",
+            source: kube::Error::Api(Box::new(status)),
+        });
+        assert!(
+            line.starts_with("cannot create a Pod: 403 forbidden x") && line.chars().count() < 500,
+            "{line}"
+        );
     }
 }

@@ -95,7 +95,9 @@ impl Families {
 
     fn look(&self, job: &str, look: impl FnOnce(&mut JobPods)) {
         let mut families = self.lock();
-        let entry = families.entry(job.to_owned()).or_insert_with(|| Entry { pods: JobPods::default(), heard: Instant::now() });
+        let entry = families
+            .entry(job.to_owned())
+            .or_insert_with(|| Entry { pods: JobPods::default(), heard: Instant::now() });
         entry.heard = Instant::now();
         look(&mut entry.pods);
     }
@@ -137,7 +139,10 @@ mod tests {
         }
         let (family, _) = families.of("job");
         assert!(family.lost && family.pods.is_empty());
-        assert_eq!((family.gone.len(), family.gone.first().unwrap().metadata.name.as_deref()), (MOST_GONE, Some("p1")));
+        assert_eq!(
+            (family.gone.len(), family.gone.first().unwrap().metadata.name.as_deref()),
+            (MOST_GONE, Some("p1"))
+        );
     }
 
     #[test]
@@ -161,7 +166,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_its_job_let_go_of_or_that_says_no_more_whose_it_is_stays_in_its_family_until_it_goes() {
+    fn a_pod_that_its_job_let_go_of_or_that_says_no_more_whose_it_is_stays_in_its_family_until_it_goes()
+     {
         let let_go = |labels: serde_json::Value| {
             let mut pod = pod("a");
             pod.metadata.owner_references = None;

@@ -96,8 +96,12 @@ mod tests {
     type Writers = [Sender<bool>; 2];
 
     fn caches(namespace: Option<&str>) -> (Filling, Writers) {
-        let ((saga_writer, sagas), (pod_writer, pods)) = (watch::channel(false), watch::channel(false));
-        (Filling { namespace: namespace.map(str::to_owned), sagas, pods }, [saga_writer, pod_writer])
+        let ((saga_writer, sagas), (pod_writer, pods)) =
+            (watch::channel(false), watch::channel(false));
+        (
+            Filling { namespace: namespace.map(str::to_owned), sagas, pods },
+            [saga_writer, pod_writer],
+        )
     }
 
     fn are_filled(writers: &Writers) {
@@ -118,7 +122,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_namespace_that_is_gone_holds_up_nothing_for_long_and_one_that_is_slow_does() {
-        let ((shop, shop_writers), (gone, _gone_writers)) = (caches(Some("shop")), caches(Some("gone")));
+        let ((shop, shop_writers), (gone, _gone_writers)) =
+            (caches(Some("shop")), caches(Some("gone")));
         let (all, barred) = ([shop, gone], Barred::default());
         are_filled(&shop_writers);
         assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Partly), "nobody refused it");

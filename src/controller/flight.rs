@@ -51,12 +51,21 @@ pub(super) struct Flight<'a> {
 }
 
 /// Sends the request of an attempt on its way, unless it is on it. `slot` is given back when it has landed.
-pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Identity, slot: Option<Slot>) {
+pub(super) fn begin(
+    context: &Arc<Context>,
+    flight: &Flight<'_>,
+    identity: Identity,
+    slot: Option<Slot>,
+) {
     let request = http::request::request(flight.action, &identity);
     let journey = Journey {
         context: Arc::clone(context),
         // Only who the saga is: the status may be large.
-        stored: StoredSaga { spec: Err(String::new()), status: Err(String::new()), ..flight.stored.clone() },
+        stored: StoredSaga {
+            spec: Err(String::new()),
+            status: Err(String::new()),
+            ..flight.stored.clone()
+        },
         account: flight.account.to_owned(),
         request,
         time_limit: flight.time_limit,
@@ -76,8 +85,14 @@ pub(super) fn begin(context: &Arc<Context>, flight: &Flight<'_>, identity: Ident
     );
     let key = journey.key.clone();
     let call = journey.slot.as_ref().and_then(Slot::call).cloned();
-    let departure = Departure { saga: (identity.namespace.clone(), identity.saga.clone()), sent: journey.sent.clone(), call };
-    context.attempts.take_off(&key, departure, || tokio::spawn(journey.fly(identity).instrument(span)).abort_handle());
+    let departure = Departure {
+        saga: (identity.namespace.clone(), identity.saga.clone()),
+        sent: journey.sent.clone(),
+        call,
+    };
+    context.attempts.take_off(&key, departure, || {
+        tokio::spawn(journey.fly(identity).instrument(span)).abort_handle()
+    });
 }
 
 /// The most characters of a message in the log.
@@ -88,7 +103,9 @@ fn told(end: &ChildState) -> (&'static str, String) {
     let (outcome, message) = match end {
         ChildState::Succeeded(_) | ChildState::Answered(_) => (Outcome::Succeeded.as_str(), ""),
         ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
-        ChildState::Unknown { message, .. } | ChildState::CalledOff { message } => (Outcome::Unknown.as_str(), message.as_str()),
+        ChildState::Unknown { message, .. } | ChildState::CalledOff { message } => {
+            (Outcome::Unknown.as_str(), message.as_str())
+        }
         ChildState::Refused { message, .. } => ("Refused", message.as_str()),
         ChildState::Active { .. }
         | ChildState::Object { .. }
@@ -150,7 +167,11 @@ impl Journey {
         let account = Account { namespace: &identity.namespace, name: &self.account };
         let unwanted = Arc::new(AtomicBool::new(false));
         let permit = self.permit(Arc::clone(&unwanted));
-        let state = self.context.caller.call(&self.request, account, self.time_limit, now(), &self.sent, permit).await;
+        let state = self
+            .context
+            .caller
+            .call(&self.request, account, self.time_limit, now(), &self.sent, permit)
+            .await;
         if !self.sent.may_have_left() && !self.context.own.holds(&self.executor) {
             return Some(never_sent());
         }
@@ -162,7 +183,9 @@ impl Journey {
 
     /// The same end; for good where nothing was sent, and what the request needs goes with the namespace of its saga.
     async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
-        let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) = state else {
+        let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) =
+            state
+        else {
             return state;
         };
         let namespace = identity.namespace.as_str();
@@ -171,10 +194,17 @@ impl Journey {
         let goes = deleted
             && http::request::needs_namespace(&self.request, namespace)
             && namespace_goes(&self.context, namespace).await.unwrap_or_else(|error| {
-                tracing::warn!(error = chain(&error), "nobody can tell whether the namespace of a request goes");
+                tracing::warn!(
+                    error = chain(&error),
+                    "nobody can tell whether the namespace of a request goes"
+                );
                 false
             });
-        let message = if goes { format!("{}; and its namespace is being deleted", failure.message) } else { failure.message };
+        let message = if goes {
+            format!("{}; and its namespace is being deleted", failure.message)
+        } else {
+            failure.message
+        };
         ChildState::Failed(Failure { last: goes, message, ..failure })
     }
 
@@ -182,18 +212,25 @@ impl Journey {
     /// while the tenure of the executor that the intent names holds.
     fn permit(&self, unwanted: Arc<AtomicBool>) -> Permit {
         let (context, stored) = (Arc::clone(&self.context), Arc::new(self.stored.clone()));
-        let (attempt, fresh_since, executor) = (self.key.1.clone(), self.fresh_since, self.executor.clone());
+        let (attempt, fresh_since, executor) =
+            (self.key.1.clone(), self.fresh_since, self.executor.clone());
         Arc::new(move || {
-            let (context, stored, attempt, unwanted) = (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
+            let (context, stored, attempt, unwanted) =
+                (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
             let executor = executor.clone();
             async move {
                 if leaves_unread(Some(fresh_since.elapsed())) {
                     return context.own.may_send(&executor);
                 }
-                let wanted = may_still_begin(&context, &stored, &attempt, None).await.unwrap_or_else(|error| {
-                    tracing::warn!(error = chain(&error), "the request is not sent: nobody can tell whether it is still wanted");
-                    false
-                });
+                let wanted = may_still_begin(&context, &stored, &attempt, None)
+                    .await
+                    .unwrap_or_else(|error| {
+                        tracing::warn!(
+                            error = chain(&error),
+                            "the request is not sent: nobody can tell whether it is still wanted"
+                        );
+                        false
+                    });
                 unwanted.store(!wanted, Ordering::Release);
                 wanted && context.own.may_send(&executor)
             }

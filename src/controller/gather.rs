@@ -24,7 +24,10 @@ use super::{
     record::{name, namespace},
 };
 use crate::{
-    api::{ActiveAttempt, DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga, names::AttemptId},
+    api::{
+        ActiveAttempt, DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga,
+        names::AttemptId,
+    },
     engine::{active_attempts, left_behind, made_by, own_time},
     model::{
         observation::{ChildState, Observed},
@@ -33,7 +36,10 @@ use crate::{
     },
     objects::{
         attempt,
-        child::{DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours, name_conflict, unless_done},
+        child::{
+            DELETION_POLL, WATCH_LAG, after_another, given_up, is_child, is_late, is_ours,
+            name_conflict, unless_done,
+        },
     },
 };
 
@@ -52,15 +58,28 @@ pub async fn children(
 ) -> Result<(Observed, Option<Duration>), Error> {
     let active: Vec<_> = active_attempts(status).collect();
     let left = goes.map(|policy| left_behind(saga, status, policy)).unwrap_or_default();
-    let ids: Vec<_> = active.iter().map(|(id, _)| id).chain(left.iter().map(|(id, _)| id)).cloned().collect();
+    let ids: Vec<_> =
+        active.iter().map(|(id, _)| id).chain(left.iter().map(|(id, _)| id)).cloned().collect();
     context.attempts.keep_only(&saga.uid, &ids);
-    let (mut observed, mut again) = (child_saga::left_behind(context, saga, left).await?, None::<Duration>);
+    let (mut observed, mut again) =
+        (child_saga::left_behind(context, saga, left).await?, None::<Duration>);
     for (id, attempt) in active {
-        let operation = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
+        let operation = saga
+            .steps
+            .iter()
+            .find(|step| step.name == id.step)
+            .and_then(|step| step.operation(id.direction));
         let Some(operation) = operation else { continue };
         let key = (saga.uid.clone(), id);
         let state = match operation.work {
-            Work::Http(_) => request(context, saga, &key, attempt, own_time(Some(attempt), operation.timeout), executor),
+            Work::Http(_) => request(
+                context,
+                saga,
+                &key,
+                attempt,
+                own_time(Some(attempt), operation.timeout),
+                executor,
+            ),
             Work::Pod(_) | Work::Job(_) => {
                 let (state, poll) = if matches!(operation.work, Work::Job(_)) {
                     child::<Job>(context, saga, &key, attempt).await?
@@ -68,7 +87,9 @@ pub async fn children(
                     child::<Pod>(context, saga, &key, attempt).await?
                 };
                 again = [again, poll].into_iter().flatten().min();
-                context.attempts.look(&key, |known| with_reason(known, state, status.cancel_requested.is_some()))
+                context.attempts.look(&key, |known| {
+                    with_reason(known, state, status.cancel_requested.is_some())
+                })
             }
             Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
                 let (state, poll) = object(context, saga, status, &key, attempt).await;
@@ -78,9 +99,15 @@ pub async fn children(
             Work::Saga(_) | Work::UndoSaga => {
                 let undoes = matches!(operation.work, Work::UndoSaga);
                 let step = status.steps.iter().find(|known| known.name == key.1.step);
-                let (written, made_by) = (step.and_then(|step| step.child.as_ref()), step.filter(|_| undoes).map(made_by));
+                let (written, made_by) = (
+                    step.and_then(|step| step.child.as_ref()),
+                    step.filter(|_| undoes).map(made_by),
+                );
                 let made_by = made_by.unwrap_or_else(|| key.1.clone());
-                let (state, poll) = child_saga::Kin { context, saga, key: &key, made_by: &made_by, written }.state(attempt).await?;
+                let (state, poll) =
+                    child_saga::Kin { context, saga, key: &key, made_by: &made_by, written }
+                        .state(attempt)
+                        .await?;
                 again = [again, poll].into_iter().flatten().min();
                 state
             }
@@ -88,7 +115,8 @@ pub async fn children(
         };
         observed.insert(key.1, state);
     }
-    let senders: Vec<_> = active_attempts(status).filter_map(|(_, attempt)| attempt.executor.as_deref()).collect();
+    let senders: Vec<_> =
+        active_attempts(status).filter_map(|(_, attempt)| attempt.executor.as_deref()).collect();
     context.others.waits_only_for(&(saga.namespace.clone(), saga.name.clone()), &senders);
     Ok((observed, again))
 }
@@ -103,11 +131,16 @@ async fn object(
 ) -> (ChildState, Option<Duration>) {
     let step = saga.steps.iter().find(|step| step.name == key.1.step);
     let known = status.steps.iter().find(|step| step.name == key.1.step);
-    let (Some(operation), Some(known)) = (step.and_then(|step| step.operation(key.1.direction)), known) else {
+    let (Some(operation), Some(known)) =
+        (step.and_then(|step| step.operation(key.1.direction)), known)
+    else {
         return (context.attempts.look(key, |known| absent(known, false)), None);
     };
     let values = Values { saga, steps: &status.steps };
-    match context.think(operation.template.is_some(), || values.resolve(operation, known, key.1.direction)).await {
+    match context
+        .think(operation.template.is_some(), || values.resolve(operation, known, key.1.direction))
+        .await
+    {
         Ok(work) => Attempt { context, saga, key }.state(&work, attempt).await,
         Err(message) => (ChildState::Unknown { message, retry_after: None }, None),
     }
@@ -131,11 +164,16 @@ fn request(
     }
     context.attempts.look(key, |known| match (&known.end, known.in_flight()) {
         (Some(end), _) => end.clone(),
-        (None, Some(since)) => {
-            ChildState::Active { uid: None, age: since.elapsed(), detail: "the request is under way".into(), trouble: None }
-        }
+        (None, Some(since)) => ChildState::Active {
+            uid: None,
+            age: since.elapsed(),
+            detail: "the request is under way".into(),
+            trouble: None,
+        },
         // Only under the id that is named may it be sent, and that id sends no more, or this process begins nothing more.
-        (None, None) if was_ours || !context.leads() || !known.is_intended_here() => called_off(known),
+        (None, None) if was_ours || !context.leads() || !known.is_intended_here() => {
+            called_off(known)
+        }
         (None, None) => remembered(known).unwrap_or_else(|| absent(known, false)),
     })
 }
@@ -149,12 +187,17 @@ async fn child<K: Child>(
 ) -> Result<(ChildState, Option<Duration>), Error> {
     let name = K::name_of(&saga.name, &saga.uid, &key.1);
     let cached = K::cached(context, &saga.namespace, &name);
-    let there = attempt.child_uid.is_some() || cached.as_ref().is_some_and(|found| is_ours(found.as_ref(), &key.0, &key.1));
+    let there = attempt.child_uid.is_some()
+        || cached.as_ref().is_some_and(|found| is_ours(found.as_ref(), &key.0, &key.1));
     if let Some(end) = context.attempts.look(key, |known| known.end(there)) {
         return Ok((end, None));
     }
-    let child = context.attempts.look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone())).or_else(|| attempt.child_uid.clone());
-    let another = |found: &K| child.as_ref().is_some_and(|child| found.meta().uid.as_ref() != Some(child));
+    let child = context
+        .attempts
+        .look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()))
+        .or_else(|| attempt.child_uid.clone());
+    let another =
+        |found: &K| child.as_ref().is_some_and(|child| found.meta().uid.as_ref() != Some(child));
     let barred = context.barred.is(&saga.namespace, K::WATCHED);
     let mut newest = None;
     if let Some(found) = cached.filter(|found| !another(found)) {
@@ -170,7 +213,11 @@ async fn child<K: Child>(
     if let Some(state) = context.attempts.look(key, remembered).filter(|_| gone.is_none()) {
         return Ok((state, Some(WATCH_LAG)));
     }
-    let live = match K::api(context, &saga.namespace).get_opt(&name).await.map_err(Error::api(K::READ)) {
+    let live = match K::api(context, &saga.namespace)
+        .get_opt(&name)
+        .await
+        .map_err(Error::api(K::READ))
+    {
         Ok(live) => live,
         Err(error) if error.is_forbidden() && namespace_goes(context, &saga.namespace).await? => {
             return Ok(out_of_sight::<K>(context, &saga.namespace, key, child.as_deref(), gone));
@@ -184,11 +231,17 @@ async fn child<K: Child>(
     let gone = match &live {
         // A child that lost its label goes on, although to the watch it is gone.
         Some(found) if !another(found) => {
-            return Ok((unless_done(seen(context, key, attempt, found).await?.0, gone), Some(WATCH_LAG)));
+            return Ok((
+                unless_done(seen(context, key, attempt, found).await?.0, gone),
+                Some(WATCH_LAG),
+            ));
         }
         // Somebody deleted the attempt's child, and another operator made it again: the attempt is not over before this one is.
         Some(found) if is_ours(found, &key.0, &key.1) => {
-            return Ok((after_another(seen(context, key, attempt, found).await?.0, &K::word()), Some(WATCH_LAG)));
+            return Ok((
+                after_another(seen(context, key, attempt, found).await?.0, &K::word()),
+                Some(WATCH_LAG),
+            ));
         }
         Some(_) | None => {
             if let Some(child) = &child {
@@ -204,7 +257,9 @@ async fn child<K: Child>(
             (gone, None)
         }
         (Some(found), None) if child.is_none() => (name_conflict(&found), None),
-        (Some(_) | None, None) => (context.attempts.look(key, |known| absent(known, known.child.is_some())), None),
+        (Some(_) | None, None) => {
+            (context.attempts.look(key, |known| absent(known, known.child.is_some())), None)
+        }
     })
 }
 
@@ -216,7 +271,8 @@ async fn seen<K: Child>(
     attempt: &ActiveAttempt,
     found: &K,
 ) -> Result<(ChildState, Option<Duration>), Error> {
-    let known = context.attempts.look(key, |known| known.child.as_ref().map(|(_, child)| child.clone()));
+    let known =
+        context.attempts.look(key, |known| known.child.as_ref().map(|(_, child)| child.clone()));
     if !is_child(found, (&key.0, &key.1), [known.as_deref(), attempt.child_uid.as_deref()]) {
         return Ok((name_conflict(found), None));
     }
@@ -226,7 +282,9 @@ async fn seen<K: Child>(
     if let Some(end) = given_up(stuck, deleting_for) {
         return Ok((end, None));
     }
-    let age = context.attempts.look(key, |known| known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed()));
+    let age = context.attempts.look(key, |known| {
+        known.child.as_ref().map_or_else(Default::default, |(since, _)| since.elapsed())
+    });
     let state = found.state(context, age).await?;
     if !matches!(state, ChildState::Active { .. }) {
         return Ok((state, None));
@@ -237,8 +295,11 @@ async fn seen<K: Child>(
         return Ok((end, None));
     }
     let held_up = found.held_up(context);
-    let held_up_for =
-        held_up.as_ref().map(|_| context.attempts.look(key, |known| known.held_up_since.get_or_insert_with(Instant::now).elapsed()));
+    let held_up_for = held_up.as_ref().map(|_| {
+        context
+            .attempts
+            .look(key, |known| known.held_up_since.get_or_insert_with(Instant::now).elapsed())
+    });
     let polls = deleting || held_up.is_some();
     match held_up.zip(held_up_for) {
         Some(((end, after), since)) if since >= after => Ok((end, None)),
@@ -248,7 +309,9 @@ async fn seen<K: Child>(
 
 /// How long this process has known that the child is being deleted; begins with the first call.
 pub(super) fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
-    context.attempts.look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
+    context
+        .attempts
+        .look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
 }
 
 /// The succeeded Pods or Jobs of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.
@@ -268,13 +331,29 @@ pub(super) fn leaves_any(context: &Context, saga: &StoredSaga) -> bool {
 
 /// The attempts that a status still tells of.
 pub(super) fn remembered_attempts(status: &SagaStatus) -> impl Iterator<Item = AttemptId> {
-    let directions = |step: &StepStatus| [(Direction::Action, step.action.clone()), (Direction::Compensation, step.compensation.clone())];
+    let directions = |step: &StepStatus| {
+        [
+            (Direction::Action, step.action.clone()),
+            (Direction::Compensation, step.compensation.clone()),
+        ]
+    };
     status.steps.iter().flat_map(move |step| {
-        directions(step).into_iter().filter_map(|(direction, record)| Some((direction, record?))).flat_map(move |(direction, record)| {
-            let newest = record.attempt;
-            let numbers = record.attempts.into_iter().map(|attempt| attempt.attempt).filter(move |number| *number != newest);
-            std::iter::once(newest).chain(numbers).map(move |number| AttemptId { step: step.name.clone(), direction, number })
-        })
+        directions(step)
+            .into_iter()
+            .filter_map(|(direction, record)| Some((direction, record?)))
+            .flat_map(move |(direction, record)| {
+                let newest = record.attempt;
+                let numbers = record
+                    .attempts
+                    .into_iter()
+                    .map(|attempt| attempt.attempt)
+                    .filter(move |number| *number != newest);
+                std::iter::once(newest).chain(numbers).map(move |number| AttemptId {
+                    step: step.name.clone(),
+                    direction,
+                    number,
+                })
+            })
     })
 }
 

@@ -31,8 +31,13 @@ pub(super) const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 ///
 /// # Errors
 /// Where the live read of the namespace failed.
-pub(super) async fn terminating(context: &Context, saga: &StoredSaga) -> Result<Option<bool>, Error> {
-    let stalled = |status: &SagaStatus| status.conditions.iter().any(|known| known.type_ == "Stalled" && known.status == "True");
+pub(super) async fn terminating(
+    context: &Context,
+    saga: &StoredSaga,
+) -> Result<Option<bool>, Error> {
+    let stalled = |status: &SagaStatus| {
+        status.conditions.iter().any(|known| known.type_ == "Stalled" && known.status == "True")
+    };
     if saga.metadata.deletion_timestamp.is_none() || !saga.status.as_ref().map_or(true, stalled) {
         return Ok(None);
     }
@@ -49,7 +54,11 @@ pub(super) async fn namespace_goes(context: &Context, namespace: &str) -> Result
         Ok(read) => Ok(read.is_some_and(|read| read.metadata.deletion_timestamp.is_some())),
         // An operator with older rights does everything else.
         Err(source) if code(&source) == Some(403) => {
-            tracing::warn!(namespace, error = chain(&source), "cannot read the namespace of a saga: should it go, the saga holds it up");
+            tracing::warn!(
+                namespace,
+                error = chain(&source),
+                "cannot read the namespace of a saga: should it go, the saga holds it up"
+            );
             Ok(false)
         }
         Err(source) => Err(Error::Api { doing: "read the namespace", source }),
@@ -66,7 +75,9 @@ pub(super) fn out_of_sight<K: Child>(
     gone: Option<ChildState>,
 ) -> (ChildState, Option<Duration>) {
     // What is remembered of a Job's pods may be old, too.
-    let old = |told: &ChildState| matches!(told, ChildState::Active { .. }) && context.barred.is(namespace, Watched::Pod);
+    let old = |told: &ChildState| {
+        matches!(told, ChildState::Active { .. }) && context.barred.is(namespace, Watched::Pod)
+    };
     match (K::after(context, key, child, gone).filter(|told| !old(told)), child) {
         (Some(active @ ChildState::Active { .. }), _) => (active, Some(WATCH_LAG)),
         (Some(end), _) => {
@@ -77,17 +88,26 @@ pub(super) fn out_of_sight<K: Child>(
             (context.attempts.look(key, |known| absent(known, false)), None)
         }
         (None, None) => {
-            let message = format!("its namespace is being deleted, and nobody may look whether its {} was created", K::word());
+            let message = format!(
+                "its namespace is being deleted, and nobody may look whether its {} was created",
+                K::word()
+            );
             (ChildState::Unknown { message, retry_after: None }, None)
         }
         (None, Some(uid)) => {
-            let (age, why) = (deleting_for(context, key), "its namespace is being deleted, and nobody may look at its");
+            let (age, why) = (
+                deleting_for(context, key),
+                "its namespace is being deleted, and nobody may look at its",
+            );
             if is_late(Some(age)) {
                 let message = format!("{why} {} any more: it may still run", K::word());
                 return (ChildState::Unknown { message, retry_after: None }, None);
             }
             let detail = format!("{why} {}; its end is awaited", K::word());
-            (ChildState::Active { uid: Some(uid.to_owned()), age, detail, trouble: None }, Some(DELETION_POLL))
+            (
+                ChildState::Active { uid: Some(uid.to_owned()), age, detail, trouble: None },
+                Some(DELETION_POLL),
+            )
         }
     }
 }

@@ -59,7 +59,9 @@ impl OwnWrites {
     #[cfg(test)]
     pub(super) fn acknowledged_before(&self, uid: &str, version: &str, ago: Duration) {
         self.acknowledged(uid, version);
-        if let (Some(written), Some(at)) = (self.lock().get_mut(uid), Instant::now().checked_sub(ago)) {
+        if let (Some(written), Some(at)) =
+            (self.lock().get_mut(uid), Instant::now().checked_sub(ago))
+        {
             written.at = at;
         }
     }
@@ -68,9 +70,14 @@ impl OwnWrites {
     pub fn seen(&self, uid: &str, version: &str) {
         let Ok(copy) = version.parse::<u128>() else { return };
         let mut writes = self.lock();
-        let newer = writes.get(uid).is_none_or(|known| known.version.parse::<u128>().is_ok_and(|known| known < copy));
+        let newer = writes
+            .get(uid)
+            .is_none_or(|known| known.version.parse::<u128>().is_ok_and(|known| known < copy));
         if newer {
-            writes.insert(uid.to_owned(), Written { version: version.to_owned(), at: Instant::now(), own: false });
+            writes.insert(
+                uid.to_owned(),
+                Written { version: version.to_owned(), at: Instant::now(), own: false },
+            );
         }
     }
 
@@ -85,8 +92,11 @@ impl OwnWrites {
     pub fn judge(&self, uid: &str, version: &str) -> Freshness {
         let writes = self.lock();
         let written = writes.get(uid);
-        match (fence::freshness(written.map(|written| written.version.as_str()), version), written) {
-            (fence::Freshness::Older, Some(written)) => Freshness::Stale { since: written.at.elapsed() },
+        match (fence::freshness(written.map(|written| written.version.as_str()), version), written)
+        {
+            (fence::Freshness::Older, Some(written)) => {
+                Freshness::Stale { since: written.at.elapsed() }
+            }
             (fence::Freshness::Incomparable, _) => Freshness::Incomparable,
             (fence::Freshness::Fresh, _) | (fence::Freshness::Older, None) => Freshness::Fresh,
         }

@@ -65,7 +65,12 @@ enum Failed {
 
 /// Stands for leadership until `resigned`, then gives it back. Where nobody is elected, only waits.
 /// `warmth`: how much of the caches is filled.
-pub(super) async fn run(candidacy: Option<Candidacy>, context: Arc<Context>, warmth: Receiver<Warmth>, resigned: impl Future<Output = ()>) {
+pub(super) async fn run(
+    candidacy: Option<Candidacy>,
+    context: Arc<Context>,
+    warmth: Receiver<Warmth>,
+    resigned: impl Future<Output = ()>,
+) {
     let Some(mut candidacy) = candidacy else { return resigned.await };
     tokio::select! {
         () = candidacy.stand(&context, warmth) => {}
@@ -136,8 +141,17 @@ impl Candidacy {
                 self.unanswered = false;
                 return Ok(());
             }
-            Move::Create(lease) => self.in_time(self.api.create(&PostParams::default(), &lease)).await,
-            Move::Replace(lease) => self.in_time(self.api.replace(self.candidate.lease(), &PostParams::default(), &lease)).await,
+            Move::Create(lease) => {
+                self.in_time(self.api.create(&PostParams::default(), &lease)).await
+            }
+            Move::Replace(lease) => {
+                self.in_time(self.api.replace(
+                    self.candidate.lease(),
+                    &PostParams::default(),
+                    &lease,
+                ))
+                .await
+            }
         };
         self.unanswered = matches!(&written, Err(Failed::Silent));
         let written = written?;
@@ -148,9 +162,16 @@ impl Candidacy {
     }
 
     /// What came of a call, which is given up when the leadership is over, so that this is seen when it comes.
-    async fn in_time<T>(&self, call: impl Future<Output = Result<T, kube::Error>>) -> Result<T, Failed> {
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Failed> {
         let now = Instant::now();
-        let left = self.candidate.until().map(|until| until.saturating_duration_since(now)).filter(|left| !left.is_zero());
+        let left = self
+            .candidate
+            .until()
+            .map(|until| until.saturating_duration_since(now))
+            .filter(|left| !left.is_zero());
         let answered = timeout(left.map_or(LOOK, |left| left.min(LOOK)), call).await;
         answered.map_err(|_| Failed::Silent)?.map_err(Failed::Answered)
     }
@@ -162,7 +183,12 @@ impl Candidacy {
             tracing::info!(lease, identity, "this operator leads from now on");
         } else {
             let requests = context.attempts.unrecorded_requests();
-            tracing::warn!(lease, identity, requests, "this operator leads no more: nothing new begins, requests may end");
+            tracing::warn!(
+                lease,
+                identity,
+                requests,
+                "this operator leads no more: nothing new begins, requests may end"
+            );
         }
     }
 
@@ -173,7 +199,10 @@ impl Candidacy {
                 tracing::info!(lease = self.candidate.lease(), "the leader's Lease is released")
             }
             Ok(Ok(false)) => {}
-            Ok(Err(error)) => tracing::warn!(error = chain(&error), "the leader's Lease is not released: it runs out"),
+            Ok(Err(error)) => tracing::warn!(
+                error = chain(&error),
+                "the leader's Lease is not released: it runs out"
+            ),
             Err(_) => tracing::warn!("the leader's Lease is not released in time: it runs out"),
         }
     }
@@ -206,7 +235,11 @@ impl Candidacy {
         if let Some(rival) = self.candidate.rival().filter(|_| !failed) {
             let what = format!("another operator leads, and this one stands by: {rival}");
             if self.told != what {
-                tracing::info!(lease = self.candidate.lease(), leader = rival, "another operator leads, and this one stands by");
+                tracing::info!(
+                    lease = self.candidate.lease(),
+                    leader = rival,
+                    "another operator leads, and this one stands by"
+                );
                 self.told = what;
             }
         }

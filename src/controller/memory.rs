@@ -14,9 +14,16 @@ use crate::{
 /// The same state; of a child that this process ended it also says why, and what the child did or waited for: by itself it would only say that
 /// it was deleted.
 pub(super) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
-    if let (Some(detail), ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) = (&known.overdue, &mut state)
+    if let (
+        Some(detail),
+        ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. },
+    ) = (&known.overdue, &mut state)
     {
-        let why = if cancelled { "stopped, since the saga is cancelled" } else { "did not end within its time" };
+        let why = if cancelled {
+            "stopped, since the saga is cancelled"
+        } else {
+            "did not end within its time"
+        };
         *message = format!("{why} ({detail}): {message}");
     }
     state
@@ -35,7 +42,11 @@ pub(super) fn backing_off(known: &Known) -> Option<ChildState> {
         return Some(not_now(refusal.message.clone()));
     }
     let retry_in = refusal.until.saturating_duration_since(Instant::now());
-    Some(ChildState::Refused { message: refusal.message.clone(), retry_in, known_for: known.first_read.elapsed() })
+    Some(ChildState::Refused {
+        message: refusal.message.clone(),
+        retry_in,
+        known_for: known.first_read.elapsed(),
+    })
 }
 
 /// What memory says of a child that the watch does not show.
@@ -48,7 +59,11 @@ pub(super) fn remembered(known: &mut Known) -> Option<ChildState> {
 }
 
 pub(super) fn absent(known: &Known, seen: bool) -> ChildState {
-    ChildState::Absent(Absence { seen, refused: known.is_refused(), known_for: known.first_read.elapsed() })
+    ChildState::Absent(Absence {
+        seen,
+        refused: known.is_refused(),
+        known_for: known.first_read.elapsed(),
+    })
 }
 
 #[cfg(test)]

@@ -111,30 +111,45 @@ pub async fn run(config: RunConfig) -> Result<(), String> {
 pub async fn run_with<L, B>(config: RunConfig, layer: L) -> Result<(), String>
 where
     L: Layer<Network>,
-    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let shutdown = Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    let shutdown =
+        Shutdown::on_signals().map_err(|error| format!("cannot listen for signals: {error}"))?;
     let (metrics, health) = (Metrics::new(env!("CARGO_PKG_VERSION")), Health::default());
-    let admin = Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone()).await?;
+    let admin =
+        Admin::bind(config.metrics_addr, config.health_addr, Arc::clone(&metrics), health.clone())
+            .await?;
     let Connected { context, watches, candidacy } = connect(&config, metrics, layer).await?;
-    let ((stop, stopped), (resign, resigned)) = (tokio::sync::watch::channel(false), tokio::sync::watch::channel(false));
-    let (sagas, fillings): (Vec<_>, Vec<_>) = watches.iter().map(|watch| (watch.sagas(), watch.filling())).unzip();
+    let ((stop, stopped), (resign, resigned)) =
+        (tokio::sync::watch::channel(false), tokio::sync::watch::channel(false));
+    let (sagas, fillings): (Vec<_>, Vec<_>) =
+        watches.iter().map(|watch| (watch.sagas(), watch.filling())).unzip();
     let (warms, warmth) = tokio::sync::watch::channel(Warmth::Cold);
-    let controllers = futures::future::join_all(watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())));
+    let controllers = futures::future::join_all(
+        watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())),
+    );
     let controllers = async {
         // Without a Lease nothing begins, but what is under way is followed all the same.
         // Nor is a saga accepted before it is known what guards its requests.
         let _ = time::timeout(
             FIRST_LEASE,
-            futures::future::join3(context.own.first(), context.request_policy.look(), context.definition.look()),
+            futures::future::join3(
+                context.own.first(),
+                context.request_policy.look(),
+                context.definition.look(),
+            ),
         )
         .await;
         controllers.await
     };
     // Tasks of their own: no crowd of sagas to look at makes a renewal late.
     let mut keeper = tokio::spawn(keep_lease(Arc::clone(&context)));
-    let mut leader = tokio::spawn(leader::run(candidacy, Arc::clone(&context), warmth, wait(resigned)));
+    let mut leader =
+        tokio::spawn(leader::run(candidacy, Arc::clone(&context), warmth, wait(resigned)));
     let admin = tokio::spawn(admin.serve(wait(stopped.clone())));
     let draining = async {
         shutdown.requested().await;
@@ -176,7 +191,13 @@ where
 
 /// Tells when the caches are filled and the process is ready, and forgets what is over. The one does not wait for the other: where one namespace
 /// cannot be listed, the others are worked in all the same. Never returns.
-async fn tend(context: &Context, fillings: &[Filling], sagas: &[Store<StoredSaga>], warms: &Sender<Warmth>, health: &Health) {
+async fn tend(
+    context: &Context,
+    fillings: &[Filling],
+    sagas: &[Store<StoredSaga>],
+    warms: &Sender<Warmth>,
+    health: &Health,
+) {
     let ready = async {
         fill(fillings, &context.barred, warms).await;
         context.own.first().await;
@@ -213,21 +234,36 @@ struct Connected {
     candidacy: Option<Candidacy>,
 }
 
-async fn connect<L, B>(config: &RunConfig, metrics: Arc<Metrics>, layer: L) -> Result<Connected, String>
+async fn connect<L, B>(
+    config: &RunConfig,
+    metrics: Arc<Metrics>,
+    layer: L,
+) -> Result<Connected, String>
 where
     L: Layer<Network>,
-    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
-    let kube = Config::infer().await.map_err(|error| format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod"))?;
+    let kube = Config::infer().await.map_err(|error| {
+        format!("no cluster to work in: {error}; set KUBECONFIG or run in a Pod")
+    })?;
     let api_server = addresses(&kube).await?;
-    let lease_namespace = config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
-    let client = client::client_with(kube, layer).map_err(|error| format!("cannot make a client: {error}"))?;
+    let lease_namespace =
+        config.lease_namespace.clone().unwrap_or_else(|| kube.default_namespace.clone());
+    let client = client::client_with(kube, layer)
+        .map_err(|error| format!("cannot make a client: {error}"))?;
     let caller = caller(config, api_server, &client)?;
     let watches: Vec<_> = if config.watch_namespaces.is_empty() {
         vec![Watch::new(&client, None)]
     } else {
-        config.watch_namespaces.iter().map(|namespace| Watch::new(&client, Some(namespace))).collect()
+        config
+            .watch_namespaces
+            .iter()
+            .map(|namespace| Watch::new(&client, Some(namespace)))
+            .collect()
     };
     let leases = Api::namespaced(client.clone(), &lease_namespace);
     let caches = Caches {
@@ -237,18 +273,32 @@ where
     };
     let queues = watches.iter().map(Watch::queue).collect();
     let circuits = Circuits::new(config.http_circuits.map(settings), Arc::clone(&metrics));
-    let context = Arc::new(Context::new(client, caller, metrics, circuits, leases.clone(), caches, queues));
+    let context =
+        Arc::new(Context::new(client, caller, metrics, circuits, leases.clone(), caches, queues));
     let candidacy = config.leader_elect.then(|| {
-        let candidate = Candidate::new(election::lease_name(&config.watch_namespaces), format!("{}_{}", host(), context.instance));
+        let candidate = Candidate::new(
+            election::lease_name(&config.watch_namespaces),
+            format!("{}_{}", host(), context.instance),
+        );
         Candidacy::new(leases, candidate)
     });
     context.lead(candidacy.is_none(), false);
     // Not the context itself, which holds the metrics.
     let shown = Arc::downgrade(&context);
-    context.metrics.circuits().show(move || shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default());
+    context.metrics.circuits().show(move || {
+        shown.upgrade().map(|context| context.circuits.reports()).unwrap_or_default()
+    });
     let counted = Arc::downgrade(&context);
-    context.metrics.sagas().show(move || counted.upgrade().map(|context| context.census()).unwrap_or_default());
-    tracing::info!(instance = context.instance, lease_namespace, version = env!("CARGO_PKG_VERSION"), "the operator starts");
+    context
+        .metrics
+        .sagas()
+        .show(move || counted.upgrade().map(|context| context.census()).unwrap_or_default());
+    tracing::info!(
+        instance = context.instance,
+        lease_namespace,
+        version = env!("CARGO_PKG_VERSION"),
+        "the operator starts"
+    );
     Ok(Connected { context, watches, candidacy })
 }
 
@@ -259,7 +309,8 @@ fn is_not_accepted(saga: &StoredSaga) -> bool {
 
 /// The name of the machine: in a Pod, the Pod's.
 fn host() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map_or_else(|_| "unknown".into(), |name| name.trim().to_owned())
 }
 
 /// Renews the executor's Lease. Never returns.
@@ -267,8 +318,13 @@ async fn keep_lease(context: Arc<Context>) {
     context.own.run(&context).await;
 }
 
-fn caller(config: &RunConfig, api_server: Vec<IpAddr>, client: &Client) -> Result<HttpCaller, String> {
-    let tls = http::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
+fn caller(
+    config: &RunConfig,
+    api_server: Vec<IpAddr>,
+    client: &Client,
+) -> Result<HttpCaller, String> {
+    let tls =
+        http::tls_config().map_err(|error| format!("cannot set up TLS for HTTP steps: {error}"))?;
     Ok(HttpCaller::new(reach(config, api_server), tls, SecretReader::new(client.clone())))
 }
 
@@ -280,32 +336,45 @@ fn reach(config: &RunConfig, api_server: Vec<IpAddr>) -> Reach {
 /// would take one more right in the cluster.
 async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
     let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await {
+    let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await
+    {
         Ok(found) => found.collect(),
         // A name that only the proxy knows leads no request to the API server.
         Err(_) if kube.proxy_url.is_some() => Vec::new(),
         Err(error) => {
-            return Err(format!("the API server's host {host} cannot be resolved, so that no request could be kept from it: {error}"));
+            return Err(format!(
+                "the API server's host {host} cannot be resolved, so that no request could be kept from it: {error}"
+            ));
         }
     };
     let mut addresses: Vec<_> = found.iter().map(SocketAddr::ip).collect();
-    addresses.extend(std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()));
+    addresses.extend(
+        std::env::var("KUBERNETES_SERVICE_HOST").ok().and_then(|host| host.parse::<IpAddr>().ok()),
+    );
     Ok(addresses)
 }
 
 /// Lets requests end and their outcomes be written, for at most `limit`.
 async fn drain(context: &Context, limit: Duration) {
     let begun = Instant::now();
-    tracing::info!(requests = context.attempts.unrecorded_requests(), "told to stop: nothing new begins, requests may end");
+    tracing::info!(
+        requests = context.attempts.unrecorded_requests(),
+        "told to stop: nothing new begins, requests may end"
+    );
     // In this order: once nothing begins any more, every request is known.
-    while (context.is_beginning() || context.attempts.unrecorded_requests() > 0) && begun.elapsed() < limit {
+    while (context.is_beginning() || context.attempts.unrecorded_requests() > 0)
+        && begun.elapsed() < limit
+    {
         time::sleep(DRAIN_POLL).await;
     }
     let called_off = context.attempts.abort_all();
     if called_off.is_empty() {
         return;
     }
-    tracing::warn!(requests = called_off.len(), "some requests did not end in time: their outcome is unknown");
+    tracing::warn!(
+        requests = called_off.len(),
+        "some requests did not end in time: their outcome is unknown"
+    );
     // Only this process can tell that it called them off itself.
     for (namespace, name) in called_off {
         context.announce(&namespace, &name);
@@ -332,11 +401,19 @@ mod tests {
 
     #[test]
     fn requests_reach_neither_the_operator_nor_the_api_server() {
-        let command = Cli::try_parse_from(["saga-operator", "run", "--pod-ips=10.244.1.7,fd00::7"]).unwrap().command;
+        let command = Cli::try_parse_from(["saga-operator", "run", "--pod-ips=10.244.1.7,fd00::7"])
+            .unwrap()
+            .command;
         let Command::Run(arguments) = command else { panic!("not `run`") };
         let reach = reach(&arguments.validate(false).unwrap(), vec!["10.96.0.1".parse().unwrap()]);
-        for (address, reached) in [("10.244.1.7", false), ("fd00::7", false), ("10.96.0.1", false), ("10.244.1.8", true)] {
-            assert_eq!(reach.addresses.check(address.parse().unwrap()).is_ok(), reached, "{address}");
+        for (address, reached) in
+            [("10.244.1.7", false), ("fd00::7", false), ("10.96.0.1", false), ("10.244.1.8", true)]
+        {
+            assert_eq!(
+                reach.addresses.check(address.parse().unwrap()).is_ok(),
+                reached,
+                "{address}"
+            );
         }
     }
 }

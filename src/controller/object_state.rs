@@ -43,7 +43,10 @@ pub(super) struct Attempt<'a> {
 
 impl Attempt<'_> {
     const fn account(&self) -> Account<'_> {
-        Account { namespace: self.saga.namespace.as_str(), name: self.saga.service_account.as_str() }
+        Account {
+            namespace: self.saga.namespace.as_str(),
+            name: self.saga.service_account.as_str(),
+        }
     }
 
     /// What an object that was applied carries.
@@ -56,14 +59,21 @@ impl Attempt<'_> {
     }
 
     /// The state, and after how long to look again.
-    pub(super) async fn state(&self, work: &Work, active: &ActiveAttempt) -> (ChildState, Option<Duration>) {
+    pub(super) async fn state(
+        &self,
+        work: &Work,
+        active: &ActiveAttempt,
+    ) -> (ChildState, Option<Duration>) {
         // The object that is deleted is named before anything leaves, and proves nothing.
         let there = matches!(work, Work::Apply(_)) && active.child_uid.is_some();
         if let Some(end) = self.known(|known| known.end(there)) {
             return (end, None);
         }
         let poll = self.poll();
-        let refused = self.known(|known| !known.unanswered && known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now()));
+        let refused = self.known(|known| {
+            !known.unanswered
+                && known.refusal.as_ref().is_some_and(|refusal| refusal.until > Instant::now())
+        });
         let state = match work {
             // Where a UID is written somebody applied it, whatever was refused here.
             Work::Apply(_) if refused && !there => None,
@@ -71,9 +81,21 @@ impl Attempt<'_> {
             // Whatever was refused: somebody else may have deleted it.
             Work::Delete(object) => Some(self.deleted(object, active).await),
             Work::Until(object) => self.waited_for(object).await,
-            Work::Pod(_) | Work::Job(_) | Work::Http(_) | Work::Saga(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => None,
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Http(_)
+            | Work::Saga(_)
+            | Work::UndoSaga
+            | Work::Approval(_)
+            | Work::Wait(_) => None,
         };
-        let waits = || self.known(|known| backing_off(known).filter(|_| !there).unwrap_or_else(|| absent(known, known.child.is_some())));
+        let waits = || {
+            self.known(|known| {
+                backing_off(known)
+                    .filter(|_| !there)
+                    .unwrap_or_else(|| absent(known, known.child.is_some()))
+            })
+        };
         (state.unwrap_or_else(waits), poll)
     }
 
@@ -92,8 +114,13 @@ impl Attempt<'_> {
     fn unread(&self, trouble: Trouble, writes: Option<&ActiveAttempt>) -> ChildState {
         match trouble {
             Trouble::Final(_, message) => {
-                let written = writes.is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
-                let end = if written { ChildState::Unknown { message, retry_after: None } } else { never_begun(message, true) };
+                let written = writes
+                    .is_some_and(|active| self.known(|known| may_be_applied(known, active, now())));
+                let end = if written {
+                    ChildState::Unknown { message, retry_after: None }
+                } else {
+                    never_begun(message, true)
+                };
                 self.context.attempts.ended(self.key, end.clone());
                 end
             }
@@ -116,15 +143,17 @@ impl Attempt<'_> {
 
     /// `None`: not applied by this attempt.
     async fn applied(&self, action: &ApplyAction, active: &ActiveAttempt) -> Option<ChildState> {
-        let read = self.context.objects.get_applied(Target::applied(self.account(), action), action).await;
-        let (object, as_applied) = match read.map_err(|trouble| self.unread(trouble, Some(active))) {
+        let read =
+            self.context.objects.get_applied(Target::applied(self.account(), action), action).await;
+        let (object, as_applied) = match read.map_err(|trouble| self.unread(trouble, Some(active)))
+        {
             Ok(object) => object?,
             Err(state) => return Some(state),
         };
         let uid = uid(&object);
         // Its mark may be gone, or another saga's by now, which applied it, too.
-        let known =
-            active.child_uid.as_ref() == Some(&uid) || self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid));
+        let known = active.child_uid.as_ref() == Some(&uid)
+            || self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid));
         if !known && !as_applied && mark_of(&object) != Some(&self.mark()) {
             return None;
         }
@@ -146,20 +175,35 @@ impl Attempt<'_> {
             Err(Trouble::Final(_, message)) => {
                 return ChildState::Unknown { message, retry_after: None };
             }
-            Err(Trouble::NoKind(Unserved::Here, message) | Trouble::Passes(message) | Trouble::Lost(message)) => return not_now(message),
+            Err(
+                Trouble::NoKind(Unserved::Here, message)
+                | Trouble::Passes(message)
+                | Trouble::Lost(message),
+            ) => return not_now(message),
         };
         let uid = uid(&object);
         let deleting = object.pointer("/metadata/deletionTimestamp").is_some();
-        if !deleting && !self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid)) {
+        if !deleting
+            && !self.known(|known| known.child.as_ref().is_some_and(|(_, child)| *child == uid))
+        {
             // A refusal speaks of the one that the status names.
-            let waits = self.known(|known| backing_off(known)).filter(|_| active.child_uid.as_ref() == Some(&uid));
-            let (refused, known_for) = self.known(|known| (known.is_refused(), known.first_read.elapsed()));
+            let waits = self
+                .known(|known| backing_off(known))
+                .filter(|_| active.child_uid.as_ref() == Some(&uid));
+            let (refused, known_for) =
+                self.known(|known| (known.is_refused(), known.first_read.elapsed()));
             return waits.unwrap_or(ChildState::Standing { uid, refused, known_for });
         }
         self.context.attempts.child_seen(self.key, &uid);
-        let finalizers = object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
-        let detail = format!("waits until it is gone{}{finalizers}", if finalizers.is_empty() { "" } else { ", which is up to " });
-        let age = self.known(|known| known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed()));
+        let finalizers =
+            object.pointer("/metadata/finalizers").map(ToString::to_string).unwrap_or_default();
+        let detail = format!(
+            "waits until it is gone{}{finalizers}",
+            if finalizers.is_empty() { "" } else { ", which is up to " }
+        );
+        let age = self.known(|known| {
+            known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
+        });
         ChildState::Active { uid: Some(uid), age, detail, trouble: None }
     }
 
@@ -169,13 +213,17 @@ impl Attempt<'_> {
                 self.context.attempts.child_seen(self.key, &uid(&object));
                 self.there(object)
             }
-            Ok(None) => not_now(format!("waits: there is no {} {}", reference.kind, reference.name)),
+            Ok(None) => {
+                not_now(format!("waits: there is no {} {}", reference.kind, reference.name))
+            }
             Err(state) => state,
         })
     }
 
     fn there(&self, object: serde_json::Value) -> ChildState {
-        let age = self.known(|known| known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed()));
+        let age = self.known(|known| {
+            known.child.as_ref().map_or(Duration::ZERO, |(since, _)| since.elapsed())
+        });
         ChildState::Object { object: shared(object), age }
     }
 
@@ -210,9 +258,14 @@ impl Attempt<'_> {
                 attempts.ended(self.key, ChildState::Unknown { message, retry_after: None });
             }
             Err(Trouble::Final(_, message)) => attempts.ended(self.key, never_begun(message, true)),
-            Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => attempts.refused(self.key, message),
+            Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
+                attempts.refused(self.key, message)
+            }
             Err(Trouble::Lost(message)) => {
-                tracing::warn!(message, "nobody can tell whether the object was written: it is looked at again");
+                tracing::warn!(
+                    message,
+                    "nobody can tell whether the object was written: it is looked at again"
+                );
                 attempts.unanswered(self.key);
                 // It is looked at now, and written again only later.
                 attempts.refused(self.key, message);

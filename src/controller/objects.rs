@@ -19,7 +19,10 @@ use std::{
 use http::{HeaderValue, Request};
 use kube::{
     Client, Resource,
-    api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy, ValidationDirective},
+    api::{
+        DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+        ValidationDirective,
+    },
     core::{ApiResource, GroupVersionKind, Request as ApiRequest},
     discovery::{self, Scope},
     error::DiscoveryError,
@@ -113,7 +116,8 @@ impl<'a> Target<'a> {
     /// The object that is applied.
     pub(super) fn applied(account: Account<'a>, action: &'a ApplyAction) -> Self {
         let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str);
-        let [api_version, kind, name] = ["/apiVersion", "/kind", "/metadata/name"].map(|pointer| text(pointer).unwrap_or_default());
+        let [api_version, kind, name] = ["/apiVersion", "/kind", "/metadata/name"]
+            .map(|pointer| text(pointer).unwrap_or_default());
         Self { account, api_version, kind, name, namespace: text("/metadata/namespace") }
     }
 }
@@ -131,7 +135,11 @@ impl Objects {
     }
 
     /// The same, and whether it is by its fields what was applied.
-    pub(super) async fn get_applied(&self, target: Target<'_>, action: &ApplyAction) -> Result<Option<(Value, bool)>, Trouble> {
+    pub(super) async fn get_applied(
+        &self,
+        target: Target<'_>,
+        action: &ApplyAction,
+    ) -> Result<Option<(Value, bool)>, Trouble> {
         let object = self.get_whole(target).await?;
         Ok(object.map(|object| {
             let as_applied = is_applied(&object, &action.manifest, MANAGER);
@@ -150,7 +158,13 @@ impl Objects {
     }
 
     /// Applies the manifest from the server's side, as of this attempt; or only tries whether that would do. Returns the object's UID.
-    pub(super) async fn apply(&self, target: Target<'_>, action: &ApplyAction, attempt: &str, dry_run: bool) -> Result<String, Trouble> {
+    pub(super) async fn apply(
+        &self,
+        target: Target<'_>,
+        action: &ApplyAction,
+        attempt: &str,
+        dry_run: bool,
+    ) -> Result<String, Trouble> {
         let (path, namespace) = self.path(target).await?;
         let mut manifest = action.manifest.clone();
         let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
@@ -170,19 +184,30 @@ impl Objects {
         params.force = action.force.unwrap_or_default();
         params.field_validation = Some(ValidationDirective::Strict);
         let request = ApiRequest::new(path).patch(target.name, &params, &Patch::Apply(&manifest));
-        let applied = self.call(target, request).await.map_err(|error| trouble(target, "patch", &error))?;
+        let applied =
+            self.call(target, request).await.map_err(|error| trouble(target, "patch", &error))?;
         Ok(uid(&applied))
     }
 
     /// Creates the object; or only tries whether that would do. Returns its UID; `None` where an object of its name exists.
-    pub(super) async fn create(&self, target: Target<'_>, object: &Value, dry_run: bool) -> Result<Option<String>, Trouble> {
+    pub(super) async fn create(
+        &self,
+        target: Target<'_>,
+        object: &Value,
+        dry_run: bool,
+    ) -> Result<Option<String>, Trouble> {
         let (path, _) = self.path(target).await?;
-        let body = serde_json::to_vec(object).map_err(|error| Trouble::malformed(error.to_string()))?;
+        let body =
+            serde_json::to_vec(object).map_err(|error| Trouble::malformed(error.to_string()))?;
         let params = PostParams { dry_run, field_manager: Some(MANAGER.into()) };
         let request = strictly(ApiRequest::new(path).create(&params, body));
         match self.call(target, request).await {
             Ok(created) => Ok(Some(uid(&created))),
-            Err(kube::Error::Api(status)) if status.code == 409 && status.reason == "AlreadyExists" => Ok(None),
+            Err(kube::Error::Api(status))
+                if status.code == 409 && status.reason == "AlreadyExists" =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(trouble(target, "create", &error)),
         }
     }
@@ -191,7 +216,10 @@ impl Objects {
     pub(super) async fn merge(&self, target: Target<'_>, changes: &Value) -> Result<bool, Trouble> {
         let (path, _) = self.path(target).await?;
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
-        match self.call(target, ApiRequest::new(path).patch(target.name, &params, &Patch::Merge(changes))).await {
+        match self
+            .call(target, ApiRequest::new(path).patch(target.name, &params, &Patch::Merge(changes)))
+            .await
+        {
             Ok(_) => Ok(true),
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
             Err(error) => Err(trouble(target, "patch", &error)),
@@ -205,8 +233,13 @@ impl Objects {
             Err(Trouble::NoKind(Unserved::Anywhere, _)) => return Ok(()),
             path => path?,
         };
-        let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
-        let params = DeleteParams { preconditions, propagation_policy: Some(PropagationPolicy::Background), ..DeleteParams::default() };
+        let preconditions =
+            Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let params = DeleteParams {
+            preconditions,
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
         match self.call(target, ApiRequest::new(path).delete(target.name, &params)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -215,9 +248,14 @@ impl Objects {
     }
 
     /// One call as the account.
-    async fn call(&self, target: Target<'_>, request: Result<Request<Vec<u8>>, kube::core::request::Error>) -> Result<Value, kube::Error> {
+    async fn call(
+        &self,
+        target: Target<'_>,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, kube::Error> {
         let mut request = request.map_err(kube::Error::BuildRequest)?;
-        let account = HeaderValue::from_str(&target.account.to_string()).map_err(|error| kube::Error::HttpError(error.into()))?;
+        let account = HeaderValue::from_str(&target.account.to_string())
+            .map_err(|error| kube::Error::HttpError(error.into()))?;
         request.headers_mut().insert("Impersonate-User", account);
         self.client.request(request).await
     }
@@ -226,8 +264,13 @@ impl Objects {
     async fn path<'a>(&self, target: Target<'a>) -> Result<(String, Option<&'a str>), Trouble> {
         let (resource, namespaced) = self.kind(target).await?;
         let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
-        if let Some(odd) = [Some(target.name), namespace].into_iter().flatten().find(|name| !is_path_part(name)) {
-            return Err(Trouble::malformed(format!("no object can have the name {:?}", bounded_line(odd, MAX_REASON))));
+        if let Some(odd) =
+            [Some(target.name), namespace].into_iter().flatten().find(|name| !is_path_part(name))
+        {
+            return Err(Trouble::malformed(format!(
+                "no object can have the name {:?}",
+                bounded_line(odd, MAX_REASON)
+            )));
         }
         let base = if resource.group.is_empty() {
             format!("/api/{}", resource.version)
@@ -235,24 +278,36 @@ impl Objects {
             format!("/apis/{}/{}", resource.group, resource.version)
         };
         Ok(match namespace {
-            Some(namespace) => (format!("{base}/namespaces/{namespace}/{}", resource.plural), Some(namespace)),
+            Some(namespace) => {
+                (format!("{base}/namespaces/{namespace}/{}", resource.plural), Some(namespace))
+            }
             None => (format!("{base}/{}", resource.plural), None),
         })
     }
 
     async fn kind(&self, target: Target<'_>) -> Result<Known, Trouble> {
-        let (group, version) = target.api_version.split_once('/').unwrap_or(("", target.api_version));
+        let (group, version) =
+            target.api_version.split_once('/').unwrap_or(("", target.api_version));
         // They become parts of a path that is asked for as the operator.
         if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
-            return Err(Trouble::malformed(format!("there is no apiVersion {:?}", bounded_line(target.api_version, MAX_REASON))));
+            return Err(Trouble::malformed(format!(
+                "there is no apiVersion {:?}",
+                bounded_line(target.api_version, MAX_REASON)
+            )));
         }
         // Known without being asked for, so that nothing stands between a decision and what is done to a child.
-        if (target.api_version, target.kind) == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref()) {
+        if (target.api_version, target.kind)
+            == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref())
+        {
             return Ok((ApiResource::erase::<Saga>(&()), true));
         }
         let kind = GroupVersionKind::gvk(group, version, target.kind);
-        let known = |(since, known): &(Instant, Known)| (since.elapsed() < KNOWN_FOR).then(|| known.clone());
-        if let Some(known) = self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(known) {
+        let known = |(since, known): &(Instant, Known)| {
+            (since.elapsed() < KNOWN_FOR).then(|| known.clone())
+        };
+        if let Some(known) =
+            self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(known)
+        {
             return Ok(known);
         }
         let (resource, capabilities) = match discovery::pinned_kind(&self.client, &kind).await {
@@ -289,7 +344,12 @@ impl Objects {
         let mut kinds = served.versions().flat_map(|version| served.versioned_resources(version));
         match kinds.find(|(resource, _)| resource.kind.eq_ignore_ascii_case(target.kind)) {
             Some((there, _)) => {
-                let message = format!("{}, but {} in {}: write that", no_kind(target), there.kind, there.api_version);
+                let message = format!(
+                    "{}, but {} in {}: write that",
+                    no_kind(target),
+                    there.kind,
+                    there.api_version
+                );
                 Trouble::NoKind(Unserved::Here, bounded_line(&message, MAX_REASON))
             }
             None => Trouble::NoKind(Unserved::Anywhere, no_kind(target)),
@@ -298,11 +358,16 @@ impl Objects {
 }
 
 fn kinds_unread(error: &kube::Error) -> Trouble {
-    Trouble::Passes(bounded_line(&format!("the kinds of the cluster cannot be read just now: {error}"), MAX_REASON))
+    Trouble::Passes(bounded_line(
+        &format!("the kinds of the cluster cannot be read just now: {error}"),
+        MAX_REASON,
+    ))
 }
 
 /// The same request; unknown fields are refused.
-fn strictly(request: Result<Request<Vec<u8>>, kube::core::request::Error>) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
+fn strictly(
+    request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
     request.map(|mut request| {
         let uri = request.uri().to_string();
         let sign = if uri.contains('?') { '&' } else { '?' };
@@ -333,10 +398,17 @@ fn strip(object: &mut Value) {
     if (text("/apiVersion"), text("/kind")) != (Some("v1"), Some("Secret")) {
         return;
     }
-    if let Some(annotations) = object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut) {
+    if let Some(annotations) =
+        object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+    {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
     }
-    for value in object.pointer_mut("/data").and_then(Value::as_object_mut).into_iter().flat_map(|data| data.values_mut()) {
+    for value in object
+        .pointer_mut("/data")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|data| data.values_mut())
+    {
         *value = json!("[hidden]");
     }
 }
@@ -377,14 +449,20 @@ fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
                 account.namespace
             ),
         ),
-        403 => Trouble::Final(Refused::Forbidden, format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name)),
-        409 if status.reason == "Conflict" && verb == "patch" => {
-            Trouble::Final(Refused::Otherwise, format!("fields belong to another manager: {said}; set force to take them over"))
-        }
+        403 => Trouble::Final(
+            Refused::Forbidden,
+            format!("{account} may not {verb} {} {:?}: {said}", target.kind, target.name),
+        ),
+        409 if status.reason == "Conflict" && verb == "patch" => Trouble::Final(
+            Refused::Otherwise,
+            format!("fields belong to another manager: {said}; set force to take them over"),
+        ),
         401 | 409 | 429 => Trouble::Passes(said),
         500 if status.message.contains("failed calling webhook") => Trouble::Passes(said),
         // What an unknown field comes to in server-side apply.
-        500 if status.message.contains("failed to create typed patch object") => Trouble::malformed(refused()),
+        500 if status.message.contains("failed to create typed patch object") => {
+            Trouble::malformed(refused())
+        }
         400 | 422 => Trouble::malformed(refused()),
         404 => Trouble::Final(Refused::Nowhere, refused()),
         401..=499 if status.code != 408 => Trouble::Final(Refused::Otherwise, refused()),
@@ -407,7 +485,10 @@ mod tests {
         });
         strip(&mut secret);
         let metadata = json!({"name": "a", "annotations": {"b": "c"}});
-        assert_eq!(secret, json!({"apiVersion": "v1", "kind": "Secret", "data": {"token": "[hidden]"}, "metadata": metadata}));
+        assert_eq!(
+            secret,
+            json!({"apiVersion": "v1", "kind": "Secret", "data": {"token": "[hidden]"}, "metadata": metadata})
+        );
         let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
         let mut other = config_map.clone();
         strip(&mut other);
@@ -419,7 +500,10 @@ mod tests {
         for name in ["web", "system:node", "a.b", "A-1", "x@y"] {
             assert!(is_path_part(name), "{name}");
         }
-        for name in ["", ".", "..", "a/b", "a/../b", "a b", "a?b", "a#b", "a%2Fb", "a\\b", "a\nb", "ü", "{a}"] {
+        for name in [
+            "", ".", "..", "a/b", "a/../b", "a b", "a?b", "a#b", "a%2Fb", "a\\b", "a\nb", "ü",
+            "{a}",
+        ] {
             assert!(!is_path_part(name), "{name}");
         }
     }
@@ -427,9 +511,20 @@ mod tests {
     #[test]
     fn a_refusal_names_who_may_not_do_what() {
         let account = Account { namespace: "shop", name: "order-saga" };
-        let target = Target { account, api_version: "apps/v1", kind: "Deployment", name: "web", namespace: None };
+        let target = Target {
+            account,
+            api_version: "apps/v1",
+            kind: "Deployment",
+            name: "web",
+            namespace: None,
+        };
         let sorted = |code: u16, reason: &str, message: &str| {
-            let status = Status { code, reason: reason.into(), message: message.into(), ..Status::default() };
+            let status = Status {
+                code,
+                reason: reason.into(),
+                message: message.into(),
+                ..Status::default()
+            };
             trouble(target, "patch", &kube::Error::Api(Box::new(status)))
         };
         let told = |trouble: &Trouble| match trouble {
@@ -437,14 +532,35 @@ mod tests {
             Trouble::Passes(text) | Trouble::NoKind(_, text) => format!("passes: {text}"),
             Trouble::Lost(text) => format!("lost: {text}"),
         };
-        let begins = |trouble: Trouble, with: &str| assert!(told(&trouble).starts_with(with), "{}", told(&trouble));
+        let begins = |trouble: Trouble, with: &str| {
+            assert!(told(&trouble).starts_with(with), "{}", told(&trouble))
+        };
         let forbidden = sorted(403, "Forbidden", "deployments.apps \"web\" is forbidden");
-        begins(forbidden, "final: system:serviceaccount:shop:order-saga may not patch Deployment \"web\": deployments.apps");
+        begins(
+            forbidden,
+            "final: system:serviceaccount:shop:order-saga may not patch Deployment \"web\": deployments.apps",
+        );
         begins(sorted(403, "Forbidden", "exceeded quota: q"), "passes");
-        begins(sorted(403, "Forbidden", "cannot impersonate resource \"serviceaccounts\""), "final: the operator may not impersonate");
-        begins(sorted(409, "Conflict", "conflict with \"kubectl\""), "final: fields belong to another manager");
-        begins(sorted(422, "Invalid", "spec.replicas"), "final: the API server refused Deployment \"web\"");
-        begins(sorted(500, "InternalError", "failed to create typed patch object (x): .dat: field not declared"), "final: the API server");
+        begins(
+            sorted(403, "Forbidden", "cannot impersonate resource \"serviceaccounts\""),
+            "final: the operator may not impersonate",
+        );
+        begins(
+            sorted(409, "Conflict", "conflict with \"kubectl\""),
+            "final: fields belong to another manager",
+        );
+        begins(
+            sorted(422, "Invalid", "spec.replicas"),
+            "final: the API server refused Deployment \"web\"",
+        );
+        begins(
+            sorted(
+                500,
+                "InternalError",
+                "failed to create typed patch object (x): .dat: field not declared",
+            ),
+            "final: the API server",
+        );
         begins(sorted(429, "TooManyRequests", ""), "passes");
         for code in [408, 500, 503] {
             begins(sorted(code, "Timeout", "etcd"), "lost");
@@ -462,6 +578,9 @@ mod tests {
         ] {
             assert_eq!(wrong(code, ""), Some(means), "{code}");
         }
-        assert_eq!((wrong(409, "Conflict"), wrong(409, "AlreadyExists")), (Some(Refused::Otherwise), None));
+        assert_eq!(
+            (wrong(409, "Conflict"), wrong(409, "AlreadyExists")),
+            (Some(Refused::Otherwise), None)
+        );
     }
 }

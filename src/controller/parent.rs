@@ -37,7 +37,11 @@ pub(super) async fn holds(context: &Context, saga: &StoredSaga) -> Result<bool, 
             return Ok(false);
         }
     }
-    let live = context.sagas(namespace(saga)).get_opt(parent).await.map_err(Error::api("read the parent of a child saga"))?;
+    let live = context
+        .sagas(namespace(saga))
+        .get_opt(parent)
+        .await
+        .map_err(Error::api("read the parent of a child saga"))?;
     Ok(live.is_some_and(|parent| holds_on(&parent, &uid)))
 }
 
@@ -52,7 +56,8 @@ fn has_finalizer(saga: &StoredSaga) -> bool {
 /// The names of the children that have to be looked at when a saga changed or went: they let go of their finalizers when it did, and take
 /// them again where it is undone after its end.
 pub(super) fn children_to_tell(parent: &StoredSaga, gone: bool) -> Vec<String> {
-    let ended = parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
+    let ended =
+        parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     if !gone && !ended && has_finalizer(parent) {
         return Vec::new();
     }
@@ -87,13 +92,19 @@ mod tests {
     fn with_a_parent_that_went() -> Arc<Context> {
         let missing = tower::service_fn(|_: Request<Body>| {
             let body = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found"});
-            let response = Response::builder().status(404).body(Body::from(body.to_string().into_bytes())).unwrap();
+            let response = Response::builder()
+                .status(404)
+                .body(Body::from(body.to_string().into_bytes()))
+                .unwrap();
             std::future::ready(Ok::<_, std::convert::Infallible>(response))
         });
         let (mut context, _announced) = fixture::context(Client::new(missing, "default"), None);
         let (sagas, mut writer) = reflector::store();
-        let metadata = json!({"name": "order", "namespace": "shop", "uid": "1", "finalizers": [FINALIZER]});
-        writer.apply_watcher_event(&Event::Apply(serde_json::from_value(json!({"metadata": metadata})).unwrap()));
+        let metadata =
+            json!({"name": "order", "namespace": "shop", "uid": "1", "finalizers": [FINALIZER]});
+        writer.apply_watcher_event(&Event::Apply(
+            serde_json::from_value(json!({"metadata": metadata})).unwrap(),
+        ));
         Arc::get_mut(&mut context).unwrap().caches.sagas.push(sagas);
         context
     }

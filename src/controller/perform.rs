@@ -101,10 +101,15 @@ impl Performance<'_> {
         // As it stands now: what was read is older than the write that may have asked for it.
         let cancelled = match &plan.status {
             Some(StatusWrite::Whole(status)) => status.cancel_requested.is_some(),
-            Some(StatusWrite::Verdict(_)) | None => self.stored.status.as_ref().is_ok_and(|status| status.cancel_requested.is_some()),
+            Some(StatusWrite::Verdict(_)) | None => {
+                self.stored.status.as_ref().is_ok_and(|status| status.cancel_requested.is_some())
+            }
         };
         let effects = plan.into_effects();
-        let done = futures::future::join_all(effects.into_iter().map(|effect| self.one(effect, &version, written, cancelled))).await;
+        let done = futures::future::join_all(
+            effects.into_iter().map(|effect| self.one(effect, &version, written, cancelled)),
+        )
+        .await;
         if let Some(error) = unfinished {
             return Err(error);
         }
@@ -117,7 +122,13 @@ impl Performance<'_> {
         Ok(next)
     }
 
-    async fn one(&self, effect: Effect, version: &str, written: Option<Instant>, cancelled: bool) -> Result<Next, Error> {
+    async fn one(
+        &self,
+        effect: Effect,
+        version: &str,
+        written: Option<Instant>,
+        cancelled: bool,
+    ) -> Result<Next, Error> {
         match effect {
             Effect::Begin { identity, place, work, intended, time_limit, uid } => {
                 let begin = Beginning { place, work, intended, time_limit, uid, written };
@@ -129,7 +140,8 @@ impl Performance<'_> {
             Effect::Delete => self.delete(version).await,
             Effect::Publish(notice) => self.publish(&notice).await,
             Effect::TakeAway { annotations, handled } => {
-                record::take_away(self.context, self.stored, version, &annotations, handled).await?;
+                record::take_away(self.context, self.stored, version, &annotations, handled)
+                    .await?;
                 Ok(Next::Later)
             }
         }
@@ -137,7 +149,10 @@ impl Performance<'_> {
 
     async fn begin(&self, identity: Identity, beginning: Beginning) -> Result<Next, Error> {
         let Beginning { place, work, intended, time_limit, uid, written } = beginning;
-        let operation = self.saga.and_then(|saga| saga.steps.get(place)).and_then(|step| step.operation(identity.attempt.direction));
+        let operation = self
+            .saga
+            .and_then(|saga| saga.steps.get(place))
+            .and_then(|step| step.operation(identity.attempt.direction));
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
         let work = work.as_deref().unwrap_or(&operation.work);
         // First: a look takes its time, and what leaves is to be fresh.
@@ -156,12 +171,16 @@ impl Performance<'_> {
         }
         let asked = Instant::now();
         let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
-        if fresh.is_none() && !leaves_unread(None) && !may_still_begin(self.context, self.stored, &identity.attempt, uid.as_deref()).await?
+        if fresh.is_none()
+            && !leaves_unread(None)
+            && !may_still_begin(self.context, self.stored, &identity.attempt, uid.as_deref())
+                .await?
         {
             return Ok(Next::Later);
         }
         // The UID keeps a deletion from meeting what came later.
-        if !matches!(work, Work::Http(_) | Work::Delete(_)) && !self.may_leave(&identity, intended) {
+        if !matches!(work, Work::Http(_) | Work::Delete(_)) && !self.may_leave(&identity, intended)
+        {
             return Ok(Next::AtOnce);
         }
         tracing::info!(
@@ -175,18 +194,37 @@ impl Performance<'_> {
                     return Ok(Next::AtOnce);
                 }
                 let (account, fresh_since) = (&saga.service_account, fresh.unwrap_or(asked));
-                let flight = Flight { stored: self.stored, account, action, time_limit, fresh_since, executor: self.executor };
-                let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity.attempt);
+                let flight = Flight {
+                    stored: self.stored,
+                    account,
+                    action,
+                    time_limit,
+                    fresh_since,
+                    executor: self.executor,
+                };
+                let slot = self
+                    .slots
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&identity.attempt);
                 flight::begin(self.context, &flight, identity, slot);
                 Ok(Next::Later)
             }
-            Work::Pod(action) => self.create(pod::build::pod(saga, &identity, action, operation.timeout), identity).await,
-            Work::Job(action) => self.create(job::build::job(saga, &identity, action, operation.timeout), identity).await,
+            Work::Pod(action) => {
+                self.create(pod::build::pod(saga, &identity, action, operation.timeout), identity)
+                    .await
+            }
+            Work::Job(action) => {
+                self.create(job::build::job(saga, &identity, action, operation.timeout), identity)
+                    .await
+            }
             work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
                 let key = (identity.uid, identity.attempt);
                 // Known before it is written, so that what comes of it has a place.
                 self.context.attempts.look(&key, |_| ());
-                let at_once = Attempt { context: self.context, saga, key: &key }.begin(work, uid.as_deref()).await;
+                let at_once = Attempt { context: self.context, saga, key: &key }
+                    .begin(work, uid.as_deref())
+                    .await;
                 Ok(if at_once { Next::AtOnce } else { Next::Later })
             }
             Work::Saga(action) => Ok(self.create_child(saga, identity, action, keys).await),
@@ -202,14 +240,22 @@ impl Performance<'_> {
     fn may_leave(&self, identity: &Identity, intended: Timestamp) -> bool {
         self.context.attempts.look(&(identity.uid.clone(), identity.attempt.clone()), |known| {
             let (shown, at) = self.planned;
-            let age = Age { intended: between(intended, shown), known: at.saturating_duration_since(known.first_read) };
+            let age = Age {
+                intended: between(intended, shown),
+                known: at.saturating_duration_since(known.first_read),
+            };
             age.later(at.elapsed()).may_leave(known.is_refused())
         })
     }
 
     /// Creates a Pod or a Job, where it could be built.
-    async fn create<K: Child>(&self, built: Result<K, String>, identity: Identity) -> Result<Next, Error> {
-        let (key, attempts): (AttemptKey, _) = ((identity.uid, identity.attempt), &self.context.attempts);
+    async fn create<K: Child>(
+        &self,
+        built: Result<K, String>,
+        identity: Identity,
+    ) -> Result<Next, Error> {
+        let (key, attempts): (AttemptKey, _) =
+            ((identity.uid, identity.attempt), &self.context.attempts);
         let key = &key;
         let child = match built {
             Ok(child) => child,
@@ -262,8 +308,16 @@ impl Performance<'_> {
         let api: Api<Event> = Api::namespaced(self.context.client.clone(), namespace(self.stored));
         if let Err(source) = api.create(&PostParams::default(), &event).await {
             // An event is a courtesy: the status says the same, or, where a saga goes with its namespace, this line.
-            let (saga, namespace, error) = (name(self.stored), namespace(self.stored), error::chain(&source));
-            tracing::warn!(saga, namespace, reason = notice.reason, notice = notice.message, error, "cannot publish an event");
+            let (saga, namespace, error) =
+                (name(self.stored), namespace(self.stored), error::chain(&source));
+            tracing::warn!(
+                saga,
+                namespace,
+                reason = notice.reason,
+                notice = notice.message,
+                error,
+                "cannot publish an event"
+            );
         }
         Ok(Next::Later)
     }
@@ -300,18 +354,30 @@ fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> 
 ///
 /// # Errors
 /// Where the read failed.
-pub(super) async fn may_still_begin(context: &Context, stored: &StoredSaga, attempt: &AttemptId, uid: Option<&str>) -> Result<bool, Error> {
-    Ok(live_intent(context, stored, attempt).await?.is_some_and(|intent| intent.child_uid.as_deref() == uid))
+pub(super) async fn may_still_begin(
+    context: &Context,
+    stored: &StoredSaga,
+    attempt: &AttemptId,
+    uid: Option<&str>,
+) -> Result<bool, Error> {
+    Ok(live_intent(context, stored, attempt)
+        .await?
+        .is_some_and(|intent| intent.child_uid.as_deref() == uid))
 }
 
 /// The intent of an attempt that a live read shows still as the active one, of the same saga with the same spec.
 ///
 /// # Errors
 /// Where the read failed.
-pub(super) async fn live_intent(context: &Context, stored: &StoredSaga, attempt: &AttemptId) -> Result<Option<ActiveAttempt>, Error> {
+pub(super) async fn live_intent(
+    context: &Context,
+    stored: &StoredSaga,
+    attempt: &AttemptId,
+) -> Result<Option<ActiveAttempt>, Error> {
     let Some(live) = live(context, stored).await? else { return Ok(None) };
     let Ok(status) = &live.status else { return Ok(None) };
-    let intent = active_attempts(status).find(|(id, _)| id == attempt).map(|(_, intent)| intent.clone());
+    let intent =
+        active_attempts(status).find(|(id, _)| id == attempt).map(|(_, intent)| intent.clone());
     Ok(intent)
 }
 
@@ -319,9 +385,18 @@ pub(super) async fn live_intent(context: &Context, stored: &StoredSaga, attempt:
 ///
 /// # Errors
 /// Where the read failed.
-pub(super) async fn live(context: &Context, stored: &StoredSaga) -> Result<Option<StoredSaga>, Error> {
-    let live = context.sagas(namespace(stored)).get_opt(name(stored)).await.map_err(Error::api("read the saga"))?;
-    Ok(live.filter(|live| live.metadata.uid == stored.metadata.uid && live.spec_hash == stored.spec_hash))
+pub(super) async fn live(
+    context: &Context,
+    stored: &StoredSaga,
+) -> Result<Option<StoredSaga>, Error> {
+    let live = context
+        .sagas(namespace(stored))
+        .get_opt(name(stored))
+        .await
+        .map_err(Error::api("read the saga"))?;
+    Ok(live.filter(|live| {
+        live.metadata.uid == stored.metadata.uid && live.spec_hash == stored.spec_hash
+    }))
 }
 
 /// What a failed creation means.
@@ -339,7 +414,8 @@ enum Refusal {
 /// Sorts a failed creation: what passes by itself uses up no attempt, what a person has to mend is final.
 fn refusal(error: &kube::Error, kind: &str) -> Refusal {
     let kube::Error::Api(status) = error else { return Refusal::None };
-    let message = format!("the API server refused its {kind}: {}", bounded_line(&status.message, MAX_REASON));
+    let message =
+        format!("the API server refused its {kind}: {}", bounded_line(&status.message, MAX_REASON));
     match status.code {
         409 if status.reason == "AlreadyExists" => Refusal::Exists,
         // 401 is about the operator's own credentials: no saga may fail because they are being renewed.
@@ -354,7 +430,14 @@ fn refusal(error: &kube::Error, kind: &str) -> Refusal {
 }
 
 pub(super) fn never_begun(message: String, last: bool) -> ChildState {
-    ChildState::Failed(Failure { reached: Reached::Nothing, last, exit_code: None, disrupted: false, retry_after: None, message })
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    })
 }
 
 #[cfg(test)]

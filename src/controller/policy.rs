@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use k8s_openapi::api::admissionregistration::v1::{
+    ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding,
+};
 use kube::{Api, Client};
 use tokio::time::sleep;
 
@@ -61,7 +63,10 @@ impl RequestPolicy {
             Ok(guard) => guard,
             Err(error) if code(&error) == Some(403) => Guard::NotSeen,
             Err(error) => {
-                tracing::debug!(error = chain(&error), "cannot look for the policy that guards requests");
+                tracing::debug!(
+                    error = chain(&error),
+                    "cannot look for the policy that guards requests"
+                );
                 return;
             }
         };
@@ -92,7 +97,10 @@ impl RequestPolicy {
 
 fn tell(guard: Guard) {
     match guard {
-        Guard::Policy => tracing::info!(policy = NAME, "each request by annotation needs its own verb on sagas.saga.dev"),
+        Guard::Policy => tracing::info!(
+            policy = NAME,
+            "each request by annotation needs its own verb on sagas.saga.dev"
+        ),
         Guard::PatchAlone => tracing::warn!(
             policy = NAME,
             "requests are guarded by the verb patch alone: whoever may patch a saga may ask it for anything; install the chart with \
@@ -129,13 +137,21 @@ mod tests {
             let (code, policy, binding) = answers.lock().unwrap().clone();
             let path = request.uri().path().to_owned();
             async move {
-                let found = if path.ends_with(&format!("/validatingadmissionpolicies/{NAME}")) { policy } else { binding };
+                let found = if path.ends_with(&format!("/validatingadmissionpolicies/{NAME}")) {
+                    policy
+                } else {
+                    binding
+                };
                 let code = if code == 200 && found.is_null() { 404 } else { code };
                 let reason = if code == 404 { "NotFound" } else { "" };
-                let failure =
-                    json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": ""});
+                let failure = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": ""});
                 let body = if code == 200 { found } else { failure };
-                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap())
+                Ok::<_, Infallible>(
+                    Response::builder()
+                        .status(code)
+                        .body(Body::from(body.to_string().into_bytes()))
+                        .unwrap(),
+                )
             }
         });
         RequestPolicy::new(Client::new(serve, "default"))
@@ -154,8 +170,18 @@ mod tests {
             ("both", there.clone(), binding(&json!({})), false),
             ("no policy", Value::Null, binding(&json!({})), true),
             ("no binding", there.clone(), Value::Null, true),
-            ("nothing is refused", there.clone(), binding(&json!({"validationActions": ["Warn", "Audit"]})), true),
-            ("only somewhere", there.clone(), binding(&json!({"matchResources": {"namespaceSelector": {}}})), true),
+            (
+                "nothing is refused",
+                there.clone(),
+                binding(&json!({"validationActions": ["Warn", "Audit"]})),
+                true,
+            ),
+            (
+                "only somewhere",
+                there.clone(),
+                binding(&json!({"matchResources": {"namespaceSelector": {}}})),
+                true,
+            ),
             ("of another policy", there.clone(), binding(&json!({"policyName": "mine"})), true),
         ] {
             let policy = policy(&Arc::new(Mutex::new((200, policy_there, binding_there))));
@@ -190,7 +216,10 @@ mod tests {
         assert!(requests.contains(&format!("\n  name: {NAME}\n")));
         for action in RequestAction::ALL {
             assert_eq!(
-                (requests.matches(&format!("\"{action}\"")).count(), requests.matches(&format!("'{action}'")).count()),
+                (
+                    requests.matches(&format!("\"{action}\"")).count(),
+                    requests.matches(&format!("'{action}'")).count()
+                ),
                 (1, 1),
                 "{action}"
             );

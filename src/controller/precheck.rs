@@ -129,17 +129,28 @@ impl Prechecks {
 }
 
 /// Tries a saga that was not accepted yet. `None`: it was refused, and is to be tried again before that is believed.
-pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: &ValidSaga) -> Option<Precheck> {
+pub(super) async fn precheck(
+    context: &Arc<Context>,
+    stored: &StoredSaga,
+    saga: &ValidSaga,
+) -> Option<Precheck> {
     let accepted = stored.status.as_ref().is_ok_and(|status| status.spec_hash.is_some());
     if accepted || stored.status.is_err() || stored.metadata.deletion_timestamp.is_some() {
         return Some(Precheck::default());
     }
     // Who asks for it is not told what an earlier trial found.
-    let anew = stored.status.as_ref().is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
-    let (probes, unchecked) = context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
+    let anew = stored
+        .status
+        .as_ref()
+        .is_ok_and(|status| asks_to_check_again(&stored.asked, stored.handled, status));
+    let (probes, unchecked) =
+        context.think(saga.has_expressions() || saga.has_children(), || probes(saga)).await;
     // What is the same is tried once.
-    let of = |probe: &Probe| sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)]);
-    let probes: Vec<(String, Probe)> = probes.into_iter().map(|probe| (of(&probe), probe)).collect();
+    let of = |probe: &Probe| {
+        sha256_hex(&[&saga.namespace, &saga.service_account, &format!("{:?}", probe.work)])
+    };
+    let probes: Vec<(String, Probe)> =
+        probes.into_iter().map(|probe| (of(&probe), probe)).collect();
     let different: BTreeMap<String, Probe> = probes.iter().cloned().collect();
     let verdicts: BTreeMap<String, Verdict> = stream::iter(different)
         .map(|(hash, probe)| async move {
@@ -154,12 +165,20 @@ pub(super) async fn precheck(context: &Arc<Context>, stored: &StoredSaga, saga: 
 }
 
 /// What came of each operation, where it stands. `unchecked`: what could not even be tried.
-fn judged(probes: &[(String, Probe)], verdicts: &BTreeMap<String, Verdict>, unchecked: Vec<String>) -> Precheck {
+fn judged(
+    probes: &[(String, Probe)],
+    verdicts: &BTreeMap<String, Verdict>,
+    unchecked: Vec<String>,
+) -> Precheck {
     let mut precheck = Precheck { refused: Vec::new(), unchecked };
     for (hash, probe) in probes {
         match verdicts.get(hash).map(|verdict| verdict.after(probe.may_come)) {
-            Some(Verdict::Refused(_, message)) => precheck.refused.push(Fault::new(&probe.path, message)),
-            Some(Verdict::Unchecked(message)) => precheck.unchecked.push(format!("{} ({message})", probe.path)),
+            Some(Verdict::Refused(_, message)) => {
+                precheck.refused.push(Fault::new(&probe.path, message))
+            }
+            Some(Verdict::Unchecked(message)) => {
+                precheck.unchecked.push(format!("{} ({message})", probe.path))
+            }
             Some(Verdict::Fine) | None => {}
         }
     }
@@ -175,38 +194,54 @@ async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) ->
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
     let trial = async {
         match work {
-            Work::Pod(action) => try_child(context, pod::build::pod(saga, &probe.identity(), action, LONGEST)).await,
+            Work::Pod(action) => {
+                try_child(context, pod::build::pod(saga, &probe.identity(), action, LONGEST)).await
+            }
             // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its events.
             Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
                 Err(message) => Verdict::Refused(Mend::Nothing, message),
-                Ok(job) => match (try_child(context, Ok(job.clone())).await, job::build::trial_pod(&job)) {
-                    (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, Ok(pod)).await,
-                    (verdict, _) => verdict,
-                },
+                Ok(job) => {
+                    match (try_child(context, Ok(job.clone())).await, job::build::trial_pod(&job)) {
+                        (Verdict::Fine, Some(pod)) => try_child::<Pod>(context, Ok(pod)).await,
+                        (verdict, _) => verdict,
+                    }
+                }
             },
             Work::Apply(action) => {
-                let tried = context.objects.apply(Target::applied(account, action), action, "", true).await;
+                let tried =
+                    context.objects.apply(Target::applied(account, action), action, "", true).await;
                 tried.map_or_else(of_trouble, |_| Verdict::Fine)
             }
             Work::Http(action) => try_secrets(context, account, action).await,
             Work::Saga(action) => try_saga(context, probe, action).await,
-            Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => Verdict::Fine,
+            Work::Delete(_)
+            | Work::Until(_)
+            | Work::UndoSaga
+            | Work::Approval(_)
+            | Work::Wait(_) => Verdict::Fine,
         }
     };
-    let verdict = timeout(LONGEST, trial).await.unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
+    let verdict = timeout(LONGEST, trial)
+        .await
+        .unwrap_or_else(|_| Verdict::Unchecked("the API server did not answer in time".into()));
     context.prechecks.remember(hash.to_owned(), verdict.clone());
     verdict
 }
 
 fn of_trouble(trouble: Trouble) -> Verdict {
     match trouble {
-        Trouble::Final(_, message) if message.contains("does not support dry run") => Verdict::Unchecked(message),
-        Trouble::Final(Refused::Malformed | Refused::Forbidden, message) => Verdict::Refused(Mend::Objects, message),
-        Trouble::Final(Refused::Nowhere, message) => Verdict::Refused(Mend::Places, message),
-        // Such as fields that another manager may have given up by then.
-        Trouble::Final(Refused::Otherwise, message) | Trouble::NoKind(_, message) | Trouble::Passes(message) | Trouble::Lost(message) => {
+        Trouble::Final(_, message) if message.contains("does not support dry run") => {
             Verdict::Unchecked(message)
         }
+        Trouble::Final(Refused::Malformed | Refused::Forbidden, message) => {
+            Verdict::Refused(Mend::Objects, message)
+        }
+        Trouble::Final(Refused::Nowhere, message) => Verdict::Refused(Mend::Places, message),
+        // Such as fields that another manager may have given up by then.
+        Trouble::Final(Refused::Otherwise, message)
+        | Trouble::NoKind(_, message)
+        | Trouble::Passes(message)
+        | Trouble::Lost(message) => Verdict::Unchecked(message),
     }
 }
 
@@ -216,13 +251,18 @@ async fn try_child<K: Child>(context: &Context, built: Result<K, String>) -> Ver
         Err(message) => return Verdict::Refused(Mend::Nothing, message),
     };
     let parameters = PostParams { dry_run: true, ..PostParams::default() };
-    match K::api(context, child.meta().namespace.as_deref().unwrap_or_default()).create(&parameters, &child).await {
+    match K::api(context, child.meta().namespace.as_deref().unwrap_or_default())
+        .create(&parameters, &child)
+        .await
+    {
         Ok(_) => Verdict::Fine,
         Err(kube::Error::Api(status)) => {
             let said = bounded_line(&status.message, MAX_REASON);
             match status.code {
                 409 => Verdict::Fine,
-                _ if status.message.contains("exceeded quota") || status.message.contains("does not support dry run") => {
+                _ if status.message.contains("exceeded quota")
+                    || status.message.contains("does not support dry run") =>
+                {
                     Verdict::Unchecked(said)
                 }
                 403 => Verdict::Refused(Mend::Objects, said),
@@ -237,7 +277,8 @@ async fn try_child<K: Child>(context: &Context, built: Result<K, String>) -> Ver
 /// The child as it would be created, by the account that would create it.
 async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verdict {
     let (saga, identity) = (probe.saga.as_ref(), probe.identity());
-    let (child, api_version) = (child_saga(saga, &identity, action, false, &Keys::new()), Saga::api_version(&()));
+    let (child, api_version) =
+        (child_saga(saga, &identity, action, false, &Keys::new()), Saga::api_version(&()));
     let name = child_name(&saga.name, &saga.uid, &identity.attempt);
     let tried = context.objects.create(target(saga, &name, &api_version), &child, true).await;
     tried.map_or_else(of_trouble, |_| Verdict::Fine)
@@ -245,7 +286,9 @@ async fn try_saga(context: &Context, probe: &Probe, action: &SagaAction) -> Verd
 
 async fn try_secrets(context: &Context, account: Account<'_>, action: &HttpAction) -> Verdict {
     for source in action.headers.iter().flatten().filter_map(|header| header.value_from.as_ref()) {
-        let verdict = of_secret(context.caller.secrets().read(account, &source.secret_key_ref).await.map(drop));
+        let verdict = of_secret(
+            context.caller.secrets().read(account, &source.secret_key_ref).await.map(drop),
+        );
         if verdict != Verdict::Fine {
             return verdict;
         }
@@ -265,8 +308,12 @@ fn of_secret(read: Result<(), SecretError>) -> Verdict {
     let message = error.to_string();
     match error {
         SecretError::Passing { .. } => Verdict::Unchecked(message),
-        SecretError::NoObject { .. } | SecretError::NoKey { .. } => Verdict::Refused(Mend::Secrets, message),
-        SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } => Verdict::Refused(Mend::Objects, message),
+        SecretError::NoObject { .. } | SecretError::NoKey { .. } => {
+            Verdict::Refused(Mend::Secrets, message)
+        }
+        SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } => {
+            Verdict::Refused(Mend::Objects, message)
+        }
         SecretError::BadName { .. } => Verdict::Refused(Mend::Nothing, message),
     }
 }

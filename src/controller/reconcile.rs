@@ -75,16 +75,21 @@ pub async fn reconcile(saga: Arc<StoredSaga>, context: Arc<Context>) -> Result<A
         uid = saga.metadata.uid.as_deref().unwrap_or_default()
     );
     let begun = Instant::now();
-    let looked = AssertUnwindSafe(look(&saga, &context)).catch_unwind().instrument(span.clone()).await;
+    let looked =
+        AssertUnwindSafe(look(&saga, &context)).catch_unwind().instrument(span.clone()).await;
     let result = looked.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-        Err(Error::Panic(text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default()))
+        Err(Error::Panic(
+            text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default(),
+        ))
     });
     let outcome = result.as_ref().map_or_else(Error::outcome, |(_, outcome)| *outcome);
     context.metrics.reconciled(outcome, begun.elapsed());
     match &result {
         Ok(_) => context.failures.reset(saga.metadata.uid.as_deref().unwrap_or_default()),
-        Err(error) => span.in_scope(|| tracing::warn!(error = chain(error), "the reconcile failed and is tried again")),
+        Err(error) => span.in_scope(|| {
+            tracing::warn!(error = chain(error), "the reconcile failed and is tried again")
+        }),
     }
     result.map(|(action, _)| action)
 }
@@ -96,16 +101,25 @@ pub fn error_policy(saga: &StoredSaga, context: &Context) -> Action {
     Action::requeue(FIRST_WAIT.saturating_mul(1 << times.min(6)).min(LAST_WAIT))
 }
 
-async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
+async fn look(
+    cached: &StoredSaga,
+    context: &Arc<Context>,
+) -> Result<(Action, ReconcileResult), Error> {
     let uid = cached.metadata.uid.as_deref().unwrap_or_default();
     let version = cached.metadata.resource_version.as_deref().unwrap_or_default();
     // What a barred watch shows may be from before the deletion.
     let barred = context.barred.is(namespace(cached), Watched::Saga);
     match context.writes.judge(uid, version) {
         Freshness::Fresh if !barred => decide(cached, context).await,
-        Freshness::Stale { since } if since < LAG && !barred => Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Unchanged)),
+        Freshness::Stale { since } if since < LAG && !barred => {
+            Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Unchanged))
+        }
         Freshness::Fresh | Freshness::Stale { .. } | Freshness::Incomparable => {
-            let live = context.sagas(namespace(cached)).get_opt(name(cached)).await.map_err(Error::api("read the saga"))?;
+            let live = context
+                .sagas(namespace(cached))
+                .get_opt(name(cached))
+                .await
+                .map_err(Error::api("read the saga"))?;
             match live.filter(|live| live.metadata.uid == cached.metadata.uid) {
                 Some(live) => decide(&live, context).await,
                 // No watch tells whether it is gone, or whether nobody could say.
@@ -119,14 +133,23 @@ async fn look(cached: &StoredSaga, context: &Arc<Context>) -> Result<(Action, Re
 /// After how long to look again at a saga of which no watch may tell, unless nothing of it is left to do.
 pub(super) fn unwatched(saga: &StoredSaga, context: &Context) -> Option<Duration> {
     let metadata = &saga.metadata;
-    let ended = saga.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
-    let rests = ended && metadata.finalizers.as_ref().is_none_or(Vec::is_empty) && metadata.deletion_timestamp.is_none();
+    let ended =
+        saga.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
+    let rests = ended
+        && metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+        && metadata.deletion_timestamp.is_none();
     (!rests && context.barred.blinds(namespace(saga))).then_some(NAMESPACE_POLL)
 }
 
-async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
+async fn decide(
+    stored: &StoredSaga,
+    context: &Arc<Context>,
+) -> Result<(Action, ReconcileResult), Error> {
     let metadata = &stored.metadata;
-    let (uid, version) = (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
+    let (uid, version) = (
+        metadata.uid.as_deref().unwrap_or_default(),
+        metadata.resource_version.as_deref().unwrap_or_default(),
+    );
     context.writes.seen(uid, version);
     if stored.strangers.as_ref().is_some_and(|strangers| !strangers.words.is_empty()) {
         return versions::leave_alone(stored, context).await;
@@ -148,7 +171,10 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     };
     let terminating = going::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
-    let again = [again, unwatched(stored, context), terminating.map(|_| NAMESPACE_POLL)].into_iter().flatten().min();
+    let again = [again, unwatched(stored, context), terminating.map(|_| NAMESPACE_POLL)]
+        .into_iter()
+        .flatten()
+        .min();
     let (at, planned) = (now(), Instant::now());
     let beginning = context.may_begin();
     let idle = beginning.is_none() || executor.is_none();
@@ -157,7 +183,10 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     let served = context.definition.served();
     let words_wait = !context.writes.is_own(uid, version) && context.versions.reworded_lately(uid);
     let seen = Seen {
-        versions: Versions { words_wait, ..Versions::of(stored.strangers.as_deref(), served.as_deref()) },
+        versions: Versions {
+            words_wait,
+            ..Versions::of(stored.strangers.as_deref(), served.as_deref())
+        },
         terminating: terminating.unwrap_or_default(),
         parent_holds,
         draining: idle,
@@ -176,7 +205,14 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
     };
     count_tally(context, &tally);
     let executor = executor.as_deref().unwrap_or_default();
-    let performance = Performance { context, stored, saga: saga.as_ref().ok(), executor, planned: (at, planned), slots: Mutex::new(slots) };
+    let performance = Performance {
+        context,
+        stored,
+        saga: saga.as_ref().ok(),
+        executor,
+        planned: (at, planned),
+        slots: Mutex::new(slots),
+    };
     let next = performance.perform(recorded).await?;
     // What begins has begun.
     drop(beginning);
@@ -189,7 +225,11 @@ async fn decide(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, 
 }
 
 /// What came of trying the saga before its first step. One with fields that this version does not know is not tried.
-async fn tried(context: &Arc<Context>, stored: &StoredSaga, saga: &Result<ValidSaga, Vec<Fault>>) -> Option<Precheck> {
+async fn tried(
+    context: &Arc<Context>,
+    stored: &StoredSaga,
+    saga: &Result<ValidSaga, Vec<Fault>>,
+) -> Option<Precheck> {
     let known = stored.strangers.as_ref().is_none_or(|strangers| strangers.spec.is_empty());
     match saga {
         Ok(saga) if known => precheck::precheck(context, stored, saga).await,
@@ -213,7 +253,10 @@ pub(super) fn plan_with_slots(
         let Ok(saga) = saga else { return (plan, HashMap::new()) };
         let requests = requests(saga, seen, &plan);
         // First, so that what waits for its circuit takes no slot.
-        let new = requests.iter().filter(|request| !request.stands).filter_map(|request| request.origin.clone());
+        let new = requests
+            .iter()
+            .filter(|request| !request.stands)
+            .filter_map(|request| request.origin.clone());
         if !count(new).iter().all(|(origin, wanted)| circuits.ask(origin, *wanted)) {
             continue;
         }
@@ -228,13 +271,14 @@ pub(super) fn plan_with_slots(
             }
         }
         if room.len() == limited {
-            let slots = requests.into_iter().filter_map(|Outgoing { attempt, host, origin, stands }| {
-                if !stands {
-                    context.attempts.intend(&(saga.uid.clone(), attempt.clone()));
-                }
-                let call = origin.and_then(|origin| circuits.take(&origin, stands));
-                Some((attempt, taken.get_mut(&host)?.pop()?.with(call)))
-            });
+            let slots =
+                requests.into_iter().filter_map(|Outgoing { attempt, host, origin, stands }| {
+                    if !stands {
+                        context.attempts.intend(&(saga.uid.clone(), attempt.clone()));
+                    }
+                    let call = origin.and_then(|origin| circuits.take(&origin, stands));
+                    Some((attempt, taken.get_mut(&host)?.pop()?.with(call)))
+                });
             return (plan, slots.collect());
         }
     }
@@ -242,10 +286,17 @@ pub(super) fn plan_with_slots(
 
 /// The requests that a plan begins.
 fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
-    let standing: BTreeSet<_> = seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
-    let request = |identity: &Identity, place: usize| match &saga.steps.get(place)?.operation(identity.attempt.direction)?.work {
+    let standing: BTreeSet<_> =
+        seen.status.iter().flat_map(active_attempts).map(|(attempt, _)| attempt).collect();
+    let request = |identity: &Identity, place: usize| match &saga
+        .steps
+        .get(place)?
+        .operation(identity.attempt.direction)?
+        .work
+    {
         Work::Http(action) => {
-            let (attempt, host, origin) = (identity.attempt.clone(), origin::host(&action.url), origin::origin(&action.url));
+            let (attempt, host, origin) =
+                (identity.attempt.clone(), origin::host(&action.url), origin::origin(&action.url));
             Some(Outgoing { stands: standing.contains(&attempt), attempt, host, origin })
         }
         Work::Pod(_)
@@ -259,7 +310,15 @@ fn requests(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<Outgoing> {
         | Work::Wait(_) => None,
     };
     let begins = plan.drafted_effects().iter();
-    begins.filter_map(|effect| if let Effect::Begin { identity, place, .. } = effect { request(identity, *place) } else { None }).collect()
+    begins
+        .filter_map(|effect| {
+            if let Effect::Begin { identity, place, .. } = effect {
+                request(identity, *place)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 /// How many there are of each.
@@ -279,19 +338,35 @@ async fn valid(context: &Context, stored: &StoredSaga) -> Validated {
     if let Some(kept) = context.validated.kept(&uid, checked) {
         return kept;
     }
-    let who = SagaName { name: name(stored).to_owned(), namespace: namespace(stored).to_owned(), uid: uid.clone() };
+    let who = SagaName {
+        name: name(stored).to_owned(),
+        namespace: namespace(stored).to_owned(),
+        uid: uid.clone(),
+    };
     let heavy = stored.spec.as_ref().is_ok_and(may_have_expressions);
-    let made = context.think(heavy, || if accepted { validate_accepted(&who, &stored.spec) } else { validate_stored(&who, &stored.spec) });
+    let made = context.think(heavy, || {
+        if accepted {
+            validate_accepted(&who, &stored.spec)
+        } else {
+            validate_stored(&who, &stored.spec)
+        }
+    });
     context.validated.keep(&uid, checked, made.await)
 }
 
 /// What is seen of the saga, before anything is known of this process.
-pub(super) fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &'a Observed, now: jiff::Timestamp) -> Seen<'a> {
+pub(super) fn seen<'a>(
+    stored: &'a StoredSaga,
+    context: &'a Context,
+    children: &'a Observed,
+    now: jiff::Timestamp,
+) -> Seen<'a> {
     static UNLIMITED: BTreeMap<String, usize> = BTreeMap::new();
     static FINE: Precheck = Precheck { refused: Vec::new(), unchecked: Vec::new() };
     static CLOSED: BTreeMap<Origin, Gate> = BTreeMap::new();
     let metadata = &stored.metadata;
-    let terminal = stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
+    let terminal =
+        stored.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
     Seen {
         generation: metadata.generation.unwrap_or_default(),
         deleting: metadata.deletion_timestamp.is_some(),
@@ -322,7 +397,12 @@ pub(super) fn seen<'a>(stored: &'a StoredSaga, context: &'a Context, children: &
 fn count_tally(context: &Context, tally: &Tally) {
     let Tally { settled, retries, requests, entered } = tally;
     for attempt in settled {
-        context.metrics.step_settled(attempt.kind, attempt.direction.as_str(), attempt.outcome.as_str(), attempt.took);
+        context.metrics.step_settled(
+            attempt.kind,
+            attempt.direction.as_str(),
+            attempt.outcome.as_str(),
+            attempt.took,
+        );
     }
     for (kind, direction) in retries {
         context.metrics.step_retried(kind, direction.as_str());
@@ -330,7 +410,9 @@ fn count_tally(context: &Context, tally: &Tally) {
     for (action, result) in requests {
         context.metrics.request_answered(action.as_str(), result.as_str());
     }
-    let ended = |phase: &SagaPhase| phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed);
+    let ended = |phase: &SagaPhase| {
+        phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
+    };
     if let Some(phase) = entered.filter(ended) {
         context.metrics.saga_ended(phase.as_str());
     }

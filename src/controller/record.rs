@@ -39,7 +39,11 @@ pub struct Record {
 ///
 /// # Errors
 /// Where a write failed or its answer was lost. What was committed is then found by the next reconcile.
-pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<Option<Record>, Error> {
+pub async fn record(
+    context: &Context,
+    saga: &StoredSaga,
+    plan: Plan,
+) -> Result<Option<Record>, Error> {
     let mut version = saga.metadata.resource_version.clone().unwrap_or_default();
     let mut written_at = None;
     if plan.finalizer == Finalizer::Add {
@@ -54,7 +58,9 @@ pub async fn record(context: &Context, saga: &StoredSaga, plan: Plan) -> Result<
         let written = match write {
             StatusWrite::Whole(status) => {
                 let written = replace_status(context, saga, &version, status).await;
-                if written.as_ref().is_ok_and(|written| loses(written, status)) && context.definition.doubt().await {
+                if written.as_ref().is_ok_and(|written| loses(written, status))
+                    && context.definition.doubt().await
+                {
                     context.announce_all(|_| true);
                 }
                 written
@@ -97,14 +103,21 @@ pub(super) async fn take_away(
     annotations: &[RequestAction],
     handled: i64,
 ) -> Result<(), Error> {
-    let mut patched: serde_json::Map<_, _> = annotations.iter().map(|action| (action.annotation().to_owned(), Value::Null)).collect();
+    let mut patched: serde_json::Map<_, _> =
+        annotations.iter().map(|action| (action.annotation().to_owned(), Value::Null)).collect();
     patched.insert(HANDLED.into(), json!(handled.to_string()));
     let patch = json!({"metadata": {"resourceVersion": version, "annotations": patched}});
-    let written = context.sagas(namespace(saga)).patch(name(saga), &parameters(), &Patch::Merge(patch)).await;
+    let written =
+        context.sagas(namespace(saga)).patch(name(saga), &parameters(), &Patch::Merge(patch)).await;
     outcome(context, saga, written, "take an annotation away").map(|_| ())
 }
 
-async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, status: &SagaStatus) -> Result<StoredSaga, kube::Error> {
+async fn replace_status(
+    context: &Context,
+    saga: &StoredSaga,
+    version: &str,
+    status: &SagaStatus,
+) -> Result<StoredSaga, kube::Error> {
     let mut written = saga.clone();
     // Identity and version only: metadata is not this write's to change.
     written.metadata = kube::api::ObjectMeta {
@@ -116,7 +129,8 @@ async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, sta
     };
     written.status = Ok(status.clone());
     let parameters = PostParams { field_manager: Some(MANAGER.into()), ..PostParams::default() };
-    let written = context.sagas(namespace(saga)).replace_status(name(saga), &parameters, &written).await;
+    let written =
+        context.sagas(namespace(saga)).replace_status(name(saga), &parameters, &written).await;
     context.metrics.status_written(match &written {
         Ok(_) => "ok",
         Err(error) if error::is_conflict(error) => "conflict",
@@ -129,9 +143,14 @@ async fn replace_status(context: &Context, saga: &StoredSaga, version: &str, sta
 /// Whether a write only says in other words what another process wrote.
 fn is_rewording(context: &Context, saga: &StoredSaga, write: &StatusWrite) -> bool {
     let metadata = &saga.metadata;
-    let (uid, version) = (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default());
+    let (uid, version) = (
+        metadata.uid.as_deref().unwrap_or_default(),
+        metadata.resource_version.as_deref().unwrap_or_default(),
+    );
     match (&saga.status, write) {
-        (Ok(old), StatusWrite::Whole(new)) => says_the_same(old, new) && !context.writes.is_own(uid, version),
+        (Ok(old), StatusWrite::Whole(new)) => {
+            says_the_same(old, new) && !context.writes.is_own(uid, version)
+        }
         (Ok(_) | Err(_), _) => false,
     }
 }
@@ -144,31 +163,47 @@ fn loses(answer: &StoredSaga, written: &SagaStatus) -> bool {
 
 fn lacks(stands: &Value, written: &Value) -> bool {
     match (stands, written) {
-        (Value::Object(stands), Value::Object(written)) => {
-            written.iter().any(|(name, value)| stands.get(name).is_none_or(|stands| lacks(stands, value)))
+        (Value::Object(stands), Value::Object(written)) => written
+            .iter()
+            .any(|(name, value)| stands.get(name).is_none_or(|stands| lacks(stands, value))),
+        (Value::Array(stands), Value::Array(written)) => {
+            stands.iter().zip(written).any(|(stands, value)| lacks(stands, value))
         }
-        (Value::Array(stands), Value::Array(written)) => stands.iter().zip(written).any(|(stands, value)| lacks(stands, value)),
         (_, _) => false,
     }
 }
 
 /// Writes message and conditions, and of which spec they speak, where the rest of the stored status cannot be read and must not be lost.
-async fn patch_verdict(context: &Context, saga: &StoredSaga, version: &str, status: &SagaStatus) -> Result<StoredSaga, kube::Error> {
+async fn patch_verdict(
+    context: &Context,
+    saga: &StoredSaga,
+    version: &str,
+    status: &SagaStatus,
+) -> Result<StoredSaga, kube::Error> {
     let patch = json!({
         "metadata": {"resourceVersion": version},
         "status": {"observedGeneration": status.observed_generation, "message": status.message, "conditions": status.conditions},
     });
-    context.sagas(namespace(saga)).patch_status(name(saga), &parameters(), &Patch::Merge(patch)).await
+    context
+        .sagas(namespace(saga))
+        .patch_status(name(saga), &parameters(), &Patch::Merge(patch))
+        .await
 }
 
-async fn patch_finalizers(context: &Context, saga: &StoredSaga, version: &str, add: bool) -> Result<Option<String>, Error> {
+async fn patch_finalizers(
+    context: &Context,
+    saga: &StoredSaga,
+    version: &str,
+    add: bool,
+) -> Result<Option<String>, Error> {
     let mut finalizers = saga.metadata.finalizers.clone().unwrap_or_default();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
     if add {
         finalizers.push(FINALIZER.into());
     }
     let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
-    let written = context.sagas(namespace(saga)).patch(name(saga), &parameters(), &Patch::Merge(patch)).await;
+    let written =
+        context.sagas(namespace(saga)).patch(name(saga), &parameters(), &Patch::Merge(patch)).await;
     let patched = outcome(context, saga, written, "patch the finalizers")?;
     if patched.is_some() && finalizers.is_empty() && saga.metadata.deletion_timestamp.is_some() {
         context.writes.gone(saga.metadata.uid.as_deref().unwrap_or_default());

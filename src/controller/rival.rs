@@ -27,9 +27,18 @@ const LOOK: Duration = Duration::from_secs(1);
 
 impl Performance<'_> {
     /// Tells once of another unfinished saga that applied the object of this attempt last.
-    pub(super) async fn tell_of_a_rival(&self, saga: &ValidSaga, identity: &Identity, action: &ApplyAction) {
+    pub(super) async fn tell_of_a_rival(
+        &self,
+        saga: &ValidSaga,
+        identity: &Identity,
+        action: &ApplyAction,
+    ) {
         let key = (identity.uid.clone(), identity.attempt.clone());
-        if self.context.attempts.look(&key, |known| std::mem::replace(&mut known.looked_for_rivals, true)) {
+        if self
+            .context
+            .attempts
+            .look(&key, |known| std::mem::replace(&mut known.looked_for_rivals, true))
+        {
             return;
         }
         let account = Account { namespace: &saga.namespace, name: &saga.service_account };
@@ -38,10 +47,17 @@ impl Performance<'_> {
             return;
         };
         let Some(mark) = mark_of(&object) else { return };
-        let Some((rival, step)) = self.context.saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga))) else {
+        let Some((rival, step)) = self
+            .context
+            .saga_that(|other| applied_by(other, mark).filter(|_| is_another(other, saga)))
+        else {
             return;
         };
-        let whose = if namespace(&rival) == saga.namespace { String::new() } else { format!("{}/", namespace(&rival)) };
+        let whose = if namespace(&rival) == saga.namespace {
+            String::new()
+        } else {
+            format!("{}/", namespace(&rival))
+        };
         let message = format!(
             "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that saga has not ended: each overwrites what the other \
              one wrote",

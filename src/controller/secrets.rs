@@ -141,7 +141,9 @@ pub enum SecretError {
         namespace: String,
     },
     /// No object and no account can have such a name.
-    #[error("{name:?} cannot be the name of a {kind}: write lower case letters, digits, '-' and '.'")]
+    #[error(
+        "{name:?} cannot be the name of a {kind}: write lower case letters, digits, '-' and '.'"
+    )]
     BadName {
         /// `secret`, `ConfigMap`, `namespace` or `service account`.
         kind: &'static str,
@@ -188,7 +190,11 @@ impl SecretReader {
     ///
     /// # Errors
     /// [`SecretError`]. No error shows a value.
-    pub async fn read(&self, account: Account<'_>, wanted: &SecretKey) -> Result<SecretValue, SecretError> {
+    pub async fn read(
+        &self,
+        account: Account<'_>,
+        wanted: &SecretKey,
+    ) -> Result<SecretValue, SecretError> {
         let object = Object { kind: Kind::Secret, account, name: &wanted.name };
         self.key::<ByteString>(object, &wanted.key).await.map(|value| SecretValue(value.0))
     }
@@ -198,17 +204,27 @@ impl SecretReader {
     ///
     /// # Errors
     /// [`SecretError`]. No error shows a value.
-    pub async fn read_config_map(&self, account: Account<'_>, wanted: &ConfigMapKey) -> Result<SecretValue, SecretError> {
+    pub async fn read_config_map(
+        &self,
+        account: Account<'_>,
+        wanted: &ConfigMapKey,
+    ) -> Result<SecretValue, SecretError> {
         let object = Object { kind: Kind::ConfigMap, account, name: &wanted.name };
         self.key::<String>(object, &wanted.key).await.map(|value| SecretValue(value.into_bytes()))
     }
 
-    async fn key<T: DeserializeOwned>(&self, object: Object<'_>, key: &str) -> Result<T, SecretError> {
+    async fn key<T: DeserializeOwned>(
+        &self,
+        object: Object<'_>,
+        key: &str,
+    ) -> Result<T, SecretError> {
         let answer = self.client.request_text(object.request()?).await;
         let text = answer.map_err(|error| object.refusal(&error))?;
         // The parser's own error would quote the value it met.
         let Ok(Data { data }) = serde_json::from_str::<Data<T>>(&text) else {
-            return Err(object.passing(format!("the API server's answer is no {}", object.kind), None));
+            return Err(
+                object.passing(format!("the API server's answer is no {}", object.kind), None)
+            );
         };
         data.and_then(|mut data| data.remove(key)).ok_or_else(|| SecretError::NoKey {
             kind: object.kind,
@@ -232,9 +248,16 @@ impl Object<'_> {
     fn request(&self) -> Result<Request<Vec<u8>>, SecretError> {
         let Self { kind, account, name } = self;
         // The names become part of a path: `../../other/secrets/x` would be another namespace.
-        for (kind, name) in [("namespace", account.namespace), ("service account", account.name), (kind.name(), name)] {
+        for (kind, name) in [
+            ("namespace", account.namespace),
+            ("service account", account.name),
+            (kind.name(), name),
+        ] {
             if !is_name(name) {
-                return Err(SecretError::BadName { kind, name: name.chars().take(MAX_NAME).collect() });
+                return Err(SecretError::BadName {
+                    kind,
+                    name: name.chars().take(MAX_NAME).collect(),
+                });
             }
         }
         Request::get(format!("/api/v1/namespaces/{}/{}/{name}", account.namespace, kind.resource()))
@@ -245,7 +268,13 @@ impl Object<'_> {
     }
 
     fn passing(&self, reason: String, retry_after: Option<Duration>) -> SecretError {
-        SecretError::Passing { kind: self.kind, name: self.name.into(), namespace: self.account.namespace.into(), reason, retry_after }
+        SecretError::Passing {
+            kind: self.kind,
+            name: self.name.into(),
+            namespace: self.account.namespace.into(),
+            reason,
+            retry_after,
+        }
     }
 
     /// What an error of the client means.
@@ -253,13 +282,17 @@ impl Object<'_> {
         let kube::Error::Api(status) = error else {
             return self.passing("the API server cannot be reached".into(), None);
         };
-        let (kind, name, namespace) = (self.kind, self.name.to_owned(), self.account.namespace.to_owned());
+        let (kind, name, namespace) =
+            (self.kind, self.name.to_owned(), self.account.namespace.to_owned());
         match status.code {
             404 => SecretError::NoObject { kind, name, namespace },
-            403 if about(kind, status) => SecretError::Forbidden { kind, account: self.account.to_string(), name, namespace },
+            403 if about(kind, status) => {
+                SecretError::Forbidden { kind, account: self.account.to_string(), name, namespace }
+            }
             403 => SecretError::NotImpersonated { account: self.account.to_string(), namespace },
             code => {
-                let seconds = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+                let seconds =
+                    status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
                 let retry_after = (seconds > 0).then(|| Duration::from_secs(seconds.into()));
                 self.passing(format!("the API server answered {code}"), retry_after)
             }
@@ -280,13 +313,21 @@ fn is_name(name: &str) -> bool {
 /// Whether a 403 speaks of the object itself. One that refuses to impersonate names `serviceaccounts`, `users` or `groups` instead, or, from a
 /// server with constrained impersonation (KEP-5284), the object and a verb that begins with `impersonate`.
 fn about(kind: Kind, status: &Status) -> bool {
-    let names_object = status.details.as_ref().is_none_or(|details| details.kind.is_empty() || details.kind == kind.resource());
+    let names_object = status
+        .details
+        .as_ref()
+        .is_none_or(|details| details.kind.is_empty() || details.kind == kind.resource());
     names_object && !status.message.contains("impersonate")
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )]
 
     use std::sync::{Arc, Mutex};
 
@@ -308,7 +349,8 @@ pub(crate) mod tests {
             let seen = Arc::clone(&seen);
             move |request: Request<Body>| {
                 seen.lock().unwrap().push(request);
-                let response = Response::builder().status(code).body(Body::from(answer.clone().into_bytes()));
+                let response =
+                    Response::builder().status(code).body(Body::from(answer.clone().into_bytes()));
                 async move { response }
             }
         });
@@ -317,7 +359,10 @@ pub(crate) mod tests {
 
     /// An API server with one Secret: `payments`, whose `token` is `Bearer s3cret-t0ken`.
     pub(crate) fn payments() -> (SecretReader, Seen) {
-        reader(200, &json!({"kind": "Secret", "data": {"token": "QmVhcmVyIHMzY3JldC10MGtlbg==", "cut": "YQpi", "other": "eA=="}}))
+        reader(
+            200,
+            &json!({"kind": "Secret", "data": {"token": "QmVhcmVyIHMzY3JldC10MGtlbg==", "cut": "YQpi", "other": "eA=="}}),
+        )
     }
 
     pub(crate) fn wanted(key: &str) -> SecretKey {
@@ -342,7 +387,10 @@ pub(crate) mod tests {
         assert_eq!(request.method(), "GET");
         assert_eq!(request.uri(), "/api/v1/namespaces/shop/secrets/payments");
         assert_eq!(request.headers()["impersonate-user"], "system:serviceaccount:shop:order-saga");
-        assert!(!request.headers().contains_key("impersonate-group"), "would need the right to impersonate groups");
+        assert!(
+            !request.headers().contains_key("impersonate-group"),
+            "would need the right to impersonate groups"
+        );
     }
 
     #[tokio::test]
@@ -356,43 +404,74 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn what_is_missing_is_named() {
         let no_key = payments().0.read(ACCOUNT, &wanted("tokn")).await.unwrap_err();
-        assert_eq!(no_key.to_string(), r#"the secret "payments" in namespace "shop" has no key "tokn""#);
+        assert_eq!(
+            no_key.to_string(),
+            r#"the secret "payments" in namespace "shop" has no key "tokn""#
+        );
         let empty = refused(200, json!({"kind": "Secret"})).await;
-        assert_eq!(empty.to_string(), r#"the secret "payments" in namespace "shop" has no key "token""#);
-        let no_secret = refused(404, failure(404, &json!({"kind": "secrets", "name": "payments"}))).await;
-        assert_eq!(no_secret.to_string(), r#"the secret "payments" does not exist in namespace "shop""#);
+        assert_eq!(
+            empty.to_string(),
+            r#"the secret "payments" in namespace "shop" has no key "token""#
+        );
+        let no_secret =
+            refused(404, failure(404, &json!({"kind": "secrets", "name": "payments"}))).await;
+        assert_eq!(
+            no_secret.to_string(),
+            r#"the secret "payments" does not exist in namespace "shop""#
+        );
     }
 
     #[tokio::test]
     async fn a_config_map_is_read_as_the_account_too() {
         let wanted = ConfigMapKey { name: "shop-ca".into(), key: "ca.crt".into() };
-        let (found, seen) = reader(200, &json!({"kind": "ConfigMap", "data": {"ca.crt": "-----BEGIN"}}));
+        let (found, seen) =
+            reader(200, &json!({"kind": "ConfigMap", "data": {"ca.crt": "-----BEGIN"}}));
         assert_eq!(found.read_config_map(ACCOUNT, &wanted).await.unwrap().expose(), b"-----BEGIN");
         {
             let seen = seen.lock().unwrap();
             let [request] = seen.as_slice() else { panic!("one request, not {}", seen.len()) };
             assert_eq!(request.uri(), "/api/v1/namespaces/shop/configmaps/shop-ca");
-            assert_eq!(request.headers()["impersonate-user"], "system:serviceaccount:shop:order-saga");
+            assert_eq!(
+                request.headers()["impersonate-user"],
+                "system:serviceaccount:shop:order-saga"
+            );
         }
-        let says =
-            async |code: u16, answer: &Value| reader(code, answer).0.read_config_map(ACCOUNT, &wanted).await.unwrap_err().to_string();
+        let says = async |code: u16, answer: &Value| {
+            reader(code, answer).0.read_config_map(ACCOUNT, &wanted).await.unwrap_err().to_string()
+        };
         let missing = says(404, &failure(404, &json!({"kind": "configmaps"}))).await;
         assert_eq!(missing, r#"the ConfigMap "shop-ca" does not exist in namespace "shop""#);
         let no_key = says(200, &json!({"kind": "ConfigMap", "data": {"tls.crt": "x"}})).await;
         assert_eq!(no_key, r#"the ConfigMap "shop-ca" in namespace "shop" has no key "ca.crt""#);
-        let forbidden = says(403, &failure(403, &json!({"kind": "configmaps", "name": "shop-ca"}))).await;
-        assert!(forbidden.starts_with(r#"system:serviceaccount:shop:order-saga may not get configmaps "shop-ca""#), "{forbidden}");
+        let forbidden =
+            says(403, &failure(403, &json!({"kind": "configmaps", "name": "shop-ca"}))).await;
+        assert!(
+            forbidden.starts_with(
+                r#"system:serviceaccount:shop:order-saga may not get configmaps "shop-ca""#
+            ),
+            "{forbidden}"
+        );
     }
 
     #[tokio::test]
     async fn a_missing_right_is_named_and_whose_it_is() {
-        let account = refused(403, failure(403, &json!({"kind": "secrets", "name": "payments"}))).await;
+        let account =
+            refused(403, failure(403, &json!({"kind": "secrets", "name": "payments"}))).await;
         let expected = r#"system:serviceaccount:shop:order-saga may not get secrets "payments" in namespace "shop": give the account a Role with that right"#;
         assert_eq!(account.to_string(), expected);
-        let operator = refused(403, failure(403, &json!({"kind": "serviceaccounts", "name": "order-saga"}))).await;
-        assert!(operator.to_string().starts_with("the operator may not impersonate system:serviceaccount:shop:order-saga"), "{operator}");
+        let operator =
+            refused(403, failure(403, &json!({"kind": "serviceaccounts", "name": "order-saga"})))
+                .await;
+        assert!(
+            operator.to_string().starts_with(
+                "the operator may not impersonate system:serviceaccount:shop:order-saga"
+            ),
+            "{operator}"
+        );
         let mut constrained = failure(403, &json!({"kind": "secrets", "name": "payments"}));
-        constrained["message"] = json!(r#"secrets "payments" is forbidden: cannot impersonate-on:serviceaccount:get resource "secrets""#);
+        constrained["message"] = json!(
+            r#"secrets "payments" is forbidden: cannot impersonate-on:serviceaccount:get resource "secrets""#
+        );
         assert_eq!(refused(403, constrained).await.to_string(), operator.to_string());
     }
 
@@ -400,7 +479,9 @@ pub(crate) mod tests {
     async fn what_passes_is_told_from_what_stays() {
         for code in [401, 408, 429, 500, 503, 504] {
             let error = refused(code, failure(code, &json!({"retryAfterSeconds": 7}))).await;
-            let SecretError::Passing { retry_after, .. } = error else { panic!("{code} is {error:?}") };
+            let SecretError::Passing { retry_after, .. } = error else {
+                panic!("{code} is {error:?}")
+            };
             assert_eq!(retry_after, Some(Duration::from_secs(7)), "{code}");
         }
         let html = refused(502, json!("<html>s3cret</html>")).await;
@@ -410,13 +491,35 @@ pub(crate) mod tests {
     #[tokio::test]
     async fn no_name_leads_out_of_the_namespace() {
         let (reader, seen) = payments();
-        for name in
-            ["", ".", "..", "../../other/secrets/x", "a/b", "a?b", "a#b", "a%2fb", "a b", "A", "ä", "a\r\nb", "-a", "a.", &"a".repeat(254)]
-        {
-            let error = reader.read(ACCOUNT, &SecretKey { name: name.into(), key: "k".into() }).await.unwrap_err();
-            assert!(matches!(error, SecretError::BadName { kind: "secret", .. }), "{name:?}: {error}");
+        for name in [
+            "",
+            ".",
+            "..",
+            "../../other/secrets/x",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a%2fb",
+            "a b",
+            "A",
+            "ä",
+            "a\r\nb",
+            "-a",
+            "a.",
+            &"a".repeat(254),
+        ] {
+            let error = reader
+                .read(ACCOUNT, &SecretKey { name: name.into(), key: "k".into() })
+                .await
+                .unwrap_err();
+            assert!(
+                matches!(error, SecretError::BadName { kind: "secret", .. }),
+                "{name:?}: {error}"
+            );
         }
-        for account in [Account { namespace: "a/b", name: "c" }, Account { namespace: "a", name: "b:c" }] {
+        for account in
+            [Account { namespace: "a/b", name: "c" }, Account { namespace: "a", name: "b:c" }]
+        {
             let error = reader.read(account, &wanted("token")).await.unwrap_err();
             assert!(matches!(error, SecretError::BadName { .. }), "{error}");
         }

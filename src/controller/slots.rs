@@ -74,7 +74,11 @@ impl Slot {
     #[must_use]
     pub fn take(context: &Arc<Context>, namespace: &str, saga: &str, host: &str) -> Option<Self> {
         let place = (namespace.to_owned(), host.to_owned());
-        context.slots.take(&place, saga).then(|| Self { context: Arc::clone(context), place, call: None })
+        context.slots.take(&place, saga).then(|| Self {
+            context: Arc::clone(context),
+            place,
+            call: None,
+        })
     }
 
     /// The same slot, for a request that takes part in the circuit of its host.
@@ -113,7 +117,11 @@ mod tests {
         let (slots, shop) = (Slots::default(), place("shop", "stock:80"));
         assert!((0..MOST).all(|_| slots.take(&shop, "a")));
         assert!(!slots.take(&shop, "b") && !slots.take(&shop, "c") && !slots.take(&shop, "b"));
-        assert!(slots.take(&place("shop", "mail:80"), "b") && slots.take(&place("other", "stock:80"), "b"), "counted apart");
+        assert!(
+            slots.take(&place("shop", "mail:80"), "b")
+                && slots.take(&place("other", "stock:80"), "b"),
+            "counted apart"
+        );
         assert_eq!(slots.give_back(&shop), Some("b".into()));
         assert!(slots.take(&shop, "b"));
         assert_eq!((slots.give_back(&shop), slots.give_back(&shop)), (Some("c".into()), None));

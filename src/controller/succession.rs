@@ -14,17 +14,31 @@ impl Performance<'_> {
     ///
     /// # Errors
     /// Why it cannot be made, or not yet.
-    pub(super) async fn succession(&self, saga: &ValidSaga, identity: &Identity) -> Result<Keys, Hindrance> {
-        let earlier = self.stored.status.as_ref().ok().and_then(|status| earlier_child(saga, status, &identity.attempt));
+    pub(super) async fn succession(
+        &self,
+        saga: &ValidSaga,
+        identity: &Identity,
+    ) -> Result<Keys, Hindrance> {
+        let earlier = self
+            .stored
+            .status
+            .as_ref()
+            .ok()
+            .and_then(|status| earlier_child(saga, status, &identity.attempt));
         let Some(name) = earlier else { return Ok(Keys::new()) };
         let api: Api<StoredSaga> = self.context.sagas(&saga.namespace);
         match api.get_opt(&name).await {
             // One that acts as another account is nobody's child here.
             Ok(found) => {
-                let found = found.filter(|found| found.spec.as_ref().is_ok_and(|spec| spec.account() == saga.service_account));
+                let found = found.filter(|found| {
+                    found.spec.as_ref().is_ok_and(|spec| spec.account() == saga.service_account)
+                });
                 keys_after(&name, found.as_ref())
             }
-            Err(error) => Err(Hindrance::NotEnded(format!("its earlier child saga {name} cannot be read just now: {}", chain(&error)))),
+            Err(error) => Err(Hindrance::NotEnded(format!(
+                "its earlier child saga {name} cannot be read just now: {}",
+                chain(&error)
+            ))),
         }
     }
 }

@@ -27,15 +27,22 @@ pub struct ValidatedSagas(Mutex<HashMap<String, (Checked, Validated)>>);
 impl ValidatedSagas {
     /// The saga of this UID, checked as this, where it is kept.
     pub(super) fn kept(&self, uid: &str, checked: Checked) -> Option<Validated> {
-        let kept = |known: &(Checked, Validated)| (known.0 == checked).then(|| Arc::clone(&known.1));
+        let kept =
+            |known: &(Checked, Validated)| (known.0 == checked).then(|| Arc::clone(&known.1));
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).and_then(kept)
     }
 
     /// Keeps what came of a spec of this UID, checked as this.
-    pub(super) fn keep(&self, uid: &str, checked: Checked, made: Result<ValidSaga, Vec<Fault>>) -> Validated {
+    pub(super) fn keep(
+        &self,
+        uid: &str,
+        checked: Checked,
+        made: Result<ValidSaga, Vec<Fault>>,
+    ) -> Validated {
         let saga = Arc::new(made);
         // What has no expressions, nor a child that may have some, is checked in no time.
-        if saga.as_ref().as_ref().map_or(true, |saga| saga.has_expressions() || saga.has_children()) {
+        if saga.as_ref().as_ref().map_or(true, |saga| saga.has_expressions() || saga.has_children())
+        {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             if known.len() >= MOST {
                 known.clear();
@@ -63,7 +70,10 @@ mod tests {
         assert_eq!(sagas.kept("a", new), None);
         let first = sagas.keep("a", new, fault("first"));
         assert_eq!(sagas.kept("a", new), Some(Arc::clone(&first)));
-        assert_eq!((sagas.kept("a", accepted), sagas.kept("a", (2, false)), sagas.kept("b", new)), (None, None, None));
+        assert_eq!(
+            (sagas.kept("a", accepted), sagas.kept("a", (2, false)), sagas.kept("b", new)),
+            (None, None, None)
+        );
         assert_ne!(sagas.keep("a", (2, false), fault("changed")), first);
         sagas.forget();
         assert_eq!(sagas.kept("a", (2, false)), None, "it may stand for another spec");

@@ -55,7 +55,12 @@ impl OtherVersions {
 
     /// Remembers that what another process said of the saga was put into other words.
     pub fn reworded(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(uid.to_owned()).or_default().reworded = Some(Instant::now());
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(uid.to_owned())
+            .or_default()
+            .reworded = Some(Instant::now());
     }
 
     /// Whether that was just now.
@@ -74,23 +79,42 @@ impl OtherVersions {
 ///
 /// # Errors
 /// Where its finalizer could not be taken off.
-pub(super) async fn leave_alone(stored: &StoredSaga, context: &Arc<Context>) -> Result<(Action, ReconcileResult), Error> {
-    let words = stored.strangers.as_ref().map(|strangers| strangers.words.as_slice()).unwrap_or_default();
-    let words_are_news = context.versions.are_news(stored.metadata.uid.as_deref().unwrap_or_default(), words);
+pub(super) async fn leave_alone(
+    stored: &StoredSaga,
+    context: &Arc<Context>,
+) -> Result<(Action, ReconcileResult), Error> {
+    let words =
+        stored.strangers.as_ref().map(|strangers| strangers.words.as_slice()).unwrap_or_default();
+    let words_are_news =
+        context.versions.are_news(stored.metadata.uid.as_deref().unwrap_or_default(), words);
     if words_are_news {
         context.metrics.unknown_words_met();
-        tracing::warn!(words = words.join(", "), version = RELEASE, "the status holds words of another version: the saga is left alone");
+        tracing::warn!(
+            words = words.join(", "),
+            version = RELEASE,
+            "the status holds words of another version: the saga is left alone"
+        );
     }
     let (children, at) = (Observed::new(), now());
     let seen = seen(stored, context, &children, at);
-    let plan = plan(&Err(Vec::new()), &Seen { versions: Versions { words_are_news, ..seen.versions }, ..seen.clone() });
+    let plan = plan(
+        &Err(Vec::new()),
+        &Seen { versions: Versions { words_are_news, ..seen.versions }, ..seen.clone() },
+    );
     let again = unwatched(stored, context).map_or_else(Action::await_change, Action::requeue);
     let Some(record) = record::record(context, stored, plan).await? else {
         return Ok((Action::requeue(STALE_AGAIN), ReconcileResult::Conflict));
     };
-    Performance { context, stored, saga: None, executor: "", planned: (at, Instant::now()), slots: Mutex::default() }
-        .perform(record)
-        .await?;
+    Performance {
+        context,
+        stored,
+        saga: None,
+        executor: "",
+        planned: (at, Instant::now()),
+        slots: Mutex::default(),
+    }
+    .perform(record)
+    .await?;
     Ok((again, ReconcileResult::Unchanged))
 }
 
@@ -102,7 +126,10 @@ mod tests {
     fn words_are_news_once() {
         let (versions, words) = (OtherVersions::default(), ["status.phase is Dreaming".to_owned()]);
         assert!(versions.are_news("a", &words) && !versions.are_news("a", &words));
-        assert!(versions.are_news("a", &["status.phase is Waking".to_owned()]) && versions.are_news("b", &words));
+        assert!(
+            versions.are_news("a", &["status.phase is Waking".to_owned()])
+                && versions.are_news("b", &words)
+        );
         versions.forget(|uid| uid == "a");
         assert!(versions.are_news("b", &words));
     }

@@ -103,7 +103,11 @@ impl Watch {
 
     pub(super) fn filling(&self) -> Filling {
         let [sagas, pods] = &self.listed;
-        Filling { namespace: self.namespace.clone(), sagas: sagas.subscribe(), pods: pods.subscribe() }
+        Filling {
+            namespace: self.namespace.clone(),
+            sagas: sagas.subscribe(),
+            pods: pods.subscribe(),
+        }
     }
 
     pub(super) fn queue(&self) -> Queue {
@@ -112,13 +116,26 @@ impl Watch {
 
     /// Runs until `stopped`, then until the reconciles under way have ended.
     pub(super) async fn run(self, context: Arc<Context>, stopped: watch::Receiver<bool>) {
-        let Self { saga_api, sagas, saga_writer, pod_api, pod_writer, job_api, job_writer, listed, receiver, .. } = self;
+        let Self {
+            saga_api,
+            sagas,
+            saga_writer,
+            pod_api,
+            pod_writer,
+            job_api,
+            job_writer,
+            listed,
+            receiver,
+            ..
+        } = self;
         let [sagas_listed, pods_listed] = listed;
         let pods = pods_listed.subscribe();
         let objects = saga_stream(saga_api, saga_writer, sagas_listed, Arc::clone(&context));
         let children = pod_stream(pod_api, pod_writer, pods_listed, Arc::clone(&context));
         let jobs = job_stream(job_api, job_writer, Arc::clone(&context));
-        let announced = stream::unfold(receiver, |mut receiver| async { receiver.recv().await.map(|saga| (saga, receiver)) });
+        let announced = stream::unfold(receiver, |mut receiver| async {
+            receiver.recv().await.map(|saga| (saga, receiver))
+        });
         // Decisions rest on both caches: none is made before the Pods are there. A Job that is not there yet is read live: an operator
         // that may not see Jobs does everything else.
         Controller::for_stream(objects, sagas)
@@ -166,14 +183,17 @@ fn saga_stream(
     listed: watch::Sender<bool>,
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<StoredSaga, watcher::Error>> + Send + 'static {
-    let (told, store, health) = (Arc::clone(&context), writer.as_reader(), Health::of(&api, Watched::Saga, &context));
+    let (told, store, health) =
+        (Arc::clone(&context), writer.as_reader(), Health::of(&api, Watched::Saga, &context));
     let events = watcher(api, watcher::Config::default().page_size(PAGE))
         .default_backoff()
         .inspect(move |event| health.note(event))
         .inspect(move |event| match event {
             // A child that changed or went makes its parent look. A list makes all look that are in it.
             Ok(Event::Apply(saga) | Event::Delete(saga)) => {
-                if let (Some(parent), Some(namespace)) = (child_saga::parent(saga), &saga.metadata.namespace) {
+                if let (Some(parent), Some(namespace)) =
+                    (child_saga::parent(saga), &saga.metadata.namespace)
+                {
                     context.announce(namespace, parent);
                 }
             }
@@ -244,7 +264,9 @@ fn tell_sagas<K: Resource>(
 ) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static {
     news.inspect(move |child| {
         let Ok(child) = child else { return };
-        if saga_label(child).is_some_and(|saga| attempt::saga_of(child).is_none_or(|owner| owner.name != *saga)) {
+        if saga_label(child)
+            .is_some_and(|saga| attempt::saga_of(child).is_none_or(|owner| owner.name != *saga))
+        {
             announce(&context, child);
         }
     })
@@ -283,7 +305,8 @@ fn job_stream(
     context: Arc<Context>,
 ) -> impl Stream<Item = Result<Job, watcher::Error>> + Send + 'static {
     let (store, health) = (writer.as_reader(), Health::of(&api, Watched::Job, &context));
-    let (mut listing, before, told) = (Listing::before(&writer), writer.as_reader(), Arc::clone(&context));
+    let (mut listing, before, told) =
+        (Listing::before(&writer), writer.as_reader(), Arc::clone(&context));
     let events = watcher(api, of_attempts())
         .default_backoff()
         .inspect(move |event| health.note(event))
@@ -294,9 +317,18 @@ fn job_stream(
         .inspect(move |event| match event {
             Ok(Event::Delete(job)) => {
                 context.families.job_went(job);
-                child_gone(&context, job, ChildState::Unknown { message: "its Job was deleted".into(), retry_after: None });
+                child_gone(
+                    &context,
+                    job,
+                    ChildState::Unknown {
+                        message: "its Job was deleted".into(),
+                        retry_after: None,
+                    },
+                );
             }
-            Ok(event) => listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref())),
+            Ok(event) => {
+                listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref()))
+            }
             Err(_) => {}
         })
         .reflect(writer);

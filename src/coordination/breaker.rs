@@ -65,7 +65,11 @@ impl CallEnd {
             ChildState::Answered(answer) if answer.status >= 500 => Self::Unknown,
             ChildState::Succeeded(_) | ChildState::Answered(_) => Self::Answered,
             ChildState::Failed(failure) => match failure.reached {
-                Reached::Door | Reached::Work | Reached::Accepted | Reached::Answer | Reached::Settled => Self::Answered,
+                Reached::Door
+                | Reached::Work
+                | Reached::Accepted
+                | Reached::Answer
+                | Reached::Settled => Self::Answered,
                 Reached::Nothing => Self::NotSent,
             },
             ChildState::Unknown { .. } if may_have_left => Self::Unknown,
@@ -152,7 +156,15 @@ impl Circuit {
     /// A closed circuit without calls.
     #[must_use]
     pub const fn new(settings: Settings, now: Instant) -> Self {
-        Self { settings, state: State::Closed, term: 0, turned: now, origin: now, slices: VecDeque::new(), opened_at: (0, 0) }
+        Self {
+            settings,
+            state: State::Closed,
+            term: 0,
+            turned: now,
+            origin: now,
+            slices: VecDeque::new(),
+            opened_at: (0, 0),
+        }
     }
 
     /// How it stands now.
@@ -198,8 +210,12 @@ impl Circuit {
             (State::Closed, _, CallEnd::Answered | CallEnd::Unknown) => self.count(end, now),
             (State::HalfOpen { .. }, true, CallEnd::Answered) => self.turn(State::Closed, now),
             (State::HalfOpen { .. }, true, CallEnd::Unknown) => self.open(now),
-            (State::HalfOpen { .. }, true, CallEnd::NotSent) => self.state = State::HalfOpen { probing: false },
-            (State::Closed, _, CallEnd::NotSent) | (State::HalfOpen { .. }, false, _) | (State::Open { .. }, _, _) => {}
+            (State::HalfOpen { .. }, true, CallEnd::NotSent) => {
+                self.state = State::HalfOpen { probing: false }
+            }
+            (State::Closed, _, CallEnd::NotSent)
+            | (State::HalfOpen { .. }, false, _)
+            | (State::Open { .. }, _, _) => {}
         }
     }
 
@@ -208,7 +224,9 @@ impl Circuit {
     pub fn counted(&self, now: Instant) -> (u32, u32) {
         let oldest = self.oldest(now);
         let counting = self.slices.iter().filter(|slice| slice.number >= oldest);
-        counting.fold((0, 0), |(calls, unknown), slice| (slice.calls.saturating_add(calls), slice.unknown.saturating_add(unknown)))
+        counting.fold((0, 0), |(calls, unknown), slice| {
+            (slice.calls.saturating_add(calls), slice.unknown.saturating_add(unknown))
+        })
     }
 
     /// The same; while it is not closed, as when it opened.
@@ -221,7 +239,9 @@ impl Circuit {
     #[must_use]
     pub fn is_idle(&mut self, now: Instant) -> bool {
         let used = matches!(self.look(now), State::Open { .. } | State::HalfOpen { probing: true });
-        !used && now.saturating_duration_since(self.turned) >= self.settings.window && self.counted(now).0 == 0
+        !used
+            && now.saturating_duration_since(self.turned) >= self.settings.window
+            && self.counted(now).0 == 0
     }
 
     const fn ticket(&self, probe: bool) -> Ticket {
@@ -250,7 +270,8 @@ impl Circuit {
             last.unknown = last.unknown.saturating_add(u32::from(end == CallEnd::Unknown));
         }
         let (calls, unknown) = self.counted(now);
-        let enough = u64::from(unknown).saturating_mul(100) >= u64::from(calls).saturating_mul(self.settings.unknown_percent.into());
+        let enough = u64::from(unknown).saturating_mul(100)
+            >= u64::from(calls).saturating_mul(self.settings.unknown_percent.into());
         if calls >= self.settings.calls && unknown > 0 && enough {
             self.opened_at = (calls, unknown);
             self.open(now);

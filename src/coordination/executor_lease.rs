@@ -100,7 +100,9 @@ impl Vigil {
     pub fn saw(&mut self, sighting: Sighting, asked: Instant, answered: Instant) {
         self.gone |= sighting == Sighting::Released;
         match &self.last {
-            Some((last, since)) if *last == sighting => self.gone |= asked.saturating_duration_since(*since) >= TERM,
+            Some((last, since)) if *last == sighting => {
+                self.gone |= asked.saturating_duration_since(*since) >= TERM
+            }
             Some(_) | None => self.last = Some((sighting, answered)),
         }
     }
@@ -116,7 +118,8 @@ impl Vigil {
     pub fn next_look(&self, asked: Instant, now: Instant) -> Duration {
         let over = self.last.as_ref().map(|(_, since)| *since + TERM);
         // A read that was sent after the end of the term would have told, had it not failed: the next one has no haste.
-        over.filter(|over| asked < *over).map_or(EVERY, |over| over.saturating_duration_since(now).min(EVERY))
+        over.filter(|over| asked < *over)
+            .map_or(EVERY, |over| over.saturating_duration_since(now).min(EVERY))
     }
 }
 

@@ -51,7 +51,11 @@ impl Comparison {
     #[must_use]
     pub fn skew(&self, (shown, at): (Timestamp, Instant)) -> Skew {
         let unset = later(self.shown, at.saturating_duration_since(self.at));
-        if broken(Twin::ClockSet) { self.skew } else { self.skew.moved(between(unset, shown), between(shown, unset)) }
+        if broken(Twin::ClockSet) {
+            self.skew
+        } else {
+            self.skew.moved(between(unset, shown), between(shown, unset))
+        }
     }
 }
 
@@ -68,7 +72,10 @@ impl Age {
     /// The same so much later by this process's monotonic clock. What its wall clock says meanwhile does not count: it may be set back.
     #[must_use]
     pub const fn later(self, passed: Duration) -> Self {
-        Self { intended: self.intended.saturating_add(passed), known: self.known.saturating_add(passed) }
+        Self {
+            intended: self.intended.saturating_add(passed),
+            known: self.known.saturating_add(passed),
+        }
     }
 
     /// Whether its child may be created although nobody can tell whether it was created before. `refused`: this process is certain that it

@@ -110,7 +110,9 @@ impl fmt::Display for Denied {
             None => write!(f, "is {reason}")?,
         }
         match (reason, carries) {
-            (Reason::Network(_), _) => f.write_str(", which the administrator denies by --http-deny-cidrs"),
+            (Reason::Network(_), _) => {
+                f.write_str(", which the administrator denies by --http-deny-cidrs")
+            }
             (_, Some(inner)) => {
                 write!(f, "; the administrator can allow {inner} by --http-allow-cidrs")
             }
@@ -126,7 +128,11 @@ impl AddressPolicy {
     /// as IPv4: a network that is to allow them is written as IPv4.
     #[must_use]
     pub fn new(allowed: Vec<IpNet>, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
-        Self { allowed, api_server: api_server.into_iter().map(|ip| ip.to_canonical()).collect(), ..Self::default() }
+        Self {
+            allowed,
+            api_server: api_server.into_iter().map(|ip| ip.to_canonical()).collect(),
+            ..Self::default()
+        }
     }
 
     /// The same policy, which knows that the operator itself is at `addresses`.
@@ -152,15 +158,17 @@ impl AddressPolicy {
             IpAddr::V6(outer) => embedded(outer),
         };
         let carried = inner.into_iter().map(|inner| (IpAddr::V4(inner), Some(inner)));
-        let refused = std::iter::once((address, None))
-            .chain(carried)
-            .find_map(|(judged, carries)| self.refusal(judged).map(|reason| Denied { address, carries, reason }));
+        let refused =
+            std::iter::once((address, None)).chain(carried).find_map(|(judged, carries)| {
+                self.refusal(judged).map(|reason| Denied { address, carries, reason })
+            });
         refused.map_or(Ok(()), Err)
     }
 
     /// Why one address is refused, whatever it carries.
     fn refusal(&self, ip: IpAddr) -> Option<Reason> {
-        let denied = self.denied.iter().find(|net| net.contains(&ip)).map(|net| Reason::Network(*net));
+        let denied =
+            self.denied.iter().find(|net| net.contains(&ip)).map(|net| Reason::Network(*net));
         denied.or_else(|| if self.allows(ip) { None } else { self.reason(ip) })
     }
 
@@ -179,7 +187,9 @@ impl AddressPolicy {
             return Some(Reason::Metadata(cloud));
         }
         let (unspecified, link_local, broadcast) = match ip {
-            IpAddr::V4(v4) => (v4.octets().starts_with(&[0]), v4.is_link_local(), v4.is_broadcast()),
+            IpAddr::V4(v4) => {
+                (v4.octets().starts_with(&[0]), v4.is_link_local(), v4.is_broadcast())
+            }
             IpAddr::V6(v6) => (v6.is_unspecified(), v6.is_unicast_link_local(), false),
         };
         let special = [
@@ -201,7 +211,9 @@ fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
         // This host and no host, which have the form of what follows.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
         // IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated (RFC 2765, 2.1), NAT64 (RFC 6052, 2.1), 6to4 (RFC 3056, 2).
-        [0, 0, 0, 0, 0 | 0xffff, 0, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => vec![v4(high, low)],
+        [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => vec![v4(high, low)],
         [0x64, 0xff9b, 1, ..] => local_nat64(ip),
         // Teredo: its server, and its client with every bit turned (RFC 4380, 4).
         [0x2001, 0, server_high, server_low, _, _, high, low] => {
@@ -226,7 +238,12 @@ fn local_nat64(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )]
 
     use super::*;
 
@@ -236,11 +253,8 @@ mod tests {
 
     fn policy(allowed: &[&str]) -> AddressPolicy {
         let allowed = allowed.iter().map(|net| net.parse().unwrap()).collect();
-        AddressPolicy::new(allowed, [ip("10.96.0.1"), ip("::ffff:172.18.0.2"), ip("fd00:10:96::1")]).operator_at([
-            ip("10.244.1.7"),
-            ip("::ffff:10.244.1.8"),
-            ip("fd00:10:244::7"),
-        ])
+        AddressPolicy::new(allowed, [ip("10.96.0.1"), ip("::ffff:172.18.0.2"), ip("fd00:10:96::1")])
+            .operator_at([ip("10.244.1.7"), ip("::ffff:10.244.1.8"), ip("fd00:10:244::7")])
     }
 
     #[test]
@@ -281,7 +295,11 @@ mod tests {
             ("fd00:10:244::7", Reason::Operator),
         ];
         for (text, reason) in cases {
-            assert_eq!(policy(&[]).check(ip(text)), Err(Denied { address: ip(text), carries: None, reason }), "{text}");
+            assert_eq!(
+                policy(&[]).check(ip(text)),
+                Err(Denied { address: ip(text), carries: None, reason }),
+                "{text}"
+            );
         }
     }
 
@@ -345,11 +363,17 @@ mod tests {
                 ("NAT64", format!("64:ff9b::{inner}")),
                 ("NAT64 /96 for local use", format!("64:ff9b:1::{inner}")),
                 ("NAT64 /96 for local use, other subnet", format!("64:ff9b:1:abcd::{inner}")),
-                ("NAT64 /64 for local use", format!("64:ff9b:1:abcd:{a:x}:{b:02x}{c:02x}:{d:02x}00:0")),
+                (
+                    "NAT64 /64 for local use",
+                    format!("64:ff9b:1:abcd:{a:x}:{b:02x}{c:02x}:{d:02x}00:0"),
+                ),
                 ("NAT64 /56 for local use", format!("64:ff9b:1:ab{a:02x}:{b:x}:{c:02x}{d:02x}::")),
                 ("NAT64 /48 for local use", format!("64:ff9b:1:{a:02x}{b:02x}:{c:x}:{d:02x}00::")),
                 ("6to4", format!("2002:{a:02x}{b:02x}:{c:02x}{d:02x}::1")),
-                ("Teredo client", format!("2001:0:808:808:0:ffff:{na:02x}{nb:02x}:{nc:02x}{nd:02x}")),
+                (
+                    "Teredo client",
+                    format!("2001:0:808:808:0:ffff:{na:02x}{nb:02x}:{nc:02x}{nd:02x}"),
+                ),
                 ("Teredo server", format!("2001:0:{a:02x}{b:02x}:{c:02x}{d:02x}:0:ffff:f7f7:f7f7")),
                 ("ISATAP", format!("2001:db8::5efe:{inner}")),
                 ("ISATAP, universal", format!("2001:db8::200:5efe:{inner}")),
@@ -357,9 +381,14 @@ mod tests {
             ];
             for (form, disguise) in disguises {
                 let denied = policy(&[]).check(ip(&disguise)).expect_err(form);
-                assert_eq!((denied.address, denied.carries), (ip(&disguise), Some(inner)), "{form} {disguise}");
+                assert_eq!(
+                    (denied.address, denied.carries),
+                    (ip(&disguise), Some(inner)),
+                    "{form} {disguise}"
+                );
             }
-            let mapped = policy(&[]).check(ip(&format!("::ffff:{inner}"))).expect_err("IPv4-mapped");
+            let mapped =
+                policy(&[]).check(ip(&format!("::ffff:{inner}"))).expect_err("IPv4-mapped");
             assert_eq!(mapped.address, ip(text), "judged and shown as what it is");
         }
     }
@@ -367,10 +396,19 @@ mod tests {
     #[test]
     fn what_the_administrator_names_is_reached_and_nothing_beside_it() {
         let policy = policy(&["127.0.0.0/8", "169.254.20.10/32", "fe80::/64", "10.96.0.1/32"]);
-        for text in ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::127.0.0.1", "169.254.20.10", "fe80::1", "10.96.0.1"] {
+        for text in [
+            "127.0.0.1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::127.0.0.1",
+            "169.254.20.10",
+            "fe80::1",
+            "10.96.0.1",
+        ] {
             assert_eq!(policy.check(ip(text)), Ok(()), "{text}");
         }
-        for text in ["::1", "169.254.169.254", "fe80:0:0:1::1", "172.18.0.2", "64:ff9b::169.254.169.254"] {
+        for text in
+            ["::1", "169.254.169.254", "fe80:0:0:1::1", "172.18.0.2", "64:ff9b::169.254.169.254"]
+        {
             assert!(policy.check(ip(text)).is_err(), "{text}");
         }
     }
@@ -378,7 +416,13 @@ mod tests {
     #[test]
     fn allowing_all_of_ipv6_does_not_open_ipv4_in_disguise() {
         let policy = policy(&["::/0"]);
-        for text in ["::ffff:169.254.169.254", "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::", "fd00::5efe:127.0.0.1", "::127.0.0.1"] {
+        for text in [
+            "::ffff:169.254.169.254",
+            "64:ff9b::169.254.169.254",
+            "2002:a9fe:a9fe::",
+            "fd00::5efe:127.0.0.1",
+            "::127.0.0.1",
+        ] {
             assert!(policy.check(ip(text)).is_err(), "{text}");
         }
         for text in ["::1", "::", "fe80::1", "fd00:ec2::254"] {
@@ -389,12 +433,25 @@ mod tests {
     #[test]
     fn what_is_denied_is_refused_in_every_disguise_and_whatever_is_allowed() {
         let denied = |nets: &[&str]| nets.iter().map(|net| net.parse().unwrap()).collect();
-        let policy = policy(&["10.0.0.0/8", "fd00::/8"]).denying(denied(&["10.7.0.0/16", "fd00:7::/32", "203.0.113.0/24"]));
-        for text in
-            ["10.7.0.1", "::ffff:10.7.255.255", "64:ff9b::10.7.0.1", "2002:a07:1::", "fd00:7::1", "203.0.113.9", "fd00::5efe:203.0.113.9"]
-        {
+        let policy = policy(&["10.0.0.0/8", "fd00::/8"]).denying(denied(&[
+            "10.7.0.0/16",
+            "fd00:7::/32",
+            "203.0.113.0/24",
+        ]));
+        for text in [
+            "10.7.0.1",
+            "::ffff:10.7.255.255",
+            "64:ff9b::10.7.0.1",
+            "2002:a07:1::",
+            "fd00:7::1",
+            "203.0.113.9",
+            "fd00::5efe:203.0.113.9",
+        ] {
             let message = policy.check(ip(text)).expect_err(text).to_string();
-            assert!(message.ends_with(", which the administrator denies by --http-deny-cidrs"), "{message}");
+            assert!(
+                message.ends_with(", which the administrator denies by --http-deny-cidrs"),
+                "{message}"
+            );
         }
         for text in ["10.6.0.1", "fd00:8::1", "203.0.114.1", "10.96.0.1", "64:ff9b::10.6.0.1"] {
             assert_eq!(policy.check(ip(text)), Ok(()), "{text}");

@@ -82,8 +82,11 @@ impl HostPattern {
             (Self::Name(name), Host::Domain(host)) => without_dot(host) == name,
             (Self::Below(name), Host::Domain(host)) => is_below(without_dot(host), name),
             (Self::Address(address), Host::Ipv4(host)) => *address == IpAddr::V4(*host),
-            (Self::Address(address), Host::Ipv6(host)) => *address == IpAddr::V6(*host).to_canonical(),
-            (Self::Name(_) | Self::Below(_), Host::Ipv4(_) | Host::Ipv6(_)) | (Self::Address(_), Host::Domain(_)) => false,
+            (Self::Address(address), Host::Ipv6(host)) => {
+                *address == IpAddr::V6(*host).to_canonical()
+            }
+            (Self::Name(_) | Self::Below(_), Host::Ipv4(_) | Host::Ipv6(_))
+            | (Self::Address(_), Host::Domain(_)) => false,
         }
     }
 
@@ -92,13 +95,17 @@ impl HostPattern {
         match (self, other) {
             (Self::Below(name), Self::Name(inner)) => is_below(inner, name),
             (Self::Below(name), Self::Below(inner)) => name == inner || is_below(inner, name),
-            (Self::Name(_) | Self::Address(_), _) | (Self::Below(_), Self::Address(_)) => self == other,
+            (Self::Name(_) | Self::Address(_), _) | (Self::Below(_), Self::Address(_)) => {
+                self == other
+            }
         }
     }
 }
 
 fn is_below(host: &str, name: &str) -> bool {
-    host.strip_suffix(name).and_then(|front| front.strip_suffix('.')).is_some_and(|front| !front.is_empty())
+    host.strip_suffix(name)
+        .and_then(|front| front.strip_suffix('.'))
+        .is_some_and(|front| !front.is_empty())
 }
 
 fn without_dot(name: &str) -> &str {
@@ -111,7 +118,8 @@ fn without_dot(name: &str) -> &str {
 pub fn is_name(host: &str) -> bool {
     let name = without_dot(host);
     let label = |label: &str| {
-        (1..=MAX_LABEL).contains(&label.len()) && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        (1..=MAX_LABEL).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     name.len() <= MAX_NAME && name.split('.').all(label)
 }
@@ -175,7 +183,9 @@ impl fmt::Display for DeniedHost {
         write!(f, "requests may not reach {}: ", self.host)?;
         match &self.by {
             Some(pattern) => write!(f, "the administrator denies {pattern} by --http-deny-hosts"),
-            None => f.write_str("it is none of the hosts that the administrator allows by --http-allow-hosts"),
+            None => f.write_str(
+                "it is none of the hosts that the administrator allows by --http-allow-hosts",
+            ),
         }
     }
 }
@@ -196,7 +206,11 @@ impl Reach {
     #[must_use]
     pub fn new(rules: ReachRules, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
         let ReachRules { allow_cidrs, deny_cidrs, allow_hosts, deny_hosts } = rules;
-        Self { allow_hosts, deny_hosts, addresses: AddressPolicy::new(allow_cidrs, api_server).denying(deny_cidrs) }
+        Self {
+            allow_hosts,
+            deny_hosts,
+            addresses: AddressPolicy::new(allow_cidrs, api_server).denying(deny_cidrs),
+        }
     }
 
     /// The same, with the operator itself at `addresses`.
@@ -214,7 +228,9 @@ impl Reach {
         if let Some(pattern) = self.deny_hosts.iter().find(|pattern| pattern.matches(host)) {
             return denied(Some(pattern.clone()));
         }
-        if !self.allow_hosts.is_empty() && !self.allow_hosts.iter().any(|pattern| pattern.matches(host)) {
+        if !self.allow_hosts.is_empty()
+            && !self.allow_hosts.iter().any(|pattern| pattern.matches(host))
+        {
             return denied(None);
         }
         Ok(())

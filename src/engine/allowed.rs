@@ -12,8 +12,14 @@ pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
     use SagaPhase as P;
     match action {
         RequestAction::Compensate => &[P::Running, P::Paused, P::Failed, P::Completed],
-        RequestAction::Settle => &[P::Running, P::Paused, P::Failed, P::Compensating, P::CompensationFailed],
-        RequestAction::Cancel | RequestAction::Pause | RequestAction::Resume | RequestAction::Skip | RequestAction::Retry => {
+        RequestAction::Settle => {
+            &[P::Running, P::Paused, P::Failed, P::Compensating, P::CompensationFailed]
+        }
+        RequestAction::Cancel
+        | RequestAction::Pause
+        | RequestAction::Resume
+        | RequestAction::Skip
+        | RequestAction::Retry => {
             &[P::Pending, P::Running, P::Paused, P::Failed, P::Compensating, P::CompensationFailed]
         }
         RequestAction::Reject | RequestAction::Approve => &[P::Running, P::Paused, P::Failed],
@@ -27,10 +33,18 @@ pub const fn in_saga_phases(action: RequestAction) -> &'static [SagaPhase] {
 pub const fn in_step_phases(action: RequestAction, backward: bool) -> &'static [StepPhase] {
     use StepPhase as P;
     match (action, backward) {
-        (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause | RequestAction::Resume, _)
+        (
+            RequestAction::Cancel
+            | RequestAction::Compensate
+            | RequestAction::Pause
+            | RequestAction::Resume,
+            _,
+        )
         | (RequestAction::Reject | RequestAction::Approve, true) => &[],
         (RequestAction::Reject | RequestAction::Approve, false) => &[P::Waiting],
-        (RequestAction::Settle, true) => &[P::Retrying, P::Failed, P::Compensating, P::CompensationFailed],
+        (RequestAction::Settle, true) => {
+            &[P::Retrying, P::Failed, P::Compensating, P::CompensationFailed]
+        }
         (RequestAction::Skip, false) => &[P::Pending, P::Retrying, P::Waiting, P::Failed],
         (RequestAction::Skip, true) => &[P::CompensationFailed],
         (RequestAction::Settle | RequestAction::Retry, false) => &[P::Retrying, P::Failed],

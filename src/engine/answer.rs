@@ -20,15 +20,28 @@ use crate::{
 
 impl Pass<'_> {
     /// What an answer means.
-    pub(super) fn judge_answer(&self, step: &ValidStep, status: &StepStatus, direction: Direction, answer: &Arc<Answer>) -> Settlement {
+    pub(super) fn judge_answer(
+        &self,
+        step: &ValidStep,
+        status: &StepStatus,
+        direction: Direction,
+        answer: &Arc<Answer>,
+    ) -> Settlement {
         let Some(operation) = step.operation(direction) else { return Settlement::succeeded() };
         let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action);
-        let reads = operation.expect.is_some() || !operation.answers.is_empty() || outputs.is_some();
+        let reads =
+            operation.expect.is_some() || !operation.answers.is_empty() || outputs.is_some();
         let response = reads.then(|| answer.response());
         let acted = self.values().acted(status).filter(|_| direction == Direction::Compensation);
         let scope = self.values().scope(status, acted.as_ref(), response.as_ref());
-        let (number, uncertain) = status.direction(direction).map_or((1, false), |record| (record.attempt, record.uncertain));
-        let success = match ruled(&operation.answers, answer, &Scope { attempt: Some((number, uncertain)), ..scope }) {
+        let (number, uncertain) = status
+            .direction(direction)
+            .map_or((1, false), |record| (record.attempt, record.uncertain));
+        let success = match ruled(
+            &operation.answers,
+            answer,
+            &Scope { attempt: Some((number, uncertain)), ..scope },
+        ) {
             Some(Ruling::Ended(settlement)) => return *settlement,
             Some(Ruling::Succeeded) => true,
             None => match expected(operation, answer, &scope) {
@@ -39,7 +52,8 @@ impl Pass<'_> {
         if !success {
             return Settlement::of_end(not_expected(answer, direction, uncertain));
         }
-        let read_body = |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
+        let read_body =
+            |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
         if !answer.whole && outputs.is_some_and(read_body) {
             return broke_off(answer);
         }
@@ -65,11 +79,15 @@ fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
         match (holds, outcome) {
             // It may well have been done; only nobody can tell.
             (Err(error), _) if answer.is_good() => {
-                return ended(Settlement::unknown_for_good(format!("it answered {}, and when {when:?} {error}", answer.status)));
+                return ended(Settlement::unknown_for_good(format!(
+                    "it answered {}, and when {when:?} {error}",
+                    answer.status
+                )));
             }
             (Ok(false) | Err(_), _) => {}
             // A gateway says so that knows nothing of what is behind it.
-            (Ok(true), AnswerOutcome::Failed) if is_a_gateways(answer.status) && !when.reads().body => {}
+            (Ok(true), AnswerOutcome::Failed)
+                if is_a_gateways(answer.status) && !when.reads().body => {}
             (Ok(true), AnswerOutcome::Succeeded) => return Some(Ruling::Succeeded),
             (Ok(true), AnswerOutcome::Failed) => return ended(no(answer, Reached::Settled, true)),
             (Ok(true), AnswerOutcome::Retry) if !answer.is_good() => {
@@ -90,11 +108,22 @@ const fn is_a_gateways(status: u16) -> bool {
 /// A failure by the word of a rule.
 fn no(answer: &Answer, reached: Reached, last: bool) -> Settlement {
     let retry_after = answer.retry_after.filter(|_| !last);
-    Settlement::failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after, message: said(answer) })
+    Settlement::failed(Failure {
+        reached,
+        last,
+        exit_code: None,
+        disrupted: false,
+        retry_after,
+        message: said(answer),
+    })
 }
 
 /// Whether an answer is a success, by `expect` or by its status.
-fn expected(operation: &Operation, answer: &Answer, scope: &Scope<'_>) -> Result<bool, Box<Settlement>> {
+fn expected(
+    operation: &Operation,
+    answer: &Answer,
+    scope: &Scope<'_>,
+) -> Result<bool, Box<Settlement>> {
     let good = answer.is_good();
     // A no is a no however much of its body came.
     let Some(expect) = &operation.expect else { return Ok(good) };
@@ -104,13 +133,17 @@ fn expected(operation: &Operation, answer: &Answer, scope: &Scope<'_>) -> Result
     match expect.holds(scope) {
         Ok(holds) => Ok(holds),
         // It may well have been done; only nobody can tell.
-        Err(error) if good => Err(Box::new(Settlement::unknown_for_good(format!("it answered {}, and expect {error}", answer.status)))),
+        Err(error) if good => Err(Box::new(Settlement::unknown_for_good(format!(
+            "it answered {}, and expect {error}",
+            answer.status
+        )))),
         Err(_) => Ok(false),
     }
 }
 
 /// What an answer means whose body would have to be read to tell, and did not come whole.
 fn broke_off(answer: &Answer) -> Settlement {
-    let message = format!("it answered {}, and the body broke off or has more than 64 KiB", answer.status);
+    let message =
+        format!("it answered {}, and the body broke off or has more than 64 KiB", answer.status);
     Settlement::unknown(message, answer.retry_after)
 }

@@ -78,9 +78,18 @@ mod tests {
 
     #[test]
     fn the_three_shapes() {
-        assert_eq!(millis(&retry(BackoffType::None, 1000, 60_000, 0.0), 1..=4), [1000, 1000, 1000, 1000]);
-        assert_eq!(millis(&retry(BackoffType::Linear, 1000, 3500, 0.0), 1..=5), [1000, 2000, 3000, 3500, 3500]);
-        assert_eq!(millis(&retry(BackoffType::Exponential, 1000, 10_000, 0.0), 1..=6), [1000, 2000, 4000, 8000, 10_000, 10_000]);
+        assert_eq!(
+            millis(&retry(BackoffType::None, 1000, 60_000, 0.0), 1..=4),
+            [1000, 1000, 1000, 1000]
+        );
+        assert_eq!(
+            millis(&retry(BackoffType::Linear, 1000, 3500, 0.0), 1..=5),
+            [1000, 2000, 3000, 3500, 3500]
+        );
+        assert_eq!(
+            millis(&retry(BackoffType::Exponential, 1000, 10_000, 0.0), 1..=6),
+            [1000, 2000, 4000, 8000, 10_000, 10_000]
+        );
     }
 
     #[test]
@@ -94,16 +103,29 @@ mod tests {
     #[test]
     fn at_every_bound_the_delay_stays_between_its_bounds() {
         let nanos = [1, 2, 999_999_999];
-        let durations = [0, 1, u64::from(u32::MAX), u64::MAX / 2, u64::MAX].map(|seconds| nanos.map(|nanos| Duration::new(seconds, nanos)));
-        let durations: Vec<_> = durations.into_iter().flatten().chain([Duration::ZERO, Duration::MAX]).collect();
-        let powers = (0..32).flat_map(|bit| [(1_u32 << bit).saturating_sub(1), 1 << bit, (1 << bit) + 1]);
-        let attempts: Vec<_> = powers.chain([0, 94, 95, 96, 97, 98, u32::MAX - 1, u32::MAX]).collect();
+        let durations = [0, 1, u64::from(u32::MAX), u64::MAX / 2, u64::MAX]
+            .map(|seconds| nanos.map(|nanos| Duration::new(seconds, nanos)));
+        let durations: Vec<_> =
+            durations.into_iter().flatten().chain([Duration::ZERO, Duration::MAX]).collect();
+        let powers =
+            (0..32).flat_map(|bit| [(1_u32 << bit).saturating_sub(1), 1 << bit, (1 << bit) + 1]);
+        let attempts: Vec<_> =
+            powers.chain([0, 94, 95, 96, 97, 98, u32::MAX - 1, u32::MAX]).collect();
         let mut tried = 0;
-        for (initial_delay, max_delay) in durations.iter().flat_map(|initial| durations.iter().map(move |max| (*initial, *max))) {
+        for (initial_delay, max_delay) in
+            durations.iter().flat_map(|initial| durations.iter().map(move |max| (*initial, *max)))
+        {
             for backoff in [BackoffType::None, BackoffType::Linear, BackoffType::Exponential] {
                 let mut before = Duration::ZERO;
                 for jitter in [0.0, f64::EPSILON, 0.5, 1.0] {
-                    let policy = Retry { max_attempts: 1, deadline: None, backoff, initial_delay, max_delay, jitter };
+                    let policy = Retry {
+                        max_attempts: 1,
+                        deadline: None,
+                        backoff,
+                        initial_delay,
+                        max_delay,
+                        jitter,
+                    };
                     for n in &attempts {
                         for r in [0.0, 0.5, 1.0 - f64::EPSILON] {
                             tried += 1;
@@ -111,7 +133,14 @@ mod tests {
                         }
                     }
                 }
-                let policy = Retry { max_attempts: 1, deadline: None, backoff, initial_delay, max_delay, jitter: 0.0 };
+                let policy = Retry {
+                    max_attempts: 1,
+                    deadline: None,
+                    backoff,
+                    initial_delay,
+                    max_delay,
+                    jitter: 0.0,
+                };
                 let mut sorted = attempts.clone();
                 sorted.sort_unstable();
                 for n in sorted {
@@ -125,11 +154,16 @@ mod tests {
     }
 
     fn any_duration() -> impl Strategy<Value = Duration> {
-        (any::<u64>(), 0..1_000_000_000_u32).prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
+        (any::<u64>(), 0..1_000_000_000_u32)
+            .prop_map(|(seconds, nanos)| Duration::new(seconds, nanos))
     }
 
     fn any_backoff() -> impl Strategy<Value = BackoffType> {
-        prop_oneof![Just(BackoffType::None), Just(BackoffType::Linear), Just(BackoffType::Exponential)]
+        prop_oneof![
+            Just(BackoffType::None),
+            Just(BackoffType::Linear),
+            Just(BackoffType::Exponential)
+        ]
     }
 
     proptest! {

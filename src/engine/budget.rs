@@ -63,10 +63,16 @@ fn records(step: &mut StepStatus) -> impl Iterator<Item = &mut DirectionStatus> 
 /// A size that no writing out is needed for; never below the real one.
 fn at_most(steps: &[StepStatus]) -> usize {
     // A quote or a backslash becomes two bytes; control characters are cut out before.
-    let text = |message: &Option<String>| message.as_ref().map_or(0, |message| message.len().saturating_mul(2));
+    let text = |message: &Option<String>| {
+        message.as_ref().map_or(0, |message| message.len().saturating_mul(2))
+    };
     let step = |step: &StepStatus| {
-        let attempts = [&step.action, &step.compensation].into_iter().flatten().flat_map(|record| &record.attempts);
-        let attempts: usize = attempts.map(|attempt| text(&attempt.message).saturating_add(ATTEMPT)).sum();
+        let attempts = [&step.action, &step.compensation]
+            .into_iter()
+            .flatten()
+            .flat_map(|record| &record.attempts);
+        let attempts: usize =
+            attempts.map(|attempt| text(&attempt.message).saturating_add(ATTEMPT)).sum();
         let outputs = if step.outputs.is_some() { MAX_OUTPUTS } else { 0 };
         text(&step.message).saturating_add(attempts).saturating_add(outputs).saturating_add(STEP)
     };
@@ -84,7 +90,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        api::{ActiveAttempt, AttemptRecord, Outcome, Pause, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus},
+        api::{
+            ActiveAttempt, AttemptRecord, Outcome, Pause, RequestAction, RequestRecord,
+            RequestResult, SagaPhase, SagaStatus,
+        },
         engine::grant::MAX_ALL_OUTPUTS,
     };
 
@@ -144,7 +153,10 @@ mod tests {
                 phase: Some(crate::api::SagaPhase::CompensationFailed),
             }),
             // No more are active at once than may run side by side.
-            compensation: Some(DirectionStatus { active: Some(active).filter(|_| place < 64), ..action.clone() }),
+            compensation: Some(DirectionStatus {
+                active: Some(active).filter(|_| place < 64),
+                ..action.clone()
+            }),
             action: Some(action),
         }
     }
@@ -167,7 +179,10 @@ mod tests {
             let outputs: Vec<_> = steps.iter().map(|step| step.outputs.clone()).collect();
             fit(&mut steps, 0);
             assert!(size(&steps) <= STEPS, "{} bytes", size(&steps));
-            assert!(steps.iter().map(|step| step.outputs.clone()).eq(outputs), "what steps hand on is never dropped");
+            assert!(
+                steps.iter().map(|step| step.outputs.clone()).eq(outputs),
+                "what steps hand on is never dropped"
+            );
             let after = steps.clone();
             fit(&mut steps, 0);
             assert_eq!(steps, after);
@@ -223,7 +238,8 @@ mod tests {
             requests: (COUNT - 9..=COUNT).map(request).collect(),
             handled_tokens: vec![format!("{0}-{0}", "f".repeat(16)); 128],
             settled: Some(COUNT),
-            outputs: serde_json::from_str(&format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_OUTPUTS - 8))).unwrap(),
+            outputs: serde_json::from_str(&format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_OUTPUTS - 8)))
+                .unwrap(),
             // Reconciling and Stalled are never there together; what Accepted says is short.
             conditions: vec![
                 Condition { message: "the spec is valid".into(), ..condition("Accepted") },
@@ -250,7 +266,12 @@ mod tests {
             for attempts in [0, 5] {
                 let with_outputs = largest(message).remove(0);
                 for steps in [[step(0, attempts, message)], [with_outputs]] {
-                    assert!(size(&steps) <= at_most(&steps), "{} > {}", size(&steps), at_most(&steps));
+                    assert!(
+                        size(&steps) <= at_most(&steps),
+                        "{} > {}",
+                        size(&steps),
+                        at_most(&steps)
+                    );
                 }
             }
         }
@@ -263,7 +284,12 @@ mod tests {
         assert!(size(&steps) <= STEPS, "{}", size(&steps));
         let mut steps: Vec<_> = (0..128).map(|place| step(place, 5, "no")).collect();
         fit(&mut steps, 0);
-        let kept: Vec<_> = steps[0].action.iter().flat_map(|record| &record.attempts).map(|attempt| attempt.attempt).collect();
+        let kept: Vec<_> = steps[0]
+            .action
+            .iter()
+            .flat_map(|record| &record.attempts)
+            .map(|attempt| attempt.attempt)
+            .collect();
         assert_eq!(kept.last(), Some(&5));
         let after = steps.clone();
         fit(&mut steps, 0);

@@ -27,7 +27,9 @@ use super::{
     settle::{KEPT_MESSAGE, Settlement},
 };
 use crate::{
-    api::{ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId},
+    api::{
+        ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus, names::AttemptId,
+    },
     clock::later,
     model::{
         command::Demand,
@@ -54,9 +56,20 @@ pub(super) struct Kin<'a> {
 
 impl Pass<'_> {
     /// What a child saga means that is there.
-    pub(super) fn judge_child(&mut self, step: &ValidStep, status: &mut StepStatus, kin: &Kin<'_>) -> Verdict {
-        status.child = Some(ChildStatus { name: kin.child.name.clone(), uid: Some(kin.child.uid.clone()), phase: kin.child.phase });
-        let undoes = step.operation(kin.attempt.direction).is_some_and(|operation| matches!(operation.work, Work::UndoSaga));
+    pub(super) fn judge_child(
+        &mut self,
+        step: &ValidStep,
+        status: &mut StepStatus,
+        kin: &Kin<'_>,
+    ) -> Verdict {
+        status.child = Some(ChildStatus {
+            name: kin.child.name.clone(),
+            uid: Some(kin.child.uid.clone()),
+            phase: kin.child.phase,
+        });
+        let undoes = step
+            .operation(kin.attempt.direction)
+            .is_some_and(|operation| matches!(operation.work, Work::UndoSaga));
         let effects = self.effects.len();
         let settled = if undoes { undone(kin.child) } else { self.carried_through(kin) };
         if let Some(settlement) = settled {
@@ -65,7 +78,8 @@ impl Pass<'_> {
         let verdict = if undoes { self.undo_child(status, kin) } else { self.lead_child(kin) };
         if matches!(verdict, Verdict::Wait) {
             let ChildSaga { uid, age, .. } = kin.child;
-            let waits = waits_for(kin.child, kin.overdue, self.effects.get(effects..).unwrap_or_default());
+            let waits =
+                waits_for(kin.child, kin.overdue, self.effects.get(effects..).unwrap_or_default());
             self.note_child(status, kin.attempt.direction, (Some(uid), *age), (&waits, None));
             say_of_child(status, kin.attempt.direction, &waits);
             self.wake_at(if kin.overdue { later(self.seen.now, STOP_POLL) } else { kin.limit });
@@ -78,17 +92,26 @@ impl Pass<'_> {
         let ChildSaga { name, phase, message, outputs, still_in_effect, .. } = kin.child;
         let left = still_in_effect.join(", ");
         Some(match phase {
-            Some(SagaPhase::Completed) => self.with_outputs(kin.attempt.direction, Ok(outputs.clone())),
-            Some(SagaPhase::Compensated) if still_in_effect.is_empty() && kin.uncertain => Settlement::unknown_for_good(format!(
-                "its child saga {name} was undone, but nobody can tell what an earlier attempt's child left in effect"
-            )),
+            Some(SagaPhase::Completed) => {
+                self.with_outputs(kin.attempt.direction, Ok(outputs.clone()))
+            }
+            Some(SagaPhase::Compensated) if still_in_effect.is_empty() && kin.uncertain => {
+                Settlement::unknown_for_good(format!(
+                    "its child saga {name} was undone, but nobody can tell what an earlier attempt's child left in effect"
+                ))
+            }
             Some(SagaPhase::Compensated) if still_in_effect.is_empty() => {
                 failed(Reached::Answer, format!("its child saga {name} was undone: {message}"))
             }
-            Some(SagaPhase::Compensated) => {
-                Settlement::unknown(format!("its child saga {name} was undone, but these steps of it stay in effect: {left}"), None)
+            Some(SagaPhase::Compensated) => Settlement::unknown(
+                format!(
+                    "its child saga {name} was undone, but these steps of it stay in effect: {left}"
+                ),
+                None,
+            ),
+            Some(SagaPhase::Cancelled) => {
+                Settlement::unknown(format!("its child saga {name} was cancelled: {message}"), None)
             }
-            Some(SagaPhase::Cancelled) => Settlement::unknown(format!("its child saga {name} was cancelled: {message}"), None),
             Some(
                 SagaPhase::Pending
                 | SagaPhase::Running
@@ -106,7 +129,8 @@ impl Pass<'_> {
         let Kin { child, attempt, overdue, .. } = kin;
         self.follow(kin, attempt);
         // What undoes is not turned back by the deletion for whose sake it runs.
-        let undone_by_deletion = self.seen.deleting && self.seen.deletion_policy == DeletionPolicy::Compensate;
+        let undone_by_deletion =
+            self.seen.deleting && self.seen.deletion_policy == DeletionPolicy::Compensate;
         let turns_back = *overdue || (undone_by_deletion && attempt.direction == Direction::Action);
         if self.status.cancel_requested.is_some() {
             self.ask(kin, attempt, Demand::Cancel);
@@ -142,27 +166,52 @@ impl Pass<'_> {
         let Kin { child, attempt, overdue, .. } = kin;
         let made_by = made_by(status);
         self.follow(kin, &made_by);
-        let (token, cancelled) = (format!("undo-{}", attempt.number), self.status.cancel_requested.is_some());
-        let refused = child.refused.as_ref().filter(|(refused, _)| *refused == token).map(|(_, why)| why);
+        let (token, cancelled) =
+            (format!("undo-{}", attempt.number), self.status.cancel_requested.is_some());
+        let refused =
+            child.refused.as_ref().filter(|(refused, _)| *refused == token).map(|(_, why)| why);
         match child.phase {
             // Nothing was asked of it, or nothing that it will do.
-            Some(SagaPhase::Completed) if cancelled && (child.compensate_asked.as_ref() != Some(&token) || refused.is_some()) => {
-                return Settlement::unknown(format!("its child saga {} was not undone", child.name), None).into();
+            Some(SagaPhase::Completed)
+                if cancelled
+                    && (child.compensate_asked.as_ref() != Some(&token) || refused.is_some()) =>
+            {
+                return Settlement::unknown(
+                    format!("its child saga {} was not undone", child.name),
+                    None,
+                )
+                .into();
             }
             Some(SagaPhase::Completed) if cancelled => {}
             Some(_) if cancelled => self.ask(kin, &made_by, Demand::Cancel),
-            Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed) => {
+            Some(
+                SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed,
+            ) => {
                 if let Some(why) = refused {
-                    return failed(Reached::Nothing, format!("its child saga {} refuses to be undone: {why}", child.name)).into();
+                    return failed(
+                        Reached::Nothing,
+                        format!("its child saga {} refuses to be undone: {why}", child.name),
+                    )
+                    .into();
                 }
                 self.ask(kin, &made_by, Demand::Compensate { token });
             }
             Some(SagaPhase::Pending) => self.ask(kin, &made_by, Demand::Cancel),
-            Some(SagaPhase::Compensating | SagaPhase::CompensationFailed | SagaPhase::Compensated | SagaPhase::Cancelled) | None => {}
+            Some(
+                SagaPhase::Compensating
+                | SagaPhase::CompensationFailed
+                | SagaPhase::Compensated
+                | SagaPhase::Cancelled,
+            )
+            | None => {}
         }
         // Asked again by the next attempt; a child that was cancelled ends first.
         if *overdue && !cancelled {
-            return Settlement::unknown(format!("not within its time: {}", waits_for(child, false, &[])), None).into();
+            return Settlement::unknown(
+                format!("not within its time: {}", waits_for(child, false, &[])),
+                None,
+            )
+            .into();
         }
         Verdict::Wait
     }
@@ -186,14 +235,21 @@ impl Pass<'_> {
         let ended = kin.child.phase.is_some_and(SagaPhase::is_terminal);
         // Before an operator saw it, it takes no request; its deletion undoes it, unless it ended before.
         if !heard && kin.child.phase.is_some() && (!kin.child.deleting || ended) {
-            self.effects.push(Effect::Ask { attempt: kin.attempt.clone(), child: made_by.clone(), demand });
+            self.effects.push(Effect::Ask {
+                attempt: kin.attempt.clone(),
+                child: made_by.clone(),
+                demand,
+            });
         }
     }
 }
 
 /// A child that waits for a person is worth a write of its own.
 fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
-    let noted = status.direction(direction).and_then(|record| record.active.as_ref()).is_some_and(|active| active.child_uid.is_some());
+    let noted = status
+        .direction(direction)
+        .and_then(|record| record.active.as_ref())
+        .is_some_and(|active| active.child_uid.is_some());
     let waits = clip(waits, KEPT_MESSAGE);
     if noted && status.message.as_ref() != Some(&waits) {
         status.message = Some(waits);
@@ -203,19 +259,30 @@ fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
 /// The children of a deleted saga that goes as it is which no attempt follows any more, although they may not have ended: an undo that was
 /// given up leaves such a one. Each with the attempt that made it. `policy`: what the spec asks for on deletion.
 #[must_use]
-pub fn left_behind<'s>(saga: &ValidSaga, status: &'s SagaStatus, policy: DeletionPolicy) -> Vec<(AttemptId, &'s ChildStatus)> {
+pub fn left_behind<'s>(
+    saga: &ValidSaga,
+    status: &'s SagaStatus,
+    policy: DeletionPolicy,
+) -> Vec<(AttemptId, &'s ChildStatus)> {
     if is_terminal(status) || (policy != DeletionPolicy::Abandon && !past_return(saga, status)) {
         return Vec::new();
     }
     let child = |known: &'s StepStatus| {
         // A child that is Completed may have been asked to undo itself since.
-        let ended = |child: &&ChildStatus| matches!(child.phase, Some(SagaPhase::Compensated | SagaPhase::Cancelled));
+        let ended = |child: &&ChildStatus| {
+            matches!(child.phase, Some(SagaPhase::Compensated | SagaPhase::Cancelled))
+        };
         let child = known.child.as_ref().filter(|child| !ended(child))?;
         let step = saga.steps.iter().find(|step| step.name == known.name)?;
-        let undo = known.compensation.as_ref().filter(|_| carries_a_child(step, Direction::Compensation));
+        let undo =
+            known.compensation.as_ref().filter(|_| carries_a_child(step, Direction::Compensation));
         let made_by = undo.map_or_else(
             || made_by(known),
-            |undo| AttemptId { step: known.name.clone(), direction: Direction::Compensation, number: undo.attempt },
+            |undo| AttemptId {
+                step: known.name.clone(),
+                direction: Direction::Compensation,
+                number: undo.attempt,
+            },
         );
         Some((made_by, child))
     };
@@ -237,13 +304,23 @@ pub(super) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> 
         let undoes = matches!(step.operation(id.direction)?.work, Work::UndoSaga);
         let known = status.steps.iter().find(|known| known.name == id.step)?;
         let made_by = if undoes { made_by(known) } else { id.clone() };
-        let demand = Demand::Follow { suspend: child.suspended, deletion_policy: DeletionPolicy::Abandon };
-        let refused = child.unheard.iter().any(|unheard| unheard.refused && unheard.demand == demand);
+        let demand =
+            Demand::Follow { suspend: child.suspended, deletion_policy: DeletionPolicy::Abandon };
+        let refused =
+            child.unheard.iter().any(|unheard| unheard.refused && unheard.demand == demand);
         let told = ended || child.deletion_policy == DeletionPolicy::Abandon || refused;
         (!told).then(|| Effect::Ask { attempt: id.clone(), child: made_by, demand })
     };
     let effects: Vec<_> = seen.children.iter().filter_map(untold).collect();
-    (!effects.is_empty()).then(|| Plan::new(None, Finalizer::Keep, Some(later(seen.now, STOP_POLL)), Tally::default(), effects))
+    (!effects.is_empty()).then(|| {
+        Plan::new(
+            None,
+            Finalizer::Keep,
+            Some(later(seen.now, STOP_POLL)),
+            Tally::default(),
+            effects,
+        )
+    })
 }
 
 /// The attempt that made the child which a compensation undoes: the newest one of the step's action.
@@ -257,11 +334,18 @@ pub fn made_by(status: &StepStatus) -> AttemptId {
 fn undone(child: &ChildSaga) -> Option<Settlement> {
     let ChildSaga { name, phase, still_in_effect, .. } = child;
     match phase {
-        Some(SagaPhase::Compensated | SagaPhase::Cancelled) if still_in_effect.is_empty() => Some(Settlement::succeeded()),
+        Some(SagaPhase::Compensated | SagaPhase::Cancelled) if still_in_effect.is_empty() => {
+            Some(Settlement::succeeded())
+        }
         Some(ended @ (SagaPhase::Compensated | SagaPhase::Cancelled)) => {
             let (ended, left) = (ended.as_str(), still_in_effect.join(", "));
-            let what = format!("its child saga {name} is {ended}, and these steps of it stay in effect: {left}");
-            Some(failed(Reached::Nothing, format!("{what}; undo them by hand, then skip this compensation")))
+            let what = format!(
+                "its child saga {name} is {ended}, and these steps of it stay in effect: {left}"
+            );
+            Some(failed(
+                Reached::Nothing,
+                format!("{what}; undo them by hand, then skip this compensation"),
+            ))
         }
         Some(
             SagaPhase::Pending
@@ -278,7 +362,14 @@ fn undone(child: &ChildSaga) -> Option<Settlement> {
 
 /// A failure after which no further attempt is made by itself.
 pub(super) fn failed(reached: Reached, message: String) -> Settlement {
-    Settlement::failed(Failure { reached, last: true, exit_code: None, disrupted: false, retry_after: None, message })
+    Settlement::failed(Failure {
+        reached,
+        last: true,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    })
 }
 
 /// What a step waits for, and who has to act where somebody has to.
@@ -286,16 +377,33 @@ pub(super) fn failed(reached: Reached, message: String) -> Settlement {
 /// `told`: what it is told now.
 fn waits_for(child: &ChildSaga, overdue: bool, told: &[Effect]) -> String {
     let ChildSaga { name, phase, message, held, unheard, refused, .. } = child;
-    let is = phase.map_or(if *held { "held" } else { "not seen by an operator yet" }, SagaPhase::as_str);
-    let waits = matches!(phase, Some(SagaPhase::Failed | SagaPhase::CompensationFailed | SagaPhase::Paused | SagaPhase::Pending));
-    let more = if (waits || *held) && !message.is_empty() { format!(": {message}") } else { String::new() };
+    let is =
+        phase.map_or(if *held { "held" } else { "not seen by an operator yet" }, SagaPhase::as_str);
+    let waits = matches!(
+        phase,
+        Some(
+            SagaPhase::Failed
+                | SagaPhase::CompensationFailed
+                | SagaPhase::Paused
+                | SagaPhase::Pending
+        )
+    );
+    let more = if (waits || *held) && !message.is_empty() {
+        format!(": {message}")
+    } else {
+        String::new()
+    };
     let late = match (overdue, refused) {
         (true, Some((_, why))) => format!("; past its time, and it cannot be undone: {why}"),
         (true, None) => "; past its time".to_owned(),
         (false, _) => String::new(),
     };
-    let is_told = |this: &Demand| told.iter().any(|effect| matches!(effect, Effect::Ask { demand, .. } if demand == this));
+    let is_told = |this: &Demand| {
+        told.iter().any(|effect| matches!(effect, Effect::Ask { demand, .. } if demand == this))
+    };
     let unheard = unheard.iter().find(|unheard| is_told(&unheard.demand));
-    let unheard = unheard.map(|unheard| format!("; it could not be told to follow: {}", unheard.why)).unwrap_or_default();
+    let unheard = unheard
+        .map(|unheard| format!("; it could not be told to follow: {}", unheard.why))
+        .unwrap_or_default();
     format!("waits for its child saga {name}, which is {is}{more}{late}{unheard}")
 }

@@ -34,7 +34,12 @@ impl Pass<'_> {
     ///
     /// # Errors
     /// As [`Values::resolve`].
-    pub(super) fn resolve<'o>(&self, operation: &'o Operation, status: &StepStatus, direction: Direction) -> Result<Cow<'o, Work>, String> {
+    pub(super) fn resolve<'o>(
+        &self,
+        operation: &'o Operation,
+        status: &StepStatus,
+        direction: Direction,
+    ) -> Result<Cow<'o, Work>, String> {
         self.values().resolve(operation, status, direction)
     }
 
@@ -44,7 +49,8 @@ impl Pass<'_> {
     /// One line: its `when` cannot be evaluated.
     pub(super) fn is_wanted(&self, step: &ValidStep, status: &StepStatus) -> Result<bool, String> {
         let Some(when) = &step.when else { return Ok(true) };
-        when.holds(&self.values().scope(status, None, None)).map_err(|error| format!("when: {error}"))
+        when.holds(&self.values().scope(status, None, None))
+            .map_err(|error| format!("when: {error}"))
     }
 
     /// Skips a step that is not wanted.
@@ -52,21 +58,37 @@ impl Pass<'_> {
         self.move_step(status, StepEvent::Skip);
         status.unwanted = true;
         status.message = Some("not wanted: its when is false".into());
-        status.completed_at = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(self.seen.now));
+        status.completed_at =
+            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(self.seen.now));
     }
 
     /// Fails a step for good that cannot begin, without an attempt.
-    pub(super) fn cannot_begin(&mut self, status: &mut StepStatus, direction: Direction, why: &str) {
+    pub(super) fn cannot_begin(
+        &mut self,
+        status: &mut StepStatus,
+        direction: Direction,
+        why: &str,
+    ) {
         status.message = Some(crate::text::clip(why, super::settle::KEPT_MESSAGE));
         status.next_attempt_at = None;
         self.give_up(status, direction);
     }
 
     /// What the end of a child means that was done, or answered.
-    pub(super) fn judge_end(&self, step: &ValidStep, status: &StepStatus, direction: Direction, end: &ChildState) -> Option<Settlement> {
+    pub(super) fn judge_end(
+        &self,
+        step: &ValidStep,
+        status: &StepStatus,
+        direction: Direction,
+        end: &ChildState,
+    ) -> Option<Settlement> {
         match end {
-            ChildState::Succeeded(outputs) => Some(self.with_outputs(direction, outputs.clone().map_or(Ok(None), |map| Ok(Some(map))))),
-            ChildState::Answered(answer) => Some(self.judge_answer(step, status, direction, answer)),
+            ChildState::Succeeded(outputs) => Some(
+                self.with_outputs(direction, outputs.clone().map_or(Ok(None), |map| Ok(Some(map)))),
+            ),
+            ChildState::Answered(answer) => {
+                Some(self.judge_answer(step, status, direction, answer))
+            }
             ChildState::Absent(_)
             | ChildState::Active { .. }
             | ChildState::Object { .. }
@@ -81,7 +103,11 @@ impl Pass<'_> {
     }
 
     /// A success that hands on what its outputs came to.
-    pub(super) fn settled_with(&self, direction: Direction, outputs: Option<Result<Value, String>>) -> Settlement {
+    pub(super) fn settled_with(
+        &self,
+        direction: Direction,
+        outputs: Option<Result<Value, String>>,
+    ) -> Settlement {
         self.with_outputs(
             direction,
             match outputs {
@@ -95,12 +121,19 @@ impl Pass<'_> {
 
     /// A success that hands this on. Where that cannot be taken, the step counts as one that may have been done: whoever reads it would
     /// find nothing.
-    pub(super) fn with_outputs(&self, direction: Direction, outputs: Result<Option<Map<String, Value>>, String>) -> Settlement {
+    pub(super) fn with_outputs(
+        &self,
+        direction: Direction,
+        outputs: Result<Option<Map<String, Value>>, String>,
+    ) -> Settlement {
         let outputs = outputs.map(|outputs| outputs.filter(|_| direction == Direction::Action));
-        let taken = outputs.and_then(|outputs| outputs.map(|outputs| self.taken(outputs)).transpose());
+        let taken =
+            outputs.and_then(|outputs| outputs.map(|outputs| self.taken(outputs)).transpose());
         match taken {
             Ok(outputs) => Settlement { outputs, ..Settlement::succeeded() },
-            Err(error) => Settlement::unknown_for_good(format!("it was done, but what it hands on cannot be taken: {error}")),
+            Err(error) => Settlement::unknown_for_good(format!(
+                "it was done, but what it hands on cannot be taken: {error}"
+            )),
         }
     }
 
@@ -110,8 +143,15 @@ impl Pass<'_> {
     /// Why the status has no room for it, in one line.
     pub(super) fn taken(&self, outputs: Map<String, Value>) -> Result<Map<String, Value>, String> {
         let outputs = as_taken(outputs, "the outputs of a step")?;
-        let (bytes, known) =
-            (size(&outputs), self.status.steps.iter().filter_map(|status| status.outputs.as_ref()).map(size).sum::<usize>());
+        let (bytes, known) = (
+            size(&outputs),
+            self.status
+                .steps
+                .iter()
+                .filter_map(|status| status.outputs.as_ref())
+                .map(size)
+                .sum::<usize>(),
+        );
         if known.saturating_add(bytes) > MAX_ALL_OUTPUTS {
             return Err(format!(
                 "the outputs of all steps may have at most {MAX_ALL_OUTPUTS} bytes together, and these add {bytes} to {known}"
@@ -124,17 +164,26 @@ impl Pass<'_> {
     pub(super) fn hand_on(&mut self) {
         let Some(template) = &self.saga.outputs else { return };
         let nobody = StepStatus::default();
-        let outputs = template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| match outputs {
-            Value::Object(outputs) => as_taken(outputs, "spec.outputs"),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-                Err("spec.outputs are no object".into())
-            }
-        });
+        let outputs =
+            template.evaluate(&self.values().scope(&nobody, None, None)).and_then(|outputs| {
+                match outputs {
+                    Value::Object(outputs) => as_taken(outputs, "spec.outputs"),
+                    Value::Null
+                    | Value::Bool(_)
+                    | Value::Number(_)
+                    | Value::String(_)
+                    | Value::Array(_) => Err("spec.outputs are no object".into()),
+                }
+            });
         match outputs {
             Ok(outputs) => self.status.outputs = Some(outputs),
             Err(message) => {
                 let message = format!("the saga is Completed and hands nothing on: {message}");
-                self.effects.push(crate::model::plan::Effect::Publish(Notice { warning: true, reason: "NoOutputs", message }));
+                self.effects.push(crate::model::plan::Effect::Publish(Notice {
+                    warning: true,
+                    reason: "NoOutputs",
+                    message,
+                }));
             }
         }
     }
@@ -149,7 +198,9 @@ pub(super) fn size(outputs: &Map<String, Value>) -> usize {
 fn as_taken(outputs: Map<String, Value>, what: &str) -> Result<Map<String, Value>, String> {
     // The bound comes first: it bounds what goes down into them from here on.
     if depth_of_fields(&outputs) > MAX_OUTPUT_DEPTH && !broken(Twin::DeepOutputs) {
-        return Err(format!("{what} may be nested at most {MAX_OUTPUT_DEPTH} deep, and these are nested deeper"));
+        return Err(format!(
+            "{what} may be nested at most {MAX_OUTPUT_DEPTH} deep, and these are nested deeper"
+        ));
     }
     let outputs = if broken(Twin::NumbersDrift) { outputs } else { fields_as_stored(outputs) };
     let bytes = size(&outputs);

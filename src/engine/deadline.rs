@@ -20,7 +20,8 @@ use crate::{
 /// which it was sent: by that every other operator judges how long it may last.
 #[must_use]
 pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
-    let written = active.and_then(|active| Some(between(active.started_at.0, active.ends_by.as_ref()?.0)));
+    let written =
+        active.and_then(|active| Some(between(active.started_at.0, active.ends_by.as_ref()?.0)));
     written.unwrap_or(timeout)
 }
 
@@ -36,8 +37,15 @@ impl Pass<'_> {
         let stood = between(stopped, self.seen.now);
         let timeout_began = self.timeout_began().cloned();
         self.status.timeout_started_at = timeout_began;
-        let records = self.status.steps.iter_mut().flat_map(|status| [&mut status.action, &mut status.compensation]).flatten();
-        let began = records.filter_map(|record| record.budget_started_at.as_mut()).chain(&mut self.status.timeout_started_at);
+        let records = self
+            .status
+            .steps
+            .iter_mut()
+            .flat_map(|status| [&mut status.action, &mut status.compensation])
+            .flatten();
+        let began = records
+            .filter_map(|record| record.budget_started_at.as_mut())
+            .chain(&mut self.status.timeout_started_at);
         for began in began {
             *began = MicroTime(later(began.0, stood));
         }
@@ -73,7 +81,10 @@ impl Pass<'_> {
 
     /// Ends the forward run when its time has passed: what waits to be tried again fails, what is active is stopped by its limit.
     pub(super) fn enforce_timeout(&mut self) {
-        let backward = matches!(self.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
+        let backward = matches!(
+            self.status.phase,
+            Some(SagaPhase::Compensating | SagaPhase::CompensationFailed)
+        );
         let done = self.status.steps.iter().all(|status| status.phase.is_done());
         if backward || done || self.status.timed_out_at.is_some() || !self.is_past_timeout() {
             return;
@@ -84,7 +95,10 @@ impl Pass<'_> {
         self.each_step(|pass, _, _, status| {
             if status.phase == StepPhase::Retrying {
                 let last = status.message.take().unwrap_or_default();
-                status.message = Some(crate::text::clip(&format!("{text}; {last}"), super::settle::KEPT_MESSAGE));
+                status.message = Some(crate::text::clip(
+                    &format!("{text}; {last}"),
+                    super::settle::KEPT_MESSAGE,
+                ));
                 status.next_attempt_at = None;
                 pass.give_up(status, Direction::Action);
             }
@@ -93,7 +107,9 @@ impl Pass<'_> {
 
     /// Asks to be looked at when the timeout passes.
     pub(super) fn wake_for_timeout(&mut self) {
-        if let Some(left) = self.saga_left().filter(|_| self.status.clock_stopped_at.is_none() && self.status.timed_out_at.is_none()) {
+        if let Some(left) = self.saga_left().filter(|_| {
+            self.status.clock_stopped_at.is_none() && self.status.timed_out_at.is_none()
+        }) {
             self.wake_at(later(self.seen.now, left));
         }
     }
@@ -108,33 +124,59 @@ impl Pass<'_> {
     /// The sentence that says so.
     pub(super) fn timeout_passed(&self) -> String {
         let timeout = self.saga.timeout.map(crate::api::GoDuration::from);
-        timeout.map_or_else(|| "the saga's timeout passed".into(), |timeout| format!("the saga's timeout of {timeout} passed"))
+        timeout.map_or_else(
+            || "the saga's timeout passed".into(),
+            |timeout| format!("the saga's timeout of {timeout} passed"),
+        )
     }
 
     /// How much of the budget's deadline is left; `None` where there is none.
-    pub(super) fn budget_left(&self, operation: &Operation, record: &DirectionStatus) -> Option<Duration> {
+    pub(super) fn budget_left(
+        &self,
+        operation: &Operation,
+        record: &DirectionStatus,
+    ) -> Option<Duration> {
         let deadline = operation.retry.deadline?;
         let began = record.budget_started_at.as_ref()?;
         Some(deadline.saturating_sub(between(began.0, self.frozen_now())))
     }
 
     /// When the active attempt is past its time: the least of its own limit, which runs on, and what is left of the deadlines.
-    pub(super) fn limit(&self, operation: &Operation, direction: Direction, record: &DirectionStatus) -> Timestamp {
-        self.deadline(operation, direction, record).unwrap_or(Timestamp::MAX).min(self.own_limit(operation, record))
+    pub(super) fn limit(
+        &self,
+        operation: &Operation,
+        direction: Direction,
+        record: &DirectionStatus,
+    ) -> Timestamp {
+        self.deadline(operation, direction, record)
+            .unwrap_or(Timestamp::MAX)
+            .min(self.own_limit(operation, record))
     }
 
     /// When the active attempt is past its own time limit, which runs on.
     pub(super) fn own_limit(&self, operation: &Operation, record: &DirectionStatus) -> Timestamp {
         let active = record.active.as_ref();
-        later(active.map_or(self.seen.now, |active| active.started_at.0), own_time(active, operation.timeout))
+        later(
+            active.map_or(self.seen.now, |active| active.started_at.0),
+            own_time(active, operation.timeout),
+        )
     }
 
     /// When the first of the deadlines that the attempt is under has passed; `None` where there is none, or where they stand still.
-    pub(super) fn deadline(&self, operation: &Operation, direction: Direction, record: &DirectionStatus) -> Option<Timestamp> {
+    pub(super) fn deadline(
+        &self,
+        operation: &Operation,
+        direction: Direction,
+        record: &DirectionStatus,
+    ) -> Option<Timestamp> {
         let budget = operation.retry.deadline.zip(record.budget_started_at.as_ref());
         let forward = self.saga.timeout.filter(|_| direction == Direction::Action);
         let saga = forward.zip(self.timeout_began());
-        [budget, saga].into_iter().flatten().filter_map(|(may_take, began)| self.ends_at(began.0, may_take)).min()
+        [budget, saga]
+            .into_iter()
+            .flatten()
+            .filter_map(|(may_take, began)| self.ends_at(began.0, may_take))
+            .min()
     }
 
     /// When what began then has taken as long as it may; `None` where the clock stopped before, so that nobody can tell yet.

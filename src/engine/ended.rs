@@ -53,12 +53,23 @@ pub(super) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
 }
 
 /// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself where the spec says so.
-pub(super) fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'_>, (answered, mut effects, tally): Answered) -> Plan {
+pub(super) fn ended(
+    saga: Option<&ValidSaga>,
+    status: &SagaStatus,
+    seen: &Seen<'_>,
+    (answered, mut effects, tally): Answered,
+) -> Plan {
     let new = of_the_present_spec(answered, seen);
-    let mut wake = stays_for_parent(seen).then(|| later(seen.now, FOR_PARENT)).filter(|_| seen.deleting);
-    let after = |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
+    let mut wake =
+        stays_for_parent(seen).then(|| later(seen.now, FOR_PARENT)).filter(|_| seen.deleting);
+    let after =
+        |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
     if let Some(due) = after(KEPT_CHILDREN).filter(|_| seen.leftovers) {
-        if due <= seen.now { effects.push(Effect::Sweep) } else { wake = wake.into_iter().chain([due]).min() }
+        if due <= seen.now {
+            effects.push(Effect::Sweep)
+        } else {
+            wake = wake.into_iter().chain([due]).min()
+        }
     }
     let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
     if let Some(due) = ttl.and_then(|ttl| after(ttl.max(KEPT_LEAST))) {
@@ -73,7 +84,8 @@ pub(super) fn ended(saga: Option<&ValidSaga>, status: &SagaStatus, seen: &Seen<'
             effects.push(Effect::Delete);
         }
     }
-    let write = (seen.versions.differs(status, &new) || broken(Twin::EndWrites)).then(|| StatusWrite::Whole(Box::new(new)));
+    let write = (seen.versions.differs(status, &new) || broken(Twin::EndWrites))
+        .then(|| StatusWrite::Whole(Box::new(new)));
     Plan::new(write, finalizer_of_ended(seen), wake, tally, effects)
 }
 

@@ -24,7 +24,8 @@ impl Operation {
             | Work::Approval(_)
             | Work::Wait(_) => return failure,
         };
-        let is_final = failure.exit_code.is_some_and(|code| codes.iter().flatten().any(|last| *last == code));
+        let is_final =
+            failure.exit_code.is_some_and(|code| codes.iter().flatten().any(|last| *last == code));
         let ran = failure.reached == Reached::Answer && !is_final && !broken(Twin::ExitCodeMoves);
         let reached = if ran { Reached::Work } else { failure.reached };
         Failure { reached, last: failure.last || is_final, ..failure }

@@ -38,7 +38,8 @@ impl Pass<'_> {
 
     /// The pivot was passed while what was active settled: now nobody can ask for the undo any more.
     fn drop_undo_past_pivot(&mut self) {
-        if self.status.compensation_requested.is_some() && !self.steps_where(past_pivot).is_empty() {
+        if self.status.compensation_requested.is_some() && !self.steps_where(past_pivot).is_empty()
+        {
             self.status.compensation_requested = None;
             self.publish(
                 true,
@@ -50,7 +51,10 @@ impl Pass<'_> {
 
     fn standing(&mut self) -> Standing {
         let (failed, must_turn_back) = (self.has_failure(), self.must_turn_back());
-        let counts = |status: &StepStatus| status.phase.is_done() || (status.phase == StepPhase::Pending && broken(Twin::DoneBlocked));
+        let counts = |status: &StepStatus| {
+            status.phase.is_done()
+                || (status.phase == StepPhase::Pending && broken(Twin::DoneBlocked))
+        };
         let done = self.steps_where(|_, status| counts(status)).len() == self.saga.steps.len();
         // Where the saga is deleted or asked to turn back, what settled last is undone as well, unless nothing can be.
         if done && (!must_turn_back || !self.steps_where(past_pivot).is_empty()) {
@@ -63,7 +67,8 @@ impl Pass<'_> {
         if !failed && !must_turn_back {
             return Standing::Forward;
         }
-        let retried = |status: &StepStatus| status.phase == StepPhase::Retrying && status.retry_requested;
+        let retried =
+            |status: &StepStatus| status.phase == StepPhase::Retrying && status.retry_requested;
         let goes_on = !must_turn_back && self.status.steps.iter().any(retried);
         if goes_on || (self.has_children() && !broken(Twin::UndoUnsettled)) {
             return Standing::Settling;
@@ -86,7 +91,9 @@ impl Pass<'_> {
         let (failed, mut slots, mut all_can) = (self.has_failure(), self.slots(), true);
         self.each_step(|pass, place, step, status| {
             let done = pass.steps_where(|_, status| status.phase.is_done());
-            let ready = status.phase == StepPhase::Pending && !failed && pass.graph.depends_on(place).is_subset(done);
+            let ready = status.phase == StepPhase::Pending
+                && !failed
+                && pass.graph.depends_on(place).is_subset(done);
             let again = status.phase == StepPhase::Retrying
                 && may_go_on(failed, status)
                 && !is_active(status)
@@ -97,7 +104,9 @@ impl Pass<'_> {
             // A retried step that never began is asked again, too.
             let first = status.action.as_ref().is_none_or(|record| record.attempt == 0);
             let wanted = if first { pass.is_wanted(step, status) } else { Ok(true) };
-            match wanted.map(|wanted| wanted.then(|| pass.resolve(&step.action, status, Direction::Action).map(drop))) {
+            match wanted.map(|wanted| {
+                wanted.then(|| pass.resolve(&step.action, status, Direction::Action).map(drop))
+            }) {
                 Ok(None) => pass.leave_out(status),
                 Ok(Some(Ok(()))) => _ = ready && slots.take_new(),
                 Ok(Some(Err(why))) | Err(why) => {
@@ -117,11 +126,14 @@ impl Pass<'_> {
             let begins = match status.phase {
                 StepPhase::Pending => {
                     let may = !failed || broken(Twin::FailureStops);
-                    let ready = pass.graph.depends_on(place).is_subset(done) || broken(Twin::Dependencies);
+                    let ready =
+                        pass.graph.depends_on(place).is_subset(done) || broken(Twin::Dependencies);
                     may && ready && slots.take_new()
                 }
                 StepPhase::Retrying => {
-                    may_go_on(failed, status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now) && slots.take_kept()
+                    may_go_on(failed, status)
+                        && is_due(status.next_attempt_at.as_ref(), pass.seen.now)
+                        && slots.take_kept()
                 }
                 StepPhase::Running
                 | StepPhase::Waiting
@@ -133,7 +145,14 @@ impl Pass<'_> {
                 | StepPhase::CompensationFailed
                 | StepPhase::CompensationSkipped => false,
             };
-            if begins && !pass.waits_for_room(step, Direction::Action, &mut slots, status.phase == StepPhase::Pending) {
+            if begins
+                && !pass.waits_for_room(
+                    step,
+                    Direction::Action,
+                    &mut slots,
+                    status.phase == StepPhase::Pending,
+                )
+            {
                 pass.begin(place, step, status, Direction::Action);
             }
         });
@@ -144,11 +163,16 @@ impl Pass<'_> {
         if self.is_paused() {
             return;
         }
-        let waits = |status: &&StepStatus| status.phase == StepPhase::Retrying && !is_active(status) && may_go_on(failed, status);
+        let waits = |status: &&StepStatus| {
+            status.phase == StepPhase::Retrying && !is_active(status) && may_go_on(failed, status)
+        };
         let retrying = self.status.steps.iter().filter(waits);
         // An instant that has come means that no slot is free: the attempt that settles wakes the saga.
-        let next =
-            retrying.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0).filter(|next| *next > self.seen.now).min();
+        let next = retrying
+            .filter_map(|status| status.next_attempt_at.as_ref())
+            .map(|next| next.0)
+            .filter(|next| *next > self.seen.now)
+            .min();
         if let Some(next) = next.filter(|_| !broken(Twin::RetryWake)) {
             self.wake_at(next);
         }
@@ -161,7 +185,10 @@ impl Pass<'_> {
                 status.next_attempt_at = None;
                 status.retry_requested = false;
                 status.completed_at = Some(MicroTime(pass.seen.now));
-                status.message = status.message.take().map(|message| with_hint(&message, status, Direction::Action));
+                status.message = status
+                    .message
+                    .take()
+                    .map(|message| with_hint(&message, status, Direction::Action));
                 pass.move_step(status, StepEvent::FailForGood);
             }
         });

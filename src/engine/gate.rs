@@ -58,9 +58,17 @@ pub(super) struct Crowded {
 impl Crowded {
     /// `step b waits: …`
     pub(super) fn sentence(&self, status: &SagaStatus) -> String {
-        let message = status.steps.iter().find(|status| status.name == self.step).and_then(|status| status.message.as_deref());
+        let message = status
+            .steps
+            .iter()
+            .find(|status| status.name == self.step)
+            .and_then(|status| status.message.as_deref());
         let why = message.filter(|message| message.starts_with(CIRCUIT_OPEN));
-        format!("step {} waits: {}", self.step, why.unwrap_or("as many requests as may be are under way to its host"))
+        format!(
+            "step {} waits: {}",
+            self.step,
+            why.unwrap_or("as many requests as may be are under way to its host")
+        )
     }
 }
 
@@ -72,10 +80,18 @@ impl Shut {
         }
         let Self { origin, until, direction: _ } = self;
         let message = match until {
-            Some(until) => format!("{CIRCUIT_OPEN}: too many calls to {origin} ended unknown{AGAIN_AT}{}", instant(*until)),
-            None => format!("{CIRCUIT_OPEN}: one call at a time finds out whether {origin} answers; tried again when that one has ended"),
+            Some(until) => format!(
+                "{CIRCUIT_OPEN}: too many calls to {origin} ended unknown{AGAIN_AT}{}",
+                instant(*until)
+            ),
+            None => format!(
+                "{CIRCUIT_OPEN}: one call at a time finds out whether {origin} answers; tried again when that one has ended"
+            ),
         };
-        let before = told.and_then(without_circuit).map(|before| format!("{BEFORE}{before}")).unwrap_or_default();
+        let before = told
+            .and_then(without_circuit)
+            .map(|before| format!("{BEFORE}{before}"))
+            .unwrap_or_default();
         clip(&format!("{message}{before}"), MESSAGE)
     }
 }
@@ -111,7 +127,8 @@ impl Pass<'_> {
 
     /// Whether the step waits and says that it does so for its circuit.
     pub(super) fn tells_of_circuit(&self, status: &StepStatus) -> bool {
-        self.wait(&status.name).is_some() && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
+        self.wait(&status.name).is_some()
+            && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
     }
 
     /// What the step waits for.
@@ -129,21 +146,34 @@ impl Pass<'_> {
             Some(Wait::Circuit(shut)) => {
                 status.message = Some(shut.message(status.message.as_deref(), pass.seen.now));
                 let budget = step.operation(shut.direction).zip(status.direction(shut.direction));
-                let left = budget.and_then(|(operation, record)| pass.budget_left(operation, record));
+                let left =
+                    budget.and_then(|(operation, record)| pass.budget_left(operation, record));
                 if let Some(left) = left.filter(|left| !left.is_zero()) {
                     pass.wake_at(later(pass.seen.now, left));
                 }
             }
             // Another operator's circuit may be open. Until its time has come the step waits anyway.
-            Some(Wait::Room) if status.message.as_deref().and_then(told_until).is_none_or(|until| until > pass.seen.now) => {}
-            Some(Wait::Room) | None => status.message = status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned)),
+            Some(Wait::Room)
+                if status
+                    .message
+                    .as_deref()
+                    .and_then(told_until)
+                    .is_none_or(|until| until > pass.seen.now) => {}
+            Some(Wait::Room) | None => {
+                status.message =
+                    status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned))
+            }
         });
     }
 }
 
 /// What a step's message says besides that it waits for a circuit.
 pub(super) fn without_circuit(message: &str) -> Option<&str> {
-    if message.starts_with(CIRCUIT_OPEN) { message.split_once(BEFORE).map(|(_, before)| before) } else { Some(message) }
+    if message.starts_with(CIRCUIT_OPEN) {
+        message.split_once(BEFORE).map(|(_, before)| before)
+    } else {
+        Some(message)
+    }
 }
 
 /// The instant that a message names at which a step is tried again.

@@ -11,7 +11,10 @@ use super::{
     step::StepEvent,
 };
 use crate::{
-    api::{Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus, Wish},
+    api::{
+        Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus,
+        Wish,
+    },
     model::saga::{ValidStep, Work},
     mutants::{Twin, broken},
     text::clip,
@@ -50,10 +53,16 @@ impl Pass<'_> {
         let phases = allowed::in_saga_phases(action);
         if !phases.contains(&phase) {
             let allowed = words(phases.iter().map(|phase| phase.as_str()));
-            return Err(format!("the saga is {}: {action} is allowed while it is {allowed}", phase.as_str()));
+            return Err(format!(
+                "the saga is {}: {action} is allowed while it is {allowed}",
+                phase.as_str()
+            ));
         }
         if self.status.cancel_requested.is_some() {
-            return Err("the saga is being cancelled: what is active is stopped, and nothing else is done".into());
+            return Err(
+                "the saga is being cancelled: what is active is stopped, and nothing else is done"
+                    .into(),
+            );
         }
         match (action, &wish) {
             (RequestAction::Cancel, Wish::Saga(reason)) => Ok(self.ask_to_cancel(reason)),
@@ -61,8 +70,11 @@ impl Pass<'_> {
             (RequestAction::Pause, Wish::Saga(reason)) => self.pause(reason),
             (RequestAction::Resume, _) => self.resume(),
             (RequestAction::Reject | RequestAction::Approve, _) => {
-                let (names, approved) = (self.chosen(action, &wish)?, action == RequestAction::Approve);
-                self.change_steps(&names, |pass, step, status| pass.answer_approval(step, status, approved));
+                let (names, approved) =
+                    (self.chosen(action, &wish)?, action == RequestAction::Approve);
+                self.change_steps(&names, |pass, step, status| {
+                    pass.answer_approval(step, status, approved)
+                });
                 Ok(are(&names, if approved { "approved" } else { "rejected" }))
             }
             (RequestAction::Settle, Wish::Settled(name, word)) => {
@@ -71,9 +83,13 @@ impl Pass<'_> {
             }
             (RequestAction::Skip, _) => self.ask_to_skip(&wish),
             (RequestAction::Retry, _) => self.ask_to_retry(&wish),
-            (RequestAction::Cancel | RequestAction::Settle | RequestAction::Compensate | RequestAction::Pause, _) => {
-                Err(format!("{action} takes a reason, no steps"))
-            }
+            (
+                RequestAction::Cancel
+                | RequestAction::Settle
+                | RequestAction::Compensate
+                | RequestAction::Pause,
+                _,
+            ) => Err(format!("{action} takes a reason, no steps")),
         }
     }
 
@@ -114,7 +130,9 @@ impl Pass<'_> {
         }
         let (most, used) = (self.saga.max_retry_requests, self.status.retry_requests);
         if used >= most && !broken(Twin::RetryLimit) {
-            return Err(format!("{used} retry requests were accepted, as many as spec.maxRetryRequests allows: raise it first"));
+            return Err(format!(
+                "{used} retry requests were accepted, as many as spec.maxRetryRequests allows: raise it first"
+            ));
         }
         let timed_out = self.status.timed_out_at.is_some() && !self.is_backward();
         let names = match self.chosen(RequestAction::Retry, wish) {
@@ -137,15 +155,25 @@ impl Pass<'_> {
     fn ask_to_skip(&mut self, wish: &Wish) -> Result<String, String> {
         let backward = self.is_backward();
         let (names, outputs) = match wish {
-            Wish::StepWithOutputs(name, outputs) => (self.chosen(RequestAction::Skip, &Wish::Steps(vec![name.clone()]))?, Some(outputs)),
-            Wish::Steps(_) | Wish::EveryStep | Wish::Settled(..) | Wish::Saga(_) => (self.chosen(RequestAction::Skip, wish)?, None),
+            Wish::StepWithOutputs(name, outputs) => {
+                (self.chosen(RequestAction::Skip, &Wish::Steps(vec![name.clone()]))?, Some(outputs))
+            }
+            Wish::Steps(_) | Wish::EveryStep | Wish::Settled(..) | Wish::Saga(_) => {
+                (self.chosen(RequestAction::Skip, wish)?, None)
+            }
         };
         if outputs.is_some() && backward {
             return Err("the saga is being undone, where no step reads outputs any more: write only the step's name".into());
         }
         let outputs = outputs.map(|outputs| self.taken(outputs.clone())).transpose()?;
         if !backward && !broken(Twin::SkipLeavesOut) {
-            missing::check(self.saga, &self.status.steps, &names, outputs.as_ref(), RequestAction::Skip)?;
+            missing::check(
+                self.saga,
+                &self.status.steps,
+                &names,
+                outputs.as_ref(),
+                RequestAction::Skip,
+            )?;
         }
         self.change_steps(&names, |pass, step, status| {
             pass.skip(step, status);
@@ -153,22 +181,37 @@ impl Pass<'_> {
                 status.outputs.clone_from(&outputs);
             }
         });
-        Ok(are(&names, if backward { "not undone and stays in effect" } else { "skipped and counts as done" }))
+        Ok(are(
+            &names,
+            if backward { "not undone and stays in effect" } else { "skipped and counts as done" },
+        ))
     }
 
     fn ask_to_undo(&mut self, reason: &str) -> Result<String, String> {
         // A child that ended stays until its parent has, and is undone with it.
-        let kept = self.seen.parent_holds && self.seen.finalizer && self.status.phase == Some(SagaPhase::Completed);
+        let kept = self.seen.parent_holds
+            && self.seen.finalizer
+            && self.status.phase == Some(SagaPhase::Completed);
         if self.seen.deleting && !kept {
             return Err("the saga is being deleted: an unfinished one is undone without being asked, a finished one no more".into());
         }
         if self.status.compensation_requested.is_some() {
-            return Err("it is undone already, at an earlier request: what is active settles first".into());
+            return Err(
+                "it is undone already, at an earlier request: what is active settles first".into(),
+            );
         }
-        let pivots = self.saga.steps.iter().zip(&self.status.steps).filter(|(step, status)| past_pivot(step, status));
+        let pivots = self
+            .saga
+            .steps
+            .iter()
+            .zip(&self.status.steps)
+            .filter(|(step, status)| past_pivot(step, status));
         let pivots: Vec<_> = pivots.map(|(step, _)| step.name.as_str()).collect();
         if !pivots.is_empty() {
-            return Err(format!("the pivot {} is passed, or may be: nothing can be undone any more", words(pivots.into_iter())));
+            return Err(format!(
+                "the pivot {} is passed, or may be: nothing can be undone any more",
+                words(pivots.into_iter())
+            ));
         }
         // Only a saga that ended gets here with a changed spec.
         if self.status.spec_hash.as_ref().is_some_and(|pinned| pinned != self.seen.spec_hash) {
@@ -187,20 +230,33 @@ impl Pass<'_> {
         let may = |step: &ValidStep, status: &StepStatus| {
             let free = !is_active(status) || status.phase == StepPhase::Waiting;
             let answerable = !answers || matches!(step.action.work, Work::Approval(_));
-            phases.contains(&status.phase) && answerable && (if settles { self.may_be_settled(status) } else { free })
+            phases.contains(&status.phase)
+                && answerable
+                && (if settles { self.may_be_settled(status) } else { free })
         };
         let steps = || self.saga.steps.iter().zip(&self.status.steps);
-        let able: Vec<_> = steps().filter(|(step, status)| may(step, status)).map(|(step, _)| step.name.clone()).collect();
+        let able: Vec<_> = steps()
+            .filter(|(step, status)| may(step, status))
+            .map(|(step, _)| step.name.clone())
+            .collect();
         let allowed = || {
             let way = if backward { "while the saga is being undone, " } else { "" };
-            let now = if able.is_empty() { "none is now".into() } else { format!("now {}", words(able.iter().map(String::as_str))) };
+            let now = if able.is_empty() {
+                "none is now".into()
+            } else {
+                format!("now {}", words(able.iter().map(String::as_str)))
+            };
             let which = match (answers, settles) {
                 (true, _) => " for an approval",
                 (false, true) => " and may have acted, with no attempt under way",
                 (false, false) => "",
             };
             let phases = words(phases.iter().map(|phase| phase.as_str()));
-            let phases = if phases.is_empty() { "no steps".into() } else { format!("steps that are {phases}{which}") };
+            let phases = if phases.is_empty() {
+                "no steps".into()
+            } else {
+                format!("steps that are {phases}{which}")
+            };
             format!("{way}{action} is allowed for {phases}: {now}")
         };
         let Wish::Steps(names) = wish else {
@@ -211,14 +267,26 @@ impl Pass<'_> {
                 return Err(format!("the saga has no step {name}; {}", allowed()));
             };
             if !may(step, status) {
-                let active = if is_active(status) && status.phase != StepPhase::Waiting { " and has an attempt under way" } else { "" };
-                return Err(format!("step {name} is {}{active}; {}", status.phase.as_str(), allowed()));
+                let active = if is_active(status) && status.phase != StepPhase::Waiting {
+                    " and has an attempt under way"
+                } else {
+                    ""
+                };
+                return Err(format!(
+                    "step {name} is {}{active}; {}",
+                    status.phase.as_str(),
+                    allowed()
+                ));
             }
         }
         Ok(names.clone())
     }
 
-    pub(super) fn change_steps(&mut self, names: &[String], change: impl Fn(&mut Self, &ValidStep, &mut StepStatus)) {
+    pub(super) fn change_steps(
+        &mut self,
+        names: &[String],
+        change: impl Fn(&mut Self, &ValidStep, &mut StepStatus),
+    ) {
         self.each_step(|pass, _, step, status| {
             if names.contains(&status.name) {
                 change(pass, step, status);
@@ -228,7 +296,8 @@ impl Pass<'_> {
 
     /// A fresh budget, now. The numbers of attempts and the idempotency key go on.
     fn retry(&mut self, status: &mut StepStatus) {
-        let direction = if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+        let direction =
+            if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
         self.move_step(status, StepEvent::Retry);
         status.retry_requested = direction == Direction::Action;
         if direction == Direction::Action {
@@ -251,7 +320,10 @@ impl Pass<'_> {
         status.retry_requested = false;
         status.next_attempt_at = None;
         let why = status.message.take();
-        status.message = Some(why.map_or_else(|| "skipped by request".into(), |why| format!("skipped by request, after {why}")));
+        status.message = Some(why.map_or_else(
+            || "skipped by request".into(),
+            |why| format!("skipped by request, after {why}"),
+        ));
         if forward && status.phase == StepPhase::Skipped {
             status.completed_at = Some(MicroTime(self.seen.now));
         }

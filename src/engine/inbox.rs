@@ -36,7 +36,8 @@ const MAX_VALUE: usize = 128;
 /// The most characters of a record's message.
 const MAX_MESSAGE: usize = 400;
 
-const _: () = assert!(RequestAction::ALL.len() < KEPT, "the newest record of each annotation must be kept");
+const _: () =
+    assert!(RequestAction::ALL.len() < KEPT, "the newest record of each annotation must be kept");
 
 /// A request that was not answered yet.
 pub(super) struct Request<'a> {
@@ -61,13 +62,19 @@ pub(super) struct Inbox<'a> {
 /// Whether somebody asks anew for a saga that was not accepted to be tried again, whatever is remembered of earlier trials.
 #[must_use]
 pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
-    sort(asked, handled, status).new.iter().any(|request| request.answer.is_none() && is_to_check_again(request.asked))
+    sort(asked, handled, status)
+        .new
+        .iter()
+        .any(|request| request.answer.is_none() && is_to_check_again(request.asked))
 }
 
 /// Whether somebody asks anew to cancel the saga.
 pub(super) fn asks_to_cancel(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
     let cancels = |asked: &Asked| asked.action == RequestAction::Cancel && asked.wish().is_ok();
-    sort(asked, handled, status).new.iter().any(|request| request.answer.is_none() && cancels(request.asked))
+    sort(asked, handled, status)
+        .new
+        .iter()
+        .any(|request| request.answer.is_none() && cancels(request.asked))
 }
 
 /// Whether a request, made to a saga that was not accepted, asks for it to be tried again.
@@ -84,16 +91,25 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
         let same = newest.filter(|newest| newest.value_hash == asked.hash());
         let to_remember = inbox.new.iter().filter(|request| request.remember.is_some()).count();
         let full = status.handled_tokens.len().saturating_add(to_remember) >= MAX_TOKENS;
-        let known = |hash: &str| !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash);
+        let known = |hash: &str| {
+            !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash)
+        };
         // Whether the value was refused and left in place, and was neither taken away nor asked for since.
         // (Hashes are made only where there is something to compare them with: this is asked at every look.)
-        let before_another = || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
-        let left =
-            newest.is_some_and(|newest| newest.value_hash == asked.left_hash() || (!status.handled_tokens.is_empty() && before_another()));
+        let before_another =
+            || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
+        let left = newest.is_some_and(|newest| {
+            newest.value_hash == asked.left_hash()
+                || (!status.handled_tokens.is_empty() && before_another())
+        });
         let left = left && !broken(Twin::TokenTwice);
         let refused = |why: String| Some((RequestResult::Refused, why));
         if let Some((token, whole)) = asked.token_hashes() {
-            let used = !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known.split('-').next() == Some(&token));
+            let used = !broken(Twin::TokenTwice)
+                && status
+                    .handled_tokens
+                    .iter()
+                    .any(|known| known.split('-').next() == Some(&token));
             if known(&whole) || (full && same.is_some()) {
                 continue;
             }
@@ -104,7 +120,10 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
             } else if used {
                 refused("this token was handled with another value: choose a new token".into())
             } else if status.phase.is_none() {
-                Some((RequestResult::Ignored, "the request is older than this saga, which was restored or copied".into()))
+                Some((
+                    RequestResult::Ignored,
+                    "the request is older than this saga, which was restored or copied".into(),
+                ))
             } else {
                 None
             };
@@ -128,7 +147,11 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
 
 fn held_in_git(asked: &Asked) -> String {
     let (key, value) = (asked.action.annotation(), shown(&asked.value));
-    let declared = if asked.action.takes_reason() { format!("@TOKEN: {value}") } else { format!("{value}@TOKEN") };
+    let declared = if asked.action.takes_reason() {
+        format!("@TOKEN: {value}")
+    } else {
+        format!("{value}@TOKEN")
+    };
     format!(
         "an applied manifest holds this value and would ask for it again and again: write {key}: \"{declared}\" there, with a new TOKEN for \
          each request, or the same by kubectl annotate --overwrite"
@@ -177,7 +200,13 @@ impl Inbox<'_> {
             }
         }
         forget_oldest(&mut status.requests);
-        let handled = status.requests.iter().filter(|record| record.token.is_none()).map(|record| record.number).max().unwrap_or_default();
+        let handled = status
+            .requests
+            .iter()
+            .filter(|record| record.token.is_none())
+            .map(|record| record.number)
+            .max()
+            .unwrap_or_default();
         if (!take_away.is_empty() || handled > known) && !broken(Twin::PlainStays) {
             effects.push(Effect::TakeAway { annotations: take_away, handled: handled.max(known) });
         }
@@ -200,8 +229,12 @@ fn next_number(status: &SagaStatus, handled: i64) -> i64 {
 /// Keeps the last ten, and the newest of each annotation: it tells whether what stands there is new.
 fn forget_oldest(records: &mut Vec<RequestRecord>) {
     while records.len() > KEPT {
-        let newer = |place: usize, action| records.iter().skip(place.saturating_add(1)).any(|later| later.action == action);
-        let Some(place) = records.iter().enumerate().position(|(place, record)| newer(place, record.action)) else {
+        let newer = |place: usize, action| {
+            records.iter().skip(place.saturating_add(1)).any(|later| later.action == action)
+        };
+        let Some(place) =
+            records.iter().enumerate().position(|(place, record)| newer(place, record.action))
+        else {
             return;
         };
         records.remove(place);
@@ -216,12 +249,20 @@ fn notice(record: &RequestRecord) -> Notice {
         #[cfg(feature = "next")]
         RequestResult::Noted => (false, "RequestAccepted"),
     };
-    Notice { warning, reason, message: format!("{}={}: {}", record.action.annotation(), record.value, record.message) }
+    Notice {
+        warning,
+        reason,
+        message: format!("{}={}: {}", record.action.annotation(), record.value, record.message),
+    }
 }
 
 /// A value as it is shown: in one line, at most 128 bytes.
 fn shown(value: &str) -> String {
-    let mut text: String = value.chars().take(MAX_VALUE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let mut text: String = value
+        .chars()
+        .take(MAX_VALUE)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
     text.truncate(text.floor_char_boundary(MAX_VALUE));
     text
 }

@@ -62,20 +62,33 @@ pub(super) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[Strin
 
 /// The commands by which a person gets steps in this phase to go on.
 fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
-    let steps: Vec<_> = pass.status.steps.iter().filter(|status| status.phase == phase).map(|status| status.name.as_str()).collect();
+    let steps: Vec<_> = pass
+        .status
+        .steps
+        .iter()
+        .filter(|status| status.phase == phase)
+        .map(|status| status.name.as_str())
+        .collect();
     if steps.is_empty() && pass.status.timed_out_at.is_none() {
         return String::new();
     }
     if steps.is_empty() {
-        let (saga, namespace, retry) = (&pass.saga.name, &pass.saga.namespace, RequestAction::Retry.annotation());
-        return format!(". To go on with a fresh timeout: kubectl annotate --overwrite saga/{saga} {retry}='*' -n {namespace}");
+        let (saga, namespace, retry) =
+            (&pass.saga.name, &pass.saga.namespace, RequestAction::Retry.annotation());
+        return format!(
+            ". To go on with a fresh timeout: kubectl annotate --overwrite saga/{saga} {retry}='*' -n {namespace}"
+        );
     }
     let named = if steps.len() > NAMED { "STEP".into() } else { steps.join(",") };
     let annotation = RequestAction::annotation;
     let (saga, namespace) = (&pass.saga.name, &pass.saga.namespace);
-    let skipped = if phase == StepPhase::Failed { "to go on without it" } else { "to leave it in effect" };
-    let undo =
-        if may_undo { format!(", or {}=REASON to undo what was done", annotation(RequestAction::Compensate)) } else { String::new() };
+    let skipped =
+        if phase == StepPhase::Failed { "to go on without it" } else { "to leave it in effect" };
+    let undo = if may_undo {
+        format!(", or {}=REASON to undo what was done", annotation(RequestAction::Compensate))
+    } else {
+        String::new()
+    };
     format!(
         ". To try again: kubectl annotate --overwrite saga/{saga} {}={named} -n {namespace}. Or annotate {}={named} {skipped}{undo}",
         annotation(RequestAction::Retry),
@@ -88,7 +101,9 @@ fn paused(pass: &Pass<'_>) -> String {
     let resume = RequestAction::Resume.annotation();
     match &pass.status.paused {
         _ if !pass.is_paused() => String::new(),
-        _ if pass.saga.suspend => "suspended: nothing new starts until spec.suspend is false".into(),
+        _ if pass.saga.suspend => {
+            "suspended: nothing new starts until spec.suspend is false".into()
+        }
         Some(paused) if !paused.reason.is_empty() => {
             format!("paused ({}): nothing new starts until {resume} is asked for", paused.reason)
         }
@@ -104,7 +119,9 @@ fn cancelled(pass: &Pass<'_>) -> String {
 /// The approvals that are waited for.
 fn approvals(pass: &Pass<'_>) -> String {
     let steps = pass.saga.steps.iter().zip(&pass.status.steps);
-    let waiting = steps.filter(|(step, status)| status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_)));
+    let waiting = steps.filter(|(step, status)| {
+        status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_))
+    });
     join(waiting.map(|(step, status)| one_wait(pass, &step.action, status)), "; ")
 }
 
@@ -112,7 +129,11 @@ fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> Stri
     if matches!(operation.work, Work::Approval(_)) {
         return pass.asks_for_approval(operation, status);
     }
-    let done = status.action.as_ref().and_then(|record| record.active.as_ref()).and_then(|active| Pass::done_at(operation, active));
+    let done = status
+        .action
+        .as_ref()
+        .and_then(|record| record.active.as_ref())
+        .and_then(|active| Pass::done_at(operation, active));
     let until = done.map(|done| format!(" until {}", instant(done))).unwrap_or_default();
     format!("step {} waits{until}", status.name)
 }
@@ -135,8 +156,13 @@ fn because(pass: &Pass<'_>) -> String {
 fn failed_before(pass: &Pass<'_>) -> Option<String> {
     pass.status.steps.iter().filter(|status| status.phase.is_backward()).find_map(|status| {
         let action = status.action.as_ref()?;
-        let last = action.attempts.last().filter(|last| last.outcome != crate::api::Outcome::Succeeded)?;
-        Some(format!("step {} failed: {}", status.name, last.message.as_deref().unwrap_or("no message")))
+        let last =
+            action.attempts.last().filter(|last| last.outcome != crate::api::Outcome::Succeeded)?;
+        Some(format!(
+            "step {} failed: {}",
+            status.name,
+            last.message.as_deref().unwrap_or("no message")
+        ))
     })
 }
 
@@ -145,20 +171,29 @@ pub(super) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
     let timed_out = phase == StepPhase::Failed && pass.status.timed_out_at.is_some();
     let timed_out = timed_out.then(|| pass.timeout_passed());
     let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
-    let why = |status: &StepStatus| status.message.as_deref().and_then(without_circuit).unwrap_or("no message").to_owned();
+    let why = |status: &StepStatus| {
+        status.message.as_deref().and_then(without_circuit).unwrap_or("no message").to_owned()
+    };
     let failed = failed.map(|status| format!("step {} {verb}: {}", status.name, why(status)));
     join(timed_out.into_iter().chain(failed), "; ")
 }
 
 fn pivots(pass: &Pass<'_>) -> String {
     let steps = pass.saga.steps.iter().zip(&pass.status.steps);
-    list(steps.filter(|(step, status)| past_pivot(step, status)).map(|(step, _)| step.name.as_str()))
+    list(
+        steps.filter(|(step, status)| past_pivot(step, status)).map(|(step, _)| step.name.as_str()),
+    )
 }
 
 /// What is active and what is waited for, step by step.
 fn activity(pass: &Pass<'_>) -> String {
     // Who tells of a circuit says by that when it goes on.
-    let others = pass.saga.steps.iter().zip(&pass.status.steps).filter(|(_, status)| !pass.tells_of_circuit(status));
+    let others = pass
+        .saga
+        .steps
+        .iter()
+        .zip(&pass.status.steps)
+        .filter(|(_, status)| !pass.tells_of_circuit(status));
     let lines = others.filter_map(|(step, status)| {
         let direction = match status.phase {
             StepPhase::Running | StepPhase::Retrying => Direction::Action,
@@ -184,9 +219,18 @@ fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction
     match &status.next_attempt_at {
         Some(next) if !is_active(status) => {
             let why = status.message.as_deref().unwrap_or("it failed");
-            format!("step {} waits: {why}; attempt {} of {most} begins at {}", status.name, used.saturating_add(1), instant(next.0))
+            format!(
+                "step {} waits: {why}; attempt {} of {most} begins at {}",
+                status.name,
+                used.saturating_add(1),
+                instant(next.0)
+            )
         }
-        Some(_) | None => format!("step {} {doing}, attempt {used} of {most}{}", status.name, trouble(status, direction)),
+        Some(_) | None => format!(
+            "step {} {doing}, attempt {used} of {most}{}",
+            status.name,
+            trouble(status, direction)
+        ),
     }
 }
 
@@ -194,5 +238,10 @@ fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction
 fn trouble(status: &StepStatus, direction: Direction) -> String {
     let active = status.direction(direction).and_then(|record| record.active.as_ref());
     let troubled = active.is_some_and(|active| active.trouble.is_some());
-    status.message.as_ref().filter(|_| troubled).map(|message| format!(" ({message})")).unwrap_or_default()
+    status
+        .message
+        .as_ref()
+        .filter(|_| troubled)
+        .map(|message| format!(" ({message})"))
+        .unwrap_or_default()
 }

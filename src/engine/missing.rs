@@ -34,7 +34,11 @@ pub(super) fn check(
     let mut missing = Vec::new();
     for status in statuses.iter().filter(|status| skipped.contains(&status.name)) {
         let given = given.or(status.outputs.as_ref());
-        let readers = saga.steps.iter().zip(statuses).filter(|(step, status)| !is_done(status) && !skipped.contains(&step.name));
+        let readers = saga
+            .steps
+            .iter()
+            .zip(statuses)
+            .filter(|(step, status)| !is_done(status) && !skipped.contains(&step.name));
         for (reader, field) in readers.flat_map(|(step, _)| reads(step, &status.name)) {
             let read = (status.name.as_str(), reader, field);
             if !given.is_some_and(|given| given.contains_key(&read.2)) && !missing.contains(&read) {
@@ -43,14 +47,20 @@ pub(super) fn check(
         }
     }
     let Some((first, ..)) = missing.first() else { return Ok(()) };
-    let told: Vec<_> = missing.iter().take(TOLD).map(|(step, reader, field)| format!("{reader} reads {field} of step {step}")).collect();
+    let told: Vec<_> = missing
+        .iter()
+        .take(TOLD)
+        .map(|(step, reader, field)| format!("{reader} reads {field} of step {step}"))
+        .collect();
     let more = missing.len().saturating_sub(TOLD);
     let more = if more > 0 { format!(", and {more} more are read") } else { String::new() };
     let of_first = missing.iter().filter(|(step, ..)| step == first);
-    let fields: BTreeSet<_> = of_first.map(|(_, _, field)| format!("{}:…", Value::from(field.as_str()))).collect();
+    let fields: BTreeSet<_> =
+        of_first.map(|(_, _, field)| format!("{}:…", Value::from(field.as_str()))).collect();
     let fields: Vec<_> = fields.into_iter().collect();
     let alone = if skipped.len() > 1 { ", one step at a time," } else { "" };
-    let (annotation, word) = (request.annotation(), if request == RequestAction::Settle { "=Succeeded" } else { "" });
+    let (annotation, word) =
+        (request.annotation(), if request == RequestAction::Settle { "=Succeeded" } else { "" });
     Err(format!(
         "{}{more}, and the request does not give it: write{alone} {annotation}={first}{word}={{{}}}",
         told.join(", "),
@@ -65,12 +75,28 @@ const fn is_done(status: &StepStatus) -> bool {
 /// What a step, and its compensation, reads of the outputs of another one: who reads it, and the field.
 fn reads(step: &ValidStep, of: &str) -> Vec<(String, String)> {
     let (name, when) = (&step.name, step.when.as_ref());
-    let own = step.outputs.iter().flat_map(in_template).chain(in_operation(&step.action)).map(|expression| (expression, when));
-    let own = when.into_iter().map(|when| (when, None)).chain(own).map(|read| (format!("step {name}"), read));
-    let undo =
-        step.compensation.iter().flat_map(in_operation).map(|expression| (format!("the compensation of step {name}"), (expression, when)));
+    let own = step
+        .outputs
+        .iter()
+        .flat_map(in_template)
+        .chain(in_operation(&step.action))
+        .map(|expression| (expression, when));
+    let own = when
+        .into_iter()
+        .map(|when| (when, None))
+        .chain(own)
+        .map(|read| (format!("step {name}"), read));
+    let undo = step
+        .compensation
+        .iter()
+        .flat_map(in_operation)
+        .map(|expression| (format!("the compensation of step {name}"), (expression, when)));
     let fields = |(reader, (expression, when)): (String, (&Expression, Option<&Expression>))| {
-        let fields = if expression.reads().steps.contains(of) { expression.outputs_of_read_unasked(of, when) } else { Vec::new() };
+        let fields = if expression.reads().steps.contains(of) {
+            expression.outputs_of_read_unasked(of, when)
+        } else {
+            Vec::new()
+        };
         fields.into_iter().map(move |field| (reader.clone(), field))
     };
     own.chain(undo).flat_map(fields).collect()

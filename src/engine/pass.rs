@@ -79,7 +79,10 @@ impl<'a> Pass<'a> {
             .iter()
             .map(|step| {
                 let known = status.steps.iter().find(|known| known.name == step.name);
-                let mut known = known.cloned().unwrap_or_else(|| StepStatus { name: step.name.clone(), ..StepStatus::default() });
+                let mut known = known.cloned().unwrap_or_else(|| StepStatus {
+                    name: step.name.clone(),
+                    ..StepStatus::default()
+                });
                 // Read once, when the saga is accepted: whoever changes the annotation later changes nothing.
                 if status.spec_hash.is_none() {
                     known.keys_from = seen.keys_from.get(&step.name).cloned();
@@ -106,7 +109,9 @@ impl<'a> Pass<'a> {
 
     /// Whether nothing new may start because a person paused or suspended the saga. A deletion overrides both.
     pub(super) fn is_paused(&self) -> bool {
-        !broken(Twin::PauseStarts) && (self.saga.suspend || self.status.paused.is_some()) && !self.seen.deleting
+        !broken(Twin::PauseStarts)
+            && (self.saga.suspend || self.status.paused.is_some())
+            && !self.seen.deleting
     }
 
     /// Asks to be looked at no later than at this instant.
@@ -114,12 +119,20 @@ impl<'a> Pass<'a> {
         self.wake = Some(self.wake.map_or(instant, |wake| wake.min(instant)));
     }
 
-    pub(super) fn publish(&mut self, warning: bool, reason: &'static str, message: impl Into<String>) {
+    pub(super) fn publish(
+        &mut self,
+        warning: bool,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         self.effects.push(Effect::Publish(Notice { warning, reason, message: message.into() }));
     }
 
     /// Calls `visit` for each step in list order, with its place. All other steps are in their places meanwhile.
-    pub(super) fn each_step(&mut self, mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus)) {
+    pub(super) fn each_step(
+        &mut self,
+        mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus),
+    ) {
         for (place, step) in self.saga.steps.iter().enumerate() {
             let Some(mut status) = self.status.steps.get_mut(place).map(std::mem::take) else {
                 return;
@@ -134,7 +147,9 @@ impl<'a> Pass<'a> {
     /// The steps whose status the filter takes.
     pub(super) fn steps_where(&self, filter: impl Fn(&ValidStep, &StepStatus) -> bool) -> StepSet {
         let steps = self.saga.steps.iter().zip(&self.status.steps).enumerate();
-        StepSet::of(steps.filter(|(_, (step, status))| filter(step, status)).map(|(place, _)| place))
+        StepSet::of(
+            steps.filter(|(_, (step, status))| filter(step, status)).map(|(place, _)| place),
+        )
     }
 
     /// How many attempts are under way, steps that only wait included.
@@ -144,7 +159,9 @@ impl<'a> Pass<'a> {
 
     /// Whether something is under way outside the saga. What only waits keeps nobody from turning back.
     pub(super) fn has_children(&self) -> bool {
-        let waits = |status: &StepStatus| status.phase == StepPhase::Waiting && !broken(Twin::ApprovalUndone);
+        let waits = |status: &StepStatus| {
+            status.phase == StepPhase::Waiting && !broken(Twin::ApprovalUndone)
+        };
         !self.steps_where(|_, status| is_active(status) && !waits(status)).is_empty()
     }
 
@@ -158,15 +175,17 @@ impl<'a> Pass<'a> {
 
     /// Whether a step failed for good and is not undone, or the saga took too long.
     pub(super) fn has_failure(&self) -> bool {
-        self.status.timed_out_at.is_some() || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
+        self.status.timed_out_at.is_some()
+            || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
     }
 
     /// Fails for good the steps that wait in a phase for an attempt which is due and may not be made.
     pub(super) fn fail_what_may_not_begin(&mut self, waiting: StepPhase, direction: Direction) {
         let failed = self.has_failure();
         self.each_step(|pass, _, step, status| {
-            let waits =
-                status.phase == waiting && !is_active(status) && (direction == Direction::Compensation || may_go_on(failed, status));
+            let waits = status.phase == waiting
+                && !is_active(status)
+                && (direction == Direction::Compensation || may_go_on(failed, status));
             let due = waits && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
             let Some(operation) = step.operation(direction).filter(|_| due) else { return };
             if let Some(reason) = pass.may_not_begin(operation, status, direction) {
@@ -178,7 +197,13 @@ impl<'a> Pass<'a> {
     }
 
     /// Writes the intent of the next attempt.
-    pub(super) fn begin(&mut self, place: usize, step: &ValidStep, status: &mut StepStatus, direction: Direction) {
+    pub(super) fn begin(
+        &mut self,
+        place: usize,
+        step: &ValidStep,
+        status: &mut StepStatus,
+        direction: Direction,
+    ) {
         let Some(operation) = step.operation(direction) else { return };
         let work = match self.resolve(operation, status, direction) {
             Ok(work) => work,
@@ -206,7 +231,8 @@ impl<'a> Pass<'a> {
         let record = record.clone();
         let identity = self.identity(&step.name, direction, &record);
         if let Work::Http(action) = work.as_ref() {
-            status.direction_mut(direction).request_hash = Some(http::request::request_hash(&http::request::request(action, &identity)));
+            status.direction_mut(direction).request_hash =
+                Some(http::request::request_hash(&http::request::request(action, &identity)));
         }
         if record.attempt > 1 {
             self.tally.retries.push((operation.kind(), direction));
@@ -215,7 +241,10 @@ impl<'a> Pass<'a> {
             self.begin_to_wait(operation, status, &record);
             return;
         }
-        self.move_step(status, if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo });
+        self.move_step(
+            status,
+            if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo },
+        );
         let limit = self.limit(operation, direction, &record);
         self.wake_at(limit);
         // What is to be deleted is looked at first: its UID is written before anything leaves.
@@ -232,7 +261,8 @@ impl<'a> Pass<'a> {
         work: Cow<'_, Work>,
         (operation, record): (&Operation, &DirectionStatus),
     ) {
-        let intended = record.active.as_ref().map_or(self.seen.now, |active| self.seen.skew.intended(active));
+        let intended =
+            record.active.as_ref().map_or(self.seen.now, |active| self.seen.skew.intended(active));
         let time_limit = between(self.seen.now, self.own_limit(operation, record));
         let work = match work {
             Cow::Borrowed(_) => None,
@@ -243,7 +273,12 @@ impl<'a> Pass<'a> {
     }
 
     /// Why no further attempt may begin although one is due.
-    fn may_not_begin(&self, operation: &Operation, status: &StepStatus, direction: Direction) -> Option<String> {
+    fn may_not_begin(
+        &self,
+        operation: &Operation,
+        status: &StepStatus,
+        direction: Direction,
+    ) -> Option<String> {
         let record = status.direction(direction)?;
         if self.budget_left(operation, record).is_some_and(|left| left.is_zero()) {
             return Some(format!("its retry deadline passed{}", because(status)));
@@ -264,9 +299,13 @@ impl<'a> Pass<'a> {
     ) -> Result<Cow<'o, Work>, String> {
         let work = self.resolve(operation, status, direction)?;
         if let (Some(sent), Work::Http(action)) = (record.request_hash.as_deref(), work.as_ref()) {
-            let request = http::request::request(action, &self.identity(&status.name, direction, record));
+            let request =
+                http::request::request(action, &self.identity(&status.name, direction, record));
             if http::request::is_another(&request, sent) {
-                return Err("the request differs from the one that was sent with the same idempotency key".into());
+                return Err(
+                    "the request differs from the one that was sent with the same idempotency key"
+                        .into(),
+                );
             }
         }
         Ok(work)
@@ -275,7 +314,8 @@ impl<'a> Pass<'a> {
     /// Fails a step for good in one direction.
     pub(super) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
         status.retry_requested = false;
-        let message = word::with_hint(status.message.as_deref().unwrap_or("it failed"), status, direction);
+        let message =
+            word::with_hint(status.message.as_deref().unwrap_or("it failed"), status, direction);
         status.message = Some(message.clone());
         match direction {
             Direction::Action => {
@@ -285,12 +325,21 @@ impl<'a> Pass<'a> {
             }
             Direction::Compensation => {
                 self.move_step(status, StepEvent::UndoFailed);
-                self.publish(true, "CompensationFailed", format!("step {} could not be undone: {message}", status.name));
+                self.publish(
+                    true,
+                    "CompensationFailed",
+                    format!("step {} could not be undone: {message}", status.name),
+                );
             }
         }
     }
 
-    pub(super) fn identity(&self, step: &str, direction: Direction, record: &DirectionStatus) -> Identity {
+    pub(super) fn identity(
+        &self,
+        step: &str,
+        direction: Direction,
+        record: &DirectionStatus,
+    ) -> Identity {
         Identity {
             saga: self.saga.name.clone(),
             namespace: self.saga.namespace.clone(),
@@ -300,8 +349,19 @@ impl<'a> Pass<'a> {
         }
     }
 
-    pub(super) fn settled(&mut self, operation: &Operation, direction: Direction, outcome: crate::api::Outcome, took: Duration) {
-        self.tally.settled.push(SettledAttempt { kind: operation.kind(), direction, outcome, took });
+    pub(super) fn settled(
+        &mut self,
+        operation: &Operation,
+        direction: Direction,
+        outcome: crate::api::Outcome,
+        took: Duration,
+    ) {
+        self.tally.settled.push(SettledAttempt {
+            kind: operation.kind(),
+            direction,
+            outcome,
+            took,
+        });
     }
 }
 
@@ -324,7 +384,10 @@ fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operati
 
 /// Whether an attempt of the step is under way.
 pub(super) fn is_active(status: &StepStatus) -> bool {
-    [&status.action, &status.compensation].into_iter().flatten().any(|record| record.active.is_some())
+    [&status.action, &status.compensation]
+        .into_iter()
+        .flatten()
+        .any(|record| record.active.is_some())
 }
 
 /// Whether a step may go on that is under way already: after a failure only where a person asked for it.
@@ -344,6 +407,9 @@ pub(super) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
 
 /// Whether a forward pass may not turn back: the pivot is done or skipped by request, or may be done.
 pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
-    let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain) && !broken(Twin::PivotUncertain);
-    step.pivot && !broken(Twin::Pivot) && ((status.phase.is_done() && !status.unwanted) || uncertain)
+    let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain)
+        && !broken(Twin::PivotUncertain);
+    step.pivot
+        && !broken(Twin::Pivot)
+        && ((status.phase.is_done() && !status.unwanted) || uncertain)
 }

@@ -17,7 +17,9 @@ use super::{
     versions,
 };
 use crate::{
-    api::{Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus},
+    api::{
+        Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus,
+    },
     clock::later,
     fault::Fault,
     model::{
@@ -45,7 +47,9 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if !seen.versions.words.is_empty() && !broken(Twin::StrangeWords) {
         return versions::leave_alone(seen);
     }
-    if seen.deleting && ((nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes)) {
+    if seen.deleting
+        && ((nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes))
+    {
         return release(None);
     }
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
@@ -62,19 +66,31 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         Ok(status) => status,
         Err(sentence) => return held(seen.remains, &Hold::Status(vec![sentence.clone()]), seen),
     };
-    if status.spec_hash.as_ref().is_some_and(|pinned| pinned != seen.spec_hash) && !is_terminal(status) {
+    if status.spec_hash.as_ref().is_some_and(|pinned| pinned != seen.spec_hash)
+        && !is_terminal(status)
+    {
         return held(status, &Hold::SpecChanged, seen);
     }
     if !seen.versions.spec.is_empty() {
         if is_terminal(status) {
-            return ended(None, status, seen, refuse_all(status, seen, "the spec is one of another version: ask its operator"));
+            return ended(
+                None,
+                status,
+                seen,
+                refuse_all(status, seen, "the spec is one of another version: ask its operator"),
+            );
         }
         return held(status, &Hold::UnknownField(seen.versions.spec.to_vec()), seen);
     }
     let saga = match saga {
         Ok(saga) => saga,
         Err(_) if is_terminal(status) => {
-            return ended(None, status, seen, refuse_all(status, seen, "the spec is not valid: mend it first"));
+            return ended(
+                None,
+                status,
+                seen,
+                refuse_all(status, seen, "the spec is not valid: mend it first"),
+            );
         }
         Err(faults) => return held(status, &Hold::Spec(faults.clone()), seen),
     };
@@ -83,7 +99,8 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return held(status, &Hold::Status(violations), seen);
     }
     // What was refused can be given up: nothing of it ran.
-    let refused = versions::refused(status, seen).filter(|_| !inbox::asks_to_cancel(seen.asked, seen.handled, status));
+    let refused = versions::refused(status, seen)
+        .filter(|_| !inbox::asks_to_cancel(seen.asked, seen.handled, status));
     if let Some(hold) = refused {
         return held(status, &hold, seen);
     }
@@ -92,7 +109,11 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         if let Some(plan) = child::let_go(Some(saga), seen) {
             return plan;
         }
-        return release(Some(abandoned(Some(saga), seen, "the pivot is passed, nothing can be undone")));
+        return release(Some(abandoned(
+            Some(saga),
+            seen,
+            "the pivot is passed, nothing can be undone",
+        )));
     }
     run(saga, status, seen)
 }
@@ -108,12 +129,19 @@ pub(super) fn is_terminal(status: &SagaStatus) -> bool {
 
 /// A deleted saga goes.
 pub(super) fn release(notice: Option<Notice>) -> Plan {
-    Plan::new(None, Finalizer::Remove, None, Tally::default(), notice.map(Effect::Publish).into_iter().collect())
+    Plan::new(
+        None,
+        Finalizer::Remove,
+        None,
+        Tally::default(),
+        notice.map(Effect::Publish).into_iter().collect(),
+    )
 }
 
 /// What a person must be told when a deleted saga goes without being undone.
 fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
-    let steps = seen.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
+    let steps =
+        seen.status.as_ref().map(|status| in_effect(saga, status).join(", ")).unwrap_or_default();
     let steps = if steps.is_empty() { "nothing that is known of".into() } else { steps };
     let message = format!("{why}: the saga goes as it is; still in effect: {steps}");
     Notice { warning: true, reason: "Abandoned", message }
@@ -132,7 +160,10 @@ fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
     let counts = |(place, step): &(usize, &crate::api::StepStatus)| {
         let active = step.phase == P::Running;
         let valid = known.get(*place).filter(|valid| valid.name == step.name);
-        active || (step.phase != P::Compensated && valid.is_none_or(|valid| is_in_effect(valid, step)) && step.action.is_some())
+        active
+            || (step.phase != P::Compensated
+                && valid.is_none_or(|valid| is_in_effect(valid, step))
+                && step.action.is_some())
     };
     status.steps.iter().enumerate().filter(counts).map(|(_, step)| step.name.clone()).collect()
 }
@@ -146,10 +177,15 @@ fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
 }
 
 /// Answers every new request without doing anything else.
-fn answer_all(status: &SagaStatus, seen: &Seen<'_>, answer: impl Fn(&Asked) -> inbox::Answer) -> Answered {
+fn answer_all(
+    status: &SagaStatus,
+    seen: &Seen<'_>,
+    answer: impl Fn(&Asked) -> inbox::Answer,
+) -> Answered {
     let mut new = status.clone();
     let answer = |_: &mut SagaStatus, asked: &Asked| answer(asked);
-    let (effects, requests) = inbox::sort(seen.asked, seen.handled, status).answer(seen, &mut new, answer);
+    let (effects, requests) =
+        inbox::sort(seen.asked, seen.handled, status).answer(seen, &mut new, answer);
     (new, effects, Tally { requests, ..Tally::default() })
 }
 
@@ -159,16 +195,29 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
     // A status that cannot be read keeps no records: what is asked for waits until it is restored.
     let readable = !matches!(hold, Hold::Status(_));
     let (new, mut answered, tally) = if readable {
-        let why = format!("the saga is held ({}), as its message says: mend that first", hold.reason());
+        let why =
+            format!("the saga is held ({}), as its message says: mend that first", hold.reason());
         let refused = hold.is_refusal();
-        let (with_records, effects, tally) = answer_all(status, seen, |asked| match (refused, inbox::is_to_check_again(asked)) {
-            (true, true) => (RequestResult::Accepted, "the saga was tried again, and is still refused, as its message says".into()),
-            (true, false) if asked.action == RequestAction::Retry => {
-                (RequestResult::Refused, format!("{why}; * has it tried again at once"))
-            }
-            (_, _) => (RequestResult::Refused, why.clone()),
-        });
-        (SagaStatus { requests: with_records.requests, handled_tokens: with_records.handled_tokens, ..new }, effects, tally)
+        let (with_records, effects, tally) =
+            answer_all(status, seen, |asked| match (refused, inbox::is_to_check_again(asked)) {
+                (true, true) => (
+                    RequestResult::Accepted,
+                    "the saga was tried again, and is still refused, as its message says".into(),
+                ),
+                (true, false) if asked.action == RequestAction::Retry => {
+                    (RequestResult::Refused, format!("{why}; * has it tried again at once"))
+                }
+                (_, _) => (RequestResult::Refused, why.clone()),
+            });
+        (
+            SagaStatus {
+                requests: with_records.requests,
+                handled_tokens: with_records.handled_tokens,
+                ..new
+            },
+            effects,
+            tally,
+        )
     } else {
         (new, Vec::new(), Tally::default())
     };
@@ -199,7 +248,8 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     let mut pass = Pass::new(saga, seen, status);
     if is_terminal(status) {
         pass.answer_requests();
-        let reopened = status.phase == Some(SagaPhase::Completed) && pass.status.compensation_requested.is_some();
+        let reopened = status.phase == Some(SagaPhase::Completed)
+            && pass.status.compensation_requested.is_some();
         if !reopened {
             return ended(Some(saga), status, seen, (pass.status, pass.effects, pass.tally));
         }
@@ -252,7 +302,8 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     // Also of a step that only waits: once it is done, its compensation has to be carried out.
     let known: BTreeSet<_> = active_attempts(status).map(|(id, _)| id).collect();
     let intends = active_attempts(&pass.status).any(|(id, _)| !known.contains(&id));
-    let first_intent = intends || pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
+    let first_intent =
+        intends || pass.effects.iter().any(|effect| matches!(effect, Effect::Begin { .. }));
     let ends = is_terminal(&pass.status);
     let finalizer = match (ends, seen.finalizer, (first_intent || reopened) && !seen.deleting) {
         (true, _, _) => finalizer_of_ended(seen),
@@ -282,18 +333,26 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
 /// in its own: the two would never agree.
 #[must_use]
 pub fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
-    *old == SagaStatus { message: old.message.clone(), conditions: old.conditions.clone(), ..new.clone() }
+    *old == SagaStatus {
+        message: old.message.clone(),
+        conditions: old.conditions.clone(),
+        ..new.clone()
+    }
 }
 
 /// The attempts that a status calls active, with the time since which they are.
-pub fn active_attempts(status: &SagaStatus) -> impl Iterator<Item = (crate::api::names::AttemptId, &crate::api::ActiveAttempt)> {
+pub fn active_attempts(
+    status: &SagaStatus,
+) -> impl Iterator<Item = (crate::api::names::AttemptId, &crate::api::ActiveAttempt)> {
     use crate::api::{Direction, names::AttemptId};
     status.steps.iter().flat_map(|step| {
-        [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)].into_iter().filter_map(|(direction, record)| {
-            let record = record.as_ref()?;
-            let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
-            Some((id, record.active.as_ref()?))
-        })
+        [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)]
+            .into_iter()
+            .filter_map(|(direction, record)| {
+                let record = record.as_ref()?;
+                let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
+                Some((id, record.active.as_ref()?))
+            })
     })
 }
 

@@ -50,7 +50,13 @@ impl Probe {
     pub fn identity(&self) -> Identity {
         let attempt = AttemptId { step: self.step.clone(), direction: self.direction, number: 1 };
         let ValidSaga { name, namespace, uid, .. } = self.saga.as_ref();
-        Identity { saga: name.clone(), namespace: namespace.clone(), uid: uid.clone(), attempt, key: String::new() }
+        Identity {
+            saga: name.clone(),
+            namespace: namespace.clone(),
+            uid: uid.clone(),
+            attempt,
+            key: String::new(),
+        }
     }
 }
 
@@ -58,7 +64,10 @@ impl Probe {
 #[must_use]
 pub fn probes(saga: &ValidSaga) -> (Vec<Probe>, Vec<String>) {
     let mut search = Search::default();
-    search.look(&Arc::new(saga.clone()), &At { path: "spec", params_known: true, may_come: MayCome::default() });
+    search.look(
+        &Arc::new(saga.clone()),
+        &At { path: "spec", params_known: true, may_come: MayCome::default() },
+    );
     (search.probes, search.unchecked)
 }
 
@@ -85,7 +94,9 @@ impl Search {
         let values = Values { saga, steps: &[] };
         for (place, step) in saga.steps.iter().enumerate() {
             for direction in [Direction::Action, Direction::Compensation] {
-                let Some(operation) = step.operation(direction).filter(|operation| can_be_tried(operation)) else {
+                let Some(operation) =
+                    step.operation(direction).filter(|operation| can_be_tried(operation))
+                else {
                     continue;
                 };
                 let undo = if direction == Direction::Compensation { ".compensation" } else { "" };
@@ -98,19 +109,22 @@ impl Search {
                 }
                 match values.resolve(operation, &StepStatus::default(), direction) {
                     Ok(work) if known => {
-                        let (saga, step, work) = (Arc::clone(saga), step.name.clone(), work.into_owned());
+                        let (saga, step, work) =
+                            (Arc::clone(saga), step.name.clone(), work.into_owned());
                         let probe = Probe { path, saga, step, direction, work, may_come };
                         self.probes.push(probe.clone());
                         self.inside(&probe, true);
                     }
                     Ok(_) | Err(_) => {
                         self.unchecked.push(path.clone());
-                        let (saga, step, work) = (Arc::clone(saga), step.name.clone(), operation.work.clone());
+                        let (saga, step, work) =
+                            (Arc::clone(saga), step.name.clone(), operation.work.clone());
                         self.inside(&Probe { path, saga, step, direction, work, may_come }, false);
                     }
                 }
             }
-            let child = if let Work::Saga(action) = &step.action.work { Some(&action.spec) } else { None };
+            let child =
+                if let Work::Saga(action) = &step.action.work { Some(&action.spec) } else { None };
             may_come = may_come.with(MayCome::after(step.action.kind(), child));
         }
     }
@@ -137,22 +151,36 @@ fn child_of(probe: &Probe, action: &SagaAction, params_known: bool) -> Option<Va
 
 /// Whether an operation reads only what is known before anything runs.
 fn is_known(operation: &Operation, params_known: bool) -> bool {
-    let mut expressions = operation.template.iter().flat_map(Template::fields).map(|field| field.expression);
-    expressions.all(|expression| expression.is_fixed() && (params_known || !expression.reads().variables.contains(&Variable::Params)))
+    let mut expressions =
+        operation.template.iter().flat_map(Template::fields).map(|field| field.expression);
+    expressions.all(|expression| {
+        expression.is_fixed()
+            && (params_known || !expression.reads().variables.contains(&Variable::Params))
+    })
 }
 
 /// Whether there is anything to be tried about an operation.
 fn can_be_tried(operation: &Operation) -> bool {
     match &operation.work {
         Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Saga(_) => true,
-        Work::Http(action) => action.tls.is_some() || action.headers.iter().flatten().any(|header| header.value_from.is_some()),
-        Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => false,
+        Work::Http(action) => {
+            action.tls.is_some()
+                || action.headers.iter().flatten().any(|header| header.value_from.is_some())
+        }
+        Work::Delete(_) | Work::Until(_) | Work::UndoSaga | Work::Approval(_) | Work::Wait(_) => {
+            false
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )]
 
     use serde_json::{Value, json};
 
@@ -186,18 +214,33 @@ mod tests {
             {"name": "left", "precheck": "Skip", "saga": {"spec": child(json!({"x": "1"}))}},
         ]});
         let (tried, unchecked) = paths(spec);
-        let inside = |place: &str, of: &[&str]| of.iter().map(|path| format!("spec.steps[{place}.spec.steps[{path}")).collect::<Vec<_>>();
+        let inside = |place: &str, of: &[&str]| {
+            of.iter()
+                .map(|path| format!("spec.steps[{place}.spec.steps[{path}"))
+                .collect::<Vec<_>>()
+        };
         let all = ["0].pod", "1].pod", "2].apply", "2].compensation.pod"];
         let mut wanted = vec!["spec.steps[1].saga".to_owned()];
         wanted.extend(inside("1].saga", &all));
         wanted.extend(inside("2].saga", &all[1..]));
-        wanted.extend(["spec.steps[3].saga".to_owned(), "spec.steps[3].saga.spec.steps[0].saga".to_owned()]);
+        wanted.extend([
+            "spec.steps[3].saga".to_owned(),
+            "spec.steps[3].saga.spec.steps[0].saga".to_owned(),
+        ]);
         wanted.extend(inside("3].saga.spec.steps[0].saga", &all));
         assert_eq!(tried.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>(), wanted);
-        assert_eq!(unchecked, ["spec.steps[2].saga", "spec.steps[2].saga.spec.steps[0].pod", "spec.steps[4].saga"]);
+        assert_eq!(
+            unchecked,
+            ["spec.steps[2].saga", "spec.steps[2].saga.spec.steps[0].pod", "spec.steps[4].saga"]
+        );
         // From the first step on that writes objects, in a child or after it, what is missing may be there by then.
-        let (before, after): (Vec<_>, Vec<_>) = tried.iter().partition(|(path, _)| path.starts_with("spec.steps[1].saga"));
-        assert!(before.iter().all(|(_, may_come)| !may_come.objects) && after.iter().all(|(_, may_come)| may_come.objects), "{tried:?}");
+        let (before, after): (Vec<_>, Vec<_>) =
+            tried.iter().partition(|(path, _)| path.starts_with("spec.steps[1].saga"));
+        assert!(
+            before.iter().all(|(_, may_come)| !may_come.objects)
+                && after.iter().all(|(_, may_come)| may_come.objects),
+            "{tried:?}"
+        );
     }
 
     #[test]
@@ -211,13 +254,20 @@ mod tests {
         let name = child_name("order", "1", &parent.identity().attempt);
         let Work::Pod(pod) = &inside.work else { panic!("{inside:?}") };
         assert_eq!(pod.args.clone().unwrap(), ["y!".to_owned(), name.clone()]);
-        assert_eq!((inside.saga.service_account.as_str(), inside.identity().saga), ("keeper", name));
+        assert_eq!(
+            (inside.saga.service_account.as_str(), inside.identity().saga),
+            ("keeper", name)
+        );
     }
 
     #[test]
     fn so_many_operations_are_tried_and_no_more() {
-        let pods: Vec<_> = (0..100).map(|place| json!({"name": format!("p{place}"), "pod": {"image": "a"}})).collect();
-        let children: Vec<_> = (0..9).map(|place| json!({"name": format!("c{place}"), "saga": {"spec": {"steps": pods}}})).collect();
+        let pods: Vec<_> = (0..100)
+            .map(|place| json!({"name": format!("p{place}"), "pod": {"image": "a"}}))
+            .collect();
+        let children: Vec<_> = (0..9)
+            .map(|place| json!({"name": format!("c{place}"), "saga": {"spec": {"steps": pods}}}))
+            .collect();
         let (tried, unchecked) = paths(json!({"steps": children}));
         assert_eq!(tried.len(), MOST);
         assert!(unchecked.contains(&"spec.steps[8].saga".to_owned()), "{unchecked:?}");
@@ -226,7 +276,8 @@ mod tests {
     #[test]
     fn what_is_known_already_is_tried_and_all_else_is_said_to_be_unchecked() {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
-        let secret = json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]);
+        let secret =
+            json!([{"name": "A", "valueFrom": {"secretKeyRef": {"name": "a", "key": "b"}}}]);
         let post = json!({"method": "POST", "url": "http://a/b"});
         let mut with_secret = post.clone();
         with_secret["headers"] = secret;
@@ -241,7 +292,9 @@ mod tests {
             {"name": "h", "approval": {}},
         ]});
         let (tried, unchecked) = paths(spec);
-        let of = |path: &str, objects, secrets, places| (format!("spec.steps[{path}"), MayCome { objects, secrets, places });
+        let of = |path: &str, objects, secrets, places| {
+            (format!("spec.steps[{path}"), MayCome { objects, secrets, places })
+        };
         assert_eq!(
             tried,
             [
@@ -251,20 +304,28 @@ mod tests {
                 of("6].pod", true, true, true)
             ]
         );
-        assert_eq!(unchecked, ["spec.steps[2].compensation.pod", "spec.steps[3].pod", "spec.steps[5].pod"]);
+        assert_eq!(
+            unchecked,
+            ["spec.steps[2].compensation.pod", "spec.steps[3].pod", "spec.steps[5].pod"]
+        );
     }
 
     #[test]
     fn what_is_missing_may_come_of_an_earlier_step_that_can_make_it_and_of_no_other() {
         let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
         let request = json!({"method": "POST", "url": "http://a/b"});
-        let job = json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "a"}]}}}});
+        let job =
+            json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "a"}]}}}});
         let nested = |step: Value| json!({"saga": {"spec": {"steps": [step]}}});
         let pod = json!({"name": "a", "pod": {"image": "a"}});
-        let undone = json!({"name": "a", "http": request, "compensation": {"apply": {"manifest": map}}});
+        let undone =
+            json!({"name": "a", "http": request, "compensation": {"apply": {"manifest": map}}});
         let table = [
             (json!({"apply": {"manifest": map}}), [true, true, true]),
-            (json!({"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "a"}}), [true, false, false]),
+            (
+                json!({"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "a"}}),
+                [true, false, false],
+            ),
             (json!({"pod": {"image": "a"}}), [false, true, true]),
             (json!({"job": job}), [false, true, true]),
             (json!({"http": request}), [false, false, true]),
@@ -278,9 +339,14 @@ mod tests {
         ];
         for (mut first, [objects, secrets, places]) in table {
             first["name"] = json!("first");
-            let (tried, _) = paths(json!({"steps": [first, {"name": "last", "pod": {"image": "a"}}]}));
+            let (tried, _) =
+                paths(json!({"steps": [first, {"name": "last", "pod": {"image": "a"}}]}));
             let last = tried.last().unwrap();
-            assert_eq!(last, &("spec.steps[1].pod".to_owned(), MayCome { objects, secrets, places }), "{first}");
+            assert_eq!(
+                last,
+                &("spec.steps[1].pod".to_owned(), MayCome { objects, secrets, places }),
+                "{first}"
+            );
         }
     }
 }

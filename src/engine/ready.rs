@@ -46,15 +46,28 @@ impl Pass<'_> {
         overdue: bool,
     ) -> Option<Verdict> {
         let child = self.seen.children.get(id)?;
-        let active = status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
+        let active =
+            status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
         let written = active.child_uid.clone();
         // Whatever is seen of the object: without a UID nobody asked for its deletion.
-        if overdue && written.is_none() && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. }) {
-            let when = if self.status.cancel_requested.is_some() { "not begun" } else { "not begun within its time" };
-            let why = if let ChildState::Active { detail, .. } = child { format!(": {detail}") } else { String::new() };
+        if overdue
+            && written.is_none()
+            && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. })
+        {
+            let when = if self.status.cancel_requested.is_some() {
+                "not begun"
+            } else {
+                "not begun within its time"
+            };
+            let why = if let ChildState::Active { detail, .. } = child {
+                format!(": {detail}")
+            } else {
+                String::new()
+            };
             return Some(never_begun(format!("{when}{why}")));
         }
-        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child else {
+        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child
+        else {
             return None;
         };
         if written.as_ref().is_some_and(|written| written != uid) {
@@ -80,7 +93,13 @@ impl Pass<'_> {
     }
 
     /// What an object means that is there.
-    pub(super) fn judge_object(&mut self, step: &ValidStep, status: &mut StepStatus, id: &AttemptId, sight: &Sight<'_>) -> Verdict {
+    pub(super) fn judge_object(
+        &mut self,
+        step: &ValidStep,
+        status: &mut StepStatus,
+        id: &AttemptId,
+        sight: &Sight<'_>,
+    ) -> Verdict {
         let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
         let Sight { object, age, overdue, limit } = sight;
         let values = self.values();
@@ -103,7 +122,12 @@ impl Pass<'_> {
             return gave_up(operation, &missing);
         }
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
-        self.note_child(status, id.direction, (uid.as_ref(), *age), (&format!("waits: {missing}"), None));
+        self.note_child(
+            status,
+            id.direction,
+            (uid.as_ref(), *age),
+            (&format!("waits: {missing}"), None),
+        );
         self.wake_at(*limit);
         Verdict::Wait
     }

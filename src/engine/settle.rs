@@ -15,7 +15,10 @@ use super::{
     step::StepEvent,
 };
 use crate::{
-    api::{ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus, names::AttemptId},
+    api::{
+        ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus,
+        names::AttemptId,
+    },
     clock::{between, later, to_micros},
     model::{
         observation::{ChildState, Failure, Reached},
@@ -51,11 +54,24 @@ pub(super) struct Settlement {
 
 impl Settlement {
     pub(super) const fn succeeded() -> Self {
-        Self { outcome: Outcome::Succeeded, failure: None, retry_after: None, message: None, last: false, called_off: false, outputs: None }
+        Self {
+            outcome: Outcome::Succeeded,
+            failure: None,
+            retry_after: None,
+            message: None,
+            last: false,
+            called_off: false,
+            outputs: None,
+        }
     }
 
     pub(super) fn unknown(message: impl Into<String>, retry_after: Option<Duration>) -> Self {
-        Self { outcome: Outcome::Unknown, retry_after, message: Some(message.into()), ..Self::succeeded() }
+        Self {
+            outcome: Outcome::Unknown,
+            retry_after,
+            message: Some(message.into()),
+            ..Self::succeeded()
+        }
     }
 
     /// It may have been done, and trying again tells no more.
@@ -64,8 +80,16 @@ impl Settlement {
     }
 
     pub(super) fn failed(failure: Failure) -> Self {
-        let (retry_after, message, last) = (failure.retry_after, Some(failure.message.clone()), failure.last);
-        Self { outcome: Outcome::Failed, failure: Some(failure), retry_after, message, last, ..Self::succeeded() }
+        let (retry_after, message, last) =
+            (failure.retry_after, Some(failure.message.clone()), failure.last);
+        Self {
+            outcome: Outcome::Failed,
+            failure: Some(failure),
+            retry_after,
+            message,
+            last,
+            ..Self::succeeded()
+        }
     }
 
     /// What the end of a child means where it hands nothing on.
@@ -73,7 +97,9 @@ impl Settlement {
         match end {
             ChildState::Failed(failure) => Self::failed(failure),
             ChildState::Unknown { message, retry_after } => Self::unknown(message, retry_after),
-            ChildState::CalledOff { message } => Self { called_off: true, ..Self::unknown(message, None) },
+            ChildState::CalledOff { message } => {
+                Self { called_off: true, ..Self::unknown(message, None) }
+            }
             ChildState::Succeeded(_)
             | ChildState::Answered(_)
             | ChildState::Absent(_)
@@ -97,7 +123,13 @@ impl<'a> Pass<'a> {
         });
     }
 
-    fn settle(&mut self, place: usize, step: &'a ValidStep, status: &mut StepStatus, direction: Direction) {
+    fn settle(
+        &mut self,
+        place: usize,
+        step: &'a ValidStep,
+        status: &mut StepStatus,
+        direction: Direction,
+    ) {
         let Some(operation) = step.operation(direction) else { return };
         let Some(record) = status.direction(direction).cloned() else { return };
         let Some(active) = record.active.clone() else { return };
@@ -114,7 +146,9 @@ impl<'a> Pass<'a> {
                     self.wake_at(limit);
                     self.begin_effect(identity, place, work, (operation, &record));
                 }
-                Err(why) => self.apply(operation, &active, &id, status, Settlement::unknown_for_good(why)),
+                Err(why) => {
+                    self.apply(operation, &active, &id, status, Settlement::unknown_for_good(why))
+                }
             },
             Verdict::Stop => {
                 self.effects.push(Effect::Stop(id));
@@ -135,9 +169,15 @@ impl<'a> Pass<'a> {
     ) {
         let sequence = self.status.settled.unwrap_or_default().saturating_add(1);
         self.status.settled = Some(sequence);
-        self.settled(operation, id.direction, settlement.outcome, between(active.started_at.0, self.seen.now));
+        self.settled(
+            operation,
+            id.direction,
+            settlement.outcome,
+            between(active.started_at.0, self.seen.now),
+        );
         let leaves_nothing = |step: &ValidStep| step.name == id.step && step.leaves_nothing();
-        let leaves_doubt = id.direction == Direction::Compensation || !self.saga.steps.iter().any(leaves_nothing);
+        let leaves_doubt =
+            id.direction == Direction::Compensation || !self.saga.steps.iter().any(leaves_nothing);
         let record = status.direction_mut(id.direction);
         record.active = None;
         record.sequence = Some(sequence);
@@ -167,23 +207,39 @@ impl<'a> Pass<'a> {
         settlement: Settlement,
     ) {
         self.record(operation, active, id, status, &settlement);
-        let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } = settlement;
+        let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } =
+            settlement;
         let message = message.map(|message| clip(&message, KEPT_MESSAGE));
-        if outcome == Outcome::Succeeded || (outcome == Outcome::Unknown && broken(Twin::UnknownDone)) {
+        if outcome == Outcome::Succeeded
+            || (outcome == Outcome::Unknown && broken(Twin::UnknownDone))
+        {
             self.succeed(status, id.direction);
             status.outputs = outputs.or(status.outputs.take());
             return;
         }
         let message = message.unwrap_or_default();
-        let next = if last { Err(String::new()) } else { self.next_attempt(operation, status, id, retry_after) };
+        let next = if last {
+            Err(String::new())
+        } else {
+            self.next_attempt(operation, status, id, retry_after)
+        };
         match next {
             Ok(next) => {
-                status.message = Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
+                status.message =
+                    Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
                 status.next_attempt_at = Some(MicroTime(next));
-                self.move_step(status, if id.direction == Direction::Action { StepEvent::FailForNow } else { StepEvent::Undo });
+                self.move_step(
+                    status,
+                    if id.direction == Direction::Action {
+                        StepEvent::FailForNow
+                    } else {
+                        StepEvent::Undo
+                    },
+                );
             }
             Err(why) => {
-                status.message = Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
+                status.message =
+                    Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
                 status.next_attempt_at = None;
                 self.give_up(status, id.direction);
             }
@@ -218,12 +274,20 @@ impl<'a> Pass<'a> {
         if id.direction == Direction::Action && self.is_past_timeout() {
             return Err(format!(" ({})", self.timeout_passed()));
         }
-        if record.budget_used >= i64::from(operation.retry.max_attempts).saturating_add(i64::from(broken(Twin::Budget))) {
+        if record.budget_used
+            >= i64::from(operation.retry.max_attempts)
+                .saturating_add(i64::from(broken(Twin::Budget)))
+        {
             let used = record.budget_used;
-            return Err(if used > 1 { format!(" (no attempt is left of {used})") } else { String::new() });
+            return Err(if used > 1 {
+                format!(" (no attempt is left of {used})")
+            } else {
+                String::new()
+            });
         }
         let nth = u32::try_from(record.budget_used.max(1)).unwrap_or(u32::MAX);
-        let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&self.saga.uid, id)).max(retry_after.unwrap_or_default());
+        let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&self.saga.uid, id))
+            .max(retry_after.unwrap_or_default());
         if self.budget_left(operation, record).is_some_and(|left| delay >= left) {
             return Err(" (its retry deadline would pass before the next attempt)".into());
         }
@@ -234,7 +298,12 @@ impl<'a> Pass<'a> {
 
 /// Counts a settled attempt: the key moves after a no and only then, and a no proves nothing about an earlier attempt that is uncertain.
 /// `leaves_doubt`: whether an attempt that may have acted makes the step uncertain.
-fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failure>, leaves_doubt: bool) {
+fn count(
+    record: &mut DirectionStatus,
+    outcome: Outcome,
+    failure: Option<&Failure>,
+    leaves_doubt: bool,
+) {
     record.answered = false;
     match (outcome, failure) {
         (Outcome::Failed, Some(failure)) => {
@@ -242,7 +311,9 @@ fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failur
             match failure.reached {
                 Reached::Settled => move_key(record),
                 Reached::Answer if !record.uncertain || broken(Twin::NoClears) => move_key(record),
-                Reached::Accepted => record.uncertain |= leaves_doubt && !broken(Twin::AcceptedClean),
+                Reached::Accepted => {
+                    record.uncertain |= leaves_doubt && !broken(Twin::AcceptedClean)
+                }
                 Reached::Nothing | Reached::Door | Reached::Work | Reached::Answer => {}
             }
             if failure.disrupted && record.disruptions < FREE_DISRUPTIONS {
@@ -267,7 +338,8 @@ fn count(record: &mut DirectionStatus, outcome: Outcome, failure: Option<&Failur
 /// What this process itself called off costs nothing where the step may be repeated anyway: whoever allows one attempt is not asked twice for
 /// a reason of the operator's own.
 fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
-    let free = (operation.may_be_repeated() || broken(Twin::CalledOffFree)) && !broken(Twin::CalledOffCounts);
+    let free = (operation.may_be_repeated() || broken(Twin::CalledOffFree))
+        && !broken(Twin::CalledOffCounts);
     if free && record.called_off < FREE_CALLED_OFF {
         record.called_off = record.called_off.saturating_add(1);
         record.budget_used = record.budget_used.saturating_sub(1).max(0);

@@ -60,7 +60,15 @@ impl Slots {
 impl Pass<'_> {
     /// The slots that are free now.
     pub(super) fn slots(&self) -> Slots {
-        let under_way = |phase| matches!(phase, StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating);
+        let under_way = |phase| {
+            matches!(
+                phase,
+                StepPhase::Running
+                    | StepPhase::Retrying
+                    | StepPhase::Waiting
+                    | StepPhase::Compensating
+            )
+        };
         let taken = self.steps_where(|_, status| under_way(status.phase)).len();
         let most = self.saga.max_parallel.saturating_add(usize::from(broken(Twin::Slots)));
         Slots { new: most.saturating_sub(taken), idle: most.saturating_sub(self.active()) }
@@ -70,7 +78,8 @@ impl Pass<'_> {
     pub(super) fn take_room(&mut self, operation: &Operation) -> bool {
         let Work::Http(action) = &operation.work else { return true };
         // Rarely is anything limited.
-        let left = if self.room.is_empty() { None } else { self.room.get_mut(&origin::host(&action.url)) };
+        let left =
+            if self.room.is_empty() { None } else { self.room.get_mut(&origin::host(&action.url)) };
         match left {
             None => true,
             Some(0) => {
@@ -88,7 +97,13 @@ impl Pass<'_> {
     /// Whether the step's next attempt, for which a slot was taken, waits because of its host: as many requests are under way as may be, or
     /// its circuit is open. Where steps run side by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes
     /// before its turn.
-    pub(super) fn waits_for_room(&mut self, step: &ValidStep, direction: Direction, slots: &mut Slots, is_new: bool) -> bool {
+    pub(super) fn waits_for_room(
+        &mut self,
+        step: &ValidStep,
+        direction: Direction,
+        slots: &mut Slots,
+        is_new: bool,
+    ) -> bool {
         let why = step.operation(direction).and_then(|operation| {
             match self.circuit(operation, direction) {
                 Some(shut) => Some(Wait::Circuit(shut)),

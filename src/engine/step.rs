@@ -51,12 +51,17 @@ pub fn next(from: StepPhase, event: StepEvent) -> Result<StepPhase, Illegal> {
         (P::Pending | P::Retrying, E::Start) => Ok(P::Running),
         (P::Pending | P::Retrying, E::Wait) => Ok(P::Waiting),
         (P::Waiting, E::Withdraw) => Ok(P::Pending),
-        (P::Running | P::Waiting, E::Succeed) | (P::Retrying | P::Failed, E::Settle) => Ok(P::Completed),
+        (P::Running | P::Waiting, E::Succeed) | (P::Retrying | P::Failed, E::Settle) => {
+            Ok(P::Completed)
+        }
         (P::Running, E::FailForNow) | (P::Retrying | P::Failed, E::Retry) => Ok(P::Retrying),
         (P::Running | P::Retrying | P::Waiting | P::Pending, E::FailForGood) => Ok(P::Failed),
         (P::Pending | P::Retrying | P::Waiting | P::Failed, E::Skip) => Ok(P::Skipped),
-        (P::Completed | P::Failed | P::Compensating, E::Undo) | (P::Compensating | P::CompensationFailed, E::Retry) => Ok(P::Compensating),
-        (P::Compensating, E::Undone) | (P::Compensating | P::CompensationFailed, E::Settle) => Ok(P::Compensated),
+        (P::Completed | P::Failed | P::Compensating, E::Undo)
+        | (P::Compensating | P::CompensationFailed, E::Retry) => Ok(P::Compensating),
+        (P::Compensating, E::Undone) | (P::Compensating | P::CompensationFailed, E::Settle) => {
+            Ok(P::Compensated)
+        }
         (P::Compensating | P::Completed | P::Failed, E::UndoFailed) => Ok(P::CompensationFailed),
         (P::CompensationFailed, E::Skip) => Ok(P::CompensationSkipped),
         (
@@ -138,7 +143,11 @@ mod tests {
     fn every_phase_takes_the_events_of_the_table_and_no_other() {
         for (from, row) in P::ALL.into_iter().zip(TABLE) {
             for (event, expected) in EVENTS.into_iter().zip(row) {
-                assert_eq!(next(from, event), expected.ok_or(Illegal { from, event }), "{from:?} {event:?}");
+                assert_eq!(
+                    next(from, event),
+                    expected.ok_or(Illegal { from, event }),
+                    "{from:?} {event:?}"
+                );
             }
         }
     }

@@ -33,8 +33,13 @@ pub enum Hindrance {
 pub fn earlier_child(saga: &ValidSaga, status: &SagaStatus, attempt: &AttemptId) -> Option<String> {
     let step = status.steps.iter().find(|step| step.name == attempt.step)?;
     let record = step.direction(attempt.direction).filter(|record| record.uncertain)?;
-    let unknown = record.attempts.iter().rev().find(|earlier| earlier.attempt < attempt.number && earlier.outcome == Outcome::Unknown);
-    let inherited = || step.keys_from.as_ref().filter(|_| attempt.direction == Direction::Action)?.child.clone();
+    let unknown =
+        record.attempts.iter().rev().find(|earlier| {
+            earlier.attempt < attempt.number && earlier.outcome == Outcome::Unknown
+        });
+    let inherited = || {
+        step.keys_from.as_ref().filter(|_| attempt.direction == Direction::Action)?.child.clone()
+    };
     let of = |number| child_name(&saga.name, &saga.uid, &AttemptId { number, ..attempt.clone() });
     // Of an attempt that the status does not tell of any more there may be a child, too, which is then asked for by a name that it need not have.
     let forgotten = || (attempt.number > 1).then(|| of(attempt.number.saturating_sub(1)));
@@ -52,11 +57,14 @@ pub fn keys_after(name: &str, earlier: Option<&StoredSaga>) -> Result<Keys, Hind
              leave the step out with saga.dev/skip"
         ))
     };
-    let earlier = earlier.ok_or_else(|| person("is gone, and nobody can tell which idempotency keys it used"))?;
+    let earlier = earlier
+        .ok_or_else(|| person("is gone, and nobody can tell which idempotency keys it used"))?;
     let status = earlier.status.as_ref().map_err(|_| person("has a status that cannot be read"))?;
     if !is_terminal(status) {
         let is = status.phase.map_or("not seen by an operator yet", SagaPhase::as_str);
-        return Err(Hindrance::NotEnded(format!("waits until its earlier child saga {name} has ended, which is {is}")));
+        return Err(Hindrance::NotEnded(format!(
+            "waits until its earlier child saga {name} has ended, which is {is}"
+        )));
     }
     // One that was never accepted did nothing, and hands on what it was given.
     if status.spec_hash.is_none() {
@@ -65,12 +73,17 @@ pub fn keys_after(name: &str, earlier: Option<&StoredSaga>) -> Result<Keys, Hind
     if let Some(step) = status.steps.iter().find(|step| may_be_undone(step)) {
         return Err(person(&format!("may have undone its step {}, or not", step.name)));
     }
-    Ok(status.steps.iter().filter_map(|step| Some((step.name.clone(), keys_of(earlier, step)?))).collect())
+    Ok(status
+        .steps
+        .iter()
+        .filter_map(|step| Some((step.name.clone(), keys_of(earlier, step)?)))
+        .collect())
 }
 
 /// Whether nobody can tell whether a step was undone.
 fn may_be_undone(step: &StepStatus) -> bool {
-    step.phase != StepPhase::Compensated && step.compensation.as_ref().is_some_and(|undo| undo.uncertain)
+    step.phase != StepPhase::Compensated
+        && step.compensation.as_ref().is_some_and(|undo| undo.uncertain)
 }
 
 /// Where the keys of one step go on; `None` where they begin.
@@ -81,11 +94,16 @@ fn keys_of(saga: &StoredSaga, step: &StepStatus) -> Option<KeysFrom> {
     };
     let undone = step.phase == StepPhase::Compensated;
     let undo = step.compensation.as_ref().map_or(before.compensation, |undo| undo.failures);
-    let may_have_acted = !undone && (action.uncertain || action.last_outcome == Some(Outcome::Succeeded));
+    let may_have_acted =
+        !undone && (action.uncertain || action.last_outcome == Some(Outcome::Succeeded));
     let (name, uid) = (saga.metadata.name.as_deref()?, saga.metadata.uid.as_deref()?);
     let own = |child: &str| {
-        let made_by = |number| AttemptId { step: step.name.clone(), direction: Direction::Action, number };
-        (1..=action.attempt).rev().take(MOST_CHILDREN).any(|number| child_name(name, uid, &made_by(number)) == child)
+        let made_by =
+            |number| AttemptId { step: step.name.clone(), direction: Direction::Action, number };
+        (1..=action.attempt)
+            .rev()
+            .take(MOST_CHILDREN)
+            .any(|number| child_name(name, uid, &made_by(number)) == child)
     };
     let child = step.child.as_ref().map(|child| child.name.clone()).filter(|child| own(child));
     let keys = KeysFrom {

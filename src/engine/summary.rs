@@ -57,9 +57,13 @@ pub(super) enum Hold {
 impl Hold {
     /// Whether it is the reason of a hold.
     pub(super) fn is_reason(reason: &str) -> bool {
-        let (spec, refused, status) = (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
-        let (unknown, too_old) = (Self::UnknownField(Vec::new()), Self::DefinitionTooOld(Vec::new()));
-        [spec, refused, unknown, too_old, Self::SpecChanged, status].iter().any(|hold| hold.reason() == reason)
+        let (spec, refused, status) =
+            (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
+        let (unknown, too_old) =
+            (Self::UnknownField(Vec::new()), Self::DefinitionTooOld(Vec::new()));
+        [spec, refused, unknown, too_old, Self::SpecChanged, status]
+            .iter()
+            .any(|hold| hold.reason() == reason)
     }
 
     /// Whether nothing of the saga has run, so that it can be cancelled and tried again.
@@ -117,12 +121,26 @@ pub(super) fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> SagaSta
     let mut new = status.clone();
     let message = clip(&hold.message(), MESSAGE);
     let accepted = status.spec_hash.is_some();
-    let mut wanted = vec![Wanted::new("Ready", "False", hold.reason()), Wanted::new("Stalled", "True", hold.reason())];
-    wanted.insert(0, if accepted { Wanted::new("Accepted", "True", "Accepted") } else { Wanted::new("Accepted", "False", hold.reason()) });
+    let mut wanted = vec![
+        Wanted::new("Ready", "False", hold.reason()),
+        Wanted::new("Stalled", "True", hold.reason()),
+    ];
+    wanted.insert(
+        0,
+        if accepted {
+            Wanted::new("Accepted", "True", "Accepted")
+        } else {
+            Wanted::new("Accepted", "False", hold.reason())
+        },
+    );
     new.phase.get_or_insert(SagaPhase::Pending);
     new.observed_generation = Some(seen.generation);
     new.conditions = conditions(&status.conditions, &wanted, &message, seen, None);
-    for refused in new.conditions.iter_mut().filter(|condition| condition.type_ == "Accepted" && condition.status == "False") {
+    for refused in new
+        .conditions
+        .iter_mut()
+        .filter(|condition| condition.type_ == "Accepted" && condition.status == "False")
+    {
         refused.message = hold.whole_message();
     }
     new.message = Some(message);
@@ -131,7 +149,10 @@ pub(super) fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> SagaSta
 
 /// The reason for which a saga is stalled.
 pub(super) fn stalled_reason(status: &SagaStatus) -> Option<&str> {
-    let stalled = status.conditions.iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
+    let stalled = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
     Some(&stalled.reason)
 }
 
@@ -143,7 +164,8 @@ pub(super) fn is_held(status: &SagaStatus) -> bool {
 /// Whether the saga refuses every request until a person mended it. One that was refused before its first step can be cancelled.
 #[must_use]
 pub fn cannot_be_told(status: &SagaStatus) -> bool {
-    stalled_reason(status).is_some_and(|reason| ![REFUSED, TOO_OLD].contains(&reason) && Hold::is_reason(reason))
+    stalled_reason(status)
+        .is_some_and(|reason| ![REFUSED, TOO_OLD].contains(&reason) && Hold::is_reason(reason))
 }
 
 /// Writes what a person reads.
@@ -151,8 +173,14 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     budget::fit(&mut pass.status.steps, pass.seen.versions.bytes);
     let paused = pass.is_paused();
     let phase = match standing {
-        Standing::Forward | Standing::Settling | Standing::Cancelling { undoing: false } if paused => SagaPhase::Paused,
-        Standing::Forward | Standing::Settling | Standing::Cancelling { undoing: false } => SagaPhase::Running,
+        Standing::Forward | Standing::Settling | Standing::Cancelling { undoing: false }
+            if paused =>
+        {
+            SagaPhase::Paused
+        }
+        Standing::Forward | Standing::Settling | Standing::Cancelling { undoing: false } => {
+            SagaPhase::Running
+        }
         Standing::Cancelled => SagaPhase::Cancelled,
         Standing::Held { .. } => SagaPhase::Failed,
         Standing::Undoing | Standing::Cancelling { undoing: true } => SagaPhase::Compensating,
@@ -165,19 +193,25 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
     let reason = reason(pass, phase, still.as_deref());
     let message = clip(&message(pass, standing, still.as_deref()), MESSAGE);
     if entered && phase != SagaPhase::Running {
-        let left = phase == SagaPhase::Cancelled && still.as_ref().is_some_and(|still| !still.is_empty());
-        let warning = left || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed) || reason == "CompensatedExcept";
+        let left =
+            phase == SagaPhase::Cancelled && still.as_ref().is_some_and(|still| !still.is_empty());
+        let warning = left
+            || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
+            || reason == "CompensatedExcept";
         let reason = if phase == SagaPhase::Failed { phase.as_str() } else { reason };
         pass.publish(warning, reason, message.clone());
     }
     let ready = if paused && !phase.is_terminal() { "Paused" } else { reason };
     let wanted = wanted(phase, paused, ready, reason);
-    let conditions = conditions(&pass.status.conditions, &wanted, &message, pass.seen, Some(pass.saga));
-    if let Some(doubts) = doubts(&pass.saga.doubts).filter(|doubts| !pass.status.conditions.iter().any(|old| old.message.contains(doubts)))
+    let conditions =
+        conditions(&pass.status.conditions, &wanted, &message, pass.seen, Some(pass.saga));
+    if let Some(doubts) = doubts(&pass.saga.doubts)
+        .filter(|doubts| !pass.status.conditions.iter().any(|old| old.message.contains(doubts)))
     {
         pass.publish(true, "SpecDoubted", doubts);
     }
-    let (progress, current, retries) = (progress(pass, phase), current_steps(pass, phase), retries(&pass.status));
+    let (progress, current, retries) =
+        (progress(pass, phase), current_steps(pass, phase), retries(&pass.status));
     let status = &mut pass.status;
     // Also where one end follows the other: a Completed saga of which nothing can be undone.
     if entered || !phase.is_terminal() {
@@ -198,8 +232,9 @@ pub(super) fn summarise(pass: &mut Pass<'_>, standing: Standing) {
 
 fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>) -> &'static str {
     let retrying = pass.status.steps.iter().any(|status| status.phase == StepPhase::Retrying);
-    let approval =
-        |(step, status): (&ValidStep, &StepStatus)| status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_));
+    let approval = |(step, status): (&ValidStep, &StepStatus)| {
+        status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_))
+    };
     let asks = pass.saga.steps.iter().zip(&pass.status.steps).any(approval);
     match phase {
         SagaPhase::Running if asks => "AwaitingApproval",
@@ -208,7 +243,9 @@ fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>) -> &'stat
         // Deleted past its pivot, on its way out.
         SagaPhase::Failed if failures(pass, StepPhase::Failed).is_empty() => "PivotPassed",
         SagaPhase::Failed => "StepFailed",
-        SagaPhase::Compensated if still.is_some_and(|still| !still.is_empty()) => "CompensatedExcept",
+        SagaPhase::Compensated if still.is_some_and(|still| !still.is_empty()) => {
+            "CompensatedExcept"
+        }
         SagaPhase::Pending
         | SagaPhase::Running
         | SagaPhase::Paused
@@ -221,7 +258,12 @@ fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>) -> &'stat
 }
 
 /// The conditions of a phase, as kstatus and Argo CD have to read them: `Reconciling` and `Stalled` only while true, never both.
-fn wanted(phase: SagaPhase, paused: bool, ready: &'static str, reason: &'static str) -> Vec<Wanted> {
+fn wanted(
+    phase: SagaPhase,
+    paused: bool,
+    ready: &'static str,
+    reason: &'static str,
+) -> Vec<Wanted> {
     let mut wanted = vec![Wanted::new("Accepted", "True", "Accepted")];
     let status = match phase {
         SagaPhase::Completed => "True",
@@ -235,9 +277,16 @@ fn wanted(phase: SagaPhase, paused: bool, ready: &'static str, reason: &'static 
     };
     wanted.push(Wanted::new("Ready", status, ready));
     match phase {
-        SagaPhase::Pending | SagaPhase::Running => wanted.push(Wanted::new("Reconciling", "True", reason)),
-        SagaPhase::Compensating if !paused => wanted.push(Wanted::new("Reconciling", "True", reason)),
-        SagaPhase::Failed | SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled => {
+        SagaPhase::Pending | SagaPhase::Running => {
+            wanted.push(Wanted::new("Reconciling", "True", reason))
+        }
+        SagaPhase::Compensating if !paused => {
+            wanted.push(Wanted::new("Reconciling", "True", reason))
+        }
+        SagaPhase::Failed
+        | SagaPhase::Compensated
+        | SagaPhase::CompensationFailed
+        | SagaPhase::Cancelled => {
             wanted.push(Wanted::new("Stalled", "True", reason));
         }
         SagaPhase::Paused | SagaPhase::Compensating | SagaPhase::Completed => {}
@@ -249,30 +298,48 @@ fn wanted(phase: SagaPhase, paused: bool, ready: &'static str, reason: &'static 
 fn still_in_effect(pass: &Pass<'_>, phase: SagaPhase) -> Option<Vec<String>> {
     let names = |filter: &dyn Fn(&ValidStep, &StepStatus) -> bool| {
         let steps = pass.saga.steps.iter().zip(&pass.status.steps);
-        steps.filter(|(step, status)| filter(step, status)).map(|(step, _)| step.name.clone()).collect()
+        steps
+            .filter(|(step, status)| filter(step, status))
+            .map(|(step, _)| step.name.clone())
+            .collect()
     };
     match phase {
         // What a person skipped is done for; only that it may have happened has to be told.
-        SagaPhase::Completed => {
-            Some(names(&|_, status| status.phase == StepPhase::Skipped && status.action.as_ref().is_some_and(|action| action.uncertain)))
-        }
+        SagaPhase::Completed => Some(names(&|_, status| {
+            status.phase == StepPhase::Skipped
+                && status.action.as_ref().is_some_and(|action| action.uncertain)
+        })),
         SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled => {
             Some(names(&|step, status| is_in_effect(step, status) && !broken(Twin::StillInEffect)))
         }
-        SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Compensating => None,
+        SagaPhase::Pending
+        | SagaPhase::Running
+        | SagaPhase::Paused
+        | SagaPhase::Failed
+        | SagaPhase::Compensating => None,
     }
 }
 
 fn progress(pass: &Pass<'_>, phase: SagaPhase) -> String {
     let undone_before = || pass.status.steps.iter().any(|status| status.phase.is_backward());
     let (done, all) = match phase {
-        SagaPhase::Cancelled if !undone_before() => (pass.steps_where(|_, status| status.phase.is_done()).len(), pass.saga.steps.len()),
-        SagaPhase::Compensating | SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled => {
+        SagaPhase::Cancelled if !undone_before() => {
+            (pass.steps_where(|_, status| status.phase.is_done()).len(), pass.saga.steps.len())
+        }
+        SagaPhase::Compensating
+        | SagaPhase::Compensated
+        | SagaPhase::CompensationFailed
+        | SagaPhase::Cancelled => {
             let set = undo_set(pass).and(pass.steps_where(|step, _| step.compensation.is_some()));
-            let undone = |phase| matches!(phase, StepPhase::Compensated | StepPhase::CompensationSkipped);
+            let undone =
+                |phase| matches!(phase, StepPhase::Compensated | StepPhase::CompensationSkipped);
             (set.and(pass.steps_where(|_, status| undone(status.phase))).len(), set.len())
         }
-        SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed => {
+        SagaPhase::Pending
+        | SagaPhase::Running
+        | SagaPhase::Paused
+        | SagaPhase::Failed
+        | SagaPhase::Completed => {
             (pass.steps_where(|_, status| status.phase.is_done()).len(), pass.saga.steps.len())
         }
     };
@@ -281,10 +348,16 @@ fn progress(pass: &Pass<'_>, phase: SagaPhase) -> String {
 
 fn current_steps(pass: &Pass<'_>, phase: SagaPhase) -> Option<String> {
     let current = pass.status.steps.iter().filter(|status| match status.phase {
-        StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating => true,
+        StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating => {
+            true
+        }
         StepPhase::Failed => phase == SagaPhase::Failed,
         StepPhase::CompensationFailed => phase == SagaPhase::CompensationFailed,
-        StepPhase::Pending | StepPhase::Completed | StepPhase::Skipped | StepPhase::Compensated | StepPhase::CompensationSkipped => false,
+        StepPhase::Pending
+        | StepPhase::Completed
+        | StepPhase::Skipped
+        | StepPhase::Compensated
+        | StepPhase::CompensationSkipped => false,
     });
     let names = list(current.map(|status| status.name.as_str()));
     (!names.is_empty()).then_some(names)
@@ -318,7 +391,9 @@ fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
         seen.patch_alone.then(|| "requests are guarded by the verb patch alone".into()),
         (!warnings.is_empty()).then(|| format!("warning: {}", join(shown, "; "))),
         (more > 0).then(|| format!("and {more} more of these")),
-        (!unchecked.is_empty()).then(|| format!("not tried before it runs: {}", join(unchecked.iter().cloned(), "; "))),
+        (!unchecked.is_empty()).then(|| {
+            format!("not tried before it runs: {}", join(unchecked.iter().cloned(), "; "))
+        }),
     ];
     clip(&join(parts.into_iter().flatten(), "; "), MESSAGE)
 }
@@ -326,7 +401,12 @@ fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
 /// What this version finds wrong with a saga that was accepted.
 fn doubts(doubts: &[Fault]) -> Option<String> {
     let first = || join(doubts.iter().take(SHOWN_WARNINGS).map(ToString::to_string), "; ");
-    (!doubts.is_empty()).then(|| clip(&format!("goes on as it was accepted, although {RELEASE} would refuse it: {}", first()), MESSAGE))
+    (!doubts.is_empty()).then(|| {
+        clip(
+            &format!("goes on as it was accepted, although {RELEASE} would refuse it: {}", first()),
+            MESSAGE,
+        )
+    })
 }
 
 /// What was said at acceptance, and once for each version what that one finds wrong.
@@ -337,7 +417,13 @@ fn with_doubts(said: &str, saga: Option<&ValidSaga>) -> String {
     format!("{before}; {doubts}")
 }
 
-fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'_>, saga: Option<&ValidSaga>) -> Vec<Condition> {
+fn conditions(
+    old: &[Condition],
+    wanted: &[Wanted],
+    message: &str,
+    seen: &Seen<'_>,
+    saga: Option<&ValidSaga>,
+) -> Vec<Condition> {
     let make = |wanted: &Wanted| {
         let Wanted { kind, status, reason } = wanted;
         let unchanged = old.iter().find(|old| old.type_ == *kind && old.status == *status);
@@ -351,11 +437,14 @@ fn conditions(old: &[Condition], wanted: &[Wanted], message: &str, seen: &Seen<'
             // What a person is warned of, and what could not be tried at acceptance, is said as long as the saga lives.
             message: match unchanged {
                 Some(old) if accepted => with_doubts(&old.message, saga),
-                Some(_) | None if accepted => with_doubts(&accepted_as(&saga.map(warnings).unwrap_or_default(), seen), saga),
+                Some(_) | None if accepted => {
+                    with_doubts(&accepted_as(&saga.map(warnings).unwrap_or_default(), seen), saga)
+                }
                 Some(_) | None => message.to_owned(),
             },
             observed_generation: Some(seen.generation),
-            last_transition_time: unchanged.map_or(Time(now), |old| old.last_transition_time.clone()),
+            last_transition_time: unchanged
+                .map_or(Time(now), |old| old.last_transition_time.clone()),
         }
     };
     wanted.iter().map(make).collect()

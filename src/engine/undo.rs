@@ -41,7 +41,8 @@ pub(super) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
     if step.leaves_nothing() {
         return false;
     }
-    let skipped = status.phase == StepPhase::Skipped && status.action.as_ref().is_some_and(|action| may_have_acted(step, action));
+    let skipped = status.phase == StepPhase::Skipped
+        && status.action.as_ref().is_some_and(|action| may_have_acted(step, action));
     skipped || (status.phase != StepPhase::Compensated && in_undo_set(step, status))
 }
 
@@ -67,13 +68,16 @@ impl Pass<'_> {
     fn start_compensations(&mut self, set: StepSet) {
         // First, so that what may not begin takes no slot.
         self.fail_what_may_not_begin(StepPhase::Compensating, Direction::Compensation);
-        let undone = self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+        let undone =
+            self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
         let mut free: Vec<(Reverse<i64>, usize, bool)> = Vec::new();
         for (place, (step, status)) in self.saga.steps.iter().zip(&self.status.steps).enumerate() {
             let waits = match status.phase {
                 StepPhase::Completed | StepPhase::Failed => true,
                 StepPhase::Skipped => broken(Twin::UndoSkipped),
-                StepPhase::Compensating => !is_active(status) && is_due(status.next_attempt_at.as_ref(), self.seen.now),
+                StepPhase::Compensating => {
+                    !is_active(status) && is_due(status.next_attempt_at.as_ref(), self.seen.now)
+                }
                 StepPhase::Pending
                 | StepPhase::Running
                 | StepPhase::Retrying
@@ -85,15 +89,19 @@ impl Pass<'_> {
             let dependants = self.graph.dependants(place).and(set);
             let free_now = dependants.is_subset(undone) || broken(Twin::UndoDependants);
             if waits && set.contains(place) && !is_undone(step, status) && free_now {
-                let settled = status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
-                let settled = if broken(Twin::UndoOrder) { settled.saturating_neg() } else { settled };
+                let settled =
+                    status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
+                let settled =
+                    if broken(Twin::UndoOrder) { settled.saturating_neg() } else { settled };
                 free.push((Reverse(settled), place, status.phase == StepPhase::Compensating));
             }
         }
         free.sort_unstable();
         let mut slots = self.slots();
         let mut chosen = Vec::new();
-        for ((_, place, kept), step) in free.into_iter().filter_map(|free| Some((free, self.saga.steps.get(free.1)?))) {
+        for ((_, place, kept), step) in
+            free.into_iter().filter_map(|free| Some((free, self.saga.steps.get(free.1)?)))
+        {
             let taken = if kept { slots.take_kept() } else { slots.take_new() };
             if taken && !self.waits_for_room(step, Direction::Compensation, &mut slots, !kept) {
                 chosen.push(place);
@@ -133,20 +141,34 @@ impl Pass<'_> {
     }
 
     fn undo_standing(&mut self, set: StepSet) -> Standing {
-        let undone = self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+        let undone =
+            self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
         if set.is_subset(undone) {
             return Standing::Undone;
         }
         let failed = self.steps_where(|_, status| status.phase == StepPhase::CompensationFailed);
-        let open = self.saga.steps.iter().zip(&self.status.steps).enumerate().any(|(place, (step, status))| {
-            let settled = is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
-            set.contains(place) && !settled && self.graph.dependants(place).and(failed).is_empty()
-        });
+        let open = self.saga.steps.iter().zip(&self.status.steps).enumerate().any(
+            |(place, (step, status))| {
+                let settled =
+                    is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
+                set.contains(place)
+                    && !settled
+                    && self.graph.dependants(place).and(failed).is_empty()
+            },
+        );
         if !open && !self.has_children() {
             return Standing::UndoFailed;
         }
-        let next = self.status.steps.iter().filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
-        let next = next.filter_map(|status| status.next_attempt_at.as_ref()).map(|next| next.0).filter(|next| *next > self.seen.now).min();
+        let next = self
+            .status
+            .steps
+            .iter()
+            .filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
+        let next = next
+            .filter_map(|status| status.next_attempt_at.as_ref())
+            .map(|next| next.0)
+            .filter(|next| *next > self.seen.now)
+            .min();
         if let Some(next) = next.filter(|_| !self.is_paused() && !broken(Twin::UndoWake)) {
             self.wake_at(next);
         }

@@ -34,7 +34,11 @@ pub(super) fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
 pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
         let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect stands in a status of another version";
-        return release(Some(Notice { warning: true, reason: "Abandoned", message: message.into() }));
+        return release(Some(Notice {
+            warning: true,
+            reason: "Abandoned",
+            message: message.into(),
+        }));
     }
     let message = || {
         format!(
@@ -42,7 +46,9 @@ pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
             seen.versions.words.join(", ")
         )
     };
-    let told = seen.versions.words_are_news.then(|| Effect::Publish(Notice { warning: true, reason: "UnknownWord", message: message() }));
+    let told = seen.versions.words_are_news.then(|| {
+        Effect::Publish(Notice { warning: true, reason: "UnknownWord", message: message() })
+    });
     Plan::new(None, Finalizer::Keep, None, Tally::default(), told.into_iter().collect())
 }
 

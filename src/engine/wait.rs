@@ -15,7 +15,10 @@ use super::{
     step::StepEvent,
 };
 use crate::{
-    api::{ActiveAttempt, ApprovalAction, Direction, DirectionStatus, RequestAction, StepPhase, StepStatus, names::AttemptId},
+    api::{
+        ActiveAttempt, ApprovalAction, Direction, DirectionStatus, RequestAction, StepPhase,
+        StepStatus, names::AttemptId,
+    },
     clock::later,
     model::{
         observation::{Failure, Reached},
@@ -27,7 +30,12 @@ use crate::{
 
 impl Pass<'_> {
     /// The step waits from now on.
-    pub(super) fn begin_to_wait(&mut self, operation: &Operation, status: &mut StepStatus, record: &DirectionStatus) {
+    pub(super) fn begin_to_wait(
+        &mut self,
+        operation: &Operation,
+        status: &mut StepStatus,
+        record: &DirectionStatus,
+    ) {
         status.message = None;
         self.move_step(status, StepEvent::Wait);
         self.wake_for_wait(operation, record);
@@ -41,11 +49,15 @@ impl Pass<'_> {
     pub(super) fn asks_for_approval(&self, operation: &Operation, status: &StepStatus) -> String {
         let step = &status.name;
         let work = self.resolve(operation, status, Direction::Action).map(Cow::into_owned);
-        let message = if let Ok(Work::Approval(ApprovalAction { message })) = work { message } else { None };
+        let message =
+            if let Ok(Work::Approval(ApprovalAction { message })) = work { message } else { None };
         // Cut, so that a long text does not push out the commands where the whole is cut.
-        let what = message.map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE))).unwrap_or_default();
+        let what = message
+            .map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE)))
+            .unwrap_or_default();
         let (name, namespace) = (&self.saga.name, &self.saga.namespace);
-        let (approve, reject) = (RequestAction::Approve.annotation(), RequestAction::Reject.annotation());
+        let (approve, reject) =
+            (RequestAction::Approve.annotation(), RequestAction::Reject.annotation());
         format!(
             "step {step} waits for approval{what}. To approve: kubectl annotate --overwrite saga/{name} {approve}={step} -n {namespace}. Or annotate \
              {reject}={step} to reject"
@@ -54,11 +66,16 @@ impl Pass<'_> {
 
     /// When a step that waits for a while is done; `None` for one that waits for a person.
     pub(super) fn done_at(operation: &Operation, active: &ActiveAttempt) -> Option<Timestamp> {
-        if let Work::Wait(duration) = operation.work { Some(later(active.started_at.0, duration)) } else { None }
+        if let Work::Wait(duration) = operation.work {
+            Some(later(active.started_at.0, duration))
+        } else {
+            None
+        }
     }
 
     fn wake_for_wait(&mut self, operation: &Operation, record: &DirectionStatus) {
-        let limit = Some(self.limit(operation, Direction::Action, record)).filter(|limit| *limit < Timestamp::MAX);
+        let limit = Some(self.limit(operation, Direction::Action, record))
+            .filter(|limit| *limit < Timestamp::MAX);
         let done = record.active.as_ref().and_then(|active| Self::done_at(operation, active));
         if let Some(next) = [limit, done].into_iter().flatten().min() {
             self.wake_at(next);
@@ -66,12 +83,21 @@ impl Pass<'_> {
     }
 
     /// Whether a step that waits is done, or has waited too long.
-    pub(super) fn judge_wait(&mut self, operation: &Operation, record: &DirectionStatus, active: &ActiveAttempt) -> Option<Settlement> {
+    pub(super) fn judge_wait(
+        &mut self,
+        operation: &Operation,
+        record: &DirectionStatus,
+        active: &ActiveAttempt,
+    ) -> Option<Settlement> {
         if Self::done_at(operation, active).is_some_and(|done| done <= self.seen.now) {
             return Some(Settlement::succeeded());
         }
         if self.limit(operation, Direction::Action, record) <= self.seen.now {
-            let what = if matches!(operation.work, Work::Approval(_)) { "no answer within its time" } else { "not met within its time" };
+            let what = if matches!(operation.work, Work::Approval(_)) {
+                "no answer within its time"
+            } else {
+                "not met within its time"
+            };
             let why = if self.is_past_timeout() { self.timeout_passed() } else { what.into() };
             return Some(no(why));
         }
@@ -80,11 +106,24 @@ impl Pass<'_> {
     }
 
     /// A person answered.
-    pub(super) fn answer_approval(&mut self, step: &ValidStep, status: &mut StepStatus, approved: bool) {
-        let settlement = if approved || broken(Twin::RejectDone) { Settlement::succeeded() } else { no("rejected by request".into()) };
+    pub(super) fn answer_approval(
+        &mut self,
+        step: &ValidStep,
+        status: &mut StepStatus,
+        approved: bool,
+    ) {
+        let settlement = if approved || broken(Twin::RejectDone) {
+            Settlement::succeeded()
+        } else {
+            no("rejected by request".into())
+        };
         let Some(record) = status.action.clone() else { return };
         let Some(active) = record.active else { return };
-        let id = AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
+        let id = AttemptId {
+            step: step.name.clone(),
+            direction: Direction::Action,
+            number: record.attempt,
+        };
         self.apply(&step.action, &active, &id, status, settlement);
     }
 
@@ -92,7 +131,11 @@ impl Pass<'_> {
     pub(super) fn end_wait(&mut self, step: &ValidStep, status: &mut StepStatus, why: &str) {
         let Some(record) = status.action.clone() else { return };
         let Some(active) = record.active else { return };
-        let id = AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
+        let id = AttemptId {
+            step: step.name.clone(),
+            direction: Direction::Action,
+            number: record.attempt,
+        };
         self.record(&step.action, &active, &id, status, &no(why.into()));
     }
 
@@ -110,6 +153,13 @@ impl Pass<'_> {
 
 /// The end of a wait that did not come to what was waited for.
 fn no(message: String) -> Settlement {
-    let failure = Failure { reached: Reached::Nothing, last: true, exit_code: None, disrupted: false, retry_after: None, message };
+    let failure = Failure {
+        reached: Reached::Nothing,
+        last: true,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    };
     Settlement::failed(failure)
 }

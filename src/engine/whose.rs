@@ -14,7 +14,9 @@ pub fn applied_by(saga: &StoredSaga, mark: &str) -> Option<String> {
     // Few marks begin as the saga's: only those are worth a hash.
     let start = name.get(..name.floor_char_boundary(HEAD))?;
     let step = status.steps.iter().filter(|_| mark.starts_with(start)).find(|step| {
-        attempts(step).any(|(direction, number)| child_name(name, uid, &AttemptId { step: step.name.clone(), direction, number }) == mark)
+        attempts(step).any(|(direction, number)| {
+            child_name(name, uid, &AttemptId { step: step.name.clone(), direction, number }) == mark
+        })
     })?;
     Some(step.name.clone())
 }
@@ -23,10 +25,14 @@ pub fn applied_by(saga: &StoredSaga, mark: &str) -> Option<String> {
 const HEAD: usize = 40;
 
 fn attempts(step: &StepStatus) -> impl Iterator<Item = (Direction, i64)> {
-    [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)].into_iter().flat_map(|(direction, record)| {
-        let numbers = record.iter().flat_map(|record| record.attempts.iter().map(|attempt| attempt.attempt).chain([record.attempt]));
-        numbers.map(move |number| (direction, number))
-    })
+    [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)]
+        .into_iter()
+        .flat_map(|(direction, record)| {
+            let numbers = record.iter().flat_map(|record| {
+                record.attempts.iter().map(|attempt| attempt.attempt).chain([record.attempt])
+            });
+            numbers.map(move |number| (direction, number))
+        })
 }
 
 #[cfg(test)]
@@ -48,7 +54,11 @@ mod tests {
     }
 
     fn mark(name: &str, uid: &str, number: i64) -> String {
-        child_name(name, uid, &AttemptId { step: "switch".into(), direction: Direction::Action, number })
+        child_name(
+            name,
+            uid,
+            &AttemptId { step: "switch".into(), direction: Direction::Action, number },
+        )
     }
 
     #[test]
@@ -56,12 +66,31 @@ mod tests {
         let long = "release-".repeat(7);
         for name in ["release", &long] {
             for number in [2, 3] {
-                assert_eq!(applied_by(&saga(name, "Running"), &mark(name, "1", number)).as_deref(), Some("switch"), "{name} {number}");
+                assert_eq!(
+                    applied_by(&saga(name, "Running"), &mark(name, "1", number)).as_deref(),
+                    Some("switch"),
+                    "{name} {number}"
+                );
             }
-            assert_eq!(applied_by(&saga(name, "Running"), &mark(name, "1", 4)), None, "an attempt that was never made");
-            assert_eq!(applied_by(&saga(name, "Running"), &mark(name, "2", 2)), None, "another saga of that name");
-            assert_eq!(applied_by(&saga(name, "Completed"), &mark(name, "1", 2)), None, "it has ended");
-            assert!(applied_by(&saga(name, "Failed"), &mark(name, "1", 2)).is_some(), "it waits for a person");
+            assert_eq!(
+                applied_by(&saga(name, "Running"), &mark(name, "1", 4)),
+                None,
+                "an attempt that was never made"
+            );
+            assert_eq!(
+                applied_by(&saga(name, "Running"), &mark(name, "2", 2)),
+                None,
+                "another saga of that name"
+            );
+            assert_eq!(
+                applied_by(&saga(name, "Completed"), &mark(name, "1", 2)),
+                None,
+                "it has ended"
+            );
+            assert!(
+                applied_by(&saga(name, "Failed"), &mark(name, "1", 2)).is_some(),
+                "it waits for a person"
+            );
         }
         assert_eq!(applied_by(&saga("release", "Running"), "by hand"), None);
     }

@@ -48,24 +48,43 @@ pub(super) fn with_hint(message: &str, status: &StepStatus, direction: Direction
 impl Pass<'_> {
     /// Whether a person's word on the step is taken.
     pub(super) fn may_be_settled(&self, status: &StepStatus) -> bool {
-        let before = self.seen.status.as_ref().ok().and_then(|before| before.steps.iter().find(|step| step.name == status.name));
+        let before = self
+            .seen
+            .status
+            .as_ref()
+            .ok()
+            .and_then(|before| before.steps.iter().find(|step| step.name == status.name));
         let under_way = is_active(status) || before.is_some_and(is_active);
         is_uncertain(status, direction_of(status)) && (!under_way || broken(Twin::SettledUnderWay))
     }
 
     /// Takes a person's word on a step for which it may be taken.
     pub(super) fn settle_by_word(&mut self, name: &str, word: &Word) -> Result<String, String> {
-        let backward = self.status.steps.iter().any(|status| status.name == name && direction_of(status) == Direction::Compensation);
+        let backward =
+            self.status.steps.iter().any(|status| {
+                status.name == name && direction_of(status) == Direction::Compensation
+            });
         let names = [name.to_owned()];
         let outputs = match word {
             Word::Succeeded(Some(_)) if backward => {
-                return Err("a compensation has no outputs: write only the step's name and Succeeded".into());
+                return Err(
+                    "a compensation has no outputs: write only the step's name and Succeeded"
+                        .into(),
+                );
             }
-            Word::Succeeded(outputs) => outputs.as_ref().map(|outputs| self.taken(outputs.clone())).transpose()?,
+            Word::Succeeded(outputs) => {
+                outputs.as_ref().map(|outputs| self.taken(outputs.clone())).transpose()?
+            }
             Word::Failed => None,
         };
         if matches!(word, Word::Succeeded(_)) && !backward && !self.is_backward() {
-            missing::check(self.saga, &self.status.steps, &names, outputs.as_ref(), RequestAction::Settle)?;
+            missing::check(
+                self.saga,
+                &self.status.steps,
+                &names,
+                outputs.as_ref(),
+                RequestAction::Settle,
+            )?;
         }
         self.change_steps(&names, |pass, _, status| pass.take_word(status, word, outputs.as_ref()));
         Ok(are(
@@ -79,7 +98,12 @@ impl Pass<'_> {
         ))
     }
 
-    fn take_word(&mut self, status: &mut StepStatus, word: &Word, outputs: Option<&Map<String, Value>>) {
+    fn take_word(
+        &mut self,
+        status: &mut StepStatus,
+        word: &Word,
+        outputs: Option<&Map<String, Value>>,
+    ) {
         let direction = direction_of(status);
         let record = status.direction_mut(direction);
         match word {

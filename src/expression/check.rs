@@ -91,7 +91,9 @@ struct Checker {
 impl Checker {
     fn visit(&mut self, expr: &IdedExpr) -> Result<(), String> {
         match &expr.expr {
-            Expr::Literal(LiteralValue::Bytes(_)) => Err("holds bytes, which no field takes: write a string".into()),
+            Expr::Literal(LiteralValue::Bytes(_)) => {
+                Err("holds bytes, which no field takes: write a string".into())
+            }
             Expr::Literal(_) => Ok(()),
             Expr::Ident(name) => self.variable(name),
             Expr::Select(_) | Expr::Call(_) if self.part(expr) => Ok(()),
@@ -111,14 +113,28 @@ impl Checker {
                 if self.nested > MAX_COMPREHENSIONS {
                     return Err("nests all, exists, exists_one, map or filter in each other: they may only follow each other".into());
                 }
-                let hides = |name: &&String| Variable::ALL.iter().any(|variable| variable.as_str() == name.as_str());
-                if let Some(name) = [Some(&comprehension.iter_var), comprehension.iter_var2.as_ref()].into_iter().flatten().find(hides) {
-                    return Err(format!("binds {name}, which is the name of a variable: choose another"));
+                let hides = |name: &&String| {
+                    Variable::ALL.iter().any(|variable| variable.as_str() == name.as_str())
+                };
+                if let Some(name) =
+                    [Some(&comprehension.iter_var), comprehension.iter_var2.as_ref()]
+                        .into_iter()
+                        .flatten()
+                        .find(hides)
+                {
+                    return Err(format!(
+                        "binds {name}, which is the name of a variable: choose another"
+                    ));
                 }
                 let before = self.bound.len();
                 self.bound.extend([comprehension.iter_var.clone(), comprehension.accu_var.clone()]);
                 self.bound.extend(comprehension.iter_var2.clone());
-                for part in [&comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step, &comprehension.result] {
+                for part in [
+                    &comprehension.accu_init,
+                    &comprehension.loop_cond,
+                    &comprehension.loop_step,
+                    &comprehension.result,
+                ] {
                     self.visit(part)?;
                 }
                 self.bound.truncate(before);
@@ -134,13 +150,21 @@ impl Checker {
         if self.bound.iter().any(|bound| bound == name) {
             return Ok(());
         }
-        let Some(variable) = Variable::ALL.into_iter().find(|variable| variable.as_str() == name) else {
+        let Some(variable) = Variable::ALL.into_iter().find(|variable| variable.as_str() == name)
+        else {
             let known = Variable::ALL.map(Variable::as_str).join(", ");
-            let hint = if self.reads.steps.is_empty() { "" } else { "; a step whose name has a dash is written steps['reserve-stock']" };
+            let hint = if self.reads.steps.is_empty() {
+                ""
+            } else {
+                "; a step whose name has a dash is written steps['reserve-stock']"
+            };
             return Err(format!("there is no variable {name}: known are {known}{hint}"));
         };
         if variable == Variable::Steps {
-            return Err("steps is read one by one: write steps.<name>.outputs or steps['<name>'].phase".into());
+            return Err(
+                "steps is read one by one: write steps.<name>.outputs or steps['<name>'].phase"
+                    .into(),
+            );
         }
         self.reads.body |= variable == Variable::Response;
         self.reads.variables.insert(variable);
@@ -164,14 +188,19 @@ impl Checker {
     fn call(&mut self, call: &CallExpr) -> Result<(), String> {
         let CallExpr { func_name, target, args } = call;
         let qualified = target.as_ref().and_then(|target| match &target.expr {
-            Expr::Ident(prefix) => Some(format!("{prefix}.{func_name}")).filter(|name| FUNCTIONS.contains(&name.as_str())),
+            Expr::Ident(prefix) => Some(format!("{prefix}.{func_name}"))
+                .filter(|name| FUNCTIONS.contains(&name.as_str())),
             _ => None,
         });
         let is_operator = func_name.starts_with(['_', '!', '-', '@']);
         if !is_operator && qualified.is_none() && !FUNCTIONS.contains(&func_name.as_str()) {
-            return Err(format!("there is no function {func_name}: docs/expressions.md lists those that there are"));
+            return Err(format!(
+                "there is no function {func_name}: docs/expressions.md lists those that there are"
+            ));
         }
-        if func_name == "matches" && !args.iter().all(|pattern| matches!(pattern.expr, Expr::Literal(_))) {
+        if func_name == "matches"
+            && !args.iter().all(|pattern| matches!(pattern.expr, Expr::Literal(_)))
+        {
             return Err("matches takes a pattern that is written out: matches('^[a-z]+$')".into());
         }
         if let Some(target) = target.as_ref().filter(|_| qualified.is_none()) {
@@ -186,10 +215,16 @@ fn asked_of(expr: &IdedExpr, variable: Variable) -> Option<&str> {
     let is_it = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == variable.as_str());
     match &expr.expr {
         Expr::Select(select) if is_it(&select.operand) => Some(&select.field),
-        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => match args.as_slice() {
-            [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }] if is_it(operand) => Some(name.inner()),
-            _ => None,
-        },
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => {
+            match args.as_slice() {
+                [operand, IdedExpr { expr: Expr::Literal(LiteralValue::String(name)), .. }]
+                    if is_it(operand) =>
+                {
+                    Some(name.inner())
+                }
+                _ => None,
+            }
+        }
         _ => None,
     }
 }

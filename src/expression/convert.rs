@@ -40,7 +40,8 @@ fn number_into_cel(number: &Number) -> Cel {
 
 /// An object in CEL.
 pub(crate) fn fields_into_cel(fields: &serde_json::Map<String, Value>) -> Cel {
-    let fields: HashMap<Key, Cel> = fields.iter().map(|(name, value)| (Key::from(name.as_str()), into_cel(value))).collect();
+    let fields: HashMap<Key, Cel> =
+        fields.iter().map(|(name, value)| (Key::from(name.as_str()), into_cel(value))).collect();
     Cel::Map(Map::from(fields))
 }
 
@@ -54,13 +55,17 @@ pub(crate) fn into_json(value: &Cel) -> Result<Value, String> {
         Cel::Bool(value) => Ok(Value::Bool(*value)),
         Cel::Int(number) => Ok((*number).into()),
         Cel::UInt(number) => Ok((*number).into()),
-        Cel::Float(number) => number_into_json(*number).map(Value::Number).ok_or_else(|| "gives a number that JSON cannot hold".into()),
+        Cel::Float(number) => number_into_json(*number)
+            .map(Value::Number)
+            .ok_or_else(|| "gives a number that JSON cannot hold".into()),
         Cel::String(text) => Ok(Value::String(text.to_string())),
         Cel::List(items) => items.iter().map(into_json).collect(),
         Cel::Map(map) => {
             let field = |(key, value): (&Key, &Cel)| match key {
                 Key::String(name) => Ok((name.to_string(), into_json(value)?)),
-                Key::Int(_) | Key::Uint(_) | Key::Bool(_) => Err("gives an object with a key that is no string".to_owned()),
+                Key::Int(_) | Key::Uint(_) | Key::Bool(_) => {
+                    Err("gives an object with a key that is no string".to_owned())
+                }
             };
             // In order, so that of several faults the same one is told each time.
             let ordered: BTreeMap<&Key, &Cel> = map.map.iter().collect();

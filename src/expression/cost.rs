@@ -75,12 +75,19 @@ pub(crate) struct Cost {
 ///
 /// # Errors
 /// What is too large.
-pub(crate) fn afford<'a>(expr: &'a IdedExpr, variables: &'a BTreeMap<&'static str, Given<'a>>) -> Result<Cost, String> {
-    let mut meter = Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1, patterns: BTreeSet::new() };
+pub(crate) fn afford<'a>(
+    expr: &'a IdedExpr,
+    variables: &'a BTreeMap<&'static str, Given<'a>>,
+) -> Result<Cost, String> {
+    let mut meter =
+        Meter { variables, sizes: BTreeMap::new(), work: 0, times: 1, patterns: BTreeSet::new() };
     for (name, value) in variables {
         let size = size_of(value);
         if size.bytes > MAX_INPUT {
-            return Err(format!("{name} has {} bytes: expressions read at most {MAX_INPUT}", size.bytes));
+            return Err(format!(
+                "{name} has {} bytes: expressions read at most {MAX_INPUT}",
+                size.bytes
+            ));
         }
         meter.sizes.insert((*name).to_owned(), size);
     }
@@ -106,7 +113,9 @@ fn size(value: &Value) -> Size {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => plain(24),
         Value::String(text) => text_size(text),
-        Value::Array(items) => items.iter().map(size).fold(Size { items: items.len() as u64, ..plain(2) }, with),
+        Value::Array(items) => {
+            items.iter().map(size).fold(Size { items: items.len() as u64, ..plain(2) }, with)
+        }
         Value::Object(fields) => size_of_fields(fields),
     }
 }
@@ -160,7 +169,11 @@ impl<'a> Meter<'a> {
             Expr::List(list) => {
                 let (parts, items) = (self.parts(&list.elements)?, list.elements.len() as u64);
                 let bytes = parts.bytes.saturating_add(2 + 3 * items);
-                Size { bytes, items: parts.items.max(items), element: parts.element.max(parts.bytes) }
+                Size {
+                    bytes,
+                    items: parts.items.max(items),
+                    element: parts.element.max(parts.bytes),
+                }
             }
             Expr::Map(map) => {
                 let mut all = Size { items: map.entries.len() as u64, ..plain(2) };
@@ -189,12 +202,17 @@ impl<'a> Meter<'a> {
         }
         let (fields, items) = match &operand.expr {
             // No comprehension binds the name of a variable.
-            Expr::Ident(name) => self.variables.get(name.as_str()).map(|given| (given.as_object(), given.as_array()))?,
+            Expr::Ident(name) => self
+                .variables
+                .get(name.as_str())
+                .map(|given| (given.as_object(), given.as_array()))?,
             _ => self.written_out(operand).map(|value| (value.as_object(), value.as_array()))?,
         };
         match &at.expr {
             Expr::Literal(LiteralValue::String(name)) => fields?.get(name.inner()),
-            Expr::Literal(LiteralValue::Int(place)) => items?.get(usize::try_from(*place.inner()).ok()?),
+            Expr::Literal(LiteralValue::Int(place)) => {
+                items?.get(usize::try_from(*place.inner()).ok()?)
+            }
             _ => None,
         }
     }
@@ -212,7 +230,10 @@ impl<'a> Meter<'a> {
     fn spend(&mut self, work: u64) -> Result<(), String> {
         self.work = self.work.saturating_add(work);
         if self.work > MAX_WORK {
-            return Err("would be too much work for the values it reads: write it shorter, or hand on less".into());
+            return Err(
+                "would be too much work for the values it reads: write it shorter, or hand on less"
+                    .into(),
+            );
         }
         Ok(())
     }
@@ -223,7 +244,8 @@ impl<'a> Meter<'a> {
         let parts = target.as_deref().into_iter().chain(args);
         let sizes: Vec<Size> = parts.map(|part| self.part(part)).collect::<Result<_, _>>()?;
         let given = sizes.iter().copied().fold(Size::default(), add);
-        let longest = Size { items: sizes.iter().map(|size| size.items).max().unwrap_or_default(), ..given };
+        let longest =
+            Size { items: sizes.iter().map(|size| size.items).max().unwrap_or_default(), ..given };
         let at = |place: usize| sizes.get(place).copied().unwrap_or_default();
         let truth = plain(TRUTH);
         Ok(match func_name.as_str() {
@@ -246,7 +268,11 @@ impl<'a> Meter<'a> {
             operators::INDEX | operators::OPT_INDEX | operators::OPT_SELECT => at(0),
             operators::CONDITIONAL => {
                 let (yes, no) = (at(1), at(2));
-                Size { bytes: yes.bytes.max(no.bytes), items: yes.items.max(no.items), element: yes.element.max(no.element) }
+                Size {
+                    bytes: yes.bytes.max(no.bytes),
+                    items: yes.items.max(no.items),
+                    element: yes.element.max(no.element),
+                }
             }
             "matches" => {
                 let pattern = args.last().and_then(|pattern| match &pattern.expr {
@@ -267,10 +293,16 @@ impl<'a> Meter<'a> {
             // Each of its letters may be an element.
             "split" => {
                 self.count(given.bytes.saturating_mul(ELEMENT))?;
-                Size { bytes: given.bytes.saturating_mul(3), items: given.bytes, element: given.bytes }
+                Size {
+                    bytes: given.bytes.saturating_mul(3),
+                    items: given.bytes,
+                    element: given.bytes,
+                }
             }
             "join" => plain(given.bytes.saturating_add(longest.items.saturating_mul(given.bytes))),
-            "replace" => plain(at(0).bytes.saturating_add(1).saturating_mul(at(2).bytes.saturating_add(1))),
+            "replace" => {
+                plain(at(0).bytes.saturating_add(1).saturating_mul(at(2).bytes.saturating_add(1)))
+            }
             // What is no text becomes signs of three bytes.
             "string" => plain(given.bytes.saturating_mul(3).max(NUMBER)),
             "base64.encode" | "base64.decode" => plain(given.bytes.saturating_mul(2)),
@@ -279,10 +311,22 @@ impl<'a> Meter<'a> {
     }
 
     fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<Size, String> {
-        let ComprehensionExpr { iter_range: _, iter_var, iter_var2, accu_var, accu_init, loop_cond, loop_step, result } = comprehension;
+        let ComprehensionExpr {
+            iter_range: _,
+            iter_var,
+            iter_var2,
+            accu_var,
+            accu_init,
+            loop_cond,
+            loop_step,
+            result,
+        } = comprehension;
         let range = self.part(strict::range(comprehension))?;
         if range.items > MAX_ITEMS {
-            return Err(format!("goes through a list that may have {} elements: at most {MAX_ITEMS} are taken", range.items));
+            return Err(format!(
+                "goes through a list that may have {} elements: at most {MAX_ITEMS} are taken",
+                range.items
+            ));
         }
         let init = self.part(accu_init)?;
         let outside = (self.sizes.clone(), self.times);
@@ -314,5 +358,9 @@ impl<'a> Meter<'a> {
 
 const fn add(left: Size, right: Size) -> Size {
     let element = if left.element > right.element { left.element } else { right.element };
-    Size { bytes: left.bytes.saturating_add(right.bytes), items: left.items.saturating_add(right.items), element }
+    Size {
+        bytes: left.bytes.saturating_add(right.bytes),
+        items: left.items.saturating_add(right.items),
+        element,
+    }
 }

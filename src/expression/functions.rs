@@ -16,7 +16,9 @@ pub(crate) fn mend(context: &mut Context<'_>) {
     context.add_function("size", size);
     context.add_function("join", join);
     let patterns = Patterns::default();
-    context.add_function("matches", move |This(text): This<Arc<String>>, pattern: Arc<String>| patterns.is_match(&pattern, &text));
+    context.add_function("matches", move |This(text): This<Arc<String>>, pattern: Arc<String>| {
+        patterns.is_match(&pattern, &text)
+    });
 }
 
 /// The patterns of one evaluation, or what is wrong with them: each is made once, however many elements of a list it is held against. No more
@@ -28,7 +30,10 @@ impl Patterns {
     fn is_match(&self, pattern: &str, text: &str) -> Result<bool, ExecutionError> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !made.contains_key(pattern) {
-            made.insert(pattern.to_owned(), Regex::new(pattern).map_err(|error| super::pattern::invalid(pattern, error)));
+            made.insert(
+                pattern.to_owned(),
+                Regex::new(pattern).map_err(|error| super::pattern::invalid(pattern, error)),
+            );
         }
         match made.get(pattern) {
             Some(Ok(regex)) => Ok(regex.is_match(text)),
@@ -46,7 +51,10 @@ fn size(This(this): This<Value>) -> ResolveResult {
         Value::List(items) => items.len(),
         Value::Map(map) => map.map.len(),
         other => {
-            return Err(ExecutionError::function_error("size", format!("there is none of {}", other.type_of())));
+            return Err(ExecutionError::function_error(
+                "size",
+                format!("there is none of {}", other.type_of()),
+            ));
         }
     };
     Ok(Value::Int(i64::try_from(size).unwrap_or(i64::MAX)))
@@ -56,7 +64,10 @@ fn size(This(this): This<Value>) -> ResolveResult {
 fn join(This(this): This<Arc<Vec<Value>>>, Arguments(arguments): Arguments) -> ResolveResult {
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.to_string()),
-        other => Err(ExecutionError::function_error("join", format!("takes strings, not {}", other.type_of()))),
+        other => Err(ExecutionError::function_error(
+            "join",
+            format!("takes strings, not {}", other.type_of()),
+        )),
     };
     let separator = arguments.first().map(text).transpose()?.unwrap_or_default();
     let texts: Vec<String> = this.iter().map(text).collect::<Result<_, _>>()?;

@@ -45,7 +45,8 @@ impl Of<'_> {
     fn shows_all(self, expr: &IdedExpr, word: &IdedExpr) -> bool {
         match self {
             Self::Own => {
-                let of_action = field(expr, "outcome").is_some_and(|action| is_variable(action, Variable::Action));
+                let of_action = field(expr, "outcome")
+                    .is_some_and(|action| is_variable(action, Variable::Action));
                 of_action && text(word) == Some(Outcome::Succeeded.as_str())
             }
             Self::Step(name) => {
@@ -88,7 +89,10 @@ impl Facts {
         match (self.all, other.all) {
             (true, _) => other,
             (_, true) => self,
-            (false, false) => Self { all: false, fields: self.fields.intersection(&other.fields).cloned().collect() },
+            (false, false) => Self {
+                all: false,
+                fields: self.fields.intersection(&other.fields).cloned().collect(),
+            },
         }
     }
 
@@ -118,8 +122,16 @@ impl Search<'_> {
                 }
             }
             Expr::Comprehension(comprehension) => {
-                let parts = [&comprehension.accu_init, &comprehension.loop_cond, &comprehension.loop_step, &comprehension.result];
-                [strict::range(comprehension)].into_iter().chain(parts).for_each(|part| self.visit(part, facts));
+                let parts = [
+                    &comprehension.accu_init,
+                    &comprehension.loop_cond,
+                    &comprehension.loop_step,
+                    &comprehension.result,
+                ];
+                [strict::range(comprehension)]
+                    .into_iter()
+                    .chain(parts)
+                    .for_each(|part| self.visit(part, facts));
             }
         }
     }
@@ -133,7 +145,10 @@ impl Search<'_> {
             }
             (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [first, second]) => {
                 self.visit(first, facts);
-                self.visit(second, &facts.clone().and(self.follows(first, name == operators::LOGICAL_AND)));
+                self.visit(
+                    second,
+                    &facts.clone().and(self.follows(first, name == operators::LOGICAL_AND)),
+                );
             }
             (operators::INDEX, [operand, key]) if self.of.is_outputs(operand) => {
                 let field = text(key).unwrap_or(COMPUTED);
@@ -149,15 +164,25 @@ impl Search<'_> {
     /// What is known where the expression is true, or where it is false.
     fn follows(&self, expr: &IdedExpr, truth: bool) -> Facts {
         match &expr.expr {
-            Expr::Select(select) if select.test && truth && self.of.is_outputs(&select.operand) => Facts::field(&select.field),
+            Expr::Select(select) if select.test && truth && self.of.is_outputs(&select.operand) => {
+                Facts::field(&select.field)
+            }
             Expr::Call(call) => match (call.func_name.as_str(), operands(call).as_slice()) {
                 (operators::LOGICAL_NOT, [negated]) => self.follows(negated, !truth),
                 (name @ (operators::LOGICAL_AND | operators::LOGICAL_OR), [first, second]) => {
                     let (first, second) = (self.follows(first, truth), self.follows(second, truth));
-                    if (name == operators::LOGICAL_AND) == truth { first.and(second) } else { first.or(second) }
+                    if (name == operators::LOGICAL_AND) == truth {
+                        first.and(second)
+                    } else {
+                        first.or(second)
+                    }
                 }
-                (operators::IN, [key, container]) if truth && self.of.is_outputs(container) => Facts::field(text(key).unwrap_or(COMPUTED)),
-                (name @ (operators::EQUALS | operators::NOT_EQUALS), [left, right]) if (name == operators::EQUALS) == truth => {
+                (operators::IN, [key, container]) if truth && self.of.is_outputs(container) => {
+                    Facts::field(text(key).unwrap_or(COMPUTED))
+                }
+                (name @ (operators::EQUALS | operators::NOT_EQUALS), [left, right])
+                    if (name == operators::EQUALS) == truth =>
+                {
                     let all = self.of.shows_all(left, right) || self.of.shows_all(right, left);
                     Facts { all, fields: BTreeSet::new() }
                 }
@@ -243,8 +268,14 @@ mod tests {
             assert_eq!(unasked_of("b", text), [""; 0], "{text}");
         }
         assert_eq!(unasked_of("b", "steps.b.outputs[params.x]"), [""; 0], "it may be any");
-        let (read, when) = ("steps.b.outputs.a + steps.b.outputs.c", Expression::parse("has(steps.b.outputs.a) && params.x").unwrap());
-        assert_eq!(Expression::parse(read).unwrap().outputs_of_read_unasked("b", Some(&when)), ["c"]);
+        let (read, when) = (
+            "steps.b.outputs.a + steps.b.outputs.c",
+            Expression::parse("has(steps.b.outputs.a) && params.x").unwrap(),
+        );
+        assert_eq!(
+            Expression::parse(read).unwrap().outputs_of_read_unasked("b", Some(&when)),
+            ["c"]
+        );
     }
 
     #[test]

@@ -64,7 +64,8 @@ fn end_of_string(text: &str, mark: &str, raw: bool) -> Option<usize> {
 /// How many letters behind a backslash belong to it, if CEL knows what it means.
 fn escaped(escape: &str) -> Option<usize> {
     let digits = |count: usize, radix: u32| {
-        let all = escape.chars().skip(1).take(count).filter(|letter| letter.is_digit(radix)).count();
+        let all =
+            escape.chars().skip(1).take(count).filter(|letter| letter.is_digit(radix)).count();
         (all == count).then_some(count + 1)
     };
     match escape.chars().next()? {
@@ -94,7 +95,9 @@ pub(crate) fn check(text: &str) -> Result<(), String> {
             _ => {}
         }
         if nested > MAX_NESTED {
-            return Err(format!("nests more than {MAX_NESTED} brackets in each other: make it flatter"));
+            return Err(format!(
+                "nests more than {MAX_NESTED} brackets in each other: make it flatter"
+            ));
         }
         if operators > MAX_OPERATORS {
             return Err(format!("has more than {MAX_OPERATORS} operators: make it shorter"));

@@ -15,7 +15,10 @@
 //! # Errors
 //! One line that begins with the expression: `${params.amuont}: No such key: amuont`.
 
-#![expect(clippy::wildcard_enum_match_arm, reason = "the interpreter's enums are not ours, and grow")]
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the interpreter's enums are not ours, and grow"
+)]
 
 pub mod check;
 mod convert;

@@ -19,13 +19,21 @@ use crate::mutants::{Twin, broken};
 /// Puts them in the place of the interpreter's own.
 pub(crate) fn mend(context: &mut Context<'_>) {
     context.add_function(operators::ADD, |This(left): This<Value>, right: Value| add(left, right));
-    context
-        .add_function(operators::SUBSTRACT, |This(left): This<Value>, right: Value| in_one_kind(left, right, |left, right| left - right));
-    context.add_function(operators::MULTIPLY, |This(left): This<Value>, right: Value| in_one_kind(left, right, |left, right| left * right));
-    context.add_function(operators::DIVIDE, |This(left): This<Value>, right: Value| in_one_kind(left, right, |left, right| left / right));
-    context.add_function(operators::MODULO, |This(left): This<Value>, right: Value| in_one_kind(left, right, remainder));
+    context.add_function(operators::SUBSTRACT, |This(left): This<Value>, right: Value| {
+        in_one_kind(left, right, |left, right| left - right)
+    });
+    context.add_function(operators::MULTIPLY, |This(left): This<Value>, right: Value| {
+        in_one_kind(left, right, |left, right| left * right)
+    });
+    context.add_function(operators::DIVIDE, |This(left): This<Value>, right: Value| {
+        in_one_kind(left, right, |left, right| left / right)
+    });
+    context.add_function(operators::MODULO, |This(left): This<Value>, right: Value| {
+        in_one_kind(left, right, remainder)
+    });
     context.add_function(operators::EQUALS, |This(left): This<Value>, right: Value| left == right);
-    context.add_function(operators::NOT_EQUALS, |This(left): This<Value>, right: Value| left != right);
+    context
+        .add_function(operators::NOT_EQUALS, |This(left): This<Value>, right: Value| left != right);
     context.add_function(operators::IN, is_in);
     context.add_function("sum", sum);
     context.add_function("math.ceil", |number: Value| rounded("math.ceil", number, f64::ceil));
@@ -45,9 +53,14 @@ const fn as_double(value: &Value) -> Option<f64> {
 }
 
 /// Computes in doubles where one of the two is a double.
-fn in_one_kind(left: Value, right: Value, compute: impl Fn(Value, Value) -> ResolveResult) -> ResolveResult {
+fn in_one_kind(
+    left: Value,
+    right: Value,
+    compute: impl Fn(Value, Value) -> ResolveResult,
+) -> ResolveResult {
     match (&left, &right) {
-        (Value::Float(_), Value::Int(_) | Value::UInt(_)) | (Value::Int(_) | Value::UInt(_), Value::Float(_)) => {
+        (Value::Float(_), Value::Int(_) | Value::UInt(_))
+        | (Value::Int(_) | Value::UInt(_), Value::Float(_)) => {
             let double = |value: &Value| as_double(value).map_or(Value::Null, Value::Float);
             compute(double(&left), double(&right))
         }
@@ -57,7 +70,9 @@ fn in_one_kind(left: Value, right: Value, compute: impl Fn(Value, Value) -> Reso
 
 fn add(left: Value, right: Value) -> ResolveResult {
     match (left, right) {
-        (Value::Bytes(left), Value::Bytes(right)) => Ok(Value::Bytes(Arc::new([left.as_slice(), right.as_slice()].concat()))),
+        (Value::Bytes(left), Value::Bytes(right)) => {
+            Ok(Value::Bytes(Arc::new([left.as_slice(), right.as_slice()].concat())))
+        }
         (left, right) => in_one_kind(left, right, |left, right| left + right),
     }
 }
@@ -86,7 +101,9 @@ fn is_in(This(wanted): This<Value>, container: Value) -> ResolveResult {
 #[expect(clippy::cast_possible_truncation, reason = "only what is an integer is taken as one")]
 fn key(value: Value) -> Result<Option<Key>, ExecutionError> {
     match value {
-        Value::Float(number) => Ok((number.fract() == 0.0 && number.abs() < 1e15).then_some(Key::Int(number as i64))),
+        Value::Float(number) => {
+            Ok((number.fract() == 0.0 && number.abs() < 1e15).then_some(Key::Int(number as i64)))
+        }
         other => other.try_into().map(Some).map_err(|_| ExecutionError::NoSuchOverload),
     }
 }
@@ -94,7 +111,10 @@ fn key(value: Value) -> Result<Option<Key>, ExecutionError> {
 fn sum(This(items): This<Arc<Vec<Value>>>) -> ResolveResult {
     let is_number = |item: &&Value| as_double(item).is_none();
     if let Some(other) = items.iter().find(is_number) {
-        return Err(ExecutionError::function_error("sum", format!("takes numbers, not {}", other.type_of())));
+        return Err(ExecutionError::function_error(
+            "sum",
+            format!("takes numbers, not {}", other.type_of()),
+        ));
     }
     let mut items = items.iter().cloned();
     let first = items.next().unwrap_or(Value::Int(0));
@@ -106,7 +126,10 @@ fn rounded(function: &str, number: Value, round: impl Fn(f64) -> f64) -> Resolve
     match number {
         Value::Int(_) | Value::UInt(_) => Ok(number),
         Value::Float(number) => Ok(Value::Float(round(number))),
-        other => Err(ExecutionError::function_error(function, format!("takes a number, not {}", other.type_of()))),
+        other => Err(ExecutionError::function_error(
+            function,
+            format!("takes a number, not {}", other.type_of()),
+        )),
     }
 }
 

@@ -9,8 +9,8 @@
 use std::fmt::Display;
 
 use regex_syntax::ast::{
-    AssertionKind, Ast, ClassBracketed, ClassSet, ClassSetItem, ClassSetRange, Flag, Flags, GroupKind, Repetition, RepetitionKind,
-    RepetitionRange, parse::Parser,
+    AssertionKind, Ast, ClassBracketed, ClassSet, ClassSetItem, ClassSetRange, Flag, Flags,
+    GroupKind, Repetition, RepetitionKind, RepetitionRange, parse::Parser,
 };
 
 /// What a letter takes to be made, what a class of letters takes, and what one takes that names a part of Unicode.
@@ -42,7 +42,10 @@ impl Effort {
     }
 
     const fn and(self, other: Self) -> Self {
-        Self { made: self.made.saturating_add(other.made), places: self.places.saturating_add(other.places) }
+        Self {
+            made: self.made.saturating_add(other.made),
+            places: self.places.saturating_add(other.places),
+        }
     }
 
     const fn times(self, times: u64) -> Self {
@@ -55,7 +58,9 @@ impl Effort {
 /// # Errors
 /// In words: it is no pattern.
 pub(crate) fn effort(pattern: &str) -> Result<Effort, String> {
-    let tree = Parser::new().parse(pattern).map_err(|error| format!("matches: {}", invalid(pattern, error)))?;
+    let tree = Parser::new()
+        .parse(pattern)
+        .map_err(|error| format!("matches: {}", invalid(pattern, error)))?;
     // Wherever the flag is set, and for what part.
     let count = Count { folded: folds(&tree) };
     Ok(Effort::new(BASE).and(count.part(&tree)))
@@ -71,7 +76,9 @@ fn folds(tree: &Ast) -> bool {
     let set = |flags: &Flags| flags.flag_state(Flag::CaseInsensitive) == Some(true);
     match tree {
         Ast::Flags(flags) => set(&flags.flags),
-        Ast::Group(group) => matches!(&group.kind, GroupKind::NonCapturing(flags) if set(flags)) || folds(&group.ast),
+        Ast::Group(group) => {
+            matches!(&group.kind, GroupKind::NonCapturing(flags) if set(flags)) || folds(&group.ast)
+        }
         Ast::Repetition(repetition) => folds(&repetition.ast),
         Ast::Alternation(alternation) => alternation.asts.iter().any(folds),
         Ast::Concat(concat) => concat.asts.iter().any(folds),
@@ -91,7 +98,9 @@ struct Count {
 
 impl Count {
     fn part(&self, tree: &Ast) -> Effort {
-        let all = |parts: &[Ast]| parts.iter().map(|part| self.part(part)).fold(Effort::default(), Effort::and);
+        let all = |parts: &[Ast]| {
+            parts.iter().map(|part| self.part(part)).fold(Effort::default(), Effort::and)
+        };
         match tree {
             Ast::Empty(_) | Ast::Flags(_) => Effort::new(LETTER),
             Ast::Literal(literal) => {
@@ -100,7 +109,10 @@ impl Count {
             }
             Ast::Dot(_) => Effort::new(CLASS),
             Ast::Assertion(assertion) => Effort::new(match assertion.kind {
-                AssertionKind::StartLine | AssertionKind::EndLine | AssertionKind::StartText | AssertionKind::EndText => LETTER,
+                AssertionKind::StartLine
+                | AssertionKind::EndLine
+                | AssertionKind::StartText
+                | AssertionKind::EndText => LETTER,
                 AssertionKind::WordBoundary
                 | AssertionKind::NotWordBoundary
                 | AssertionKind::WordBoundaryStart
@@ -123,12 +135,16 @@ impl Count {
     fn repeated(&self, repetition: &Repetition) -> Effort {
         let (part, end) = (self.part(&repetition.ast), Effort::new(LETTER));
         match &repetition.op.kind {
-            RepetitionKind::ZeroOrOne | RepetitionKind::ZeroOrMore | RepetitionKind::OneOrMore => part.and(end),
-            RepetitionKind::Range(RepetitionRange::Exactly(count)) => part.times(u64::from(*count).max(1)),
-            // Behind each one it may end.
-            RepetitionKind::Range(RepetitionRange::AtLeast(count) | RepetitionRange::Bounded(_, count)) => {
-                part.and(end).times(u64::from(*count).max(1))
+            RepetitionKind::ZeroOrOne | RepetitionKind::ZeroOrMore | RepetitionKind::OneOrMore => {
+                part.and(end)
             }
+            RepetitionKind::Range(RepetitionRange::Exactly(count)) => {
+                part.times(u64::from(*count).max(1))
+            }
+            // Behind each one it may end.
+            RepetitionKind::Range(
+                RepetitionRange::AtLeast(count) | RepetitionRange::Bounded(_, count),
+            ) => part.and(end).times(u64::from(*count).max(1)),
         }
     }
 
@@ -143,7 +159,9 @@ impl Count {
     fn set(&self, set: &ClassSet) -> u64 {
         match set {
             ClassSet::Item(item) => self.item(item),
-            ClassSet::BinaryOp(both) => CLASS.saturating_add(self.set(&both.lhs)).saturating_add(self.set(&both.rhs)),
+            ClassSet::BinaryOp(both) => {
+                CLASS.saturating_add(self.set(&both.lhs)).saturating_add(self.set(&both.rhs))
+            }
         }
     }
 
@@ -154,13 +172,19 @@ impl Count {
             ClassSetItem::Range(ClassSetRange { start, end, .. }) => self.range(start.c, end.c),
             ClassSetItem::Unicode(_) | ClassSetItem::Perl(_) => self.wide(),
             ClassSetItem::Bracketed(class) => self.class(class),
-            ClassSetItem::Union(union) => union.items.iter().fold(0, |all, item| self.item(item).saturating_add(all)),
+            ClassSetItem::Union(union) => {
+                union.items.iter().fold(0, |all, item| self.item(item).saturating_add(all))
+            }
         }
     }
 
     fn range(&self, start: char, end: char) -> u64 {
         let made = if end.is_ascii() { LETTER } else { SPREAD };
-        let sought = if self.folded { SOUGHT.saturating_mul(u64::from(u32::from(end).saturating_sub(u32::from(start)))) } else { 0 };
+        let sought = if self.folded {
+            SOUGHT.saturating_mul(u64::from(u32::from(end).saturating_sub(u32::from(start))))
+        } else {
+            0
+        };
         made.saturating_add(sought)
     }
 }
@@ -214,14 +238,30 @@ mod tests {
             ("a {100}", 100),
             ("(?x) a {100} # b{100}", 100),
         ] {
-            assert!((at_least..3 * at_least + 10).contains(&places(pattern)), "{pattern}: {}", places(pattern));
+            assert!(
+                (at_least..3 * at_least + 10).contains(&places(pattern)),
+                "{pattern}: {}",
+                places(pattern)
+            );
         }
         assert!(places("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}") < 50);
         assert!(effort(r"\w{50}").is_ok_and(|effort| effort.made > 50 * WIDE));
-        assert!(effort(r"(?i)[\x{0}-\x{10FFFF}]").is_ok_and(|effort| effort.made > 4 << 20), "every letter's other case is looked for");
-        for (pattern, letters) in [("(?i)abc", 3), ("a(?s-m:b(?i:c))d", 1), ("(?im)a{100}", 100), ("(a)i", 0), ("(?-x)[(?i)]", 0)] {
+        assert!(
+            effort(r"(?i)[\x{0}-\x{10FFFF}]").is_ok_and(|effort| effort.made > 4 << 20),
+            "every letter's other case is looked for"
+        );
+        for (pattern, letters) in [
+            ("(?i)abc", 3),
+            ("a(?s-m:b(?i:c))d", 1),
+            ("(?im)a{100}", 100),
+            ("(a)i", 0),
+            ("(?-x)[(?i)]", 0),
+        ] {
             let made = effort(pattern).map_or(0, |effort| effort.made);
-            assert!(made >= letters * FOLDED && (letters > 0 || made < 2 * CLASS), "{pattern}: {made}");
+            assert!(
+                made >= letters * FOLDED && (letters > 0 || made < 2 * CLASS),
+                "{pattern}: {made}"
+            );
         }
     }
 
@@ -229,29 +269,67 @@ mod tests {
     fn what_is_no_pattern_is_said_to_be_none() {
         for pattern in ["(", "a{100", "{100}", "(a{100}", r"\", "[a", "a{2,1}", "(?y)a"] {
             let error = effort(pattern).err().unwrap_or_default();
-            assert!(error.starts_with(&format!("matches: '{pattern}' not a valid regex:\n")), "{pattern}: {error}");
+            assert!(
+                error.starts_with(&format!("matches: '{pattern}' not a valid regex:\n")),
+                "{pattern}: {error}"
+            );
         }
     }
 
     /// A pattern, and how many letters it has at least once it is written out.
     fn written() -> impl Strategy<Value = (String, u64)> {
-        const LETTERS: [&str; 17] =
-            ["a", "0", "5", ",", "}", "]", "-", "ü", ".", r"\d", r"\pL", r"\p{Greek}", r"\{", r"\x{41}", "[0-9,}]", "[^]{2}]", "[{]"];
+        const LETTERS: [&str; 17] = [
+            "a",
+            "0",
+            "5",
+            ",",
+            "}",
+            "]",
+            "-",
+            "ü",
+            ".",
+            r"\d",
+            r"\pL",
+            r"\p{Greek}",
+            r"\{",
+            r"\x{41}",
+            "[0-9,}]",
+            "[^]{2}]",
+            "[{]",
+        ];
         let letter = prop::sample::select(&LETTERS[..]).prop_map(|letter| (letter.to_owned(), 1));
         letter.prop_recursive(4, 24, 3, |part| {
             prop_oneof![
-                (part.clone(), 1..60_u64, any::<bool>()).prop_map(|((part, letters), count, bare)| {
-                    // A count stands behind the last letter alone, unless all is in brackets.
-                    let is_one = letters == 1 && bare;
-                    (if is_one { format!("{part}{{{count}}}") } else { format!("(?:{part}){{{count}}}") }, letters * count)
-                }),
+                (part.clone(), 1..60_u64, any::<bool>()).prop_map(
+                    |((part, letters), count, bare)| {
+                        // A count stands behind the last letter alone, unless all is in brackets.
+                        let is_one = letters == 1 && bare;
+                        (
+                            if is_one {
+                                format!("{part}{{{count}}}")
+                            } else {
+                                format!("(?:{part}){{{count}}}")
+                            },
+                            letters * count,
+                        )
+                    }
+                ),
                 (part.clone(), 0..9_u64, 1..60_u64).prop_map(|((part, letters), least, more)| {
                     (format!("({part}){{{least},{}}}", least + more), letters * (least + more))
                 }),
-                (part.clone(), 1..60_u64).prop_map(|((part, letters), count)| (format!("(?:{part}){{{count},}}?"), letters * count)),
+                (part.clone(), 1..60_u64).prop_map(|((part, letters), count)| (
+                    format!("(?:{part}){{{count},}}?"),
+                    letters * count
+                )),
                 part.clone().prop_map(|(part, letters)| (format!("(?:{part})*"), letters)),
-                (part.clone(), part.clone()).prop_map(|((one, some), (other, more))| (format!("{one}{other}"), some + more)),
-                (part.clone(), part).prop_map(|((one, some), (other, more))| (format!("(?:{one}|{other})"), some + more)),
+                (part.clone(), part.clone()).prop_map(|((one, some), (other, more))| (
+                    format!("{one}{other}"),
+                    some + more
+                )),
+                (part.clone(), part).prop_map(|((one, some), (other, more))| (
+                    format!("(?:{one}|{other})"),
+                    some + more
+                )),
             ]
         })
     }

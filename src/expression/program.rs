@@ -69,7 +69,9 @@ impl Expression {
         let length = text.chars().count();
         if length > MAX_LENGTH {
             let begin = clip(text, KEPT_TEXT);
-            return Err(format!("${{{begin}}} has {length} characters: an expression may have at most {MAX_LENGTH}"));
+            return Err(format!(
+                "${{{begin}}} has {length} characters: an expression may have at most {MAX_LENGTH}"
+            ));
         }
         lexer::check(text).map_err(|error| said(text, &error))?;
         with_stack(|| Self::parse_tree(text))
@@ -95,7 +97,11 @@ impl Expression {
     /// Whether it reads only what never changes, and is known before anything runs.
     #[must_use]
     pub fn is_fixed(&self) -> bool {
-        self.0.reads.variables.iter().all(|variable| matches!(variable, Variable::Params | Variable::Saga))
+        self.0
+            .reads
+            .variables
+            .iter()
+            .all(|variable| matches!(variable, Variable::Params | Variable::Saga))
     }
 
     /// What it reads.
@@ -146,7 +152,8 @@ impl Expression {
             context.add_variable_from_value(*name, value.to_cel());
         }
         // The interpreter counts some things without looking whether they fit: a sum, a quantity, the sign of the lowest number.
-        let value = catch_unwind(AssertUnwindSafe(|| CelValue::resolve(tree, &context))).map_err(|_| OVERFLOW)?;
+        let value = catch_unwind(AssertUnwindSafe(|| CelValue::resolve(tree, &context)))
+            .map_err(|_| OVERFLOW)?;
         convert::into_json(&value.map_err(|error| reason(&error))?)
     }
 
@@ -166,7 +173,8 @@ impl Expression {
     pub fn work(&self, scope: &Scope<'_>) -> u64 {
         let Parsed { tree, reads, .. } = self.0.as_ref();
         let variables = scope.variables(reads);
-        with_stack(|| cost::afford(tree, &variables)).map_or_else(|_| cost::least(&variables), |cost| cost.work)
+        with_stack(|| cost::afford(tree, &variables))
+            .map_or_else(|_| cost::least(&variables), |cost| cost.work)
     }
 
     /// Evaluates an expression that says yes or no.
@@ -176,7 +184,10 @@ impl Expression {
     pub fn holds(&self, scope: &Scope<'_>) -> Result<bool, String> {
         match self.evaluate(scope)? {
             Value::Bool(holds) => Ok(holds),
-            other => Err(said(&self.0.text, &format!("is {} and not true or false", convert::kind(&other)))),
+            other => Err(said(
+                &self.0.text,
+                &format!("is {} and not true or false", convert::kind(&other)),
+            )),
         }
     }
 }
@@ -198,7 +209,9 @@ fn reason(error: &ExecutionError) -> String {
         ExecutionError::UndeclaredReference(name) => {
             format!("there is no variable or function {name}")
         }
-        ExecutionError::NoSuchOverload => "a value has another type than the expression needs (no such overload)".into(),
+        ExecutionError::NoSuchOverload => {
+            "a value has another type than the expression needs (no such overload)".into()
+        }
         ExecutionError::UnsupportedBinaryOperator(operator, left, right) => {
             format!("{operator} does not take {} and {}", left.type_of(), right.type_of())
         }
@@ -216,12 +229,16 @@ fn reason(error: &ExecutionError) -> String {
         }
         ExecutionError::UnexpectedType { got, want } => format!("is {got} where {want} is wanted"),
         // It would show the value, and a map in an order of its own each time.
-        ExecutionError::FunctionError { function, message } if message.starts_with("cannot convert ") => {
+        ExecutionError::FunctionError { function, message }
+            if message.starts_with("cannot convert ") =>
+        {
             format!("{function}: cannot convert a value of this type")
         }
         ExecutionError::FunctionError { function, message } => format!("{function}: {message}"),
         ExecutionError::IndexOutOfBounds(_) => "the list has no such element".into(),
-        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => "division by zero".into(),
+        ExecutionError::DivisionByZero(_) | ExecutionError::RemainderByZero(_) => {
+            "division by zero".into()
+        }
         ExecutionError::Overflow(operator, _, _) => {
             format!("{operator} gives a number that is too large")
         }

@@ -36,8 +36,16 @@ pub enum Variable {
 
 impl Variable {
     /// Every variable.
-    pub const ALL: [Self; 8] =
-        [Self::Params, Self::Saga, Self::Steps, Self::Outputs, Self::Action, Self::Response, Self::Attempt, Self::Object];
+    pub const ALL: [Self; 8] = [
+        Self::Params,
+        Self::Saga,
+        Self::Steps,
+        Self::Outputs,
+        Self::Action,
+        Self::Response,
+        Self::Attempt,
+        Self::Object,
+    ];
 
     /// The variable's name.
     #[must_use]

@@ -78,12 +78,22 @@ impl<'a> Scope<'a> {
                 made(Value::Object(read.map(|step| (step.name.clone(), told(step))).collect()))
             }
             Variable::Outputs => self.outputs.map(Given::Fields).or_else(|| made(json!({}))),
-            Variable::Action => self.action.and_then(|(key, outcome)| made(json!({"key": key, "outcome": outcome.as_str()}))),
-            Variable::Response => self.response.map(|response| Given::Value(Cow::Borrowed(response))),
-            Variable::Attempt => self.attempt.and_then(|(number, uncertain)| made(json!({"number": number, "uncertain": uncertain}))),
+            Variable::Action => self
+                .action
+                .and_then(|(key, outcome)| made(json!({"key": key, "outcome": outcome.as_str()}))),
+            Variable::Response => {
+                self.response.map(|response| Given::Value(Cow::Borrowed(response)))
+            }
+            Variable::Attempt => self.attempt.and_then(|(number, uncertain)| {
+                made(json!({"number": number, "uncertain": uncertain}))
+            }),
             Variable::Object => self.object.map(|object| Given::Value(Cow::Borrowed(object))),
         };
-        reads.variables.iter().filter_map(|variable| Some((variable.as_str(), value(variable)?))).collect()
+        reads
+            .variables
+            .iter()
+            .filter_map(|variable| Some((variable.as_str(), value(variable)?)))
+            .collect()
     }
 }
 

@@ -24,8 +24,15 @@ pub(crate) fn strict(mut expr: IdedExpr) -> IdedExpr {
             if select.test {
                 Expr::Select(select)
             } else {
-                let field = IdedExpr { id: expr.id, expr: Expr::Literal(LiteralValue::String(select.field.as_str().into())) };
-                Expr::Call(CallExpr { func_name: operators::INDEX.into(), target: None, args: vec![*select.operand, field] })
+                let field = IdedExpr {
+                    id: expr.id,
+                    expr: Expr::Literal(LiteralValue::String(select.field.as_str().into())),
+                };
+                Expr::Call(CallExpr {
+                    func_name: operators::INDEX.into(),
+                    target: None,
+                    args: vec![*select.operand, field],
+                })
             }
         }
         Expr::Call(mut call) => {
@@ -46,7 +53,9 @@ pub(crate) fn strict(mut expr: IdedExpr) -> IdedExpr {
             }
             Expr::Map(map)
         }
-        Expr::Comprehension(comprehension) => Expr::Comprehension(Box::new(in_order(*comprehension))),
+        Expr::Comprehension(comprehension) => {
+            Expr::Comprehension(Box::new(in_order(*comprehension)))
+        }
         other @ (Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified) => other,
     };
     expr
@@ -73,7 +82,9 @@ fn in_order(mut comprehension: ComprehensionExpr) -> ComprehensionExpr {
 /// What a comprehension goes through, as it is written.
 pub(crate) fn range(comprehension: &ComprehensionExpr) -> &IdedExpr {
     match &comprehension.iter_range.expr {
-        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == ORDERED => args.first().unwrap_or(&comprehension.iter_range),
+        Expr::Call(CallExpr { func_name, target: None, args }) if func_name == ORDERED => {
+            args.first().unwrap_or(&comprehension.iter_range)
+        }
         _ => &comprehension.iter_range,
     }
 }
@@ -103,7 +114,9 @@ fn takes_numbers(operator: &str, first: &IdedExpr, second: &IdedExpr) -> bool {
     let is_gathered = matches!(&first.expr, Expr::Ident(name) if name == GATHERED);
     match operator {
         operators::SUBSTRACT | operators::MULTIPLY | operators::DIVIDE | operators::MODULO => true,
-        operators::ADD | operators::EQUALS | operators::NOT_EQUALS => !is_gathered && !is_plain(first) && !is_plain(second),
+        operators::ADD | operators::EQUALS | operators::NOT_EQUALS => {
+            !is_gathered && !is_plain(first) && !is_plain(second)
+        }
         operators::IN => !is_plain(first),
         _ => false,
     }
@@ -111,5 +124,8 @@ fn takes_numbers(operator: &str, first: &IdedExpr, second: &IdedExpr) -> bool {
 
 /// Whether it is a text, a truth value or null that is written out.
 const fn is_plain(expr: &IdedExpr) -> bool {
-    matches!(&expr.expr, Expr::Literal(LiteralValue::String(_) | LiteralValue::Boolean(_) | LiteralValue::Null))
+    matches!(
+        &expr.expr,
+        Expr::Literal(LiteralValue::String(_) | LiteralValue::Boolean(_) | LiteralValue::Null)
+    )
 }

@@ -41,16 +41,31 @@ pub struct Field<'a> {
 
 impl Template {
     /// Parses the leaves of the fields of an object that stands at `path`. `form`: what may stand in the leaves of a field.
-    pub fn parse(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
+    pub fn parse(
+        fields: &Map<String, Value>,
+        path: &str,
+        form: impl Fn(&str) -> Form,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
         Self::read(fields, path, &|_, name| form(name), faults)
     }
 
     /// The same; `form`: what may stand in the leaf at a path.
-    pub fn by_path(fields: &Map<String, Value>, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Self {
+    pub fn by_path(
+        fields: &Map<String, Value>,
+        path: &str,
+        form: impl Fn(&str) -> Form,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
         Self::read(fields, path, &|path, _| form(path), faults)
     }
 
-    fn read(fields: &Map<String, Value>, path: &str, form: &dyn Fn(&str, &str) -> Form, faults: &mut Vec<Fault>) -> Self {
+    fn read(
+        fields: &Map<String, Value>,
+        path: &str,
+        form: &dyn Fn(&str, &str) -> Form,
+        faults: &mut Vec<Fault>,
+    ) -> Self {
         let node = Node::Fields(Reader::new(form, faults).fields(fields, path)).folded();
         Self { path: path.to_owned(), node, fixed: Fixed::default() }
     }
@@ -83,7 +98,10 @@ impl Template {
             Node::Literal(literal) => ([].as_slice(), literal.as_object()),
             Node::Whole(..) | Node::Text(..) | Node::List(_) => ([].as_slice(), None),
         };
-        fields.iter().map(|(name, _)| name.as_str()).chain(literal.into_iter().flat_map(Map::keys).map(String::as_str))
+        fields
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .chain(literal.into_iter().flat_map(Map::keys).map(String::as_str))
     }
 
     /// Every expression.
@@ -110,11 +128,15 @@ impl Template {
 fn gather<'a>(node: &'a Node, fields: &mut Vec<Field<'a>>) {
     match node {
         Node::Literal(_) => {}
-        Node::Whole(Leaf { path, keys }, expression) => fields.push(Field { path, keys, expression }),
-        Node::Text(Leaf { path, keys }, _, parts) => fields.extend(parts.iter().filter_map(|part| match part {
-            Part::Expression(expression) => Some(Field { path, keys, expression }),
-            Part::Text(_) => None,
-        })),
+        Node::Whole(Leaf { path, keys }, expression) => {
+            fields.push(Field { path, keys, expression })
+        }
+        Node::Text(Leaf { path, keys }, _, parts) => {
+            fields.extend(parts.iter().filter_map(|part| match part {
+                Part::Expression(expression) => Some(Field { path, keys, expression }),
+                Part::Text(_) => None,
+            }))
+        }
         Node::List(items) => items.iter().for_each(|item| gather(item, fields)),
         Node::Fields(named) => named.iter().for_each(|(_, node)| gather(node, fields)),
     }
@@ -125,9 +147,12 @@ fn skeleton(node: &Node) -> Option<Value> {
         Node::Literal(value) => Some(value.clone()),
         Node::Whole(..) | Node::Text(..) => None,
         Node::List(items) => Some(items.iter().filter_map(skeleton).collect()),
-        Node::Fields(fields) => {
-            Some(Value::Object(fields.iter().filter_map(|(name, node)| Some((name.clone(), skeleton(node)?))).collect()))
-        }
+        Node::Fields(fields) => Some(Value::Object(
+            fields
+                .iter()
+                .filter_map(|(name, node)| Some((name.clone(), skeleton(node)?)))
+                .collect(),
+        )),
     }
 }
 
@@ -144,20 +169,28 @@ fn evaluate(node: &Node, scope: &Scope<'_>, room: &mut Room) -> Result<Value, Op
         Node::Text(leaf, form, parts) => text(&leaf.path, *form, parts, scope, room),
         Node::List(items) => items.iter().map(|item| evaluate(item, scope, room)).collect(),
         Node::Fields(fields) => {
-            let field = |(name, node): &(String, Node)| Ok((name.clone(), evaluate(node, scope, room)?));
+            let field =
+                |(name, node): &(String, Node)| Ok((name.clone(), evaluate(node, scope, room)?));
             fields.iter().map(field).collect::<Result<_, _>>().map(Value::Object)
         }
     }
 }
 
-fn text(path: &str, form: Form, parts: &[Part], scope: &Scope<'_>, room: &mut Room) -> Result<Value, Option<String>> {
+fn text(
+    path: &str,
+    form: Form,
+    parts: &[Part],
+    scope: &Scope<'_>,
+    room: &mut Room,
+) -> Result<Value, Option<String>> {
     let (mut text, mut given) = (String::new(), Vec::new());
     for part in parts {
         match part {
             Part::Text(literal) => text.push_str(literal),
             Part::Expression(expression) => {
                 let value = room.value(path, expression, scope)?;
-                let told = as_text(&value).map_err(|error| Some(format!("{path}: {expression:?}: {error}")))?;
+                let told = as_text(&value)
+                    .map_err(|error| Some(format!("{path}: {expression:?}: {error}")))?;
                 let told = if form == Form::Url { url::escaped(&told) } else { told };
                 room.take(told.len())?;
                 let begin = text.len();
@@ -177,6 +210,8 @@ fn as_text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Null => Err(format!("is {} where text is wanted", kind(value))),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => Ok(value.to_string()),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            Ok(value.to_string())
+        }
     }
 }

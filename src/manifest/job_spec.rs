@@ -25,7 +25,10 @@ pub(crate) const TAKEN: [(&str, &str); 3] = [
 /// All that is wrong with it; never empty.
 pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
     let Some(fields) = value.as_object() else {
-        return Err(wrong("spec", "must be an object, such as {template: {spec: {containers: [{name: step, image: busybox}]}}}"));
+        return Err(wrong(
+            "spec",
+            "must be an object, such as {template: {spec: {containers: [{name: step, image: busybox}]}}}",
+        ));
     };
     let spec: JobSpec = strict::read(value, "spec", "Job")?;
     let mut faults = Vec::new();
@@ -43,7 +46,11 @@ pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
     if policy.is_some_and(|policy| policy != NEVER && policy != "OnFailure") {
         faults.extend(wrong("spec.template.spec.restartPolicy", "must be Never or OnFailure"));
     }
-    faults.extend(faults_of(&spec.template, value.get("template").unwrap_or(&Value::Null), "spec.template"));
+    faults.extend(faults_of(
+        &spec.template,
+        value.get("template").unwrap_or(&Value::Null),
+        "spec.template",
+    ));
     if faults.is_empty() { Ok(spec) } else { Err(faults) }
 }
 

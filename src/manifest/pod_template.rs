@@ -28,12 +28,23 @@ pub(crate) const NEVER: &str = "Never";
 /// All that is wrong with it; never empty.
 pub fn check_template(value: &Value) -> Result<PodTemplateSpec, Vec<Wrong>> {
     if !value.is_object() {
-        return Err(wrong("template", "must be an object, such as {spec: {containers: [{name: step, image: busybox}]}}"));
+        return Err(wrong(
+            "template",
+            "must be an object, such as {spec: {containers: [{name: step, image: busybox}]}}",
+        ));
     }
     let template: PodTemplateSpec = strict::read(value, "template", "Pod")?;
     let mut faults = faults_of(&template, value, "template");
-    if template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).is_some_and(|policy| policy != NEVER) {
-        faults.extend(wrong("template.spec.restartPolicy", "must be Never: the step's retry says what is tried again"));
+    if template
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.restart_policy.as_deref())
+        .is_some_and(|policy| policy != NEVER)
+    {
+        faults.extend(wrong(
+            "template.spec.restartPolicy",
+            "must be Never: the step's retry says what is tried again",
+        ));
     }
     if faults.is_empty() { Ok(template) } else { Err(faults) }
 }
@@ -51,7 +62,10 @@ pub(crate) fn faults_of(template: &PodTemplateSpec, value: &Value, path: &str) -
     if spec.containers.is_empty() && value.pointer("/spec/containers").is_none_or(Value::is_array) {
         faults.extend(wrong(format!("{path}.spec.containers"), "must have at least one container"));
     }
-    for (list, containers) in [("containers", &spec.containers), ("initContainers", spec.init_containers.as_ref().unwrap_or(&Vec::new()))] {
+    for (list, containers) in [
+        ("containers", &spec.containers),
+        ("initContainers", spec.init_containers.as_ref().unwrap_or(&Vec::new())),
+    ] {
         for (place, container) in containers.iter().enumerate() {
             of_container(container, &format!("{path}.spec.{list}[{place}]"), &mut faults);
         }
@@ -68,10 +82,18 @@ pub fn check_account(template: &PodTemplateSpec, account: &str) -> Option<Wrong>
 /// The same of a template that stands at `path` within the action.
 pub(crate) fn account_of(template: &PodTemplateSpec, account: &str, path: &str) -> Option<Wrong> {
     let spec = template.spec.as_ref()?;
-    let (name, other) = [("serviceAccountName", &spec.service_account_name), ("serviceAccount", &spec.service_account)]
-        .into_iter()
-        .find_map(|(name, value)| value.as_deref().filter(|value| *value != account).map(|value| (name, value)))?;
-    let message = format!("is {}, and the steps act as the saga's ServiceAccount {account}: leave it out", excerpt(other));
+    let (name, other) = [
+        ("serviceAccountName", &spec.service_account_name),
+        ("serviceAccount", &spec.service_account),
+    ]
+    .into_iter()
+    .find_map(|(name, value)| {
+        value.as_deref().filter(|value| *value != account).map(|value| (name, value))
+    })?;
+    let message = format!(
+        "is {}, and the steps act as the saga's ServiceAccount {account}: leave it out",
+        excerpt(other)
+    );
     Some((format!("{path}.spec.{name}"), message))
 }
 
@@ -79,7 +101,9 @@ pub(crate) fn account_of(template: &PodTemplateSpec, account: &str, path: &str) 
 #[must_use]
 pub fn deciding_image(template: &Value) -> Option<&str> {
     let containers = template.pointer("/spec/containers")?.as_array()?;
-    let step = containers.iter().find(|container| container.get("name").is_some_and(|name| name == STEP_CONTAINER));
+    let step = containers
+        .iter()
+        .find(|container| container.get("name").is_some_and(|name| name == STEP_CONTAINER));
     step.or(containers.first())?.get("image")?.as_str()
 }
 
@@ -88,12 +112,18 @@ pub(crate) fn of_metadata(metadata: Option<&Value>, path: &str, faults: &mut Vec
     for (name, value) in metadata.and_then(Value::as_object).into_iter().flatten() {
         let path = format!("{path}.{}", excerpt(name));
         if !matches!(name.as_str(), "labels" | "annotations") && !value.is_null() {
-            faults.extend(wrong(path, "is set by the operator: leave it out (labels and annotations may be set)"));
+            faults.extend(wrong(
+                path,
+                "is set by the operator: leave it out (labels and annotations may be set)",
+            ));
             continue;
         }
         for key in value.as_object().into_iter().flatten().map(|(key, _)| key) {
             if key.starts_with(OURS) || (name == "labels" && key == LABEL_MANAGED_BY) {
-                faults.extend(wrong(format!("{path}.{}", excerpt(key)), "is set by the operator: leave it out"));
+                faults.extend(wrong(
+                    format!("{path}.{}", excerpt(key)),
+                    "is set by the operator: leave it out",
+                ));
             }
         }
     }
@@ -102,7 +132,8 @@ pub(crate) fn of_metadata(metadata: Option<&Value>, path: &str, faults: &mut Vec
 pub(crate) fn of_container(container: &Container, path: &str, faults: &mut Vec<Wrong>) {
     for (place, variable) in container.env.iter().flatten().enumerate() {
         if variable.name.starts_with("SAGA_") {
-            let message = "names that begin with SAGA_ are set by the operator: choose another name";
+            let message =
+                "names that begin with SAGA_ are set by the operator: choose another name";
             faults.extend(wrong(format!("{path}.env[{place}].name"), message));
         }
     }

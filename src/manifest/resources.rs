@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::{api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity};
+use k8s_openapi::{
+    api::core::v1::ResourceRequirements, apimachinery::pkg::api::resource::Quantity,
+};
 use serde_json::Value;
 
 use crate::text::excerpt;
@@ -16,17 +18,29 @@ pub fn check_resources(value: &Value) -> Result<ResourceRequirements, String> {
     let Value::Object(fields) = value else {
         return Err("resources: must be an object, such as {requests: {cpu: 100m}, limits: {memory: 128Mi}}".into());
     };
-    if let Some(unknown) = fields.keys().find(|key| !matches!(key.as_str(), "requests" | "limits")) {
-        return Err(format!("resources.{}: is not supported: write requests or limits", excerpt(unknown)));
+    if let Some(unknown) = fields.keys().find(|key| !matches!(key.as_str(), "requests" | "limits"))
+    {
+        return Err(format!(
+            "resources.{}: is not supported: write requests or limits",
+            excerpt(unknown)
+        ));
     }
-    let part = |name| fields.get(name).filter(|part| !part.is_null()).map(|part| quantities(name, part)).transpose();
+    let part = |name| {
+        fields
+            .get(name)
+            .filter(|part| !part.is_null())
+            .map(|part| quantities(name, part))
+            .transpose()
+    };
     Ok(ResourceRequirements { claims: None, limits: part("limits")?, requests: part("requests")? })
 }
 
 /// Reads one of the two maps from resource names to quantities.
 pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Quantity>, String> {
     let Value::Object(entries) = value else {
-        return Err(format!("resources.{part}: must be an object, such as {{cpu: 500m, memory: 128Mi}}"));
+        return Err(format!(
+            "resources.{part}: must be an object, such as {{cpu: 500m, memory: 128Mi}}"
+        ));
     };
     let entry = |(name, value): (&String, &Value)| {
         let path = format!("resources.{part}.{}", excerpt(name));
@@ -52,19 +66,25 @@ pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Q
 
 /// Whether the API server knows such a resource of a container: a standard one, or one with a domain.
 pub(crate) fn is_resource(name: &str) -> bool {
-    matches!(name, "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-") || name.contains('/')
+    matches!(name, "cpu" | "memory" | "ephemeral-storage")
+        || name.starts_with("hugepages-")
+        || name.contains('/')
 }
 
 /// Whether the text is a quantity that is not negative, after the grammar in Kubernetes' `resource.Quantity`.
 pub(crate) fn is_quantity(text: &str) -> bool {
-    const UNITS: [&str; 16] = ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    const UNITS: [&str; 16] =
+        ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
     let is_digit = |c: char| c.is_ascii_digit();
     let number = text.strip_prefix('+').unwrap_or(text);
-    let (digits, unit) = number.split_at(number.find(|c: char| !is_digit(c) && c != '.').unwrap_or(number.len()));
+    let (digits, unit) =
+        number.split_at(number.find(|c: char| !is_digit(c) && c != '.').unwrap_or(number.len()));
     let exponent = || {
         unit.strip_prefix(['e', 'E'])
             .map(|power| power.strip_prefix(['+', '-']).unwrap_or(power))
             .is_some_and(|power| !power.is_empty() && power.chars().all(is_digit))
     };
-    digits.contains(is_digit) && digits.matches('.').count() <= 1 && (UNITS.contains(&unit) || exponent())
+    digits.contains(is_digit)
+        && digits.matches('.').count() <= 1
+        && (UNITS.contains(&unit) || exponent())
 }

@@ -17,7 +17,11 @@ const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 ///
 /// # Errors
 /// The paths of what is wrong, each with what to do; never empty.
-pub(crate) fn read<T: Serialize + DeserializeOwned>(value: &Value, path: &str, kind: &str) -> Result<T, Vec<(String, String)>> {
+pub(crate) fn read<T: Serialize + DeserializeOwned>(
+    value: &Value,
+    path: &str,
+    kind: &str,
+) -> Result<T, Vec<(String, String)>> {
     let value = with_quantities(value);
     let read: T = serde_path_to_error::deserialize(&value).map_err(|error| {
         let place = error.path().to_string();
@@ -58,7 +62,9 @@ fn find_lost(written: &Value, read: &Value, path: &str, lost: &mut Vec<String>) 
 /// The value with text for the numbers that are quantities.
 fn with_quantities(value: &Value) -> Value {
     match value {
-        Value::Object(fields) => Value::Object(fields.iter().map(|(name, value)| (name.clone(), quantity_or(name, value))).collect()),
+        Value::Object(fields) => Value::Object(
+            fields.iter().map(|(name, value)| (name.clone(), quantity_or(name, value))).collect(),
+        ),
         Value::Array(items) => items.iter().map(with_quantities).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
@@ -69,10 +75,17 @@ fn quantity_or(name: &str, value: &Value) -> Value {
         if value.is_number() { Value::String(value.to_string()) } else { value.clone() }
     };
     match value {
-        Value::Object(by_name) if MAPS_OF_QUANTITIES.contains(&name) => {
-            by_name.iter().map(|(name, value)| (name.clone(), as_text(value))).collect::<Map<_, _>>().into()
-        }
+        Value::Object(by_name) if MAPS_OF_QUANTITIES.contains(&name) => by_name
+            .iter()
+            .map(|(name, value)| (name.clone(), as_text(value)))
+            .collect::<Map<_, _>>()
+            .into(),
         Value::Number(_) if QUANTITIES.contains(&name) => as_text(value),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => with_quantities(value),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_)
+        | Value::Object(_) => with_quantities(value),
     }
 }

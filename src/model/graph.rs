@@ -62,7 +62,8 @@ impl Graph {
     /// Reads the graph off valid steps: each depends only on earlier ones, so that one pass backwards finds all that follows.
     #[must_use]
     pub fn new(steps: &[ValidStep]) -> Self {
-        let depends_on: Vec<_> = steps.iter().map(|step| StepSet::of(step.depends_on.iter().copied())).collect();
+        let depends_on: Vec<_> =
+            steps.iter().map(|step| StepSet::of(step.depends_on.iter().copied())).collect();
         let mut dependants = vec![StepSet::default(); steps.len()];
         for (place, direct) in depends_on.iter().enumerate().rev() {
             let after = StepSet(bit(place) | dependants.get(place).copied().unwrap_or_default().0);
@@ -131,7 +132,11 @@ mod tests {
         assert_eq!(diamond.dependants(0), StepSet::of([1, 2, 3]));
         assert_eq!(diamond.dependants(1), StepSet::of([3]));
         assert_eq!(diamond.depends_on(3), StepSet::of([1, 2]));
-        assert!(diamond.dependants(3).is_empty() && diamond.dependants(4).is_empty() && diamond.depends_on(4).is_empty());
+        assert!(
+            diamond.dependants(3).is_empty()
+                && diamond.dependants(4).is_empty()
+                && diamond.depends_on(4).is_empty()
+        );
     }
 
     #[test]
@@ -144,8 +149,15 @@ mod tests {
 
     #[test]
     fn a_chain_of_128_steps_depends_through_and_through() {
-        let chain = Graph::new(&(0..128).map(|place: usize| step(place.checked_sub(1).into_iter().collect())).collect::<Vec<_>>());
-        assert_eq!((chain.dependants(0).len(), chain.dependants(126).len(), chain.dependants(127).len()), (127, 1, 0));
+        let chain = Graph::new(
+            &(0..128)
+                .map(|place: usize| step(place.checked_sub(1).into_iter().collect()))
+                .collect::<Vec<_>>(),
+        );
+        assert_eq!(
+            (chain.dependants(0).len(), chain.dependants(126).len(), chain.dependants(127).len()),
+            (127, 1, 0)
+        );
     }
 
     proptest! {

@@ -22,7 +22,10 @@ pub struct Gate {
 
 /// All that a decision rests on, besides the valid saga.
 #[derive(Debug, Clone)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are seen one by one, in any combination")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are seen one by one, in any combination"
+)]
 pub struct Seen<'a> {
     /// `metadata.generation`.
     pub generation: i64,
@@ -101,12 +104,18 @@ impl MayCome {
     fn after_child(spec: &Value) -> Self {
         let steps = spec.get("steps").and_then(Value::as_array).into_iter().flatten();
         let actions = steps.filter_map(Value::as_object).flatten();
-        actions.map(|(kind, action)| Self::after(kind, action.get("spec"))).fold(Self::default(), Self::with)
+        actions
+            .map(|(kind, action)| Self::after(kind, action.get("spec")))
+            .fold(Self::default(), Self::with)
     }
 
     /// What comes of either.
     pub(crate) const fn with(self, other: Self) -> Self {
-        Self { objects: self.objects || other.objects, secrets: self.secrets || other.secrets, places: self.places || other.places }
+        Self {
+            objects: self.objects || other.objects,
+            secrets: self.secrets || other.secrets,
+            places: self.places || other.places,
+        }
     }
 }
 

@@ -103,7 +103,10 @@ impl Trouble {
 
 /// A child saga, as a live read shows it.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are seen one by one, in any combination")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are seen one by one, in any combination"
+)]
 pub struct ChildSaga {
     /// Its name, in the namespace of its parent.
     pub name: String,

@@ -6,7 +6,9 @@ use std::fmt;
 #[must_use]
 pub fn host(url: &str) -> String {
     let parsed = url::Url::parse(url).ok();
-    let host = parsed.as_ref().and_then(|parsed| Some(format!("{}:{}", parsed.host_str()?, parsed.port_or_known_default()?)));
+    let host = parsed.as_ref().and_then(|parsed| {
+        Some(format!("{}:{}", parsed.host_str()?, parsed.port_or_known_default()?))
+    });
     host.unwrap_or_else(|| url.to_owned())
 }
 
@@ -32,5 +34,9 @@ impl fmt::Display for Origin {
 #[must_use]
 pub fn origin(url: &str) -> Option<Origin> {
     let parsed = url::Url::parse(url).ok()?;
-    Some(Origin { scheme: parsed.scheme().to_owned(), host: parsed.host_str()?.to_owned(), port: parsed.port_or_known_default()? })
+    Some(Origin {
+        scheme: parsed.scheme().to_owned(),
+        host: parsed.host_str()?.to_owned(),
+        port: parsed.port_or_known_default()?,
+    })
 }

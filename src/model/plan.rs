@@ -12,7 +12,9 @@ use super::{
     command::Demand,
     saga::{Identity, Work},
 };
-use crate::api::{Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId};
+use crate::api::{
+    Direction, Outcome, RequestAction, RequestResult, SagaPhase, SagaStatus, names::AttemptId,
+};
 
 /// A plan whose status is not written yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +144,14 @@ pub struct SettledAttempt {
 impl Plan<Drafted> {
     /// A plan that changes nothing.
     pub fn nothing() -> Self {
-        Self { status: None, finalizer: Finalizer::Keep, wake: None, tally: Tally::default(), effects: Vec::new(), state: PhantomData }
+        Self {
+            status: None,
+            finalizer: Finalizer::Keep,
+            wake: None,
+            tally: Tally::default(),
+            effects: Vec::new(),
+            state: PhantomData,
+        }
     }
 
     pub(crate) fn new(

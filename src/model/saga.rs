@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{
-        AnswerOutcome, ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction, HttpAction, JobAction, ObjectRef, OnFailure,
-        PodAction, SagaAction, names::AttemptId,
+        AnswerOutcome, ApplyAction, ApprovalAction, BackoffType, DeletionPolicy, Direction,
+        HttpAction, JobAction, ObjectRef, OnFailure, PodAction, SagaAction, names::AttemptId,
     },
     expression::{program::Expression, scope::Scope, template::Template},
     fault::Fault,
@@ -165,7 +165,15 @@ impl Operation {
     /// An operation without expressions.
     #[must_use]
     pub const fn new(work: Work, timeout: Duration, retry: Retry) -> Self {
-        Self { work, template: None, expect: None, answers: Vec::new(), until: None, timeout, retry }
+        Self {
+            work,
+            template: None,
+            expect: None,
+            answers: Vec::new(),
+            until: None,
+            timeout,
+            retry,
+        }
     }
 
     /// What is done, with every expression evaluated.
@@ -226,7 +234,12 @@ impl Operation {
         match &self.work {
             Work::Approval(_) | Work::Wait(_) | Work::Until(_) => true,
             Work::Http(action) => action.method.only_asks(),
-            Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Saga(_) | Work::UndoSaga => false,
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Apply(_)
+            | Work::Delete(_)
+            | Work::Saga(_)
+            | Work::UndoSaga => false,
         }
     }
 
@@ -277,7 +290,10 @@ impl ValidSaga {
             template.is_some() || expect.is_some() || !answers.is_empty() || until.is_some()
         };
         let step = |step: &ValidStep| {
-            step.when.is_some() || step.outputs.is_some() || dynamic(&step.action) || step.compensation.as_ref().is_some_and(dynamic)
+            step.when.is_some()
+                || step.outputs.is_some()
+                || dynamic(&step.action)
+                || step.compensation.as_ref().is_some_and(dynamic)
         };
         self.outputs.is_some() || self.steps.iter().any(step)
     }
@@ -286,8 +302,10 @@ impl ValidSaga {
     #[must_use]
     pub fn has_children(&self) -> bool {
         let both = |step: &'_ ValidStep| {
-            [Direction::Action, Direction::Compensation]
-                .map(|direction| step.operation(direction).is_some_and(|operation| matches!(operation.work, Work::Saga(_))))
+            [Direction::Action, Direction::Compensation].map(|direction| {
+                step.operation(direction)
+                    .is_some_and(|operation| matches!(operation.work, Work::Saga(_)))
+            })
         };
         self.steps.iter().flat_map(both).any(|is_saga| is_saga)
     }

@@ -66,8 +66,15 @@ impl Skew {
     /// The earliest instant, by this process's clock, at which an intent may have been written.
     #[must_use]
     pub fn intended(self, intent: &ActiveAttempt) -> Timestamp {
-        let apart = if broken(Twin::Skew) { Duration::ZERO } else { self.apart(intent.clock_ahead_seconds, self.behind) };
-        SignedDuration::try_from(apart).ok().and_then(|apart| intent.started_at.0.checked_sub(apart).ok()).unwrap_or(Timestamp::MIN)
+        let apart = if broken(Twin::Skew) {
+            Duration::ZERO
+        } else {
+            self.apart(intent.clock_ahead_seconds, self.behind)
+        };
+        SignedDuration::try_from(apart)
+            .ok()
+            .and_then(|apart| intent.started_at.0.checked_sub(apart).ok())
+            .unwrap_or(Timestamp::MIN)
     }
 
     /// The latest instant, by this process's clock, at which an intent may have been written.
@@ -78,11 +85,17 @@ impl Skew {
 
     /// How far this clock may be from that of another process, which told so much of its own.
     fn apart(self, told: i64, own: Duration) -> Duration {
-        Duration::from_secs(u64::try_from(told).unwrap_or_default()).saturating_add(self.untold).saturating_add(own)
+        Duration::from_secs(u64::try_from(told).unwrap_or_default())
+            .saturating_add(self.untold)
+            .saturating_add(own)
     }
 }
 
 /// What an intent tells of how far its clock may be off, in whole seconds.
 pub(crate) fn told(apart: Duration) -> i64 {
-    if apart <= UNTOLD { 0 } else { i64::try_from(apart.as_secs()).unwrap_or(MOST_TOLD).min(MOST_TOLD).saturating_add(1) }
+    if apart <= UNTOLD {
+        0
+    } else {
+        i64::try_from(apart.as_secs()).unwrap_or(MOST_TOLD).min(MOST_TOLD).saturating_add(1)
+    }
 }

@@ -29,13 +29,23 @@ impl<'a> Values<'a> {
         let (failures, outcome) = match record.last_outcome? {
             Outcome::Succeeded => (record.failures, Outcome::Succeeded),
             _ if record.uncertain => (record.failures, Outcome::Unknown),
-            outcome @ (Outcome::Failed | Outcome::Unknown) => (record.failures.saturating_sub(record.answered.into()), outcome),
+            outcome @ (Outcome::Failed | Outcome::Unknown) => {
+                (record.failures.saturating_sub(record.answered.into()), outcome)
+            }
         };
-        Some((idempotency_key(&self.saga.key_scope, &status.name, Direction::Action, failures), outcome))
+        Some((
+            idempotency_key(&self.saga.key_scope, &status.name, Direction::Action, failures),
+            outcome,
+        ))
     }
 
     /// What the expressions of a step read. `acted`: in its compensation.
-    pub(crate) fn scope<'s>(&self, status: &'s StepStatus, acted: Option<&'s Acted>, response: Option<&'s Value>) -> Scope<'s>
+    pub(crate) fn scope<'s>(
+        &self,
+        status: &'s StepStatus,
+        acted: Option<&'s Acted>,
+        response: Option<&'s Value>,
+    ) -> Scope<'s>
     where
         'a: 's,
     {
@@ -70,7 +80,12 @@ impl<'a> Values<'a> {
     ///
     /// # Errors
     /// One line: an expression cannot be evaluated, or what it gives does not fit.
-    pub fn resolve<'o>(&self, operation: &'o Operation, status: &StepStatus, direction: Direction) -> Result<Cow<'o, Work>, String> {
+    pub fn resolve<'o>(
+        &self,
+        operation: &'o Operation,
+        status: &StepStatus,
+        direction: Direction,
+    ) -> Result<Cow<'o, Work>, String> {
         if operation.template.is_none() {
             return Ok(Cow::Borrowed(&operation.work));
         }

@@ -10,7 +10,13 @@ use crate::api::{
 };
 
 /// Fields of the status that tell a person something, and that no decision rests on.
-pub(crate) const TOLD_ONLY: [&str; 5] = ["status.acceptedBy", "status.currentSteps", "status.message", "status.progress", "status.retries"];
+pub(crate) const TOLD_ONLY: [&str; 5] = [
+    "status.acceptedBy",
+    "status.currentSteps",
+    "status.message",
+    "status.progress",
+    "status.retries",
+];
 
 /// What another version knows of a saga, and what becomes of what this one writes.
 #[derive(Debug, Clone, Copy, Default)]
@@ -34,7 +40,12 @@ impl<'a> Versions<'a> {
     #[must_use]
     pub fn of(strangers: Option<&'a Strangers>, served: Option<&'a Served>) -> Self {
         let none = Self { served, ..Self::default() };
-        strangers.map_or(none, |strangers| Self { spec: &strangers.spec, words: &strangers.words, bytes: strangers.bytes, ..none })
+        strangers.map_or(none, |strangers| Self {
+            spec: &strangers.spec,
+            words: &strangers.words,
+            bytes: strangers.bytes,
+            ..none
+        })
     }
 
     /// Whether a status is another one once it is written.
@@ -48,7 +59,11 @@ impl<'a> Versions<'a> {
         effects.retain(|effect| match effect {
             Effect::Begin { identity, .. } => stands(&identity.attempt),
             Effect::Publish(_) => false,
-            Effect::Ask { .. } | Effect::Stop(_) | Effect::Sweep | Effect::Delete | Effect::TakeAway { .. } => true,
+            Effect::Ask { .. }
+            | Effect::Stop(_)
+            | Effect::Sweep
+            | Effect::Delete
+            | Effect::TakeAway { .. } => true,
         });
     }
 }

@@ -22,7 +22,9 @@ pub fn is_applied(object: &Value, manifest: &Value, manager: &str) -> bool {
     let Some(fields) = own.and_then(|entry| entry.get("fieldsV1")) else { return false };
     let mut manifest = manifest.clone();
     // Nobody manages what says which object it is.
-    let identity = |fields: &mut Map<String, Value>, names: &[&str]| names.iter().for_each(|name| _ = fields.remove(*name));
+    let identity = |fields: &mut Map<String, Value>, names: &[&str]| {
+        names.iter().for_each(|name| _ = fields.remove(*name))
+    };
     if let Some(fields) = manifest.as_object_mut() {
         identity(fields, &["apiVersion", "kind"]);
     }
@@ -47,18 +49,24 @@ fn is_managed(fields: &Value, wanted: &Value) -> bool {
     wanted.iter().filter(|(_, value)| !is_empty(value)).all(|(key, value)| {
         let field = fields.get(format!("f:{key}"));
         // A map that is managed as a whole names none of its fields.
-        field.is_some_and(|field| field.as_object().is_some_and(Map::is_empty) || is_managed(field, value))
+        field.is_some_and(|field| {
+            field.as_object().is_some_and(Map::is_empty) || is_managed(field, value)
+        })
     })
 }
 
 /// Whether the value has all that is wanted; beside that it may have more.
 fn contains(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
-        (Value::Object(fields), Value::Object(wanted)) => {
-            wanted.iter().all(|(key, wanted)| fields.get(key).map_or_else(|| is_empty(wanted), |value| contains(value, wanted)))
+        (Value::Object(fields), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
+            fields.get(key).map_or_else(|| is_empty(wanted), |value| contains(value, wanted))
+        }),
+        (Value::Array(items), Value::Array(wanted)) => {
+            wanted.iter().all(|wanted| items.iter().any(|item| contains(item, wanted)))
         }
-        (Value::Array(items), Value::Array(wanted)) => wanted.iter().all(|wanted| items.iter().any(|item| contains(item, wanted))),
-        (Value::Number(value), Value::Number(wanted)) => value == wanted || value.as_f64() == wanted.as_f64(),
+        (Value::Number(value), Value::Number(wanted)) => {
+            value == wanted || value.as_f64() == wanted.as_f64()
+        }
         (value, wanted) => value == wanted || (value.is_null() && is_empty(wanted)),
     }
 }
@@ -85,7 +93,8 @@ mod tests {
             "f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"web\"}": {".": {}, "f:image": {}, "f:name": {}}}}}},
         });
         let ours = json!({"manager": US, "operation": "Apply", "fieldsV1": fields});
-        let status = json!({"manager": US, "operation": "Apply", "subresource": "status", "fieldsV1": {}});
+        let status =
+            json!({"manager": US, "operation": "Apply", "subresource": "status", "fieldsV1": {}});
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": {"name": "web", "namespace": "shop", "uid": "1", "labels": {"a": "b", "c": "d"}, "managedFields": [status, ours]},
@@ -95,7 +104,10 @@ mod tests {
 
     #[test]
     fn what_was_applied_is_known_by_its_fields_and_their_manager() {
-        assert!(is_applied(&object(), &manifest(), US), "the API server writes more, and numbers in its own way");
+        assert!(
+            is_applied(&object(), &manifest(), US),
+            "the API server writes more, and numbers in its own way"
+        );
         let empty = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {}});
         assert!(is_applied(&object(), &empty, US), "nothing was asked for");
     }
@@ -108,11 +120,23 @@ mod tests {
             is_applied(&object, &manifest(), US)
         };
         assert!(!changed(&|object| object["spec"]["replicas"] = json!(4)), "another value");
-        assert!(!changed(&|object| object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("web:1")), "in a list, too");
+        assert!(
+            !changed(&|object| object["spec"]["template"]["spec"]["containers"][0]["image"] =
+                json!("web:1")),
+            "in a list, too"
+        );
         assert!(!changed(&|object| object["metadata"]["labels"] = json!({})));
-        assert!(!changed(&|object| object["metadata"]["managedFields"][1]["manager"] = json!("kubectl")));
-        assert!(!changed(&|object| object["metadata"]["managedFields"][1]["operation"] = json!("Update")));
-        assert!(!changed(&|object| object["metadata"]["managedFields"][1]["fieldsV1"]["f:spec"] = json!({"f:template": {}})), "replicas");
+        assert!(!changed(
+            &|object| object["metadata"]["managedFields"][1]["manager"] = json!("kubectl")
+        ));
+        assert!(!changed(
+            &|object| object["metadata"]["managedFields"][1]["operation"] = json!("Update")
+        ));
+        assert!(
+            !changed(&|object| object["metadata"]["managedFields"][1]["fieldsV1"]["f:spec"] =
+                json!({"f:template": {}})),
+            "replicas"
+        );
         assert!(!changed(&|object| object["metadata"]["managedFields"] = Value::Null));
     }
 }

@@ -11,7 +11,10 @@ use kube::Resource;
 use crate::{
     api::{
         Direction, Saga,
-        names::{AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, MANAGER},
+        names::{
+            AttemptId, LABEL_ATTEMPT, LABEL_DIRECTION, LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP,
+            MANAGER,
+        },
     },
     model::saga::{Identity, ValidSaga},
 };
@@ -35,7 +38,11 @@ pub(crate) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, 
 }
 
 /// Name, labels and owner. `named` gives the name, as [`child_name`] does.
-pub(crate) fn metadata(saga: &ValidSaga, attempt: &AttemptId, named: fn(&str, &str, &AttemptId) -> String) -> ObjectMeta {
+pub(crate) fn metadata(
+    saga: &ValidSaga,
+    attempt: &AttemptId,
+    named: fn(&str, &str, &AttemptId) -> String,
+) -> ObjectMeta {
     ObjectMeta {
         name: Some(named(&saga.name, &saga.uid, attempt)),
         namespace: Some(saga.namespace.clone()),
@@ -77,7 +84,12 @@ pub(crate) fn deadline_seconds(timeout: Duration) -> i64 {
 /// The saga that controls a Pod or a Job.
 #[must_use]
 pub fn saga_of(child: &impl Resource) -> Option<&OwnerReference> {
-    let owner = child.meta().owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let owner = child
+        .meta()
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))?;
     let (group, _) = owner.api_version.split_once('/')?;
     (owner.kind == Saga::kind(&()) && group == Saga::group(&())).then_some(owner)
 }
@@ -93,8 +105,12 @@ pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
     };
     let text = labels.get(LABEL_ATTEMPT)?;
     // Only as this operator writes it: `01` would be another child with the identity of the first.
-    let number = text.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == *text)?;
-    Some((owner.uid.clone(), AttemptId { step: labels.get(LABEL_STEP)?.clone(), direction, number }))
+    let number =
+        text.parse::<i64>().ok().filter(|number| *number > 0 && number.to_string() == *text)?;
+    Some((
+        owner.uid.clone(),
+        AttemptId { step: labels.get(LABEL_STEP)?.clone(), direction, number },
+    ))
 }
 
 /// Whether a Pod or a Job that already bears the name of an attempt is that attempt's, and may be adopted: controlled by the saga with this UID,

@@ -38,7 +38,11 @@ pub fn is_ours(found: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
 /// Whether what was found under the name of an attempt is its child: the one that is known by its UID, or one that says so. `known`: the UIDs
 /// by which the process and the status know it.
 #[must_use]
-pub fn is_child(found: &impl Resource, (uid, attempt): (&str, &AttemptId), known: [Option<&str>; 2]) -> bool {
+pub fn is_child(
+    found: &impl Resource,
+    (uid, attempt): (&str, &AttemptId),
+    known: [Option<&str>; 2],
+) -> bool {
     let found_uid = found.meta().uid.as_deref();
     let is_known = found_uid.is_some() && known.contains(&found_uid) && !broken(Twin::OwnerOnly);
     is_known || is_ours(found, uid, attempt)
@@ -65,7 +69,9 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
         exit_code: None,
         disrupted: false,
         retry_after: None,
-        message: format!("NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then retry the step"),
+        message: format!(
+            "NameConflict: the {kind} {name} exists and is not of this attempt; delete it, then retry the step"
+        ),
     })
 }
 
@@ -73,9 +79,10 @@ pub fn name_conflict<K: Resource<DynamicType = ()>>(found: &K) -> ChildState {
 #[must_use]
 pub fn after_another(state: ChildState, kind: &str) -> ChildState {
     match state {
-        ChildState::Failed(Failure { message, retry_after, .. }) => {
-            ChildState::Unknown { message: format!("an earlier {kind} of this attempt vanished, and then: {message}"), retry_after }
-        }
+        ChildState::Failed(Failure { message, retry_after, .. }) => ChildState::Unknown {
+            message: format!("an earlier {kind} of this attempt vanished, and then: {message}"),
+            retry_after,
+        },
         ChildState::Absent(_)
         | ChildState::Active { .. }
         | ChildState::Object { .. }
@@ -101,7 +108,9 @@ pub fn unless_done(live: ChildState, gone: Option<ChildState>) -> ChildState {
 /// `deleting_for`: how long who waits has known that it is being deleted; `None` where it is not.
 #[must_use]
 pub fn given_up(stuck: Option<String>, deleting_for: Option<Duration>) -> Option<ChildState> {
-    stuck.filter(|_| is_late(deleting_for)).map(|message| ChildState::Unknown { message, retry_after: None })
+    stuck
+        .filter(|_| is_late(deleting_for))
+        .map(|message| ChildState::Unknown { message, retry_after: None })
 }
 
 /// Whether a child has been deleted for so long that it should be gone.
@@ -126,10 +135,20 @@ pub fn only_kept(job: &Job, family: &Family) -> bool {
 /// The state of a Job that a live read did not find. `child`: its UID. `last`: the Job as it last was, where the watch brought that. `age`:
 /// how long it has been known. `None` where nothing tells of its end.
 #[must_use]
-pub fn after_job(child: &str, family: &Family, last: Option<&Job>, age: Duration) -> Option<ChildState> {
+pub fn after_job(
+    child: &str,
+    family: &Family,
+    last: Option<&Job>,
+    age: Duration,
+) -> Option<ChildState> {
     if job::state::runs(family) {
         let detail = "its Job is gone; the end of its pods is awaited".into();
-        return Some(ChildState::Active { uid: Some(child.to_owned()), age, detail, trouble: None });
+        return Some(ChildState::Active {
+            uid: Some(child.to_owned()),
+            age,
+            detail,
+            trouble: None,
+        });
     }
     last.and_then(|last| job::state::gone(last, family))
 }

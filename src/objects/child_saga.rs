@@ -21,7 +21,13 @@ use crate::{
 
 /// Builds the child of an attempt, as it is sent to the API server.
 #[must_use]
-pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, suspend: bool, keys: &Keys) -> Value {
+pub fn child_saga(
+    saga: &ValidSaga,
+    identity: &Identity,
+    action: &SagaAction,
+    suspend: bool,
+    keys: &Keys,
+) -> Value {
     let mut spec = action.spec.clone();
     if let Some(fields) = spec.as_object_mut() {
         fields.insert("serviceAccountName".into(), json!(saga.service_account));
@@ -32,11 +38,16 @@ pub fn child_saga(saga: &ValidSaga, identity: &Identity, action: &SagaAction, su
         if suspend {
             fields.insert("suspend".into(), json!(true));
         }
-        fields.entry("idempotencyPrefix").or_insert_with(|| json!(key_scope_of_child(&identity.attempt.step, &identity.key)));
+        fields
+            .entry("idempotencyPrefix")
+            .or_insert_with(|| json!(key_scope_of_child(&identity.attempt.step, &identity.key)));
     }
     let mut metadata = metadata(saga, &identity.attempt, child_name);
     if !keys.is_empty() {
-        metadata.annotations.get_or_insert_default().insert(ANNOTATION_KEYS.into(), json!(keys).to_string());
+        metadata
+            .annotations
+            .get_or_insert_default()
+            .insert(ANNOTATION_KEYS.into(), json!(keys).to_string());
     }
     json!({
         "apiVersion": Saga::api_version(&()),
@@ -57,7 +68,12 @@ pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId, account: &str
 #[must_use]
 pub fn parent(child: &StoredSaga) -> Option<&str> {
     attempt_of(child)?;
-    let owner = child.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))?;
+    let owner = child
+        .metadata
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true))?;
     Some(owner.name.as_str())
 }
 
@@ -81,8 +97,16 @@ mod tests {
 
     fn built(number: i64, failures: i64) -> Value {
         let steps = json!([{"name": "a", "wait": {"for": "1s"}}]);
-        let saga = saga(json!({"serviceAccountName": "order-saga", "deletionPolicy": "Abandon", "steps": steps}));
-        child_saga(&saga, &identity(number, failures), &SagaAction { spec: json!({"steps": steps}) }, false, &Keys::new())
+        let saga = saga(
+            json!({"serviceAccountName": "order-saga", "deletionPolicy": "Abandon", "steps": steps}),
+        );
+        child_saga(
+            &saga,
+            &identity(number, failures),
+            &SagaAction { spec: json!({"steps": steps}) },
+            false,
+            &Keys::new(),
+        )
     }
 
     #[test]
@@ -93,7 +117,9 @@ mod tests {
         let mut stored = built.clone();
         stored["metadata"]["uid"] = json!("2");
         let child: StoredSaga = serde_json::from_value(stored).unwrap();
-        let is_ours = |child: &StoredSaga, uid: &str, number| super::is_ours(child, uid, &identity(number, 0).attempt, "order-saga");
+        let is_ours = |child: &StoredSaga, uid: &str, number| {
+            super::is_ours(child, uid, &identity(number, 0).attempt, "order-saga")
+        };
         assert!(is_ours(&child, "1", 1));
         assert!(!is_ours(&child, "1", 2) && !is_ours(&child, "3", 1));
         assert_eq!(parent(&child), Some("order"));
@@ -103,13 +129,17 @@ mod tests {
             let mut forged = built.clone();
             forged["spec"]["serviceAccountName"] = spec;
             let forged: StoredSaga = serde_json::from_value(forged).unwrap();
-            assert!(!is_ours(&forged, "1", 1), "it has the labels and the owner, and acts as {account}");
+            assert!(
+                !is_ours(&forged, "1", 1),
+                "it has the labels and the owner, and acts as {account}"
+            );
         }
     }
 
     #[test]
     fn a_repeated_attempt_repeats_the_keys_of_its_child_and_one_after_a_definite_no_does_not() {
-        let prefix = |number, failures| built(number, failures)["spec"]["idempotencyPrefix"].clone();
+        let prefix =
+            |number, failures| built(number, failures)["spec"]["idempotencyPrefix"].clone();
         assert_eq!(prefix(1, 0), prefix(2, 0));
         assert_ne!(prefix(1, 0), prefix(2, 1));
     }

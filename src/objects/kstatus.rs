@@ -17,9 +17,14 @@ pub fn unready(object: &Value) -> Option<String> {
     if object.pointer("/metadata/deletionTimestamp").is_some_and(|at| !at.is_null()) {
         return Some("it is being deleted".into());
     }
-    let (generation, observed) = (number(object, "/metadata/generation"), number(object, "/status/observedGeneration"));
-    if let Some((generation, observed)) = generation.zip(observed).filter(|(generation, observed)| generation != observed) {
-        return Some(format!("its controller has seen generation {observed} and not yet {generation}"));
+    let (generation, observed) =
+        (number(object, "/metadata/generation"), number(object, "/status/observedGeneration"));
+    if let Some((generation, observed)) =
+        generation.zip(observed).filter(|(generation, observed)| generation != observed)
+    {
+        return Some(format!(
+            "its controller has seen generation {observed} and not yet {generation}"
+        ));
     }
     for (kind, bad) in [("Reconciling", "True"), ("Stalled", "True")] {
         if let Some(reason) = condition(object, kind).filter(|condition| condition.status == bad) {
@@ -36,7 +41,9 @@ pub fn unready(object: &Value) -> Option<String> {
         ("", "Service") if text(object, "/spec/type") == "LoadBalancer" => load_balancer(object),
         ("batch", "Job") => job(object),
         ("apiextensions.k8s.io", "CustomResourceDefinition") => definition(object),
-        _ => condition(object, "Ready").filter(|ready| ready.status != "True").map(|ready| ready.text()),
+        _ => condition(object, "Ready")
+            .filter(|ready| ready.status != "True")
+            .map(|ready| ready.text()),
     }
 }
 
@@ -57,9 +64,16 @@ impl Condition<'_> {
 
 fn condition<'a>(object: &'a Value, kind: &'a str) -> Option<Condition<'a>> {
     let conditions = object.pointer("/status/conditions")?.as_array()?;
-    let found = conditions.iter().find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))?;
+    let found = conditions
+        .iter()
+        .find(|condition| condition.get("type").and_then(Value::as_str) == Some(kind))?;
     let field = |name: &str| found.get(name).and_then(Value::as_str).unwrap_or_default();
-    Some(Condition { kind, status: field("status"), reason: field("reason"), message: field("message") })
+    Some(Condition {
+        kind,
+        status: field("status"),
+        reason: field("reason"),
+        message: field("message"),
+    })
 }
 
 fn is_true(object: &Value, kind: &str) -> Option<String> {
@@ -85,13 +99,17 @@ fn group(object: &Value) -> &str {
 fn in_phase(object: &Value, wanted: &str) -> Option<String> {
     match text(object, "/status/phase") {
         "" => Some("it has no phase yet".into()),
-        is => (is != wanted).then(|| bounded_line(&format!("it is {is} and not {wanted}"), MAX_REASON)),
+        is => (is != wanted)
+            .then(|| bounded_line(&format!("it is {is} and not {wanted}"), MAX_REASON)),
     }
 }
 
 /// The first count that is too low, in words.
 fn too_few(counts: &[(&str, i64)], wanted: i64) -> Option<String> {
-    counts.iter().find(|(_, count)| *count < wanted).map(|(what, count)| format!("{count} of {wanted} replicas are {what}"))
+    counts
+        .iter()
+        .find(|(_, count)| *count < wanted)
+        .map(|(what, count)| format!("{count} of {wanted} replicas are {what}"))
 }
 
 /// A count in the status; one that is not there counts as none.
@@ -106,18 +124,27 @@ fn replicas(object: &Value) -> i64 {
 
 fn deployment(object: &Value) -> Option<String> {
     let progressing = condition(object, "Progressing");
-    if progressing.as_ref().is_some_and(|progressing| progressing.reason == "ProgressDeadlineExceeded") {
+    if progressing
+        .as_ref()
+        .is_some_and(|progressing| progressing.reason == "ProgressDeadlineExceeded")
+    {
         return Some("its progress deadline passed".into());
     }
-    let (wanted, there, updated) = (replicas(object), count(object, "replicas"), count(object, "updatedReplicas"));
+    let (wanted, there, updated) =
+        (replicas(object), count(object, "replicas"), count(object, "updatedReplicas"));
     let (available, ready) = (count(object, "availableReplicas"), count(object, "readyReplicas"));
     let few = too_few(&[("updated", updated), ("available", available), ("ready", ready)], wanted);
     let old = || (there > updated).then(|| "replicas of an older version still run".to_owned());
     // Its controller says so only where there is a deadline: else it sets no such condition.
-    let has_deadline = number(object, "/spec/progressDeadlineSeconds").is_some_and(|seconds| seconds != i64::from(i32::MAX));
+    let has_deadline = number(object, "/spec/progressDeadlineSeconds")
+        .is_some_and(|seconds| seconds != i64::from(i32::MAX));
     let rolled_out = || match &progressing {
         _ if !has_deadline => None,
-        Some(progressing) if (progressing.status, progressing.reason) == ("True", "NewReplicaSetAvailable") => None,
+        Some(progressing)
+            if (progressing.status, progressing.reason) == ("True", "NewReplicaSetAvailable") =>
+        {
+            None
+        }
         Some(progressing) => Some(progressing.text()),
         None => Some("it has no condition Progressing yet".into()),
     };
@@ -129,12 +156,20 @@ fn deployment(object: &Value) -> Option<String> {
 }
 
 fn replica_set(object: &Value) -> Option<String> {
-    if let Some(failure) = condition(object, "ReplicaFailure").filter(|failure| failure.status == "True") {
+    if let Some(failure) =
+        condition(object, "ReplicaFailure").filter(|failure| failure.status == "True")
+    {
         return Some(failure.text());
     }
     let (wanted, there) = (replicas(object), count(object, "replicas"));
-    let (labeled, available) = (count(object, "fullyLabeledReplicas"), count(object, "availableReplicas"));
-    let counts = [("there", there), ("labeled", labeled), ("available", available), ("ready", count(object, "readyReplicas"))];
+    let (labeled, available) =
+        (count(object, "fullyLabeledReplicas"), count(object, "availableReplicas"));
+    let counts = [
+        ("there", there),
+        ("labeled", labeled),
+        ("available", available),
+        ("ready", count(object, "readyReplicas")),
+    ];
     too_few(&counts, wanted).or_else(|| too_many(there, wanted))
 }
 
@@ -143,7 +178,8 @@ fn stateful_set(object: &Value) -> Option<String> {
     if text(object, "/spec/updateStrategy/type") == "OnDelete" {
         return None;
     }
-    let (wanted, there, updated) = (replicas(object), count(object, "replicas"), count(object, "updatedReplicas"));
+    let (wanted, there, updated) =
+        (replicas(object), count(object, "replicas"), count(object, "updatedReplicas"));
     let few = too_few(&[("there", there), ("ready", count(object, "readyReplicas"))], wanted);
     few.or_else(|| too_many(there, wanted)).or_else(|| {
         let partition = number(object, "/spec/updateStrategy/rollingUpdate/partition");
@@ -164,7 +200,9 @@ fn too_many(count: i64, wanted: i64) -> Option<String> {
 }
 
 fn daemon_set(object: &Value) -> Option<String> {
-    let seen = ["/metadata/generation", "/status/observedGeneration", "/status/desiredNumberScheduled"].map(|path| number(object, path));
+    let seen =
+        ["/metadata/generation", "/status/observedGeneration", "/status/desiredNumberScheduled"]
+            .map(|path| number(object, path));
     let [Some(_), Some(_), Some(wanted)] = seen else {
         return Some("its controller has not seen it yet".into());
     };
@@ -193,8 +231,12 @@ fn job(object: &Value) -> Option<String> {
 }
 
 fn load_balancer(object: &Value) -> Option<String> {
-    let assigned = object.pointer("/status/loadBalancer/ingress").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
-    (!assigned || text(object, "/spec/clusterIP").is_empty()).then(|| "it has no address yet".into())
+    let assigned = object
+        .pointer("/status/loadBalancer/ingress")
+        .and_then(Value::as_array)
+        .is_some_and(|list| !list.is_empty());
+    (!assigned || text(object, "/spec/clusterIP").is_empty())
+        .then(|| "it has no address yet".into())
 }
 
 fn definition(object: &Value) -> Option<String> {
@@ -212,7 +254,12 @@ mod tests {
 
     #[test]
     fn what_is_not_known_to_be_unready_is_ready() {
-        for object in [json!({}), json!(7), json!({"kind": "ConfigMap", "apiVersion": "v1"}), json!({"status": {"conditions": "x"}})] {
+        for object in [
+            json!({}),
+            json!(7),
+            json!({"kind": "ConfigMap", "apiVersion": "v1"}),
+            json!({"status": {"conditions": "x"}}),
+        ] {
             assert_eq!(unready(&object), None, "{object}");
         }
     }
@@ -233,7 +280,11 @@ mod tests {
     fn told(object: &Value, table: &[(&str, Value, &str)]) {
         assert_eq!(unready(object), None);
         for (path, value, says) in table {
-            assert_eq!(unready(&with(object, path, value.clone())).as_deref(), Some(*says), "{path}");
+            assert_eq!(
+                unready(&with(object, path, value.clone())).as_deref(),
+                Some(*says),
+                "{path}"
+            );
         }
     }
 
@@ -243,7 +294,10 @@ mod tests {
 
     #[test]
     fn a_deployment_is_ready_when_its_controller_says_so_of_its_newest_generation() {
-        let conditions = json!([says("Progressing", "True", "NewReplicaSetAvailable"), says("Available", "True", "R")]);
+        let conditions = json!([
+            says("Progressing", "True", "NewReplicaSetAvailable"),
+            says("Available", "True", "R")
+        ]);
         let full = json!({
             "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 2, "progressDeadlineSeconds": 600},
             "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2, "conditions": conditions},
@@ -252,7 +306,11 @@ mod tests {
         told(
             &full,
             &[
-                ("/status/observedGeneration", json!(1), "its controller has seen generation 1 and not yet 2"),
+                (
+                    "/status/observedGeneration",
+                    json!(1),
+                    "its controller has seen generation 1 and not yet 2",
+                ),
                 ("/status/availableReplicas", json!(1), "1 of 2 replicas are available"),
                 ("/status/updatedReplicas", json!(0), "0 of 2 replicas are updated"),
                 ("/status/replicas", json!(3), "replicas of an older version still run"),
@@ -268,7 +326,11 @@ mod tests {
         let down = with(&full, "/status/conditions/1", says("Available", "False", "R"));
         assert_eq!(unready(&down).as_deref(), Some("Available is False R m"));
         // Without a deadline nobody says that it progresses.
-        let endless = with(&first(says("Other", "True", "R")), "/spec/progressDeadlineSeconds", json!(i32::MAX));
+        let endless = with(
+            &first(says("Other", "True", "R")),
+            "/spec/progressDeadlineSeconds",
+            json!(i32::MAX),
+        );
         assert_eq!(unready(&endless), None);
     }
 
@@ -294,7 +356,11 @@ mod tests {
                 ("/status/fullyLabeledReplicas", json!(1), "1 of 2 replicas are labeled"),
                 ("/status/readyReplicas", json!(1), "1 of 2 replicas are ready"),
                 ("/spec/replicas", json!(1), "2 replicas are there, and 1 are wanted"),
-                ("/status/conditions", json!([says("ReplicaFailure", "True", "FailedCreate")]), "ReplicaFailure is True FailedCreate m"),
+                (
+                    "/status/conditions",
+                    json!([says("ReplicaFailure", "True", "FailedCreate")]),
+                    "ReplicaFailure is True FailedCreate m",
+                ),
             ],
         );
     }
@@ -310,7 +376,11 @@ mod tests {
             &[
                 ("/status/observedGeneration", json!(null), "its controller has not seen it yet"),
                 ("/metadata/generation", json!(null), "its controller has not seen it yet"),
-                ("/status/desiredNumberScheduled", json!(null), "its controller has not seen it yet"),
+                (
+                    "/status/desiredNumberScheduled",
+                    json!(null),
+                    "its controller has not seen it yet",
+                ),
                 ("/status/currentNumberScheduled", json!(1), "1 of 2 replicas are there"),
                 ("/status/numberReady", json!(1), "1 of 2 replicas are ready"),
             ],
@@ -328,10 +398,20 @@ mod tests {
         assert_eq!(unready(&set(part(2), 0, 3)).as_deref(), Some("0 of 1 replicas are updated"));
         assert_eq!(unready(&set(part(5), 0, 3)), None);
         assert_eq!(unready(&set(part(0), 1, 3)).as_deref(), Some("1 of 3 replicas are updated"));
-        assert_eq!(unready(&set(part(0), 3, 3)).as_deref(), Some("replicas of an older version still run"));
-        assert_eq!(unready(&set(part(2), 1, 4)).as_deref(), Some("4 replicas are there, and 3 are wanted"));
+        assert_eq!(
+            unready(&set(part(0), 3, 3)).as_deref(),
+            Some("replicas of an older version still run")
+        );
+        assert_eq!(
+            unready(&set(part(2), 1, 4)).as_deref(),
+            Some("4 replicas are there, and 3 are wanted")
+        );
         assert_eq!(unready(&set(json!({"type": "OnDelete"}), 0, 3)), None);
-        let mut whole = with(&set(json!({"type": "RollingUpdate"}), 3, 3), "/status/currentRevision", json!("b"));
+        let mut whole = with(
+            &set(json!({"type": "RollingUpdate"}), 3, 3),
+            "/status/currentRevision",
+            json!("b"),
+        );
         assert_eq!(unready(&whole), None);
         whole["status"]["currentReplicas"] = json!(2);
         assert_eq!(unready(&whole).as_deref(), Some("2 of 3 replicas are current"));
@@ -350,16 +430,30 @@ mod tests {
                 ("/status/conditions", json!([]), "it has no condition Ready yet"),
             ],
         );
-        assert_eq!(unready(&json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Succeeded"}})), None);
+        assert_eq!(
+            unready(&json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Succeeded"}})),
+            None
+        );
         let job = json!({"apiVersion": "batch/v1", "kind": "Job", "status": {"startTime": "2026-01-01T00:00:00Z"}});
-        told(&job, &[("/status/startTime", json!(""), "it has not begun"), ("/status/startTime", json!(null), "it has not begun")]);
+        told(
+            &job,
+            &[
+                ("/status/startTime", json!(""), "it has not begun"),
+                ("/status/startTime", json!(null), "it has not begun"),
+            ],
+        );
         let ingress = json!({"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}});
-        let service =
-            json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "LoadBalancer", "clusterIP": "10.1.0.1"}, "status": ingress});
-        told(&service, &[("/spec/clusterIP", json!(""), "it has no address yet"), ("/status", json!({}), "it has no address yet")]);
-        let conditions = json!([says("NamesAccepted", "True", "R"), says("Established", "True", "R")]);
-        let definition =
-            json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "status": {"conditions": conditions}});
+        let service = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "LoadBalancer", "clusterIP": "10.1.0.1"}, "status": ingress});
+        told(
+            &service,
+            &[
+                ("/spec/clusterIP", json!(""), "it has no address yet"),
+                ("/status", json!({}), "it has no address yet"),
+            ],
+        );
+        let conditions =
+            json!([says("NamesAccepted", "True", "R"), says("Established", "True", "R")]);
+        let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "status": {"conditions": conditions}});
         told(
             &definition,
             &[

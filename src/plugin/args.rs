@@ -16,7 +16,12 @@ use crate::{
 
 /// The command line of `kubectl saga`.
 #[derive(Debug, Parser)]
-#[command(name = "kubectl-saga", bin_name = "kubectl saga", version, about = "Shows what a saga would do, without a cluster")]
+#[command(
+    name = "kubectl-saga",
+    bin_name = "kubectl saga",
+    version,
+    about = "Shows what a saga would do, without a cluster"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -99,9 +104,14 @@ pub struct Request {
 fn target(text: &str) -> Result<Target, String> {
     let (step, direction) = match text.split_once('/') {
         None => (text, Direction::Action),
-        Some((step, direction)) if direction == Direction::Compensation.as_str() => (step, Direction::Compensation),
+        Some((step, direction)) if direction == Direction::Compensation.as_str() => {
+            (step, Direction::Compensation)
+        }
         Some((step, _)) => {
-            return Err(format!("write {step} for the step's action, or {step}/{} for what undoes it", Direction::Compensation));
+            return Err(format!(
+                "write {step} for the step's action, or {step}/{} for what undoes it",
+                Direction::Compensation
+            ));
         }
     };
     if !is_dns_label(step) {
@@ -116,17 +126,22 @@ fn attempts(text: &str) -> Result<Attempts, String> {
     };
     match first.parse() {
         Ok(first) if first > 0 => Ok(Attempts { target: target(name)?, first: Some(first) }),
-        Ok(_) | Err(_) => Err(format!("`{first}` is no number of attempts: write {name}:2 for the first two, or {name} for all")),
+        Ok(_) | Err(_) => Err(format!(
+            "`{first}` is no number of attempts: write {name}:2 for the first two, or {name} for all"
+        )),
     }
 }
 
 fn takes(text: &str) -> Result<(Target, Duration), String> {
-    let (name, duration) = text.split_once('=').ok_or("write a step and how long an attempt of it takes, such as ship=10s")?;
+    let (name, duration) = text
+        .split_once('=')
+        .ok_or("write a step and how long an attempt of it takes, such as ship=10s")?;
     Ok((target(name)?, span(duration)?))
 }
 
 fn outputs(text: &str) -> Result<(String, Map<String, Value>), String> {
-    let example = "write a step and the JSON object that it hands on, such as ship={\"tracking\": \"T-1\"}";
+    let example =
+        "write a step and the JSON object that it hands on, such as ship={\"tracking\": \"T-1\"}";
     let (name, json) = text.split_once('=').ok_or(example)?;
     let outputs = serde_json::from_str(json).map_err(|error| format!("{error}: {example}"))?;
     let Target { step, direction: Direction::Action } = target(name)? else {
@@ -168,7 +183,9 @@ fn deed(text: &str) -> Result<Deed, String> {
     let asked = Asked { action, value: value.to_owned(), held_in_git: false };
     if asked.is_empty() {
         let value = if action.takes_reason() { "because" } else { "ship" };
-        return Err(format!("an annotation without a value asks for nothing: write {word}={value}"));
+        return Err(format!(
+            "an annotation without a value asks for nothing: write {word}={value}"
+        ));
     }
     Ok(Deed::Annotate(asked))
 }
@@ -185,7 +202,9 @@ mod tests {
 
     #[test]
     fn attempts_are_those_of_an_action_or_a_compensation() {
-        let of = |step: &str, direction, first| Ok(Attempts { target: Target { step: step.into(), direction }, first });
+        let of = |step: &str, direction, first| {
+            Ok(Attempts { target: Target { step: step.into(), direction }, first })
+        };
         assert_eq!(attempts("ship"), of("ship", Direction::Action, None));
         assert_eq!(attempts("ship:2"), of("ship", Direction::Action, Some(2)));
         assert_eq!(attempts("ship/compensation:1"), of("ship", Direction::Compensation, Some(1)));
@@ -193,15 +212,26 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_with_what_to_write() {
-        for (text, says) in
-            [("Ship", "no step's name"), ("ship:0", "write ship:2"), ("ship:x", "write ship:2"), ("ship/undo", "ship/compensation")]
-        {
+        for (text, says) in [
+            ("Ship", "no step's name"),
+            ("ship:0", "write ship:2"),
+            ("ship:x", "write ship:2"),
+            ("ship/undo", "ship/compensation"),
+        ] {
             assert!(attempts(text).unwrap_err().contains(says), "{text}: {:?}", attempts(text));
         }
-        for (text, says) in [("ship", "such as ship={"), ("ship=1", "such as ship={"), ("ship/compensation={}", "hands nothing on")] {
+        for (text, says) in [
+            ("ship", "such as ship={"),
+            ("ship=1", "such as ship={"),
+            ("ship/compensation={}", "hands nothing on"),
+        ] {
             assert!(outputs(text).unwrap_err().contains(says), "{text}: {:?}", outputs(text));
         }
-        for (text, says) in [("ship", "such as ship=10s"), ("ship=soon", "is not a duration"), ("ship=-1s", "0s or more")] {
+        for (text, says) in [
+            ("ship", "such as ship=10s"),
+            ("ship=soon", "is not a duration"),
+            ("ship=-1s", "0s or more"),
+        ] {
             assert!(takes(text).unwrap_err().contains(says), "{text}: {:?}", takes(text));
         }
         for (text, says) in [
@@ -217,11 +247,21 @@ mod tests {
 
     #[test]
     fn a_request_is_an_annotation_or_a_change_of_the_saga() {
-        let retry = Deed::Annotate(Asked { action: RequestAction::Retry, value: "ship".into(), held_in_git: false });
+        let retry = Deed::Annotate(Asked {
+            action: RequestAction::Retry,
+            value: "ship".into(),
+            held_in_git: false,
+        });
         for text in ["5s retry=ship", "5s saga.dev/retry=ship"] {
-            assert_eq!(request(text), Ok(Request { at: Duration::from_secs(5), deed: retry.clone() }));
+            assert_eq!(
+                request(text),
+                Ok(Request { at: Duration::from_secs(5), deed: retry.clone() })
+            );
         }
         assert_eq!(request("0s delete"), Ok(Request { at: Duration::ZERO, deed: Deed::Delete }));
-        assert_eq!(request("1m unsuspend"), Ok(Request { at: Duration::from_mins(1), deed: Deed::Suspend(false) }));
+        assert_eq!(
+            request("1m unsuspend"),
+            Ok(Request { at: Duration::from_mins(1), deed: Deed::Suspend(false) })
+        );
     }
 }

@@ -4,7 +4,9 @@
 //! The definition of the resource alone says which fields there are.
 
 use k8s_openapi::{
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSONSchemaProps, JSONSchemaPropsOrArray},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        JSONSchemaProps, JSONSchemaPropsOrArray,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde_json::Value;
@@ -20,17 +22,25 @@ use crate::{
 /// Where the definition cannot be made, which a test excludes.
 pub(super) fn unknown(saga: &Value) -> Result<Vec<Fault>, serde_json::Error> {
     let mut faults = Vec::new();
-    for version in crd::definition()?.spec.versions.into_iter().filter(|version| version.name == VERSION) {
+    for version in
+        crd::definition()?.spec.versions.into_iter().filter(|version| version.name == VERSION)
+    {
         if let Some(schema) = version.schema.and_then(|schema| schema.open_api_v3_schema) {
             walk(&schema, saga, "", &mut faults);
         }
     }
     let metadata = saga.get("metadata").unwrap_or(&Value::Null);
     // What is no metadata at all is told where the saga is read.
-    if let (Value::Object(written), Ok(read)) = (metadata, serde_json::from_value::<ObjectMeta>(metadata.clone())) {
+    if let (Value::Object(written), Ok(read)) =
+        (metadata, serde_json::from_value::<ObjectMeta>(metadata.clone()))
+    {
         let read = serde_json::to_value(read)?;
-        let lost = written.iter().filter(|(name, value)| !value.is_null() && read.get(name.as_str()).is_none());
-        faults.extend(lost.map(|(name, _)| Fault::new(format!("metadata.{name}"), "metadata has no such field: correct the name")));
+        let lost = written
+            .iter()
+            .filter(|(name, value)| !value.is_null() && read.get(name.as_str()).is_none());
+        faults.extend(lost.map(|(name, _)| {
+            Fault::new(format!("metadata.{name}"), "metadata has no such field: correct the name")
+        }));
     }
     Ok(faults)
 }
@@ -44,10 +54,15 @@ fn walk(schema: &JSONSchemaProps, value: &Value, path: &str, faults: &mut Vec<Fa
                 match known.get(name) {
                     Some(schema) => walk(schema, value, &path, faults),
                     // Every object has these; the definition of the resource does not name them.
-                    None if free || (path == *name && ["apiVersion", "kind", "metadata"].contains(&name.as_str())) => {}
+                    None if free
+                        || (path == *name
+                            && ["apiVersion", "kind", "metadata"].contains(&name.as_str())) => {}
                     None => {
                         let known = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
-                        faults.push(Fault::new(path, format!("there is no such field: there are {known}")));
+                        faults.push(Fault::new(
+                            path,
+                            format!("there is no such field: there are {known}"),
+                        ));
                     }
                 }
             }
@@ -78,7 +93,16 @@ mod tests {
     fn a_field_that_nobody_reads_is_told_with_its_path() {
         let step = json!({"name": "a", "dependson": [], "http": {"url": "http://a", "heders": []}});
         let saga = json!({"kind": "Saga", "metadata": {"name": "a", "anotations": {}}, "spec": {"stepz": 1, "steps": [step]}, "spek": {}});
-        assert_eq!(paths(&saga), ["spec.steps[0].dependson", "spec.steps[0].http.heders", "spec.stepz", "spek", "metadata.anotations"]);
+        assert_eq!(
+            paths(&saga),
+            [
+                "spec.steps[0].dependson",
+                "spec.steps[0].http.heders",
+                "spec.stepz",
+                "spek",
+                "metadata.anotations"
+            ]
+        );
     }
 
     #[test]

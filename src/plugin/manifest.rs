@@ -35,14 +35,18 @@ pub(super) struct Manifest {
 /// # Errors
 /// One sentence for each thing that is wrong.
 pub(super) fn read(text: &str) -> Result<Vec<Manifest>, Vec<String>> {
-    let documents: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| vec![format!("it is neither YAML nor JSON: {error}")])?;
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+        .map_err(|error| vec![format!("it is neither YAML nor JSON: {error}")])?;
     if documents.is_empty() {
         return Err(vec!["it is empty: write a Saga".into()]);
     }
     let (mut sagas, mut faults) = (Vec::new(), Vec::new());
     for (number, document) in (1..).zip(&documents) {
         let name = document.pointer("/metadata/name").and_then(Value::as_str);
-        let place = name.map_or_else(|| format!("document {number}"), |name| format!("document {number} ({name})"));
+        let place = name.map_or_else(
+            || format!("document {number}"),
+            |name| format!("document {number} ({name})"),
+        );
         match manifest(document) {
             Ok(saga) => sagas.push(saga),
             Err(found) => faults.extend(found.into_iter().map(|fault| format!("{place}: {fault}"))),
@@ -55,8 +59,15 @@ fn manifest(document: &Value) -> Result<Manifest, Vec<Fault>> {
     let word = |field: &str| document.get(field).and_then(Value::as_str).unwrap_or_default();
     let wanted = (format!("{GROUP}/{VERSION}"), <Saga as kube::Resource>::kind(&()));
     if word("kind") != wanted.1 {
-        let what = if word("kind").is_empty() { "something without a kind".into() } else { format!("a {}", word("kind")) };
-        return Err(vec![Fault::new("kind", format!("this is {what}: only a {} is simulated, leave all else out", wanted.1))]);
+        let what = if word("kind").is_empty() {
+            "something without a kind".into()
+        } else {
+            format!("a {}", word("kind"))
+        };
+        return Err(vec![Fault::new(
+            "kind",
+            format!("this is {what}: only a {} is simulated, leave all else out", wanted.1),
+        )]);
     }
     if word("apiVersion") != wanted.0 {
         return Err(vec![Fault::new("apiVersion", format!("write {}", wanted.0))]);
@@ -69,10 +80,15 @@ fn manifest(document: &Value) -> Result<Manifest, Vec<Fault>> {
         faults.push(Fault::new("metadata.name", "a saga has a name: write one such as order-1042"));
     }
     let namespace = stored.metadata.namespace.clone().unwrap_or_else(|| NAMESPACE.into());
-    let who = SagaName { name, namespace, uid: stored.metadata.uid.clone().unwrap_or_else(|| UID.into()) };
+    let who = SagaName {
+        name,
+        namespace,
+        uid: stored.metadata.uid.clone().unwrap_or_else(|| UID.into()),
+    };
     let saga = validate_stored(&who, &stored.spec).map_err(|found| faults.extend(found)).ok();
     // What stands in a file is applied again with it.
-    let asked = stored.asked.into_iter().map(|asked| Asked { held_in_git: true, ..asked }).collect();
+    let asked =
+        stored.asked.into_iter().map(|asked| Asked { held_in_git: true, ..asked }).collect();
     let has_status = document.get("status").is_some_and(|status| !status.is_null());
     match saga {
         Some(saga) if faults.is_empty() => Ok(Manifest { saga, asked, has_status }),

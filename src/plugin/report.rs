@@ -16,7 +16,10 @@ pub(super) fn report(saga: &ValidSaga, run: &Run) -> String {
     let mut text = format!("{} in namespace {}, from {}\n\n", saga.name, saga.namespace, run.began);
     let width = |of: &dyn Fn(&Line) -> usize| run.lines.iter().map(of).max().unwrap_or_default();
     let (instant, about) = (width(&|line| clock(line.at).len()), width(&|line| line.about.len()));
-    let told = run.lines.iter().map(|line| format!("{:<instant$}  {:<about$}  {}", clock(line.at), line.about, line.what));
+    let told = run
+        .lines
+        .iter()
+        .map(|line| format!("{:<instant$}  {:<about$}  {}", clock(line.at), line.about, line.what));
     let summary = summary(run).into_iter().map(|(what, value)| format!("{what:<13}  {value}"));
     for line in told.chain([String::new()]).chain(summary).chain(closing(run.rest)) {
         // Writing to a text cannot fail.
@@ -27,14 +30,20 @@ pub(super) fn report(saga: &ValidSaga, run: &Run) -> String {
 
 fn summary(run: &Run) -> Vec<(&'static str, String)> {
     let status = &run.status;
-    let still = status.still_in_effect.as_ref().map(|still| if still.is_empty() { "nothing".into() } else { still.join(", ") });
+    let still = status
+        .still_in_effect
+        .as_ref()
+        .map(|still| if still.is_empty() { "nothing".into() } else { still.join(", ") });
     let rows = [
         ("phase", Some(status.phase.map_or("none", SagaPhase::as_str).to_owned())),
         ("message", status.message.clone()),
         ("progress", status.progress.clone()),
         ("stillInEffect", still),
         ("attempts", Some(run.attempts.to_string())),
-        ("duration", run.lines.last().map(|last| clock(last.at).trim_start_matches('+').to_owned())),
+        (
+            "duration",
+            run.lines.last().map(|last| clock(last.at).trim_start_matches('+').to_owned()),
+        ),
     ];
     rows.into_iter().filter_map(|(what, value)| Some((what, value?))).collect()
 }
@@ -44,6 +53,8 @@ fn closing(rest: Rest) -> Option<String> {
         Rest::Ended => None,
         Rest::Gone => Some("The saga is gone.".into()),
         Rest::Waits => Some("The saga waits for a person: the message says what to do.".into()),
-        Rest::GivenUp => Some(format!("Given up after {MOST_MOVES} moves of the simulated world: the saga goes on.")),
+        Rest::GivenUp => Some(format!(
+            "Given up after {MOST_MOVES} moves of the simulated world: the saga goes on."
+        )),
     }
 }

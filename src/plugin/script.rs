@@ -37,12 +37,19 @@ impl Script {
         let mut requests = request.clone();
         requests.sort_by_key(|request| request.at);
         let ends = || {
-            [("--fail", fail), ("--unknown", unknown)].into_iter().flat_map(|(flag, list)| list.iter().map(move |of| (flag, &of.target)))
+            [("--fail", fail), ("--unknown", unknown)]
+                .into_iter()
+                .flat_map(|(flag, list)| list.iter().map(move |of| (flag, &of.target)))
         };
-        let hands_on = |(step, _): &(String, Map<String, Value>)| Target { step: step.clone(), direction: Direction::Action };
+        let hands_on = |(step, _): &(String, Map<String, Value>)| Target {
+            step: step.clone(),
+            direction: Direction::Action,
+        };
         let given: Vec<_> = outputs.iter().map(hands_on).collect();
         let lasts = || takes.iter().map(|(target, _)| ("--takes", target));
-        for (flag, target) in ends().chain(lasts()).chain(given.iter().map(|target| ("--outputs", target))) {
+        for (flag, target) in
+            ends().chain(lasts()).chain(given.iter().map(|target| ("--outputs", target)))
+        {
             check(target, sagas).map_err(|sentence| format!("{flag} {target}: {sentence}"))?;
         }
         once(&ends().map(|(_, target)| target).collect::<Vec<_>>(), "--fail and --unknown")?;
@@ -72,7 +79,10 @@ impl Script {
 
     /// How long an attempt takes.
     pub(super) fn takes(&self, step: &str, direction: Direction) -> Duration {
-        self.takes.iter().find(|(target, _)| is(target, step, direction)).map_or(TAKES, |(_, takes)| *takes)
+        self.takes
+            .iter()
+            .find(|(target, _)| is(target, step, direction))
+            .map_or(TAKES, |(_, takes)| *takes)
     }
 
     /// What steps hand on.
@@ -91,8 +101,13 @@ fn is(target: &Target, step: &str, direction: Direction) -> bool {
 }
 
 fn once(targets: &[&Target], flags: &str) -> Result<(), String> {
-    let twice = targets.iter().enumerate().find(|(place, target)| targets.iter().take(*place).any(|other| other == *target));
-    twice.map_or(Ok(()), |(_, target)| Err(format!("{target} is named twice by {flags}: name it once")))
+    let twice = targets
+        .iter()
+        .enumerate()
+        .find(|(place, target)| targets.iter().take(*place).any(|other| other == *target));
+    twice.map_or(Ok(()), |(_, target)| {
+        Err(format!("{target} is named twice by {flags}: name it once"))
+    })
 }
 
 fn check(target: &Target, sagas: &[&ValidSaga]) -> Result<(), String> {
@@ -103,12 +118,14 @@ fn check(target: &Target, sagas: &[&ValidSaga]) -> Result<(), String> {
     }
     match target.direction {
         Direction::Action if named.all(|step| step.action.only_waits()) => {
-            let how = "a person answers it, such as by --request '5s approve=STEP', or its time passes";
+            let how =
+                "a person answers it, such as by --request '5s approve=STEP', or its time passes";
             Err(format!("the step only waits, and makes no attempts: {how}"))
         }
-        Direction::Compensation if named.all(|step| step.compensation.is_none()) => {
-            Err(format!("the step has no compensation; those that have are {}", list(all().filter(|step| step.compensation.is_some()))))
-        }
+        Direction::Compensation if named.all(|step| step.compensation.is_none()) => Err(format!(
+            "the step has no compensation; those that have are {}",
+            list(all().filter(|step| step.compensation.is_some()))
+        )),
         Direction::Action | Direction::Compensation => Ok(()),
     }
 }

@@ -59,7 +59,10 @@ fn simulate(arguments: &SimulateArgs) -> Result<String, Failure> {
     let reports = manifests.iter().map(|manifest| {
         let saga = &manifest.saga;
         if manifest.has_status {
-            eprintln!("note: {}: its status is not read, the simulation begins at the beginning", saga.name);
+            eprintln!(
+                "note: {}: its status is not read, the simulation begins at the beginning",
+                saga.name
+            );
         }
         for warning in warnings(saga) {
             eprintln!("warning: {}: {warning}", saga.name);
@@ -77,7 +80,10 @@ fn read(file: &Path) -> Result<(String, String), Failure> {
     } else {
         (file.display().to_string(), std::fs::read_to_string(file))
     };
-    let failure = |error: io::Error| Failure { code: ExitCode::FAILURE, sentences: vec![format!("cannot read {name}: {error}")] };
+    let failure = |error: io::Error| Failure {
+        code: ExitCode::FAILURE,
+        sentences: vec![format!("cannot read {name}: {error}")],
+    };
     let text = text.map_err(failure)?;
     Ok((name, text))
 }
@@ -85,9 +91,10 @@ fn read(file: &Path) -> Result<(String, String), Failure> {
 fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         // Who reads only the beginning has seen enough.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure { code: ExitCode::FAILURE, sentences: vec![format!("cannot write the report: {error}")] })
-        }
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
+            code: ExitCode::FAILURE,
+            sentences: vec![format!("cannot write the report: {error}")],
+        }),
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -60,7 +60,10 @@ pub(super) enum Rest {
 
 /// Carries a saga through. `origin`: any instant of the monotonic clock.
 pub(super) fn run(manifest: &Manifest, script: &Script, origin: Instant) -> Run {
-    let world = World::new(manifest.saga.clone(), Rules { outputs: script.outputs().clone(), ..Rules::calm(origin) });
+    let world = World::new(
+        manifest.saga.clone(),
+        Rules { outputs: script.outputs().clone(), ..Rules::calm(origin) },
+    );
     let mut simulation = Simulation {
         began: world.now(),
         world,
@@ -106,13 +109,18 @@ impl Simulation<'_> {
     /// What stands on the saga before an operator sees it: its own annotations, and what is asked for at once.
     fn create(&mut self, manifest: &Manifest) {
         for asked in &manifest.asked {
-            self.tell((PERSON.into(), format!("applies the saga with {}={}", asked.action.annotation(), asked.value)));
+            self.tell((
+                PERSON.into(),
+                format!("applies the saga with {}={}", asked.action.annotation(), asked.value),
+            ));
             let step = self.world.after(&Deed::Annotate(asked.clone()));
             if let Some(step) = step {
                 self.take(step);
             }
         }
-        while let Some(request) = self.requests.front().copied().filter(|request| request.at.is_zero()) {
+        while let Some(request) =
+            self.requests.front().copied().filter(|request| request.at.is_zero())
+        {
             let again = matches!(&request.deed, Deed::Annotate(asked) if self.world.object().asked.iter().any(|before| before.action == asked.action));
             if again {
                 break;
@@ -142,7 +150,8 @@ impl Simulation<'_> {
             let request = self.requests.pop_front()?;
             return self.person(&request.deed);
         }
-        let next = [first.map(|due| due.at), asked_at, self.world.due()].into_iter().flatten().min()?;
+        let next =
+            [first.map(|due| due.at), asked_at, self.world.due()].into_iter().flatten().min()?;
         self.world.at(next)
     }
 
@@ -170,7 +179,12 @@ impl Simulation<'_> {
         for happened in &happened {
             match happened {
                 Happened::Wrote { .. } => {
-                    let changes = timeline::changes(self.saga, before.status(), self.world.status(), self.began);
+                    let changes = timeline::changes(
+                        self.saga,
+                        before.status(),
+                        self.world.status(),
+                        self.began,
+                    );
                     for told in changes {
                         self.tell(told);
                     }
@@ -200,9 +214,13 @@ impl Simulation<'_> {
     fn begin(&mut self, who: Who, time_limit: std::time::Duration) {
         self.attempts = self.attempts.saturating_add(1);
         let Some(step) = self.saga.steps.get(who.place) else { return };
-        let (mut takes, mut ending) =
-            (self.script.takes(&step.name, who.direction), self.script.ending(&step.name, who.direction, who.number));
-        let is_request = step.operation(who.direction).is_some_and(|operation| matches!(operation.work, Work::Http(_)));
+        let (mut takes, mut ending) = (
+            self.script.takes(&step.name, who.direction),
+            self.script.ending(&step.name, who.direction, who.number),
+        );
+        let is_request = step
+            .operation(who.direction)
+            .is_some_and(|operation| matches!(operation.work, Work::Http(_)));
         // Who sends a request waits no longer. A Pod is stopped by the operator.
         if is_request && takes > time_limit {
             takes = time_limit;
@@ -215,7 +233,8 @@ impl Simulation<'_> {
     fn stop(&mut self, who: Who) {
         let now = self.world.now();
         let is_pod = |who: Who| {
-            let operation = self.saga.steps.get(who.place).and_then(|step| step.operation(who.direction));
+            let operation =
+                self.saga.steps.get(who.place).and_then(|step| step.operation(who.direction));
             operation.is_some_and(|operation| matches!(operation.work, Work::Pod(_) | Work::Job(_)))
         };
         if is_pod(who) {
@@ -230,7 +249,11 @@ impl Simulation<'_> {
 
     fn end_run(self, given_up: bool) -> Run {
         let status = self.world.status().clone();
-        let rest = match (given_up, self.world.object().gone, status.phase.is_some_and(SagaPhase::is_terminal)) {
+        let rest = match (
+            given_up,
+            self.world.object().gone,
+            status.phase.is_some_and(SagaPhase::is_terminal),
+        ) {
             (true, _, _) => Rest::GivenUp,
             (false, true, _) => Rest::Gone,
             (false, false, true) => Rest::Ended,

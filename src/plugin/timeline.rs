@@ -53,7 +53,9 @@ pub(super) fn told(happened: &Happened, saga: &ValidSaga) -> Option<Told> {
             Some(attempt(step, *who, &format!("begins ({doing})")))
         }
         Happened::Stopped(who) => Some(attempt(saga.steps.get(who.place)?, *who, "is stopped")),
-        Happened::LandedUnheard(who) => Some(attempt(saga.steps.get(who.place)?, *who, "ends, and nobody hears of it any more")),
+        Happened::LandedUnheard(who) => {
+            Some(attempt(saga.steps.get(who.place)?, *who, "ends, and nobody hears of it any more"))
+        }
         Happened::Published(notice) => {
             let kind = if notice.warning { "Warning" } else { "Normal" };
             Some((EVENT.into(), format!("{kind} {}: {}", notice.reason, notice.message)))
@@ -89,7 +91,10 @@ fn doing(operation: &Operation) -> String {
     match &operation.work {
         Work::Http(action) => format!("{kind} {} {}", action.method.as_str(), action.url),
         Work::Pod(action) => {
-            let image = action.image.as_deref().or_else(|| pod_template::deciding_image(action.template.as_ref()?));
+            let image = action
+                .image
+                .as_deref()
+                .or_else(|| pod_template::deciding_image(action.template.as_ref()?));
             format!("{kind} {}", image.unwrap_or("of a template"))
         }
         Work::Job(action) => {
@@ -97,7 +102,13 @@ fn doing(operation: &Operation) -> String {
             format!("{kind} {}", image.unwrap_or("of a template"))
         }
         Work::Apply(action) => {
-            let text = |pointer: &str| action.manifest.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default();
+            let text = |pointer: &str| {
+                action
+                    .manifest
+                    .pointer(pointer)
+                    .and_then(serde_json::Value::as_str)
+                    .unwrap_or_default()
+            };
             format!("{kind} {} {}", text("/kind"), text("/metadata/name"))
         }
         Work::Delete(object) | Work::Until(object) => {
@@ -110,11 +121,18 @@ fn doing(operation: &Operation) -> String {
 }
 
 /// What changed from one status to the next: answers to requests, steps in list order, the saga.
-pub(super) fn changes(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, began: Timestamp) -> Vec<Told> {
+pub(super) fn changes(
+    saga: &ValidSaga,
+    before: &SagaStatus,
+    after: &SagaStatus,
+    began: Timestamp,
+) -> Vec<Told> {
     let newest = before.requests.last().map_or(0, |record| record.number);
     let answers = after.requests.iter().filter(|record| record.number > newest).map(answer);
     let steps = saga.steps.iter().filter_map(|step| {
-        let of = |status: &SagaStatus| status.steps.iter().find(|known| known.name == step.name).cloned().unwrap_or_default();
+        let of = |status: &SagaStatus| {
+            status.steps.iter().find(|known| known.name == step.name).cloned().unwrap_or_default()
+        };
         let what = step_change(step, &of(before), &of(after), began);
         (!what.is_empty()).then(|| (step.name.clone(), what))
     });
@@ -127,7 +145,12 @@ fn answer(record: &RequestRecord) -> Told {
     (SAGA.into(), format!("request {action}={value} {}: {message}", result.as_str()))
 }
 
-fn step_change(step: &ValidStep, before: &StepStatus, after: &StepStatus, began: Timestamp) -> String {
+fn step_change(
+    step: &ValidStep,
+    before: &StepStatus,
+    after: &StepStatus,
+    began: Timestamp,
+) -> String {
     let mut parts = Vec::new();
     for direction in [Direction::Action, Direction::Compensation] {
         parts.extend(ends(before, after, direction));
@@ -135,12 +158,19 @@ fn step_change(step: &ValidStep, before: &StepStatus, after: &StepStatus, began:
     if before.phase != after.phase {
         parts.extend(phase(step, after.phase));
     }
-    if let Some(MicroTime(next)) = after.next_attempt_at.as_ref().filter(|next| before.next_attempt_at.as_ref() != Some(next)) {
-        let direction = if after.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+    if let Some(MicroTime(next)) =
+        after.next_attempt_at.as_ref().filter(|next| before.next_attempt_at.as_ref() != Some(next))
+    {
+        let direction =
+            if after.phase.is_backward() { Direction::Compensation } else { Direction::Action };
         let record = after.direction(direction).filter(|record| record.active.is_none());
-        parts.extend(
-            record.map(|record| format!("attempt {} begins at {}", record.attempt.saturating_add(1), clock(between(began, *next)))),
-        );
+        parts.extend(record.map(|record| {
+            format!(
+                "attempt {} begins at {}",
+                record.attempt.saturating_add(1),
+                clock(between(began, *next))
+            )
+        }));
     }
     parts.join("; ")
 }
@@ -151,14 +181,22 @@ fn ends(before: &StepStatus, after: &StepStatus, direction: Direction) -> Vec<St
     if matches!(after.phase, StepPhase::Pending | StepPhase::Skipped) {
         return Vec::new();
     }
-    let known = before.direction(direction).and_then(|record| record.attempts.last()).map_or(0, |last| last.attempt);
-    let records = after.direction(direction).map(|record| record.attempts.as_slice()).unwrap_or_default();
-    let failed = records.iter().filter(|record| record.attempt > known && record.outcome != Outcome::Succeeded);
+    let known = before
+        .direction(direction)
+        .and_then(|record| record.attempts.last())
+        .map_or(0, |last| last.attempt);
+    let records =
+        after.direction(direction).map(|record| record.attempts.as_slice()).unwrap_or_default();
+    let failed = records
+        .iter()
+        .filter(|record| record.attempt > known && record.outcome != Outcome::Succeeded);
     let told = failed.map(|record| {
         let head = format!("attempt {} {}", record.attempt, record.outcome.verb());
         // The step says more, unless it went on at once.
         let whole = after.message.clone().filter(|message| message.starts_with(&head));
-        let whole = whole.unwrap_or_else(|| format!("{head}: {}", record.message.as_deref().unwrap_or("no message")));
+        let whole = whole.unwrap_or_else(|| {
+            format!("{head}: {}", record.message.as_deref().unwrap_or("no message"))
+        });
         format!("{}{whole}", of(direction))
     });
     told.collect()
@@ -189,9 +227,13 @@ mod tests {
 
     #[test]
     fn an_instant_is_told_from_the_beginning() {
-        for (millis, told) in
-            [(0, "+0.000s"), (59_999, "+59.999s"), (65_250, "+1m05.250s"), (3_600_000, "+1h00m00.000s"), (90_061_000, "+25h01m01.000s")]
-        {
+        for (millis, told) in [
+            (0, "+0.000s"),
+            (59_999, "+59.999s"),
+            (65_250, "+1m05.250s"),
+            (3_600_000, "+1h00m00.000s"),
+            (90_061_000, "+25h01m01.000s"),
+        ] {
             assert_eq!(clock(Duration::from_millis(millis)), told);
         }
     }

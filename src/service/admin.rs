@@ -96,18 +96,24 @@ impl Health {
     fn healthz(&self) -> Response {
         match self.fatal.get() {
             None => (StatusCode::OK, "ok\n").into_response(),
-            Some(sentence) => (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}\n")).into_response(),
+            Some(sentence) => {
+                (StatusCode::SERVICE_UNAVAILABLE, format!("{sentence}\n")).into_response()
+            }
         }
     }
 
     fn readyz(&self) -> Response {
         match *self.readiness.borrow() {
-            Readiness::Starting => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not ready yet: the caches are being filled, or the operator has no Lease\n")
+            Readiness::Starting => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not ready yet: the caches are being filled, or the operator has no Lease\n",
+            )
+                .into_response(),
+            Readiness::Ready => (StatusCode::OK, "ok\n").into_response(),
+            Readiness::Draining => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not ready any more: the process is stopping\n")
                     .into_response()
             }
-            Readiness::Ready => (StatusCode::OK, "ok\n").into_response(),
-            Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "not ready any more: the process is stopping\n").into_response(),
         }
     }
 }
@@ -131,10 +137,16 @@ impl Admin {
     ) -> Result<Self, String> {
         let mut servers = Vec::new();
         if let Some(address) = metrics_addr {
-            servers.push((bind("--metrics-addr", address).await?, metrics_router(Arc::clone(&metrics))));
+            servers.push((
+                bind("--metrics-addr", address).await?,
+                metrics_router(Arc::clone(&metrics)),
+            ));
         }
         if let Some(address) = health_addr {
-            servers.push((bind("--health-addr", address).await?, health_router(health, metrics.circuits().clone())));
+            servers.push((
+                bind("--health-addr", address).await?,
+                health_router(health, metrics.circuits().clone()),
+            ));
         }
         Ok(Self { servers })
     }
@@ -150,7 +162,12 @@ impl Admin {
     /// Serves until `stop`, lets answers under way end for up to 5 s, then returns.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let stop = stop.shared();
-        join_all(self.servers.into_iter().map(|(listener, router)| serve(listener, router, stop.clone()))).await;
+        join_all(
+            self.servers
+                .into_iter()
+                .map(|(listener, router)| serve(listener, router, stop.clone())),
+        )
+        .await;
     }
 }
 
@@ -163,7 +180,10 @@ async fn bind(argument: &str, address: SocketAddr) -> Result<TcpListener, String
 fn metrics_router(metrics: Arc<Metrics>) -> Router {
     let answer = async move || match metrics.text() {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot encode the metrics: {error}\n")).into_response(),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot encode the metrics: {error}\n"))
+                .into_response()
+        }
     };
     Router::new().route("/metrics", get(answer))
 }
@@ -201,7 +221,8 @@ where
 {
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(MAX_HEAD);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let mut connection =
+        pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     tokio::select! {
         result = connection.as_mut() => return ended(result),
         _ = closed.changed() => {}
@@ -235,7 +256,8 @@ mod tests {
         *,
     };
 
-    const ANY: Option<SocketAddr> = Some(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0));
+    const ANY: Option<SocketAddr> =
+        Some(SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0));
 
     /// The whole answer to a request for `path` on a connection of its own.
     async fn ask(address: SocketAddr, path: &str) -> String {
@@ -260,34 +282,57 @@ mod tests {
         let starting = ask(probes, "/readyz").await;
         assert!(
             starting.starts_with("HTTP/1.1 503")
-                && starting.ends_with("not ready yet: the caches are being filled, or the operator has no Lease\n"),
+                && starting.ends_with(
+                    "not ready yet: the caches are being filled, or the operator has no Lease\n"
+                ),
             "{starting}"
         );
         let circuits = ask(probes, "/health/circuits").await;
-        assert!(circuits.starts_with("HTTP/1.1 200") && circuits.ends_with("\r\n\r\n[]"), "{circuits}");
+        assert!(
+            circuits.starts_with("HTTP/1.1 200") && circuits.ends_with("\r\n\r\n[]"),
+            "{circuits}"
+        );
         assert!(circuits.contains("content-type: application/json"), "{circuits}");
         health.ready();
         assert!(ask(probes, "/readyz").await.starts_with("HTTP/1.1 200"));
         health.draining();
         health.ready();
         let draining = ask(probes, "/readyz").await;
-        assert!(draining.starts_with("HTTP/1.1 503") && draining.ends_with("the process is stopping\n"), "{draining}");
+        assert!(
+            draining.starts_with("HTTP/1.1 503") && draining.ends_with("the process is stopping\n"),
+            "{draining}"
+        );
         assert!(ask(probes, "/healthz").await.starts_with("HTTP/1.1 200"), "draining is healthy");
         health.fatal("the watch of sagas ended");
         health.fatal("later");
         let fatal = ask(probes, "/healthz").await;
-        assert!(fatal.starts_with("HTTP/1.1 503") && fatal.ends_with("\r\n\r\nthe watch of sagas ended\n"), "{fatal}");
+        assert!(
+            fatal.starts_with("HTTP/1.1 503")
+                && fatal.ends_with("\r\n\r\nthe watch of sagas ended\n"),
+            "{fatal}"
+        );
 
         let scraped = ask(metrics, "/metrics").await;
         assert!(scraped.starts_with("HTTP/1.1 200") && scraped.ends_with("# EOF\n"), "{scraped}");
-        assert!(scraped.contains("content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"), "{scraped}");
-        assert!(ask(metrics, "/healthz").await.starts_with("HTTP/1.1 404"), "each address serves its own paths only");
+        assert!(
+            scraped.contains(
+                "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8"
+            ),
+            "{scraped}"
+        );
+        assert!(
+            ask(metrics, "/healthz").await.starts_with("HTTP/1.1 404"),
+            "each address serves its own paths only"
+        );
 
         let mut idle = TcpStream::connect(probes).await.unwrap();
         idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         assert_ne!(idle.read(&mut [0; 1024]).await.unwrap(), 0);
         stop.send(()).unwrap();
-        timeout(LAST_ANSWER / 2, server).await.expect("idle connections are not waited for").unwrap();
+        timeout(LAST_ANSWER / 2, server)
+            .await
+            .expect("idle connections are not waited for")
+            .unwrap();
         TcpStream::connect(probes).await.unwrap_err();
     }
 
@@ -296,14 +341,25 @@ mod tests {
         let metrics = Metrics::new("1.2.3");
         metrics.circuits().show(|| {
             let until = Some("2026-03-01T12:00:30Z".parse().unwrap());
-            let (namespace, scheme, host) = ("shop".into(), "https".into(), "stock.shop.svc".into());
-            vec![CircuitReport { namespace, scheme, host, port: 443, state: CircuitState::Open, calls: 20, unknown: 10, until }]
+            let (namespace, scheme, host) =
+                ("shop".into(), "https".into(), "stock.shop.svc".into());
+            vec![CircuitReport {
+                namespace,
+                scheme,
+                host,
+                port: 443,
+                state: CircuitState::Open,
+                calls: 20,
+                unknown: 10,
+                until,
+            }]
         });
         let admin = Admin::bind(None, ANY, metrics, Health::default()).await.unwrap();
         let address = admin.addresses().unwrap()[0];
         let server = tokio::spawn(admin.serve(std::future::pending()));
         let told = ask(address, "/health/circuits").await;
-        let body: serde_json::Value = serde_json::from_str(told.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        let body: serde_json::Value =
+            serde_json::from_str(told.split("\r\n\r\n").nth(1).unwrap()).unwrap();
         assert_eq!(
             body,
             serde_json::json!([{"namespace": "shop", "scheme": "https", "host": "stock.shop.svc", "port": 443, "state": "open",
@@ -316,14 +372,23 @@ mod tests {
     async fn an_address_in_use_is_named_with_its_argument() {
         let holder = TcpListener::bind(ANY.unwrap()).await.unwrap();
         let address = holder.local_addr().unwrap();
-        let error = Admin::bind(None, Some(address), Metrics::new("1.2.3"), Health::default()).await.unwrap_err();
-        assert!(error.starts_with(&format!("cannot listen on {address} (--health-addr): ")), "{error}");
-        assert!(error.ends_with("choose another address or port, or 0 to switch it off"), "{error}");
+        let error = Admin::bind(None, Some(address), Metrics::new("1.2.3"), Health::default())
+            .await
+            .unwrap_err();
+        assert!(
+            error.starts_with(&format!("cannot listen on {address} (--health-addr): ")),
+            "{error}"
+        );
+        assert!(
+            error.ends_with("choose another address or port, or 0 to switch it off"),
+            "{error}"
+        );
     }
 
     #[tokio::test]
     async fn switched_off_both_serve_nothing_and_still_end() {
-        let admin = Admin::bind(None, None, Metrics::new("1.2.3"), Health::default()).await.unwrap();
+        let admin =
+            Admin::bind(None, None, Metrics::new("1.2.3"), Health::default()).await.unwrap();
         assert_eq!(admin.addresses().unwrap(), []);
         admin.serve(std::future::ready(())).await;
     }
@@ -334,10 +399,18 @@ mod tests {
             let (mut client, server) = duplex(1024);
             let (_closing, closed) = watch::channel(());
             let begun = Instant::now();
-            let serving = tokio::spawn(connection(server, health_router(Health::default(), CircuitBoard::default()), closed));
+            let serving = tokio::spawn(connection(
+                server,
+                health_router(Health::default(), CircuitBoard::default()),
+                closed,
+            ));
             client.write_all(head.as_bytes()).await.unwrap();
             timeout(LIFETIME, serving).await.unwrap().unwrap();
-            assert!(begun.elapsed() <= HEAD_TIME + Duration::from_millis(10), "{head:?} was waited for for {:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() <= HEAD_TIME + Duration::from_millis(10),
+                "{head:?} was waited for for {:?}",
+                begun.elapsed()
+            );
         }
     }
 
@@ -346,18 +419,33 @@ mod tests {
         let (mut client, server) = duplex(16);
         let (_closing, closed) = watch::channel(());
         let begun = Instant::now();
-        let serving = tokio::spawn(connection(server, health_router(Health::default(), CircuitBoard::default()), closed));
+        let serving = tokio::spawn(connection(
+            server,
+            health_router(Health::default(), CircuitBoard::default()),
+            closed,
+        ));
         client.write_all(b"GET /healthz HTTP/1.1\r\nhost: test\r\n\r\n").await.unwrap();
         timeout(2 * LIFETIME, serving).await.unwrap().unwrap();
-        assert!(begun.elapsed() <= LIFETIME + LAST_ANSWER + Duration::from_millis(10), "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() <= LIFETIME + LAST_ANSWER + Duration::from_millis(10),
+            "{:?}",
+            begun.elapsed()
+        );
     }
 
     #[tokio::test]
     async fn a_head_too_large_is_refused() {
         let (mut client, server) = duplex(64 * 1024);
         let (_closing, closed) = watch::channel(());
-        let serving = tokio::spawn(connection(server, health_router(Health::default(), CircuitBoard::default()), closed));
-        let head = format!("GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n", "x".repeat(2 * MAX_HEAD));
+        let serving = tokio::spawn(connection(
+            server,
+            health_router(Health::default(), CircuitBoard::default()),
+            closed,
+        ));
+        let head = format!(
+            "GET /healthz HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n",
+            "x".repeat(2 * MAX_HEAD)
+        );
         client.write_all(head.as_bytes()).await.unwrap();
         let mut answer = String::new();
         client.read_to_string(&mut answer).await.unwrap();

@@ -31,7 +31,11 @@ const MAX_DRAIN: Duration = Duration::from_mins(5);
 
 /// The command line of `saga-operator`.
 #[derive(Debug, Parser)]
-#[command(name = "saga-operator", version, about = "Carries business transactions and rollouts through as sagas")]
+#[command(
+    name = "saga-operator",
+    version,
+    about = "Carries business transactions and rollouts through as sagas"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -153,7 +157,9 @@ impl RunArgs {
             && metrics == health
             && metrics.port() != 0
         {
-            return Err(format!("--metrics-addr and --health-addr are both {metrics}: give each a port of its own, or 0 to switch it off"));
+            return Err(format!(
+                "--metrics-addr and --health-addr are both {metrics}: give each a port of its own, or 0 to switch it off"
+            ));
         }
         Ok(RunConfig {
             reach: reach.validate()?,
@@ -165,7 +171,11 @@ impl RunArgs {
             lease_namespace: lease_namespace.and_then(|LeaseNamespace(namespace)| namespace),
             drain,
             watch_namespaces: watch_namespaces.into_iter().flat_map(|List(items)| items).collect(),
-            log_format: log_format.unwrap_or(if stderr_is_terminal { LogFormat::Text } else { LogFormat::Json }),
+            log_format: log_format.unwrap_or(if stderr_is_terminal {
+                LogFormat::Text
+            } else {
+                LogFormat::Json
+            }),
             log_level,
         })
     }
@@ -202,14 +212,20 @@ fn leader_elect(text: &str) -> Result<bool, String> {
 }
 
 fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {
-    if text.is_empty() { Ok(LeaseNamespace(None)) } else { namespace(text).map(|namespace| LeaseNamespace(Some(namespace))) }
+    if text.is_empty() {
+        Ok(LeaseNamespace(None))
+    } else {
+        namespace(text).map(|namespace| LeaseNamespace(Some(namespace)))
+    }
 }
 
 /// A duration from 0 to [`MAX_DRAIN`].
 fn drain(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration > MAX_DRAIN {
-        return Err(format!("`{text}` is too long: write at most 5m, and give the pod a longer terminationGracePeriodSeconds"));
+        return Err(format!(
+            "`{text}` is too long: write at most 5m, and give the pod a longer terminationGracePeriodSeconds"
+        ));
     }
     Ok(duration)
 }

@@ -88,8 +88,14 @@ impl Collector for CircuitBoard {
         if circuits.is_empty() {
             return Ok(());
         }
-        let help = "How each HTTP circuit breaker that is tracked stands: 0 closed, 1 half-open, 2 open";
-        let mut family = encoder.encode_descriptor("saga_circuit_breaker_state", help, None, MetricType::Gauge)?;
+        let help =
+            "How each HTTP circuit breaker that is tracked stands: 0 closed, 1 half-open, 2 open";
+        let mut family = encoder.encode_descriptor(
+            "saga_circuit_breaker_state",
+            help,
+            None,
+            MetricType::Gauge,
+        )?;
         for circuit in circuits {
             // With its scheme: two ports of one host are two circuits, and so are two schemes on one port.
             let host = format!("{}://{}:{}", circuit.scheme, circuit.host, circuit.port);
@@ -113,16 +119,31 @@ mod tests {
 
     fn circuit(host: &str, state: CircuitState) -> CircuitReport {
         let until = (state == CircuitState::Open).then(|| "2026-03-01T12:00:30Z".parse().unwrap());
-        CircuitReport { namespace: "shop".into(), scheme: "http".into(), host: host.into(), port: 80, state, calls: 7, unknown: 3, until }
+        CircuitReport {
+            namespace: "shop".into(),
+            scheme: "http".into(),
+            host: host.into(),
+            port: 80,
+            state,
+            calls: 7,
+            unknown: 3,
+            until,
+        }
     }
 
     #[test]
     fn the_gauge_shows_what_is_tracked_at_the_moment_and_nothing_else() {
         let (metrics, tracked) = (Metrics::new("1.2.3"), Arc::new(Mutex::new(Vec::new())));
         let source = Arc::clone(&tracked);
-        assert!(!metrics.text().unwrap().contains("saga_circuit_breaker_state"), "nobody tells of any yet");
-        metrics.circuits().show(move || source.lock().unwrap_or_else(PoisonError::into_inner).clone());
-        *tracked.lock().unwrap() = CircuitState::ALL.map(|state| circuit(state.as_str(), state)).to_vec();
+        assert!(
+            !metrics.text().unwrap().contains("saga_circuit_breaker_state"),
+            "nobody tells of any yet"
+        );
+        metrics
+            .circuits()
+            .show(move || source.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        *tracked.lock().unwrap() =
+            CircuitState::ALL.map(|state| circuit(state.as_str(), state)).to_vec();
         let text = metrics.text().unwrap();
         for line in [
             "# TYPE saga_circuit_breaker_state gauge",
@@ -133,7 +154,10 @@ mod tests {
             assert!(text.lines().any(|told| told == line), "{line} is missing in\n{text}");
         }
         tracked.lock().unwrap().clear();
-        assert!(!metrics.text().unwrap().contains("saga_circuit_breaker_state"), "series go with their circuits");
+        assert!(
+            !metrics.text().unwrap().contains("saga_circuit_breaker_state"),
+            "series go with their circuits"
+        );
     }
 
     #[test]
@@ -142,7 +166,12 @@ mod tests {
         metrics.circuit_turned(CircuitState::Open);
         let text = metrics.text().unwrap();
         for (to, count) in [("open", 1), ("half-open", 0), ("closed", 0)] {
-            assert!(text.contains(&format!("saga_circuit_breaker_transitions_total{{to=\"{to}\"}} {count}\n")), "{text}");
+            assert!(
+                text.contains(&format!(
+                    "saga_circuit_breaker_transitions_total{{to=\"{to}\"}} {count}\n"
+                )),
+                "{text}"
+            );
         }
     }
 

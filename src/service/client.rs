@@ -37,7 +37,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// The longest time of a call that ends, and that until the head of the answer to any other.
 const LIMIT: Duration = Duration::from_secs(15);
 /// The time before each repeat, in order.
-const DELAYS: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
+const DELAYS: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
 /// The longest `Retry-After` that is waited for here. One that asks for more time goes to the caller, who can do something else meanwhile.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// No repeat begins later than this after the first try.
@@ -47,7 +48,8 @@ const QUEUE: usize = 1024;
 
 /// What is below the rules of this module, as a layer for [`client_with`] meets it: authentication, the base URL, connections. An error of
 /// it is a lost connection.
-pub type Network = Buffer<Request<Body>, BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>>;
+pub type Network =
+    Buffer<Request<Body>, BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>>;
 
 /// A call that got no answer in time. Of a write, nobody knows whether it happened.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +62,9 @@ pub struct TimedOut {
 /// Whether `error` is, or came from, a call that got no answer in time.
 #[must_use]
 pub fn timed_out(error: &kube::Error) -> bool {
-    let chain = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| error.source());
+    let chain = std::iter::successors(Some(error as &(dyn std::error::Error + 'static)), |error| {
+        error.source()
+    });
     chain.into_iter().any(<dyn std::error::Error>::is::<TimedOut>)
 }
 
@@ -73,10 +77,17 @@ pub fn may_repeat(method: &Method, uri: &Uri) -> bool {
 /// Whether a call goes on until somebody ends it: a watch, or the log of or a session in a pod.
 fn is_stream(uri: &Uri) -> bool {
     // The API server takes every value but these two for true, none included.
-    let watch = |(key, value): (&str, &str)| key == "watch" && value != "0" && !value.eq_ignore_ascii_case("false");
-    let pairs = uri.query().unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    let watch = |(key, value): (&str, &str)| {
+        key == "watch" && value != "0" && !value.eq_ignore_ascii_case("false")
+    };
+    let pairs = uri
+        .query()
+        .unwrap_or_default()
+        .split('&')
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")));
     let mut path = uri.path().rsplit('/');
-    let session = matches!(path.next(), Some("log" | "exec" | "attach" | "portforward")) && path.nth(1) == Some("pods");
+    let session = matches!(path.next(), Some("log" | "exec" | "attach" | "portforward"))
+        && path.nth(1) == Some("pods");
     pairs.into_iter().any(watch) || session
 }
 
@@ -101,7 +112,10 @@ pub fn client(config: Config) -> Result<Client, kube::Error> {
 pub fn client_with<L, B>(mut config: Config, layer: L) -> Result<Client, kube::Error>
 where
     L: Layer<Network>,
-    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    L::Service: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     config.default_retry = false;
@@ -131,7 +145,10 @@ pub struct Calls<S> {
 
 impl<S, B> Service<Request<Body>> for Calls<S>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Response<Either<Full<Bytes>, B>>;
@@ -146,7 +163,8 @@ where
         // The service that was polled ready takes the call; a fresh clone stays for the next one.
         let fresh = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, fresh);
-        let late = TimedOut { method: request.method().clone(), path: request.uri().path().to_owned() };
+        let late =
+            TimedOut { method: request.method().clone(), path: request.uri().path().to_owned() };
         if is_stream(request.uri()) {
             let head = timeout(LIMIT, inner.call(request));
             return Box::pin(async move {
@@ -155,7 +173,8 @@ where
             });
         }
         Box::pin(async move {
-            let answer = timeout(LIMIT, tries(inner, request)).await.unwrap_or_else(|_| Err(late.into()))?;
+            let answer =
+                timeout(LIMIT, tries(inner, request)).await.unwrap_or_else(|_| Err(late.into()))?;
             Ok(answer.map(|body| Either::Left(Full::new(body))))
         })
     }
@@ -173,10 +192,13 @@ where
     let mut answer = once(&mut service, Request::from_parts(head, body)).await;
     let Some(head) = again else { return answer };
     for delay in DELAYS {
-        let Some(wait) = repeat_after(&answer, delay).filter(|wait| begun.elapsed() + *wait <= REPEAT_WITHIN) else {
+        let Some(wait) =
+            repeat_after(&answer, delay).filter(|wait| begun.elapsed() + *wait <= REPEAT_WITHIN)
+        else {
             break;
         };
-        let why = answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status().to_string());
+        let why =
+            answer.as_ref().map_or_else(ToString::to_string, |answer| answer.status().to_string());
         tracing::debug!(path = head.uri.path(), why, "reading again from the API server");
         sleep(wait).await;
         answer = once(&mut service, Request::from_parts(head.clone(), Body::empty())).await;
@@ -190,7 +212,8 @@ where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
 {
-    let answer = service.ready().await.map_err(Into::into)?.call(request).await.map_err(Into::into)?;
+    let answer =
+        service.ready().await.map_err(Into::into)?.call(request).await.map_err(Into::into)?;
     let (head, body) = answer.into_parts();
     Ok(Response::from_parts(head, body.collect().await.map_err(Into::into)?.to_bytes()))
 }
@@ -199,11 +222,19 @@ where
 fn repeat_after(answer: &Result<Response<Bytes>, BoxError>, delay: Duration) -> Option<Duration> {
     match answer {
         Ok(answer) => {
-            let passing =
-                [StatusCode::TOO_MANY_REQUESTS, StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
-            let seconds = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
+            let passing = [
+                StatusCode::TOO_MANY_REQUESTS,
+                StatusCode::BAD_GATEWAY,
+                StatusCode::SERVICE_UNAVAILABLE,
+                StatusCode::GATEWAY_TIMEOUT,
+            ];
+            let seconds = answer
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.parse().ok());
             let asked = seconds.map(Duration::from_secs).unwrap_or_default();
-            (passing.contains(&answer.status()) && asked <= MAX_RETRY_AFTER).then(|| asked.max(delay))
+            (passing.contains(&answer.status()) && asked <= MAX_RETRY_AFTER)
+                .then(|| asked.max(delay))
         }
         // kube's own errors come from credentials that cannot be had, before anything was sent; all others are the connection's.
         Err(error) => (!error.is::<kube::Error>()).then_some(delay),

@@ -24,9 +24,11 @@ use prometheus_client::{
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Seconds of an attempt: from a fast request to the longest built-in timeout, 1 h.
-const ATTEMPT_BUCKETS: [f64; 14] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
+const ATTEMPT_BUCKETS: [f64; 14] =
+    [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
 /// Seconds of a reconcile: from one that changes nothing to one that waits for its API calls' time limit, 15 s.
-const RECONCILE_BUCKETS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+const RECONCILE_BUCKETS: [f64; 13] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
 
 /// How a reconcile ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +47,8 @@ pub enum ReconcileResult {
 
 impl ReconcileResult {
     /// All of them, in the order of their declaration.
-    const ALL: [Self; 5] = [Self::Changed, Self::Unchanged, Self::Conflict, Self::Error, Self::Panic];
+    const ALL: [Self; 5] =
+        [Self::Changed, Self::Unchanged, Self::Conflict, Self::Error, Self::Panic];
 
     /// The label's value.
     #[must_use]
@@ -178,17 +181,55 @@ impl Metrics {
             unknown_words,
             leads,
         } = &mut self;
-        registry.register("saga_build", "The version of the operator", Info::new(Build { version }));
-        registry.register("saga", "Sagas that ended, or failed and wait for a person, by the phase that they entered", ended.clone());
+        registry.register(
+            "saga_build",
+            "The version of the operator",
+            Info::new(Build { version }),
+        );
+        registry.register(
+            "saga",
+            "Sagas that ended, or failed and wait for a person, by the phase that they entered",
+            ended.clone(),
+        );
         registry.register_collector(Box::new(sagas.clone()));
         let help = "Duration of settled attempts, from the recorded intent";
-        registry.register_with_unit("saga_step_duration", help, Unit::Seconds, step_duration.clone());
-        registry.register("saga_step_retries", "Attempts beyond the first of a step and direction", step_retries.clone());
-        registry.register("saga_requests", "Requests by annotation that were answered", requests.clone());
-        registry.register("saga_controller_reconcile", "Reconciles by how they ended", reconciles.clone());
-        registry.register_with_unit("saga_controller_reconcile", "Duration of reconciles", Unit::Seconds, reconcile_duration.clone());
-        registry.register("saga_controller_watch_errors", "Watches that failed and were begun again", watch_errors.clone());
-        registry.register("saga_http_calls_in_flight", "HTTP calls that wait for an answer", http_calls.clone());
+        registry.register_with_unit(
+            "saga_step_duration",
+            help,
+            Unit::Seconds,
+            step_duration.clone(),
+        );
+        registry.register(
+            "saga_step_retries",
+            "Attempts beyond the first of a step and direction",
+            step_retries.clone(),
+        );
+        registry.register(
+            "saga_requests",
+            "Requests by annotation that were answered",
+            requests.clone(),
+        );
+        registry.register(
+            "saga_controller_reconcile",
+            "Reconciles by how they ended",
+            reconciles.clone(),
+        );
+        registry.register_with_unit(
+            "saga_controller_reconcile",
+            "Duration of reconciles",
+            Unit::Seconds,
+            reconcile_duration.clone(),
+        );
+        registry.register(
+            "saga_controller_watch_errors",
+            "Watches that failed and were begun again",
+            watch_errors.clone(),
+        );
+        registry.register(
+            "saga_http_calls_in_flight",
+            "HTTP calls that wait for an answer",
+            http_calls.clone(),
+        );
         registry.register_collector(Box::new(circuits.clone()));
         let help = "HTTP circuit breakers that closed, opened or became half-open";
         registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
@@ -197,8 +238,13 @@ impl Metrics {
             "1 while this operator works on sagas, 0 while it stands by for another one",
             leads.clone(),
         );
-        registry.register("saga_status_writes", "Writes of a saga's status by how they ended", status_writes.clone());
-        let help = "Sagas met with words in their status that this version does not know, and left alone";
+        registry.register(
+            "saga_status_writes",
+            "Writes of a saga's status by how they ended",
+            status_writes.clone(),
+        );
+        let help =
+            "Sagas met with words in their status that this version does not know, and left alone";
         registry.register("saga_unknown_words", help, unknown_words.clone());
         self
     }
@@ -209,8 +255,16 @@ impl Metrics {
     }
 
     /// An attempt of an `action` (such as `pod`) in a `direction` (`action` or `compensation`) settled after `duration`.
-    pub fn step_settled(&self, action: &'static str, direction: &'static str, outcome: &'static str, duration: Duration) {
-        self.step_duration.get_or_create(&Settled { action, direction, outcome }).observe(duration.as_secs_f64());
+    pub fn step_settled(
+        &self,
+        action: &'static str,
+        direction: &'static str,
+        outcome: &'static str,
+        duration: Duration,
+    ) {
+        self.step_duration
+            .get_or_create(&Settled { action, direction, outcome })
+            .observe(duration.as_secs_f64());
     }
 
     /// An attempt beyond the first was begun.
@@ -342,7 +396,10 @@ mod tests {
     fn results_of_reconciles_are_there_before_they_happen() {
         let text = Metrics::new("1.2.3").text().unwrap();
         for result in ["changed", "unchanged", "conflict", "error", "panic"] {
-            assert!(text.contains(&format!("saga_controller_reconcile_total{{result=\"{result}\"}} 0")), "{text}");
+            assert!(
+                text.contains(&format!("saga_controller_reconcile_total{{result=\"{result}\"}} 0")),
+                "{text}"
+            );
         }
     }
 

@@ -26,7 +26,8 @@ impl Collector for SagaBoard {
             return Ok(());
         }
         let help = "Sagas that there are, by phase and by the reason of the condition Ready; each operator counts all that it watches";
-        let mut family = encoder.encode_descriptor("saga_resources", help, None, MetricType::Gauge)?;
+        let mut family =
+            encoder.encode_descriptor("saga_resources", help, None, MetricType::Gauge)?;
         for ((phase, reason), count) in census {
             let labels = [("phase", phase), ("reason", reason)];
             ConstGauge::new(count).encode(family.encode_family(&labels)?)?;
@@ -46,7 +47,9 @@ mod tests {
     fn sagas_are_counted_by_phase_and_reason() {
         let metrics = Metrics::new("1.2.3");
         assert!(!metrics.text().unwrap().contains("saga_resources"), "nobody counts yet");
-        metrics.sagas().show(|| Census::from([(("Failed", "StepFailed"), 2), (("Pending", ""), 1)]));
+        metrics
+            .sagas()
+            .show(|| Census::from([(("Failed", "StepFailed"), 2), (("Pending", ""), 1)]));
         let text = metrics.text().unwrap();
         for line in [
             "# TYPE saga_resources gauge",

@@ -31,7 +31,8 @@ impl Shutdown {
     /// Outside a Tokio runtime.
     pub fn on_signals() -> std::io::Result<Self> {
         // Both handlers stand before this returns, so that no signal after it is lost.
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (terminate, interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
         let (trigger, shutdown) = Self::manual();
         tokio::spawn(follow(trigger, terminate, interrupt));
         Ok(shutdown)
@@ -70,7 +71,9 @@ impl Shutdown {
 impl Trigger {
     /// Asks to stop; asking again demands it.
     pub fn request(&self) {
-        self.0.send_modify(|stage| *stage = if *stage == Stage::Running { Stage::Requested } else { Stage::Immediate });
+        self.0.send_modify(|stage| {
+            *stage = if *stage == Stage::Running { Stage::Requested } else { Stage::Immediate }
+        });
     }
 }
 
@@ -123,7 +126,9 @@ mod tests {
         let shutdown = Shutdown::on_signals().unwrap();
         let send = |signal: &str| {
             let command = format!("kill -{signal} {}", std::process::id());
-            assert!(std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success());
+            assert!(
+                std::process::Command::new("sh").args(["-c", &command]).status().unwrap().success()
+            );
         };
         send("TERM");
         shutdown.requested().await;

@@ -45,7 +45,9 @@ pub enum LogFormat {
 pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let ansi = std::io::stderr().is_terminal() && !no_color;
-    subscriber(format, filter(level)?, ansi, std::io::stderr).try_init().map_err(|error| format!("cannot begin to log: {error}"))
+    subscriber(format, filter(level)?, ansi, std::io::stderr)
+        .try_init()
+        .map_err(|error| format!("cannot begin to log: {error}"))
 }
 
 /// The filter that `directives` describe, such as `info` or `warn,saga_operator=debug`.
@@ -57,17 +59,26 @@ pub fn filter(directives: &str) -> Result<EnvFilter, String> {
     let mut all = QUIET.to_owned();
     for directive in directives.split(',').map(str::trim) {
         // A word that is no level would name a target and silence all others: nearly always it is a level misspelt.
-        if !directive.contains(['=', '[']) && (directive.is_empty() || directive.parse::<LevelFilter>().is_err()) {
+        if !directive.contains(['=', '['])
+            && (directive.is_empty() || directive.parse::<LevelFilter>().is_err())
+        {
             return Err(format!("`{directive}` is no level: {help}"));
         }
         all.push(',');
         all.push_str(directive);
     }
-    EnvFilter::builder().parse(all).map_err(|error| format!("`{directives}` is no filter ({error}): {help}"))
+    EnvFilter::builder()
+        .parse(all)
+        .map_err(|error| format!("`{directives}` is no filter ({error}): {help}"))
 }
 
 /// The subscriber that writes `format` to `writer`.
-fn subscriber<W>(format: LogFormat, filter: EnvFilter, ansi: bool, writer: W) -> impl Subscriber + Send + Sync
+fn subscriber<W>(
+    format: LogFormat,
+    filter: EnvFilter,
+    ansi: bool,
+    writer: W,
+) -> impl Subscriber + Send + Sync
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
@@ -87,7 +98,12 @@ impl<S> FormatEvent<S, JsonFields> for FlatJson
 where
     S: Subscriber + for<'lookup> LookupSpan<'lookup>,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, JsonFields>, mut writer: Writer<'_>, event: &Event<'_>) -> std::fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, JsonFields>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> std::fmt::Result {
         let mut line = Map::new();
         for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             if let Some(fields) = span.extensions().get::<FormattedFields<JsonFields>>() {
@@ -144,7 +160,8 @@ mod tests {
         let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber = subscriber(format, filter(directives).unwrap(), false, move || writer.clone());
+        let subscriber =
+            subscriber(format, filter(directives).unwrap(), false, move || writer.clone());
         tracing::subscriber::with_default(subscriber, story);
         String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
     }
@@ -152,7 +169,13 @@ mod tests {
     #[test]
     fn a_json_line_holds_the_fields_of_its_spans_and_its_own_at_the_top() {
         let text = logged(LogFormat::Json, "info", || {
-            let saga = tracing::info_span!("reconcile", saga = "order", namespace = "shop", uid = "u-1", step = tracing::field::Empty);
+            let saga = tracing::info_span!(
+                "reconcile",
+                saga = "order",
+                namespace = "shop",
+                uid = "u-1",
+                step = tracing::field::Empty
+            );
             let _entered = saga.enter();
             saga.record("step", "charge");
             let _attempt = tracing::info_span!("attempt", attempt = 1, uid = "u-2").entered();
@@ -195,15 +218,25 @@ mod tests {
         assert!(quiet.contains("ours") && quiet.contains("CA bundle"), "{quiet}");
         assert!(!quiet.contains("503") && !quiet.contains("secret"), "{quiet}");
         let asked = heard("info,kube_client::client::builder=debug");
-        assert!(asked.contains("503") && !asked.contains("secret") && !asked.contains("ours"), "{asked}");
+        assert!(
+            asked.contains("503") && !asked.contains("secret") && !asked.contains("ours"),
+            "{asked}"
+        );
         let wide = heard("info,kube_client=trace");
-        assert!(!wide.contains("secret"), "only the exact name opens what may print a Secret: {wide}");
+        assert!(
+            !wide.contains("secret"),
+            "only the exact name opens what may print a Secret: {wide}"
+        );
     }
 
     #[test]
     fn a_filter_that_would_mean_something_else_is_refused() {
         let refusal = |directives| filter(directives).unwrap_err();
-        assert!(refusal("inffo").starts_with("`inffo` is no level: write a level (error, warn, info,"), "{}", refusal("inffo"));
+        assert!(
+            refusal("inffo").starts_with("`inffo` is no level: write a level (error, warn, info,"),
+            "{}",
+            refusal("inffo")
+        );
         assert!(refusal("").starts_with("`` is no level"));
         assert!(refusal("info,saga_operator=loud").contains("info,saga_operator=debug"));
         filter("warn, saga_operator=debug").unwrap();

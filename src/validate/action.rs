@@ -17,8 +17,17 @@ use crate::{
 };
 
 /// Headers that belong to the operator or to the connection.
-const RESERVED_HEADERS: [&str; 9] =
-    ["idempotency-key", "saga-attempt", "host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
+const RESERVED_HEADERS: [&str; 9] = [
+    "idempotency-key",
+    "saga-attempt",
+    "host",
+    "content-length",
+    "connection",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+];
 
 /// A list or a text that is too long, as the schema counts.
 pub(crate) fn limit(length: usize, most: usize, what: &str, path: &str, faults: &mut Vec<Fault>) {
@@ -30,31 +39,60 @@ pub(crate) fn limit(length: usize, most: usize, what: &str, path: &str, faults: 
 /// An action, and the template where it holds expressions.
 pub(crate) type Parsed<T> = (T, Option<Template>);
 
-pub(crate) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<HttpAction>> {
+pub(crate) fn http(
+    action: &HttpAction,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<HttpAction>> {
     limit(action.url.chars().count(), 2048, "characters", &format!("{path}.url"), faults);
-    limit(action.headers.iter().flatten().count(), 32, "entries", &format!("{path}.headers"), faults);
+    limit(
+        action.headers.iter().flatten().count(),
+        32,
+        "entries",
+        &format!("{path}.headers"),
+        faults,
+    );
     for (place, header) in action.headers.iter().flatten().enumerate() {
         let Header { name, value, value_from } = header;
         let path = format!("{path}.headers[{place}]");
         if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            faults.push(Fault::new(format!("{path}.name"), format!("{name} is set by the operator: leave this header out")));
+            faults.push(Fault::new(
+                format!("{path}.name"),
+                format!("{name} is set by the operator: leave this header out"),
+            ));
         }
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            let message = "must be a header name of letters, digits and dashes, such as Authorization";
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        {
+            let message =
+                "must be a header name of letters, digits and dashes, such as Authorization";
             faults.push(Fault::broken(format!("{path}.name"), message));
         }
         if value.is_some() == value_from.is_some() {
             faults.push(Fault::broken(&path, "set exactly one of value and valueFrom"));
         }
-        if value.iter().any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t')) {
+        if value
+            .iter()
+            .any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t'))
+        {
             let message = "holds a line break or another control character: take it out (in YAML, write |- instead of |)";
             faults.push(Fault::broken(format!("{path}.value"), message));
         }
-        limit(value.iter().flat_map(|value| value.chars()).count(), 8192, "characters", &format!("{path}.value"), faults);
+        limit(
+            value.iter().flat_map(|value| value.chars()).count(),
+            8192,
+            "characters",
+            &format!("{path}.value"),
+            faults,
+        );
         // A name with a slash in it would be another path of the API.
         let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
-        if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
-            faults.push(Fault::broken(format!("{path}.valueFrom.secretKeyRef"), "must name a Secret and a key of its data"));
+        if secret
+            .is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key))
+        {
+            faults.push(Fault::broken(
+                format!("{path}.valueFrom.secretKeyRef"),
+                "must name a Secret and a key of its data",
+            ));
         }
     }
     if let Some(tls) = &action.tls {
@@ -83,37 +121,77 @@ pub(crate) fn http(action: &HttpAction, path: &str, faults: &mut Vec<Fault>) -> 
 fn trust(tls: &HttpTls, path: &str, faults: &mut Vec<Fault>) {
     let HttpTls { ca: CaSource { secret_key_ref, config_map_key_ref } } = tls;
     if secret_key_ref.is_some() == config_map_key_ref.is_some() {
-        faults.push(Fault::broken(format!("{path}.ca"), "set exactly one of secretKeyRef and configMapKeyRef"));
+        faults.push(Fault::broken(
+            format!("{path}.ca"),
+            "set exactly one of secretKeyRef and configMapKeyRef",
+        ));
     }
-    if secret_key_ref.as_ref().is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
-        faults.push(Fault::broken(format!("{path}.ca.secretKeyRef"), "must name a Secret and a key of its data"));
+    if secret_key_ref
+        .as_ref()
+        .is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key))
+    {
+        faults.push(Fault::broken(
+            format!("{path}.ca.secretKeyRef"),
+            "must name a Secret and a key of its data",
+        ));
     }
-    if config_map_key_ref.as_ref().is_some_and(|ConfigMapKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
-        faults.push(Fault::broken(format!("{path}.ca.configMapKeyRef"), "must name a ConfigMap and a key of its data"));
+    if config_map_key_ref
+        .as_ref()
+        .is_some_and(|ConfigMapKey { name, key }| !is_object_name(name) || !is_secret_key(key))
+    {
+        faults.push(Fault::broken(
+            format!("{path}.ca.configMapKeyRef"),
+            "must name a ConfigMap and a key of its data",
+        ));
     }
 }
 
-pub(crate) fn apply(action: &ApplyAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApplyAction>> {
-    let text = |pointer: &str| action.manifest.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-    for (pointer, name, example) in
-        [("/apiVersion", "apiVersion", "apps/v1"), ("/kind", "kind", "Deployment"), ("/metadata/name", "metadata.name", "shop")]
-    {
+pub(crate) fn apply(
+    action: &ApplyAction,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<ApplyAction>> {
+    let text = |pointer: &str| {
+        action.manifest.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty())
+    };
+    for (pointer, name, example) in [
+        ("/apiVersion", "apiVersion", "apps/v1"),
+        ("/kind", "kind", "Deployment"),
+        ("/metadata/name", "metadata.name", "shop"),
+    ] {
         if text(pointer).is_none() {
-            faults.push(Fault::new(format!("{path}.manifest.{name}"), format!("must be there, such as {example}")));
+            faults.push(Fault::new(
+                format!("{path}.manifest.{name}"),
+                format!("must be there, such as {example}"),
+            ));
         }
     }
     if action.manifest.get("status").is_some() {
-        faults.push(Fault::new(format!("{path}.manifest.status"), "is for the object's controller to write: leave it out"));
+        faults.push(Fault::new(
+            format!("{path}.manifest.status"),
+            "is for the object's controller to write: leave it out",
+        ));
     }
     // What is waited for is an expression by itself.
     let action = ApplyAction { until: None, ..action.clone() };
-    let (action, template) = parsed(&action, path, |name| if name == "manifest" { Form::Any } else { Form::Text }, faults)?;
+    let (action, template) = parsed(
+        &action,
+        path,
+        |name| if name == "manifest" { Form::Any } else { Form::Text },
+        faults,
+    )?;
     let fixed = of_manifest(&action.manifest);
     Some((action, template.map(|template| template.without(fixed))))
 }
 
-pub(crate) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ObjectRef>> {
-    for (name, value) in [("apiVersion", &object.api_version), ("kind", &object.kind), ("name", &object.name)] {
+pub(crate) fn object(
+    object: &ObjectRef,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<ObjectRef>> {
+    for (name, value) in
+        [("apiVersion", &object.api_version), ("kind", &object.kind), ("name", &object.name)]
+    {
         if value.is_empty() {
             faults.push(Fault::new(format!("{path}.{name}"), "must not be empty"));
         }
@@ -121,14 +199,29 @@ pub(crate) fn object(object: &ObjectRef, path: &str, faults: &mut Vec<Fault>) ->
     parsed(object, path, |_| Form::Text, faults)
 }
 
-pub(crate) fn approval(action: &ApprovalAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<ApprovalAction>> {
+pub(crate) fn approval(
+    action: &ApprovalAction,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<ApprovalAction>> {
     let ApprovalAction { message } = action;
-    limit(message.iter().flat_map(|message| message.chars()).count(), 1024, "characters", &format!("{path}.message"), faults);
+    limit(
+        message.iter().flat_map(|message| message.chars()).count(),
+        1024,
+        "characters",
+        &format!("{path}.message"),
+        faults,
+    );
     parsed(action, path, |_| Form::Text, faults)
 }
 
 /// The action with its literals, or as it is written together with its template.
-pub(crate) fn parsed<T>(action: &T, path: &str, form: impl Fn(&str) -> Form, faults: &mut Vec<Fault>) -> Option<Parsed<T>>
+pub(crate) fn parsed<T>(
+    action: &T,
+    path: &str,
+    form: impl Fn(&str) -> Form,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<T>>
 where
     T: Serialize + DeserializeOwned + Clone,
 {
@@ -140,7 +233,8 @@ where
     }
     match template.literal() {
         Some(literal) => {
-            let action = serde_json::from_value(literal.clone()).map_err(|error| faults.push(Fault::broken(path, error.to_string())));
+            let action = serde_json::from_value(literal.clone())
+                .map_err(|error| faults.push(Fault::broken(path, error.to_string())));
             action.ok().map(|action| (action, None))
         }
         None => Some((action.clone(), Some(template))),
@@ -148,12 +242,17 @@ where
 }
 
 pub(crate) fn is_object_name(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    (1..=253).contains(&text.len()) && text.bytes().all(allowed) && !text.starts_with(['-', '.']) && !text.ends_with(['-', '.'])
+    let allowed =
+        |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    (1..=253).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with(['-', '.'])
+        && !text.ends_with(['-', '.'])
 }
 
 fn is_secret_key(text: &str) -> bool {
-    (1..=253).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+    (1..=253).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
 /// Whether a text is an absolute http(s) URL with a host and without user information, as the definition has it; what a host may resolve to is
@@ -175,7 +274,10 @@ mod tests {
     /// Whether the API server takes a `url`, by the rule in the definition.
     fn definition_takes(url: &str) -> bool {
         let schema = schemars::schema_for!(HttpAction);
-        let rule = schema.pointer("/properties/url/x-kubernetes-validations/0/rule").and_then(Value::as_str).unwrap();
+        let rule = schema
+            .pointer("/properties/url/x-kubernetes-validations/0/rule")
+            .and_then(Value::as_str)
+            .unwrap();
         let mut context = Context::default();
         context.add_variable_from_value("self", url.to_owned());
         Program::compile(rule).unwrap().execute(&context) == Ok(CelValue::Bool(true))

@@ -23,14 +23,23 @@ use crate::{
 /// How many sagas may stand in each other below the first one.
 const MAX_NESTING: usize = 8;
 /// Fields of a child's spec that follow its parent.
-const OF_THE_PARENT: [&str; 4] = ["serviceAccountName", "suspend", "deletionPolicy", "ttlSecondsAfterFinished"];
+const OF_THE_PARENT: [&str; 4] =
+    ["serviceAccountName", "suspend", "deletionPolicy", "ttlSecondsAfterFinished"];
 
 /// `reach`: what the expressions in the child's params may read.
-pub(crate) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Parsed<SagaAction>> {
+pub(crate) fn saga(
+    action: &SagaAction,
+    path: &str,
+    reach: &Reach<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<SagaAction>> {
     let before = faults.len();
     let path_of_spec = format!("{path}.spec");
     let Some(spec) = action.spec.as_object() else {
-        faults.push(Fault::broken(path_of_spec, "must be the spec of a saga, such as {steps: [{name: reserve-stock, …}]}"));
+        faults.push(Fault::broken(
+            path_of_spec,
+            "must be the spec of a saga, such as {steps: [{name: reserve-stock, …}]}",
+        ));
         return None;
     };
     // The first one that is too deep says so, and nothing is looked for below it.
@@ -40,10 +49,14 @@ pub(crate) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
         return None;
     }
     for field in OF_THE_PARENT.iter().filter(|field| spec.contains_key(**field)) {
-        faults.push(Fault::broken(format!("{path_of_spec}.{field}"), "follows the parent: leave it out"));
+        faults.push(Fault::broken(
+            format!("{path_of_spec}.{field}"),
+            "follows the parent: leave it out",
+        ));
     }
     let params = format!("{path_of_spec}.params");
-    let is_param = |leaf: &str| leaf.strip_prefix(&params).is_some_and(|rest| rest.starts_with(['.', '[']));
+    let is_param =
+        |leaf: &str| leaf.strip_prefix(&params).is_some_and(|rest| rest.starts_with(['.', '[']));
     let form = |leaf: &str| if is_param(leaf) { Form::Any } else { Form::Verbatim };
     let fields = Map::from_iter([("spec".to_owned(), action.spec.clone())]);
     let template = Template::by_path(&fields, path, form, faults);
@@ -51,13 +64,17 @@ pub(crate) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
         return None;
     }
     let of_another = template.fields().iter().any(|field| {
-        let others = |variable: &Variable| !matches!(variable, Variable::Params | Variable::Saga) || reach.params_are_of_another();
+        let others = |variable: &Variable| {
+            !matches!(variable, Variable::Params | Variable::Saga) || reach.params_are_of_another()
+        };
         field.expression.reads().variables.iter().any(others)
     });
     let literal = template.literal().cloned();
     let given = literal.clone().or_else(|| reach.tried(&template));
     let known = given.is_some();
-    let spec = given.and_then(|mut given| given.get_mut("spec").map(Value::take)).unwrap_or_else(|| action.spec.clone());
+    let spec = given
+        .and_then(|mut given| given.get_mut("spec").map(Value::take))
+        .unwrap_or_else(|| action.spec.clone());
     let given = Params {
         known,
         of_another,
@@ -71,7 +88,9 @@ pub(crate) fn saga(action: &SagaAction, path: &str, reach: &Reach<'_>, faults: &
         return None;
     }
     match literal {
-        Some(mut literal) => Some((SagaAction { spec: literal.get_mut("spec").map(Value::take)? }, None)),
+        Some(mut literal) => {
+            Some((SagaAction { spec: literal.get_mut("spec").map(Value::take)? }, None))
+        }
         None => Some((action.clone(), Some(template))),
     }
 }
@@ -89,7 +108,10 @@ fn check(spec: Value, path: &str, params: Params<'_>, faults: &mut Vec<Fault>) {
     };
     let who = SagaName { name: "child".into(), namespace: "default".into(), uid: "uid".into() };
     let Err(found) = (params.check_child)(&who, &spec, params) else { return };
-    let at = |fault: Fault| Fault { path: format!("{path}{}", fault.path.strip_prefix("spec").unwrap_or(&fault.path)), ..fault };
+    let at = |fault: Fault| Fault {
+        path: format!("{path}{}", fault.path.strip_prefix("spec").unwrap_or(&fault.path)),
+        ..fault
+    };
     faults.extend(found.into_iter().map(at));
 }
 
@@ -118,7 +140,8 @@ mod tests {
     fn faults(spec: Value) -> Vec<String> {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
         let spec = serde_json::from_value(spec).unwrap();
-        validate(&who, &spec).map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
+        validate(&who, &spec)
+            .map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
     }
 
     /// A saga with one child of this spec, after a step that hands something on.
@@ -136,7 +159,8 @@ mod tests {
 
     #[test]
     fn a_child_takes_params_and_reads_them_by_itself() {
-        let params = json!({"order": "${params.order}", "id": "${steps.first.outputs.id}", "plain": 1});
+        let params =
+            json!({"order": "${params.order}", "id": "${steps.first.outputs.id}", "plain": 1});
         assert_eq!(faults(parent(&json!({"params": params, "steps": [pod("web")]}))), [""; 0]);
     }
 
@@ -145,10 +169,21 @@ mod tests {
         let child = json!({"steps": [{"name": "a", "dependsOn": ["b"], "pod": {"image": "x", "args": ["${params.there.is.none}"]}}]});
         let found = faults(parent(&child));
         let at = "spec.steps[1].saga.spec.steps[0]";
-        assert!(found.iter().any(|fault| fault.starts_with(&format!("{at}.dependsOn[0]: no step named b"))), "{found:?}");
-        assert!(found.iter().any(|fault| fault.starts_with(&format!("{at}.pod.args[0]: "))), "{found:?}");
+        assert!(
+            found
+                .iter()
+                .any(|fault| fault.starts_with(&format!("{at}.dependsOn[0]: no step named b"))),
+            "{found:?}"
+        );
+        assert!(
+            found.iter().any(|fault| fault.starts_with(&format!("{at}.pod.args[0]: "))),
+            "{found:?}"
+        );
         let unreadable = faults(parent(&json!({"steps": [{"name": "a", "pod": {"image": 7}}]})));
-        assert!(unreadable.iter().any(|fault| fault.starts_with(&format!("{at}.pod.image: "))), "{unreadable:?}");
+        assert!(
+            unreadable.iter().any(|fault| fault.starts_with(&format!("{at}.pod.image: "))),
+            "{unreadable:?}"
+        );
     }
 
     #[test]
@@ -156,11 +191,16 @@ mod tests {
         let child = |from: &str| json!({"params": {"order": "1", "image": from}, "steps": [pod("${params.image}")]});
         assert_eq!(faults(parent(&child("${params.image}"))), [""; 0]);
         let found = faults(parent(&child("${steps.first.outputs.id}")));
-        assert!(matches!(found.as_slice(), [one] if one.starts_with("spec.steps[1].saga.spec.steps[0].pod.image: ")), "{found:?}");
-        let grandchild =
-            json!({"params": {"image": "${steps.first.outputs.id}"}, "steps": [{"name": "b", "saga": {"spec": child("${params.image}")}}]});
+        assert!(
+            matches!(found.as_slice(), [one] if one.starts_with("spec.steps[1].saga.spec.steps[0].pod.image: ")),
+            "{found:?}"
+        );
+        let grandchild = json!({"params": {"image": "${steps.first.outputs.id}"}, "steps": [{"name": "b", "saga": {"spec": child("${params.image}")}}]});
         let found = faults(parent(&grandchild));
-        assert!(matches!(found.as_slice(), [one] if one.contains("steps[0].saga.spec.steps[0].pod.image: ")), "{found:?}");
+        assert!(
+            matches!(found.as_slice(), [one] if one.contains("steps[0].saga.spec.steps[0].pod.image: ")),
+            "{found:?}"
+        );
     }
 
     #[test]
@@ -169,16 +209,29 @@ mod tests {
             "steps": [pod("web")]});
         let found = faults(parent(&child));
         assert_eq!(found.len(), 4, "{found:?}");
-        assert!(found.iter().all(|fault| fault.ends_with("follows the parent: leave it out")), "{found:?}");
+        assert!(
+            found.iter().all(|fault| fault.ends_with("follows the parent: leave it out")),
+            "{found:?}"
+        );
     }
 
     #[test]
     fn eight_sagas_in_each_other_are_taken_and_no_more() {
         let nested = |depth: usize| {
-            (0..depth).fold(json!({"steps": [pod("web")]}), |child, _| json!({"steps": [{"name": "b", "saga": {"spec": child}}]}))
+            (0..depth).fold(
+                json!({"steps": [pod("web")]}),
+                |child, _| json!({"steps": [{"name": "b", "saga": {"spec": child}}]}),
+            )
         };
-        assert!(faults(nested(8)).iter().all(|fault| !fault.contains("in each other")), "{:?}", faults(nested(8)));
+        assert!(
+            faults(nested(8)).iter().all(|fault| !fault.contains("in each other")),
+            "{:?}",
+            faults(nested(8))
+        );
         let found = faults(nested(9));
-        assert_eq!(found, ["spec.steps[0].saga.spec: holds more than 8 sagas in each other: make it flatter"]);
+        assert_eq!(
+            found,
+            ["spec.steps[0].saga.spec: holds more than 8 sagas in each other: make it flatter"]
+        );
     }
 }

@@ -14,8 +14,16 @@ use crate::{
     model::saga::{ValidSaga, Work},
 };
 
-pub(crate) fn job(action: &JobAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<JobAction>> {
-    exit_codes(action.final_exit_codes.as_deref().unwrap_or_default(), &format!("{path}.finalExitCodes"), faults);
+pub(crate) fn job(
+    action: &JobAction,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<JobAction>> {
+    exit_codes(
+        action.final_exit_codes.as_deref().unwrap_or_default(),
+        &format!("{path}.finalExitCodes"),
+        faults,
+    );
     let (action, template) = parsed(action, path, faults)?;
     let known = known_of(&action, template.as_ref());
     let wrong = [check_metadata(known.metadata.as_ref()).err(), check_spec(&known.spec).err()];
@@ -26,8 +34,12 @@ pub(crate) fn job(action: &JobAction, path: &str, faults: &mut Vec<Fault>) -> Op
 /// Specs that name another ServiceAccount than the saga's: their Jobs are created by the operator, and must borrow no power.
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
-        for (operation, path) in [(Some(&step.action), "job"), (step.compensation.as_ref(), "compensation.job")] {
-            let Some((operation, Work::Job(action))) = operation.map(|operation| (operation, &operation.work)) else {
+        for (operation, path) in
+            [(Some(&step.action), "job"), (step.compensation.as_ref(), "compensation.job")]
+        {
+            let Some((operation, Work::Job(action))) =
+                operation.map(|operation| (operation, &operation.work))
+            else {
                 continue;
             };
             let spec = check_spec(&known_of(action, operation.template.as_ref()).spec).ok();
@@ -43,5 +55,10 @@ fn known_of(action: &JobAction, template: Option<&Template>) -> JobAction {
     let Some(template) = template else { return action.clone() };
     let skeleton = template.skeleton();
     let spec = skeleton.get("spec").cloned().unwrap_or_else(|| Value::Object(Map::new()));
-    JobAction { metadata: skeleton.get("metadata").cloned(), spec, final_exit_codes: None, finishes_on_sigterm: None }
+    JobAction {
+        metadata: skeleton.get("metadata").cloned(),
+        spec,
+        final_exit_codes: None,
+        finishes_on_sigterm: None,
+    }
 }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction, ObjectRef, PodAction, RetryPolicy,
-        SagaAction, WaitAction,
+        AnswerRule, ApplyAction, ApprovalAction, Defaults, GoDuration, HttpAction, JobAction,
+        ObjectRef, PodAction, RetryPolicy, SagaAction, WaitAction,
     },
     expression::{program::Expression, template::Template},
     fault::{Fault, is_broken_since},
@@ -28,7 +28,13 @@ const TIMEOUT: Duration = Duration::from_hours(1);
 pub(crate) fn undo_saga(defaults: &Defaults, faults: &mut Vec<Fault>) -> Operation {
     let timeout = defaults.timeout.and_then(GoDuration::positive).unwrap_or(TIMEOUT);
     // What is wrong with it was said where it stands.
-    let retry = retry::effective(None, defaults.compensation_retry.as_ref(), COMPENSATION_ATTEMPTS, "spec.defaults", faults);
+    let retry = retry::effective(
+        None,
+        defaults.compensation_retry.as_ref(),
+        COMPENSATION_ATTEMPTS,
+        "spec.defaults",
+        faults,
+    );
     Operation::new(Work::UndoSaga, timeout, retry)
 }
 
@@ -58,37 +64,60 @@ pub(crate) fn operation(
     faults: &mut Vec<Fault>,
 ) -> Option<Operation> {
     let found_before = faults.len();
-    let (work, template) = work(written, reach, path, faults).map_or((None, None), |(work, template)| (Some(work), template));
+    let (work, template) = work(written, reach, path, faults)
+        .map_or((None, None), |(work, template)| (Some(work), template));
     if let (Some(work), Some(template)) = (&work, &template) {
         reach.template(template, |keys| taint::is_fixed(work, keys), faults);
     }
     let expect = written.http.as_ref().and_then(|http| http.expect.as_ref());
-    let expect = expect.and_then(|expect| reach.answer().expression(expect, &format!("{path}.http.expect"), faults));
-    let answers = written.http.as_ref().map(|http| answers(http, reach, path, faults)).unwrap_or_default();
-    let until = until_of(written).and_then(|(until, action)| reach.object().expression(until, &format!("{path}.{action}.until"), faults));
+    let expect = expect.and_then(|expect| {
+        reach.answer().expression(expect, &format!("{path}.http.expect"), faults)
+    });
+    let answers =
+        written.http.as_ref().map(|http| answers(http, reach, path, faults)).unwrap_or_default();
+    let until = until_of(written).and_then(|(until, action)| {
+        reach.object().expression(until, &format!("{path}.{action}.until"), faults)
+    });
     retry::check_duration(written.timeout, &format!("{path}.timeout"), faults);
     // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
-    let default = defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
+    let default =
+        defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
     let timeout = written.timeout.or(default).and_then(GoDuration::positive);
     let timeout = timeout.unwrap_or(match work {
         Some(Work::Http(_)) => HTTP_TIMEOUT,
         Some(Work::Approval(_)) => Duration::MAX,
         Some(Work::Wait(wait)) => wait.max(TIMEOUT),
-        Some(Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Delete(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga) | None => {
-            TIMEOUT
-        }
+        Some(
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Apply(_)
+            | Work::Delete(_)
+            | Work::Until(_)
+            | Work::Saga(_)
+            | Work::UndoSaga,
+        )
+        | None => TIMEOUT,
     });
     if matches!(work, Some(Work::Wait(wait)) if timeout < wait) {
         let message = "is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
         faults.push(Fault::new(format!("{path}.wait.for"), message));
     }
-    let retry = retry::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
-    let lost = |written: Option<&String>, made: Option<&Expression>| written.is_some() && made.is_none();
+    let retry =
+        retry::effective(written.retry, default_retry, attempts, &format!("{path}.retry"), faults);
+    let lost =
+        |written: Option<&String>, made: Option<&Expression>| written.is_some() && made.is_none();
     let bare = written.http.as_ref().and_then(|http| http.expect.as_ref());
-    if lost(bare, expect.as_ref()) || lost(until_of(written).map(|(until, _)| until), until.as_ref()) {
+    if lost(bare, expect.as_ref())
+        || lost(until_of(written).map(|(until, _)| until), until.as_ref())
+    {
         return None;
     }
-    if written.http.as_ref().and_then(|http| http.answers.as_ref()).is_some_and(|rules| rules.len() != answers.len()) {
+    if written
+        .http
+        .as_ref()
+        .and_then(|http| http.answers.as_ref())
+        .is_some_and(|rules| rules.len() != answers.len())
+    {
         return None;
     }
     let work = work.filter(|_| !is_broken_since(faults, found_before))?;
@@ -124,15 +153,18 @@ fn until_of<'a>(written: &Written<'a>) -> Option<(&'a String, &'static str)> {
 }
 
 /// Waits for a while, or until an object is as it should be.
-fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
+fn wait_of(
+    wait: &WaitAction,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<(Work, Option<Template>)> {
     match (wait.duration, &wait.until, &wait.object) {
         (Some(duration), None, None) => {
             retry::check_duration(Some(duration), &format!("{path}.for"), faults);
             duration.positive().map(|wait| (Work::Wait(wait), None))
         }
-        (None, Some(_), Some(object)) => {
-            action::object(object, &format!("{path}.object"), faults).map(|(object, template)| (Work::Until(object), template))
-        }
+        (None, Some(_), Some(object)) => action::object(object, &format!("{path}.object"), faults)
+            .map(|(object, template)| (Work::Until(object), template)),
         (_, _, _) => {
             faults.push(Fault::broken(path, "set for, or set until and object"));
             None
@@ -141,32 +173,58 @@ fn wait_of(wait: &WaitAction, path: &str, faults: &mut Vec<Fault>) -> Option<(Wo
 }
 
 /// What an operation does, and its template where it holds expressions.
-fn work(written: &Written<'_>, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<(Work, Option<Template>)> {
-    match (written.pod, written.job, written.http, written.apply, written.delete, written.saga, written.approval, written.wait) {
+fn work(
+    written: &Written<'_>,
+    reach: &Reach<'_>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<(Work, Option<Template>)> {
+    match (
+        written.pod,
+        written.job,
+        written.http,
+        written.apply,
+        written.delete,
+        written.saga,
+        written.approval,
+        written.wait,
+    ) {
         (Some(pod), None, None, None, None, None, None, None) => {
-            pod::pod(pod, &format!("{path}.pod"), faults).map(|(action, template)| (Work::Pod(action), template))
+            pod::pod(pod, &format!("{path}.pod"), faults)
+                .map(|(action, template)| (Work::Pod(action), template))
         }
         (None, Some(job), None, None, None, None, None, None) => {
-            job::job(job, &format!("{path}.job"), faults).map(|(action, template)| (Work::Job(action), template))
+            job::job(job, &format!("{path}.job"), faults)
+                .map(|(action, template)| (Work::Job(action), template))
         }
         (None, None, Some(http), None, None, None, None, None) => {
-            action::http(http, &format!("{path}.http"), faults).map(|(action, template)| (Work::Http(action), template))
+            action::http(http, &format!("{path}.http"), faults)
+                .map(|(action, template)| (Work::Http(action), template))
         }
         (None, None, None, Some(apply), None, None, None, None) => {
-            action::apply(apply, &format!("{path}.apply"), faults).map(|(action, template)| (Work::Apply(action), template))
+            action::apply(apply, &format!("{path}.apply"), faults)
+                .map(|(action, template)| (Work::Apply(action), template))
         }
         (None, None, None, None, Some(delete), None, None, None) => {
-            action::object(delete, &format!("{path}.delete"), faults).map(|(object, template)| (Work::Delete(object), template))
+            action::object(delete, &format!("{path}.delete"), faults)
+                .map(|(object, template)| (Work::Delete(object), template))
         }
         (None, None, None, None, None, Some(saga), None, None) => {
-            child_saga::saga(saga, &format!("{path}.saga"), reach, faults).map(|(action, template)| (Work::Saga(action), template))
+            child_saga::saga(saga, &format!("{path}.saga"), reach, faults)
+                .map(|(action, template)| (Work::Saga(action), template))
         }
         (None, None, None, None, None, None, Some(approval), None) => {
-            action::approval(approval, &format!("{path}.approval"), faults).map(|(action, template)| (Work::Approval(action), template))
+            action::approval(approval, &format!("{path}.approval"), faults)
+                .map(|(action, template)| (Work::Approval(action), template))
         }
-        (None, None, None, None, None, None, None, Some(wait)) => wait_of(wait, &format!("{path}.wait"), faults),
+        (None, None, None, None, None, None, None, Some(wait)) => {
+            wait_of(wait, &format!("{path}.wait"), faults)
+        }
         (_, _, _, _, _, _, _, _) => {
-            faults.push(Fault::broken(path, format!("has exactly one action: set one of {}", written.one_of)));
+            faults.push(Fault::broken(
+                path,
+                format!("has exactly one action: set one of {}", written.one_of),
+            ));
             None
         }
     }

@@ -19,28 +19,67 @@ use crate::{
 };
 
 /// Parts of a template's paths below which only text stands: an expression that gives a number gives its text there.
-const TEXTS: [&str; 12] =
-    ["labels", "annotations", "nodeSelector", "matchLabels", "command", "args", "name", "value", "key", "image", "subPath", "mountPath"];
-pub(crate) fn pod(action: &PodAction, path: &str, faults: &mut Vec<Fault>) -> Option<Parsed<PodAction>> {
+const TEXTS: [&str; 12] = [
+    "labels",
+    "annotations",
+    "nodeSelector",
+    "matchLabels",
+    "command",
+    "args",
+    "name",
+    "value",
+    "key",
+    "image",
+    "subPath",
+    "mountPath",
+];
+pub(crate) fn pod(
+    action: &PodAction,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Parsed<PodAction>> {
     check_form(action, path, faults);
-    let PodAction { image, command, args, env, env_from, resources: _, template: _, final_exit_codes, finishes_on_sigterm: _ } = action;
+    let PodAction {
+        image,
+        command,
+        args,
+        env,
+        env_from,
+        resources: _,
+        template: _,
+        final_exit_codes,
+        finishes_on_sigterm: _,
+    } = action;
     if image.as_ref().is_some_and(String::is_empty) {
         faults.push(Fault::new(format!("{path}.image"), "must name an image"));
     }
-    limit(image.iter().flat_map(|image| image.chars()).count(), 1024, "characters", &format!("{path}.image"), faults);
+    limit(
+        image.iter().flat_map(|image| image.chars()).count(),
+        1024,
+        "characters",
+        &format!("{path}.image"),
+        faults,
+    );
     limit(command.iter().flatten().count(), 256, "entries", &format!("{path}.command"), faults);
     limit(args.iter().flatten().count(), 256, "entries", &format!("{path}.args"), faults);
     limit(env.iter().flatten().count(), 128, "entries", &format!("{path}.env"), faults);
     limit(env_from.iter().flatten().count(), 32, "entries", &format!("{path}.envFrom"), faults);
-    exit_codes(final_exit_codes.as_deref().unwrap_or_default(), &format!("{path}.finalExitCodes"), faults);
+    exit_codes(
+        final_exit_codes.as_deref().unwrap_or_default(),
+        &format!("{path}.finalExitCodes"),
+        faults,
+    );
     for (place, variable) in env.iter().flatten().enumerate() {
         if variable.name.starts_with("SAGA_") {
-            let message = "names that begin with SAGA_ are set by the operator: choose another name";
+            let message =
+                "names that begin with SAGA_ are set by the operator: choose another name";
             faults.push(Fault::broken(format!("{path}.env[{place}].name"), message));
         }
     }
     let (action, template) = parsed(action, path, faults)?;
-    if let Some(Err(message)) = action.resources.as_ref().filter(|_| template.is_none()).map(check_resources) {
+    if let Some(Err(message)) =
+        action.resources.as_ref().filter(|_| template.is_none()).map(check_resources)
+    {
         faults.push(Fault::new(path, message));
     }
     if let Some(Err(wrong)) = known_of(&action, template.as_ref()).as_ref().map(check_template) {
@@ -61,11 +100,22 @@ pub(crate) fn exit_codes(codes: &[i32], path: &str, faults: &mut Vec<Fault>) {
 
 /// One container, or a template with all that is said of its containers in it.
 fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
-    let PodAction { image, command, args, env, env_from, resources, template, final_exit_codes: _, finishes_on_sigterm: _ } = action;
+    let PodAction {
+        image,
+        command,
+        args,
+        env,
+        env_from,
+        resources,
+        template,
+        final_exit_codes: _,
+        finishes_on_sigterm: _,
+    } = action;
     if image.is_some() == template.is_some() {
         faults.push(Fault::broken(path, "set exactly one of image and template"));
     }
-    let besides = [command.is_some(), args.is_some(), env.is_some(), env_from.is_some(), resources.is_some()];
+    let besides =
+        [command.is_some(), args.is_some(), env.is_some(), env_from.is_some(), resources.is_some()];
     if template.is_some() && besides.contains(&true) {
         let message = "with a template, command, args, env, envFrom and resources stand in its containers: move them there";
         faults.push(Fault::broken(path, message));
@@ -79,12 +129,19 @@ where
 {
     let before = faults.len();
     let Ok(Value::Object(fields)) = serde_json::to_value(action) else { return None };
-    let template = Template::by_path(&fields, path, |leaf| form(leaf.strip_prefix(path).unwrap_or_default()), faults).without(OF_PODS);
+    let template = Template::by_path(
+        &fields,
+        path,
+        |leaf| form(leaf.strip_prefix(path).unwrap_or_default()),
+        faults,
+    )
+    .without(OF_PODS);
     if faults.len() > before {
         return None;
     }
     let Some(literal) = template.literal() else { return Some((action.clone(), Some(template))) };
-    let action = serde_json::from_value(literal.clone()).map_err(|error| faults.push(Fault::broken(path, error.to_string())));
+    let action = serde_json::from_value(literal.clone())
+        .map_err(|error| faults.push(Fault::broken(path, error.to_string())));
     action.ok().map(|action| (action, None))
 }
 
@@ -93,7 +150,9 @@ fn form(leaf: &str) -> Form {
     let mut parts = leaf.split('.').skip(1);
     match parts.next() {
         Some("resources") => Form::Any,
-        Some("template" | "spec") if !parts.any(|part| TEXTS.contains(&without_place(part))) => Form::Any,
+        Some("template" | "spec") if !parts.any(|part| TEXTS.contains(&without_place(part))) => {
+            Form::Any
+        }
         _ => Form::Text,
     }
 }
@@ -106,12 +165,19 @@ pub(crate) fn without_place(part: &str) -> &str {
 /// Templates that name another ServiceAccount than the saga's: its Pods are created by the operator, and must borrow no power.
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
-        for (operation, path) in [(Some(&step.action), "pod"), (step.compensation.as_ref(), "compensation.pod")] {
-            let Some((operation, Work::Pod(action))) = operation.map(|operation| (operation, &operation.work)) else {
+        for (operation, path) in
+            [(Some(&step.action), "pod"), (step.compensation.as_ref(), "compensation.pod")]
+        {
+            let Some((operation, Work::Pod(action))) =
+                operation.map(|operation| (operation, &operation.work))
+            else {
                 continue;
             };
-            let template = known_of(action, operation.template.as_ref()).and_then(|template| check_template(&template).ok());
-            if let Some(wrong) = template.and_then(|template| check_account(&template, &saga.service_account)) {
+            let template = known_of(action, operation.template.as_ref())
+                .and_then(|template| check_template(&template).ok());
+            if let Some(wrong) =
+                template.and_then(|template| check_account(&template, &saga.service_account))
+            {
                 faults.push(fault(&format!("spec.steps[{place}].{path}"), wrong));
             }
         }
@@ -121,7 +187,9 @@ pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
 /// The pod's template, without the leaves that hold expressions.
 fn known_of(action: &PodAction, template: Option<&Template>) -> Option<Value> {
     let literal = action.template.clone()?;
-    Some(template.map_or(literal, |template| template.skeleton().get("template").cloned().unwrap_or_default()))
+    Some(template.map_or(literal, |template| {
+        template.skeleton().get("template").cloned().unwrap_or_default()
+    }))
 }
 
 /// A template that cannot be read hides whose power it would borrow: none of it ever runs.

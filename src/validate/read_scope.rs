@@ -47,9 +47,20 @@ pub(crate) struct Reach<'a> {
 
 impl<'a> Reach<'a> {
     /// Of an action of a step that depends on `upstream`.
-    pub(crate) fn action(upstream: &'a BTreeSet<&'a str>, all: &'a BTreeSet<&'a str>, known: Option<Scope<'a>>, given: Params<'a>) -> Self {
+    pub(crate) fn action(
+        upstream: &'a BTreeSet<&'a str>,
+        all: &'a BTreeSet<&'a str>,
+        known: Option<Scope<'a>>,
+        given: Params<'a>,
+    ) -> Self {
         let known = known.filter(|_| given.known);
-        Self { variables: [Variable::Params, Variable::Saga, Variable::Steps].into(), upstream, all, known, given }
+        Self {
+            variables: [Variable::Params, Variable::Saga, Variable::Steps].into(),
+            upstream,
+            all,
+            known,
+            given,
+        }
     }
 
     /// Of its compensation.
@@ -79,12 +90,22 @@ impl<'a> Reach<'a> {
     }
 
     /// An expression that stands by itself.
-    pub(crate) fn expression(&self, text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<Expression> {
+    pub(crate) fn expression(
+        &self,
+        text: &str,
+        path: &str,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Expression> {
         if text.trim_start().starts_with("${") {
-            faults.push(Fault::broken(path, "is an expression as a whole: write it without ${ and }"));
+            faults.push(Fault::broken(
+                path,
+                "is an expression as a whole: write it without ${ and }",
+            ));
             return None;
         }
-        let expression = Expression::parse(text).map_err(|error| faults.push(Fault::broken(path, error))).ok()?;
+        let expression = Expression::parse(text)
+            .map_err(|error| faults.push(Fault::broken(path, error)))
+            .ok()?;
         let before = faults.len();
         self.check(path, &expression, &self.variables, faults);
         self.count(path, &expression, faults);
@@ -98,15 +119,27 @@ impl<'a> Reach<'a> {
 
     /// The expressions in the leaves of an action or of outputs. `fixed`: whether the one below these keys is one that only `params` and `saga` may
     /// reach. It ends with the first fault that nobody will be told of.
-    pub(crate) fn template(&self, template: &Template, fixed: impl Fn(&[String]) -> bool, faults: &mut Vec<Fault>) {
-        let own = [Variable::Params, Variable::Saga].into_iter().filter(|variable| *variable == Variable::Saga || !self.given.of_another);
+    pub(crate) fn template(
+        &self,
+        template: &Template,
+        fixed: impl Fn(&[String]) -> bool,
+        faults: &mut Vec<Fault>,
+    ) {
+        let own = [Variable::Params, Variable::Saga]
+            .into_iter()
+            .filter(|variable| *variable == Variable::Saga || !self.given.of_another);
         let fixed_reach = own.collect();
         for Field { path, keys, expression } in template.fields() {
             if are_enough(faults) {
                 return;
             }
             let before = faults.len();
-            self.check(path, expression, if fixed(keys) { &fixed_reach } else { &self.variables }, faults);
+            self.check(
+                path,
+                expression,
+                if fixed(keys) { &fixed_reach } else { &self.variables },
+                faults,
+            );
             self.count(path, expression, faults);
             if let Some(known) = self.known_to(expression).filter(|_| faults.len() == before)
                 && let Err(error) = expression.evaluate(&known)
@@ -145,8 +178,16 @@ impl<'a> Reach<'a> {
             return;
         }
         let nothing = Map::new();
-        let unknown =
-            Scope { params: &nothing, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, attempt: None, object: None };
+        let unknown = Scope {
+            params: &nothing,
+            saga: [""; 3],
+            steps: &[],
+            outputs: None,
+            action: None,
+            response: None,
+            attempt: None,
+            object: None,
+        };
         let all = before.saturating_add(expression.work(&self.known.unwrap_or(unknown)));
         self.work().set(all);
         if all > MAX_TOGETHER {
@@ -169,19 +210,41 @@ impl<'a> Reach<'a> {
         self.known.filter(|_| expression.is_fixed() && self.work().get() <= MAX_TOGETHER)
     }
 
-    fn check(&self, path: &str, expression: &Expression, variables: &BTreeSet<Variable>, faults: &mut Vec<Fault>) {
+    fn check(
+        &self,
+        path: &str,
+        expression: &Expression,
+        variables: &BTreeSet<Variable>,
+        faults: &mut Vec<Fault>,
+    ) {
         for variable in &expression.reads().variables {
             if !variables.contains(variable) {
-                let known = variables.iter().map(|variable| variable.as_str()).collect::<Vec<_>>().join(", ");
-                let message = format!("{expression:?} reads {}, which is not known here: known are {known}", variable.as_str());
+                let known = variables
+                    .iter()
+                    .map(|variable| variable.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", ");
+                let message = format!(
+                    "{expression:?} reads {}, which is not known here: known are {known}",
+                    variable.as_str()
+                );
                 faults.push(Fault::new(path, message));
             }
         }
         for step in &expression.reads().steps {
             if !self.all.contains(step.as_str()) {
                 let dash = self.all.iter().any(|name| name.starts_with(&format!("{step}-")));
-                let hint = if dash { " (a name with a dash is written steps['reserve-stock'])" } else { "" };
-                faults.push(Fault::new(path, format!("{expression:?} reads step {step}, and the saga has none of that name{hint}")));
+                let hint = if dash {
+                    " (a name with a dash is written steps['reserve-stock'])"
+                } else {
+                    ""
+                };
+                faults.push(Fault::new(
+                    path,
+                    format!(
+                        "{expression:?} reads step {step}, and the saga has none of that name{hint}"
+                    ),
+                ));
             } else if !self.upstream.contains(step.as_str()) {
                 let message = format!(
                     "{expression:?} reads step {step}, which need not be done by then: name it in dependsOn, here or in a step that this \
@@ -213,7 +276,12 @@ pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTre
 }
 
 /// Values by name that a step or the saga hands on.
-pub(crate) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &Reach<'_>, faults: &mut Vec<Fault>) -> Option<Template> {
+pub(crate) fn outputs(
+    values: Option<&Map<String, Value>>,
+    path: &str,
+    reach: &Reach<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Template> {
     let template = Template::parse(values?, path, |_| Form::Any, faults);
     reach.template(&template, |_| false, faults);
     Some(template)
@@ -222,6 +290,8 @@ pub(crate) fn outputs(values: Option<&Map<String, Value>>, path: &str, reach: &R
 /// What is wrong with parameters that are too large for expressions to read.
 pub(crate) fn too_large(params: &Map<String, Value>) -> Option<Fault> {
     let bytes = serde_json::to_string(params).map_or(0, |text| text.len());
-    let message = || format!("has {bytes} bytes: where expressions read it, it may have at most {MAX_PARAMS}");
+    let message = || {
+        format!("has {bytes} bytes: where expressions read it, it may have at most {MAX_PARAMS}")
+    };
     (bytes > MAX_PARAMS).then(|| Fault::new("spec.params", message()))
 }

@@ -31,7 +31,10 @@ pub(crate) fn check_defaults(defaults: &Defaults, faults: &mut Vec<Fault>) {
 /// Checks a time limit where it is written.
 pub(crate) fn check_duration(written: Option<GoDuration>, path: &str, faults: &mut Vec<Fault>) {
     if let Some(written) = written.filter(|written| written.positive().is_none()) {
-        faults.push(Fault::new(path, format!("is {written}: must be a positive duration such as 90s or 1m30s")));
+        faults.push(Fault::new(
+            path,
+            format!("is {written}: must be a positive duration such as 90s or 1m30s"),
+        ));
     }
 }
 
@@ -65,22 +68,39 @@ pub(crate) fn effective(
 ) -> Retry {
     check(own, path, faults);
     let policies = [own, default];
-    let [own, default] = policies.map(|policy| policy.and_then(|policy| policy.backoff.clone()).unwrap_or_default());
+    let [own, default] =
+        policies.map(|policy| policy.and_then(|policy| policy.backoff.clone()).unwrap_or_default());
     if shorter(default.max_delay.filter(|_| own.max_delay.is_none()), own.initial_delay) {
-        let message = "is longer than the maxDelay of spec.defaults: lower it, or set maxDelay here";
+        let message =
+            "is longer than the maxDelay of spec.defaults: lower it, or set maxDelay here";
         // The defaults can be changed.
         faults.push(Fault::broken(format!("{path}.backoff.initialDelay"), message));
     }
-    if shorter(own.max_delay, default.initial_delay.or(Some(INITIAL_DELAY.into())).filter(|_| own.initial_delay.is_none())) {
+    if shorter(
+        own.max_delay,
+        default
+            .initial_delay
+            .or(Some(INITIAL_DELAY.into()))
+            .filter(|_| own.initial_delay.is_none()),
+    ) {
         let message = "maxDelay is shorter than the initialDelay that applies here: raise maxDelay, or set initialDelay";
         faults.push(Fault::broken(format!("{path}.backoff.maxDelay"), message));
     }
-    let initial_delay = own.initial_delay.or(default.initial_delay).and_then(GoDuration::positive).unwrap_or(INITIAL_DELAY);
+    let initial_delay = own
+        .initial_delay
+        .or(default.initial_delay)
+        .and_then(GoDuration::positive)
+        .unwrap_or(INITIAL_DELAY);
     let max_delay = own.max_delay.or(default.max_delay).and_then(GoDuration::positive);
-    let max_attempts = policies.iter().flatten().find_map(|policy| policy.max_attempts).unwrap_or(attempts);
+    let max_attempts =
+        policies.iter().flatten().find_map(|policy| policy.max_attempts).unwrap_or(attempts);
     Retry {
         max_attempts: u32::try_from(max_attempts).unwrap_or(1),
-        deadline: policies.iter().flatten().find_map(|policy| policy.deadline).and_then(GoDuration::positive),
+        deadline: policies
+            .iter()
+            .flatten()
+            .find_map(|policy| policy.deadline)
+            .and_then(GoDuration::positive),
         backoff: own.kind.or(default.kind).unwrap_or_default(),
         initial_delay,
         max_delay: max_delay.unwrap_or_else(|| MAX_DELAY.max(initial_delay)),
@@ -90,7 +110,8 @@ pub(crate) fn effective(
 
 /// Whether both are set and right, and the first is the shorter one.
 fn shorter(max_delay: Option<GoDuration>, initial_delay: Option<GoDuration>) -> bool {
-    let [max_delay, initial_delay] = [max_delay, initial_delay].map(|delay| delay.and_then(GoDuration::positive));
+    let [max_delay, initial_delay] =
+        [max_delay, initial_delay].map(|delay| delay.and_then(GoDuration::positive));
     max_delay.zip(initial_delay).is_some_and(|(max_delay, initial_delay)| max_delay < initial_delay)
 }
 

@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     api::{
-        Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, MAX_DEPENDENCIES, MAX_STEPS, Part, PrecheckPolicy, SagaSpec, Step,
+        Compensation, DEFAULT_RETRY_REQUESTS, Defaults, GoDuration, MAX_DEPENDENCIES, MAX_STEPS,
+        Part, PrecheckPolicy, SagaSpec, Step,
         names::{is_dns_label, is_token},
     },
     expression::{cost::MAX_TOGETHER, scope::Scope},
@@ -44,9 +45,20 @@ pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>
 
 fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<ValidSaga, Vec<Fault>> {
     let (work, met) = (Cell::new(0), Cell::new(false));
-    let (saga, mut faults) =
-        check_as(who, spec, Params { known: true, of_another: false, accepted, work: &work, met: &met, check_child: validate_as });
-    let are_doubts = |faults: &[Fault]| faults.iter().all(|fault| !fault.broken && fault.is_in_what_is_fixed());
+    let (saga, mut faults) = check_as(
+        who,
+        spec,
+        Params {
+            known: true,
+            of_another: false,
+            accepted,
+            work: &work,
+            met: &met,
+            check_child: validate_as,
+        },
+    );
+    let are_doubts =
+        |faults: &[Fault]| faults.iter().all(|fault| !fault.broken && fault.is_in_what_is_fixed());
     if faults.is_empty() || (accepted && are_doubts(&faults)) {
         return Ok(ValidSaga { doubts: faults, ..saga });
     }
@@ -57,14 +69,28 @@ fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<Valid
 /// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its name, its namespace and its UID are given.
 ///
 /// `params_known`: whether its params are its own by now; else expressions stand among them.
-pub(crate) fn valid_child((name, namespace, uid): (String, String, String), spec: &SagaSpec, params_known: bool) -> Option<ValidSaga> {
+pub(crate) fn valid_child(
+    (name, namespace, uid): (String, String, String),
+    spec: &SagaSpec,
+    params_known: bool,
+) -> Option<ValidSaga> {
     let (work, met) = (Cell::new(0), Cell::new(false));
-    let given =
-        Params { known: params_known, of_another: !params_known, accepted: false, work: &work, met: &met, check_child: validate_as };
+    let given = Params {
+        known: params_known,
+        of_another: !params_known,
+        accepted: false,
+        work: &work,
+        met: &met,
+        check_child: validate_as,
+    };
     validate_as(&SagaName { name, namespace, uid }, spec, given).ok()
 }
 
-pub(crate) fn validate_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> Result<ValidSaga, Vec<Fault>> {
+pub(crate) fn validate_as(
+    who: &SagaName,
+    spec: &SagaSpec,
+    given: Params<'_>,
+) -> Result<ValidSaga, Vec<Fault>> {
     let (saga, faults) = check_as(who, spec, given);
     if faults.is_empty() { Ok(saga) } else { Err(faults) }
 }
@@ -104,7 +130,10 @@ fn check_as(who: &SagaName, spec: &SagaSpec, given: Params<'_>) -> (ValidSaga, V
         max_parallel: spec.max_parallel.map_or(1, |most| usize::try_from(most).unwrap_or(1)),
         on_failure: spec.on_failure.unwrap_or_default(),
         timeout: spec.timeout.and_then(GoDuration::positive),
-        ttl: spec.ttl_seconds_after_finished.and_then(|ttl| u64::try_from(ttl).ok()).map(Duration::from_secs),
+        ttl: spec
+            .ttl_seconds_after_finished
+            .and_then(|ttl| u64::try_from(ttl).ok())
+            .map(Duration::from_secs),
         suspend: spec.suspend.unwrap_or_default(),
         deletion_policy: spec.deletion_policy.unwrap_or_default(),
         max_retry_requests: spec.max_retry_requests.unwrap_or(DEFAULT_RETRY_REQUESTS).into(),
@@ -139,10 +168,19 @@ fn check_fields(who: &SagaName, spec: &SagaSpec, faults: &mut Vec<Fault>) {
         "spec.serviceAccountName",
         "must be the name of a ServiceAccount",
     );
-    check(spec.max_parallel.is_none_or(|most| (1..=MAX_PARALLEL).contains(&most)), "spec.maxParallel", "must be 1 to 64");
-    let retry_requests = spec.max_retry_requests.is_none_or(|most| (0..=MAX_RETRY_REQUESTS).contains(&most));
+    check(
+        spec.max_parallel.is_none_or(|most| (1..=MAX_PARALLEL).contains(&most)),
+        "spec.maxParallel",
+        "must be 1 to 64",
+    );
+    let retry_requests =
+        spec.max_retry_requests.is_none_or(|most| (0..=MAX_RETRY_REQUESTS).contains(&most));
     check(retry_requests, "spec.maxRetryRequests", "must be 0 to 1000");
-    check(spec.ttl_seconds_after_finished.is_none_or(|ttl| ttl >= 0), "spec.ttlSecondsAfterFinished", "must be 0 or more");
+    check(
+        spec.ttl_seconds_after_finished.is_none_or(|ttl| ttl >= 0),
+        "spec.ttlSecondsAfterFinished",
+        "must be 0 or more",
+    );
     if !(1..=MAX_STEPS).contains(&spec.steps.len()) {
         faults.push(Fault::broken("spec.steps", "must have 1 to 128 steps"));
     }
@@ -166,7 +204,11 @@ pub fn validate_accepted(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidS
     validate_part(who, spec, true)
 }
 
-fn validate_part(who: &SagaName, spec: &Part<SagaSpec>, accepted: bool) -> Result<ValidSaga, Vec<Fault>> {
+fn validate_part(
+    who: &SagaName,
+    spec: &Part<SagaSpec>,
+    accepted: bool,
+) -> Result<ValidSaga, Vec<Fault>> {
     match spec {
         Ok(spec) => validate_any(who, spec, accepted),
         Err(sentence) => {
@@ -176,7 +218,12 @@ fn validate_part(who: &SagaName, spec: &Part<SagaSpec>, accepted: bool) -> Resul
     }
 }
 
-fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_>, Params<'_>), faults: &mut Vec<Fault>) -> Vec<ValidStep> {
+fn validate_steps(
+    steps: &[Step],
+    defaults: &Defaults,
+    (scope, given): (Scope<'_>, Params<'_>),
+    faults: &mut Vec<Fault>,
+) -> Vec<ValidStep> {
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut valid: Vec<ValidStep> = Vec::with_capacity(steps.len());
     let all: BTreeSet<_> = steps.iter().map(|step| step.name.as_str()).collect();
@@ -187,23 +234,38 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
         }
         let path = format!("spec.steps[{place}]");
         if !is_dns_label(&step.name) {
-            let message = "must be a DNS label: lower-case letters, digits and dashes, such as reserve-stock";
+            let message =
+                "must be a DNS label: lower-case letters, digits and dashes, such as reserve-stock";
             faults.push(Fault::new(format!("{path}.name"), message));
         }
         let depends_on = dependencies(step, &places, &path, faults);
         if places.insert(&step.name, place).is_some() {
-            faults.push(Fault::broken(format!("{path}.name"), format!("another step is named {} already: choose another name", step.name)));
+            faults.push(Fault::broken(
+                format!("{path}.name"),
+                format!("another step is named {} already: choose another name", step.name),
+            ));
         }
         let upstream = read_scope::upstream(&depends_on, &valid);
         // What a step may never do cannot be tried: its values may be made for the case in which it does.
         let known = Some(scope).filter(|_| step.when.is_none());
         let reach = Reach::action(&upstream, &all, known, given);
         let always = Reach::action(&upstream, &all, Some(scope), given);
-        let when = step.when.as_ref().and_then(|when| always.expression(when, &format!("{path}.when"), faults));
+        let when = step
+            .when
+            .as_ref()
+            .and_then(|when| always.expression(when, &format!("{path}.when"), faults));
         let action = action_of(step, defaults, &reach, &path, faults);
-        let outputs = read_scope::outputs(step.outputs.as_ref(), &format!("{path}.outputs"), &reach.answer().object(), faults);
+        let outputs = read_scope::outputs(
+            step.outputs.as_ref(),
+            &format!("{path}.outputs"),
+            &reach.answer().object(),
+            faults,
+        );
         if outputs.is_some()
-            && !matches!(action.as_ref().map(|action| &action.work), Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None)
+            && !matches!(
+                action.as_ref().map(|action| &action.work),
+                Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None
+            )
         {
             let message = "are taken from the answer to a request, or from an object: leave them out (a pod or a job hands on the JSON \
                            object in its termination message, a child saga its own outputs)";
@@ -211,14 +273,39 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
         }
         let written = step.compensation.as_ref().map(|compensation| {
             let Compensation { timeout, retry, pod, job, http, apply, delete, saga } = compensation;
-            let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, job, http, apply, delete and saga");
-            let written = Written { pod, job, http, apply, delete, saga, approval: &None, wait: &None, timeout, retry, one_of };
-            let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
-            operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reach.undo(), &path, faults)
+            let (timeout, retry, one_of) =
+                (*timeout, retry.as_ref(), "pod, job, http, apply, delete and saga");
+            let written = Written {
+                pod,
+                job,
+                http,
+                apply,
+                delete,
+                saga,
+                approval: &None,
+                wait: &None,
+                timeout,
+                retry,
+                one_of,
+            };
+            let (path, retry) =
+                (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
+            operation(
+                &written,
+                defaults,
+                retry,
+                COMPENSATION_ATTEMPTS,
+                &reach.undo(),
+                &path,
+                faults,
+            )
         });
         // A child saga undoes itself.
-        let compensation =
-            if step.saga.is_some() && step.compensation.is_none() { Some(undo_saga(defaults, faults)) } else { written.flatten() };
+        let compensation = if step.saga.is_some() && step.compensation.is_none() {
+            Some(undo_saga(defaults, faults))
+        } else {
+            written.flatten()
+        };
         drop(upstream);
         let lost = |written: bool, made: bool| written && !made;
         is_missing(
@@ -229,30 +316,61 @@ fn validate_steps(steps: &[Step], defaults: &Defaults, (scope, given): (Scope<'_
             faults,
         );
         // A missing operation has left its fault: the list is used only where there is none, but all that follows looks up its place.
-        let action = action.unwrap_or_else(|| Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, retry::built_in(ACTION_ATTEMPTS)));
-        let compensate_failed = step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_) | Work::Job(_)));
+        let action = action.unwrap_or_else(|| {
+            Operation::new(
+                Work::Wait(Duration::ZERO),
+                Duration::ZERO,
+                retry::built_in(ACTION_ATTEMPTS),
+            )
+        });
+        let compensate_failed =
+            step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_) | Work::Job(_)));
         let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
         let unchecked = step.precheck == Some(PrecheckPolicy::Skip);
-        valid.push(ValidStep { name, depends_on, pivot, compensate_failed, unchecked, when, action, outputs, compensation });
+        valid.push(ValidStep {
+            name,
+            depends_on,
+            pivot,
+            compensate_failed,
+            unchecked,
+            when,
+            action,
+            outputs,
+            compensation,
+        });
     }
     valid
 }
 
-fn action_of(step: &Step, defaults: &Defaults, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fault>) -> Option<Operation> {
-    let only_waits = step.approval.is_some() || step.wait.as_ref().is_some_and(|wait| wait.until.is_none());
+fn action_of(
+    step: &Step,
+    defaults: &Defaults,
+    reach: &Reach<'_>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Operation> {
+    let only_waits =
+        step.approval.is_some() || step.wait.as_ref().is_some_and(|wait| wait.until.is_none());
     if only_waits && (step.retry.is_some() || step.compensate_failed.is_some()) {
         let message = "an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and \
              compensateFailed out";
         faults.push(Fault::new(path, message));
     }
     let Step { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;
-    let (timeout, retry, one_of) = (*timeout, retry.as_ref(), "pod, job, http, apply, delete, approval, wait and saga");
-    let action = Written { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, one_of };
+    let (timeout, retry, one_of) =
+        (*timeout, retry.as_ref(), "pod, job, http, apply, delete, approval, wait and saga");
+    let action =
+        Written { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, one_of };
     let default_retry = defaults.retry.as_ref().filter(|_| !only_waits);
     operation(&action, defaults, default_retry, ACTION_ATTEMPTS, reach, path, faults)
 }
 
-fn dependencies(step: &Step, places: &HashMap<&str, usize>, path: &str, faults: &mut Vec<Fault>) -> Vec<usize> {
+fn dependencies(
+    step: &Step,
+    places: &HashMap<&str, usize>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Vec<usize> {
     let names = step.depends_on.as_deref().unwrap_or_default();
     if names.len() > MAX_DEPENDENCIES {
         faults.push(Fault::new(format!("{path}.dependsOn"), "may name at most 16 steps"));
@@ -260,7 +378,10 @@ fn dependencies(step: &Step, places: &HashMap<&str, usize>, path: &str, faults: 
     let mut found = Vec::with_capacity(names.len());
     for (nth, name) in names.iter().enumerate() {
         if names.iter().take(nth).any(|earlier| earlier == name) {
-            faults.push(Fault::new(format!("{path}.dependsOn[{nth}]"), "names a step twice: name it once"));
+            faults.push(Fault::new(
+                format!("{path}.dependsOn[{nth}]"),
+                "names a step twice: name it once",
+            ));
         }
         match places.get(name.as_str()) {
             Some(place) => found.push(*place),

@@ -20,7 +20,10 @@ const OF_OBJECTS: &[&str] = &[
     "targetNamespace",
 ];
 /// The same in a pod's spec.
-pub(crate) const OF_PODS: Fixed = Fixed { names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"], free: &[] };
+pub(crate) const OF_PODS: Fixed = Fixed {
+    names: &["image", "serviceAccountName", "serviceAccount", "namespace", "namespaces"],
+    free: &[],
+};
 
 /// What is mere data in any object, whatever it is called.
 const MARKS: &[&[&str]] = &[
@@ -55,7 +58,8 @@ pub(crate) fn of_manifest(manifest: &Value) -> Fixed {
 /// Whether it is a saga, or an expression says what it is.
 fn may_be_a_saga(version: &str, kind: &str) -> bool {
     let is_open = |text: &str| text.contains("${");
-    (is_open(version) || version.split('/').next() == Some(GROUP)) && (is_open(kind) || kind == "Saga")
+    (is_open(version) || version.split('/').next() == Some(GROUP))
+        && (is_open(kind) || kind == "Saga")
 }
 
 /// Whether only `params` and `saga` may reach the leaf below these keys of an action, such as `template`, `spec`, `serviceAccountName`.
@@ -77,7 +81,9 @@ pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
         }
         // A request may name whatever it likes in its body, and so may the params of a child: there it is told what may read them.
         Work::Http(_) | Work::Saga(_) | Work::UndoSaga => false,
-        Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => decides(&whole, OF_OBJECTS),
+        Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => {
+            decides(&whole, OF_OBJECTS)
+        }
     }
 }
 
@@ -133,17 +139,26 @@ mod tests {
         ] {
             assert!(fixed(&some, leaf), "{leaf}");
         }
-        for leaf in ["metadata.name", "metadata.labels.version", "spec.replicas", "spec.imagePolicy.x", "data.namespace-quota", "spec.name"]
-        {
+        for leaf in [
+            "metadata.name",
+            "metadata.labels.version",
+            "spec.replicas",
+            "spec.imagePolicy.x",
+            "data.namespace-quota",
+            "spec.name",
+        ] {
             assert!(!fixed(&some, leaf), "{leaf}");
         }
     }
 
     #[test]
     fn data_is_data_whatever_it_is_called() {
-        for (kind, leaf) in
-            [("ConfigMap", "data.image"), ("ConfigMap", "binaryData.kind"), ("Secret", "stringData.namespace"), ("Secret", "data")]
-        {
+        for (kind, leaf) in [
+            ("ConfigMap", "data.image"),
+            ("ConfigMap", "binaryData.kind"),
+            ("Secret", "stringData.namespace"),
+            ("Secret", "data"),
+        ] {
             assert!(!fixed(&object("v1", kind), leaf), "{kind} {leaf}");
         }
         for (version, kind, leaf) in [
@@ -161,19 +176,41 @@ mod tests {
     fn labels_and_annotations_are_data_and_keys_count_as_a_whole() {
         let some = object("apps/v1", "Deployment");
         for marks in ["labels", "annotations"] {
-            for key in ["image", "kind", "namespace", "image.example.com/built-by", "namespace.example.com/kind"] {
+            for key in [
+                "image",
+                "kind",
+                "namespace",
+                "image.example.com/built-by",
+                "namespace.example.com/kind",
+            ] {
                 for kind in [&some, &object("v1", "ConfigMap")] {
                     assert!(!fixed_below(kind, &["metadata", marks, key]), "{marks} {key}");
                 }
-                assert!(!fixed_below(&some, &["spec", "template", "metadata", marks, key]), "{marks} {key}");
-                assert!(fixed_below(&object("saga.dev/v1alpha1", "Saga"), &["metadata", marks, key]), "{marks} {key}");
+                assert!(
+                    !fixed_below(&some, &["spec", "template", "metadata", marks, key]),
+                    "{marks} {key}"
+                );
+                assert!(
+                    fixed_below(&object("saga.dev/v1alpha1", "Saga"), &["metadata", marks, key]),
+                    "{marks} {key}"
+                );
             }
-            assert!(fixed_below(&some, &["spec", "metadata", marks, "image"]) && fixed_below(&some, &["spec", marks, "image"]), "{marks}");
+            assert!(
+                fixed_below(&some, &["spec", "metadata", marks, "image"])
+                    && fixed_below(&some, &["spec", marks, "image"]),
+                "{marks}"
+            );
         }
-        assert!(!fixed_below(&some, &["spec", "selector", "matchLabels", "image.example.com/built-by"]));
+        assert!(!fixed_below(
+            &some,
+            &["spec", "selector", "matchLabels", "image.example.com/built-by"]
+        ));
         assert!(!fixed_below(&object("v1", "ConfigMap"), &["data", "image.tag"]));
         // What looks like the way to data is a key, and no way.
-        assert!(fixed_below(&some, &["metadata.labels", "image"]) && fixed_below(&object("v1", "ConfigMap"), &["data.x", "image"]));
+        assert!(
+            fixed_below(&some, &["metadata.labels", "image"])
+                && fixed_below(&object("v1", "ConfigMap"), &["data.x", "image"])
+        );
     }
 
     #[test]
@@ -186,13 +223,25 @@ mod tests {
             ("${params.version}", "${params.kind}"),
         ] {
             let saga = object(version, kind);
-            for leaf in ["metadata.name", "metadata.annotations.x", "spec", "spec.onFailure", "spec.steps.http.url", "spec.paramsOf.x"] {
+            for leaf in [
+                "metadata.name",
+                "metadata.annotations.x",
+                "spec",
+                "spec.onFailure",
+                "spec.steps.http.url",
+                "spec.paramsOf.x",
+            ] {
                 assert!(fixed(&saga, leaf), "{version} {kind} {leaf}");
             }
-            for leaf in ["spec.params", "spec.params.order", "spec.params.image", "spec.params.lines.sku"] {
+            for leaf in
+                ["spec.params", "spec.params.order", "spec.params.image", "spec.params.lines.sku"]
+            {
                 assert!(!fixed(&saga, leaf), "{version} {kind} {leaf}");
             }
         }
-        assert!(!fixed(&object("saga.dev/v1alpha1", "Other"), "spec.x") && !fixed(&object("example.com/v1", "Saga"), "spec.x"));
+        assert!(
+            !fixed(&object("saga.dev/v1alpha1", "Other"), "spec.x")
+                && !fixed(&object("example.com/v1", "Saga"), "spec.x")
+        );
     }
 }

@@ -11,23 +11,43 @@ use crate::{
 #[must_use]
 pub fn warnings(saga: &ValidSaga) -> Vec<Fault> {
     let steps = saga.steps.iter().enumerate();
-    let may_run_without =
-        steps.filter_map(|(place, step)| step.compensation.as_ref().filter(|_| !step.action.never_in_effect()).map(|undo| (place, undo)));
-    may_run_without.flat_map(|(place, undo)| unasked(&format!("spec.steps[{place}].compensation"), undo)).collect()
+    let may_run_without = steps.filter_map(|(place, step)| {
+        step.compensation
+            .as_ref()
+            .filter(|_| !step.action.never_in_effect())
+            .map(|undo| (place, undo))
+    });
+    may_run_without
+        .flat_map(|(place, undo)| unasked(&format!("spec.steps[{place}].compensation"), undo))
+        .collect()
 }
 
 fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
     let kind = undo.kind();
     let bare = [("expect", &undo.expect), ("until", &undo.until)];
-    let bare = bare.into_iter().filter_map(|(name, expression)| Some((format!("{path}.{kind}.{name}"), expression.as_ref()?)));
-    let rules = undo.answers.iter().enumerate().map(|(place, rule)| (format!("{path}.{kind}.answers[{place}].when"), &rule.when));
-    let fields = undo.template.iter().flat_map(Template::fields).map(|field| (field.path.to_owned(), field.expression));
-    let reading = |(_, expression): &(String, &Expression)| expression.reads().variables.contains(&Variable::Outputs);
+    let bare = bare.into_iter().filter_map(|(name, expression)| {
+        Some((format!("{path}.{kind}.{name}"), expression.as_ref()?))
+    });
+    let rules = undo
+        .answers
+        .iter()
+        .enumerate()
+        .map(|(place, rule)| (format!("{path}.{kind}.answers[{place}].when"), &rule.when));
+    let fields = undo
+        .template
+        .iter()
+        .flat_map(Template::fields)
+        .map(|field| (field.path.to_owned(), field.expression));
+    let reading = |(_, expression): &(String, &Expression)| {
+        expression.reads().variables.contains(&Variable::Outputs)
+    };
     let warning = |(path, expression): (String, &Expression)| {
         let unasked = expression.outputs_read_unasked();
         let first = unasked.first()?;
         let asked = if first.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
-            format!("write has(outputs.{first}) ? outputs.{first} : …, or name the request by action.key")
+            format!(
+                "write has(outputs.{first}) ? outputs.{first} : …, or name the request by action.key"
+            )
         } else {
             "ask for it by in or has(), or name the request by action.key".into()
         };

@@ -44,15 +44,30 @@ impl World {
             match action {
                 // Asked for where the saga is paused.
                 RequestAction::Resume => {}
-                RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => asks.push(Ask::Request(action, None)),
+                RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => {
+                    asks.push(Ask::Request(action, None))
+                }
                 RequestAction::Approve | RequestAction::Reject => {
-                    let waits = |step: &usize| self.status().steps.get(*step).is_some_and(|step| step.phase == StepPhase::Waiting);
-                    asks.extend((0..steps).filter(waits).map(|step| Ask::Request(action, Some(step))));
+                    let waits = |step: &usize| {
+                        self.status()
+                            .steps
+                            .get(*step)
+                            .is_some_and(|step| step.phase == StepPhase::Waiting)
+                    };
+                    asks.extend(
+                        (0..steps).filter(waits).map(|step| Ask::Request(action, Some(step))),
+                    );
                 }
                 RequestAction::Settle => {
-                    asks.extend((0..steps).filter(|step| self.word_on(*step).is_some()).map(|step| Ask::Request(action, Some(step))));
+                    asks.extend(
+                        (0..steps)
+                            .filter(|step| self.word_on(*step).is_some())
+                            .map(|step| Ask::Request(action, Some(step))),
+                    );
                 }
-                RequestAction::Skip => asks.extend((0..steps).map(|step| Ask::Request(action, Some(step)))),
+                RequestAction::Skip => {
+                    asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))))
+                }
                 RequestAction::Retry => {
                     asks.push(Ask::Request(action, None));
                     asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
@@ -67,7 +82,11 @@ impl World {
             return None;
         }
         let deed = match ask {
-            Ask::Request(action, step) => Deed::Annotate(Asked { action, value: self.value(action, step)?, held_in_git: false }),
+            Ask::Request(action, step) => Deed::Annotate(Asked {
+                action,
+                value: self.value(action, step)?,
+                held_in_git: false,
+            }),
             Ask::Suspend => Deed::Suspend(true),
             Ask::Unsuspend => Deed::Suspend(false),
             Ask::Delete => Deed::Delete,
@@ -107,17 +126,21 @@ impl World {
     /// What a person may say, in truth, of the attempts of a step of which nobody else can tell: those before the one that is under way.
     fn word_on(&self, place: usize) -> Option<&'static str> {
         let status = self.status().steps.get(place)?;
-        let direction = if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+        let direction =
+            if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
         let record = status.direction(direction).filter(|record| record.uncertain)?;
         let truth = self.truth.get(place)?;
         if truth.key_done(direction) == Some(record.failures) {
             return Some("Succeeded");
         }
-        let newest = record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
+        let newest =
+            record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
         let half_done = direction == Direction::Action && truth.in_effect;
         // What an operator that stands still is yet to begin, nobody can speak of.
-        let to_begin = |who: &Who| who.place == place && who.direction == direction && Some(*who) != newest;
+        let to_begin =
+            |who: &Who| who.place == place && who.direction == direction && Some(*who) != newest;
         let begins = self.processes.iter().any(|process| process.to_begin().iter().any(to_begin));
-        (!half_done && !begins && !self.may_land(place, direction, record.failures, newest)).then_some("Failed")
+        (!half_done && !begins && !self.may_land(place, direction, record.failures, newest))
+            .then_some("Failed")
     }
 }

@@ -50,7 +50,10 @@ fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
 impl Rules {
     /// Whether clocks differ, or may.
     pub(super) fn has_clocks(&self) -> bool {
-        self.clocks != [SignedDuration::ZERO; 2] || [Fault::SetAhead, Fault::SetBack].iter().any(|fault| self.fault_kinds.contains(fault))
+        self.clocks != [SignedDuration::ZERO; 2]
+            || [Fault::SetAhead, Fault::SetBack]
+                .iter()
+                .any(|fault| self.fault_kinds.contains(fault))
     }
 
     /// How far apart two clocks may ever be, or seem to be. Zero where they are one.
@@ -116,8 +119,11 @@ impl World {
     pub(super) fn compare_clocks(&mut self) {
         let now = self.now;
         for (clock, process) in self.clocks.iter_mut().zip(&self.processes) {
-            let renews = !matches!(&process.life, Life::Halted(halted) if halted.how == Fault::Freeze);
-            clock.set = clock.set.filter(|(since, _)| process.is_down() || !renews || between(*since, now) < EVERY);
+            let renews =
+                !matches!(&process.life, Life::Halted(halted) if halted.how == Fault::Freeze);
+            clock.set = clock
+                .set
+                .filter(|(since, _)| process.is_down() || !renews || between(*since, now) < EVERY);
         }
     }
 
@@ -129,13 +135,18 @@ impl World {
         let object = self.copies.newest();
         self.dated.retain(|dated| object.is_active(dated.who));
         let new = object.active().filter(|(who, _)| !before.is_active(*who));
-        let new = new.filter_map(|(who, record)| Some(Dated { who, at: shifted(record.active.as_ref()?.started_at.0, -ahead) }));
+        let new = new.filter_map(|(who, record)| {
+            Some(Dated { who, at: shifted(record.active.as_ref()?.started_at.0, -ahead) })
+        });
         self.dated.extend(new);
     }
 
     /// When the intent of an attempt was really decided.
     pub(super) fn decided(&self, who: Who, active: &ActiveAttempt) -> Timestamp {
-        self.dated.iter().find(|dated| dated.who == who).map_or(active.started_at.0, |dated| dated.at)
+        self.dated
+            .iter()
+            .find(|dated| dated.who == who)
+            .map_or(active.started_at.0, |dated| dated.at)
     }
 
     /// For how long ago an operator thinks that an intent was decided, as an instant of the world's time. An intent from the future is as old as
@@ -144,14 +155,18 @@ impl World {
         if !self.rules.has_clocks() {
             return intended;
         }
-        let age = SignedDuration::try_from(between(intended, self.shown(number))).unwrap_or(SignedDuration::MAX);
+        let age = SignedDuration::try_from(between(intended, self.shown(number)))
+            .unwrap_or(SignedDuration::MAX);
         self.now.checked_sub(age).unwrap_or(Timestamp::MIN)
     }
 
     /// The instants after which an intent is too old for its child to be made.
     pub(super) fn too_old(&self) -> impl Iterator<Item = Timestamp> {
-        let intents = self.object().active().filter_map(|(who, record)| Some((who, record.active.as_ref()?)));
-        intents.map(|(who, active)| later(self.decided(who, active), crate::coordination::fence::CREATED_WITHIN))
+        let intents =
+            self.object().active().filter_map(|(who, record)| Some((who, record.active.as_ref()?)));
+        intents.map(|(who, active)| {
+            later(self.decided(who, active), crate::coordination::fence::CREATED_WITHIN)
+        })
     }
 }
 
@@ -178,16 +193,27 @@ impl World {
     /// For how long ago a clock showed this, for as long as it matters.
     pub(super) fn shown_into(&self, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
         let apart = self.rules.apart();
-        sink.duration(between(self.earlier(at), self.now).min(cap.saturating_add(apart.saturating_mul(2))));
+        sink.duration(
+            between(self.earlier(at), self.now).min(cap.saturating_add(apart.saturating_mul(2))),
+        );
     }
 
     /// How long it takes until any clock shows this.
     pub(super) fn until_shown_into(&self, sink: &mut Sink<'_>, at: Timestamp) {
-        sink.duration(between(self.now, later(at, self.rules.apart())).saturating_add(Duration::from_micros(1)));
+        sink.duration(
+            between(self.now, later(at, self.rules.apart()))
+                .saturating_add(Duration::from_micros(1)),
+        );
     }
 
     /// For how long something has lasted that does not last on while the saga's clock stands still.
-    pub(super) fn stretch_into(&self, sink: &mut Sink<'_>, status: &SagaStatus, began: Timestamp, cap: Duration) {
+    pub(super) fn stretch_into(
+        &self,
+        sink: &mut Sink<'_>,
+        status: &SagaStatus,
+        began: Timestamp,
+        cap: Duration,
+    ) {
         match &status.clock_stopped_at {
             None => self.shown_into(sink, began, cap),
             Some(stopped) => {
@@ -202,7 +228,10 @@ impl World {
     /// When an intent was really decided, where that is another instant than the one that it says.
     pub(super) fn dated_into(&self, sink: &mut Sink<'_>, who: Who, active: &ActiveAttempt) {
         if self.rules.has_clocks() {
-            sink.duration(between(self.decided(who, active), self.now).min(crate::coordination::fence::CREATED_WITHIN));
+            sink.duration(
+                between(self.decided(who, active), self.now)
+                    .min(crate::coordination::fence::CREATED_WITHIN),
+            );
             sink.number(active.clock_ahead_seconds);
             sink.number(active.clock_behind_seconds);
         }

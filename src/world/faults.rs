@@ -31,10 +31,19 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 8] =
-        [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse, Self::SetAhead, Self::SetBack, Self::Deafen];
+    pub const ALL: [Self; 8] = [
+        Self::Crash,
+        Self::Freeze,
+        Self::Stall,
+        Self::Lapse,
+        Self::Refuse,
+        Self::SetAhead,
+        Self::SetBack,
+        Self::Deafen,
+    ];
     /// Those that happen to an operator whose clock is right and who hears of everything.
-    pub const USUAL: [Self; 5] = [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
+    pub const USUAL: [Self; 5] =
+        [Self::Crash, Self::Freeze, Self::Stall, Self::Lapse, Self::Refuse];
     /// Those that halt a look.
     pub const HALTS: [Self; 4] = [Self::Crash, Self::Freeze, Self::Stall, Self::Refuse];
 }
@@ -52,7 +61,8 @@ impl World {
     /// Whether a fault of this kind may happen now.
     pub(super) fn may_happen(&self, fault: Fault) -> bool {
         let left = self.faults.len() < self.rules.faults;
-        left && self.rules.fault_kinds.contains(&fault) && !(self.rules.each_fault_once && self.faults.contains(&fault))
+        left && self.rules.fault_kinds.contains(&fault)
+            && !(self.rules.each_fault_once && self.faults.contains(&fault))
     }
 
     pub(super) fn strike(&mut self, number: usize, fault: Fault) -> Option<()> {
@@ -64,8 +74,14 @@ impl World {
             Fault::Crash => self.crash(number)?,
             Fault::Freeze => {
                 let process = self.processes.get_mut(number).filter(|process| process.is_up())?;
-                let cursor = Cursor { version: 0, written: None, executor: process.executor, ahead: SignedDuration::ZERO };
-                process.life = Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
+                let cursor = Cursor {
+                    version: 0,
+                    written: None,
+                    executor: process.executor,
+                    ahead: SignedDuration::ZERO,
+                };
+                process.life =
+                    Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
                 self.stand_still(number, fault);
             }
             Fault::Lapse => self.lapse(number, now)?,

@@ -39,12 +39,19 @@ impl World {
                 continue;
             };
             let state = match operation.work {
-                Work::Http(_) => self.request(number, who, active, own_time(Some(active), operation.timeout)),
-                Work::Pod(_) | Work::Job(_) if self.has_children() => self.child(number, who, active),
-                // An object is made, seen and lost as a Pod is.
-                Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
-                    self.pod(number, who, active)
+                Work::Http(_) => {
+                    self.request(number, who, active, own_time(Some(active), operation.timeout))
                 }
+                Work::Pod(_) | Work::Job(_) if self.has_children() => {
+                    self.child(number, who, active)
+                }
+                // An object is made, seen and lost as a Pod is.
+                Work::Pod(_)
+                | Work::Job(_)
+                | Work::Apply(_)
+                | Work::Until(_)
+                | Work::Saga(_)
+                | Work::UndoSaga => self.pod(number, who, active),
                 Work::Delete(_) => self.standing_or_going(number, who, active),
                 // States of the saga: there is nothing to be seen.
                 Work::Approval(_) | Work::Wait(_) => continue,
@@ -57,19 +64,37 @@ impl World {
     /// The same state; of an action that is done, with what its step hands on.
     fn handing_on(&self, who: Who, state: ChildState) -> ChildState {
         let step = self.object().saga().steps.get(who.place);
-        let Some(step) = step.filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None)) else {
+        let Some(step) = step
+            .filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None))
+        else {
             return state;
         };
         let given = self.rules.outputs.get(&step.name).cloned();
-        let stand_in = |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
+        let stand_in =
+            |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
         // What a child saga hands on stands in its own spec.
-        let of_child =
-            if let Work::Saga(action) = &step.action.work { action.spec.get("outputs").and_then(Value::as_object) } else { None };
+        let of_child = if let Work::Saga(action) = &step.action.work {
+            action.spec.get("outputs").and_then(Value::as_object)
+        } else {
+            None
+        };
         let own = || step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect());
-        ChildState::Succeeded(given.or_else(|| of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect())).or_else(own))
+        ChildState::Succeeded(
+            given
+                .or_else(|| {
+                    of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect())
+                })
+                .or_else(own),
+        )
     }
 
-    fn request(&mut self, number: usize, who: Who, active: &ActiveAttempt, timeout: Duration) -> ChildState {
+    fn request(
+        &mut self,
+        number: usize,
+        who: Who,
+        active: &ActiveAttempt,
+        timeout: Duration,
+    ) -> ChildState {
         let now = self.now;
         let sender = active.executor.clone().unwrap_or_default();
         let Some(process) = self.processes.get_mut(number) else { return never_sent() };
@@ -81,11 +106,18 @@ impl World {
         }
         match (known.end, known.flight) {
             (Some(end), _) => told(end, true),
-            (None, Some(since)) => {
-                ChildState::Active { uid: None, age: between(since, now), detail: "the request is under way".into(), trouble: None }
-            }
+            (None, Some(since)) => ChildState::Active {
+                uid: None,
+                age: between(since, now),
+                detail: "the request is under way".into(),
+                trouble: None,
+            },
             (None, None) if was_ours => never_sent(),
-            (None, None) => ChildState::Absent(Absence { seen: false, refused: false, known_for: between(known.first_read, now) }),
+            (None, None) => ChildState::Absent(Absence {
+                seen: false,
+                refused: false,
+                known_for: between(known.first_read, now),
+            }),
         }
     }
 
@@ -98,8 +130,12 @@ impl World {
         if left.is_zero() {
             return gone("its operator has not said so long after its time");
         }
-        let lapsed =
-            self.executors.iter().enumerate().find(|(number, _)| executor_id(*number) == sender).and_then(|(_, executor)| executor.lapsed);
+        let lapsed = self
+            .executors
+            .iter()
+            .enumerate()
+            .find(|(number, _)| executor_id(*number) == sender)
+            .and_then(|(_, executor)| executor.lapsed);
         let Some(lapsed) = lapsed else { return ChildState::Elsewhere { look_again_in: left } };
         let (since, now) = (self.instant(lapsed.max(known.first_read)), self.instant(self.now));
         let mut vigil = Vigil::default();
@@ -109,12 +145,19 @@ impl World {
         if vigil.is_gone() {
             return gone("the operator that sent the request is gone");
         }
-        ChildState::Elsewhere { look_again_in: left.min(TERM.saturating_sub(now.saturating_duration_since(since))) }
+        ChildState::Elsewhere {
+            look_again_in: left.min(TERM.saturating_sub(now.saturating_duration_since(since))),
+        }
     }
 
     fn pod(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
         let now = self.now;
-        let trial = self.trials.iter().find(|trial| trial.who == who).filter(|trial| trial.exists()).cloned();
+        let trial = self
+            .trials
+            .iter()
+            .find(|trial| trial.who == who)
+            .filter(|trial| trial.exists())
+            .cloned();
         let Some(process) = self.processes.get_mut(number) else { return never_sent() };
         let known = process.known(who, now);
         if let Some(end) = known.end {
@@ -123,10 +166,18 @@ impl World {
         let Some((trial, pod)) = trial.and_then(|trial| Some((trial.clone(), trial.pod?))) else {
             if let Some(until) = known.refused.filter(|until| *until > now) {
                 let known_for = between(known.first_read, now);
-                return ChildState::Refused { message: "exceeded quota".into(), retry_in: between(now, until), known_for };
+                return ChildState::Refused {
+                    message: "exceeded quota".into(),
+                    retry_in: between(now, until),
+                    known_for,
+                };
             }
             let (seen, refused) = (known.child.is_some(), known.refused.is_some());
-            return ChildState::Absent(Absence { seen, refused, known_for: between(known.first_read, now) });
+            return ChildState::Absent(Absence {
+                seen,
+                refused,
+                known_for: between(known.first_read, now),
+            });
         };
         let written = active.child_uid.as_ref().is_some_and(|uid| *uid != pod_uid(pod));
         let (since, first) = *known.child.get_or_insert((now, pod));
@@ -135,7 +186,12 @@ impl World {
             // The earlier Pod may have acted.
             Some(Ending::No) if another => gone("an earlier Pod of this attempt vanished"),
             Some(ending) => told(End::Answered(ending), false),
-            None => ChildState::Active { uid: Some(pod_uid(pod)), age: between(since, now), detail: "it runs".into(), trouble: None },
+            None => ChildState::Active {
+                uid: Some(pod_uid(pod)),
+                age: between(since, now),
+                detail: "it runs".into(),
+                trouble: None,
+            },
         }
     }
 }
@@ -152,8 +208,16 @@ impl World {
         }
         let known_for = between(known.first_read, now);
         match known.refused.filter(|until| *until > now) {
-            Some(until) => ChildState::Refused { message: "too many requests".into(), retry_in: between(now, until), known_for },
-            None => ChildState::Standing { uid: pod_uid(object), refused: known.refused.is_some(), known_for },
+            Some(until) => ChildState::Refused {
+                message: "too many requests".into(),
+                retry_in: between(now, until),
+                known_for,
+            },
+            None => ChildState::Standing {
+                uid: pod_uid(object),
+                refused: known.refused.is_some(),
+                known_for,
+            },
         }
     }
 
@@ -172,7 +236,9 @@ impl World {
     /// Somebody makes the object again that an attempt deleted.
     pub(super) fn remake(&mut self, who: Who) -> Option<()> {
         let object = self.standing(who);
-        let gone = |trial: &super::other_side::Trial| trial.who == who && trial.pod == Some(object) && trial.ended == Some(Ending::Done);
+        let gone = |trial: &super::other_side::Trial| {
+            trial.who == who && trial.pod == Some(object) && trial.ended == Some(Ending::Done)
+        };
         let may = self.deletes(who) && object < self.rules.remakes && self.trials.iter().any(gone);
         let [action, undo] = self.remade.get_mut(who.place).filter(|_| may)?;
         *(if who.direction == Direction::Action { action } else { undo }) += 1;
@@ -196,7 +262,14 @@ pub(super) fn pod_number(uid: &str) -> Option<u32> {
 fn told(end: End, request: bool) -> ChildState {
     let failed = |reached, last, exit_code| {
         let message = "the other side said no".into();
-        ChildState::Failed(Failure { reached, last, exit_code, disrupted: false, retry_after: None, message })
+        ChildState::Failed(Failure {
+            reached,
+            last,
+            exit_code,
+            disrupted: false,
+            retry_after: None,
+            message,
+        })
     };
     let no = |reached, last| failed(reached, last, None);
     let exited = |code| failed(Reached::Answer, false, Some(code));

@@ -58,9 +58,18 @@ impl World {
             Self::trial_into(&mut sink, trial);
         }
         for truth in &self.truth {
-            let done = [truth.done_under, truth.undone_under, truth.refused_under, truth.undo_refused_under]
-                .map(|key| key.map_or(0, |key| key.saturating_add(1)));
-            sink.put(u64::from(truth.in_effect) | u64::from(truth.undone) << 1 | u64::from(truth.crashed) << 2);
+            let done = [
+                truth.done_under,
+                truth.undone_under,
+                truth.refused_under,
+                truth.undo_refused_under,
+            ]
+            .map(|key| key.map_or(0, |key| key.saturating_add(1)));
+            sink.put(
+                u64::from(truth.in_effect)
+                    | u64::from(truth.undone) << 1
+                    | u64::from(truth.crashed) << 2,
+            );
             sink.numbers(&done);
             sink.put(u64::from(truth.begun) << 16 | u64::from(truth.undo_begun));
         }
@@ -89,7 +98,9 @@ impl World {
         sink.flag(trial.pod.is_some());
         sink.flag(trial.stopping);
         sink.flag(trial.again);
-        let hears = trial.hears.and_then(|process| sink.order().iter().position(|number| *number == process));
+        let hears = trial
+            .hears
+            .and_then(|process| sink.order().iter().position(|number| *number == process));
         sink.count(hears.map_or(0, |place| place + 1));
         sink.put(trial.ended.map_or(0, |ending| 1 + ending_number(ending)));
     }

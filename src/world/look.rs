@@ -114,15 +114,18 @@ impl Look {
 impl World {
     /// Whether this operator looks now at a copy so many versions old.
     pub(super) fn may_look(&self, number: usize, staleness: usize) -> bool {
-        let process = self.processes.get(number).filter(|process| process.is_up() && process.triggered);
+        let process =
+            self.processes.get(number).filter(|process| process.is_up() && process.triggered);
         let copy = self.copies.back(staleness).filter(|_| staleness <= self.rules.staleness);
-        !self.object().gone && process.zip(copy).is_some_and(|(process, copy)| Self::is_fresh(copy, process.floor))
+        !self.object().gone
+            && process.zip(copy).is_some_and(|(process, copy)| Self::is_fresh(copy, process.floor))
     }
 
     /// Whether an operator that knows of this version decides from the copy.
     pub(super) fn is_fresh(copy: &Object, floor: u64) -> bool {
         // Texts only where they matter.
-        copy.version >= floor || freshness(Some(&floor.to_string()), &copy.version.to_string()) == Freshness::Fresh
+        copy.version >= floor
+            || freshness(Some(&floor.to_string()), &copy.version.to_string()) == Freshness::Fresh
     }
 
     /// Whether any operator would decide from the copy.
@@ -131,7 +134,12 @@ impl World {
     }
 
     /// Gathers and plans. `None` where nothing told the operator to look, or the copy is older than what it knows.
-    pub(super) fn decide(&mut self, number: usize, staleness: usize, broken: &mut Vec<Broken>) -> Option<Look> {
+    pub(super) fn decide(
+        &mut self,
+        number: usize,
+        staleness: usize,
+        broken: &mut Vec<Broken>,
+    ) -> Option<Look> {
         if !self.may_look(number, staleness) {
             return None;
         }
@@ -142,7 +150,8 @@ impl World {
         let View { status, remains, versions } = self.view(number, &copy);
         let executor = self.processes.get(number)?.executor;
         let id = executor_id(executor);
-        let (room, circuits, keys_from, precheck) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
+        let (room, circuits, keys_from, precheck) =
+            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
         let seen = Seen {
             generation: copy.generation,
             deleting: copy.deleting,
@@ -173,7 +182,8 @@ impl World {
         if staleness == 0 {
             laws::plan(&copy, &seen, &plan, broken);
             // Nothing but expressions could tell equal inputs apart.
-            let is_equal = !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
+            let is_equal =
+                !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
             laws::must(broken, is_equal, Law::Consistent, || "equal inputs give two plans".into());
         }
         let acts = self.acts(number, plan);
@@ -183,7 +193,10 @@ impl World {
         process.wake = [wake, process.view.again].into_iter().flatten().min();
         // An instant that has come by then is no reason to wait.
         process.triggered = staleness > 0 || wake.is_some_and(|wake| wake <= self.now);
-        Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor, ahead } })
+        Some(Look {
+            acts,
+            cursor: Cursor { version: copy.version, written: None, executor, ahead },
+        })
     }
 
     fn acts(&self, number: usize, plan: Plan) -> Vec<Act> {
@@ -199,7 +212,12 @@ impl World {
         if finalizer == Finalizer::Remove {
             acts.push(Act::RemoveFinalizer { alone });
         }
-        acts.extend(plan.recorded().into_effects().into_iter().filter_map(|effect| self.act(number, effect)));
+        acts.extend(
+            plan.recorded()
+                .into_effects()
+                .into_iter()
+                .filter_map(|effect| self.act(number, effect)),
+        );
         acts
     }
 
@@ -238,14 +256,21 @@ impl World {
         let mut done = 0_usize;
         let mut acts = acts.into_iter();
         while let Some(act) = acts.next() {
-            if let Some(Halt { how, .. }) = halt.filter(|halt| act.matters() && halt.after == done) {
+            if let Some(Halt { how, .. }) = halt.filter(|halt| act.matters() && halt.after == done)
+            {
                 self.faults.push(how);
                 if how == Fault::Crash {
                     return self.crash(number);
                 }
                 if how == Fault::Refuse {
                     self.refuse_creation(number, act.begins()?)?;
-                    return self.carry_out(number, Look { acts: acts.collect(), cursor }, None, happened, broken);
+                    return self.carry_out(
+                        number,
+                        Look { acts: acts.collect(), cursor },
+                        None,
+                        happened,
+                        broken,
+                    );
                 }
                 let rest = std::iter::once(act).chain(acts).filter(Act::matters).collect();
                 let process = self.processes.get_mut(number)?;
@@ -267,7 +292,9 @@ impl World {
         const WAIT: Duration = Duration::from_secs(1);
         let now = self.now;
         let operation = self.object().saga().steps.get(who.place)?.operation(who.direction)?;
-        if matches!(operation.work, Work::Http(_) | Work::Approval(_) | Work::Wait(_)) || self.trials.iter().any(|trial| trial.who == who) {
+        if matches!(operation.work, Work::Http(_) | Work::Approval(_) | Work::Wait(_))
+            || self.trials.iter().any(|trial| trial.who == who)
+        {
             return None;
         }
         let process = self.processes.get_mut(number)?;
@@ -288,9 +315,16 @@ impl World {
     }
 
     /// An operator that stood still goes on.
-    pub(super) fn resume(&mut self, number: usize, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+    pub(super) fn resume(
+        &mut self,
+        number: usize,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) -> Option<()> {
         let process = self.processes.get_mut(number)?;
-        let Life::Halted(Halted { since, how, rest, cursor }) = std::mem::replace(&mut process.life, Life::Up) else {
+        let Life::Halted(Halted { since, how, rest, cursor }) =
+            std::mem::replace(&mut process.life, Life::Up)
+        else {
             return None;
         };
         process.triggered |= process.wake.is_some_and(|wake| wake <= self.now);

@@ -135,11 +135,24 @@ impl World {
     /// A world in which this saga was just created.
     #[must_use]
     pub fn new(saga: ValidSaga, rules: Rules) -> Self {
-        let (truth, remade) = (vec![Truth::default(); saga.steps.len()], vec![[0; 2]; saga.steps.len()]);
-        let processes = (0..rules.operators.max(1)).map(|number| Process::new(number, rules.is_later(number))).collect();
+        let (truth, remade) =
+            (vec![Truth::default(); saga.steps.len()], vec![[0; 2]; saga.steps.len()]);
+        let processes = (0..rules.operators.max(1))
+            .map(|number| Process::new(number, rules.is_later(number)))
+            .collect();
         let executors = (0..rules.operators.max(1)).map(|_| Executor::default()).collect();
-        let clocks: Vec<_> = rules.clocks.iter().take(rules.operators.max(1)).map(|ahead| Clock { ahead: *ahead, set: None }).collect();
-        let furthest = clocks.iter().map(|clock| clock.ahead).max().unwrap_or_default().max(SignedDuration::ZERO);
+        let clocks: Vec<_> = rules
+            .clocks
+            .iter()
+            .take(rules.operators.max(1))
+            .map(|ahead| Clock { ahead: *ahead, set: None })
+            .collect();
+        let furthest = clocks
+            .iter()
+            .map(|clock| clock.ahead)
+            .max()
+            .unwrap_or_default()
+            .max(SignedDuration::ZERO);
         Self {
             now: Timestamp::from_second(DAWN).unwrap_or_default(),
             copies: Copies::new(Object::new(saga)),
@@ -209,7 +222,13 @@ impl World {
 
     /// The attempt in the engine's words.
     fn id(&self, who: Who) -> AttemptId {
-        let step = self.object().saga().steps.get(who.place).map(|step| step.name.clone()).unwrap_or_default();
+        let step = self
+            .object()
+            .saga()
+            .steps
+            .get(who.place)
+            .map(|step| step.name.clone())
+            .unwrap_or_default();
         AttemptId { step, direction: who.direction, number: who.number }
     }
 

@@ -2,7 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Ask, Ending, Fault, Halt, Happened, Step, Turn, Who, World, laws, look::Look, process::Life};
+use super::{
+    Ask, Ending, Fault, Halt, Happened, Step, Turn, Who, World, laws, look::Look, process::Life,
+};
 use crate::{
     clock::{between, later},
     coordination::{
@@ -69,7 +71,9 @@ impl World {
         let Step { world, happened, broken } = &mut step;
         match *next {
             Move::Look { process, staleness, halt } => {
-                if halt.is_some_and(|halt| !Fault::HALTS.contains(&halt.how) || !world.may_happen(halt.how)) {
+                if halt.is_some_and(|halt| {
+                    !Fault::HALTS.contains(&halt.how) || !world.may_happen(halt.how)
+                }) {
                     return None;
                 }
                 let look = world.decide(process, staleness, broken)?;
@@ -155,7 +159,10 @@ impl World {
         let mut go = |decided: Step, look: Look, halt: Option<Halt>| {
             let Step { mut world, mut happened, mut broken } = decided;
             if world.carry_out(process, look, halt, &mut happened, &mut broken).is_some() {
-                visit(Move::Look { process, staleness, halt }, Step { world, happened, broken }.settled());
+                visit(
+                    Move::Look { process, staleness, halt },
+                    Step { world, happened, broken }.settled(),
+                );
             }
         };
         for how in Fault::HALTS.into_iter().filter(|how| self.may_happen(*how)) {
@@ -178,15 +185,19 @@ impl World {
                 Life::Up => {}
             }
         }
-        if let Some(process) = (0..self.processes.len()).find(|process| self.may_look(*process, 0)) {
+        if let Some(process) = (0..self.processes.len()).find(|process| self.may_look(*process, 0))
+        {
             return Some(Move::Look { process, staleness: 0, halt: None });
         }
         if let Some(turn) = self.fair_turn() {
             return Some(Move::Turn(turn));
         }
         let ends = self.trials.iter().filter_map(|trial| {
-            let stopped = |ending: &Ending| trial.stopping && matches!(ending, Ending::Vanished(_) | Ending::Unknown(_));
-            let ending = self.endings(trial).find(stopped).or_else(|| self.endings(trial).next())?;
+            let stopped = |ending: &Ending| {
+                trial.stopping && matches!(ending, Ending::Vanished(_) | Ending::Unknown(_))
+            };
+            let ending =
+                self.endings(trial).find(stopped).or_else(|| self.endings(trial).next())?;
             Some(Move::End { who: trial.who, ending })
         });
         let deaf = || self.processes.iter().position(|process| process.deaf).map(Move::Relist);
@@ -197,10 +208,18 @@ impl World {
     /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
-        if self.object().gone || self.is_busy() || self.is_prompt() || (!self.rules.attempts_last && self.under_way().next().is_some()) {
+        if self.object().gone
+            || self.is_busy()
+            || self.is_prompt()
+            || (!self.rules.attempts_last && self.under_way().next().is_some())
+        {
             return None;
         }
-        let wakes = self.processes.iter().filter(|process| process.is_up()).filter_map(|process| process.wake);
+        let wakes = self
+            .processes
+            .iter()
+            .filter(|process| process.is_up())
+            .filter_map(|process| process.wake);
         wakes.chain(self.fences()).filter(|at| *at > self.now).min()
     }
 
@@ -210,9 +229,12 @@ impl World {
         for process in &self.processes {
             match &process.life {
                 Life::Up => continue,
-                Life::Halted(halted) => fences.extend([FRESH, HOLDS_FOR, TERM].map(|wait| later(halted.since, wait))),
+                Life::Halted(halted) => {
+                    fences.extend([FRESH, HOLDS_FOR, TERM].map(|wait| later(halted.since, wait)))
+                }
                 Life::Down => {
-                    let lapsed = self.executors.get(process.executor).and_then(|executor| executor.lapsed);
+                    let lapsed =
+                        self.executors.get(process.executor).and_then(|executor| executor.lapsed);
                     fences.extend(lapsed.map(|lapsed| later(lapsed, TERM)));
                 }
             }
@@ -238,7 +260,8 @@ impl Step {
     /// The step after what does not matter any more is forgotten, and after a look at what must hold of every world.
     pub(super) fn settled(mut self) -> Self {
         let Self { world, broken, .. } = &mut self;
-        let read = [1, 2].map(|back| world.copies.back(back).is_some_and(|copy| world.may_be_read(copy)));
+        let read =
+            [1, 2].map(|back| world.copies.back(back).is_some_and(|copy| world.may_be_read(copy)));
         world.copies.forget(read);
         world.forget_trials();
         world.forget_children();

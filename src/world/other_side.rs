@@ -52,7 +52,14 @@ impl Ending {
 
     /// Whether the work is done.
     const fn lands(self) -> bool {
-        matches!(self, Self::Done | Self::Crash | Self::Unknown(true) | Self::Vanished(true) | Self::Accepted(true))
+        matches!(
+            self,
+            Self::Done
+                | Self::Crash
+                | Self::Unknown(true)
+                | Self::Vanished(true)
+                | Self::Accepted(true)
+        )
     }
 }
 
@@ -135,7 +142,11 @@ impl World {
     /// How this attempt may end now.
     pub(super) fn endings(&self, trial: &Trial) -> impl Iterator<Item = Ending> {
         let (request, unheard) = (trial.pod.is_none(), trial.is_unheard());
-        let allowed = if trial.who.direction == Direction::Action { &self.rules.endings } else { &self.rules.undo_endings };
+        let allowed = if trial.who.direction == Direction::Action {
+            &self.rules.endings
+        } else {
+            &self.rules.undo_endings
+        };
         let truth = self.truth.get(trial.who.place);
         let known = truth.and_then(|truth| truth.key_done(trial.who.direction)) == Some(trial.key);
         let earlier = self.may_land_beside(trial);
@@ -144,7 +155,12 @@ impl World {
         let runs = trial.runs() && !self.plays(trial.who);
         // Who says that a failed program has done nothing is believed.
         let halfway = trial.who.direction == Direction::Compensation
-            || self.object().saga().steps.get(trial.who.place).is_some_and(|step| step.compensate_failed);
+            || self
+                .object()
+                .saga()
+                .steps
+                .get(trial.who.place)
+                .is_some_and(|step| step.compensate_failed);
         allowed.iter().copied().filter(move |ending| {
             let fits = match ending {
                 Ending::Busy => request && !unheard && !known,
@@ -159,7 +175,10 @@ impl World {
                 Ending::Unknown(_) => true,
             };
             // What was done already is not done again: one way not to hear of it is enough.
-            let again = matches!(ending, Ending::Unknown(false) | Ending::Vanished(false) | Ending::Accepted(false));
+            let again = matches!(
+                ending,
+                Ending::Unknown(false) | Ending::Vanished(false) | Ending::Accepted(false)
+            );
             runs && fits && !(known && again)
         })
     }
@@ -170,8 +189,16 @@ impl World {
     }
 
     /// Whether an attempt of the step is under way under this key, but for that one.
-    pub(super) fn may_land(&self, place: usize, direction: Direction, key: i64, but: Option<Who>) -> bool {
-        let of_the_key = |trial: &Trial| trial.who.place == place && trial.who.direction == direction && trial.key == key;
+    pub(super) fn may_land(
+        &self,
+        place: usize,
+        direction: Direction,
+        key: i64,
+        but: Option<Who>,
+    ) -> bool {
+        let of_the_key = |trial: &Trial| {
+            trial.who.place == place && trial.who.direction == direction && trial.key == key
+        };
         self.trials.iter().any(|trial| of_the_key(trial) && trial.runs() && Some(trial.who) != but)
     }
 
@@ -183,13 +210,23 @@ impl World {
     }
 
     /// Lets an attempt end. `None` where it cannot end so.
-    pub(super) fn end(&mut self, who: Who, ending: Ending, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+    pub(super) fn end(
+        &mut self,
+        who: Who,
+        ending: Ending,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) -> Option<()> {
         let place = self.trials.iter().position(|trial| trial.who == who && trial.runs())?;
         let trial = self.trials.get(place)?.clone();
         if !self.endings(&trial).any(|allowed| allowed == ending) {
             return None;
         }
-        happened.push(if trial.is_unheard() { Happened::LandedUnheard(who) } else { Happened::Ended(who, ending) });
+        happened.push(if trial.is_unheard() {
+            Happened::LandedUnheard(who)
+        } else {
+            Happened::Ended(who, ending)
+        });
         if ending.lands() {
             self.land(&trial, ending, broken);
         } else if ending == Ending::No {
@@ -214,10 +251,14 @@ impl World {
 
     pub(super) fn land(&mut self, trial: &Trial, ending: Ending, broken: &mut Vec<Broken>) {
         let Trial { who, key, .. } = trial;
-        let nothing = self.object().saga().steps.get(who.place).is_some_and(ValidStep::leaves_nothing);
+        let nothing =
+            self.object().saga().steps.get(who.place).is_some_and(ValidStep::leaves_nothing);
         let Some(truth) = self.truth.get_mut(who.place) else { return };
         if truth.key_done(who.direction).is_some_and(|done| done != *key) {
-            broken.push(Broken::new(Law::DoneOnce, format!("{who} does its work again, under another idempotency key")));
+            broken.push(Broken::new(
+                Law::DoneOnce,
+                format!("{who} does its work again, under another idempotency key"),
+            ));
         }
         match who.direction {
             Direction::Action => {
@@ -242,7 +283,12 @@ impl World {
             }
         }
         let leaves = trial.who.direction == Direction::Action
-            && self.object().saga().steps.get(trial.who.place).is_some_and(|step| step.compensate_failed && !step.leaves_nothing());
+            && self
+                .object()
+                .saga()
+                .steps
+                .get(trial.who.place)
+                .is_some_and(|step| step.compensate_failed && !step.leaves_nothing());
         if let Some(truth) = self.truth.get_mut(trial.who.place).filter(|_| leaves) {
             truth.in_effect |= !truth.undone;
         }
@@ -251,13 +297,16 @@ impl World {
     /// Forgets what cannot matter any more: the ends of attempts that are settled and that nobody will ask for again, and requests that
     /// nobody waits for and that would change nothing.
     pub(super) fn forget_trials(&mut self) {
-        let wanted: Vec<_> = self.processes.iter().flat_map(super::process::Process::to_begin).collect();
+        let wanted: Vec<_> =
+            self.processes.iter().flat_map(super::process::Process::to_begin).collect();
         let object = self.object().clone();
         let truth = std::mem::take(&mut self.truth);
         self.trials.retain(|trial| {
             let done = truth.get(trial.who.place);
             let known = done.and_then(|done| done.key_done(trial.who.direction)) == Some(trial.key);
-            let idle = known || (trial.who.direction == Direction::Action && done.is_some_and(|done| done.undone));
+            let idle = known
+                || (trial.who.direction == Direction::Action
+                    && done.is_some_and(|done| done.undone));
             if trial.is_unheard() {
                 return !idle;
             }

@@ -32,7 +32,9 @@ impl World {
             laws::act(self, number, &act, broken);
         }
         match act {
-            Act::AddFinalizer => self.patch(number, cursor, happened, |object| object.finalizer = true),
+            Act::AddFinalizer => {
+                self.patch(number, cursor, happened, |object| object.finalizer = true)
+            }
             Act::Write(status) => self.record(number, status, cursor, happened, broken),
             Act::RemoveFinalizer { alone } => {
                 let removed = self.patch(number, cursor, happened, |object| {
@@ -90,7 +92,9 @@ impl World {
         let before = self.object().clone();
         let phase = status.as_ref().as_ref().ok().and_then(|status| status.phase);
         let shared = status.as_ref().as_ref().ok().and_then(|status| self.shared(number, status));
-        let written = self.patch(number, cursor, happened, |object| (object.status, object.shared) = (status, shared));
+        let written = self.patch(number, cursor, happened, |object| {
+            (object.status, object.shared) = (status, shared)
+        });
         if written {
             cursor.written = Some(self.now);
             self.date_intents(&before, cursor.ahead);
@@ -113,7 +117,13 @@ impl World {
     }
 
     /// A write under the version that the decision was made on. Where another came first, the operator looks again.
-    fn patch(&mut self, number: usize, cursor: &mut Cursor, happened: &mut Vec<Happened>, change: impl FnOnce(&mut Object)) -> bool {
+    fn patch(
+        &mut self,
+        number: usize,
+        cursor: &mut Cursor,
+        happened: &mut Vec<Happened>,
+        change: impl FnOnce(&mut Object),
+    ) -> bool {
         let fits = self.object().version == cursor.version && !self.object().gone;
         if fits {
             cursor.version = self.write(change);
@@ -137,7 +147,14 @@ impl World {
         version
     }
 
-    fn begin(&mut self, number: usize, start: Start, cursor: Cursor, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
+    fn begin(
+        &mut self,
+        number: usize,
+        start: Start,
+        cursor: Cursor,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) {
         let who = start.who;
         let fresh = leaves_unread(cursor.written.map(|written| between(written, self.now)));
         if !fresh && !self.is_wanted(number, who, start.object) {
@@ -148,7 +165,12 @@ impl World {
         let Some(operation) = step.and_then(|step| step.operation(who.direction)) else { return };
         match operation.work {
             Work::Http(_) => self.send(number, start, cursor, happened, broken),
-            Work::Pod(_) | Work::Job(_) | Work::Apply(_) | Work::Until(_) | Work::Saga(_) | Work::UndoSaga => {
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Apply(_)
+            | Work::Until(_)
+            | Work::Saga(_)
+            | Work::UndoSaga => {
                 self.create(number, start, fresh, happened, broken);
             }
             Work::Delete(_) => self.remove(number, start, fresh, happened, broken),
@@ -160,11 +182,23 @@ impl World {
     /// Whether a live read shows that the attempt is active and that no child of it is known but the object that it deletes.
     fn is_wanted(&self, number: usize, who: Who, object_to_go: Option<u32>) -> bool {
         let object = self.object();
-        let known = object.active().find(|(active, _)| *active == who).and_then(|(_, record)| record.active.as_ref());
-        !object.gone && self.can_read(number) && known.is_some_and(|active| active.child_uid == object_to_go.map(pod_uid))
+        let known = object
+            .active()
+            .find(|(active, _)| *active == who)
+            .and_then(|(_, record)| record.active.as_ref());
+        !object.gone
+            && self.can_read(number)
+            && known.is_some_and(|active| active.child_uid == object_to_go.map(pod_uid))
     }
 
-    fn send(&mut self, number: usize, start: Start, cursor: Cursor, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
+    fn send(
+        &mut self,
+        number: usize,
+        start: Start,
+        cursor: Cursor,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) {
         let Start { who, key, intended: _, time_limit, object: _ } = start;
         let now = self.now;
         let Some(process) = self.processes.get_mut(number) else { return };
@@ -181,11 +215,26 @@ impl World {
         known.flight = Some(now);
         laws::sends(self, who, key, &id, broken);
         self.count_begun(who);
-        self.trials.push(Trial { who, key, pod: None, hears: Some(number), ended: None, stopping: false, again: false });
+        self.trials.push(Trial {
+            who,
+            key,
+            pod: None,
+            hears: Some(number),
+            ended: None,
+            stopping: false,
+            again: false,
+        });
         happened.push(Happened::Began { process: number, who, key, time_limit });
     }
 
-    fn create(&mut self, number: usize, start: Start, fresh: bool, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
+    fn create(
+        &mut self,
+        number: usize,
+        start: Start,
+        fresh: bool,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) {
         let Start { who, key, intended, time_limit, object: _ } = start;
         let now = self.now;
         let Some(process) = self.processes.get_mut(number) else { return };
@@ -199,7 +248,10 @@ impl World {
         let existing = if self.plays(who) {
             self.number_there(who)
         } else {
-            self.trials.iter().find(|trial| trial.who == who && trial.exists()).and_then(|trial| trial.pod)
+            self.trials
+                .iter()
+                .find(|trial| trial.who == who && trial.exists())
+                .and_then(|trial| trial.pod)
         };
         let pod = existing.unwrap_or_else(|| self.made.saturating_add(1));
         let Some(process) = self.processes.get_mut(number) else { return };
@@ -217,7 +269,15 @@ impl World {
             Some(place) => drop(self.trials.remove(place)),
             None => self.count_begun(who),
         }
-        self.trials.push(Trial { who, key, pod: Some(pod), hears: None, ended: None, stopping: false, again: before.is_some() });
+        self.trials.push(Trial {
+            who,
+            key,
+            pod: Some(pod),
+            hears: None,
+            ended: None,
+            stopping: false,
+            again: before.is_some(),
+        });
         happened.push(Happened::Began { process: number, who, key, time_limit });
         if self.plays(who) {
             return self.make(number, &start, pod);
@@ -227,7 +287,14 @@ impl World {
     }
 
     /// Deletes an object under its UID: what was made again since is not touched.
-    fn remove(&mut self, number: usize, start: Start, fresh: bool, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) {
+    fn remove(
+        &mut self,
+        number: usize,
+        start: Start,
+        fresh: bool,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) {
         let Start { who, key, intended: _, time_limit, object } = start;
         let (now, standing) = (self.now, self.standing(who));
         let Some(process) = self.processes.get_mut(number) else { return };
@@ -241,7 +308,15 @@ impl World {
         }
         laws::deletes(self, who, key, fresh, object, broken);
         self.count_begun(who);
-        self.trials.push(Trial { who, key, pod: Some(object), hears: None, ended: None, stopping: false, again: false });
+        self.trials.push(Trial {
+            who,
+            key,
+            pod: Some(object),
+            hears: None,
+            ended: None,
+            stopping: false,
+            again: false,
+        });
         happened.push(Happened::Began { process: number, who, key, time_limit });
         self.trigger_all();
     }
@@ -257,13 +332,20 @@ impl World {
 
     /// Ends an attempt that is past its time.
     fn stop(&mut self, number: usize, who: Who, happened: &mut Vec<Happened>) {
-        let (now, wanted) = (self.now, self.object().is_active(who) && !self.object().gone && self.can_read(number));
+        let (now, wanted) = (
+            self.now,
+            self.object().is_active(who) && !self.object().gone && self.can_read(number),
+        );
         let Some(process) = self.processes.get_mut(number) else { return };
         let known = process.known(who, now);
         if known.flight.take().is_some() {
             known.end.get_or_insert(End::Aborted);
             process.triggered = true;
-            for trial in self.trials.iter_mut().filter(|trial| trial.who == who && trial.hears == Some(number)) {
+            for trial in self
+                .trials
+                .iter_mut()
+                .filter(|trial| trial.who == who && trial.hears == Some(number))
+            {
                 trial.hears = None;
             }
             happened.push(Happened::Stopped(who));
@@ -273,7 +355,11 @@ impl World {
             _ = self.stop_child(number, who, happened);
             return;
         }
-        if let Some(trial) = self.trials.iter_mut().find(|trial| trial.who == who && trial.exists() && trial.runs() && wanted) {
+        if let Some(trial) = self
+            .trials
+            .iter_mut()
+            .find(|trial| trial.who == who && trial.exists() && trial.runs() && wanted)
+        {
             if !trial.stopping {
                 happened.push(Happened::Stopped(who));
                 self.trigger_all();

@@ -56,7 +56,14 @@ impl World {
         let mut world = self.clone();
         let due = if self.is_busy() { None } else { Some(self.due().unwrap_or(until)) };
         world.tick(until, due?)?;
-        Some(Step { world, happened: vec![Happened::Passed(between(self.now, until))], broken: Vec::new() }.settled())
+        Some(
+            Step {
+                world,
+                happened: vec![Happened::Passed(between(self.now, until))],
+                broken: Vec::new(),
+            }
+            .settled(),
+        )
     }
 
     /// Whether an operator has something to look at.

@@ -115,7 +115,14 @@ impl Process {
 
     pub(super) fn known(&mut self, who: Who, now: Timestamp) -> &mut Known {
         let place = self.memory.iter().position(|known| known.who == who).unwrap_or_else(|| {
-            self.memory.push(Known { who, first_read: now, child: None, refused: None, flight: None, end: None });
+            self.memory.push(Known {
+                who,
+                first_read: now,
+                child: None,
+                refused: None,
+                flight: None,
+                end: None,
+            });
             self.memory.len().saturating_sub(1)
         });
         // Just looked for, or just put there.
@@ -142,13 +149,17 @@ impl World {
 
     /// An operator's watches break. `None` where they are broken, or where it watches nothing.
     pub(super) fn deafen(&mut self, number: usize) -> Option<()> {
-        self.processes.get_mut(number).filter(|process| !process.is_down() && !process.deaf)?.deaf = true;
+        self.processes
+            .get_mut(number)
+            .filter(|process| !process.is_down() && !process.deaf)?
+            .deaf = true;
         Some(())
     }
 
     /// An operator whose watches broke lists all again, and looks.
     pub(super) fn relist(&mut self, number: usize) -> Option<()> {
-        let process = self.processes.get_mut(number).filter(|process| process.is_up() && process.deaf)?;
+        let process =
+            self.processes.get_mut(number).filter(|process| process.is_up() && process.deaf)?;
         (process.deaf, process.triggered) = (false, true);
         Some(())
     }
@@ -188,7 +199,8 @@ impl World {
 
     /// Another process starts in its place, under a new id.
     pub(super) fn restart(&mut self, number: usize) -> Option<()> {
-        let (executor, stays) = (self.executors.len(), self.rules.later.is_some_and(|later| later.stays));
+        let (executor, stays) =
+            (self.executors.len(), self.rules.later.is_some_and(|later| later.stays));
         let process = self.processes.get_mut(number).filter(|process| process.is_down())?;
         *process = Process::new(executor, process.later && stays);
         if let Some(clock) = self.clocks.get_mut(number) {

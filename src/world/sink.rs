@@ -27,7 +27,8 @@ impl<'a> Sink<'a> {
     }
 
     pub(super) fn put(&mut self, word: u64) {
-        self.sum = (self.sum ^ u128::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        self.sum =
+            (self.sum ^ u128::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
         self.sum ^= self.sum >> 59;
     }
 

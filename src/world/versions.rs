@@ -14,7 +14,10 @@ use serde_json::{Map, Value, json};
 
 use super::{Object, World, sink::Sink};
 use crate::{
-    api::{Direction, Part, SagaStatus, StepPhase, Strangers, read_status, what_remains, with_strangers},
+    api::{
+        Direction, Part, SagaStatus, StepPhase, Strangers, read_status, what_remains,
+        with_strangers,
+    },
     engine::active_attempts,
     model::versions::Versions,
 };
@@ -75,16 +78,21 @@ impl World {
     /// What an operator reads of a copy's status.
     pub(super) fn view<'a>(&self, number: usize, copy: &'a Object) -> View<'a> {
         match copy.shared.as_deref().filter(|_| !self.is_later(number)) {
-            Some(shared) => {
-                View { status: &shared.status, remains: &shared.remains, versions: Versions::of(Some(&shared.strangers), None) }
+            Some(shared) => View {
+                status: &shared.status,
+                remains: &shared.remains,
+                versions: Versions::of(Some(&shared.strangers), None),
+            },
+            None => {
+                View { status: &copy.status, remains: copy.status(), versions: Versions::default() }
             }
-            None => View { status: &copy.status, remains: copy.status(), versions: Versions::default() },
         }
     }
 
     /// Whether an operator can read the status as it stands.
     pub(super) fn can_read(&self, number: usize) -> bool {
-        self.is_later(number) || self.object().shared.as_ref().is_none_or(|shared| !shared.is_strange())
+        self.is_later(number)
+            || self.object().shared.as_ref().is_none_or(|shared| !shared.is_strange())
     }
 
     /// The text of the status that an operator writes now; `None` where all are of one version.
@@ -126,7 +134,9 @@ impl World {
 fn dream(text: &mut Value, status: &SagaStatus, word: bool) {
     let Some(fields) = text.as_object_mut() else { return };
     fields.insert(FIELD.into(), json!({ "by": "the later version" }));
-    let first = |(id, _): (crate::api::names::AttemptId, _)| id.number == 1 && id.direction == Direction::Action;
+    let first = |(id, _): (crate::api::names::AttemptId, _)| {
+        id.number == 1 && id.direction == Direction::Action
+    };
     if word && active_attempts(status).any(first) {
         fields.insert("phase".into(), json!(WORD));
     }
@@ -140,7 +150,8 @@ fn dream(text: &mut Value, status: &SagaStatus, word: bool) {
 
 /// What only the later version knows of a status: of the whole, and of the steps by their names.
 pub(super) fn unknown(text: &Value) -> Map<String, Value> {
-    let of = |name: &str, value: &Value| value.get(FIELD).map(|field| (name.to_owned(), field.clone()));
+    let of =
+        |name: &str, value: &Value| value.get(FIELD).map(|field| (name.to_owned(), field.clone()));
     let steps = text.get("steps").and_then(Value::as_array).into_iter().flatten();
     let named = steps.filter_map(|step| of(step.get("name")?.as_str()?, step));
     of("", text).into_iter().chain(named).collect()

@@ -41,17 +41,33 @@ fn the_core_waits_for_nothing_and_asks_nobody() {
     let library = fs::read_to_string(source("lib.rs")).unwrap();
     let mut found = Vec::new();
     for folder in CORE {
-        assert!(library.contains(&format!("pub mod {folder};")), "no folder {folder} is declared in src/lib.rs: correct the names here");
+        assert!(
+            library.contains(&format!("pub mod {folder};")),
+            "no folder {folder} is declared in src/lib.rs: correct the names here"
+        );
         // A test may need an instant to begin with.
-        let pure = |path: &PathBuf| !path.ends_with("tests.rs") && !SHELLS.iter().any(|shell| path.ends_with(shell));
+        let pure = |path: &PathBuf| {
+            !path.ends_with("tests.rs") && !SHELLS.iter().any(|shell| path.ends_with(shell))
+        };
         for path in rust_files(&source(folder)).into_iter().filter(pure) {
             let text = fs::read_to_string(&path).unwrap();
-            for (line, code) in (1..).zip(text.lines()).filter(|(_, code)| !code.trim_start().starts_with("//")) {
-                found.extend(IMPURE.iter().filter(|word| mentions(code, word)).map(|word| format!("{}:{line}: {word}", path.display())));
+            for (line, code) in
+                (1..).zip(text.lines()).filter(|(_, code)| !code.trim_start().starts_with("//"))
+            {
+                found.extend(
+                    IMPURE
+                        .iter()
+                        .filter(|word| mentions(code, word))
+                        .map(|word| format!("{}:{line}: {word}", path.display())),
+                );
             }
         }
     }
-    assert!(found.is_empty(), "the core has to be handed such things as values:\n{}", found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "the core has to be handed such things as values:\n{}",
+        found.join("\n")
+    );
 }
 
 #[test]
@@ -59,14 +75,20 @@ fn a_word_is_found_only_as_a_whole() {
     assert!(mentions("    pub async fn run() {", "async"));
     assert!(mentions("jiff::Timestamp::now()", "Timestamp::now"));
     assert!(!mentions("let operand = random_name;", "rand"));
-    assert!(mentions("use std::{fs, io};", "{fs") && mentions("use kube::{Api, Client};", "Client"));
+    assert!(
+        mentions("use std::{fs, io};", "{fs") && mentions("use kube::{Api, Client};", "Client")
+    );
 }
 
 /// Whether a line holds a word that is no part of a longer one.
 fn mentions(line: &str, word: &str) -> bool {
-    let part_of_a_word = |neighbour: Option<char>| neighbour.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
-    line.match_indices(word)
-        .any(|(at, _)| !part_of_a_word(line[..at].chars().next_back()) && !part_of_a_word(line[at + word.len()..].chars().next()))
+    let part_of_a_word = |neighbour: Option<char>| {
+        neighbour.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+    };
+    line.match_indices(word).any(|(at, _)| {
+        !part_of_a_word(line[..at].chars().next_back())
+            && !part_of_a_word(line[at + word.len()..].chars().next())
+    })
 }
 
 fn source(name: &str) -> PathBuf {

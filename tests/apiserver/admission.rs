@@ -26,14 +26,19 @@ async fn judge(namespace: &FreshNamespace, path: PathBuf) -> Option<String> {
     let text = std::fs::read_to_string(&path).unwrap();
     let expected: Vec<_> = text.lines().map_while(|line| line.strip_prefix("# expect: ")).collect();
     if expected.is_empty() {
-        return Some(format!("{}: begins with no `# expect: <what the refusal says>`", path.display()));
+        return Some(format!(
+            "{}: begins with no `# expect: <what the refusal says>`",
+            path.display()
+        ));
     }
     let Err(refusal) = namespace.create(&read_yaml(&path), Effect::DryRun).await else {
         return Some(format!("{}: is accepted", path.display()));
     };
     let most = if text.contains("same name") { 2 } else { 1 };
     let sentences = refusal.causes.iter().filter(|cause| !cause.contains(UNCHECKED)).count();
-    let fits = (400..500).contains(&refusal.code) && sentences <= most && expected.iter().all(|part| refusal.message.contains(part));
+    let fits = (400..500).contains(&refusal.code)
+        && sentences <= most
+        && expected.iter().all(|part| refusal.message.contains(part));
     (!fits).then(|| format!("{}: is refused with other words, or more of them\n  {refusal}\n  expected {expected:?}", path.display()))
 }
 
@@ -44,7 +49,10 @@ async fn every_good_manifest_is_stored_as_it_is_written() {
     assert!(manifests.len() >= 7, "{} good manifests are left", manifests.len());
     for path in manifests {
         let written = read_yaml(&path);
-        let created = namespace.create(&written, Effect::Real).await.unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
+        let created = namespace
+            .create(&written, Effect::Real)
+            .await
+            .unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
         let read = namespace.get(created["metadata"]["name"].as_str().unwrap()).await.unwrap();
         assert!(same(&read["spec"], &written["spec"]), "{}: {:#}", path.display(), read["spec"]);
     }
@@ -53,10 +61,15 @@ async fn every_good_manifest_is_stored_as_it_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_is_null_is_a_field_that_is_not_set() {
     let namespace = fresh_namespace("null").await;
-    let step =
-        json!({"name": "one", "timeout": null, "retry": null, "http": {"method": "GET", "url": "http://h", "body": null, "headers": null}});
-    let stored = namespace.create(&saga(&json!({"onFailure": null, "params": null, "steps": [step]})), Effect::DryRun).await.unwrap();
-    assert_eq!(stored["spec"], json!({"steps": [{"name": "one", "http": {"method": "GET", "url": "http://h"}}]}));
+    let step = json!({"name": "one", "timeout": null, "retry": null, "http": {"method": "GET", "url": "http://h", "body": null, "headers": null}});
+    let stored = namespace
+        .create(&saga(&json!({"onFailure": null, "params": null, "steps": [step]})), Effect::DryRun)
+        .await
+        .unwrap();
+    assert_eq!(
+        stored["spec"],
+        json!({"steps": [{"name": "one", "http": {"method": "GET", "url": "http://h"}}]})
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +79,10 @@ async fn the_largest_saga_fits_into_what_rules_may_cost() {
     let unchanged = json!([{"op": "add", "path": "/spec/maxParallel", "value": 64}]);
     namespace.patch("large", &unchanged, Effect::Real).await.unwrap();
     let refusal = namespace.create(&large(129), Effect::DryRun).await.unwrap_err();
-    assert!(refusal.message.contains("spec.steps: Too many: 129: must have at most 128 items"), "{refusal}");
+    assert!(
+        refusal.message.contains("spec.steps: Too many: 129: must have at most 128 items"),
+        "{refusal}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,7 +92,10 @@ async fn one_wrong_name_is_found_in_the_largest_saga() {
     saga["spec"]["steps"][127]["dependsOn"][15] = json!("unknown");
     let refusal = namespace.create(&saga, Effect::DryRun).await.unwrap_err();
     assert!(
-        refusal.message.contains(&format!("spec.steps: Invalid value: {} depends on unknown: dependsOn may name", name(127))),
+        refusal.message.contains(&format!(
+            "spec.steps: Invalid value: {} depends on unknown: dependsOn may name",
+            name(127)
+        )),
         "{refusal}"
     );
 }
@@ -85,8 +104,12 @@ async fn one_wrong_name_is_found_in_the_largest_saga() {
 async fn a_long_list_of_faults_is_still_explained() {
     let namespace = fresh_namespace("upside-down").await;
     let steps: Vec<_> = (0..128).map(|nth| json!({"name": name(nth), "dependsOn": [name(nth + 1)], "pod": {"image": "busybox"}})).collect();
-    let refusal = namespace.create(&saga(&json!({"steps": steps})), Effect::DryRun).await.unwrap_err();
-    assert!(refusal.message.contains("spec.steps: Invalid value: dependsOn may name only steps"), "{refusal}");
+    let refusal =
+        namespace.create(&saga(&json!({"steps": steps})), Effect::DryRun).await.unwrap_err();
+    assert!(
+        refusal.message.contains("spec.steps: Invalid value: dependsOn may name only steps"),
+        "{refusal}"
+    );
 }
 
 /// The most steps that may be, with the longest names, each depending on the 16 steps before it: the dearest for rules that search. Each
@@ -129,7 +152,8 @@ fn saga(spec: &Value) -> Value {
 
 fn manifests(kind: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/apiserver/manifests").join(kind);
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     paths
 }

@@ -12,10 +12,18 @@ async fn server_side_apply_takes_it_without_conditions() {
     let client = cluster().await;
     let stored = request(&client, "GET", &format!("{CRDS}/{CRD}"), "", None).await.unwrap();
     let conditions = stored["status"]["conditions"].as_array().unwrap();
-    let states: Vec<_> = conditions.iter().map(|condition| format!("{}={}", text(condition, "type"), text(condition, "status"))).collect();
-    assert!(states.contains(&"Established=True".to_owned()) && states.contains(&"NamesAccepted=True".to_owned()), "{states:?}");
+    let states: Vec<_> = conditions
+        .iter()
+        .map(|condition| format!("{}={}", text(condition, "type"), text(condition, "status")))
+        .collect();
     assert!(
-        !states.iter().any(|state| state.starts_with("NonStructuralSchema") || state.starts_with("KubernetesAPIApproval")),
+        states.contains(&"Established=True".to_owned())
+            && states.contains(&"NamesAccepted=True".to_owned()),
+        "{states:?}"
+    );
+    assert!(
+        !states.iter().any(|state| state.starts_with("NonStructuralSchema")
+            || state.starts_with("KubernetesAPIApproval")),
         "{states:?}"
     );
 }
@@ -35,9 +43,14 @@ async fn nothing_of_it_is_lost_or_added() {
 async fn client_side_apply_takes_it() {
     let client = cluster().await;
     let mut applied = definition();
-    applied["metadata"]["annotations"] = json!({"kubectl.kubernetes.io/last-applied-configuration": definition().to_string()});
-    let path = format!("{CRDS}/{CRD}?dryRun=All&fieldValidation=Strict&fieldManager=kubectl-client-side-apply");
-    request(&client, "PATCH", &path, "application/merge-patch+json", Some(&applied)).await.unwrap_or_else(|refusal| panic!("{refusal}"));
+    applied["metadata"]["annotations"] =
+        json!({"kubectl.kubernetes.io/last-applied-configuration": definition().to_string()});
+    let path = format!(
+        "{CRDS}/{CRD}?dryRun=All&fieldValidation=Strict&fieldManager=kubectl-client-side-apply"
+    );
+    request(&client, "PATCH", &path, "application/merge-patch+json", Some(&applied))
+        .await
+        .unwrap_or_else(|refusal| panic!("{refusal}"));
 }
 
 fn text<'a>(condition: &'a Value, field: &str) -> &'a str {

@@ -9,15 +9,30 @@ use crate::support::{FreshNamespace, KUBECONFIG, fresh_namespace, request};
 /// Renders the chart with the cluster's say, as an installation does; else what it says. What has a fixed name may be another release's here.
 fn rendered(fullname: &str, more: &str) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let path = format!("{}:{}", root.join("build/tools").display(), env::var("PATH").unwrap_or_default());
+    let path =
+        format!("{}:{}", root.join("build/tools").display(), env::var("PATH").unwrap_or_default());
     let helm = Command::new("helm")
         .env("PATH", path)
         .env("KUBECONFIG", env::var(KUBECONFIG).unwrap())
-        .args(["template", "saga-operator", &root.join("charts/saga-operator").to_string_lossy(), "--dry-run=server"])
-        .args(["--set", &format!("crds.install=false,admission.enabled=false,fullnameOverride={fullname}{more}")])
+        .args([
+            "template",
+            "saga-operator",
+            &root.join("charts/saga-operator").to_string_lossy(),
+            "--dry-run=server",
+        ])
+        .args([
+            "--set",
+            &format!(
+                "crds.install=false,admission.enabled=false,fullnameOverride={fullname}{more}"
+            ),
+        ])
         .output()
         .unwrap_or_else(|error| panic!("helm: {error}; `make tools` builds it"));
-    if helm.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&helm.stderr).into_owned()) }
+    if helm.status.success() {
+        Ok(())
+    } else {
+        Err(String::from_utf8_lossy(&helm.stderr).into_owned())
+    }
 }
 
 /// `helm test` deletes its namespace when it is through.
@@ -29,19 +44,35 @@ async fn a_namespace_of_somebody_else_is_not_taken_for_the_one_that_the_test_mak
         json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     };
     rendered(&operators.name, "").unwrap();
-    let made = request(&operators.client, "POST", "/api/v1/namespaces", "application/json", Some(&labelled(json!({})))).await.unwrap();
+    let made = request(
+        &operators.client,
+        "POST",
+        "/api/v1/namespaces",
+        "application/json",
+        Some(&labelled(json!({}))),
+    )
+    .await
+    .unwrap();
     let name = made["metadata"]["name"].as_str().unwrap().to_owned();
     let _others = FreshNamespace { name: name.clone(), client: operators.client.clone() };
     let said = rendered(&operators.name, "").unwrap_err();
-    assert!(said.contains(&format!("the namespace {name} is there already, and is not this release's")), "{said}");
-    for without in
-        [",tests.create=false", ",tests.namespace=default", ",watchNamespaces={default},aggregatedRoles.create=false", ",replicas=0"]
-    {
+    assert!(
+        said.contains(&format!("the namespace {name} is there already, and is not this release's")),
+        "{said}"
+    );
+    for without in [
+        ",tests.create=false",
+        ",tests.namespace=default",
+        ",watchNamespaces={default},aggregatedRoles.create=false",
+        ",replicas=0",
+    ] {
         rendered(&operators.name, without).unwrap();
     }
     // One that an interrupted test left over is.
     let left_over = labelled(json!({"app.kubernetes.io/instance": "saga-operator"}));
     let path = format!("/api/v1/namespaces/{name}");
-    request(&operators.client, "PATCH", &path, "application/merge-patch+json", Some(&left_over)).await.unwrap();
+    request(&operators.client, "PATCH", &path, "application/merge-patch+json", Some(&left_over))
+        .await
+        .unwrap();
     rendered(&operators.name, "").unwrap();
 }

@@ -75,13 +75,16 @@ async fn any_value_reads_the_same_before_a_write_and_after() {
     let namespace = with_saga("values").await;
     let (mut runner, strategy) = (TestRunner::default(), model::value());
     for _ in 0..12 {
-        let values: Vec<Value> = (0..200).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
+        let values: Vec<Value> =
+            (0..200).map(|_| strategy.new_tree(&mut runner).unwrap().current()).collect();
         let read = round_trip(&namespace, &values).await;
         assert_eq!(read.len(), values.len());
         for (value, read) in values.iter().zip(&read) {
             assert_eq!(*read, model::stored(value), "{value}: the model is wrong");
             assert_eq!(as_stored(value.clone()), *read, "{value}");
-            for ((before, after), text) in model::read(value).into_iter().zip(model::read(read)).zip(model::READERS) {
+            for ((before, after), text) in
+                model::read(value).into_iter().zip(model::read(read)).zip(model::READERS)
+            {
                 assert_eq!(before, after, "{text}: {value}");
             }
         }

@@ -15,7 +15,8 @@ use crate::{
 
 /// What everybody may do here: whatever is refused is refused by a policy.
 const BASE: [&str; 4] = ["create", "patch", "get", "delete"];
-const ALL: [&str; 7] = ["requests", "workloads", "accounts", "pinned", "fields", "creator", "four-eyes"];
+const ALL: [&str; 7] =
+    ["requests", "workloads", "accounts", "pinned", "fields", "creator", "four-eyes"];
 
 fn saga(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name}, "spec": spec})
@@ -38,7 +39,10 @@ fn annotated(name: &str, request: &str, value: &str) -> Value {
 }
 
 fn annotate(name: &'static str, request: &str, value: impl Into<Value>) -> Deed {
-    Deed::Change(name, json!({"metadata": {"annotations": {format!("saga.dev/{request}"): value.into()}}}))
+    Deed::Change(
+        name,
+        json!({"metadata": {"annotations": {format!("saga.dev/{request}"): value.into()}}}),
+    )
 }
 
 fn set(name: &'static str, field: &str, value: impl Into<Value>) -> Deed {
@@ -54,12 +58,15 @@ async fn each_request_needs_its_own_verb_and_no_other() {
     let town = Town::with(&["requests"], "").await;
     town.has(&waits("order")).await;
     town.has(&with_all_requests("asked")).await;
-    let judged = stream::iter(RequestAction::ALL.map(RequestAction::as_str)).map(|verb| judge_request(&town, verb)).buffer_unordered(8);
+    let judged = stream::iter(RequestAction::ALL.map(RequestAction::as_str))
+        .map(|verb| judge_request(&town, verb))
+        .buffer_unordered(8);
     assert_eq!(judged.count().await, RequestAction::ALL.len());
 }
 
 async fn judge_request(town: &Town, verb: &'static str) {
-    let others = RequestAction::ALL.map(RequestAction::as_str).into_iter().filter(|other| *other != verb);
+    let others =
+        RequestAction::ALL.map(RequestAction::as_str).into_iter().filter(|other| *other != verb);
     let lacks = town.person(&format!("lacks-{verb}"), &verbs(others)).await;
     let has = town.person(&format!("has-{verb}"), &verbs([verb])).await;
     let words = format!(
@@ -80,9 +87,12 @@ async fn judge_request(town: &Town, verb: &'static str) {
         has.may(&deed).await;
     }
     // Nothing is asked for: blanks, what stands already, and a request that is taken back.
-    for deed in
-        [annotate("order", verb, " "), annotate("asked", verb, "nap"), annotate("asked", verb, Value::Null), set("asked", "maxParallel", 2)]
-    {
+    for deed in [
+        annotate("order", verb, " "),
+        annotate("asked", verb, "nap"),
+        annotate("asked", verb, Value::Null),
+        set("asked", "maxParallel", 2),
+    ] {
         lacks.may(&deed).await;
     }
 }
@@ -113,11 +123,16 @@ async fn a_name_that_the_api_server_makes_up_is_asked_about_as_any() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saga_makes_pods_and_jobs_only_for_who_may_make_them() {
     let town = Town::with(&["workloads"], "").await;
-    let (pod, job) = (json!({"image": "busybox"}), json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}}));
+    let (pod, job) = (
+        json!({"image": "busybox"}),
+        json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "b"}]}}}}),
+    );
     let nap = json!({"for": "1s"});
     let child = |step: Value| json!({"name": "make", "saga": {"spec": {"steps": [step]}}});
     let neither = town.person("neither", &verbs([])).await;
-    for (resource, group, field, action) in [("pods", "", "pod", &pod), ("jobs", "batch", "job", &job)] {
+    for (resource, group, field, action) in
+        [("pods", "", "pod", &pod), ("jobs", "batch", "job", &job)]
+    {
         let may = town.person(&format!("may-{resource}"), &verbs([])).await;
         town.give(&may.name, group, resource, &["create"]).await;
         let words = format!(
@@ -140,8 +155,15 @@ async fn a_saga_makes_pods_and_jobs_only_for_who_may_make_them() {
         }
     }
     // What is no saga at all is for the operator to refuse.
-    for odd in [json!({}), json!({"steps": 3}), json!({"steps": [1, {"compensation": 2}, {"saga": 3}]})] {
-        neither.may(&Deed::Create(saga("new", &json!({"steps": [{"name": "make", "saga": {"spec": odd}}]})))).await;
+    for odd in
+        [json!({}), json!({"steps": 3}), json!({"steps": [1, {"compensation": 2}, {"saga": 3}]})]
+    {
+        neither
+            .may(&Deed::Create(saga(
+                "new",
+                &json!({"steps": [{"name": "make", "saga": {"spec": odd}}]}),
+            )))
+            .await;
     }
     neither.may(&Deed::Create(waits("new"))).await;
 }
@@ -166,13 +188,20 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
     let town = Town::with(&["pinned"], "").await;
     let limits = json!({"limits": {"cpu": "1"}});
     let steps = json!([{"name": "ship", "pod": {"image": "busybox", "resources": limits}}]);
-    town.has(&saga("order", &json!({"params": {"order": "1042"}, "outputs": {"sent": "1042"}, "steps": steps}))).await;
+    town.has(&saga(
+        "order",
+        &json!({"params": {"order": "1042"}, "outputs": {"sent": "1042"}, "steps": steps}),
+    ))
+    .await;
     let bob = town.person("bob", &verbs([])).await;
     // Exactly this passes the definition's own rules, which do not see the keys of an object whose schema names none, and compare such
     // objects by their sizes and common keys: a key at the top is renamed, and no key that stays has another value.
     for params in [json!({"order": null, "orders": "1042"}), json!({"order": null, "x": 1})] {
         let renamed = set("order", "params", params);
-        assert_eq!(bob.is_refused(&renamed).await, "spec.params: params cannot be changed: create a new Saga");
+        assert_eq!(
+            bob.is_refused(&renamed).await,
+            "spec.params: params cannot be changed: create a new Saga"
+        );
     }
     // Else who may patch a child saga could tell its parent anything.
     assert_eq!(
@@ -180,11 +209,19 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
         "spec.outputs: outputs cannot be changed: create a new Saga"
     );
     let moved = json!([{"name": "ship", "pod": {"image": "busybox", "resources": {"requests": {"cpu": "1"}}}}]);
-    assert_eq!(bob.is_refused(&set("order", "steps", moved)).await, "spec.steps: steps cannot be changed: create a new Saga");
+    assert_eq!(
+        bob.is_refused(&set("order", "steps", moved)).await,
+        "spec.steps: steps cannot be changed: create a new Saga"
+    );
     // The definition's own rule sees this one, and speaks first.
-    let prefix = bob.act(&set("order", "idempotencyPrefix", "a"), Effect::DryRun).await.unwrap_err();
+    let prefix =
+        bob.act(&set("order", "idempotencyPrefix", "a"), Effect::DryRun).await.unwrap_err();
     assert!(prefix.message.contains("idempotencyPrefix cannot be changed"), "{prefix}");
-    for deed in [set("order", "steps", steps), set("order", "params", json!({"order": "1042"})), set("order", "maxParallel", 2)] {
+    for deed in [
+        set("order", "steps", steps),
+        set("order", "params", json!({"order": "1042"})),
+        set("order", "maxParallel", 2),
+    ] {
         bob.may(&deed).await;
     }
 }
@@ -205,7 +242,8 @@ async fn who_created_a_saga_does_not_approve_it() {
     };
     assert_eq!(ann.is_refused(&Deed::Create(approved("new"))).await, words("approve"));
     // Whoever is named there.
-    let forged = Deed::Create(with_annotation(saga("order", &asks), "saga.dev/created-by", &bob.name));
+    let forged =
+        Deed::Create(with_annotation(saga("order", &asks), "saga.dev/created-by", &bob.name));
     ann.act(&forged, Effect::Real).await.unwrap();
     for verb in ["approve", "skip"] {
         assert_eq!(ann.is_refused(&annotate("order", verb, "sign-off")).await, words(verb));
@@ -232,8 +270,14 @@ async fn an_approval_in_a_child_saga_has_no_four_eyes_and_is_refused() {
     let keeper = town.account("keeper", &BASE).await;
     let asks = json!({"steps": [{"name": "sign-off", "approval": {}}]});
     let child = json!({"saga": {"spec": asks}});
-    for step in [json!({"name": "make", "saga": {"spec": asks}}), json!({"name": "make", "wait": {"for": "1s"}, "compensation": child})] {
-        assert_eq!(ann.is_refused(&Deed::Create(saga("new", &json!({"steps": [step]})))).await, words);
+    for step in [
+        json!({"name": "make", "saga": {"spec": asks}}),
+        json!({"name": "make", "wait": {"for": "1s"}, "compensation": child}),
+    ] {
+        assert_eq!(
+            ann.is_refused(&Deed::Create(saga("new", &json!({"steps": [step]})))).await,
+            words
+        );
     }
     // The child of a child, which nobody saw before.
     let mut deep = saga("new", &asks);
@@ -253,11 +297,19 @@ async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_the
     // The controller manager holds every expression against the definition.
     let checked = eventually("the expressions are checked", || async {
         let policies = town.policies().await;
-        let checked = |policy: &Value| text(&policy["kind"]).starts_with("Mutating") || !policy["status"]["typeChecking"].is_null();
+        let checked = |policy: &Value| {
+            text(&policy["kind"]).starts_with("Mutating")
+                || !policy["status"]["typeChecking"].is_null()
+        };
         policies.iter().all(checked).then_some(policies)
     });
     for policy in checked.await {
-        assert_eq!(policy["status"]["typeChecking"]["expressionWarnings"], Value::Null, "{}", policy["metadata"]["name"]);
+        assert_eq!(
+            policy["status"]["typeChecking"]["expressionWarnings"],
+            Value::Null,
+            "{}",
+            policy["metadata"]["name"]
+        );
         assert_eq!(policy["spec"]["failurePolicy"], "Fail");
     }
     let bob = town.person("bob", &verbs(RequestAction::ALL.map(RequestAction::as_str))).await;

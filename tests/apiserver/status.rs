@@ -13,7 +13,8 @@ async fn a_saga_that_no_operator_has_seen_reads_as_in_progress() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_saga_begins_without_the_status_it_is_applied_with() {
-    let namespace = with_saga("restored", &json!({"phase": "Completed", "observedGeneration": 1})).await;
+    let namespace =
+        with_saga("restored", &json!({"phase": "Completed", "observedGeneration": 1})).await;
     assert_eq!(namespace.get("order").await.unwrap()["status"], json!({"observedGeneration": -1}));
 }
 
@@ -22,7 +23,10 @@ async fn all_that_the_operator_writes_is_stored_as_written() {
     let namespace = with_saga("written", &json!({})).await;
     let status = full();
     let typed: SagaStatus = serde_json::from_value(status.clone()).unwrap();
-    assert!(same(&serde_json::to_value(&typed).unwrap(), &status), "the sample has fields that the operator does not know");
+    assert!(
+        same(&serde_json::to_value(&typed).unwrap(), &status),
+        "the sample has fields that the operator does not know"
+    );
     namespace.patch_status("order", &replace("", &status), Effect::Real).await.unwrap();
     let read = namespace.get("order").await.unwrap();
     assert!(same(&read["status"], &status), "{:#}", read["status"]);
@@ -34,7 +38,11 @@ async fn all_that_the_operator_writes_is_stored_as_written() {
 async fn outputs_of_any_shape_are_read_as_they_were_written() {
     let namespace = with_saga("outputs", &json!({})).await;
     // The depth that a request may have: 32, the innermost value included, and the object itself.
-    let deep = (0..30).fold(json!(null), |inside, nth| if nth % 2 == 0 { json!({"": inside}) } else { json!([inside]) });
+    let deep =
+        (0..30).fold(
+            json!(null),
+            |inside, nth| if nth % 2 == 0 { json!({"": inside}) } else { json!([inside]) },
+        );
     let wide: serde_json::Map<_, _> = (0..680).map(|nth| (format!("{nth}"), json!(null))).collect();
     for outputs in [
         json!({}),
@@ -65,25 +73,85 @@ async fn nonsense_in_the_status_is_refused() {
         ("/phase", json!("x".repeat(64)), "status.phase: Too long: may not be more than 63 bytes"),
         ("/observedGeneration", json!(-2), "status.observedGeneration: Invalid value: -2"),
         ("/retries", json!(-1), "retries in body should be greater than or equal to 0"),
-        ("/progress", json!("1/2".repeat(20)), "status.progress: Too long: may not be more than 32 bytes"),
+        (
+            "/progress",
+            json!("1/2".repeat(20)),
+            "status.progress: Too long: may not be more than 32 bytes",
+        ),
         ("/startedAt", json!("yesterday"), "startedAt in body must be of type date-time"),
-        ("/conditions/0/status", json!("x".repeat(64)), "status.conditions[0].status: Too long: may not be more than 63 bytes"),
-        ("/conditions/0/reason", json!("not one word"), "conditions[0].reason in body should match"),
-        ("/stillInEffect", json!(["a".repeat(64)]), "status.stillInEffect[0]: Too long: may not be more than 63 bytes"),
-        ("/steps/0/phase", json!("x".repeat(64)), "status.steps[0].phase: Too long: may not be more than 63 bytes"),
+        (
+            "/conditions/0/status",
+            json!("x".repeat(64)),
+            "status.conditions[0].status: Too long: may not be more than 63 bytes",
+        ),
+        (
+            "/conditions/0/reason",
+            json!("not one word"),
+            "conditions[0].reason in body should match",
+        ),
+        (
+            "/stillInEffect",
+            json!(["a".repeat(64)]),
+            "status.stillInEffect[0]: Too long: may not be more than 63 bytes",
+        ),
+        (
+            "/steps/0/phase",
+            json!("x".repeat(64)),
+            "status.steps[0].phase: Too long: may not be more than 63 bytes",
+        ),
         ("/steps/0/name", json!("ship"), "status.steps[1]: Duplicate value: {\"name\":\"ship\"}"),
-        ("/steps/0/action/attempt", json!(-1), "steps[0].action.attempt in body should be greater than or equal to 0"),
-        ("/steps/0/action/budgetUsed", json!(-1), "steps[0].action.budgetUsed in body should be greater than or equal to 0"),
-        ("/steps/0/action/lastOutcome", json!("x".repeat(64)), "action.lastOutcome: Too long: may not be more than 63 bytes"),
-        ("/steps/0/action/attempts/0/attempt", json!(0), "attempts[0].attempt in body should be greater than or equal to 1"),
-        ("/steps/0/action/attempt", json!("one"), "steps[0].action.attempt in body must be of type integer"),
+        (
+            "/steps/0/action/attempt",
+            json!(-1),
+            "steps[0].action.attempt in body should be greater than or equal to 0",
+        ),
+        (
+            "/steps/0/action/budgetUsed",
+            json!(-1),
+            "steps[0].action.budgetUsed in body should be greater than or equal to 0",
+        ),
+        (
+            "/steps/0/action/lastOutcome",
+            json!("x".repeat(64)),
+            "action.lastOutcome: Too long: may not be more than 63 bytes",
+        ),
+        (
+            "/steps/0/action/attempts/0/attempt",
+            json!(0),
+            "attempts[0].attempt in body should be greater than or equal to 1",
+        ),
+        (
+            "/steps/0/action/attempt",
+            json!("one"),
+            "steps[0].action.attempt in body must be of type integer",
+        ),
         ("/requests/0/number", json!(0), "status.requests[0].number: Invalid value: 0"),
-        ("/requests/0/action", json!("x".repeat(64)), "status.requests[0].action: Too long: may not be more than 63 bytes"),
-        ("/requests/0/value", json!("v".repeat(129)), "status.requests[0].value: Too long: may not be more than 128 bytes"),
-        ("/handledTokens/0", json!("t".repeat(65)), "status.handledTokens[0]: Too long: may not be more than 64 bytes"),
+        (
+            "/requests/0/action",
+            json!("x".repeat(64)),
+            "status.requests[0].action: Too long: may not be more than 63 bytes",
+        ),
+        (
+            "/requests/0/value",
+            json!("v".repeat(129)),
+            "status.requests[0].value: Too long: may not be more than 128 bytes",
+        ),
+        (
+            "/handledTokens/0",
+            json!("t".repeat(65)),
+            "status.handledTokens[0]: Too long: may not be more than 64 bytes",
+        ),
         ("/paused/at", json!("now"), "paused.at in body must be of type date-time"),
-        ("/paused/reason", json!("r".repeat(257)), "status.paused.reason: Too long: may not be more than 256 bytes"),
-        ("/cancelRequested", json!("r".repeat(257)), "status.cancelRequested: Too long: may not be more than 256 bytes"),
+        (
+            "/paused/reason",
+            json!("r".repeat(257)),
+            "status.paused.reason: Too long: may not be more than 256 bytes",
+        ),
+        (
+            "/cancelRequested",
+            json!("r".repeat(257)),
+            "status.cancelRequested: Too long: may not be more than 256 bytes",
+        ),
         ("/steps/1/outputs", json!([1]), "steps[1].outputs in body must be of type object"),
         ("/retryRequests", json!(-1), "retryRequests in body should be greater than or equal to 0"),
         ("/mood", json!("good"), "unknown field \"status.mood\""),
@@ -91,7 +159,10 @@ async fn nonsense_in_the_status_is_refused() {
         let change = json!([{"op": "add", "path": format!("/status{path}"), "value": value}]);
         let refusal = namespace.patch_status("order", &change, Effect::DryRun).await.err();
         let refusal = refusal.unwrap_or_else(|| panic!("{path}: {value} is accepted"));
-        assert!((400..500).contains(&refusal.code) && refusal.message.contains(words), "{path}: {refusal}");
+        assert!(
+            (400..500).contains(&refusal.code) && refusal.message.contains(words),
+            "{path}: {refusal}"
+        );
     }
 }
 
@@ -99,7 +170,13 @@ async fn nonsense_in_the_status_is_refused() {
 async fn a_later_version_may_write_a_word_more() {
     let namespace = with_saga("words", &json!({})).await;
     namespace.patch_status("order", &replace("", &full()), Effect::Real).await.unwrap();
-    for path in ["/phase", "/steps/0/phase", "/steps/0/action/lastOutcome", "/requests/0/action", "/requests/0/result"] {
+    for path in [
+        "/phase",
+        "/steps/0/phase",
+        "/steps/0/action/lastOutcome",
+        "/requests/0/action",
+        "/requests/0/result",
+    ] {
         let change = json!([{"op": "add", "path": format!("/status{path}"), "value": "Dreaming"}]);
         namespace.patch_status("order", &change, Effect::DryRun).await.unwrap();
     }
@@ -114,10 +191,23 @@ async fn spec_and_status_are_written_apart() {
     ]);
     namespace.patch_status("order", &both, Effect::Real).await.unwrap();
     let read = namespace.get("order").await.unwrap();
-    assert_eq!((&read["status"]["phase"], &read["spec"]["maxParallel"]), (&json!("Running"), &Value::Null));
-    namespace.patch("order", &json!([{"op": "add", "path": "/status/phase", "value": "Failed"}, both[1]]), Effect::Real).await.unwrap();
+    assert_eq!(
+        (&read["status"]["phase"], &read["spec"]["maxParallel"]),
+        (&json!("Running"), &Value::Null)
+    );
+    namespace
+        .patch(
+            "order",
+            &json!([{"op": "add", "path": "/status/phase", "value": "Failed"}, both[1]]),
+            Effect::Real,
+        )
+        .await
+        .unwrap();
     let read = namespace.get("order").await.unwrap();
-    assert_eq!((&read["status"]["phase"], &read["spec"]["maxParallel"]), (&json!("Running"), &json!(2)));
+    assert_eq!(
+        (&read["status"]["phase"], &read["spec"]["maxParallel"]),
+        (&json!("Running"), &json!(2))
+    );
 }
 
 /// Who may write the status alone asks for nothing by it: the policies that guard requests need not look there.
@@ -130,13 +220,20 @@ async fn nothing_is_asked_for_through_the_status() {
         {"op": "add", "path": "/status/phase", "value": "Failed"},
     ]);
     let written = namespace.patch_status("order", &asks, Effect::Real).await.unwrap();
-    assert_eq!((&written["status"]["phase"], &written["metadata"]["labels"]), (&json!("Failed"), &Value::Null));
-    assert_eq!(namespace.get("order").await.unwrap()["metadata"]["annotations"]["saga.dev/retry"], Value::Null);
+    assert_eq!(
+        (&written["status"]["phase"], &written["metadata"]["labels"]),
+        (&json!("Failed"), &Value::Null)
+    );
+    assert_eq!(
+        namespace.get("order").await.unwrap()["metadata"]["annotations"]["saga.dev/retry"],
+        Value::Null
+    );
 }
 
 async fn with_saga(prefix: &str, status: &Value) -> FreshNamespace {
     let namespace = fresh_namespace(prefix).await;
-    let steps: Vec<_> = ["charge", "ship"].map(|name| json!({"name": name, "pod": {"image": "busybox"}})).into();
+    let steps: Vec<_> =
+        ["charge", "ship"].map(|name| json!({"name": name, "pod": {"image": "busybox"}})).into();
     let mut saga = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"}, "spec": {"steps": steps}});
     if *status != json!({}) {
         saga["status"] = status.clone();
@@ -152,7 +249,10 @@ fn replace(path: &str, value: &Value) -> Value {
 /// The fields of a schema that no value has, by their paths.
 fn without(schema: &Value, values: &[&Value], path: &str) -> Vec<String> {
     let items = values.iter().filter_map(|value| value.as_array()).flatten().collect::<Vec<_>>();
-    let mut missing = schema.get("items").map(|items_schema| without(items_schema, &items, &format!("{path}[]"))).unwrap_or_default();
+    let mut missing = schema
+        .get("items")
+        .map(|items_schema| without(items_schema, &items, &format!("{path}[]")))
+        .unwrap_or_default();
     for (field, below) in schema["properties"].as_object().into_iter().flatten() {
         let found: Vec<_> = values.iter().filter_map(|value| value.get(field)).collect();
         let path = format!("{path}.{field}");
@@ -163,9 +263,11 @@ fn without(schema: &Value, values: &[&Value], path: &str) -> Vec<String> {
 
 #[test]
 fn the_full_status_has_every_field_of_the_definition() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/crds/sagas.yaml")).unwrap();
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/crds/sagas.yaml")).unwrap();
     let definition: Value = serde_saphyr::from_str(&text).unwrap();
-    let schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").unwrap();
+    let schema =
+        definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").unwrap();
     assert_eq!(without(schema, &[&full()], "status"), Vec::<String>::new());
 }
 

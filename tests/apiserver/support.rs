@@ -4,7 +4,8 @@
 use std::{env, fmt, future::Future, path::Path, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::Namespace, apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    api::core::v1::Namespace,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -33,9 +34,12 @@ pub async fn client() -> Client {
 
 async fn config() -> Config {
     let Ok(path) = env::var(KUBECONFIG) else {
-        panic!("these tests need a cluster: run `make cluster` once and then `make test`, or set {KUBECONFIG} to a kubeconfig of yours");
+        panic!(
+            "these tests need a cluster: run `make cluster` once and then `make test`, or set {KUBECONFIG} to a kubeconfig of yours"
+        );
     };
-    let kubeconfig = Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{KUBECONFIG}={path}: {error}"));
+    let kubeconfig =
+        Kubeconfig::read_from(&path).unwrap_or_else(|error| panic!("{KUBECONFIG}={path}: {error}"));
     Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap()
 }
 
@@ -61,7 +65,8 @@ pub fn definition() -> Value {
 
 /// One YAML file as JSON.
 pub fn read_yaml(path: &Path) -> Value {
-    let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text =
+        std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -72,13 +77,21 @@ async fn install(client: Client) {
     crds.patch(CRD, &apply, &Patch::Apply(definition()))
         .await
         .unwrap_or_else(|error| panic!("the definition is refused: {}", words(&error)));
-    time::timeout(PATIENCE, await_condition(crds, CRD, is_crd_established())).await.unwrap().unwrap();
+    time::timeout(PATIENCE, await_condition(crds, CRD, is_crd_established()))
+        .await
+        .unwrap()
+        .unwrap();
     let applied = &definition()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"];
     eventually("the API server publishes the definition", || async {
-        let published = request(&client, "GET", "/openapi/v3/apis/saga.dev/v1alpha1", "", None).await.unwrap_or_default();
-        let mut published = published["components"]["schemas"]["dev.saga.v1alpha1.Saga"]["properties"].clone();
+        let published = request(&client, "GET", "/openapi/v3/apis/saga.dev/v1alpha1", "", None)
+            .await
+            .unwrap_or_default();
+        let mut published =
+            published["components"]["schemas"]["dev.saga.v1alpha1.Saga"]["properties"].clone();
         without_any_of(&mut published);
-        (same(&published["spec"], &applied["spec"]) && same(&published["status"], &applied["status"])).then_some(())
+        (same(&published["spec"], &applied["spec"])
+            && same(&published["status"], &applied["status"]))
+        .then_some(())
     })
     .await;
 }
@@ -104,9 +117,14 @@ fn without_any_of(schema: &mut Value) {
 pub fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Number(one), Value::Number(other)) => one.as_f64() == other.as_f64(),
-        (Value::Array(one), Value::Array(other)) => one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other)),
+        (Value::Array(one), Value::Array(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
         (Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len() && one.iter().all(|(name, value)| other.get(name).is_some_and(|other| same(value, other)))
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .all(|(name, value)| other.get(name).is_some_and(|other| same(value, other)))
         }
         (one, other) => one == other,
     }
@@ -116,7 +134,10 @@ pub fn same(one: &Value, other: &Value) -> bool {
 ///
 /// # Panics
 /// Where there is none within [`PATIENCE`].
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let answered = time::timeout(PATIENCE, async {
         let mut tick = time::interval(Duration::from_millis(50));
         loop {
@@ -140,8 +161,10 @@ pub struct FreshNamespace {
 /// Makes a namespace in a cluster that serves the definition.
 pub async fn fresh_namespace(prefix: &str) -> FreshNamespace {
     let client = cluster().await;
-    let wanted =
-        Namespace { metadata: ObjectMeta { generate_name: Some(format!("{prefix}-")), ..ObjectMeta::default() }, ..Namespace::default() };
+    let wanted = Namespace {
+        metadata: ObjectMeta { generate_name: Some(format!("{prefix}-")), ..ObjectMeta::default() },
+        ..Namespace::default()
+    };
     let namespace = Api::all(client.clone()).create(&PostParams::default(), &wanted).await.unwrap();
     FreshNamespace { name: namespace.name_any(), client }
 }
@@ -149,7 +172,10 @@ pub async fn fresh_namespace(prefix: &str) -> FreshNamespace {
 impl Drop for FreshNamespace {
     fn drop(&mut self) {
         let namespaces: Api<Namespace> = Api::all(self.client.clone());
-        let gone = async { time::timeout(PATIENCE, namespaces.delete(&self.name, &DeleteParams::background())).await };
+        let gone = async {
+            time::timeout(PATIENCE, namespaces.delete(&self.name, &DeleteParams::background()))
+                .await
+        };
         if Handle::try_current().is_ok() {
             // Best effort: what is left over in a cluster for tests harms nobody, and the test has its result.
             drop(block_in_place(|| Handle::current().block_on(gone)));
@@ -216,7 +242,14 @@ impl FreshNamespace {
     }
 
     async fn patch_path(&self, path: &str, changes: &Value, effect: Effect) -> Answer {
-        request(&self.client, "PATCH", &self.path(path, effect), "application/json-patch+json", Some(changes)).await
+        request(
+            &self.client,
+            "PATCH",
+            &self.path(path, effect),
+            "application/json-patch+json",
+            Some(changes),
+        )
+        .await
     }
 
     fn path(&self, rest: &str, effect: Effect) -> String {
@@ -224,7 +257,10 @@ impl FreshNamespace {
             Effect::DryRun => "&dryRun=All",
             Effect::Real => "",
         };
-        format!("/apis/saga.dev/v1alpha1/namespaces/{}/sagas{rest}?fieldValidation=Strict{dry_run}", self.name)
+        format!(
+            "/apis/saga.dev/v1alpha1/namespaces/{}/sagas{rest}?fieldValidation=Strict{dry_run}",
+            self.name
+        )
     }
 }
 
@@ -232,13 +268,29 @@ impl FreshNamespace {
 ///
 /// # Panics
 /// Where there is no answer at all.
-pub async fn request(client: &Client, method: &str, path: &str, content_type: &str, body: Option<&Value>) -> Answer {
+pub async fn request(
+    client: &Client,
+    method: &str,
+    path: &str,
+    content_type: &str,
+    body: Option<&Value>,
+) -> Answer {
     let body = body.map(Value::to_string).unwrap_or_default().into_bytes();
-    let request = http::Request::builder().method(method).uri(path).header("Content-Type", content_type).body(body).unwrap();
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("Content-Type", content_type)
+        .body(body)
+        .unwrap();
     match client.request(request).await {
         Ok(answer) => Ok(answer),
         Err(Error::Api(status)) => {
-            let causes = status.details.iter().flat_map(|details| &details.causes).map(|cause| cause.message.clone()).collect();
+            let causes = status
+                .details
+                .iter()
+                .flat_map(|details| &details.causes)
+                .map(|cause| cause.message.clone())
+                .collect();
             Err(Refusal { code: status.code, message: status.message.clone(), causes })
         }
         Err(error) => panic!("{method} {path}: {error}"),

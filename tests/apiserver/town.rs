@@ -10,7 +10,9 @@ use kube::Client;
 use serde_json::{Value, json};
 use tokio::{runtime::Handle, task::block_in_place, time::timeout};
 
-use crate::support::{Answer, Effect, FreshNamespace, client_as, eventually, fresh_namespace, request};
+use crate::support::{
+    Answer, Effect, FreshNamespace, client_as, eventually, fresh_namespace, request,
+};
 
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
@@ -26,13 +28,23 @@ pub fn rendered(release_namespace: &str, more: &str) -> Vec<Value> {
     let path = format!("{}:{}", tools.display(), std::env::var("PATH").unwrap_or_default());
     let helm = Command::new("helm")
         .env("PATH", path)
-        .args(["template", "saga-operator", &chart.to_string_lossy(), "--namespace", release_namespace])
+        .args([
+            "template",
+            "saga-operator",
+            &chart.to_string_lossy(),
+            "--namespace",
+            release_namespace,
+        ])
         .args(["--set", &format!("admission.fields=true,admission.fourEyes=true{more}")])
         .output()
         .unwrap_or_else(|error| panic!("helm: {error}; `make tools` builds it"));
     assert!(helm.status.success(), "{}", String::from_utf8_lossy(&helm.stderr));
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&String::from_utf8_lossy(&helm.stdout)).unwrap();
-    documents.into_iter().filter(|document| text(&document["kind"]).contains("AdmissionPolicy")).collect()
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(&String::from_utf8_lossy(&helm.stdout)).unwrap();
+    documents
+        .into_iter()
+        .filter(|document| text(&document["kind"]).contains("AdmissionPolicy"))
+        .collect()
 }
 
 /// A namespace with policies of its own.
@@ -50,9 +62,14 @@ impl Town {
         let mut town = Self { namespace, installed: Vec::new() };
         // The namespace is the operator's in the eyes of the policy that keeps sagas out of it.
         for document in rendered(town.name(), more) {
-            let (kind, name) = (text(&document["kind"]).to_lowercase(), text(&document["metadata"]["name"]));
+            let (kind, name) =
+                (text(&document["kind"]).to_lowercase(), text(&document["metadata"]["name"]));
             if policies.iter().any(|policy| name.starts_with(&format!("{policy}."))) {
-                let plural = if kind.ends_with("binding") { format!("{kind}s") } else { kind.replace("policy", "policies") };
+                let plural = if kind.ends_with("binding") {
+                    format!("{kind}s")
+                } else {
+                    kind.replace("policy", "policies")
+                };
                 town.install(&plural, &name, document).await;
             }
         }
@@ -94,14 +111,18 @@ impl Town {
     }
 
     async fn post(&self, path: &str, object: &Value) -> Value {
-        let made = request(&self.namespace.client, "POST", path, "application/json", Some(object)).await;
+        let made =
+            request(&self.namespace.client, "POST", path, "application/json", Some(object)).await;
         made.unwrap_or_else(|refusal| panic!("{path}: {refusal}"))
     }
 
     /// A policy or a binding as it stands, by the first part of its name.
     pub async fn policies(&self) -> Vec<Value> {
         let paths = self.installed.iter().filter(|path| path.contains("policies/"));
-        future::join_all(paths.map(|path| async { request(&self.namespace.client, "GET", path, "", None).await.unwrap() })).await
+        future::join_all(paths.map(|path| async {
+            request(&self.namespace.client, "GET", path, "", None).await.unwrap()
+        }))
+        .await
     }
 
     /// Somebody who may do this to sagas, and no more.
@@ -114,7 +135,11 @@ impl Town {
     /// A ServiceAccount that may do this to sagas.
     pub async fn account(&self, name: &str, verbs: &[&str]) -> Person {
         let path = format!("/api/v1/namespaces/{}/serviceaccounts", self.name());
-        self.post(&path, &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}})).await;
+        self.post(
+            &path,
+            &json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}),
+        )
+        .await;
         let account = self.stranger(&format!("system:serviceaccount:{}:{name}", self.name())).await;
         self.give(&account.name, "saga.dev", "sagas", verbs).await;
         account
@@ -122,18 +147,25 @@ impl Town {
 
     /// Somebody of this name, without any rights yet.
     pub async fn stranger(&self, name: &str) -> Person {
-        Person { client: client_as(name).await, name: name.to_owned(), namespace: self.name().to_owned() }
+        Person {
+            client: client_as(name).await,
+            name: name.to_owned(),
+            namespace: self.name().to_owned(),
+        }
     }
 
     /// Lets a person do this here.
     pub async fn give(&self, person: &str, group: &str, resource: &str, verbs: &[&str]) {
         let name = format!("{person}-{resource}").replace([':', '/'], ".");
-        let reference = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
-        let user = json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]);
+        let reference =
+            json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name});
+        let user =
+            json!([{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": person}]);
         let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
-        for (plural, kind, rest) in
-            [("roles", "Role", json!({"rules": rules})), ("rolebindings", "RoleBinding", json!({"roleRef": reference, "subjects": user}))]
-        {
+        for (plural, kind, rest) in [
+            ("roles", "Role", json!({"rules": rules})),
+            ("rolebindings", "RoleBinding", json!({"roleRef": reference, "subjects": user})),
+        ] {
             let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
             object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
             self.post(&format!("{RBAC}/namespaces/{}/{plural}", self.name()), &object).await;
@@ -161,10 +193,14 @@ impl Town {
 impl Drop for Town {
     fn drop(&mut self) {
         let client = self.namespace.client.clone();
-        let gone = future::join_all(self.installed.iter().map(|path| request(&client, "DELETE", path, "", None)));
+        let gone = future::join_all(
+            self.installed.iter().map(|path| request(&client, "DELETE", path, "", None)),
+        );
         if Handle::try_current().is_ok() {
             // Best effort: they hold for this namespace alone.
-            drop(block_in_place(|| Handle::current().block_on(timeout(Duration::from_secs(10), gone))));
+            drop(block_in_place(|| {
+                Handle::current().block_on(timeout(Duration::from_secs(10), gone))
+            }));
         }
     }
 }
@@ -198,17 +234,35 @@ impl Person {
             Effect::DryRun => "?fieldValidation=Strict&dryRun=All",
             Effect::Real => "?fieldValidation=Strict",
         };
-        let path = |name: &str| format!("/apis/saga.dev/v1alpha1/namespaces/{}/sagas{name}{query}", self.namespace);
+        let path = |name: &str| {
+            format!("/apis/saga.dev/v1alpha1/namespaces/{}/sagas{name}{query}", self.namespace)
+        };
         let named = |name: &str| path(&format!("/{name}"));
         match deed {
-            Deed::Create(saga) => request(&self.client, "POST", &path(""), "application/json", Some(saga)).await,
+            Deed::Create(saga) => {
+                request(&self.client, "POST", &path(""), "application/json", Some(saga)).await
+            }
             Deed::Apply(saga) => {
                 let path = named(&text(&saga["metadata"]["name"])) + "&fieldManager=git";
-                request(&self.client, "PATCH", &path, "application/apply-patch+yaml", Some(saga)).await
+                request(&self.client, "PATCH", &path, "application/apply-patch+yaml", Some(saga))
+                    .await
             }
-            Deed::Change(name, change) => request(&self.client, "PATCH", &named(name), "application/merge-patch+json", Some(change)).await,
-            Deed::Delete(name) => request(&self.client, "DELETE", &named(name), "application/json", None).await,
-            Deed::DeleteAll => request(&self.client, "DELETE", &path(""), "application/json", None).await,
+            Deed::Change(name, change) => {
+                request(
+                    &self.client,
+                    "PATCH",
+                    &named(name),
+                    "application/merge-patch+json",
+                    Some(change),
+                )
+                .await
+            }
+            Deed::Delete(name) => {
+                request(&self.client, "DELETE", &named(name), "application/json", None).await
+            }
+            Deed::DeleteAll => {
+                request(&self.client, "DELETE", &path(""), "application/json", None).await
+            }
         }
     }
 
@@ -227,7 +281,10 @@ impl Person {
         let what = format!("{} may do this: {deed:?}", self.name);
         let allowed = eventually(&what, || async {
             // Shown only where the test fails.
-            self.act(deed, Effect::DryRun).await.inspect_err(|refusal| eprintln!("{}: {refusal}", self.name)).ok()
+            self.act(deed, Effect::DryRun)
+                .await
+                .inspect_err(|refusal| eprintln!("{}: {refusal}", self.name))
+                .ok()
         });
         allowed.await
     }

@@ -25,21 +25,39 @@ async fn steps_never_change() {
             ("one argument more", add("/spec/steps/1/pod/args/-", "--all")),
             ("the image", replace("/spec/steps/1/pod/image", "busybox:2")),
             ("a limit", replace("/spec/steps/1/pod/resources/limits/cpu", "2")),
-            ("resources that were not there", add("/spec/steps/1/pod/resources/requests", json!({"cpu": 1}))),
+            (
+                "resources that were not there",
+                add("/spec/steps/1/pod/resources/requests", json!({"cpu": 1})),
+            ),
             ("the URL", replace("/spec/steps/0/http/url", "https://stock.shop.svc/reservations")),
             ("the body's type", replace("/spec/steps/0/http/body", "order=1042")),
             ("a value in the body", replace("/spec/steps/0/http/body/order", "1043")),
-            ("a key in the body", rename("/spec/steps/0/http/body/order", "/spec/steps/0/http/body/orders")),
-            ("a key deep in the body", rename("/spec/steps/0/http/body/card/number", "/spec/steps/0/http/body/card/numbers")),
+            (
+                "a key in the body",
+                rename("/spec/steps/0/http/body/order", "/spec/steps/0/http/body/orders"),
+            ),
+            (
+                "a key deep in the body",
+                rename(
+                    "/spec/steps/0/http/body/card/number",
+                    "/spec/steps/0/http/body/card/numbers",
+                ),
+            ),
             ("no body", remove("/spec/steps/0/http/body")),
             ("null in the body", replace("/spec/steps/0/http/body/note", "now set")),
-            ("the order of dependencies", replace("/spec/steps/2/dependsOn", json!(["ship", "charge"]))),
+            (
+                "the order of dependencies",
+                replace("/spec/steps/2/dependsOn", json!(["ship", "charge"])),
+            ),
             ("no dependencies", remove("/spec/steps/2/dependsOn")),
             ("a retry policy", add("/spec/steps/0/retry", json!({"maxAttempts": 3}))),
             ("no compensation", remove("/spec/steps/0/compensation")),
             ("the order of steps", replace("/spec/steps", json!([steps[1], steps[0], steps[2]]))),
             ("a name", replace("/spec/steps/2/name", "thanks")),
-            ("one step more", add("/spec/steps/-", json!({"name": "more", "pod": {"image": "busybox"}}))),
+            (
+                "one step more",
+                add("/spec/steps/-", json!({"name": "more", "pod": {"image": "busybox"}})),
+            ),
             ("one step less", remove("/spec/steps/2")),
         ],
     )
@@ -59,7 +77,10 @@ async fn params_never_change() {
             ("to null", replace("/spec/params/order", json!(null))),
             ("a value below", replace("/spec/params/card/number", 2)),
             ("a key below", rename("/spec/params/card/number", "/spec/params/card/numbers")),
-            ("the order of a list", replace("/spec/params/items", json!([{"sku": "b"}, {"sku": "a"}]))),
+            (
+                "the order of a list",
+                replace("/spec/params/items", json!([{"sku": "b"}, {"sku": "a"}])),
+            ),
             ("a key in a list", rename("/spec/params/items/0/sku", "/spec/params/items/0/sku2")),
             ("one more", add("/spec/params/more", 1)),
             ("one less", remove("/spec/params/order")),
@@ -80,8 +101,15 @@ async fn params_never_change() {
         ],
     )
     .await;
-    refuses(&namespace, PREFIX, vec![("another", replace("/spec/idempotencyPrefix", "o2")), ("none", remove("/spec/idempotencyPrefix"))])
-        .await;
+    refuses(
+        &namespace,
+        PREFIX,
+        vec![
+            ("another", replace("/spec/idempotencyPrefix", "o2")),
+            ("none", remove("/spec/idempotencyPrefix")),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,9 +117,17 @@ async fn what_was_not_set_cannot_be_set_later() {
     let namespace = fresh_namespace("unset").await;
     let bare = json!({"steps": [{"name": "one", "pod": {"image": "busybox"}}]});
     namespace.create(&saga(&bare), Effect::Real).await.unwrap();
-    refuses(&namespace, PARAMS, vec![("set", add("/spec/params", json!({"a": 1}))), ("set, but empty", add("/spec/params", json!({})))])
+    refuses(
+        &namespace,
+        PARAMS,
+        vec![
+            ("set", add("/spec/params", json!({"a": 1}))),
+            ("set, but empty", add("/spec/params", json!({}))),
+        ],
+    )
+    .await;
+    refuses(&namespace, OUTPUTS, vec![("set", add("/spec/outputs", json!({"order": "1042"})))])
         .await;
-    refuses(&namespace, OUTPUTS, vec![("set", add("/spec/outputs", json!({"order": "1042"})))]).await;
     refuses(&namespace, PREFIX, vec![("set", add("/spec/idempotencyPrefix", "order-1042"))]).await;
 }
 
@@ -105,7 +141,10 @@ async fn how_a_saga_is_run_may_change_at_any_time() {
         ("onFailure", json!(["Compensate", "Hold"])),
         ("suspend", json!([true, false])),
         ("deletionPolicy", json!(["Abandon", "Compensate"])),
-        ("defaults", json!([{"timeout": "5m"}, {"retry": {"maxAttempts": 3}, "compensationRetry": {"backoff": {"type": "None"}}}, {}])),
+        (
+            "defaults",
+            json!([{"timeout": "5m"}, {"retry": {"maxAttempts": 3}, "compensationRetry": {"backoff": {"type": "None"}}}, {}]),
+        ),
         ("serviceAccountName", json!(["order-saga", "default"])),
     ] {
         let path = format!("/spec/{field}");
@@ -113,9 +152,16 @@ async fn how_a_saga_is_run_may_change_at_any_time() {
             let after = namespace.patch("order", &add(&path, value.clone()), Effect::Real).await;
             let after = after.unwrap_or_else(|refusal| panic!("{field}: {refusal}"));
             assert_eq!(after["spec"][field], *value);
-            assert_eq!(spec_hash(&before), spec_hash(&after), "{field} is no part of what is pinned");
+            assert_eq!(
+                spec_hash(&before),
+                spec_hash(&after),
+                "{field} is no part of what is pinned"
+            );
         }
-        namespace.patch("order", &remove(&path), Effect::Real).await.unwrap_or_else(|refusal| panic!("{field} taken out: {refusal}"));
+        namespace
+            .patch("order", &remove(&path), Effect::Real)
+            .await
+            .unwrap_or_else(|refusal| panic!("{field} taken out: {refusal}"));
     }
 }
 
@@ -123,7 +169,10 @@ async fn how_a_saga_is_run_may_change_at_any_time() {
 async fn a_change_is_checked_as_a_creation_is() {
     let namespace = with_saga("change").await;
     for (change, words) in [
-        (add("/spec/maxParallel", 0), "spec.maxParallel in body should be greater than or equal to 1"),
+        (
+            add("/spec/maxParallel", 0),
+            "spec.maxParallel in body should be greater than or equal to 1",
+        ),
         (add("/spec/onFailure", "Retry"), "supported values: \"Hold\", \"Compensate\""),
         (add("/spec/defaults", json!({"timeout": "0s"})), "must be a positive duration"),
         (add("/spec/maxParalel", 2), "unknown field \"spec.maxParalel\""),

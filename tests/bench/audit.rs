@@ -61,8 +61,14 @@ pub fn calls(offset: u64, namespace: &str) -> Vec<Call> {
     log.read_to_string(&mut text).unwrap();
     // Each line is a JSON object that names the namespace; the last one may be written right now.
     let marked = format!("\"{namespace}\"");
-    let lines = text.lines().filter(|line| line.contains(&marked)).filter_map(|line| serde_json::from_str::<Line>(line).ok());
-    lines.filter(|line| line.stage == "ResponseComplete" && line.object_ref.namespace == namespace).map(Call::from).collect()
+    let lines = text
+        .lines()
+        .filter(|line| line.contains(&marked))
+        .filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    lines
+        .filter(|line| line.stage == "ResponseComplete" && line.object_ref.namespace == namespace)
+        .map(Call::from)
+        .collect()
 }
 
 /// The time from the end of each step's pod to the creation of the next one's, in milliseconds. A pod's end is the last write of its status
@@ -75,7 +81,12 @@ pub fn delays(calls: &[Call], user: &str) -> Vec<f64> {
         }
     }
     let delay = |(step, begun): (Step, &Call)| {
-        let end = writes.get(&before(&step)?)?.iter().filter(|write| write.received < begun.received).map(|write| write.ended).max()?;
+        let end = writes
+            .get(&before(&step)?)?
+            .iter()
+            .filter(|write| write.received < begun.received)
+            .map(|write| write.ended)
+            .max()?;
         Some(milliseconds(end, begun.received))
     };
     created(calls, user).filter_map(delay).collect()
@@ -91,7 +102,9 @@ pub fn pods(calls: &[Call], user: &str) -> BTreeMap<Step, usize> {
 }
 
 fn created<'a>(calls: &'a [Call], user: &str) -> impl Iterator<Item = (Step, &'a Call)> {
-    let created = calls.iter().filter(move |call| call.user == user && call.code == 201 && call.kind() == "create pods");
+    let created = calls
+        .iter()
+        .filter(move |call| call.user == user && call.code == 201 && call.kind() == "create pods");
     created.filter_map(|call| Some((call.step()?, call)))
 }
 
@@ -147,7 +160,11 @@ impl From<Line> for Call {
         Self {
             user: line.user.username,
             verb: if tried { "try".to_owned() } else { line.verb },
-            resource: if subresource.is_empty() { resource } else { format!("{resource}/{subresource}") },
+            resource: if subresource.is_empty() {
+                resource
+            } else {
+                format!("{resource}/{subresource}")
+            },
             name,
             code: line.response_status.map_or(0, |response| response.code),
             received: line.request_received_timestamp,

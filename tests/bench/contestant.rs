@@ -66,15 +66,26 @@ impl Who {
 
     /// Starts its process, which works in all namespaces.
     pub fn start(self) -> Process {
-        let variable = |suffix: &str| given(&format!("SAGA_BENCH_{}_{suffix}", self.name().to_uppercase()));
+        let variable =
+            |suffix: &str| given(&format!("SAGA_BENCH_{}_{suffix}", self.name().to_uppercase()));
         let log = File::options().create(true).append(true).open(self.log()).unwrap();
         let mut command = Command::new(variable("PROGRAM"));
         if self == Self::Ours {
             // As the chart starts it, but for the addresses: requests go to this machine itself.
-            command.args(["run", "--leader-elect", "--metrics-addr=127.0.0.1:0", "--health-addr=0", "--log-format=json"]);
+            command.args([
+                "run",
+                "--leader-elect",
+                "--metrics-addr=127.0.0.1:0",
+                "--health-addr=0",
+                "--log-format=json",
+            ]);
             command.arg("--http-allow-cidrs=127.0.0.1/32");
         }
-        command.env("KUBECONFIG", variable("KUBECONFIG")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        command
+            .env("KUBECONFIG", variable("KUBECONFIG"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log);
         Process { who: self, child: command.spawn().unwrap() }
     }
 }

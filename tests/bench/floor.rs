@@ -76,8 +76,11 @@ async fn main() -> Outcome<()> {
     let ended = Config::default().labels(LABELS[0]).fields("status.phase=Succeeded");
     let chains = watcher(Api::<Chain>::all(client.clone()), Config::default());
     let pods = watcher(Api::<PartialObjectMeta<Pod>>::all(client.clone()), ended);
-    let created = chains.map(|event| event.map(|event| applied(event).map(|chain| Moved::Created(Box::new(chain)))));
-    let ended = pods.map(|event| event.map(|event| applied(event).map(|pod| Moved::Ended(Box::new(pod)))));
+    let created = chains.map(|event| {
+        event.map(|event| applied(event).map(|chain| Moved::Created(Box::new(chain))))
+    });
+    let ended =
+        pods.map(|event| event.map(|event| applied(event).map(|pod| Moved::Ended(Box::new(pod)))));
     let mut changes = select(created.boxed(), ended.boxed());
     let http = reqwest::Client::builder().no_proxy().build()?;
     let floor = Arc::new(Floor { client, http, permits: Semaphore::new(AT_ONCE) });
@@ -120,7 +123,13 @@ impl Floor {
             return self.create_pod(&namespace, &owner, 1, chain.spec.steps).await;
         };
         for step in 1..=chain.spec.steps {
-            self.http.post(format!("{url}/{name}/s{step}")).send().await?.error_for_status()?.bytes().await?;
+            self.http
+                .post(format!("{url}/{name}/s{step}"))
+                .send()
+                .await?
+                .error_for_status()?
+                .bytes()
+                .await?;
             self.note(&namespace, &name, step, chain.spec.steps).await?;
         }
         Ok(())
@@ -129,7 +138,9 @@ impl Floor {
     /// A pod has ended: the next one begins, and that is noted.
     async fn follow(&self, pod: &PartialObjectMeta<Pod>) -> Outcome<()> {
         let namespace = pod.namespace().unwrap_or_default();
-        let number = |label: &str| -> Outcome<u32> { Ok(pod.labels().get(label).ok_or("a pod without its labels")?.parse()?) };
+        let number = |label: &str| -> Outcome<u32> {
+            Ok(pod.labels().get(label).ok_or("a pod without its labels")?.parse()?)
+        };
         let (step, of) = (number(LABELS[1])?, number(LABELS[2])?);
         let owner = pod.owner_references().first().ok_or("a pod without its chain")?;
         if step < of {
@@ -138,8 +149,17 @@ impl Floor {
         self.note(&namespace, &owner.name, step, of).await
     }
 
-    async fn create_pod(&self, namespace: &str, owner: &OwnerReference, step: u32, of: u32) -> Outcome<()> {
-        let labels: BTreeMap<_, _> = LABELS.into_iter().zip([owner.name.clone(), step.to_string(), of.to_string()]).collect();
+    async fn create_pod(
+        &self,
+        namespace: &str,
+        owner: &OwnerReference,
+        step: u32,
+        of: u32,
+    ) -> Outcome<()> {
+        let labels: BTreeMap<_, _> = LABELS
+            .into_iter()
+            .zip([owner.name.clone(), step.to_string(), of.to_string()])
+            .collect();
         let pod = json!({
             "apiVersion": "v1",
             "kind": "Pod",
@@ -150,7 +170,13 @@ impl Floor {
                 "containers": [{"name": "main", "image": "saga.dev/examples/busybox:1", "command": ["true"]}],
             },
         });
-        self.call(Method::POST, &format!("/api/v1/namespaces/{namespace}/pods"), "application/json", &pod).await
+        self.call(
+            Method::POST,
+            &format!("/api/v1/namespaces/{namespace}/pods"),
+            "application/json",
+            &pod,
+        )
+        .await
     }
 
     async fn note(&self, namespace: &str, chain: &str, step: u32, of: u32) -> Outcome<()> {
@@ -160,8 +186,11 @@ impl Floor {
     }
 
     async fn call(&self, method: Method, path: &str, content: &str, body: &Value) -> Outcome<()> {
-        let request =
-            Request::builder().method(method).uri(path).header(header::ACCEPT, METADATA_ONLY).header(header::CONTENT_TYPE, content);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::ACCEPT, METADATA_ONLY)
+            .header(header::CONTENT_TYPE, content);
         self.client.request_text(request.body(serde_json::to_vec(body)?)?).await?;
         Ok(())
     }

@@ -70,7 +70,10 @@ async fn bench() -> bool {
     }
     println!("{}", report::table(&runs));
     report::write(&settings, &runs);
-    let faults: Vec<_> = runs.iter().flat_map(|run| run.faults.iter().map(|fault| format!("{}: {fault}", report::line(run)))).collect();
+    let faults: Vec<_> = runs
+        .iter()
+        .flat_map(|run| run.faults.iter().map(|fault| format!("{}: {fault}", report::line(run))))
+        .collect();
     for fault in &faults {
         println!("bench: FAILED {fault}");
     }

@@ -39,14 +39,20 @@ impl<'a> Place<'a> {
     pub async fn create(settings: &'a Settings, who: Who, work: Work, service: SocketAddr) -> Self {
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let kubeconfig = Kubeconfig::read_from(given("SAGA_BENCH_KUBECONFIG")).unwrap();
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+            .await
+            .unwrap();
         let client = Client::try_from(config).unwrap();
         let namespaces: Api<Namespace> = Api::all(client.clone());
-        let namespace: Namespace = serde_json::from_value(json!({"metadata": {"generateName": "bench-"}})).unwrap();
-        let namespace = namespaces.create(&PostParams::default(), &namespace).await.unwrap().name_any();
+        let namespace: Namespace =
+            serde_json::from_value(json!({"metadata": {"generateName": "bench-"}})).unwrap();
+        let namespace =
+            namespaces.create(&PostParams::default(), &namespace).await.unwrap().name_any();
         // The API server refuses pods until the controller manager has made the account.
         let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-        await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some()).await.unwrap();
+        await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some())
+            .await
+            .unwrap();
         Self { namespace, settings, client, who, work, service }
     }
 
@@ -56,7 +62,10 @@ impl<'a> Place<'a> {
 
     pub async fn begin(&self, name: &str) {
         let chain: Value = self.who.chain(name, self.work, self.service);
-        self.chains().create(&PostParams::default(), &serde_json::from_value(chain).unwrap()).await.unwrap();
+        self.chains()
+            .create(&PostParams::default(), &serde_json::from_value(chain).unwrap())
+            .await
+            .unwrap();
     }
 
     /// Creates all of these at once.
@@ -70,15 +79,28 @@ impl<'a> Place<'a> {
         let deadline = Instant::now() + self.settings.patience;
         while Instant::now() < deadline {
             process.must_live();
-            let left = self.chains().list_metadata(&ListParams::default().fields(&unended).limit(1)).await.unwrap();
+            let left = self
+                .chains()
+                .list_metadata(&ListParams::default().fields(&unended).limit(1))
+                .await
+                .unwrap();
             if left.items.is_empty() {
                 break;
             }
             sleep(LOOK).await;
         }
-        let wrong = self.chains().list(&ListParams::default().fields(&format!("status.phase!={}", ENDS[0]))).await.unwrap();
+        let wrong = self
+            .chains()
+            .list(&ListParams::default().fields(&format!("status.phase!={}", ENDS[0])))
+            .await
+            .unwrap();
         let told = |chain: &DynamicObject| {
-            format!("{} is {}: {}", chain.name_any(), chain.data["status"]["phase"], chain.data["status"]["message"])
+            format!(
+                "{} is {}: {}",
+                chain.name_any(),
+                chain.data["status"]["phase"],
+                chain.data["status"]["message"]
+            )
         };
         wrong.items.iter().map(told).collect()
     }
@@ -87,6 +109,10 @@ impl<'a> Place<'a> {
     pub async fn clear(self) {
         let namespaces: Api<Namespace> = Api::all(self.client);
         namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();
-        await_condition(namespaces, &self.namespace, |namespace: Option<&Namespace>| namespace.is_none()).await.unwrap();
+        await_condition(namespaces, &self.namespace, |namespace: Option<&Namespace>| {
+            namespace.is_none()
+        })
+        .await
+        .unwrap();
     }
 }

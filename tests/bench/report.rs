@@ -13,26 +13,33 @@ use crate::{
 /// The columns: title, width, and what stands there; numbers stand to the right.
 type Column = (&'static str, usize, fn(&Run, Option<&Run>) -> String);
 
-const COLUMNS: &[Column] = &[
-    ("steps/s", 7, |run, _| if run.load.slow { "-".into() } else { format!("{:.1}", run.steps_per_second) }),
-    ("share", 5, |run, floor| match floor {
-        Some(floor) if !run.load.slow => {
-            format!("{:.2}", run.steps_per_second / floor.steps_per_second)
-        }
-        _ => "-".into(),
-    }),
-    ("writes", 6, |run, _| format!("{:.2}", run.writes)),
-    ("reads", 5, |run, _| format!("{:.2}", run.reads)),
-    ("tries", 5, |run, _| format!("{:.2}", run.tries)),
-    ("CPU ms", 6, |run, _| format!("{:.2}", run.cpu["contestant"])),
-    ("API ms", 6, |run, _| format!("{:.1}", run.cpu["api-server"])),
-    ("API x", 5, |run, floor| floor.map_or("-".into(), |floor| format!("{:.2}", run.cpu["api-server"] / floor.cpu["api-server"]))),
-    ("p50 ms", 7, |run, _| format!("{:.1}", run.delay[0])),
-    ("p99 ms", 7, |run, _| format!("{:.1}", run.delay[1])),
-    ("MiB", 5, |run, _| format!("{:.1}", run.memory[0])),
-    ("peak", 5, |run, _| format!("{:.1}", run.memory[1])),
-    ("others", 6, |run, _| format!("{:.2}", run.others)),
-];
+const COLUMNS: &[Column] =
+    &[
+        ("steps/s", 7, |run, _| {
+            if run.load.slow { "-".into() } else { format!("{:.1}", run.steps_per_second) }
+        }),
+        ("share", 5, |run, floor| match floor {
+            Some(floor) if !run.load.slow => {
+                format!("{:.2}", run.steps_per_second / floor.steps_per_second)
+            }
+            _ => "-".into(),
+        }),
+        ("writes", 6, |run, _| format!("{:.2}", run.writes)),
+        ("reads", 5, |run, _| format!("{:.2}", run.reads)),
+        ("tries", 5, |run, _| format!("{:.2}", run.tries)),
+        ("CPU ms", 6, |run, _| format!("{:.2}", run.cpu["contestant"])),
+        ("API ms", 6, |run, _| format!("{:.1}", run.cpu["api-server"])),
+        ("API x", 5, |run, floor| {
+            floor.map_or("-".into(), |floor| {
+                format!("{:.2}", run.cpu["api-server"] / floor.cpu["api-server"])
+            })
+        }),
+        ("p50 ms", 7, |run, _| format!("{:.1}", run.delay[0])),
+        ("p99 ms", 7, |run, _| format!("{:.1}", run.delay[1])),
+        ("MiB", 5, |run, _| format!("{:.1}", run.memory[0])),
+        ("peak", 5, |run, _| format!("{:.1}", run.memory[1])),
+        ("others", 6, |run, _| format!("{:.2}", run.others)),
+    ];
 
 const LEGEND: &str = "\
 share: steps/s of the floor's. writes, reads: calls to the API server per step, leases and watches left out; tries: dry runs.
@@ -43,14 +50,17 @@ The CPU of a slow load is also that of the time between its chains.
 
 /// All of it: a row for each run, and beneath, what the calls were.
 pub fn table(runs: &[Run]) -> String {
-    let mut table = format!("chains of {STEPS} steps\n\n{:<9} {:>8} {:<6}", "work", "chains", "who");
+    let mut table =
+        format!("chains of {STEPS} steps\n\n{:<9} {:>8} {:<6}", "work", "chains", "who");
     for (title, width, _) in COLUMNS {
         let _ = write!(table, " {title:>width$}");
     }
     table.push('\n');
     for run in runs {
-        let floor =
-            runs.iter().find(|other| (other.round, other.work, other.load) == (run.round, run.work, run.load) && other.who == Who::Floor);
+        let floor = runs.iter().find(|other| {
+            (other.round, other.work, other.load) == (run.round, run.work, run.load)
+                && other.who == Who::Floor
+        });
         let _ = write!(table, "{:<9} {:>8} {:<6}", run.work, run.load, run.who.name());
         for (_, width, cell) in COLUMNS {
             let _ = write!(table, " {:>width$}", cell(run, floor));
@@ -61,8 +71,16 @@ pub fn table(runs: &[Run]) -> String {
     for run in runs {
         let mut calls: Vec<_> = run.calls.iter().collect();
         calls.sort_by(|one, other| other.1.total_cmp(one.1));
-        let calls: Vec<_> = calls.into_iter().map(|(kind, times)| format!("{kind} {times:.2}")).collect();
-        let _ = writeln!(table, "{:<9} {:>8} {:<6} {}", run.work, run.load, run.who.name(), calls.join(", "));
+        let calls: Vec<_> =
+            calls.into_iter().map(|(kind, times)| format!("{kind} {times:.2}")).collect();
+        let _ = writeln!(
+            table,
+            "{:<9} {:>8} {:<6} {}",
+            run.work,
+            run.load,
+            run.who.name(),
+            calls.join(", ")
+        );
     }
     table
 }
@@ -71,7 +89,9 @@ pub fn table(runs: &[Run]) -> String {
 pub fn line(run: &Run) -> String {
     let Run { round, work, load, seconds, steps_per_second, writes, .. } = run;
     let who = run.who.name();
-    format!("round {round}, {work} {load}, {who}: {seconds:.1} s, {steps_per_second:.1} steps/s, {writes:.2} writes a step")
+    format!(
+        "round {round}, {work} {load}, {who}: {seconds:.1} s, {steps_per_second:.1} steps/s, {writes:.2} writes a step"
+    )
 }
 
 /// Writes all that was measured, with what was asked for and the commit.

@@ -84,7 +84,9 @@ pub async fn measure(settings: &Settings, round: usize, who: Who, work: Work, lo
     let steps = f64::from(u32::try_from(load.chains * STEPS).unwrap());
     let seconds = span(&calls, who) / 1000.0;
     let own: Vec<_> = calls.iter().filter(|call| call.user == who.user()).collect();
-    let per_step = |wanted: &dyn Fn(&Call) -> bool| count(own.iter().filter(|call| wanted(call)).count()) / steps;
+    let per_step = |wanted: &dyn Fn(&Call) -> bool| {
+        count(own.iter().filter(|call| wanted(call)).count()) / steps
+    };
     let mut kinds = BTreeMap::new();
     for call in &own {
         *kinds.entry(call.kind()).or_default() += 1.0 / steps;
@@ -132,8 +134,16 @@ async fn calm(offset: u64, namespace: &str, who: Who) -> Vec<Call> {
 fn span(calls: &[Call], who: Who) -> f64 {
     let plural = who.resource().plural;
     let status = format!("{plural}/status");
-    let began = calls.iter().filter(|call| call.resource == plural && call.verb == "create").map(|call| call.received).min();
-    let ended = calls.iter().filter(|call| call.resource == status && call.is_write()).map(|call| call.ended).max();
+    let began = calls
+        .iter()
+        .filter(|call| call.resource == plural && call.verb == "create")
+        .map(|call| call.received)
+        .min();
+    let ended = calls
+        .iter()
+        .filter(|call| call.resource == status && call.is_write())
+        .map(|call| call.ended)
+        .max();
     audit::milliseconds(began.expect("chains were created"), ended.expect("statuses were written"))
 }
 
@@ -149,9 +159,13 @@ fn requests(calls: &Calls) -> (BTreeMap<Step, usize>, Vec<f64>) {
 
 /// Steps that were not run once.
 fn wrong(times: &BTreeMap<Step, usize>, chains: &[String]) -> Vec<String> {
-    let steps = chains.iter().flat_map(|chain| (1..=STEPS).map(move |nth| (chain.clone(), format!("s{nth}"))));
+    let steps = chains
+        .iter()
+        .flat_map(|chain| (1..=STEPS).map(move |nth| (chain.clone(), format!("s{nth}"))));
     let of = steps.map(|step| (times.get(&step).copied().unwrap_or_default(), step));
-    of.filter(|(times, _)| *times != 1).map(|(times, (chain, step))| format!("{chain}/{step} was run {times} times")).collect()
+    of.filter(|(times, _)| *times != 1)
+        .map(|(times, (chain, step))| format!("{chain}/{step} was run {times} times"))
+        .collect()
 }
 
 /// The value that so many percent are not above; not a number where there is none.

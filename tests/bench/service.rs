@@ -28,7 +28,8 @@ impl Service {
         let service = Self::default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = Router::new().route("/{chain}/{step}", post(answer)).with_state(service.clone());
+        let router =
+            Router::new().route("/{chain}/{step}", post(answer)).with_state(service.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         (service, address)
     }

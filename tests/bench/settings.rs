@@ -45,13 +45,17 @@ impl Settings {
 
     /// What is measured, in its order: round, work, load.
     pub fn cases(&self) -> Vec<(usize, Work, Load)> {
-        let rounds = (1..=self.rounds).flat_map(|round| self.work.iter().map(move |work| (round, *work)));
-        rounds.flat_map(|(round, work)| self.loads.iter().map(move |load| (round, work, *load))).collect()
+        let rounds =
+            (1..=self.rounds).flat_map(|round| self.work.iter().map(move |work| (round, *work)));
+        rounds
+            .flat_map(|(round, work)| self.loads.iter().map(move |load| (round, work, *load)))
+            .collect()
     }
 
     /// The seed's number `nth` (`SplitMix64`).
     pub const fn draw(&self, nth: u64) -> u64 {
-        let mut number = self.seed.wrapping_add(nth.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let mut number =
+            self.seed.wrapping_add(nth.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         number ^ (number >> 31)
@@ -81,7 +85,8 @@ impl FromStr for Load {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let slow = text.strip_prefix("slow:");
-        let chains = slow.unwrap_or(text).parse().map_err(|_| "write a number, such as 100 or slow:20")?;
+        let chains =
+            slow.unwrap_or(text).parse().map_err(|_| "write a number, such as 100 or slow:20")?;
         Ok(Self { chains, slow: slow.is_some() })
     }
 }
@@ -108,10 +113,14 @@ fn one<T: FromStr<Err: fmt::Display>>(name: &str, default: &str) -> T {
 
 fn list<T: FromStr<Err: fmt::Display>>(name: &str, default: &str) -> Vec<T> {
     let text = std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    text.split(',').map(|item| item.trim().parse().unwrap_or_else(|why| panic!("{name} is {text}: {why}"))).collect()
+    text.split(',')
+        .map(|item| item.trim().parse().unwrap_or_else(|why| panic!("{name} is {text}: {why}")))
+        .collect()
 }
 
 /// A setting that `run.sh` makes.
 pub fn given(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run this by `make bench`, which starts the cluster it needs"))
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: run this by `make bench`, which starts the cluster it needs")
+    })
 }

@@ -46,7 +46,9 @@ pub fn refusal(fault: Fault) -> Answer {
     let body = Full::new(Bytes::from(body.to_string())).map_err(|never| match never {});
     let mut answer = Response::new(body.boxed_unsync());
     *answer.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    answer
+        .headers_mut()
+        .insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
     if fault == Fault::TooMany {
         answer.headers_mut().insert(RETRY_AFTER, http::HeaderValue::from_static("1"));
     }

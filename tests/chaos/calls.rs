@@ -8,12 +8,15 @@ use crate::fault::Counter;
 
 /// What a call is: its method and the resource, such as `PUT sagas/status`.
 pub fn class(head: &Parts) -> String {
-    let mut segments = head.uri.path().split('/').skip_while(|segment| *segment != "namespaces").skip(2);
+    let mut segments =
+        head.uri.path().split('/').skip_while(|segment| *segment != "namespaces").skip(2);
     let (resource, _name, subresource) = (segments.next(), segments.next(), segments.next());
     let path = match (resource, subresource) {
         (Some(resource), Some(subresource)) => format!("{resource}/{subresource}"),
         (Some(resource), None) => resource.to_owned(),
-        (None, _) if head.uri.path().contains("/admissionregistration.k8s.io/") => "policies".to_owned(),
+        (None, _) if head.uri.path().contains("/admissionregistration.k8s.io/") => {
+            "policies".to_owned()
+        }
         (None, _) => "namespaces".to_owned(),
     };
     format!("{} {path}", head.method)
@@ -27,7 +30,9 @@ pub fn saga(head: &Parts) -> Option<&str> {
 
 /// What a call is counted as. `noted` are the UIDs of children that were noted before.
 pub fn counter(head: &Parts, class: &str, body: &[u8], noted: &mut Vec<String>) -> Counter {
-    let has = |pair: &str| head.uri.query().unwrap_or_default().split('&').any(|found| found.starts_with(pair));
+    let has = |pair: &str| {
+        head.uri.query().unwrap_or_default().split('&').any(|found| found.starts_with(pair))
+    };
     let (reads, watches) = (head.method == Method::GET, has("watch=true"));
     let lists = reads && has("limit=");
     match (class, watches, lists) {
@@ -66,8 +71,15 @@ fn of_a_lease(head: &Parts, body: &[u8]) -> Counter {
 fn notes_a_child(body: &[u8], noted: &mut Vec<String>) -> bool {
     let saga: Value = serde_json::from_slice(body).unwrap_or_default();
     let steps = saga.pointer("/status/steps").and_then(Value::as_array).into_iter().flatten();
-    let children = steps.flat_map(|step| ["/action/active/childUid", "/compensation/active/childUid"].map(|place| step.pointer(place)));
-    let new: Vec<_> = children.flatten().filter_map(Value::as_str).filter(|uid| !noted.iter().any(|known| known == uid)).collect();
+    let children = steps.flat_map(|step| {
+        ["/action/active/childUid", "/compensation/active/childUid"]
+            .map(|place| step.pointer(place))
+    });
+    let new: Vec<_> = children
+        .flatten()
+        .filter_map(Value::as_str)
+        .filter(|uid| !noted.iter().any(|known| known == uid))
+        .collect();
     let any = !new.is_empty();
     let new: Vec<_> = new.into_iter().map(str::to_owned).collect();
     noted.extend(new);

@@ -106,7 +106,10 @@ impl Fault {
             (Self::Unavailable, 503, "ServiceUnavailable"),
             (Self::GatewayTimeout, 504, "Timeout"),
         ];
-        refusals.into_iter().find(|(fault, ..)| *fault == self).map(|(_, code, reason)| (code, reason))
+        refusals
+            .into_iter()
+            .find(|(fault, ..)| *fault == self)
+            .map(|(_, code, reason)| (code, reason))
     }
 }
 
@@ -174,13 +177,27 @@ impl Counter {
     pub const fn only_reads(self) -> bool {
         !matches!(
             self,
-            Self::Call | Self::Trial | Self::Noted | Self::LeaseCreation | Self::LeaseRenewal | Self::LeaderCreation | Self::LeaderRenewal
+            Self::Call
+                | Self::Trial
+                | Self::Noted
+                | Self::LeaseCreation
+                | Self::LeaseRenewal
+                | Self::LeaderCreation
+                | Self::LeaderRenewal
         )
     }
 
     /// Whether it fills a cache and keeps it filled.
     pub const fn fills_a_cache(self) -> bool {
-        matches!(self, Self::SagaList | Self::SagaWatch | Self::PodList | Self::PodWatch | Self::JobList | Self::JobWatch)
+        matches!(
+            self,
+            Self::SagaList
+                | Self::SagaWatch
+                | Self::PodList
+                | Self::PodWatch
+                | Self::JobList
+                | Self::JobWatch
+        )
     }
 }
 
@@ -212,7 +229,11 @@ impl FromStr for Strike {
                 nth: nth.parse().ok().filter(|nth| *nth > 0)?,
             })
         };
-        parse().ok_or_else(|| format!("{text:?} is no fault: write <fault>@<counter>:<nth>, such as crash-before@call:3"))
+        parse().ok_or_else(|| {
+            format!(
+                "{text:?} is no fault: write <fault>@<counter>:<nth>, such as crash-before@call:3"
+            )
+        })
     }
 }
 

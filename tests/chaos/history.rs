@@ -36,13 +36,18 @@ impl History {
     /// From this version of the saga on.
     pub fn from(stand: &Stand, saga: &Saga) -> Self {
         let (sagas, name) = (stand.sagas(), saga.name_any());
-        let (kept, version) = (Arc::new(Mutex::new(Kept::default())), saga.resource_version().unwrap());
+        let (kept, version) =
+            (Arc::new(Mutex::new(Kept::default())), saga.resource_version().unwrap());
         keeps(&kept).versions.push(saga.clone());
         let (keeper, of) = (Arc::clone(&kept), name.clone());
         let watch = tokio::spawn(async move {
-            let mut events = sagas.watch(&WatchParams::default().timeout(290), &version).await.unwrap().boxed();
+            let mut events =
+                sagas.watch(&WatchParams::default().timeout(290), &version).await.unwrap().boxed();
             while let Ok(Some(event)) = events.try_next().await {
-                let (WatchEvent::Added(saga) | WatchEvent::Modified(saga) | WatchEvent::Deleted(saga)) = &event else {
+                let (WatchEvent::Added(saga)
+                | WatchEvent::Modified(saga)
+                | WatchEvent::Deleted(saga)) = &event
+                else {
                     continue;
                 };
                 if concerns(&of, saga) {
@@ -65,7 +70,9 @@ impl History {
         let there = || {
             let kept = keeps(&self.kept);
             let newest = kept.versions.iter().rev().find(|saga| saga.name_any() == self.name);
-            last.map_or(kept.gone, |last| newest.map(Saga::resource_version) == Some(last.resource_version()))
+            last.map_or(kept.gone, |last| {
+                newest.map(Saga::resource_version) == Some(last.resource_version())
+            })
         };
         let caught_up = async {
             while !there() {

@@ -49,11 +49,20 @@ pub async fn reference(stand: &Stand, plan: &Plan, node: bool) -> Result<Referen
             return Ok(reference);
         }
     }
-    Err(format!("{}: in every run its operator's Lease lapses or a write is refused: the machine is too busy", plan.story.name))
+    Err(format!(
+        "{}: in every run its operator's Lease lapses or a write is refused: the machine is too busy",
+        plan.story.name
+    ))
 }
 
 /// Carries a plan out and judges it.
-pub async fn one(stand: &Stand, nth: usize, plan: &Plan, reference: &Reference, node: bool) -> Result<(), String> {
+pub async fn one(
+    stand: &Stand,
+    nth: usize,
+    plan: &Plan,
+    reference: &Reference,
+    node: bool,
+) -> Result<(), String> {
     for again in 1..=TRIES {
         let name = format!("plan-{nth}-{again}");
         let scene = Scene { stand, name: &name, node };
@@ -67,7 +76,8 @@ pub async fn one(stand: &Stand, nth: usize, plan: &Plan, reference: &Reference, 
             Err(Void::NotStruck) => clean(&scene).await,
         }
     }
-    Err("the fault did not strike: the operator makes fewer calls than in the run without a fault".into())
+    Err("the fault did not strike: the operator makes fewer calls than in the run without a fault"
+        .into())
 }
 
 /// Takes away what a plan leaves behind.
@@ -86,8 +96,7 @@ async fn clean(scene: &Scene<'_>) {
 async fn prepare(stand: &Stand) {
     let namespace = stand.namespace.as_str();
     let rbac = |kind: &str, name: &str, more: (&str, Value), and: Option<Value>| {
-        let mut object =
-            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
         object[more.0] = more.1;
         if let Some(subject) = and {
             object["subjects"] = json!([subject]);
@@ -95,21 +104,34 @@ async fn prepare(stand: &Stand) {
         object
     };
     let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
-    let reference = |kind: &str, name: &str| ("roleRef", json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}));
-    let account = |(namespace, name): (&str, &str)| Some(json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}));
+    let reference = |kind: &str, name: &str| {
+        ("roleRef", json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}))
+    };
+    let account = |(namespace, name): (&str, &str)| {
+        Some(json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}))
+    };
     let may = json!([
         rule("", "configmaps", &["get", "create", "patch", "delete"]),
         rule("", "secrets", &["get"]),
         rule("saga.dev", "sagas", &["create", "patch", "compensate", "cancel"]),
     ]);
-    let leases = json!([rule("coordination.k8s.io", "leases", &["get", "list", "create", "update", "delete"])]);
+    let leases = json!([rule(
+        "coordination.k8s.io",
+        "leases",
+        &["get", "list", "create", "update", "delete"]
+    )]);
     for object in [
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": namespace}}),
         rbac("Role", ACCOUNT, ("rules", may), None),
         rbac("RoleBinding", ACCOUNT, reference("Role", ACCOUNT), account((namespace, ACCOUNT))),
         rbac("Role", "leases", ("rules", leases), None),
         rbac("RoleBinding", "leases", reference("Role", "leases"), account(OPERATOR)),
-        rbac("RoleBinding", "acts", reference("ClusterRole", "saga-operator-impersonator"), account(OPERATOR)),
+        rbac(
+            "RoleBinding",
+            "acts",
+            reference("ClusterRole", "saga-operator-impersonator"),
+            account(OPERATOR),
+        ),
     ] {
         stand.put(&object).await;
     }
@@ -119,16 +141,29 @@ async fn prepare(stand: &Stand) {
 }
 
 /// Waits until an account may do this here: the API server learns of roles a moment later.
-async fn until_allowed(stand: &Stand, account: (&str, &str), (group, resource, verb): (&str, &str, &str)) {
-    let attributes = json!({"namespace": stand.namespace, "group": group, "resource": resource, "verb": verb});
+async fn until_allowed(
+    stand: &Stand,
+    account: (&str, &str),
+    (group, resource, verb): (&str, &str, &str),
+) {
+    let attributes =
+        json!({"namespace": stand.namespace, "group": group, "resource": resource, "verb": verb});
     let user = format!("system:serviceaccount:{}:{}", account.0, account.1);
     let review = json!({"metadata": {}, "spec": {"user": user, "resourceAttributes": attributes}});
     let review: SubjectAccessReview = serde_json::from_value(review).unwrap();
     let reviews: Api<SubjectAccessReview> = Api::all(stand.client.clone());
     let allowed = async {
-        while !reviews.create(&PostParams::default(), &review).await.unwrap().status.is_some_and(|status| status.allowed) {
+        while !reviews
+            .create(&PostParams::default(), &review)
+            .await
+            .unwrap()
+            .status
+            .is_some_and(|status| status.allowed)
+        {
             sleep(POLL).await;
         }
     };
-    timeout(PATIENCE, allowed).await.unwrap_or_else(|_| panic!("{user} may not {verb} {resource}, whatever its Role says"));
+    timeout(PATIENCE, allowed)
+        .await
+        .unwrap_or_else(|_| panic!("{user} may not {verb} {resource}, whatever its Role says"));
 }

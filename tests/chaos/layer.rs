@@ -66,7 +66,10 @@ pub struct Faulty<S> {
 
 impl<S, B> Service<Request<Body>> for Faulty<S>
 where
-    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send> + Clone + Send + 'static,
+    S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
 {
     type Response = Answer;
@@ -86,7 +89,10 @@ where
             let body = body.collect_bytes().await?;
             let call = switch.count(&head, &body);
             let send = async move {
-                let answer = inner.oneshot(Request::from_parts(head, Body::from(body))).await.map_err(Into::into)?;
+                let answer = inner
+                    .oneshot(Request::from_parts(head, Body::from(body)))
+                    .await
+                    .map_err(Into::into)?;
                 Ok(answer.map(|body| body.map_err(Into::into).boxed_unsync()))
             };
             switch.pass(call, send).await
@@ -133,7 +139,8 @@ impl State {
     fn bring(&self, kind: &str, object: &Value) {
         if let Some(watch) = &self.watch {
             // A watch that is gone is about to begin again.
-            let _ = watch.send(Some(Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))));
+            let _ = watch
+                .send(Some(Bytes::from(format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n"))));
         }
     }
 }
@@ -155,7 +162,10 @@ impl Switch {
         let count = state.counts.entry(counter).or_default();
         *count += 1;
         let nth = *count;
-        let fault = self.strike.filter(|strike| strike.counter == counter && strike.nth == nth).map(|strike| strike.fault);
+        let fault = self
+            .strike
+            .filter(|strike| strike.counter == counter && strike.nth == nth)
+            .map(|strike| strike.fault);
         if state.doomed {
             drop(state);
             std::process::abort();
@@ -163,7 +173,11 @@ impl Switch {
         Call { counter, nth, class, saga: saga(head).map(str::to_owned), fault }
     }
 
-    async fn pass(self: Arc<Self>, call: Call, send: impl Future<Output = Result<Answer, BoxError>> + Send) -> Result<Answer, BoxError> {
+    async fn pass(
+        self: Arc<Self>,
+        call: Call,
+        send: impl Future<Output = Result<Answer, BoxError>> + Send,
+    ) -> Result<Answer, BoxError> {
         match call.fault {
             Some(Fault::CrashBefore) => {
                 self.trace(&call, None);
@@ -177,7 +191,9 @@ impl Switch {
                 self.trace(&call, None);
                 return Ok(refusal(fault));
             }
-            Some(Fault::Stale | Fault::StaleList) => self.state().held_until = Some(Instant::now() + Duration::from_mins(1)),
+            Some(Fault::Stale | Fault::StaleList) => {
+                self.state().held_until = Some(Instant::now() + Duration::from_mins(1))
+            }
             Some(_) | None => {}
         }
         let before = self.state().copies.clone();
@@ -195,7 +211,9 @@ impl Switch {
                     std::process::abort();
                 });
             }
-            Some(Fault::Stale) => self.deliver_again(call.saga.and_then(|saga| before.get(&saga).cloned())),
+            Some(Fault::Stale) => {
+                self.deliver_again(call.saga.and_then(|saga| before.get(&saga).cloned()))
+            }
             Some(Fault::StaleList) => self.cut_the_watch(before.into_values().collect()),
             Some(fault) if fault.freezes() => stop_here().await,
             Some(_) | None => {}
@@ -203,7 +221,11 @@ impl Switch {
         if call.counter == Counter::SagaList {
             return self.listed(answer).await;
         }
-        Ok(if call.counter == Counter::SagaWatch { answer.map(|body| self.watched(body)) } else { answer })
+        Ok(if call.counter == Counter::SagaWatch {
+            answer.map(|body| self.watched(body))
+        } else {
+            answer
+        })
     }
 
     /// The watch brings a copy once more, and for a while nothing newer.
@@ -227,7 +249,10 @@ impl Switch {
     }
 
     /// The body of a watch on sagas, taken apart into lines so that others can be put between them.
-    fn watched(self: Arc<Self>, body: UnsyncBoxBody<Bytes, BoxError>) -> UnsyncBoxBody<Bytes, BoxError> {
+    fn watched(
+        self: Arc<Self>,
+        body: UnsyncBoxBody<Bytes, BoxError>,
+    ) -> UnsyncBoxBody<Bytes, BoxError> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.state().watch = Some(sender.clone());
         tokio::spawn(forward(self, body, sender));
@@ -245,12 +270,21 @@ impl Switch {
         let mut state = self.state();
         state.held_until = None;
         if let Some(stale) = state.stale_list.take() {
-            let version = |copy: &Value| copy["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<u64>().ok());
+            let version = |copy: &Value| {
+                copy["metadata"]["resourceVersion"]
+                    .as_str()
+                    .and_then(|version| version.parse::<u64>().ok())
+            };
             let newest = stale.iter().filter_map(version).max().unwrap_or_default();
             list["metadata"]["resourceVersion"] = json!(newest.to_string());
             list["items"] = json!(stale);
         }
-        state.copies = list["items"].as_array().into_iter().flatten().map(|saga| (name(saga), typed(saga.clone()))).collect();
+        state.copies = list["items"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|saga| (name(saga), typed(saga.clone())))
+            .collect();
         drop(state);
         let body = Full::new(Bytes::from(list.to_string())).map_err(|never| match never {});
         Ok(Response::from_parts(without_length(head), body.boxed_unsync()))
@@ -265,14 +299,19 @@ impl Switch {
             status,
             struck: call.fault.map(|fault| fault.as_str().to_owned()),
         };
-        let line = format!("{}\n", serde_json::to_string(&line).expect("a line of the trace is JSON"));
+        let line =
+            format!("{}\n", serde_json::to_string(&line).expect("a line of the trace is JSON"));
         let mut trace = trace.lock().unwrap_or_else(PoisonError::into_inner);
         trace.write_all(line.as_bytes()).expect("the trace can be written");
     }
 }
 
 /// Forwards a watch line by line. What comes while nothing newer may come waits.
-async fn forward(switch: Arc<Switch>, mut body: UnsyncBoxBody<Bytes, BoxError>, lines: mpsc::UnboundedSender<Option<Bytes>>) {
+async fn forward(
+    switch: Arc<Switch>,
+    mut body: UnsyncBoxBody<Bytes, BoxError>,
+    lines: mpsc::UnboundedSender<Option<Bytes>>,
+) {
     let mut pending = Vec::new();
     while let Some(Ok(frame)) = body.frame().await {
         pending.extend_from_slice(&frame.into_data().unwrap_or_default());
@@ -283,7 +322,12 @@ async fn forward(switch: Arc<Switch>, mut body: UnsyncBoxBody<Bytes, BoxError>, 
                 sleep_until(until.min(Instant::now() + POLL)).await;
             }
             match event["type"].as_str() {
-                Some("ADDED" | "MODIFIED") => _ = switch.state().copies.insert(name(&event["object"]), event["object"].clone()),
+                Some("ADDED" | "MODIFIED") => {
+                    _ = switch
+                        .state()
+                        .copies
+                        .insert(name(&event["object"]), event["object"].clone())
+                }
                 Some("DELETED") => _ = switch.state().copies.remove(&name(&event["object"])),
                 _ => {}
             }

@@ -16,7 +16,13 @@
 //! What was run is told in `build/chaos.json`, unless only some plans, stories or faults were asked for.
 //!
 //! Needs a cluster as `tests/operator` does, and the faulty operator: `make chaos` brings both.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking"
+)]
 
 #[path = "../operator/crash.rs"]
 #[allow(dead_code, unused_imports, reason = "this binary uses a part of it")]

@@ -6,7 +6,12 @@
 //! | `SAGA_FAULT` | one fault: `crash-before@call:3` |
 //! | `SAGA_TWIN` | the guard that is switched off: `own-writes` |
 //! | `SAGA_TRACE` | a file that every call leaves a line in |
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a tool of the tests fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a tool of the tests fails by panicking"
+)]
 
 use std::{env, fs::File, process::ExitCode};
 
@@ -45,10 +50,20 @@ fn run() -> Result<(), String> {
     telemetry::init(config.log_format, &config.log_level)?;
     let strike = env::var("SAGA_FAULT").ok().map(|fault| fault.parse()).transpose()?;
     if let Ok(name) = env::var("SAGA_TWIN") {
-        let twin = Twin::ALL.iter().copied().find(|twin| twin.as_str() == name).ok_or_else(|| format!("{name} is no guard"))?;
+        let twin = Twin::ALL
+            .iter()
+            .copied()
+            .find(|twin| twin.as_str() == name)
+            .ok_or_else(|| format!("{name} is no guard"))?;
         mutants::switch_off(twin);
     }
-    let open = |path: String| File::options().create(true).append(true).open(&path).map_err(|error| format!("{path}: {error}"));
+    let open = |path: String| {
+        File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(|error| format!("{path}: {error}"))
+    };
     let trace = env::var("SAGA_TRACE").ok().map(open).transpose()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     runtime.block_on(controller::run_with(config, layer::FaultLayer::new(strike, trace)))

@@ -38,8 +38,13 @@ impl FromStr for Plan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (story, strike) = text.split_once('/').ok_or_else(|| format!("{text:?} is no plan: write chain/crash-before@call:3"))?;
-        let story = ALL.into_iter().find(|known| known.name == story).ok_or_else(|| format!("{story:?} is no story"))?;
+        let (story, strike) = text
+            .split_once('/')
+            .ok_or_else(|| format!("{text:?} is no plan: write chain/crash-before@call:3"))?;
+        let story = ALL
+            .into_iter()
+            .find(|known| known.name == story)
+            .ok_or_else(|| format!("{story:?} is no story"))?;
         Ok(Self { story, strike: Some(strike.parse()?) })
     }
 }
@@ -66,7 +71,8 @@ pub fn plans(story: &'static Story, calls: &[Place]) -> Vec<Plan> {
 
 /// Whether faults strike this call of a story: all writes for the saga, and what the story says besides.
 pub fn is_struck(story: &Story, place: &Place) -> bool {
-    let named = |(counter, most): &(Counter, usize)| *counter == place.counter && place.nth <= *most;
+    let named =
+        |(counter, most): &(Counter, usize)| *counter == place.counter && place.nth <= *most;
     place.counter == Counter::Call || story.strikes.iter().any(named)
 }
 
@@ -77,10 +83,13 @@ pub fn pairs(plans: &[Plan]) -> BTreeSet<Pair> {
 
 /// So many of the plans, chosen by the seed, in their order. First one of each pair, then whichever come next.
 pub fn sample(plans: Vec<Plan>, count: usize, seed: u64) -> Vec<Plan> {
-    let mut drawn: Vec<_> = (0_u64..).zip(plans).map(|(nth, plan)| (scramble(seed, nth), nth, plan)).collect();
+    let mut drawn: Vec<_> =
+        (0_u64..).zip(plans).map(|(nth, plan)| (scramble(seed, nth), nth, plan)).collect();
     drawn.sort_by_key(|(lot, ..)| *lot);
     let mut taken = BTreeSet::new();
-    let (mut chosen, rest): (Vec<_>, Vec<_>) = drawn.into_iter().partition(|(.., plan)| plan.pair().is_some_and(|pair| taken.insert(pair)));
+    let (mut chosen, rest): (Vec<_>, Vec<_>) = drawn
+        .into_iter()
+        .partition(|(.., plan)| plan.pair().is_some_and(|pair| taken.insert(pair)));
     chosen.extend(rest);
     chosen.truncate(count);
     chosen.sort_by_key(|(_, nth, _)| *nth);

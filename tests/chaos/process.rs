@@ -30,14 +30,27 @@ impl Process {
     }
 
     /// The same with more arguments.
-    pub fn start_with(stand: &Stand, trace: &str, plan: &[(&str, String)], arguments: &[&str]) -> Self {
+    pub fn start_with(
+        stand: &Stand,
+        trace: &str,
+        plan: &[(&str, String)],
+        arguments: &[&str],
+    ) -> Self {
         let temporary = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let trace = temporary.join(format!("{}-{trace}.trace", stand.namespace));
         let log = std::fs::OpenOptions::new().create(true).append(true).open(stand.log()).unwrap();
         // Beside the operator's own binary, where Cargo puts examples.
-        let program = Path::new(env!("CARGO_BIN_EXE_saga-operator")).with_file_name("examples").join("faulty-operator");
+        let program = Path::new(env!("CARGO_BIN_EXE_saga-operator"))
+            .with_file_name("examples")
+            .join("faulty-operator");
         let child = Command::new(program)
-            .args(["run", "--watch-namespaces", &stand.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
+            .args([
+                "run",
+                "--watch-namespaces",
+                &stand.namespace,
+                "--http-allow-cidrs",
+                "127.0.0.0/8",
+            ])
             .args(["--metrics-addr", "0", "--health-addr", "0", "--log-format", "json"])
             .args(arguments)
             .env("KUBECONFIG", setting("SAGA_TEST_OPERATOR_KUBECONFIG"))
@@ -63,14 +76,22 @@ impl Process {
                 sleep(POLL).await;
             }
         };
-        timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("the operator does not {what}: {:?}", self.trace()));
+        timeout(PATIENCE, seen)
+            .await
+            .unwrap_or_else(|_| panic!("the operator does not {what}: {:?}", self.trace()));
     }
 
     /// Waits until both watches are open: from now on the operator sees what happens.
     pub async fn watches(&mut self) {
-        let open = |trace: &[Traced], counter| trace.iter().any(|call| call.counter == counter && call.committed());
+        let open = |trace: &[Traced], counter| {
+            trace.iter().any(|call| call.counter == counter && call.committed())
+        };
         let seen = async {
-            while !self.has_ended() && ![Counter::SagaWatch, Counter::PodWatch].into_iter().all(|counter| open(&self.trace(), counter)) {
+            while !self.has_ended()
+                && ![Counter::SagaWatch, Counter::PodWatch]
+                    .into_iter()
+                    .all(|counter| open(&self.trace(), counter))
+            {
                 sleep(POLL).await;
             }
         };
@@ -79,13 +100,19 @@ impl Process {
 
     /// Waits until it asked for the leader's Lease, or cannot any more.
     pub async fn stands(&mut self) {
-        let asked = |trace: &[Traced]| trace.iter().any(|call| matches!(call.counter, Counter::LeaderCreation | Counter::LeaderRenewal));
+        let asked = |trace: &[Traced]| {
+            trace.iter().any(|call| {
+                matches!(call.counter, Counter::LeaderCreation | Counter::LeaderRenewal)
+            })
+        };
         let seen = async {
             while !self.has_ended() && !self.stands_still() && !asked(&self.trace()) {
                 sleep(POLL).await;
             }
         };
-        timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("the operator does not stand for leadership"));
+        timeout(PATIENCE, seen)
+            .await
+            .unwrap_or_else(|_| panic!("the operator does not stand for leadership"));
     }
 
     /// Whether the process is gone.
@@ -95,14 +122,21 @@ impl Process {
 
     /// Whether the process stands still (SIGSTOP).
     pub fn stands_still(&self) -> bool {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        let stat =
+            std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
         // The state is the first field after the name, which ends with the last parenthesis.
         stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
     }
 
     /// Lets a process that stands still go on.
     pub fn go_on(&self) {
-        assert!(Command::new("kill").args(["-CONT", &self.child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-CONT", &self.child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 

@@ -21,10 +21,17 @@ use crate::{
 pub struct Report(Value);
 
 impl Report {
-    pub fn new(stories: &[&'static Story], every: &[Plan], seed: u64, sample: Option<usize>) -> Self {
+    pub fn new(
+        stories: &[&'static Story],
+        every: &[Plan],
+        seed: u64,
+        sample: Option<usize>,
+    ) -> Self {
         let names: Vec<_> = stories.iter().map(|story| story.name).collect();
         let (of, faults) = (pairs(every), Fault::ALL.map(Fault::as_str));
-        Self(json!({"stories": names, "faults": faults, "all": every.len(), "pairs": of.len(), "seed": seed, "sampled": sample.is_some()}))
+        Self(
+            json!({"stories": names, "faults": faults, "all": every.len(), "pairs": of.len(), "seed": seed, "sampled": sample.is_some()}),
+        )
     }
 
     /// These are carried out.
@@ -33,8 +40,11 @@ impl Report {
         self.0["pairsRun"] = json!(pairs(plans).len());
         if self.0["sampled"] == true {
             let Self(told) = self;
-            let [plans, all, run, pairs, seed] = ["plans", "all", "pairsRun", "pairs", "seed"].map(|name| told[name].clone());
-            println!("chaos: a sample of {plans} of {all} plans with {run} of {pairs} pairs of a story and a fault, SAGA_SEED={seed}");
+            let [plans, all, run, pairs, seed] =
+                ["plans", "all", "pairsRun", "pairs", "seed"].map(|name| told[name].clone());
+            println!(
+                "chaos: a sample of {plans} of {all} plans with {run} of {pairs} pairs of a story and a fault, SAGA_SEED={seed}"
+            );
         }
     }
 
@@ -60,19 +70,30 @@ impl Report {
 
 /// Tells which faults are tried nowhere in some story, and which are not tried at some calls, and why. Whether each of the former has its
 /// reason.
-pub fn tell_what_is_left_out(stories: &[&'static Story], every: &[Plan], references: &HashMap<&'static str, Reference>) -> bool {
+pub fn tell_what_is_left_out(
+    stories: &[&'static Story],
+    every: &[Plan],
+    references: &HashMap<&'static str, Reference>,
+) -> bool {
     let tried = pairs(every);
     let told = |story: &str| stories.iter().any(|known| known.name == story);
-    let all = stories.iter().flat_map(|story| Fault::ALL.into_iter().map(|fault| (story.name, fault)));
+    let all =
+        stories.iter().flat_map(|story| Fault::ALL.into_iter().map(|fault| (story.name, fault)));
     let missing: BTreeSet<Pair> = all.filter(|pair| !tried.contains(pair)).collect();
-    let excused: BTreeSet<Pair> =
-        WITHOUT_A_PLAN.iter().map(|(story, fault, _)| (*story, *fault)).filter(|(story, _)| told(story)).collect();
+    let excused: BTreeSet<Pair> = WITHOUT_A_PLAN
+        .iter()
+        .map(|(story, fault, _)| (*story, *fault))
+        .filter(|(story, _)| told(story))
+        .collect();
     for (story, fault, reason) in WITHOUT_A_PLAN {
         println!("chaos: left out: {story} with {}: {reason}", fault.as_str());
     }
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for story in stories {
-        for (reason, count) in tally(story, references[story.name].calls.iter().filter(|place| is_struck(story, place))) {
+        for (reason, count) in tally(
+            story,
+            references[story.name].calls.iter().filter(|place| is_struck(story, place)),
+        ) {
             *counts.entry(reason).or_default() += count;
         }
     }
@@ -82,7 +103,10 @@ pub fn tell_what_is_left_out(stories: &[&'static Story], every: &[Plan], referen
         println!("chaos: left out at {count} calls: {reason}");
     }
     for (story, fault) in missing.symmetric_difference(&excused) {
-        println!("FAILED {story} with {}: it is tried and stands among what is left out, or the other way round", fault.as_str());
+        println!(
+            "FAILED {story} with {}: it is tried and stands among what is left out, or the other way round",
+            fault.as_str()
+        );
     }
     missing == excused
 }

@@ -78,10 +78,19 @@ pub async fn run(scene: &Scene<'_>, plan: &Plan) -> Result<Run, Void> {
     operators.struck().await?;
     let last = stand.sagas().get_opt(name).await.unwrap();
     let history = history.caught_up(last.as_ref()).await;
-    let newest =
-        |saga: &&Saga| !history.iter().rev().take_while(|later| !std::ptr::eq(*later, *saga)).any(|later| later.uid() == saga.uid());
+    let newest = |saga: &&Saga| {
+        !history
+            .iter()
+            .rev()
+            .take_while(|later| !std::ptr::eq(*later, *saga))
+            .any(|later| later.uid() == saga.uid())
+    };
     let sagas: Vec<_> = history.iter().filter(newest).cloned().collect();
-    let saga = sagas.iter().find(|saga| saga.name_any() == name).expect("its history begins with it").clone();
+    let saga = sagas
+        .iter()
+        .find(|saga| saga.name_any() == name)
+        .expect("its history begins with it")
+        .clone();
     let (hands, objects) = left(stand, name).await;
     Ok(Run { saga, sagas, history, hands, objects, calls: operators.calls() })
 }
@@ -93,7 +102,13 @@ async fn left(stand: &Stand, name: &str) -> (usize, Vec<String>) {
     let hands = stand.pods_of(name).await.len() + jobs.list(&of_it).await.unwrap().items.len();
     let maps: Api<ConfigMap> = Api::namespaced(stand.client.clone(), &stand.namespace);
     let maps = maps.list(&ListParams::default()).await.unwrap();
-    (hands, maps.iter().map(ConfigMap::name_any).filter(|map| map.starts_with(&format!("{name}-"))).collect())
+    (
+        hands,
+        maps.iter()
+            .map(ConfigMap::name_any)
+            .filter(|map| map.starts_with(&format!("{name}-")))
+            .collect(),
+    )
 }
 
 /// Waits until the story has ended and nothing of the operator's is left to do.
@@ -112,16 +127,29 @@ async fn until_ended(stand: &Stand, saga: &Saga, plan: &Plan, history: &History)
         }
     }
     let all_free = async {
-        while !stand.sagas().list(&ListParams::default()).await.unwrap().iter().filter(|saga| history.concerns(saga)).all(free) {
+        while !stand
+            .sagas()
+            .list(&ListParams::default())
+            .await
+            .unwrap()
+            .iter()
+            .filter(|saga| history.concerns(saga))
+            .all(free)
+        {
             sleep(POLL).await;
         }
     };
-    timeout(PATIENCE, all_free).await.unwrap_or_else(|_| panic!("a child of {name} keeps its finalizer"));
+    timeout(PATIENCE, all_free)
+        .await
+        .unwrap_or_else(|_| panic!("a child of {name} keeps its finalizer"));
 }
 
 /// Up to which request the annotations are taken away.
 pub fn handled(saga: &Saga) -> usize {
-    saga.annotations().get(saga_operator::api::HANDLED).and_then(|number| number.parse().ok()).unwrap_or_default()
+    saga.annotations()
+        .get(saga_operator::api::HANDLED)
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_default()
 }
 
 /// The operators of one plan. The fault strikes the first.
@@ -135,7 +163,8 @@ struct Operators<'a> {
 
 impl<'a> Operators<'a> {
     async fn start(stand: &'a Stand, name: &'a str, plan: &'a Plan) -> Self {
-        let variables: Vec<_> = plan.strike.iter().map(|strike| ("SAGA_FAULT", strike.to_string())).collect();
+        let variables: Vec<_> =
+            plan.strike.iter().map(|strike| ("SAGA_FAULT", strike.to_string())).collect();
         let first = Process::start_with(stand, name, &variables, &Self::arguments(stand, plan));
         let mut operators = Self { stand, name, first, others: Vec::new(), plan };
         if plan.story.elects {
@@ -150,12 +179,22 @@ impl<'a> Operators<'a> {
 
     fn arguments(stand: &'a Stand, plan: &Plan) -> Vec<&'a str> {
         // Leases go with the namespace, or with the plan: hundreds of operators are killed.
-        plan.story.arguments.iter().copied().chain(["--lease-namespace", &stand.namespace]).collect()
+        plan.story
+            .arguments
+            .iter()
+            .copied()
+            .chain(["--lease-namespace", &stand.namespace])
+            .collect()
     }
 
     fn start_another(&mut self, what: &str) {
         let trace = format!("{}-{what}", self.name);
-        self.others.push(Process::start_with(self.stand, &trace, &[], &Self::arguments(self.stand, self.plan)));
+        self.others.push(Process::start_with(
+            self.stand,
+            &trace,
+            &[],
+            &Self::arguments(self.stand, self.plan),
+        ));
     }
 
     /// Starts another operator where one dies of its fault, and lets one go on that stands still; returns only where something else
@@ -205,7 +244,8 @@ impl<'a> Operators<'a> {
         loop {
             self.look().await.map_err(Void::Wrong)?;
             let struck = self.first.trace().iter().any(|call| call.struck.is_some());
-            let followed = !self.others.is_empty() || !(strike.fault.crashes() || strike.fault == Fault::TakeOver);
+            let followed = !self.others.is_empty()
+                || !(strike.fault.crashes() || strike.fault == Fault::TakeOver);
             if struck && followed && !self.first.stands_still() {
                 let last = self.others.last_mut().unwrap_or(&mut self.first);
                 last.watches().await;
@@ -220,7 +260,13 @@ impl<'a> Operators<'a> {
 
     /// Waits until nothing more is done: a count that is taken before the last call is short of one.
     async fn made_its_last_call(&self) -> Result<(), Void> {
-        let done = || self.first.trace().iter().filter(|call| matches!(call.counter, Counter::Call | Counter::Read)).count();
+        let done = || {
+            self.first
+                .trace()
+                .iter()
+                .filter(|call| matches!(call.counter, Counter::Call | Counter::Read))
+                .count()
+        };
         let (mut count, mut since) = (done(), Instant::now());
         while since.elapsed() < QUIET {
             sleep(POLL).await;

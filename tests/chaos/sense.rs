@@ -22,14 +22,21 @@ const RULES: [Rule; 7] = [
     Rule {
         reason: "only a write of a saga that is there makes an older copy of it",
         faults: OLD_COPIES,
-        at: |_, place| !matches!(place.class.as_str(), "PUT sagas/status" | "PATCH sagas") || place.counter == Counter::Trial,
+        at: |_, place| {
+            !matches!(place.class.as_str(), "PUT sagas/status" | "PATCH sagas")
+                || place.counter == Counter::Trial
+        },
     },
     Rule {
         reason: "nothing follows an event that could come too late",
         faults: &[Fault::Freeze, Fault::TakeOver],
         at: |_, place| place.class == "POST events",
     },
-    Rule { reason: "a read never meets a conflict", faults: &[Fault::Conflict], at: |_, place| place.counter.only_reads() },
+    Rule {
+        reason: "a read never meets a conflict",
+        faults: &[Fault::Conflict],
+        at: |_, place| place.counter.only_reads(),
+    },
     Rule {
         reason: "nothing rests on a cache before it is filled: who is late there is late as a whole",
         faults: &[Fault::Freeze, Fault::TakeOver, Fault::TimeoutAfterCommit],
@@ -67,12 +74,22 @@ pub const WITHOUT_A_PLAN: [(&str, Fault, &str); 2] =
 
 /// Why a fault is not tried at a call of a story; `None` where it is.
 pub fn left_out(story: &Story, fault: Fault, place: &Place) -> Option<&'static str> {
-    RULES.iter().find(|rule| rule.faults.contains(&fault) && (rule.at)(story, place)).map(|rule| rule.reason)
+    RULES
+        .iter()
+        .find(|rule| rule.faults.contains(&fault) && (rule.at)(story, place))
+        .map(|rule| rule.reason)
 }
 
 /// How many faults are left out at these calls for each reason.
-pub fn tally<'a>(story: &Story, places: impl Iterator<Item = &'a Place>) -> Vec<(&'static str, usize)> {
-    let reasons: Vec<_> = places.flat_map(|place| Fault::ALL.into_iter().filter_map(|fault| left_out(story, fault, place))).collect();
-    let count = |rule: &Rule| (rule.reason, reasons.iter().filter(|reason| **reason == rule.reason).count());
+pub fn tally<'a>(
+    story: &Story,
+    places: impl Iterator<Item = &'a Place>,
+) -> Vec<(&'static str, usize)> {
+    let reasons: Vec<_> = places
+        .flat_map(|place| Fault::ALL.into_iter().filter_map(|fault| left_out(story, fault, place)))
+        .collect();
+    let count = |rule: &Rule| {
+        (rule.reason, reasons.iter().filter(|reason| **reason == rule.reason).count())
+    };
     RULES.iter().map(count).filter(|(_, count)| *count > 0).collect()
 }

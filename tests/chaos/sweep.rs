@@ -55,12 +55,17 @@ struct Sweep {
 
 impl Asked {
     fn read() -> Self {
-        let plans: Vec<Plan> = words("SAGA_CHAOS_PLAN").iter().map(|plan| plan.parse().unwrap()).collect();
+        let plans: Vec<Plan> =
+            words("SAGA_CHAOS_PLAN").iter().map(|plan| plan.parse().unwrap()).collect();
         let stories = words("SAGA_CHAOS_STORIES");
         let unknown = stories.iter().find(|name| ALL.iter().all(|story| story.name != **name));
         assert!(unknown.is_none(), "{unknown:?} is no story");
-        let fault =
-            |word: &String| Fault::ALL.into_iter().find(|known| known.as_str() == word).unwrap_or_else(|| panic!("{word} is no fault"));
+        let fault = |word: &String| {
+            Fault::ALL
+                .into_iter()
+                .find(|known| known.as_str() == word)
+                .unwrap_or_else(|| panic!("{word} is no fault"))
+        };
         let faults: Vec<_> = words("SAGA_CHAOS_FAULTS").iter().map(fault).collect();
         let twins = words("SAGA_CHAOS_TWINS");
         let only = |word: &str| twins.first().is_some_and(|told| told == word);
@@ -81,8 +86,10 @@ impl Asked {
     /// The stories that are told.
     fn stories(&self) -> Vec<&'static Story> {
         let wanted = |story: &&Story| {
-            let of_a_plan = self.plans.is_empty() || self.plans.iter().any(|plan| plan.story.name == story.name);
-            let named = self.stories.is_empty() || self.stories.iter().any(|name| name == story.name);
+            let of_a_plan = self.plans.is_empty()
+                || self.plans.iter().any(|plan| plan.story.name == story.name);
+            let named =
+                self.stories.is_empty() || self.stories.iter().any(|name| name == story.name);
             of_a_plan && named && (self.node || !story.needs_a_node)
         };
         ALL.into_iter().filter(|story| self.sweep && wanted(story)).collect()
@@ -103,10 +110,18 @@ pub async fn all() -> bool {
     let twins = asked.twins.then(|| tokio::spawn(twin::all()));
     let stories = asked.stories();
     let (references, stands) = references(&stories, &asked).await;
-    let wanted = |plan: &Plan| asked.faults.is_empty() || plan.strike.is_some_and(|strike| asked.faults.contains(&strike.fault));
-    let every: Vec<Plan> = stories.iter().flat_map(|story| plans(story, &references[story.name].calls)).filter(wanted).collect();
+    let wanted = |plan: &Plan| {
+        asked.faults.is_empty()
+            || plan.strike.is_some_and(|strike| asked.faults.contains(&strike.fault))
+    };
+    let every: Vec<Plan> = stories
+        .iter()
+        .flat_map(|story| plans(story, &references[story.name].calls))
+        .filter(wanted)
+        .collect();
     let mut report = Report::new(&stories, &every, asked.seed, asked.sample);
-    let accounted = !asked.everything() || report::tell_what_is_left_out(&stories, &every, &references);
+    let accounted =
+        !asked.everything() || report::tell_what_is_left_out(&stories, &every, &references);
     let chosen = match (asked.plans.is_empty(), asked.sample) {
         (false, _) => asked.plans.clone(),
         (true, Some(count)) => sample(every, count, asked.seed),
@@ -123,7 +138,8 @@ pub async fn all() -> bool {
         node: asked.node,
         begun,
     });
-    let lanes: Vec<_> = (0..asked.lanes.min(sweep.total)).map(|_| tokio::spawn(work(Arc::clone(&sweep)))).collect();
+    let lanes: Vec<_> =
+        (0..asked.lanes.min(sweep.total)).map(|_| tokio::spawn(work(Arc::clone(&sweep)))).collect();
     for lane in lanes {
         lane.await.unwrap();
     }
@@ -140,7 +156,12 @@ pub async fn all() -> bool {
 }
 
 fn words(name: &str) -> Vec<String> {
-    std::env::var(name).unwrap_or_default().split(',').filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    std::env::var(name)
+        .unwrap_or_default()
+        .split(',')
+        .filter(|word| !word.is_empty())
+        .map(str::to_owned)
+        .collect()
 }
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
@@ -148,12 +169,17 @@ fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
 }
 
 /// What each story costs without a fault, and the namespaces in which that was found out.
-async fn references(stories: &[&'static Story], asked: &Asked) -> (HashMap<&'static str, Reference>, Vec<Arc<Stand>>) {
+async fn references(
+    stories: &[&'static Story],
+    asked: &Asked,
+) -> (HashMap<&'static str, Reference>, Vec<Arc<Stand>>) {
     let node = asked.node;
     let tell = |story: &'static Story| {
         tokio::spawn(async move {
             let stand = lane::lane().await;
-            let reference = lane::reference(&stand, &Plan { story, strike: None }, node).await.unwrap_or_else(|why| panic!("{why}"));
+            let reference = lane::reference(&stand, &Plan { story, strike: None }, node)
+                .await
+                .unwrap_or_else(|why| panic!("{why}"));
             (story, reference, stand)
         })
     };
@@ -163,7 +189,12 @@ async fn references(stories: &[&'static Story], asked: &Asked) -> (HashMap<&'sta
         for run in runs {
             let (story, reference, stand) = run.await.expect("a run without a fault passes");
             let (writes, calls): (_, Vec<_>) = (reference.writes, reference.made().collect());
-            println!("chaos: {} takes {writes} status writes and {} calls: {}", story.name, calls.len(), calls.join(", "));
+            println!(
+                "chaos: {} takes {writes} status writes and {} calls: {}",
+                story.name,
+                calls.len(),
+                calls.join(", ")
+            );
             references.insert(story.name, reference);
             stands.push(stand);
         }
@@ -182,21 +213,29 @@ async fn work(sweep: Arc<Sweep>) {
         let (here, shared) = (Arc::clone(&stand), Arc::clone(&sweep));
         // A task of its own, so that a panic fails this plan only.
         let done = tokio::spawn(async move {
-            let reference = shared.references.get(plan.story.name).ok_or("its story cannot be told here")?;
+            let reference =
+                shared.references.get(plan.story.name).ok_or("its story cannot be told here")?;
             lane::one(&here, nth, &plan, reference, shared.node).await
         });
         let failure = done.await.map_err(|panic| panic.to_string()).and_then(|result| result).err();
         if let Some(why) = failure {
             sweep.failed.fetch_add(1, Ordering::SeqCst);
             let why = report::one_line(&why);
-            println!("FAILED {plan}: {why}; its log: {}; again: SAGA_CHAOS_PLAN={plan} make chaos", stand.log().display());
+            println!(
+                "FAILED {plan}: {why}; its log: {}; again: SAGA_CHAOS_PLAN={plan} make chaos",
+                stand.log().display()
+            );
             // What is left of the saga would be in the way.
             stand = lane::lane().await;
         }
         let done = sweep.done.fetch_add(1, Ordering::SeqCst) + 1;
         if done.is_multiple_of(TELL_EVERY) {
             let failed = sweep.failed.load(Ordering::SeqCst);
-            println!("chaos: {done} of {} plans after {} s, {failed} failed", sweep.total, sweep.begun.elapsed().as_secs());
+            println!(
+                "chaos: {done} of {} plans after {} s, {failed} failed",
+                sweep.total,
+                sweep.begun.elapsed().as_secs()
+            );
         }
     }
 }

@@ -42,7 +42,11 @@ pub async fn all() -> usize {
                 println!("twin {}: {caught}", twin.as_str());
                 killed += 1;
             }
-            Err(why) => println!("FAILED twin {}: {}; again: SAGA_CHAOS_TWINS=only make chaos", twin.as_str(), one_line(&why)),
+            Err(why) => println!(
+                "FAILED twin {}: {}; again: SAGA_CHAOS_TWINS=only make chaos",
+                twin.as_str(),
+                one_line(&why)
+            ),
         }
     }
     killed
@@ -52,7 +56,10 @@ pub async fn all() -> usize {
 async fn one(twin: Twin) -> Result<String, String> {
     // One after the other, each in a namespace of its own.
     plan(twin, None).await.map_err(|why| format!("the whole operator fails its plan: {why}"))?;
-    plan(twin, Some(twin)).await.err().ok_or_else(|| "it passes, too: nothing here needs the guard".to_owned())
+    plan(twin, Some(twin))
+        .await
+        .err()
+        .ok_or_else(|| "it passes, too: nothing here needs the guard".to_owned())
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "only the guards come here")]
@@ -83,7 +90,10 @@ async fn start(stand: &Stand, name: &str, off: Option<Twin>, fault: Option<&str>
 /// The shop charges the card, and the answer is lost. The same key tells it that it is the same charge.
 async fn lost_answer(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     let _operator = start(stand, NAME, off, None).await;
-    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"closeAfterWork": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{"match": {"service": "payments"}, "then": [{"closeAfterWork": true}]}]))
+        .unwrap();
     stand.apply(NAME, &checkout()).await;
     let saga = stand.reaches(NAME, SagaPhase::Completed).await;
     let twice = stand.shop.summary(&scope(&saga)).done_twice;
@@ -98,17 +108,28 @@ async fn foreign_pod(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     let saga = stand.reaches(NAME, SagaPhase::Paused).await;
     let container = json!({"name": "other", "image": IMAGE, "command": ["true"]});
     let pod = json!({"metadata": {"name": pod_of(&saga)}, "spec": {"containers": [container], "restartPolicy": "Never"}});
-    stand.pods().create(&PostParams::default(), &serde_json::from_value::<Pod>(pod).unwrap()).await.unwrap();
+    stand
+        .pods()
+        .create(&PostParams::default(), &serde_json::from_value::<Pod>(pod).unwrap())
+        .await
+        .unwrap();
     stand.patch(NAME, &json!({"spec": {"suspend": false}})).await.unwrap();
     let taken = |saga: &Saga| {
         let ship = saga.status.as_ref().and_then(|status| status.steps.first());
-        let noted = ship.and_then(|ship| ship.action.as_ref()?.active.as_ref()?.child_uid.as_ref()).is_some();
-        noted || ship.is_some_and(|ship| matches!(ship.phase, StepPhase::Failed | StepPhase::Completed))
+        let noted = ship
+            .and_then(|ship| ship.action.as_ref()?.active.as_ref()?.child_uid.as_ref())
+            .is_some();
+        noted
+            || ship
+                .is_some_and(|ship| matches!(ship.phase, StepPhase::Failed | StepPhase::Completed))
     };
     let saga = stand.until(NAME, "decided about the Pod", taken).await;
     let ship = step(&saga, "ship");
-    let refused = ship.phase == StepPhase::Failed && ship.message.as_ref().is_some_and(|message| message.contains("NameConflict"));
-    check(refused, || format!("somebody else's Pod counts as the step's own: it is {}", ship.phase.as_str()))
+    let refused = ship.phase == StepPhase::Failed
+        && ship.message.as_ref().is_some_and(|message| message.contains("NameConflict"));
+    check(refused, || {
+        format!("somebody else's Pod counts as the step's own: it is {}", ship.phase.as_str())
+    })
 }
 
 /// After each of its writes the operator sees the copy from before once more.
@@ -117,16 +138,25 @@ async fn old_copies(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
         let name = format!("{NAME}-{nth}");
         let operator = start(stand, &name, off, Some(&format!("stale@call:{nth}"))).await;
         stand.apply(&name, &checkout()).await;
-        stand.until(&name, "ended", |saga| saga.metadata.finalizers.as_ref().is_some_and(Vec::is_empty) || is_done(saga)).await;
-        operator.until("tell of the end", |trace| trace.iter().any(|call| call.class == "POST events")).await;
+        stand
+            .until(&name, "ended", |saga| {
+                saga.metadata.finalizers.as_ref().is_some_and(Vec::is_empty) || is_done(saga)
+            })
+            .await;
+        operator
+            .until("tell of the end", |trace| trace.iter().any(|call| call.class == "POST events"))
+            .await;
         let refused = operator.trace().iter().filter(|call| call.status == Some(409)).count();
-        check(refused == 0, || format!("{refused} writes were decided from an old copy and refused"))?;
+        check(refused == 0, || {
+            format!("{refused} writes were decided from an old copy and refused")
+        })?;
     }
     Ok(())
 }
 
 fn is_done(saga: &Saga) -> bool {
-    let completed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
+    let completed =
+        saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
     completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
 }
 
@@ -135,7 +165,8 @@ fn is_done(saga: &Saga) -> bool {
 async fn late_effect(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     // The finalizer is its first call, the intent its second.
     let first = start(stand, "first", off, Some("freeze@call:2")).await;
-    let work = json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
+    let work =
+        json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
     let ship = json!({"name": "ship", "pod": work, "timeout": "5s", "retry": {"maxAttempts": 1}, "precheck": "Skip"});
     stand.apply(NAME, &json!({"steps": [ship]})).await;
     frozen(&first).await;
@@ -176,7 +207,10 @@ async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), Stri
     check(outcomes(&saga, "charge-card") == [Outcome::Succeeded], || {
         let entries = stand.shop.entries(Some(&scope(&saga)));
         let repeats = entries.iter().filter(|entry| entry.kind == Kind::Repeat).count();
-        format!("the request was under way and was sent again: {:?}, {repeats} repeats", outcomes(&saga, "charge-card"))
+        format!(
+            "the request was under way and was sent again: {:?}, {repeats} repeats",
+            outcomes(&saga, "charge-card")
+        )
     })
 }
 
@@ -194,16 +228,28 @@ async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     operator.go_on();
     let ended = stand.reaches(NAME, SagaPhase::Completed).await;
     let attempts = &step(&ended, "charge-card").action.as_ref().unwrap().attempts;
-    let told: Vec<_> = attempts.iter().map(|attempt| (attempt.outcome, attempt.message.as_deref().unwrap_or_default())).collect();
-    let expected = [(Outcome::Failed, "the request was called off before anything of it was sent"), (Outcome::Succeeded, "")];
-    check(told == expected, || format!("the attempts ended {told:?}: a request left under an id whose Lease had lapsed"))?;
+    let told: Vec<_> = attempts
+        .iter()
+        .map(|attempt| (attempt.outcome, attempt.message.as_deref().unwrap_or_default()))
+        .collect();
+    let expected = [
+        (Outcome::Failed, "the request was called off before anything of it was sent"),
+        (Outcome::Succeeded, ""),
+    ];
+    check(told == expected, || {
+        format!("the attempts ended {told:?}: a request left under an id whose Lease had lapsed")
+    })?;
     let sent = stand.shop.entries(Some(&scope(&saga))).len();
     check(sent == 1, || format!("{sent} requests left"))
 }
 
 /// The name of the first Pod of the step `ship`.
 fn pod_of(saga: &Saga) -> String {
-    child_name(&saga.name_any(), &saga.uid().unwrap(), &AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 })
+    child_name(
+        &saga.name_any(),
+        &saga.uid().unwrap(),
+        &AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 },
+    )
 }
 
 fn check(holds: bool, otherwise: impl FnOnce() -> String) -> Result<(), String> {

@@ -59,7 +59,8 @@ fn count(calls: &mut Calls, event: &Value) {
         return;
     } else {
         let resource = [text(&object["resource"]), text(&object["subresource"])];
-        let resource = resource.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        let resource =
+            resource.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
         (text(&object["apiGroup"]), resource, text(&event["verb"]))
     };
     *calls.used.entry(right).or_default() += 1;

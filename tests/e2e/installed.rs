@@ -8,7 +8,10 @@ use serde_json::{Value, json};
 use crate::{
     audit,
     stand::{Stand, setting},
-    tools::{NAMESPACE, apply, chart, helm, install, kubectl, kubectl_json, logs, pods, repository, run, uninstall, until},
+    tools::{
+        NAMESPACE, apply, chart, helm, install, kubectl, kubectl_json, logs, pods, repository, run,
+        uninstall, until,
+    },
 };
 
 /// What the operator says where no policy guards requests.
@@ -17,7 +20,10 @@ const PATCH_ALONE: &str = "requests are guarded by the verb patch alone";
 /// The message of the condition Accepted.
 fn accepted(saga: &Saga) -> String {
     let conditions = saga.status.iter().flat_map(|status| &status.conditions);
-    conditions.filter(|condition| condition.type_ == "Accepted").map(|condition| condition.message.clone()).collect()
+    conditions
+        .filter(|condition| condition.type_ == "Accepted")
+        .map(|condition| condition.message.clone())
+        .collect()
 }
 
 async fn carried_through(stand: &Stand, name: &str) -> Saga {
@@ -27,7 +33,13 @@ async fn carried_through(stand: &Stand, name: &str) -> Saga {
 
 /// The operator's namespace holds its pods to the restricted standard from now on.
 pub async fn without_the_policies_the_operator_says_so() {
-    kubectl(&["label", "--overwrite", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted"]);
+    kubectl(&[
+        "label",
+        "--overwrite",
+        "namespace",
+        NAMESPACE,
+        "pod-security.kubernetes.io/enforce=restricted",
+    ]);
     install(&chart(), &["admission.enabled=false"]);
     let stand = Stand::with_pods("unguarded").await;
     let saga = carried_through(&stand, "first").await;
@@ -55,7 +67,10 @@ pub async fn as_two_pods_under_restricted_pod_security() {
     let saga = carried_through(&stand, "first").await;
     assert!(!accepted(&saga).contains(PATCH_ALONE), "{:?}", accepted(&saga));
     assert!(!logs().contains(PATCH_ALONE), "{}", logs());
-    let gone = || !kubectl(&["get", "leases", "--namespace", NAMESPACE, "--output", "name"]).contains(OLD_LEASE);
+    let gone = || {
+        !kubectl(&["get", "leases", "--namespace", NAMESPACE, "--output", "name"])
+            .contains(OLD_LEASE)
+    };
     until("the Lease of an operator of long ago is deleted", || gone().then_some(())).await;
 }
 
@@ -63,7 +78,8 @@ pub async fn as_two_pods_under_restricted_pod_security() {
 const OLD_LEASE: &str = "saga-operator-of-long-ago";
 
 fn old_lease() {
-    let labels = json!({"app.kubernetes.io/managed-by": "saga-operator", "saga.dev/executor": "true"});
+    let labels =
+        json!({"app.kubernetes.io/managed-by": "saga-operator", "saga.dev/executor": "true"});
     let lease = json!({
         "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": OLD_LEASE, "namespace": NAMESPACE, "labels": labels},
         "spec": {"holderIdentity": "long-ago", "leaseDurationSeconds": 5, "renewTime": "2020-01-01T00:00:00.000000Z"},
@@ -79,7 +95,9 @@ pub fn helm_test_passes() {
 /// All of `examples/`, forward and undone; its ledger and its Deployments are judged there.
 pub fn the_examples_call_services_by_name() {
     let mut examples = Command::new(repository("tests/demo/run.sh"));
-    examples.env("KUBECONFIG", setting("SAGA_TEST_KUBECONFIG")).env("SHOP", setting("SAGA_E2E_SHOP"));
+    examples
+        .env("KUBECONFIG", setting("SAGA_TEST_KUBECONFIG"))
+        .env("SHOP", setting("SAGA_E2E_SHOP"));
     let said = run(examples.env("NODE", "ready").env("SERVICES", "names"));
     let verdict = "Every sample ended as it should";
     let (_, results) = said.split_once(verdict).unwrap_or_else(|| panic!("{said}"));

@@ -25,7 +25,15 @@ fn leader() -> Option<String> {
 
 /// Two pods, of which one leads.
 async fn two_of_which_one_leads() -> String {
-    kubectl(&["rollout", "status", "deployment/saga-operator", "--namespace", NAMESPACE, "--timeout", "2m"]);
+    kubectl(&[
+        "rollout",
+        "status",
+        "deployment/saga-operator",
+        "--namespace",
+        NAMESPACE,
+        "--timeout",
+        "2m",
+    ]);
     until("two pods", || (pods().len() == 2).then_some(())).await;
     until("a leader", leader).await
 }
@@ -46,16 +54,31 @@ async fn hand_over(stand: &Stand, take_away: fn(&str)) {
     let (pod, _) = first.split_once('_').expect("the identity begins with the pod's name");
     let begun = Instant::now();
     take_away(pod);
-    until_within(FAILOVER, "another operator leads", || leader().filter(|next| *next != first)).await;
+    until_within(FAILOVER, "another operator leads", || leader().filter(|next| *next != first))
+        .await;
     println!("e2e: another operator leads after {:.1} s", begun.elapsed().as_secs_f64());
 }
 
 /// As a node does that has no memory left: nothing can be said or done any more.
 fn kill(pod: &str) {
     let pod = kubectl_json(&["get", "pod", pod, "--namespace", NAMESPACE]);
-    let container = pod["status"]["containerStatuses"][0]["containerID"].as_str().unwrap().trim_start_matches("containerd://").to_owned();
+    let container = pod["status"]["containerStatuses"][0]["containerID"]
+        .as_str()
+        .unwrap()
+        .trim_start_matches("containerd://")
+        .to_owned();
     let socket = setting("SAGA_E2E_CONTAINERD");
-    run(Command::new("ctr").args(["--address", &socket, "--namespace", "k8s.io", "tasks", "kill", "--signal", "SIGKILL", &container]));
+    run(Command::new("ctr").args([
+        "--address",
+        &socket,
+        "--namespace",
+        "k8s.io",
+        "tasks",
+        "kill",
+        "--signal",
+        "SIGKILL",
+        &container,
+    ]));
 }
 
 /// As a person or a drain of its node does.

@@ -8,7 +8,13 @@
 //!
 //! Needs a cluster with a node, the image on it, and the sample shop: `make e2e` brings them. `SAGA_E2E_ACT` names the only acts to play,
 //! separated by commas.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking"
+)]
 
 mod audit;
 #[path = "../operator/crash.rs"]
@@ -42,16 +48,24 @@ const ACTS: &[Act] = &[
     ("rights-matrix", || Box::pin(async { matrices::what_an_account_may_not_do() })),
     ("without-policies", || Box::pin(installed::without_the_policies_the_operator_says_so())),
     ("install", || Box::pin(installed::as_two_pods_under_restricted_pod_security())),
-    ("can-i", || Box::pin(async { rights::the_readme_of_the_chart_prints_the_rights_that_there_are() })),
+    ("can-i", || {
+        Box::pin(async { rights::the_readme_of_the_chart_prints_the_rights_that_there_are() })
+    }),
     ("helm-test", || Box::pin(async { installed::helm_test_passes() })),
     ("examples", || Box::pin(async { installed::the_examples_call_services_by_name() })),
-    ("leader-killed", || Box::pin(leader::one_that_is_killed_in_mid_saga_is_followed_within_twenty_seconds())),
-    ("leader-deleted", || Box::pin(leader::one_whose_pod_is_deleted_in_mid_saga_hands_over_and_loses_nothing())),
+    ("leader-killed", || {
+        Box::pin(leader::one_that_is_killed_in_mid_saga_is_followed_within_twenty_seconds())
+    }),
+    ("leader-deleted", || {
+        Box::pin(leader::one_whose_pod_is_deleted_in_mid_saga_hands_over_and_loses_nothing())
+    }),
     ("upgrade", || Box::pin(upgrade::fifty_sagas_go_on_while_the_definition_gains_a_field())),
     ("every-right", || Box::pin(rights::each_is_needed_for_something())),
     ("namespace", || Box::pin(removal::a_namespace_goes_with_its_sagas())),
     ("audit", || Box::pin(async { rights::nothing_is_missing_and_nothing_unused() })),
-    ("named-namespaces", || Box::pin(removal::a_namespace_goes_where_the_operator_works_in_named_ones_alone())),
+    ("named-namespaces", || {
+        Box::pin(removal::a_namespace_goes_where_the_operator_works_in_named_ones_alone())
+    }),
     ("uninstall", || Box::pin(removal::what_is_uninstalled_leaves_sagas_that_can_be_let_go())),
     ("install-again", || Box::pin(removal::one_that_is_installed_again_goes_on())),
     ("remove-all", || Box::pin(removal::the_definition_goes_only_where_that_is_asked_for())),
@@ -69,7 +83,8 @@ fn main() -> ExitCode {
 fn shortened(why: &str) -> String {
     let letters: Vec<char> = why.chars().collect();
     let (head, tail) = (LONGEST_REASON / 4, LONGEST_REASON * 3 / 4);
-    let Some(left_out) = letters.len().checked_sub(LONGEST_REASON).filter(|left_out| *left_out > 0) else {
+    let Some(left_out) = letters.len().checked_sub(LONGEST_REASON).filter(|left_out| *left_out > 0)
+    else {
         return why.to_owned();
     };
     let text = |part: &[char]| part.iter().collect::<String>();
@@ -81,8 +96,13 @@ fn shortened(why: &str) -> String {
 async fn play() -> bool {
     let wanted = std::env::var("SAGA_E2E_ACT").unwrap_or_default();
     let wanted: Vec<_> = wanted.split(',').filter(|name| !name.is_empty()).collect();
-    let unknown: Vec<_> = wanted.iter().filter(|name| !ACTS.iter().any(|(act, _)| act == *name)).collect();
-    assert!(unknown.is_empty(), "SAGA_E2E_ACT names {unknown:?}; there are {:?}", ACTS.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    let unknown: Vec<_> =
+        wanted.iter().filter(|name| !ACTS.iter().any(|(act, _)| act == *name)).collect();
+    assert!(
+        unknown.is_empty(),
+        "SAGA_E2E_ACT names {unknown:?}; there are {:?}",
+        ACTS.iter().map(|(name, _)| name).collect::<Vec<_>>()
+    );
     let (mut passed, mut failed) = (0, Vec::new());
     for (name, act) in ACTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.contains(name)) {
         let begun = Instant::now();

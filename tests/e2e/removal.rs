@@ -16,16 +16,23 @@ fn delete_namespace(stand: &Stand) {
 }
 
 async fn namespace_goes(stand: &Stand) {
-    let there = || kubectl(&["get", "namespace", &stand.namespace, "--ignore-not-found", "--output", "name"]);
+    let there = || {
+        kubectl(&["get", "namespace", &stand.namespace, "--ignore-not-found", "--output", "name"])
+    };
     until("the namespace is gone", || there().is_empty().then_some(())).await;
 }
 
 /// A saga that has begun, can be undone, and waits for a person.
 async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
     let mut spec = checkout();
-    spec["steps"][1] = json!({"name": "charge-card", "dependsOn": ["reserve-stock"], "approval": {}});
+    spec["steps"][1] =
+        json!({"name": "charge-card", "dependsOn": ["reserve-stock"], "approval": {}});
     stand.apply(name, &spec).await;
-    stand.until(name, "waiting for a person", |saga| crate::stand::condition(saga, "Ready").ends_with("/AwaitingApproval")).await
+    stand
+        .until(name, "waiting for a person", |saga| {
+            crate::stand::condition(saga, "Ready").ends_with("/AwaitingApproval")
+        })
+        .await
 }
 
 /// Sagas of which one waits for a person, one for its pod, one for its Job, and one for a node that has room.
@@ -42,9 +49,15 @@ async fn unfinished(stand: &Stand) {
     }
     let pods = |phase: &str| {
         let selector = format!("status.phase={phase}");
-        stand.kubectl(&["get", "pods", "--field-selector", &selector, "--output", "name"]).lines().count()
+        stand
+            .kubectl(&["get", "pods", "--field-selector", &selector, "--output", "name"])
+            .lines()
+            .count()
     };
-    until("two pods run and one has no room", || ((pods("Running"), pods("Pending")) == (2, 1)).then_some(())).await;
+    until("two pods run and one has no room", || {
+        ((pods("Running"), pods("Pending")) == (2, 1)).then_some(())
+    })
+    .await;
 }
 
 pub async fn a_namespace_goes_with_its_sagas() {
@@ -75,11 +88,26 @@ pub async fn what_is_uninstalled_leaves_sagas_that_can_be_let_go() {
     waits_for_a_person(&stand, "waits").await;
     let said = uninstall().await;
     assert!(said.contains("kept due to the resource policy"), "{said}");
-    let phase = ["get", "saga", "waits", "--namespace", &stand.namespace, "--output", "jsonpath={.status.phase}"];
+    let phase = [
+        "get",
+        "saga",
+        "waits",
+        "--namespace",
+        &stand.namespace,
+        "--output",
+        "jsonpath={.status.phase}",
+    ];
     assert_eq!(kubectl(&phase), "Running");
-    let left =
-        kubectl(&["get", "clusterroles,clusterrolebindings,validatingadmissionpolicies,mutatingadmissionpolicies", "--output", "name"]);
-    let left: Vec<_> = left.lines().filter(|name| name.contains("saga-operator") || name.contains("sagas.saga.dev")).collect();
+    let left = kubectl(&[
+        "get",
+        "clusterroles,clusterrolebindings,validatingadmissionpolicies,mutatingadmissionpolicies",
+        "--output",
+        "name",
+    ]);
+    let left: Vec<_> = left
+        .lines()
+        .filter(|name| name.contains("saga-operator") || name.contains("sagas.saga.dev"))
+        .collect();
     assert!(left.is_empty(), "{left:?}");
     delete_namespace(&stand);
     let holds = || {
@@ -93,9 +121,14 @@ pub async fn what_is_uninstalled_leaves_sagas_that_can_be_let_go() {
     };
     until("the saga holds its namespace up", || (holds() == "True").then_some(())).await;
     let readme = std::fs::read_to_string(repository("charts/saga-operator/README.md")).unwrap();
-    let documented = readme.lines().find(|line| line.starts_with("    kubectl get sagas -n NAMESPACE")).expect("the README says how");
+    let documented = readme
+        .lines()
+        .find(|line| line.starts_with("    kubectl get sagas -n NAMESPACE"))
+        .expect("the README says how");
     let documented = documented.replace("NAMESPACE", &stand.namespace);
-    run(Command::new("bash").args(["-c", &documented]).env("KUBECONFIG", setting("SAGA_TEST_KUBECONFIG")));
+    run(Command::new("bash")
+        .args(["-c", &documented])
+        .env("KUBECONFIG", setting("SAGA_TEST_KUBECONFIG")));
     namespace_goes(&stand).await;
 }
 
@@ -113,7 +146,12 @@ pub async fn one_that_is_installed_again_goes_on() {
     install(&chart(), &[]);
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     crate::crash::judge(&stand, &saga, false);
-    let repeats = stand.shop.entries(Some(&scope(&saga))).iter().filter(|entry| entry.kind == Kind::Repeat).count();
+    let repeats = stand
+        .shop
+        .entries(Some(&scope(&saga)))
+        .iter()
+        .filter(|entry| entry.kind == Kind::Repeat)
+        .count();
     assert!(repeats <= 1, "it was asked for again {repeats} times");
 }
 
@@ -129,13 +167,27 @@ pub async fn the_definition_goes_only_where_that_is_asked_for() {
     for saga in sagas.split_whitespace() {
         let (namespace, name) = saga.split_once('/').unwrap();
         let abandon: Value = json!({"spec": {"deletionPolicy": "Abandon"}});
-        kubectl(&["patch", "saga", name, "--namespace", namespace, "--type", "merge", "--patch", &abandon.to_string()]);
+        kubectl(&[
+            "patch",
+            "saga",
+            name,
+            "--namespace",
+            namespace,
+            "--type",
+            "merge",
+            "--patch",
+            &abandon.to_string(),
+        ]);
     }
     kubectl(&["delete", "sagas", "--all", "--all-namespaces", "--timeout", "2m"]);
     install(&chart(), &["crds.keep=false"]);
-    let there = || kubectl(&["get", "crd", "sagas.saga.dev", "--ignore-not-found", "--output", "name"]);
+    let there =
+        || kubectl(&["get", "crd", "sagas.saga.dev", "--ignore-not-found", "--output", "name"]);
     assert!(!there().is_empty());
     uninstall().await;
     until("the definition is gone", || there().is_empty().then_some(())).await;
-    assert_eq!(kubectl(&["get", "namespace", NAMESPACE, "--output", "name"]).trim(), format!("namespace/{NAMESPACE}"));
+    assert_eq!(
+        kubectl(&["get", "namespace", NAMESPACE, "--output", "name"]).trim(),
+        format!("namespace/{NAMESPACE}")
+    );
 }

@@ -14,7 +14,10 @@ use crate::{
 
 /// The lines of `kubectl auth can-i --list`, with single spaces, in their alphabetical order.
 fn listed(text: &str) -> BTreeSet<String> {
-    text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|line| !line.is_empty()).collect()
+    text.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|line| !line.is_empty())
+        .collect()
 }
 
 fn can_i(account: &str) -> BTreeSet<String> {
@@ -25,9 +28,13 @@ fn can_i(account: &str) -> BTreeSet<String> {
 pub fn the_readme_of_the_chart_prints_the_rights_that_there_are() {
     let everybody = can_i("system:serviceaccount:saga-system:default");
     let heading = "Resources Non-Resource URLs Resource Names Verbs".to_owned();
-    let its: BTreeSet<_> = can_i(ACCOUNT).difference(&everybody).cloned().chain([heading]).collect();
+    let its: BTreeSet<_> =
+        can_i(ACCOUNT).difference(&everybody).cloned().chain([heading]).collect();
     let readme = std::fs::read_to_string(repository("charts/saga-operator/README.md")).unwrap();
-    let block = readme.lines().skip_while(|line| !line.starts_with("    Resources ")).take_while(|line| line.starts_with("    "));
+    let block = readme
+        .lines()
+        .skip_while(|line| !line.starts_with("    Resources "))
+        .take_while(|line| line.starts_with("    "));
     let printed = listed(&block.collect::<Vec<_>>().join("\n"));
     assert_eq!(printed, its, "the README of the chart prints what is on the left");
     assert!(its.iter().all(|line| !line.contains('*')), "{its:?}");
@@ -42,15 +49,25 @@ pub async fn each_is_needed_for_something() {
     container["name"] = json!("step");
     let job = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
     for (kind, work) in [("pod", sleeps), ("job", job)] {
-        let step = json!({"name": "sleeps", "timeout": "3s", "retry": {"maxAttempts": 1}, kind: work});
+        let step =
+            json!({"name": "sleeps", "timeout": "3s", "retry": {"maxAttempts": 1}, kind: work});
         stand.apply(kind, &json!({"onFailure": "Compensate", "steps": [step]})).await;
     }
-    let short = json!({"ttlSecondsAfterFinished": 10, "steps": [{"name": "nap", "wait": {"for": "1s"}}]});
+    let short =
+        json!({"ttlSecondsAfterFinished": 10, "steps": [{"name": "nap", "wait": {"for": "1s"}}]});
     stand.apply("short", &short).await;
     for kind in ["pod", "job"] {
-        let saga = stand.until(kind, "at its end", |saga| saga.status.as_ref().is_some_and(|status| status.completed_at.is_some())).await;
+        let saga = stand
+            .until(kind, "at its end", |saga| {
+                saga.status.as_ref().is_some_and(|status| status.completed_at.is_some())
+            })
+            .await;
         let ended = outcomes(&saga, "sleeps");
-        assert!(ended.len() == 1 && ended != [Outcome::Succeeded], "{}: {ended:?}", saga.name_any());
+        assert!(
+            ended.len() == 1 && ended != [Outcome::Succeeded],
+            "{}: {ended:?}",
+            saga.name_any()
+        );
     }
     stand.gone("short").await;
 }
@@ -59,12 +76,21 @@ pub async fn each_is_needed_for_something() {
 fn granted() -> BTreeMap<Right, String> {
     let manifest = helm(&["get", "manifest", RELEASE]);
     let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).unwrap();
-    let named = |kind: &'static str| objects.iter().filter(move |object| object["kind"].as_str().unwrap_or_default().ends_with(kind));
+    let named = |kind: &'static str| {
+        objects
+            .iter()
+            .filter(move |object| object["kind"].as_str().unwrap_or_default().ends_with(kind))
+    };
     let its = |binding: &&Value| {
         let subjects = binding["subjects"].as_array().into_iter().flatten();
-        subjects.into_iter().any(|subject| subject["name"] == "saga-operator" && subject["namespace"] == NAMESPACE)
+        subjects
+            .into_iter()
+            .any(|subject| subject["name"] == "saga-operator" && subject["namespace"] == NAMESPACE)
     };
-    let bound: BTreeSet<_> = named("RoleBinding").filter(its).map(|binding| binding["roleRef"]["name"].to_string()).collect();
+    let bound: BTreeSet<_> = named("RoleBinding")
+        .filter(its)
+        .map(|binding| binding["roleRef"]["name"].to_string())
+        .collect();
     let mut rights = BTreeMap::new();
     for role in named("Role").filter(|role| bound.contains(&role["metadata"]["name"].to_string())) {
         for rule in role["rules"].as_array().unwrap() {
@@ -74,12 +100,22 @@ fn granted() -> BTreeMap<Right, String> {
         }
     }
     // Where the owner of a namespace lets it: the examples do.
-    rights.insert((String::new(), "serviceaccounts".into(), "impersonate".into()), "saga-operator-impersonator".into());
+    rights.insert(
+        (String::new(), "serviceaccounts".into(), "impersonate".into()),
+        "saga-operator-impersonator".into(),
+    );
     rights
 }
 
 fn single(rule: &Value) -> Vec<Right> {
-    let words = |field: &str| rule[field].as_array().unwrap().iter().map(|word| word.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let words = |field: &str| {
+        rule[field]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|word| word.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     let (groups, resources, verbs) = (words("apiGroups"), words("resources"), words("verbs"));
     let mut rights = Vec::new();
     for group in &groups {
@@ -93,10 +129,20 @@ fn single(rule: &Value) -> Vec<Right> {
 /// The rendered rules are those that the operator used since it was installed, no more and no less.
 pub fn nothing_is_missing_and_nothing_unused() {
     let (calls, granted) = (calls(), granted());
-    println!("e2e: {} calls used {} rights of {}", calls.used.values().sum::<usize>(), calls.used.len(), granted.len());
-    assert!(calls.refused.is_empty(), "for lack of a right the API server refused: {:#?}", calls.refused);
+    println!(
+        "e2e: {} calls used {} rights of {}",
+        calls.used.values().sum::<usize>(),
+        calls.used.len(),
+        granted.len()
+    );
+    assert!(
+        calls.refused.is_empty(),
+        "for lack of a right the API server refused: {:#?}",
+        calls.refused
+    );
     let missing: Vec<_> = calls.used.keys().filter(|right| !granted.contains_key(*right)).collect();
     assert!(missing.is_empty(), "used, and in no role of the chart: {missing:?}");
-    let unused: Vec<_> = granted.iter().filter(|(right, _)| !calls.used.contains_key(*right)).collect();
+    let unused: Vec<_> =
+        granted.iter().filter(|(right, _)| !calls.used.contains_key(*right)).collect();
     assert!(unused.is_empty(), "in a role of the chart, and never used: {unused:?}");
 }

@@ -25,14 +25,17 @@ pub fn repository(path: &str) -> PathBuf {
 /// Runs a command; what it printed.
 pub fn run(command: &mut Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (said, complained) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{command:?}: {}\n{said}{complained}", output.status);
     said.into_owned()
 }
 
 /// kubectl as the administrator; what it printed.
 pub fn kubectl(arguments: &[&str]) -> String {
-    run(Command::new("kubectl").args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG")]).args(arguments))
+    run(Command::new("kubectl")
+        .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG")])
+        .args(arguments))
 }
 
 /// The same, read as JSON.
@@ -43,7 +46,9 @@ pub fn kubectl_json(arguments: &[&str]) -> Value {
 /// Applies an object with kubectl, with more of its arguments.
 pub fn apply(object: &Value, arguments: &[&str]) {
     let mut kubectl = Command::new("kubectl");
-    kubectl.args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "apply", "--filename", "-"]).args(arguments);
+    kubectl
+        .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "apply", "--filename", "-"])
+        .args(arguments);
     let mut kubectl = kubectl.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     serde_json::to_writer(kubectl.stdin.take().unwrap(), object).unwrap();
     assert!(kubectl.wait().unwrap().success(), "{object}");
@@ -51,7 +56,9 @@ pub fn apply(object: &Value, arguments: &[&str]) {
 
 /// Helm as the administrator; what it printed.
 pub fn helm(arguments: &[&str]) -> String {
-    run(Command::new("helm").args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", NAMESPACE]).args(arguments))
+    run(Command::new("helm")
+        .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", NAMESPACE])
+        .args(arguments))
 }
 
 /// Installs the chart of this folder, or upgrades to it, with the image under test, two replicas and these values more, and waits until its pods
@@ -59,8 +66,20 @@ pub fn helm(arguments: &[&str]) -> String {
 pub fn install(chart: &str, values: &[&str]) -> String {
     let image = setting("SAGA_E2E_IMAGE");
     let (repository, tag) = image.rsplit_once(':').expect("the image has a tag");
-    let set = format!("image.repository={repository},image.tag={tag},image.pullPolicy=Never,replicas=2");
-    let mut arguments = vec!["upgrade", "--install", RELEASE, chart, "--wait", "--timeout", "2m", "--reset-values", "--set", &set];
+    let set =
+        format!("image.repository={repository},image.tag={tag},image.pullPolicy=Never,replicas=2");
+    let mut arguments = vec![
+        "upgrade",
+        "--install",
+        RELEASE,
+        chart,
+        "--wait",
+        "--timeout",
+        "2m",
+        "--reset-values",
+        "--set",
+        &set,
+    ];
     for value in values {
         arguments.extend(["--set", value]);
     }
@@ -71,8 +90,18 @@ pub fn install(chart: &str, values: &[&str]) -> String {
 pub async fn uninstall() -> String {
     let said = helm(&["uninstall", RELEASE, "--wait"]);
     // Without a right any more, they do what they still can.
-    let there =
-        || kubectl(&["get", "pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=saga-operator", "--output", "name"]);
+    let there = || {
+        kubectl(&[
+            "get",
+            "pods",
+            "--namespace",
+            NAMESPACE,
+            "--selector",
+            "app.kubernetes.io/name=saga-operator",
+            "--output",
+            "name",
+        ])
+    };
     until("the operator's pods are gone", || there().is_empty().then_some(())).await;
     said
 }
@@ -84,7 +113,14 @@ pub fn chart() -> String {
 
 /// The names of the operator's pods that are not going.
 pub fn pods() -> Vec<String> {
-    let pods = kubectl_json(&["get", "pods", "--namespace", NAMESPACE, "--selector", "app.kubernetes.io/name=saga-operator"]);
+    let pods = kubectl_json(&[
+        "get",
+        "pods",
+        "--namespace",
+        NAMESPACE,
+        "--selector",
+        "app.kubernetes.io/name=saga-operator",
+    ]);
     let stays = |pod: &&Value| pod["metadata"]["deletionTimestamp"].is_null();
     let name = |pod: &Value| pod["metadata"]["name"].as_str().unwrap().to_owned();
     pods["items"].as_array().unwrap().iter().filter(stays).map(name).collect()
@@ -110,5 +146,7 @@ pub async fn until_within<T>(within: Duration, what: &str, look: impl Fn() -> Op
             sleep(Duration::from_millis(200)).await;
         }
     };
-    timeout(within, seen).await.unwrap_or_else(|_| panic!("{what}: not within {} s", within.as_secs()))
+    timeout(within, seen)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {} s", within.as_secs()))
 }

@@ -26,12 +26,16 @@ fn next_chart() -> String {
     let _ = std::fs::remove_dir_all(&next);
     run(Command::new("cp").args(["--recursive", &chart(), &next.to_string_lossy()]));
     let about = next.join("Chart.yaml");
-    let newer = std::fs::read_to_string(&about).unwrap().replace("\nversion: 0.1.0", "\nversion: 0.1.1");
+    let newer =
+        std::fs::read_to_string(&about).unwrap().replace("\nversion: 0.1.0", "\nversion: 0.1.1");
     assert!(newer.contains("0.1.1"), "{newer}");
     std::fs::write(&about, newer).unwrap();
     let definition = next.join("files/sagas.yaml");
-    let mut with_more: Value = serde_saphyr::from_str(&std::fs::read_to_string(&definition).unwrap()).unwrap();
-    let spec = with_more.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
+    let mut with_more: Value =
+        serde_saphyr::from_str(&std::fs::read_to_string(&definition).unwrap()).unwrap();
+    let spec = with_more
+        .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties")
+        .unwrap();
     spec[FIELD] = json!({"type": "string", "maxLength": 64});
     // Helm reads JSON as the YAML that it is.
     std::fs::write(&definition, with_more.to_string()).unwrap();
@@ -39,7 +43,9 @@ fn next_chart() -> String {
 }
 
 fn has_field() -> bool {
-    let path = format!("jsonpath={{.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.{FIELD}.type}}");
+    let path = format!(
+        "jsonpath={{.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.{FIELD}.type}}"
+    );
     kubectl(&["get", "crd", "sagas.saga.dev", "--output", &path]) == "string"
 }
 
@@ -62,14 +68,21 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
     // Each call takes a while, so that some are under way at any moment.
     stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "2s", "forever": true}]}])).unwrap();
     let names: Vec<_> = (0..SAGAS).map(|nth| format!("order-{nth}")).collect();
-    stream::iter(&names).for_each_concurrent(8, |name| async { drop(stand.apply(name, &slow()).await) }).await;
-    stand.shop_sees("calls of all sagas", |entries| scopes(entries.iter().map(|entry| entry.scope.clone())) == SAGAS).await;
+    stream::iter(&names)
+        .for_each_concurrent(8, |name| async { drop(stand.apply(name, &slow()).await) })
+        .await;
+    stand
+        .shop_sees("calls of all sagas", |entries| {
+            scopes(entries.iter().map(|entry| entry.scope.clone())) == SAGAS
+        })
+        .await;
     let before = pods();
     install(&next_chart(), &["podAnnotations.rolled=once"]);
     let under_way = names.len() - count(&stand, SagaPhase::Completed).await;
     println!("e2e: {under_way} of {SAGAS} sagas were under way when the upgrade was through");
     assert_eq!(under_way, SAGAS);
-    until("the old pods are gone", || pods().iter().all(|pod| !before.contains(pod)).then_some(())).await;
+    until("the old pods are gone", || pods().iter().all(|pod| !before.contains(pod)).then_some(()))
+        .await;
     assert!(has_field());
     for name in &names {
         // What is approved before it is asked for is refused.
@@ -81,12 +94,35 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
         judge_unharmed(&stand, &saga);
     }
     // What was not there before can be written, and the operator that does not know it refuses the saga until it is taken out.
-    stand.apply("newer", &json!({FIELD: "from later", "steps": [{"name": "nap", "wait": {"for": "1s"}}]})).await;
+    stand
+        .apply(
+            "newer",
+            &json!({FIELD: "from later", "steps": [{"name": "nap", "wait": {"for": "1s"}}]}),
+        )
+        .await;
     let path = "jsonpath={.status.conditions[?(@.type=='Accepted')].reason}";
-    until("the saga is refused", || (stand.kubectl(&["get", "saga/newer", "--output", path]) == "UnknownField").then_some(())).await;
-    let note = kubectl(&["get", "saga", "newer", "--namespace", &stand.namespace, "--output", &format!("jsonpath={{.spec.{FIELD}}}")]);
+    until("the saga is refused", || {
+        (stand.kubectl(&["get", "saga/newer", "--output", path]) == "UnknownField").then_some(())
+    })
+    .await;
+    let note = kubectl(&[
+        "get",
+        "saga",
+        "newer",
+        "--namespace",
+        &stand.namespace,
+        "--output",
+        &format!("jsonpath={{.spec.{FIELD}}}"),
+    ]);
     assert_eq!(note, "from later");
-    stand.kubectl(&["patch", "saga/newer", "--type", "json", "--patch", &format!(r#"[{{"op": "remove", "path": "/spec/{FIELD}"}}]"#)]);
+    stand.kubectl(&[
+        "patch",
+        "saga/newer",
+        "--type",
+        "json",
+        "--patch",
+        &format!(r#"[{{"op": "remove", "path": "/spec/{FIELD}"}}]"#),
+    ]);
     stand.reaches("newer", SagaPhase::Completed).await;
     a_phase_of_a_later_version_is_left_alone(&stand).await;
     a_status_that_cannot_be_read_is_said_to_be_so_and_kept(&stand).await;
@@ -100,12 +136,31 @@ async fn a_phase_of_a_later_version_is_left_alone(stand: &Stand) {
     stand.reaches("later", SagaPhase::Running).await;
     let set_phase = |phase: &str| {
         let patch = json!({"status": {"phase": phase}}).to_string();
-        stand.kubectl(&["patch", "saga/later", "--subresource", "status", "--type", "merge", "--patch", &patch]);
+        stand.kubectl(&[
+            "patch",
+            "saga/later",
+            "--subresource",
+            "status",
+            "--type",
+            "merge",
+            "--patch",
+            &patch,
+        ]);
     };
     set_phase(PHASE);
-    let told = || stand.kubectl(&["get", "events.v1.events.k8s.io", "--output", "jsonpath={.items[*].reason}"]);
+    let told = || {
+        stand.kubectl(&[
+            "get",
+            "events.v1.events.k8s.io",
+            "--output",
+            "jsonpath={.items[*].reason}",
+        ])
+    };
     until("it is told", || told().contains("UnknownWord").then_some(())).await;
-    assert_eq!(stand.kubectl(&["get", "saga/later", "--output", "jsonpath={.status.phase}"]), PHASE);
+    assert_eq!(
+        stand.kubectl(&["get", "saga/later", "--output", "jsonpath={.status.phase}"]),
+        PHASE
+    );
     set_phase("Running");
     stand.ask("later", "saga.dev/approve=sign-off");
     stand.reaches("later", SagaPhase::Completed).await;
@@ -125,9 +180,12 @@ const LAPSED: &str = "the operator lost its Lease";
 
 /// All done, in order, and nothing asked for a second time but where a Lease lapsed: the pods that went lost no answer.
 fn judge_unharmed(stand: &Stand, saga: &Saga) {
-    let attempts = saga.status.iter().flat_map(|status| &status.steps).filter_map(|step| step.action.as_ref());
+    let attempts =
+        saga.status.iter().flat_map(|status| &status.steps).filter_map(|step| step.action.as_ref());
     let attempts = attempts.flat_map(|action| &action.attempts);
-    let lapsed = attempts.filter(|attempt| attempt.message.as_ref().is_some_and(|message| message.contains(LAPSED))).count();
+    let lapsed = attempts
+        .filter(|attempt| attempt.message.as_ref().is_some_and(|message| message.contains(LAPSED)))
+        .count();
     judge(stand, saga, false);
     let entries = stand.shop.entries(Some(&scope(saga)));
     let done = entries.iter().filter(|entry| entry.kind == Kind::Done).count();
@@ -143,7 +201,16 @@ async fn a_status_that_cannot_be_read_is_said_to_be_so_and_kept(stand: &Stand) {
     stand.reaches("deep", SagaPhase::Running).await;
     let set_outputs = |outputs: &Value| {
         let patch = json!({"status": {"outputs": outputs}}).to_string();
-        stand.kubectl(&["patch", "saga/deep", "--subresource", "status", "--type", "merge", "--patch", &patch]);
+        stand.kubectl(&[
+            "patch",
+            "saga/deep",
+            "--subresource",
+            "status",
+            "--type",
+            "merge",
+            "--patch",
+            &patch,
+        ]);
     };
     set_outputs(&json!({"well": (0..DEPTH).fold(json!(1), |inner, _| json!([inner]))}));
     let path = "jsonpath={.status.phase} {.status.conditions[?(@.type=='Stalled')].reason}";

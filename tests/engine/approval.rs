@@ -29,10 +29,12 @@ fn a_saga_that_waits_for_approval_says_what_to_do_and_is_left_alone() {
     let mut draft = release();
     draft.0.steps[1].approval.as_mut().unwrap().message = Some("Is version 7 good?".into());
     let mut world = asks(draft);
-    assert_eq!((world.phase(), world.condition("Ready").as_deref()), (SagaPhase::Running, Some("Unknown/AwaitingApproval")));
+    assert_eq!(
+        (world.phase(), world.condition("Ready").as_deref()),
+        (SagaPhase::Running, Some("Unknown/AwaitingApproval"))
+    );
     assert_eq!(world.condition("Reconciling").as_deref(), Some("True/AwaitingApproval"));
-    let how =
-        "To approve: kubectl annotate --overwrite saga/order-1042 saga.dev/approve=ok -n shop. Or annotate saga.dev/reject=ok to reject";
+    let how = "To approve: kubectl annotate --overwrite saga/order-1042 saga.dev/approve=ok -n shop. Or annotate saga.dev/reject=ok to reject";
     assert_eq!(world.message(), format!("step ok waits for approval (Is version 7 good?). {how}"));
     assert_eq!(world.status().current_steps.as_deref(), Some("ok"));
     let notice = world.notices.iter().find(|notice| notice.reason == "AwaitingApproval").unwrap();
@@ -41,7 +43,11 @@ fn a_saga_that_waits_for_approval_says_what_to_do_and_is_left_alone() {
     world.run_for(seconds(1_000_000));
     world.crash(seconds(1));
     world.run_to_rest();
-    assert_eq!((world.writes, world.sent().len()), (writes, 1), "there is no time limit, and nothing leaves");
+    assert_eq!(
+        (world.writes, world.sent().len()),
+        (writes, 1),
+        "there is no time limit, and nothing leaves"
+    );
 }
 
 #[test]
@@ -50,7 +56,10 @@ fn what_is_approved_is_done() {
     assert_eq!(world.demand(Approve, "ok"), "step ok is approved");
     assert_eq!(world.step("ok").action.unwrap().attempts[0].outcome, Outcome::Succeeded);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.done(), world.still_in_effect().len()), (SagaPhase::Completed, vec!["build", "ok", "ship"], 0));
+    assert_eq!(
+        (world.phase(), world.done(), world.still_in_effect().len()),
+        (SagaPhase::Completed, vec!["build", "ok", "ship"], 0)
+    );
 }
 
 #[test]
@@ -63,13 +72,24 @@ fn what_is_rejected_failed_for_good() {
         (world.phase(), step.phase, step.message.as_deref()),
         (SagaPhase::Failed, StepPhase::Failed, Some("attempt 1 failed: rejected by request"))
     );
-    assert_eq!((step.action.as_ref().unwrap().uncertain, step.action.unwrap().begun), (false, false), "it did nothing");
-    assert!(world.message().contains("step ok failed: attempt 1 failed: rejected by request. The saga waits for you"));
+    assert_eq!(
+        (step.action.as_ref().unwrap().uncertain, step.action.unwrap().begun),
+        (false, false),
+        "it did nothing"
+    );
+    assert!(
+        world.message().contains(
+            "step ok failed: attempt 1 failed: rejected by request. The saga waits for you"
+        )
+    );
 
     let mut world = asks(release().compensating());
     world.demand(Reject, "ok");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.undone(), world.still_in_effect().len()), (SagaPhase::Compensated, vec!["build"], 0));
+    assert_eq!(
+        (world.phase(), world.undone(), world.still_in_effect().len()),
+        (SagaPhase::Compensated, vec!["build"], 0)
+    );
     assert_eq!(world.step("ok").phase, StepPhase::Failed);
 }
 
@@ -89,7 +109,10 @@ fn no_answer_within_its_time_is_a_no() {
     let mut world = World::with(draft.clone());
     world.run_until(|world| world.is("ok", StepPhase::Failed));
     assert_eq!((world.elapsed(), world.phase()), (seconds(3600), SagaPhase::Failed));
-    assert_eq!(world.step("ok").message.as_deref(), Some("attempt 1 failed: no answer within its time"));
+    assert_eq!(
+        world.step("ok").message.as_deref(),
+        Some("attempt 1 failed: no answer within its time")
+    );
     // Its time counts from the recorded instant, whoever looks.
     let mut world = World::with(draft.clone());
     world.run_for(seconds(10));
@@ -110,8 +133,12 @@ fn its_time_runs_on_while_the_saga_is_paused_or_failed() {
     world.run_for(seconds(60));
     world.demand(Pause, "lunch");
     world.run_to_rest();
-    assert_eq!((world.elapsed(), world.phase(), world.is("ok", StepPhase::Failed)), (seconds(3600), SagaPhase::Failed, true));
-    let mut world = World::with(saga().approval("ok").timeout("1h").http("bad").parallel(2)).fails("bad", 1);
+    assert_eq!(
+        (world.elapsed(), world.phase(), world.is("ok", StepPhase::Failed)),
+        (seconds(3600), SagaPhase::Failed, true)
+    );
+    let mut world =
+        World::with(saga().approval("ok").timeout("1h").http("bad").parallel(2)).fails("bad", 1);
     world.run_until(|world| world.phase() == SagaPhase::Failed);
     assert!(world.is("ok", StepPhase::Waiting));
     world.run_to_rest();
@@ -122,11 +149,20 @@ fn its_time_runs_on_while_the_saga_is_paused_or_failed() {
 fn an_approval_stays_answerable_while_the_saga_is_held() {
     for (answer, phase) in [(Approve, StepPhase::Completed), (Reject, StepPhase::Failed)] {
         let mut world = failed_beside("ok");
-        assert!(world.message().contains("Besides, step ok waits for approval. To approve: kubectl annotate"), "{}", world.message());
+        assert!(
+            world
+                .message()
+                .contains("Besides, step ok waits for approval. To approve: kubectl annotate"),
+            "{}",
+            world.message()
+        );
         world.demand(answer, "ok");
         world.run_to_rest();
         assert_eq!((world.phase(), world.step("ok").phase), (SagaPhase::Failed, phase));
-        assert!(world.is("c", StepPhase::Pending), "what depends on it waits until no step is Failed");
+        assert!(
+            world.is("c", StepPhase::Pending),
+            "what depends on it waits until no step is Failed"
+        );
         world.demand(Retry, "bad");
         world.run_to_rest();
         let expected = if answer == Approve { SagaPhase::Completed } else { SagaPhase::Failed };
@@ -137,7 +173,9 @@ fn an_approval_stays_answerable_while_the_saga_is_held() {
 #[test]
 fn where_the_saga_turns_back_an_approval_was_not_reached() {
     let by_failure = || {
-        let mut world = World::with(saga().http("a").undo().approval("ok").http("bad").parallel(3).compensating());
+        let mut world = World::with(
+            saga().http("a").undo().approval("ok").http("bad").parallel(3).compensating(),
+        );
         world = world.on("bad", vec![crate::script::says_no().takes(seconds(9))]);
         world.run_to_rest();
         world
@@ -150,7 +188,10 @@ fn where_the_saga_turns_back_an_approval_was_not_reached() {
     };
     for world in [by_failure(), by_request()] {
         let step = world.step("ok");
-        assert_eq!((world.phase(), step.phase, step.message.as_deref()), (SagaPhase::Compensated, StepPhase::Pending, Some("not reached")));
+        assert_eq!(
+            (world.phase(), step.phase, step.message.as_deref()),
+            (SagaPhase::Compensated, StepPhase::Pending, Some("not reached"))
+        );
         assert_eq!((world.still_in_effect().len(), world.undone()), (0, vec!["a"]));
         assert!(step.action.unwrap().active.is_none());
     }
@@ -158,18 +199,27 @@ fn where_the_saga_turns_back_an_approval_was_not_reached() {
 
 #[test]
 fn while_what_is_active_settles_before_the_undo_no_answer_is_taken() {
-    let mut world = World::with(saga().approval("ok").http("slow").parallel(2)).on("slow", vec![succeeds().takes(seconds(20))]);
+    let mut world = World::with(saga().approval("ok").http("slow").parallel(2))
+        .on("slow", vec![succeeds().takes(seconds(20))]);
     world.run_for(seconds(1));
     world.demand(Compensate, "no");
     let told = world.refused(Approve, "ok");
-    assert_eq!(told, "step ok is Waiting; while the saga is being undone, approve is allowed for no steps: none is now");
+    assert_eq!(
+        told,
+        "step ok is Waiting; while the saga is being undone, approve is allowed for no steps: none is now"
+    );
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Compensated, vec!["slow".to_owned()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Compensated, vec!["slow".to_owned()])
+    );
 }
 
 #[test]
 fn an_approval_can_be_the_point_of_no_return() {
-    let draft = || saga().http("a").undo().approval("ok").pivot().after(&["a"]).then_http("b").compensating();
+    let draft = || {
+        saga().http("a").undo().approval("ok").pivot().after(&["a"]).then_http("b").compensating()
+    };
     let mut world = asks(draft()).fails("b", 1);
     world.demand(Approve, "ok");
     world.run_to_rest();
@@ -196,7 +246,10 @@ fn a_compensation_of_an_approval_is_carried_out_where_it_was_given() {
     let mut world = asks(draft()).fails("b", 1);
     world.demand(Approve, "ok");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.undone(), world.still_in_effect().len()), (SagaPhase::Compensated, vec!["ok"], 0));
+    assert_eq!(
+        (world.phase(), world.undone(), world.still_in_effect().len()),
+        (SagaPhase::Compensated, vec!["ok"], 0)
+    );
     // What was rejected, and what was not answered, has nothing to be undone.
     for answered in [true, false] {
         let mut world = asks(draft());
@@ -206,14 +259,20 @@ fn a_compensation_of_an_approval_is_carried_out_where_it_was_given() {
             world.demand(Compensate, "no");
         }
         world.run_to_rest();
-        assert_eq!((world.phase(), world.undone().len(), world.sent().len()), (SagaPhase::Compensated, 0, 0));
+        assert_eq!(
+            (world.phase(), world.undone().len(), world.sent().len()),
+            (SagaPhase::Compensated, 0, 0)
+        );
     }
     // Where the compensation fails, the approval is in effect.
     let draft = saga().approval("ok").undo().undo_retry(attempts(1)).then_http("b").compensating();
     let mut world = asks(draft).fails("b", 1).undo_fails("ok", 1);
     world.demand(Approve, "ok");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::CompensationFailed, vec!["ok".to_owned()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::CompensationFailed, vec!["ok".to_owned()])
+    );
 }
 
 #[test]
@@ -242,7 +301,10 @@ fn a_rejected_approval_that_is_retried_waits_again() {
     world.demand(Retry, "ok");
     world.run_to_rest();
     let step = world.step("ok");
-    assert_eq!((world.phase(), step.phase, step.action.unwrap().attempt), (SagaPhase::Running, StepPhase::Waiting, 2));
+    assert_eq!(
+        (world.phase(), step.phase, step.action.unwrap().attempt),
+        (SagaPhase::Running, StepPhase::Waiting, 2)
+    );
     world.demand(Approve, "ok");
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
@@ -266,17 +328,31 @@ fn an_approval_that_waits_can_be_skipped() {
     assert_eq!(world.demand(Skip, r#"ok={"by":"Ann"}"#), "step ok is skipped and counts as done");
     assert_eq!(world.step("ok").outputs.unwrap()["by"], "Ann");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.done(), world.still_in_effect().len()), (SagaPhase::Completed, vec!["build", "ship"], 0));
+    assert_eq!(
+        (world.phase(), world.done(), world.still_in_effect().len()),
+        (SagaPhase::Completed, vec!["build", "ship"], 0)
+    );
     assert_eq!(world.step("ok").message.as_deref(), Some("skipped by request"));
 }
 
 #[test]
 fn only_approvals_that_wait_are_answered_whatever_else_is_named() {
     for answer in [Approve, Reject] {
-        let draft = saga().http("done").approval("ok").wait("nap", "1h").approval("later").after(&["ok"]).approval("also").parallel(4);
+        let draft = saga()
+            .http("done")
+            .approval("ok")
+            .wait("nap", "1h")
+            .approval("later")
+            .after(&["ok"])
+            .approval("also")
+            .parallel(4);
         let mut world = World::with(draft);
-        world.run_until(|world| world.is("nap", StepPhase::Waiting) && world.is("done", StepPhase::Completed));
-        let now = format!("{answer} is allowed for steps that are Waiting for an approval: now ok and also");
+        world.run_until(|world| {
+            world.is("nap", StepPhase::Waiting) && world.is("done", StepPhase::Completed)
+        });
+        let now = format!(
+            "{answer} is allowed for steps that are Waiting for an approval: now ok and also"
+        );
         for (name, says) in [
             ("done", "step done is Completed; "),
             ("nap", "step nap is Waiting; "),
@@ -299,9 +375,16 @@ fn nothing_is_approved_where_nothing_waits() {
     for (scene, make) in SCENES {
         for answer in [Approve, Reject] {
             let mut world = make();
-            let (waits, backward) =
-                (world.status().steps.iter().any(|step| step.name == "b" && step.phase == StepPhase::Waiting), world.deleting);
-            let approval = world.spec.steps.iter().any(|step| step.name == "b" && step.approval.is_some());
+            let (waits, backward) = (
+                world
+                    .status()
+                    .steps
+                    .iter()
+                    .any(|step| step.name == "b" && step.phase == StepPhase::Waiting),
+                world.deleting,
+            );
+            let approval =
+                world.spec.steps.iter().any(|step| step.name == "b" && step.approval.is_some());
             let accepted = world.ask_together(&[(answer, "b")]) == [(answer, true)];
             assert_eq!(accepted, waits && approval && !backward, "{scene}");
         }
@@ -349,8 +432,15 @@ fn answers_come_from_git_as_well() {
 fn what_was_approved_while_paused_goes_on_when_resumed() {
     let mut world = asks(release());
     world.demand(Pause, "lunch");
-    assert_eq!((world.phase(), world.condition("Ready").as_deref()), (SagaPhase::Paused, Some("False/Paused")));
-    assert!(world.message().contains("step ok waits for approval. To approve: "), "{}", world.message());
+    assert_eq!(
+        (world.phase(), world.condition("Ready").as_deref()),
+        (SagaPhase::Paused, Some("False/Paused"))
+    );
+    assert!(
+        world.message().contains("step ok waits for approval. To approve: "),
+        "{}",
+        world.message()
+    );
     world.demand(Approve, "ok");
     world.run_to_rest();
     assert_eq!(world.sent_at("ship", Direction::Action).len(), 0);
@@ -363,6 +453,9 @@ fn what_was_approved_while_paused_goes_on_when_resumed() {
 fn a_cancelled_saga_asks_nobody_any_more() {
     let mut world = asks(release());
     world.demand(Cancel, "enough");
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Cancelled, vec!["build".to_owned()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Cancelled, vec!["build".to_owned()])
+    );
     assert!(world.refused(Approve, "ok").starts_with("the saga is Cancelled"));
 }

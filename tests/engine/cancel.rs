@@ -15,7 +15,8 @@ use RequestAction::{Cancel, Compensate, Retry};
 
 /// A Pod runs that never ends by itself, after a step that is done.
 fn pod_runs() -> World {
-    let mut world = World::with(saga().http("a").undo().then_pod("b").undo().then_http("c")).on("b", vec![never_ends()]);
+    let mut world = World::with(saga().http("a").undo().then_pod("b").undo().then_http("c"))
+        .on("b", vec![never_ends()]);
     world.run_until(|world| world.is("b", StepPhase::Running));
     world
 }
@@ -27,17 +28,27 @@ fn every_saga_that_has_not_ended_is_cancelled_and_undoes_nothing() {
         let (before, undone, sent) = (world.status(), world.undone().len(), world.sent().len());
         let answer = world.ask(Cancel, "enough");
         let held = world.condition("Ready").is_some_and(|ready| ready.ends_with("InvalidSpec"));
-        if before.cancel_requested.is_some() || before.phase.is_some_and(SagaPhase::is_terminal) || held {
+        if before.cancel_requested.is_some()
+            || before.phase.is_some_and(SagaPhase::is_terminal)
+            || held
+        {
             assert_eq!(answer.result, RequestResult::Refused, "{scene}");
             continue;
         }
-        assert_eq!((answer.result, answer.message.as_str()), (RequestResult::Accepted, "what is active is stopped, and nothing is undone"));
+        assert_eq!(
+            (answer.result, answer.message.as_str()),
+            (RequestResult::Accepted, "what is active is stopped, and nothing is undone")
+        );
         if !world.gone {
             world.run_to_rest();
         }
         assert_eq!(world.phase(), SagaPhase::Cancelled, "{scene}: {:?}", world.status());
         // The Pod that was refused may be made by nobody; a compensation that was under way may have been carried out.
-        assert_eq!((world.sent().len(), world.undone().len()), (sent, undone), "{scene}: nothing more leaves");
+        assert_eq!(
+            (world.sent().len(), world.undone().len()),
+            (sent, undone),
+            "{scene}: nothing more leaves"
+        );
         assert!(!world.finalizer && world.gone == world.deleting, "{scene}");
         assert_eq!((world.status().paused, world.status().current_steps), (None, None), "{scene}");
         assert_eq!(world.condition("Ready").as_deref(), Some("False/Cancelled"), "{scene}");
@@ -45,13 +56,23 @@ fn every_saga_that_has_not_ended_is_cancelled_and_undoes_nothing() {
         // The watcher of every write asserts that what is in effect is named.
         let named = world.still_in_effect();
         let message = world.message();
-        let told = if named.is_empty() { "nothing is in effect".into() } else { format!("still in effect: {}", named.join(",")) };
+        let told = if named.is_empty() {
+            "nothing is in effect".into()
+        } else {
+            format!("still in effect: {}", named.join(","))
+        };
         assert_eq!(message, format!("cancelled: enough; {told}"), "{scene}");
         let phases: Vec<_> = world.status().steps.iter().map(|step| step.phase).collect();
         assert!(
-            !phases
-                .iter()
-                .any(|phase| { matches!(phase, StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating) }),
+            !phases.iter().any(|phase| {
+                matches!(
+                    phase,
+                    StepPhase::Running
+                        | StepPhase::Retrying
+                        | StepPhase::Waiting
+                        | StepPhase::Compensating
+                )
+            }),
             "{scene}: {phases:?}"
         );
     }
@@ -61,8 +82,14 @@ fn every_saga_that_has_not_ended_is_cancelled_and_undoes_nothing() {
 fn a_saga_that_is_cancelled_before_it_began_did_nothing() {
     let mut world = World::with(order());
     world.demand(Cancel, "enough");
-    assert_eq!((world.phase(), world.writes, world.sent().len(), world.finalizer), (SagaPhase::Cancelled, 1, 0, false));
-    assert_eq!((world.still_in_effect(), world.status().progress.as_deref()), (Vec::new(), Some("0/3")));
+    assert_eq!(
+        (world.phase(), world.writes, world.sent().len(), world.finalizer),
+        (SagaPhase::Cancelled, 1, 0, false)
+    );
+    assert_eq!(
+        (world.still_in_effect(), world.status().progress.as_deref()),
+        (Vec::new(), Some("0/3"))
+    );
 }
 
 #[test]
@@ -80,13 +107,23 @@ fn a_pod_is_stopped_and_its_attempt_settles_only_when_it_is_gone() {
     world.demand(Cancel, "enough");
     assert_eq!((world.phase(), world.is("b", StepPhase::Running)), (SagaPhase::Running, true));
     assert!(world.step("b").action.unwrap().active.is_some(), "its Pod is still there");
-    assert!(world.message().starts_with("cancelled: enough; what is active is stopped"), "{}", world.message());
+    assert!(
+        world.message().starts_with("cancelled: enough; what is active is stopped"),
+        "{}",
+        world.message()
+    );
     let asked = world.elapsed();
     world.run_to_rest();
     assert_eq!(world.elapsed().saturating_sub(asked), seconds(1), "it takes a second to end");
     let action = world.step("b").action.unwrap();
-    assert_eq!((world.phase(), action.attempts[0].outcome), (SagaPhase::Cancelled, Outcome::Unknown));
-    assert_eq!((world.still_in_effect(), world.step("b").phase), (vec!["a".to_owned(), "b".to_owned()], StepPhase::Failed));
+    assert_eq!(
+        (world.phase(), action.attempts[0].outcome),
+        (SagaPhase::Cancelled, Outcome::Unknown)
+    );
+    assert_eq!(
+        (world.still_in_effect(), world.step("b").phase),
+        (vec!["a".to_owned(), "b".to_owned()], StepPhase::Failed)
+    );
     assert_eq!(world.status().progress.as_deref(), Some("1/3"));
 }
 
@@ -98,8 +135,14 @@ fn a_request_under_way_is_aborted_and_unknown() {
     world.demand(Cancel, "enough");
     world.run_to_rest();
     let action = world.step("b").action.unwrap();
-    assert_eq!((action.attempts[0].outcome, action.uncertain, world.elapsed()), (Outcome::Unknown, true, asked));
-    assert_eq!((world.still_in_effect(), world.sent().len()), (vec!["a".to_owned(), "b".to_owned()], 2));
+    assert_eq!(
+        (action.attempts[0].outcome, action.uncertain, world.elapsed()),
+        (Outcome::Unknown, true, asked)
+    );
+    assert_eq!(
+        (world.still_in_effect(), world.sent().len()),
+        (vec!["a".to_owned(), "b".to_owned()], 2)
+    );
 }
 
 #[test]
@@ -111,7 +154,10 @@ fn what_another_process_sent_is_waited_for_until_that_process_is_known_to_be_gon
     world.run_for(seconds(5));
     assert_eq!((world.phase(), world.is("b", StepPhase::Running)), (SagaPhase::Running, true));
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Cancelled, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Cancelled, vec!["a".to_owned(), "b".to_owned()])
+    );
 }
 
 #[test]
@@ -121,13 +167,19 @@ fn a_pod_that_was_refused_did_nothing_and_one_that_nobody_can_tell_of_may_have()
     world.run_until(|world| world.step("b").message.is_some());
     world.demand(Cancel, "enough");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Cancelled, vec!["a".to_owned()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Cancelled, vec!["a".to_owned()])
+    );
     // The answer to its creation was lost: perhaps it was created.
     let mut world = World::with(draft).on("b", vec![succeeds().lost_first(40)]);
     world.run_until(|world| world.is("b", StepPhase::Running));
     world.demand(Cancel, "enough");
     world.run_to_rest();
-    assert_eq!((world.sent_at("b", Direction::Action).len(), world.still_in_effect()), (0, vec!["a".to_owned(), "b".to_owned()]));
+    assert_eq!(
+        (world.sent_at("b", Direction::Action).len(), world.still_in_effect()),
+        (0, vec!["a".to_owned(), "b".to_owned()])
+    );
 }
 
 #[test]
@@ -136,36 +188,62 @@ fn an_outcome_that_is_there_already_is_kept() {
     world.now += jiff::SignedDuration::from_secs(9);
     world.demand(Cancel, "enough");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.step("b").phase), (SagaPhase::Cancelled, StepPhase::Completed));
-    assert_eq!((world.status().progress.as_deref(), world.still_in_effect().len()), (Some("2/3"), 2));
+    assert_eq!(
+        (world.phase(), world.step("b").phase),
+        (SagaPhase::Cancelled, StepPhase::Completed)
+    );
+    assert_eq!(
+        (world.status().progress.as_deref(), world.still_in_effect().len()),
+        (Some("2/3"), 2)
+    );
 }
 
 fn pod_runs_for(duration: Duration) -> World {
-    let mut world = World::with(saga().http("a").undo().then_pod("b").undo().then_http("c")).on("b", vec![succeeds().takes(duration)]);
+    let mut world = World::with(saga().http("a").undo().then_pod("b").undo().then_http("c"))
+        .on("b", vec![succeeds().takes(duration)]);
     world.run_until(|world| world.is("b", StepPhase::Running));
     world
 }
 
 #[test]
 fn a_step_that_waited_to_be_tried_again_failed_and_is_named_where_it_may_have_happened() {
-    for (act, still) in [(unknown(), vec!["a", "b"]), (unknown_but_done(), vec!["a", "b"]), (crate::script::says_no(), vec!["a"])] {
+    for (act, still) in [
+        (unknown(), vec!["a", "b"]),
+        (unknown_but_done(), vec!["a", "b"]),
+        (crate::script::says_no(), vec!["a"]),
+    ] {
         let draft = saga().http("a").undo().then_http("b").undo().retry(attempts(2));
         let mut world = World::with(draft).on("b", vec![act]);
         world.run_until(|world| world.is("b", StepPhase::Retrying));
         world.demand(Cancel, "enough");
-        assert_eq!((world.phase(), world.step("b").phase), (SagaPhase::Cancelled, StepPhase::Failed));
-        assert_eq!((world.still_in_effect(), world.step("b").next_attempt_at), (still.into_iter().map(str::to_owned).collect(), None));
+        assert_eq!(
+            (world.phase(), world.step("b").phase),
+            (SagaPhase::Cancelled, StepPhase::Failed)
+        );
+        assert_eq!(
+            (world.still_in_effect(), world.step("b").next_attempt_at),
+            (still.into_iter().map(str::to_owned).collect(), None)
+        );
     }
 }
 
 #[test]
 fn a_step_that_only_waits_is_not_reached() {
-    for draft in [saga().http("a").approval("b").after(&["a"]), saga().http("a").wait("b", "1h").after(&["a"])] {
+    for draft in [
+        saga().http("a").approval("b").after(&["a"]),
+        saga().http("a").wait("b", "1h").after(&["a"]),
+    ] {
         let mut world = World::with(draft);
         world.run_until(|world| world.is("b", StepPhase::Waiting));
         world.demand(Cancel, "enough");
-        assert_eq!((world.phase(), world.step("b").phase), (SagaPhase::Cancelled, StepPhase::Pending));
-        assert_eq!((world.step("b").message.as_deref(), world.still_in_effect()), (Some("not reached"), vec!["a".to_owned()]));
+        assert_eq!(
+            (world.phase(), world.step("b").phase),
+            (SagaPhase::Cancelled, StepPhase::Pending)
+        );
+        assert_eq!(
+            (world.step("b").message.as_deref(), world.still_in_effect()),
+            (Some("not reached"), vec!["a".to_owned()])
+        );
     }
 }
 
@@ -175,14 +253,23 @@ fn the_undoing_stops_where_it_is_and_what_it_did_not_come_to_stays_in_effect() {
     world.demand(Cancel, "enough");
     world.run_to_rest();
     let step = |name: &str| world.step(name).phase;
-    assert_eq!((world.phase(), step("a"), step("b")), (SagaPhase::Cancelled, StepPhase::Completed, StepPhase::CompensationFailed));
-    assert_eq!((world.still_in_effect(), world.status().progress.as_deref()), (vec!["a".to_owned(), "b".to_owned()], Some("0/2")));
+    assert_eq!(
+        (world.phase(), step("a"), step("b")),
+        (SagaPhase::Cancelled, StepPhase::Completed, StepPhase::CompensationFailed)
+    );
+    assert_eq!(
+        (world.still_in_effect(), world.status().progress.as_deref()),
+        (vec!["a".to_owned(), "b".to_owned()], Some("0/2"))
+    );
     // What was undone before is undone.
     let mut world = undoing();
     world.run_until(|world| world.is("a", StepPhase::Compensating));
     world.demand(Cancel, "enough");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Cancelled, vec!["a".to_owned()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Cancelled, vec!["a".to_owned()])
+    );
 }
 
 #[test]
@@ -193,7 +280,10 @@ fn while_it_is_undone_the_saga_stays_compensating_until_all_is_stopped() {
     world.demand(Cancel, "enough");
     assert_eq!(world.phase(), SagaPhase::Compensating);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Cancelled, vec!["a".to_owned()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Cancelled, vec!["a".to_owned()])
+    );
 }
 
 #[test]
@@ -208,10 +298,17 @@ fn everything_else_is_refused_while_the_saga_is_being_cancelled() {
             let mut world = make();
             world.demand(Cancel, "enough");
             let told = world.refused(action, value_for(action));
-            let cancelling = told == "the saga is being cancelled: what is active is stopped, and nothing else is done";
-            assert!(cancelling || told.starts_with("the saga is Compensating: "), "{action}: {told}");
+            let cancelling = told
+                == "the saga is being cancelled: what is active is stopped, and nothing else is done";
+            assert!(
+                cancelling || told.starts_with("the saga is Compensating: "),
+                "{action}: {told}"
+            );
             world.run_to_rest();
-            assert_eq!((world.phase(), world.status().cancel_requested.as_deref()), (SagaPhase::Cancelled, Some("enough")));
+            assert_eq!(
+                (world.phase(), world.status().cancel_requested.as_deref()),
+                (SagaPhase::Cancelled, Some("enough"))
+            );
         }
     }
 }
@@ -263,8 +360,12 @@ fn a_paused_and_a_suspended_saga_are_cancelled_as_well() {
 
 #[test]
 fn several_at_once_are_all_stopped_and_what_ends_meanwhile_counts() {
-    let draft = saga().http("a").pod("b").pod("d").approval("ok").http("late").after(&["a"]).parallel(8);
-    let mut world = World::with(draft).on("a", vec![succeeds().takes(seconds(20))]).on("b", vec![never_ends()]).on("d", vec![never_ends()]);
+    let draft =
+        saga().http("a").pod("b").pod("d").approval("ok").http("late").after(&["a"]).parallel(8);
+    let mut world = World::with(draft)
+        .on("a", vec![succeeds().takes(seconds(20))])
+        .on("b", vec![never_ends()])
+        .on("d", vec![never_ends()]);
     world.run_for(seconds(5));
     world.demand(Cancel, "enough");
     world.run_to_rest();
@@ -280,7 +381,11 @@ fn a_cancel_is_acted_on_once_wherever_the_process_dies() {
         let mut world = pod_runs().crash_later(moves, seconds(1));
         world.annotate(Cancel.annotation(), "enough");
         world.run_to_rest();
-        assert_eq!((world.phase(), world.status().requests.len()), (SagaPhase::Cancelled, 1), "dies after {moves} moves");
+        assert_eq!(
+            (world.phase(), world.status().requests.len()),
+            (SagaPhase::Cancelled, 1),
+            "dies after {moves} moves"
+        );
         assert!(!world.annotations.contains_key(Cancel.annotation()) && world.undone().is_empty());
     }
 }

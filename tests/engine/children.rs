@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use saga_operator::{
-    api::{DeletionPolicy, Direction, Outcome, SagaAction, SagaPhase, StepPhase, names::ANNOTATION_KEYS},
+    api::{
+        DeletionPolicy, Direction, Outcome, SagaAction, SagaPhase, StepPhase,
+        names::ANNOTATION_KEYS,
+    },
     engine::{active_attempts, left_behind, plan},
     model::{
         command::Demand,
@@ -38,7 +41,11 @@ fn with_child(mut draft: Draft) -> Draft {
 
 impl Family {
     fn of(draft: Draft) -> Self {
-        let child = ChildSaga { name: "order-tenant-a1".into(), uid: "child".into(), ..ChildSaga::default() };
+        let child = ChildSaga {
+            name: "order-tenant-a1".into(),
+            uid: "child".into(),
+            ..ChildSaga::default()
+        };
         let mut family = Self { parent: World::with(draft), child, told: Vec::new() };
         family.look();
         family
@@ -53,7 +60,9 @@ impl Family {
             if let (true, Ok(saga)) = (self.parent.deleting, &self.parent.saga) {
                 let policy = self.parent.spec.deletion_policy.unwrap_or_default();
                 children.extend(
-                    left_behind(saga, &status, policy).into_iter().map(|(id, _)| (id, ChildState::Saga(Arc::new(self.child.clone())))),
+                    left_behind(saga, &status, policy)
+                        .into_iter()
+                        .map(|(id, _)| (id, ChildState::Saga(Arc::new(self.child.clone())))),
                 );
             }
             let plan = plan(&self.parent.saga, &self.parent.seen(&children, "me"));
@@ -80,7 +89,8 @@ impl Family {
 
     /// The same with steps that stay in effect.
     fn child_ends(&mut self, phase: SagaPhase, still_in_effect: &[&str]) {
-        self.child.still_in_effect = still_in_effect.iter().map(|step| (*step).to_owned()).collect();
+        self.child.still_in_effect =
+            still_in_effect.iter().map(|step| (*step).to_owned()).collect();
         self.child_is(phase);
     }
 
@@ -125,8 +135,14 @@ fn a_step_is_done_when_its_child_is_and_hands_on_what_the_child_hands_on() {
     assert!(family.parent.is("tenant", StepPhase::Running));
     family.child_is(SagaPhase::Completed);
     let step = family.parent.step("tenant");
-    assert_eq!((family.parent.phase(), json!(step.outputs)), (SagaPhase::Completed, json!({"url": "https://a"})));
-    assert_eq!(json!(step.child), json!({"name": "order-tenant-a1", "uid": "child", "phase": "Completed"}));
+    assert_eq!(
+        (family.parent.phase(), json!(step.outputs)),
+        (SagaPhase::Completed, json!({"url": "https://a"}))
+    );
+    assert_eq!(
+        json!(step.child),
+        json!({"name": "order-tenant-a1", "uid": "child", "phase": "Completed"})
+    );
     assert_eq!(family.told(), []);
 }
 
@@ -140,8 +156,16 @@ fn a_child_that_ended_otherwise_failed_only_where_nothing_of_it_is_in_effect() {
     ] {
         let mut family = Family::of(with_child(saga()));
         family.child_ends(phase, left);
-        assert_eq!((family.outcome(Direction::Action), family.parent.phase()), (Some(outcome), SagaPhase::Failed), "{phase:?} {left:?}");
-        assert!(left.iter().all(|step| phase == SagaPhase::Cancelled || family.said().contains(step)), "{}", family.said());
+        assert_eq!(
+            (family.outcome(Direction::Action), family.parent.phase()),
+            (Some(outcome), SagaPhase::Failed),
+            "{phase:?} {left:?}"
+        );
+        assert!(
+            left.iter().all(|step| phase == SagaPhase::Cancelled || family.said().contains(step)),
+            "{}",
+            family.said()
+        );
     }
 }
 
@@ -152,9 +176,17 @@ fn a_parent_waits_for_a_child_that_waits_for_a_person_and_says_so() {
     family.child.age = Duration::from_secs(3);
     family.child.message = "step a failed".into();
     family.child_is(SagaPhase::Failed);
-    assert_eq!(family.said(), "waits for its child saga order-tenant-a1, which is Failed: step a failed");
+    assert_eq!(
+        family.said(),
+        "waits for its child saga order-tenant-a1, which is Failed: step a failed"
+    );
     family.child_is(SagaPhase::CompensationFailed);
-    assert!(family.parent.is("tenant", StepPhase::Running) && family.said().contains("CompensationFailed"), "{}", family.said());
+    assert!(
+        family.parent.is("tenant", StepPhase::Running)
+            && family.said().contains("CompensationFailed"),
+        "{}",
+        family.said()
+    );
     family.child.message.clear();
     family.child_is(SagaPhase::Running);
     assert!(family.said().ends_with("which is Running"), "{}", family.said());
@@ -192,7 +224,10 @@ fn a_cancelled_saga_cancels_its_child_and_ends_when_that_has_ended() {
     family.look();
     assert_eq!(family.told(), []);
     family.child_ends(SagaPhase::Cancelled, &["a"]);
-    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Cancelled, Some(vec!["tenant".into()])));
+    assert_eq!(
+        (family.parent.phase(), family.parent.status().still_in_effect),
+        (SagaPhase::Cancelled, Some(vec!["tenant".into()]))
+    );
 }
 
 #[test]
@@ -218,7 +253,12 @@ fn a_child_past_its_pivot_goes_on_whatever_its_time_limit_says() {
     family.child.compensate_asked = Some("turn-back-1".into());
     family.child.refused = Some(("turn-back-1".into(), "the pivot a is passed".into()));
     family.passes(3600);
-    assert!(family.told().is_empty() && family.said().ends_with("it cannot be undone: the pivot a is passed"), "{}", family.said());
+    assert!(
+        family.told().is_empty()
+            && family.said().ends_with("it cannot be undone: the pivot a is passed"),
+        "{}",
+        family.said()
+    );
     family.child_is(SagaPhase::Completed);
     assert_eq!(family.parent.phase(), SagaPhase::Completed);
 }
@@ -247,13 +287,19 @@ fn the_deletion_of_a_saga_turns_its_child_back() {
 #[test]
 fn a_step_is_undone_by_undoing_its_child() {
     let mut family = Family::that_turns_back();
-    assert_eq!((family.parent.phase(), family.told()), (SagaPhase::Compensating, vec![compensate("undo-1")]));
+    assert_eq!(
+        (family.parent.phase(), family.told()),
+        (SagaPhase::Compensating, vec![compensate("undo-1")])
+    );
     family.child.compensate_asked = Some("undo-1".into());
     family.look();
     assert_eq!(family.told(), []);
     family.child_is(SagaPhase::Compensating);
     family.child_is(SagaPhase::Compensated);
-    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Compensated, Some(Vec::new())));
+    assert_eq!(
+        (family.parent.phase(), family.parent.status().still_in_effect),
+        (SagaPhase::Compensated, Some(Vec::new()))
+    );
 }
 
 #[test]
@@ -261,10 +307,19 @@ fn what_stays_in_effect_of_a_child_is_never_called_undone() {
     let mut family = Family::that_turns_back();
     family.child_ends(SagaPhase::Compensated, &["mail"]);
     assert_eq!(family.parent.phase(), SagaPhase::CompensationFailed);
-    assert!(family.said().contains("stay in effect: mail; undo them by hand, then skip this compensation"), "{}", family.said());
+    assert!(
+        family
+            .said()
+            .contains("stay in effect: mail; undo them by hand, then skip this compensation"),
+        "{}",
+        family.said()
+    );
     family.parent.annotate("saga.dev/skip", "tenant");
     family.look();
-    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Compensated, Some(vec!["tenant".into()])));
+    assert_eq!(
+        (family.parent.phase(), family.parent.status().still_in_effect),
+        (SagaPhase::Compensated, Some(vec!["tenant".into()]))
+    );
 }
 
 #[test]
@@ -273,7 +328,12 @@ fn a_child_that_refuses_to_be_undone_holds_its_parent_until_a_person_asks_again(
     family.child.compensate_asked = Some("undo-1".into());
     family.child.refused = Some(("undo-1".into(), "the pivot a is passed".into()));
     family.look();
-    assert!(family.parent.phase() == SagaPhase::CompensationFailed && family.said().contains("the pivot a is passed"), "{}", family.said());
+    assert!(
+        family.parent.phase() == SagaPhase::CompensationFailed
+            && family.said().contains("the pivot a is passed"),
+        "{}",
+        family.said()
+    );
     family.told();
     family.parent.annotate("saga.dev/retry", "tenant");
     family.look();
@@ -288,10 +348,16 @@ fn a_cancelled_undo_cancels_the_child_and_waits_for_its_end() {
     family.told();
     family.parent.annotate("saga.dev/cancel", "the refunds are wrong");
     family.look();
-    assert_eq!((family.told().last(), family.parent.phase()), (Some(&Demand::Cancel), SagaPhase::Compensating));
+    assert_eq!(
+        (family.told().last(), family.parent.phase()),
+        (Some(&Demand::Cancel), SagaPhase::Compensating)
+    );
     family.child.cancel_asked = true;
     family.child_ends(SagaPhase::Cancelled, &["a"]);
-    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Cancelled, Some(vec!["tenant".into()])));
+    assert_eq!(
+        (family.parent.phase(), family.parent.status().still_in_effect),
+        (SagaPhase::Cancelled, Some(vec!["tenant".into()]))
+    );
 }
 
 #[test]
@@ -300,11 +366,18 @@ fn a_child_that_undid_itself_says_nothing_of_the_one_before_it() {
     draft.0.steps[0].retry = Some(attempts(2));
     let mut family = Family::of(draft);
     family.child_ends(SagaPhase::Cancelled, &["b"]);
-    family.child = ChildSaga { name: "order-tenant-a2".into(), uid: "second".into(), ..ChildSaga::default() };
+    family.child =
+        ChildSaga { name: "order-tenant-a2".into(), uid: "second".into(), ..ChildSaga::default() };
     family.passes(60);
     family.child_ends(SagaPhase::Compensated, &[]);
-    assert_eq!((family.parent.phase(), family.outcome(Direction::Action)), (SagaPhase::Failed, Some(Outcome::Unknown)));
-    assert!(family.parent.step("tenant").action.unwrap().uncertain, "what the first one did may be in effect");
+    assert_eq!(
+        (family.parent.phase(), family.outcome(Direction::Action)),
+        (SagaPhase::Failed, Some(Outcome::Unknown))
+    );
+    assert!(
+        family.parent.step("tenant").action.unwrap().uncertain,
+        "what the first one did may be in effect"
+    );
 }
 
 /// The parent is deleted as it is: its child is told to go likewise, and when it has heard that the parent goes.
@@ -327,19 +400,25 @@ fn a_saga_that_is_abandoned_lets_its_child_go_as_it_is_before_it_goes() {
 }
 
 #[test]
-fn a_saga_that_is_abandoned_goes_without_a_child_that_it_may_not_tell_but_not_because_one_telling_failed() {
+fn a_saga_that_is_abandoned_goes_without_a_child_that_it_may_not_tell_but_not_because_one_telling_failed()
+ {
     let mut family = Family::of(with_child(saga()));
     family.child_is(SagaPhase::Running);
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     family.parent.delete();
     let follow = |deletion_policy| Demand::Follow { suspend: false, deletion_policy };
     let unheard = |demand, refused| vec![Unheard { demand, why: "no".into(), refused }];
-    for another in
-        [unheard(Demand::Cancel, true), unheard(follow(DeletionPolicy::Compensate), true), unheard(follow(DeletionPolicy::Abandon), false)]
-    {
+    for another in [
+        unheard(Demand::Cancel, true),
+        unheard(follow(DeletionPolicy::Compensate), true),
+        unheard(follow(DeletionPolicy::Abandon), false),
+    ] {
         family.child.unheard = another;
         family.look();
-        assert_eq!((family.told().last(), family.parent.finalizer), (Some(&follow(DeletionPolicy::Abandon)), true));
+        assert_eq!(
+            (family.told().last(), family.parent.finalizer),
+            (Some(&follow(DeletionPolicy::Abandon)), true)
+        );
     }
     family.child.unheard = unheard(follow(DeletionPolicy::Abandon), true);
     family.look();
@@ -368,7 +447,10 @@ fn a_saga_that_was_refused_can_be_cancelled_since_nothing_of_it_ran() {
     assert_eq!(family.parent.phase(), SagaPhase::Pending);
     family.parent.annotate("saga.dev/cancel", "cancelled for saga order, step tenant");
     family.look();
-    assert_eq!((family.parent.phase(), family.parent.status().still_in_effect), (SagaPhase::Cancelled, Some(Vec::new())));
+    assert_eq!(
+        (family.parent.phase(), family.parent.status().still_in_effect),
+        (SagaPhase::Cancelled, Some(Vec::new()))
+    );
 }
 
 #[test]
@@ -450,7 +532,10 @@ fn a_child_that_is_deleted_after_its_end_stays_and_is_undone_with_its_parent() {
     assert!(!child.gone, "the parent may have to undo it");
     child.annotate("saga.dev/compensate", "@undo-1: undone for saga parent, step tenant");
     child.run_for(Duration::from_mins(2));
-    assert_eq!((child.phase(), child.undone(), child.gone), (SagaPhase::Compensated, vec!["a"], false));
+    assert_eq!(
+        (child.phase(), child.undone(), child.gone),
+        (SagaPhase::Compensated, vec!["a"], false)
+    );
     // Its parent has read how it ended.
     child.parent_holds = false;
     child.run_to_rest();
@@ -465,7 +550,10 @@ fn a_child_whose_time_to_be_kept_is_over_stays_for_its_parent() {
     assert!(!child.gone && !child.deleting && child.finalizer);
     child.finalizer = false;
     child.run_for(Duration::from_mins(30));
-    assert!(!child.gone && !child.deleting && child.finalizer, "it is not deleted by the write that has it kept");
+    assert!(
+        !child.gone && !child.deleting && child.finalizer,
+        "it is not deleted by the write that has it kept"
+    );
     child.parent_holds = false;
     child.run_until(|child| child.gone);
     assert!(child.gone);
@@ -483,8 +571,14 @@ fn a_child_that_is_abandoned_is_kept_for_nobody() {
 #[test]
 fn a_child_that_is_gone_cannot_be_undone() {
     let family = Family::that_turns_back();
-    let absence = saga_operator::model::observation::Absence { seen: true, refused: false, known_for: Duration::ZERO };
-    let children = active_attempts(&family.parent.status()).map(|(id, _)| (id, ChildState::Absent(absence))).collect();
+    let absence = saga_operator::model::observation::Absence {
+        seen: true,
+        refused: false,
+        known_for: Duration::ZERO,
+    };
+    let children = active_attempts(&family.parent.status())
+        .map(|(id, _)| (id, ChildState::Absent(absence)))
+        .collect();
     let plan = plan(&family.parent.saga, &family.parent.seen(&children, "me"));
     let Some(StatusWrite::Whole(status)) = plan.status else { panic!("nothing is written") };
     assert_eq!(status.phase, Some(SagaPhase::CompensationFailed));
@@ -501,7 +595,8 @@ fn a_child_may_be_undone_by_an_action_of_its_own() {
 /// A child saga that follows an earlier one, which was refused twice under its first keys and then did the step.
 fn follower() -> World {
     let mut world = World::with(saga().http("a").undo().then_http("b").compensating());
-    let keys = json!({"a": {"action": 2, "compensation": 1, "mayHaveActed": true}, "b": {"action": 1}});
+    let keys =
+        json!({"a": {"action": 2, "compensation": 1, "mayHaveActed": true}, "b": {"action": 1}});
     world.annotate(ANNOTATION_KEYS, &keys.to_string());
     world
 }
@@ -514,7 +609,10 @@ fn a_child_that_follows_an_earlier_one_goes_on_with_its_keys() {
     world.strip(ANNOTATION_KEYS);
     let mut world = world.fails("b", 1);
     world.run_to_rest();
-    assert_eq!((world.keys("a", Direction::Action), world.keys("b", Direction::Action)), (vec!["2"], vec!["1"]));
+    assert_eq!(
+        (world.keys("a", Direction::Action), world.keys("b", Direction::Action)),
+        (vec!["2"], vec!["1"])
+    );
     assert_eq!(world.keys("a", Direction::Compensation), ["1"]);
     assert_eq!(world.phase(), SagaPhase::Compensated);
 }
@@ -529,17 +627,28 @@ fn what_the_earlier_child_may_have_done_is_undone_where_the_later_one_does_not_g
         "nothing was sent now, and something may have been before"
     );
     // Without an earlier one nothing was ever done.
-    let mut world = World::with(saga().http("a").undo().then_http("b").compensating()).on("a", vec![not_reached()]);
+    let mut world = World::with(saga().http("a").undo().then_http("b").compensating())
+        .on("a", vec![not_reached()]);
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec![]));
 }
 
 #[test]
 fn an_annotation_that_says_nothing_sensible_moves_no_keys() {
-    for text in ["", "[]", "{\"a\": {\"action\": -1}}", "{\"a\": {\"action\": 9007199254740993}}", "{\"a\": 1}"] {
+    for text in [
+        "",
+        "[]",
+        "{\"a\": {\"action\": -1}}",
+        "{\"a\": {\"action\": 9007199254740993}}",
+        "{\"a\": 1}",
+    ] {
         let mut world = World::with(saga().http("a"));
         world.annotate(ANNOTATION_KEYS, text);
         world.run_to_rest();
-        assert_eq!((world.phase(), world.keys("a", Direction::Action)), (SagaPhase::Completed, vec!["0"]), "{text}");
+        assert_eq!(
+            (world.phase(), world.keys("a", Direction::Action)),
+            (SagaPhase::Completed, vec!["0"]),
+            "{text}"
+        );
     }
 }

@@ -49,7 +49,11 @@ impl World {
     /// Time passes until the saga is looked at in this second, at which the circuit closes.
     fn closes_at(&mut self, host: &str, second: u64) {
         self.run_until(|world| world.now >= at(second));
-        assert_eq!(self.now, at(second), "it asks for a look when its circuit is half-open, not sooner or later");
+        assert_eq!(
+            self.now,
+            at(second),
+            "it asks for a look when its circuit is half-open, not sooner or later"
+        );
         self.closes(host);
     }
 
@@ -60,7 +64,9 @@ impl World {
 
 /// What a step says whose circuit is open.
 fn open(host: &str, until: &str) -> String {
-    format!("CircuitOpen: too many calls to http://{host}.shop.svc:80 ended unknown; tried again at {until}")
+    format!(
+        "CircuitOpen: too many calls to http://{host}.shop.svc:80 ended unknown; tried again at {until}"
+    )
 }
 
 /// All requests to one host, side by side.
@@ -78,13 +84,19 @@ fn a_step_waits_without_an_attempt_says_so_and_begins_when_its_circuit_closes() 
     world.run_until(|world| !world.step_message("b").is_empty());
     assert_eq!(world.step_message("b"), open("b", "2026-01-01T00:00:30.000Z"));
     assert_eq!(world.message(), format!("step b waits: {}", world.step_message("b")));
-    assert_eq!((world.done(), world.step("b").action, world.is("b", StepPhase::Pending)), (vec!["a"], None, true));
+    assert_eq!(
+        (world.done(), world.step("b").action, world.is("b", StepPhase::Pending)),
+        (vec!["a"], None, true)
+    );
     let writes = world.writes;
     world.closes_at("b", 30);
     assert_eq!(world.writes, writes, "waiting writes nothing");
     world.run_to_rest();
     let step = world.step("b");
-    assert_eq!((world.phase(), step.action.unwrap().attempt, step.message), (SagaPhase::Completed, 1, None));
+    assert_eq!(
+        (world.phase(), step.action.unwrap().attempt, step.message),
+        (SagaPhase::Completed, 1, None)
+    );
     assert_eq!(world.sent_at("b", Direction::Action), [30_000]);
 }
 
@@ -93,7 +105,10 @@ fn another_host_is_another_matter_and_so_is_a_pod() {
     let mut world = World::with(saga().http("a").http("b").pod("c"));
     world.opens("other", 30);
     world.run_to_rest();
-    assert_eq!(["a", "b", "c"].map(|name| world.sent_at(name, Direction::Action)), [[0], [1000], [2000]]);
+    assert_eq!(
+        ["a", "b", "c"].map(|name| world.sent_at(name, Direction::Action)),
+        [[0], [1000], [2000]]
+    );
 }
 
 #[test]
@@ -104,14 +119,23 @@ fn what_waits_for_its_next_attempt_uses_none_up_and_keeps_the_words_of_the_last_
     let failed = world.step_message("a");
     world.opens("a", 40);
     world.run_until(|world| world.now > at(6));
-    assert_eq!(world.step_message("a"), format!("{}. Before: {failed}", open("a", "2026-01-01T00:00:40.000Z")));
+    assert_eq!(
+        world.step_message("a"),
+        format!("{}. Before: {failed}", open("a", "2026-01-01T00:00:40.000Z"))
+    );
     assert_eq!(world.message(), format!("step a waits: {}", world.step_message("a")), "told once");
-    assert_eq!(world.step("a").action.map(|action| (action.attempt, action.budget_used)), Some((1, 1)));
+    assert_eq!(
+        world.step("a").action.map(|action| (action.attempt, action.budget_used)),
+        Some((1, 1))
+    );
     world.closes_at("a", 40);
     world.run_until(|world| world.is("a", StepPhase::Running));
     assert_eq!(world.step_message("a"), failed);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![0, 40_000]));
+    assert_eq!(
+        (world.phase(), world.sent_at("a", Direction::Action)),
+        (SagaPhase::Completed, vec![0, 40_000])
+    );
 }
 
 #[test]
@@ -124,7 +148,10 @@ fn a_circuit_that_opens_again_is_waited_for_again() {
     assert_eq!(world.step_message("a"), open("a", "2026-01-01T00:01:00.000Z"));
     world.closes_at("a", 60);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![60_000]));
+    assert_eq!(
+        (world.phase(), world.sent_at("a", Direction::Action)),
+        (SagaPhase::Completed, vec![60_000])
+    );
 }
 
 #[test]
@@ -146,7 +173,10 @@ fn half_open_one_request_goes_and_the_others_wait_for_it() {
     world.closes("one");
     // Nobody tells: it asks by itself.
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![60_000]));
+    assert_eq!(
+        (world.phase(), world.sent_at("a", Direction::Action)),
+        (SagaPhase::Completed, vec![60_000])
+    );
 }
 
 #[test]
@@ -158,7 +188,11 @@ fn a_request_that_finds_no_room_leaves_the_probe_to_another() {
     world.room.insert("one.shop.svc:443".into(), 0);
     world.run_for(seconds(10));
     assert_eq!(world.done(), ["b"]);
-    assert!(world.message().contains("as many requests as may be are under way"), "{}", world.message());
+    assert!(
+        world.message().contains("as many requests as may be are under way"),
+        "{}",
+        world.message()
+    );
 }
 
 #[test]
@@ -170,7 +204,10 @@ fn a_compensation_waits_as_well_and_its_step_keeps_saying_why_it_failed() {
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Compensating, 0));
     let step = world.step("b");
     assert_eq!((step.phase, step.compensation.as_ref()), (StepPhase::Failed, None));
-    let (why, waits) = (world.step_message("b").split_once(". Before: ").unwrap().1.to_owned(), world.step_message("b"));
+    let (why, waits) = (
+        world.step_message("b").split_once(". Before: ").unwrap().1.to_owned(),
+        world.step_message("b"),
+    );
     assert_eq!(world.message(), format!("step b failed: {why}; step b waits: {waits}"));
     world.closes_at("undo-b", 30);
     world.run_to_rest();
@@ -185,21 +222,37 @@ fn a_retry_deadline_ends_a_step_that_waits_for_its_circuit_when_it_passes() {
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     world.opens("a", 3600);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.elapsed(), world.sent().len()), (SagaPhase::Failed, seconds(20), 1));
+    assert_eq!(
+        (world.phase(), world.elapsed(), world.sent().len()),
+        (SagaPhase::Failed, seconds(20), 1)
+    );
     let message = world.step_message("a");
-    assert!(message.starts_with("its retry deadline passed: CircuitOpen: too many calls to http://a.shop.svc:80"), "{message}");
+    assert!(
+        message.starts_with(
+            "its retry deadline passed: CircuitOpen: too many calls to http://a.shop.svc:80"
+        ),
+        "{message}"
+    );
     assert!(message.contains(". Before: attempt 1 may have happened: "), "{message}");
 }
 
 #[test]
 fn the_deadline_of_a_compensation_passes_as_well() {
-    let draft = saga().http("a").undo().undo_retry(attempts(5).always("5s").deadline("20s")).then_http("b").compensating();
+    let draft = saga()
+        .http("a")
+        .undo()
+        .undo_retry(attempts(5).always("5s").deadline("20s"))
+        .then_http("b")
+        .compensating();
     let mut world = World::with(draft).fails("b", 1).on_undo("a", vec![unknown()]);
     world.run_until(|world| world.is("a", StepPhase::Compensating));
     world.run_until(|world| world.step("a").next_attempt_at.is_some());
     world.opens("undo-a", 3600);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent_at("a", Direction::Compensation).len()), (SagaPhase::CompensationFailed, 1));
+    assert_eq!(
+        (world.phase(), world.sent_at("a", Direction::Compensation).len()),
+        (SagaPhase::CompensationFailed, 1)
+    );
     assert_eq!(world.elapsed(), seconds(22), "20 s after its budget began");
 }
 
@@ -209,7 +262,11 @@ fn the_timeout_of_the_saga_ends_the_waiting() {
     world.opens("b", 3600);
     world.run_to_rest();
     assert_eq!((world.phase(), world.elapsed()), (SagaPhase::Failed, seconds(10)));
-    assert_eq!((world.is("b", StepPhase::Pending), world.step("b").message), (true, None), "it waits for its circuit no more");
+    assert_eq!(
+        (world.is("b", StepPhase::Pending), world.step("b").message),
+        (true, None),
+        "it waits for its circuit no more"
+    );
 }
 
 #[test]
@@ -226,7 +283,10 @@ fn a_plain_list_keeps_its_turn_and_side_by_side_others_go_on() {
     world.closes_at("a", 30);
     assert_eq!(world.done(), ["b", "c"]);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![30_000]));
+    assert_eq!(
+        (world.phase(), world.sent_at("a", Direction::Action)),
+        (SagaPhase::Completed, vec![30_000])
+    );
 }
 
 #[test]
@@ -280,7 +340,11 @@ fn two_operators_whose_circuits_opened_at_different_instants_do_not_contradict_e
     }
     world.half_opens("a", 0);
     world.run_for(Duration::ZERO);
-    assert_eq!((world.step_message("a"), world.writes), (open("a", "2026-01-01T00:00:30.000Z"), writes), "an instant to come stands");
+    assert_eq!(
+        (world.step_message("a"), world.writes),
+        (open("a", "2026-01-01T00:00:30.000Z"), writes),
+        "an instant to come stands"
+    );
     // One whose circuit is closed, and which has no room.
     world.closes("a");
     world.room.insert("a.shop.svc:80".into(), 0);
@@ -294,7 +358,8 @@ fn two_operators_whose_circuits_opened_at_different_instants_do_not_contradict_e
 
 #[test]
 fn two_operators_of_which_one_has_no_room_tell_the_same_of_a_step_that_is_tried_again() {
-    let mut world = World::with(saga().http("a").retry(attempts(3).always("5s"))).on("a", vec![unknown()]);
+    let mut world =
+        World::with(saga().http("a").retry(attempts(3).always("5s"))).on("a", vec![unknown()]);
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     world.half_opens("a", 0);
     world.run_for(seconds(10));
@@ -318,7 +383,10 @@ fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
     world.closes_at("a", 30);
     world.room.insert("a.shop.svc:80".into(), 0);
     world.run_for(Duration::ZERO);
-    assert_eq!(world.message(), "step a waits: as many requests as may be are under way to its host");
+    assert_eq!(
+        world.message(),
+        "step a waits: as many requests as may be are under way to its host"
+    );
     assert_eq!(world.step("a").message, None);
 }
 

@@ -26,7 +26,10 @@ struct Look {
 /// An attempt at a deletion whose intent was just written.
 fn world() -> World {
     let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "old"});
-    let spec: SagaSpec = serde_json::from_value(json!({"steps": [{"name": "clear", "delete": reference, "timeout": "1m"}]})).unwrap();
+    let spec: SagaSpec = serde_json::from_value(
+        json!({"steps": [{"name": "clear", "delete": reference, "timeout": "1m"}]}),
+    )
+    .unwrap();
     let mut world = World::with(Draft(spec));
     world.finalizer = true;
     let look = look_at(&mut world, None, false);
@@ -68,7 +71,12 @@ fn refused(uid: &str, known_for: Duration) -> ChildState {
 }
 
 fn going(uid: &str, age: Duration) -> ChildState {
-    ChildState::Active { uid: Some(uid.into()), age, detail: "waits until it is gone".into(), trouble: None }
+    ChildState::Active {
+        uid: Some(uid.into()),
+        age,
+        detail: "waits until it is gone".into(),
+        trouble: None,
+    }
 }
 
 /// Nobody can look just now.
@@ -89,9 +97,16 @@ fn outcome(world: &World) -> Option<Outcome> {
 fn its_uid_is_written_in_the_plan_that_deletes_it_and_it_is_deleted_under_that_uid() {
     let mut world = world();
     let look = look_at(&mut world, Some(&standing("first")), false);
-    assert_eq!((noted(&world).as_deref(), look.deletes), (Some("first"), vec![Some("first".into())]));
+    assert_eq!(
+        (noted(&world).as_deref(), look.deletes),
+        (Some("first"), vec![Some("first".into())])
+    );
     let again = look_at(&mut world, Some(&standing("first")), false);
-    assert_eq!((again.writes, again.deletes), (None, vec![Some("first".into())]), "who follows an operator that died deletes it, too");
+    assert_eq!(
+        (again.writes, again.deletes),
+        (None, vec![Some("first".into())]),
+        "who follows an operator that died deletes it, too"
+    );
     look_at(&mut world, Some(&ChildState::Succeeded(None)), false);
     assert!(world.is("clear", StepPhase::Completed));
 }
@@ -102,7 +117,11 @@ fn what_was_made_again_under_its_name_is_another_ones() {
         let mut world = world();
         look_at(&mut world, Some(&standing("first")), false);
         let look = look_at(&mut world, Some(&seen), false);
-        assert_eq!((world.step("clear").phase, look.deletes.len()), (StepPhase::Completed, 0), "{seen:?}");
+        assert_eq!(
+            (world.step("clear").phase, look.deletes.len()),
+            (StepPhase::Completed, 0),
+            "{seen:?}"
+        );
     }
 }
 

@@ -24,15 +24,25 @@ fn seconds(count: u64) -> Duration {
 
 #[test]
 fn what_a_process_sent_that_died_is_unknown_after_the_term_of_its_lease_and_not_before() {
-    let mut world = World::with(saga().http("a").retry(attempts(2))).on("a", vec![succeeds().takes(seconds(20))]);
+    let mut world = World::with(saga().http("a").retry(attempts(2)))
+        .on("a", vec![succeeds().takes(seconds(20))]);
     world.run_until(|world| world.is("a", StepPhase::Running));
     world.crash(seconds(1));
     world.run_for(TERM.saturating_sub(seconds(1)));
-    assert!(world.is("a", StepPhase::Running) && world.step("a").action.unwrap().active.is_some(), "its operator may live");
+    assert!(
+        world.is("a", StepPhase::Running) && world.step("a").action.unwrap().active.is_some(),
+        "its operator may live"
+    );
     world.run_to_rest();
     let action = world.step("a").action.unwrap();
-    assert_eq!((world.phase(), action.attempts[0].outcome), (SagaPhase::Completed, Outcome::Unknown));
-    assert_eq!(action.attempts[0].message.as_deref(), Some("the operator that sent the request is gone"));
+    assert_eq!(
+        (world.phase(), action.attempts[0].outcome),
+        (SagaPhase::Completed, Outcome::Unknown)
+    );
+    assert_eq!(
+        action.attempts[0].message.as_deref(),
+        Some("the operator that sent the request is gone")
+    );
     assert_eq!(world.keys("a", Direction::Action), ["0", "0"], "repeated under the same key");
 }
 
@@ -42,7 +52,10 @@ fn a_request_waits_before_its_intent_while_as_many_as_may_be_are_under_way_to_it
     world.room.insert("b.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!((world.done(), world.step("b").action), (vec!["a"], None));
-    assert_eq!(world.message(), "step b waits: as many requests as may be are under way to its host");
+    assert_eq!(
+        world.message(),
+        "step b waits: as many requests as may be are under way to its host"
+    );
     let writes = world.writes;
     world.run_for(seconds(600));
     assert_eq!(world.writes, writes, "waiting writes nothing");
@@ -69,8 +82,15 @@ fn side_by_side_the_step_that_waits_keeps_no_other_from_beginning_elsewhere() {
     let mut world = World::with(saga().http("a").http("b").pod("c").http("d").parallel(2));
     world.room.insert("a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
-    assert_eq!(["b", "c", "d"].map(|name| world.sent_at(name, Direction::Action)), [[0], [0], [1000]]);
-    assert!(world.is("a", StepPhase::Pending) && world.message().starts_with("step a waits"), "{}", world.message());
+    assert_eq!(
+        ["b", "c", "d"].map(|name| world.sent_at(name, Direction::Action)),
+        [[0], [0], [1000]]
+    );
+    assert!(
+        world.is("a", StepPhase::Pending) && world.message().starts_with("step a waits"),
+        "{}",
+        world.message()
+    );
     world.room.clear();
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
@@ -102,7 +122,8 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
 
 #[test]
 fn a_compensation_waits_for_room_as_well() {
-    let mut world = World::with(saga().http("a").undo().then_http("b").compensating()).fails("b", 1);
+    let mut world =
+        World::with(saga().http("a").undo().then_http("b").compensating()).fails("b", 1);
     world.room.insert("undo-a.shop.svc:80".into(), 0);
     world.run_for(seconds(60));
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Compensating, 0));
@@ -128,7 +149,11 @@ fn a_process_that_begins_nothing_leaves_the_words_to_one_that_does() {
     let (said, writes) = (world.message(), world.writes);
     world.draining = true;
     world.run_for(seconds(1));
-    assert_eq!((world.message(), world.writes), (said, writes), "the two would contradict each other for ever");
+    assert_eq!(
+        (world.message(), world.writes),
+        (said, writes),
+        "the two would contradict each other for ever"
+    );
 }
 
 /// A request of which each attempt is called off by the operator itself, so many times, after it was sent.
@@ -136,7 +161,12 @@ fn called_off(draft: Draft, times: usize) -> World {
     let mut world = World::with(draft).on("a", vec![succeeds().takes(seconds(20)); times + 1]);
     for attempt in 1..=times {
         let sent = i64::try_from(attempt).unwrap();
-        world.run_until(|world| world.step("a").action.is_some_and(|action| action.active.is_some() && action.attempt == sent));
+        world.run_until(|world| {
+            world
+                .step("a")
+                .action
+                .is_some_and(|action| action.active.is_some() && action.attempt == sent)
+        });
         world.other_side.call_off();
     }
     world.run_to_rest();
@@ -147,23 +177,41 @@ fn called_off(draft: Draft, times: usize) -> World {
 fn what_the_operator_itself_called_off_costs_nothing_where_it_may_be_repeated() {
     let world = called_off(saga().http("a").retry(attempts(2).always("1s")), 5);
     let action = world.step("a").action.unwrap();
-    assert_eq!((world.phase(), action.attempt, action.budget_used, action.called_off), (SagaPhase::Completed, 6, 1, 5));
-    assert!(action.attempts[..4].iter().all(|attempt| attempt.outcome == Outcome::Unknown), "{action:?}");
-    assert_eq!(world.keys("a", Direction::Action), ["0"; 6], "nobody can tell what it did: the key stays");
+    assert_eq!(
+        (world.phase(), action.attempt, action.budget_used, action.called_off),
+        (SagaPhase::Completed, 6, 1, 5)
+    );
+    assert!(
+        action.attempts[..4].iter().all(|attempt| attempt.outcome == Outcome::Unknown),
+        "{action:?}"
+    );
+    assert_eq!(
+        world.keys("a", Direction::Action),
+        ["0"; 6],
+        "nobody can tell what it did: the key stays"
+    );
 }
 
 #[test]
 fn what_the_operator_called_off_is_free_five_times_a_budget() {
     let mut world = called_off(saga().http("a").retry(attempts(2).always("1s")), 7);
     let action = world.step("a").action.unwrap();
-    assert_eq!((world.phase(), action.attempt, action.budget_used, action.called_off), (SagaPhase::Failed, 7, 2, 5));
+    assert_eq!(
+        (world.phase(), action.attempt, action.budget_used, action.called_off),
+        (SagaPhase::Failed, 7, 2, 5)
+    );
     world.annotate("saga.dev/retry", "a");
-    world.run_until(|world| world.step("a").action.is_some_and(|action| action.attempt == 8 && action.active.is_some()));
+    world.run_until(|world| {
+        world.step("a").action.is_some_and(|action| action.attempt == 8 && action.active.is_some())
+    });
     assert_eq!(world.step("a").action.unwrap().called_off, 0, "a fresh budget");
     world.other_side.call_off();
     world.run_to_rest();
     let action = world.step("a").action.unwrap();
-    assert_eq!((world.phase(), action.attempt, action.budget_used, action.called_off), (SagaPhase::Completed, 9, 1, 1));
+    assert_eq!(
+        (world.phase(), action.attempt, action.budget_used, action.called_off),
+        (SagaPhase::Completed, 9, 1, 1)
+    );
 }
 
 #[test]
@@ -171,12 +219,20 @@ fn a_request_that_may_be_sent_once_is_not_sent_again_because_the_operator_called
     for method in [HttpMethod::Post, HttpMethod::Patch] {
         let world = called_off(with_method(method), 1);
         let action = world.step("a").action.unwrap();
-        assert_eq!((world.phase(), action.attempt, action.called_off, action.uncertain), (SagaPhase::Failed, 1, 0, true), "{method:?}");
+        assert_eq!(
+            (world.phase(), action.attempt, action.called_off, action.uncertain),
+            (SagaPhase::Failed, 1, 0, true),
+            "{method:?}"
+        );
     }
     for method in [HttpMethod::Get, HttpMethod::Head, HttpMethod::Put, HttpMethod::Delete] {
         let world = called_off(with_method(method), 1);
         let action = world.step("a").action.unwrap();
-        assert_eq!((world.phase(), action.attempt, action.called_off), (SagaPhase::Completed, 2, 1), "{method:?}");
+        assert_eq!(
+            (world.phase(), action.attempt, action.called_off),
+            (SagaPhase::Completed, 2, 1),
+            "{method:?}"
+        );
     }
 }
 

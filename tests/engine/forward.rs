@@ -15,10 +15,18 @@ fn steps_run_one_after_the_other_in_list_order() {
     assert_eq!(world.sent(), ["a/action/1", "b/action/1", "c/action/1"]);
     assert_eq!((world.sent_at("b", Action), world.sent_at("c", Action)), (vec![1000], vec![2000]));
     assert_eq!(world.phase(), SagaPhase::Completed);
-    assert_eq!((world.done(), world.message().as_str()), (vec!["a", "b", "c"], "all 3 steps are done"));
+    assert_eq!(
+        (world.done(), world.message().as_str()),
+        (vec!["a", "b", "c"], "all 3 steps are done")
+    );
     let b = world.step("b");
-    let second = |at: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| at.unwrap().0.as_second() - crate::world::DAWN;
-    assert_eq!((second(b.started_at), second(b.completed_at), second(world.status().completed_at)), (1, 2, 3));
+    let second = |at: Option<k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime>| {
+        at.unwrap().0.as_second() - crate::world::DAWN
+    };
+    assert_eq!(
+        (second(b.started_at), second(b.completed_at), second(world.status().completed_at)),
+        (1, 2, 3)
+    );
 }
 
 #[test]
@@ -28,13 +36,19 @@ fn at_most_max_parallel_steps_run_at_once() {
         .on("b", vec![succeeds().takes(seconds(2))]);
     world.run_to_rest();
     // The slot that b leaves is taken by the next in list order.
-    assert_eq!(["a", "b", "c", "d"].map(|name| world.sent_at(name, Action)), [[0], [0], [2000], [3000]]);
+    assert_eq!(
+        ["a", "b", "c", "d"].map(|name| world.sent_at(name, Action)),
+        [[0], [0], [2000], [3000]]
+    );
 }
 
 #[test]
 fn lowering_max_parallel_stops_nothing() {
-    let mut world = World::with(saga().http("a").http("b").http("c").parallel(3)).on("a", vec![succeeds().takes(seconds(9))]);
-    world = world.on("b", vec![succeeds().takes(seconds(4))]).on("c", vec![succeeds().takes(seconds(6)), succeeds()]);
+    let mut world = World::with(saga().http("a").http("b").http("c").parallel(3))
+        .on("a", vec![succeeds().takes(seconds(9))]);
+    world = world
+        .on("b", vec![succeeds().takes(seconds(4))])
+        .on("c", vec![succeeds().takes(seconds(6)), succeeds()]);
     world.run_until(|world| world.writes == 1);
     world.edit(|spec| spec.max_parallel = Some(1));
     world.run_to_rest();
@@ -43,10 +57,20 @@ fn lowering_max_parallel_stops_nothing() {
 
 #[test]
 fn a_diamond_waits_for_both_of_its_sides() {
-    let draft = saga().http("top").then_http("left").http("right").after(&["top"]).http("bottom").after(&["left", "right"]).parallel(4);
+    let draft = saga()
+        .http("top")
+        .then_http("left")
+        .http("right")
+        .after(&["top"])
+        .http("bottom")
+        .after(&["left", "right"])
+        .parallel(4);
     let mut world = World::with(draft).on("right", vec![succeeds().takes(seconds(7))]);
     world.run_to_rest();
-    assert_eq!(["top", "left", "right", "bottom"].map(|name| world.sent_at(name, Action)), [[0], [1000], [1000], [8000]]);
+    assert_eq!(
+        ["top", "left", "right", "bottom"].map(|name| world.sent_at(name, Action)),
+        [[0], [1000], [1000], [8000]]
+    );
 }
 
 #[test]
@@ -83,7 +107,10 @@ fn a_pod_costs_one_creation_and_one_write_more_only_where_it_lives_two_seconds()
     let mut slow = World::with(draft).on("b", vec![succeeds().takes(seconds(600))]);
     slow.run_until(|world| world.elapsed() >= seconds(3));
     let active = slow.step("b").action.unwrap().active.unwrap();
-    assert_eq!((active.child_uid.as_deref(), slow.step("b").message.as_deref()), (Some("pod-2"), Some("it runs")));
+    assert_eq!(
+        (active.child_uid.as_deref(), slow.step("b").message.as_deref()),
+        (Some("pod-2"), Some("it runs"))
+    );
     slow.run_to_rest();
     assert_eq!((slow.writes, slow.other_side.sent.len()), (5, 3));
 }
@@ -95,21 +122,40 @@ fn the_first_write_carries_acceptance_and_the_first_intents() {
     let status = world.status();
     assert_eq!(status.spec_hash, Some(world.stored.spec_hash.clone()));
     assert_eq!(status.phase, Some(SagaPhase::Running));
-    assert!(status.started_at.is_some() && world.is("a", StepPhase::Running) && world.is("b", StepPhase::Pending));
+    assert!(
+        status.started_at.is_some()
+            && world.is("a", StepPhase::Running)
+            && world.is("b", StepPhase::Pending)
+    );
     assert_eq!(world.condition("Accepted").as_deref(), Some("True/Accepted"));
 }
 
 #[test]
 fn progress_and_current_steps_say_how_far_it_is() {
-    let mut world = World::with(saga().http("a").then_http("b").undo().then_http("c").compensating().defaults(crate::saga::no_retry()))
-        .on("c", vec![says_no()]);
+    let mut world = World::with(
+        saga()
+            .http("a")
+            .then_http("b")
+            .undo()
+            .then_http("c")
+            .compensating()
+            .defaults(crate::saga::no_retry()),
+    )
+    .on("c", vec![says_no()]);
     let mut seen = Vec::new();
     for writes in 1..=5 {
         world.run_until(|world| world.writes >= writes);
         let status = world.status();
-        seen.push((status.phase.unwrap().as_str(), status.progress.unwrap(), status.current_steps.unwrap_or_default()));
+        seen.push((
+            status.phase.unwrap().as_str(),
+            status.progress.unwrap(),
+            status.current_steps.unwrap_or_default(),
+        ));
     }
-    let seen: Vec<_> = seen.iter().map(|(phase, progress, steps)| (*phase, progress.as_str(), steps.as_str())).collect();
+    let seen: Vec<_> = seen
+        .iter()
+        .map(|(phase, progress, steps)| (*phase, progress.as_str(), steps.as_str()))
+        .collect();
     let expected = [
         ("Running", "0/3", "a"),
         ("Running", "1/3", "b"),

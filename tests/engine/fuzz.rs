@@ -59,7 +59,10 @@ impl Dice {
 
 /// Makes up cases on two threads with the stack of a worker, and tries each. The text of a case that panics or fails is printed.
 fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
-    let seed = std::env::var("SAGA_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| RandomState::new().hash_one(0));
+    let seed = std::env::var("SAGA_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| RandomState::new().hash_one(0));
     let run = move |thread: u64| {
         let mut dice = Dice((seed ^ (thread + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)).max(1));
         for _ in 0..count.div_ceil(2) {
@@ -68,7 +71,9 @@ fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
             assert!(tried.is_ok(), "SAGA_SEED={seed}: {case}");
         }
     };
-    let threads = [0, 1].map(|thread| std::thread::Builder::new().stack_size(STACK).spawn(move || run(thread)).unwrap());
+    let threads = [0, 1].map(|thread| {
+        std::thread::Builder::new().stack_size(STACK).spawn(move || run(thread)).unwrap()
+    });
     for thread in threads {
         assert!(thread.join().is_ok(), "SAGA_SEED={seed}");
     }
@@ -136,12 +141,14 @@ const WORDS: [&str; 60] = [
     "'YQ=='",
     "1u",
 ];
-const SIGNS: [&str; 22] =
-    ["+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", " in ", "?", ":", ",", ".", "!", "//", ".?", "@"];
+const SIGNS: [&str; 22] = [
+    "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", " in ", "?", ":", ",",
+    ".", "!", "//", ".?", "@",
+];
 const MACROS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
 const SOUP: [&str; 30] = [
-    "(", ")", "[", "]", "{", "}", "'", "\"", "'''", "\"\"\"", "\\", "r'", "R\"", "b'", "\n", "\t", " ", "\u{0}", "\u{feff}", "🦀", "ü",
-    "${", "$${", "}", "$", "#", "//", "/*", "`", ";",
+    "(", ")", "[", "]", "{", "}", "'", "\"", "'''", "\"\"\"", "\\", "r'", "R\"", "b'", "\n", "\t",
+    " ", "\u{0}", "\u{feff}", "🦀", "ü", "${", "$${", "}", "$", "#", "//", "/*", "`", ";",
 ];
 
 /// An expression by the grammar.
@@ -207,7 +214,12 @@ fn repeated(dice: &mut Dice) -> String {
         ("<1", ""),
         (".map(i,i)", ""),
     ][dice.below(19)];
-    let (times, begin) = (dice.below(700), dice.pick(&["1", "", "'\\q'", "'", "1 // '\n", "r'", "'\n", "xr'\\' '", "\"\"\"", "params"]));
+    let (times, begin) = (
+        dice.below(700),
+        dice.pick(&[
+            "1", "", "'\\q'", "'", "1 // '\n", "r'", "'\n", "xr'\\' '", "\"\"\"", "params",
+        ]),
+    );
     let end = dice.pick(&["", "1", "'", "\n'", "true"]);
     format!("{begin}{}{end}{}", open.repeat(times), close.repeat(times))
 }
@@ -244,9 +256,32 @@ fn template(dice: &mut Dice) -> String {
     let mut text = String::new();
     for _ in 0..dice.below(5) {
         match dice.below(6) {
-            0 => text.push_str(dice.pick(&["${", "$${", "$$${", "}", "{", "$", "${}", "${ }", "${'}'}", "${{'a': '}'}}", "${HOME}", "é"])),
+            0 => text.push_str(dice.pick(&[
+                "${",
+                "$${",
+                "$$${",
+                "}",
+                "{",
+                "$",
+                "${}",
+                "${ }",
+                "${'}'}",
+                "${{'a': '}'}}",
+                "${HOME}",
+                "é",
+            ])),
             1 => text.push_str(&soup(dice, 6)),
-            2 => text.push_str(dice.pick(&["http://shop/", "https://", "http://${params.order}/", "?q=", "#", "@", "..", "%2F", "\r\n"])),
+            2 => text.push_str(dice.pick(&[
+                "http://shop/",
+                "https://",
+                "http://${params.order}/",
+                "?q=",
+                "#",
+                "@",
+                "..",
+                "%2F",
+                "\r\n",
+            ])),
             _ => text = format!("{text}${{{}}}", grown(dice, 2)),
         }
     }
@@ -258,12 +293,18 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 fn with_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
-    let lines: Vec<Value> = (0..40).map(|nth| json!({"sku": format!("s-{nth}"), "n": nth})).collect();
+    let lines: Vec<Value> =
+        (0..40).map(|nth| json!({"sku": format!("s-{nth}"), "n": nth})).collect();
     let params = object(
         json!({"order": "1042", "big": "xy".repeat(2000), "lines": lines, "tags": ["a", "ü", "\u{1}"], "nothing": null, "none": {}, "a": 1}),
     );
     let outputs = object(json!({"id": "r-7", "n": 1.5}));
-    let steps = [StepStatus { name: "a".into(), phase: StepPhase::Completed, outputs: Some(outputs.clone()), ..StepStatus::default() }];
+    let steps = [StepStatus {
+        name: "a".into(),
+        phase: StepPhase::Completed,
+        outputs: Some(outputs.clone()),
+        ..StepStatus::default()
+    }];
     let response = json!({"status": 201, "headers": {"location": "/r/7"}, "body": {"id": "r-7", "list": [1, "b", null, {"c": 2}]}});
     look(&Scope {
         params: &params,
@@ -282,7 +323,9 @@ fn bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Array(items) => items.iter().map(|item| bytes(item) + 1).sum(),
-        Value::Object(fields) => fields.iter().map(|(name, value)| name.len() + bytes(value) + 1).sum(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| name.len() + bytes(value) + 1).sum()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string().len(),
     }
 }
@@ -300,12 +343,18 @@ fn no_expression_harms_and_none_comes_to_more_than_was_told() {
             let text = case.as_str().unwrap();
             match Expression::parse(text) {
                 Err(error) => one_line(&error),
-                Ok(parsed) => with_scope(|scope| match (parsed.most(scope), parsed.evaluate(scope)) {
-                    (Ok(most), Ok(value)) => assert!(bytes(&value) as u64 <= most, "{most} bytes were told, and {} came", bytes(&value)),
-                    (Err(told), Err(error)) => assert_eq!(told, error),
-                    (Ok(_), Err(error)) => one_line(&error),
-                    (Err(error), Ok(_)) => panic!("it was evaluated although {error}"),
-                }),
+                Ok(parsed) => {
+                    with_scope(|scope| match (parsed.most(scope), parsed.evaluate(scope)) {
+                        (Ok(most), Ok(value)) => assert!(
+                            bytes(&value) as u64 <= most,
+                            "{most} bytes were told, and {} came",
+                            bytes(&value)
+                        ),
+                        (Err(told), Err(error)) => assert_eq!(told, error),
+                        (Ok(_), Err(error)) => one_line(&error),
+                        (Err(error), Ok(_)) => panic!("it was evaluated although {error}"),
+                    })
+                }
             }
         },
     );
@@ -317,13 +366,15 @@ fn no_template_harms_and_none_is_parsed_twice() {
         10_000,
         |dice| json!({"leaf": template(dice), "list": ["${params.lines}", 7], "form": dice.below(3), "key": {"${x}": null}}),
         |case| {
-            let form = [Form::Any, Form::Text, Form::Url][usize::try_from(case["form"].as_u64().unwrap()).unwrap()];
+            let form = [Form::Any, Form::Text, Form::Url]
+                [usize::try_from(case["form"].as_u64().unwrap()).unwrap()];
             let mut faults = Vec::new();
             let parsed = Template::parse(case.as_object().unwrap(), "at", |_| form, &mut faults);
             for fault in &faults {
                 one_line(&fault.message);
             }
-            let value = if faults.is_empty() { with_scope(|scope| parsed.evaluate(scope)) } else { return };
+            let value =
+                if faults.is_empty() { with_scope(|scope| parsed.evaluate(scope)) } else { return };
             let Ok(value) = value.map_err(|error| one_line(&error)) else { return };
             assert!(value["key"].get("${x}").is_some(), "keys are left as they are");
             assert!(parsed.literal().is_none_or(|literal| *literal == value));
@@ -337,7 +388,19 @@ fn a_duration_is_read_as_it_is_written_or_refused() {
     let make = |dice: &mut Dice| {
         let mut text = String::new();
         for _ in 0..dice.below(5) {
-            text.push_str(dice.pick(&["1", "90", "0", "1.5", ".5", "-", "+", "9999999999999999999", "00001", "1e3", "٣"]));
+            text.push_str(dice.pick(&[
+                "1",
+                "90",
+                "0",
+                "1.5",
+                ".5",
+                "-",
+                "+",
+                "9999999999999999999",
+                "00001",
+                "1e3",
+                "٣",
+            ]));
             text.push_str(dice.pick(&["h", "m", "s", "ms", "us", "µs", "ns", "d", "", " ", "H"]));
         }
         json!(text)
@@ -364,8 +427,7 @@ fn no_last_words_of_a_pod_harm() {
         };
         let code = dice.pick(&["0", "1", "137", "-1", "2147483647"]).parse::<i64>().unwrap();
         let phase = dice.pick(&["Succeeded", "Failed", "Running", "Pending", "Unknown", ""]);
-        let ended =
-            json!({"terminated": {"exitCode": code, "message": message, "reason": dice.pick(&["Completed", "Error", "OOMKilled", ""])}});
+        let ended = json!({"terminated": {"exitCode": code, "message": message, "reason": dice.pick(&["Completed", "Error", "OOMKilled", ""])}});
         let container = json!({"name": dice.pick(&["step", "main", "other"]), "state": ended, "image": "", "imageID": "", "ready": false, "restartCount": 0});
         json!({"metadata": {"uid": "u"}, "spec": {"nodeName": "n", "containers": []}, "status": {"phase": phase, "containerStatuses": [container]}})
     };
@@ -375,7 +437,8 @@ fn no_last_words_of_a_pod_harm() {
             match state {
                 ChildState::Succeeded(outputs) => drop(serde_json::to_string(&outputs).unwrap()),
                 ChildState::Failed(failure) => one_line(&failure.message),
-                ChildState::Unknown { message, .. } | ChildState::Active { detail: message, .. } => one_line(&message),
+                ChildState::Unknown { message, .. }
+                | ChildState::Active { detail: message, .. } => one_line(&message),
                 other => panic!("{other:?}"),
             }
         }
@@ -419,13 +482,18 @@ fn changed(dice: &mut Dice, spec: &mut Value) {
     let mut open = vec![(String::new(), &*spec)];
     while let Some((at, value)) = open.pop() {
         match value {
-            Value::Object(fields) => open.extend(fields.iter().map(|(name, field)| (format!("{at}/{name}"), field))),
-            Value::Array(items) => open.extend(items.iter().enumerate().map(|(place, item)| (format!("{at}/{place}"), item))),
+            Value::Object(fields) => {
+                open.extend(fields.iter().map(|(name, field)| (format!("{at}/{name}"), field)))
+            }
+            Value::Array(items) => open.extend(
+                items.iter().enumerate().map(|(place, item)| (format!("{at}/{place}"), item)),
+            ),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
         places.push(at);
     }
-    let (at, from) = (places[dice.below(places.len())].clone(), places[dice.below(places.len())].clone());
+    let (at, from) =
+        (places[dice.below(places.len())].clone(), places[dice.below(places.len())].clone());
     let copy = spec.pointer(&from).cloned().unwrap_or_default();
     if copy.to_string().len() > 20_000 {
         return;
@@ -435,8 +503,17 @@ fn changed(dice: &mut Dice, spec: &mut Value) {
         (0, Value::String(text)) => json!(spoilt(dice, text)),
         (1, _) => json!(expression(dice)),
         (2, _) => json!(format!("${{{}}}", grown(dice, 3))),
-        (3, _) => [json!(null), json!(0), json!(-1), json!(i64::MAX), json!(1e308), json!([]), json!({}), json!(true), json!("")]
-            [dice.below(9)]
+        (3, _) => [
+            json!(null),
+            json!(0),
+            json!(-1),
+            json!(i64::MAX),
+            json!(1e308),
+            json!([]),
+            json!({}),
+            json!(true),
+            json!(""),
+        ][dice.below(9)]
         .clone(),
         (4, _) => copy,
         (5, Value::Object(fields)) => {
@@ -463,7 +540,8 @@ fn no_spec_harms_and_what_is_valid_begins() {
     cases(6_000, make, |case| {
         let raw = json!({"metadata": {"name": "order", "namespace": "shop", "uid": "0d1c5a2e", "generation": 1}, "spec": case});
         let Ok(stored) = serde_json::from_value::<StoredSaga>(raw) else { return };
-        let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "0d1c5a2e".into() };
+        let who =
+            SagaName { name: "order".into(), namespace: "shop".into(), uid: "0d1c5a2e".into() };
         let saga = validate_stored(&who, &stored.spec);
         if let Err(faults) = &saga {
             assert!(!faults.is_empty());

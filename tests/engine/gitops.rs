@@ -41,13 +41,22 @@ const STATES: [State; 34] = [
     ("running", running),
     ("retrying", || until(retried(), |world| world.message().contains("attempt 2"))),
     ("cancelling", || {
-        let mut world = until(World::with(order()).on("ship", vec![succeeds().takes(seconds(600))]), |world| world.sent().len() == 3);
+        let mut world =
+            until(World::with(order()).on("ship", vec![succeeds().takes(seconds(600))]), |world| {
+                world.sent().len() == 3
+            });
         world.demand(Cancel, "the shop is closed");
         world
     }),
     ("waiting-for-approval", || rested(approved())),
     ("waiting-for-two-approvals", || {
-        let two = saga().http("build").approval("security").after(&["build"]).approval("legal").after(&["build"]).parallel(2);
+        let two = saga()
+            .http("build")
+            .approval("security")
+            .after(&["build"])
+            .approval("legal")
+            .after(&["build"])
+            .parallel(2);
         rested(two)
     }),
     ("paused", || paused(running())),
@@ -78,13 +87,21 @@ const STATES: [State; 34] = [
     ("failed-with-no-retries-left", || {
         let mut draft = order();
         draft.0.max_retry_requests = Some(1);
-        let mut world = rested_with(World::with(draft).on("charge-card", vec![declined(), declined()]));
+        let mut world =
+            rested_with(World::with(draft).on("charge-card", vec![declined(), declined()]));
         world.demand(Retry, "charge-card");
         rested_with(world)
     }),
     ("paused-while-failed", || paused(failed())),
-    ("timed-out", || rested_with(World::with(order().within("10s")).on("reserve-stock", vec![succeeds().takes(seconds(10))]))),
-    ("compensated", || rested_with(World::with(order().compensating()).on("charge-card", vec![declined()]))),
+    ("timed-out", || {
+        rested_with(
+            World::with(order().within("10s"))
+                .on("reserve-stock", vec![succeeds().takes(seconds(10))]),
+        )
+    }),
+    ("compensated", || {
+        rested_with(World::with(order().compensating()).on("charge-card", vec![declined()]))
+    }),
     ("compensated-except", || {
         let draft = saga().http("notify").then_http("charge-card").undo().compensating();
         rested_with(World::with(draft).on("charge-card", vec![declined()]))
@@ -101,7 +118,10 @@ const STATES: [State; 34] = [
         // To try it again is no attempt, and counts for none.
         draft.0.max_retry_requests = Some(0);
         let mut world = World::with(draft);
-        let fault = Fault::new("spec.steps[1].http", "the secret \"payments\" does not exist in namespace \"shop\"");
+        let fault = Fault::new(
+            "spec.steps[1].http",
+            "the secret \"payments\" does not exist in namespace \"shop\"",
+        );
         world.precheck = Precheck { refused: vec![fault], unchecked: Vec::new() };
         world.run_for(seconds(1));
         world
@@ -128,10 +148,12 @@ const STATES: [State; 34] = [
 
 /// An order with values of every kind, which have to come through a script unchanged.
 fn order() -> Draft {
-    let mut draft = saga().http("reserve-stock").undo().then_http("charge-card").undo().then_pod("ship");
+    let mut draft =
+        saga().http("reserve-stock").undo().then_http("charge-card").undo().then_pod("ship");
     draft.0.params = json!({"order": "1042", "amount": 49.9, "cents": 4990, "gift": false, "notes": {}, "codes": []}).as_object().cloned();
-    draft.0.steps[0].http.as_mut().unwrap().body =
-        Some(json!({"order": "${params.order}", "options": {}, "tags": [], "of": [{"empty": {}}, [[]]]}));
+    draft.0.steps[0].http.as_mut().unwrap().body = Some(
+        json!({"order": "${params.order}", "options": {}, "tags": [], "of": [{"empty": {}}, [[]]]}),
+    );
     draft
 }
 
@@ -148,7 +170,9 @@ fn declined() -> crate::script::Act {
 }
 
 fn running() -> World {
-    until(World::with(order()).on("charge-card", vec![succeeds().takes(seconds(15))]), |world| world.sent().len() == 2)
+    until(World::with(order()).on("charge-card", vec![succeeds().takes(seconds(15))]), |world| {
+        world.sent().len() == 2
+    })
 }
 
 fn retried() -> World {
@@ -167,14 +191,18 @@ fn failed() -> World {
 }
 
 fn undoing() -> World {
-    let world = World::with(order().compensating()).fails("ship", 1).on_undo("charge-card", vec![succeeds().takes(seconds(20))]);
+    let world = World::with(order().compensating())
+        .fails("ship", 1)
+        .on_undo("charge-card", vec![succeeds().takes(seconds(20))]);
     until(world, |world| world.sent().len() == 4)
 }
 
 fn compensation_failed() -> World {
     let mut draft = order().compensating();
     draft.0.steps[0].compensation.as_mut().unwrap().retry = Some(attempts(1));
-    rested_with(World::with(draft).on("charge-card", vec![declined()]).undo_fails("reserve-stock", 1))
+    rested_with(
+        World::with(draft).on("charge-card", vec![declined()]).undo_fails("reserve-stock", 1),
+    )
 }
 
 /// A saga of which somebody changed the status by hand.
@@ -187,14 +215,23 @@ fn forged(pointer: &str, value: &Value) -> World {
 }
 
 fn state(name: &str) -> World {
-    STATES.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("there is no state {name}")).1()
+    STATES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .unwrap_or_else(|| panic!("there is no state {name}"))
+        .1()
 }
 
 /// The object as the API server hands it out.
 fn object(name: &str, world: &World) -> Value {
     let dawn = jiff::Timestamp::from_second(DAWN).unwrap();
     let hook = world.deleting && !world.finalizer;
-    let finalizers: Vec<_> = world.finalizer.then_some(FINALIZER).into_iter().chain(hook.then_some(HOOK_FINALIZER)).collect();
+    let finalizers: Vec<_> = world
+        .finalizer
+        .then_some(FINALIZER)
+        .into_iter()
+        .chain(hook.then_some(HOOK_FINALIZER))
+        .collect();
     let mut metadata = json!({
         "name": "order-1042", "namespace": "shop", "uid": "0d1c5a2e", "generation": world.generation,
         "resourceVersion": (1000 + world.writes).to_string(), "creationTimestamp": dawn.to_string(),
@@ -202,7 +239,11 @@ fn object(name: &str, world: &World) -> Value {
     for (field, value, there) in [
         ("annotations", json!(world.annotations), !world.annotations.is_empty()),
         ("finalizers", json!(finalizers), !finalizers.is_empty()),
-        ("deletionTimestamp", json!(jiff::Timestamp::from_second(world.now.as_second()).unwrap().to_string()), world.deleting),
+        (
+            "deletionTimestamp",
+            json!(jiff::Timestamp::from_second(world.now.as_second()).unwrap().to_string()),
+            world.deleting,
+        ),
         ("deletionGracePeriodSeconds", json!(0), world.deleting),
     ] {
         if there {
@@ -210,7 +251,8 @@ fn object(name: &str, world: &World) -> Value {
         }
     }
     // What the definition gives a saga that no operator has seen.
-    let status = if world.raw.is_null() { json!({"observedGeneration": -1}) } else { world.raw.clone() };
+    let status =
+        if world.raw.is_null() { json!({"observedGeneration": -1}) } else { world.raw.clone() };
     assert_eq!(name == "not-seen", world.raw.is_null());
     json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata, "spec": world.spec, "status": status})
 }
@@ -221,13 +263,18 @@ fn folder() -> PathBuf {
 
 /// Compares a file with what it should hold, or writes it.
 fn golden(file: &str, wanted: &Value) {
-    let (path, text) = (folder().join(file), format!("{FIRST_LINE}{}", serde_saphyr::to_string(wanted).unwrap()));
+    let (path, text) =
+        (folder().join(file), format!("{FIRST_LINE}{}", serde_saphyr::to_string(wanted).unwrap()));
     if std::env::var_os(WRITE).is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, &text).unwrap();
     }
     let found = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == text, "{} is stale: run `make generate`, look at the difference, and commit", path.display());
+    assert!(
+        found == text,
+        "{} is stale: run `make generate`, look at the difference, and commit",
+        path.display()
+    );
 }
 
 #[test]
@@ -248,7 +295,9 @@ fn wishes(world: &World, action: RequestAction) -> Vec<String> {
         return vec!["a reason".into()];
     }
     if action == RequestAction::Settle {
-        let words = |step: &saga_operator::api::Step| ["Failed", "Succeeded"].map(|word| format!("{}={word}", step.name));
+        let words = |step: &saga_operator::api::Step| {
+            ["Failed", "Succeeded"].map(|word| format!("{}={word}", step.name))
+        };
         return world.spec.steps.iter().flat_map(words).collect();
     }
     let all = (action == RequestAction::Retry).then(|| "*".to_owned());
@@ -266,7 +315,9 @@ fn what_the_engine_takes_in_each_state_is_written_down_for_the_buttons() {
     for (name, make) in STATES {
         let mut of_state = BTreeMap::new();
         for action in RequestAction::ALL {
-            let accepted = |wish: &String| make().ask_together(&[(action, &with_token(action, wish))]) == [(action, true)];
+            let accepted = |wish: &String| {
+                make().ask_together(&[(action, &with_token(action, wish))]) == [(action, true)]
+            };
             let wishes: Vec<_> = wishes(&make(), action).into_iter().filter(accepted).collect();
             of_state.insert(action.as_str(), wishes);
         }
@@ -285,8 +336,12 @@ fn clicks() -> Vec<Value> {
 fn what_the_buttons_of_argo_cd_write_is_understood_and_done() {
     let mut clicked = Vec::new();
     for click in clicks().iter().filter(|click| click.get("writes").is_some()) {
-        let text = |field: &str| click[field].as_str().unwrap_or_else(|| panic!("{field} of {click}"));
-        let action = RequestAction::ALL.into_iter().find(|action| action.as_str() == text("action")).unwrap();
+        let text =
+            |field: &str| click[field].as_str().unwrap_or_else(|| panic!("{field} of {click}"));
+        let action = RequestAction::ALL
+            .into_iter()
+            .find(|action| action.as_str() == text("action"))
+            .unwrap();
         let asked = Asked { action, value: text("writes").into(), held_in_git: false };
         assert!(asked.wish().is_ok() && asked.token().is_some(), "{click}: {:?}", asked.wish());
         let mut world = state(text("state"));
@@ -295,8 +350,15 @@ fn what_the_buttons_of_argo_cd_write_is_understood_and_done() {
         // It stays where it is, and is not done again.
         let requests = world.status().requests.len();
         world.run_for(seconds(1));
-        assert_eq!((world.status().requests.len(), world.annotations.get(action.annotation())), (requests, Some(&asked.value)), "{click}");
+        assert_eq!(
+            (world.status().requests.len(), world.annotations.get(action.annotation())),
+            (requests, Some(&asked.value)),
+            "{click}"
+        );
         clicked.push(action);
     }
-    assert!(RequestAction::ALL.iter().all(|action| clicked.contains(action)), "every action is clicked: {clicked:?}");
+    assert!(
+        RequestAction::ALL.iter().all(|action| clicked.contains(action)),
+        "every action is clicked: {clicked:?}"
+    );
 }

@@ -80,13 +80,19 @@ fn a_look_at_a_saga_that_stands_still_counts_nothing() {
 fn each_thing_that_happens_is_counted_by_the_look_that_writes_it() {
     let world = World::with(saga().http("a").retry(attempts(2).always("1h")));
     let first = counted(&world);
-    assert_eq!((first.settled.len(), first.retries.len(), first.entered), (0, 0, Some(SagaPhase::Running)));
+    assert_eq!(
+        (first.settled.len(), first.retries.len(), first.entered),
+        (0, 0, Some(SagaPhase::Running))
+    );
     let draft = saga().http("a").retry(attempts(2).always("1h"));
-    let mut world = until(World::with(draft).on("a", vec![unknown()]), |world| world.is("a", StepPhase::Retrying));
+    let mut world = until(World::with(draft).on("a", vec![unknown()]), |world| {
+        world.is("a", StepPhase::Retrying)
+    });
     world.annotate("saga.dev/pause", "lunch");
     world.annotate("saga.dev/approve", "a");
     let asked = counted(&world);
-    let answered: Vec<_> = asked.requests.iter().map(|(action, result)| (action.as_str(), result.as_str())).collect();
+    let answered: Vec<_> =
+        asked.requests.iter().map(|(action, result)| (action.as_str(), result.as_str())).collect();
     assert_eq!(answered, [("pause", "Accepted"), ("approve", "Refused")]);
     assert_eq!(asked.entered, Some(SagaPhase::Paused));
     world.strip("saga.dev/pause");

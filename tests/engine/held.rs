@@ -39,7 +39,10 @@ fn assert_held(world: &mut World, reason: &str) {
 fn an_invalid_spec_is_refused_with_all_its_faults() {
     let mut world = World::with(saga().http("A").then_http("b").after(&["nobody"]).parallel(65));
     assert_held(&mut world, "InvalidSpec");
-    assert_eq!((world.phase(), world.condition("Accepted").as_deref()), (SagaPhase::Pending, Some("False/InvalidSpec")));
+    assert_eq!(
+        (world.phase(), world.condition("Accepted").as_deref()),
+        (SagaPhase::Pending, Some("False/InvalidSpec"))
+    );
     let message = world.message();
     for path in ["spec.maxParallel: ", "spec.steps[0].name: ", "spec.steps[1].dependsOn[0]: "] {
         assert!(message.contains(path), "{message}");
@@ -56,12 +59,23 @@ fn the_condition_accepted_tells_every_fault_and_the_message_the_first_ones() {
     }
     let mut world = World::with(spec);
     world.run_to_rest();
-    assert!(world.message().contains("spec.steps[4].name: ") && world.message().contains("and 95 more"), "{}", world.message());
+    assert!(
+        world.message().contains("spec.steps[4].name: ") && world.message().contains("and 95 more"),
+        "{}",
+        world.message()
+    );
     let status = world.status();
-    let accepted = status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
-    let told = (0..100).filter(|nth| accepted.message.contains(&format!("spec.steps[{nth}].name: "))).count();
+    let accepted =
+        status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
+    let told = (0..100)
+        .filter(|nth| accepted.message.contains(&format!("spec.steps[{nth}].name: ")))
+        .count();
     assert!(accepted.message.chars().count() <= 8192 + 20, "{}", accepted.message);
-    assert!(told > 40 && accepted.message.ends_with(&format!("; and {} more", 100 - told)), "{told}: {}", accepted.message);
+    assert!(
+        told > 40 && accepted.message.ends_with(&format!("; and {} more", 100 - told)),
+        "{told}: {}",
+        accepted.message
+    );
 }
 
 #[test]
@@ -87,7 +101,10 @@ fn a_spec_that_turns_invalid_under_way_stops_everything_until_it_is_mended() {
     let mut world = under_way();
     world.edit(|spec| spec.max_parallel = Some(0));
     assert_held(&mut world, "InvalidSpec");
-    assert_eq!((world.phase(), world.condition("Accepted").as_deref()), (SagaPhase::Running, Some("True/Accepted")));
+    assert_eq!(
+        (world.phase(), world.condition("Accepted").as_deref()),
+        (SagaPhase::Running, Some("True/Accepted"))
+    );
     world.edit(|spec| spec.max_parallel = None);
     world.run_to_rest();
     assert_eq!(world.condition("Stalled").as_deref(), Some("True/StepFailed"));
@@ -149,7 +166,9 @@ fn the_pinned_fields_are_steps_params_and_prefix() {
     world.edit(|spec| spec.idempotency_prefix = Some("other".into()));
     assert_held(&mut world, "SpecChanged");
     let mut world = under_way();
-    world.edit(|spec| (spec.max_parallel, spec.service_account_name) = (Some(9), Some("other".into())));
+    world.edit(|spec| {
+        (spec.max_parallel, spec.service_account_name) = (Some(9), Some("other".into()))
+    });
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
 }
@@ -163,7 +182,11 @@ fn a_completed_saga_does_not_mind_a_changed_spec() {
     world.edit(|spec| spec.max_parallel = Some(0));
     world.run_to_rest();
     assert_eq!((world.phase(), world.writes), (SagaPhase::Completed, writes + 1));
-    assert_eq!(world.status().observed_generation, Some(world.generation), "who changed it reads that it was seen");
+    assert_eq!(
+        world.status().observed_generation,
+        Some(world.generation),
+        "who changed it reads that it was seen"
+    );
     world.delete();
     world.run_to_rest();
     assert!(world.gone);
@@ -189,15 +212,35 @@ fn a_status_that_cannot_be_read_is_kept_and_said_so_once() {
 #[test]
 fn a_status_that_contradicts_itself_is_held_and_said_so_once() {
     let contradictions: [(&str, serde_json::Value, &str); 11] = [
-        ("/steps/0", json!({"name": "a", "phase": "Pending"}), "step b was started although not all it depends on is done"),
+        (
+            "/steps/0",
+            json!({"name": "a", "phase": "Pending"}),
+            "step b was started although not all it depends on is done",
+        ),
         ("/phase", json!(null), "steps have begun although the saga has not"),
         ("/phase", json!("Completed"), "the saga is Completed although not every step is"),
         ("/phase", json!("Compensating"), "a step runs although the saga is being undone"),
-        ("/steps/0/phase", json!("Pending"), "step a is Pending although an attempt of its action was made"),
+        (
+            "/steps/0/phase",
+            json!("Pending"),
+            "step a is Pending although an attempt of its action was made",
+        ),
         ("/steps/0/phase", json!("Failed"), "step a is Failed although its action succeeded"),
-        ("/steps/0/action/attempt", json!(-1), "step a is Completed with a count that no saga reaches"),
-        ("/steps/0/action/lastOutcome", json!("Unknown"), "step a is Completed although its action did not succeed"),
-        ("/steps/1/phase", json!("Completed"), "step b is Completed and has an active attempt of its action"),
+        (
+            "/steps/0/action/attempt",
+            json!(-1),
+            "step a is Completed with a count that no saga reaches",
+        ),
+        (
+            "/steps/0/action/lastOutcome",
+            json!("Unknown"),
+            "step a is Completed although its action did not succeed",
+        ),
+        (
+            "/steps/1/phase",
+            json!("Completed"),
+            "step b is Completed and has an active attempt of its action",
+        ),
         ("/steps", json!([]), "status.steps is empty although the saga was accepted"),
         ("/settled", json!(0), "settled is lower than the sequence of step a"),
     ];
@@ -210,13 +253,17 @@ fn a_status_that_contradicts_itself_is_held_and_said_so_once() {
         assert!(world.message().contains(sentence), "{}", world.message());
         world.delete();
         world.run_to_rest();
-        assert!(world.gone == (pointer == "/phase" && world.phase() == SagaPhase::Completed), "{pointer}");
+        assert!(
+            world.gone == (pointer == "/phase" && world.phase() == SagaPhase::Completed),
+            "{pointer}"
+        );
     }
 }
 
 #[test]
 fn what_is_undone_has_a_compensation() {
-    let mut world = World::with(saga().http("a").then_http("b").undo().then_http("c").compensating());
+    let mut world =
+        World::with(saga().http("a").then_http("b").undo().then_http("c").compensating());
     world = world.fails("c", 1).on_undo("b", vec![succeeds().takes(seconds(9))]);
     world.run_until(|world| world.is("b", StepPhase::Compensating));
     let mut status = world.raw.clone();
@@ -224,7 +271,11 @@ fn what_is_undone_has_a_compensation() {
     status["steps"][0]["compensation"] = status["steps"][1]["compensation"].clone();
     world.forge(status);
     assert_held(&mut world, "InvalidStatus");
-    assert!(world.message().contains("step a is Compensating although it has no compensation"), "{}", world.message());
+    assert!(
+        world.message().contains("step a is Compensating although it has no compensation"),
+        "{}",
+        world.message()
+    );
 }
 
 #[test]
@@ -251,7 +302,9 @@ fn a_request_that_differs_from_the_one_sent_with_its_key_is_not_sent() {
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Failed, 1));
     assert!(
-        world.message().contains("the request differs from the one that was sent with the same idempotency key"),
+        world.message().contains(
+            "the request differs from the one that was sent with the same idempotency key"
+        ),
         "{}",
         world.message()
     );

@@ -21,7 +21,8 @@ use crate::{
 
 fn check(spec: Value) -> Result<ValidSaga, Vec<String>> {
     let who = SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: "0d1c".into() };
-    validate(&who, &serde_json::from_value(spec).unwrap()).map_err(|faults| faults.iter().map(ToString::to_string).collect())
+    validate(&who, &serde_json::from_value(spec).unwrap())
+        .map_err(|faults| faults.iter().map(ToString::to_string).collect())
 }
 
 fn world(spec: Value) -> World {
@@ -44,10 +45,16 @@ fn one_step(job: Value) -> Value {
 fn a_job_has_an_hour_and_a_failed_one_is_undone() {
     let saga = check(one_step(job(&json!({})))).unwrap();
     let step = &saga.steps[0];
-    assert_eq!((step.action.timeout, step.compensate_failed, step.action.kind()), (Duration::from_hours(1), true, "job"));
+    assert_eq!(
+        (step.action.timeout, step.compensate_failed, step.action.kind()),
+        (Duration::from_hours(1), true, "job")
+    );
     let mut world = world(one_step(job(&json!({})))).on("ship", vec![says_no()]);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.step("ship").phase), (SagaPhase::Compensated, StepPhase::Compensated));
+    assert_eq!(
+        (world.phase(), world.step("ship").phase),
+        (SagaPhase::Compensated, StepPhase::Compensated)
+    );
 }
 
 #[test]
@@ -56,9 +63,11 @@ fn an_exit_code_that_is_final_is_not_tried_again() {
     picky["finalExitCodes"] = json!([64]);
     let mut spec = one_step(picky);
     spec["steps"][0]["retry"] = json!({"maxAttempts": 5});
-    let mut world = world(spec).on("ship", vec![says_no().with_exit_code(1), says_no().with_exit_code(64)]);
+    let mut world =
+        world(spec).on("ship", vec![says_no().with_exit_code(1), says_no().with_exit_code(64)]);
     world.run_to_rest();
-    let outcomes: Vec<_> = world.step("ship").action.unwrap().attempts.iter().map(|attempt| attempt.outcome).collect();
+    let outcomes: Vec<_> =
+        world.step("ship").action.unwrap().attempts.iter().map(|attempt| attempt.outcome).collect();
     assert_eq!(outcomes, [Outcome::Failed, Outcome::Failed]);
 }
 
@@ -68,8 +77,17 @@ fn a_job_past_its_time_is_stopped_and_undone_since_it_may_have_done_its_work() {
     spec["steps"][0]["timeout"] = json!("5s");
     let mut world = world(spec).on("ship", times(1, &succeeds().takes(seconds(600))));
     world.other_side.trouble = Some(Trouble::Image);
-    world.run_until(|world| world.step("ship").action.is_some_and(|action| action.active.is_some_and(|active| active.child_uid.is_some())));
-    assert!(world.message().starts_with("step ship runs, attempt 1 of 1 (Image"), "{}", world.message());
+    world.run_until(|world| {
+        world
+            .step("ship")
+            .action
+            .is_some_and(|action| action.active.is_some_and(|active| active.child_uid.is_some()))
+    });
+    assert!(
+        world.message().starts_with("step ship runs, attempt 1 of 1 (Image"),
+        "{}",
+        world.message()
+    );
     world.run_to_rest();
     let action = world.step("ship").action.unwrap();
     assert_eq!((action.attempts[0].outcome, action.uncertain), (Outcome::Unknown, true));
@@ -78,7 +96,8 @@ fn a_job_past_its_time_is_stopped_and_undone_since_it_may_have_done_its_work() {
 
 #[test]
 fn an_expression_may_stand_for_a_number_and_reads_what_a_job_hands_on() {
-    let mut second = job(&json!({"image": "ship:${params.version}", "args": ["${steps.count.outputs.parts}"]}));
+    let mut second =
+        job(&json!({"image": "ship:${params.version}", "args": ["${steps.count.outputs.parts}"]}));
     second["spec"]["completions"] = json!("${steps.count.outputs.parts}");
     second["metadata"] = json!({"labels": {"queue": "${params.queue}"}});
     let mut world = world(json!({
@@ -90,7 +109,10 @@ fn an_expression_may_stand_for_a_number_and_reads_what_a_job_hands_on() {
     assert_eq!(world.phase(), SagaPhase::Completed, "{}", world.message());
     let Work::Job(sent) = &world.other_side.sent.last().unwrap().work else { panic!("a job") };
     let container = json!({"name": "step", "image": "ship:1.4", "args": ["3"]});
-    assert_eq!(sent.spec, json!({"completions": 3, "template": {"spec": {"containers": [container]}}}));
+    assert_eq!(
+        sent.spec,
+        json!({"completions": 3, "template": {"spec": {"containers": [container]}}})
+    );
     assert_eq!(sent.metadata, Some(json!({"labels": {"queue": "7"}})));
     assert!(check_spec(&sent.spec).is_ok());
 }
@@ -105,12 +127,30 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
     };
     let cases = [
         (json!({"spec": "text"}), "spec.steps[0].job.spec: must be an object"),
-        (with("/spec/paralelism", json!(3)), "spec.steps[0].job.spec.paralelism: is no field that a Job has here"),
-        (with("/spec/ttlSecondsAfterFinished", json!(0)), "spec.steps[0].job.spec.ttlSecondsAfterFinished: must be at least 600"),
-        (with("/spec/activeDeadlineSeconds", json!(5)), "spec.steps[0].job.spec.activeDeadlineSeconds: is set by the operator"),
-        (with("/finalExitCodes", json!([0])), "spec.steps[0].job.finalExitCodes[0]: must be 1 to 255"),
-        (with("/finalExitCodes", json!(vec![1; 33])), "spec.steps[0].job.finalExitCodes: has 33 entries: at most 32 are taken"),
-        (with("/metadata", json!({"name": "a"})), "spec.steps[0].job.metadata.name: is set by the operator"),
+        (
+            with("/spec/paralelism", json!(3)),
+            "spec.steps[0].job.spec.paralelism: is no field that a Job has here",
+        ),
+        (
+            with("/spec/ttlSecondsAfterFinished", json!(0)),
+            "spec.steps[0].job.spec.ttlSecondsAfterFinished: must be at least 600",
+        ),
+        (
+            with("/spec/activeDeadlineSeconds", json!(5)),
+            "spec.steps[0].job.spec.activeDeadlineSeconds: is set by the operator",
+        ),
+        (
+            with("/finalExitCodes", json!([0])),
+            "spec.steps[0].job.finalExitCodes[0]: must be 1 to 255",
+        ),
+        (
+            with("/finalExitCodes", json!(vec![1; 33])),
+            "spec.steps[0].job.finalExitCodes: has 33 entries: at most 32 are taken",
+        ),
+        (
+            with("/metadata", json!({"name": "a"})),
+            "spec.steps[0].job.metadata.name: is set by the operator",
+        ),
         (
             with("/spec/template/spec/containers/0/image", json!("${outputs.image}")),
             "spec.steps[0].compensation.job.spec.template.spec.containers[0].image: ${outputs.image} reads outputs, which is not known here",
@@ -119,7 +159,10 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
             with("/spec/template/spec/serviceAccountName", json!("admin")),
             "spec.steps[0].job.spec.template.spec.serviceAccountName: is admin, and the steps act as the saga's ServiceAccount default",
         ),
-        (with("/spec/template/spec/containers/0/args", json!(["${HOME}"])), "spec.steps[0].job.spec.template.spec.containers[0].args[0]: "),
+        (
+            with("/spec/template/spec/containers/0/args", json!(["${HOME}"])),
+            "spec.steps[0].job.spec.template.spec.containers[0].args[0]: ",
+        ),
     ];
     for (wrong, says) in cases {
         let mut spec = one_step(wrong.clone());

@@ -37,7 +37,10 @@ fn a_saga_suspended_in_the_middle_lets_what_runs_end_and_starts_nothing() {
     world.run_until(|world| world.is("b", StepPhase::Running));
     world.suspend();
     world.run_to_rest();
-    assert_eq!((world.phase(), world.done(), world.sent().len()), (SagaPhase::Paused, vec!["a", "b"], 2));
+    assert_eq!(
+        (world.phase(), world.done(), world.sent().len()),
+        (SagaPhase::Paused, vec!["a", "b"], 2)
+    );
     world.unsuspend();
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
@@ -45,7 +48,9 @@ fn a_saga_suspended_in_the_middle_lets_what_runs_end_and_starts_nothing() {
 
 #[test]
 fn a_saga_suspended_while_compensating_undoes_nothing_more_and_keeps_its_phase() {
-    let mut world = World::with(order().compensating()).fails("c", 1).on_undo("b", vec![succeeds().takes(seconds(9))]);
+    let mut world = World::with(order().compensating())
+        .fails("c", 1)
+        .on_undo("b", vec![succeeds().takes(seconds(9))]);
     world.run_until(|world| world.is("b", StepPhase::Compensating));
     world.suspend();
     world.run_to_rest();
@@ -75,15 +80,25 @@ fn a_failed_saga_keeps_its_phase_when_it_is_suspended() {
     world.run_to_rest();
     world.suspend();
     world.run_to_rest();
-    assert_eq!((world.phase(), world.condition("Ready").as_deref()), (SagaPhase::Failed, Some("False/Paused")));
+    assert_eq!(
+        (world.phase(), world.condition("Ready").as_deref()),
+        (SagaPhase::Failed, Some("False/Paused"))
+    );
 }
 
 #[test]
 fn the_deadline_of_a_compensation_stands_still_while_suspended_also_where_a_deletion_ends_that() {
     for delete in [false, true] {
-        let draft = saga().http("a").undo().undo_retry(attempts(9).always("4s").deadline("11s")).then_http("b").compensating();
+        let draft = saga()
+            .http("a")
+            .undo()
+            .undo_retry(attempts(9).always("4s").deadline("11s"))
+            .then_http("b")
+            .compensating();
         let mut world = World::with(draft).fails("b", 1).undo_fails("a", 1);
-        world.run_until(|world| world.step("a").compensation.is_some_and(|record| record.sequence.is_some()));
+        world.run_until(|world| {
+            world.step("a").compensation.is_some_and(|record| record.sequence.is_some())
+        });
         world.suspend();
         world.run_for(seconds(1000));
         assert_eq!(world.sent_at("a", Compensation).len(), 1);
@@ -99,9 +114,16 @@ fn the_deadline_of_a_compensation_stands_still_while_suspended_also_where_a_dele
 
 #[test]
 fn a_deadline_that_stood_still_goes_on_from_where_it_stood_after_a_deletion() {
-    let draft = saga().http("a").undo().undo_retry(attempts(9).always("4s").deadline("11s")).then_http("b").compensating();
+    let draft = saga()
+        .http("a")
+        .undo()
+        .undo_retry(attempts(9).always("4s").deadline("11s"))
+        .then_http("b")
+        .compensating();
     let mut world = World::with(draft).fails("b", 1).undo_fails("a", 2);
-    world.run_until(|world| world.step("a").compensation.is_some_and(|record| record.sequence.is_some()));
+    world.run_until(|world| {
+        world.step("a").compensation.is_some_and(|record| record.sequence.is_some())
+    });
     world.suspend();
     world.run_for(seconds(1000));
     world.delete();
@@ -170,7 +192,9 @@ fn deleting_a_saga_whose_step_is_tried_again_makes_no_further_attempt() {
 
 #[test]
 fn deleting_a_compensating_saga_lets_it_end() {
-    let mut world = World::with(order().compensating()).fails("c", 1).on_undo("b", vec![succeeds().takes(seconds(9))]);
+    let mut world = World::with(order().compensating())
+        .fails("c", 1)
+        .on_undo("b", vec![succeeds().takes(seconds(9))]);
     world.run_until(|world| world.is("b", StepPhase::Compensating));
     world.delete();
     world.run_to_rest();
@@ -190,12 +214,22 @@ fn deleting_a_saga_that_could_not_be_undone_waits_until_it_is_abandoned() {
     world.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     world.run_to_rest();
     assert!(world.gone);
-    assert_eq!(world.notices.last().unwrap().message, "deletionPolicy is Abandon: the saga goes as it is; still in effect: a");
+    assert_eq!(
+        world.notices.last().unwrap().message,
+        "deletionPolicy is Abandon: the saga goes as it is; still in effect: a"
+    );
 }
 
 #[test]
 fn a_saga_that_cannot_be_undone_does_not_hold_up_the_deletion_of_its_namespace() {
-    let draft = saga().http("a").undo().then_http("b").undo().undo_retry(attempts(1)).then_http("c").compensating();
+    let draft = saga()
+        .http("a")
+        .undo()
+        .then_http("b")
+        .undo()
+        .undo_retry(attempts(1))
+        .then_http("c")
+        .compensating();
     let mut world = World::with(draft).fails("c", 1).undo_fails("b", 1);
     world.run_until(|world| world.is("c", StepPhase::Running));
     world.terminating = true;
@@ -218,17 +252,29 @@ fn what_can_be_undone_is_undone_in_a_namespace_that_is_being_deleted() {
 
 #[test]
 fn an_abandoned_saga_goes_at_once_in_every_phase() {
-    let states: [fn(&World) -> bool; 3] =
-        [|world| world.is("b", StepPhase::Running), |world| world.is("b", StepPhase::Retrying), |world| world.is("c", StepPhase::Failed)];
+    let states: [fn(&World) -> bool; 3] = [
+        |world| world.is("b", StepPhase::Running),
+        |world| world.is("b", StepPhase::Retrying),
+        |world| world.is("c", StepPhase::Failed),
+    ];
     for state in states {
-        let draft = saga().http("a").undo().then_http("b").retry(attempts(2)).then_http("c").abandoned_when_deleted();
+        let draft = saga()
+            .http("a")
+            .undo()
+            .then_http("b")
+            .retry(attempts(2))
+            .then_http("c")
+            .abandoned_when_deleted();
         let mut world = World::with(draft).fails("b", 1).fails("c", 1);
         world.run_until(state);
         let (writes, sent) = (world.writes, world.sent().len());
         world.delete();
         world.run_to_rest();
         assert!(world.gone && world.undone().is_empty());
-        assert_eq!((world.writes, world.sent().len(), world.warnings().last()), (writes, sent, Some(&"Abandoned")));
+        assert_eq!(
+            (world.writes, world.sent().len(), world.warnings().last()),
+            (writes, sent, Some(&"Abandoned"))
+        );
     }
 }
 
@@ -275,20 +321,29 @@ fn an_ended_saga_is_never_written_again_but_to_say_that_a_changed_spec_was_seen(
     world.run_to_rest();
     assert_eq!(world.writes, writes + 1);
     let mut after = world.status();
-    let generations = after.conditions.iter_mut().map(|condition| condition.observed_generation.replace(1));
-    assert!(generations.chain([after.observed_generation.replace(1)]).all(|generation| generation == Some(2)));
+    let generations =
+        after.conditions.iter_mut().map(|condition| condition.observed_generation.replace(1));
+    assert!(
+        generations
+            .chain([after.observed_generation.replace(1)])
+            .all(|generation| generation == Some(2))
+    );
     assert_eq!(after, before, "nothing else changed");
 }
 
 #[test]
 fn a_request_that_was_under_way_when_the_process_died_is_unknown() {
-    let mut world = World::with(saga().http("a").retry(attempts(2))).on("a", vec![succeeds().takes(seconds(20))]);
+    let mut world = World::with(saga().http("a").retry(attempts(2)))
+        .on("a", vec![succeeds().takes(seconds(20))]);
     world.run_until(|world| !world.sent().is_empty());
     world.crash(seconds(1));
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     assert!(world.step("a").action.unwrap().uncertain);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.keys("a", Direction::Action)), (SagaPhase::Completed, vec!["0", "0"]));
+    assert_eq!(
+        (world.phase(), world.keys("a", Direction::Action)),
+        (SagaPhase::Completed, vec!["0", "0"])
+    );
 }
 
 #[test]
@@ -301,14 +356,19 @@ fn a_pod_outlives_the_process() {
 }
 
 #[test]
-fn an_intent_of_which_clocks_do_not_tell_how_old_it_is_is_unknown_once_it_has_been_known_for_thirty_seconds() {
+fn an_intent_of_which_clocks_do_not_tell_how_old_it_is_is_unknown_once_it_has_been_known_for_thirty_seconds()
+ {
     for (ahead, settled_after) in [(0, 30), (10, 40), (40, 60)] {
         let mut world = World::with(saga().pod("a").timeout("1h")).crash_at(2, seconds(30));
         world.skew = Skew { ahead: seconds(ahead), ..Skew::default() };
         world.run_to_rest();
         let attempt = world.step("a").action.unwrap().attempts.pop().unwrap();
         let took = attempt.settled_at.0.duration_since(attempt.started_at.0).as_secs();
-        assert_eq!((attempt.outcome, took, world.sent().len()), (Outcome::Unknown, settled_after, 0), "{ahead} s ahead");
+        assert_eq!(
+            (attempt.outcome, took, world.sent().len()),
+            (Outcome::Unknown, settled_after, 0),
+            "{ahead} s ahead"
+        );
     }
 }
 
@@ -318,11 +378,18 @@ fn an_intent_whose_pod_never_existed_is_begun_again_within_thirty_seconds_and_un
     // Moves: the finalizer, the status, and then the process dies before the Pod is created.
     let mut world = World::with(draft.clone()).crash_at(2, seconds(29));
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent_at("a", Direction::Action)), (SagaPhase::Completed, vec![29_000]));
+    assert_eq!(
+        (world.phase(), world.sent_at("a", Direction::Action)),
+        (SagaPhase::Completed, vec![29_000])
+    );
     let mut world = World::with(draft.clone()).crash_at(2, seconds(30));
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Failed, 0));
-    assert!(world.message().contains("nobody can tell whether its Pod was created"), "{}", world.message());
+    assert!(
+        world.message().contains("nobody can tell whether its Pod was created"),
+        "{}",
+        world.message()
+    );
     // The same where the answers to the creation get lost one after the other.
     let mut world = World::with(draft.clone()).on("a", vec![succeeds().lost_first(28)]);
     world.run_to_rest();
@@ -334,19 +401,25 @@ fn an_intent_whose_pod_never_existed_is_begun_again_within_thirty_seconds_and_un
 
 #[test]
 fn a_definite_refusal_of_the_api_server_costs_no_attempt_and_ends_with_the_attempts_time() {
-    let mut world = World::with(saga().pod("a").timeout("5m")).on("a", vec![succeeds().refused_first(200)]);
+    let mut world =
+        World::with(saga().pod("a").timeout("5m")).on("a", vec![succeeds().refused_first(200)]);
     world.run_until(|world| world.elapsed() >= seconds(100));
     assert_eq!((world.step("a").message.as_deref(), world.writes), (Some("exceeded quota"), 2));
     world.run_to_rest();
     assert_eq!((world.phase(), world.step("a").action.unwrap().attempt), (SagaPhase::Completed, 1));
-    let mut world = World::with(saga().pod("a").undo().timeout("1m").compensating()).on("a", vec![succeeds().refused_first(200)]);
+    let mut world = World::with(saga().pod("a").undo().timeout("1m").compensating())
+        .on("a", vec![succeeds().refused_first(200)]);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.elapsed(), world.undone().len()), (SagaPhase::Compensated, seconds(60), 0));
+    assert_eq!(
+        (world.phase(), world.elapsed(), world.undone().len()),
+        (SagaPhase::Compensated, seconds(60), 0)
+    );
 }
 
 #[test]
 fn a_pod_noted_and_gone_is_unknown_after_a_restart() {
-    let mut world = World::with(saga().pod("a")).on("a", vec![crate::script::vanishes().takes(seconds(10))]);
+    let mut world =
+        World::with(saga().pod("a")).on("a", vec![crate::script::vanishes().takes(seconds(10))]);
     world.run_until(|world| world.writes == 2);
     assert_eq!(world.elapsed(), seconds(2));
     world.crash(seconds(10));
@@ -358,7 +431,8 @@ fn a_pod_noted_and_gone_is_unknown_after_a_restart() {
 #[test]
 fn a_process_that_dies_all_the_time_gets_there_in_the_end() {
     for every in 2..9 {
-        let mut world = World::with(order().compensating()).fails("c", 1).on_undo("b", times(2, &never_ends()));
+        let mut world =
+            World::with(order().compensating()).fails("c", 1).on_undo("b", times(2, &never_ends()));
         for moves in (every..200).step_by(every) {
             world = world.crash_at(moves, seconds(1));
         }
@@ -369,16 +443,24 @@ fn a_process_that_dies_all_the_time_gets_there_in_the_end() {
 
 #[test]
 fn a_process_that_is_about_to_end_begins_nothing_and_records_what_ends() {
-    let mut world = World::with(order().compensating()).fails("c", 1).on("a", vec![succeeds().takes(seconds(5))]);
+    let mut world = World::with(order().compensating())
+        .fails("c", 1)
+        .on("a", vec![succeeds().takes(seconds(5))]);
     world.run_until(|world| world.sent().len() == 1);
     world.draining = true;
     world.run_for(seconds(100));
-    assert_eq!((world.done(), world.sent().len(), world.phase()), (vec!["a"], 1, SagaPhase::Running));
+    assert_eq!(
+        (world.done(), world.sent().len(), world.phase()),
+        (vec!["a"], 1, SagaPhase::Running)
+    );
     world.crash(seconds(0));
     world.run_until(|world| world.is("c", StepPhase::Running));
     world.draining = true;
     world.run_for(seconds(100));
-    assert_eq!((world.is("c", StepPhase::Failed), world.sent_at("b", Compensation).len()), (true, 0));
+    assert_eq!(
+        (world.is("c", StepPhase::Failed), world.sent_at("b", Compensation).len()),
+        (true, 0)
+    );
     world.crash(seconds(0));
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["b", "a"]));
@@ -398,8 +480,16 @@ fn an_intent_that_never_left_is_left_to_the_next_process_while_this_one_ends() {
 
 #[test]
 fn a_clock_that_is_set_back_delays_and_breaks_nothing() {
-    let draft = saga().http("a").undo().retry(attempts(3).always("10s").deadline("10m")).then_pod("b").undo().then_http("c").compensating();
-    let mut world = World::with(draft).fails("a", 1).fails("c", 1).on("b", vec![succeeds().takes(seconds(40))]);
+    let draft = saga()
+        .http("a")
+        .undo()
+        .retry(attempts(3).always("10s").deadline("10m"))
+        .then_pod("b")
+        .undo()
+        .then_http("c")
+        .compensating();
+    let mut world =
+        World::with(draft).fails("a", 1).fails("c", 1).on("b", vec![succeeds().takes(seconds(40))]);
     let back = |world: &mut World| world.now -= jiff::SignedDuration::from_mins(5);
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     back(&mut world);
@@ -414,7 +504,8 @@ fn a_clock_that_is_set_back_delays_and_breaks_nothing() {
 
 #[test]
 fn a_clock_that_jumps_ahead_ends_what_is_overdue_and_nothing_else() {
-    let draft = saga().http("a").undo().timeout("1m").then_pod("b").undo().timeout("1h").compensating();
+    let draft =
+        saga().http("a").undo().timeout("1m").then_pod("b").undo().timeout("1h").compensating();
     let mut world = World::with(draft).on("b", vec![succeeds().takes(seconds(900))]);
     world.run_until(|world| world.elapsed() >= seconds(10));
     world.now += jiff::SignedDuration::from_mins(5);

@@ -84,7 +84,9 @@ fn mutation() -> impl Strategy<Value = Mutation> {
 fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(fields) => fields.iter().map(|(name, field)| (name.clone(), field)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(place, item)| (place.to_string(), item)).collect(),
+        Value::Array(items) => {
+            items.iter().enumerate().map(|(place, item)| (place.to_string(), item)).collect()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => return,
     };
     for (name, child) in children {
@@ -114,11 +116,16 @@ fn mutate(status: &mut Value, mutation: &Mutation) {
             }
         }
         Mutation::Item(at, twice) => {
-            let lists: Vec<_> = all.iter().filter(|at| status.pointer(at).is_some_and(Value::is_array)).cloned().collect();
+            let lists: Vec<_> = all
+                .iter()
+                .filter(|at| status.pointer(at).is_some_and(Value::is_array))
+                .cloned()
+                .collect();
             if lists.is_empty() {
                 return;
             }
-            let Value::Array(items) = status.pointer_mut(&lists[at.index(lists.len())]).unwrap() else {
+            let Value::Array(items) = status.pointer_mut(&lists[at.index(lists.len())]).unwrap()
+            else {
                 return;
             };
             match (items.first().cloned(), twice) {
@@ -131,13 +138,24 @@ fn mutate(status: &mut Value, mutation: &Mutation) {
 }
 
 fn state() -> impl Strategy<Value = Option<ChildState>> {
-    let failure = (0..3_u8, any::<bool>(), any::<bool>(), any::<u64>()).prop_map(|(reached, last, disrupted, wait)| {
-        let reached = [Reached::Nothing, Reached::Door, Reached::Answer][usize::from(reached)];
-        let message = "no".into();
-        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted, retry_after: Some(seconds(wait)), message })
-    });
-    let absence = (any::<bool>(), any::<bool>(), 0..60_u64)
-        .prop_map(|(seen, refused, known_for)| ChildState::Absent(Absence { seen, refused, known_for: seconds(known_for) }));
+    let failure = (0..3_u8, any::<bool>(), any::<bool>(), any::<u64>()).prop_map(
+        |(reached, last, disrupted, wait)| {
+            let reached = [Reached::Nothing, Reached::Door, Reached::Answer][usize::from(reached)];
+            let message = "no".into();
+            ChildState::Failed(Failure {
+                reached,
+                last,
+                exit_code: None,
+                disrupted,
+                retry_after: Some(seconds(wait)),
+                message,
+            })
+        },
+    );
+    let absence =
+        (any::<bool>(), any::<bool>(), 0..60_u64).prop_map(|(seen, refused, known_for)| {
+            ChildState::Absent(Absence { seen, refused, known_for: seconds(known_for) })
+        });
     let active = (any::<bool>(), 0..9_u64).prop_map(|(pod, age)| {
         let uid = pod.then(|| "uid".into());
         ChildState::Active { uid, age: seconds(age), detail: "it runs".into(), trouble: None }
@@ -146,7 +164,11 @@ fn state() -> impl Strategy<Value = Option<ChildState>> {
         Just(None),
         Just(Some(ChildState::Succeeded(None))),
         Just(Some(ChildState::Unknown { message: "lost".into(), retry_after: None })),
-        Just(Some(ChildState::Refused { message: "quota".into(), retry_in: seconds(1), known_for: seconds(5) })),
+        Just(Some(ChildState::Refused {
+            message: "quota".into(),
+            retry_in: seconds(1),
+            known_for: seconds(5)
+        })),
         failure.prop_map(Some),
         absence.prop_map(Some),
         active.prop_map(Some),
@@ -165,13 +187,15 @@ struct Forgery {
 
 fn forgery() -> impl Strategy<Value = Forgery> {
     let seen = (prop::collection::vec(state(), 24), prop::bool::weighted(0.2));
-    (case(), 0..30_usize, prop::collection::vec(mutation(), 1..4), seen).prop_map(|(case, at, mutations, (states, deleting))| Forgery {
-        case,
-        at,
-        mutations,
-        states,
-        deleting,
-    })
+    (case(), 0..30_usize, prop::collection::vec(mutation(), 1..4), seen).prop_map(
+        |(case, at, mutations, (states, deleting))| Forgery {
+            case,
+            at,
+            mutations,
+            states,
+            deleting,
+        },
+    )
 }
 
 impl Forgery {
@@ -189,7 +213,9 @@ impl Forgery {
     /// Something for every active attempt.
     fn children(&self, status: &SagaStatus) -> Observed {
         let ids = active_attempts(status).map(|(id, _)| id);
-        ids.zip(self.states.iter().cycle()).filter_map(|(id, state)| Some((id, state.clone()?))).collect()
+        ids.zip(self.states.iter().cycle())
+            .filter_map(|(id, state)| Some((id, state.clone()?)))
+            .collect()
     }
 }
 
@@ -205,9 +231,12 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
         let begins = |effects: &[Effect]| -> Vec<AttemptId> {
             let begun = effects.iter().filter_map(|effect| match effect {
                 Effect::Begin { identity, .. } => Some(identity.attempt.clone()),
-                Effect::Ask { .. } | Effect::Stop(_) | Effect::Sweep | Effect::Delete | Effect::Publish(_) | Effect::TakeAway { .. } => {
-                    None
-                }
+                Effect::Ask { .. }
+                | Effect::Stop(_)
+                | Effect::Sweep
+                | Effect::Delete
+                | Effect::Publish(_)
+                | Effect::TakeAway { .. } => None,
             });
             begun.collect()
         };
@@ -227,21 +256,31 @@ fn a_forged_status_gives_a_legal_plan_or_is_held() {
             return Ok(());
         }
         let held = |status: &SagaStatus| {
-            status
-                .conditions
-                .iter()
-                .any(|condition| condition.type_ == "Stalled" && ["InvalidStatus", "SpecChanged"].contains(&condition.reason.as_str()))
+            status.conditions.iter().any(|condition| {
+                condition.type_ == "Stalled"
+                    && ["InvalidStatus", "SpecChanged"].contains(&condition.reason.as_str())
+            })
         };
         if held(stored.status.as_ref().unwrap_or(&stored.remains)) {
             prop_assert_eq!(begun, Vec::new());
         } else {
             let status = stored.status.as_ref().unwrap();
-            prop_assert_eq!(invariants::check(world.saga.as_ref().unwrap(), status), Vec::<String>::new());
+            prop_assert_eq!(
+                invariants::check(world.saga.as_ref().unwrap(), status),
+                Vec::<String>::new()
+            );
             for id in begun {
-                prop_assert!(active_attempts(status).any(|(active, _)| active == id), "{} begins without an intent", id);
+                prop_assert!(
+                    active_attempts(status).any(|(active, _)| active == id),
+                    "{} begins without an intent",
+                    id
+                );
             }
         }
-        let second = plan(&world.saga, &Seen { status: &stored.status, remains: &stored.remains, ..seen.clone() });
+        let second = plan(
+            &world.saga,
+            &Seen { status: &stored.status, remains: &stored.remains, ..seen.clone() },
+        );
         prop_assert_eq!(second.status, None);
         Ok(())
     });
@@ -258,5 +297,8 @@ fn a_saga_with_a_forged_status_comes_to_rest_as_well() {
 }
 
 fn stored(world: &World, status: &Value) -> StoredSaga {
-    serde_json::from_value(json!({"metadata": {"name": "order-1042"}, "spec": world.spec, "status": status})).unwrap()
+    serde_json::from_value(
+        json!({"metadata": {"name": "order-1042"}, "spec": world.spec, "status": status}),
+    )
+    .unwrap()
 }

@@ -41,9 +41,14 @@ fn written(held: Held) -> String {
 pub fn stored(value: &Value) -> Value {
     match value {
         // Written by us, kept in etcd, read from there, and written to us.
-        Value::Number(number) => serde_json::from_str(&written(held(&written(held(&number.to_string()))))).expect("a number"),
+        Value::Number(number) => {
+            serde_json::from_str(&written(held(&written(held(&number.to_string())))))
+                .expect("a number")
+        }
         Value::Array(items) => items.iter().map(stored).collect(),
-        Value::Object(fields) => Value::Object(fields.iter().map(|(name, value)| (name.clone(), stored(value))).collect()),
+        Value::Object(fields) => Value::Object(
+            fields.iter().map(|(name, value)| (name.clone(), stored(value))).collect(),
+        ),
         Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
     }
 }
@@ -57,8 +62,20 @@ fn number() -> impl Strategy<Value = Value> {
         (-1_000_000_i64..1_000_000).prop_map(|whole| whole as f64),
         (-1_000_000_i64..1_000_000).prop_map(|cents| cents as f64 / 100.0),
         (0_u32..80).prop_map(|power| 2_f64.powi(power.try_into().unwrap())),
-        (0_u32..80, -2_i64..3).prop_map(|(power, off)| -(2_f64.powi(power.try_into().unwrap()) + off as f64)),
-        select(vec![0.0, -0.0, 1e20, 1e21, 1e-6, 1e-7, 5e-324, f64::MAX, f64::MIN_POSITIVE, 0.1 + 0.2]),
+        (0_u32..80, -2_i64..3)
+            .prop_map(|(power, off)| -(2_f64.powi(power.try_into().unwrap()) + off as f64)),
+        select(vec![
+            0.0,
+            -0.0,
+            1e20,
+            1e21,
+            1e-6,
+            1e-7,
+            5e-324,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            0.1 + 0.2
+        ]),
     ];
     prop_oneof![
         4 => double.prop_filter("JSON has no word for it", |double| double.is_finite()).prop_map(|double| json!(double)),
@@ -70,12 +87,12 @@ fn number() -> impl Strategy<Value = Value> {
 }
 
 pub fn value() -> impl Strategy<Value = Value> {
-    let leaf =
-        prop_oneof![4 => number(), 1 => any::<bool>().prop_map(Value::Bool), 1 => Just(Value::Null), 1 => ".{0,8}".prop_map(Value::String)];
+    let leaf = prop_oneof![4 => number(), 1 => any::<bool>().prop_map(Value::Bool), 1 => Just(Value::Null), 1 => ".{0,8}".prop_map(Value::String)];
     leaf.prop_recursive(5, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
-            prop::collection::btree_map("[a-c]{0,2}", inner, 0..4).prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            prop::collection::btree_map("[a-c]{0,2}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
         ]
     })
 }
@@ -115,12 +132,29 @@ pub const READERS: [&str; 28] = [
 /// What each of the readers makes of this value.
 pub fn read(value: &Value) -> Vec<Result<Value, String>> {
     let params = Map::new();
-    let steps = [StepStatus { name: "a".into(), outputs: json!({"v": value}).as_object().cloned(), ..StepStatus::default() }];
-    let scope =
-        Scope { params: &params, saga: [""; 3], steps: &steps, outputs: None, action: None, response: None, object: None, attempt: None };
+    let steps = [StepStatus {
+        name: "a".into(),
+        outputs: json!({"v": value}).as_object().cloned(),
+        ..StepStatus::default()
+    }];
+    let scope = Scope {
+        params: &params,
+        saga: [""; 3],
+        steps: &steps,
+        outputs: None,
+        action: None,
+        response: None,
+        object: None,
+        attempt: None,
+    };
     let make = |text: &&str| {
         let mut faults = Vec::new();
-        let template = Template::parse(json!({"leaf": text}).as_object().unwrap(), "at", |_| Form::Any, &mut faults);
+        let template = Template::parse(
+            json!({"leaf": text}).as_object().unwrap(),
+            "at",
+            |_| Form::Any,
+            &mut faults,
+        );
         assert!(faults.is_empty(), "{faults:?}");
         template.evaluate(&scope).map(|mut given| given["leaf"].take())
     };

@@ -107,18 +107,29 @@ impl OtherSide {
 
     pub fn begin(&mut self, now: Timestamp, call: &Call<'_>) -> Performed {
         let id = &call.identity.attempt;
-        let exists = if call.in_process { self.requests.contains_key(id) } else { self.pods.contains_key(id) };
+        let exists = if call.in_process {
+            self.requests.contains_key(id)
+        } else {
+            self.pods.contains_key(id)
+        };
         if exists {
             return Performed::Nothing;
         }
         let scripts = &mut self.scripts;
-        let draw = || scripts.get_mut(&(id.step.clone(), id.direction)).and_then(VecDeque::pop_front).unwrap_or_else(succeeds);
+        let draw = || {
+            scripts
+                .get_mut(&(id.step.clone(), id.direction))
+                .and_then(VecDeque::pop_front)
+                .unwrap_or_else(succeeds)
+        };
         let act = self.drawn.entry(id.clone()).or_insert_with(draw);
         if act.drops > 0 {
             act.drops -= 1;
             return Performed::Lost;
         }
-        let known = self.memory.get_mut(id).expect("an attempt is looked at before it begins, or begins in the pass that wrote it");
+        let known = self.memory.get_mut(id).expect(
+            "an attempt is looked at before it begins, or begins in the pass that wrote it",
+        );
         if act.refusals > 0 && !call.in_process {
             act.refusals -= 1;
             known.refused_until = Some(later(now, Duration::from_secs(1)));
@@ -163,7 +174,12 @@ impl OtherSide {
 
     fn create(&mut self, now: Timestamp, id: &AttemptId, act: Act, call: &Call<'_>) {
         let takes = match act.end {
-            End::Succeeds | End::HandsOn(_) | End::Answers(_) | End::Fails(_) | End::Unknown { .. } | End::Vanishes => Some(act.takes),
+            End::Succeeds
+            | End::HandsOn(_)
+            | End::Answers(_)
+            | End::Fails(_)
+            | End::Unknown { .. }
+            | End::Vanishes => Some(act.takes),
             End::Never if call.in_process => Some(Duration::MAX),
             End::Never | End::Stuck | End::NeverStarts => None,
         };
@@ -182,7 +198,10 @@ impl OtherSide {
     pub fn stop(&mut self, now: Timestamp, id: &AttemptId) -> Performed {
         let known = self.memory.get_mut(id).expect("an attempt is looked at before it is stopped");
         if self.requests.remove(id).is_some() {
-            known.end = Some(ChildState::Unknown { message: "no answer within its time".into(), retry_after: None });
+            known.end = Some(ChildState::Unknown {
+                message: "no answer within its time".into(),
+                retry_after: None,
+            });
             return Performed::Something;
         }
         let Some(child) = self.pods.get_mut(id).filter(|child| child.stopped.is_none()) else {
@@ -190,7 +209,14 @@ impl OtherSide {
         };
         if child.act.end == End::NeverStarts {
             let message = "no node took its Pod".into();
-            let failure = Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message };
+            let failure = Failure {
+                reached: Reached::Nothing,
+                last: false,
+                exit_code: None,
+                disrupted: false,
+                retry_after: None,
+                message,
+            };
             known.end = Some(ChildState::Failed(failure));
             self.pods.remove(id);
         } else {
@@ -203,7 +229,9 @@ impl OtherSide {
     pub fn call_off(&mut self) {
         for id in std::mem::take(&mut self.requests).into_keys() {
             let known = self.memory.get_mut(&id).expect("what was sent is known");
-            known.end.get_or_insert(ChildState::CalledOff { message: "the operator lost its Lease before an answer came".into() });
+            known.end.get_or_insert(ChildState::CalledOff {
+                message: "the operator lost its Lease before an answer came".into(),
+            });
         }
     }
 
@@ -214,7 +242,13 @@ impl OtherSide {
     }
 
     /// What the process sees of an attempt.
-    pub fn look(&mut self, now: Timestamp, id: &AttemptId, active: &ActiveAttempt, executor: &str) -> ChildState {
+    pub fn look(
+        &mut self,
+        now: Timestamp,
+        id: &AttemptId,
+        active: &ActiveAttempt,
+        executor: &str,
+    ) -> ChildState {
         self.pods.retain(|_, child| !is_gone(child, now));
         self.read(now, id);
         let known = self.memory.get_mut(id).expect("just read");
@@ -234,7 +268,11 @@ impl OtherSide {
         }
         if let Some(until) = known.refused_until.filter(|until| *until > now) {
             let known_for = between(known.first_read, now);
-            return ChildState::Refused { message: format!("{}exceeded quota", self.talk), retry_in: between(now, until), known_for };
+            return ChildState::Refused {
+                message: format!("{}exceeded quota", self.talk),
+                retry_in: between(now, until),
+                known_for,
+            };
         }
         let Known { first_read, child_since, refused_until, .. } = known;
         let (seen, refused) = (child_since.is_some(), refused_until.is_some());
@@ -253,7 +291,11 @@ impl OtherSide {
     /// When the next child ends or goes, by itself or because it was stopped.
     pub fn next_event(&self, now: Timestamp) -> Option<Timestamp> {
         let children = self.pods.values().chain(self.requests.values());
-        children.flat_map(|child| [child.ends, child.stopped.map(gone_at)]).flatten().filter(|at| *at > now).min()
+        children
+            .flat_map(|child| [child.ends, child.stopped.map(gone_at)])
+            .flatten()
+            .filter(|at| *at > now)
+            .min()
     }
 }
 
@@ -277,17 +319,33 @@ fn does(trouble: Option<Trouble>) -> &'static str {
     trouble.map_or("it runs", Trouble::as_str)
 }
 
-fn state(child: &Child, now: Timestamp, age: Duration, talk: &str, trouble: Option<Trouble>) -> ChildState {
+fn state(
+    child: &Child,
+    now: Timestamp,
+    age: Duration,
+    talk: &str,
+    trouble: Option<Trouble>,
+) -> ChildState {
     if child.ends.is_none_or(|ends| ends > now) {
-        return ChildState::Active { uid: child.uid.clone(), age, detail: format!("{talk}{}", does(trouble)), trouble };
+        return ChildState::Active {
+            uid: child.uid.clone(),
+            age,
+            detail: format!("{talk}{}", does(trouble)),
+            trouble,
+        };
     }
     match &child.act.end {
-        _ if child.cut => ChildState::Unknown { message: "no answer within its time".into(), retry_after: None },
+        _ if child.cut => {
+            ChildState::Unknown { message: "no answer within its time".into(), retry_after: None }
+        }
         End::Succeeds => ChildState::Succeeded(None),
         End::HandsOn(outputs) => ChildState::Succeeded(outputs.as_object().cloned()),
         End::Answers(answer) => ChildState::Answered(Arc::new(answer.clone())),
         End::Fails(failure) => ChildState::Failed(failure.clone()),
-        End::Unknown { retry_after } => ChildState::Unknown { message: "the connection was lost".into(), retry_after: *retry_after },
+        End::Unknown { retry_after } => ChildState::Unknown {
+            message: "the connection was lost".into(),
+            retry_after: *retry_after,
+        },
         End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {
             ChildState::Unknown { message: "the connection was lost".into(), retry_after: None }
         }

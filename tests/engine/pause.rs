@@ -1,6 +1,8 @@
 //! Pausing and resuming by request, beside `spec.suspend`.
 
-use saga_operator::api::{Direction, Direction::Compensation, RequestAction, RequestResult, SagaPhase, StepPhase};
+use saga_operator::api::{
+    Direction, Direction::Compensation, RequestAction, RequestResult, SagaPhase, StepPhase,
+};
 
 use crate::{
     saga::{Policy, attempts, saga},
@@ -21,13 +23,28 @@ fn in_the_middle() -> World {
 #[test]
 fn what_is_active_settles_and_nothing_starts_until_the_saga_is_resumed() {
     let mut world = in_the_middle();
-    assert_eq!(world.demand(Pause, "lunch"), "what is active settles, and nothing starts until it is resumed");
-    assert_eq!((world.phase(), world.status().paused.unwrap().reason.as_str()), (SagaPhase::Paused, "lunch"));
+    assert_eq!(
+        world.demand(Pause, "lunch"),
+        "what is active settles, and nothing starts until it is resumed"
+    );
+    assert_eq!(
+        (world.phase(), world.status().paused.unwrap().reason.as_str()),
+        (SagaPhase::Paused, "lunch")
+    );
     assert_eq!(world.condition("Ready").as_deref(), Some("False/Paused"));
     assert_eq!((world.condition("Reconciling"), world.condition("Stalled")), (None, None));
-    assert!(world.message().starts_with("paused (lunch): nothing new starts until saga.dev/resume is asked for"), "{}", world.message());
+    assert!(
+        world
+            .message()
+            .starts_with("paused (lunch): nothing new starts until saga.dev/resume is asked for"),
+        "{}",
+        world.message()
+    );
     world.run_to_rest();
-    assert_eq!((world.phase(), world.done(), world.sent().len()), (SagaPhase::Paused, vec!["a", "b"], 2));
+    assert_eq!(
+        (world.phase(), world.done(), world.sent().len()),
+        (SagaPhase::Paused, vec!["a", "b"], 2)
+    );
     let writes = world.writes;
     world.run_for(seconds(100_000));
     assert_eq!(world.writes, writes, "a paused saga is left alone");
@@ -49,7 +66,12 @@ fn a_pause_outlives_the_process() {
 /// How many attempts were begun, whether or not they left already.
 fn intents(world: &World) -> i64 {
     let steps = world.status().steps;
-    steps.iter().flat_map(|step| [&step.action, &step.compensation]).flatten().map(|record| record.attempt).sum()
+    steps
+        .iter()
+        .flat_map(|step| [&step.action, &step.compensation])
+        .flatten()
+        .map(|record| record.attempt)
+        .sum()
 }
 
 #[test]
@@ -81,7 +103,13 @@ fn a_reason_is_cut_and_no_reason_is_one_with_a_token() {
     assert!(world.status().paused.unwrap().reason.chars().count() <= 200);
     world.demand(Pause, "@t1");
     assert_eq!(world.status().paused.unwrap().reason, "");
-    assert!(world.message().starts_with("paused: nothing new starts until saga.dev/resume is asked for"), "{}", world.message());
+    assert!(
+        world
+            .message()
+            .starts_with("paused: nothing new starts until saga.dev/resume is asked for"),
+        "{}",
+        world.message()
+    );
 }
 
 #[test]
@@ -91,7 +119,11 @@ fn every_phase_that_is_not_an_end_is_paused_and_reads_as_it_should() {
         let (before, deleting) = (world.status(), world.deleting);
         let answer = world.ask(Pause, "lunch");
         let held = world.condition("Ready").is_some_and(|ready| ready.ends_with("InvalidSpec"));
-        if deleting || before.cancel_requested.is_some() || before.phase.is_some_and(SagaPhase::is_terminal) || held {
+        if deleting
+            || before.cancel_requested.is_some()
+            || before.phase.is_some_and(SagaPhase::is_terminal)
+            || held
+        {
             assert_eq!(answer.result, RequestResult::Refused, "{scene}");
             continue;
         }
@@ -117,8 +149,11 @@ fn a_paused_saga_says_so_whatever_it_was_doing() {
         let mut world = make();
         if world.ask(Pause, "lunch").result == RequestResult::Accepted {
             let suspended = world.spec.suspend == Some(true);
-            let told =
-                if suspended { "suspended: nothing" } else { "paused (lunch): nothing new starts until saga.dev/resume is asked for" };
+            let told = if suspended {
+                "suspended: nothing"
+            } else {
+                "paused (lunch): nothing new starts until saga.dev/resume is asked for"
+            };
             assert!(world.message().contains(told), "{scene}: {}", world.message());
         }
     }
@@ -130,7 +165,10 @@ fn a_paused_saga_answers() {
     world.demand(Pause, "lunch");
     world.demand(Retry, "b");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent().len(), world.is("b", StepPhase::Retrying)), (SagaPhase::Paused, 2, true));
+    assert_eq!(
+        (world.phase(), world.sent().len(), world.is("b", StepPhase::Retrying)),
+        (SagaPhase::Paused, 2, true)
+    );
     world.demand(Skip, "b");
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Paused, 2));
@@ -175,10 +213,16 @@ fn a_compensation_that_is_under_way_ends_and_the_next_one_waits() {
 fn a_compensation_that_failed_is_retried_while_paused_and_begins_when_resumed() {
     let mut world = compensation_failed();
     world.demand(Pause, "lunch");
-    assert_eq!((world.phase(), world.condition("Ready").as_deref()), (SagaPhase::CompensationFailed, Some("False/Paused")));
+    assert_eq!(
+        (world.phase(), world.condition("Ready").as_deref()),
+        (SagaPhase::CompensationFailed, Some("False/Paused"))
+    );
     world.demand(Retry, "b");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.sent_at("b", Compensation).len()), (SagaPhase::Compensating, 1));
+    assert_eq!(
+        (world.phase(), world.sent_at("b", Compensation).len()),
+        (SagaPhase::Compensating, 1)
+    );
     world.demand(Resume, "back");
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Compensated);
@@ -202,8 +246,15 @@ fn pause_and_suspend_are_two_flags_and_both_have_to_be_off() {
     world.demand(Pause, "lunch");
     world.suspend();
     world.run_to_rest();
-    assert!(world.message().starts_with("suspended: nothing new starts until spec.suspend is false"), "{}", world.message());
-    assert_eq!(world.refused(Resume, "back"), "spec.suspend is true, which no request overrides: set it to false");
+    assert!(
+        world.message().starts_with("suspended: nothing new starts until spec.suspend is false"),
+        "{}",
+        world.message()
+    );
+    assert_eq!(
+        world.refused(Resume, "back"),
+        "spec.suspend is true, which no request overrides: set it to false"
+    );
     assert!(world.status().paused.is_some(), "a refusal changes nothing");
     world.unsuspend();
     world.run_to_rest();
@@ -251,12 +302,21 @@ fn the_time_limit_of_an_attempt_runs_on_and_a_deadline_stands_still() {
     world.run_for(seconds(5));
     world.demand(Pause, "lunch");
     world.run_to_rest();
-    assert_eq!((world.elapsed(), world.is("a", StepPhase::Retrying)), (seconds(20), true), "its time limit ended it");
+    assert_eq!(
+        (world.elapsed(), world.is("a", StepPhase::Retrying)),
+        (seconds(20), true),
+        "its time limit ended it"
+    );
     world.run_for(seconds(1000));
     world.demand(Resume, "back");
     world.run_to_rest();
     // Five seconds of the deadline were used.
-    assert_eq!((world.phase(), world.sent_at("a", Direction::Action).len()), (SagaPhase::Completed, 2), "{}", world.message());
+    assert_eq!(
+        (world.phase(), world.sent_at("a", Direction::Action).len()),
+        (SagaPhase::Completed, 2),
+        "{}",
+        world.message()
+    );
 }
 
 #[test]
@@ -278,8 +338,12 @@ fn pauses_and_resumes_are_acted_on_once_wherever_the_process_dies() {
         let mut world = world.crash_later(moves, seconds(1));
         world.annotate(Resume.annotation(), "back");
         world.run_to_rest();
-        let told: Vec<_> = world.status().requests.iter().map(|record| (record.action, record.result)).collect();
+        let told: Vec<_> =
+            world.status().requests.iter().map(|record| (record.action, record.result)).collect();
         let accepted = RequestResult::Accepted;
-        assert!(told == [(Pause, accepted), (Resume, accepted)], "dies after {moves} moves: {told:?}");
+        assert!(
+            told == [(Pause, accepted), (Resume, accepted)],
+            "dies after {moves} moves: {told:?}"
+        );
     }
 }

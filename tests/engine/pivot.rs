@@ -10,7 +10,8 @@ use crate::{
 
 #[test]
 fn after_a_completed_pivot_a_failure_holds_although_compensation_is_asked_for() {
-    let draft = saga().http("a").undo().then_http("pay").pivot().undo().then_http("ship").compensating();
+    let draft =
+        saga().http("a").undo().then_http("pay").pivot().undo().then_http("ship").compensating();
     let mut world = World::with(draft).fails("ship", 1);
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
@@ -47,7 +48,15 @@ fn an_uncertain_pivot_holds() {
         assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
     }
     // Also while it would be tried again.
-    let draft = saga().http("pay").pivot().retry(attempts(3).always("1h")).http("a").undo().http("b").parallel(3).compensating();
+    let draft = saga()
+        .http("pay")
+        .pivot()
+        .retry(attempts(3).always("1h"))
+        .http("a")
+        .undo()
+        .http("b")
+        .parallel(3)
+        .compensating();
     let mut world = World::with(draft).on("pay", vec![unknown()]).fails("b", 1);
     world.run_to_rest();
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
@@ -57,9 +66,13 @@ fn an_uncertain_pivot_holds() {
 #[test]
 fn siblings_settle_before_a_pivot_decides() {
     let draft = saga().http("a").undo().http("pay").pivot().http("bad").parallel(3).compensating();
-    let mut world = World::with(draft).fails("bad", 1).on("pay", vec![succeeds().takes(seconds(9))]);
+    let mut world =
+        World::with(draft).fails("bad", 1).on("pay", vec![succeeds().takes(seconds(9))]);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.undone().len(), world.elapsed()), (SagaPhase::Failed, 0, seconds(9)));
+    assert_eq!(
+        (world.phase(), world.undone().len(), world.elapsed()),
+        (SagaPhase::Failed, 0, seconds(9))
+    );
     let draft = saga().http("a").undo().http("pay").pivot().http("bad").parallel(3).compensating();
     let mut world = World::with(draft).fails("bad", 1).on("pay", vec![says_no().takes(seconds(9))]);
     world.run_to_rest();
@@ -76,7 +89,10 @@ fn deletion_past_the_pivot_abandons_with_a_warning() {
     assert!(world.gone && world.undone().is_empty());
     assert_eq!(world.warnings(), ["Abandoned"]);
     let said = &world.notices.last().unwrap().message;
-    assert_eq!(said, "the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: a, pay, ship");
+    assert_eq!(
+        said,
+        "the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: a, pay, ship"
+    );
 }
 
 #[test]
@@ -86,7 +102,11 @@ fn deletion_while_the_pivot_runs_waits_for_it() {
     world.run_until(|world| world.is("pay", StepPhase::Running));
     world.delete();
     world.run_until(|world| world.is("pay", StepPhase::Completed));
-    assert!(world.message().starts_with("the saga was deleted. Nothing is undone"), "{}", world.message());
+    assert!(
+        world.message().starts_with("the saga was deleted. Nothing is undone"),
+        "{}",
+        world.message()
+    );
     world.run_to_rest();
     assert!(world.gone && world.undone().is_empty() && world.sent().len() == 2);
     let mut world = World::with(draft).on("pay", vec![says_no().takes(seconds(20))]);

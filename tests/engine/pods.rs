@@ -33,20 +33,33 @@ fn picky() -> Value {
 
 #[test]
 fn a_final_exit_code_is_not_tried_again_and_another_one_is() {
-    let mut world = world(picky()).on("ship", vec![says_no().with_exit_code(1), says_no().with_exit_code(64)]);
+    let mut world =
+        world(picky()).on("ship", vec![says_no().with_exit_code(1), says_no().with_exit_code(64)]);
     world.run_to_rest();
     let action = world.step("ship").action.unwrap();
     let outcomes: Vec<_> = action.attempts.iter().map(|attempt| attempt.outcome).collect();
     assert_eq!((outcomes, action.failures), (vec![Outcome::Failed, Outcome::Failed], 1));
-    assert_eq!(world.phase(), SagaPhase::Compensated, "a failed pod is undone: it may have done half its work");
+    assert_eq!(
+        world.phase(),
+        SagaPhase::Compensated,
+        "a failed pod is undone: it may have done half its work"
+    );
 }
 
 #[test]
 fn a_final_exit_code_of_a_compensation_is_not_tried_again() {
-    let mut world = world(picky()).on("ship", vec![says_no().with_exit_code(3)]).on_undo("ship", times(3, &says_no().with_exit_code(3)));
+    let mut world = world(picky())
+        .on("ship", vec![says_no().with_exit_code(3)])
+        .on_undo("ship", times(3, &says_no().with_exit_code(3)));
     world.run_to_rest();
-    assert_eq!((world.sent_at("ship", Action).len(), world.sent_at("ship", Compensation).len()), (1, 1));
-    assert!(world.is("ship", StepPhase::CompensationFailed) && world.phase() == SagaPhase::CompensationFailed);
+    assert_eq!(
+        (world.sent_at("ship", Action).len(), world.sent_at("ship", Compensation).len()),
+        (1, 1)
+    );
+    assert!(
+        world.is("ship", StepPhase::CompensationFailed)
+            && world.phase() == SagaPhase::CompensationFailed
+    );
 }
 
 #[test]
@@ -58,7 +71,8 @@ fn without_an_exit_code_nothing_is_final() {
 
 /// A pod that runs for ten minutes, three seconds after it began.
 fn running() -> World {
-    let mut world = World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
+    let mut world =
+        World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
     world.run_until(|world| world.writes == 2);
     assert_eq!((world.writes, world.step("ship").message.as_deref()), (2, Some("it runs")));
     world
@@ -80,29 +94,51 @@ fn a_trouble_of_another_kind_is_written_once_and_shown_until_it_is_over() {
     assert_eq!(world.step("ship").message.as_deref(), Some("ErrImagePull: Image"));
     assert_eq!(world.message(), "step ship runs, attempt 1 of 1 (ErrImagePull: Image)");
     for talk in ["ImagePullBackOff: ", "ErrImagePull: ", "ImagePullBackOff: "] {
-        assert_eq!(says(&mut world, Some(Trouble::Image), talk), 0, "the same trouble in other words");
+        assert_eq!(
+            says(&mut world, Some(Trouble::Image), talk),
+            0,
+            "the same trouble in other words"
+        );
     }
     assert_eq!(says(&mut world, Some(Trouble::Container), "CreateContainerConfigError: "), 1);
-    assert_eq!(world.message(), "step ship runs, attempt 1 of 1 (CreateContainerConfigError: Container)");
+    assert_eq!(
+        world.message(),
+        "step ship runs, attempt 1 of 1 (CreateContainerConfigError: Container)"
+    );
     assert_eq!(says(&mut world, None, ""), 1);
-    assert_eq!((world.step("ship").message.as_deref(), world.message().as_str()), (Some("it runs"), "step ship runs, attempt 1 of 1"));
-    assert_eq!(says(&mut world, None, "faster, "), 0, "what a pod says that goes on is not written again");
+    assert_eq!(
+        (world.step("ship").message.as_deref(), world.message().as_str()),
+        (Some("it runs"), "step ship runs, attempt 1 of 1")
+    );
+    assert_eq!(
+        says(&mut world, None, "faster, "),
+        0,
+        "what a pod says that goes on is not written again"
+    );
 }
 
 #[test]
 fn a_trouble_within_the_first_two_seconds_is_written_together_with_the_uid() {
-    let mut world = World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
+    let mut world =
+        World::with(saga().pod("ship")).on("ship", vec![succeeds().takes(seconds(600))]);
     world.other_side.trouble = Some(Trouble::Scheduling);
     world.run_until(|world| world.writes == 2);
-    assert_eq!((world.writes, world.message().as_str()), (2, "step ship runs, attempt 1 of 1 (Scheduling)"));
+    assert_eq!(
+        (world.writes, world.message().as_str()),
+        (2, "step ship runs, attempt 1 of 1 (Scheduling)")
+    );
     let active = world.step("ship").action.unwrap().active.unwrap();
-    assert_eq!((active.child_uid.as_deref(), active.trouble.as_deref()), (Some("pod-1"), Some("Scheduling")));
+    assert_eq!(
+        (active.child_uid.as_deref(), active.trouble.as_deref()),
+        (Some("pod-1"), Some("Scheduling"))
+    );
     world.run_to_rest();
     assert_eq!((world.phase(), world.writes), (SagaPhase::Completed, 3));
 }
 
 #[test]
-fn a_template_takes_expressions_in_its_leaves_as_text_where_only_text_stands_and_else_as_they_are() {
+fn a_template_takes_expressions_in_its_leaves_as_text_where_only_text_stands_and_else_as_they_are()
+{
     let container = json!({
         "name": "step", "image": "ship:${params.version}", "args": ["${steps.reserve.outputs.left}"],
         "env": [{"name": "AMOUNT", "value": "${params.amount}"}, {"name": "HOME_OF", "value": "$${HOME}"}],
@@ -131,6 +167,9 @@ fn a_template_takes_expressions_in_its_leaves_as_text_where_only_text_stands_and
             "securityContext": {"runAsUser": 1000}, "resources": {"requests": {"cpu": 2}},
         }]},
     });
-    assert_eq!((sent.template.as_ref(), sent.final_exit_codes.as_deref()), (Some(&expected), Some(&[3][..])));
+    assert_eq!(
+        (sent.template.as_ref(), sent.final_exit_codes.as_deref()),
+        (Some(&expected), Some(&[3][..]))
+    );
     assert!(check_template(&expected).is_ok());
 }

@@ -16,7 +16,10 @@ use crate::{saga::Draft, scenes::order, script::seconds, world::World};
 fn refused() -> Precheck {
     let refused = vec![
         Fault::new("spec.steps[1].pod", "Pod \"x\" is invalid: spec.containers[0].image"),
-        Fault::new("spec.steps[2].http", "the secret \"payments\" does not exist in namespace \"shop\""),
+        Fault::new(
+            "spec.steps[2].http",
+            "the secret \"payments\" does not exist in namespace \"shop\"",
+        ),
     ];
     Precheck { refused, unchecked: Vec::new() }
 }
@@ -26,11 +29,22 @@ fn nothing_begins_and_every_fault_is_told_with_its_place() {
     let mut world = World::with(order());
     world.precheck = refused();
     world.run_for(seconds(60));
-    assert_eq!((world.phase(), world.sent().len(), world.finalizer), (SagaPhase::Pending, 0, false));
+    assert_eq!(
+        (world.phase(), world.sent().len(), world.finalizer),
+        (SagaPhase::Pending, 0, false)
+    );
     assert_eq!(world.condition("Accepted").as_deref(), Some("False/Refused"));
-    assert_eq!((world.condition("Ready").as_deref(), world.condition("Stalled").as_deref()), (Some("False/Refused"), Some("True/Refused")));
+    assert_eq!(
+        (world.condition("Ready").as_deref(), world.condition("Stalled").as_deref()),
+        (Some("False/Refused"), Some("True/Refused"))
+    );
     let message = world.message();
-    assert!(message.starts_with("nothing has begun, since the saga could not come to its end: spec.steps[1].pod: Pod"), "{message}");
+    assert!(
+        message.starts_with(
+            "nothing has begun, since the saga could not come to its end: spec.steps[1].pod: Pod"
+        ),
+        "{message}"
+    );
     assert!(message.contains("spec.steps[2].http: the secret"), "{message}");
     assert_eq!(world.writes, 1, "what does not change is not written");
     assert_eq!(world.notices.iter().filter(|notice| notice.reason == "Refused").count(), 1);
@@ -43,9 +57,13 @@ fn it_goes_on_by_itself_when_what_was_missing_is_there() {
     world.run_for(seconds(60));
     world.precheck = Precheck { refused: Vec::new(), unchecked: vec!["spec.steps[2].pod".into()] };
     world.run_to_rest();
-    assert_eq!((world.phase(), world.condition("Accepted").as_deref()), (SagaPhase::Completed, Some("True/Accepted")));
+    assert_eq!(
+        (world.phase(), world.condition("Accepted").as_deref()),
+        (SagaPhase::Completed, Some("True/Accepted"))
+    );
     let status = world.status();
-    let accepted = status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
+    let accepted =
+        status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap();
     assert_eq!(accepted.message, "the spec is valid; not tried before it runs: spec.steps[2].pod");
 }
 
@@ -90,11 +108,21 @@ fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_all_of_it() {
         assert!(is_to_be_tried_anew(&world), "{value}");
         world.run_for(Duration::ZERO);
         let record = world.status().requests.last().cloned().unwrap();
-        assert_eq!((record.result, world.writes), (RequestResult::Accepted, before + 1), "{record:?}");
-        assert_eq!(record.message, "the saga was tried again, and is still refused, as its message says");
+        assert_eq!(
+            (record.result, world.writes),
+            (RequestResult::Accepted, before + 1),
+            "{record:?}"
+        );
+        assert_eq!(
+            record.message,
+            "the saga was tried again, and is still refused, as its message says"
+        );
         assert!(!is_to_be_tried_anew(&world), "a request is acted on once: {value}");
         world.run_for(seconds(60));
-        assert_eq!((world.phase(), world.writes, world.status().requests.len()), (SagaPhase::Pending, before + 1, 1));
+        assert_eq!(
+            (world.phase(), world.writes, world.status().requests.len()),
+            (SagaPhase::Pending, before + 1, 1)
+        );
     }
 }
 
@@ -108,15 +136,26 @@ fn a_refused_saga_that_is_tried_again_and_accepted_keeps_all_its_retries() {
     world.run_for(Duration::ZERO);
     let status = world.status();
     let record = status.requests.last().unwrap();
-    assert_eq!((record.result, record.message.as_str()), (RequestResult::Accepted, "the saga was tried again, and is accepted now"));
-    assert_eq!((status.phase, status.retry_requests), (Some(SagaPhase::Running), 0), "spec.maxRetryRequests bounds attempts");
+    assert_eq!(
+        (record.result, record.message.as_str()),
+        (RequestResult::Accepted, "the saga was tried again, and is accepted now")
+    );
+    assert_eq!(
+        (status.phase, status.retry_requests),
+        (Some(SagaPhase::Running), 0),
+        "spec.maxRetryRequests bounds attempts"
+    );
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
 }
 
 #[test]
 fn nobody_asks_for_a_trial_by_another_request_or_by_one_that_is_answered_without_it() {
-    for (action, value) in [(RequestAction::Retry, "charge-card"), (RequestAction::Pause, "*"), (RequestAction::Retry, " ")] {
+    for (action, value) in [
+        (RequestAction::Retry, "charge-card"),
+        (RequestAction::Pause, "*"),
+        (RequestAction::Retry, " "),
+    ] {
         let mut world = World::with(order());
         world.precheck = refused();
         world.run_for(seconds(10));
@@ -135,24 +174,36 @@ fn nobody_asks_for_a_trial_by_another_request_or_by_one_that_is_answered_without
 fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
     let undo = |name: &str| json!({"http": {"method": "POST", "url": "http://shop/undo", "body": {"id": format!("${{outputs.{name}}}")}}});
     let step = |name: &str| {
-        let (http, outputs) = (json!({"method": "POST", "url": "http://shop/do"}), json!({name: "1"}));
+        let (http, outputs) =
+            (json!({"method": "POST", "url": "http://shop/do"}), json!({name: "1"}));
         json!({"name": name, "http": http, "outputs": outputs, "compensation": undo(name)})
     };
     let steps: Vec<_> = ["a", "b", "c", "d", "e"].map(step).into();
     let mut world = World::with(Draft(serde_json::from_value(json!({"steps": steps})).unwrap()));
     world.precheck = Precheck { refused: Vec::new(), unchecked: vec!["spec.steps[2].http".into()] };
     world.run_to_rest();
-    assert_eq!((world.phase(), world.condition("Accepted").as_deref()), (SagaPhase::Completed, Some("True/Accepted")));
+    assert_eq!(
+        (world.phase(), world.condition("Accepted").as_deref()),
+        (SagaPhase::Completed, Some("True/Accepted"))
+    );
     let status = world.status();
-    let message = &status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().message;
+    let message =
+        &status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().message;
     let begins = "the spec is valid; warning: spec.steps[0].compensation.http.body.id: ${outputs.a} reads outputs without has(): ";
     assert!(message.starts_with(begins), "{message}");
-    assert!(message.ends_with("; and 2 more of these; not tried before it runs: spec.steps[2].http"), "{message}");
-    assert!(!world.notices.iter().any(|notice| notice.warning), "no event: the same stands in each saga of a template");
+    assert!(
+        message.ends_with("; and 2 more of these; not tried before it runs: spec.steps[2].http"),
+        "{message}"
+    );
+    assert!(
+        !world.notices.iter().any(|notice| notice.warning),
+        "no event: the same stands in each saga of a template"
+    );
 }
 
 #[test]
-fn an_accepted_saga_says_where_requests_are_guarded_by_patch_alone_and_is_not_written_for_it_later() {
+fn an_accepted_saga_says_where_requests_are_guarded_by_patch_alone_and_is_not_written_for_it_later()
+{
     let accepted = |world: &World| {
         let conditions = world.status().conditions;
         conditions.into_iter().find(|condition| condition.type_ == "Accepted").unwrap().message

@@ -13,13 +13,16 @@ use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed, TestRunner},
 };
-use saga_operator::api::{Direction, HANDLED, OnFailure, RequestAction, RetryPolicy, SagaPhase, StepPhase, StepStatus, names::AttemptId};
+use saga_operator::api::{
+    Direction, HANDLED, OnFailure, RequestAction, RetryPolicy, SagaPhase, StepPhase, StepStatus,
+    names::AttemptId,
+};
 
 use crate::{
     saga::{Draft, Policy, attempts, saga},
     script::{
-        Act, disrupted, millis, never_ends, never_starts, not_reached, says_no, seconds, stuck, succeeds, turned_away, unknown,
-        unknown_but_done, vanishes,
+        Act, disrupted, millis, never_ends, never_starts, not_reached, says_no, seconds, stuck,
+        succeeds, turned_away, unknown, unknown_but_done, vanishes,
     },
     world::World,
 };
@@ -99,8 +102,11 @@ fn act() -> impl Strategy<Value = Act> {
         1 => Just(stuck()),
     ];
     let takes = prop_oneof![Just(0), Just(300), Just(1000), Just(2500), Just(7000)];
-    let delays = prop_oneof![8 => Just((0, 0)), 1 => Just((2, 0)), 1 => Just((0, 1)), 1 => Just((0, 40))];
-    (end, takes, delays).prop_map(|(act, takes, (refusals, drops))| act.takes(millis(takes)).refused_first(refusals).lost_first(drops))
+    let delays =
+        prop_oneof![8 => Just((0, 0)), 1 => Just((2, 0)), 1 => Just((0, 1)), 1 => Just((0, 40))];
+    (end, takes, delays).prop_map(|(act, takes, (refusals, drops))| {
+        act.takes(millis(takes)).refused_first(refusals).lost_first(drops)
+    })
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -113,8 +119,16 @@ fn kind() -> impl Strategy<Value = Kind> {
 }
 
 fn sketch() -> impl Strategy<Value = Sketch> {
-    let shape = (kind(), any::<u16>(), any::<u16>(), prop_oneof![1 => Just(None), 3 => any::<bool>().prop_map(Some)]);
-    let rules = (prop::bool::weighted(0.05), prop_oneof![2 => Just(None), 1 => any::<bool>().prop_map(Some)]);
+    let shape = (
+        kind(),
+        any::<u16>(),
+        any::<u16>(),
+        prop_oneof![1 => Just(None), 3 => any::<bool>().prop_map(Some)],
+    );
+    let rules = (
+        prop::bool::weighted(0.05),
+        prop_oneof![2 => Just(None), 1 => any::<bool>().prop_map(Some)],
+    );
     let limits = (1..4_i32, 1..4_i32, prop_oneof![4 => Just(None), 1 => (1..30_u8).prop_map(Some)]);
     let acts = (
         prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(act(), 1..6)],
@@ -124,7 +138,18 @@ fn sketch() -> impl Strategy<Value = Sketch> {
         let (kind, some, others, undo) = shape;
         let (pivot, compensate_failed) = rules;
         let (attempts, undo_attempts, deadline) = limits;
-        Sketch { kind, after: some & others, undo, pivot, compensate_failed, attempts, undo_attempts, deadline, acts, undo_acts }
+        Sketch {
+            kind,
+            after: some & others,
+            undo,
+            pivot,
+            compensate_failed,
+            attempts,
+            undo_attempts,
+            deadline,
+            acts,
+            undo_acts,
+        }
     })
 }
 
@@ -145,13 +170,16 @@ fn meddling() -> impl Strategy<Value = Vec<(usize, Meddling)>> {
 
 pub fn case() -> impl Strategy<Value = Case> {
     let steps = prop::collection::vec(sketch(), 1..=12);
-    let crashes = prop::collection::vec((0..80_usize, prop_oneof![Just(0), Just(1), Just(40)]), 0..3);
+    let crashes =
+        prop::collection::vec((0..80_usize, prop_oneof![Just(0), Just(1), Just(40)]), 0..3);
     let asks = prop_oneof![1 => Just(Vec::new()), 1 => prop::collection::vec(ask(), 1..6)];
     let within = prop_oneof![3 => Just(None), 1 => (1..60_u8).prop_map(Some)];
-    (steps, (1..=4_i32, any::<bool>(), within), crashes, asks, meddling()).prop_map(|(steps, rules, crashes, asks, meddling)| {
-        let (parallel, compensate, within) = rules;
-        Case { steps, parallel, compensate, within, crashes, asks, meddling }
-    })
+    (steps, (1..=4_i32, any::<bool>(), within), crashes, asks, meddling()).prop_map(
+        |(steps, rules, crashes, asks, meddling)| {
+            let (parallel, compensate, within) = rules;
+            Case { steps, parallel, compensate, within, crashes, asks, meddling }
+        },
+    )
 }
 
 fn ask() -> impl Strategy<Value = (usize, RequestAction, String)> {
@@ -193,14 +221,17 @@ impl Case {
             draft = draft.within(&format!("{seconds}s"));
         }
         for (place, sketch) in self.steps.iter().enumerate() {
-            let after: Vec<_> = (0..place).filter(|earlier| sketch.after & (1 << earlier) != 0).map(name).collect();
+            let after: Vec<_> =
+                (0..place).filter(|earlier| sketch.after & (1 << earlier) != 0).map(name).collect();
             let after: Vec<_> = after.iter().map(String::as_str).collect();
             let name = name(place);
             draft = match sketch.kind {
                 Kind::Pod => draft.pod(&name).timeout("4s").retry(sketch.policy()),
                 Kind::Http => draft.http(&name).timeout("4s").retry(sketch.policy()),
                 Kind::Approval(None) => draft.approval(&name),
-                Kind::Approval(Some(seconds)) => draft.approval(&name).timeout(&format!("{seconds}s")),
+                Kind::Approval(Some(seconds)) => {
+                    draft.approval(&name).timeout(&format!("{seconds}s"))
+                }
                 Kind::Wait(seconds) => draft.wait(&name, &format!("{seconds}s")),
             };
             draft = draft.after(&after);
@@ -222,7 +253,9 @@ impl Case {
     pub fn world(&self) -> World {
         let mut world = World::with(self.draft());
         for (place, sketch) in self.steps.iter().enumerate() {
-            world = world.on(&name(place), sketch.acts.clone()).on_undo(&name(place), sketch.undo_acts.clone());
+            world = world
+                .on(&name(place), sketch.acts.clone())
+                .on_undo(&name(place), sketch.undo_acts.clone());
         }
         for (moves, down) in &self.crashes {
             world = world.crash_at(*moves, Duration::from_secs(*down));
@@ -253,7 +286,8 @@ impl Case {
         }
         if world.status().paused.is_some() && !world.gone {
             world.run_for(seconds(100));
-            world.annotate(RequestAction::Resume.annotation(), "@the-end: it has to come to an end");
+            world
+                .annotate(RequestAction::Resume.annotation(), "@the-end: it has to come to an end");
             world.run_to_rest();
             asked += 1;
         }
@@ -265,7 +299,13 @@ impl Case {
     fn answer_what_waits(&self, world: &mut World) -> usize {
         for nth in 0..=self.steps.len() {
             let waiting = |step: &&StepStatus| step.phase == StepPhase::Waiting;
-            let waits = world.status().steps.iter().find(waiting).filter(|_| !world.gone).map(|step| step.name.clone());
+            let waits = world
+                .status()
+                .steps
+                .iter()
+                .find(waiting)
+                .filter(|_| !world.gone)
+                .map(|step| step.name.clone());
             let Some(step) = waits else { return nth };
             let answer = if nth % 3 == 2 { RequestAction::Reject } else { RequestAction::Approve };
             world.annotate(answer.annotation(), &format!("{step}@answer-{nth}"));
@@ -289,7 +329,10 @@ fn meddle(world: &mut World, what: Meddling) {
         }
         Meddling::Change => {
             let before = world.spec.params.clone();
-            world.edit(|spec| spec.params = Some(serde_json::from_value(serde_json::json!({"order": "another"})).unwrap()));
+            world.edit(|spec| {
+                spec.params =
+                    Some(serde_json::from_value(serde_json::json!({"order": "another"})).unwrap())
+            });
             world.run_for(seconds(3));
             world.edit(|spec| spec.params = before);
         }
@@ -319,10 +362,20 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 /// Runs so many cases and prints the seed where one fails.
-pub fn for_all<S: Strategy>(cases: u32, strategy: S, test: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+pub fn for_all<S: Strategy>(
+    cases: u32,
+    strategy: S,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
     let seed = number("SAGA_SEED").unwrap_or_else(|| RandomState::new().hash_one(0));
     let cases = number("SAGA_CASES").and_then(|cases| u32::try_from(cases).ok()).unwrap_or(cases);
-    let config = Config { cases, rng_seed: RngSeed::Fixed(seed), failure_persistence: None, max_shrink_iters: 1000, ..Config::default() };
+    let config = Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        failure_persistence: None,
+        max_shrink_iters: 1000,
+        ..Config::default()
+    };
     quiet(true);
     let result = TestRunner::new(config).run(&strategy, test);
     quiet(false);
@@ -353,30 +406,47 @@ fn quiet(on: bool) {
 fn keys_move_with_definite_answers(world: &World) {
     for step in &world.status().steps {
         for direction in [Direction::Action, Direction::Compensation] {
-            let keys: Vec<i64> = world.keys(&step.name, direction).iter().map(|key| key.parse().unwrap()).collect();
+            let keys: Vec<i64> =
+                world.keys(&step.name, direction).iter().map(|key| key.parse().unwrap()).collect();
             assert!(keys.is_sorted(), "{} {direction}: {keys:?}", step.name);
-            assert!(keys.windows(2).all(|pair| pair[1] - pair[0] <= 1), "{} {direction}: {keys:?}", step.name);
+            assert!(
+                keys.windows(2).all(|pair| pair[1] - pair[0] <= 1),
+                "{} {direction}: {keys:?}",
+                step.name
+            );
         }
     }
 }
 
 /// An attempt leaves once, except where nobody could tell whether it had.
 fn attempts_leave_in_order(world: &World) {
-    let mut last: std::collections::BTreeMap<(&str, Direction), i64> = std::collections::BTreeMap::new();
+    let mut last: std::collections::BTreeMap<(&str, Direction), i64> =
+        std::collections::BTreeMap::new();
     for sent in &world.other_side.sent {
         let AttemptId { step, direction, number } = &sent.attempt;
         let before = last.insert((step, *direction), *number).unwrap_or_default();
         assert!(*number >= before, "{} leaves after attempt {before}", sent.attempt);
-        assert!(*number > before || world.crashes > 0, "{} leaves twice although nothing crashed", sent.attempt);
+        assert!(
+            *number > before || world.crashes > 0,
+            "{} leaves twice although nothing crashed",
+            sent.attempt
+        );
     }
 }
 
 /// No forward attempt leaves after the first undo.
 fn the_way_back_is_one_way(world: &World) {
-    let first_undo = world.other_side.sent.iter().position(|sent| sent.attempt.direction == Direction::Compensation);
+    let first_undo = world
+        .other_side
+        .sent
+        .iter()
+        .position(|sent| sent.attempt.direction == Direction::Compensation);
     if let Some(first_undo) = first_undo {
         let later = &world.other_side.sent[first_undo..];
-        assert!(later.iter().all(|sent| sent.attempt.direction == Direction::Compensation), "{later:?}");
+        assert!(
+            later.iter().all(|sent| sent.attempt.direction == Direction::Compensation),
+            "{later:?}"
+        );
     }
 }
 
@@ -387,7 +457,9 @@ fn success_is_written_once(world: &World) {
 
 /// Whatever waits for a person was answered, and whatever was paused was resumed: the saga has ended, or a person has to look at it.
 fn nothing_is_left_waiting(world: &World) {
-    let ended = |phase: SagaPhase| phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed);
+    let ended = |phase: SagaPhase| {
+        phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
+    };
     assert!(world.gone || ended(world.phase()), "{:?}", world.status());
     let waits = |step: &StepStatus| step.phase == StepPhase::Waiting;
     assert!(world.gone || !world.status().steps.iter().any(waits), "{:?}", world.status());
@@ -395,8 +467,13 @@ fn nothing_is_left_waiting(world: &World) {
 
 /// A request is answered once, whatever dies meanwhile. (One that is overwritten before anybody saw it is answered by its successor.)
 fn requests_are_answered_once(world: &World, asks: usize) {
-    let newest = world.status().requests.iter().map(|record| record.number).max().unwrap_or_default();
-    assert!(usize::try_from(newest).unwrap() <= asks, "{asks} requests have {newest} answers: {:?}", world.status().requests);
+    let newest =
+        world.status().requests.iter().map(|record| record.number).max().unwrap_or_default();
+    assert!(
+        usize::try_from(newest).unwrap() <= asks,
+        "{asks} requests have {newest} answers: {:?}",
+        world.status().requests
+    );
 }
 
 fn at_rest_nothing_is_written(world: &mut World) {
@@ -419,7 +496,8 @@ fn every_saga_comes_to_rest_in_order() {
         requests_are_answered_once(&world, asked);
         at_rest_nothing_is_written(&mut world);
         if !world.gone && world.phase() == SagaPhase::Completed {
-            let skipped = world.status().steps.iter().filter(|step| step.phase == StepPhase::Skipped).count();
+            let skipped =
+                world.status().steps.iter().filter(|step| step.phase == StepPhase::Skipped).count();
             prop_assert_eq!(world.done().len() + skipped, case.steps.len());
         }
         Ok(())

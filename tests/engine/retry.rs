@@ -10,8 +10,8 @@ use saga_operator::api::{
 use crate::{
     saga::{Draft, Policy, attempts, saga},
     script::{
-        disrupted, millis, never_ends, never_starts, not_reached, says_no, seconds, stuck, succeeds, times, turned_away, unknown,
-        unknown_but_done, vanishes,
+        disrupted, millis, never_ends, never_starts, not_reached, says_no, seconds, stuck,
+        succeeds, times, turned_away, unknown, unknown_but_done, vanishes,
     },
     world::World,
 };
@@ -35,32 +35,44 @@ fn backoff_linear_grows_by_the_initial_delay() {
 
 #[test]
 fn backoff_exponential_doubles() {
-    assert_eq!(begins(saga().http("a").retry(attempts(5).exponential("3s"))), [0, 3000, 9000, 21_000, 45_000]);
+    assert_eq!(
+        begins(saga().http("a").retry(attempts(5).exponential("3s"))),
+        [0, 3000, 9000, 21_000, 45_000]
+    );
 }
 
 #[test]
 fn no_delay_is_longer_than_max_delay() {
-    assert_eq!(begins(saga().http("a").retry(attempts(5).exponential("3s").at_most("7s"))), [0, 3000, 9000, 16_000, 23_000]);
+    assert_eq!(
+        begins(saga().http("a").retry(attempts(5).exponential("3s").at_most("7s"))),
+        [0, 3000, 9000, 16_000, 23_000]
+    );
 }
 
 #[test]
 fn without_a_policy_an_action_is_tried_once_and_a_compensation_ten_times() {
     let draft = saga().http("a").undo().then_http("b").compensating();
-    let mut world = World::with(draft).fails("b", 1).on_undo("a", times(20, &says_no().takes(Duration::ZERO)));
+    let mut world =
+        World::with(draft).fails("b", 1).on_undo("a", times(20, &says_no().takes(Duration::ZERO)));
     world.run_to_rest();
     assert_eq!(world.sent_at("b", Action).len(), 1);
     // One second, doubling to the cap of a minute.
-    assert_eq!(world.sent_at("a", Compensation), [2, 3, 5, 9, 17, 33, 65, 125, 185, 245].map(|second| second * 1000));
+    assert_eq!(
+        world.sent_at("a", Compensation),
+        [2, 3, 5, 9, 17, 33, 65, 125, 185, 245].map(|second| second * 1000)
+    );
 }
 
 #[test]
 fn next_attempt_at_stands_in_the_status_and_counts_from_the_settled_instant() {
-    let mut world = World::with(saga().http("a").retry(attempts(2).always("5s"))).on("a", vec![says_no().takes(millis(1234))]);
+    let mut world = World::with(saga().http("a").retry(attempts(2).always("5s")))
+        .on("a", vec![says_no().takes(millis(1234))]);
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     let next = world.step("a").next_attempt_at.unwrap();
     assert_eq!(next.0.as_millisecond() - crate::world::DAWN * 1000, 6234);
     assert_eq!(world.condition("Ready").as_deref(), Some("Unknown/Retrying"));
-    let expected = "step a waits: attempt 1 failed: no; attempt 2 of 2 begins at 2026-01-01T00:00:06.234Z";
+    let expected =
+        "step a waits: attempt 1 failed: no; attempt 2 of 2 begins at 2026-01-01T00:00:06.234Z";
     assert_eq!(world.message(), expected);
     world.run_to_rest();
     assert_eq!(world.sent_at("a", Action), [0, 6234]);
@@ -73,7 +85,11 @@ fn jitter_stays_within_its_bounds_and_is_the_same_after_a_restart() {
     let draft = saga().http("a").retry(attempts(6).always("10s").jitter(0.2));
     let undisturbed = begins(draft.clone());
     let gaps: Vec<_> = undisturbed.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert!(gaps.iter().all(|gap| (8000..=12_000).contains(gap)) && gaps.iter().any(|gap| *gap != gaps[0]), "{gaps:?}");
+    assert!(
+        gaps.iter().all(|gap| (8000..=12_000).contains(gap))
+            && gaps.iter().any(|gap| *gap != gaps[0]),
+        "{gaps:?}"
+    );
     let mut world = World::with(draft).on("a", times(20, &says_no().takes(Duration::ZERO)));
     for waiting in 1..=5 {
         world.run_until(|world| world.step("a").action.unwrap().sequence == Some(waiting));
@@ -88,24 +104,33 @@ fn nothing_is_waited_for_after_the_last_attempt() {
     let mut world = World::with(saga().http("a").retry(attempts(2).always("1m"))).fails("a", 2);
     world.run_to_rest();
     assert_eq!((world.phase(), world.elapsed()), (SagaPhase::Failed, seconds(62)));
-    assert_eq!(world.step("a").message.as_deref(), Some("attempt 2 failed: no (no attempt is left of 2)"));
+    assert_eq!(
+        world.step("a").message.as_deref(),
+        Some("attempt 2 failed: no (no attempt is left of 2)")
+    );
 }
 
 #[test]
 fn a_final_answer_ends_the_attempts_whatever_the_policy_says() {
-    let mut world = World::with(saga().http("a").retry(attempts(5))).on("a", vec![says_no().finally()]);
+    let mut world =
+        World::with(saga().http("a").retry(attempts(5))).on("a", vec![says_no().finally()]);
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent().len()), (SagaPhase::Failed, 1));
 }
 
 #[test]
 fn the_deadline_ends_the_budget_before_an_attempt_that_would_begin_after_it() {
-    let mut world = World::with(saga().http("a").retry(attempts(9).always("4s").deadline("11s"))).fails("a", 9);
+    let mut world =
+        World::with(saga().http("a").retry(attempts(9).always("4s").deadline("11s"))).fails("a", 9);
     world.run_to_rest();
     // Attempts at 0, 5 and 10; a fourth would begin at 15.
     assert_eq!(world.sent_at("a", Action), [0, 5000, 10_000]);
     assert_eq!(world.elapsed(), seconds(11));
-    assert!(world.message().contains("its retry deadline would pass before the next attempt"), "{}", world.message());
+    assert!(
+        world.message().contains("its retry deadline would pass before the next attempt"),
+        "{}",
+        world.message()
+    );
 }
 
 #[test]
@@ -113,31 +138,52 @@ fn the_deadline_cuts_an_attempt_that_is_running() {
     let request = saga().http("a").timeout("20s").retry(attempts(9).deadline("7s"));
     let mut world = World::with(request).on("a", vec![never_ends()]);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.elapsed(), world.sent().len()), (SagaPhase::Failed, seconds(7), 1));
+    assert_eq!(
+        (world.phase(), world.elapsed(), world.sent().len()),
+        (SagaPhase::Failed, seconds(7), 1)
+    );
     let pod = saga().pod("a").retry(attempts(9).deadline("7s"));
     let mut world = World::with(pod).on("a", vec![never_ends()]);
     world.run_to_rest();
     // Stopped at the deadline, gone a second later.
-    assert_eq!((world.phase(), world.elapsed(), world.sent().len()), (SagaPhase::Failed, seconds(8), 1));
+    assert_eq!(
+        (world.phase(), world.elapsed(), world.sent().len()),
+        (SagaPhase::Failed, seconds(8), 1)
+    );
 }
 
 #[test]
 fn the_deadline_ends_a_step_that_found_no_slot_in_time() {
     // A step keeps its slot while it waits: only where maxParallel is lowered meanwhile does it find none.
-    let draft = saga().http("a").retry(attempts(3).always("2s").deadline("5s")).http("b").timeout("1m").parallel(2);
+    let draft = saga()
+        .http("a")
+        .retry(attempts(3).always("2s").deadline("5s"))
+        .http("b")
+        .timeout("1m")
+        .parallel(2);
     let mut world = World::with(draft).fails("a", 1).on("b", vec![succeeds().takes(seconds(30))]);
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     world.edit(|spec| spec.max_parallel = Some(1));
     world.run_to_rest();
     assert_eq!((world.phase(), world.sent_at("a", Action)), (SagaPhase::Failed, vec![0]));
-    assert!(world.message().contains("its retry deadline passed: attempt 1 failed: no"), "{}", world.message());
+    assert!(
+        world.message().contains("its retry deadline passed: attempt 1 failed: no"),
+        "{}",
+        world.message()
+    );
 }
 
 #[test]
 fn nothing_begins_in_the_look_that_finds_a_passed_deadline() {
-    let draft = saga().http("a").retry(attempts(3).always("6s")).http("b").retry(attempts(3).always("3s").deadline("5s"));
+    let draft = saga()
+        .http("a")
+        .retry(attempts(3).always("6s"))
+        .http("b")
+        .retry(attempts(3).always("3s").deadline("5s"));
     let mut world = World::with(draft.parallel(2)).fails("a", 1).fails("b", 1);
-    world.run_until(|world| world.is("a", StepPhase::Retrying) && world.is("b", StepPhase::Retrying));
+    world.run_until(|world| {
+        world.is("a", StepPhase::Retrying) && world.is("b", StepPhase::Retrying)
+    });
     // Nobody looks until both are due.
     world.crash(seconds(60));
     world.run_to_rest();
@@ -176,7 +222,8 @@ fn what_the_other_side_wants_waited_for_is_waited_for_beyond_max_delay() {
     assert_eq!(world.sent_at("a", Action), [0, 301_000]);
     // An unknown outcome may carry it too; a wait shorter than the own delay changes nothing.
     let draft = saga().http("a").retry(attempts(3).always("10s"));
-    let mut world = World::with(draft).on("a", vec![unknown().and_wants(seconds(30)), unknown().and_wants(seconds(3))]);
+    let mut world = World::with(draft)
+        .on("a", vec![unknown().and_wants(seconds(30)), unknown().and_wants(seconds(3))]);
     world.run_to_rest();
     assert_eq!(world.sent_at("a", Action), [0, 31_000, 42_000]);
 }
@@ -218,16 +265,29 @@ fn a_pod_that_takes_too_long_is_stopped_and_settles_only_when_it_is_gone() {
 
 #[test]
 fn a_pod_that_no_node_took_within_its_time_never_started() {
-    let mut world = World::with(saga().pod("a").undo().timeout("1m").compensating()).on("a", vec![never_starts()]);
+    let mut world = World::with(saga().pod("a").undo().timeout("1m").compensating())
+        .on("a", vec![never_starts()]);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.elapsed(), world.still_in_effect().len()), (SagaPhase::Compensated, seconds(60), 0));
+    assert_eq!(
+        (world.phase(), world.elapsed(), world.still_in_effect().len()),
+        (SagaPhase::Compensated, seconds(60), 0)
+    );
     assert!(world.undone().is_empty() && !world.step("a").action.unwrap().uncertain);
 }
 
 #[test]
 fn only_a_no_moves_the_key_and_none_does_after_an_unknown_outcome() {
     let draft = saga().http("a").retry(attempts(9).always("1s"));
-    let acts = vec![turned_away(), not_reached(), says_no(), says_no(), turned_away(), unknown(), turned_away(), says_no()];
+    let acts = vec![
+        turned_away(),
+        not_reached(),
+        says_no(),
+        says_no(),
+        turned_away(),
+        unknown(),
+        turned_away(),
+        says_no(),
+    ];
     let mut world = World::with(draft).on("a", acts);
     world.run_to_rest();
     assert_eq!(world.keys("a", Action), ["0", "0", "0", "1", "2", "2", "2", "2", "2"]);
@@ -237,7 +297,16 @@ fn only_a_no_moves_the_key_and_none_does_after_an_unknown_outcome() {
 #[test]
 fn a_step_is_uncertain_until_it_is_done_whatever_else_is_answered() {
     let draft = saga().http("a").retry(attempts(9).always("1s"));
-    let acts = vec![not_reached(), turned_away(), unknown(), turned_away(), not_reached(), says_no(), unknown(), succeeds()];
+    let acts = vec![
+        not_reached(),
+        turned_away(),
+        unknown(),
+        turned_away(),
+        not_reached(),
+        says_no(),
+        unknown(),
+        succeeds(),
+    ];
     let mut world = World::with(draft).on("a", acts);
     let expected = [false, false, true, true, true, true, true, false];
     for (settled, expected) in (1..).zip(expected) {
@@ -278,7 +347,8 @@ fn a_disruption_before_the_start_costs_no_attempt_at_most_five_times() {
 
 #[test]
 fn a_compensation_is_tried_again_as_its_own_policy_says() {
-    let draft = saga().http("a").undo().undo_retry(attempts(3).linear("2s")).then_http("b").compensating();
+    let draft =
+        saga().http("a").undo().undo_retry(attempts(3).linear("2s")).then_http("b").compensating();
     let mut world = World::with(draft).fails("b", 1).on_undo("a", vec![says_no(), unknown()]);
     world.run_to_rest();
     assert_eq!(world.sent_at("a", Compensation), [2000, 5000, 10_000]);
@@ -290,7 +360,8 @@ fn a_compensation_is_tried_again_as_its_own_policy_says() {
 fn the_last_five_attempts_are_kept() {
     let mut world = World::with(saga().http("a").retry(attempts(9).always("1s"))).fails("a", 7);
     world.run_to_rest();
-    let kept: Vec<_> = world.step("a").action.unwrap().attempts.iter().map(|record| record.attempt).collect();
+    let kept: Vec<_> =
+        world.step("a").action.unwrap().attempts.iter().map(|record| record.attempt).collect();
     assert_eq!(kept, [4, 5, 6, 7, 8]);
 }
 
@@ -300,7 +371,10 @@ fn a_vanished_pod_is_unknown() {
     let mut world = World::with(draft).on("a", vec![vanishes().takes(seconds(9))]);
     world.run_until(|world| world.is("a", StepPhase::Retrying));
     assert!(world.step("a").action.unwrap().uncertain);
-    assert_eq!(world.step("a").message.as_deref(), Some("attempt 1 may have happened: its Pod vanished before its end was seen"));
+    assert_eq!(
+        world.step("a").message.as_deref(),
+        Some("attempt 1 may have happened: its Pod vanished before its end was seen")
+    );
     world.run_to_rest();
     assert_eq!((world.phase(), world.keys("a", Action)), (SagaPhase::Completed, vec!["0", "0"]));
 }
@@ -310,10 +384,15 @@ fn what_the_other_side_says_cannot_make_the_status_too_large() {
     let talk = "\u{7}😀\n".repeat(5000);
     let mut draft = saga().parallel(64).compensating();
     for place in 0..127 {
-        draft = draft.http(&format!("{place:063}")).undo().undo_retry(attempts(6)).retry(attempts(6).always("1s"));
+        draft = draft
+            .http(&format!("{place:063}"))
+            .undo()
+            .undo_retry(attempts(6))
+            .retry(attempts(6).always("1s"));
     }
     let last = "z".repeat(63);
-    let mut world = World::with(draft.http(&last).after(&[&format!("{:063}", 126)])).on(&last, vec![says_no().saying(&talk)]);
+    let mut world = World::with(draft.http(&last).after(&[&format!("{:063}", 126)]))
+        .on(&last, vec![says_no().saying(&talk)]);
     for place in 0..127 {
         world = world.on(&format!("{place:063}"), times(5, &says_no().saying(&talk)));
         world = world.on_undo(&format!("{place:063}"), times(6, &says_no().saying(&talk)));
@@ -326,7 +405,8 @@ fn what_the_other_side_says_cannot_make_the_status_too_large() {
 
 #[test]
 fn what_the_api_server_says_is_cut_as_well() {
-    let mut world = World::with(saga().pod("a")).on("a", vec![succeeds().refused_first(3).takes(seconds(5))]);
+    let mut world =
+        World::with(saga().pod("a")).on("a", vec![succeeds().refused_first(3).takes(seconds(5))]);
     world.other_side.talk = "x".repeat(40_000);
     world.run_until(|world| world.elapsed() >= seconds(1));
     assert!(world.step("a").message.unwrap().starts_with("xxx"));

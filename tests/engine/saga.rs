@@ -1,8 +1,8 @@
 //! Sagas written down in one line each.
 
 use saga_operator::api::{
-    ApprovalAction, Backoff, BackoffType, Compensation, Defaults, DeletionPolicy, GoDuration, HttpAction, HttpMethod, OnFailure, PodAction,
-    RetryPolicy, SagaSpec, Step, WaitAction,
+    ApprovalAction, Backoff, BackoffType, Compensation, Defaults, DeletionPolicy, GoDuration,
+    HttpAction, HttpMethod, OnFailure, PodAction, RetryPolicy, SagaSpec, Step, WaitAction,
 };
 use serde_json::json;
 
@@ -36,7 +36,11 @@ impl Draft {
     }
 
     pub fn pod(mut self, name: &str) -> Self {
-        self.0.steps.push(Step { name: name.into(), pod: Some(container(name)), ..Step::default() });
+        self.0.steps.push(Step {
+            name: name.into(),
+            pod: Some(container(name)),
+            ..Step::default()
+        });
         self
     }
 
@@ -110,7 +114,11 @@ impl Draft {
 
     /// A step that waits for a person.
     pub fn approval(mut self, name: &str) -> Self {
-        self.0.steps.push(Step { name: name.into(), approval: Some(ApprovalAction::default()), ..Step::default() });
+        self.0.steps.push(Step {
+            name: name.into(),
+            approval: Some(ApprovalAction::default()),
+            ..Step::default()
+        });
         self
     }
 
@@ -182,15 +190,23 @@ pub trait Policy: Sized {
     fn deadline(self, text: &str) -> Self;
 
     fn always(self, delay: &str) -> Self {
-        self.with(|backoff| (backoff.kind, backoff.initial_delay) = (Some(BackoffType::None), Some(duration(delay))))
+        self.with(|backoff| {
+            (backoff.kind, backoff.initial_delay) = (Some(BackoffType::None), Some(duration(delay)))
+        })
     }
 
     fn linear(self, initial: &str) -> Self {
-        self.with(|backoff| (backoff.kind, backoff.initial_delay) = (Some(BackoffType::Linear), Some(duration(initial))))
+        self.with(|backoff| {
+            (backoff.kind, backoff.initial_delay) =
+                (Some(BackoffType::Linear), Some(duration(initial)))
+        })
     }
 
     fn exponential(self, initial: &str) -> Self {
-        self.with(|backoff| (backoff.kind, backoff.initial_delay) = (Some(BackoffType::Exponential), Some(duration(initial))))
+        self.with(|backoff| {
+            (backoff.kind, backoff.initial_delay) =
+                (Some(BackoffType::Exponential), Some(duration(initial)))
+        })
     }
 
     fn at_most(self, cap: &str) -> Self {

@@ -16,7 +16,11 @@ pub type Wanted<'a> = (RequestAction, &'a str);
 impl World {
     /// Asks for something; the answer stands before time goes on.
     pub fn ask(&mut self, action: RequestAction, value: &str) -> RequestRecord {
-        assert_eq!(self.ask_together(&[(action, value)]).len(), 1, "{action}={value} is not answered");
+        assert_eq!(
+            self.ask_together(&[(action, value)]).len(),
+            1,
+            "{action}={value} is not answered"
+        );
         self.status().requests.last().cloned().expect("an answer")
     }
 
@@ -48,7 +52,9 @@ impl World {
         let record = self.ask(action, value);
         assert_eq!(record.result, RequestResult::Refused, "{record:?}");
         let after = self.status();
-        let told = |status: &saga_operator::api::SagaStatus| (status.phase, status.progress.clone(), status.steps.clone());
+        let told = |status: &saga_operator::api::SagaStatus| {
+            (status.phase, status.progress.clone(), status.steps.clone())
+        };
         assert_eq!(told(&before), told(&after), "{record:?}");
         record.message
     }
@@ -65,7 +71,9 @@ pub const SCENES: [Scene; 33] = [
     ("a Pod runs", || running(saga().http("a").undo().then_pod("b").undo().then_http("c"), "b")),
     ("a Pod is refused", || {
         let draft = saga().http("a").undo().then_pod("b").undo().then_http("c");
-        until(World::with(draft).on("b", vec![succeeds().refused_first(3)]), |world| world.step("b").message.is_some())
+        until(World::with(draft).on("b", vec![succeeds().refused_first(3)]), |world| {
+            world.step("b").message.is_some()
+        })
     }),
     ("the process is lost", || {
         let mut world = running(order(), "b");
@@ -73,11 +81,23 @@ pub const SCENES: [Scene; 33] = [
         world
     }),
     ("a step waits for its next attempt", || {
-        let draft = saga().http("a").undo().then_http("b").undo().retry(attempts(2).always("1h")).then_http("c");
-        until(World::with(draft).on("b", vec![unknown()]), |world| world.is("b", StepPhase::Retrying))
+        let draft = saga()
+            .http("a")
+            .undo()
+            .then_http("b")
+            .undo()
+            .retry(attempts(2).always("1h"))
+            .then_http("c");
+        until(World::with(draft).on("b", vec![unknown()]), |world| {
+            world.is("b", StepPhase::Retrying)
+        })
     }),
-    ("an approval waits", || rested(saga().http("a").undo().approval("b").after(&["a"]).then_http("c"))),
-    ("a wait waits", || waiting(saga().http("a").undo().wait("b", "10m").after(&["a"]).then_http("c"))),
+    ("an approval waits", || {
+        rested(saga().http("a").undo().approval("b").after(&["a"]).then_http("c"))
+    }),
+    ("a wait waits", || {
+        waiting(saga().http("a").undo().wait("b", "10m").after(&["a"]).then_http("c"))
+    }),
     ("suspended from the beginning", || rested(order().suspended())),
     ("paused between two steps", || paused(running(order(), "b"))),
     ("paused while a request is under way", || {
@@ -85,7 +105,9 @@ pub const SCENES: [Scene; 33] = [
         world.demand(RequestAction::Pause, "lunch");
         world
     }),
-    ("paused while an approval waits", || paused(rested(saga().http("a").undo().approval("b").after(&["a"])))),
+    ("paused while an approval waits", || {
+        paused(rested(saga().http("a").undo().approval("b").after(&["a"])))
+    }),
     ("failed", failed),
     ("failed beside an approval", || failed_beside("b")),
     ("failed and paused", || paused(failed())),
@@ -106,9 +128,16 @@ pub const SCENES: [Scene; 33] = [
     }),
     ("a compensation is under way", || undoing()),
     ("a compensation waits for its next attempt", || {
-        let draft = saga().http("a").undo().undo_retry(attempts(3).always("1h")).then_http("b").compensating();
+        let draft = saga()
+            .http("a")
+            .undo()
+            .undo_retry(attempts(3).always("1h"))
+            .then_http("b")
+            .compensating();
         let world = World::with(draft).fails("b", 1).undo_fails("a", 1);
-        until(world, |world| world.step("a").compensation.is_some_and(|record| record.sequence.is_some()))
+        until(world, |world| {
+            world.step("a").compensation.is_some_and(|record| record.sequence.is_some())
+        })
     }),
     ("paused while it is undone", || paused(undoing())),
     ("a compensation failed", compensation_failed),
@@ -127,7 +156,8 @@ pub const SCENES: [Scene; 33] = [
     }),
     ("the Pod of a compensation is being stopped", || {
         let draft = saga().http("a").undo_by_pod().then_http("b").compensating();
-        let world = World::with(draft).fails("b", 1).on_undo("a", vec![succeeds().takes(seconds(60))]);
+        let world =
+            World::with(draft).fails("b", 1).on_undo("a", vec![succeeds().takes(seconds(60))]);
         let mut world = until(world, |world| world.is("a", StepPhase::Compensating));
         world.demand(RequestAction::Cancel, "no");
         world
@@ -183,7 +213,9 @@ pub fn rested_with(mut world: World) -> World {
 
 /// A step is under way that takes a quarter of a minute.
 fn running(draft: Draft, step: &str) -> World {
-    until(World::with(draft).on(step, vec![succeeds().takes(seconds(15))]), |world| world.is(step, StepPhase::Running))
+    until(World::with(draft).on(step, vec![succeeds().takes(seconds(15))]), |world| {
+        world.is(step, StepPhase::Running)
+    })
 }
 
 fn waiting(draft: Draft) -> World {
@@ -202,7 +234,14 @@ pub fn failed() -> World {
 
 /// A step failed while an approval waits.
 pub fn failed_beside(approval: &str) -> World {
-    let draft = saga().http("a").undo().approval(approval).http("bad").http("c").after(&[approval]).parallel(3);
+    let draft = saga()
+        .http("a")
+        .undo()
+        .approval(approval)
+        .http("bad")
+        .http("c")
+        .after(&[approval])
+        .parallel(3);
     let world = rested_with(World::with(draft).fails("bad", 1));
     assert!(world.phase() == SagaPhase::Failed && world.is(approval, StepPhase::Waiting));
     world
@@ -219,14 +258,22 @@ pub fn timed_out() -> World {
 /// A compensation is under way that takes a while.
 pub fn undoing() -> World {
     let draft = saga().http("a").undo().then_http("b").undo().then_http("c").compensating();
-    until(World::with(draft).fails("c", 1).on_undo("b", vec![succeeds().takes(seconds(20))]), |world| {
-        world.is("b", StepPhase::Compensating)
-    })
+    until(
+        World::with(draft).fails("c", 1).on_undo("b", vec![succeeds().takes(seconds(20))]),
+        |world| world.is("b", StepPhase::Compensating),
+    )
 }
 
 /// The only thing that was to be undone could not be.
 pub fn compensation_failed() -> World {
-    let draft = saga().http("a").undo().then_http("b").undo().undo_retry(attempts(1)).then_http("c").compensating();
+    let draft = saga()
+        .http("a")
+        .undo()
+        .then_http("b")
+        .undo()
+        .undo_retry(attempts(1))
+        .then_http("c")
+        .compensating();
     let world = rested_with(World::with(draft).fails("c", 1).undo_fails("b", 1));
     assert_eq!(world.phase(), SagaPhase::CompensationFailed);
     world

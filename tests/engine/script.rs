@@ -46,7 +46,14 @@ fn act(end: End) -> Act {
 }
 
 fn fails(reached: Reached) -> Act {
-    act(End::Fails(Failure { reached, last: false, exit_code: None, disrupted: false, retry_after: None, message: "no".into() }))
+    act(End::Fails(Failure {
+        reached,
+        last: false,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message: "no".into(),
+    }))
 }
 
 /// It is done.
@@ -63,7 +70,10 @@ pub fn hands_on(outputs: Value) -> Act {
 pub fn answers(status: u16, body: &Value) -> Act {
     let (body, text) = (body.clone(), body.to_string());
     let headers = BTreeMap::from([("content-type".to_owned(), "application/json".to_owned())]);
-    Act { lands: status < 300, ..act(End::Answers(Answer { status, headers, body, text, whole: true, retry_after: None })) }
+    Act {
+        lands: status < 300,
+        ..act(End::Answers(Answer { status, headers, body, text, whole: true, retry_after: None }))
+    }
 }
 
 /// A definite no: an exit code, a final answer.
@@ -136,7 +146,12 @@ impl Act {
             End::Unknown { retry_after } => *retry_after = Some(wait),
             End::Fails(failure) => failure.retry_after = Some(wait),
             End::Answers(answer) => answer.retry_after = Some(wait),
-            End::Succeeds | End::HandsOn(_) | End::Vanishes | End::Never | End::Stuck | End::NeverStarts => {
+            End::Succeeds
+            | End::HandsOn(_)
+            | End::Vanishes
+            | End::Never
+            | End::Stuck
+            | End::NeverStarts => {
                 panic!("{:?} asks for no wait", self.end)
             }
         }

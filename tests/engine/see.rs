@@ -39,7 +39,11 @@ impl World {
     }
 
     fn in_direction(&self, wanted: Direction) -> Vec<&str> {
-        self.succeeded.iter().filter(|(_, direction)| *direction == wanted).map(|(name, _)| name.as_str()).collect()
+        self.succeeded
+            .iter()
+            .filter(|(_, direction)| *direction == wanted)
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 
     /// Everything that was sent or created: `charge/action/1`, in order.
@@ -49,13 +53,21 @@ impl World {
 
     /// When the attempts of a step began, in milliseconds since the world began.
     pub fn sent_at(&self, step: &str, direction: Direction) -> Vec<i64> {
-        let sent = self.other_side.sent.iter().filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
+        let sent = self
+            .other_side
+            .sent
+            .iter()
+            .filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
         sent.map(|sent| sent.at.as_millisecond() - DAWN * 1000).collect()
     }
 
     /// The last part of the keys under which a step's attempts were sent.
     pub fn keys(&self, step: &str, direction: Direction) -> Vec<&str> {
-        let sent = self.other_side.sent.iter().filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
+        let sent = self
+            .other_side
+            .sent
+            .iter()
+            .filter(|sent| sent.attempt.step == step && sent.attempt.direction == direction);
         sent.map(|sent| sent.key.rsplit('/').next().unwrap()).collect()
     }
 

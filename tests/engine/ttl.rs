@@ -49,7 +49,10 @@ fn it_stands_for_ten_seconds_at_least() {
         assert_eq!(stood(World::with(order().ttl(ttl))), Some(seconds(10)), "{ttl}");
     }
     assert_eq!(stood(World::with(order().ttl(11))), Some(seconds(11)));
-    assert_eq!(stood(World::with(order().ttl(i32::MAX))), Some(Duration::from_secs(i32::MAX.unsigned_abs().into())));
+    assert_eq!(
+        stood(World::with(order().ttl(i32::MAX))),
+        Some(Duration::from_secs(i32::MAX.unsigned_abs().into()))
+    );
 }
 
 #[test]
@@ -85,7 +88,9 @@ fn it_counts_from_the_recorded_end_whoever_looks() {
 impl World {
     /// Until the saga has ended and its finalizer is off.
     fn run_to_rest_but_for_its_end(&mut self) {
-        self.run_until(|world| world.status().phase.is_some_and(SagaPhase::is_terminal) && !world.finalizer);
+        self.run_until(|world| {
+            world.status().phase.is_some_and(SagaPhase::is_terminal) && !world.finalizer
+        });
         self.run_for(Duration::ZERO);
     }
 }

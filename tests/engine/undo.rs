@@ -4,26 +4,44 @@ use saga_operator::api::{Direction::Compensation, SagaPhase, StepPhase};
 
 use crate::{
     saga::{Policy, attempts, saga},
-    script::{never_starts, not_reached, says_no, seconds, succeeds, turned_away, unknown, unknown_but_done, vanishes},
+    script::{
+        never_starts, not_reached, says_no, seconds, succeeds, turned_away, unknown,
+        unknown_but_done, vanishes,
+    },
     world::World,
 };
 
 #[test]
 fn a_chain_is_undone_backwards() {
-    let draft = saga().http("reserve").undo().then_http("charge").undo().then_http("ship").compensating();
+    let draft =
+        saga().http("reserve").undo().then_http("charge").undo().then_http("ship").compensating();
     let mut world = World::with(draft).fails("ship", 1);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["charge", "reserve"]));
+    assert_eq!(
+        (world.phase(), world.undone()),
+        (SagaPhase::Compensated, vec!["charge", "reserve"])
+    );
     assert_eq!(world.sent()[3..], ["charge/compensation/1", "reserve/compensation/1"]);
     assert_eq!(world.condition("Ready").as_deref(), Some("False/Compensated"));
-    assert_eq!(world.message(), "step ship failed: attempt 1 failed: no; everything that was done is undone");
+    assert_eq!(
+        world.message(),
+        "step ship failed: attempt 1 failed: no; everything that was done is undone"
+    );
 }
 
 #[test]
 fn a_step_is_undone_after_all_that_depend_on_it_and_siblings_side_by_side() {
-    let draft = saga().http("top").undo().then_http("left").undo().http("right").after(&["top"]).undo();
-    let draft = draft.http("bottom").after(&["left", "right"]).undo().then_http("end").parallel(4).compensating();
-    let mut world = World::with(draft).fails("end", 1).on_undo("left", vec![succeeds().takes(seconds(9))]);
+    let draft =
+        saga().http("top").undo().then_http("left").undo().http("right").after(&["top"]).undo();
+    let draft = draft
+        .http("bottom")
+        .after(&["left", "right"])
+        .undo()
+        .then_http("end")
+        .parallel(4)
+        .compensating();
+    let mut world =
+        World::with(draft).fails("end", 1).on_undo("left", vec![succeeds().takes(seconds(9))]);
     world.run_to_rest();
     let begun = ["bottom", "left", "right", "top"].map(|name| world.sent_at(name, Compensation));
     assert_eq!(begun, [[4000], [5000], [5000], [14_000]]);
@@ -31,7 +49,15 @@ fn a_step_is_undone_after_all_that_depend_on_it_and_siblings_side_by_side() {
 
 #[test]
 fn a_dependant_without_compensation_holds_up_nothing_and_what_depends_through_it_does() {
-    let draft = saga().http("a").undo().then_http("b").then_http("c").undo().then_http("d").compensating().parallel(4);
+    let draft = saga()
+        .http("a")
+        .undo()
+        .then_http("b")
+        .then_http("c")
+        .undo()
+        .then_http("d")
+        .compensating()
+        .parallel(4);
     let mut world = World::with(draft).fails("d", 1);
     world.run_to_rest();
     assert_eq!((world.undone(), world.still_in_effect()), (vec!["c", "a"], vec!["b".into()]));
@@ -39,9 +65,21 @@ fn a_dependant_without_compensation_holds_up_nothing_and_what_depends_through_it
 
 #[test]
 fn among_the_free_the_one_that_settled_last_goes_first() {
-    let draft = saga().http("a").undo().http("b").undo().http("c").undo().http("d").after(&["a", "b", "c"]).parallel(3).compensating();
+    let draft = saga()
+        .http("a")
+        .undo()
+        .http("b")
+        .undo()
+        .http("c")
+        .undo()
+        .http("d")
+        .after(&["a", "b", "c"])
+        .parallel(3)
+        .compensating();
     let mut world = World::with(draft).fails("d", 1).on("a", vec![succeeds().takes(seconds(3))]);
-    world = world.on("b", vec![succeeds().takes(seconds(7))]).on("c", vec![succeeds().takes(seconds(5))]);
+    world = world
+        .on("b", vec![succeeds().takes(seconds(7))])
+        .on("c", vec![succeeds().takes(seconds(5))]);
     world.run_until(|world| world.is("d", StepPhase::Running));
     world.edit(|spec| spec.max_parallel = Some(1));
     world.run_to_rest();
@@ -64,7 +102,17 @@ fn the_clock_says_nothing_about_the_order() {
 
 #[test]
 fn what_settled_in_one_write_settled_in_list_order() {
-    let draft = saga().http("a").undo().http("b").undo().http("c").undo().http("d").after(&["a", "b", "c"]).parallel(3).compensating();
+    let draft = saga()
+        .http("a")
+        .undo()
+        .http("b")
+        .undo()
+        .http("c")
+        .undo()
+        .http("d")
+        .after(&["a", "b", "c"])
+        .parallel(3)
+        .compensating();
     let mut world = World::with(draft).fails("d", 1);
     world.run_until(|world| world.is("d", StepPhase::Running));
     assert_eq!((world.writes, world.status().settled), (2, Some(3)));
@@ -75,12 +123,28 @@ fn what_settled_in_one_write_settled_in_list_order() {
 
 #[test]
 fn active_steps_settle_before_anything_is_undone_and_nothing_new_starts() {
-    let draft = saga().http("a").undo().http("slow").undo().http("bad").http("more").after(&["a"]).parallel(3).compensating();
+    let draft = saga()
+        .http("a")
+        .undo()
+        .http("slow")
+        .undo()
+        .http("bad")
+        .http("more")
+        .after(&["a"])
+        .parallel(3)
+        .compensating();
     let mut world = World::with(draft).fails("bad", 1).on("a", vec![succeeds().takes(seconds(5))]);
     world = world.on("slow", vec![succeeds().takes(seconds(9))]);
     world.run_until(|world| world.is("bad", StepPhase::Failed));
-    assert_eq!((world.phase(), world.condition("Ready").as_deref()), (SagaPhase::Running, Some("Unknown/Running")));
-    assert!(world.message().contains("step bad failed") && world.message().contains("settles first"), "{}", world.message());
+    assert_eq!(
+        (world.phase(), world.condition("Ready").as_deref()),
+        (SagaPhase::Running, Some("Unknown/Running"))
+    );
+    assert!(
+        world.message().contains("step bad failed") && world.message().contains("settles first"),
+        "{}",
+        world.message()
+    );
     world.run_to_rest();
     assert_eq!((world.done(), world.undone()), (vec!["a", "slow"], vec!["a", "slow"]));
     assert_eq!(["a", "slow"].map(|name| world.sent_at(name, Compensation)), [[9000], [9000]]);
@@ -100,14 +164,29 @@ fn a_retrying_sibling_keeps_its_phase_and_budget_where_a_failure_holds() {
 }
 
 #[test]
-fn a_retrying_sibling_fails_where_a_failure_compensates_and_is_undone_if_it_may_have_done_something() {
-    for (act, undone) in [(unknown_but_done(), vec!["a"]), (says_no(), vec![]), (not_reached(), vec![])] {
-        let draft = saga().http("a").undo().retry(attempts(4).always("30s")).http("bad").parallel(2).compensating();
-        let mut world = World::with(draft).on("a", vec![act]).on("bad", vec![says_no().takes(seconds(3))]);
-        world.run_until(|world| world.phase() == SagaPhase::Compensating || world.phase() == SagaPhase::Compensated);
+fn a_retrying_sibling_fails_where_a_failure_compensates_and_is_undone_if_it_may_have_done_something()
+ {
+    for (act, undone) in
+        [(unknown_but_done(), vec!["a"]), (says_no(), vec![]), (not_reached(), vec![])]
+    {
+        let draft = saga()
+            .http("a")
+            .undo()
+            .retry(attempts(4).always("30s"))
+            .http("bad")
+            .parallel(2)
+            .compensating();
+        let mut world =
+            World::with(draft).on("a", vec![act]).on("bad", vec![says_no().takes(seconds(3))]);
+        world.run_until(|world| {
+            world.phase() == SagaPhase::Compensating || world.phase() == SagaPhase::Compensated
+        });
         assert_eq!(world.step("a").next_attempt_at, None);
         world.run_to_rest();
-        assert_eq!((world.phase(), world.undone(), world.sent_at("bad", Compensation).len()), (SagaPhase::Compensated, undone, 0));
+        assert_eq!(
+            (world.phase(), world.undone(), world.sent_at("bad", Compensation).len()),
+            (SagaPhase::Compensated, undone, 0)
+        );
     }
 }
 
@@ -128,31 +207,54 @@ fn turning_from_hold_to_compensate_undoes_a_failed_saga() {
 
 #[test]
 fn a_step_without_compensation_stays_in_effect() {
-    let mut world = World::with(saga().http("a").then_http("b").undo().then_http("c").compensating()).fails("c", 1);
+    let mut world =
+        World::with(saga().http("a").then_http("b").undo().then_http("c").compensating())
+            .fails("c", 1);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Compensated, vec!["a".into()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Compensated, vec!["a".into()])
+    );
     assert_eq!(world.condition("Ready").as_deref(), Some("False/CompensatedExcept"));
     assert_eq!(world.condition("Stalled").as_deref(), Some("True/CompensatedExcept"));
-    assert!(world.message().ends_with("undone, except a, which stays in effect"), "{}", world.message());
+    assert!(
+        world.message().ends_with("undone, except a, which stays in effect"),
+        "{}",
+        world.message()
+    );
     assert_eq!(world.warnings(), ["StepFailed", "CompensatedExcept"]);
 }
 
 #[test]
 fn a_request_that_only_asks_is_never_in_effect() {
     for act in [succeeds(), unknown_but_done()] {
-        let draft = saga().http("a").undo().then_http("look").asking().then_http("c").retry(attempts(1)).compensating();
+        let draft = saga()
+            .http("a")
+            .undo()
+            .then_http("look")
+            .asking()
+            .then_http("c")
+            .retry(attempts(1))
+            .compensating();
         let mut world = World::with(draft).on("look", vec![act]).fails("c", 1);
         world.run_to_rest();
-        assert_eq!((world.phase(), world.undone(), world.still_in_effect().len()), (SagaPhase::Compensated, vec!["a"], 0));
+        assert_eq!(
+            (world.phase(), world.undone(), world.still_in_effect().len()),
+            (SagaPhase::Compensated, vec!["a"], 0)
+        );
         assert_eq!(world.condition("Ready").as_deref(), Some("False/Compensated"));
     }
 }
 
 #[test]
 fn a_compensation_of_a_request_that_only_asks_is_carried_out_all_the_same() {
-    let mut world = World::with(saga().http("look").asking().undo().then_http("c").compensating()).fails("c", 1);
+    let mut world = World::with(saga().http("look").asking().undo().then_http("c").compensating())
+        .fails("c", 1);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.undone(), world.still_in_effect().len()), (SagaPhase::Compensated, vec!["look"], 0));
+    assert_eq!(
+        (world.phase(), world.undone(), world.still_in_effect().len()),
+        (SagaPhase::Compensated, vec!["look"], 0)
+    );
 }
 
 #[test]
@@ -173,22 +275,30 @@ fn a_failed_pod_is_undone_and_a_failed_request_is_not_unless_the_step_says_other
 fn a_failed_pod_without_compensation_is_named_as_in_effect() {
     let mut world = World::with(saga().pod("a").compensating()).fails("a", 1);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect()), (SagaPhase::Compensated, vec!["a".into()]));
+    assert_eq!(
+        (world.phase(), world.still_in_effect()),
+        (SagaPhase::Compensated, vec!["a".into()])
+    );
 }
 
 #[test]
 fn what_never_started_is_not_undone() {
     for act in [never_starts(), not_reached()] {
-        let mut world = World::with(saga().pod("a").undo().timeout("1m").compensating()).on("a", vec![act]);
+        let mut world =
+            World::with(saga().pod("a").undo().timeout("1m").compensating()).on("a", vec![act]);
         world.run_to_rest();
-        assert_eq!((world.phase(), world.undone().len(), world.still_in_effect().len()), (SagaPhase::Compensated, 0, 0));
+        assert_eq!(
+            (world.phase(), world.undone().len(), world.still_in_effect().len()),
+            (SagaPhase::Compensated, 0, 0)
+        );
     }
 }
 
 #[test]
 fn an_uncertain_step_is_undone_even_where_failed_ones_are_not() {
     for act in [unknown(), unknown_but_done(), vanishes()] {
-        let mut world = World::with(saga().pod("a").undo().compensate_failed(false).compensating()).on("a", vec![act]);
+        let mut world = World::with(saga().pod("a").undo().compensate_failed(false).compensating())
+            .on("a", vec![act]);
         world.run_to_rest();
         assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
     }
@@ -202,15 +312,29 @@ fn an_uncertain_step_is_undone_even_where_failed_ones_are_not() {
 
 #[test]
 fn a_compensation_that_fails_for_good_waits_for_a_person_after_all_independent_ones_are_undone() {
-    let draft = saga().http("root").undo().then_http("bad").undo().undo_retry(attempts(2)).http("good").after(&["root"]).undo();
-    let draft = draft.http("other").undo().http("end").after(&["bad", "good", "other"]).compensating();
+    let draft = saga()
+        .http("root")
+        .undo()
+        .then_http("bad")
+        .undo()
+        .undo_retry(attempts(2))
+        .http("good")
+        .after(&["root"])
+        .undo();
+    let draft =
+        draft.http("other").undo().http("end").after(&["bad", "good", "other"]).compensating();
     let mut world = World::with(draft).fails("end", 1).undo_fails("bad", 2);
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::CompensationFailed);
     // root waits for bad for ever: it is in effect, as bad is.
     assert_eq!(world.still_in_effect(), ["root", "bad"]);
-    assert_eq!((world.undone(), world.status().progress.as_deref()), (vec!["other", "good"], Some("2/4")));
-    assert!(world.is("root", StepPhase::Completed) && world.is("bad", StepPhase::CompensationFailed));
+    assert_eq!(
+        (world.undone(), world.status().progress.as_deref()),
+        (vec!["other", "good"], Some("2/4"))
+    );
+    assert!(
+        world.is("root", StepPhase::Completed) && world.is("bad", StepPhase::CompensationFailed)
+    );
     assert_eq!(world.condition("Stalled").as_deref(), Some("True/CompensationFailed"));
     let writes = world.writes;
     world.run_for(seconds(100_000));
@@ -220,7 +344,8 @@ fn a_compensation_that_fails_for_good_waits_for_a_person_after_all_independent_o
 #[test]
 fn an_unknown_compensation_is_repeated_with_its_key() {
     let draft = saga().http("a").undo().then_http("b").compensating();
-    let mut world = World::with(draft).fails("b", 1).on_undo("a", vec![unknown_but_done(), turned_away()]);
+    let mut world =
+        World::with(draft).fails("b", 1).on_undo("a", vec![unknown_but_done(), turned_away()]);
     world.run_to_rest();
     assert_eq!(world.keys("a", Compensation), ["0", "0", "0"]);
     assert_eq!(world.phase(), SagaPhase::Compensated);
@@ -229,18 +354,33 @@ fn an_unknown_compensation_is_repeated_with_its_key() {
 #[test]
 fn a_compensation_past_its_deadline_gives_its_slot_to_the_next() {
     let draft = saga().http("a").undo().http("b").undo().undo_timeout("1m").http("c").undo();
-    let draft = draft.undo_retry(attempts(3).always("3s").deadline("5s")).then_http("d").parallel(2).compensating();
-    let mut world = World::with(draft).fails("d", 1).undo_fails("c", 1).on_undo("b", vec![succeeds().takes(seconds(20))]);
+    let draft = draft
+        .undo_retry(attempts(3).always("3s").deadline("5s"))
+        .then_http("d")
+        .parallel(2)
+        .compensating();
+    let mut world = World::with(draft)
+        .fails("d", 1)
+        .undo_fails("c", 1)
+        .on_undo("b", vec![succeeds().takes(seconds(20))]);
     // A waiting compensation keeps its slot: only where maxParallel is lowered meanwhile does it find none.
-    world.run_until(|world| world.step("c").compensation.is_some_and(|record| record.active.is_none()));
+    world.run_until(|world| {
+        world.step("c").compensation.is_some_and(|record| record.active.is_none())
+    });
     world.edit(|spec| spec.max_parallel = Some(1));
     world.run_to_rest();
-    assert_eq!((world.phase(), world.undone(), world.still_in_effect()), (SagaPhase::CompensationFailed, vec!["b", "a"], vec!["c".into()]));
+    assert_eq!(
+        (world.phase(), world.undone(), world.still_in_effect()),
+        (SagaPhase::CompensationFailed, vec!["b", "a"], vec!["c".into()])
+    );
 }
 
 #[test]
 fn nothing_done_is_compensated_at_once() {
     let mut world = World::with(saga().http("a").undo().compensating()).fails("a", 1);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.writes, world.status().progress.as_deref()), (SagaPhase::Compensated, 2, Some("0/0")));
+    assert_eq!(
+        (world.phase(), world.writes, world.status().progress.as_deref()),
+        (SagaPhase::Compensated, 2, Some("0/0"))
+    );
 }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use saga_operator::{
     api::{
         Direction::Action,
-        Outcome, RequestAction, RequestResult, SagaPhase, SagaSpec, StepPhase, StepStatus, StoredSaga,
+        Outcome, RequestAction, RequestResult, SagaPhase, SagaSpec, StepPhase, StepStatus,
+        StoredSaga,
         json::{MAX_OUTPUT_DEPTH, as_stored, depth_of_fields},
     },
     engine::{active_attempts, plan},
@@ -47,7 +48,11 @@ fn told_on(body: Value) -> World {
 fn bodies(world: &World, step: &str) -> Vec<Value> {
     let of = world.other_side.sent.iter().filter(|sent| sent.attempt.step == step);
     let body = |work: &Work| {
-        if let Work::Http(action) = work { action.body.clone().unwrap_or_default() } else { Value::Null }
+        if let Work::Http(action) = work {
+            action.body.clone().unwrap_or_default()
+        } else {
+            Value::Null
+        }
     };
     of.map(|sent| body(&sent.work)).collect()
 }
@@ -67,7 +72,8 @@ fn a_retry_sends_what_was_sent_first_whatever_number_was_answered() {
     ] {
         let answer = answers(200, &json!({"v": serde_json::from_str::<Value>(answered).unwrap()}));
         let acts = [times(2, &unknown()), vec![answers(200, &json!({}))]].concat();
-        let mut world = told_on(json!({"v": "${steps.a.outputs.v}"})).on("a", vec![answer]).on("b", acts);
+        let mut world =
+            told_on(json!({"v": "${steps.a.outputs.v}"})).on("a", vec![answer]).on("b", acts);
         world.run_to_rest();
         assert_eq!(world.phase(), SagaPhase::Completed, "{answered}: {}", world.message());
         assert_eq!(bodies(&world, "b"), vec![json!({"v": sent}); 3], "{answered}");
@@ -87,7 +93,13 @@ fn a_name_made_of_a_number_is_the_same_name_at_each_attempt() {
         let args = |work: &Work| {
             if let Work::Pod(action) = work { json!(action.args) } else { Value::Null }
         };
-        let of_b: Vec<_> = world.other_side.sent.iter().filter(|sent| sent.attempt.step == "b").map(|sent| args(&sent.work)).collect();
+        let of_b: Vec<_> = world
+            .other_side
+            .sent
+            .iter()
+            .filter(|sent| sent.attempt.step == "b")
+            .map(|sent| args(&sent.work))
+            .collect();
         assert_eq!((world.phase(), of_b), (SagaPhase::Completed, vec![json!([name]); 2]));
     }
 }
@@ -115,7 +127,9 @@ fn a_retry_sends_what_was_sent_first_where_it_goes_through_a_map() {
 #[test]
 fn a_request_is_compared_with_a_hash_of_our_own_making_alone() {
     for (prefix, phase) in [("v1:", SagaPhase::Failed), ("v2:", SagaPhase::Completed)] {
-        let mut world = told_on(json!({})).on("a", vec![answers(200, &json!({"v": 1}))]).on("b", vec![unknown(), answers(200, &json!({}))]);
+        let mut world = told_on(json!({}))
+            .on("a", vec![answers(200, &json!({"v": 1}))])
+            .on("b", vec![unknown(), answers(200, &json!({}))]);
         world.run_until(|world| world.is("b", StepPhase::Retrying));
         let mut status = world.raw.clone();
         status["steps"][1]["action"]["requestHash"] = json!(format!("{prefix}{}", "0".repeat(64)));
@@ -127,7 +141,10 @@ fn a_request_is_compared_with_a_hash_of_our_own_making_alone() {
 
 /// A value nested so deep.
 fn nested(depth: usize) -> Value {
-    (1..depth).fold(json!(1), |inner, nth| if nth % 2 == 0 { json!({"a": inner}) } else { json!([inner]) })
+    (1..depth).fold(
+        json!(1),
+        |inner, nth| if nth % 2 == 0 { json!({"a": inner}) } else { json!([inner]) },
+    )
 }
 
 /// Where the step is that was handed a value of this depth in an answer, by a Pod, or by a child saga.
@@ -144,16 +161,31 @@ fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
     };
     let mut world = world(json!({"steps": [a]}));
     if origin == "child" {
-        let child =
-            |outputs| ChildSaga { name: "c".into(), uid: "c".into(), phase: Some(SagaPhase::Completed), outputs, ..ChildSaga::default() };
+        let child = |outputs| ChildSaga {
+            name: "c".into(),
+            uid: "c".into(),
+            phase: Some(SagaPhase::Completed),
+            outputs,
+            ..ChildSaga::default()
+        };
         world.look().unwrap();
         let child = child(json!({"v": value}).as_object().cloned());
         let status = world.status();
-        let children: Observed = active_attempts(&status).map(|(id, _)| (id, ChildState::Saga(Arc::new(child.clone())))).collect();
-        let Some(StatusWrite::Whole(status)) = plan(&world.saga, &world.seen(&children, "process-0")).status else { panic!("no write") };
+        let children: Observed = active_attempts(&status)
+            .map(|(id, _)| (id, ChildState::Saga(Arc::new(child.clone()))))
+            .collect();
+        let Some(StatusWrite::Whole(status)) =
+            plan(&world.saga, &world.seen(&children, "process-0")).status
+        else {
+            panic!("no write")
+        };
         world.restore(numbers::stored(&json!(status)));
     } else {
-        let act = if origin == "http" { answers(200, &json!({"v": value})) } else { hands_on(json!({"v": value})) };
+        let act = if origin == "http" {
+            answers(200, &json!({"v": value}))
+        } else {
+            hands_on(json!({"v": value}))
+        };
         world = world.on("a", vec![act]);
         world.run_to_rest();
     }
@@ -164,38 +196,65 @@ fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
 fn what_is_nested_too_deep_is_not_taken_and_the_saga_can_be_read_on() {
     for origin in ["http", "pod", "child"] {
         let (phase, step) = handed(MAX_OUTPUT_DEPTH, origin);
-        assert_eq!((phase, step.phase), (SagaPhase::Completed, StepPhase::Completed), "{origin}: {step:?}");
+        assert_eq!(
+            (phase, step.phase),
+            (SagaPhase::Completed, StepPhase::Completed),
+            "{origin}: {step:?}"
+        );
         assert_eq!(depth_of_fields(&step.outputs.unwrap()), MAX_OUTPUT_DEPTH);
         for depth in [MAX_OUTPUT_DEPTH + 1, 120, 126] {
             let (phase, step) = handed(depth, origin);
             let action = step.action.unwrap();
-            assert_eq!((phase, step.phase, step.outputs), (SagaPhase::Failed, StepPhase::Failed, None), "{origin}, {depth}");
-            assert_eq!((action.last_outcome, action.uncertain, action.attempt), (Some(Outcome::Unknown), true, 1), "{origin}, {depth}");
+            assert_eq!(
+                (phase, step.phase, step.outputs),
+                (SagaPhase::Failed, StepPhase::Failed, None),
+                "{origin}, {depth}"
+            );
+            assert_eq!(
+                (action.last_outcome, action.uncertain, action.attempt),
+                (Some(Outcome::Unknown), true, 1),
+                "{origin}, {depth}"
+            );
             let says = "it was done, but what it hands on cannot be taken: the outputs of a step may be nested at most 32 deep";
-            assert!(step.message.as_deref().unwrap_or_default().contains(says), "{origin}: {:?}", step.message);
+            assert!(
+                step.message.as_deref().unwrap_or_default().contains(says),
+                "{origin}: {:?}",
+                step.message
+            );
         }
     }
 }
 
 #[test]
 fn outputs_of_the_saga_that_are_nested_too_deep_are_left_out_and_that_is_told() {
-    for (depth, outputs, notices) in [(MAX_OUTPUT_DEPTH - 1, true, 0), (MAX_OUTPUT_DEPTH, false, 1)] {
+    for (depth, outputs, notices) in [(MAX_OUTPUT_DEPTH - 1, true, 0), (MAX_OUTPUT_DEPTH, false, 1)]
+    {
         let mut world = world(json!({
             "outputs": {"of": {"a": "${steps.a.outputs.v}"}},
             "steps": [{"name": "a", "pod": {"image": "a:1"}}],
         }))
         .on("a", vec![hands_on(json!({"v": nested(depth - 1)}))]);
         world.run_to_rest();
-        let told: Vec<_> = world.notices.iter().filter(|notice| notice.reason == "NoOutputs").collect();
-        assert_eq!((world.phase(), world.status().outputs.is_some(), told.len()), (SagaPhase::Completed, outputs, notices));
-        assert!(told.iter().all(|notice| notice.message.contains("spec.outputs may be nested at most 32 deep")), "{told:?}");
+        let told: Vec<_> =
+            world.notices.iter().filter(|notice| notice.reason == "NoOutputs").collect();
+        assert_eq!(
+            (world.phase(), world.status().outputs.is_some(), told.len()),
+            (SagaPhase::Completed, outputs, notices)
+        );
+        assert!(
+            told.iter().all(|notice| notice
+                .message
+                .contains("spec.outputs may be nested at most 32 deep")),
+            "{told:?}"
+        );
     }
 }
 
 #[test]
 fn a_skip_takes_numbers_as_they_are_stored_and_nothing_that_is_too_deep() {
     let skipped = |outputs: &Value| {
-        let mut world = told_on(json!({"v": "${steps.a.outputs.v}"})).on("a", vec![answers(500, &json!({}))]);
+        let mut world =
+            told_on(json!({"v": "${steps.a.outputs.v}"})).on("a", vec![answers(500, &json!({}))]);
         world.run_to_rest();
         let record = world.ask(RequestAction::Skip, &format!("a={outputs}"));
         world.run_to_rest();
@@ -203,8 +262,14 @@ fn a_skip_takes_numbers_as_they_are_stored_and_nothing_that_is_too_deep() {
     };
     let (world, _) = skipped(&json!({"v": 4990.0, "w": [100.5]}));
     assert_eq!(world.step("a").outputs, json!({"v": 4990, "w": [100.5]}).as_object().cloned());
-    assert_eq!((world.phase(), bodies(&world, "b")), (SagaPhase::Completed, vec![json!({"v": 4990})]));
-    assert_eq!(skipped(&json!({"v": nested(MAX_OUTPUT_DEPTH - 1)})).0.phase(), SagaPhase::Completed);
+    assert_eq!(
+        (world.phase(), bodies(&world, "b")),
+        (SagaPhase::Completed, vec![json!({"v": 4990})])
+    );
+    assert_eq!(
+        skipped(&json!({"v": nested(MAX_OUTPUT_DEPTH - 1)})).0.phase(),
+        SagaPhase::Completed
+    );
     let (world, refused) = skipped(&json!({"v": nested(MAX_OUTPUT_DEPTH)}));
     assert_eq!((world.phase(), refused.result), (SagaPhase::Failed, RequestResult::Refused));
     assert!(refused.message.contains("nested deeper than 32 times"), "{}", refused.message);
@@ -215,7 +280,12 @@ fn any_value_reads_the_same_before_it_is_stored_and_after() {
     for_all(256, value(), |value| {
         let stored = numbers::stored(&value);
         prop_assert_eq!(&as_stored(value.clone()), &stored, "{}", value);
-        prop_assert_eq!(&numbers::stored(&stored), &stored, "{}: what is stored stays as it is", value);
+        prop_assert_eq!(
+            &numbers::stored(&stored),
+            &stored,
+            "{}: what is stored stays as it is",
+            value
+        );
         let (before, after) = (read(&value), read(&stored));
         prop_assert_eq!(before[0].as_ref(), Ok(&stored), "{}", value);
         for ((before, after), text) in before.into_iter().zip(after).zip(READERS) {
@@ -227,12 +297,21 @@ fn any_value_reads_the_same_before_it_is_stored_and_after() {
 
 #[test]
 fn a_thousand_evaluations_over_a_map_are_equal() {
-    let map: Map<String, Value> =
-        (0..12).map(|nth| (format!("k{}", nth * 7919 % 1000), json!({"n": {"x": nth, "w": 1, "z": 2}}))).collect();
+    let map: Map<String, Value> = (0..12)
+        .map(|nth| (format!("k{}", nth * 7919 % 1000), json!({"n": {"x": nth, "w": 1, "z": 2}})))
+        .collect();
     let sorted: Vec<_> = map.keys().cloned().collect();
     let params = json!({"m": map}).as_object().cloned().unwrap();
-    let scope =
-        Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, object: None, attempt: None };
+    let scope = Scope {
+        params: &params,
+        saga: [""; 3],
+        steps: &[],
+        outputs: None,
+        action: None,
+        response: None,
+        object: None,
+        attempt: None,
+    };
     for text in [
         "params.m.map(k, k)",
         "params.m.filter(k, k != '')",
@@ -269,38 +348,49 @@ fn any_outputs() -> impl Strategy<Value = Value> {
 /// Whatever is handed on from wherever, and given by whomever, the status that is written of it can be read again, and comes to the same.
 #[test]
 fn every_status_that_is_written_can_be_read_again() {
-    for_all(64, (any_outputs(), any_outputs(), any_outputs(), any::<bool>()), |(answer, handed, given, fails)| {
-        let spec = json!({
-            "outputs": {"all": ["${steps.a.outputs}", "${steps.b.outputs}"], "v": "${steps.c.outputs.v}"},
-            "steps": [
-                {"name": "a", "http": {"method": "POST", "url": "http://shop/a"}, "outputs": {"v": "${response.body.v}", "of": ["${response.body}"]}},
-                {"name": "b", "pod": {"image": "b:1"}},
-                {"name": "c", "pod": {"image": "c:1"}},
-            ],
-        });
-        let last: Act = if fails { unknown() } else { hands_on(given.clone()) };
-        let mut world = world(spec).on("a", vec![answers(200, &answer)]).on("b", vec![hands_on(handed)]).on("c", vec![last]);
-        // The world refuses a status that does not read back as it was written.
-        world.run_to_rest();
-        for name in ["a", "b", "c"] {
-            if world.is(name, StepPhase::Failed) {
-                world.ask(RequestAction::Skip, &format!("{name}={given}"));
-                world.run_to_rest();
+    for_all(
+        64,
+        (any_outputs(), any_outputs(), any_outputs(), any::<bool>()),
+        |(answer, handed, given, fails)| {
+            let spec = json!({
+                "outputs": {"all": ["${steps.a.outputs}", "${steps.b.outputs}"], "v": "${steps.c.outputs.v}"},
+                "steps": [
+                    {"name": "a", "http": {"method": "POST", "url": "http://shop/a"}, "outputs": {"v": "${response.body.v}", "of": ["${response.body}"]}},
+                    {"name": "b", "pod": {"image": "b:1"}},
+                    {"name": "c", "pod": {"image": "c:1"}},
+                ],
+            });
+            let last: Act = if fails { unknown() } else { hands_on(given.clone()) };
+            let mut world = world(spec)
+                .on("a", vec![answers(200, &answer)])
+                .on("b", vec![hands_on(handed)])
+                .on("c", vec![last]);
+            // The world refuses a status that does not read back as it was written.
+            world.run_to_rest();
+            for name in ["a", "b", "c"] {
+                if world.is(name, StepPhase::Failed) {
+                    world.ask(RequestAction::Skip, &format!("{name}={given}"));
+                    world.run_to_rest();
+                }
+                if world.is(name, StepPhase::Failed) {
+                    world.demand(RequestAction::Skip, &format!(r#"{name}={{"v":1}}"#));
+                    world.run_to_rest();
+                }
             }
-            if world.is(name, StepPhase::Failed) {
-                world.demand(RequestAction::Skip, &format!(r#"{name}={{"v":1}}"#));
-                world.run_to_rest();
+            prop_assert_eq!(world.phase(), SagaPhase::Completed, "{}", world.message());
+            let object = json!({"metadata": {"name": "a"}, "status": world.raw}).to_string();
+            let read: StoredSaga = serde_json::from_str(&object).unwrap();
+            let status = read.status.map_err(TestCaseError::fail)?;
+            let outputs =
+                status.steps.iter().filter_map(|step| step.outputs.as_ref()).chain(&status.outputs);
+            for outputs in outputs {
+                prop_assert!(depth_of_fields(outputs) <= MAX_OUTPUT_DEPTH);
             }
-        }
-        prop_assert_eq!(world.phase(), SagaPhase::Completed, "{}", world.message());
-        let object = json!({"metadata": {"name": "a"}, "status": world.raw}).to_string();
-        let read: StoredSaga = serde_json::from_str(&object).unwrap();
-        let status = read.status.map_err(TestCaseError::fail)?;
-        let outputs = status.steps.iter().filter_map(|step| step.outputs.as_ref()).chain(&status.outputs);
-        for outputs in outputs {
-            prop_assert!(depth_of_fields(outputs) <= MAX_OUTPUT_DEPTH);
-        }
-        prop_assert_eq!(world.step("a").direction(Action).map(|record| record.attempt), Some(1));
-        Ok(())
-    });
+            prop_assert_eq!(
+                world.step("a").direction(Action).map(|record| record.attempt),
+                Some(1)
+            );
+            Ok(())
+        },
+    );
 }

@@ -30,7 +30,10 @@ fn under_way() -> World {
 /// The schema of the status of this version, without these fields.
 fn schema_without(pointers: &[&str]) -> Value {
     let definition = serde_json::to_value(crd::definition().unwrap()).unwrap();
-    let mut schema = definition.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status").unwrap().clone();
+    let mut schema = definition
+        .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/status")
+        .unwrap()
+        .clone();
     for pointer in pointers {
         let (parent, field) = pointer.rsplit_once('/').unwrap();
         schema.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(field).unwrap();
@@ -55,15 +58,29 @@ fn fields_of_another_version_stay_to_the_end() {
     status["steps"][0]["action"]["attempts"][0]["note"] = json!(1);
     status["steps"][1]["action"]["note"] = json!(2);
     status["steps"][1]["action"]["active"]["note"] = json!(3);
-    status["conditions"].as_array_mut().unwrap().push(json!({"type": "Audited", "status": "True", "reason": "Yes", "message": "m",
+    status["conditions"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"type": "Audited", "status": "True", "reason": "Yes", "message": "m",
         "lastTransitionTime": "2026-01-01T00:00:00Z"}));
     world.restore(status.clone());
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);
     let raw = &world.raw;
-    assert_eq!((&raw["note"], &raw["steps"][0]["note"], &raw["steps"][2]["note"]), (&json!({"by": ["next"]}), &json!("a"), &json!("c")));
-    assert_eq!((&raw["steps"][0]["action"]["attempts"][0]["note"], &raw["steps"][1]["action"]["note"]), (&json!(1), &json!(2)));
-    let kinds: Vec<_> = raw["conditions"].as_array().unwrap().iter().map(|condition| condition["type"].as_str().unwrap()).collect();
+    assert_eq!(
+        (&raw["note"], &raw["steps"][0]["note"], &raw["steps"][2]["note"]),
+        (&json!({"by": ["next"]}), &json!("a"), &json!("c"))
+    );
+    assert_eq!(
+        (&raw["steps"][0]["action"]["attempts"][0]["note"], &raw["steps"][1]["action"]["note"]),
+        (&json!(1), &json!(2))
+    );
+    let kinds: Vec<_> = raw["conditions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|condition| condition["type"].as_str().unwrap())
+        .collect();
     assert_eq!(kinds, ["Accepted", "Ready", "Audited"]);
     let writes = world.writes;
     world.run_for(seconds(10_000));
@@ -72,7 +89,11 @@ fn fields_of_another_version_stay_to_the_end() {
 
 #[test]
 fn a_saga_with_words_of_another_version_is_left_alone() {
-    for (pointer, word) in [("/phase", "Dreaming"), ("/steps/1/phase", "Dreaming"), ("/steps/0/action/lastOutcome", "Perhaps")] {
+    for (pointer, word) in [
+        ("/phase", "Dreaming"),
+        ("/steps/1/phase", "Dreaming"),
+        ("/steps/0/action/lastOutcome", "Perhaps"),
+    ] {
         let mut world = under_way();
         let mut status = world.raw.clone();
         *status.pointer_mut(pointer).unwrap() = json!(word);
@@ -83,10 +104,18 @@ fn a_saga_with_words_of_another_version_is_left_alone() {
         world.terminating = true;
         world.delete();
         world.run_to_rest();
-        assert_eq!((world.sent().len(), world.writes, &world.raw, world.gone), (sent, writes, &status, false), "{pointer}");
+        assert_eq!(
+            (world.sent().len(), world.writes, &world.raw, world.gone),
+            (sent, writes, &status, false),
+            "{pointer}"
+        );
         world.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
         world.run_to_rest();
-        assert!(world.gone && world.writes == writes && world.warnings().contains(&"Abandoned"), "{:?}", world.warnings());
+        assert!(
+            world.gone && world.writes == writes && world.warnings().contains(&"Abandoned"),
+            "{:?}",
+            world.warnings()
+        );
     }
 }
 
@@ -112,7 +141,11 @@ fn a_spec_with_fields_of_another_version_is_not_accepted() {
     world.strange = vec!["spec.colour is a field that this version does not know".into()];
     world.run_to_rest();
     assert_eq!(world.condition("Accepted").as_deref(), Some("False/UnknownField"));
-    assert!(world.message().contains("spec.colour is a field") && world.sent().is_empty(), "{}", world.message());
+    assert!(
+        world.message().contains("spec.colour is a field") && world.sent().is_empty(),
+        "{}",
+        world.message()
+    );
     world.strange.clear();
     world.edit(|_| ());
     world.run_to_rest();
@@ -122,15 +155,23 @@ fn a_spec_with_fields_of_another_version_is_not_accepted() {
 #[test]
 fn an_accepted_saga_with_fields_of_another_version_is_held_until_they_are_known() {
     let mut world = under_way();
-    world.strange = vec!["spec.steps[1].http.method is BREW, a word that this version does not know".into()];
+    world.strange =
+        vec!["spec.steps[1].http.method is BREW, a word that this version does not know".into()];
     world.edit(|_| ());
     let sent = world.sent().len();
     world.run_to_rest();
     assert_eq!(world.condition("Stalled").as_deref(), Some("True/UnknownField"));
-    assert_eq!((world.condition("Accepted").as_deref(), world.phase()), (Some("True/Accepted"), SagaPhase::Running));
+    assert_eq!(
+        (world.condition("Accepted").as_deref(), world.phase()),
+        (Some("True/Accepted"), SagaPhase::Running)
+    );
     world.delete();
     world.run_to_rest();
-    assert_eq!((world.sent().len(), world.gone), (sent, false), "what is not known may be about the undo");
+    assert_eq!(
+        (world.sent().len(), world.gone),
+        (sent, false),
+        "what is not known may be about the undo"
+    );
     world.strange.clear();
     world.edit(|_| ());
     world.run_to_rest();
@@ -144,7 +185,11 @@ fn a_saga_is_not_accepted_while_the_definition_would_lose_what_it_needs() {
     world.run_for(seconds(100));
     let said = (world.condition("Accepted"), world.writes, world.sent().len());
     assert_eq!(said, (Some("False/DefinitionTooOld".into()), 1, 0));
-    assert!(world.message().contains("(status.clockStoppedAt): apply that of version"), "{}", world.message());
+    assert!(
+        world.message().contains("(status.clockStoppedAt): apply that of version"),
+        "{}",
+        world.message()
+    );
     world.served = None;
     world.run_to_rest();
     assert_eq!((world.phase(), world.condition("Stalled")), (SagaPhase::Completed, None));
@@ -176,7 +221,10 @@ fn what_the_definition_takes_away_is_not_written_again_and_again() {
     // The world's own assert: nothing changes something every time it is looked at.
     for pause in [true, false] {
         let mut world = under_way();
-        world.serve(&schema_without(&["/properties/clockStoppedAt", "/properties/steps/items/properties/action/properties/disruptions"]));
+        world.serve(&schema_without(&[
+            "/properties/clockStoppedAt",
+            "/properties/steps/items/properties/action/properties/disruptions",
+        ]));
         if pause {
             world.ask(saga_operator::api::RequestAction::Pause, "no hurry");
         } else {
@@ -185,7 +233,10 @@ fn what_the_definition_takes_away_is_not_written_again_and_again() {
         world.run_for(seconds(100));
         let writes = world.writes;
         world.run_for(seconds(10_000));
-        assert_eq!((world.phase(), world.writes), (if pause { SagaPhase::Paused } else { SagaPhase::Failed }, writes));
+        assert_eq!(
+            (world.phase(), world.writes),
+            (if pause { SagaPhase::Paused } else { SagaPhase::Failed }, writes)
+        );
     }
 }
 
@@ -200,10 +251,22 @@ fn a_fault_that_only_this_version_finds_is_a_warning() {
     });
     assert_eq!(world.saga.as_ref().unwrap().doubts.len(), 2);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.condition("Stalled"), world.sent().len()), (SagaPhase::Completed, None, 3));
+    assert_eq!(
+        (world.phase(), world.condition("Stalled"), world.sent().len()),
+        (SagaPhase::Completed, None, 3)
+    );
     assert_eq!(world.warnings().iter().filter(|reason| **reason == "SpecDoubted").count(), 1);
-    let accepted = world.status().conditions.into_iter().find(|condition| condition.type_ == "Accepted").unwrap();
-    assert!(accepted.message.contains("would refuse it: spec.steps[0].when: "), "{}", accepted.message);
+    let accepted = world
+        .status()
+        .conditions
+        .into_iter()
+        .find(|condition| condition.type_ == "Accepted")
+        .unwrap();
+    assert!(
+        accepted.message.contains("would refuse it: spec.steps[0].when: "),
+        "{}",
+        accepted.message
+    );
 }
 
 #[test]
@@ -237,7 +300,12 @@ fn words_that_another_process_chose_stay_for_a_minute() {
     for (id, _) in saga_operator::engine::active_attempts(&world.status()) {
         children.insert(
             id,
-            saga_operator::model::observation::ChildState::Active { uid: None, age: seconds(0), detail: String::new(), trouble: None },
+            saga_operator::model::observation::ChildState::Active {
+                uid: None,
+                age: seconds(0),
+                detail: String::new(),
+                trouble: None,
+            },
         );
     }
     let seen = world.seen(&children, &executor);
@@ -247,7 +315,10 @@ fn words_that_another_process_chose_stay_for_a_minute() {
     };
     assert!(planned(false).status.is_some());
     let waits = planned(true);
-    assert!(waits.status.is_none() && waits.wake.is_some_and(|wake| wake <= world.now + seconds(60)), "{waits:?}");
+    assert!(
+        waits.status.is_none() && waits.wake.is_some_and(|wake| wake <= world.now + seconds(60)),
+        "{waits:?}"
+    );
 }
 
 /// Puts fields that no version knows into the objects of a status that may have such, as often as there are places for them.
@@ -256,7 +327,9 @@ fn with_strangers(value: &mut Value, places: &mut impl Iterator<Item = bool>, pa
     match value {
         Value::Object(fields) => {
             let mut added = 0;
-            for (name, value) in fields.iter_mut().filter(|(name, _)| !FREE.contains(&name.as_str())) {
+            for (name, value) in
+                fields.iter_mut().filter(|(name, _)| !FREE.contains(&name.as_str()))
+            {
                 added += with_strangers(value, places, &format!("{path}.{name}"));
             }
             if places.next() == Some(true) {
@@ -265,9 +338,11 @@ fn with_strangers(value: &mut Value, places: &mut impl Iterator<Item = bool>, pa
             }
             added
         }
-        Value::Array(items) => {
-            items.iter_mut().enumerate().map(|(place, item)| with_strangers(item, places, &format!("{path}[{place}]"))).sum()
-        }
+        Value::Array(items) => items
+            .iter_mut()
+            .enumerate()
+            .map(|(place, item)| with_strangers(item, places, &format!("{path}[{place}]")))
+            .sum(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
     }
 }
@@ -278,12 +353,19 @@ fn strangers(value: &Value, path: &str, found: &mut Map<String, Value>) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let path = format!("{path}.{name}");
-                if name == "stranger" { drop(found.insert(path, value.clone())) } else { strangers(value, &path, found) }
+                if name == "stranger" {
+                    drop(found.insert(path, value.clone()))
+                } else {
+                    strangers(value, &path, found)
+                }
             }
         }
         Value::Array(items) => {
             for item in items {
-                let key = ["name", "attempt", "number", "type"].iter().find_map(|key| item.get(key)).unwrap_or(&Value::Null);
+                let key = ["name", "attempt", "number", "type"]
+                    .iter()
+                    .find_map(|key| item.get(key))
+                    .unwrap_or(&Value::Null);
                 strangers(item, &format!("{path}[{key}]"), found);
             }
         }

@@ -32,7 +32,10 @@ fn naps() -> World {
 #[test]
 fn a_wait_is_done_when_its_time_has_passed_and_not_before() {
     let mut world = naps();
-    assert_eq!((world.phase(), world.condition("Ready").as_deref()), (SagaPhase::Running, Some("Unknown/Running")));
+    assert_eq!(
+        (world.phase(), world.condition("Ready").as_deref()),
+        (SagaPhase::Running, Some("Unknown/Running"))
+    );
     assert_eq!(world.message(), "step nap waits until 2026-01-01T00:10:01.000Z");
     let writes = world.writes;
     world.run_for(seconds(599));
@@ -40,7 +43,10 @@ fn a_wait_is_done_when_its_time_has_passed_and_not_before() {
     world.run_for(seconds(1));
     assert!(world.is("nap", StepPhase::Completed) && world.is("b", StepPhase::Running));
     world.run_to_rest();
-    assert_eq!((world.phase(), world.still_in_effect().len(), world.elapsed()), (SagaPhase::Completed, 0, seconds(602)));
+    assert_eq!(
+        (world.phase(), world.still_in_effect().len(), world.elapsed()),
+        (SagaPhase::Completed, 0, seconds(602))
+    );
 }
 
 #[test]
@@ -60,9 +66,16 @@ fn its_time_runs_on_while_the_saga_is_failed() {
     let draft = saga().wait("nap", "10m").http("bad").http("b").after(&["nap"]).parallel(2);
     let mut world = World::with(draft).fails("bad", 1);
     world.run_until(|world| world.phase() == SagaPhase::Failed);
-    assert!(world.message().ends_with("or saga.dev/compensate=REASON to undo what was done"), "{}", world.message());
+    assert!(
+        world.message().ends_with("or saga.dev/compensate=REASON to undo what was done"),
+        "{}",
+        world.message()
+    );
     world.run_to_rest();
-    assert_eq!((world.elapsed(), world.phase(), world.step("nap").phase), (seconds(600), SagaPhase::Failed, StepPhase::Completed));
+    assert_eq!(
+        (world.elapsed(), world.phase(), world.step("nap").phase),
+        (seconds(600), SagaPhase::Failed, StepPhase::Completed)
+    );
     assert!(world.is("b", StepPhase::Pending));
     world.demand(Retry, "bad");
     world.run_to_rest();
@@ -103,28 +116,45 @@ fn where_the_saga_turns_back_a_wait_was_not_reached() {
     let mut world = World::with(draft).on("bad", vec![says_no().takes(seconds(9))]);
     world.run_to_rest();
     let step = world.step("nap");
-    assert_eq!((step.phase, step.message.as_deref(), world.elapsed()), (StepPhase::Pending, Some("not reached"), seconds(10)));
+    assert_eq!(
+        (step.phase, step.message.as_deref(), world.elapsed()),
+        (StepPhase::Pending, Some("not reached"), seconds(10))
+    );
     assert_eq!((world.phase(), world.undone()), (SagaPhase::Compensated, vec!["a"]));
     let mut world = naps();
     world.demand(Compensate, "no");
     world.run_to_rest();
-    assert_eq!((world.phase(), world.undone(), world.is("nap", StepPhase::Pending)), (SagaPhase::Compensated, vec!["a"], true));
+    assert_eq!(
+        (world.phase(), world.undone(), world.is("nap", StepPhase::Pending)),
+        (SagaPhase::Compensated, vec!["a"], true)
+    );
 }
 
 #[test]
 fn a_wait_that_ends_while_others_settle_is_done() {
-    let draft = saga().wait("nap", "10s").http("bad").http("slow").undo().parallel(3).compensating();
-    let mut world = World::with(draft).fails("bad", 1).on("slow", vec![succeeds().takes(seconds(20))]);
+    let draft =
+        saga().wait("nap", "10s").http("bad").http("slow").undo().parallel(3).compensating();
+    let mut world =
+        World::with(draft).fails("bad", 1).on("slow", vec![succeeds().takes(seconds(20))]);
     world.run_to_rest();
-    assert_eq!((world.phase(), world.step("nap").phase), (SagaPhase::Compensated, StepPhase::Completed));
+    assert_eq!(
+        (world.phase(), world.step("nap").phase),
+        (SagaPhase::Compensated, StepPhase::Completed)
+    );
     assert_eq!((world.still_in_effect().len(), world.undone()), (0, vec!["slow"]));
 }
 
 #[test]
 fn a_wait_can_be_skipped_and_neither_approved_nor_retried() {
     let mut world = naps();
-    assert!(world.refused(Approve, "nap").contains("step nap is Waiting; approve is allowed for steps that are Waiting for an approval"));
-    assert!(world.refused(Retry, "nap").contains("step nap is Waiting; retry is allowed for steps that are Retrying and Failed"));
+    assert!(world.refused(Approve, "nap").contains(
+        "step nap is Waiting; approve is allowed for steps that are Waiting for an approval"
+    ));
+    assert!(
+        world.refused(Retry, "nap").contains(
+            "step nap is Waiting; retry is allowed for steps that are Retrying and Failed"
+        )
+    );
     world.demand(Skip, "nap");
     world.run_to_rest();
     assert_eq!((world.phase(), world.elapsed()), (SagaPhase::Completed, seconds(2)));
@@ -150,16 +180,17 @@ fn two_waits_end_each_in_its_time() {
 fn faults(step: &Value, defaults: &Value) -> Vec<String> {
     let mut step = step.clone();
     step["name"] = json!("one");
-    let spec: SagaSpec = serde_json::from_value(json!({"steps": [step], "defaults": defaults})).unwrap();
+    let spec: SagaSpec =
+        serde_json::from_value(json!({"steps": [step], "defaults": defaults})).unwrap();
     let who = SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: "0d1c".into() };
-    validate(&who, &spec).map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
+    validate(&who, &spec)
+        .map_or_else(|faults| faults.iter().map(ToString::to_string).collect(), |_| Vec::new())
 }
 
 #[test]
 fn a_spec_that_could_not_come_to_a_good_end_is_refused() {
     let none = json!({});
-    let too_long =
-        "spec.steps[0].wait.for: is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
+    let too_long = "spec.steps[0].wait.for: is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
     let never = "spec.steps[0]: an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and compensateFailed out";
     let one = "spec.steps[0]: has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga";
     let wait = |duration: &str| json!({"for": duration});
@@ -169,8 +200,20 @@ fn a_spec_that_could_not_come_to_a_good_end_is_refused() {
         (json!({"wait": wait("10m")}), &json!({"timeout": "9m59s"}), vec![]),
         (json!({"wait": wait("10m"), "timeout": "10m"}), &json!({"timeout": "1m"}), vec![]),
         (json!({"wait": wait("1000h")}), &none, vec![]),
-        (json!({"wait": wait("0s")}), &none, vec!["spec.steps[0].wait.for: is 0ns: must be a positive duration such as 90s or 1m30s"]),
-        (json!({"wait": wait("-1s")}), &none, vec!["spec.steps[0].wait.for: is -1s: must be a positive duration such as 90s or 1m30s"]),
+        (
+            json!({"wait": wait("0s")}),
+            &none,
+            vec![
+                "spec.steps[0].wait.for: is 0ns: must be a positive duration such as 90s or 1m30s",
+            ],
+        ),
+        (
+            json!({"wait": wait("-1s")}),
+            &none,
+            vec![
+                "spec.steps[0].wait.for: is -1s: must be a positive duration such as 90s or 1m30s",
+            ],
+        ),
         (json!({"wait": wait("1s"), "retry": {"maxAttempts": 1}}), &none, vec![never]),
         (json!({"wait": wait("1s"), "compensateFailed": false}), &none, vec![never]),
         (json!({"approval": {}, "retry": {}}), &none, vec![never]),
@@ -187,5 +230,10 @@ fn a_spec_that_could_not_come_to_a_good_end_is_refused() {
         assert_eq!(faults(&step, defaults), expected, "{step}");
     }
     let found = faults(&json!({"approval": {"message": "${params.order}"}}), &none);
-    assert!(found.len() == 1 && found[0] == "spec.steps[0].approval.message: ${params.order}: there is no field order", "{found:?}");
+    assert!(
+        found.len() == 1
+            && found[0]
+                == "spec.steps[0].approval.message: ${params.order}: there is no field order",
+        "{found:?}"
+    );
 }

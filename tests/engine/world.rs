@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use saga_operator::{
-    api::{Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga, shape::Shape},
+    api::{
+        Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga, shape::Shape,
+    },
     clock::later,
     engine::{active_attempts, plan},
     fault::Fault,
@@ -287,7 +289,11 @@ impl World {
             }
             if let Ok(false) = self.look() {
                 let again = self.wake.is_some_and(|wake| wake <= self.now);
-                assert!(!again, "asks to be looked at again at once, for ever: {:?}", self.status());
+                assert!(
+                    !again,
+                    "asks to be looked at again at once, for ever: {:?}",
+                    self.status()
+                );
                 return;
             }
         }
@@ -330,7 +336,11 @@ impl World {
         let plan = {
             let seen = self.seen(&children, &executor);
             let plan = plan(&self.saga, &seen);
-            assert_eq!(plan, saga_operator::engine::plan(&self.saga, &seen), "equal inputs give equal plans");
+            assert_eq!(
+                plan,
+                saga_operator::engine::plan(&self.saga, &seen),
+                "equal inputs give equal plans"
+            );
             watch::plan(self, &seen, &plan);
             plan
         };
@@ -364,7 +374,10 @@ impl World {
             circuits: &self.circuits,
             versions: Versions {
                 spec: &self.strange,
-                ..Versions::of(self.stored.strangers.as_deref(), self.served.as_ref().and_then(|(_, served)| served.as_ref()))
+                ..Versions::of(
+                    self.stored.strangers.as_deref(),
+                    self.served.as_ref().and_then(|(_, served)| served.as_ref()),
+                )
             },
             draining: self.draining,
             now: self.now,
@@ -376,7 +389,10 @@ impl World {
         let before = self.status();
         let finalizer = plan.finalizer;
         if finalizer == Finalizer::Add {
-            assert!(!self.deleting, "the API server refuses a finalizer on a saga that is being deleted");
+            assert!(
+                !self.deleting,
+                "the API server refuses a finalizer on a saga that is being deleted"
+            );
             self.finalizer = true;
             self.step_forward()?;
         }
@@ -411,11 +427,16 @@ impl World {
                     served.prune(&mut self.raw);
                 }
                 self.reload();
-                let same = self.stored.status.as_ref() == Ok(&**status) || !self.trusted || self.served.is_some();
+                let same = self.stored.status.as_ref() == Ok(&**status)
+                    || !self.trusted
+                    || self.served.is_some();
                 assert!(same, "what is read back is not what was written: {status:?}");
             }
             StatusWrite::Verdict(status) => {
-                assert!(self.stored.status.is_err(), "a status that can be read is written as a whole");
+                assert!(
+                    self.stored.status.is_err(),
+                    "a status that can be read is written as a whole"
+                );
                 self.raw["observedGeneration"] = json!(status.observed_generation);
                 self.raw["message"] = json!(status.message);
                 self.raw["conditions"] = json!(status.conditions);
@@ -429,8 +450,11 @@ impl World {
         let performed = match effect {
             Effect::Begin { identity, place, work, intended: _, time_limit, uid: _ } => {
                 watch::begin(self, &identity, place);
-                let step = &self.saga.as_ref().expect("only a valid saga begins anything").steps[place];
-                let operation = step.operation(identity.attempt.direction).expect("only what is written begins");
+                let step =
+                    &self.saga.as_ref().expect("only a valid saga begins anything").steps[place];
+                let operation = step
+                    .operation(identity.attempt.direction)
+                    .expect("only what is written begins");
                 let call = Call {
                     identity: &identity,
                     in_process: matches!(operation.work, Work::Http(_)),
@@ -479,7 +503,10 @@ impl World {
         for step in &self.status().steps {
             let old = before.steps.iter().find(|old| old.name == step.name);
             for direction in [Direction::Action, Direction::Compensation] {
-                let done = |step: &StepStatus| step.direction(direction).is_some_and(|it| it.last_outcome == Some(Outcome::Succeeded));
+                let done = |step: &StepStatus| {
+                    step.direction(direction)
+                        .is_some_and(|it| it.last_outcome == Some(Outcome::Succeeded))
+                };
                 if done(step) && !old.is_some_and(done) {
                     let sequence = step.direction(direction).and_then(|it| it.sequence);
                     news.push((sequence, step.name.clone(), direction));
@@ -500,13 +527,19 @@ fn name() -> SagaName {
 }
 
 /// The object as the API server would hand it out.
-fn object(spec: &SagaSpec, status: &Value, annotations: &BTreeMap<String, String>, held_in_git: bool) -> StoredSaga {
+fn object(
+    spec: &SagaSpec,
+    status: &Value,
+    annotations: &BTreeMap<String, String>,
+    held_in_git: bool,
+) -> StoredSaga {
     let mut annotations = annotations.clone();
     if held_in_git {
         let applied = json!({"metadata": {"annotations": annotations}}).to_string();
         annotations.insert("kubectl.kubernetes.io/last-applied-configuration".into(), applied);
     }
-    let metadata = json!({"name": "order-1042", "namespace": "shop", "uid": UID, "annotations": annotations});
+    let metadata =
+        json!({"name": "order-1042", "namespace": "shop", "uid": UID, "annotations": annotations});
     let object = json!({"metadata": metadata, "spec": spec, "status": status}).to_string();
     serde_json::from_str(&object).expect("reading a saga never fails")
 }

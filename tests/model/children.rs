@@ -37,17 +37,30 @@ impl Trial {
     fn work(self) -> Work {
         let finishes_on_sigterm = self.finishes.then_some(true);
         if self.jobs {
-            let spec = json!({"template": {"spec": {"containers": [{"name": "step", "image": "image"}]}}});
-            Work::Job(JobAction { metadata: None, spec, final_exit_codes: None, finishes_on_sigterm })
+            let spec =
+                json!({"template": {"spec": {"containers": [{"name": "step", "image": "image"}]}}});
+            Work::Job(JobAction {
+                metadata: None,
+                spec,
+                final_exit_codes: None,
+                finishes_on_sigterm,
+            })
         } else {
-            Work::Pod(PodAction { image: Some("image".into()), finishes_on_sigterm, ..PodAction::default() })
+            Work::Pod(PodAction {
+                image: Some("image".into()),
+                finishes_on_sigterm,
+                ..PodAction::default()
+            })
         }
     }
 
     fn shape(self) -> Shape {
         let Self { jobs, finishes, meddles, crashes, attempts, undo } = self;
         let on_failure = if undo { OnFailure::Compensate } else { OnFailure::Hold };
-        let mut saga = saga(&dags(1)[0], Kind { steps: Steps::Pods, undo, attempts, on_failure, parallel: false, pivot: None });
+        let mut saga = saga(
+            &dags(1)[0],
+            Kind { steps: Steps::Pods, undo, attempts, on_failure, parallel: false, pivot: None },
+        );
         for step in &mut saga.steps {
             step.action.work = self.work();
             if let Some(undo) = &mut step.compensation {
@@ -66,7 +79,12 @@ impl Trial {
             (meddles > 0, format!("meddled with {meddles} times")),
             (crashes > 0, "crash".to_owned()),
         ];
-        let more = words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| format!(", {word}")).collect::<Vec<_>>().concat();
+        let more = words
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, word)| format!(", {word}"))
+            .collect::<Vec<_>>()
+            .concat();
         Shape { name: format!("{what} as it is{more}"), saga, rules }
     }
 }
@@ -76,7 +94,11 @@ pub fn all() -> Vec<Shape> {
     let mut trials = Vec::new();
     for one in [Trial::pod, Trial::job] {
         trials.extend([one(1, 0), one(2, 0), Trial { finishes: true, ..one(2, 0) }]);
-        trials.extend([one(1, 1), Trial { attempts: 2, ..one(1, 0) }, Trial { undo: true, ..one(1, 0) }]);
+        trials.extend([
+            one(1, 1),
+            Trial { attempts: 2, ..one(1, 0) },
+            Trial { undo: true, ..one(1, 0) },
+        ]);
     }
     trials.extend([Trial::pod(2, 1), Trial::job(2, 1)]);
     trials.into_iter().map(Trial::shape).collect()

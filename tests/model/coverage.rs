@@ -20,7 +20,8 @@ impl Coverage {
             Ask::Request(action, _) => Ask::Request(*action, None),
             Ask::Suspend | Ask::Unsuspend | Ask::Delete => *ask,
         });
-        *self.0.entry((world.status().phase, ask, world.faults().first().copied())).or_default() += 1;
+        *self.0.entry((world.status().phase, ask, world.faults().first().copied())).or_default() +=
+            1;
         self.1.extend(world.meddled());
     }
 
@@ -34,12 +35,18 @@ impl Coverage {
     /// The cells that can be reached and were not, and how nobody meddled.
     pub fn empty(&self) -> Vec<String> {
         let all = Meddling::OF_PODS.iter().chain(&Meddling::OF_JOBS);
-        let mut empty: Vec<_> = all.filter(|kind| !self.1.contains(kind)).map(|kind| format!("{kind:?}")).collect();
+        let mut empty: Vec<_> =
+            all.filter(|kind| !self.1.contains(kind)).map(|kind| format!("{kind:?}")).collect();
         for phase in phases() {
             for ask in asks() {
                 for fault in faults() {
                     if may_be(phase, ask, fault) && !self.0.contains_key(&(phase, ask, fault)) {
-                        empty.push(format!("{} x {} x {}", phase_text(phase), ask_text(ask), fault_text(fault)));
+                        empty.push(format!(
+                            "{} x {} x {}",
+                            phase_text(phase),
+                            ask_text(ask),
+                            fault_text(fault)
+                        ));
                     }
                 }
             }
@@ -57,9 +64,15 @@ impl Coverage {
         )];
         for phase in phases() {
             for ask in asks() {
-                let counts: Vec<_> = faults().map(|fault| self.0.get(&(phase, ask, fault)).copied().unwrap_or_default()).collect();
+                let counts: Vec<_> = faults()
+                    .map(|fault| self.0.get(&(phase, ask, fault)).copied().unwrap_or_default())
+                    .collect();
                 if counts.iter().any(|count| *count > 0) {
-                    let counts = counts.iter().map(|count| format!("{count:>10}")).collect::<Vec<_>>().concat();
+                    let counts = counts
+                        .iter()
+                        .map(|count| format!("{count:>10}"))
+                        .collect::<Vec<_>>()
+                        .concat();
                     lines.push(format!("{:<20}{:<12}{counts}", phase_text(phase), ask_text(ask)));
                 }
             }
@@ -94,7 +107,9 @@ fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> b
         (None, _) if fault == Some(Fault::Refuse) => false,
         // A rejected step fails: it takes another request for the saga to be Completed. A valid saga begins at once; a pause comes first
         // only after its first request; who resumes has paused.
-        (Some(P::Completed), Some(A::Reject)) | (Some(P::Pending), _) | (_, Some(A::Resume)) => false,
+        (Some(P::Completed), Some(A::Reject)) | (Some(P::Pending), _) | (_, Some(A::Resume)) => {
+            false
+        }
         (Some(P::Paused), _) => ask == Some(Ask::Suspend) || action == Some(A::Pause),
         (Some(P::Cancelled), _) => action == Some(A::Cancel),
         // Only a step that waits is approved or rejected, and only one that was tried is settled.

@@ -42,11 +42,19 @@ use shapes::Shape;
 /// How many ways to what must not be are told of one shape.
 const TOLD: usize = 2;
 /// How many random sagas `make model` tries, large and small; `make model-full` ten times as many.
-const RANDOM: [(Size, &str, u64); 2] = [(Size::Large, "5 to 64 steps", 10_000), (Size::Small, "1 to 4 steps, everything at once", 100_000)];
+const RANDOM: [(Size, &str, u64); 2] = [
+    (Size::Large, "5 to 64 steps", 10_000),
+    (Size::Small, "1 to 4 steps, everything at once", 100_000),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
-    let after = |name: &str| arguments.iter().position(|argument| argument == name).and_then(|place| arguments.get(place + 1));
+    let after = |name: &str| {
+        arguments
+            .iter()
+            .position(|argument| argument == name)
+            .and_then(|place| arguments.get(place + 1))
+    };
     let full = arguments.iter().any(|argument| argument == "--full");
     if arguments.iter().any(|argument| argument == "--random") {
         return ExitCode::from(u8::from(at_random(full) > 0));
@@ -76,7 +84,10 @@ fn main() -> ExitCode {
     if after("--only").is_none() {
         counts::leave(found.states, violations, twins, killed);
     }
-    println!("model: {} states, {violations} violations, {killed}/{twins} twins killed", found.states);
+    println!(
+        "model: {} states, {violations} violations, {killed}/{twins} twins killed",
+        found.states
+    );
     ExitCode::from(u8::from(!(violations == 0 && survivors.is_empty() && empty.is_empty())))
 }
 
@@ -90,7 +101,12 @@ fn at_random(full: bool) -> usize {
                 1
             }
         },
-        Err(_) => RANDOM.iter().map(|(size, what, sagas)| wandered(*size, what, if full { sagas * 10 } else { *sagas })).sum(),
+        Err(_) => RANDOM
+            .iter()
+            .map(|(size, what, sagas)| {
+                wandered(*size, what, if full { sagas * 10 } else { *sagas })
+            })
+            .sum(),
     }
 }
 
@@ -98,7 +114,9 @@ fn at_random(full: bool) -> usize {
 fn wandered(size: Size, what: &str, sagas: u64) -> usize {
     let started = Instant::now();
     let tried = random::run(size, sagas);
-    let never = SagaPhase::ALL.iter().filter(|phase| phase.is_terminal() && !tried.ends.contains_key(&Some(phase.as_str())));
+    let never = SagaPhase::ALL
+        .iter()
+        .filter(|phase| phase.is_terminal() && !tried.ends.contains_key(&Some(phase.as_str())));
     let never: Vec<_> = never.filter(|_| tried.violations.is_empty()).collect();
     for phase in &never {
         println!("random: no saga ends {}", phase.as_str());
@@ -108,7 +126,8 @@ fn wandered(size: Size, what: &str, sagas: u64) -> usize {
 
 /// Tells what came of random sagas. Returns how many of them broke a law.
 fn told(what: &str, tried: &Tried, started: Instant) -> usize {
-    let ends = tried.ends.iter().map(|(phase, count)| format!("{} {count}", phase.unwrap_or("gone")));
+    let ends =
+        tried.ends.iter().map(|(phase, count)| format!("{} {count}", phase.unwrap_or("gone")));
     println!("random: the sagas rest {}", ends.collect::<Vec<_>>().join(", "));
     let Tried { sagas, moves, violations, .. } = tried;
     let (violations, took) = (violations.len(), started.elapsed().as_secs_f64());
@@ -119,7 +138,11 @@ fn told(what: &str, tried: &Tried, started: Instant) -> usize {
 /// The sweeps. Returns how many of their runs broke a law or ended as they should not.
 fn swept() -> usize {
     let (started, sweeps::Swept { sagas, runs, violations }) = (Instant::now(), sweeps::run());
-    println!("sweeps: {runs} runs of {sagas} sagas, {} violations ({:.1} s)", violations.len(), started.elapsed().as_secs_f64());
+    println!(
+        "sweeps: {runs} runs of {sagas} sagas, {} violations ({:.1} s)",
+        violations.len(),
+        started.elapsed().as_secs_f64()
+    );
     violations.len()
 }
 
@@ -151,6 +174,12 @@ fn explore(shapes: &[Shape]) -> Found {
         }
     });
     let all = all.into_inner().unwrap();
-    println!("{} shapes, {} states, depth {}, {:.1} s", shapes.len(), all.states, all.depth, started.elapsed().as_secs_f64());
+    println!(
+        "{} shapes, {} states, depth {}, {:.1} s",
+        shapes.len(),
+        all.states,
+        all.depth,
+        started.elapsed().as_secs_f64()
+    );
     all
 }

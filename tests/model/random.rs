@@ -23,7 +23,10 @@ use proptest::{
     test_runner::{RngAlgorithm, TestRng},
 };
 use saga_operator::{
-    api::{ApprovalAction, BackoffType, DeletionPolicy, MAX_DEPENDENCIES, OnFailure, RequestAction, SagaPhase, StepPhase},
+    api::{
+        ApprovalAction, BackoffType, DeletionPolicy, MAX_DEPENDENCIES, OnFailure, RequestAction,
+        SagaPhase, StepPhase,
+    },
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     world::{Ask, Ending, Fault, Halt, Move, Rules, World},
 };
@@ -72,7 +75,10 @@ impl FromStr for Seed {
     fn from_str(text: &str) -> Result<Self, String> {
         let small = text.strip_prefix("small-");
         let size = if small.is_some() { Size::Small } else { Size::Large };
-        let number = small.unwrap_or(text).parse().map_err(|_| format!("SAGA_SEED is {text}: write 7 or small-7"))?;
+        let number = small
+            .unwrap_or(text)
+            .parse()
+            .map_err(|_| format!("SAGA_SEED is {text}: write 7 or small-7"))?;
         Ok(Self { size, number })
     }
 }
@@ -104,7 +110,10 @@ pub fn run(size: Size, sagas: u64) -> Tried {
                     *all.ends.entry(end(&walk)).or_default() += 1;
                     all.moves += walk.moves.len();
                     if !walk.broken.is_empty() {
-                        let story = format!("seed {seed}: SAGA_SEED={seed} make model-random\n{}", walk.story(TOLD));
+                        let story = format!(
+                            "seed {seed}: SAGA_SEED={seed} make model-random\n{}",
+                            walk.story(TOLD)
+                        );
                         println!("{story}");
                         all.violations.push(story);
                     }
@@ -142,7 +151,8 @@ fn wander(seed: Seed) -> Walk {
     let (well, most) = (dice.one_of(&[60, 95, 99, 100]), dice.0.random_range(0..12 * steps));
     let mut walk = Walk::new(saga, rules);
     while walk.moves.len() < most && walk.broken.is_empty() {
-        let drawn = (0..DRAWS).any(|_| dice.draw(&walk, well).is_some_and(|drawn| walk.take(drawn)));
+        let drawn =
+            (0..DRAWS).any(|_| dice.draw(&walk, well).is_some_and(|drawn| walk.take(drawn)));
         let moved = drawn
             || walk.world.fair_move().is_some_and(|fair| walk.take(fair))
             // Only a person can move a world that rests.
@@ -190,7 +200,11 @@ impl Dice {
             max_parallel: self.0.random_range(1..=8),
             on_failure: self.one_of(&[OnFailure::Compensate, OnFailure::Hold]),
             suspend: false,
-            deletion_policy: self.one_of(&[DeletionPolicy::Compensate, DeletionPolicy::Compensate, DeletionPolicy::Abandon]),
+            deletion_policy: self.one_of(&[
+                DeletionPolicy::Compensate,
+                DeletionPolicy::Compensate,
+                DeletionPolicy::Abandon,
+            ]),
             max_retry_requests: self.0.random_range(0..4),
             timeout: self.maybe(30, 200),
             ttl: self.maybe(20, 60),
@@ -204,7 +218,15 @@ impl Dice {
     /// A saga of the search.
     fn small(&mut self) -> ValidSaga {
         let dags = shapes::dags(self.one_of(&FEW));
-        let steps = [Steps::Pods, Steps::Requests, Steps::Pods, Steps::Requests, Steps::Approval, Steps::PodsAndApproval, Steps::Wait];
+        let steps = [
+            Steps::Pods,
+            Steps::Requests,
+            Steps::Pods,
+            Steps::Requests,
+            Steps::Approval,
+            Steps::PodsAndApproval,
+            Steps::Wait,
+        ];
         let dag = &dags[self.0.random_range(0..dags.len())];
         let kind = Kind {
             steps: self.one_of(&steps),
@@ -220,11 +242,22 @@ impl Dice {
     /// All that the search tries, at once.
     fn everything(&mut self) -> Rules {
         let tokens = self.percent(30);
-        Extent { requests: 1, tokens, faults: 3, operators: 2, staleness: 2, wide: true, ..Extent::default() }.rules()
+        Extent {
+            requests: 1,
+            tokens,
+            faults: 3,
+            operators: 2,
+            staleness: 2,
+            wide: true,
+            ..Extent::default()
+        }
+        .rules()
     }
 
     fn step(&mut self, place: usize, edges: usize, pivot: Option<usize>) -> ValidStep {
-        let mut depends_on: Vec<_> = (0..self.0.random_range(0..=edges.min(place))).map(|_| self.0.random_range(0..place)).collect();
+        let mut depends_on: Vec<_> = (0..self.0.random_range(0..=edges.min(place)))
+            .map(|_| self.0.random_range(0..place))
+            .collect();
         depends_on.sort_unstable();
         depends_on.dedup();
         let name = format!("s{place}");
@@ -235,7 +268,8 @@ impl Dice {
             _ => shapes::request(&name),
         };
         let only_waits = matches!(work, Work::Approval(_) | Work::Wait(_));
-        let undo = if self.percent(50) { shapes::pod() } else { shapes::request(&format!("undo-{name}")) };
+        let undo =
+            if self.percent(50) { shapes::pod() } else { shapes::request(&format!("undo-{name}")) };
         let is_pod = matches!(work, Work::Pod(_));
         let mut action = self.operation(work);
         if only_waits {
@@ -260,7 +294,11 @@ impl Dice {
         let retry = Retry {
             max_attempts: self.0.random_range(1..=3),
             deadline: self.maybe(20, 60),
-            backoff: self.one_of(&[BackoffType::None, BackoffType::Linear, BackoffType::Exponential]),
+            backoff: self.one_of(&[
+                BackoffType::None,
+                BackoffType::Linear,
+                BackoffType::Exponential,
+            ]),
             initial_delay,
             max_delay: initial_delay + self.seconds(10),
             jitter: self.one_of(&[0.0, 0.5]),
@@ -284,13 +322,27 @@ impl Dice {
         let (world, process) = (&walk.world, self.0.random_range(0..walk.world.rules().operators));
         Some(match self.0.random_range(0..200) {
             0..90 => {
-                let halt = self.percent(5).then(|| Halt { how: self.one_of(&Fault::HALTS), after: self.0.random_range(0..6) });
-                Move::Look { process, staleness: self.0.random_range(0..=world.rules().staleness), halt }
+                let halt = self.percent(5).then(|| Halt {
+                    how: self.one_of(&Fault::HALTS),
+                    after: self.0.random_range(0..6),
+                });
+                Move::Look {
+                    process,
+                    staleness: self.0.random_range(0..=world.rules().staleness),
+                    halt,
+                }
             }
             90..170 => {
                 let under_way: Vec<_> = world.under_way().collect();
                 let who = *under_way.get(self.0.random_range(0..under_way.len().max(1)))?;
-                Move::End { who, ending: if self.percent(well) { Ending::Done } else { self.one_of(&Ending::ALL) } }
+                Move::End {
+                    who,
+                    ending: if self.percent(well) {
+                        Ending::Done
+                    } else {
+                        self.one_of(&Ending::ALL)
+                    },
+                }
             }
             170..172 => Move::Ask(self.ask(world)?),
             172 => Move::Strike { process, fault: self.one_of(&Fault::USUAL) },
@@ -303,20 +355,30 @@ impl Dice {
     /// A request that may or may not be allowed.
     fn ask(&mut self, world: &World) -> Option<Ask> {
         let steps = &world.status().steps;
-        let waits: Vec<_> = (0..steps.len()).filter(|place| steps[*place].phase == StepPhase::Waiting).collect();
+        let waits: Vec<_> =
+            (0..steps.len()).filter(|place| steps[*place].phase == StepPhase::Waiting).collect();
         let step = (!steps.is_empty()).then(|| self.0.random_range(0..steps.len()))?;
         Some(match self.0.random_range(0..16) {
             0 => Ask::Suspend,
             1 => Ask::Delete,
             2..5 => Ask::Unsuspend,
             _ => match self.one_of(&RequestAction::ALL) {
-                action @ (RequestAction::Approve | RequestAction::Reject) if waits.is_empty() => Ask::Request(action, Some(step)),
-                action @ (RequestAction::Approve | RequestAction::Reject) => Ask::Request(action, Some(self.one_of(&waits))),
-                action @ (RequestAction::Settle | RequestAction::Skip) => Ask::Request(action, Some(step)),
-                RequestAction::Retry => Ask::Request(RequestAction::Retry, self.percent(50).then_some(step)),
-                action @ (RequestAction::Cancel | RequestAction::Compensate | RequestAction::Pause | RequestAction::Resume) => {
-                    Ask::Request(action, None)
+                action @ (RequestAction::Approve | RequestAction::Reject) if waits.is_empty() => {
+                    Ask::Request(action, Some(step))
                 }
+                action @ (RequestAction::Approve | RequestAction::Reject) => {
+                    Ask::Request(action, Some(self.one_of(&waits)))
+                }
+                action @ (RequestAction::Settle | RequestAction::Skip) => {
+                    Ask::Request(action, Some(step))
+                }
+                RequestAction::Retry => {
+                    Ask::Request(RequestAction::Retry, self.percent(50).then_some(step))
+                }
+                action @ (RequestAction::Cancel
+                | RequestAction::Compensate
+                | RequestAction::Pause
+                | RequestAction::Resume) => Ask::Request(action, None),
             },
         })
     }

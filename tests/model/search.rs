@@ -99,7 +99,9 @@ pub fn search(shape: &Shape, most: usize) -> Found {
         && let Some(number) = never_rests(&nodes)
     {
         found.laws.push(Law::ComesToRest);
-        found.violations.push(format!("never comes to rest:\n{}", story(shape, &nodes, number, None, &[])));
+        found
+            .violations
+            .push(format!("never comes to rest:\n{}", story(shape, &nodes, number, None, &[])));
     }
     found
 }
@@ -130,7 +132,13 @@ fn never_rests(nodes: &[Node]) -> Option<u32> {
 }
 
 /// The shortest path to a world, and what is wrong with it.
-fn story(shape: &Shape, nodes: &[Node], number: u32, last: Option<Move>, broken: &[Broken]) -> String {
+fn story(
+    shape: &Shape,
+    nodes: &[Node],
+    number: u32,
+    last: Option<Move>,
+    broken: &[Broken],
+) -> String {
     let mut moves = Vec::new();
     moves.extend(last);
     let mut at = number;

@@ -4,7 +4,10 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use saga_operator::{
-    api::{ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure, PodAction},
+    api::{
+        ApprovalAction, BackoffType, DeletionPolicy, HttpAction, HttpMethod, ObjectRef, OnFailure,
+        PodAction,
+    },
     expression::template::{Template, node::Form},
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
     world::{Ending, Fault, Later, Rules},
@@ -69,16 +72,33 @@ pub fn pod() -> Work {
 }
 
 fn final_pod() -> Work {
-    Work::Pod(PodAction { image: Some("image".into()), final_exit_codes: Some(vec![1]), ..PodAction::default() })
+    Work::Pod(PodAction {
+        image: Some("image".into()),
+        final_exit_codes: Some(vec![1]),
+        ..PodAction::default()
+    })
 }
 
 pub fn request(name: &str) -> Work {
     let url = format!("http://shop/{name}");
-    Work::Http(HttpAction { method: HttpMethod::Post, url, headers: None, body: None, expect: None, answers: None, tls: None })
+    Work::Http(HttpAction {
+        method: HttpMethod::Post,
+        url,
+        headers: None,
+        body: None,
+        expect: None,
+        answers: None,
+        tls: None,
+    })
 }
 
 pub fn deletion(name: &str) -> Work {
-    Work::Delete(ObjectRef { api_version: "v1".into(), kind: "ConfigMap".into(), name: name.into(), namespace: None })
+    Work::Delete(ObjectRef {
+        api_version: "v1".into(),
+        kind: "ConfigMap".into(),
+        name: name.into(),
+        namespace: None,
+    })
 }
 
 fn undo_work(name: &str, pods: bool, deletes: bool) -> Work {
@@ -92,10 +112,13 @@ fn undo_work(name: &str, pods: bool, deletes: bool) -> Work {
 fn step(dag: &Dag, place: usize, kind: Kind) -> ValidStep {
     let name = format!("s{place}");
     let last = place + 1 == dag.len();
-    let pods = matches!(kind.steps, Steps::Pods | Steps::FinalPods | Steps::Wait | Steps::PodsAndApproval);
+    let pods =
+        matches!(kind.steps, Steps::Pods | Steps::FinalPods | Steps::Wait | Steps::PodsAndApproval);
     let deletes = kind.steps == Steps::Deletes;
     let work = match kind.steps {
-        Steps::Approval | Steps::PodsAndApproval if last => Work::Approval(ApprovalAction::default()),
+        Steps::Approval | Steps::PodsAndApproval if last => {
+            Work::Approval(ApprovalAction::default())
+        }
         Steps::Wait if last => Work::Wait(Duration::from_secs(5)),
         Steps::Pods | Steps::Wait | Steps::PodsAndApproval => pod(),
         Steps::FinalPods => final_pod(),
@@ -194,14 +217,23 @@ impl Extent {
         rules.later = self.later;
         rules.attempts_last = self.wide;
         if !self.wide {
-            rules.endings = vec![Ending::Done, Ending::No, Ending::Unknown(true), Ending::Vanished(false), Ending::Conflict, Ending::Crash];
-            rules.undo_endings = vec![Ending::Done, Ending::No, Ending::Unknown(false), Ending::Conflict];
+            rules.endings = vec![
+                Ending::Done,
+                Ending::No,
+                Ending::Unknown(true),
+                Ending::Vanished(false),
+                Ending::Conflict,
+                Ending::Crash,
+            ];
+            rules.undo_endings =
+                vec![Ending::Done, Ending::No, Ending::Unknown(false), Ending::Conflict];
         }
         rules
     }
 
     fn text(self) -> String {
-        let Self { requests, tokens, faults, operators, staleness, wide, once, clocks, later } = self;
+        let Self { requests, tokens, faults, operators, staleness, wide, once, clocks, later } =
+            self;
         let words = [
             (requests > 0, if tokens { "request@token" } else { "request" }.to_owned()),
             (faults > 0, if once.is_empty() { "fault".to_owned() } else { format!("{once:?}") }),
@@ -211,7 +243,12 @@ impl Extent {
             (later.is_some(), later.map(|later| format!("{later:?}")).unwrap_or_default()),
             (wide, "wide".to_owned()),
         ];
-        words.into_iter().filter(|(holds, _)| *holds).map(|(_, word)| word).collect::<Vec<_>>().join(", ")
+        words
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, word)| word)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -223,8 +260,15 @@ impl Shapes {
     fn add(&mut self, dag: &Dag, kind: Kind, extent: Extent) {
         let Kind { steps, undo, attempts, on_failure, parallel, pivot } = kind;
         let order = if parallel { "side by side" } else { "in order" };
-        let more = format!("{}{}", if undo { "" } else { ", no undo" }, pivot.map(|pivot| format!(", pivot s{pivot}")).unwrap_or_default());
-        let name = format!("{dag:?} {steps:?} x{attempts} {on_failure:?} {order}{more}; {}", extent.text());
+        let more = format!(
+            "{}{}",
+            if undo { "" } else { ", no undo" },
+            pivot.map(|pivot| format!(", pivot s{pivot}")).unwrap_or_default()
+        );
+        let name = format!(
+            "{dag:?} {steps:?} x{attempts} {on_failure:?} {order}{more}; {}",
+            extent.text()
+        );
         let rules = Rules { remakes: u32::from(steps == Steps::Deletes), ..extent.rules() };
         self.0.push(Shape { name, saga: saga(dag, kind), rules });
     }
@@ -236,7 +280,14 @@ impl Shapes {
                 for on_failure in BOTH {
                     for attempts in attempts {
                         for parallel in orders {
-                            let kind = Kind { steps: kind, undo: true, attempts: *attempts, on_failure, parallel: *parallel, pivot: None };
+                            let kind = Kind {
+                                steps: kind,
+                                undo: true,
+                                attempts: *attempts,
+                                on_failure,
+                                parallel: *parallel,
+                                pivot: None,
+                            };
                             self.add(&dag, kind, extent);
                         }
                     }
@@ -249,7 +300,14 @@ impl Shapes {
     fn only(&mut self, steps: usize, kind: Steps, extent: Extent) {
         for dag in dags(steps) {
             for on_failure in BOTH {
-                let kind = Kind { steps: kind, undo: true, attempts: 1, on_failure, parallel: false, pivot: None };
+                let kind = Kind {
+                    steps: kind,
+                    undo: true,
+                    attempts: 1,
+                    on_failure,
+                    parallel: false,
+                    pivot: None,
+                };
                 self.add(&dag, kind, extent);
             }
         }
@@ -259,7 +317,14 @@ impl Shapes {
     fn pods_again(&mut self, extent: Extent) {
         for on_failure in BOTH {
             for pivot in [None, Some(0)] {
-                let kind = Kind { steps: Steps::FinalPods, undo: true, attempts: 2, on_failure, parallel: false, pivot };
+                let kind = Kind {
+                    steps: Steps::FinalPods,
+                    undo: true,
+                    attempts: 2,
+                    on_failure,
+                    parallel: false,
+                    pivot,
+                };
                 self.add(&dags(1)[0], kind, extent);
             }
         }
@@ -269,7 +334,14 @@ impl Shapes {
     fn approvals(&mut self, extent: Extent) {
         for on_failure in BOTH {
             for dag in dags(2) {
-                let kind = Kind { steps: Steps::Approval, undo: true, attempts: 1, on_failure, parallel: true, pivot: None };
+                let kind = Kind {
+                    steps: Steps::Approval,
+                    undo: true,
+                    attempts: 1,
+                    on_failure,
+                    parallel: true,
+                    pivot: None,
+                };
                 self.add(&dag, kind, extent);
                 self.add(&dag, Kind { steps: Steps::PodsAndApproval, ..kind }, extent);
             }
@@ -279,9 +351,20 @@ impl Shapes {
     /// What is special: pivots, steps that only wait, steps without an undo.
     fn special(&mut self, extent: Extent) {
         for on_failure in BOTH {
-            let kind = Kind { steps: Steps::Pods, undo: true, attempts: 1, on_failure, parallel: true, pivot: None };
+            let kind = Kind {
+                steps: Steps::Pods,
+                undo: true,
+                attempts: 1,
+                on_failure,
+                parallel: true,
+                pivot: None,
+            };
             for dag in dags(2) {
-                self.add(&dag, Kind { steps: Steps::Requests, pivot: Some(0), attempts: 2, ..kind }, extent);
+                self.add(
+                    &dag,
+                    Kind { steps: Steps::Requests, pivot: Some(0), attempts: 2, ..kind },
+                    extent,
+                );
                 self.add(&dag, Kind { pivot: Some(1), parallel: false, ..kind }, extent);
                 self.add(&dag, Kind { steps: Steps::Approval, ..kind }, extent);
                 self.add(&dag, Kind { steps: Steps::Wait, ..kind }, extent);
@@ -308,11 +391,23 @@ impl Shapes {
     /// A request that sends what the one before it handed on.
     fn values(&mut self, extent: Extent) {
         let dag = vec![vec![], vec![0]];
-        let kind = Kind { steps: Steps::Requests, undo: true, attempts: 2, on_failure: OnFailure::Hold, parallel: false, pivot: None };
+        let kind = Kind {
+            steps: Steps::Requests,
+            undo: true,
+            attempts: 2,
+            on_failure: OnFailure::Hold,
+            parallel: false,
+            pivot: None,
+        };
         for (what, outputs, body) in values() {
             let mut saga = saga(&dag, kind);
             let action = json!({"method": "POST", "url": "http://shop/s1", "body": {"v": body}});
-            let template = Template::parse(action.as_object().unwrap(), "spec.steps[1].http", |_| Form::Any, &mut Vec::new());
+            let template = Template::parse(
+                action.as_object().unwrap(),
+                "spec.steps[1].http",
+                |_| Form::Any,
+                &mut Vec::new(),
+            );
             saga.steps[1].action.template = Some(template);
             let rules = Rules { outputs: [("s0".to_owned(), outputs)].into(), ..extent.rules() };
             self.0.push(Shape { name: format!("s1 sends {what}; {}", extent.text()), saga, rules });
@@ -326,18 +421,43 @@ impl Shapes {
         let calm = Extent { operators: 2, ..Extent::default() };
         for clocks in [[0, -40], [0, 40], [20, -20]] {
             self.all(1, &[false], &[2], Extent { clocks, ..calm });
-            self.only(1, Steps::Requests, Extent { clocks, faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm });
+            self.only(
+                1,
+                Steps::Requests,
+                Extent { clocks, faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm },
+            );
         }
-        self.only(1, Steps::Pods, Extent { clocks: [20, -20], faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm });
+        self.only(
+            1,
+            Steps::Pods,
+            Extent { clocks: [20, -20], faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm },
+        );
         for once in [&[Fault::SetAhead], &[Fault::SetBack]] {
             let set = Extent { requests: 1, faults: 1, once, ..Extent::default() };
             self.all(1, &[false], &[1, 2], set);
             self.approvals(set);
         }
-        self.all(1, &[false], &[2], Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm });
+        self.all(
+            1,
+            &[false],
+            &[2],
+            Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm },
+        );
         // Who reads an intent late knows of its age only what clocks say.
-        self.only(1, Steps::Pods, Extent { faults: 3, once: &[Fault::Crash, Fault::Stall, Fault::SetBack], ..Extent::default() });
-        self.only(1, Steps::Pods, Extent { faults: 2, once: &[Fault::Crash, Fault::SetBack], ..calm });
+        self.only(
+            1,
+            Steps::Pods,
+            Extent {
+                faults: 3,
+                once: &[Fault::Crash, Fault::Stall, Fault::SetBack],
+                ..Extent::default()
+            },
+        );
+        self.only(
+            1,
+            Steps::Pods,
+            Extent { faults: 2, once: &[Fault::Crash, Fault::SetBack], ..calm },
+        );
         self.all(2, &[false], &[1], Extent { clocks: [0, -40], ..calm });
     }
 }
@@ -350,13 +470,19 @@ impl Shapes {
         self.all(1, &[false], &[1], Extent { wide: true, ..deaf });
         self.all(2, &[false, true], &[1], deaf);
         self.approvals(Extent { requests: 1, ..deaf });
-        self.all(1, &[false], &[1], Extent { faults: 2, once: &[Fault::Deafen, Fault::Crash], operators: 2, ..deaf });
+        self.all(
+            1,
+            &[false],
+            &[1],
+            Extent { faults: 2, once: &[Fault::Deafen, Fault::Crash], operators: 2, ..deaf },
+        );
     }
 
     /// An operator of this version and one of a later one, which comes back after it died, or does not.
     fn versions(&mut self) {
         for (word, stays) in [(false, true), (true, true), (true, false)] {
-            let both = Extent { operators: 2, later: Some(Later { word, stays }), ..Extent::default() };
+            let both =
+                Extent { operators: 2, later: Some(Later { word, stays }), ..Extent::default() };
             // Each write is put in words as the API server keeps it, which takes its time.
             self.all(1, &[false], &[1], Extent { faults: 1, once: &[Fault::Crash], ..both });
             self.only(2, Steps::Requests, both);
@@ -384,13 +510,34 @@ pub fn quick() -> Vec<Shape> {
     shapes.approvals(Extent { faults: 1, ..request });
     shapes.values(Extent { faults: 1, ..request });
     // What one operator was refused another one may still create: it takes two faults.
-    shapes.only(1, Steps::Pods, Extent { faults: 2, operators: 2, once: &[Fault::Stall, Fault::Refuse], ..request });
+    shapes.only(
+        1,
+        Steps::Pods,
+        Extent { faults: 2, operators: 2, once: &[Fault::Stall, Fault::Refuse], ..request },
+    );
     // What is deleted may be made again: by whom, and when, its UID was written decides.
     shapes.only(1, Steps::Deletes, Extent { faults: 1, ..request });
-    shapes.only(1, Steps::Deletes, Extent { wide: true, faults: 1, operators: 2, staleness: 2, ..calm });
-    shapes.only(1, Steps::Deletes, Extent { faults: 2, operators: 2, once: &[Fault::Crash, Fault::Stall, Fault::Refuse], ..calm });
+    shapes.only(
+        1,
+        Steps::Deletes,
+        Extent { wide: true, faults: 1, operators: 2, staleness: 2, ..calm },
+    );
+    shapes.only(
+        1,
+        Steps::Deletes,
+        Extent {
+            faults: 2,
+            operators: 2,
+            once: &[Fault::Crash, Fault::Stall, Fault::Refuse],
+            ..calm
+        },
+    );
     // A creation that was decided in time leaves too late: the operator that made the Pod before it must be gone, and a look stand still.
-    shapes.only(1, Steps::Pods, Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request });
+    shapes.only(
+        1,
+        Steps::Pods,
+        Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request },
+    );
     // Which exit codes say that nothing was done: another attempt of the same work, or a request for it, tells.
     shapes.only(1, Steps::FinalPods, Extent { wide: true, ..request });
     shapes.pods_again(Extent { wide: true, ..request });
@@ -404,7 +551,12 @@ pub fn quick() -> Vec<Shape> {
     shapes.all(2, &[false], &[1, 2], fault);
     shapes.all(2, &[true], &[1], fault);
     shapes.all(1, &[false], &[1], Extent { wide: true, faults: 1, ..request });
-    shapes.all(1, &[false], &[1], Extent { wide: true, faults: 1, operators: 2, staleness: 2, ..calm });
+    shapes.all(
+        1,
+        &[false],
+        &[1],
+        Extent { wide: true, faults: 1, operators: 2, staleness: 2, ..calm },
+    );
     shapes.only(1, Steps::Requests, all);
     shapes.all(2, &[false], &[1], Extent { faults: 1, ..request });
     shapes.all(2, &[false], &[1], Extent { faults: 1, operators: 2, staleness: 2, ..calm });

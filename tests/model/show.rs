@@ -10,10 +10,26 @@ const MANY: usize = 5;
 
 pub fn line(world: &World, next: &Move, happened: &[Happened]) -> String {
     let told = |happened: &Happened| {
-        if let Happened::Published(notice) = happened { format!("\"{}\"", notice.reason) } else { format!("{happened:?}") }
+        if let Happened::Published(notice) = happened {
+            format!("\"{}\"", notice.reason)
+        } else {
+            format!("{happened:?}")
+        }
     };
     let told: Vec<_> = happened.iter().map(told).collect();
-    let begun = |step: &&StepStatus| world.status().steps.len() < MANY || step.phase != StepPhase::Pending;
-    let steps: Vec<_> = world.status().steps.iter().filter(begun).map(|step| format!("{}={}", step.name, step.phase.as_str())).collect();
-    format!("  {next:?}\n      {} | {:?} {}", told.join(", "), world.status().phase, steps.join(" "))
+    let begun =
+        |step: &&StepStatus| world.status().steps.len() < MANY || step.phase != StepPhase::Pending;
+    let steps: Vec<_> = world
+        .status()
+        .steps
+        .iter()
+        .filter(begun)
+        .map(|step| format!("{}={}", step.name, step.phase.as_str()))
+        .collect();
+    format!(
+        "  {next:?}\n      {} | {:?} {}",
+        told.join(", "),
+        world.status().phase,
+        steps.join(" ")
+    )
 }

@@ -72,8 +72,11 @@ pub fn run() -> Swept {
 fn sagas() -> Vec<(String, ValidSaga)> {
     let mut sagas = examples();
     assert!(!sagas.is_empty(), "there are examples");
-    let kinds =
-        [(Steps::Pods, 2, OnFailure::Compensate), (Steps::Requests, 2, OnFailure::Compensate), (Steps::Requests, 1, OnFailure::Hold)];
+    let kinds = [
+        (Steps::Pods, 2, OnFailure::Compensate),
+        (Steps::Requests, 2, OnFailure::Compensate),
+        (Steps::Requests, 1, OnFailure::Hold),
+    ];
     for dag in shapes::dags(4) {
         for (steps, attempts, on_failure) in kinds {
             for parallel in [false, true] {
@@ -95,7 +98,10 @@ fn examples() -> Vec<(String, ValidSaga)> {
         let path = file.unwrap().path();
         let text = std::fs::read_to_string(&path).unwrap();
         let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).unwrap();
-        for document in documents.iter().filter(|document| document["kind"] == <Saga as kube::Resource>::kind(&()).as_ref()) {
+        for document in documents
+            .iter()
+            .filter(|document| document["kind"] == <Saga as kube::Resource>::kind(&()).as_ref())
+        {
             let stored: StoredSaga = serde_json::from_str(&document.to_string()).unwrap();
             let name = stored.metadata.name.clone().unwrap_or_default();
             let who = SagaName { name, namespace: "shop".into(), uid: "uid".into() };
@@ -122,7 +128,8 @@ impl Sweep<'_> {
                 continue;
             }
             let budget = self.budget(place, Direction::Action, Ending::No);
-            let trouble = |ending, up_to| Trouble { place, direction: Direction::Action, ending, up_to };
+            let trouble =
+                |ending, up_to| Trouble { place, direction: Direction::Action, ending, up_to };
             self.forward(trouble(Ending::No, 1));
             if !self.saga.steps[place].action.only_waits() {
                 self.forward(trouble(Ending::Unknown(true), 1));
@@ -134,12 +141,18 @@ impl Sweep<'_> {
     /// An action that has trouble once.
     fn forward(&mut self, trouble: Trouble) {
         let run = self.play(&[trouble], RequestAction::Retry);
-        let goes_on = self.budget(trouble.place, Direction::Action, trouble.ending) > 1 || self.saga.on_failure == OnFailure::Hold;
+        let goes_on = self.budget(trouble.place, Direction::Action, trouble.ending) > 1
+            || self.saga.on_failure == OnFailure::Hold;
         let lost = trouble.ending == Ending::Unknown(true);
         // A pivot that is passed, or may be, holds: then a person asks for a retry.
-        let held = (0..self.saga.steps.len()).any(|place| self.saga.steps[place].pivot && (lost || place != trouble.place));
+        let held = (0..self.saga.steps.len())
+            .any(|place| self.saga.steps[place].pivot && (lost || place != trouble.place));
         let undone = !(goes_on || held && phase(&run) == Some(SagaPhase::Completed));
-        self.ends(&run, &[trouble], if undone { SagaPhase::Compensated } else { SagaPhase::Completed });
+        self.ends(
+            &run,
+            &[trouble],
+            if undone { SagaPhase::Compensated } else { SagaPhase::Completed },
+        );
         if lost {
             self.one_key(&run, &[trouble], if undone { 1 } else { 2 });
         }
@@ -149,23 +162,43 @@ impl Sweep<'_> {
     fn backward(&mut self, trouble: Trouble) {
         let calm = self.play(&[trouble], RequestAction::Compensate);
         // Past the pivot the undo is refused, and a retry goes on.
-        let held = (0..self.saga.steps.len()).any(|place| self.saga.steps[place].pivot && place != trouble.place);
+        let held = (0..self.saga.steps.len())
+            .any(|place| self.saga.steps[place].pivot && place != trouble.place);
         let undone = !(held && phase(&calm) == Some(SagaPhase::Completed));
-        self.ends(&calm, &[trouble], if undone { SagaPhase::Compensated } else { SagaPhase::Completed });
-        let undo: Vec<_> =
-            calm.walk.began.iter().filter(|(who, _)| who.direction == Direction::Compensation).map(|(who, _)| who.place).collect();
+        self.ends(
+            &calm,
+            &[trouble],
+            if undone { SagaPhase::Compensated } else { SagaPhase::Completed },
+        );
+        let undo: Vec<_> = calm
+            .walk
+            .began
+            .iter()
+            .filter(|(who, _)| who.direction == Direction::Compensation)
+            .map(|(who, _)| who.place)
+            .collect();
         for place in &undo {
             let budget = self.budget(*place, Direction::Compensation, Ending::No);
-            let back = |ending, up_to| [trouble, Trouble { place: *place, direction: Direction::Compensation, ending, up_to }];
-            for troubles in [back(Ending::No, 1), back(Ending::Unknown(true), 1), back(Ending::No, budget)] {
+            let back = |ending, up_to| {
+                [
+                    trouble,
+                    Trouble { place: *place, direction: Direction::Compensation, ending, up_to },
+                ]
+            };
+            for troubles in
+                [back(Ending::No, 1), back(Ending::Unknown(true), 1), back(Ending::No, budget)]
+            {
                 let run = self.play(&troubles, RequestAction::Compensate);
                 self.ends(&run, &troubles, SagaPhase::Compensated);
                 if troubles[1].ending == Ending::Unknown(true) {
                     self.one_key(&run, &troubles[1..], 2);
                 }
                 let stuck = run.stuck.is_some();
-                let lasts = troubles[1].up_to >= self.budget(*place, Direction::Compensation, troubles[1].ending);
-                self.check(stuck == lasts, &run, &troubles, || format!("CompensationFailed: {stuck}"));
+                let lasts = troubles[1].up_to
+                    >= self.budget(*place, Direction::Compensation, troubles[1].ending);
+                self.check(stuck == lasts, &run, &troubles, || {
+                    format!("CompensationFailed: {stuck}")
+                });
                 self.rest_is_undone(&run, &troubles, &undo);
             }
         }
@@ -175,29 +208,43 @@ impl Sweep<'_> {
     fn rest_is_undone(&mut self, run: &Run, troubles: &[Trouble], undo: &[usize]) {
         let Some(stuck) = &run.stuck else { return };
         let failed = troubles[1].place;
-        let free: Vec<_> = undo.iter().filter(|place| **place != failed && !self.depends(failed, **place)).collect();
+        let free: Vec<_> = undo
+            .iter()
+            .filter(|place| **place != failed && !self.depends(failed, **place))
+            .collect();
         for place in free {
-            self.check(stuck.truth()[*place].undone, run, troubles, || format!("step {place} waits for an undo that it does not need"));
+            self.check(stuck.truth()[*place].undone, run, troubles, || {
+                format!("step {place} waits for an undo that it does not need")
+            });
         }
     }
 
     /// Whether a step depends on an earlier one, directly or through others.
     fn depends(&self, later: usize, earlier: usize) -> bool {
         let depends_on = &self.saga.steps[later].depends_on;
-        depends_on.contains(&earlier) || depends_on.iter().any(|between| self.depends(*between, earlier))
+        depends_on.contains(&earlier)
+            || depends_on.iter().any(|between| self.depends(*between, earlier))
     }
 
     /// How many attempts that end so there are before a person has to ask: the definite no of a request is final.
     fn budget(&self, place: usize, direction: Direction, ending: Ending) -> i64 {
         let Some(operation) = self.saga.steps[place].operation(direction) else { return 0 };
-        if ending == Ending::No && matches!(operation.work, Work::Http(_)) { 1 } else { operation.retry.max_attempts.into() }
+        if ending == Ending::No && matches!(operation.work, Work::Http(_)) {
+            1
+        } else {
+            operation.retry.max_attempts.into()
+        }
     }
 
     /// A run with these troubles; where the saga is Failed, people ask for `wanted`.
     fn play(&mut self, troubles: &[Trouble], wanted: RequestAction) -> Run {
         self.swept.runs += usize::from(!troubles.is_empty());
         // What the container of an example hands on, which no other step's spec tells.
-        let outputs = [("ship".to_owned(), json!({"tracking": "T-1"}).as_object().cloned().unwrap_or_default())].into();
+        let outputs = [(
+            "ship".to_owned(),
+            json!({"tracking": "T-1"}).as_object().cloned().unwrap_or_default(),
+        )]
+        .into();
         let rules = Rules { requests: REQUESTS, outputs, ..Rules::calm(Instant::now()) };
         let mut run = Run { walk: Walk::new(self.saga.clone(), rules), stuck: None };
         loop {
@@ -232,16 +279,33 @@ impl Sweep<'_> {
     /// The operation in trouble began so often, each time under the same key.
     fn one_key(&mut self, run: &Run, troubles: &[Trouble], times: usize) {
         let Trouble { place, direction, .. } = troubles[0];
-        let began = run.walk.began.iter().filter(|(who, _)| who.place == place && who.direction == direction);
+        let began = run
+            .walk
+            .began
+            .iter()
+            .filter(|(who, _)| who.place == place && who.direction == direction);
         let keys: Vec<_> = began.map(|(_, key)| *key).collect();
         self.check(keys == vec![0; times], run, troubles, || {
-            format!("step {place} {direction} began under the keys {keys:?}, not {times} times under 0")
+            format!(
+                "step {place} {direction} began under the keys {keys:?}, not {times} times under 0"
+            )
         });
     }
 
-    fn check(&mut self, holds: bool, run: &Run, troubles: &[Trouble], what: impl FnOnce() -> String) {
+    fn check(
+        &mut self,
+        holds: bool,
+        run: &Run,
+        troubles: &[Trouble],
+        what: impl FnOnce() -> String,
+    ) {
         if !holds && self.swept.violations.len() < MOST {
-            self.swept.violations.push(format!("{}\n  {troubles:?}\n  {}\n{}", self.name, what(), run.walk.story(TOLD)));
+            self.swept.violations.push(format!(
+                "{}\n  {troubles:?}\n  {}\n{}",
+                self.name,
+                what(),
+                run.walk.story(TOLD)
+            ));
         }
     }
 }

@@ -20,9 +20,15 @@ pub struct Trouble {
 pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
     match fair {
         Move::End { who, .. } => {
-            let meant =
-                |trouble: &&Trouble| trouble.place == who.place && trouble.direction == who.direction && who.number <= trouble.up_to;
-            troubles.iter().find(meant).map_or(fair, |trouble| Move::End { who, ending: trouble.ending })
+            let meant = |trouble: &&Trouble| {
+                trouble.place == who.place
+                    && trouble.direction == who.direction
+                    && who.number <= trouble.up_to
+            };
+            troubles
+                .iter()
+                .find(meant)
+                .map_or(fair, |trouble| Move::End { who, ending: trouble.ending })
         }
         Move::Tick(_) => answer(world, troubles).map_or(fair, Move::Ask),
         Move::Look { .. }
@@ -39,15 +45,23 @@ pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
 /// A step that waits for an approval.
 fn awaited(world: &World) -> Option<usize> {
     let steps = world.object().saga().steps.iter().zip(&world.status().steps);
-    steps.into_iter().position(|(step, status)| matches!(step.action.work, Work::Approval(_)) && status.phase == StepPhase::Waiting)
+    steps.into_iter().position(|(step, status)| {
+        matches!(step.action.work, Work::Approval(_)) && status.phase == StepPhase::Waiting
+    })
 }
 
 /// The answer to a step that waits for one: approved, after one that is in trouble was rejected once.
 fn answer(world: &World, troubles: &[Trouble]) -> Option<Ask> {
     let place = awaited(world)?;
     let reject = Ask::Request(RequestAction::Reject, Some(place));
-    let fails = troubles.iter().any(|trouble| trouble.place == place && trouble.direction == Direction::Action);
-    Some(if fails && !world.asked().contains(&reject) { reject } else { Ask::Request(RequestAction::Approve, Some(place)) })
+    let fails = troubles
+        .iter()
+        .any(|trouble| trouble.place == place && trouble.direction == Direction::Action);
+    Some(if fails && !world.asked().contains(&reject) {
+        reject
+    } else {
+        Ask::Request(RequestAction::Approve, Some(place))
+    })
 }
 
 /// What a person asks for where the world rests; `None` where there is nothing to be done.

@@ -23,7 +23,10 @@ const SHOWS_IN: [(Twin, &str); 27] = [
     (Twin::JobKept, AS_IT_IS),
     (Twin::Skew, "Pods x1 Compensate in order; [Crash, Stall, SetBack]"),
     (Twin::ClockSet, "Pods x1 Compensate in order; [Crash, Stall, SetBack]"),
-    (Twin::UnknownEarly, "Pods x1 Compensate in order; [Crash, Freeze], two operators, clocks [20, -20]"),
+    (
+        Twin::UnknownEarly,
+        "Pods x1 Compensate in order; [Crash, Freeze], two operators, clocks [20, -20]",
+    ),
     (Twin::DropsFields, LATER),
     (Twin::StrangeWords, LATER),
     (Twin::LeavesLate, "[Crash, Stall]"),
@@ -71,7 +74,8 @@ pub fn hunt() -> (usize, Vec<&'static str>) {
 /// A rule is broken for a whole process: each twin lives in one of its own.
 fn is_killed(name: &str) -> bool {
     let program = std::env::current_exe().unwrap();
-    let ran = Command::new(program).args(["--twin", name]).stderr(Stdio::inherit()).output().unwrap();
+    let ran =
+        Command::new(program).args(["--twin", name]).stderr(Stdio::inherit()).output().unwrap();
     print!("{}", String::from_utf8_lossy(&ran.stdout));
     ran.status.success()
 }
@@ -85,7 +89,8 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
     };
     saga_operator::mutants::switch_off(*twin);
     let text = SHOWS_IN.iter().find(|(known, _)| known == twin).map(|(_, text)| *text);
-    let (first, last): (Vec<_>, Vec<_>) = shapes.iter().partition(|shape| text.is_some_and(|text| shape.name.contains(text)));
+    let (first, last): (Vec<_>, Vec<_>) =
+        shapes.iter().partition(|shape| text.is_some_and(|text| shape.name.contains(text)));
     if let Some(text) = text.filter(|_| first.is_empty()) {
         println!("the twin {name} is to show in shapes named {text:?}, and there are none");
         return false;
@@ -96,7 +101,11 @@ pub fn live(name: &str, shapes: &[Shape]) -> bool {
         let found = crate::search::search(shape, 1);
         states += found.states;
         if let Some(broken) = found.laws.first() {
-            println!("twin {name:<20} killed by {broken:?} after {states} states in {:.1?}: {}", started.elapsed(), shape.name);
+            println!(
+                "twin {name:<20} killed by {broken:?} after {states} states in {:.1?}: {}",
+                started.elapsed(),
+                shape.name
+            );
             return true;
         }
     }

@@ -20,7 +20,13 @@ pub struct Walk {
 impl Walk {
     pub fn new(saga: saga_operator::model::saga::ValidSaga, rules: Rules) -> Self {
         let world = World::new(saga, rules);
-        Self { first: world.clone(), world, moves: Vec::new(), broken: Vec::new(), began: Vec::new() }
+        Self {
+            first: world.clone(),
+            world,
+            moves: Vec::new(),
+            broken: Vec::new(),
+            began: Vec::new(),
+        }
     }
 
     /// Makes a move; `false` where it cannot happen.
@@ -50,10 +56,16 @@ impl Walk {
             };
             let chosen = instead(&self.world, fair);
             if !self.take(chosen) && !self.take(fair) {
-                self.broken.push(Broken { law: Law::ComesToRest, what: format!("the fair move {fair:?} is no move") });
+                self.broken.push(Broken {
+                    law: Law::ComesToRest,
+                    what: format!("the fair move {fair:?} is no move"),
+                });
             }
         }
-        self.broken.push(Broken { law: Law::ComesToRest, what: format!("no rest after {MOST_FAIR} fair moves") });
+        self.broken.push(Broken {
+            law: Law::ComesToRest,
+            what: format!("no rest after {MOST_FAIR} fair moves"),
+        });
     }
 
     /// The last moves of the way, and what is wrong at its end.
@@ -71,7 +83,9 @@ impl Walk {
                 lines.push(show::line(&world, next, &step.happened));
             }
         }
-        lines.extend(self.broken.iter().map(|broken| format!("  BROKEN {:?}: {}", broken.law, broken.what)));
+        lines.extend(
+            self.broken.iter().map(|broken| format!("  BROKEN {:?}: {}", broken.law, broken.what)),
+        );
         lines.join("\n")
     }
 }

@@ -3,7 +3,9 @@
 use saga_operator::api::{Outcome, RequestResult, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
 
-use crate::stand::{Stand, checkout_with, condition, message, outcomes, post, records, scope, step, still_in_effect};
+use crate::stand::{
+    Stand, checkout_with, condition, message, outcomes, post, records, scope, step, still_in_effect,
+};
 
 /// A checkout that asks a person between the charge and the shipment.
 fn checkout_with_approval(more: &Value) -> Value {
@@ -25,7 +27,12 @@ async fn asking(name: &str, more: &Value) -> (Stand, Saga) {
 
 /// How often the saga told that it asks for an approval.
 async fn times_asked(stand: &Stand) -> usize {
-    stand.events("order").await.iter().filter(|event| event.reason.as_deref() == Some("AwaitingApproval")).count()
+    stand
+        .events("order")
+        .await
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("AwaitingApproval"))
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,23 +43,41 @@ async fn a_person_types_what_the_event_says_and_the_saga_goes_on() {
         ["Unknown/AwaitingApproval", "True/AwaitingApproval", ""]
     );
     let status = saga.status.as_ref().unwrap();
-    assert_eq!((status.phase, status.current_steps.as_deref()), (Some(SagaPhase::Running), Some("release")));
-    let command = format!("kubectl annotate --overwrite saga/order saga.dev/approve=release -n {}", stand.namespace);
+    assert_eq!(
+        (status.phase, status.current_steps.as_deref()),
+        (Some(SagaPhase::Running), Some("release"))
+    );
+    let command = format!(
+        "kubectl annotate --overwrite saga/order saga.dev/approve=release -n {}",
+        stand.namespace
+    );
     let says = format!(
         "step release waits for approval (is the parcel packed?). To approve: {command}. Or annotate saga.dev/reject=release to reject"
     );
     let event = stand.event("order", "AwaitingApproval").await;
-    assert_eq!((event.type_.as_deref(), event.note.as_deref(), message(&saga)), (Some("Normal"), Some(says.as_str()), says.as_str()));
+    assert_eq!(
+        (event.type_.as_deref(), event.note.as_deref(), message(&saga)),
+        (Some("Normal"), Some(says.as_str()), says.as_str())
+    );
     // Nothing of it is a matter of time.
     stand.meanwhile("other").await;
-    assert_eq!(stand.sagas().get("order").await.unwrap().metadata.resource_version, saga.metadata.resource_version);
+    assert_eq!(
+        stand.sagas().get("order").await.unwrap().metadata.resource_version,
+        saga.metadata.resource_version
+    );
     let words: Vec<_> = command.split(' ').skip(1).collect();
     stand.kubectl(&words);
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(stand.shop.summary(&scope(&saga)).done, ["reserve-stock", "charge-card", "ship"]);
-    assert_eq!((outcomes(&saga, "release"), step(&saga, "release").phase), (vec![Outcome::Succeeded], StepPhase::Completed));
+    assert_eq!(
+        (outcomes(&saga, "release"), step(&saga, "release").phase),
+        (vec![Outcome::Succeeded], StepPhase::Completed)
+    );
     let answer = stand.answer("order", 1).await;
-    assert_eq!((answer.result, answer.message.as_str()), (RequestResult::Accepted, "step release is approved"));
+    assert_eq!(
+        (answer.result, answer.message.as_str()),
+        (RequestResult::Accepted, "step release is approved")
+    );
     assert_eq!(times_asked(&stand).await, 1);
 }
 
@@ -62,8 +87,17 @@ async fn what_was_rejected_is_held_or_undone_as_the_saga_says() {
     stand.ask("order", "saga.dev/reject=release");
     let held = stand.reaches("order", SagaPhase::Failed).await;
     assert_eq!(condition(&held, "Stalled"), "True/StepFailed");
-    assert!(message(&held).starts_with("step release failed: attempt 1 failed: rejected by request. The saga waits for you"), "{held:?}");
-    assert_eq!(stand.shop.summary(&scope(&held)).undone, [""; 0], "a person decides what becomes of it");
+    assert!(
+        message(&held).starts_with(
+            "step release failed: attempt 1 failed: rejected by request. The saga waits for you"
+        ),
+        "{held:?}"
+    );
+    assert_eq!(
+        stand.shop.summary(&scope(&held)).undone,
+        [""; 0],
+        "a person decides what becomes of it"
+    );
     // The person thinks better of it: asked once more, and approved.
     stand.ask("order", "saga.dev/retry=release");
     stand.step_reaches("order", "release", StepPhase::Waiting).await;
@@ -79,7 +113,11 @@ async fn what_was_rejected_is_held_or_undone_as_the_saga_says() {
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["charge-card", "reserve-stock"]);
     assert_eq!((still_in_effect(&saga), step(&saga, "release").phase), (vec![], StepPhase::Failed));
-    assert!(message(&saga).contains("rejected by request; everything that was done is undone"), "{}", message(&saga));
+    assert!(
+        message(&saga).contains("rejected by request; everything that was done is undone"),
+        "{}",
+        message(&saga)
+    );
     stand.is_let_go("order").await;
 }
 
@@ -101,22 +139,37 @@ async fn an_approval_stays_answerable_in_a_held_saga_and_is_withdrawn_where_it_t
     stand.apply("undone", &spec(&json!({"onFailure": "Compensate"}))).await;
     let undone = stand.reaches("undone", SagaPhase::Compensated).await;
     let release = step(&undone, "release");
-    assert_eq!((release.phase, release.message.as_deref(), still_in_effect(&undone)), (StepPhase::Pending, Some("not reached"), vec![]));
+    assert_eq!(
+        (release.phase, release.message.as_deref(), still_in_effect(&undone)),
+        (StepPhase::Pending, Some("not reached"), vec![])
+    );
     stand.ask("undone", "saga.dev/approve=release");
     let refusal = stand.answer("undone", 1).await;
     assert_eq!(
         (refusal.result, refusal.message.as_str()),
-        (RequestResult::Refused, "the saga is Compensated: approve is allowed while it is Running, Paused and Failed")
+        (
+            RequestResult::Refused,
+            "the saga is Compensated: approve is allowed while it is Running, Paused and Failed"
+        )
     );
     let held = stand.reaches("held", SagaPhase::Failed).await;
-    assert!(message(&held).contains("Besides, step release waits for approval. To approve: kubectl annotate"), "{}", message(&held));
+    assert!(
+        message(&held)
+            .contains("Besides, step release waits for approval. To approve: kubectl annotate"),
+        "{}",
+        message(&held)
+    );
     stand.ask("held", "saga.dev/approve=charge-card");
     let refusal = stand.answer("held", 1).await;
     let says = "step charge-card is Failed; approve is allowed for steps that are Waiting for an approval: now release";
     assert_eq!((refusal.result, refusal.message.as_str()), (RequestResult::Refused, says));
     stand.ask("held", "saga.dev/approve=release");
     let saga = stand.step_reaches("held", "release", StepPhase::Completed).await;
-    assert_eq!(saga.status.as_ref().unwrap().phase, Some(SagaPhase::Failed), "one answer does not mend another step");
+    assert_eq!(
+        saga.status.as_ref().unwrap().phase,
+        Some(SagaPhase::Failed),
+        "one answer does not mend another step"
+    );
     stand.shop.behave(&json!([])).unwrap();
     stand.ask("held", "saga.dev/retry=charge-card");
     stand.reaches("held", SagaPhase::Completed).await;
@@ -140,9 +193,16 @@ async fn an_approval_that_nobody_gives_within_its_time_fails_its_step_also_acros
     let saga = stand.reaches("late", SagaPhase::Failed).await;
     assert!(message(&saga).contains("no answer within its time"), "{}", message(&saga));
     let attempt = &step(&saga, "release").action.as_ref().unwrap().attempts[0];
-    assert!(attempt.settled_at.0.duration_since(attempt.started_at.0).as_millis() >= 3000, "{attempt:?}");
+    assert!(
+        attempt.settled_at.0.duration_since(attempt.started_at.0).as_millis() >= 3000,
+        "{attempt:?}"
+    );
     let saga = stand.reaches("order", SagaPhase::Completed).await;
-    assert_eq!((records(&saga).len(), times_asked(&stand).await), (1, 1), "nobody is asked again because an operator began anew");
+    assert_eq!(
+        (records(&saga).len(), times_asked(&stand).await),
+        (1, 1),
+        "nobody is asked again because an operator began anew"
+    );
     assert_eq!(stand.shop.summary(&scope(&saga)).done, ["mail"]);
 }
 
@@ -161,8 +221,13 @@ async fn a_wait_lets_its_time_pass_and_not_less_also_across_a_restart() {
     stand.kill();
     stand.start();
     let saga = stand.reaches("order", SagaPhase::Completed).await;
-    let [attempt] = step(&saga, "cool-down").action.as_ref().unwrap().attempts.as_slice() else { panic!("{saga:?}") };
+    let [attempt] = step(&saga, "cool-down").action.as_ref().unwrap().attempts.as_slice() else {
+        panic!("{saga:?}")
+    };
     assert_eq!(attempt.outcome, Outcome::Succeeded);
-    assert!(attempt.settled_at.0.duration_since(attempt.started_at.0).as_millis() >= 3000, "{attempt:?}");
+    assert!(
+        attempt.settled_at.0.duration_since(attempt.started_at.0).as_millis() >= 3000,
+        "{attempt:?}"
+    );
     assert_eq!(stand.shop.entries(Some(&scope(&saga))).len(), 1);
 }

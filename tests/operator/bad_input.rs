@@ -20,7 +20,9 @@ async fn suspended(stand: &Stand, name: &str, spec: Value) -> Saga {
 /// Waits until a saga is stalled for a reason.
 async fn stalls(stand: &Stand, name: &str, reason: &str) -> Saga {
     let wanted = format!("True/{reason}");
-    stand.until(name, &format!("stalled for {reason}"), |saga| condition(saga, "Stalled") == wanted).await
+    stand
+        .until(name, &format!("stalled for {reason}"), |saga| condition(saga, "Stalled") == wanted)
+        .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -33,8 +35,14 @@ async fn what_cannot_be_a_saga_is_refused_when_it_is_applied_with_a_hint_what_to
         spec
     };
     let stories = [
-        (with("/steps/1/dependsOn", json!(["reserve-stok"])), "dependsOn may name only steps that stand above it in the list"),
-        (with("/steps/0/dependsOn", json!(["ship"])), "dependsOn may name only steps that stand above it in the list"),
+        (
+            with("/steps/1/dependsOn", json!(["reserve-stok"])),
+            "dependsOn may name only steps that stand above it in the list",
+        ),
+        (
+            with("/steps/0/dependsOn", json!(["ship"])),
+            "dependsOn may name only steps that stand above it in the list",
+        ),
         (
             with("/steps/0/pod", json!({"image": "a"})),
             "a step has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga",
@@ -42,7 +50,10 @@ async fn what_cannot_be_a_saga_is_refused_when_it_is_applied_with_a_hint_what_to
         (with("/steps/0/retry", json!({"maxAttempts": 0})), "spec.steps[0].retry.maxAttempts"),
         (with("/steps/0/timeout", json!("ninety")), "spec.steps[0].timeout"),
         (with("/steps/0/timeout", json!("0s")), "spec.steps[0].timeout"),
-        (with("/steps/0/http/url", json!("stock.shop.svc")), "must begin with http:// or https:// and a host"),
+        (
+            with("/steps/0/http/url", json!("stock.shop.svc")),
+            "must begin with http:// or https:// and a host",
+        ),
         (with("/maxParallel", json!(65)), "spec.maxParallel"),
         (json!({"steps": []}), "spec.steps"),
     ];
@@ -57,19 +68,26 @@ async fn an_expression_that_nobody_meant_is_not_accepted_and_no_other_saga_suffe
     let mut stand = Stand::new("invalid").await;
     stand.start();
     let mut spec = checkout();
-    spec["steps"][1]["http"]["body"] = json!({"order": "7", "notes": ["fine", "price is ${PRICE}"]});
+    spec["steps"][1]["http"]["body"] =
+        json!({"order": "7", "notes": ["fine", "price is ${PRICE}"]});
     spec["steps"][2] = json!({"name": "ship", "pod": {"image": "a", "args": ["${HOME}"]}});
     let saga = stand.apply("order", &spec).await;
     stalls(&stand, "order", "InvalidSpec").await;
     stand.meanwhile("other").await;
     let refused = stand.sagas().get("order").await.unwrap();
-    assert_eq!(["Accepted", "Ready"].map(|kind| condition(&refused, kind)), ["False/InvalidSpec", "False/InvalidSpec"]);
+    assert_eq!(
+        ["Accepted", "Ready"].map(|kind| condition(&refused, kind)),
+        ["False/InvalidSpec", "False/InvalidSpec"]
+    );
     // All that is wrong, each with its place.
     for words in ["spec.steps[1].http.body.notes[1]", "spec.steps[2].pod.args[0]", "$${"] {
         assert!(message(&refused).contains(words), "{words}: {}", message(&refused));
     }
     assert_eq!(refused.status.as_ref().unwrap().phase, Some(SagaPhase::Pending));
-    assert!(stand.shop.entries(Some(&scope(&saga))).is_empty() && stand.pods_of("order").await.is_empty());
+    assert!(
+        stand.shop.entries(Some(&scope(&saga))).is_empty()
+            && stand.pods_of("order").await.is_empty()
+    );
     stand.event("order", "InvalidSpec").await;
     // It did nothing: it goes without ado.
     stand.delete("order").await;
@@ -81,13 +99,33 @@ async fn a_status_that_was_edited_into_nonsense_stops_its_saga_until_it_is_resto
     let mut stand = Stand::new("nonsense").await;
     stand.start();
     let stories = [
-        ("completed", json!({"phase": "Completed"}), "the saga is Completed although not every step is"),
-        ("undone", json!({"phase": "Compensating", "steps": steps("Completed")}), "without any attempt of its action"),
-        ("running", json!({"steps": steps("Running")}), "step reserve-stock is Running without an active attempt"),
-        ("other-steps", json!({"steps": [{"name": "another", "phase": "Pending"}]}), "does not list the steps of the spec"),
+        (
+            "completed",
+            json!({"phase": "Completed"}),
+            "the saga is Completed although not every step is",
+        ),
+        (
+            "undone",
+            json!({"phase": "Compensating", "steps": steps("Completed")}),
+            "without any attempt of its action",
+        ),
+        (
+            "running",
+            json!({"steps": steps("Running")}),
+            "step reserve-stock is Running without an active attempt",
+        ),
+        (
+            "other-steps",
+            json!({"steps": [{"name": "another", "phase": "Pending"}]}),
+            "does not list the steps of the spec",
+        ),
         ("no-steps", json!({"steps": null}), "status.steps is empty"),
         ("no-hash", json!({"specHash": null, "steps": done_steps()}), "no specHash was pinned"),
-        ("unasked", json!({"steps": done_after("charge-card")}), "step charge-card was started although not all it depends on is done"),
+        (
+            "unasked",
+            json!({"steps": done_after("charge-card")}),
+            "step charge-card was started although not all it depends on is done",
+        ),
     ];
     for (name, nonsense, words) in &stories {
         let before = suspended(&stand, name, checkout()).await;
@@ -104,19 +142,31 @@ async fn a_status_that_was_edited_into_nonsense_stops_its_saga_until_it_is_resto
         restored.status = before.status;
         stand.sagas().replace_status(name, &PostParams::default(), &restored).await.unwrap();
         let saga = stand.reaches(name, SagaPhase::Completed).await;
-        assert_eq!(stand.shop.summary(&scope(&saga)).done, ["reserve-stock", "charge-card", "ship"], "{name}");
-        assert_eq!(["Ready", "Stalled"].map(|kind| condition(&saga, kind)), ["True/Completed", ""], "{name}");
+        assert_eq!(
+            stand.shop.summary(&scope(&saga)).done,
+            ["reserve-stock", "charge-card", "ship"],
+            "{name}"
+        );
+        assert_eq!(
+            ["Ready", "Stalled"].map(|kind| condition(&saga, kind)),
+            ["True/Completed", ""],
+            "{name}"
+        );
     }
     // What the schema knows to be nonsense never gets in.
     let saga = suspended(&stand, "schema", checkout()).await;
-    for nonsense in [json!({"phase": 7}), json!({"settled": "seven"}), json!({"steps": [{"name": "a"}]})] {
+    for nonsense in
+        [json!({"phase": 7}), json!({"settled": "seven"}), json!({"steps": [{"name": "a"}]})]
+    {
         stand.patch_status(&saga.name_any(), &nonsense).await.unwrap_err();
     }
 }
 
 /// The steps of the checkout, in a phase that they never came to.
 fn steps(phase: &str) -> Value {
-    json!(["reserve-stock", "charge-card", "ship"].map(|name| json!({"name": name, "phase": phase})))
+    json!(
+        ["reserve-stock", "charge-card", "ship"].map(|name| json!({"name": name, "phase": phase}))
+    )
 }
 
 /// The steps of the checkout, all of them done.
@@ -150,10 +200,22 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
     let raw = serde_json::to_value(&before.spec).unwrap();
     // The schema's own rules see nearly all.
     for (pointer, value, words) in [
-        ("/steps/0/http/url", json!("http://elsewhere/"), "steps cannot be changed: create a new Saga"),
+        (
+            "/steps/0/http/url",
+            json!("http://elsewhere/"),
+            "steps cannot be changed: create a new Saga",
+        ),
         ("/steps/0/http/body", json!({"ordre": "7"}), "steps cannot be changed: create a new Saga"),
-        ("/params/order", json!({"id": 7, "nota": "x"}), "params cannot be changed: create a new Saga"),
-        ("/idempotencyPrefix", json!("a"), "idempotencyPrefix cannot be changed: create a new Saga"),
+        (
+            "/params/order",
+            json!({"id": 7, "nota": "x"}),
+            "params cannot be changed: create a new Saga",
+        ),
+        (
+            "/idempotencyPrefix",
+            json!("a"),
+            "idempotencyPrefix cannot be changed: create a new Saga",
+        ),
     ] {
         let mut changed = raw.clone();
         let (parent, field) = pointer.rsplit_once('/').unwrap();
@@ -167,7 +229,11 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
     changed["suspend"] = json!(false);
     replace_spec(&stand, &changed).await.unwrap();
     let stalled = stalls(&stand, "order", "SpecChanged").await;
-    assert!(message(&stalled).contains("restore the spec, or create a new Saga"), "{}", message(&stalled));
+    assert!(
+        message(&stalled).contains("restore the spec, or create a new Saga"),
+        "{}",
+        message(&stalled)
+    );
     assert_eq!(condition(&stalled, "Ready"), "False/SpecChanged");
     stand.meanwhile("other").await;
     assert!(stand.shop.entries(Some(&scope(&before))).is_empty(), "nothing starts");
@@ -180,6 +246,7 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
 
 /// Puts a spec in place of the whole one of the saga `order`.
 async fn replace_spec(stand: &Stand, spec: &Value) -> Result<Saga, kube::Error> {
-    let patch = serde_json::from_value(json!([{"op": "replace", "path": "/spec", "value": spec}])).unwrap();
+    let patch =
+        serde_json::from_value(json!([{"op": "replace", "path": "/spec", "value": spec}])).unwrap();
     stand.sagas().patch("order", &PatchParams::default(), &Patch::<Saga>::Json(patch)).await
 }

@@ -23,7 +23,8 @@ enum Blow {
 
 /// A charge that is tried so often; its answer is kept back.
 fn charge(attempts: u32) -> Value {
-    let retry = json!({"maxAttempts": attempts, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}});
+    let retry =
+        json!({"maxAttempts": attempts, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}});
     json!({"steps": [{"name": "charge-card", "retry": retry, "http": post_by_gate("/payments/charges")}]})
 }
 
@@ -38,7 +39,10 @@ fn calls(stand: &Stand, saga: &Saga) -> Vec<Kind> {
 
 /// Somebody deletes the Lease under which the saga's request was sent.
 async fn lapse(stand: &Stand, saga: &str) {
-    let executor = action(&stand.sagas().get(saga).await.unwrap()).active.and_then(|active| active.executor).unwrap();
+    let executor = action(&stand.sagas().get(saga).await.unwrap())
+        .active
+        .and_then(|active| active.executor)
+        .unwrap();
     let leases: Api<Lease> = Api::namespaced(stand.client.clone(), "saga-system");
     leases.delete(&format!("saga-executor-{executor}"), &DeleteParams::default()).await.unwrap();
 }
@@ -71,7 +75,8 @@ async fn struck(name: &str, blow: Blow) -> (Stand, Saga, Saga) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_operator_calls_off_itself_costs_nothing_where_it_may_be_repeated_and_is_sent_once_where_not() {
+async fn what_the_operator_calls_off_itself_costs_nothing_where_it_may_be_repeated_and_is_sent_once_where_not()
+ {
     for (name, blow) in [("lapse", Blow::Lapse), ("stop", Blow::Stop)] {
         let (stand, once, twice) = struck(name, blow).await;
         assert_eq!((action(&twice).budget_used, action(&twice).called_off), (1, 1), "{name}");
@@ -80,9 +85,16 @@ async fn what_the_operator_calls_off_itself_costs_nothing_where_it_may_be_repeat
         assert_eq!(outcomes(&twice, "charge-card"), [Outcome::Unknown, Outcome::Succeeded]);
         assert_eq!(calls(&stand, &twice), [Kind::Done, Kind::Repeat], "under the same key");
         // A shop without keys would have charged once, as the shop that knows them.
-        assert_eq!((outcomes(&once, "charge-card"), calls(&stand, &once)), (vec![Outcome::Unknown], vec![Kind::Done]), "{name}");
+        assert_eq!(
+            (outcomes(&once, "charge-card"), calls(&stand, &once)),
+            (vec![Outcome::Unknown], vec![Kind::Done]),
+            "{name}"
+        );
         stand.ask("once", "saga.dev/cancel=enough");
-        assert_eq!(still_in_effect(&stand.reaches("once", SagaPhase::Cancelled).await), ["charge-card"]);
+        assert_eq!(
+            still_in_effect(&stand.reaches("once", SagaPhase::Cancelled).await),
+            ["charge-card"]
+        );
     }
 }
 
@@ -92,5 +104,8 @@ async fn what_an_operator_leaves_that_is_killed_uses_its_attempt_up() {
     assert_eq!((action(&twice).budget_used, action(&twice).called_off), (2, 0));
     stand.gate.open();
     stand.reaches("twice", SagaPhase::Completed).await;
-    assert_eq!((outcomes(&once, "charge-card"), calls(&stand, &once)), (vec![Outcome::Unknown], vec![Kind::Done]));
+    assert_eq!(
+        (outcomes(&once, "charge-card"), calls(&stand, &once)),
+        (vec![Outcome::Unknown], vec![Kind::Done])
+    );
 }

@@ -20,7 +20,8 @@ const CANARY: &str = "c4naryB1rd";
 
 /// The Secret of these tests: a token, what no header can be, and what is no certificate.
 fn secret() -> Value {
-    let certificate = format!("-----BEGIN CERTIFICATE-----\n{CANARY}!\n-----END CERTIFICATE-----\n");
+    let certificate =
+        format!("-----BEGIN CERTIFICATE-----\n{CANARY}!\n-----END CERTIFICATE-----\n");
     let values = json!({"token": format!("Bearer {CANARY}-1"), "cut": format!("{CANARY}-2\nand more"), "ca": certificate});
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"}, "stringData": values})
 }
@@ -53,9 +54,17 @@ async fn everything(stand: &Stand, [metrics, health]: [SocketAddr; 2]) -> Vec<(S
     assert!(log.contains(r#""level":"TRACE""#), "the log says all there is");
     let mut shown = vec![("the log".to_owned(), log)];
     for kind in ["sagas", "events", "pods", "leases"] {
-        shown.push((kind.into(), stand.kubectl(&["get", kind, "-o", "json", "--show-managed-fields"])));
+        shown.push((
+            kind.into(),
+            stand.kubectl(&["get", kind, "-o", "json", "--show-managed-fields"]),
+        ));
     }
-    for (address, path) in [(metrics, "/metrics"), (health, "/health/circuits"), (health, "/healthz"), (health, "/readyz")] {
+    for (address, path) in [
+        (metrics, "/metrics"),
+        (health, "/health/circuits"),
+        (health, "/healthz"),
+        (health, "/readyz"),
+    ] {
         shown.push((path.into(), ask(address, path).await));
     }
     shown
@@ -64,8 +73,14 @@ async fn everything(stand: &Stand, [metrics, health]: [SocketAddr; 2]) -> Vec<(S
 fn shows_nothing(shown: &[(String, String)]) {
     for (place, text) in shown {
         for form in forms() {
-            let before = text.find(&form).map(|at| &text[text.floor_char_boundary(at.saturating_sub(200))..at]);
-            assert!(before.is_none(), "a value of the Secret shows in {place}, after {}", before.unwrap_or_default());
+            let before = text
+                .find(&form)
+                .map(|at| &text[text.floor_char_boundary(at.saturating_sub(200))..at]);
+            assert!(
+                before.is_none(),
+                "a value of the Secret shows in {place}, after {}",
+                before.unwrap_or_default()
+            );
         }
     }
 }
@@ -74,23 +89,40 @@ fn shows_nothing(shown: &[(String, String)]) {
 fn the_forms_of_the_canary_are_found_in_the_midst_of_other_text() {
     let within = |text: String| forms().iter().filter(|form| text.contains(form.as_str())).count();
     for before in ["", "a", "ab", "abc"] {
-        assert_eq!(within(STANDARD_NO_PAD.encode(format!("{before}{CANARY}-1\n"))), 1, "{before:?}");
+        assert_eq!(
+            within(STANDARD_NO_PAD.encode(format!("{before}{CANARY}-1\n"))),
+            1,
+            "{before:?}"
+        );
     }
     assert_eq!(within(format!("x{CANARY}y")), 1);
 }
 
 /// Requests: a token that is sent and refused once, a value that no header can hold, and an authority that is none.
 async fn requests(stand: &Stand) {
-    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 503}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 503}]}]))
+        .unwrap();
     let mut checkout = checkout_with_token();
     checkout["serviceAccountName"] = json!("keeper");
     stand.apply("order", &checkout).await;
     let headers = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": key("cut")}}]);
     stand.apply("cut", &one(&json!({"http": {"method": "POST", "url": "SHOP/mail/messages", "headers": headers}}))).await;
     let tls = json!({"ca": {"secretKeyRef": key("ca")}});
-    stand.apply("authority", &one(&json!({"http": {"method": "POST", "url": "https://127.0.0.1:1/", "tls": tls}}))).await;
+    stand
+        .apply(
+            "authority",
+            &one(&json!({"http": {"method": "POST", "url": "https://127.0.0.1:1/", "tls": tls}})),
+        )
+        .await;
     let saga = stand.reaches("order", SagaPhase::Completed).await;
-    let charges: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().filter(|entry| entry.service == "payments").collect();
+    let charges: Vec<_> = stand
+        .shop
+        .entries(Some(&scope(&saga)))
+        .into_iter()
+        .filter(|entry| entry.service == "payments")
+        .collect();
     assert!(charges.len() == 2 && charges.iter().all(|entry| entry.authorized), "{charges:?}");
     fails(stand, "cut", "cannot be sent as header Authorization").await;
     fails(stand, "authority", "is malformed").await;
@@ -101,7 +133,12 @@ async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let answer = |headers: HeaderMap| async move {
-        let sent: Vec<_> = headers["authorization"].to_str().unwrap().bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+        let sent: Vec<_> = headers["authorization"]
+            .to_str()
+            .unwrap()
+            .bytes()
+            .map(|byte| format!("\\u{byte:04x}"))
+            .collect();
         format!("{{\"sent\": \"{}\"}}", sent.concat())
     };
     tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await });
@@ -111,8 +148,11 @@ async fn echo() -> SocketAddr {
 /// Requests to a service that repeats what it was sent: one hands that on, and one tells it in its message.
 async fn echoes(stand: &Stand) {
     let headers = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": key("token")}}]);
-    let mut request = json!({"method": "POST", "url": format!("http://{}/", echo().await), "headers": headers});
-    stand.apply("repeats", &one(&json!({"http": request, "outputs": {"all": "${response.body}"}}))).await;
+    let mut request =
+        json!({"method": "POST", "url": format!("http://{}/", echo().await), "headers": headers});
+    stand
+        .apply("repeats", &one(&json!({"http": request, "outputs": {"all": "${response.body}"}})))
+        .await;
     request["expect"] = json!("response.status == 201");
     stand.apply("tells", &one(&json!({"http": request}))).await;
     let saga = stand.reaches("repeats", SagaPhase::Completed).await;
@@ -125,11 +165,13 @@ async fn objects(stand: &Stand) {
     let reference = json!({"apiVersion": "v1", "kind": "Secret", "name": "payments"});
     let reads = json!({"token": "${object.data.token}", "all": "${object.data}"});
     let hidden = json!({"token": "[hidden]", "all": {"token": "[hidden]", "cut": "[hidden]", "ca": "[hidden]"}});
-    let waits = json!({"wait": {"until": "has(object.data.token)", "object": reference}, "outputs": reads});
+    let waits =
+        json!({"wait": {"until": "has(object.data.token)", "object": reference}, "outputs": reads});
     stand.apply("waits", &one(&waits)).await;
     let labels = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments", "labels": {"touched": "yes"}}});
     stand.apply("touches", &one(&json!({"apply": {"manifest": labels, "until": "has(object.data)"}, "outputs": reads}))).await;
-    let compares = json!({"timeout": "2s", "wait": {"until": "object.data.token > 1", "object": reference}});
+    let compares =
+        json!({"timeout": "2s", "wait": {"until": "object.data.token > 1", "object": reference}});
     stand.apply("compares", &one(&compares)).await;
     for name in ["waits", "touches"] {
         let saga = stand.reaches(name, SagaPhase::Completed).await;
@@ -146,8 +188,15 @@ async fn pods(stand: &Stand) {
     stand.apply("quiet", &one(&json!({"pod": quiet}))).await;
     let mut talks = pod("env; exit 3");
     let container = talks.as_object_mut().unwrap();
-    container.extend(json!({"name": "step", "env": from, "terminationMessagePolicy": "File"}).as_object().unwrap().clone());
-    stand.apply("talks", &one(&json!({"pod": {"template": {"spec": {"containers": [talks]}}}}))).await;
+    container.extend(
+        json!({"name": "step", "env": from, "terminationMessagePolicy": "File"})
+            .as_object()
+            .unwrap()
+            .clone(),
+    );
+    stand
+        .apply("talks", &one(&json!({"pod": {"template": {"spec": {"containers": [talks]}}}})))
+        .await;
     fails(stand, "quiet", "exit code 3 (Error): it is there").await;
     fails(stand, "talks", "exit code 3").await;
 }

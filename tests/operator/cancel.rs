@@ -3,7 +3,10 @@
 use saga_operator::api::{Outcome, RequestResult, SagaPhase, StepPhase};
 use serde_json::json;
 
-use crate::stand::{Stand, checkout, checkout_with, condition, message, outcomes, post_by_gate, scope, step, still_in_effect};
+use crate::stand::{
+    Stand, checkout, checkout_with, condition, message, outcomes, post_by_gate, scope, step,
+    still_in_effect,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_is_under_way_is_given_up_and_may_have_happened() {
@@ -15,13 +18,28 @@ async fn a_request_that_is_under_way_is_given_up_and_may_have_happened() {
     stand.shop_has_done(&saga, "charge-card").await;
     stand.ask("order", "saga.dev/cancel=ordered by mistake");
     let saga = stand.reaches("order", SagaPhase::Cancelled).await;
-    assert_eq!((outcomes(&saga, "charge-card"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec!["reserve-stock", "charge-card"]));
-    assert_eq!(message(&saga), "cancelled: ordered by mistake; still in effect: reserve-stock,charge-card");
-    assert_eq!(["Ready", "Reconciling", "Stalled"].map(|kind| condition(&saga, kind)), ["False/Cancelled", "", "True/Cancelled"]);
+    assert_eq!(
+        (outcomes(&saga, "charge-card"), still_in_effect(&saga)),
+        (vec![Outcome::Unknown], vec!["reserve-stock", "charge-card"])
+    );
+    assert_eq!(
+        message(&saga),
+        "cancelled: ordered by mistake; still in effect: reserve-stock,charge-card"
+    );
+    assert_eq!(
+        ["Ready", "Reconciling", "Stalled"].map(|kind| condition(&saga, kind)),
+        ["False/Cancelled", "", "True/Cancelled"]
+    );
     let attempt = &step(&saga, "charge-card").action.as_ref().unwrap().attempts[0];
-    assert_eq!(attempt.message.as_deref(), Some("given up without an answer, since the saga is cancelled"));
+    assert_eq!(
+        attempt.message.as_deref(),
+        Some("given up without an answer, since the saga is cancelled")
+    );
     let event = stand.event("order", "Cancelled").await;
-    assert_eq!((event.type_.as_deref(), event.note.as_deref()), (Some("Warning"), Some(message(&saga))));
+    assert_eq!(
+        (event.type_.as_deref(), event.note.as_deref()),
+        (Some("Warning"), Some(message(&saga)))
+    );
     let ended = stand.is_let_go("order").await;
     stand.answer("order", 1).await;
     // The answer comes after all, and changes nothing.
@@ -31,13 +49,23 @@ async fn a_request_that_is_under_way_is_given_up_and_may_have_happened() {
     assert_eq!((&saga.status, &step(&saga, "ship").action), (&ended.status, &None));
     assert_eq!(stand.shop.entries(Some(&scope(&saga))).len(), 2);
     // Whatever else is asked for comes too late.
-    for (number, request) in [(2, "saga.dev/cancel=again"), (3, "saga.dev/compensate=undo it"), (4, "saga.dev/retry=*")] {
+    for (number, request) in
+        [(2, "saga.dev/cancel=again"), (3, "saga.dev/compensate=undo it"), (4, "saga.dev/retry=*")]
+    {
         stand.ask("order", request);
         let refusal = stand.answer("order", number).await;
-        assert!(refusal.result == RequestResult::Refused && refusal.message.starts_with("the saga is Cancelled: "), "{refusal:?}");
+        assert!(
+            refusal.result == RequestResult::Refused
+                && refusal.message.starts_with("the saga is Cancelled: "),
+            "{refusal:?}"
+        );
     }
     stand.remove("order").await;
-    assert_eq!(stand.shop.entries(Some(&scope(&saga))).len(), 2, "a saga that ended goes without ado");
+    assert_eq!(
+        stand.shop.entries(Some(&scope(&saga))).len(),
+        2,
+        "a saga that ended goes without ado"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +75,8 @@ async fn what_waits_ends_at_once_in_whatever_phase_the_saga_is() {
     let answer = |service: &str, code: u16| json!({"match": {"service": service, "direction": "action"}, "then": [{"answer": code, "forever": true}]});
     stand.shop.behave(&json!([answer("payments", 503), answer("shipping", 422)])).unwrap();
     let mut retrying = checkout();
-    retrying["steps"][1]["retry"] = json!({"maxAttempts": 3, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
+    retrying["steps"][1]["retry"] =
+        json!({"maxAttempts": 3, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
     let mut failed = checkout();
     failed["steps"].as_array_mut().unwrap().remove(1);
     failed["steps"][1]["dependsOn"] = json!(["reserve-stock"]);
@@ -74,10 +103,18 @@ async fn what_waits_ends_at_once_in_whatever_phase_the_saga_is() {
         let before = stand.shop.entries(None).len();
         stand.ask(name, "saga.dev/cancel=@2026-11-24");
         let saga = stand.reaches(name, SagaPhase::Cancelled).await;
-        assert_eq!((still_in_effect(&saga), stand.shop.entries(None).len()), (left.clone(), before), "{name}");
+        assert_eq!(
+            (still_in_effect(&saga), stand.shop.entries(None).len()),
+            (left.clone(), before),
+            "{name}"
+        );
         stand.is_let_go(name).await;
         let event = stand.event(name, "Cancelled").await;
-        assert_eq!(event.type_.as_deref(), Some(if left.is_empty() { "Normal" } else { "Warning" }), "{name}");
+        assert_eq!(
+            event.type_.as_deref(),
+            Some(if left.is_empty() { "Normal" } else { "Warning" }),
+            "{name}"
+        );
     }
 }
 
@@ -89,7 +126,9 @@ async fn an_undo_that_is_cancelled_leaves_what_is_not_undone_yet() {
     let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
     spec["steps"][1]["compensation"]["http"] = post_by_gate("/payments/refunds");
     let saga = stand.apply("order", &spec).await;
-    let refunded = |entry: &crate::shop::Entry| entry.scope == scope(&saga) && entry.kind == crate::shop::Kind::Undone;
+    let refunded = |entry: &crate::shop::Entry| {
+        entry.scope == scope(&saga) && entry.kind == crate::shop::Kind::Undone
+    };
     stand.shop_sees("the refund", |entries| entries.iter().any(refunded)).await;
     stand.ask("order", "saga.dev/cancel=the customer keeps it");
     let saga = stand.reaches("order", SagaPhase::Cancelled).await;
@@ -113,7 +152,10 @@ async fn a_cancellation_is_carried_out_by_the_next_operator_where_the_first_one_
     stand.ask("order", "saga.dev/cancel=ordered by mistake");
     stand.start();
     let saga = stand.reaches("order", SagaPhase::Cancelled).await;
-    assert_eq!((outcomes(&saga, "charge-card"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec!["reserve-stock", "charge-card"]));
+    assert_eq!(
+        (outcomes(&saga, "charge-card"), still_in_effect(&saga)),
+        (vec![Outcome::Unknown], vec!["reserve-stock", "charge-card"])
+    );
     stand.is_let_go("order").await;
     assert_eq!(stand.shop.entries(Some(&scope(&saga))).len(), 2, "nothing is sent again");
 }

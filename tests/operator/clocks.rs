@@ -17,7 +17,8 @@ fn charge(timeout: &str) -> Value {
 
 /// More than half a minute is how long another operator waits beyond a time limit.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_under_way_keeps_its_time_limit_whichever_operator_looks_when_the_default_is_lowered() {
+async fn a_request_under_way_keeps_its_time_limit_whichever_operator_looks_when_the_default_is_lowered()
+ {
     let mut stand = Stand::new("lowered").await;
     stand.start();
     stand.start_second();
@@ -27,13 +28,18 @@ async fn a_request_under_way_keeps_its_time_limit_whichever_operator_looks_when_
     stand.patch("order", &json!({"spec": {"defaults": {"timeout": "1s"}}})).await.unwrap();
     stand.apply("late", &charge("1s")).await;
     let late = stand.reaches("late", SagaPhase::Failed).await;
-    assert_eq!(outcomes(&late, "charge-card"), [Outcome::Unknown], "what was sent under it ends by it");
+    assert_eq!(
+        outcomes(&late, "charge-card"),
+        [Outcome::Unknown],
+        "what was sent under it ends by it"
+    );
     stand.apply("nap", &json!({"steps": [{"name": "nap", "wait": {"for": "35s"}}]})).await;
     stand.reaches("nap", SagaPhase::Completed).await;
     stand.gate.open();
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Succeeded]);
-    let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.kind).collect();
+    let calls: Vec<_> =
+        stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.kind).collect();
     assert_eq!(calls, [Kind::Done]);
 }
 
@@ -46,7 +52,8 @@ async fn left_by_a_clock_ahead(stand: &Stand, name: &str, age: i64) {
     let written = Timestamp::now() + (60 - age).seconds();
     let written = format!("{written:.6}");
     let active = json!({"startedAt": written, "clockAheadSeconds": 60});
-    let action = json!({"attempt": 1, "budgetUsed": 1, "budgetStartedAt": written, "active": active});
+    let action =
+        json!({"attempt": 1, "budgetUsed": 1, "budgetStartedAt": written, "active": active});
     let step = json!({"name": "work", "phase": "Running", "startedAt": written, "action": action});
     let status = json!({"observedGeneration": 1, "phase": "Running", "startedAt": written, "specHash": spec_hash, "steps": [step]});
     stand.patch_status(name, &status).await.unwrap();
@@ -62,6 +69,10 @@ async fn a_pod_is_not_made_too_late_because_the_clock_of_who_intended_it_was_ahe
     assert_eq!(outcomes(&young, "work"), [Outcome::Succeeded]);
     let old = stand.reaches("old", SagaPhase::Failed).await;
     let said = step(&old, "work").message.clone().unwrap_or_default();
-    assert!(outcomes(&old, "work") == [Outcome::Unknown] && said.contains("nobody can tell whether its Pod was created"), "{said}");
+    assert!(
+        outcomes(&old, "work") == [Outcome::Unknown]
+            && said.contains("nobody can tell whether its Pod was created"),
+        "{said}"
+    );
     assert!(stand.pods_of("old").await.is_empty());
 }

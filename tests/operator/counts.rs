@@ -33,14 +33,22 @@ fn read(stand: &Stand) -> BTreeMap<String, usize> {
     let mut calls = BTreeMap::new();
     for line in log.lines() {
         let Ok(entry) = serde_json::from_str::<Value>(line) else { continue };
-        let text = |pointer: &str| entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer: &str| {
+            entry.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+        };
         // The caches' own list and watch are of the whole namespace: they name no object.
-        let of_cache = text("/verb") == "watch" || (text("/verb") == "list" && text("/requestURI").contains("limit="));
-        if text("/user/username") != OPERATOR || text("/objectRef/namespace") != stand.namespace || of_cache {
+        let of_cache = text("/verb") == "watch"
+            || (text("/verb") == "list" && text("/requestURI").contains("limit="));
+        if text("/user/username") != OPERATOR
+            || text("/objectRef/namespace") != stand.namespace
+            || of_cache
+        {
             continue;
         }
         let subresource = text("/objectRef/subresource");
-        let resource = text("/objectRef/resource") + if subresource.is_empty() { "" } else { "/" } + &subresource;
+        let resource = text("/objectRef/resource")
+            + if subresource.is_empty() { "" } else { "/" }
+            + &subresource;
         let tried = if text("/requestURI").contains("dryRun=All") { "try to " } else { "" };
         *calls.entry(format!("{tried}{} {resource}", text("/verb"))).or_default() += 1;
     }
@@ -66,7 +74,8 @@ async fn carry_through(stand: &Stand, name: &str, spec: &Value) -> (Saga, BTreeM
     let before = calls(stand).await;
     stand.apply(name, spec).await;
     let ended = |saga: &Saga| {
-        let completed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
+        let completed =
+            saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Completed);
         completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
     };
     let saga = stand.until(name, "without its finalizer", ended).await;
@@ -84,10 +93,16 @@ async fn a_chain_of_n_requests_costs_n_plus_one_status_writes_and_no_reads() {
     stand.start();
     let work = json!({"http": {"method": "POST", "url": "SHOP/stock/reservations", "body": {}}});
     for steps in [1, 3, 7] {
-        let (_, spent) = carry_through(&stand, &format!("chain-{steps}"), &chain(steps, &work)).await;
+        let (_, spent) =
+            carry_through(&stand, &format!("chain-{steps}"), &chain(steps, &work)).await;
         // Apart from the steps: the finalizer comes and goes, and the end is told.
-        let expected = [("create events", 1), ("patch sagas", 2), ("update sagas/status", steps + 1)];
-        assert_eq!(spent, expected.map(|(call, times)| (call.to_owned(), times)).into(), "a chain of {steps}");
+        let expected =
+            [("create events", 1), ("patch sagas", 2), ("update sagas/status", steps + 1)];
+        assert_eq!(
+            spent,
+            expected.map(|(call, times)| (call.to_owned(), times)).into(),
+            "a chain of {steps}"
+        );
     }
 }
 
@@ -100,15 +115,28 @@ async fn a_pod_costs_one_create_and_one_more_write_only_if_it_lives_longer_than_
         let (saga, mut spent) = carry_through(&stand, name, &chain(2, &work)).await;
         // On a busy machine a short Pod can live long, too: what counts is how long it did.
         let longer_than = |seconds: i64| {
-            let attempts =
-                saga.status.iter().flat_map(|status| &status.steps).flat_map(|step| &step.action).flat_map(|action| &action.attempts);
-            attempts.filter(|attempt| attempt.settled_at.0.duration_since(attempt.started_at.0).as_secs() >= seconds).count()
+            let attempts = saga
+                .status
+                .iter()
+                .flat_map(|status| &status.steps)
+                .flat_map(|step| &step.action)
+                .flat_map(|action| &action.attempts);
+            attempts
+                .filter(|attempt| {
+                    attempt.settled_at.0.duration_since(attempt.started_at.0).as_secs() >= seconds
+                })
+                .count()
         };
         let noted = spent.remove("update sagas/status").unwrap() - 3;
         assert!((longer_than(3)..=longer_than(2)).contains(&noted), "{name}: {noted} writes more");
         assert!(noted <= 2 && (name != "long" || noted == 2), "{name}: {noted} writes more");
         // Equal Pods are tried once: the second saga's differ from the first one's.
-        let expected = [("create events", 1), ("create pods", 2), ("patch sagas", 2), ("try to create pods", 1)];
+        let expected = [
+            ("create events", 1),
+            ("create pods", 2),
+            ("patch sagas", 2),
+            ("try to create pods", 1),
+        ];
         assert_eq!(spent, expected.map(|(call, times)| (call.to_owned(), times)).into(), "{name}");
     }
 }

@@ -42,15 +42,23 @@ async fn one_round(stand: &mut Stand, seed: u64, round: u64) {
     let fails = round % 2 == 1;
     let name = format!("order-{round}");
     // Calls take a while, so that many moments lie inside one.
-    stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "150ms", "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{"match": {}, "then": [{"delay": "150ms", "forever": true}]}]))
+        .unwrap();
     stand.apply(&name, &checkout(fails)).await;
     let moment = Duration::from_millis(scramble(seed, round) % 4000);
-    println!("round {round}: killed after {moment:?}, {}", if fails { "fails" } else { "completes" });
+    println!(
+        "round {round}: killed after {moment:?}, {}",
+        if fails { "fails" } else { "completes" }
+    );
     // The moment is the perturbation, not a wait for something.
     tokio::time::sleep(moment).await;
     stand.kill();
     stand.start();
-    let saga = stand.reaches(&name, if fails { SagaPhase::Compensated } else { SagaPhase::Completed }).await;
+    let saga = stand
+        .reaches(&name, if fails { SagaPhase::Compensated } else { SagaPhase::Completed })
+        .await;
     judge(stand, &saga, fails);
 }
 
@@ -60,9 +68,13 @@ async fn one_round(stand: &mut Stand, seed: u64, round: u64) {
 async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     let seed = seed();
     let mut stand = Stand::new("stops").await;
-    stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "50ms", "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{"match": {}, "then": [{"delay": "50ms", "forever": true}]}]))
+        .unwrap();
     let call = json!({"method": "POST", "url": "SHOP/mail/messages", "body": {}});
-    let chain: Vec<_> = (0..STOPS).map(|nth| json!({"name": format!("step-{nth}"), "http": call})).collect();
+    let chain: Vec<_> =
+        (0..STOPS).map(|nth| json!({"name": format!("step-{nth}"), "http": call})).collect();
     stand.apply("chain", &json!({"steps": chain})).await;
     let mut names = vec!["chain".to_owned()];
     for round in 0..STOPS {
@@ -81,7 +93,11 @@ async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     for name in &names {
         let saga = stand.reaches(name, SagaPhase::Completed).await;
         let entries = stand.shop.entries(Some(&scope(&saga)));
-        assert!(entries.len() == saga.spec.steps.len() && entries.iter().all(|entry| entry.kind == Kind::Done), "{name}: {entries:?}");
+        assert!(
+            entries.len() == saga.spec.steps.len()
+                && entries.iter().all(|entry| entry.kind == Kind::Done),
+            "{name}: {entries:?}"
+        );
     }
 }
 
@@ -99,14 +115,28 @@ pub fn judge(stand: &Stand, saga: &Saga, fails: bool) {
     }
     let mut calls: BTreeMap<(String, bool), Vec<Entry>> = BTreeMap::new();
     for entry in stand.shop.entries(Some(&scope)) {
-        calls.entry((entry.step.clone(), entry.direction == Direction::Compensation)).or_default().push(entry);
+        calls
+            .entry((entry.step.clone(), entry.direction == Direction::Compensation))
+            .or_default()
+            .push(entry);
     }
     for ((step, undo), entries) in calls {
         let repeats = entries.iter().filter(|entry| entry.kind == Kind::Repeat).count();
-        let status = saga.status.as_ref().unwrap().steps.iter().find(|status| status.name == step).unwrap();
+        let status =
+            saga.status.as_ref().unwrap().steps.iter().find(|status| status.name == step).unwrap();
         let record = if undo { &status.compensation } else { &status.action };
-        let unknown = record.as_ref().unwrap().attempts.iter().filter(|attempt| attempt.outcome == Outcome::Unknown).count();
-        assert!(repeats <= unknown, "{step} was called {} times with {unknown} unknown outcomes: {entries:?}", entries.len());
+        let unknown = record
+            .as_ref()
+            .unwrap()
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.outcome == Outcome::Unknown)
+            .count();
+        assert!(
+            repeats <= unknown,
+            "{step} was called {} times with {unknown} unknown outcomes: {entries:?}",
+            entries.len()
+        );
     }
 }
 
@@ -134,7 +164,10 @@ pub fn checkout(fails: bool) -> Value {
 
 /// What chooses the moments; a failed run can be repeated with it.
 pub fn seed() -> u64 {
-    let seed = std::env::var("SAGA_TEST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| u64::from(std::process::id()));
+    let seed = std::env::var("SAGA_TEST_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| u64::from(std::process::id()));
     println!("SAGA_TEST_SEED={seed}");
     seed
 }

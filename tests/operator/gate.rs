@@ -36,7 +36,8 @@ impl Gate {
 
 async fn pass(caller: TcpStream, shop: SocketAddr, mut opened: watch::Receiver<bool>) {
     let Ok(shop) = TcpStream::connect(shop).await else { return };
-    let ((mut from_caller, mut to_caller), (mut from_shop, mut to_shop)) = (caller.into_split(), shop.into_split());
+    let ((mut from_caller, mut to_caller), (mut from_shop, mut to_shop)) =
+        (caller.into_split(), shop.into_split());
     // Either side may go away: the other then notices.
     tokio::spawn(async move { copy(&mut from_caller, &mut to_shop).await });
     if opened.wait_for(|open| *open).await.is_ok() {

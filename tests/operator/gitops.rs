@@ -39,17 +39,20 @@ async fn sync(stand: &Stand, manifest: &Value) {
 /// The managed fields with one entry of the tool's for all that it and kubectl have set.
 fn taken_over(live: &DynamicObject) -> Vec<Value> {
     let entries = serde_json::to_value(live.managed_fields()).unwrap();
-    let (taken, mut others): (Vec<_>, Vec<_>) = entries.as_array().cloned().unwrap().into_iter().partition(|entry| {
-        let manager = entry["manager"].as_str().unwrap_or_default();
-        (manager == TOOL || manager.starts_with("kubectl")) && entry.get("subresource").is_none()
-    });
+    let (taken, mut others): (Vec<_>, Vec<_>) =
+        entries.as_array().cloned().unwrap().into_iter().partition(|entry| {
+            let manager = entry["manager"].as_str().unwrap_or_default();
+            (manager == TOOL || manager.starts_with("kubectl"))
+                && entry.get("subresource").is_none()
+        });
     let mut fields = json!({});
     for entry in &taken {
         unite(&mut fields, &entry["fieldsV1"]);
     }
     if let Some(first) = taken.first() {
         let mut entry = first.clone();
-        (entry["manager"], entry["operation"], entry["fieldsV1"]) = (json!(TOOL), json!("Apply"), fields);
+        (entry["manager"], entry["operation"], entry["fieldsV1"]) =
+            (json!(TOOL), json!("Apply"), fields);
         others.push(entry);
     }
     others
@@ -69,7 +72,14 @@ async fn replace(stand: &Stand, manifest: &Value) {
         object.metadata.resource_version = sagas.get("order").await.unwrap().resource_version();
         // The finalizer is no tool's to take away: it comes from the live object.
         object.metadata.finalizers = sagas.get("order").await.unwrap().metadata.finalizers;
-        match sagas.replace("order", &PostParams { field_manager: Some(TOOL.into()), ..PostParams::default() }, &object).await {
+        match sagas
+            .replace(
+                "order",
+                &PostParams { field_manager: Some(TOOL.into()), ..PostParams::default() },
+                &object,
+            )
+            .await
+        {
             Err(kube::Error::Api(conflict)) if conflict.code == 409 => {}
             done => return drop(done.unwrap()),
         }
@@ -89,7 +99,11 @@ async fn synced(name: &str) -> Stand {
     stand.start();
     decline(&stand);
     let bare = manifest(&stand, &json!({}));
-    stand.api_of(&bare).patch("order", &PatchParams::apply(TOOL).force(), &Patch::Apply(&bare)).await.unwrap();
+    stand
+        .api_of(&bare)
+        .patch("order", &PatchParams::apply(TOOL).force(), &Patch::Apply(&bare))
+        .await
+        .unwrap();
     stand.reaches("order", SagaPhase::Failed).await;
     stand
 }
@@ -122,21 +136,36 @@ async fn a_command_that_the_operator_saw_is_carried_out_once_whatever_is_taken_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_is_taken_away_before_anybody_saw_it_is_lost_but_for_one_under_our_own_manager() {
+async fn a_command_that_is_taken_away_before_anybody_saw_it_is_lost_but_for_one_under_our_own_manager()
+ {
     let stand = synced("strip-before").await;
     let bare = manifest(&stand, &json!({}));
     stand.freeze();
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);
     sync(&stand, &bare).await;
-    assert_eq!(annotation(&stand.sagas().get("order").await.unwrap(), RETRY), None, "the tool takes away what kubectl has set");
+    assert_eq!(
+        annotation(&stand.sagas().get("order").await.unwrap(), RETRY),
+        None,
+        "the tool takes away what kubectl has set"
+    );
     stand.thaw();
     // What the operator was told meanwhile is old: it would have had to write under a version that is no more.
     let saga = settled(&stand).await;
     assert_eq!((records(&saga).len(), charges(&stand, &saga)), (0, 1));
     stand.freeze();
-    stand.kubectl(&["annotate", "--overwrite", "--field-manager=saga-cli", "saga/order", "saga.dev/retry=*"]);
+    stand.kubectl(&[
+        "annotate",
+        "--overwrite",
+        "--field-manager=saga-cli",
+        "saga/order",
+        "saga.dev/retry=*",
+    ]);
     sync(&stand, &bare).await;
-    assert_eq!(annotation(&stand.sagas().get("order").await.unwrap(), RETRY), Some("*"), "another manager's is not the tool's to take");
+    assert_eq!(
+        annotation(&stand.sagas().get("order").await.unwrap(), RETRY),
+        Some("*"),
+        "another manager's is not the tool's to take"
+    );
     stand.thaw();
     taken_away(&stand, "1").await;
     sync(&stand, &bare).await;
@@ -147,7 +176,8 @@ async fn a_command_that_is_taken_away_before_anybody_saw_it_is_lost_but_for_one_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_in_git_is_acted_on_once_however_often_it_is_taken_away_and_put_back() {
     let stand = synced("token").await;
-    let (bare, asking) = (manifest(&stand, &json!({})), manifest(&stand, &json!({RETRY: "charge-card@1"})));
+    let (bare, asking) =
+        (manifest(&stand, &json!({})), manifest(&stand, &json!({RETRY: "charge-card@1"})));
     sync(&stand, &asking).await;
     answered(&stand, 1).await;
     for _ in 0..2 {
@@ -160,7 +190,10 @@ async fn a_token_in_git_is_acted_on_once_however_often_it_is_taken_away_and_put_
         assert_eq!(annotation(&settled(&stand).await, RETRY), None);
         sync(&stand, &asking).await;
         let saga = settled(&stand).await;
-        assert_eq!((results(&saga), charges(&stand, &saga), annotation(&saga, RETRY)), (vec![Accepted], 2, Some("charge-card@1")));
+        assert_eq!(
+            (results(&saga), charges(&stand, &saga), annotation(&saga, RETRY)),
+            (vec![Accepted], 2, Some("charge-card@1"))
+        );
     }
     sync(&stand, &manifest(&stand, &json!({RETRY: "charge-card@2"}))).await;
     answered(&stand, 2).await;
@@ -175,24 +208,38 @@ async fn a_plain_value_in_git_is_refused_once_and_a_token_from_elsewhere_is_take
     for _ in 0..3 {
         sync(&stand, &asking).await;
         let saga = settled(&stand).await;
-        assert_eq!((results(&saga), charges(&stand, &saga), annotation(&saga, RETRY)), (vec![Refused], 1, Some("*")));
+        assert_eq!(
+            (results(&saga), charges(&stand, &saga), annotation(&saga, RETRY)),
+            (vec![Refused], 1, Some("*"))
+        );
     }
-    assert!(records(&answered(&stand, 1).await)[0].message.contains(r#"write saga.dev/retry: "*@TOKEN" there"#));
+    assert!(
+        records(&answered(&stand, 1).await)[0]
+            .message
+            .contains(r#"write saga.dev/retry: "*@TOKEN" there"#)
+    );
     // As a button of Argo CD asks: a merge patch with a token of its own, twice. The tool puts the plain value back in between.
     for (token, number) in [("20260101T002000Z.7", 2), ("20260101T002001Z.9", 3)] {
-        stand.patch("order", &json!({"metadata": {"annotations": {RETRY: format!("*@{token}")}}})).await.unwrap();
+        stand
+            .patch("order", &json!({"metadata": {"annotations": {RETRY: format!("*@{token}")}}}))
+            .await
+            .unwrap();
         answered(&stand, number).await;
         sync(&stand, &asking).await;
         let saga = settled(&stand).await;
         let asked = usize::try_from(number).unwrap();
-        assert_eq!((records(&saga).len(), charges(&stand, &saga), annotation(&saga, RETRY)), (asked, asked, Some("*")));
+        assert_eq!(
+            (records(&saga).len(), charges(&stand, &saga), annotation(&saga, RETRY)),
+            (asked, asked, Some("*"))
+        );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_of_the_whole_object_repeats_no_request_and_loses_no_count() {
     let stand = held("replaced").await;
-    let (bare, asking) = (manifest(&stand, &json!({})), manifest(&stand, &json!({RETRY: "charge-card@1"})));
+    let (bare, asking) =
+        (manifest(&stand, &json!({})), manifest(&stand, &json!({RETRY: "charge-card@1"})));
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);
     taken_away(&stand, "1").await;
     settled(&stand).await;
@@ -205,7 +252,10 @@ async fn a_replacement_of_the_whole_object_repeats_no_request_and_loses_no_count
         answered(&stand, 2).await;
         taken_away(&stand, "1").await;
         let saga = settled(&stand).await;
-        assert_eq!((results(&saga), charges(&stand, &saga), annotation(&saga, RETRY)), (vec![Accepted; 2], 3, Some("charge-card@1")));
+        assert_eq!(
+            (results(&saga), charges(&stand, &saga), annotation(&saga, RETRY)),
+            (vec![Accepted; 2], 3, Some("charge-card@1"))
+        );
     }
     // What a person asks for now is new.
     stand.kubectl(&["annotate", "--overwrite", "saga/order", "saga.dev/retry=charge-card"]);
@@ -226,9 +276,15 @@ async fn a_finished_saga_that_is_edited_in_git_says_that_the_change_was_seen() {
     manifest["spec"]["maxParallel"] = json!(2);
     stand.put(&manifest).await;
     let observed = |saga: &Saga| saga.status.as_ref().and_then(|status| status.observed_generation);
-    let saga =
-        stand.until("order", "seen anew", |saga| observed(saga) == saga.metadata.generation && saga.metadata.generation > seen).await;
-    assert_eq!((condition(&saga, "Ready"), charges(&stand, &saga)), ("True/Completed".into(), done));
+    let saga = stand
+        .until("order", "seen anew", |saga| {
+            observed(saga) == saga.metadata.generation && saga.metadata.generation > seen
+        })
+        .await;
+    assert_eq!(
+        (condition(&saga, "Ready"), charges(&stand, &saga)),
+        ("True/Completed".into(), done)
+    );
     stand.kubectl(&["wait", "--for=condition=Ready", "saga/order", "--timeout=30s"]);
 }
 
@@ -249,8 +305,13 @@ mod pods {
         let saga = stand.apply("order", &one_step(&work, &undo)).await;
         stand.shop_has_done(&saga, "ship").await;
         stand.sagas().delete("order", &DeleteParams::foreground()).await.unwrap();
-        let undoing = stand.until("order", "being undone", |saga| step(saga, "ship").compensation.is_some()).await;
-        assert_eq!((outcomes(&undoing, "ship"), undoing.status.unwrap().phase), (vec![Outcome::Unknown], Some(SagaPhase::Compensating)));
+        let undoing = stand
+            .until("order", "being undone", |saga| step(saga, "ship").compensation.is_some())
+            .await;
+        assert_eq!(
+            (outcomes(&undoing, "ship"), undoing.status.unwrap().phase),
+            (vec![Outcome::Unknown], Some(SagaPhase::Compensating))
+        );
         stand.gone("order").await;
         assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"]);
     }

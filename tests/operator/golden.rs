@@ -25,14 +25,17 @@ const VARYING: [&str; 14] = [
 
 /// The same text in every run: what varies is `…`, runs of blanks within a line are one blank.
 fn golden(stand: &Stand, text: &str) -> String {
-    let text = text.replace(&stand.namespace, "NAMESPACE").replace(&stand.shop_address.to_string(), "SHOP");
+    let text = text
+        .replace(&stand.namespace, "NAMESPACE")
+        .replace(&stand.shop_address.to_string(), "SHOP");
     let line = |line: &str| {
         let indent: String = line.chars().take_while(|letter| *letter == ' ').collect();
         let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
         let varying = VARYING.iter().find(|key| words.starts_with(&format!("{key}:")));
         indent + &varying.map_or_else(|| without_age(&words), |key| format!("{key}: …"))
     };
-    let (mut events, others): (Vec<_>, Vec<_>) = text.lines().map(line).partition(|line| is_event(line));
+    let (mut events, others): (Vec<_>, Vec<_>) =
+        text.lines().map(line).partition(|line| is_event(line));
     // They come in the order of their names, which are hashes.
     events.sort();
     [others, events].concat().join("\n") + "\n"
@@ -46,7 +49,8 @@ fn is_event(line: &str) -> bool {
 fn without_age(line: &str) -> String {
     let place = if is_event(line) { 2 } else { 5 };
     let row = is_event(line) || line.starts_with("order-");
-    let words = line.split(' ').enumerate().map(|(nth, word)| if row && nth == place { "…" } else { word });
+    let words =
+        line.split(' ').enumerate().map(|(nth, word)| if row && nth == place { "…" } else { word });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -62,9 +66,20 @@ async fn one_look_at_a_held_saga_says_what_failed_why_and_what_to_type() {
     stand.event("order-1043", "StepFailed").await;
     stand.event("order-1043", "Failed").await;
 
-    insta::assert_snapshot!("get_wide", golden(&stand, &stand.kubectl(&["get", "saga", "-o", "wide"])));
-    insta::assert_snapshot!("describe", golden(&stand, &stand.kubectl(&["describe", "saga", "order-1043"])));
+    insta::assert_snapshot!(
+        "get_wide",
+        golden(&stand, &stand.kubectl(&["get", "saga", "-o", "wide"]))
+    );
+    insta::assert_snapshot!(
+        "describe",
+        golden(&stand, &stand.kubectl(&["describe", "saga", "order-1043"]))
+    );
     // By its short name and its category, too; and by phase on the server.
-    assert!(stand.kubectl(&["get", "sg"]).contains("order-1043") && stand.kubectl(&["get", "sagas.saga.dev"]).contains("order-1043"));
-    assert!(stand.kubectl(&["get", "sagas", "--field-selector", "status.phase=Completed"]).is_empty());
+    assert!(
+        stand.kubectl(&["get", "sg"]).contains("order-1043")
+            && stand.kubectl(&["get", "sagas.saga.dev"]).contains("order-1043")
+    );
+    assert!(
+        stand.kubectl(&["get", "sagas", "--field-selector", "status.phase=Completed"]).is_empty()
+    );
 }

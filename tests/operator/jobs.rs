@@ -16,7 +16,10 @@ use tokio::time::timeout;
 use crate::{
     pods::{IMAGE, SLEEP, ask, tells},
     shop::Kind,
-    stand::{PATIENCE, Stand, condition, message, names_its_child, outcomes, post, scope, step, still_in_effect},
+    stand::{
+        PATIENCE, Stand, condition, message, names_its_child, outcomes, post, scope, step,
+        still_in_effect,
+    },
 };
 
 /// A Job of one container that runs this, with more in its spec.
@@ -44,24 +47,42 @@ pub fn jobs(stand: &Stand) -> Api<Job> {
 
 /// The name of the Job of a step's attempt.
 pub fn job_of(saga: &Saga, step: &str, direction: Direction, number: i64) -> String {
-    job_name(&saga.name_any(), &saga.uid().unwrap(), &AttemptId { step: step.into(), direction, number })
+    job_name(
+        &saga.name_any(),
+        &saga.uid().unwrap(),
+        &AttemptId { step: step.into(), direction, number },
+    )
 }
 
 /// The Jobs of a saga.
 pub async fn all_of(stand: &Stand, saga: &str) -> Vec<Job> {
-    jobs(stand).list(&ListParams::default().labels(&format!("saga.dev/saga={saga}"))).await.unwrap().items
+    jobs(stand)
+        .list(&ListParams::default().labels(&format!("saga.dev/saga={saga}")))
+        .await
+        .unwrap()
+        .items
 }
 
 /// How the last attempt of a step's action ended, in words.
 pub fn words(saga: &Saga) -> String {
-    step(saga, "ship").action.as_ref().unwrap().attempts.last().unwrap().message.clone().unwrap_or_default()
+    step(saga, "ship")
+        .action
+        .as_ref()
+        .unwrap()
+        .attempts
+        .last()
+        .unwrap()
+        .message
+        .clone()
+        .unwrap_or_default()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_completes_hands_on_the_word_of_its_pod() {
     let mut stand = Stand::with_pods("job").await;
     stand.start();
-    let tell = r#"printf '{"to": "%s", "key": "%s"}' Köln "$SAGA_IDEMPOTENCY_KEY" > /dev/termination-log"#;
+    let tell =
+        r#"printf '{"to": "%s", "key": "%s"}' Köln "$SAGA_IDEMPOTENCY_KEY" > /dev/termination-log"#;
     let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = Köln ] && [ \"$1\" = \"$2\" ]"],
         "args": ["${steps.ship.outputs.to}", "${steps.ship.outputs.key}", "${saga.uid}/ship/action/0"]});
     let saga = json!({"steps": [{"name": "ship", "job": job(tell)}, {"name": "check", "dependsOn": ["ship"], "pod": check}]});
@@ -101,7 +122,8 @@ async fn an_indexed_job_completes_when_all_its_pods_have_and_the_first_one_speak
     let mut stand = Stand::with_pods("job-index").await;
     stand.start();
     let tell = r#"printf '{"part": "%s"}' "$JOB_COMPLETION_INDEX" > /dev/termination-log"#;
-    let parts = json!({"completions": "${params.parts}", "parallelism": 3, "completionMode": "Indexed"});
+    let parts =
+        json!({"completions": "${params.parts}", "parallelism": 3, "completionMode": "Indexed"});
     stand.apply("order", &json!({"params": {"parts": 3}, "steps": [{"name": "ship", "job": job_with(tell, &parts)}]})).await;
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(step(&saga, "ship").outputs, json!({"part": "0"}).as_object().cloned());
@@ -121,7 +143,11 @@ async fn of_several_pods_the_one_that_fails_is_named_and_its_exit_code_can_be_fi
     let saga_after = stand.reaches("order", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&saga_after, "ship"), [Outcome::Failed]);
     let pod = format!("pod {}-1-", job_of(&saga, "ship", Direction::Action, 1));
-    assert!(words(&saga_after).starts_with(&pod) && words(&saga_after).contains(": exit code 7"), "{}", words(&saga_after));
+    assert!(
+        words(&saga_after).starts_with(&pod) && words(&saga_after).contains(": exit code 7"),
+        "{}",
+        words(&saga_after)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,13 +155,24 @@ async fn a_job_that_tries_again_by_itself_is_waited_for() {
     let mut stand = Stand::with_pods("job-again").await;
     stand.start();
     let tries = format!("{}; exit 3", ask("/shipping/shipments"));
-    stand.apply("order", &one_step(&job_with(&tries, &json!({"backoffLimit": 1})), &json!({}))).await;
+    stand
+        .apply("order", &one_step(&job_with(&tries, &json!({"backoffLimit": 1})), &json!({})))
+        .await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed]);
     assert_eq!(stand.pods_of("order").await.len(), 2, "one attempt, two pods");
-    let kinds: Vec<_> =
-        stand.shop.entries(Some(&scope(&saga))).into_iter().filter(|entry| entry.step == "ship").map(|entry| entry.kind).collect();
-    assert_eq!(kinds[..2], [Kind::Done, Kind::Repeat], "both are the same attempt with the same key");
+    let kinds: Vec<_> = stand
+        .shop
+        .entries(Some(&scope(&saga)))
+        .into_iter()
+        .filter(|entry| entry.step == "ship")
+        .map(|entry| entry.kind)
+        .collect();
+    assert_eq!(
+        kinds[..2],
+        [Kind::Done, Kind::Repeat],
+        "both are the same attempt with the same key"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -148,7 +185,11 @@ async fn a_job_that_works_past_its_time_is_deleted_with_its_pods_and_undone() {
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec![]));
     assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"]);
-    assert!(words(&saga).starts_with("did not end within its time (runs on node"), "{}", words(&saga));
+    assert!(
+        words(&saga).starts_with("did not end within its time (runs on node"),
+        "{}",
+        words(&saga)
+    );
     // It settled only when nothing of it was left.
     assert!(all_of(&stand, "order").await.is_empty());
     assert!(stand.pods_of("order").await.is_empty());
@@ -159,14 +200,19 @@ async fn jobs_of_which_no_pod_started_fail_within_their_time_and_are_not_undone(
     let mut stand = Stand::with_pods("job-unstarted").await;
     stand.start();
     let mut huge = job("true");
-    huge["spec"]["template"]["spec"]["containers"][0]["resources"] = json!({"requests": {"cpu": "1000"}});
+    huge["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        json!({"requests": {"cpu": "1000"}});
     let stories = [
         (
             "suspended",
             job_with("true", &json!({"suspend": true})),
             ["did not end within its time (is suspended)", "before a pod of it started"],
         ),
-        ("no-node", huge, ["did not end within its time (is not scheduled: Unschedulable", "Insufficient cpu"]),
+        (
+            "no-node",
+            huge,
+            ["did not end within its time (is not scheduled: Unschedulable", "Insufficient cpu"],
+        ),
     ];
     for (name, work, _) in &stories {
         stand.apply(name, &one_step(work, &json!({"timeout": "4s"}))).await;
@@ -176,7 +222,10 @@ async fn jobs_of_which_no_pod_started_fail_within_their_time_and_are_not_undone(
         assert_eq!(outcomes(&saga, "ship"), [Outcome::Failed], "{name}: {}", words(&saga));
         assert!(said.iter().all(|said| words(&saga).contains(said)), "{}", words(&saga));
         assert_eq!(step(&saga, "ship").compensation, None, "{name}");
-        assert!(all_of(&stand, name).await.is_empty() && stand.pods_of(name).await.is_empty(), "{name}");
+        assert!(
+            all_of(&stand, name).await.is_empty() && stand.pods_of(name).await.is_empty(),
+            "{name}"
+        );
     }
     assert!(stand.shop.entries(None).is_empty());
 }
@@ -186,10 +235,16 @@ async fn what_keeps_the_pod_of_a_job_from_starting_is_told_while_it_waits_and_a_
     let mut stand = Stand::with_pods("job-trouble").await;
     stand.start();
     let mut work = job("true");
-    work["spec"]["template"]["spec"]["containers"][0]["image"] = json!("registry.invalid/no/such:1");
+    work["spec"]["template"]["spec"]["containers"][0]["image"] =
+        json!("registry.invalid/no/such:1");
     let saga = stand.apply("order", &one_step(&work, &json!({}))).await;
-    let told = stand.until("order", "told what is wrong", |saga| tells(saga, &["ImagePull", "registry.invalid/no/such:1"])).await;
-    let active = step(&told, "ship").action.as_ref().and_then(|action| action.active.clone()).unwrap();
+    let told = stand
+        .until("order", "told what is wrong", |saga| {
+            tells(saga, &["ImagePull", "registry.invalid/no/such:1"])
+        })
+        .await;
+    let active =
+        step(&told, "ship").action.as_ref().and_then(|action| action.active.clone()).unwrap();
     assert_eq!(active.trouble.as_deref(), Some("Image"));
     let made = jobs(&stand).get(&job_of(&saga, "ship", Direction::Action, 1)).await.unwrap();
     assert_eq!(active.child_uid, made.metadata.uid, "the Job is the child, not its pod");
@@ -210,7 +265,10 @@ async fn an_operator_that_is_killed_when_its_job_was_just_created_finds_it_again
         let work = job(&format!("{} && {work}", ask("/shipping/shipments")));
         let saga = stand.apply(&name, &one_step(&work, &json!({}))).await;
         let child = job_of(&saga, "ship", Direction::Action, 1);
-        timeout(PATIENCE, await_condition(jobs(&stand), &child, |job: Option<&Job>| job.is_some())).await.unwrap().unwrap();
+        timeout(PATIENCE, await_condition(jobs(&stand), &child, |job: Option<&Job>| job.is_some()))
+            .await
+            .unwrap()
+            .unwrap();
         stand.kill();
         stand.start();
         let ends = if round == 2 { SagaPhase::Compensated } else { SagaPhase::Completed };
@@ -231,22 +289,30 @@ async fn a_mistake_in_a_job_is_found_before_anything_runs() {
     let mut oddly_named = job("true");
     oddly_named["spec"]["template"]["spec"]["containers"][0]["image"] = json!(" oddly named");
     let mut nobody = job("true");
-    nobody["spec"]["template"]["spec"]["securityContext"] = json!({"supplementalGroupsPolicy": "Sometimes"});
+    nobody["spec"]["template"]["spec"]["securityContext"] =
+        json!({"supplementalGroupsPolicy": "Sometimes"});
     let table = [
-        (job_with("true", &json!({"paralelism": 2})), "spec.steps[1].job.spec.paralelism: is no field that a Job has here", "InvalidSpec"),
+        (
+            job_with("true", &json!({"paralelism": 2})),
+            "spec.steps[1].job.spec.paralelism: is no field that a Job has here",
+            "InvalidSpec",
+        ),
         (
             job_with("true", &json!({"ttlSecondsAfterFinished": 5})),
             "spec.steps[1].job.spec.ttlSecondsAfterFinished: must be at least 600",
             "InvalidSpec",
         ),
-        (job_with("true", &json!({"completionMode": "Indexd"})), "spec.steps[1].job: Job.batch \"", "Refused"),
+        (
+            job_with("true", &json!({"completionMode": "Indexd"})),
+            "spec.steps[1].job: Job.batch \"",
+            "Refused",
+        ),
         (job_with("true", &json!({"completionMode": "Indexd"})), "spec.completionMode", "Refused"),
         (nobody, "spec.steps[1].job: Job.batch \"", "Refused"),
     ];
     for (place, (work, says, reason)) in table.iter().enumerate() {
         let name = format!("order-{place}");
-        let steps =
-            json!([{"name": "reserve", "http": post("/stock/reservations")}, {"name": "ship", "dependsOn": ["reserve"], "job": work}]);
+        let steps = json!([{"name": "reserve", "http": post("/stock/reservations")}, {"name": "ship", "dependsOn": ["reserve"], "job": work}]);
         stand.apply(&name, &json!({"steps": steps})).await;
         let refused = |saga: &Saga| condition(saga, "Accepted") == format!("False/{reason}");
         let saga = stand.until(&name, reason, refused).await;
@@ -256,31 +322,46 @@ async fn a_mistake_in_a_job_is_found_before_anything_runs() {
     let mut spec = one_step(&job("true"), &json!({}));
     spec["serviceAccountName"] = json!("nobody");
     stand.apply("order", &spec).await;
-    let saga = stand.until("order", "refused", |saga| condition(saga, "Accepted") == "False/Refused").await;
+    let saga = stand
+        .until("order", "refused", |saga| condition(saga, "Accepted") == "False/Refused")
+        .await;
     assert!(message(&saga).contains("\"nobody\" not found"), "{}", message(&saga));
-    assert!(stand.shop.entries(None).is_empty(), "nothing was reserved, so nothing had to be undone");
+    assert!(
+        stand.shop.entries(None).is_empty(),
+        "nothing was reserved, so nothing had to be undone"
+    );
     assert!(jobs(&stand).list(&ListParams::default()).await.unwrap().items.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_pod_somebody_deletes_may_have_done_its_work_and_so_may_one_that_is_deleted_itself() {
+async fn a_job_whose_pod_somebody_deletes_may_have_done_its_work_and_so_may_one_that_is_deleted_itself()
+ {
     let mut stand = Stand::with_pods("job-deleted").await;
     stand.start();
-    let work = job(&format!("{}; [ $SAGA_ATTEMPT = 3 ] || {{ {SLEEP}; }}", ask("/shipping/shipments")));
+    let work =
+        job(&format!("{}; [ $SAGA_ATTEMPT = 3 ] || {{ {SLEEP}; }}", ask("/shipping/shipments")));
     let retry = json!({"retry": {"maxAttempts": 3, "backoff": {"initialDelay": "50ms"}}});
     let saga = stand.apply("order", &one_step(&work, &retry)).await;
     stand.shop_has_done(&saga, "ship").await;
     let [pod]: [Pod; 1] = stand.pods_of("order").await.try_into().unwrap();
     stand.pods().delete(&pod.name_any(), &DeleteParams::default()).await.unwrap();
-    let second =
-        |saga: &Saga| step(saga, "ship").action.as_ref().is_some_and(|action| action.attempt == 2) && names_its_child(saga, "ship");
+    let second = |saga: &Saga| {
+        step(saga, "ship").action.as_ref().is_some_and(|action| action.attempt == 2)
+            && names_its_child(saga, "ship")
+    };
     stand
-        .until("order", "at its second attempt", |saga| saga.status.as_ref().is_some_and(|status| !status.steps.is_empty()) && second(saga))
+        .until("order", "at its second attempt", |saga| {
+            saga.status.as_ref().is_some_and(|status| !status.steps.is_empty()) && second(saga)
+        })
         .await;
-    jobs(&stand).delete(&job_of(&saga, "ship", Direction::Action, 2), &DeleteParams::background()).await.unwrap();
+    jobs(&stand)
+        .delete(&job_of(&saga, "ship", Direction::Action, 2), &DeleteParams::background())
+        .await
+        .unwrap();
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(outcomes(&saga, "ship"), [Outcome::Unknown, Outcome::Unknown, Outcome::Succeeded]);
-    let keys: std::collections::BTreeSet<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.key).collect();
+    let keys: std::collections::BTreeSet<_> =
+        stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.key).collect();
     assert_eq!(keys.into_iter().collect::<Vec<_>>(), [format!("{}/ship/action/0", scope(&saga))]);
 }
 
@@ -300,7 +381,12 @@ async fn a_foreign_job_of_the_same_name_is_left_alone_and_the_step_says_so() {
     let planted = stand.put(&foreign).await;
     stand.patch("order", &json!({"spec": {"suspend": false}})).await.unwrap();
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
-    assert!(message(&saga).contains(&format!("NameConflict: the Job {name} exists and is not of this attempt")), "{}", message(&saga));
+    assert!(
+        message(&saga)
+            .contains(&format!("NameConflict: the Job {name} exists and is not of this attempt")),
+        "{}",
+        message(&saga)
+    );
     assert!(stand.shop.entries(None).is_empty(), "nothing began: nothing is undone");
     let left = jobs(&stand).get(&name).await.unwrap();
     assert_eq!((left.metadata.uid, left.metadata.deletion_timestamp), (planted.metadata.uid, None));

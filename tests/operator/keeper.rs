@@ -17,21 +17,32 @@ pub async fn stand_with(name: &str, resources: (&str, &str), verbs: &[&str]) -> 
 pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&str]) {
     let namespace = stand.namespace.clone();
     // Server-side apply of what is not there yet asks for create, too.
-    let verbs: Vec<_> =
-        verbs.iter().flat_map(|verb| if *verb == "patch" { vec!["patch", "create"] } else { vec![*verb] }).map(str::to_owned).collect();
+    let verbs: Vec<_> = verbs
+        .iter()
+        .flat_map(|verb| if *verb == "patch" { vec!["patch", "create"] } else { vec![*verb] })
+        .map(str::to_owned)
+        .collect();
     let rbac = |kind: &str, name: &str, more: Value| {
-        let mut object =
-            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
         object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         object
     };
     let keeper = json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}]);
-    let operator = json!([{"kind": "ServiceAccount", "name": "saga-operator", "namespace": "saga-system"}]);
+    let operator =
+        json!([{"kind": "ServiceAccount", "name": "saga-operator", "namespace": "saga-system"}]);
     let reference = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
     for object in [
         json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}),
-        rbac("Role", "keeper", json!({"rules": [{"apiGroups": [group], "resources": [resource], "verbs": verbs}]})),
-        rbac("RoleBinding", "keeper", json!({"roleRef": reference("Role", "keeper"), "subjects": keeper})),
+        rbac(
+            "Role",
+            "keeper",
+            json!({"rules": [{"apiGroups": [group], "resources": [resource], "verbs": verbs}]}),
+        ),
+        rbac(
+            "RoleBinding",
+            "keeper",
+            json!({"roleRef": reference("Role", "keeper"), "subjects": keeper}),
+        ),
         rbac(
             "RoleBinding",
             "saga-operator",
@@ -42,12 +53,19 @@ pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&st
     }
     let first = verbs.first().map_or("get", String::as_str);
     may(stand, "keeper", first, &full_name(group, resource)).await;
-    may_as(stand, "system:serviceaccount:saga-system:saga-operator", "impersonate", "serviceaccounts").await;
+    may_as(
+        stand,
+        "system:serviceaccount:saga-system:saga-operator",
+        "impersonate",
+        "serviceaccounts",
+    )
+    .await;
 }
 
 /// Waits until an account of the stand's namespace may do this to a resource: the API server's authorizer learns of roles a moment later.
 pub async fn may(stand: &Stand, account: &str, verb: &str, resource: &str) {
-    may_as(stand, &format!("system:serviceaccount:{}:{account}", stand.namespace), verb, resource).await;
+    may_as(stand, &format!("system:serviceaccount:{}:{account}", stand.namespace), verb, resource)
+        .await;
 }
 
 fn full_name(group: &str, resource: &str) -> String {
@@ -56,11 +74,19 @@ fn full_name(group: &str, resource: &str) -> String {
 
 async fn may_as(stand: &Stand, user: &str, verb: &str, resource: &str) {
     let allowed = async {
-        while !stand.kubectl_command(&["auth", "can-i", verb, resource, "--as", user]).output().unwrap().status.success() {
+        while !stand
+            .kubectl_command(&["auth", "can-i", verb, resource, "--as", user])
+            .output()
+            .unwrap()
+            .status
+            .success()
+        {
             yield_now().await;
         }
     };
-    timeout(PATIENCE, allowed).await.unwrap_or_else(|_| panic!("{user} may not {verb} {resource}, whatever its Role says"));
+    timeout(PATIENCE, allowed)
+        .await
+        .unwrap_or_else(|_| panic!("{user} may not {verb} {resource}, whatever its Role says"));
 }
 
 /// Lets the account `keeper` do this to these resources of an API group, too.
@@ -70,8 +96,13 @@ pub async fn keeper_may_also(stand: &Stand, (group, resource): (&str, &str), ver
         json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": about, more.0: more.1})
     };
     let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
-    let mut binding =
-        object("RoleBinding", ("subjects", json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": stand.namespace}])));
+    let mut binding = object(
+        "RoleBinding",
+        (
+            "subjects",
+            json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": stand.namespace}]),
+        ),
+    );
     binding["roleRef"] = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": format!("keeper-{resource}")});
     stand.put(&object("Role", ("rules", rules))).await;
     stand.put(&binding).await;

@@ -52,23 +52,37 @@ async fn order(stand: &Stand) -> Saga {
 /// A metric without labels.
 async fn metric(operator: SocketAddr, name: &str) -> u64 {
     let metrics = ask(operator, "/metrics").await;
-    let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("no {name} in {metrics}"));
+    let line = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix(name))
+        .unwrap_or_else(|| panic!("no {name} in {metrics}"));
     line.trim().parse().unwrap()
 }
 
 /// Whether an operator says that it leads, and how many sagas it looked at.
 async fn leads_and_looked(operator: SocketAddr) -> (bool, u64) {
-    (metric(operator, "saga_operator_leader ").await == 1, metric(operator, "saga_controller_reconcile_seconds_count ").await)
+    (
+        metric(operator, "saga_operator_leader ").await == 1,
+        metric(operator, "saga_controller_reconcile_seconds_count ").await,
+    )
 }
 
 /// The Lease for which the operators of this stand stand.
 fn lease(stand: &Stand) -> (Api<Lease>, String) {
-    (Api::namespaced(stand.client.clone(), "saga-system"), lease_name(&[stand.namespace.clone()].into()))
+    (
+        Api::namespaced(stand.client.clone(), "saga-system"),
+        lease_name(&[stand.namespace.clone()].into()),
+    )
 }
 
 /// What the shop saw of a saga.
 fn ledger(stand: &Stand, saga: &Saga) -> Vec<(String, Kind)> {
-    stand.shop.entries(Some(&scope(saga))).into_iter().map(|entry| (entry.step, entry.kind)).collect()
+    stand
+        .shop
+        .entries(Some(&scope(saga)))
+        .into_iter()
+        .map(|entry| (entry.step, entry.kind))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,8 +99,14 @@ async fn only_the_leader_looks_at_sagas_and_another_one_takes_over_when_it_is_ki
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     judge(&stand, &saga, false);
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown, Outcome::Succeeded]);
-    let (reserve, charge, ship) = ("reserve-stock".to_owned(), "charge-card".to_owned(), "ship".to_owned());
-    let expected = [(reserve, Kind::Done), (charge.clone(), Kind::Done), (charge, Kind::Repeat), (ship, Kind::Done)];
+    let (reserve, charge, ship) =
+        ("reserve-stock".to_owned(), "charge-card".to_owned(), "ship".to_owned());
+    let expected = [
+        (reserve, Kind::Done),
+        (charge.clone(), Kind::Done),
+        (charge, Kind::Repeat),
+        (ship, Kind::Done),
+    ];
     assert_eq!(ledger(&stand, &saga), expected);
     let (leads, looked) = leads_and_looked(second).await;
     assert!(leads && looked > 0, "it looked at {looked} sagas");
@@ -106,7 +126,11 @@ async fn a_leader_that_is_asked_to_stop_hands_over_while_its_requests_end() {
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     judge(&stand, &saga, false);
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Succeeded]);
-    assert!(ledger(&stand, &saga).iter().all(|(_, kind)| *kind == Kind::Done), "{:?}", ledger(&stand, &saga));
+    assert!(
+        ledger(&stand, &saga).iter().all(|(_, kind)| *kind == Kind::Done),
+        "{:?}",
+        ledger(&stand, &saga)
+    );
     let (leases, name) = lease(&stand);
     assert_eq!(leases.get(&name).await.unwrap().spec.unwrap().lease_transitions, Some(1));
 }
@@ -125,13 +149,20 @@ async fn who_loses_the_lease_lets_its_requests_end_begins_nothing_and_stands_aga
     stand.gate.open();
     // One write carries an outcome and what begins next: nothing does.
     let saga = stand.step_reaches("order", "charge-card", StepPhase::Completed).await;
-    assert_eq!((outcomes(&saga, "charge-card"), step(&saga, "ship").phase), (vec![Outcome::Succeeded], StepPhase::Pending));
+    assert_eq!(
+        (outcomes(&saga, "charge-card"), step(&saga, "ship").phase),
+        (vec![Outcome::Succeeded], StepPhase::Pending)
+    );
     // Whoever took the Lease is not heard of again.
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     judge(&stand, &saga, false);
     assert!(stand.lives() && leads_and_looked(operator).await.0);
     let log = std::fs::read_to_string(stand.log()).unwrap();
-    assert_eq!(log.matches("requests are sent under this id from now on").count(), 1, "its executor's Lease is another one");
+    assert_eq!(
+        log.matches("requests are sent under this id from now on").count(),
+        1,
+        "its executor's Lease is another one"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,9 @@
 //! Sagas that are deleted, and operators that stop or die: nothing is forgotten and nothing happens twice.
 
 use k8s_openapi::api::events::v1::Event;
-use saga_operator::api::{Direction, Outcome, RequestResult, Saga, SagaPhase, StepPhase, names::FINALIZER};
+use saga_operator::api::{
+    Direction, Outcome, RequestResult, Saga, SagaPhase, StepPhase, names::FINALIZER,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -53,19 +55,33 @@ async fn a_running_saga_that_is_deleted_is_undone_before_it_goes() {
     }
     for name in names {
         stand.delete(name).await;
-        let saga = stand.until(name, "told of its deletion", |saga| message(saga).contains("deleted: what is active settles")).await;
+        let saga = stand
+            .until(name, "told of its deletion", |saga| {
+                message(saga).contains("deleted: what is active settles")
+            })
+            .await;
         assert_eq!(saga.metadata.finalizers.as_deref(), Some([FINALIZER.to_owned()].as_slice()));
         assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
     }
     // No pause holds a deletion up.
     stand.ask("running", "saga.dev/pause=wait");
     let refusal = stand.answer("running", 1).await;
-    assert_eq!((refusal.result, refusal.message.as_str()), (RequestResult::Refused, "the saga is being deleted, which no pause holds up"));
-    let sagas = futures::future::join_all(names.map(async |name| stand.sagas().get(name).await.unwrap())).await;
+    assert_eq!(
+        (refusal.result, refusal.message.as_str()),
+        (RequestResult::Refused, "the saga is being deleted, which no pause holds up")
+    );
+    let sagas =
+        futures::future::join_all(names.map(async |name| stand.sagas().get(name).await.unwrap()))
+            .await;
     stand.gate.open();
     for saga in sagas {
         stand.gone(saga.metadata.name.as_deref().unwrap()).await;
-        assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+        assert_ledger(
+            &stand,
+            &saga,
+            &["reserve-stock", "charge-card"],
+            &["charge-card", "reserve-stock"],
+        );
     }
 }
 
@@ -78,25 +94,37 @@ async fn a_saga_that_is_deleted_while_it_waits_to_try_again_is_undone_at_once() 
         .unwrap();
     stand.start();
     let mut spec = checkout();
-    spec["steps"][1]["retry"] = json!({"maxAttempts": 3, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
+    spec["steps"][1]["retry"] =
+        json!({"maxAttempts": 3, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
     let saga = stand.apply("order", &spec).await;
     stand.step_reaches("order", "charge-card", StepPhase::Retrying).await;
     stand.delete("order").await;
     stand.gone("order").await;
     // The charge may have happened: it is taken back, too.
-    let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.path).collect();
-    assert_eq!(calls, ["/stock/reservations", "/payments/charges", "/payments/refunds", "/stock/releases"]);
+    let calls: Vec<_> =
+        stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.path).collect();
+    assert_eq!(
+        calls,
+        ["/stock/reservations", "/payments/charges", "/payments/refunds", "/stock/releases"]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saga_that_waits_for_a_person_or_a_while_is_undone_at_once_when_it_is_deleted() {
     let mut stand = Stand::new("waits").await;
     stand.start();
-    for (name, waits) in [("approval", json!({"approval": {}})), ("wait", json!({"wait": {"for": "1h"}}))] {
+    for (name, waits) in
+        [("approval", json!({"approval": {}})), ("wait", json!({"wait": {"for": "1h"}}))]
+    {
         let saga = stand.apply(name, &checkout_that_waits(waits)).await;
         stand.step_reaches(name, "release", StepPhase::Waiting).await;
         stand.remove(name).await;
-        assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+        assert_ledger(
+            &stand,
+            &saga,
+            &["reserve-stock", "charge-card"],
+            &["charge-card", "reserve-stock"],
+        );
     }
 }
 
@@ -117,10 +145,18 @@ async fn a_namespace_that_is_deleted_waits_until_its_sagas_are_undone() {
     stand.start();
     stand.apply("held", &checkout()).await;
     stand.apply("asking", &checkout_that_waits(json!({"approval": {}}))).await;
-    let sagas = [stand.reaches("held", SagaPhase::Failed).await, stand.step_reaches("asking", "release", StepPhase::Waiting).await];
+    let sagas = [
+        stand.reaches("held", SagaPhase::Failed).await,
+        stand.step_reaches("asking", "release", StepPhase::Waiting).await,
+    ];
     stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
     for saga in sagas {
-        assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+        assert_ledger(
+            &stand,
+            &saga,
+            &["reserve-stock", "charge-card"],
+            &["charge-card", "reserve-stock"],
+        );
     }
 }
 
@@ -129,7 +165,8 @@ async fn a_namespace_that_is_deleted_takes_along_what_only_a_pod_could_undo() {
     let mut stand = Stand::new("namespace-pod").await;
     stand.start();
     let mut spec = checkout_that_waits(json!({"approval": {}}));
-    spec["steps"][1]["compensation"] = json!({"pod": {"image": "saga.dev/examples/busybox:1", "command": ["true"]}});
+    spec["steps"][1]["compensation"] =
+        json!({"pod": {"image": "saga.dev/examples/busybox:1", "command": ["true"]}});
     let saga = stand.apply("asking", &spec).await;
     stand.step_reaches("asking", "release", StepPhase::Waiting).await;
     stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
@@ -166,11 +203,19 @@ async fn a_held_saga_that_is_deleted_is_undone_or_abandoned_or_past_its_pivot_le
     let done = ["reserve-stock", "charge-card"];
     for (name, undone, words) in [
         ("held", ["charge-card", "reserve-stock"].as_slice(), None),
-        ("abandoned", &[], Some("deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card")),
+        (
+            "abandoned",
+            &[],
+            Some(
+                "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card",
+            ),
+        ),
         (
             "past-pivot",
             &[],
-            Some("the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: reserve-stock, charge-card"),
+            Some(
+                "the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: reserve-stock, charge-card",
+            ),
         ),
     ] {
         let saga = stand.sagas().get(name).await.unwrap();
@@ -193,16 +238,22 @@ async fn a_saga_past_its_pivot_holds_although_it_is_to_be_undone_on_failure() {
     spec["steps"][1]["pivot"] = json!(true);
     stand.apply("order", &spec).await;
     let saga = stand.reaches("order", SagaPhase::Failed).await;
-    assert!(message(&saga).contains("Nothing is undone, because the pivot charge-card is passed"), "{}", message(&saga));
+    assert!(
+        message(&saga).contains("Nothing is undone, because the pivot charge-card is passed"),
+        "{}",
+        message(&saga)
+    );
     assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_abandoned() {
     let mut stand = Stand::new("stuck").await;
-    let refused =
-        |service, direction| json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
-    stand.shop.behave(&json!([refused("shipping", "action"), refused("payments", "compensation")])).unwrap();
+    let refused = |service, direction| json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
+    stand
+        .shop
+        .behave(&json!([refused("shipping", "action"), refused("payments", "compensation")]))
+        .unwrap();
     stand.start();
     // The refund is refused; the stock hangs on it. The mail does not, and is taken back.
     let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
@@ -211,8 +262,15 @@ async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_aband
     stand.apply("order", &spec).await;
     let failed = stand.reaches("order", SagaPhase::CompensationFailed).await;
     assert_ledger(&stand, &failed, &["greet", "reserve-stock", "charge-card"], &["greet"]);
-    assert_eq!(failed.status.as_ref().unwrap().still_in_effect.as_deref(), Some(to_strings(&["reserve-stock", "charge-card"]).as_slice()));
-    assert!(message(&failed).contains("step charge-card could not be undone"), "{}", message(&failed));
+    assert_eq!(
+        failed.status.as_ref().unwrap().still_in_effect.as_deref(),
+        Some(to_strings(&["reserve-stock", "charge-card"]).as_slice())
+    );
+    assert!(
+        message(&failed).contains("step charge-card could not be undone"),
+        "{}",
+        message(&failed)
+    );
     stand.delete("order").await;
     stand.meanwhile("other").await;
     let waits = stand.sagas().get("order").await.unwrap();
@@ -220,7 +278,10 @@ async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_aband
     stand.patch("order", &json!({"spec": {"deletionPolicy": "Abandon"}})).await.unwrap();
     stand.gone("order").await;
     let event = stand.event("order", "Abandoned").await;
-    assert_eq!(note(&event), "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card");
+    assert_eq!(
+        note(&event),
+        "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +314,10 @@ async fn a_call_whose_operator_was_killed_is_made_again_under_the_same_key() {
     let mut last_attempt = checkout_in_the_middle();
     last_attempt["steps"][1]["retry"] = json!({"maxAttempts": 1});
     last_attempt["onFailure"] = json!("Compensate");
-    let sagas = [stand.apply("again", &checkout_in_the_middle()).await, stand.apply("last-attempt", &last_attempt).await];
+    let sagas = [
+        stand.apply("again", &checkout_in_the_middle()).await,
+        stand.apply("last-attempt", &last_attempt).await,
+    ];
     for saga in &sagas {
         stand.shop_has_done(saga, "charge-card").await;
     }
@@ -262,7 +326,11 @@ async fn a_call_whose_operator_was_killed_is_made_again_under_the_same_key() {
     stand.start();
     let saga = stand.reaches("again", SagaPhase::Completed).await;
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown, Outcome::Succeeded]);
-    let charges = stand.shop.entries(Some(&scope(&saga))).into_iter().filter(|entry| entry.step == "charge-card");
+    let charges = stand
+        .shop
+        .entries(Some(&scope(&saga)))
+        .into_iter()
+        .filter(|entry| entry.step == "charge-card");
     let charges: Vec<_> = charges.map(|entry| (entry.kind, entry.key)).collect();
     let key = format!("{}/charge-card/action/0", scope(&saga));
     assert_eq!(charges, [(Kind::Done, key.clone()), (Kind::Repeat, key)]);
@@ -270,7 +338,12 @@ async fn a_call_whose_operator_was_killed_is_made_again_under_the_same_key() {
     // Where no attempt is left, what may have happened is undone.
     let saga = stand.reaches("last-attempt", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&saga, "charge-card"), [Outcome::Unknown]);
-    assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &["charge-card", "reserve-stock"]);
+    assert_ledger(
+        &stand,
+        &saga,
+        &["reserve-stock", "charge-card"],
+        &["charge-card", "reserve-stock"],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -279,7 +352,8 @@ async fn pods_outlive_their_operator_and_the_next_one_adopts_them() {
     stand.start();
     let ask = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' GATE/mail/messages";
     let work = json!({"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ask]});
-    let steps: Vec<_> = ["one", "two", "three"].map(|name| json!({"name": name, "pod": work})).into();
+    let steps: Vec<_> =
+        ["one", "two", "three"].map(|name| json!({"name": name, "pod": work})).into();
     let saga = stand.apply("order", &json!({"maxParallel": 2, "steps": steps})).await;
     // The first two wait for the shop's answer.
     for name in ["one", "two"] {
@@ -288,7 +362,10 @@ async fn pods_outlive_their_operator_and_the_next_one_adopts_them() {
     stand.kill();
     stand.start();
     stand.meanwhile("other").await;
-    assert_eq!(stand.sagas().get("order").await.unwrap().status.unwrap().current_steps.as_deref(), Some("one,two"));
+    assert_eq!(
+        stand.sagas().get("order").await.unwrap().status.unwrap().current_steps.as_deref(),
+        Some("one,two")
+    );
     // One ends while no operator looks.
     stand.kill();
     stand.gate.open();

@@ -17,12 +17,18 @@ pub struct Line(watch::Sender<bool>);
 impl Line {
     /// Operators of this stand that are started from now on reach the API server by this line alone.
     pub async fn of(stand: &mut Stand) -> Self {
-        let mut kubeconfig = Kubeconfig::read_from(setting("SAGA_TEST_OPERATOR_KUBECONFIG")).unwrap();
+        let mut kubeconfig =
+            Kubeconfig::read_from(setting("SAGA_TEST_OPERATOR_KUBECONFIG")).unwrap();
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let server = kubeconfig.clusters[0].cluster.as_mut().and_then(|cluster| cluster.server.as_mut()).unwrap();
+        let server = kubeconfig.clusters[0]
+            .cluster
+            .as_mut()
+            .and_then(|cluster| cluster.server.as_mut())
+            .unwrap();
         let api_server = server.trim_start_matches("https://").trim_end_matches('/').to_owned();
         *server = format!("https://{}", listener.local_addr().unwrap());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.kubeconfig", stand.namespace));
+        let path =
+            Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{}.kubeconfig", stand.namespace));
         std::fs::write(&path, serde_json::to_string(&kubeconfig).unwrap()).unwrap();
         stand.operator_kubeconfig = path;
         let (whole, is_whole) = watch::channel(true);

@@ -2,7 +2,13 @@
 //!
 //! Needs a cluster and the operator's rights in it: `make test` brings both. Each test has a namespace and an operator of its own, so
 //! that all of them can run side by side.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::disallowed_methods, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking"
+)]
 
 #[path = "../shop/mod.rs"]
 mod shop;

@@ -18,9 +18,20 @@ async fn without_its_secret(name: &str) -> Stand {
     let mut stand = Stand::new(name).await;
     stand.put(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "order-saga"}})).await;
     let account = format!("{}:order-saga", stand.namespace);
-    for (what, role, whom) in [("acts", "saga-operator-impersonator", "saga-system:saga-operator"), ("reads", "edit", account.as_str())] {
+    for (what, role, whom) in [
+        ("acts", "saga-operator-impersonator", "saga-system:saga-operator"),
+        ("reads", "edit", account.as_str()),
+    ] {
         let binding = format!("{what}-{}", stand.namespace);
-        stand.kubectl(&["create", "clusterrolebinding", &binding, "--clusterrole", role, "--serviceaccount", whom]);
+        stand.kubectl(&[
+            "create",
+            "clusterrolebinding",
+            &binding,
+            "--clusterrole",
+            role,
+            "--serviceaccount",
+            whom,
+        ]);
     }
     stand.put(&secret()).await;
     stand.start();
@@ -31,7 +42,11 @@ async fn without_its_secret(name: &str) -> Stand {
         {"name": "sign-off", "dependsOn": ["reserve-stock"], "approval": {}},
     ]});
     stand.apply("order", &spec).await;
-    stand.until("order", "waiting for a person", |saga| condition(saga, "Ready").ends_with("/AwaitingApproval")).await;
+    stand
+        .until("order", "waiting for a person", |saga| {
+            condition(saga, "Ready").ends_with("/AwaitingApproval")
+        })
+        .await;
     stand.take_back(&secret()).await;
     stand
 }
@@ -60,7 +75,9 @@ async fn a_saga_whose_secret_alone_is_gone_waits_for_it_and_is_undone() {
     let stand = without_its_secret("secret-comes").await;
     let saga = stand.sagas().get("order").await.unwrap();
     stand.delete("order").await;
-    stand.until("order", "waiting for the Secret", |saga| message(saga).contains("does not exist")).await;
+    stand
+        .until("order", "waiting for the Secret", |saga| message(saga).contains("does not exist"))
+        .await;
     stand.put(&secret()).await;
     stand.gone("order").await;
     take_rights_back(&stand);

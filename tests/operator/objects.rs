@@ -60,7 +60,10 @@ async fn an_object_is_applied_waited_for_and_deleted_and_hands_its_values_on() {
     assert_eq!(live["data"], json!({"colour": "blue"}));
     assert_eq!(live["metadata"]["managedFields"][0]["manager"], "saga.dev");
     assert_eq!(live["metadata"]["ownerReferences"], Value::Null, "it outlives the saga");
-    assert_eq!(json!(step(&saga, "switch").outputs), json!({"colour": "blue", "uid": live["metadata"]["uid"]}));
+    assert_eq!(
+        json!(step(&saga, "switch").outputs),
+        json!({"colour": "blue", "uid": live["metadata"]["uid"]})
+    );
     assert_eq!(read(&stand, "old").await, None);
     assert_eq!(read(&stand, "told").await.unwrap()["data"], json!({"was": "blue"}));
 }
@@ -89,7 +92,8 @@ async fn each_right_that_the_account_lacks_is_named_and_nothing_is_done_as_the_o
     let apply = json!({"apply": {"manifest": config_map("made", &json!({}))}});
     let delete = json!({"delete": reference("there")});
     let wait = json!({"wait": {"until": "true", "object": reference("there")}});
-    let table = [("patch", &apply), ("get", &apply), ("delete", &delete), ("get", &delete), ("get", &wait)];
+    let table =
+        [("patch", &apply), ("get", &apply), ("delete", &delete), ("get", &delete), ("get", &wait)];
     for (place, (missing, action)) in table.into_iter().enumerate() {
         let has: Vec<_> = ALL.into_iter().filter(|verb| *verb != missing).collect();
         let stand = stand_with(&format!("objects-rbac-{place}"), &has).await;
@@ -98,11 +102,16 @@ async fn each_right_that_the_account_lacks_is_named_and_nothing_is_done_as_the_o
         one["name"] = json!("one");
         stand.apply("release", &spec(&json!([one]))).await;
         let saga = stand.reaches("release", SagaPhase::Failed).await;
-        let wanted = format!("system:serviceaccount:{}:keeper may not {missing} ConfigMap", stand.namespace);
+        let wanted =
+            format!("system:serviceaccount:{}:keeper may not {missing} ConfigMap", stand.namespace);
         assert!(said(&saga, "one").contains(&wanted), "{missing} {action}: {}", said(&saga, "one"));
         assert!(read(&stand, "there").await.is_some(), "{missing} {action}");
         // Only who may not look does not see that it was applied.
-        assert_eq!(read(&stand, "made").await.is_some(), missing == "get" && one["apply"].is_object() && was_applied(&saga), "{missing}");
+        assert_eq!(
+            read(&stand, "made").await.is_some(),
+            missing == "get" && one["apply"].is_object() && was_applied(&saga),
+            "{missing}"
+        );
     }
 }
 
@@ -133,11 +142,14 @@ async fn no_saga_borrows_power_that_its_account_does_not_have() {
 async fn fields_of_another_manager_are_taken_over_only_by_force() {
     let stand = stand_with("objects-force", &ALL).await;
     stand.put(&config_map("shared", &json!({"colour": "green"}))).await;
-    let with =
-        |force: bool| json!([{"name": "one", "apply": {"manifest": config_map("shared", &json!({"colour": "blue"})), "force": force}}]);
+    let with = |force: bool| json!([{"name": "one", "apply": {"manifest": config_map("shared", &json!({"colour": "blue"})), "force": force}}]);
     stand.apply("polite", &spec(&with(false))).await;
     let saga = stand.reaches("polite", SagaPhase::Failed).await;
-    assert!(said(&saga, "one").contains("fields belong to another manager"), "{}", said(&saga, "one"));
+    assert!(
+        said(&saga, "one").contains("fields belong to another manager"),
+        "{}",
+        said(&saga, "one")
+    );
     assert_eq!(read(&stand, "shared").await.unwrap()["data"]["colour"], "green");
     stand.apply("rude", &spec(&with(true))).await;
     stand.reaches("rude", SagaPhase::Completed).await;
@@ -157,7 +169,15 @@ async fn an_operator_that_dies_is_followed_by_one_that_goes_on_waiting() {
     stand.kill();
     stand.start();
     stand.meanwhile("other").await;
-    stand.kubectl(&["patch", "configmap", "slow", "--type", "merge", "--patch", r#"{"data": {"ready": "yes"}}"#]);
+    stand.kubectl(&[
+        "patch",
+        "configmap",
+        "slow",
+        "--type",
+        "merge",
+        "--patch",
+        r#"{"data": {"ready": "yes"}}"#,
+    ]);
     let saga = stand.reaches("release", SagaPhase::Completed).await;
     assert_eq!(outcomes(&saga, "one"), [Outcome::Succeeded], "one attempt, whoever looked");
 }
@@ -172,20 +192,33 @@ async fn what_is_not_ready_in_time_may_be_in_effect_and_what_was_only_waited_for
         spec(&json!([step]))
     };
     stand.apply("applied", &late(json!({"apply": {"manifest": config_map("made", &json!({})), "until": "object.data.x == 'y'"}}))).await;
-    stand.apply("waited", &late(json!({"wait": {"until": "false", "object": reference("there")}}))).await;
+    stand
+        .apply("waited", &late(json!({"wait": {"until": "false", "object": reference("there")}})))
+        .await;
     let applied = stand.reaches("applied", SagaPhase::Failed).await;
     let waited = stand.reaches("waited", SagaPhase::Failed).await;
-    assert_eq!((outcomes(&applied, "one"), outcomes(&waited, "one")), (vec![Outcome::Unknown], vec![Outcome::Failed]));
-    assert!(message(&applied).contains("not within its time: until it holds: ${object.data.x == 'y'}"), "{}", message(&applied));
+    assert_eq!(
+        (outcomes(&applied, "one"), outcomes(&waited, "one")),
+        (vec![Outcome::Unknown], vec![Outcome::Failed])
+    );
+    assert!(
+        message(&applied).contains("not within its time: until it holds: ${object.data.x == 'y'}"),
+        "{}",
+        message(&applied)
+    );
     for name in ["applied", "waited"] {
         stand.ask(name, &format!("{}=enough", RequestAction::Cancel.annotation()));
     }
-    let (applied, waited) = (stand.reaches("applied", SagaPhase::Cancelled).await, stand.reaches("waited", SagaPhase::Cancelled).await);
+    let (applied, waited) = (
+        stand.reaches("applied", SagaPhase::Cancelled).await,
+        stand.reaches("waited", SagaPhase::Cancelled).await,
+    );
     assert_eq!((still_in_effect(&applied), still_in_effect(&waited)), (vec!["one"], vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_made_again_under_the_name_of_what_was_deleted_stays_whichever_operator_died_meanwhile() {
+async fn what_is_made_again_under_the_name_of_what_was_deleted_stays_whichever_operator_died_meanwhile()
+ {
     let mut stand = stand_with("objects-again", &ALL).await;
     let mut held = config_map("old", &json!({}));
     held["metadata"]["finalizers"] = json!(["example.com/held"]);
@@ -200,7 +233,15 @@ async fn what_is_made_again_under_the_name_of_what_was_deleted_stays_whichever_o
     assert_eq!(deleted(&noted), first.metadata.uid);
     stand.until_gone_or_going(&held).await;
     stand.kill();
-    stand.kubectl(&["patch", "configmap", "old", "--type", "merge", "--patch", r#"{"metadata": {"finalizers": null}}"#]);
+    stand.kubectl(&[
+        "patch",
+        "configmap",
+        "old",
+        "--type",
+        "merge",
+        "--patch",
+        r#"{"metadata": {"finalizers": null}}"#,
+    ]);
     let second = stand.put(&config_map("old", &json!({"made": "again"}))).await;
     assert_ne!(first.metadata.uid, second.metadata.uid);
     stand.start();
@@ -215,7 +256,8 @@ async fn an_object_of_a_kind_that_nobody_knows_is_gone_and_none_is_applied() {
     let unknown = json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "name": "w"});
     stand.apply("clear", &spec(&json!([{"name": "one", "delete": unknown}]))).await;
     stand.reaches("clear", SagaPhase::Completed).await;
-    let manifest = json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    let manifest =
+        json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
     stand.apply("make", &spec(&json!([{"name": "one", "timeout": "4s", "pivot": true, "apply": {"manifest": manifest}}]))).await;
     let saga = stand.reaches("make", SagaPhase::Failed).await;
     assert_eq!(outcomes(&saga, "one"), [Outcome::Failed], "{}", message(&saga));
@@ -236,7 +278,15 @@ fn strip(stand: &Stand, name: &str) {
 }
 
 fn is_ready(stand: &Stand, name: &str) {
-    stand.kubectl(&["patch", "configmap", name, "--type", "merge", "--patch", r#"{"data": {"ready": "yes"}}"#]);
+    stand.kubectl(&[
+        "patch",
+        "configmap",
+        name,
+        "--type",
+        "merge",
+        "--patch",
+        r#"{"data": {"ready": "yes"}}"#,
+    ]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -257,9 +307,27 @@ async fn an_object_whose_mark_was_taken_away_is_known_by_its_uid_or_by_its_field
             {"op": "remove", "path": format!("{active}/childUid")},
             {"op": "replace", "path": format!("{active}/startedAt"), "value": format!("{:.6}", jiff::Timestamp::now() - jiff::Span::new().minutes(2))},
         ]);
-        stand.kubectl(&["patch", "saga", name, "--subresource", "status", "--type", "json", "--patch", &patch.to_string()]);
+        stand.kubectl(&[
+            "patch",
+            "saga",
+            name,
+            "--subresource",
+            "status",
+            "--type",
+            "json",
+            "--patch",
+            &patch.to_string(),
+        ]);
     }
-    stand.kubectl(&["patch", "configmap", "changed", "--type", "merge", "--patch", r#"{"data": {"colour": "red"}}"#]);
+    stand.kubectl(&[
+        "patch",
+        "configmap",
+        "changed",
+        "--type",
+        "merge",
+        "--patch",
+        r#"{"data": {"colour": "red"}}"#,
+    ]);
     stand.start();
     // What somebody changed since is not what was applied: it may be anybody's.
     let changed = stand.reaches("changed", SagaPhase::Failed).await;
@@ -283,22 +351,43 @@ async fn a_saga_that_applies_what_an_unfinished_one_applied_goes_on_and_says_so(
     let event = stand.event("second", "ObjectShared").await;
     assert_eq!(event.type_.as_deref(), Some("Warning"));
     let note = event.note.unwrap_or_default();
-    assert!(note.contains("step one applies ConfigMap shared") && note.contains("step one of the saga first applied"), "{note}");
+    assert!(
+        note.contains("step one applies ConfigMap shared")
+            && note.contains("step one of the saga first applied"),
+        "{note}"
+    );
     stand.until("second", "the UID of its object", |saga| names_its_child(saga, "one")).await;
     let object = read(&stand, "shared").await.unwrap();
     assert_eq!(object["data"]["colour"], "green", "the later one goes on");
-    let managers = object["metadata"]["managedFields"].as_array().unwrap().iter().filter(|entry| entry["operation"] == "Apply");
-    assert_eq!(managers.map(|entry| &entry["manager"]).collect::<Vec<_>>(), ["saga.dev"], "one for all sagas");
+    let managers = object["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["operation"] == "Apply");
+    assert_eq!(
+        managers.map(|entry| &entry["manager"]).collect::<Vec<_>>(),
+        ["saga.dev"],
+        "one for all sagas"
+    );
     is_ready(&stand, "shared");
     for name in ["first", "second"] {
         let saga = stand.reaches(name, SagaPhase::Completed).await;
-        assert_eq!(outcomes(&saga, "one"), [Outcome::Succeeded], "{name}: its object did not vanish");
+        assert_eq!(
+            outcomes(&saga, "one"),
+            [Outcome::Succeeded],
+            "{name}: its object did not vanish"
+        );
     }
     // One that has ended lost nothing.
     stand.apply("third", &spec(&json!([{"name": "one", "apply": {"manifest": config_map("shared", &json!({"colour": "red"}))}}]))).await;
     stand.reaches("third", SagaPhase::Completed).await;
     for name in ["first", "third"] {
-        let shared = stand.events(name).await.into_iter().filter(|event| event.reason.as_deref() == Some("ObjectShared")).count();
+        let shared = stand
+            .events(name)
+            .await
+            .into_iter()
+            .filter(|event| event.reason.as_deref() == Some("ObjectShared"))
+            .count();
         assert_eq!(shared, 0, "{name}");
     }
 }

@@ -37,7 +37,8 @@ fn sleeps() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_without_its_owner_is_known_by_its_uid_to_the_next_operator_which_hears_of_its_end_and_can_stop_it() {
+async fn a_child_without_its_owner_is_known_by_its_uid_to_the_next_operator_which_hears_of_its_end_and_can_stop_it()
+ {
     let mut stand = Stand::with_pods("orphan").await;
     stand.start();
     let (of_pod, of_job) = (
@@ -53,7 +54,12 @@ async fn a_child_without_its_owner_is_known_by_its_uid_to_the_next_operator_whic
     stand.start();
     stand.ask("late", "saga.dev/cancel=the wrong parcel");
     let saga = stand.reaches("late", SagaPhase::Cancelled).await;
-    assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec!["ship"]), "{}", words(&saga));
+    assert_eq!(
+        (outcomes(&saga, "ship"), still_in_effect(&saga)),
+        (vec![Outcome::Unknown], vec!["ship"]),
+        "{}",
+        words(&saga)
+    );
     is_gone(&stand, &pod_of(&late, "ship", Direction::Action, 1)).await;
     stand.gate.open();
     // Their time limit is an hour away: what tells of their end is their label.
@@ -66,9 +72,17 @@ async fn a_child_without_its_owner_is_known_by_its_uid_to_the_next_operator_whic
 
 /// Takes a Job from its pods, which run on.
 async fn leaves_its_pods(stand: &Stand, saga: &Saga) -> Pod {
-    stand.kubectl(&["delete", "job", &job_of(saga, "ship", Direction::Action, 1), "--cascade=orphan"]);
+    stand.kubectl(&[
+        "delete",
+        "job",
+        &job_of(saga, "ship", Direction::Action, 1),
+        "--cascade=orphan",
+    ]);
     let [pod]: [Pod; 1] = stand.pods_of(&saga.name_any()).await.try_into().unwrap();
-    assert!(pod.owner_references().is_empty() && pod.metadata.deletion_timestamp.is_none(), "{pod:?}");
+    assert!(
+        pod.owner_references().is_empty() && pod.metadata.deletion_timestamp.is_none(),
+        "{pod:?}"
+    );
     pod
 }
 
@@ -78,7 +92,12 @@ async fn a_job_that_goes_without_its_pods_ends_with_them_and_one_that_goes_with_
     stand.start();
     let (finite, endless) = (job(&waits()), job(&sleeps()));
     let ends = begins(&stand, "ends", &jobs::one_step(&finite, &json!({}))).await;
-    let says_no = begins(&stand, "says-no", &jobs::one_step(&job(&format!("{}; exit 3", waits())), &json!({}))).await;
+    let says_no = begins(
+        &stand,
+        "says-no",
+        &jobs::one_step(&job(&format!("{}; exit 3", waits())), &json!({})),
+    )
+    .await;
     let deleted = begins(&stand, "deleted", &jobs::one_step(&finite, &json!({}))).await;
     let late = begins(&stand, "late", &jobs::one_step(&endless, &json!({"timeout": "45s"}))).await;
     let cancelled = begins(&stand, "cancelled", &jobs::one_step(&endless, &json!({}))).await;
@@ -87,10 +106,16 @@ async fn a_job_that_goes_without_its_pods_ends_with_them_and_one_that_goes_with_
     for saga in [&ends, &says_no, &deleted, &late, &cancelled] {
         left.push(leaves_its_pods(&stand, saga).await.name_any());
     }
-    jobs(&stand).delete(&job_of(&foreground, "ship", Direction::Action, 1), &DeleteParams::foreground()).await.unwrap();
+    jobs(&stand)
+        .delete(&job_of(&foreground, "ship", Direction::Action, 1), &DeleteParams::foreground())
+        .await
+        .unwrap();
     stand.ask("cancelled", "saga.dev/cancel=the wrong parcel");
     let cancelled = stand.reaches("cancelled", SagaPhase::Cancelled).await;
-    assert_eq!((outcomes(&cancelled, "ship"), still_in_effect(&cancelled)), (vec![Outcome::Unknown], vec!["ship"]));
+    assert_eq!(
+        (outcomes(&cancelled, "ship"), still_in_effect(&cancelled)),
+        (vec![Outcome::Unknown], vec!["ship"])
+    );
     let late = stand.reaches("late", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&late, "ship"), [Outcome::Unknown]);
     assert!(words(&late).starts_with("did not end within its time ("), "{}", words(&late));
@@ -100,7 +125,11 @@ async fn a_job_that_goes_without_its_pods_ends_with_them_and_one_that_goes_with_
     // With its pods, before or after them: the pod was told to go.
     let foreground = stand.reaches("foreground", SagaPhase::Compensated).await;
     assert_eq!(outcomes(&foreground, "ship"), [Outcome::Unknown]);
-    assert!(words(&foreground).starts_with("was ended with exit code 143"), "{}", words(&foreground));
+    assert!(
+        words(&foreground).starts_with("was ended with exit code 143"),
+        "{}",
+        words(&foreground)
+    );
     stand.delete("deleted").await;
     stand.gate.open();
     stand.gone("deleted").await;
@@ -120,15 +149,34 @@ async fn the_next_operator_finds_the_pods_of_a_job_that_is_gone_and_waits_for_th
     stand.kill();
     let pod = leaves_its_pods(&stand, &saga).await;
     // To the watch it is not there.
-    stand.kubectl(&["label", "pod", &pod.name_any(), "app.kubernetes.io/managed-by-", "saga.dev/saga-"]);
+    stand.kubectl(&[
+        "label",
+        "pod",
+        &pod.name_any(),
+        "app.kubernetes.io/managed-by-",
+        "saga.dev/saga-",
+    ]);
     stand.start();
     stand.meanwhile("other").await;
     let told = stand.until("order", "looked at", |saga| names_its_child(saga, "ship")).await;
-    assert_eq!(told.status.and_then(|status| status.phase), Some(SagaPhase::Running), "its pod runs");
+    assert_eq!(
+        told.status.and_then(|status| status.phase),
+        Some(SagaPhase::Running),
+        "its pod runs"
+    );
     stand.gate.open();
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
-    assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec![]), "{}", words(&saga));
-    assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"], "nobody can tell any more what its Job wanted");
+    assert_eq!(
+        (outcomes(&saga, "ship"), still_in_effect(&saga)),
+        (vec![Outcome::Unknown], vec![]),
+        "{}",
+        words(&saga)
+    );
+    assert_eq!(
+        stand.shop.summary(&scope(&saga)).undone,
+        ["ship"],
+        "nobody can tell any more what its Job wanted"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,12 +186,18 @@ async fn a_job_that_somebody_keeps_though_it_is_deleted_ends_when_nothing_of_it_
     let saga = begins(&stand, "order", &jobs::one_step(&job(&sleeps()), &json!({}))).await;
     let name = job_of(&saga, "ship", Direction::Action, 1);
     let keep = |finalizers: Value| Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
-    jobs(&stand).patch(&name, &PatchParams::default(), &keep(json!(["tests.example.com/keep"]))).await.unwrap();
+    jobs(&stand)
+        .patch(&name, &PatchParams::default(), &keep(json!(["tests.example.com/keep"])))
+        .await
+        .unwrap();
     // In the background its pods would go after it, which means never.
     jobs(&stand).delete(&name, &DeleteParams::background()).await.unwrap();
     stand.ask("order", "saga.dev/cancel=the wrong parcel");
     let saga = stand.reaches("order", SagaPhase::Cancelled).await;
-    assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec!["ship"]));
+    assert_eq!(
+        (outcomes(&saga, "ship"), still_in_effect(&saga)),
+        (vec![Outcome::Unknown], vec!["ship"])
+    );
     assert!(words(&saga).contains("was ended with exit code 143"), "{}", words(&saga));
     assert!(stand.pods_of("order").await.is_empty(), "what ran was stopped");
     let [kept] = all_of(&stand, "order").await.try_into().unwrap();

@@ -55,7 +55,10 @@ async fn one_round(stand: &mut Stand, blow: Blow, seed: u64, round: u64) {
     let fails = round % 2 == 1;
     let name = format!("order-{round}");
     // Calls take a while, so that many moments lie inside one.
-    stand.shop.behave(&json!([{"match": {}, "then": [{"delay": "150ms", "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{"match": {}, "then": [{"delay": "150ms", "forever": true}]}]))
+        .unwrap();
     stand.apply(&name, &checkout(fails)).await;
     let moment = Duration::from_millis(scramble(seed, round) % 3000);
     println!("round {round}: after {moment:?}, {}", if fails { "fails" } else { "completes" });
@@ -104,7 +107,10 @@ async fn two_healthy_operators_call_nothing_twice() {
         let saga = stand.reaches(&format!("order-{nth}"), phase).await;
         judge(&stand, &saga, fails(nth));
         let entries = stand.shop.entries(Some(&scope(&saga)));
-        assert!(entries.iter().all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone)), "{entries:?}");
+        assert!(
+            entries.iter().all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone)),
+            "{entries:?}"
+        );
         assert!(outcomes(&saga).all(|outcome| outcome != Outcome::Unknown), "{saga:?}");
     }
 }
@@ -116,12 +122,12 @@ async fn two_operators_act_once_on_each_request() {
     stand.start();
     stand.start_second();
     stand.meanwhile("both-are-awake").await;
-    let charge =
-        json!({"name": "charge-card", "http": post_by_gate("/payments/charges"), "compensation": {"http": post("/payments/refunds")}});
+    let charge = json!({"name": "charge-card", "http": post_by_gate("/payments/charges"), "compensation": {"http": post("/payments/refunds")}});
     let mail = json!({"name": "mail", "dependsOn": ["release"], "http": post("/mail/messages")});
     let approved = json!({"steps": [{"name": "release", "approval": {}}, mail]});
     for round in 0..REQUESTS {
-        let [approve, pause, cancel] = ["approve", "pause", "cancel"].map(|action| format!("{action}-{round}"));
+        let [approve, pause, cancel] =
+            ["approve", "pause", "cancel"].map(|action| format!("{action}-{round}"));
         stand.apply(&approve, &approved).await;
         stand.apply(&pause, &json!({"steps": [{"name": "nap", "wait": {"for": "1h"}}]})).await;
         let charged = stand.apply(&cancel, &json!({"steps": [charge]})).await;
@@ -133,18 +139,27 @@ async fn two_operators_act_once_on_each_request() {
         stand.ask(&pause, "saga.dev/pause=wait");
         stand.ask(&cancel, "saga.dev/cancel=enough");
         let saga = stand.reaches(&approve, SagaPhase::Completed).await;
-        let calls: Vec<_> = stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.kind).collect();
+        let calls: Vec<_> =
+            stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.kind).collect();
         assert_eq!(calls, [Kind::Done]);
         stand.reaches(&pause, SagaPhase::Paused).await;
         let saga = stand.reaches(&cancel, SagaPhase::Cancelled).await;
-        assert_eq!((outcomes(&saga).collect::<Vec<_>>(), still_in_effect(&saga)), (vec![Outcome::Unknown], vec!["charge-card"]));
+        assert_eq!(
+            (outcomes(&saga).collect::<Vec<_>>(), still_in_effect(&saga)),
+            (vec![Outcome::Unknown], vec!["charge-card"])
+        );
         // Whoever was slower has had the time to do it once more.
         stand.meanwhile(&format!("after-{round}")).await;
         for name in [&approve, &pause, &cancel] {
             let answer = stand.answer(name, 1).await;
             assert_eq!(answer.result, RequestResult::Accepted, "{answer:?}");
             assert_eq!(records(&stand.sagas().get(name).await.unwrap()).len(), 1, "{name}");
-            let told = stand.events(name).await.iter().filter(|event| event.reason.as_deref() == Some("RequestAccepted")).count();
+            let told = stand
+                .events(name)
+                .await
+                .iter()
+                .filter(|event| event.reason.as_deref() == Some("RequestAccepted"))
+                .count();
             assert_eq!(told, 1, "{name}");
         }
         assert_eq!(stand.shop.entries(Some(&scope(&charged))).len(), 1);

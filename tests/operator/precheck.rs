@@ -47,7 +47,10 @@ async fn a_mistake_in_the_last_step_is_found_before_the_first_one_runs() {
         assert!(message(&saga).contains(says), "{says}: {}", message(&saga));
         assert_eq!(condition(&saga, "Stalled"), "True/Refused");
     }
-    assert!(stand.shop.entries(None).is_empty(), "nothing was reserved, so nothing had to be undone");
+    assert!(
+        stand.shop.entries(None).is_empty(),
+        "nothing was reserved, so nothing had to be undone"
+    );
     assert_eq!(stand.pods().list(&kube::api::ListParams::default()).await.unwrap().items.len(), 0);
 }
 
@@ -63,7 +66,11 @@ async fn a_saga_that_was_refused_goes_on_by_itself_when_what_was_missing_is_ther
     spec["serviceAccountName"] = json!("order-saga");
     stand.apply("order", &spec).await;
     let saga = refused(&stand, "order").await;
-    assert!(message(&saga).contains("spec.steps[1].http: the secret \"payments\" does not exist"), "{}", message(&saga));
+    assert!(
+        message(&saga).contains("spec.steps[1].http: the secret \"payments\" does not exist"),
+        "{}",
+        message(&saga)
+    );
     stand.put(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"}, "stringData": {"token": "Bearer x"}})).await;
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(condition(&saga, "Accepted"), "True/Accepted");
@@ -77,7 +84,15 @@ async fn what_only_an_earlier_step_makes_is_no_reason_to_refuse() {
     charge["headers"] = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
     stand.apply("order", &after_a_reservation(&json!({"http": charge, "precheck": "Skip"}))).await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
-    let accepted = saga.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().clone();
+    let accepted = saga
+        .status
+        .as_ref()
+        .unwrap()
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Accepted")
+        .unwrap()
+        .clone();
     assert_eq!(accepted.message, "the spec is valid; not tried before it runs: spec.steps[1].http");
 }
 
@@ -90,25 +105,46 @@ async fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_it() {
     stand.ask("order", &format!("{}=*", RequestAction::Retry.annotation()));
     let saga = stand.until("order", "answered", |saga| !records(saga).is_empty()).await;
     let record = &records(&saga)[0];
-    assert_eq!((record.result, condition(&saga, "Accepted").as_str()), (RequestResult::Accepted, "False/Refused"));
-    assert_eq!(record.message, "the saga was tried again, and is still refused, as its message says");
+    assert_eq!(
+        (record.result, condition(&saga, "Accepted").as_str()),
+        (RequestResult::Accepted, "False/Refused")
+    );
+    assert_eq!(
+        record.message,
+        "the saga was tried again, and is still refused, as its message says"
+    );
     assert_eq!(saga.status.as_ref().unwrap().retry_requests, 0, "it was granted no attempt");
     assert!(stand.shop.entries(None).is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_be_otherwise_when_its_turn_comes_is_left_until_then() {
-    let stand = keeper::stand_with("precheck-later", ("", "configmaps"), &["get", "patch", "delete"]).await;
+    let stand =
+        keeper::stand_with("precheck-later", ("", "configmaps"), &["get", "patch", "delete"]).await;
     stand.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"colour": "green"}})).await;
     let shared = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"colour": "blue"}});
-    let custom = json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
+    let custom =
+        json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
     for (name, manifest) in [("conflict", shared), ("kind", custom)] {
-        let mut spec = after_a_reservation(&json!({"apply": {"manifest": manifest}, "timeout": "3s"}));
+        let mut spec =
+            after_a_reservation(&json!({"apply": {"manifest": manifest}, "timeout": "3s"}));
         spec["serviceAccountName"] = json!("keeper");
         stand.apply(name, &spec).await;
         let saga = stand.reaches(name, SagaPhase::Compensated).await;
-        let accepted = saga.status.as_ref().unwrap().conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().clone();
-        assert!(accepted.message.contains("not tried before it runs: spec.steps[1].apply ("), "{}", accepted.message);
+        let accepted = saga
+            .status
+            .as_ref()
+            .unwrap()
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == "Accepted")
+            .unwrap()
+            .clone();
+        assert!(
+            accepted.message.contains("not tried before it runs: spec.steps[1].apply ("),
+            "{}",
+            accepted.message
+        );
         assert_eq!(outcomes(&saga, "last"), [Outcome::Failed], "nothing was applied");
     }
 }

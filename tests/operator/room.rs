@@ -13,7 +13,9 @@ const EACH: usize = 7;
 async fn no_more_requests_are_under_way_to_one_host_than_may_be_and_the_others_follow() {
     let mut stand = Stand::new("room").await;
     stand.start();
-    let steps: Vec<_> = (0..EACH).map(|nth| json!({"name": format!("step-{nth}"), "http": post_by_gate("/mail/messages")})).collect();
+    let steps: Vec<_> = (0..EACH)
+        .map(|nth| json!({"name": format!("step-{nth}"), "http": post_by_gate("/mail/messages")}))
+        .collect();
     for nth in 0..SAGAS {
         stand.apply(&format!("order-{nth}"), &json!({"maxParallel": EACH, "steps": steps})).await;
     }
@@ -26,13 +28,19 @@ async fn no_more_requests_are_under_way_to_one_host_than_may_be_and_the_others_f
     for nth in 0..SAGAS {
         let said = |saga: &saga_operator::api::Saga| !message(saga).is_empty();
         let saga = stand.until(&format!("order-{nth}"), "looked at", said).await;
-        waiting += usize::from(message(&saga).contains("waits: as many requests as may be are under way to its host"));
+        waiting += usize::from(
+            message(&saga).contains("waits: as many requests as may be are under way to its host"),
+        );
     }
     assert_eq!(waiting, SAGAS - MOST / EACH, "all but those that got room for all of theirs");
     stand.gate.open();
     for nth in 0..SAGAS {
         let saga = stand.reaches(&format!("order-{nth}"), SagaPhase::Completed).await;
-        assert!((0..EACH).all(|nth| outcomes(&saga, &format!("step-{nth}")).len() == 1), "{:?}", saga.status);
+        assert!(
+            (0..EACH).all(|nth| outcomes(&saga, &format!("step-{nth}")).len() == 1),
+            "{:?}",
+            saga.status
+        );
     }
     assert_eq!(stand.shop.entries(None).len(), SAGAS * EACH + elsewhere);
 }

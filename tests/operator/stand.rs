@@ -18,7 +18,9 @@ use kube::{
     core::{ApiResource, GroupVersionKind},
     runtime::wait::await_condition,
 };
-use saga_operator::api::{Direction, HANDLED, Outcome, RequestRecord, Saga, SagaPhase, StepPhase, StepStatus};
+use saga_operator::api::{
+    Direction, HANDLED, Outcome, RequestRecord, Saga, SagaPhase, StepPhase, StepStatus,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -70,7 +72,16 @@ impl Stand {
         let gate = Gate::before(shop_address).await;
         let namespace = create_namespace(&client, name).await;
         let operator_kubeconfig = setting("SAGA_TEST_OPERATOR_KUBECONFIG").into();
-        Self { client, namespace, shop, shop_address, gate, operator_kubeconfig, operator: None, second: None }
+        Self {
+            client,
+            namespace,
+            shop,
+            shop_address,
+            gate,
+            operator_kubeconfig,
+            operator: None,
+            second: None,
+        }
     }
 
     /// Starts the operator, limited to this namespace, with the rights that the chart gives it.
@@ -110,7 +121,8 @@ impl Stand {
     pub fn start_next(&mut self) -> SocketAddr {
         assert!(self.second.is_none(), "it runs already");
         let address = free_address();
-        let mut command = self.command_of(&next_operator(), "info", &self.second_log(), [Some(address), None]);
+        let mut command =
+            self.command_of(&next_operator(), "info", &self.second_log(), [Some(address), None]);
         self.second = Some(command.spawn().expect(NEXT_IS_BUILT));
         address
     }
@@ -160,13 +172,35 @@ impl Stand {
         self.command_of(Path::new(env!("CARGO_BIN_EXE_saga-operator")), level, log, servers)
     }
 
-    fn command_of(&self, program: &Path, level: &str, log: &Path, servers: [Option<SocketAddr>; 2]) -> Command {
-        let [metrics, health] = servers.map(|address| address.map_or_else(|| "0".to_owned(), |address| address.to_string()));
+    fn command_of(
+        &self,
+        program: &Path,
+        level: &str,
+        log: &Path,
+        servers: [Option<SocketAddr>; 2],
+    ) -> Command {
+        let [metrics, health] = servers
+            .map(|address| address.map_or_else(|| "0".to_owned(), |address| address.to_string()));
         let file = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
         let mut operator = Command::new(program);
         operator
-            .args(["run", "--watch-namespaces", &self.namespace, "--http-allow-cidrs", "127.0.0.0/8"])
-            .args(["--metrics-addr", &metrics, "--health-addr", &health, "--log-format", "json", "--log-level", level])
+            .args([
+                "run",
+                "--watch-namespaces",
+                &self.namespace,
+                "--http-allow-cidrs",
+                "127.0.0.0/8",
+            ])
+            .args([
+                "--metrics-addr",
+                &metrics,
+                "--health-addr",
+                &health,
+                "--log-format",
+                "json",
+                "--log-level",
+                level,
+            ])
             .env("KUBECONFIG", &self.operator_kubeconfig)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -203,7 +237,13 @@ impl Stand {
 
     fn signal(&self, signal: &str) {
         let operator = self.operator.as_ref().expect("the operator runs");
-        assert!(Command::new("kill").args([signal, &operator.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([signal, &operator.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Waits until the operator, asked to stop, has; returns its exit code.
@@ -256,7 +296,9 @@ impl Stand {
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": serde_json::from_str::<Value>(&text).unwrap(),
         });
-        self.api_of(&saga).create(&PostParams::default(), &serde_json::from_value(saga).unwrap()).await?;
+        self.api_of(&saga)
+            .create(&PostParams::default(), &serde_json::from_value(saga).unwrap())
+            .await?;
         self.sagas().get(name).await
     }
 
@@ -269,9 +311,14 @@ impl Stand {
 
     /// Waits until what was put is being deleted, or is gone.
     pub async fn until_gone_or_going(&self, object: &Value) {
-        let going = |object: Option<&DynamicObject>| object.is_none_or(|object| object.metadata.deletion_timestamp.is_some());
+        let going = |object: Option<&DynamicObject>| {
+            object.is_none_or(|object| object.metadata.deletion_timestamp.is_some())
+        };
         let name = object["metadata"]["name"].as_str().unwrap();
-        timeout(PATIENCE, await_condition(self.api_of(object), name, going)).await.unwrap().unwrap();
+        timeout(PATIENCE, await_condition(self.api_of(object), name, going))
+            .await
+            .unwrap()
+            .unwrap();
     }
 
     /// Deletes what was put.
@@ -282,7 +329,8 @@ impl Stand {
 
     /// The API of an object's kind.
     pub fn api_of(&self, object: &Value) -> Api<DynamicObject> {
-        let (version, kind) = (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
+        let (version, kind) =
+            (object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap());
         let (group, version) = version.split_once('/').unwrap_or(("", version));
         let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
         Api::namespaced_with(self.client.clone(), &self.namespace, &resource)
@@ -291,7 +339,9 @@ impl Stand {
     /// Applies every document of a file of `examples/`, with the shop's real address.
     pub async fn apply_example(&self, file: &str) -> Vec<String> {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(file);
-        let text = std::fs::read_to_string(path).unwrap().replace("shop.example:8090", &self.shop_address.to_string());
+        let text = std::fs::read_to_string(path)
+            .unwrap()
+            .replace("shop.example:8090", &self.shop_address.to_string());
         let text = text.replace("saga-examples", &self.namespace);
         let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
         let mut names = Vec::new();
@@ -302,7 +352,12 @@ impl Stand {
     }
 
     /// Waits until the saga satisfies a condition; fails with its status and the operator's log where it does not in time.
-    pub async fn until(&self, name: &str, what: &str, condition: impl Fn(&Saga) -> bool + Send + Sync) -> Saga {
+    pub async fn until(
+        &self,
+        name: &str,
+        what: &str,
+        condition: impl Fn(&Saga) -> bool + Send + Sync,
+    ) -> Saga {
         let holds = |saga: Option<&Saga>| saga.is_some_and(&condition);
         if let Ok(saga) = timeout(PATIENCE, await_condition(self.sagas(), name, holds)).await {
             return saga.unwrap().unwrap();
@@ -311,12 +366,19 @@ impl Stand {
         let status = saga.and_then(|saga| saga.status);
         let log = std::fs::read_to_string(self.log()).unwrap_or_default();
         let tail: Vec<_> = log.lines().rev().take(20).collect();
-        panic!("{name} is not {what}: {}\n{}", serde_json::to_string_pretty(&status).unwrap(), tail.join("\n"));
+        panic!(
+            "{name} is not {what}: {}\n{}",
+            serde_json::to_string_pretty(&status).unwrap(),
+            tail.join("\n")
+        );
     }
 
     /// Waits until the saga is in a phase.
     pub async fn reaches(&self, name: &str, phase: SagaPhase) -> Saga {
-        self.until(name, phase.as_str(), |saga| saga.status.as_ref().and_then(|status| status.phase) == Some(phase)).await
+        self.until(name, phase.as_str(), |saga| {
+            saga.status.as_ref().and_then(|status| status.phase) == Some(phase)
+        })
+        .await
     }
 
     /// Changes a saga by a merge patch.
@@ -326,7 +388,9 @@ impl Stand {
 
     /// Changes a saga's status by a merge patch, as somebody might by hand.
     pub async fn patch_status(&self, name: &str, status: &Value) -> Result<Saga, kube::Error> {
-        self.sagas().patch_status(name, &PatchParams::default(), &Patch::Merge(json!({"status": status}))).await
+        self.sagas()
+            .patch_status(name, &PatchParams::default(), &Patch::Merge(json!({"status": status})))
+            .await
     }
 
     pub async fn delete(&self, name: &str) {
@@ -335,14 +399,19 @@ impl Stand {
 
     /// Waits until the saga is gone.
     pub async fn gone(&self, name: &str) {
-        let gone = timeout(PATIENCE, await_condition(self.sagas(), name, |saga: Option<&Saga>| saga.is_none())).await;
+        let gone = timeout(
+            PATIENCE,
+            await_condition(self.sagas(), name, |saga: Option<&Saga>| saga.is_none()),
+        )
+        .await;
         assert!(gone.is_ok(), "{name} is still there: {:?}", self.sagas().get_opt(name).await);
     }
 
     /// Waits until a step is in a phase.
     pub async fn step_reaches(&self, saga: &str, name: &str, phase: StepPhase) -> Saga {
         let what = format!("{} at step {name}", phase.as_str());
-        self.until(saga, &what, |saga| step_of(saga, name).is_some_and(|step| step.phase == phase)).await
+        self.until(saga, &what, |saga| step_of(saga, name).is_some_and(|step| step.phase == phase))
+            .await
     }
 
     /// Waits until the shop's ledger is as wanted.
@@ -354,13 +423,17 @@ impl Stand {
     /// Waits until the shop did what a saga's step asked for; its answer may be kept back.
     pub async fn shop_has_done(&self, saga: &Saga, step: &str) {
         let scope = scope(saga);
-        let done = |entry: &Entry| entry.scope == scope && entry.step == step && entry.kind == crate::shop::Kind::Done;
+        let done = |entry: &Entry| {
+            entry.scope == scope && entry.step == step && entry.kind == crate::shop::Kind::Done
+        };
         self.shop_sees(&format!("{step} done"), |entries| entries.iter().any(done)).await;
     }
 
     /// Carries another saga through: so much the operator did meanwhile, and all the time it would have taken to do wrong.
     pub async fn meanwhile(&self, name: &str) {
-        let steps: Vec<_> = ["one", "two", "three"].map(|step| json!({"name": step, "http": post("/mail/messages")})).into();
+        let steps: Vec<_> = ["one", "two", "three"]
+            .map(|step| json!({"name": step, "http": post("/mail/messages")}))
+            .into();
         self.apply(name, &json!({"steps": steps})).await;
         self.reaches(name, SagaPhase::Completed).await;
     }
@@ -370,7 +443,9 @@ impl Stand {
         let found = async {
             loop {
                 let events = self.events(saga).await;
-                if let Some(event) = events.into_iter().find(|event| event.reason.as_deref() == Some(reason)) {
+                if let Some(event) =
+                    events.into_iter().find(|event| event.reason.as_deref() == Some(reason))
+                {
                     return event;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -382,7 +457,8 @@ impl Stand {
     /// All events about a saga.
     pub async fn events(&self, saga: &str) -> Vec<Event> {
         let events: Api<Event> = Api::namespaced(self.client.clone(), &self.namespace);
-        let parameters = ListParams::default().fields(&format!("regarding.kind=Saga,regarding.name={saga}"));
+        let parameters =
+            ListParams::default().fields(&format!("regarding.kind=Saga,regarding.name={saga}"));
         events.list(&parameters).await.unwrap().items
     }
 
@@ -399,20 +475,32 @@ impl Stand {
 
     /// Waits until a saga's request of this number is answered and its annotation is taken away; returns the answer.
     pub async fn answer(&self, saga: &str, number: i64) -> RequestRecord {
-        let handled = |saga: &Saga| saga.annotations().get(HANDLED).is_some_and(|handled| *handled == number.to_string());
+        let handled = |saga: &Saga| {
+            saga.annotations().get(HANDLED).is_some_and(|handled| *handled == number.to_string())
+        };
         let saga = self.until(saga, &format!("at the answer to request {number}"), handled).await;
         records(&saga).iter().find(|record| record.number == number).unwrap().clone()
     }
 
     /// Waits until a saga has no finalizer any more: nothing of it is left to be done.
     pub async fn is_let_go(&self, saga: &str) -> Saga {
-        self.until(saga, "let go", |saga| saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)).await
+        self.until(saga, "let go", |saga| {
+            saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
+        })
+        .await
     }
 
     /// kubectl as the administrator, in this namespace.
     pub fn kubectl_command(&self, arguments: &[&str]) -> Command {
         let mut kubectl = Command::new("kubectl");
-        kubectl.args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "--namespace", &self.namespace]).args(arguments);
+        kubectl
+            .args([
+                "--kubeconfig",
+                &setting("SAGA_TEST_KUBECONFIG"),
+                "--namespace",
+                &self.namespace,
+            ])
+            .args(arguments);
         kubectl
     }
 
@@ -427,14 +515,18 @@ impl Stand {
     pub async fn pods_end(&self, saga: &str, count: usize) {
         let ended = async {
             loop {
-                let phases = self.pods_of(saga).await.into_iter().filter_map(|pod| pod.status?.phase);
-                if phases.filter(|phase| phase == "Succeeded" || phase == "Failed").count() >= count {
+                let phases =
+                    self.pods_of(saga).await.into_iter().filter_map(|pod| pod.status?.phase);
+                if phases.filter(|phase| phase == "Succeeded" || phase == "Failed").count() >= count
+                {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
-        timeout(PATIENCE, ended).await.unwrap_or_else(|_| panic!("{count} Pods of {saga} do not end"));
+        timeout(PATIENCE, ended)
+            .await
+            .unwrap_or_else(|_| panic!("{count} Pods of {saga} do not end"));
     }
 
     /// The Pods of a saga, by name.
@@ -467,7 +559,8 @@ impl Drop for Stand {
 }
 
 /// What to do where there is no operator of a later version.
-pub const NEXT_IS_BUILT: &str = "the later version is built: cargo build --locked --features next --example next-operator";
+pub const NEXT_IS_BUILT: &str =
+    "the later version is built: cargo build --locked --features next --example next-operator";
 
 /// The operator of a later version: beside the operator's own binary, where Cargo puts examples.
 pub fn next_operator() -> PathBuf {
@@ -475,7 +568,13 @@ pub fn next_operator() -> PathBuf {
 }
 
 async fn stop(mut operator: Child) {
-    assert!(Command::new("kill").args(["-TERM", &operator.id().to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &operator.id().to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
     let ended = tokio::task::spawn_blocking(move || operator.wait().unwrap());
     timeout(PATIENCE, ended).await.expect("it stops in time").unwrap();
 }
@@ -490,18 +589,28 @@ async fn logs(log: &Path, text: &str) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, logged).await.unwrap_or_else(|_| panic!("{} does not hold {text:?}", log.display()));
+    timeout(PATIENCE, logged)
+        .await
+        .unwrap_or_else(|_| panic!("{} does not hold {text:?}", log.display()));
 }
 
 /// An address on which nobody listens.
 fn free_address() -> SocketAddr {
-    std::net::TcpListener::bind(("127.0.0.1", 0)).and_then(|listener| listener.local_addr()).unwrap()
+    std::net::TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .unwrap()
 }
 
 /// What a server of the operator answers.
 pub async fn ask(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    stream
+        .write_all(
+            format!("GET {path} HTTP/1.1\r\nhost: operator\r\nconnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .await
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"), "{path}: {answer}");
@@ -537,7 +646,11 @@ pub fn records(saga: &Saga) -> &[RequestRecord] {
 /// The steps that an ended saga says are still in effect.
 pub fn still_in_effect(saga: &Saga) -> Vec<&str> {
     let still = saga.status.as_ref().and_then(|status| status.still_in_effect.as_deref());
-    still.unwrap_or_else(|| panic!("{:?} says nothing of what is in effect", saga.status)).iter().map(String::as_str).collect()
+    still
+        .unwrap_or_else(|| panic!("{:?} says nothing of what is in effect", saga.status))
+        .iter()
+        .map(String::as_str)
+        .collect()
 }
 
 /// The saga's message.
@@ -547,7 +660,11 @@ pub fn message(saga: &Saga) -> &str {
 
 /// A condition as `status/reason`; empty where the saga does not have it.
 pub fn condition(saga: &Saga, kind: &str) -> String {
-    let found = saga.status.iter().flat_map(|status| &status.conditions).find(|condition| condition.type_ == kind);
+    let found = saga
+        .status
+        .iter()
+        .flat_map(|status| &status.conditions)
+        .find(|condition| condition.type_ == kind);
     found.map(|condition| format!("{}/{}", condition.status, condition.reason)).unwrap_or_default()
 }
 
@@ -590,21 +707,33 @@ pub fn scope(saga: &Saga) -> String {
 
 /// A setting that `make test` makes.
 pub fn setting(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run these tests by `make test`, which starts the cluster they need"))
+    std::env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: run these tests by `make test`, which starts the cluster they need"
+        )
+    })
 }
 
 async fn client(kubeconfig: &str) -> Client {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).unwrap();
-    let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
+    let config =
+        Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.unwrap();
     Client::try_from(config).unwrap()
 }
 
 async fn create_namespace(client: &Client, name: &str) -> String {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let namespace: Namespace = serde_json::from_value(json!({"metadata": {"generateName": format!("{name}-")}})).unwrap();
+    let namespace: Namespace =
+        serde_json::from_value(json!({"metadata": {"generateName": format!("{name}-")}})).unwrap();
     let namespace = namespaces.create(&PostParams::default(), &namespace).await.unwrap().name_any();
     // The API server refuses Pods until the controller manager has made the account.
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
-    timeout(PATIENCE, await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some())).await.unwrap().unwrap();
+    timeout(
+        PATIENCE,
+        await_condition(accounts, "default", |account: Option<&ServiceAccount>| account.is_some()),
+    )
+    .await
+    .unwrap()
+    .unwrap();
     namespace
 }

@@ -48,13 +48,22 @@ fn finishes_late(mut work: Value) -> Value {
 /// The saga went on as after an unknown outcome: what it may have done is undone.
 async fn is_unknown_and_undone(stand: &Stand, name: &str) {
     let saga = stand.reaches(name, SagaPhase::Compensated).await;
-    assert_eq!((outcomes(&saga, "ship"), still_in_effect(&saga)), (vec![Outcome::Unknown], vec![]), "{name}");
+    assert_eq!(
+        (outcomes(&saga, "ship"), still_in_effect(&saga)),
+        (vec![Outcome::Unknown], vec![]),
+        "{name}"
+    );
     assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["ship"], "{name}");
-    assert!(words(&saga).contains("exit code 0 and may have done its work"), "{name}: {}", words(&saga));
+    assert!(
+        words(&saga).contains("exit code 0 and may have done its work"),
+        "{name}: {}",
+        words(&saga)
+    );
 }
 
 fn is(condition: &str, job: Option<&Job>) -> bool {
-    let conditions = job.and_then(|job| job.status.as_ref()).and_then(|status| status.conditions.as_ref());
+    let conditions =
+        job.and_then(|job| job.status.as_ref()).and_then(|status| status.conditions.as_ref());
     conditions.into_iter().flatten().any(|known| known.type_ == condition && known.status == "True")
 }
 
@@ -75,13 +84,21 @@ async fn is_done(stand: &Stand, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its_work_unless_its_author_says_otherwise() {
+async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its_work_unless_its_author_says_otherwise()
+ {
     let mut stand = Stand::with_pods("told").await;
     stand.start();
     let work = pod(&yields(&ask("/shipping/shipments")));
     let (at_once, never) = (json!({"timeout": "10s"}), json!({}));
-    let stories = [("late", work.clone(), &at_once), ("deleted", work.clone(), &never), ("drained", work.clone(), &never)];
-    let stories = stories.into_iter().chain([("finishes", finishes(work.clone()), &at_once), ("drained-done", finishes(work), &never)]);
+    let stories = [
+        ("late", work.clone(), &at_once),
+        ("deleted", work.clone(), &never),
+        ("drained", work.clone(), &never),
+    ];
+    let stories = stories.into_iter().chain([
+        ("finishes", finishes(work.clone()), &at_once),
+        ("drained-done", finishes(work), &never),
+    ]);
     for (name, work, more) in stories {
         let saga = stand.apply(name, &one_step(&work, more)).await;
         stand.shop_has_done(&saga, "ship").await;
@@ -101,7 +118,8 @@ async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_with_but_a_drain_is_its_business() {
+async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_with_but_a_drain_is_its_business()
+ {
     let mut stand = Stand::with_pods("told-job").await;
     stand.start();
     let command = yields(&ask("/shipping/shipments"));
@@ -109,7 +127,10 @@ async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_
     // Else a pod counts as failed as soon as it is deleted.
     let waits = job_with(&command, &json!({"podReplacementPolicy": "Failed"}));
     // It ends once that is so: a pod that is seen to have ended with 0 counts, whoever told it to go.
-    let late = finishes_late(job(&leaves(&ask("/shipping/shipments"), &ask_by_gate("/shipping/shipments"))));
+    let late = finishes_late(job(&leaves(
+        &ask("/shipping/shipments"),
+        &ask_by_gate("/shipping/shipments"),
+    )));
     let (at_once, never) = (json!({"timeout": "10s"}), json!({}));
     let stories = [
         ("late", work.clone(), &at_once),
@@ -133,7 +154,10 @@ async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_
                 let [pod]: [Pod; 1] = stand.pods_of(name).await.try_into().unwrap();
                 stand.pods().evict(&pod.name_any(), &EvictParams::default()).await.unwrap();
                 if name == "drained" {
-                    timeout(PATIENCE, await_condition(api, &job, is_to_fail)).await.unwrap().unwrap();
+                    timeout(PATIENCE, await_condition(api, &job, is_to_fail))
+                        .await
+                        .unwrap()
+                        .unwrap();
                     stand.gate.open();
                 }
             }
@@ -149,15 +173,22 @@ async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_
     // It would go on with another pod, and its first one is forgotten.
     let saga = stand.sagas().get("suspended").await.unwrap();
     let job = job_of(&saga, "ship", Direction::Action, 1);
-    timeout(PATIENCE, await_condition(jobs::jobs(&stand), &job, is_suspended)).await.unwrap().unwrap();
+    timeout(PATIENCE, await_condition(jobs::jobs(&stand), &job, is_suspended))
+        .await
+        .unwrap()
+        .unwrap();
     stand.ask("suspended", "saga.dev/cancel=the wrong parcel");
     let suspended = stand.reaches("suspended", SagaPhase::Cancelled).await;
-    assert_eq!((outcomes(&suspended, "ship"), still_in_effect(&suspended)), (vec![Outcome::Unknown], vec!["ship"]));
+    assert_eq!(
+        (outcomes(&suspended, "ship"), still_in_effect(&suspended)),
+        (vec![Outcome::Unknown], vec!["ship"])
+    );
 }
 
 /// A pod that ends with 0 once the gate is open, and stays although it is deleted then.
 async fn kept_pod(stand: &Stand, name: &str) -> Saga {
-    let saga = stand.apply(name, &one_step(&pod(&ask_by_gate("/shipping/shipments")), &json!({}))).await;
+    let saga =
+        stand.apply(name, &one_step(&pod(&ask_by_gate("/shipping/shipments")), &json!({}))).await;
     stand.shop_has_done(&saga, "ship").await;
     stand.until(name, "the UID of its Pod", |saga| names_its_child(saga, "ship")).await;
     keep(stand, &saga, json!([KEEPER])).await;
@@ -166,15 +197,24 @@ async fn kept_pod(stand: &Stand, name: &str) -> Saga {
 
 async fn keep(stand: &Stand, saga: &Saga, finalizers: Value) {
     let patch = Patch::Merge(json!({"metadata": {"finalizers": finalizers}}));
-    stand.pods().patch(&pod_of(saga, "ship", Direction::Action, 1), &PatchParams::default(), &patch).await.unwrap();
+    stand
+        .pods()
+        .patch(&pod_of(saga, "ship", Direction::Action, 1), &PatchParams::default(), &patch)
+        .await
+        .unwrap();
 }
 
 async fn delete(stand: &Stand, saga: &Saga) {
-    stand.pods().delete(&pod_of(saga, "ship", Direction::Action, 1), &DeleteParams::default()).await.unwrap();
+    stand
+        .pods()
+        .delete(&pod_of(saga, "ship", Direction::Action, 1), &DeleteParams::default())
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_ended_just_before_its_deletion_has_done_its_work_where_the_operator_sees_one_after_the_other() {
+async fn a_pod_that_ended_just_before_its_deletion_has_done_its_work_where_the_operator_sees_one_after_the_other()
+ {
     let mut stand = Stand::with_pods("before").await;
     stand.start();
     let saga = kept_pod(&stand, "order").await;
@@ -189,7 +229,8 @@ async fn a_pod_that_ended_just_before_its_deletion_has_done_its_work_where_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_pod_whose_end_nobody_saw_the_recorded_instants_say_whether_it_was_deleted_clearly_later() {
+async fn of_a_pod_whose_end_nobody_saw_the_recorded_instants_say_whether_it_was_deleted_clearly_later()
+ {
     let mut stand = Stand::with_pods("clearly").await;
     stand.start();
     let (soon, later) = (kept_pod(&stand, "soon").await, kept_pod(&stand, "later").await);
@@ -199,7 +240,15 @@ async fn of_a_pod_whose_end_nobody_saw_the_recorded_instants_say_whether_it_was_
     delete(&stand, &soon).await;
     stand.pods_end("later", 1).await;
     let ended = stand.pods().get(&pod_of(&later, "ship", Direction::Action, 1)).await.unwrap();
-    let ended = ended.status.unwrap().container_statuses.unwrap()[0].state.clone().unwrap().terminated.unwrap().finished_at.unwrap().0;
+    let ended = ended.status.unwrap().container_statuses.unwrap()[0]
+        .state
+        .clone()
+        .unwrap()
+        .terminated
+        .unwrap()
+        .finished_at
+        .unwrap()
+        .0;
     // Ten seconds may be two clocks'.
     while Timestamp::now().duration_since(ended).as_secs() < 12 {
         tokio::time::sleep(Duration::from_millis(100)).await;

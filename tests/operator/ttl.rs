@@ -16,9 +16,19 @@ async fn what_ended_goes_after_its_time_with_its_pods_and_what_waits_for_a_perso
     let mut short = checkout_with(&json!({"ttlSecondsAfterFinished": 0}));
     short["steps"].as_array_mut().unwrap().pop();
     stand.apply("completed", &short).await;
-    stand.apply("compensated", &checkout_with(&json!({"ttlSecondsAfterFinished": 1, "onFailure": "Compensate"}))).await;
+    stand
+        .apply(
+            "compensated",
+            &checkout_with(&json!({"ttlSecondsAfterFinished": 1, "onFailure": "Compensate"})),
+        )
+        .await;
     stand.apply("failed", &checkout_with(&json!({"ttlSecondsAfterFinished": 0}))).await;
-    stand.apply("cancelled", &json!({"ttlSecondsAfterFinished": 0, "steps": [{"name": "release", "approval": {}}]})).await;
+    stand
+        .apply(
+            "cancelled",
+            &json!({"ttlSecondsAfterFinished": 0, "steps": [{"name": "release", "approval": {}}]}),
+        )
+        .await;
     stand.apply("kept", &json!({"steps": [checkout()["steps"][0]]})).await;
     let completed = stand.reaches("completed", SagaPhase::Completed).await;
     stand.reaches("compensated", SagaPhase::Compensated).await;
@@ -35,7 +45,11 @@ async fn what_ended_goes_after_its_time_with_its_pods_and_what_waits_for_a_perso
     assert_eq!(stand.shop.summary(&scope(&completed)).undone, [""; 0], "nothing is undone for it");
     for (name, phase) in [("failed", SagaPhase::Failed), ("kept", SagaPhase::Completed)] {
         let saga = stand.sagas().get(name).await.unwrap();
-        assert_eq!((saga.status.unwrap().phase, saga.metadata.deletion_timestamp), (Some(phase), None), "{name}");
+        assert_eq!(
+            (saga.status.unwrap().phase, saga.metadata.deletion_timestamp),
+            (Some(phase), None),
+            "{name}"
+        );
     }
     // Said afterwards, it counts from its end.
     stand.patch("kept", &json!({"spec": {"ttlSecondsAfterFinished": 1}})).await.unwrap();
@@ -61,9 +75,16 @@ async fn what_is_asked_to_be_kept_or_undone_in_time_does_not_go() {
     // The last of the three ended last.
     stand.gone("gone").await;
     stand.meanwhile("other").await;
-    assert_eq!(stand.shop.summary(&scope(&undone)).undone, ["ship", "charge-card", "reserve-stock"]);
+    assert_eq!(
+        stand.shop.summary(&scope(&undone)).undone,
+        ["ship", "charge-card", "reserve-stock"]
+    );
     for name in ["kept", "undone"] {
-        assert_eq!(stand.sagas().get(name).await.unwrap().metadata.deletion_timestamp, None, "{name}");
+        assert_eq!(
+            stand.sagas().get(name).await.unwrap().metadata.deletion_timestamp,
+            None,
+            "{name}"
+        );
     }
 }
 
@@ -92,6 +113,10 @@ async fn an_operator_that_wakes_up_late_deletes_nothing_that_was_changed_meanwhi
     stand.thaw();
     stand.meanwhile("other").await;
     for name in &kept {
-        assert_eq!(stand.sagas().get(name).await.unwrap().metadata.deletion_timestamp, None, "{name}");
+        assert_eq!(
+            stand.sagas().get(name).await.unwrap().metadata.deletion_timestamp,
+            None,
+            "{name}"
+        );
     }
 }

@@ -43,16 +43,35 @@ fn entries(stand: &Stand, saga: &Saga, step: &str) -> Vec<Entry> {
 async fn a_retry_sends_the_number_that_was_sent_first() {
     let mut stand = Stand::new("numbers").await;
     stand.start();
-    for (name, answered, stored) in
-        [("whole", "100.0", "100"), ("half", "100.5", "100.5"), ("large", "1e3", "1000"), ("long", "36.600000000000001421", "36.6")]
-    {
-        behave(&stand, &format!(r#"{{"v": {answered}}}"#), &json!([{"closeAfterWork": true}, {"answer": 503}]));
+    for (name, answered, stored) in [
+        ("whole", "100.0", "100"),
+        ("half", "100.5", "100.5"),
+        ("large", "1e3", "1000"),
+        ("long", "36.600000000000001421", "36.6"),
+    ] {
+        behave(
+            &stand,
+            &format!(r#"{{"v": {answered}}}"#),
+            &json!([{"closeAfterWork": true}, {"answer": 503}]),
+        );
         stand.apply(name, &told_on(&json!({"v": "${steps.ask.outputs.v}", "twice": "${steps.ask.outputs.v * 2.0}"}))).await;
         let saga = stand.reaches(name, SagaPhase::Completed).await;
-        assert_eq!(stand.kubectl(&["get", &format!("saga/{name}"), "-o", "jsonpath={.status.steps[0].outputs.v}"]), stored);
+        assert_eq!(
+            stand.kubectl(&[
+                "get",
+                &format!("saga/{name}"),
+                "-o",
+                "jsonpath={.status.steps[0].outputs.v}"
+            ]),
+            stored
+        );
         let sent = entries(&stand, &saga, "pay");
         let kinds: Vec<_> = sent.iter().map(|entry| entry.kind).collect();
-        assert_eq!(kinds, [Kind::Done, Kind::Refused, Kind::Repeat], "{name}: the shop knows the request again");
+        assert_eq!(
+            kinds,
+            [Kind::Done, Kind::Refused, Kind::Repeat],
+            "{name}: the shop knows the request again"
+        );
         assert!(sent.iter().all(|entry| entry.body_hash == sent[0].body_hash), "{sent:?}");
     }
 }
@@ -68,11 +87,18 @@ async fn a_retry_sends_what_was_sent_first_where_it_goes_through_a_map() {
         ("list", "${params.list.map(k, k + '!')}"),
     ];
     for (name, body) in bodies {
-        behave(&stand, r#"{"v": {"q": 1, "p": 2, "r": 3, "o": 4}}"#, &json!([{"answer": 503}, {"answer": 503}]));
+        behave(
+            &stand,
+            r#"{"v": {"q": 1, "p": 2, "r": 3, "o": 4}}"#,
+            &json!([{"answer": 503}, {"answer": 503}]),
+        );
         stand.apply(name, &told_on(&json!({"t": body}))).await;
         let saga = stand.reaches(name, SagaPhase::Completed).await;
         let sent = entries(&stand, &saga, "pay");
-        assert!(sent.len() == 3 && sent.iter().all(|entry| entry.body_hash == sent[0].body_hash), "{name}: {sent:?}");
+        assert!(
+            sent.len() == 3 && sent.iter().all(|entry| entry.body_hash == sent[0].body_hash),
+            "{name}: {sent:?}"
+        );
     }
 }
 
@@ -94,13 +120,23 @@ async fn an_object_that_is_named_by_a_number_is_one_object_and_is_undone() {
         let maps = stand.api_of(&config_map("x"));
         let applied = || async {
             let all = maps.list(&kube::api::ListParams::default()).await.unwrap();
-            all.items.into_iter().filter_map(|map| map.metadata.name).filter(|name| name.starts_with("web-")).collect::<Vec<_>>()
+            all.items
+                .into_iter()
+                .filter_map(|map| map.metadata.name)
+                .filter(|name| name.starts_with("web-"))
+                .collect::<Vec<_>>()
         };
         assert_eq!(applied().await, [object]);
         let ready = json!({"data": {"ready": "yes"}});
-        maps.patch(object, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&ready)).await.unwrap();
+        maps.patch(object, &kube::api::PatchParams::default(), &kube::api::Patch::Merge(&ready))
+            .await
+            .unwrap();
         let saga = stand.reaches(name, SagaPhase::Compensated).await;
-        assert_eq!((applied().await, outcomes(&saga, "put").len()), (vec![], 1), "nothing of it is left behind");
+        assert_eq!(
+            (applied().await, outcomes(&saga, "put").len()),
+            (vec![], 1),
+            "nothing of it is left behind"
+        );
     }
 }
 
@@ -123,10 +159,21 @@ async fn an_answer_that_is_nested_too_deep_is_not_taken_and_the_saga_can_still_b
         let saga = stand.reaches(name, SagaPhase::Failed).await;
         let says = "it was done, but what it hands on cannot be taken: the outputs of a step may be nested at most 32 deep";
         assert!(message(&saga).contains(says), "{}", message(&saga));
-        assert!(step(&saga, "ask").action.as_ref().unwrap().uncertain && outcomes(&saga, "ask").len() == 1, "{saga:?}");
-        stand.kubectl(&["annotate", &format!("saga/{name}"), "saga.dev/compensate=it cannot be used"]);
+        assert!(
+            step(&saga, "ask").action.as_ref().unwrap().uncertain
+                && outcomes(&saga, "ask").len() == 1,
+            "{saga:?}"
+        );
+        stand.kubectl(&[
+            "annotate",
+            &format!("saga/{name}"),
+            "saga.dev/compensate=it cannot be used",
+        ]);
         let saga = stand.reaches(name, SagaPhase::Compensated).await;
-        assert_eq!((stand.shop.summary(&scope(&saga)).undone, still_in_effect(&saga)), (vec!["ask".to_owned()], vec![]));
+        assert_eq!(
+            (stand.shop.summary(&scope(&saga)).undone, still_in_effect(&saga)),
+            (vec!["ask".to_owned()], vec![])
+        );
         stand.delete(name).await;
         stand.gone(name).await;
     }
@@ -137,7 +184,10 @@ async fn last_words_of_a_pod_and_outputs_of_a_skip_that_are_nested_too_deep_are_
     let mut stand = Stand::new("deep-words").await;
     stand.start();
     for (name, depth) in [("most", 31), ("more", 32), ("deep", 126), ("deepest", 400)] {
-        let says = format!("printf '%s' '{{\"v\": {}}}' > /dev/termination-log", nested(depth).replace("{\"a\":", "[").replace('}', "]"));
+        let says = format!(
+            "printf '%s' '{{\"v\": {}}}' > /dev/termination-log",
+            nested(depth).replace("{\"a\":", "[").replace('}', "]")
+        );
         stand.apply(name, &json!({"steps": [{"name": "say", "pod": pod(&says)}]})).await;
         if depth < 32 {
             stand.reaches(name, SagaPhase::Completed).await;
@@ -180,7 +230,8 @@ async fn a_skip_that_leaves_out_what_others_read_is_refused_and_one_that_gives_i
     assert_eq!(refused.result, RequestResult::Refused);
     let names = "step ship reads id of step pay, the compensation of step bill reads slip of step pay, and the request does not give it";
     assert!(
-        refused.message.starts_with(names) && refused.message.contains(r#"saga.dev/skip=pay={"id":…,"slip":…}"#),
+        refused.message.starts_with(names)
+            && refused.message.contains(r#"saga.dev/skip=pay={"id":…,"slip":…}"#),
         "{}",
         refused.message
     );
@@ -188,7 +239,13 @@ async fn a_skip_that_leaves_out_what_others_read_is_refused_and_one_that_gives_i
     assert!(event.note.unwrap().contains(names));
     stand.ask("order", r#"saga.dev/skip=pay={"id":"C-1"}"#);
     let refused = stand.answer("order", 2).await;
-    assert!(refused.message.starts_with("the compensation of step bill reads slip of step pay, and the"), "{}", refused.message);
+    assert!(
+        refused
+            .message
+            .starts_with("the compensation of step bill reads slip of step pay, and the"),
+        "{}",
+        refused.message
+    );
     stand.ask("order", r#"saga.dev/skip=pay={"id":"C-1","slip":null}"#);
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(stand.shop.summary(&scope(&saga)).done, ["ship", "bill", "note"]);

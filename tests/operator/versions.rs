@@ -22,7 +22,8 @@ use tokio::{
 use crate::{
     shop::Kind,
     stand::{
-        NEXT_IS_BUILT, PATIENCE, Stand, ask, checkout, checkout_with, condition, message, next_operator, post, post_by_gate, scope, setting,
+        NEXT_IS_BUILT, PATIENCE, Stand, ask, checkout, checkout_with, condition, message,
+        next_operator, post, post_by_gate, scope, setting,
     },
 };
 
@@ -59,8 +60,12 @@ impl Served {
 
     /// Has this version's definition served with a field, and a word, more in the spec.
     fn with_more_in_the_spec() {
-        let mut definition: Value = serde_saphyr::from_str(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator")))).unwrap();
-        let spec = definition.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties").unwrap();
+        let mut definition: Value =
+            serde_saphyr::from_str(&definition(Path::new(env!("CARGO_BIN_EXE_saga-operator"))))
+                .unwrap();
+        let spec = definition
+            .pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties")
+            .unwrap();
         spec["note"] = json!({"type": "string", "maxLength": 64});
         spec["onFailure"]["enum"].as_array_mut().unwrap().push(json!("Shout"));
         apply(&definition.to_string());
@@ -77,22 +82,31 @@ impl Drop for Served {
 /// Leaves the fields of the definition to who installs it: as fields of the tests' own they would be in the way of the next installation.
 fn disown() {
     let kubectl = |arguments: &[&str]| {
-        let output = Command::new("kubectl").args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG")]).args(arguments).output().unwrap();
+        let output = Command::new("kubectl")
+            .args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG")])
+            .args(arguments)
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
     };
     let definition = ["crd", "sagas.saga.dev"];
-    let read = kubectl(&[&["get"], &definition[..], &["--output", "json", "--show-managed-fields"]].concat());
+    let read = kubectl(
+        &[&["get"], &definition[..], &["--output", "json", "--show-managed-fields"]].concat(),
+    );
     let read: Value = serde_json::from_slice(&read).unwrap();
     let managers = read["metadata"]["managedFields"].as_array().unwrap();
-    let Some(place) = managers.iter().position(|manager| manager["manager"] == MANAGER_OF_TESTS) else {
+    let Some(place) = managers.iter().position(|manager| manager["manager"] == MANAGER_OF_TESTS)
+    else {
         return;
     };
     let patch = json!([
         {"op": "test", "path": format!("/metadata/managedFields/{place}/manager"), "value": MANAGER_OF_TESTS},
         {"op": "remove", "path": format!("/metadata/managedFields/{place}")},
     ]);
-    kubectl(&[&["patch"], &definition[..], &["--type", "json", "--patch", &patch.to_string()]].concat());
+    kubectl(
+        &[&["patch"], &definition[..], &["--type", "json", "--patch", &patch.to_string()]].concat(),
+    );
 }
 
 /// The definition that an operator prints.
@@ -105,8 +119,17 @@ fn definition(operator: &Path) -> String {
 /// Applies a text as the administrator.
 fn apply(text: &str) {
     let mut kubectl = Command::new("kubectl");
-    kubectl.args(["--kubeconfig", &setting("SAGA_TEST_KUBECONFIG"), "apply", "--server-side", "--force-conflicts"]);
-    kubectl.args(["--field-manager", MANAGER_OF_TESTS, "--filename", "-"]).stdin(Stdio::piped()).stdout(Stdio::null());
+    kubectl.args([
+        "--kubeconfig",
+        &setting("SAGA_TEST_KUBECONFIG"),
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+    ]);
+    kubectl
+        .args(["--field-manager", MANAGER_OF_TESTS, "--filename", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
     let mut child = kubectl.spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     assert!(child.wait().unwrap().success());
@@ -114,7 +137,8 @@ fn apply(text: &str) {
 
 /// The saga as it is stored, whatever of it this version knows.
 async fn raw(stand: &Stand, name: &str) -> Value {
-    let sagas: Api<DynamicObject> = stand.api_of(&json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga"}));
+    let sagas: Api<DynamicObject> =
+        stand.api_of(&json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga"}));
     serde_json::to_value(sagas.get(name).await.unwrap()).unwrap()
 }
 
@@ -167,17 +191,54 @@ fn acts() -> Vec<Act> {
     let far = json!({"maxAttempts": 9, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
     let one = json!({"name": "charge-card", "http": post("/payments/charges"), "compensation": {"http": post("/payments/refunds")}});
     let undone_by = |http: &Value, retry: &Value| json!({"name": "charge-card", "http": post("/payments/charges"), "compensation": {"http": http, "retry": retry}});
-    let gives_up = json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}, "timeout": "1s"});
+    let gives_up =
+        json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}, "timeout": "1s"});
     let waits = json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}});
     let act = |name, spec, asks, stands, ends| Act { name, spec, asks, stands, ends };
     vec![
         act("completed", checkout(), &[], P::Completed, (&[], P::Completed)),
-        act("approval", json!({"steps": [one, waits]}), &[], P::Running, (&["saga.dev/approve=sign-off"], P::Completed)),
-        act("failed", json!({"steps": [one, gives_up]}), &[], P::Failed, (&["saga.dev/skip=sign-off"], P::Completed)),
-        act("undone", json!({"onFailure": "Compensate", "steps": [one, gives_up]}), &[], P::Compensated, (&[], P::Compensated)),
-        act("held", json!({"steps": [one, gives_up]}), &[], P::Failed, (&["saga.dev/compensate=enough"], P::Compensated)),
-        act("paused", json!({"steps": [one, waits]}), &["saga.dev/pause=later"], P::Paused, (&["saga.dev/cancel=enough"], P::Cancelled)),
-        act("cancelled", json!({"steps": [one, waits]}), &["saga.dev/cancel=enough"], P::Cancelled, (&[], P::Cancelled)),
+        act(
+            "approval",
+            json!({"steps": [one, waits]}),
+            &[],
+            P::Running,
+            (&["saga.dev/approve=sign-off"], P::Completed),
+        ),
+        act(
+            "failed",
+            json!({"steps": [one, gives_up]}),
+            &[],
+            P::Failed,
+            (&["saga.dev/skip=sign-off"], P::Completed),
+        ),
+        act(
+            "undone",
+            json!({"onFailure": "Compensate", "steps": [one, gives_up]}),
+            &[],
+            P::Compensated,
+            (&[], P::Compensated),
+        ),
+        act(
+            "held",
+            json!({"steps": [one, gives_up]}),
+            &[],
+            P::Failed,
+            (&["saga.dev/compensate=enough"], P::Compensated),
+        ),
+        act(
+            "paused",
+            json!({"steps": [one, waits]}),
+            &["saga.dev/pause=later"],
+            P::Paused,
+            (&["saga.dev/cancel=enough"], P::Cancelled),
+        ),
+        act(
+            "cancelled",
+            json!({"steps": [one, waits]}),
+            &["saga.dev/cancel=enough"],
+            P::Cancelled,
+            (&[], P::Cancelled),
+        ),
         act(
             "retrying",
             json!({"steps": [one, {"name": "send", "dependsOn": ["charge-card"], "http": never, "retry": far}]}),
@@ -206,7 +267,13 @@ fn acts() -> Vec<Act> {
             P::Running,
             (&[], P::Completed),
         ),
-        act("suspended", checkout_with(&json!({"suspend": true})), &[], P::Paused, (&["saga.dev/cancel=enough"], P::Cancelled)),
+        act(
+            "suspended",
+            checkout_with(&json!({"suspend": true})),
+            &[],
+            P::Paused,
+            (&["saga.dev/cancel=enough"], P::Cancelled),
+        ),
     ]
 }
 
@@ -239,7 +306,9 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
     let mut stand = Stand::new("versions").await;
     let this = stand.start_measured();
     let acts = acts();
-    let names: Vec<_> = (0..SAGAS).map(|nth| (format!("{}-{nth}", acts[nth % acts.len()].name), &acts[nth % acts.len()])).collect();
+    let names: Vec<_> = (0..SAGAS)
+        .map(|nth| (format!("{}-{nth}", acts[nth % acts.len()].name), &acts[nth % acts.len()]))
+        .collect();
     for (name, act) in &names {
         stand.apply(name, &act.spec).await;
     }
@@ -255,7 +324,10 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
     let next = stand.start_next();
     let unfinished: Vec<_> = names.iter().filter(|(_, act)| !act.stands.is_terminal()).collect();
     for (name, act) in &unfinished {
-        stored(&stand, name, "noted by the later version", |saga| noted(saga) == Some(act.stands.as_str())).await;
+        stored(&stand, name, "noted by the later version", |saga| {
+            noted(saga) == Some(act.stands.as_str())
+        })
+        .await;
     }
     let before = writes(&[this, next]).await;
     sleep(QUIET).await;
@@ -269,7 +341,14 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
     }
     // Rolled forward: the later version alone takes every other one to its end.
     stand.stop().await;
-    let of = |half: usize| unfinished.iter().enumerate().filter(move |(nth, _)| nth % 2 == half).map(|(_, one)| *one).collect::<Vec<_>>();
+    let of = |half: usize| {
+        unfinished
+            .iter()
+            .enumerate()
+            .filter(move |(nth, _)| nth % 2 == half)
+            .map(|(_, one)| *one)
+            .collect::<Vec<_>>()
+    };
     end(&stand, &of(0)).await;
     // Rolled back, the definition last: this version takes the others to theirs, and loses nothing of what the later one wrote.
     stand.stop_second().await;
@@ -280,7 +359,12 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
         let looked = !act.stands.is_terminal();
         assert_eq!(noted(&saga).is_some(), looked, "{name} lost what the later version wrote");
         let entries = stand.shop.entries(Some(&scope(&stand.sagas().get(name).await.unwrap())));
-        assert!(entries.iter().all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone | Kind::Repeat)), "{name}: {entries:?}");
+        assert!(
+            entries
+                .iter()
+                .all(|entry| matches!(entry.kind, Kind::Done | Kind::Undone | Kind::Repeat)),
+            "{name}: {entries:?}"
+        );
     }
     Served::go_back();
     stand.meanwhile("after-all").await;
@@ -301,8 +385,14 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
     stand.stop().await;
     let next = stand.start_next();
     stand.apply("new", &waits).await;
-    let refused = stand.until("new", "refused", |saga| condition(saga, "Accepted") == "False/DefinitionTooOld").await;
-    assert!(message(&refused).contains("(status.noted): apply that of version"), "{}", message(&refused));
+    let refused = stand
+        .until("new", "refused", |saga| condition(saga, "Accepted") == "False/DefinitionTooOld")
+        .await;
+    assert!(
+        message(&refused).contains("(status.noted): apply that of version"),
+        "{}",
+        message(&refused)
+    );
     stand.event("new", "DefinitionTooOld").await;
     // What was accepted goes on, and what the API server takes away is written once at most.
     let before = writes(&[next]).await;
@@ -316,7 +406,10 @@ async fn an_operator_before_its_definition_takes_no_new_saga_and_writes_nothing_
     stored(&stand, "new", "accepted", |saga| noted(saga) == Some("Running")).await;
     stand.ask("new", "saga.dev/approve=sign-off");
     stand.reaches("new", SagaPhase::Completed).await;
-    assert_eq!(stand.reaches("paused", SagaPhase::Paused).await.status.unwrap().accepted_by.as_deref(), Some(env!("CARGO_PKG_VERSION")));
+    assert_eq!(
+        stand.reaches("paused", SagaPhase::Paused).await.status.unwrap().accepted_by.as_deref(),
+        Some(env!("CARGO_PKG_VERSION"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -331,7 +424,9 @@ async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
         stand.step_reaches(name, "sign-off", StepPhase::Waiting).await;
     }
     stand.ask("strange", "saga.dev/pause=noted");
-    let word = |saga: &Value| saga.pointer("/status/requests/0/result").and_then(Value::as_str) == Some("Noted");
+    let word = |saga: &Value| {
+        saga.pointer("/status/requests/0/result").and_then(Value::as_str) == Some("Noted")
+    };
     stored(&stand, "strange", "paused in another word", |saga| word(saga)).await;
     stand.stop_second().await;
     let this = stand.start_measured();
@@ -342,17 +437,26 @@ async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
     let before = version(&raw(&stand, "strange").await);
     sleep(QUIET).await;
     assert_eq!(version(&raw(&stand, "strange").await), before, "something was written");
-    let told = stand.events("strange").await.into_iter().filter(|event| event.reason.as_deref() == Some("UnknownWord")).count();
+    let told = stand
+        .events("strange")
+        .await
+        .into_iter()
+        .filter(|event| event.reason.as_deref() == Some("UnknownWord"))
+        .count();
     assert_eq!((told, counted(this, "saga_unknown_words_total").await), (1, 1));
     // What it can read goes on, and the later version takes the other one up where it stood.
     stand.ask("neighbour", "saga.dev/approve=sign-off");
     stand.reaches("neighbour", SagaPhase::Completed).await;
     stand.start_next();
-    stored(&stand, "strange", "resumed", |saga| saga.pointer("/status/phase") == Some(&json!("Running"))).await;
+    stored(&stand, "strange", "resumed", |saga| {
+        saga.pointer("/status/phase") == Some(&json!("Running"))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_holds_what_was_accepted() {
+async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_holds_what_was_accepted()
+ {
     let _served = Served::by_this_version().await;
     Served::with_more_in_the_spec();
     let mut stand = Stand::new("fields").await;
@@ -366,17 +470,30 @@ async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_hold
     // A free-form part may hold anything.
     stand.apply("free", &with(json!({"params": {"note": {"any": "thing"}}}))).await;
     stand.reaches("free", SagaPhase::Running).await;
-    let cases =
-        [("new", json!({"note": "x"}), "spec.note is a field"), ("word", json!({"onFailure": "Shout"}), "spec.onFailure is Shout, a word")];
+    let cases = [
+        ("new", json!({"note": "x"}), "spec.note is a field"),
+        ("word", json!({"onFailure": "Shout"}), "spec.onFailure is Shout, a word"),
+    ];
     for (name, more, said) in cases {
         let saga = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name}, "spec": with(more)});
         stand.put(&saga).await;
-        let saga = stored(&stand, name, "refused", |saga| saga.to_string().contains("UnknownField")).await;
+        let saga =
+            stored(&stand, name, "refused", |saga| saga.to_string().contains("UnknownField")).await;
         assert!(saga["status"]["message"].as_str().unwrap().contains(said), "{saga}");
-        let accepted = saga["status"]["conditions"].as_array().unwrap().iter().find(|condition| condition["type"] == "Accepted").unwrap();
-        assert_eq!((&accepted["status"], &accepted["reason"]), (&json!("False"), &json!("UnknownField")));
+        let accepted = saga["status"]["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|condition| condition["type"] == "Accepted")
+            .unwrap();
+        assert_eq!(
+            (&accepted["status"], &accepted["reason"]),
+            (&json!("False"), &json!("UnknownField"))
+        );
     }
-    for (name, more) in [("held", json!({"note": "x"})), ("given-up", json!({"onFailure": "Shout"}))] {
+    for (name, more) in
+        [("held", json!({"note": "x"})), ("given-up", json!({"onFailure": "Shout"}))]
+    {
         stand
             .apply(
                 name,
@@ -384,15 +501,34 @@ async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_hold
             )
             .await;
         stand.step_reaches(name, "sign-off", StepPhase::Waiting).await;
-        stand.kubectl(&["patch", &format!("saga/{name}"), "--type=merge", "--patch", &json!({ "spec": more }).to_string()]);
-        let saga = stored(&stand, name, "held", |saga| saga.to_string().contains("UnknownField")).await;
+        stand.kubectl(&[
+            "patch",
+            &format!("saga/{name}"),
+            "--type=merge",
+            "--patch",
+            &json!({ "spec": more }).to_string(),
+        ]);
+        let saga =
+            stored(&stand, name, "held", |saga| saga.to_string().contains("UnknownField")).await;
         assert_eq!(saga["status"]["phase"], "Running");
     }
-    stand.kubectl(&["patch", "saga/held", "--type=json", "--patch", r#"[{"op": "remove", "path": "/spec/note"}]"#]);
+    stand.kubectl(&[
+        "patch",
+        "saga/held",
+        "--type=json",
+        "--patch",
+        r#"[{"op": "remove", "path": "/spec/note"}]"#,
+    ]);
     stand.ask("held", "saga.dev/approve=sign-off");
     stand.reaches("held", SagaPhase::Completed).await;
     // A spec that cannot be read can be given up.
-    stand.kubectl(&["patch", "saga/given-up", "--type=merge", "--patch", r#"{"spec":{"deletionPolicy":"Abandon"}}"#]);
+    stand.kubectl(&[
+        "patch",
+        "saga/given-up",
+        "--type=merge",
+        "--patch",
+        r#"{"spec":{"deletionPolicy":"Abandon"}}"#,
+    ]);
     stand.kubectl(&["delete", "saga/given-up", "saga/word"]);
 }
 
@@ -407,7 +543,8 @@ async fn what_another_version_accepted_goes_on_although_this_one_would_refuse_it
     let old = stand.apply("old", &early).await;
     // As that version left it.
     let hash = serde_json::from_value::<StoredSaga>(json!(old)).unwrap().spec_hash;
-    let steps = json!([{"name": "first", "phase": "Pending"}, {"name": "second", "phase": "Pending"}]);
+    let steps =
+        json!([{"name": "first", "phase": "Pending"}, {"name": "second", "phase": "Pending"}]);
     let accepted = json!({"phase": "Running", "specHash": hash, "startedAt": "2026-01-01T00:00:00.000000Z", "steps": steps});
     stand.patch_status("old", &accepted).await.unwrap();
     stand.start();
@@ -416,10 +553,11 @@ async fn what_another_version_accepted_goes_on_although_this_one_would_refuse_it
     assert_eq!(stand.shop.summary(&scope(&saga)).done, ["first", "second"]);
     let told = stand.event("old", "SpecDoubted").await;
     assert!(told.note.unwrap().contains("spec.steps[0].when: "));
-    let counts: BTreeMap<_, usize> = stand.events("old").await.into_iter().fold(BTreeMap::new(), |mut counts, event| {
-        *counts.entry(event.reason.unwrap_or_default()).or_default() += 1;
-        counts
-    });
+    let counts: BTreeMap<_, usize> =
+        stand.events("old").await.into_iter().fold(BTreeMap::new(), |mut counts, event| {
+            *counts.entry(event.reason.unwrap_or_default()).or_default() += 1;
+            counts
+        });
     assert_eq!(counts.get("SpecDoubted"), Some(&1), "{counts:?}");
     assert_eq!(old.name_any(), "old");
 }

@@ -44,20 +44,32 @@ fn an_order_goes_through() {
 
 #[test]
 fn what_fails_for_good_has_all_before_it_undone() {
-    assert_snapshot!(example("order-checkout-failing.yaml", &["--fail", "ship", "--takes", "ship=90s"]));
+    assert_snapshot!(example(
+        "order-checkout-failing.yaml",
+        &["--fail", "ship", "--takes", "ship=90s"]
+    ));
 }
 
 #[test]
 fn a_held_saga_waits_for_a_person_who_tries_again() {
     assert_snapshot!(example("order-checkout-held.yaml", &["--fail", "charge-card:1"]));
-    assert_snapshot!(example("order-checkout-held.yaml", &["--fail", "charge-card:1", "--request", "10s retry=charge-card"]));
+    assert_snapshot!(example(
+        "order-checkout-held.yaml",
+        &["--fail", "charge-card:1", "--request", "10s retry=charge-card"]
+    ));
 }
 
 #[test]
 fn a_job_runs_and_is_stopped_as_a_pod_is() {
     let job = "job: {spec: {template: {spec: {containers: [{name: a, image: proxy:1}, {name: step, image: ship:1}]}}}}";
-    let said = report(&["-f", "-", "--request", "2s approve=agree", "--takes", "ship=1h"], &RELEASE.replace("pod: {image: ship:1}", job));
-    assert!(said.contains("attempt 1 begins (job ship:1)") && said.contains("attempt 1 is stopped"), "{said}");
+    let said = report(
+        &["-f", "-", "--request", "2s approve=agree", "--takes", "ship=1h"],
+        &RELEASE.replace("pod: {image: ship:1}", job),
+    );
+    assert!(
+        said.contains("attempt 1 begins (job ship:1)") && said.contains("attempt 1 is stopped"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -67,7 +79,14 @@ fn what_is_unknown_is_tried_again_and_then_undone() {
 
 #[test]
 fn a_compensation_that_fails_waits_and_the_rest_is_undone() {
-    let arguments = ["--fail", "ship", "--fail", "charge-card/compensation", "--request", "30s skip=charge-card"];
+    let arguments = [
+        "--fail",
+        "ship",
+        "--fail",
+        "charge-card/compensation",
+        "--request",
+        "30s skip=charge-card",
+    ];
     assert_snapshot!(example("order-checkout-failing.yaml", &arguments));
 }
 
@@ -80,12 +99,24 @@ fn an_approval_waits_until_it_is_answered() {
 
 #[test]
 fn an_attempt_that_takes_too_long_is_stopped() {
-    assert_snapshot!(release(&["--request", "2s approve=agree", "--takes", "ship=1h", "--takes", "prepare=31s"]));
+    assert_snapshot!(release(&[
+        "--request",
+        "2s approve=agree",
+        "--takes",
+        "ship=1h",
+        "--takes",
+        "prepare=31s"
+    ]));
 }
 
 #[test]
 fn a_saga_is_paused_suspended_and_deleted() {
-    assert_snapshot!(release(&["--request", "0s pause=the shop is closed", "--request", "1h resume=it is open"]));
+    assert_snapshot!(release(&[
+        "--request",
+        "0s pause=the shop is closed",
+        "--request",
+        "1h resume=it is open"
+    ]));
     assert_snapshot!(release(&[
         "--request",
         "0s suspend",
@@ -96,20 +127,33 @@ fn a_saga_is_paused_suspended_and_deleted() {
         "--request",
         "7m delete"
     ]));
-    assert_snapshot!(release(&["--request", "10s cancel=no longer wanted", "--request", "11s retry=shipp"]));
+    assert_snapshot!(release(&[
+        "--request",
+        "10s cancel=no longer wanted",
+        "--request",
+        "11s retry=shipp"
+    ]));
 }
 
 #[test]
 fn a_request_that_stands_in_the_file_is_judged_as_one_held_in_git() {
-    let annotated = RELEASE.replace("namespace: shop}", "namespace: shop, annotations: {saga.dev/pause: because}}");
+    let annotated = RELEASE
+        .replace("namespace: shop}", "namespace: shop, annotations: {saga.dev/pause: because}}");
     assert_snapshot!(report(&["-f", "-", "--request", "5s approve=agree"], &annotated));
 }
 
 #[test]
 fn several_sagas_are_simulated_one_after_the_other() {
-    let other = RELEASE.replace("release-7", "release-8").replace("name: ship\n", "name: publish\n");
-    let said = report(&["-f", "-", "--fail", "publish", "--request", "2s approve=agree"], &format!("---\n{RELEASE}---\n{other}"));
-    let ends: Vec<_> = said.lines().filter(|line| line.starts_with("release-") || line.starts_with("phase")).collect();
+    let other =
+        RELEASE.replace("release-7", "release-8").replace("name: ship\n", "name: publish\n");
+    let said = report(
+        &["-f", "-", "--fail", "publish", "--request", "2s approve=agree"],
+        &format!("---\n{RELEASE}---\n{other}"),
+    );
+    let ends: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("release-") || line.starts_with("phase"))
+        .collect();
     assert_eq!(
         ends,
         [
@@ -123,11 +167,16 @@ fn several_sagas_are_simulated_one_after_the_other() {
 
 #[test]
 fn a_compensation_that_may_fail_without_outputs_is_warned_of() {
-    let reading = RELEASE
-        .replace("http: {method: POST, url: http://shop/undo}", "http: {method: POST, url: http://shop/undo, body: {id: '${outputs.id}'}}");
+    let reading = RELEASE.replace(
+        "http: {method: POST, url: http://shop/undo}",
+        "http: {method: POST, url: http://shop/undo, body: {id: '${outputs.id}'}}",
+    );
     let said = simulate(
         &["-f", "-", "--request", "2s approve=agree"],
-        &reading.replace("url: http://shop/prepare}", "url: http://shop/prepare}\n      outputs: {id: '${response.body.id}'}"),
+        &reading.replace(
+            "url: http://shop/prepare}",
+            "url: http://shop/prepare}\n      outputs: {id: '${response.body.id}'}",
+        ),
     );
     assert_eq!(said.code, 0, "{}", said.errors);
     assert_snapshot!(said.errors);
@@ -150,7 +199,11 @@ fn a_saga_that_ended_is_deleted_in_its_time() {
 fn a_run_that_does_not_rest_is_given_up() {
     let endless = RELEASE.replace("maxAttempts: 3", "maxAttempts: 1000000");
     let said = report(&["-f", "-", "--request", "2s approve=agree", "--fail", "ship"], &endless);
-    assert!(said.ends_with("Given up after 20000 moves of the simulated world: the saga goes on.\n"), "{}", &said[said.len() - 500..]);
+    assert!(
+        said.ends_with("Given up after 20000 moves of the simulated world: the saga goes on.\n"),
+        "{}",
+        &said[said.len() - 500..]
+    );
     assert!(said.lines().count() < 20_100);
 }
 
@@ -158,7 +211,10 @@ fn a_run_that_does_not_rest_is_given_up() {
 fn a_status_in_the_file_is_not_read_and_that_is_said() {
     let said = simulate(&["-f", "-"], &format!("{RELEASE}status: {{phase: Completed}}\n"));
     assert_eq!((said.code, said.output), (0, release(&[])));
-    assert_eq!(said.errors, "note: release-7: its status is not read, the simulation begins at the beginning\n");
+    assert_eq!(
+        said.errors,
+        "note: release-7: its status is not read, the simulation begins at the beginning\n"
+    );
 }
 
 #[test]

@@ -1,5 +1,10 @@
 //! The README is true: what it says is compared with what is, and its tour is taken.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod reliability;
 mod simulate;

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-const BEGIN: &str = "<!-- counts: make reliability writes what stands between these two lines -->\n";
+const BEGIN: &str =
+    "<!-- counts: make reliability writes what stands between these two lines -->\n";
 const END: &str = "<!-- end of counts -->\n";
 const NOTHING: &str = "no run is recorded";
 
@@ -19,7 +20,10 @@ fn page() -> PathBuf {
 /// What a run left, if it did.
 fn left(name: &str) -> Option<Value> {
     let text = std::fs::read_to_string(root().join("build").join(name)).ok()?;
-    Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("build/{name} is no JSON: {error}")))
+    Some(
+        serde_json::from_str(&text)
+            .unwrap_or_else(|error| panic!("build/{name} is no JSON: {error}")),
+    )
 }
 
 /// A number with a comma between thousands, as people read it. A list counts by its items.
@@ -27,7 +31,11 @@ fn number(value: &Value) -> String {
     let number = value.as_array().map(Vec::len).or_else(|| usize::try_from(value.as_u64()?).ok());
     let digits = number.unwrap_or_else(|| panic!("{value} is no count")).to_string();
     let comma = |place: usize| place > 0 && (digits.len() - place).is_multiple_of(3);
-    digits.chars().enumerate().flat_map(|(place, digit)| comma(place).then_some(',').into_iter().chain([digit])).collect()
+    digits
+        .chars()
+        .enumerate()
+        .flat_map(|(place, digit)| comma(place).then_some(',').into_iter().chain([digit]))
+        .collect()
 }
 
 /// The table, from what the runs left.
@@ -37,14 +45,22 @@ fn table(model: Option<&Value>, chaos: Option<&Value>) -> String {
         format!("| {run} | {tried} | {result} |\n").replace("  |", " |")
     };
     let on = |run: &Value| run["date"].as_str().expect("a date").to_owned();
-    let states = model
-        .map(|run| (format!("{} states on {}", number(&run["states"]), on(run)), format!("{} violations", number(&run["violations"]))));
+    let states = model.map(|run| {
+        (
+            format!("{} states on {}", number(&run["states"]), on(run)),
+            format!("{} violations", number(&run["violations"])),
+        )
+    });
     let twins = model.map(|run| {
         let twins = &run["twins"];
-        (format!("{} twins on {}", number(&twins["all"]), on(run)), format!("{} noticed", number(&twins["killed"])))
+        (
+            format!("{} twins on {}", number(&twins["all"]), on(run)),
+            format!("{} noticed", number(&twins["killed"])),
+        )
     });
     let plans = chaos.map(|run| {
-        let (plans, stories, faults) = (number(&run["plans"]), number(&run["stories"]), number(&run["faults"]));
+        let (plans, stories, faults) =
+            (number(&run["plans"]), number(&run["stories"]), number(&run["faults"]));
         let seed = run["seed"].as_u64().map(|seed| format!(", seed {seed}")).unwrap_or_default();
         (
             format!("{plans} plans of {stories} stories and {faults} faults{seed}, on {}", on(run)),
@@ -80,10 +96,20 @@ fn the_page_about_reliability_has_counts_that_a_run_could_have_left() {
 
 /// Whether this is a table as it is written here, of runs in which all was well.
 fn is_one_of_a_run(table: &str) {
-    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
     assert_eq!(rows[..2], [vec!["run", "tried", "result"], vec!["---", "---", "---"]]);
     assert_eq!(rows[2..].iter().map(|row| row[0]).collect::<Vec<_>>(), ["model", "twins", "chaos"]);
-    let counts = |text: &str| text.split(' ').next().unwrap().replace(',', "").parse::<u64>().unwrap_or_else(|_| panic!("{text}"));
+    let counts = |text: &str| {
+        text.split(' ')
+            .next()
+            .unwrap()
+            .replace(',', "")
+            .parse::<u64>()
+            .unwrap_or_else(|_| panic!("{text}"))
+    };
     for row in rows[2..].iter().filter(|row| row[1] != NOTHING) {
         let (tried, result) = (counts(row[1]), counts(row[2]));
         let well = if row[0] == "twins" { result == tried } else { result == 0 };
@@ -114,10 +140,21 @@ fn the_readme_leads_to_the_page_about_reliability_and_that_to_the_others() {
     for (link, _) in text.split("](").skip(1).filter_map(|rest| rest.split_once(')')) {
         let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
         let linked = std::fs::read_to_string(root().join("docs").join(file)).unwrap();
-        let headings = linked.lines().filter_map(|line| line.strip_prefix("## ")).map(|title| title.to_lowercase().replace(' ', "-"));
-        assert!(anchor.is_empty() || headings.into_iter().any(|heading| heading == anchor), "{link}");
+        let headings = linked
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+            .map(|title| title.to_lowercase().replace(' ', "-"));
+        assert!(
+            anchor.is_empty() || headings.into_iter().any(|heading| heading == anchor),
+            "{link}"
+        );
     }
-    for folder in text.split("(`").chain(text.split(", `")).filter_map(|rest| rest.split_once('`')).map(|(path, _)| path) {
+    for folder in text
+        .split("(`")
+        .chain(text.split(", `"))
+        .filter_map(|rest| rest.split_once('`'))
+        .map(|(path, _)| path)
+    {
         assert!(!folder.starts_with("tests/") || root().join(folder).exists(), "{folder}");
     }
 }

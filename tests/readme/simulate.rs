@@ -11,10 +11,17 @@ fn the_simulations_print_what_the_readme_says() {
 #[test]
 fn every_argument_of_a_simulation_is_in_the_readme() {
     let text = crate::readme();
-    let section = text.split("\n## ").find(|section| section.starts_with("Try it without a cluster\n")).unwrap();
+    let section = text
+        .split("\n## ")
+        .find(|section| section.starts_with("Try it without a cluster\n"))
+        .unwrap();
     let cli = Cli::command();
     let simulate = cli.find_subcommand("simulate").unwrap();
-    let known: Vec<_> = simulate.get_arguments().filter_map(|argument| argument.get_long()).filter(|long| *long != "filename").collect();
+    let known: Vec<_> = simulate
+        .get_arguments()
+        .filter_map(|argument| argument.get_long())
+        .filter(|long| *long != "filename")
+        .collect();
     assert!(known.len() >= 4, "{known:?}");
     for long in known {
         assert!(section.contains(&format!("`--{long} ")), "--{long}");

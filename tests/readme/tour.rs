@@ -40,14 +40,22 @@ fn fits(expected: &str, printed: &str) -> bool {
 
 /// The same for a line of `kubectl get sagas`, whose last columns are RETRIES and AGE.
 fn fits_saga(expected: &str, printed: &str) -> bool {
-    let retries = |line: &str| line.split_whitespace().rev().nth(1).and_then(|word| word.parse::<u64>().ok());
+    let retries =
+        |line: &str| line.split_whitespace().rev().nth(1).and_then(|word| word.parse::<u64>().ok());
     let without = |line: &str| {
         let words: Vec<_> = line.split_whitespace().collect();
         let last = words.len().saturating_sub(2);
-        words.iter().enumerate().map(|(place, word)| if place == last { "retries" } else { *word }).collect::<Vec<_>>().join(" ")
+        words
+            .iter()
+            .enumerate()
+            .map(|(place, word)| if place == last { "retries" } else { *word })
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     match (retries(expected), retries(printed)) {
-        (Some(least), Some(number)) => number >= least && fits(&without(expected), &without(printed)),
+        (Some(least), Some(number)) => {
+            number >= least && fits(&without(expected), &without(printed))
+        }
         _ => fits(expected, printed),
     }
 }
@@ -60,8 +68,15 @@ pub fn take(language: &str, at_least: usize, needs: &str) {
     let script = commands.join(&format!("\necho '{MARK}'\n"));
     let programs = Path::new(env!("CARGO_BIN_EXE_kubectl-saga")).parent().unwrap();
     let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
-    let tour = Command::new("bash").arg("-c").arg(&script).current_dir(env!("CARGO_MANIFEST_DIR")).env("PATH", path).output().unwrap();
-    let (printed, errors) = (String::from_utf8(tour.stdout).unwrap(), String::from_utf8_lossy(&tour.stderr));
+    let tour = Command::new("bash")
+        .arg("-c")
+        .arg(&script)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let (printed, errors) =
+        (String::from_utf8(tour.stdout).unwrap(), String::from_utf8_lossy(&tour.stderr));
     assert!(errors.is_empty(), "{needs}: {errors}");
     for (stop, printed) in stops.iter().zip(printed.split(&format!("{MARK}\n"))) {
         let lines: Vec<_> = printed.lines().collect();
@@ -70,7 +85,12 @@ pub fn take(language: &str, at_least: usize, needs: &str) {
             if of_sagas { fits_saga(expected, line) } else { fits(expected, line) }
         };
         let same = lines.len() == stop.expected.len() && stop.expected.iter().zip(&lines).all(fits);
-        assert!(same, "`{}` printed\n{printed}\nand not\n{}", stop.command, stop.expected.join("\n"));
+        assert!(
+            same,
+            "`{}` printed\n{printed}\nand not\n{}",
+            stop.command,
+            stop.expected.join("\n")
+        );
     }
 }
 
@@ -88,7 +108,13 @@ fn an_ellipsis_stands_for_anything_and_nothing_else_does() {
 #[test]
 fn a_saga_may_have_been_tried_more_often_and_not_less() {
     let expected = "order-1044  Compensated  3/3    1  …";
-    assert!(fits_saga(expected, "order-1044  Compensated  3/3    2  9s") && fits_saga(expected, "order-1044 Compensated 3/3 1 9s"));
-    assert!(!fits_saga(expected, "order-1044  Compensated  3/3  0  9s") && !fits_saga(expected, "order-1044  Failed  3/3  1  9s"));
+    assert!(
+        fits_saga(expected, "order-1044  Compensated  3/3    2  9s")
+            && fits_saga(expected, "order-1044 Compensated 3/3 1 9s")
+    );
+    assert!(
+        !fits_saga(expected, "order-1044  Compensated  3/3  0  9s")
+            && !fits_saga(expected, "order-1044  Failed  3/3  1  9s")
+    );
     assert!(fits_saga("a  Completed  7/7  …  …", "a  Completed  7/7  0  9s"));
 }

@@ -27,11 +27,21 @@ fn the_saga_of_the_readme_is_valid() {
 fn the_arguments_of_the_readme_are_those_of_the_operator() {
     let cli = Cli::command();
     let run = cli.find_subcommand("run").unwrap();
-    let known: BTreeSet<_> = run.get_arguments().filter_map(|argument| argument.get_long()).map(|long| format!("--{long}")).collect();
+    let known: BTreeSet<_> = run
+        .get_arguments()
+        .filter_map(|argument| argument.get_long())
+        .map(|long| format!("--{long}"))
+        .collect();
     let text = crate::readme();
     let table = text.lines().filter(|line| line.starts_with("| `--"));
     let told: BTreeSet<_> = table
-        .flat_map(|row| row.split('|').nth(1).unwrap().split(['`', ',', ' ']).filter(|word| word.starts_with("--")))
+        .flat_map(|row| {
+            row.split('|')
+                .nth(1)
+                .unwrap()
+                .split(['`', ',', ' '])
+                .filter(|word| word.starts_with("--"))
+        })
         .map(str::to_owned)
         .collect();
     assert_eq!(told, known);
@@ -39,10 +49,14 @@ fn the_arguments_of_the_readme_are_those_of_the_operator() {
 
 #[test]
 fn the_commands_of_the_readme_are_verbs_of_the_makefile() {
-    let makefile = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
+    let makefile =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Makefile")).unwrap();
     for command in crate::blocks("sh").iter().flat_map(|block| block.lines()) {
         let verb = command.split_whitespace().nth(1).unwrap();
-        assert!(command.starts_with("make ") && makefile.contains(&format!("\n{verb}:")), "{command}");
+        assert!(
+            command.starts_with("make ") && makefile.contains(&format!("\n{verb}:")),
+            "{command}"
+        );
     }
 }
 
@@ -57,7 +71,12 @@ fn the_page_about_security_names_the_verbs_and_the_policies_that_there_are() {
     let texts = folder.map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap());
     let validating = "kind: ValidatingAdmissionPolicy\nmetadata:\n  name: ";
     let names: Vec<_> = texts
-        .flat_map(|text| text.split(validating).skip(1).map(|rest| rest.lines().next().unwrap().to_owned()).collect::<Vec<_>>())
+        .flat_map(|text| {
+            text.split(validating)
+                .skip(1)
+                .map(|rest| rest.lines().next().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        })
         .collect();
     assert_eq!(names.len(), 7);
     for name in names {
@@ -94,10 +113,14 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
         })
         .chain(["saga_circuit_breaker_state".into()])
         .collect();
-    let told: BTreeSet<_> =
-        page.lines().filter_map(|line| line.strip_prefix("| `saga_")?.split_once('`')).map(|(name, _)| format!("saga_{name}")).collect();
+    let told: BTreeSet<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `saga_")?.split_once('`'))
+        .map(|(name, _)| format!("saga_{name}"))
+        .collect();
     assert_eq!(told, there);
-    let reasons: BTreeSet<_> = sources(&root.join("src/engine")).flat_map(|source| reasons(&source)).collect();
+    let reasons: BTreeSet<_> =
+        sources(&root.join("src/engine")).flat_map(|source| reasons(&source)).collect();
     assert!(reasons.len() > 5, "{reasons:?}");
     for reason in reasons
         .iter()
@@ -111,33 +134,45 @@ fn the_page_about_operations_names_the_series_and_the_reasons_that_there_are() {
 
 fn sources(folder: &Path) -> impl Iterator<Item = String> {
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).map(|path| std::fs::read_to_string(path).unwrap())
+    files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
 }
 
 /// The reasons of events that are written in a source.
 fn reasons(source: &str) -> Vec<String> {
     let marks = ["reason: \"", "publish(true, \"", "publish(false, \""];
     let after = marks.into_iter().flat_map(|mark| source.split(mark).skip(1));
-    after.map(|rest| rest.split('"').next().unwrap().to_owned()).filter(|word| word.starts_with(char::is_uppercase)).collect()
+    after
+        .map(|rest| rest.split('"').next().unwrap().to_owned())
+        .filter(|word| word.starts_with(char::is_uppercase))
+        .collect()
 }
 
 #[test]
 fn the_page_about_expressions_names_the_functions_and_variables_that_there_are() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/expressions.md")).unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/expressions.md"))
+        .unwrap();
     for function in FUNCTIONS.iter().filter(|function| !function.starts_with("get")) {
         assert!(text.contains(&format!("`{function}`")), "{function}");
     }
     for variable in Variable::ALL {
-        assert!(text.lines().any(|line| line.starts_with(&format!("| `{}", variable.as_str()))), "{}", variable.as_str());
+        assert!(
+            text.lines().any(|line| line.starts_with(&format!("| `{}", variable.as_str()))),
+            "{}",
+            variable.as_str()
+        );
     }
 }
 
 #[test]
 fn the_saga_of_the_page_about_expressions_is_valid() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/expressions.md")).unwrap();
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/expressions.md"))
+        .unwrap();
     let block = text.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
     let spec: serde_json::Value = serde_saphyr::from_str(block).unwrap();
-    let saga: StoredSaga = serde_json::from_value(serde_json::json!({"metadata": {}, "spec": spec})).unwrap();
+    let saga: StoredSaga =
+        serde_json::from_value(serde_json::json!({"metadata": {}, "spec": spec})).unwrap();
     let who = SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: "1".into() };
     validate(&who, &saga.spec.unwrap()).unwrap();
 }
@@ -150,25 +185,44 @@ fn gitops() -> String {
 fn the_sagas_of_the_page_about_gitops_are_valid_and_what_they_ask_for_is_a_declaration() {
     let text = gitops();
     let blocks = text.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    let objects: Vec<serde_json::Value> =
-        blocks.flat_map(|block| serde_saphyr::from_multiple::<serde_json::Value>(block).unwrap()).collect();
-    let (sagas, others): (Vec<_>, Vec<_>) = objects.iter().partition(|object| object["kind"] == "Saga");
+    let objects: Vec<serde_json::Value> = blocks
+        .flat_map(|block| serde_saphyr::from_multiple::<serde_json::Value>(block).unwrap())
+        .collect();
+    let (sagas, others): (Vec<_>, Vec<_>) =
+        objects.iter().partition(|object| object["kind"] == "Saga");
     assert_eq!((sagas.len(), others.len()), (5, 2));
     let mut asked = Vec::new();
     for written in sagas {
         assert_eq!(written["apiVersion"], "saga.dev/v1alpha1");
         let saga: StoredSaga = serde_json::from_value(written.clone()).unwrap();
         let spec = saga.spec.unwrap();
-        assert_eq!(serde_json::to_value(&spec).unwrap(), written["spec"], "a field that there is not");
-        let name = written["metadata"]["name"].as_str().or(written["metadata"]["generateName"].as_str()).unwrap();
-        let who = SagaName { name: name.trim_end_matches('-').into(), namespace: "shop".into(), uid: "1".into() };
+        assert_eq!(
+            serde_json::to_value(&spec).unwrap(),
+            written["spec"],
+            "a field that there is not"
+        );
+        let name = written["metadata"]["name"]
+            .as_str()
+            .or(written["metadata"]["generateName"].as_str())
+            .unwrap();
+        let who = SagaName {
+            name: name.trim_end_matches('-').into(),
+            namespace: "shop".into(),
+            uid: "1".into(),
+        };
         validate(&who, &spec).unwrap();
         asked.extend(saga.asked);
     }
-    assert_eq!(asked.iter().map(|asked| asked.action).collect::<Vec<_>>(), [RequestAction::Pause, RequestAction::Retry]);
+    assert_eq!(
+        asked.iter().map(|asked| asked.action).collect::<Vec<_>>(),
+        [RequestAction::Pause, RequestAction::Retry]
+    );
     assert!(asked.iter().all(|asked| asked.token().is_some() && asked.wish().is_ok()), "{asked:?}");
     for other in others {
-        assert_eq!((other["apiVersion"].as_str(), other["kind"].as_str()), (Some("kustomize.toolkit.fluxcd.io/v1"), Some("Kustomization")));
+        assert_eq!(
+            (other["apiVersion"].as_str(), other["kind"].as_str()),
+            (Some("kustomize.toolkit.fluxcd.io/v1"), Some("Kustomization"))
+        );
     }
 }
 
@@ -176,8 +230,13 @@ fn the_sagas_of_the_page_about_gitops_are_valid_and_what_they_ask_for_is_a_decla
 fn the_page_about_gitops_names_the_buttons_that_there_are() {
     let text = gitops();
     let (_, table) = text.split_once("| action | asks for | parameter |").unwrap();
-    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|')).map(|line| line.split('|').nth(1).unwrap());
-    let mut told: Vec<_> = rows.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`')).collect();
+    let rows = table
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| line.split('|').nth(1).unwrap());
+    let mut told: Vec<_> =
+        rows.flat_map(|cell| cell.split(',')).map(|name| name.trim().trim_matches('`')).collect();
     told.sort_unstable();
     let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/argocd/actions")).unwrap();
     let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -195,14 +254,21 @@ fn requests() -> String {
 #[test]
 fn the_commands_of_the_page_about_requests_are_understood() {
     let text = requests();
-    let commands = text.lines().filter_map(|line| line.strip_prefix("kubectl annotate --overwrite saga/order-1043 "));
+    let commands = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("kubectl annotate --overwrite saga/order-1043 "));
     let mut told = BTreeSet::new();
     for command in commands {
         // As a shell reads it: one word, quoted as a whole or in its value.
         let word = command.split(" #").next().unwrap().trim();
-        let word = word.strip_prefix('\'').map_or_else(|| word.replace('"', ""), |word| word.trim_end_matches('\'').to_owned());
+        let word = word
+            .strip_prefix('\'')
+            .map_or_else(|| word.replace('"', ""), |word| word.trim_end_matches('\'').to_owned());
         let (key, value) = word.split_once('=').unwrap();
-        let action = RequestAction::ALL.into_iter().find(|action| action.annotation() == key).unwrap_or_else(|| panic!("{key}"));
+        let action = RequestAction::ALL
+            .into_iter()
+            .find(|action| action.annotation() == key)
+            .unwrap_or_else(|| panic!("{key}"));
         let asked = Asked { action, value: value.to_owned(), held_in_git: false };
         assert!(!asked.is_empty() && asked.token().is_none(), "{command}");
         asked.wish().unwrap_or_else(|error| panic!("{command}: {error}"));
@@ -210,7 +276,10 @@ fn the_commands_of_the_page_about_requests_are_understood() {
     }
     // Of two that belong together one is shown.
     let shown = [RequestAction::Reject, RequestAction::Resume];
-    assert!(RequestAction::ALL.iter().all(|action| shown.contains(action) || told.contains(action)), "{told:?}");
+    assert!(
+        RequestAction::ALL.iter().all(|action| shown.contains(action) || told.contains(action)),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -224,13 +293,16 @@ fn the_page_about_requests_lists_all_of_them_in_the_order_in_which_they_are_hand
 /// The rows of the table of `docs/requests.md` whose first heading is this: the first cell, and for each further heading whether it says yes.
 fn table(first: &str) -> Vec<(String, Vec<(String, bool)>)> {
     let text = requests();
-    let cells = |line: &str| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
+    let cells = |line: &str| {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>()
+    };
     let mut lines = text.lines().skip_while(|line| !line.starts_with(&format!("| {first} |")));
     let heading = cells(lines.next().unwrap());
     let rows = lines.skip(1).take_while(|line| line.starts_with('|')).map(cells);
     let row = |row: Vec<String>| {
         assert!(row[1..].iter().all(|cell| ["", "yes"].contains(&cell.as_str())), "{row:?}");
-        let told = heading[1..].iter().cloned().zip(row[1..].iter().map(|cell| cell == "yes")).collect();
+        let told =
+            heading[1..].iter().cloned().zip(row[1..].iter().map(|cell| cell == "yes")).collect();
         (row[0].clone(), told)
     };
     rows.map(row).collect()
@@ -241,7 +313,9 @@ fn the_table_of_requests_by_the_phase_of_a_saga_is_the_operators_own() {
     let own: Vec<_> = SagaPhase::ALL
         .into_iter()
         .map(|phase| {
-            let told = RequestAction::ALL.map(|action| (action.as_str().to_owned(), allowed::in_saga_phases(action).contains(&phase)));
+            let told = RequestAction::ALL.map(|action| {
+                (action.as_str().to_owned(), allowed::in_saga_phases(action).contains(&phase))
+            });
             (phase.as_str().to_owned(), told.to_vec())
         })
         .collect();
@@ -255,8 +329,19 @@ fn the_table_of_requests_by_the_phase_of_a_step_is_the_operators_own() {
         .into_iter()
         .map(|phase| {
             let told = ways.iter().flat_map(|(way, backward)| {
-                [RequestAction::Settle, RequestAction::Reject, RequestAction::Approve, RequestAction::Skip, RequestAction::Retry]
-                    .map(|action| (format!("{action}, {way}"), allowed::in_step_phases(action, *backward).contains(&phase)))
+                [
+                    RequestAction::Settle,
+                    RequestAction::Reject,
+                    RequestAction::Approve,
+                    RequestAction::Skip,
+                    RequestAction::Retry,
+                ]
+                .map(|action| {
+                    (
+                        format!("{action}, {way}"),
+                        allowed::in_step_phases(action, *backward).contains(&phase),
+                    )
+                })
             });
             (phase.as_str().to_owned(), told.collect::<Vec<_>>())
         })

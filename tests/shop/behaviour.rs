@@ -66,7 +66,8 @@ struct Match {
 
 impl Match {
     fn concerns(&self, call: &Call) -> bool {
-        let same = |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
+        let same =
+            |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
         same(&self.scope, &call.key.scope)
             && same(&self.service, call.service.name)
             && same(&self.path, call.path())
@@ -85,13 +86,16 @@ struct Script {
 
 impl Script {
     fn next(&mut self) -> Option<Conduct> {
-        if self.last_is_forever && self.items.len() == 1 { self.items.front().cloned() } else { self.items.pop_front() }
+        if self.last_is_forever && self.items.len() == 1 {
+            self.items.front().cloned()
+        } else {
+            self.items.pop_front()
+        }
     }
 }
 
 /// What is wrong with an item that says two things.
-const ONE_THING: &str =
-    "an item says one thing: answer, decline, hang, delay, say, closeAfterWork, closeBeforeWork, or nothing for simply doing the work";
+const ONE_THING: &str = "an item says one thing: answer, decline, hang, delay, say, closeAfterWork, closeBeforeWork, or nothing for simply doing the work";
 
 /// One item of `then` as it is written.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -129,11 +133,16 @@ impl TryFrom<Vec<Item>> for Script {
 impl Item {
     fn conduct(self) -> Result<Conduct, String> {
         if self.retry_after.is_some() && self.answer.is_none() {
-            return Err("retryAfter needs an answer: {\"answer\": 503, \"retryAfter\": \"2\"}".into());
+            return Err(
+                "retryAfter needs an answer: {\"answer\": 503, \"retryAfter\": \"2\"}".into()
+            );
         }
         if let Some(body) = self.say {
-            let alone =
-                self.answer.is_none() && self.hang.is_none() && self.delay.is_none() && !self.close_after_work && !self.close_before_work;
+            let alone = self.answer.is_none()
+                && self.hang.is_none()
+                && self.delay.is_none()
+                && !self.close_after_work
+                && !self.close_before_work;
             return if alone {
                 Ok(Conduct::Say(body))
             } else {
@@ -146,7 +155,9 @@ impl Item {
         }
         match (self.answer, self.hang, self.delay, self.close_after_work, self.close_before_work) {
             (None, None, None, false, false) => Ok(Conduct::Work(Duration::ZERO)),
-            (Some(answer), None, None, false, false) => answer_of(answer, self.retry_after.as_deref()),
+            (Some(answer), None, None, false, false) => {
+                answer_of(answer, self.retry_after.as_deref())
+            }
             (None, Some(hang), None, false, false) => Ok(Conduct::Hang(wait(hang)?)),
             (None, None, Some(delay), false, false) => Ok(Conduct::Work(wait(delay)?)),
             (None, None, None, true, false) => Ok(Conduct::CloseAfterWork),
@@ -161,7 +172,10 @@ fn answer_of(status: u16, retry_after: Option<&str>) -> Result<Conduct, String> 
         .ok()
         .filter(|status| (300..600).contains(&status.as_u16()))
         .ok_or("answer must be a status from 300 to 599: the shop did nothing, and may not say that it did")?;
-    let retry_after = retry_after.map(HeaderValue::from_str).transpose().map_err(|_| "retryAfter must be a header value, such as \"2\"")?;
+    let retry_after = retry_after
+        .map(HeaderValue::from_str)
+        .transpose()
+        .map_err(|_| "retryAfter must be a header value, such as \"2\"")?;
     Ok(Conduct::Answer(status, retry_after))
 }
 
@@ -197,7 +211,11 @@ impl Behaviours {
     /// # Errors
     /// A sentence that says where the rule in the body is wrong.
     pub fn next(&mut self, call: &Call, body: &[u8]) -> Result<Conduct, String> {
-        let put = self.put.iter_mut().filter(|rule| rule.concerns.concerns(call)).find_map(|rule| rule.then.next());
+        let put = self
+            .put
+            .iter_mut()
+            .filter(|rule| rule.concerns.concerns(call))
+            .find_map(|rule| rule.then.next());
         if let Some(conduct) = put {
             return Ok(conduct);
         }
@@ -221,11 +239,13 @@ fn brought_by(body: &[u8]) -> Result<Option<Script>, String> {
     }
     let body: Option<Value> = serde_json::from_slice(body).ok();
     let Some(words) = body.as_ref().and_then(|body| body.get("shop")) else { return Ok(None) };
-    let brought: Brought = parse(words.to_string().as_bytes()).map_err(|error| format!("shop: {error}"))?;
+    let brought: Brought =
+        parse(words.to_string().as_bytes()).map_err(|error| format!("shop: {error}"))?;
     Ok(Some(brought.then))
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(text: &[u8]) -> Result<T, String> {
     let mut json = serde_json::Deserializer::from_slice(text);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| format!("{}: {}", error.path(), error.inner()))
+    serde_path_to_error::deserialize(&mut json)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))
 }

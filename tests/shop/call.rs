@@ -71,7 +71,8 @@ impl Key {
 
 /// A scope or a step: the characters and the length that the operator allows in `idempotencyPrefix`.
 fn name(text: &str) -> Option<String> {
-    let fits = (1..=63).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+    let fits = (1..=63).contains(&text.len())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     fits.then(|| text.into())
 }
 

@@ -162,7 +162,10 @@ impl Ledger {
 
     /// Remembers a call that takes a while.
     pub fn arrives(&mut self, call: &Call) {
-        let open = !self.steps.get(&(call.key.scope.clone(), call.key.step.clone())).is_some_and(|book| book.closed);
+        let open = !self
+            .steps
+            .get(&(call.key.scope.clone(), call.key.step.clone()))
+            .is_some_and(|book| book.closed);
         self.see(call).in_time |= open;
     }
 
@@ -193,7 +196,12 @@ impl Ledger {
     /// What is wrong with the call whatever was done so far.
     fn broken_rule(&mut self, call: &Call) -> Option<String> {
         if call.key.direction != call.direction {
-            return Some(format!("{} takes a key of direction {}, not {}", call.path(), call.direction, call.key.direction));
+            return Some(format!(
+                "{} takes a key of direction {}, not {}",
+                call.path(),
+                call.direction,
+                call.key.direction
+            ));
         }
         let seen = self.see(call);
         let same = seen.path == call.path() && seen.body_hash == call.body_hash;
@@ -219,10 +227,13 @@ impl Ledger {
                 let body = json!({"error": "it was undone before it was done"});
                 Verdict::new(Kind::Overtaken, 409, body, "undone before it was done")
             }
-            (Direction::Action, _) if book.closed => Verdict::fault(409, "the action came after its undo".into()),
+            (Direction::Action, _) if book.closed => {
+                Verdict::fault(409, "the action came after its undo".into())
+            }
             (_, Some(answer)) => Verdict { kind: Kind::Repeat, answer, note: String::new() },
             (Direction::Action, None) => {
-                let verdict = Verdict::new(Kind::Done, 201, json!({"id": id, "state": "done"}), id.clone());
+                let verdict =
+                    Verdict::new(Kind::Done, 201, json!({"id": id, "state": "done"}), id.clone());
                 book.in_effect.push(Effect { id, undo: call.service.undo });
                 verdict
             }
@@ -264,8 +275,11 @@ impl Ledger {
 
     /// What happened in each scope, or in the one named, which may be empty.
     pub fn summaries(&self, scope: Option<&str>) -> BTreeMap<String, Summary> {
-        let mut scopes: BTreeMap<String, Vec<&Entry>> = scope.map(|scope| (scope.into(), Vec::new())).into_iter().collect();
-        for entry in self.entries.iter().filter(|entry| scope.is_none_or(|scope| entry.scope == scope)) {
+        let mut scopes: BTreeMap<String, Vec<&Entry>> =
+            scope.map(|scope| (scope.into(), Vec::new())).into_iter().collect();
+        for entry in
+            self.entries.iter().filter(|entry| scope.is_none_or(|scope| entry.scope == scope))
+        {
             scopes.entry(entry.scope.clone()).or_default().push(entry);
         }
         scopes.into_iter().map(|(scope, entries)| (scope, summarize(&entries))).collect()
@@ -283,7 +297,10 @@ impl Ledger {
 /// Undoes all a step has done, and lets nothing more be done in it.
 fn undo(book: &mut StepBook, call: &Call) -> Verdict {
     if let Some(other) = book.in_effect.iter().find(|effect| effect.undo != call.service.undo) {
-        return Verdict::fault(422, format!("{} cannot undo {}: post to {}", call.service.undo, other.id, other.undo));
+        return Verdict::fault(
+            422,
+            format!("{} cannot undo {}: post to {}", call.service.undo, other.id, other.undo),
+        );
     }
     book.closed = true;
     if book.in_effect.is_empty() {

@@ -76,7 +76,13 @@ impl Shop {
     /// The entries of one scope, or all, oldest first.
     #[must_use]
     pub fn entries(&self, scope: Option<&str>) -> Vec<Entry> {
-        self.books().ledger.entries().iter().filter(|entry| scope.is_none_or(|scope| entry.scope == scope)).cloned().collect()
+        self.books()
+            .ledger
+            .entries()
+            .iter()
+            .filter(|entry| scope.is_none_or(|scope| entry.scope == scope))
+            .cloned()
+            .collect()
     }
 
     /// What happened in one scope.
@@ -169,8 +175,11 @@ impl Shop {
             }
             Conduct::Answer(status, retry_after) => {
                 refuse(format!("answered {status}"));
-                let mut response = refusal(status, "the shop was told to answer so").into_response();
-                response.headers_mut().extend(retry_after.map(|value| (header::RETRY_AFTER, value)));
+                let mut response =
+                    refusal(status, "the shop was told to answer so").into_response();
+                response
+                    .headers_mut()
+                    .extend(retry_after.map(|value| (header::RETRY_AFTER, value)));
                 Some(response)
             }
             Conduct::Decline => {
@@ -194,7 +203,10 @@ impl Shop {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shop's only look at the clock; the ledger takes the instant as a value")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the shop's only look at the clock; the ledger takes the instant as a value"
+)]
 fn now() -> Timestamp {
     Timestamp::now()
 }
@@ -238,7 +250,11 @@ async fn connection(stream: TcpStream, router: Router) {
                 Ok(response) => response,
                 Err(never) => match never {},
             };
-            if response.extensions().get::<NoAnswer>().is_some() { Err("told to close the connection") } else { Ok(response) }
+            if response.extensions().get::<NoAnswer>().is_some() {
+                Err("told to close the connection")
+            } else {
+                Ok(response)
+            }
         }
     });
     // An error is a client that went away, or the shop doing as it was told.
@@ -252,15 +268,31 @@ fn router(shop: Shop) -> Router {
         .route("/ledger/summary", get(summary))
         .route("/behaviour", put(behave));
     for service in SERVICES {
-        for (path, direction) in [(service.act, Direction::Action), (service.undo, Direction::Compensation)] {
-            router = router.route(path, post(async move |State(shop), headers, body| ask(shop, service, direction, &headers, body).await));
+        for (path, direction) in
+            [(service.act, Direction::Action), (service.undo, Direction::Compensation)]
+        {
+            router = router.route(
+                path,
+                post(async move |State(shop), headers, body| {
+                    ask(shop, service, direction, &headers, body).await
+                }),
+            );
         }
     }
-    router.fallback(async || refusal(StatusCode::NOT_FOUND, "the shop has no such path")).with_state(shop)
+    router
+        .fallback(async || refusal(StatusCode::NOT_FOUND, "the shop has no such path"))
+        .with_state(shop)
 }
 
-async fn ask(shop: Shop, service: &'static Service, direction: Direction, headers: &HeaderMap, body: Bytes) -> Response {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+async fn ask(
+    shop: Shop,
+    service: &'static Service,
+    direction: Direction,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Response {
+    let text =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let Some(key) = text("idempotency-key") else {
         let sentence = "the header Idempotency-Key is missing: the shop does nothing that it could not recognise again";
         return refusal(StatusCode::BAD_REQUEST, sentence).into_response();
@@ -276,7 +308,9 @@ async fn ask(shop: Shop, service: &'static Service, direction: Direction, header
     match tokio::spawn(async move { shop.handle(call, body).await }).await {
         Ok(Some(response)) => response,
         Ok(None) => (axum::Extension(NoAnswer), StatusCode::NO_CONTENT).into_response(),
-        Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into_response(),
+        Err(error) => {
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()).into_response()
+        }
     }
 }
 
@@ -284,7 +318,10 @@ async fn entries(State(shop): State<Shop>, uri: Uri) -> Result<Json<Vec<Entry>>,
     Ok(Json(shop.entries(scope(&uri)?)))
 }
 
-async fn summary(State(shop): State<Shop>, uri: Uri) -> Result<Json<BTreeMap<String, Summary>>, Refusal> {
+async fn summary(
+    State(shop): State<Shop>,
+    uri: Uri,
+) -> Result<Json<BTreeMap<String, Summary>>, Refusal> {
     let scope = scope(&uri)?;
     Ok(Json(shop.books().ledger.summaries(scope)))
 }
@@ -296,7 +333,8 @@ async fn forget(State(shop): State<Shop>, uri: Uri) -> Result<StatusCode, Refusa
 
 async fn behave(State(shop): State<Shop>, rules: Bytes) -> Result<StatusCode, Refusal> {
     let put = shop.books().behaviours.put(&rules);
-    put.map(|()| StatusCode::NO_CONTENT).map_err(|sentence| refusal(StatusCode::BAD_REQUEST, &sentence))
+    put.map(|()| StatusCode::NO_CONTENT)
+        .map_err(|sentence| refusal(StatusCode::BAD_REQUEST, &sentence))
 }
 
 /// The scope asked for; `None` for all.
@@ -305,7 +343,10 @@ fn scope(uri: &Uri) -> Result<Option<&str>, Refusal> {
         "" => Ok(None),
         query => match query.strip_prefix("scope=") {
             Some(scope) if !scope.contains(['&', '%', '=']) => Ok(Some(scope)),
-            _ => Err(refusal(StatusCode::BAD_REQUEST, "the only parameter is scope: write ?scope=order-1042")),
+            _ => Err(refusal(
+                StatusCode::BAD_REQUEST,
+                "the only parameter is scope: write ?scope=order-1042",
+            )),
         },
     }
 }

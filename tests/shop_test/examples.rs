@@ -22,7 +22,12 @@ fn documents() -> Vec<(String, Value)> {
         let path = file.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let text = fs::read_to_string(&path).unwrap();
-        documents.extend(serde_saphyr::from_multiple(&text).unwrap().into_iter().map(|document| (name.clone(), document)));
+        documents.extend(
+            serde_saphyr::from_multiple(&text)
+                .unwrap()
+                .into_iter()
+                .map(|document| (name.clone(), document)),
+        );
     }
     documents.sort_by(|(left, _), (right, _)| left.cmp(right));
     documents
@@ -31,7 +36,12 @@ fn documents() -> Vec<(String, Value)> {
 fn sagas() -> Vec<(String, Saga)> {
     let sagas = documents().into_iter().filter(|(_, document)| document["kind"] == "Saga");
     sagas
-        .map(|(file, document)| (file.clone(), serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}"))))
+        .map(|(file, document)| {
+            (
+                file.clone(),
+                serde_json::from_value(document).unwrap_or_else(|error| panic!("{file}: {error}")),
+            )
+        })
         .collect()
 }
 
@@ -44,7 +54,8 @@ fn sagas_and_children() -> Vec<(String, Saga)> {
         for step in saga.spec.steps {
             let Some(action) = step.saga else { continue };
             let name = format!("{}-{}", saga.metadata.name.as_deref().unwrap(), step.name);
-            let spec = serde_json::from_value(action.spec).unwrap_or_else(|error| panic!("{file}: {error}"));
+            let spec = serde_json::from_value(action.spec)
+                .unwrap_or_else(|error| panic!("{file}: {error}"));
             all.push((file.clone(), Saga::new(&name, spec)));
         }
     }
@@ -60,7 +71,9 @@ fn action(step: &Step) -> Operation<'_> {
 
 /// Whether a step does anything: one that only waits or asks leaves nothing to be undone.
 fn acts(step: &Step) -> bool {
-    step.approval.is_none() && step.wait.is_none() && step.http.as_ref().is_none_or(|http| !http.method.only_asks())
+    step.approval.is_none()
+        && step.wait.is_none()
+        && step.http.as_ref().is_none_or(|http| !http.method.only_asks())
 }
 
 /// Whether a step does something to the shop, and not to an object.
@@ -76,27 +89,36 @@ fn compensation(compensation: &Compensation) -> Operation<'_> {
 fn paths((pod, http): Operation<'_>) -> Vec<String> {
     let url = http.map(|http| http.url.clone());
     let scripts = pod.and_then(|pod| pod.args.clone()).into_iter().flatten();
-    let words: Vec<String> = scripts.flat_map(|script| script.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
-    url.into_iter().chain(words).filter_map(|word| word.strip_prefix(SHOP).map(str::to_owned)).collect()
+    let words: Vec<String> = scripts
+        .flat_map(|script| script.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
+    url.into_iter()
+        .chain(words)
+        .filter_map(|word| word.strip_prefix(SHOP).map(str::to_owned))
+        .collect()
 }
 
 /// The paths of keys that are in the first value and not in the second.
 fn lost(before: &Value, after: Option<&Value>, at: &str) -> Vec<String> {
     match (before, after) {
         (_, None) => vec![at.into()],
-        (Value::Object(fields), Some(after)) => {
-            fields.iter().flat_map(|(name, field)| lost(field, after.get(name), &format!("{at}.{name}"))).collect()
-        }
-        (Value::Array(items), Some(after)) => {
-            items.iter().enumerate().flat_map(|(index, item)| lost(item, after.get(index), &format!("{at}[{index}]"))).collect()
-        }
+        (Value::Object(fields), Some(after)) => fields
+            .iter()
+            .flat_map(|(name, field)| lost(field, after.get(name), &format!("{at}.{name}")))
+            .collect(),
+        (Value::Array(items), Some(after)) => items
+            .iter()
+            .enumerate()
+            .flat_map(|(index, item)| lost(item, after.get(index), &format!("{at}[{index}]")))
+            .collect(),
         (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_), Some(_)) => vec![],
     }
 }
 
 #[test]
 fn the_samples_are_all_there() {
-    let names: Vec<(String, String)> = sagas().into_iter().map(|(file, saga)| (file, saga.metadata.name.unwrap())).collect();
+    let names: Vec<(String, String)> =
+        sagas().into_iter().map(|(file, saga)| (file, saga.metadata.name.unwrap())).collect();
     let expected = [
         ("blue-green-failing.yaml", "cart-release-5"),
         ("blue-green.yaml", "web-release-2"),
@@ -117,7 +139,9 @@ fn the_samples_are_all_there() {
 
 #[test]
 fn the_demonstration_runs_every_sample() {
-    let script = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo/run.sh")).unwrap();
+    let script =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/demo/run.sh"))
+            .unwrap();
     for (file, saga) in sagas() {
         let line = format!(" {file} {} ", saga.metadata.name.unwrap());
         let runs = |how: &str| script.contains(&format!("\n{how}{line}"));
@@ -127,8 +151,11 @@ fn the_demonstration_runs_every_sample() {
 
 #[test]
 fn no_key_of_a_sample_is_unknown_to_the_resource() {
-    for (file, document) in documents().into_iter().filter(|(_, document)| document["kind"] == "Saga") {
-        let saga: Saga = serde_json::from_value(document.clone()).unwrap_or_else(|error| panic!("{file}: {error}"));
+    for (file, document) in
+        documents().into_iter().filter(|(_, document)| document["kind"] == "Saga")
+    {
+        let saga: Saga = serde_json::from_value(document.clone())
+            .unwrap_or_else(|error| panic!("{file}: {error}"));
         let back = serde_json::to_value(&saga).unwrap();
         assert_eq!(lost(&document, Some(&back), &file), Vec::<String>::new());
     }
@@ -148,7 +175,10 @@ fn every_step_calls_the_shop_and_its_compensation_takes_that_back() {
             let at = format!("{file}, step {}", step.name);
             let done = paths(action(step));
             let [done] = done.as_slice() else { panic!("{at} calls {done:?}") };
-            let service = SERVICES.iter().find(|service| service.act == done).unwrap_or_else(|| panic!("{at}: no such path: {done}"));
+            let service = SERVICES
+                .iter()
+                .find(|service| service.act == done)
+                .unwrap_or_else(|| panic!("{at}: no such path: {done}"));
             if let Some(undoing) = &step.compensation {
                 assert_eq!(paths(compensation(undoing)), [service.undo], "{at}");
             }
@@ -162,7 +192,11 @@ fn what_can_be_undone_is_undone() {
         let before_pivot = saga.spec.steps.iter().take_while(|step| step.pivot != Some(true));
         for step in before_pivot.filter(|step| acts(step)) {
             // A child saga undoes itself.
-            assert!(step.compensation.is_some() || step.saga.is_some(), "{file}, step {} has no compensation", step.name);
+            assert!(
+                step.compensation.is_some() || step.saga.is_some(),
+                "{file}, step {} has no compensation",
+                step.name
+            );
         }
     }
 }
@@ -170,15 +204,25 @@ fn what_can_be_undone_is_undone() {
 #[test]
 fn pods_pass_their_key_on_and_no_value_becomes_a_part_of_a_script() {
     for (file, saga) in sagas_and_children() {
-        let compensations = saga.spec.steps.iter().filter_map(|step| step.compensation.as_ref()).map(compensation);
+        let compensations =
+            saga.spec.steps.iter().filter_map(|step| step.compensation.as_ref()).map(compensation);
         for (pod, _) in saga.spec.steps.iter().map(action).chain(compensations) {
             let Some(pod) = pod else { continue };
             assert_eq!(pod.image.as_deref(), Some("saga.dev/examples/busybox:1"), "{file}");
             let script = pod.args.clone().unwrap().concat();
-            assert!(script.contains(r#"--header "Idempotency-Key: $SAGA_IDEMPOTENCY_KEY""#), "{file}: {script}");
-            assert!(script.contains(r#"--header "Saga-Attempt: $SAGA_ATTEMPT""#), "{file}: {script}");
+            assert!(
+                script.contains(r#"--header "Idempotency-Key: $SAGA_IDEMPOTENCY_KEY""#),
+                "{file}: {script}"
+            );
+            assert!(
+                script.contains(r#"--header "Saga-Attempt: $SAGA_ATTEMPT""#),
+                "{file}: {script}"
+            );
             // An expression would write into the script, and `$(` is replaced by the kubelet.
-            assert!(!script.replace("$${", "").contains("${") && !script.contains("$("), "{file}: {script}");
+            assert!(
+                !script.replace("$${", "").contains("${") && !script.contains("$("),
+                "{file}: {script}"
+            );
         }
         let who = SagaName { name: "sample".into(), namespace: "shop".into(), uid: "1".into() };
         validate(&who, &saga.spec).unwrap_or_else(|faults| panic!("{file}: {faults:?}"));
@@ -187,21 +231,41 @@ fn pods_pass_their_key_on_and_no_value_becomes_a_part_of_a_script() {
 
 #[test]
 fn the_secret_the_account_and_its_role_fit_each_other() {
-    let of_orders = |document: &Value| ["order-saga", "payments"].iter().any(|name| document["metadata"]["name"] == *name);
-    let find = |kind: &str| documents().into_iter().find(|(_, document)| document["kind"] == kind && of_orders(document)).unwrap().1;
-    let (secret, account, role, binding) = (find("Secret"), find("ServiceAccount"), find("Role"), find("RoleBinding"));
+    let of_orders = |document: &Value| {
+        ["order-saga", "payments"].iter().any(|name| document["metadata"]["name"] == *name)
+    };
+    let find = |kind: &str| {
+        documents()
+            .into_iter()
+            .find(|(_, document)| document["kind"] == kind && of_orders(document))
+            .unwrap()
+            .1
+    };
+    let (secret, account, role, binding) =
+        (find("Secret"), find("ServiceAccount"), find("Role"), find("RoleBinding"));
     assert_eq!(role["rules"][0]["resourceNames"], json!([secret["metadata"]["name"]]));
     assert_eq!(binding["roleRef"]["name"], role["metadata"]["name"]);
     assert_eq!(binding["subjects"][0]["name"], account["metadata"]["name"]);
     for (file, saga) in sagas() {
         let https = saga.spec.steps.iter().filter_map(|step| step.http.as_ref());
-        let headers = https.filter_map(|http| http.headers.as_ref()).flatten().filter_map(|header| header.value_from.as_ref());
+        let headers = https
+            .filter_map(|http| http.headers.as_ref())
+            .flatten()
+            .filter_map(|header| header.value_from.as_ref());
         let references: Vec<_> = headers.map(|source| &source.secret_key_ref).collect();
         for reference in &references {
             assert_eq!(secret["metadata"]["name"], reference.name.as_str(), "{file}");
-            assert!(secret["stringData"].get(&reference.key).is_some(), "{file}: no key {}", reference.key);
+            assert!(
+                secret["stringData"].get(&reference.key).is_some(),
+                "{file}: no key {}",
+                reference.key
+            );
         }
-        let acts_as = saga.spec.service_account_name.as_deref().filter(|name| account["metadata"]["name"] == *name);
+        let acts_as = saga
+            .spec
+            .service_account_name
+            .as_deref()
+            .filter(|name| account["metadata"]["name"] == *name);
         assert_eq!(acts_as.is_some(), !references.is_empty(), "{file}");
     }
 }
@@ -210,29 +274,56 @@ fn the_secret_the_account_and_its_role_fit_each_other() {
 fn writes(saga: &Saga) -> BTreeSet<(String, String, &'static str)> {
     let params = saga.spec.params.as_ref().unwrap();
     let text = |value: &Value| {
-        let colour = |text: String, age: &str| text.replace(&format!("${{params.{age}.colour}}"), params[age]["colour"].as_str().unwrap());
+        let colour = |text: String, age: &str| {
+            text.replace(
+                &format!("${{params.{age}.colour}}"),
+                params[age]["colour"].as_str().unwrap(),
+            )
+        };
         ["old", "new"].into_iter().fold(value.as_str().unwrap().to_owned(), colour)
     };
     let applied = |action: &ApplyAction| {
-        let (kind, name) = (text(&action.manifest["kind"]), text(&action.manifest["metadata"]["name"]));
+        let (kind, name) =
+            (text(&action.manifest["kind"]), text(&action.manifest["metadata"]["name"]));
         // The Services are there already.
-        let verbs: &[_] = if kind == "Service" { &["get", "patch"] } else { &["get", "patch", "create"] };
+        let verbs: &[_] =
+            if kind == "Service" { &["get", "patch"] } else { &["get", "patch", "create"] };
         (kind, name, verbs)
     };
-    let deleted = |object: &ObjectRef| (object.kind.clone(), text(&json!(object.name)), ["get", "delete"].as_slice());
+    let deleted = |object: &ObjectRef| {
+        (object.kind.clone(), text(&json!(object.name)), ["get", "delete"].as_slice())
+    };
     let steps = &saga.spec.steps;
     let undoing = || steps.iter().filter_map(|step| step.compensation.as_ref());
-    let apply = steps.iter().filter_map(|step| step.apply.as_ref()).chain(undoing().filter_map(|undo| undo.apply.as_ref()));
-    let delete = steps.iter().filter_map(|step| step.delete.as_ref()).chain(undoing().filter_map(|undo| undo.delete.as_ref()));
+    let apply = steps
+        .iter()
+        .filter_map(|step| step.apply.as_ref())
+        .chain(undoing().filter_map(|undo| undo.apply.as_ref()));
+    let delete = steps
+        .iter()
+        .filter_map(|step| step.delete.as_ref())
+        .chain(undoing().filter_map(|undo| undo.delete.as_ref()));
     let all = apply.map(applied).chain(delete.map(deleted));
-    all.flat_map(|(kind, name, verbs)| verbs.iter().map(move |verb| (kind.clone(), name.clone(), *verb)).collect::<Vec<_>>()).collect()
+    all.flat_map(|(kind, name, verbs)| {
+        verbs.iter().map(move |verb| (kind.clone(), name.clone(), *verb)).collect::<Vec<_>>()
+    })
+    .collect()
 }
 
 #[test]
 fn the_account_of_the_releases_may_do_what_they_do_and_nothing_else() {
     let documents = documents();
-    let role = documents.iter().find(|(_, document)| document["kind"] == "Role" && document["metadata"]["name"] == "release-saga");
-    let texts = |value: &Value| value.as_array().unwrap().iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    let role = documents.iter().find(|(_, document)| {
+        document["kind"] == "Role" && document["metadata"]["name"] == "release-saga"
+    });
+    let texts = |value: &Value| {
+        value
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|text| text.as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
     let mut allowed = BTreeSet::new();
     for rule in role.unwrap().1["rules"].as_array().unwrap() {
         let kind = match rule["resources"][0].as_str().unwrap() {
@@ -242,14 +333,19 @@ fn the_account_of_the_releases_may_do_what_they_do_and_nothing_else() {
         };
         for verb in texts(&rule["verbs"]) {
             // What is created cannot be allowed by name.
-            let names = if verb == "create" { vec!["*".to_owned()] } else { texts(&rule["resourceNames"]) };
+            let names =
+                if verb == "create" { vec!["*".to_owned()] } else { texts(&rule["resourceNames"]) };
             allowed.extend(names.into_iter().map(|name| (kind.to_owned(), name, verb.clone())));
         }
     }
-    let of_releases = sagas().into_iter().filter(|(_, saga)| saga.spec.service_account_name.as_deref() == Some("release-saga"));
+    let of_releases = sagas()
+        .into_iter()
+        .filter(|(_, saga)| saga.spec.service_account_name.as_deref() == Some("release-saga"));
     let needed: BTreeSet<_> = of_releases
         .flat_map(|(_, saga)| writes(&saga))
-        .map(|(kind, name, verb)| (kind, if verb == "create" { "*".to_owned() } else { name }, verb.to_owned()))
+        .map(|(kind, name, verb)| {
+            (kind, if verb == "create" { "*".to_owned() } else { name }, verb.to_owned())
+        })
         .collect();
     assert_eq!(allowed, needed);
 }

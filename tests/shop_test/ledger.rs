@@ -30,9 +30,19 @@ impl Book {
 }
 
 fn call(path: &str, key: &str, body: &str) -> Call {
-    let (service, direction) = SERVICES.iter().find_map(|service| direction(service, path).map(|direction| (service, direction))).unwrap();
+    let (service, direction) = SERVICES
+        .iter()
+        .find_map(|service| direction(service, path).map(|direction| (service, direction)))
+        .unwrap();
     let key = Key::parse(key).unwrap();
-    Call { service, direction, key, attempt: Some("1".into()), authorized: false, body_hash: hash(body.as_bytes()) }
+    Call {
+        service,
+        direction,
+        key,
+        attempt: Some("1".into()),
+        authorized: false,
+        body_hash: hash(body.as_bytes()),
+    }
 }
 
 fn direction(service: &Service, path: &str) -> Option<Direction> {
@@ -50,33 +60,72 @@ fn steps(names: &[&str]) -> Vec<String> {
 #[test]
 fn a_key_is_executed_once_and_answered_alike_for_ever() {
     let mut book = Book::default();
-    let first = book.0.work(&call("/payments/charges", "order/charge/action/0", "49.90"), Timestamp::UNIX_EPOCH);
+    let first = book
+        .0
+        .work(&call("/payments/charges", "order/charge/action/0", "49.90"), Timestamp::UNIX_EPOCH);
     for _ in 0..3 {
-        let again = book.0.work(&call("/payments/charges", "order/charge/action/0", "49.90"), Timestamp::UNIX_EPOCH);
+        let again = book.0.work(
+            &call("/payments/charges", "order/charge/action/0", "49.90"),
+            Timestamp::UNIX_EPOCH,
+        );
         assert_eq!(again, first);
         assert_eq!(book.0.entries().last().unwrap().kind, Kind::Repeat);
     }
-    assert_eq!(book.summary(), Summary { done: steps(&["charge"]), in_effect: ["charge".into()].into(), ..Summary::default() });
+    assert_eq!(
+        book.summary(),
+        Summary {
+            done: steps(&["charge"]),
+            in_effect: ["charge".into()].into(),
+            ..Summary::default()
+        }
+    );
 }
 
 #[test]
 fn a_key_that_comes_with_another_request_is_a_fault_and_does_nothing() {
     let mut book = Book::default();
     book.charge(0);
-    assert_eq!(book.post("/payments/charges", "order/charge/action/0", "50.00"), (422, Kind::Fault));
-    assert_eq!(book.post("/stock/reservations", "order/charge/action/0", "49.90"), (422, Kind::Fault));
-    assert_eq!(book.post("/payments/refunds", "order/charge/action/0", ""), (422, Kind::Fault), "an action's key on the path of an undo");
+    assert_eq!(
+        book.post("/payments/charges", "order/charge/action/0", "50.00"),
+        (422, Kind::Fault)
+    );
+    assert_eq!(
+        book.post("/stock/reservations", "order/charge/action/0", "49.90"),
+        (422, Kind::Fault)
+    );
+    assert_eq!(
+        book.post("/payments/refunds", "order/charge/action/0", ""),
+        (422, Kind::Fault),
+        "an action's key on the path of an undo"
+    );
     let summary = book.summary();
-    assert_eq!((summary.done, summary.undone, summary.faults.len()), (steps(&["charge"]), vec![], 3));
-    assert_eq!(summary.faults[0], "order/charge/action/0: this key was used for another request to /payments/charges");
+    assert_eq!(
+        (summary.done, summary.undone, summary.faults.len()),
+        (steps(&["charge"]), vec![], 3)
+    );
+    assert_eq!(
+        summary.faults[0],
+        "order/charge/action/0: this key was used for another request to /payments/charges"
+    );
 }
 
 #[test]
 fn a_refused_call_binds_its_key_to_its_request() {
     let mut book = Book::default();
-    book.0.refuse(&call("/payments/charges", "order/charge/action/0", "49.90"), "answered 503".into(), Timestamp::UNIX_EPOCH);
-    book.0.refuse(&call("/payments/charges", "order/charge/action/0", "50.00"), "answered 503".into(), Timestamp::UNIX_EPOCH);
-    assert_eq!(book.0.entries().iter().map(|entry| entry.kind).collect::<Vec<_>>(), [Kind::Refused, Kind::Fault]);
+    book.0.refuse(
+        &call("/payments/charges", "order/charge/action/0", "49.90"),
+        "answered 503".into(),
+        Timestamp::UNIX_EPOCH,
+    );
+    book.0.refuse(
+        &call("/payments/charges", "order/charge/action/0", "50.00"),
+        "answered 503".into(),
+        Timestamp::UNIX_EPOCH,
+    );
+    assert_eq!(
+        book.0.entries().iter().map(|entry| entry.kind).collect::<Vec<_>>(),
+        [Kind::Refused, Kind::Fault]
+    );
     assert_eq!(book.charge(0), (201, Kind::Done), "the request itself may still come");
 }
 
@@ -92,7 +141,11 @@ fn an_undo_finds_all_effects_of_its_step_whatever_their_keys() {
     assert_eq!(book.refund(1), (200, Kind::NothingToUndo));
     let summary = book.summary();
     assert_eq!((summary.undone, summary.in_effect.len()), (steps(&["charge"]), 0));
-    assert_eq!(summary.done_twice, ["charge".into()].into(), "what was in effect twice stays known");
+    assert_eq!(
+        summary.done_twice,
+        ["charge".into()].into(),
+        "what was in effect twice stays known"
+    );
 }
 
 #[test]
@@ -152,7 +205,10 @@ fn the_summary_tells_each_scope_apart_and_in_order() {
     book.refund(0);
     book.post("/stock/releases", "order/reserve/compensation/0", "");
     let summary = book.summary();
-    assert_eq!((summary.done, summary.undone), (steps(&["reserve", "charge"]), steps(&["charge", "reserve"])));
+    assert_eq!(
+        (summary.done, summary.undone),
+        (steps(&["reserve", "charge"]), steps(&["charge", "reserve"]))
+    );
     assert_eq!(book.0.summaries(None).into_keys().collect::<Vec<_>>(), ["order", "other"]);
     assert_eq!(book.0.summaries(Some("nobody"))["nobody"], Summary::default());
 }
@@ -173,11 +229,28 @@ fn a_forgotten_scope_begins_anew_and_the_others_stay() {
 #[test]
 fn a_key_has_four_parts() {
     let key = Key::parse("order-1042/charge-card/compensation/7").unwrap();
-    assert_eq!((key.scope.as_str(), key.step.as_str(), key.direction), ("order-1042", "charge-card", Direction::Compensation));
+    assert_eq!(
+        (key.scope.as_str(), key.step.as_str(), key.direction),
+        ("order-1042", "charge-card", Direction::Compensation)
+    );
     let long = format!("{}/b/action/0", "a".repeat(64));
-    for wrong in
-        ["", "a", "a/b/action", "a/b/action/0/1", "a/b/undo/0", "a/b/action/-1", "/b/action/0", "a//action/0", "ä/b/action/0", &long]
-    {
-        assert!(Key::parse(wrong).unwrap_err().contains("write <scope>/<step>/<action|compensation>/<k>"), "{wrong}");
+    for wrong in [
+        "",
+        "a",
+        "a/b/action",
+        "a/b/action/0/1",
+        "a/b/undo/0",
+        "a/b/action/-1",
+        "/b/action/0",
+        "a//action/0",
+        "ä/b/action/0",
+        &long,
+    ] {
+        assert!(
+            Key::parse(wrong)
+                .unwrap_err()
+                .contains("write <scope>/<step>/<action|compensation>/<k>"),
+            "{wrong}"
+        );
     }
 }

@@ -1,6 +1,11 @@
 //! The sample shop keeps its promises, and the samples fit the shop and the resource they are written for.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod behaviour;
 mod examples;

@@ -33,9 +33,13 @@ impl Open {
     /// Sends a request and leaves the connection open.
     async fn send(&self, method: &str, path: &str, key: Option<&str>, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let key = key.map(|key| format!("Idempotency-Key: {key}\r\nSaga-Attempt: 3\r\n")).unwrap_or_default();
+        let key = key
+            .map(|key| format!("Idempotency-Key: {key}\r\nSaga-Attempt: 3\r\n"))
+            .unwrap_or_default();
         let length = body.len();
-        let request = format!("{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: {length}\r\n{key}\r\n{body}");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: {length}\r\n{key}\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         stream
     }
@@ -74,9 +78,13 @@ pub fn status(reply: &Reply) -> u16 {
 async fn every_service_does_and_undoes() {
     let open = Open::start().await;
     for (number, service) in shop::SERVICES.iter().enumerate() {
-        let done = open.ask("POST", service.act, Some(&format!("order/step-{number}/action/0")), "any body").await;
+        let done = open
+            .ask("POST", service.act, Some(&format!("order/step-{number}/action/0")), "any body")
+            .await;
         assert_eq!(status(&done), 201, "{done:?}");
-        let undone = open.ask("POST", service.undo, Some(&format!("order/step-{number}/compensation/0")), "").await;
+        let undone = open
+            .ask("POST", service.undo, Some(&format!("order/step-{number}/compensation/0")), "")
+            .await;
         assert_eq!(status(&undone), 200, "{undone:?}");
     }
     let summary = open.shop.summary("order");
@@ -100,14 +108,20 @@ async fn the_ledger_can_be_read_and_reset_by_scope() {
     let entries = open.get("/ledger?scope=order-2").await;
     assert_eq!(entries.as_array().unwrap().len(), 1);
     let entry = &entries[0];
-    assert_eq!((&entry["kind"], &entry["service"], &entry["attempt"]), (&json!("done"), &json!("payments"), &json!("3")));
+    assert_eq!(
+        (&entry["kind"], &entry["service"], &entry["attempt"]),
+        (&json!("done"), &json!("payments"), &json!("3"))
+    );
     assert_eq!((&entry["key"], &entry["sequence"]), (&json!("order-2/charge/action/0"), &json!(2)));
     // The demonstration compares this text as it stands, so the order of the fields counts, too.
     let (_, reply) = open.ask("GET", "/ledger/summary?scope=order-2", None, "").await.unwrap();
     let expected = r#"{"order-2":{"done":["charge"],"undone":[],"inEffect":["charge"],"doneTwice":[],"refused":[],"faults":[]}}"#;
     assert!(reply.ends_with(expected), "{reply}");
     assert_eq!(status(&open.ask("DELETE", "/ledger?scope=order-2", None, "").await), 204);
-    assert_eq!(open.get("/ledger/summary").await.as_object().unwrap().keys().collect::<Vec<_>>(), ["order-1"]);
+    assert_eq!(
+        open.get("/ledger/summary").await.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["order-1"]
+    );
     assert_eq!(status(&open.ask("GET", "/ledger?of=order-2", None, "").await), 400);
     assert_eq!(status(&open.ask("GET", "/nowhere", None, "").await), 404);
     assert_eq!(status(&open.ask("GET", "/healthz", None, "").await), 200);
@@ -163,6 +177,9 @@ async fn the_ledger_file_gets_a_line_for_each_entry() {
     open.charge("order/charge/action/0", &json!({})).await;
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    let kinds: Vec<Value> = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone()).collect();
+    let kinds: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].clone())
+        .collect();
     assert_eq!(kinds, ["done", "repeat"]);
 }

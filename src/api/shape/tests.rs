@@ -14,9 +14,14 @@ fn split(status: &Value) -> (Value, Option<Value>, Vec<String>) {
 fn every_list_of_objects_in_the_status_has_a_key() {
     fn walk(shape: &Shape, path: &str) {
         match shape {
-            Shape::Object(fields, _) => fields.iter().for_each(|(name, shape)| walk(shape, &format!("{path}.{name}"))),
+            Shape::Object(fields, _) => {
+                fields.iter().for_each(|(name, shape)| walk(shape, &format!("{path}.{name}")))
+            }
             Shape::List(of, key) => {
-                assert!(key.is_some() || !matches!(**of, Shape::Object(..)), "{path}: name its key in KEYS");
+                assert!(
+                    key.is_some() || !matches!(**of, Shape::Object(..)),
+                    "{path}: name its key in KEYS"
+                );
                 if let (Shape::Object(fields, _), Some(key)) = (&**of, key) {
                     assert!(fields.contains_key(*key), "{path} has no field {key}");
                 }
@@ -38,7 +43,8 @@ fn what_is_known_is_no_stranger() {
 #[test]
 fn fields_of_another_version_are_taken_out_wherever_they_stand_and_put_back() {
     let attempt = |more: Value| {
-        let mut attempt = json!({"attempt": 2, "outcome": "Failed", "startedAt": "2026-01-01T00:00:00.000000Z"});
+        let mut attempt =
+            json!({"attempt": 2, "outcome": "Failed", "startedAt": "2026-01-01T00:00:00.000000Z"});
         attempt.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         attempt
     };
@@ -47,7 +53,8 @@ fn fields_of_another_version_are_taken_out_wherever_they_stand_and_put_back() {
             "attempt": 3, "budgetUsed": 3, "attempts": [attempt(more.clone())],
             "active": {"startedAt": "2026-01-01T00:00:00.000000Z", "x": more.get("x")},
         }});
-        let mut status = json!({"phase": "Running", "steps": [{"name": "a", "phase": "Pending"}, step]});
+        let mut status =
+            json!({"phase": "Running", "steps": [{"name": "a", "phase": "Pending"}, step]});
         status.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         status
     };
@@ -72,8 +79,13 @@ fn what_stood_in_an_entry_that_is_gone_goes_with_it() {
     let (_, kept, _) = split(&active("2026-01-01T00:00:00Z", json!({"x": 1})));
     let mut same = active("2026-01-01T00:00:00.000000Z", json!({}));
     KNOWN.status.put_back(&mut same, &kept.clone().unwrap());
-    assert_eq!(same, active("2026-01-01T00:00:00.000000Z", json!({"x": 1})), "the same instant, printed in another way");
-    for other in [active("2026-01-01T00:00:07.000000Z", json!({})), json!({"steps": []}), json!({})] {
+    assert_eq!(
+        same,
+        active("2026-01-01T00:00:00.000000Z", json!({"x": 1})),
+        "the same instant, printed in another way"
+    );
+    for other in [active("2026-01-01T00:00:07.000000Z", json!({})), json!({"steps": []}), json!({})]
+    {
         let mut written = other.clone();
         KNOWN.status.put_back(&mut written, &kept.clone().unwrap());
         assert_eq!(written, other);
@@ -85,7 +97,10 @@ fn conditions_of_another_version_stay() {
     let other = json!({"type": "Budgeted", "status": "Perhaps", "reason": "R", "message": "m"});
     let status = json!({"conditions": [{"type": "Ready", "status": "True", "more": 1}, other]});
     let (rest, kept, words) = split(&status);
-    assert_eq!((&rest, words.len()), (&json!({"conditions": [{"type": "Ready", "status": "True"}]}), 0));
+    assert_eq!(
+        (&rest, words.len()),
+        (&json!({"conditions": [{"type": "Ready", "status": "True"}]}), 0)
+    );
     let mut written = rest;
     KNOWN.status.put_back(&mut written, &kept.unwrap());
     assert_eq!(written, status);
@@ -95,7 +110,10 @@ fn conditions_of_another_version_stay() {
 fn words_of_another_version_are_told_with_their_paths() {
     let record = json!({"number": 1, "action": "teleport", "result": "Accepted"});
     let status = json!({"phase": "Dreaming", "requests": [record], "steps": [{"name": "a", "phase": "Pending"}]});
-    assert_eq!(split(&status).2, ["status.phase is Dreaming", "status.requests[0].action is teleport"]);
+    assert_eq!(
+        split(&status).2,
+        ["status.phase is Dreaming", "status.requests[0].action is teleport"]
+    );
 }
 
 #[test]
@@ -133,7 +151,13 @@ fn a_definition_that_is_older_lacks_fields_and_words_and_takes_the_fields_away()
     for lack in ["status.clockStoppedAt", "status.phase: Failed", "status.steps[].action"] {
         assert!(lacks.iter().any(|one| one == lack), "{lack} is not in {lacks:?}");
     }
-    assert!(!lacks.iter().any(|lack| lack.starts_with("status.outputs") || lack.starts_with("status.steps[].phase")), "{lacks:?}");
+    assert!(
+        !lacks
+            .iter()
+            .any(|lack| lack.starts_with("status.outputs")
+                || lack.starts_with("status.steps[].phase")),
+        "{lacks:?}"
+    );
     let mut written = json!({"phase": "Failed", "clockStoppedAt": "x", "outputs": {"a": 1}, "steps": [{"name": "a", "action": {}}]});
     served.prune(&mut written);
     assert_eq!(written, json!({"phase": "Failed", "outputs": {"a": 1}, "steps": [{"name": "a"}]}));

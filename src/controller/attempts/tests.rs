@@ -23,7 +23,11 @@ fn a_request_that_ended_is_not_forgotten_because_the_list_of_sagas_is_older_than
     let attempts = Attempts::default();
     attempts.ended(&key("new", 1), ChildState::Succeeded(None));
     attempts.forget(|_| false);
-    assert_eq!(end(&attempts, &key("new", 1)), Some(ChildState::Succeeded(None)), "it would be sent again");
+    assert_eq!(
+        end(&attempts, &key("new", 1)),
+        Some(ChildState::Succeeded(None)),
+        "it would be sent again"
+    );
 }
 
 #[tokio::test]
@@ -48,11 +52,21 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
     let (left, kept) = (Sent::default(), Sent::default());
     left.has_left();
     attempts.take_off(&key("a", 1), Departure { sent: left, ..Departure::default() }, endless);
-    attempts.take_off(&key("a", 2), Departure { sent: kept.clone(), ..Departure::default() }, endless);
+    attempts.take_off(
+        &key("a", 2),
+        Departure { sent: kept.clone(), ..Departure::default() },
+        endless,
+    );
     assert_eq!(attempts.abort_all().len(), 2);
-    assert!(matches!(end(&attempts, &key("a", 1)), Some(ChildState::CalledOff { .. })), "it would count as never sent, or cost an attempt");
+    assert!(
+        matches!(end(&attempts, &key("a", 1)), Some(ChildState::CalledOff { .. })),
+        "it would count as never sent, or cost an attempt"
+    );
     assert_eq!(end(&attempts, &key("a", 2)), Some(never_sent()));
-    assert!(!kept.may_have_left() && kept.forbid(), "nothing may leave after it counts as never sent");
+    assert!(
+        !kept.may_have_left() && kept.forbid(),
+        "nothing may leave after it counts as never sent"
+    );
     attempts.take_off(&key("b", 1), Departure::default(), endless);
     assert!(attempts.look(&key("b", 1), |known| known.in_flight().is_none()));
 }
@@ -60,7 +74,14 @@ async fn what_was_sent_before_the_end_of_the_process_is_unknown_and_nothing_is_s
 /// The end of an attempt of which nothing could be begun.
 fn refused() -> ChildState {
     let message = "forbidden".into();
-    ChildState::Failed(Failure { reached: Reached::Nothing, last: true, exit_code: None, disrupted: false, retry_after: None, message })
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last: true,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    })
 }
 
 #[tokio::test]
@@ -74,27 +95,39 @@ async fn who_leads_no_more_answers_for_requests_alone() {
     assert!(attempts.has_unrecorded_request("request") && !attempts.has_unrecorded_request("pod"));
     attempts.set_verdicts_aside();
     attempts.set_verdicts_aside();
-    assert_eq!((end(&attempts, &key("request", 1)), end(&attempts, &key("pod", 1))), (Some(unknown()), None));
+    assert_eq!(
+        (end(&attempts, &key("request", 1)), end(&attempts, &key("pod", 1))),
+        (Some(unknown()), None)
+    );
     assert!(attempts.look(&key("request", 1), |known| known.refusal.is_some()));
     assert!(!attempts.look(&key("pod", 2), |known| known.is_refused()));
     attempts.take_verdicts_up();
-    assert!(attempts.look(&key("pod", 2), |known| known.is_refused()), "nobody led meanwhile: nothing was created");
+    assert!(
+        attempts.look(&key("pod", 2), |known| known.is_refused()),
+        "nobody led meanwhile: nothing was created"
+    );
     assert_eq!(end(&attempts, &key("pod", 1)), Some(refused()));
     attempts.set_verdicts_aside();
     attempts.forget_verdicts();
     attempts.take_verdicts_up();
-    assert!(!attempts.look(&key("pod", 2), |known| known.is_refused()), "somebody else led meanwhile");
+    assert!(
+        !attempts.look(&key("pod", 2), |known| known.is_refused()),
+        "somebody else led meanwhile"
+    );
 }
 
 #[test]
-fn that_nothing_could_be_begun_is_believed_until_something_is_there_that_this_process_did_not_make() {
+fn that_nothing_could_be_begun_is_believed_until_something_is_there_that_this_process_did_not_make()
+{
     let attempts = Attempts::default();
     let ended = |number, end, child: bool| {
         if child {
             attempts.child_seen(&key("a", number), "mine");
         }
         attempts.ended(&key("a", number), end);
-        attempts.look(&key("a", number), |known| (known.end(false).is_some(), known.end(true).is_some()))
+        attempts.look(&key("a", number), |known| {
+            (known.end(false).is_some(), known.end(true).is_some())
+        })
     };
     assert_eq!(ended(1, refused(), false), (true, false));
     assert_eq!(ended(2, refused(), true), (true, true), "its own child, which never began");

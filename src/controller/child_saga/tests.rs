@@ -50,11 +50,18 @@ impl Family {
         let (codes, held) = (Arc::clone(&answers), parent.clone());
         let service = tower::service_fn(move |request: Request<Body>| {
             let mut codes = codes.lock().unwrap();
-            let code = if *request.method() == Method::PATCH && !codes.is_empty() { codes.remove(0) } else { 200 };
+            let code = if *request.method() == Method::PATCH && !codes.is_empty() {
+                codes.remove(0)
+            } else {
+                200
+            };
             let failed = json!({"kind": "Status", "status": "Failure", "code": code, "reason": "", "message": "no"});
             let object = if request.uri().path().ends_with("/order") { &held } else { &child };
             let body = if code == 200 { object } else { &failed };
-            let response = Response::builder().status(code).body(Body::from(body.to_string().into_bytes())).unwrap();
+            let response = Response::builder()
+                .status(code)
+                .body(Body::from(body.to_string().into_bytes()))
+                .unwrap();
             std::future::ready(Ok::<_, Infallible>(response))
         });
         let (context, _announced) = fixture::context(Client::new(service, "default"), None);
@@ -67,12 +74,16 @@ impl Family {
     /// One whose child is under way.
     fn under_way() -> Self {
         let active = json!({"startedAt": "2026-01-01T00:00:00.000000Z", "childUid": "2"});
-        Self::of(&json!({}), &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}))
+        Self::of(
+            &json!({}),
+            &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}),
+        )
     }
 
     /// One that is being deleted as it is, after the undo of its child was given up.
     fn given_up() -> Self {
-        let metadata = json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["saga.dev/undo"]});
+        let metadata =
+            json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["saga.dev/undo"]});
         Self::of(
             &metadata,
             &json!({"phase": "CompensationFailed", "action": {"attempt": 1, "budgetUsed": 1}, "compensation": {"attempt": 3, "budgetUsed": 3}}),
@@ -81,10 +92,14 @@ impl Family {
 
     /// What a look shows of the child.
     async fn look(&self) -> Arc<ChildSaga> {
-        let goes = self.parent.metadata.deletion_timestamp.as_ref().map(|_| self.parent.deletion_policy);
+        let goes =
+            self.parent.metadata.deletion_timestamp.as_ref().map(|_| self.parent.deletion_policy);
         let status = self.parent.status.as_ref().unwrap();
-        let (children, _) = gather::children(&self.context, &self.saga, status, None, goes).await.unwrap();
-        let Some(ChildState::Saga(child)) = children.get(&self.made_by) else { panic!("{children:?}") };
+        let (children, _) =
+            gather::children(&self.context, &self.saga, status, None, goes).await.unwrap();
+        let Some(ChildState::Saga(child)) = children.get(&self.made_by) else {
+            panic!("{children:?}")
+        };
         Arc::clone(child)
     }
 
@@ -113,7 +128,10 @@ const GO: Demand = Demand::Follow { suspend: false, deletion_policy: DeletionPol
 #[tokio::test]
 async fn a_child_that_may_have_come_of_a_lost_creation_is_looked_for_before_it_is_created_again() {
     let active = json!({"startedAt": "2026-01-01T00:00:00.000000Z"});
-    let family = Family::of(&json!({}), &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}));
+    let family = Family::of(
+        &json!({}),
+        &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}),
+    );
     let key = ("1".to_owned(), family.made_by.clone());
     family.context.attempts.unanswered(&key);
     family.context.attempts.refused(&key, "the API server answered 500: no".into());
@@ -127,16 +145,25 @@ async fn what_a_child_could_not_be_told_is_known_until_it_was_told() {
     let lost = vec![("the API server answered 500: no".to_owned(), false)];
     assert_eq!(family.tell(&GO, 500).await, Some((lost.clone(), Next::AtOnce)));
     assert_eq!(family.tell(&GO, 500).await, Some((lost.clone(), Next::Later)), "that is no news");
-    assert_eq!(family.tell(&Demand::Cancel, 200).await, Some((lost, Next::Later)), "it was told something else");
+    assert_eq!(
+        family.tell(&Demand::Cancel, 200).await,
+        Some((lost, Next::Later)),
+        "it was told something else"
+    );
     assert_eq!(family.tell(&GO, 200).await, Some((Vec::new(), Next::Later)));
     let (refused, _) = family.tell(&GO, 403).await.unwrap();
     assert!(matches!(refused.as_slice(), [(_, true)]), "{refused:?}");
 }
 
 #[tokio::test]
-async fn a_child_that_no_attempt_follows_any_more_is_told_to_go_as_its_deleted_parent_and_nothing_else() {
+async fn a_child_that_no_attempt_follows_any_more_is_told_to_go_as_its_deleted_parent_and_nothing_else()
+ {
     let family = Family::given_up();
-    assert_eq!(family.look().await.phase, Some(crate::api::SagaPhase::CompensationFailed), "as a live read shows it");
+    assert_eq!(
+        family.look().await.phase,
+        Some(crate::api::SagaPhase::CompensationFailed),
+        "as a live read shows it"
+    );
     assert_eq!(family.tell(&GO, 200).await, Some((Vec::new(), Next::Later)));
     assert_eq!(family.tell(&Demand::Cancel, 200).await, None);
 }

@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -58,7 +63,10 @@ fn calls(circuits: &Circuits, place: &Place, count: usize, end: CallEnd) {
 }
 
 fn state(circuits: &Circuits, place: &Place) -> Option<CircuitState> {
-    let found = circuits.reports().into_iter().find(|report| (&report.namespace, &report.host) == (&place.0, &place.1.host));
+    let found = circuits
+        .reports()
+        .into_iter()
+        .find(|report| (&report.namespace, &report.host) == (&place.0, &place.1.host));
     found.map(|report| report.state)
 }
 
@@ -67,7 +75,10 @@ fn each_namespace_scheme_host_and_port_has_a_circuit_of_its_own() {
     let (circuits, _) = circuits(Some(open_for(OPEN)));
     calls(&circuits, &shop(), 20, CallEnd::Unknown);
     assert!(circuits.admit(&shop(), "a").is_err());
-    assert!(circuits.admit(&place("shop", "HTTP://STOCK.shop.svc:80/releases"), "a").is_err(), "the same one");
+    assert!(
+        circuits.admit(&place("shop", "HTTP://STOCK.shop.svc:80/releases"), "a").is_err(),
+        "the same one"
+    );
     for (namespace, url) in [
         ("other", "http://stock.shop.svc"),
         ("shop", "https://stock.shop.svc"),
@@ -85,14 +96,26 @@ fn an_open_circuit_says_until_when_and_says_the_same_at_every_look() {
     calls(&circuits, &shop(), 20, CallEnd::Unknown);
     let gate = circuits.admit(&shop(), "a").unwrap_err();
     let until = gate.until.unwrap();
-    assert!(gate.left == 0 && between(before, until) >= OPEN && between(before, until) < 2 * OPEN, "{until}");
+    assert!(
+        gate.left == 0 && between(before, until) >= OPEN && between(before, until) < 2 * OPEN,
+        "{until}"
+    );
     assert_eq!(until.as_microsecond() % 1000, 0, "as messages say it");
     assert!((0..100).all(|_| circuits.admit(&shop(), "a") == Err(gate.clone())));
     let reports = circuits.reports();
     let (namespace, scheme, host) = ("shop".into(), "http".into(), "stock.shop.svc".into());
     assert_eq!(
         reports,
-        [CircuitReport { namespace, scheme, host, port: 80, state: CircuitState::Open, calls: 20, unknown: 20, until: Some(until) }]
+        [CircuitReport {
+            namespace,
+            scheme,
+            host,
+            port: 80,
+            state: CircuitState::Open,
+            calls: 20,
+            unknown: 20,
+            until: Some(until)
+        }]
     );
     let text = metrics.text().unwrap();
     assert!(text.contains("saga_circuit_breaker_transitions_total{to=\"open\"} 1\n"), "{text}");
@@ -115,7 +138,10 @@ fn who_waits_for_the_probe_is_told_when_it_has_ended() {
     let text = metrics.text().unwrap();
     // It was open for no time at all.
     for to in ["half-open", "closed"] {
-        assert!(text.contains(&format!("saga_circuit_breaker_transitions_total{{to=\"{to}\"}} 1\n")), "{to}: {text}");
+        assert!(
+            text.contains(&format!("saga_circuit_breaker_transitions_total{{to=\"{to}\"}} 1\n")),
+            "{to}: {text}"
+        );
     }
 }
 
@@ -162,7 +188,9 @@ fn switched_off_nothing_is_tracked() {
 
 /// A context whose API server never answers, and what is announced in it.
 fn context(settings: Settings) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectRef<StoredSaga>>) {
-    let service = tower::service_fn(|_: Request<Body>| std::future::pending::<Result<Response<Body>, std::io::Error>>());
+    let service = tower::service_fn(|_: Request<Body>| {
+        std::future::pending::<Result<Response<Body>, std::io::Error>>()
+    });
     let client = Client::new(service, "default");
     fixture::context(client, Some(settings))
 }
@@ -171,12 +199,23 @@ fn context(settings: Settings) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectR
 fn saga(steps: &[&str]) -> ValidSaga {
     let request = |name: &&str| json!({"name": name, "http": {"method": "POST", "url": "http://stock.shop.svc/reservations"}});
     let steps: Vec<_> = steps.iter().map(request).collect();
-    let stored: StoredSaga = serde_json::from_value(json!({"metadata": {}, "spec": {"maxParallel": 9, "steps": steps}})).unwrap();
-    validate_stored(&SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() }, &stored.spec).unwrap()
+    let stored: StoredSaga =
+        serde_json::from_value(json!({"metadata": {}, "spec": {"maxParallel": 9, "steps": steps}}))
+            .unwrap();
+    validate_stored(
+        &SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() },
+        &stored.spec,
+    )
+    .unwrap()
 }
 
 /// What one look at the saga with this status and these children would do.
-fn look_at(context: &Arc<Context>, saga: &ValidSaga, status: SagaStatus, children: &Observed) -> (Plan, HashMap<AttemptId, Slot>) {
+fn look_at(
+    context: &Arc<Context>,
+    saga: &ValidSaga,
+    status: SagaStatus,
+    children: &Observed,
+) -> (Plan, HashMap<AttemptId, Slot>) {
     let (status, remains) = (Ok(status), SagaStatus::default());
     let seen = Seen {
         patch_alone: false,
@@ -214,7 +253,13 @@ fn look(context: &Arc<Context>, saga: &ValidSaga) -> (Plan, HashMap<AttemptId, S
 fn begun(plan: &Plan) -> Vec<&str> {
     let effects = plan.drafted_effects().iter();
     effects
-        .filter_map(|effect| if let Effect::Begin { identity, .. } = effect { Some(identity.attempt.step.as_str()) } else { None })
+        .filter_map(|effect| {
+            if let Effect::Begin { identity, .. } = effect {
+                Some(identity.attempt.step.as_str())
+            } else {
+                None
+            }
+        })
         .collect()
 }
 
@@ -233,12 +278,17 @@ fn end(slots: &HashMap<AttemptId, Slot>, step: &str, end: CallEnd) {
 }
 
 #[tokio::test]
-async fn no_intent_is_written_for_what_an_open_circuit_keeps_back_and_the_saga_looks_again_when_it_is_half_open() {
+async fn no_intent_is_written_for_what_an_open_circuit_keeps_back_and_the_saga_looks_again_when_it_is_half_open()
+ {
     let (context, _announced) = context(open_for(OPEN));
     calls(&context.circuits, &shop(), 20, CallEnd::Unknown);
     let (plan, slots) = look(&context, &saga(&["a", "b"]));
     let status = written(&plan);
-    assert!(begun(&plan).is_empty() && slots.is_empty() && status.steps.iter().all(|step| step.action.is_none()));
+    assert!(
+        begun(&plan).is_empty()
+            && slots.is_empty()
+            && status.steps.iter().all(|step| step.action.is_none())
+    );
     let until = context.circuits.reports()[0].until.unwrap();
     assert_eq!(plan.wake, Some(until));
     let message = status.steps[0].message.clone().unwrap();
@@ -247,13 +297,20 @@ async fn no_intent_is_written_for_what_an_open_circuit_keeps_back_and_the_saga_l
 }
 
 #[tokio::test]
-async fn half_open_one_look_begins_one_request_and_a_look_that_comes_to_nothing_gives_the_probe_back() {
+async fn half_open_one_look_begins_one_request_and_a_look_that_comes_to_nothing_gives_the_probe_back()
+ {
     let (context, mut announced) = context(open_for(Duration::ZERO));
     calls(&context.circuits, &shop(), 20, CallEnd::Unknown);
     let saga = saga(&["a", "b"]);
     let (plan, slots) = look(&context, &saga);
     assert_eq!((begun(&plan), slots.len()), (vec!["a"], 1));
-    assert!(written(&plan).steps[1].message.as_ref().unwrap().starts_with("CircuitOpen: one call at a time"));
+    assert!(
+        written(&plan).steps[1]
+            .message
+            .as_ref()
+            .unwrap()
+            .starts_with("CircuitOpen: one call at a time")
+    );
     let (other, none) = look(&context, &saga);
     assert!(begun(&other).is_empty() && none.is_empty());
     // The write was refused.
@@ -301,7 +358,11 @@ async fn an_attempt_that_stands_in_the_status_goes_through_an_open_circuit_and_c
     let (plan, slots) = look_at(&context, &saga, status, &children);
     assert_eq!(begun(&plan), ["a"]);
     end(&slots, "a", CallEnd::Answered);
-    assert_eq!(state(&context.circuits, &shop()), Some(CircuitState::Open), "only a probe closes it");
+    assert_eq!(
+        state(&context.circuits, &shop()),
+        Some(CircuitState::Open),
+        "only a probe closes it"
+    );
 }
 
 #[tokio::test]

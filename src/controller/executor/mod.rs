@@ -39,10 +39,15 @@ fn lease_name(id: &str) -> String {
 
 /// The Lease of an executor as it is created.
 fn lease(id: &str) -> Lease {
-    let labels = [(LABEL_MANAGED_BY, MANAGER), (LABEL_EXECUTOR, "true")].map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let labels = [(LABEL_MANAGED_BY, MANAGER), (LABEL_EXECUTOR, "true")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
     let at = Some(MicroTime(now()));
     Lease {
-        metadata: ObjectMeta { name: Some(lease_name(id)), labels: Some(labels.into()), ..ObjectMeta::default() },
+        metadata: ObjectMeta {
+            name: Some(lease_name(id)),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        },
         spec: Some(LeaseSpec {
             holder_identity: Some(id.to_owned()),
             lease_duration_seconds: i32::try_from(TERM.as_secs()).ok(),

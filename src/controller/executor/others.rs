@@ -58,7 +58,14 @@ impl Others {
 
     /// The state of a request that the executor `id` of another process was to send for `saga`. This process first read the intent at
     /// `first_read`; the request's own time limit is `timeout`.
-    pub fn state(&self, context: &Arc<Context>, id: &str, saga: SagaKey, first_read: Instant, timeout: Duration) -> ChildState {
+    pub fn state(
+        &self,
+        context: &Arc<Context>,
+        id: &str,
+        saga: SagaKey,
+        first_read: Instant,
+        timeout: Duration,
+    ) -> ChildState {
         if mutants::broken(Twin::Executor) {
             return gone();
         }
@@ -71,12 +78,22 @@ impl Others {
         // What is no id of ours never had a Lease, and is no name to ask for either.
         if !is_id(id) {
             let left = TERM.saturating_sub(now.saturating_duration_since(first_read));
-            return if left.is_zero() { gone() } else { ChildState::Elsewhere { look_again_in: left } };
+            return if left.is_zero() {
+                gone()
+            } else {
+                ChildState::Elsewhere { look_again_in: left }
+            };
         }
         let mut table = self.lock();
         let read = table.get(id).is_some_and(|watched| watched.reading);
-        let has_room = !read && table.values().filter(|watched| watched.reading).count() < MOST_READ;
-        let fresh = || Watched { vigil: Vigil::default(), sagas: HashSet::new(), asked: now, reading: false };
+        let has_room =
+            !read && table.values().filter(|watched| watched.reading).count() < MOST_READ;
+        let fresh = || Watched {
+            vigil: Vigil::default(),
+            sagas: HashSet::new(),
+            asked: now,
+            reading: false,
+        };
         let watched = table.entry(id.to_owned()).or_insert_with(fresh);
         watched.asked = now;
         if watched.vigil.is_gone() {
@@ -114,11 +131,19 @@ impl Others {
                 let unwanted = watched.sagas.is_empty() || watched.asked.elapsed() >= INTEREST;
                 let over = unwanted || watched.vigil.is_gone();
                 watched.reading = !over;
-                let sagas: Vec<_> = if watched.vigil.is_gone() { watched.sagas.drain().collect() } else { Vec::new() };
+                let sagas: Vec<_> = if watched.vigil.is_gone() {
+                    watched.sagas.drain().collect()
+                } else {
+                    Vec::new()
+                };
                 (sagas, (!over).then(|| watched.vigil.next_look(asked, Instant::now())))
             };
             if !sagas.is_empty() {
-                tracing::warn!(executor = id, sagas = sagas.len(), "another operator is gone: what it was sending may have happened");
+                tracing::warn!(
+                    executor = id,
+                    sagas = sagas.len(),
+                    "another operator is gone: what it was sending may have happened"
+                );
             }
             for (namespace, name) in sagas {
                 context.announce(&namespace, &name);
@@ -133,13 +158,25 @@ impl Others {
         match self.api.get_opt(&lease_name(id)).await {
             Ok(None) => Some(Sighting::Absent),
             Ok(Some(lease)) => {
-                let held = lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()).is_some_and(|holder| !holder.is_empty());
+                let held = lease
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.holder_identity.as_deref())
+                    .is_some_and(|holder| !holder.is_empty());
                 // The UID, too: one that was made again is another one.
-                let version = format!("{}/{}", lease.uid().unwrap_or_default(), lease.resource_version().unwrap_or_default());
+                let version = format!(
+                    "{}/{}",
+                    lease.uid().unwrap_or_default(),
+                    lease.resource_version().unwrap_or_default()
+                );
                 Some(if held { Sighting::Held(version) } else { Sighting::Released })
             }
             Err(error) => {
-                tracing::warn!(executor = id, error = chain(&error), "cannot read the Lease of another operator");
+                tracing::warn!(
+                    executor = id,
+                    error = chain(&error),
+                    "cannot read the Lease of another operator"
+                );
                 None
             }
         }
@@ -161,7 +198,10 @@ fn is_id(id: &str) -> bool {
 }
 
 fn gone() -> ChildState {
-    ChildState::Unknown { message: "the operator that sent the request is gone".into(), retry_after: None }
+    ChildState::Unknown {
+        message: "the operator that sent the request is gone".into(),
+        retry_after: None,
+    }
 }
 
 #[cfg(test)]
@@ -191,7 +231,8 @@ mod tests {
                     return std::future::pending().await;
                 }
                 let body = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"});
-                let response = Response::builder().status(403).body(Body::from(body.to_string().into_bytes()));
+                let response =
+                    Response::builder().status(403).body(Body::from(body.to_string().into_bytes()));
                 Ok::<_, Infallible>(response.unwrap())
             }
         });
@@ -199,9 +240,16 @@ mod tests {
         let (now, id) = (Instant::now(), "0d1c5a2e-0000-4000-8000-000000000000");
         // A term has passed since the Lease was seen last.
         let mut vigil = Vigil::default();
-        vigil.saw(Sighting::Held("1".into()), now.checked_sub(TERM).unwrap(), now.checked_sub(TERM).unwrap());
+        vigil.saw(
+            Sighting::Held("1".into()),
+            now.checked_sub(TERM).unwrap(),
+            now.checked_sub(TERM).unwrap(),
+        );
         let sagas = HashSet::from([("shop".to_owned(), "order".to_owned())]);
-        context.others.lock().insert(id.to_owned(), Watched { vigil, sagas, asked: now, reading: true });
+        context
+            .others
+            .lock()
+            .insert(id.to_owned(), Watched { vigil, sagas, asked: now, reading: true });
         let reads = Others::read(Arc::clone(&context), id.to_owned());
         tokio::time::timeout(Duration::from_secs(21), reads).await.unwrap_err();
         assert_eq!(asked.load(Ordering::SeqCst), 11);

@@ -105,7 +105,10 @@ impl Own {
     /// How far the clock of this process may be from the API server's.
     #[must_use]
     pub fn skew(&self) -> Skew {
-        self.lock().compared.map(|compared| compared.skew((now(), Instant::now()))).unwrap_or_default()
+        self.lock()
+            .compared
+            .map(|compared| compared.skew((now(), Instant::now())))
+            .unwrap_or_default()
     }
 
     /// Whether the tenure of this id holds now.
@@ -152,7 +155,11 @@ impl Own {
             let aborted = context.attempts.abort_flights();
             // The API server may have been away to be restored from a backup: then a generation may stand for another spec.
             context.validated.forget();
-            tracing::warn!(requests = aborted.len(), why, "the executor's Lease lapsed: its requests are aborted, a new id follows");
+            tracing::warn!(
+                requests = aborted.len(),
+                why,
+                "the executor's Lease lapsed: its requests are aborted, a new id follows"
+            );
             for (namespace, name) in aborted {
                 context.announce(&namespace, &name);
             }
@@ -166,7 +173,11 @@ impl Own {
         self.compare_clocks(&lease, sent);
         let mut tenure = Tenure::new(sent);
         if tenure.holds(Instant::now()) {
-            tracing::info!(executor = id, lease = lease.name_any(), "requests are sent under this id from now on");
+            tracing::info!(
+                executor = id,
+                lease = lease.name_any(),
+                "requests are sent under this id from now on"
+            );
             self.lock().current = Some(Current { id, tenure, lease: Some(lease) });
             self.ready.send_replace(true);
         }
@@ -186,11 +197,16 @@ impl Own {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) if is_definite(&error) => return chain(&error),
                 Ok(Err(error)) => {
-                    tracing::warn!(error = chain(&error), "the executor's Lease was not renewed and is tried again");
+                    tracing::warn!(
+                        error = chain(&error),
+                        "the executor's Lease was not renewed and is tried again"
+                    );
                     // Not longer than the tenure holds: its end has to be seen when it comes.
                     sleep_until((Instant::now() + AGAIN).min(until).into()).await;
                 }
-                Err(_) => tracing::warn!("no answer to the renewal of the executor's Lease: it is tried again"),
+                Err(_) => tracing::warn!(
+                    "no answer to the renewal of the executor's Lease: it is tried again"
+                ),
             }
         }
     }
@@ -207,7 +223,8 @@ impl Own {
 
     /// One renewal: an update under the version that was read, never a creation.
     async fn renew(&self, sent: Instant) -> Result<(), kube::Error> {
-        let taken = self.lock().current.as_mut().map(|current| (current.id.clone(), current.lease.take()));
+        let taken =
+            self.lock().current.as_mut().map(|current| (current.id.clone(), current.lease.take()));
         let Some((id, known)) = taken else { return Ok(()) };
         let mut lease = match known {
             Some(lease) => lease,
@@ -241,7 +258,8 @@ impl Own {
     pub async fn release(&self) {
         let current = {
             let mut state = self.lock();
-            let current = state.current.as_mut().map(|current| (current.id.clone(), current.lease.take()));
+            let current =
+                state.current.as_mut().map(|current| (current.id.clone(), current.lease.take()));
             state.lapse();
             current
         };
@@ -256,8 +274,15 @@ impl Own {
         };
         match timeout(RELEASE, released).await {
             Ok(Ok(_)) => tracing::info!(executor = id, "the executor's Lease is released"),
-            Ok(Err(error)) => tracing::warn!(executor = id, error = chain(&error), "the executor's Lease is not released: it runs out"),
-            Err(_) => tracing::warn!(executor = id, "the executor's Lease is not released in time: it runs out"),
+            Ok(Err(error)) => tracing::warn!(
+                executor = id,
+                error = chain(&error),
+                "the executor's Lease is not released: it runs out"
+            ),
+            Err(_) => tracing::warn!(
+                executor = id,
+                "the executor's Lease is not released in time: it runs out"
+            ),
         }
     }
 
@@ -276,12 +301,18 @@ impl Own {
                 }
             };
             for lease in leases.iter().filter(|lease| is_old(lease, now())) {
-                let preconditions = Preconditions { uid: lease.uid(), resource_version: lease.resource_version() };
-                let parameters = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                let preconditions =
+                    Preconditions { uid: lease.uid(), resource_version: lease.resource_version() };
+                let parameters =
+                    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
                 match self.api.delete(&lease.name_any(), &parameters).await {
                     Ok(_) => tracing::info!(lease = lease.name_any(), "an old Lease is deleted"),
                     Err(error) if matches!(code(&error), Some(404 | 409)) => {}
-                    Err(error) => tracing::warn!(lease = lease.name_any(), error = chain(&error), "cannot delete an old Lease"),
+                    Err(error) => tracing::warn!(
+                        lease = lease.name_any(),
+                        error = chain(&error),
+                        "cannot delete an old Lease"
+                    ),
                 }
             }
         }
@@ -297,7 +328,10 @@ impl Own {
                  in the namespace {namespace}, as the chart gives them"
             );
         } else {
-            tracing::warn!(error = error_text, "no step begins before the executor has a Lease: it is tried again");
+            tracing::warn!(
+                error = error_text,
+                "no step begins before the executor has a Lease: it is tried again"
+            );
         }
     }
 
@@ -316,7 +350,13 @@ fn is_old(lease: &Lease, now: jiff::Timestamp) -> bool {
 /// How the clock by which a Lease was renewed compares with that of the API server, which stamps each write. `None` where it did not.
 fn compared(written: &Lease, sent: Instant, answered: Instant) -> Option<Comparison> {
     let renewed = written.spec.as_ref()?.renew_time.as_ref()?.0;
-    let stamped = written.metadata.managed_fields.iter().flatten().filter_map(|entry| Some(entry.time.as_ref()?.0)).max()?;
+    let stamped = written
+        .metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.time.as_ref()?.0))
+        .max()?;
     Some(Comparison::of((renewed, sent), stamped, answered))
 }
 
@@ -343,15 +383,17 @@ mod tests {
         };
         assert!(!is_old(&lease(json!({"renewTime": "2026-03-01T11:00:00.000001Z"})), now));
         assert!(is_old(&lease(json!({"renewTime": "2026-03-01T11:00:00.000000Z"})), now));
-        assert!(!is_old(&lease(json!({"renewTime": "2027-03-01T11:00:00.000000Z"})), now), "a clock that is ahead");
+        assert!(
+            !is_old(&lease(json!({"renewTime": "2027-03-01T11:00:00.000000Z"})), now),
+            "a clock that is ahead"
+        );
         assert!(is_old(&lease(json!({})), now));
     }
 
     #[test]
     fn the_clock_is_compared_with_the_newest_stamp_of_the_api_server() {
         let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
-        let stamps =
-            json!([{"manager": "kubectl", "time": "2026-03-01T11:00:00Z"}, {"manager": "saga-operator", "time": "2026-03-01T12:00:40Z"}]);
+        let stamps = json!([{"manager": "kubectl", "time": "2026-03-01T11:00:00Z"}, {"manager": "saga-operator", "time": "2026-03-01T12:00:40Z"}]);
         let lease = |fields: serde_json::Value| {
             let lease = json!({"metadata": {"managedFields": fields}, "spec": {"renewTime": "2026-03-01T12:00:00.500000Z"}});
             serde_json::from_value::<Lease>(lease).unwrap()
@@ -365,7 +407,8 @@ mod tests {
 
     #[test]
     fn only_what_the_api_server_refused_for_good_ends_a_tenure_at_once() {
-        let definite = |code| is_definite(&kube::Error::Api(Box::new(Status { code, ..Status::default() })));
+        let definite =
+            |code| is_definite(&kube::Error::Api(Box::new(Status { code, ..Status::default() })));
         assert!([403, 404, 409, 410, 422].into_iter().all(definite));
         assert!(![408, 429, 500, 503, 504].into_iter().any(definite));
     }

@@ -52,7 +52,11 @@ pub(super) fn of_answer(answer: &HeaderMap, hider: &Hider) -> BTreeMap<String, S
 }
 
 /// Reads the Secrets live and builds the headers.
-pub(super) async fn headers(request: &HttpRequest, account: Account<'_>, reader: &SecretReader) -> Result<Headers, ChildState> {
+pub(super) async fn headers(
+    request: &HttpRequest,
+    account: Account<'_>,
+    reader: &SecretReader,
+) -> Result<Headers, ChildState> {
     let (mut map, mut secrets) = (HeaderMap::new(), Vec::new());
     if let Some(content_type) = request.content_type {
         map.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -67,26 +71,46 @@ pub(super) async fn headers(request: &HttpRequest, account: Account<'_>, reader:
                 value
             }
         };
-        let name = HeaderName::try_from(&header.name)
-            .map_err(|_| failed(true, format!("{:?} cannot be the name of a header: write letters, digits and dashes", header.name)))?;
+        let name = HeaderName::try_from(&header.name).map_err(|_| {
+            failed(
+                true,
+                format!(
+                    "{:?} cannot be the name of a header: write letters, digits and dashes",
+                    header.name
+                ),
+            )
+        })?;
         map.append(name, value);
     }
     Ok(Headers { map, secrets })
 }
 
 fn literal(name: &str, value: &str) -> Result<HeaderValue, ChildState> {
-    HeaderValue::try_from(value)
-        .map_err(|_| failed(true, format!("the value of header {name} holds a line break or another control character")))
+    HeaderValue::try_from(value).map_err(|_| {
+        failed(
+            true,
+            format!("the value of header {name} holds a line break or another control character"),
+        )
+    })
 }
 
 /// Whatever the Secret holds, untrimmed. The message shows nothing of it.
-fn from_secret(header: &str, key: &SecretKey, secret: &SecretValue) -> Result<HeaderValue, ChildState> {
+fn from_secret(
+    header: &str,
+    key: &SecretKey,
+    secret: &SecretValue,
+) -> Result<HeaderValue, ChildState> {
     let refused = |why: &str| {
         let SecretKey { name, key } = key;
-        failed(true, format!("key {key:?} of the secret {name:?} cannot be sent as header {header}: {why}"))
+        failed(
+            true,
+            format!("key {key:?} of the secret {name:?} cannot be sent as header {header}: {why}"),
+        )
     };
     if secret.expose().len() > MAX_SECRET {
-        let why = format!("it holds more than {MAX_SECRET} bytes; name a key that holds nothing but the token or password");
+        let why = format!(
+            "it holds more than {MAX_SECRET} bytes; name a key that holds nothing but the token or password"
+        );
         return Err(refused(&why));
     }
     let mut value = HeaderValue::from_bytes(secret.expose())
@@ -99,10 +123,13 @@ pub(super) fn unreadable(error: &SecretError) -> ChildState {
     let message = error.to_string();
     match error {
         SecretError::NoObject { .. } | SecretError::NoKey { .. } => failed(false, message),
-        SecretError::Forbidden { .. } | SecretError::NotImpersonated { .. } | SecretError::BadName { .. } => failed(true, message),
+        SecretError::Forbidden { .. }
+        | SecretError::NotImpersonated { .. }
+        | SecretError::BadName { .. } => failed(true, message),
         SecretError::Passing { retry_after, .. } => {
             // Since when the intent is known is for the memory of the attempt to say.
-            let (retry_in, known_for) = (retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN), Duration::ZERO);
+            let (retry_in, known_for) =
+                (retry_after.unwrap_or(RETRY_IN).min(MAX_RETRY_IN), Duration::ZERO);
             ChildState::Refused { message, retry_in, known_for }
         }
     }
@@ -110,7 +137,12 @@ pub(super) fn unreadable(error: &SecretError) -> ChildState {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )]
 
     use serde_json::json;
 
@@ -125,8 +157,18 @@ mod tests {
     const ACCOUNT: Account<'static> = Account { namespace: "shop", name: "order-saga" };
 
     fn request(headers: Vec<(&str, HttpHeaderValue)>) -> HttpRequest {
-        let headers = headers.into_iter().map(|(name, value)| HttpHeader { name: name.into(), value }).collect();
-        HttpRequest { method: HttpMethod::Post, url: "http://payments/".into(), headers, content_type: None, body: None, tls: None }
+        let headers = headers
+            .into_iter()
+            .map(|(name, value)| HttpHeader { name: name.into(), value })
+            .collect();
+        HttpRequest {
+            method: HttpMethod::Post,
+            url: "http://payments/".into(),
+            headers,
+            content_type: None,
+            body: None,
+            tls: None,
+        }
     }
 
     fn secret(key: &str) -> HttpHeaderValue {
@@ -135,42 +177,72 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_from_a_secret_is_sent_and_never_shown() {
-        let headers = headers(&request(vec![("Authorization", secret("token"))]), ACCOUNT, &payments().0).await.unwrap();
+        let headers =
+            headers(&request(vec![("Authorization", secret("token"))]), ACCOUNT, &payments().0)
+                .await
+                .unwrap();
         assert_eq!(headers.map["authorization"], "Bearer s3cret-t0ken");
         assert!(!format!("{headers:?}").contains("s3cret"));
     }
 
     #[tokio::test]
     async fn an_answer_that_echoes_a_secret_is_not_passed_on() {
-        let headers =
-            headers(&request(vec![("Authorization", secret("token")), ("X", secret("other"))]), ACCOUNT, &payments().0).await.unwrap();
+        let headers = headers(
+            &request(vec![("Authorization", secret("token")), ("X", secret("other"))]),
+            ACCOUNT,
+            &payments().0,
+        )
+        .await
+        .unwrap();
         let hider = Hider::new(&headers.secrets);
         let shown = hider.hide("bad header Bearer s3cret-t0ken, token s3cret-t0ken, x");
         assert_eq!(shown, "bad header [hidden], token [hidden], x");
         let mut echo = HeaderMap::new();
-        for (name, value) in [("x-session", "a, s3cret-t0ken"), ("x-s3cret-t0ken", "b"), ("x-session", "s3cret%2Dt0ken")] {
+        for (name, value) in [
+            ("x-session", "a, s3cret-t0ken"),
+            ("x-s3cret-t0ken", "b"),
+            ("x-session", "s3cret%2Dt0ken"),
+        ] {
             echo.append(name, HeaderValue::from_static(value));
         }
         let shown = [("x-session", "a, [hidden], [hidden]"), ("x-[hidden]", "b")];
-        assert_eq!(of_answer(&echo, &hider), shown.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        assert_eq!(
+            of_answer(&echo, &hider),
+            shown.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+        );
     }
 
     #[tokio::test]
     async fn a_value_that_cannot_be_a_header_is_refused_unseen() {
         for (request, hint) in [
             (request(vec![("X-Key", secret("cut"))]), "key \"cut\" of the secret \"payments\""),
-            (request(vec![("X-Key", HttpHeaderValue::Literal("a\r\nHost: b".into()))]), "header X-Key"),
-            (request(vec![("X Key", HttpHeaderValue::Literal("a".into()))]), "\"X Key\" cannot be the name"),
+            (
+                request(vec![("X-Key", HttpHeaderValue::Literal("a\r\nHost: b".into()))]),
+                "header X-Key",
+            ),
+            (
+                request(vec![("X Key", HttpHeaderValue::Literal("a".into()))]),
+                "\"X Key\" cannot be the name",
+            ),
         ] {
             let state = headers(&request, ACCOUNT, &payments().0).await.unwrap_err();
-            let ChildState::Failed(Failure { reached: Reached::Nothing, last: true, message, .. }) = state else { panic!("{state:?}") };
-            assert!(message.contains(hint) && !message.contains('\n') && !message.contains("Host"), "{message}");
+            let ChildState::Failed(Failure {
+                reached: Reached::Nothing, last: true, message, ..
+            }) = state
+            else {
+                panic!("{state:?}")
+            };
+            assert!(
+                message.contains(hint) && !message.contains('\n') && !message.contains("Host"),
+                "{message}"
+            );
         }
     }
 
     /// What came of sending a Secret of so many bytes.
     async fn of_length(bytes: usize) -> Result<Headers, ChildState> {
-        let value = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "s".repeat(bytes));
+        let value =
+            base64::Engine::encode(&base64::engine::general_purpose::STANDARD, "s".repeat(bytes));
         let (reader, _) = reader(200, &json!({"kind": "Secret", "data": {"token": value}}));
         headers(&request(vec![("X-Key", secret("token"))]), ACCOUNT, &reader).await
     }
@@ -179,7 +251,11 @@ mod tests {
     async fn a_secret_that_is_too_long_is_refused_unseen() {
         assert_eq!(of_length(8 * 1024).await.unwrap().map["x-key"].len(), 8 * 1024);
         let state = of_length(8 * 1024 + 1).await.unwrap_err();
-        let ChildState::Failed(Failure { reached: Reached::Nothing, last: true, message, .. }) = state else { panic!("{state:?}") };
+        let ChildState::Failed(Failure { reached: Reached::Nothing, last: true, message, .. }) =
+            state
+        else {
+            panic!("{state:?}")
+        };
         let said = "key \"token\" of the secret \"payments\" cannot be sent as header X-Key: it holds more than 8192 bytes; name a key that holds \
                     nothing but the token or password";
         assert_eq!(message, said);
@@ -190,12 +266,29 @@ mod tests {
         let answer = |code: u16| json!({"kind": "Status", "status": "Failure", "code": code, "details": {"kind": "secrets", "retryAfterSeconds": 600}});
         let states = [404, 403, 500].map(async |code| {
             let (reader, _) = reader(code, &answer(code));
-            headers(&request(vec![("Authorization", secret("token"))]), ACCOUNT, &reader).await.unwrap_err()
+            headers(&request(vec![("Authorization", secret("token"))]), ACCOUNT, &reader)
+                .await
+                .unwrap_err()
         });
         let states = futures::future::join_all(states).await;
         let [missing, forbidden, passing] = states.as_slice() else { panic!("{states:?}") };
-        assert!(matches!(missing, ChildState::Failed(Failure { reached: Reached::Nothing, last: false, .. })), "{missing:?}");
-        assert!(matches!(forbidden, ChildState::Failed(Failure { reached: Reached::Nothing, last: true, .. })), "{forbidden:?}");
-        assert!(matches!(passing, ChildState::Refused { retry_in, .. } if *retry_in == Duration::from_mins(1)), "{passing:?}");
+        assert!(
+            matches!(
+                missing,
+                ChildState::Failed(Failure { reached: Reached::Nothing, last: false, .. })
+            ),
+            "{missing:?}"
+        );
+        assert!(
+            matches!(
+                forbidden,
+                ChildState::Failed(Failure { reached: Reached::Nothing, last: true, .. })
+            ),
+            "{forbidden:?}"
+        );
+        assert!(
+            matches!(passing, ChildState::Refused { retry_in, .. } if *retry_in == Duration::from_mins(1)),
+            "{passing:?}"
+        );
     }
 }

@@ -69,7 +69,10 @@ impl Hider {
     fn hide_with<'a>(&self, words: &Words, text: &'a str) -> Cow<'a, str> {
         let mut all = Vec::new();
         for view in views(text) {
-            for places in [&mut self.anywhere.find(view.bytes()) as &mut dyn Iterator<Item = _>, &mut words.find(view.bytes())] {
+            for places in [
+                &mut self.anywhere.find(view.bytes()) as &mut dyn Iterator<Item = _>,
+                &mut words.find(view.bytes()),
+            ] {
                 let mut found = Vec::new();
                 for place in places {
                     add(&mut found, view.place(place));
@@ -89,8 +92,13 @@ impl Hider {
         let body = self.hide_in(parsed.clone());
         // The text holds names and numbers, too. What was found in the body may be written in a way that is not seen in the text; and what is
         // seen in the text may be a name or a number, or stand in a field that is there twice, of which the body has but one.
-        let as_it_came = body == parsed && !views(raw).any(|view| self.words.find(view.bytes()).next().is_some());
-        let text = if as_it_came { self.hide_in_name(raw).into_owned() } else { self.hide_in_name(&body.to_string()).into_owned() };
+        let as_it_came = body == parsed
+            && !views(raw).any(|view| self.words.find(view.bytes()).next().is_some());
+        let text = if as_it_came {
+            self.hide_in_name(raw).into_owned()
+        } else {
+            self.hide_in_name(&body.to_string()).into_owned()
+        };
         (body, text)
     }
 
@@ -100,16 +108,18 @@ impl Hider {
             Value::String(text) => Value::String(self.hide(&text).into_owned()),
             Value::Number(number) if self.is_hidden(&number) => HIDDEN.into(),
             Value::Array(items) => items.into_iter().map(|item| self.hide_in(item)).collect(),
-            Value::Object(fields) => {
-                fields.into_iter().map(|(key, value)| (self.hide_in_name(&key).into_owned(), self.hide_in(value))).collect()
-            }
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(key, value)| (self.hide_in_name(&key).into_owned(), self.hide_in(value)))
+                .collect(),
             Value::Null | Value::Bool(_) | Value::Number(_) => value,
         }
     }
 
     /// Whether a number is a part of a value, however it is written.
     fn is_hidden(&self, number: &Number) -> bool {
-        number.as_f64().is_some_and(|number| self.numbers.contains(&number.to_bits())) && number.to_string().len() >= MIN_HIDDEN
+        number.as_f64().is_some_and(|number| self.numbers.contains(&number.to_bits()))
+            && number.to_string().len() >= MIN_HIDDEN
     }
 }
 

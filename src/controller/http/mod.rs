@@ -108,7 +108,8 @@ impl Sent {
     fn on_connection<T: Send + 'static>(
         &self,
         permit: Permit,
-    ) -> impl FnOnce(T) -> BoxFuture<'static, Result<T, BoxError>> + Clone + Send + Sync + 'static {
+    ) -> impl FnOnce(T) -> BoxFuture<'static, Result<T, BoxError>> + Clone + Send + Sync + 'static
+    {
         let sent = Arc::clone(&self.0);
         move |connection| {
             async move {
@@ -140,7 +141,9 @@ pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     let (added, _ignored) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        tracing::warn!("no root certificates found: calls to https:// will fail; set SSL_CERT_FILE");
+        tracing::warn!(
+            "no root certificates found: calls to https:// will fail; set SSL_CERT_FILE"
+        );
     }
     configured(roots)
 }
@@ -148,7 +151,8 @@ pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
 /// The TLS settings that trust `roots`.
 fn configured(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
@@ -169,7 +173,13 @@ impl HttpCaller {
     /// A caller that reaches what `reach` lets it reach, with the TLS settings of [`tls_config`].
     #[must_use]
     pub fn new(reach: Reach, tls: ClientConfig, secrets: SecretReader) -> Self {
-        Self { reach: Arc::new(reach), names: resolve::system(), tls, secrets, hiding: Arc::new(Semaphore::new(HIDING)) }
+        Self {
+            reach: Arc::new(reach),
+            names: resolve::system(),
+            tls,
+            secrets,
+            hiding: Arc::new(Semaphore::new(HIDING)),
+        }
     }
 
     /// By whom Secrets are read.
@@ -198,7 +208,9 @@ impl HttpCaller {
         permit: Permit,
     ) -> ChildState {
         let begun = Instant::now();
-        let Ok(answer) = timeout(time_limit, self.send(request, account, time_limit, sent, permit)).await else {
+        let Ok(answer) =
+            timeout(time_limit, self.send(request, account, time_limit, sent, permit)).await
+        else {
             return overdue(time_limit, sent);
         };
         let (mut response, secrets) = match answer {
@@ -211,15 +223,25 @@ impl HttpCaller {
         // Whether the body came whole or not, the status has decided, unless the step asks more of the answer.
         let left = time_limit.saturating_sub(begun.elapsed());
         let whole = timeout(left, read(&mut response, &mut body)).await.unwrap_or_default();
-        let (status, headers) = (response.status().as_u16(), std::mem::take(response.headers_mut()));
-        let retry_after = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).and_then(|value| wait(value, answered_at));
-        let hidden = move |hider: &Hider| (of_answer(&headers, hider), hider.body(&String::from_utf8_lossy(&body)));
+        let (status, headers) =
+            (response.status().as_u16(), std::mem::take(response.headers_mut()));
+        let retry_after = headers
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| wait(value, answered_at));
+        let hidden = move |hider: &Hider| {
+            (of_answer(&headers, hider), hider.body(&String::from_utf8_lossy(&body)))
+        };
         let (headers, (body, text)) = self.hide(secrets, hidden).await;
         ChildState::Answered(Arc::new(Answer { status, headers, body, text, whole, retry_after }))
     }
 
     /// Hides `secrets` in something, where no other task waits for it.
-    async fn hide<T: Send + 'static>(&self, secrets: Vec<SecretValue>, hide: impl FnOnce(&Hider) -> T + Send + 'static) -> T {
+    async fn hide<T: Send + 'static>(
+        &self,
+        secrets: Vec<SecretValue>,
+        hide: impl FnOnce(&Hider) -> T + Send + 'static,
+    ) -> T {
         if secrets.is_empty() {
             return hide(&Hider::new(&[]));
         }
@@ -261,7 +283,11 @@ impl HttpCaller {
             Ok(client) => client,
             Err(error) => return Err(cannot_be_sent(&self.shown(&error, secrets).await)),
         };
-        let method = request.method.as_str().parse().map_err(|_| failed(true, "the method cannot be sent".into()))?;
+        let method = request
+            .method
+            .as_str()
+            .parse()
+            .map_err(|_| failed(true, "the method cannot be sent".into()))?;
         let mut outgoing = client.request(method, target.url).headers(map);
         if let Some(body) = &request.body {
             outgoing = outgoing.body(body.clone());
@@ -274,7 +300,13 @@ impl HttpCaller {
 }
 
 /// A client for one attempt at one target.
-fn client(tls: ClientConfig, target: &Target, connect: Duration, sent: &Sent, permit: Permit) -> reqwest::Result<Client> {
+fn client(
+    tls: ClientConfig,
+    target: &Target,
+    connect: Duration,
+    sent: &Sent,
+    permit: Permit,
+) -> reqwest::Result<Client> {
     Client::builder()
         .tls_backend_preconfigured(tls)
         .dns_resolver(target.pinned())
@@ -308,7 +340,14 @@ async fn read(response: &mut Response, into: &mut Vec<u8>) -> bool {
 
 /// Nothing was sent.
 fn failed(last: bool, message: String) -> ChildState {
-    ChildState::Failed(Failure { reached: Reached::Nothing, last, exit_code: None, disrupted: false, retry_after: None, message })
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    })
 }
 
 fn unknown(message: String) -> ChildState {
@@ -345,7 +384,11 @@ fn cause(error: &reqwest::Error) -> String {
     while let Some(source) = innermost.source() {
         innermost = source;
     }
-    if innermost.is::<reqwest::Error>() { "the request is malformed".into() } else { innermost.to_string() }
+    if innermost.is::<reqwest::Error>() {
+        "the request is malformed".into()
+    } else {
+        innermost.to_string()
+    }
 }
 
 #[cfg(test)]

@@ -32,11 +32,14 @@ use crate::{
 const MAX_SHOWN: usize = 200;
 
 /// Looks up a host name: all its addresses, with the given port.
-pub(super) type Names = Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+pub(super) type Names =
+    Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
 
 /// The names as this machine knows them.
 pub(super) fn system() -> Names {
-    Arc::new(|name, port| async move { tokio::net::lookup_host((name, port)).await.map(Iterator::collect) }.boxed())
+    Arc::new(|name, port| {
+        async move { tokio::net::lookup_host((name, port)).await.map(Iterator::collect) }.boxed()
+    })
 }
 
 /// Where a request goes, checked.
@@ -71,7 +74,9 @@ impl Resolve for Pinned {
 pub(super) async fn target(url: &str, reach: &Reach, names: &Names) -> Result<Target, ChildState> {
     let Parsed { url, host, port } = parse(url)?;
     let shown = bounded_line(&format!("{host}:{port}"), MAX_SHOWN);
-    reach.check_host(&host).map_err(|denied| failed(true, bounded_line(&denied.to_string(), 2 * MAX_SHOWN)))?;
+    reach
+        .check_host(&host)
+        .map_err(|denied| failed(true, bounded_line(&denied.to_string(), 2 * MAX_SHOWN)))?;
     let addresses = match host {
         // The client connects to such a host without asking its resolver.
         Host::Ipv4(ip) => vec![SocketAddr::new(IpAddr::V4(ip), port)],
@@ -93,15 +98,21 @@ struct Parsed {
 }
 
 fn parse(url: &str) -> Result<Parsed, ChildState> {
-    let wrong = |what: &str| failed(true, format!("the url {what}: write http:// or https://, a host and a path"));
+    let wrong = |what: &str| {
+        failed(true, format!("the url {what}: write http:// or https://, a host and a path"))
+    };
     let url = Url::parse(url).map_err(|error| wrong(&format!("is malformed ({error})")))?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(wrong("is neither http nor https"));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("holds a user name or password, which belong in an Authorization header from a Secret"));
+        return Err(wrong(
+            "holds a user name or password, which belong in an Authorization header from a Secret",
+        ));
     }
-    let (Some(host), Some(port)) = (url.host().map(|host| host.to_owned()), url.port_or_known_default()) else {
+    let (Some(host), Some(port)) =
+        (url.host().map(|host| host.to_owned()), url.port_or_known_default())
+    else {
         return Err(wrong("has no host"));
     };
     if matches!(&host, Host::Domain(name) if !is_name(name)) {
@@ -138,7 +149,9 @@ mod tests {
 
     fn message(state: ChildState, last: bool) -> String {
         match state {
-            ChildState::Failed(Failure { reached: Reached::Nothing, last: is, message, .. }) if is == last => message,
+            ChildState::Failed(Failure {
+                reached: Reached::Nothing, last: is, message, ..
+            }) if is == last => message,
             other => panic!("{other:?}"),
         }
     }
@@ -165,23 +178,34 @@ mod tests {
             "http://4294967296/",
         ];
         for url in wrong {
-            let message = message(target(url, &Reach::default(), &system()).await.unwrap_err(), true);
-            assert!(message.starts_with("the url ") && !message.contains("s3cret"), "{url}: {message}");
+            let message =
+                message(target(url, &Reach::default(), &system()).await.unwrap_err(), true);
+            assert!(
+                message.starts_with("the url ") && !message.contains("s3cret"),
+                "{url}: {message}"
+            );
         }
     }
 
     #[tokio::test]
     async fn names_of_this_host_are_refused_by_what_they_resolve_to() {
         for url in ["http://localhost/", "http://LOCALHOST:8080/"] {
-            let message = message(target(url, &Reach::default(), &system()).await.unwrap_err(), true);
+            let message =
+                message(target(url, &Reach::default(), &system()).await.unwrap_err(), true);
             assert!(message.contains("a loopback address"), "{url}: {message}");
         }
     }
 
     #[tokio::test]
     async fn an_unknown_host_may_be_known_later() {
-        let message = message(target("http://no-such-host.invalid/", &Reach::default(), &system()).await.unwrap_err(), false);
-        assert!(message.starts_with("the host of no-such-host.invalid:80 cannot be resolved"), "{message}");
+        let message = message(
+            target("http://no-such-host.invalid/", &Reach::default(), &system()).await.unwrap_err(),
+            false,
+        );
+        assert!(
+            message.starts_with("the host of no-such-host.invalid:80 cannot be resolved"),
+            "{message}"
+        );
     }
 
     #[tokio::test]
@@ -192,13 +216,18 @@ mod tests {
             ("https://10.0.0.1:80/", "10.0.0.1:80"),
             ("http://[fd00::7]:8080/", "[fd00::7]:8080"),
         ] {
-            assert_eq!(target(url, &Reach::default(), &system()).await.unwrap().addresses, [address.parse().unwrap()], "{url}");
+            assert_eq!(
+                target(url, &Reach::default(), &system()).await.unwrap().addresses,
+                [address.parse().unwrap()],
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn one_refused_address_refuses_the_name() {
-        let addresses = |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let addresses =
+            |all: &[&str]| all.iter().map(|one| one.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let policy = AddressPolicy::default();
         assert_eq!(check("a:80", &addresses(&["10.0.0.1:80", "10.0.0.2:80"]), &policy), Ok(()));
         for mixed in [["10.0.0.1:80", "127.0.0.1:80"], ["[::ffff:a9fe:a9fe]:80", "10.0.0.1:80"]] {
@@ -211,7 +240,11 @@ mod tests {
     #[tokio::test]
     async fn every_name_leads_to_the_checked_addresses() {
         let checked = target("http://10.0.0.1:81/", &Reach::default(), &system()).await.unwrap();
-        let found = checked.pinned().resolve("other.example".parse().unwrap()).await.unwrap_or_else(|error| panic!("{error}"));
+        let found = checked
+            .pinned()
+            .resolve("other.example".parse().unwrap())
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(found.collect::<Vec<_>>(), ["10.0.0.1:81".parse().unwrap()]);
     }
 }

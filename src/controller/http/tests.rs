@@ -1,4 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::wildcard_enum_match_arm, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests fail by panicking"
+)]
 
 mod hostile;
 mod hostile_urls;
@@ -103,7 +109,10 @@ async fn read_request(stream: &mut TcpStream) -> String {
     loop {
         let text = String::from_utf8_lossy(&request).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).map_or(0, |length| length.parse().unwrap());
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "))
+                .map_or(0, |length| length.parse().unwrap());
             if body.len() >= length {
                 return text;
             }
@@ -115,7 +124,10 @@ async fn read_request(stream: &mut TcpStream) -> String {
 }
 
 fn post(url: String) -> HttpRequest {
-    let key = HttpHeader { name: "Idempotency-Key".into(), value: HttpHeaderValue::Literal("k/1".into()) };
+    let key = HttpHeader {
+        name: "Idempotency-Key".into(),
+        value: HttpHeaderValue::Literal("k/1".into()),
+    };
     HttpRequest {
         method: HttpMethod::Post,
         url,
@@ -127,7 +139,10 @@ fn post(url: String) -> HttpRequest {
 }
 
 fn with_secret(mut request: HttpRequest) -> HttpRequest {
-    request.headers.push(HttpHeader { name: "Authorization".into(), value: HttpHeaderValue::Secret(wanted("token")) });
+    request.headers.push(HttpHeader {
+        name: "Authorization".into(),
+        value: HttpHeaderValue::Secret(wanted("token")),
+    });
     request
 }
 
@@ -140,9 +155,22 @@ fn caller() -> HttpCaller {
     caller_with("127.0.0.0/8", payments().0)
 }
 
-async fn call(caller: &HttpCaller, request: &HttpRequest, time_limit: Duration) -> (ChildState, Sent) {
+async fn call(
+    caller: &HttpCaller,
+    request: &HttpRequest,
+    time_limit: Duration,
+) -> (ChildState, Sent) {
     let sent = Sent::default();
-    let state = caller.call(request, ACCOUNT, time_limit, "2026-03-01T12:00:00Z".parse().unwrap(), &sent, granted()).await;
+    let state = caller
+        .call(
+            request,
+            ACCOUNT,
+            time_limit,
+            "2026-03-01T12:00:00Z".parse().unwrap(),
+            &sent,
+            granted(),
+        )
+        .await;
     // As the engine judges an answer where the step asks for nothing else.
     let judged = if let ChildState::Answered(answer) = &state { verdict(answer) } else { state };
     (judged, sent)
@@ -163,7 +191,9 @@ async fn call_until_sent(request: &HttpRequest) -> ChildState {
 /// `last` and the message of a failure before anything was sent.
 fn nothing_reached(state: &ChildState) -> (bool, &str) {
     match state {
-        ChildState::Failed(Failure { reached: Reached::Nothing, last, message, .. }) => (*last, message),
+        ChildState::Failed(Failure { reached: Reached::Nothing, last, message, .. }) => {
+            (*last, message)
+        }
         other => panic!("{other:?}"),
     }
 }
@@ -193,15 +223,25 @@ async fn a_request_arrives_as_it_was_built_and_its_answer_counts() {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
     assert_eq!(body, r#"{"order":"1042"}"#);
     assert!(head.starts_with("POST /charges HTTP/1.1\r\n"), "{head}");
-    for line in ["content-type: application/json", "idempotency-key: k/1", "authorization: Bearer s3cret-t0ken", "content-length: 16"] {
-        assert_eq!(head.lines().filter(|l| l.eq_ignore_ascii_case(line)).count(), 1, "{line} in {head}");
+    for line in [
+        "content-type: application/json",
+        "idempotency-key: k/1",
+        "authorization: Bearer s3cret-t0ken",
+        "content-length: 16",
+    ] {
+        assert_eq!(
+            head.lines().filter(|l| l.eq_ignore_ascii_case(line)).count(),
+            1,
+            "{line} in {head}"
+        );
     }
     assert!(!head.contains("accept-encoding"), "a packed answer could not be read: {head}");
 }
 
 #[tokio::test]
 async fn a_definite_no_is_told_with_its_reason() {
-    let other = Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 13\r\n\r\ncard declined").await;
+    let other =
+        Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 13\r\n\r\ncard declined").await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let ChildState::Failed(failure) = state else { panic!("{state:?}") };
     assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
@@ -210,7 +250,10 @@ async fn a_definite_no_is_told_with_its_reason() {
 
 #[tokio::test]
 async fn a_service_that_is_down_asks_for_patience() {
-    let other = Other::answering("HTTP/1.1 503 Service Unavailable\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n").await;
+    let other = Other::answering(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n",
+    )
+    .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let message = "the other side answered 503 Service Unavailable".into();
     assert_eq!(state, ChildState::Unknown { message, retry_after: Some(Duration::from_mins(2)) });
@@ -221,10 +264,19 @@ async fn a_service_that_is_down_asks_for_patience() {
 async fn a_date_to_wait_for_counts_from_the_answer() {
     let answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: Sun, 01 Mar 2026 12:00:30 GMT\r\ncontent-length: 0\r\n\r\n";
     let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
-    let ChildState::Failed(Failure { reached: Reached::Door, last: false, retry_after: Some(wait), .. }) = state else {
+    let ChildState::Failed(Failure {
+        reached: Reached::Door,
+        last: false,
+        retry_after: Some(wait),
+        ..
+    }) = state
+    else {
         panic!("{state:?}")
     };
-    assert!(wait < Duration::from_secs(30) && wait > Duration::ZERO, "the call took some of the 30 s: {wait:?}");
+    assert!(
+        wait < Duration::from_secs(30) && wait > Duration::ZERO,
+        "the call took some of the 30 s: {wait:?}"
+    );
 }
 
 #[tokio::test]
@@ -236,17 +288,24 @@ async fn a_connection_lost_after_sending_leaves_the_outcome_unknown() {
 
 #[tokio::test]
 async fn to_a_circuit_any_4xx_is_an_answer_and_what_was_never_sent_is_nothing() {
-    for (status, expected) in
-        [("408 Request Timeout", CallEnd::Answered), ("404 Not Found", CallEnd::Answered), ("504 Late", CallEnd::Unknown)]
-    {
-        let other = Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
+    for (status, expected) in [
+        ("408 Request Timeout", CallEnd::Answered),
+        ("404 Not Found", CallEnd::Answered),
+        ("504 Late", CallEnd::Unknown),
+    ] {
+        let other =
+            Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")).await;
         let (state, sent) = call(&caller(), &post(other.url()), LONG).await;
         assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), expected, "{state:?}");
     }
     // Nobody listens there any more.
     let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let (state, sent) = call(&caller(), &post(format!("http://{address}/")), LONG).await;
-    assert_eq!(CallEnd::of(&state, sent.may_have_left(), sent.status()), CallEnd::NotSent, "{state:?}");
+    assert_eq!(
+        CallEnd::of(&state, sent.may_have_left(), sent.status()),
+        CallEnd::NotSent,
+        "{state:?}"
+    );
 }
 
 #[tokio::test]
@@ -259,7 +318,11 @@ async fn a_connection_closed_at_once_leaves_the_outcome_unknown_too() {
 
 #[tokio::test]
 async fn an_answer_that_is_no_http_leaves_the_outcome_unknown() {
-    for answer in ["SSH-2.0-OpenSSH\r\n", "HTTP/1.1 two hundred\r\n\r\n", "HTTP/1.1 200 OK\r\n\u{0}: x\r\n\r\n"] {
+    for answer in [
+        "SSH-2.0-OpenSSH\r\n",
+        "HTTP/1.1 two hundred\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\u{0}: x\r\n\r\n",
+    ] {
         let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
         unknown_message(&state);
     }
@@ -315,8 +378,18 @@ async fn headers_that_never_end_leave_the_outcome_unknown() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let second = Other::answering("HTTP/1.1 200 OK\r\n\r\n").await;
-    for status in ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
-        let first = Other::answering(format!("HTTP/1.1 {status}\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n", second.url())).await;
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
+        let first = Other::answering(format!(
+            "HTTP/1.1 {status}\r\nlocation: {}\r\ncontent-length: 0\r\n\r\n",
+            second.url()
+        ))
+        .await;
         let (state, _) = call(&caller(), &post(first.url()), LONG).await;
         let ChildState::Failed(failure) = state else { panic!("{state:?}") };
         assert_eq!((failure.reached, failure.last), (Reached::Answer, true));
@@ -331,8 +404,11 @@ async fn without_the_administrators_leave_this_host_is_not_even_connected_to() {
     let port = other.address.port();
     let (secrets, seen) = payments();
     let caller = caller_with("10.0.0.0/8", secrets);
-    for host in ["127.0.0.1", "127.1", "2130706433", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "[::1]"] {
-        let (state, sent) = call(&caller, &with_secret(post(format!("http://{host}:{port}/"))), LONG).await;
+    for host in
+        ["127.0.0.1", "127.1", "2130706433", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "[::1]"]
+    {
+        let (state, sent) =
+            call(&caller, &with_secret(post(format!("http://{host}:{port}/"))), LONG).await;
         let (last, message) = nothing_reached(&state);
         assert!(last && message.contains("--http-allow-cidrs"), "{host}: {message}");
         assert!(!sent.may_have_left());
@@ -344,17 +420,24 @@ async fn without_the_administrators_leave_this_host_is_not_even_connected_to() {
 #[tokio::test]
 async fn a_secret_that_is_not_there_stops_the_request() {
     let other = Other::answering("HTTP/1.1 200 OK\r\n\r\n").await;
-    let caller = caller_with("127.0.0.0/8", reader(404, &json!({"kind": "Status", "status": "Failure", "code": 404})).0);
+    let caller = caller_with(
+        "127.0.0.0/8",
+        reader(404, &json!({"kind": "Status", "status": "Failure", "code": 404})).0,
+    );
     let (state, _) = call(&caller, &with_secret(post(other.url())), LONG).await;
     let (last, message) = nothing_reached(&state);
-    assert_eq!((last, message), (false, r#"the secret "payments" does not exist in namespace "shop""#));
+    assert_eq!(
+        (last, message),
+        (false, r#"the secret "payments" does not exist in namespace "shop""#)
+    );
     assert_eq!(other.connections().await, 0);
 }
 
 #[tokio::test]
 async fn an_answer_that_repeats_the_secret_does_not_publish_it() {
     let echo = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\nunknown token s3cret-t0ken";
-    let (state, _) = call(&caller(), &with_secret(post(Other::answering(echo).await.url())), LONG).await;
+    let (state, _) =
+        call(&caller(), &with_secret(post(Other::answering(echo).await.url())), LONG).await;
     let ChildState::Failed(failure) = state else { panic!("{state:?}") };
     assert_eq!(failure.message, "the other side answered 400 Bad Request: unknown token [hidden]");
 }
@@ -362,23 +445,54 @@ async fn an_answer_that_repeats_the_secret_does_not_publish_it() {
 /// A Secret with such a value as the header of a request to somebody who answers `echo`: what expressions read, and the message.
 async fn echoed(value: &str, status: u16, echo: &str) -> (serde_json::Value, String) {
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value);
-    let caller = caller_with("127.0.0.0/8", reader(200, &json!({"kind": "Secret", "data": {"token": encoded}})).0);
-    let other = Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nx-echo: {echo}\r\n\r\n{echo}", echo.len())).await;
+    let caller = caller_with(
+        "127.0.0.0/8",
+        reader(200, &json!({"kind": "Secret", "data": {"token": encoded}})).0,
+    );
+    let other = Other::answering(format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\nx-echo: {echo}\r\n\r\n{echo}",
+        echo.len()
+    ))
+    .await;
     let sent = Sent::default();
-    let state = caller.call(&with_secret(post(other.url())), ACCOUNT, LONG, Timestamp::UNIX_EPOCH, &sent, granted()).await;
+    let state = caller
+        .call(
+            &with_secret(post(other.url())),
+            ACCOUNT,
+            LONG,
+            Timestamp::UNIX_EPOCH,
+            &sent,
+            granted(),
+        )
+        .await;
     let ChildState::Answered(answer) = state else { panic!("{state:?}") };
     let shown = format!("{answer:?}");
     let ChildState::Failed(failure) = verdict(&answer) else { panic!("{status} failed") };
-    assert!(!shown.contains("t0ken") && !shown.contains("123456") && !shown.contains("u00e4"), "{shown}");
+    assert!(
+        !shown.contains("t0ken") && !shown.contains("123456") && !shown.contains("u00e4"),
+        "{shown}"
+    );
     (answer.response(), failure.message)
 }
 
 #[tokio::test]
 async fn what_a_step_hands_on_holds_no_value_however_json_escapes_it() {
     for (value, echo, body) in [
-        ("Bearer <t0ken>&more", r#"{"sent": "\u003ct0ken\u003e\u0026more"}"#, json!({"sent": "[hidden]"})),
-        ("pässw-t0ken", r#"{"p\u00e4ssw-t0ken": ["p\u00E4ssw-t0ken"]}"#, json!({"[hidden]": ["[hidden]"]})),
-        ("session=c00kie-t0ken", r#"{"cookies":{"session":"c00kie-t0ken"}}"#, json!({"cookies": {"session": "[hidden]"}})),
+        (
+            "Bearer <t0ken>&more",
+            r#"{"sent": "\u003ct0ken\u003e\u0026more"}"#,
+            json!({"sent": "[hidden]"}),
+        ),
+        (
+            "pässw-t0ken",
+            r#"{"p\u00e4ssw-t0ken": ["p\u00E4ssw-t0ken"]}"#,
+            json!({"[hidden]": ["[hidden]"]}),
+        ),
+        (
+            "session=c00kie-t0ken",
+            r#"{"cookies":{"session":"c00kie-t0ken"}}"#,
+            json!({"cookies": {"session": "[hidden]"}}),
+        ),
         ("123456", r#"{"pin":123456}"#, json!({"pin": "[hidden]"})),
     ] {
         let (response, message) = echoed(value, 409, echo).await;
@@ -406,7 +520,10 @@ async fn a_body_without_end_is_cut() {
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let ChildState::Failed(failure) = state else { panic!("{state:?}") };
-    assert_eq!(failure.message, format!("the other side answered 409 Conflict: {}…", "x".repeat(255)));
+    assert_eq!(
+        failure.message,
+        format!("the other side answered 409 Conflict: {}…", "x".repeat(255))
+    );
     // What the kernel's buffers on both sides take is written, though never read.
     let bytes = writes.recv().await.unwrap();
     assert!(bytes < 64 * 1024 * 1024, "{bytes}");
@@ -415,7 +532,11 @@ async fn a_body_without_end_is_cut() {
 #[tokio::test]
 async fn reading_stops_at_the_limit_within_a_chunk() {
     let body = "x".repeat(MAX_BODY + 1);
-    let other = Other::answering(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    let other = Other::answering(format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+    .await;
     let mut response = Client::builder()
         .tls_backend_preconfigured(tls_config().unwrap())
         .no_proxy()
@@ -434,7 +555,8 @@ async fn reading_stops_at_the_limit_within_a_chunk() {
 async fn once_the_status_came_a_broken_body_changes_nothing() {
     let done = Other::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await;
     assert_eq!(call(&caller(), &post(done.url()), LONG).await.0, ChildState::Succeeded(None));
-    let declined = Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\nhalf").await;
+    let declined =
+        Other::answering("HTTP/1.1 409 Conflict\r\ncontent-length: 100\r\n\r\nhalf").await;
     let (state, _) = call(&caller(), &post(declined.url()), LONG).await;
     let ChildState::Failed(failure) = state else { panic!("{state:?}") };
     assert_eq!(failure.message, "the other side answered 409 Conflict: half");
@@ -447,7 +569,8 @@ async fn a_body_that_outlasts_the_limit_changes_nothing() {
         let told = told.clone();
         async move {
             read_request(&mut stream).await;
-            if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.is_ok() {
+            if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf").await.is_ok()
+            {
                 told.send(()).unwrap();
             }
             pending::<()>().await;
@@ -460,14 +583,24 @@ async fn a_body_that_outlasts_the_limit_changes_nothing() {
         if state == ChildState::Succeeded(None) {
             return assert!(tells.try_recv().is_ok());
         }
-        assert!(matches!(state, ChildState::Unknown { .. } | ChildState::Failed(Failure { reached: Reached::Nothing, .. })), "{state:?}");
+        assert!(
+            matches!(
+                state,
+                ChildState::Unknown { .. }
+                    | ChildState::Failed(Failure { reached: Reached::Nothing, .. })
+            ),
+            "{state:?}"
+        );
     }
     panic!("the status was never read");
 }
 
 #[tokio::test]
 async fn hints_before_the_answer_are_passed_over() {
-    let other = Other::answering("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n").await;
+    let other = Other::answering(
+        "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+    )
+    .await;
     assert_eq!(call(&caller(), &post(other.url()), LONG).await.0, ChildState::Succeeded(None));
 }
 
@@ -475,7 +608,13 @@ async fn hints_before_the_answer_are_passed_over() {
 async fn every_attempt_has_its_own_connection() {
     let other = Other::new(|mut stream| async move {
         while !read_request(&mut stream).await.is_empty() {
-            if stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n").await.is_err() {
+            if stream
+                .write_all(
+                    b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n\r\n",
+                )
+                .await
+                .is_err()
+            {
                 return;
             }
         }
@@ -504,7 +643,9 @@ async fn a_dropped_call_ends_its_connection() {
     let sent = Sent::default();
     let running = tokio::spawn({
         let (caller, request, sent) = (caller(), post(other.url()), sent.clone());
-        async move { caller.call(&request, ACCOUNT, LONG, Timestamp::UNIX_EPOCH, &sent, granted()).await }
+        async move {
+            caller.call(&request, ACCOUNT, LONG, Timestamp::UNIX_EPOCH, &sent, granted()).await
+        }
     });
     assert_eq!(tells.recv().await, Some("arrived"));
     running.abort();
@@ -526,7 +667,9 @@ async fn a_request_that_is_not_wanted_any_more_sends_no_byte() {
     })
     .await;
     let (sent, refused): (Sent, Permit) = (Sent::default(), Arc::new(|| async { false }.boxed()));
-    let state = caller().call(&post(other.url()), ACCOUNT, LONG, Timestamp::UNIX_EPOCH, &sent, refused).await;
+    let state = caller()
+        .call(&post(other.url()), ACCOUNT, LONG, Timestamp::UNIX_EPOCH, &sent, refused)
+        .await;
     assert!(!nothing_reached(&state).0, "{state:?}");
     assert!(!sent.may_have_left());
     assert_eq!(tells.recv().await, Some(0));

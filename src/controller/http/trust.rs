@@ -30,14 +30,25 @@ pub(super) async fn settings(
 ) -> Result<ClientConfig, ChildState> {
     let Some(HttpTls { ca }) = &request.tls else { return Ok(common.clone()) };
     if target.url.scheme() != "https" {
-        return Err(failed(true, "tls is for https:// alone: write https:// in url, or leave tls out".into()));
+        return Err(failed(
+            true,
+            "tls is for https:// alone: write https:// in url, or leave tls out".into(),
+        ));
     }
     let CaSource { secret_key_ref, config_map_key_ref } = ca;
     let (kind, name, key, read) = match (secret_key_ref, config_map_key_ref) {
-        (Some(wanted @ SecretKey { name, key }), None) => (Kind::Secret, name, key, reader.read(account, wanted).await),
-        (None, Some(wanted @ ConfigMapKey { name, key })) => (Kind::ConfigMap, name, key, reader.read_config_map(account, wanted).await),
+        (Some(wanted @ SecretKey { name, key }), None) => {
+            (Kind::Secret, name, key, reader.read(account, wanted).await)
+        }
+        (None, Some(wanted @ ConfigMapKey { name, key })) => {
+            (Kind::ConfigMap, name, key, reader.read_config_map(account, wanted).await)
+        }
         (Some(_), Some(_)) | (None, None) => {
-            return Err(failed(true, "tls.ca names no single place: set exactly one of secretKeyRef and configMapKeyRef".into()));
+            return Err(failed(
+                true,
+                "tls.ca names no single place: set exactly one of secretKeyRef and configMapKeyRef"
+                    .into(),
+            ));
         }
     };
     let pem = read.map_err(|error| unreadable(&error))?;

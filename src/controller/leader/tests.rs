@@ -34,8 +34,14 @@ impl Server {
                 sleep(server.slow).await;
                 let (parts, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let (code, answer) = server.answer(&parts.method, serde_json::from_slice(&body).ok());
-                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
+                let (code, answer) =
+                    server.answer(&parts.method, serde_json::from_slice(&body).ok());
+                Ok::<_, Infallible>(
+                    Response::builder()
+                        .status(code)
+                        .body(Body::from(answer.to_string().into_bytes()))
+                        .unwrap(),
+                )
             }
         });
         Client::new(service, "default")
@@ -43,16 +49,24 @@ impl Server {
 
     fn answer(&self, method: &Method, body: Option<Value>) -> (u16, Value) {
         let refused = |code: u16, reason: &str| {
-            (code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}))
+            (
+                code,
+                json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}),
+            )
         };
         let mut held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = |lease: &Value| lease["metadata"]["resourceVersion"].as_str().and_then(|version| version.parse::<u32>().ok());
+        let version = |lease: &Value| {
+            lease["metadata"]["resourceVersion"]
+                .as_str()
+                .and_then(|version| version.parse::<u32>().ok())
+        };
         match (body.filter(|_| *method != Method::GET), held.as_ref()) {
             (None, None) => refused(404, "NotFound"),
             (None, Some(lease)) => (200, lease.clone()),
             (Some(new), Some(old)) if version(&new) != version(old) => refused(409, "Conflict"),
             (Some(mut new), old) => {
-                new["metadata"]["resourceVersion"] = json!((old.and_then(version).unwrap_or_default() + 1).to_string());
+                new["metadata"]["resourceVersion"] =
+                    json!((old.and_then(version).unwrap_or_default() + 1).to_string());
                 *held = Some(new.clone());
                 (200, new)
             }
@@ -60,7 +74,10 @@ impl Server {
     }
 
     fn candidacy(&self) -> Candidacy {
-        Candidacy::new(Api::namespaced(self.client(), "default"), Candidate::new("leader".into(), "me".into()))
+        Candidacy::new(
+            Api::namespaced(self.client(), "default"),
+            Candidate::new("leader".into(), "me".into()),
+        )
     }
 }
 
@@ -84,7 +101,8 @@ async fn an_api_server_that_takes_more_than_a_second_for_each_call_has_a_leader(
 
 /// The Lease as it is held by this process.
 fn ours(version: u32) -> Value {
-    let metadata = json!({"name": "leader", "namespace": "default", "resourceVersion": version.to_string()});
+    let metadata =
+        json!({"name": "leader", "namespace": "default", "resourceVersion": version.to_string()});
     json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {"holderIdentity": "me"}})
 }
 
@@ -144,8 +162,10 @@ async fn who_resigns_leads_no_more_before_anybody_can_see_that_the_lease_is_free
             Ok::<_, Infallible>(Response::new(Body::from(lease.to_string().into_bytes())))
         }
     });
-    let candidacy =
-        Candidacy::new(Api::namespaced(Client::new(service, "default"), "default"), Candidate::new("leader".into(), "me".into()));
+    let candidacy = Candidacy::new(
+        Api::namespaced(Client::new(service, "default"), "default"),
+        Candidate::new("leader".into(), "me".into()),
+    );
     context.lead(false, false);
     let (_warms, warmth) = watch::channel(Warmth::Warm);
     let leading = Arc::clone(&context);
@@ -154,6 +174,8 @@ async fn who_resigns_leads_no_more_before_anybody_can_see_that_the_lease_is_free
             tokio::task::yield_now().await;
         }
     };
-    timeout(Duration::from_secs(10), run(Some(candidacy), context, warmth, once_it_led)).await.unwrap();
+    timeout(Duration::from_secs(10), run(Some(candidacy), context, warmth, once_it_led))
+        .await
+        .unwrap();
     assert_eq!(*freed.lock().unwrap(), [false]);
 }

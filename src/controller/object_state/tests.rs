@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use std::{
     convert::Infallible,
@@ -36,9 +41,15 @@ fn intent(child_uid: Option<&str>) -> ActiveAttempt {
 #[test]
 fn who_may_not_look_any_more_cannot_tell_whether_another_process_wrote() {
     let known = Known::new();
-    assert!(!may_be_applied(&known, &intent(None), now()), "this process wrote the intent, and nothing since");
+    assert!(
+        !may_be_applied(&known, &intent(None), now()),
+        "this process wrote the intent, and nothing since"
+    );
     assert!(may_be_applied(&known, &intent(Some("uid")), now()));
-    assert!(may_be_applied(&known, &intent(None), now() + Duration::from_mins(1)), "an intent that was read a minute later");
+    assert!(
+        may_be_applied(&known, &intent(None), now() + Duration::from_mins(1)),
+        "an intent that was read a minute later"
+    );
     let mut asked = Known::new();
     asked.unanswered = true;
     assert!(may_be_applied(&asked, &intent(None), now()));
@@ -62,14 +73,20 @@ struct Server {
 impl Server {
     fn answer(&mut self, method: &Method, path: &str, body: &[u8]) -> (u16, Value) {
         let status = |code: u16, message: &str| {
-            (code, json!({"kind": "Status", "status": "Failure", "code": code, "message": message, "reason": ""}))
+            (
+                code,
+                json!({"kind": "Status", "status": "Failure", "code": code, "message": message, "reason": ""}),
+            )
         };
-        let list = |version: &str, kinds: Value| (200, json!({"kind": "APIResourceList", "groupVersion": version, "resources": kinds}));
+        let list = |version: &str, kinds: Value| {
+            (200, json!({"kind": "APIResourceList", "groupVersion": version, "resources": kinds}))
+        };
         match (path, self.other) {
             ("/apis", None) => return (200, json!({"kind": "APIGroupList", "groups": []})),
             ("/apis", Some(_)) => {
                 let v2 = json!({"groupVersion": "example.com/v2", "version": "v2"});
-                let group = json!({"name": "example.com", "versions": [v2], "preferredVersion": v2});
+                let group =
+                    json!({"name": "example.com", "versions": [v2], "preferredVersion": v2});
                 return (200, json!({"kind": "APIGroupList", "groups": [group]}));
             }
             ("/apis/example.com/v2", Some(kind)) => {
@@ -90,7 +107,11 @@ impl Server {
         if [Method::DELETE, Method::PATCH].contains(method) {
             self.asked.push(serde_json::from_slice(body).unwrap());
             let (code, message) = self.answer;
-            return if code == 200 { (200, json!({"kind": "Status", "status": "Success"})) } else { status(code, message) };
+            return if code == 200 {
+                (200, json!({"kind": "Status", "status": "Success"}))
+            } else {
+                status(code, message)
+            };
         }
         if let Some(code) = self.looks {
             return status(code, "no looks");
@@ -120,7 +141,10 @@ impl Scene {
 
     /// A step that applies the object.
     fn applying(server: Server) -> Self {
-        Self::of(json!({"apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old"}}}}), server)
+        Self::of(
+            json!({"apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old"}}}}),
+            server,
+        )
     }
 
     fn of(mut step: Value, server: Server) -> Self {
@@ -132,7 +156,8 @@ impl Scene {
                 async move {
                     let (parts, body) = request.into_parts();
                     let body = body.collect().await.unwrap().to_bytes();
-                    let (code, answer) = server.lock().unwrap().answer(&parts.method, parts.uri.path(), &body);
+                    let (code, answer) =
+                        server.lock().unwrap().answer(&parts.method, parts.uri.path(), &body);
                     let body = Body::from(answer.to_string().into_bytes());
                     Ok::<_, Infallible>(Response::builder().status(code).body(body).unwrap())
                 }
@@ -141,8 +166,15 @@ impl Scene {
         let (context, _) = fixture::context(Client::new(service, "default"), None);
         let named = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
         step["name"] = json!("clear");
-        let saga = validate_stored(&named, &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new())).unwrap();
-        let key = ("1".to_owned(), AttemptId { step: "clear".into(), direction: Direction::Action, number: 1 });
+        let saga = validate_stored(
+            &named,
+            &serde_json::from_value(json!({"steps": [step]})).map_err(|_| String::new()),
+        )
+        .unwrap();
+        let key = (
+            "1".to_owned(),
+            AttemptId { step: "clear".into(), direction: Direction::Action, number: 1 },
+        );
         Self { context, saga, key, server }
     }
 
@@ -159,7 +191,9 @@ impl Scene {
 
     /// Does what the step is to do.
     async fn begin(&self, uid: Option<&str>) {
-        Attempt { context: &self.context, saga: &self.saga, key: &self.key }.begin(&self.saga.steps[0].action.work, uid).await;
+        Attempt { context: &self.context, saga: &self.saga, key: &self.key }
+            .begin(&self.saga.steps[0].action.work, uid)
+            .await;
     }
 
     /// Asks for the deletion, and looks.
@@ -198,7 +232,10 @@ async fn a_look_deletes_nothing_and_a_deletion_names_the_uid() {
     assert!(matches!(scene.look(None).await, ChildState::Standing { uid, .. } if uid == "first"));
     assert!(scene.server.lock().unwrap().asked.is_empty());
     let gone = scene.delete("first").await;
-    assert!(matches!(&gone, ChildState::Active { uid: Some(uid), .. } if uid == "first"), "accepted, and not gone: {gone:?}");
+    assert!(
+        matches!(&gone, ChildState::Active { uid: Some(uid), .. } if uid == "first"),
+        "accepted, and not gone: {gone:?}"
+    );
     assert_eq!(scene.server.lock().unwrap().asked[0]["preconditions"], json!({"uid": "first"}));
     scene.stands(None);
     assert_eq!(scene.look(Some("first")).await, ChildState::Succeeded(None));
@@ -213,35 +250,55 @@ async fn without_a_uid_nothing_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_conflict_is_tried_again_where_the_object_stands_and_says_nothing_where_another_one_does() {
+async fn a_conflict_is_tried_again_where_the_object_stands_and_says_nothing_where_another_one_does()
+{
     let scene = Scene::new(Some(config_map("first")), (409, "the object has been modified"));
     let refused = scene.delete("first").await;
-    assert!(matches!(&refused, ChildState::Refused { message, .. } if message == "the object has been modified"), "{refused:?}");
+    assert!(
+        matches!(&refused, ChildState::Refused { message, .. } if message == "the object has been modified"),
+        "{refused:?}"
+    );
     scene.stands(Some(config_map("second")));
     let other = scene.look(Some("first")).await;
     assert!(matches!(&other, ChildState::Standing { uid, .. } if uid == "second"), "{other:?}");
     scene.stands(None);
-    assert_eq!(scene.look(Some("first")).await, ChildState::Succeeded(None), "somebody else deleted it meanwhile");
+    assert_eq!(
+        scene.look(Some("first")).await,
+        ChildState::Succeeded(None),
+        "somebody else deleted it meanwhile"
+    );
 }
 
 #[tokio::test]
 async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_proves_nothing() {
-    for (code, message) in [(409, "a controller is at work"), (429, "too many requests"), (401, "Unauthorized"), (403, "exceeded quota: q")]
-    {
+    for (code, message) in [
+        (409, "a controller is at work"),
+        (429, "too many requests"),
+        (401, "Unauthorized"),
+        (403, "exceeded quota: q"),
+    ] {
         let seen = Scene::new(Some(config_map("first")), (code, message)).delete("first").await;
         assert!(matches!(seen, ChildState::Refused { .. }), "{code}: {seen:?}");
     }
-    for (code, message) in [(403, "configmaps is forbidden"), (422, "invalid"), (400, "bad"), (405, "not allowed")] {
+    for (code, message) in
+        [(403, "configmaps is forbidden"), (422, "invalid"), (400, "bad"), (405, "not allowed")]
+    {
         let seen = Scene::new(Some(config_map("first")), (code, message)).delete("first").await;
         assert!(matches!(&seen, ChildState::Failed(failure) if failure.last), "{code}: {seen:?}");
     }
     for code in [500, 503, 504] {
         let scene = Scene::new(Some(config_map("first")), (code, "etcdserver: request timed out"));
         let seen = scene.delete("first").await;
-        assert!(matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains("timed out")), "{code}: {seen:?}");
+        assert!(
+            matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains("timed out")),
+            "{code}: {seen:?}"
+        );
         scene.server.lock().unwrap().answer = (403, "configmaps is forbidden");
         let seen = scene.delete("first").await;
-        assert!(matches!(seen, ChildState::Unknown { .. }), "{code}: the first one may yet be carried out: {seen:?}");
+        assert!(
+            matches!(seen, ChildState::Unknown { .. }),
+            "{code}: the first one may yet be carried out: {seen:?}"
+        );
     }
 }
 
@@ -253,45 +310,69 @@ async fn one_that_is_gone_when_it_is_to_be_deleted_is_deleted() {
 
 #[tokio::test]
 async fn an_object_whose_kind_the_api_server_does_not_know_in_any_version_is_gone() {
-    let widget = json!({"delete": {"apiVersion": "example.com/v1", "kind": "Widget", "name": "old"}});
+    let widget =
+        json!({"delete": {"apiVersion": "example.com/v1", "kind": "Widget", "name": "old"}});
     for other in [None, Some("Gadget")] {
-        let scene = Scene::of(widget.clone(), Server { other, answer: (200, ""), ..Server::default() });
+        let scene =
+            Scene::of(widget.clone(), Server { other, answer: (200, ""), ..Server::default() });
         assert_eq!(scene.look(None).await, ChildState::Succeeded(None), "{other:?}");
-        assert_eq!(scene.delete("first").await, ChildState::Succeeded(None), "its definition went after its UID was written: {other:?}");
+        assert_eq!(
+            scene.delete("first").await,
+            ChildState::Succeeded(None),
+            "its definition went after its UID was written: {other:?}"
+        );
         assert_eq!(scene.asked(), 0);
     }
     // It may stand under another version, or was misspelt.
     for other in ["Widget", "widget"] {
         let scene = Scene::of(widget.clone(), Server { other: Some(other), ..Server::default() });
         let seen = scene.look(None).await;
-        let told = format!("the cluster has no kind Widget in example.com/v1 yet, but {other} in example.com/v2: write that");
-        assert!(matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains(&told)), "{seen:?}");
+        let told = format!(
+            "the cluster has no kind Widget in example.com/v1 yet, but {other} in example.com/v2: write that"
+        );
+        assert!(
+            matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains(&told)),
+            "{seen:?}"
+        );
     }
     for kinds in [401, 404, 200, 429, 500, 503] {
         let scene = Scene::new(Some(config_map("first")), (200, ""));
         scene.server.lock().unwrap().kinds = Some(kinds);
         let seen = scene.look(None).await;
-        assert!(matches!(seen, ChildState::Active { uid: None, .. }), "whether it knows the kind is not said: {kinds}: {seen:?}");
+        assert!(
+            matches!(seen, ChildState::Active { uid: None, .. }),
+            "whether it knows the kind is not said: {kinds}: {seen:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_was_refused_stays_refused_while_there_is_no_such_kind() {
-    for server in [Server { kinds: Some(404), ..Server::default() }, Server { kinds: Some(200), ..Server::default() }] {
+    for server in [
+        Server { kinds: Some(404), ..Server::default() },
+        Server { kinds: Some(200), ..Server::default() },
+    ] {
         let scene = Scene::applying(server);
         scene.begin(None).await;
         scene.wait_is_over();
         let seen = scene.look(None).await;
-        assert!(matches!(&seen, ChildState::Refused { retry_in, .. } if *retry_in > Duration::ZERO), "{seen:?}");
+        assert!(
+            matches!(&seen, ChildState::Refused { retry_in, .. } if *retry_in > Duration::ZERO),
+            "{seen:?}"
+        );
         scene.can_be_seen();
         let seen = scene.look(None).await;
-        assert!(matches!(&seen, ChildState::Absent(absence) if absence.refused), "it is begun again: {seen:?}");
+        assert!(
+            matches!(&seen, ChildState::Absent(absence) if absence.refused),
+            "it is begun again: {seen:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_may_have_left_is_not_refused_while_nobody_can_look() {
-    let blind = || Server { answer: (429, "too many requests"), looks: Some(503), ..Server::default() };
+    let blind =
+        || Server { answer: (429, "too many requests"), looks: Some(503), ..Server::default() };
     let nobody_can_tell = |seen: &ChildState| matches!(seen, ChildState::Active { uid: None, .. });
     // Another process may have been let through where this one was not.
     let scene = Scene::applying(blind());
@@ -309,7 +390,8 @@ async fn what_may_have_left_is_not_refused_while_nobody_can_look() {
     assert!(nobody_can_tell(&seen), "{seen:?}");
     // Another process wrote the intent, and may have applied it before it died.
     let scene = Scene::applying(blind());
-    let inherited = ActiveAttempt { started_at: MicroTime(now() - Duration::from_secs(20)), ..intent(None) };
+    let inherited =
+        ActiveAttempt { started_at: MicroTime(now() - Duration::from_secs(20)), ..intent(None) };
     let seen = scene.look_at(&inherited).await;
     assert!(nobody_can_tell(&seen), "{seen:?}");
     scene.begin(None).await;
@@ -323,7 +405,10 @@ async fn what_may_have_left_is_not_refused_while_nobody_can_look() {
     scene.begin(None).await;
     scene.wait_is_over();
     let seen = scene.look_at(&inherited).await;
-    assert!(nobody_can_tell(&seen), "this process was refused, and the other one need not have been: {seen:?}");
+    assert!(
+        nobody_can_tell(&seen),
+        "this process was refused, and the other one need not have been: {seen:?}"
+    );
 }
 
 #[tokio::test]
@@ -333,9 +418,13 @@ async fn what_somebody_applied_is_not_refused_by_what_this_process_was_told() {
     let refused = scene.look(None).await;
     assert!(matches!(refused, ChildState::Refused { .. }), "{refused:?}");
     let gone = scene.look(Some("first")).await;
-    assert!(matches!(gone, ChildState::Absent(_)), "its UID is written, and it is not there: {gone:?}");
+    assert!(
+        matches!(gone, ChildState::Absent(_)),
+        "its UID is written, and it is not there: {gone:?}"
+    );
     let mut object = config_map("first");
-    object["metadata"]["annotations"] = json!({ANNOTATION_ATTEMPT: child_name("order", "1", &scene.key.1)});
+    object["metadata"]["annotations"] =
+        json!({ANNOTATION_ATTEMPT: child_name("order", "1", &scene.key.1)});
     scene.stands(Some(object));
     let there = scene.look(Some("first")).await;
     assert!(matches!(there, ChildState::Object { .. }), "{there:?}");

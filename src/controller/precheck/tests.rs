@@ -28,7 +28,10 @@ fn only_what_no_earlier_step_can_mend_is_refused() {
         assert_eq!(tried(mends), Verdict::Unchecked("no".into()), "{wrong:?}");
     }
     let others = MayCome { objects: true, secrets: true, places: false };
-    assert!(is_refused(&of_trouble(Trouble::Final(Refused::Nowhere, "no".into())).after(others)), "its namespace is made by none of them");
+    assert!(
+        is_refused(&of_trouble(Trouble::Final(Refused::Nowhere, "no".into())).after(others)),
+        "its namespace is made by none of them"
+    );
 }
 
 #[test]
@@ -50,15 +53,30 @@ fn what_may_be_otherwise_by_then_is_unchecked() {
 #[test]
 fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
     let (kind, name, namespace) = (Kind::Secret, String::from("payments"), String::from("shop"));
-    let no_object = SecretError::NoObject { kind, name: name.clone(), namespace: namespace.clone() };
-    let no_key = SecretError::NoKey { kind, name: name.clone(), namespace: namespace.clone(), key: "token".into() };
+    let no_object =
+        SecretError::NoObject { kind, name: name.clone(), namespace: namespace.clone() };
+    let no_key = SecretError::NoKey {
+        kind,
+        name: name.clone(),
+        namespace: namespace.clone(),
+        key: "token".into(),
+    };
     let forbidden = SecretError::Forbidden { kind, account: "a".into(), name, namespace };
-    let (secrets, objects) = (MayCome { secrets: true, ..NOTHING }, MayCome { objects: true, ..NOTHING });
-    for (error, mends, keeps) in [(no_object, secrets, objects), (no_key, secrets, objects), (forbidden, objects, secrets)] {
+    let (secrets, objects) =
+        (MayCome { secrets: true, ..NOTHING }, MayCome { objects: true, ..NOTHING });
+    for (error, mends, keeps) in
+        [(no_object, secrets, objects), (no_key, secrets, objects), (forbidden, objects, secrets)]
+    {
         for may_come in [NOTHING, keeps, MayCome { places: true, ..NOTHING }] {
-            assert!(is_refused(&of_secret(Err(error.clone())).after(may_come)), "{error} {may_come:?}");
+            assert!(
+                is_refused(&of_secret(Err(error.clone())).after(may_come)),
+                "{error} {may_come:?}"
+            );
         }
-        assert_eq!(of_secret(Err(error.clone())).after(mends), Verdict::Unchecked(error.to_string()));
+        assert_eq!(
+            of_secret(Err(error.clone())).after(mends),
+            Verdict::Unchecked(error.to_string())
+        );
     }
     assert_eq!(of_secret(Ok(())), Verdict::Fine);
 }
@@ -67,15 +85,26 @@ fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
 fn what_is_tried_once_is_judged_wherever_it_stands() {
     let token = json!([{"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
     let asks = |name: &str| json!({"name": name, "http": {"method": "POST", "url": "http://a/b", "headers": token}});
-    let spec = json!({"steps": [asks("before"), {"name": "makes", "pod": {"image": "a"}}, asks("after")]});
+    let spec =
+        json!({"steps": [asks("before"), {"name": "makes", "pod": {"image": "a"}}, asks("after")]});
     let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
     let (found, _) = probes(&validate(&who, &serde_json::from_value(spec).unwrap()).unwrap());
-    let verdicts = BTreeMap::from([("true".to_owned(), Verdict::Refused(Mend::Secrets, "no secret".into()))]);
+    let verdicts =
+        BTreeMap::from([("true".to_owned(), Verdict::Refused(Mend::Secrets, "no secret".into()))]);
     // By whether it is a request: the two are the same one.
-    let same: Vec<_> = found.into_iter().map(|probe| (matches!(probe.work, Work::Http(_)).to_string(), probe)).collect();
+    let same: Vec<_> = found
+        .into_iter()
+        .map(|probe| (matches!(probe.work, Work::Http(_)).to_string(), probe))
+        .collect();
     let Precheck { refused, unchecked } = judged(&same, &verdicts, Vec::new());
     let refused: Vec<_> = refused.iter().map(ToString::to_string).collect();
-    assert_eq!((refused, unchecked), (vec!["spec.steps[0].http: no secret".to_owned()], vec!["spec.steps[2].http (no secret)".to_owned()]));
+    assert_eq!(
+        (refused, unchecked),
+        (
+            vec!["spec.steps[0].http: no secret".to_owned()],
+            vec!["spec.steps[2].http (no secret)".to_owned()]
+        )
+    );
 }
 
 #[test]
@@ -83,7 +112,10 @@ fn each_of_many_refused_sagas_is_believed_in_its_turn_and_is_forgotten_once_it_i
     let prechecks = Prechecks::default();
     let sagas: Vec<_> = (0..3 * MOST).map(|number| number.to_string()).collect();
     for saga in &sagas {
-        assert!(!prechecks.is_believed(saga, true), "what it needs may have been created together with it");
+        assert!(
+            !prechecks.is_believed(saga, true),
+            "what it needs may have been created together with it"
+        );
     }
     let long_ago = Instant::now().checked_sub(BELIEVED_AFTER).unwrap();
     prechecks.refused.lock().unwrap().values_mut().for_each(|since| *since = long_ago);

@@ -14,7 +14,10 @@ async fn the_saga_that_was_decided_on_is_the_one_with_its_uid_and_its_pinned_fie
     let mut same = saga(&by_pod(), &under_way(&json!({})));
     same["spec"]["maxParallel"] = json!(2);
     assert!(found(same).await, "what may change may have changed");
-    assert!(!found(saga(&json!({"pod": {"image": "ship:2"}}), &under_way(&json!({})))).await, "it would do something else");
+    assert!(
+        !found(saga(&json!({"pod": {"image": "ship:2"}}), &under_way(&json!({})))).await,
+        "it would do something else"
+    );
     let mut anew = saga(&by_pod(), &under_way(&json!({})));
     anew["metadata"]["uid"] = json!("2");
     assert!(!found(anew).await);
@@ -25,12 +28,25 @@ async fn an_attempt_whose_pod_somebody_saw_does_not_begin_late() {
     let scene = Scene::new();
     let decided = stored(&saga(&by_pod(), &under_way(&json!({}))));
     let mut begins = Vec::new();
-    for (more, uid) in [(json!({}), None), (json!({"childUid": "p"}), None), (json!({"childUid": "o"}), Some("o")), (json!({}), Some("o"))]
-    {
+    for (more, uid) in [
+        (json!({}), None),
+        (json!({"childUid": "p"}), None),
+        (json!({"childUid": "o"}), Some("o")),
+        (json!({}), Some("o")),
+    ] {
         scene.server.holds(SAGA, saga(&by_pod(), &under_way(&more)));
         begins.push(may_still_begin(&scene.context, &decided, &attempt(), uid).await.unwrap());
     }
     assert_eq!(begins, [true, false, true, false]);
-    scene.server.holds(SAGA, saga(&by_pod(), &json!({"phase": "Running", "steps": [{"name": "ship", "phase": "Completed"}]})));
-    assert!(!may_still_begin(&scene.context, &decided, &attempt(), None).await.unwrap(), "it is settled");
+    scene.server.holds(
+        SAGA,
+        saga(
+            &by_pod(),
+            &json!({"phase": "Running", "steps": [{"name": "ship", "phase": "Completed"}]}),
+        ),
+    );
+    assert!(
+        !may_still_begin(&scene.context, &decided, &attempt(), None).await.unwrap(),
+        "it is settled"
+    );
 }

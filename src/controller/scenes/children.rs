@@ -8,20 +8,33 @@ use crate::{controller::gather, model::observation::ChildState, objects::child::
 /// What is seen of the only child.
 async fn seen(scene: &Scene, saga: &Value) -> ChildState {
     let stored = stored(saga);
-    let (mut observed, _) = gather::children(&scene.context, &valid(saga), stored.status.as_ref().unwrap(), None, None).await.unwrap();
+    let (mut observed, _) =
+        gather::children(&scene.context, &valid(saga), stored.status.as_ref().unwrap(), None, None)
+            .await
+            .unwrap();
     observed.remove(&attempt()).unwrap()
 }
 
 #[tokio::test]
-async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_another_machines_clock() {
+async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_another_machines_clock()
+ {
     let mut scene = Scene::new();
     let mut pod = bound("Running");
     // As if long ago: the clock that set it may be years behind.
     pod["metadata"]["deletionTimestamp"] = json!("2020-01-01T00:00:00Z");
     scene.watches(&[], &[pod]);
     let saga = saga(&by_pod(), &under_way(&json!({"childUid": "p"})));
-    assert!(matches!(seen(&scene, &saga).await, ChildState::Active { .. }), "it was told to go just now, as far as is known here");
-    scene.context.attempts.look(&key(), |known| known.deleting_since = Instant::now().checked_sub(STUCK_SINCE));
+    assert!(
+        matches!(seen(&scene, &saga).await, ChildState::Active { .. }),
+        "it was told to go just now, as far as is known here"
+    );
+    scene
+        .context
+        .attempts
+        .look(&key(), |known| known.deleting_since = Instant::now().checked_sub(STUCK_SINCE));
     let stuck = seen(&scene, &saga).await;
-    assert!(matches!(&stuck, ChildState::Unknown { message, .. } if message.contains("may still run on n")), "{stuck:?}");
+    assert!(
+        matches!(&stuck, ChildState::Unknown { message, .. } if message.contains("may still run on n")),
+        "{stuck:?}"
+    );
 }

@@ -13,7 +13,12 @@ async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<ChildState>, Vec<V
     scene.server.holds(&pod_path(), pod.clone());
     let (stored, valid) = (stored(&saga), valid(&saga));
     let next = scene.performance(&stored, &valid).stop(attempt(), false).await.unwrap();
-    let deleted = scene.server.asked(&Method::DELETE).into_iter().map(|asked| asked.body["preconditions"].clone()).collect();
+    let deleted = scene
+        .server
+        .asked(&Method::DELETE)
+        .into_iter()
+        .map(|asked| asked.body["preconditions"].clone())
+        .collect();
     (next, scene.context.attempts.look(&key(), |known| known.end.clone()), deleted)
 }
 
@@ -21,7 +26,10 @@ async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<ChildState>, Vec<V
 async fn a_pod_without_a_node_is_deleted_under_the_version_that_shows_none_and_never_started() {
     let (next, end, deleted) = stopped(&Scene::new(), &ships()).await;
     assert_eq!(deleted, [json!({"uid": "p", "resourceVersion": "70"})]);
-    assert!(matches!(end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))), "{end:?}");
+    assert!(
+        matches!(end, Some(ChildState::Failed(Failure { reached: Reached::Nothing, .. }))),
+        "{end:?}"
+    );
     assert_eq!(next, Next::AtOnce);
 }
 
@@ -42,7 +50,8 @@ async fn a_pod_on_a_node_is_deleted_whatever_its_version_and_its_end_is_awaited(
 /// Sweeps after a saga that this process saw ended, while the API server holds this of it; and which pods are deleted.
 async fn swept(live: Option<Value>) -> Vec<(String, Value)> {
     let mut scene = Scene::new();
-    let attempted = json!({"attempt": 1, "budgetUsed": 1, "begun": true, "lastOutcome": "Succeeded"});
+    let attempted =
+        json!({"attempt": 1, "budgetUsed": 1, "begun": true, "lastOutcome": "Succeeded"});
     let ended = json!({"phase": "Completed", "steps": [{"name": "ship", "phase": "Completed", "action": attempted}]});
     let ended = saga(&by_pod(), &ended);
     scene.watches(&[], &[bound("Succeeded")]);
@@ -53,13 +62,26 @@ async fn swept(live: Option<Value>) -> Vec<(String, Value)> {
     }
     let (stored, valid) = (stored(&ended), valid(&ended));
     scene.performance(&stored, &valid).sweep().await.unwrap();
-    scene.server.asked(&Method::DELETE).into_iter().map(|asked| (asked.path, asked.body["preconditions"].clone())).collect()
+    scene
+        .server
+        .asked(&Method::DELETE)
+        .into_iter()
+        .map(|asked| (asked.path, asked.body["preconditions"].clone()))
+        .collect()
 }
 
 #[tokio::test]
 async fn the_pods_of_an_ended_saga_are_swept_only_where_a_live_read_shows_that_it_ended() {
     assert_eq!(swept(Some(json!({}))).await, [(pod_path(), json!({"uid": "p"}))]);
-    assert_eq!(swept(Some(json!({"status": {"phase": "Compensating"}}))).await, [], "it is undone since");
-    assert_eq!(swept(Some(json!({"metadata": {"name": "order", "namespace": "shop", "uid": "2"}}))).await, [], "it was created anew");
+    assert_eq!(
+        swept(Some(json!({"status": {"phase": "Compensating"}}))).await,
+        [],
+        "it is undone since"
+    );
+    assert_eq!(
+        swept(Some(json!({"metadata": {"name": "order", "namespace": "shop", "uid": "2"}}))).await,
+        [],
+        "it was created anew"
+    );
     assert_eq!(swept(None).await, [], "the garbage collector takes them along");
 }

@@ -20,15 +20,22 @@ async fn told(intended: bool) -> ChildState {
         scene.context.attempts.keep_only("1", &[]);
     }
     let (stored, valid) = (stored(&saga), valid(&saga));
-    let (mut seen, _) = gather::children(&scene.context, &valid, stored.status.as_ref().unwrap(), None, None).await.unwrap();
+    let (mut seen, _) =
+        gather::children(&scene.context, &valid, stored.status.as_ref().unwrap(), None, None)
+            .await
+            .unwrap();
     seen.remove(&attempt()).unwrap()
 }
 
 #[tokio::test]
-async fn a_request_was_never_sent_only_where_this_process_knows_of_it_since_before_its_intent_was_written() {
+async fn a_request_was_never_sent_only_where_this_process_knows_of_it_since_before_its_intent_was_written()
+ {
     assert_eq!(told(true).await, never_sent());
     let forgotten = told(false).await;
-    assert!(matches!(forgotten, ChildState::Unknown { .. }), "it was settled before the status was restored from a backup: {forgotten:?}");
+    assert!(
+        matches!(forgotten, ChildState::Unknown { .. }),
+        "it was settled before the status was restored from a backup: {forgotten:?}"
+    );
 }
 
 #[tokio::test]
@@ -36,9 +43,18 @@ async fn the_intent_of_a_request_is_known_here_although_the_answer_to_its_write_
     let scene = Scene::new();
     let (_, lease) = scene.with_a_lease().await;
     scene.server.refuses(&Method::PUT, &format!("{SAGA}/status"), 504);
-    let saga = saga(&json!({"http": {"method": "GET", "url": "http://127.0.0.1:9/stock"}}), &json!({}));
+    let saga =
+        saga(&json!({"http": {"method": "GET", "url": "http://127.0.0.1:9/stock"}}), &json!({}));
     reconcile(Arc::new(stored(&saga)), Arc::clone(&scene.context)).await.unwrap_err();
-    assert_eq!(scene.server.asked(&Method::PUT).iter().filter(|asked| asked.path.ends_with("/status")).count(), 1);
+    assert_eq!(
+        scene
+            .server
+            .asked(&Method::PUT)
+            .iter()
+            .filter(|asked| asked.path.ends_with("/status"))
+            .count(),
+        1
+    );
     assert!(scene.context.attempts.look(&key(), |known| known.is_intended_here()));
     lease.abort();
 }

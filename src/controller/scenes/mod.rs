@@ -1,6 +1,11 @@
 //! Small scenes before an API server that answers from a table: what a rule of the shell reads, writes and leaves alone.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 mod begins;
 mod children;
@@ -100,9 +105,19 @@ impl ApiServer {
             let server = server.clone();
             async move {
                 let (parts, body) = request.into_parts();
-                let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap_or_default();
-                let (code, answer) = server.answer(Asked { method: parts.method, path: parts.uri.path().into(), body });
-                Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
+                let body = serde_json::from_slice(&body.collect().await.unwrap().to_bytes())
+                    .unwrap_or_default();
+                let (code, answer) = server.answer(Asked {
+                    method: parts.method,
+                    path: parts.uri.path().into(),
+                    body,
+                });
+                Ok::<_, Infallible>(
+                    Response::builder()
+                        .status(code)
+                        .body(Body::from(answer.to_string().into_bytes()))
+                        .unwrap(),
+                )
             }
         });
         Client::new(service, "default")
@@ -114,7 +129,10 @@ impl ApiServer {
         let Asked { method, path, body } = asked;
         let status = |code: u16| {
             let reason = if code == 404 { "NotFound" } else { "" };
-            (code, json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"}))
+            (
+                code,
+                json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"}),
+            )
         };
         if let Some(code) = table.refuses.get(&(method.to_string(), path.clone())) {
             return status(*code);
@@ -147,21 +165,28 @@ impl Scene {
         let caches = &mut Arc::get_mut(&mut self.context).unwrap().caches;
         let (store, mut writer) = reflector::store();
         for saga in sagas {
-            writer.apply_watcher_event(&Event::Apply(serde_json::from_value(saga.clone()).unwrap()));
+            writer
+                .apply_watcher_event(&Event::Apply(serde_json::from_value(saga.clone()).unwrap()));
         }
         caches.sagas = vec![store];
         let (store, mut writer) = reflector::store();
         for pod in pods {
-            writer.apply_watcher_event(&Event::Apply(serde_json::from_value::<Pod>(pod.clone()).unwrap()));
+            writer.apply_watcher_event(&Event::Apply(
+                serde_json::from_value::<Pod>(pod.clone()).unwrap(),
+            ));
         }
         caches.pods = vec![store];
     }
 
     /// Requests may go to this machine.
     fn may_call_this_machine(&mut self) {
-        let rules = ReachRules { allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()], ..ReachRules::default() };
+        let rules = ReachRules {
+            allow_cidrs: vec!["127.0.0.0/8".parse().unwrap()],
+            ..ReachRules::default()
+        };
         let (reach, secrets) = (Reach::new(rules, []), SecretReader::new(self.server.client()));
-        Arc::get_mut(&mut self.context).unwrap().caller = HttpCaller::new(reach, tls_config().unwrap(), secrets);
+        Arc::get_mut(&mut self.context).unwrap().caller =
+            HttpCaller::new(reach, tls_config().unwrap(), secrets);
     }
 
     /// The id under which requests are sent from now on, and what renews its Lease.
@@ -223,7 +248,13 @@ fn key() -> AttemptKey {
 }
 
 fn identity() -> Identity {
-    Identity { saga: "order".into(), namespace: "shop".into(), uid: "1".into(), attempt: attempt(), key: "1/ship/action/0".into() }
+    Identity {
+        saga: "order".into(),
+        namespace: "shop".into(),
+        uid: "1".into(),
+        attempt: attempt(),
+        key: "1/ship/action/0".into(),
+    }
 }
 
 /// Where the pod of the attempt stands.
@@ -235,7 +266,8 @@ fn pod_path() -> String {
 fn ships() -> Value {
     let valid = valid(&saga(&by_pod(), &Value::Null));
     let Work::Pod(action) = &valid.steps[0].action.work else { unreachable!() };
-    let made = pod::build::pod(&valid, &identity(), action, std::time::Duration::from_mins(1)).unwrap();
+    let made =
+        pod::build::pod(&valid, &identity(), action, std::time::Duration::from_mins(1)).unwrap();
     let mut pod = serde_json::to_value(made).unwrap();
     pod["metadata"]["uid"] = json!("p");
     pod["metadata"]["resourceVersion"] = json!("70");

@@ -28,11 +28,24 @@ async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (
 
 #[tokio::test]
 async fn a_secret_that_went_with_its_namespace_is_waited_for_no_more() {
-    let (stays, goes) = (json!({"name": "shop"}), json!({"name": "shop", "deletionTimestamp": "2026-03-01T12:00:00Z"}));
+    let (stays, goes) = (
+        json!({"name": "shop"}),
+        json!({"name": "shop", "deletionTimestamp": "2026-03-01T12:00:00Z"}),
+    );
     let (last, message) = without_its_secret(&goes, true, true).await;
-    assert!(last && message.contains("\"bank\" does not exist") && message.contains("its namespace is being deleted"), "{message}");
+    assert!(
+        last && message.contains("\"bank\" does not exist")
+            && message.contains("its namespace is being deleted"),
+        "{message}"
+    );
     let (last, message) = without_its_secret(&stays, true, true).await;
     assert!(!last && !message.contains("being deleted"), "somebody may create it: {message}");
-    assert!(!without_its_secret(&goes, false, true).await.0, "its saga will be deleted, too, and is asked then");
-    assert!(!without_its_secret(&goes, true, false).await.0, "who is elsewhere may answer the next time");
+    assert!(
+        !without_its_secret(&goes, false, true).await.0,
+        "its saga will be deleted, too, and is asked then"
+    );
+    assert!(
+        !without_its_secret(&goes, true, false).await.0,
+        "who is elsewhere may answer the next time"
+    );
 }

@@ -13,9 +13,9 @@ fn parent(finalizers: &[&str]) -> Value {
 
 fn child(finalizers: &[&str]) -> StoredSaga {
     let owner = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "1", "controller": true});
-    let labels = json!({"saga.dev/step": "ship", "saga.dev/direction": "action", "saga.dev/attempt": "1"});
-    let metadata =
-        json!({"name": "c", "namespace": "shop", "uid": "2", "finalizers": finalizers, "labels": labels, "ownerReferences": [owner]});
+    let labels =
+        json!({"saga.dev/step": "ship", "saga.dev/direction": "action", "saga.dev/attempt": "1"});
+    let metadata = json!({"name": "c", "namespace": "shop", "uid": "2", "finalizers": finalizers, "labels": labels, "ownerReferences": [owner]});
     serde_json::from_value(json!({"metadata": metadata})).unwrap()
 }
 
@@ -24,7 +24,10 @@ async fn a_child_stays_while_its_parent_has_a_finalizer_that_the_watch_has_not_s
     let mut scene = Scene::new();
     scene.watches(&[parent(&[])], &[]);
     scene.server.holds(SAGA, parent(&[FINALIZER]));
-    assert!(holds(&scene.context, &child(&[FINALIZER])).await.unwrap(), "the parent may be about to have it undone");
+    assert!(
+        holds(&scene.context, &child(&[FINALIZER])).await.unwrap(),
+        "the parent may be about to have it undone"
+    );
     scene.server.holds(SAGA, parent(&[]));
     assert!(!holds(&scene.context, &child(&[FINALIZER])).await.unwrap());
 }

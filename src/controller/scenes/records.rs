@@ -26,6 +26,14 @@ async fn the_finalizers_of_others_stay_whatever_becomes_of_ours() {
         written = scene.server.asked(&Method::PATCH);
     }
     let metadata: Vec<_> = written.iter().map(|asked| asked.body["metadata"].clone()).collect();
-    let expected = [json!(["a.dev/keep", "b.dev/keep"]), json!([]), json!(["a.dev/keep", FINALIZER]), json!([FINALIZER])];
-    assert_eq!(metadata, expected.map(|finalizers| json!({"resourceVersion": "7", "finalizers": finalizers})));
+    let expected = [
+        json!(["a.dev/keep", "b.dev/keep"]),
+        json!([]),
+        json!(["a.dev/keep", FINALIZER]),
+        json!([FINALIZER]),
+    ];
+    assert_eq!(
+        metadata,
+        expected.map(|finalizers| json!({"resourceVersion": "7", "finalizers": finalizers}))
+    );
 }

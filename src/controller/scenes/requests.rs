@@ -38,12 +38,18 @@ async fn with_a_service() -> (Scene, Value, Arc<Mutex<usize>>) {
 }
 
 /// Sends the request of the attempt, which was written down so long ago, and waits until it landed; says how it ended.
-pub(super) async fn flown(scene: &mut Scene, saga: &Value, executor: &str, late: Duration) -> Option<ChildState> {
+pub(super) async fn flown(
+    scene: &mut Scene,
+    saga: &Value,
+    executor: &str,
+    late: Duration,
+) -> Option<ChildState> {
     let (stored, valid) = (stored(saga), valid(saga));
     let Work::Http(action) = &valid.steps[0].action.work else { unreachable!() };
     let fresh_since = Instant::now().checked_sub(late).unwrap();
     let time_limit = Duration::from_mins(1);
-    let flight = Flight { stored: &stored, account: "default", action, time_limit, fresh_since, executor };
+    let flight =
+        Flight { stored: &stored, account: "default", action, time_limit, fresh_since, executor };
     flight::begin(&scene.context, &flight, identity(), None);
     assert_eq!(scene.announced.recv().await.unwrap(), ObjectRef::new("order").within("shop"));
     scene.context.attempts.look(&key(), |known| {
@@ -66,7 +72,11 @@ async fn a_request_that_is_late_leaves_only_where_a_live_read_shows_its_attempt(
     let (executor, lease) = scene.with_a_lease().await;
     let late = Duration::from_secs(3);
     let saga = saga(&action, &under_way(&json!({"executor": executor})));
-    assert_eq!(flown(&mut scene, &saga, &executor, late).await, None, "the saga is gone: there is nothing to note");
+    assert_eq!(
+        flown(&mut scene, &saga, &executor, late).await,
+        None,
+        "the saga is gone: there is nothing to note"
+    );
     assert_eq!(*calls.lock().unwrap(), 0);
     scene.server.holds(SAGA, saga.clone());
     let end = flown(&mut scene, &saga, &executor, late).await;

@@ -15,7 +15,10 @@ use crate::controller::context::fixture;
 
 fn pod(name: &str, uid: &str) -> Pod {
     let labels = json!({LABEL_SAGA: format!("saga-of-{name}")});
-    serde_json::from_value(json!({"metadata": {"name": name, "namespace": "shop", "uid": uid, "labels": labels}})).unwrap()
+    serde_json::from_value(
+        json!({"metadata": {"name": name, "namespace": "shop", "uid": uid, "labels": labels}}),
+    )
+    .unwrap()
 }
 
 /// Lets a list go by as the watch brings it, and says which sagas it makes look again.
@@ -24,7 +27,12 @@ fn list(listing: &mut Listing<Pod>, writer: &mut Writer<Pod>, pods: &[Pod]) -> V
     let events = std::iter::once(Event::Init).chain(items).chain([Event::InitDone]);
     let mut missing = Vec::new();
     for event in events {
-        missing.extend(listing.missing(&event).into_iter().map(|pod| format!("{}/{}", pod.namespace().unwrap(), pod.labels()[LABEL_SAGA])));
+        missing.extend(
+            listing
+                .missing(&event)
+                .into_iter()
+                .map(|pod| format!("{}/{}", pod.namespace().unwrap(), pod.labels()[LABEL_SAGA])),
+        );
         writer.apply_watcher_event(&event);
     }
     missing.sort();
@@ -36,9 +44,15 @@ fn a_pod_that_went_while_nobody_watched_makes_its_saga_look_again() {
     let (_, mut writer) = reflector::store();
     let mut listing = Listing::before(&writer);
     let nothing: [&str; 0] = [];
-    assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("b", "2"), pod("c", "3")]), nothing);
+    assert_eq!(
+        list(&mut listing, &mut writer, &[pod("a", "1"), pod("b", "2"), pod("c", "3")]),
+        nothing
+    );
     // b went, c was made anew.
-    assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), ["shop/saga-of-b", "shop/saga-of-c"]);
+    assert_eq!(
+        list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]),
+        ["shop/saga-of-b", "shop/saga-of-c"]
+    );
     assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), nothing);
 }
 
@@ -67,7 +81,9 @@ fn with_a_gap() -> Client {
 }
 
 /// What a watch brings over a list and another one after a gap: each object, its version, and the version in the store at that time.
-async fn brought<K, S>(watched: impl FnOnce(Api<K>, Writer<K>, Arc<Context>) -> S) -> Vec<(String, Option<String>, Option<String>)>
+async fn brought<K, S>(
+    watched: impl FnOnce(Api<K>, Writer<K>, Arc<Context>) -> S,
+) -> Vec<(String, Option<String>, Option<String>)>
 where
     K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + 'static,
     S: Stream<Item = Result<K, watcher::Error>>,
@@ -77,21 +93,32 @@ where
     let (store, writer) = reflector::store();
     let seen = watched(Api::all(client), writer, context).take(4).map(|object| {
         let object = object.unwrap();
-        let stands = store.get(&ObjectRef::from_obj(&object)).and_then(|stored| stored.resource_version());
+        let stands =
+            store.get(&ObjectRef::from_obj(&object)).and_then(|stored| stored.resource_version());
         (object.name_any(), object.resource_version(), stands)
     });
     // Of the paused clock: what is not brought by then never is.
-    let mut seen: Vec<_> = seen.take_until(tokio::time::sleep(Duration::from_hours(1))).collect().await;
+    let mut seen: Vec<_> =
+        seen.take_until(tokio::time::sleep(Duration::from_hours(1))).collect().await;
     seen.sort_by_key(|(name, version, _)| (version.clone(), name.clone()));
     seen
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_all_of_it() {
-    let expected = [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")]
-        .map(|(name, version)| (name.to_owned(), Some(version.to_owned()), Some(version.to_owned())));
-    assert_eq!(brought(|api, writer, context| saga_stream(api, writer, watch::Sender::default(), context)).await, expected);
-    assert_eq!(brought(|api, writer, context| pod_stream(api, writer, watch::Sender::default(), context)).await, expected);
+    let expected = [("a", "1"), ("b", "1"), ("a", "2"), ("b", "2")].map(|(name, version)| {
+        (name.to_owned(), Some(version.to_owned()), Some(version.to_owned()))
+    });
+    assert_eq!(
+        brought(|api, writer, context| saga_stream(api, writer, watch::Sender::default(), context))
+            .await,
+        expected
+    );
+    assert_eq!(
+        brought(|api, writer, context| pod_stream(api, writer, watch::Sender::default(), context))
+            .await,
+        expected
+    );
     assert_eq!(brought(job_stream).await, expected);
 }
 
@@ -112,7 +139,10 @@ fn with_a_list_that_breaks_off() -> Client {
         let answer = if query.contains("watch=true") {
             None
         } else if query.contains("continue=") {
-            Some((500, json!({"kind": "Status", "status": "Failure", "code": 500, "reason": "InternalError", "message": "no"})))
+            Some((
+                500,
+                json!({"kind": "Status", "status": "Failure", "code": 500, "reason": "InternalError", "message": "no"}),
+            ))
         } else if lists.fetch_add(1, Ordering::SeqCst) == 0 {
             Some((200, page("more", vec![of_job("job")])))
         } else {
@@ -120,14 +150,20 @@ fn with_a_list_that_breaks_off() -> Client {
         };
         async move {
             let Some((code, answer)) = answer else { return std::future::pending().await };
-            Ok::<_, Infallible>(Response::builder().status(code).body(Body::from(answer.to_string().into_bytes())).unwrap())
+            Ok::<_, Infallible>(
+                Response::builder()
+                    .status(code)
+                    .body(Body::from(answer.to_string().into_bytes()))
+                    .unwrap(),
+            )
         }
     };
     Client::new(tower::service_fn(answer), "default")
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more_and_one_in_the_whole_list_does() {
+async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more_and_one_in_the_whole_list_does()
+ {
     let client = with_a_list_that_breaks_off();
     let (context, _announced) = fixture::context(client.clone(), None);
     let (_store, writer) = reflector::store();
@@ -152,7 +188,11 @@ fn with_a_pod_that_goes_unseen() -> Client {
             (lists.load(Ordering::SeqCst) == 1).then(|| json!({"type": "ERROR", "object": gone}))
         } else {
             let first = lists.fetch_add(1, Ordering::SeqCst) == 0;
-            Some(list(if first { vec![of_job("job"), of_job("other")] } else { vec![of_job("other")] }))
+            Some(list(if first {
+                vec![of_job("job"), of_job("other")]
+            } else {
+                vec![of_job("other")]
+            }))
         };
         async move {
             let Some(answer) = answer else { return std::future::pending().await };
@@ -183,7 +223,10 @@ fn with_news(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>) -> C
         let watched = request.uri().query().unwrap_or_default().contains("watch=true");
         let first = watched && told.fetch_add(1, Ordering::SeqCst) == 0;
         let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": items});
-        let lines: Vec<_> = if watched { events.clone() } else { vec![list] }.iter().map(|line| format!("{line}\n")).collect();
+        let lines: Vec<_> = if watched { events.clone() } else { vec![list] }
+            .iter()
+            .map(|line| format!("{line}\n"))
+            .collect();
         let text = lines.concat();
         async move {
             if watched && !first {
@@ -224,15 +267,27 @@ fn deleted(mut pod: serde_json::Value) -> serde_json::Value {
 
 /// Lets this news of Pods go by, so many objects; returns the sagas that are told of it by their label, and the end of the attempt as its
 /// memory has it.
-async fn told_of(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>, news: usize) -> (Vec<String>, Option<ChildState>) {
+async fn told_of(
+    items: Vec<serde_json::Value>,
+    events: Vec<serde_json::Value>,
+    news: usize,
+) -> (Vec<String>, Option<ChildState>) {
     let client = with_news(items, events);
     let (context, mut announced) = fixture::context(client.clone(), None);
-    let attempt = crate::api::names::AttemptId { step: "ship".into(), direction: crate::api::Direction::Action, number: 1 };
+    let attempt = crate::api::names::AttemptId {
+        step: "ship".into(),
+        direction: crate::api::Direction::Action,
+        number: 1,
+    };
     let key = ("s".to_owned(), attempt);
     context.attempts.child_seen(&key, "a");
     let (_store, writer) = reflector::store();
     let pods = pod_stream(Api::all(client), writer, watch::Sender::default(), Arc::clone(&context));
-    let brought = pods.take(news).take_until(tokio::time::sleep(Duration::from_hours(1))).collect::<Vec<_>>().await;
+    let brought = pods
+        .take(news)
+        .take_until(tokio::time::sleep(Duration::from_hours(1)))
+        .collect::<Vec<_>>()
+        .await;
     assert_eq!(brought.len(), news);
     let mut told = Vec::new();
     while let Ok(saga) = announced.try_recv() {
@@ -242,12 +297,17 @@ async fn told_of(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>, 
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_event_of_a_child_that_lost_its_owner_wakes_its_saga_by_its_label_and_its_end_is_known_by_its_uid() {
+async fn every_event_of_a_child_that_lost_its_owner_wakes_its_saga_by_its_label_and_its_end_is_known_by_its_uid()
+ {
     let event = |kind: &str, object: serde_json::Value| json!({"type": kind, "object": object});
     let owned = of_attempt("Running");
-    let (told, end) = told_of(vec![owned.clone()], vec![event("MODIFIED", of_attempt("Succeeded"))], 2).await;
+    let (told, end) =
+        told_of(vec![owned.clone()], vec![event("MODIFIED", of_attempt("Succeeded"))], 2).await;
     assert_eq!((told, end), (vec![], None), "its owner is told without");
-    let events = vec![event("MODIFIED", without_owner(of_attempt("Running"))), event("DELETED", without_owner(of_attempt("Succeeded")))];
+    let events = vec![
+        event("MODIFIED", without_owner(of_attempt("Running"))),
+        event("DELETED", without_owner(of_attempt("Succeeded"))),
+    ];
     let (told, end) = told_of(vec![without_owner(owned)], events, 3).await;
     assert_eq!((told, end), (vec!["order".to_owned(); 3], Some(ChildState::Succeeded(None))));
 }
@@ -256,7 +316,12 @@ async fn every_event_of_a_child_that_lost_its_owner_wakes_its_saga_by_its_label_
 async fn a_pod_that_was_seen_to_succeed_has_although_its_last_version_is_deleted() {
     let event = |kind: &str, object: serde_json::Value| json!({"type": kind, "object": object});
     let gone = event("DELETED", deleted(of_attempt("Succeeded")));
-    let (_, end) = told_of(vec![of_attempt("Running")], vec![event("MODIFIED", of_attempt("Succeeded")), gone.clone()], 3).await;
+    let (_, end) = told_of(
+        vec![of_attempt("Running")],
+        vec![event("MODIFIED", of_attempt("Succeeded")), gone.clone()],
+        3,
+    )
+    .await;
     assert_eq!(end, Some(ChildState::Succeeded(None)));
     let (_, end) = told_of(vec![of_attempt("Running")], vec![gone], 2).await;
     assert!(matches!(end, Some(ChildState::Unknown { .. })), "nobody saw it end before: {end:?}");

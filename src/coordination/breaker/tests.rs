@@ -4,7 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const SETTINGS: Settings = Settings { calls: 20, window: Duration::from_mins(1), unknown_percent: 50, open: Duration::from_secs(30) };
+const SETTINGS: Settings = Settings {
+    calls: 20,
+    window: Duration::from_mins(1),
+    unknown_percent: 50,
+    open: Duration::from_secs(30),
+};
 
 /// A circuit and the clock that it is handed.
 struct Story {
@@ -124,18 +129,29 @@ fn answers_are_told_from_what_nobody_knows_and_from_what_never_left() {
         whole: true,
         retry_after: None,
     };
-    let of = |status| CallEnd::of(&ChildState::Answered(std::sync::Arc::new(answer(status))), true, Some(status));
+    let of = |status| {
+        CallEnd::of(&ChildState::Answered(std::sync::Arc::new(answer(status))), true, Some(status))
+    };
     for status in 200..500 {
         assert_eq!(of(status), CallEnd::Answered, "{status}");
     }
     for status in 500..600 {
         assert_eq!(of(status), CallEnd::Unknown, "{status}");
     }
-    let unreached =
-        Failure { reached: Reached::Nothing, last: false, exit_code: None, disrupted: false, retry_after: None, message: String::new() };
+    let unreached = Failure {
+        reached: Reached::Nothing,
+        last: false,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message: String::new(),
+    };
     assert_eq!(CallEnd::of(&ChildState::Failed(unreached), false, None), CallEnd::NotSent);
     let lost = ChildState::Unknown { message: String::new(), retry_after: None };
-    assert_eq!((CallEnd::of(&lost, true, None), CallEnd::of(&lost, false, None)), (CallEnd::Unknown, CallEnd::NotSent));
+    assert_eq!(
+        (CallEnd::of(&lost, true, None), CallEnd::of(&lost, false, None)),
+        (CallEnd::Unknown, CallEnd::NotSent)
+    );
 }
 
 #[test]
@@ -187,8 +203,16 @@ fn what_was_sent_before_it_opened_says_nothing_of_it_afterwards() {
     assert!(story.is_open(), "only a probe closes it");
     story.wait(30_000);
     end(&mut story, 10, CallEnd::Answered);
-    assert_eq!(story.circuit.admit(story.now).map(|ticket| ticket.probe), Ok(true), "none of them was the probe");
-    story.circuit.ended(Ticket { term: story.circuit.term, probe: true }, CallEnd::Answered, story.now);
+    assert_eq!(
+        story.circuit.admit(story.now).map(|ticket| ticket.probe),
+        Ok(true),
+        "none of them was the probe"
+    );
+    story.circuit.ended(
+        Ticket { term: story.circuit.term, probe: true },
+        CallEnd::Answered,
+        story.now,
+    );
     end(&mut story, 20, CallEnd::Unknown);
     assert_eq!((story.state(), story.counted()), (State::Closed, (0, 0)));
 }
@@ -258,8 +282,7 @@ enum Move {
 
 fn moves() -> impl Strategy<Value = Vec<(u64, Move)>> {
     let end = prop_oneof![6 => Just(CallEnd::Unknown), 4 => Just(CallEnd::Answered), 1 => Just(CallEnd::NotSent)];
-    let what =
-        prop_oneof![8 => Just(Move::Begin), 1 => Just(Move::Insist), 8 => (any::<usize>(), end).prop_map(|(nth, end)| Move::End(nth, end))];
+    let what = prop_oneof![8 => Just(Move::Begin), 1 => Just(Move::Insist), 8 => (any::<usize>(), end).prop_map(|(nth, end)| Move::End(nth, end))];
     let wait = prop_oneof![6 => 0_u64..50, 2 => 0_u64..1500, 1 => Just(1000), 1 => Just(3000)];
     proptest::collection::vec((wait, what), 0..400)
 }

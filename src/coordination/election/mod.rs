@@ -32,7 +32,8 @@ pub const TERM: Duration = Duration::from_secs(10);
 /// How often the leader renews the Lease, and the longest time between two looks of the others.
 pub const EVERY: Duration = Duration::from_secs(2);
 /// Who leads has stopped before another one may begin.
-const _: () = assert!(HOLDS_FOR.as_millis() < TERM.as_millis() && EVERY.as_millis() < HOLDS_FOR.as_millis());
+const _: () =
+    assert!(HOLDS_FOR.as_millis() < TERM.as_millis() && EVERY.as_millis() < HOLDS_FOR.as_millis());
 
 /// The name of the Lease for operators that work in these namespaces, all where there is none. Those that work elsewhere have another
 /// leader: whoever leads these does not see the sagas of those.
@@ -109,7 +110,15 @@ impl Candidate {
     /// One that does not lead yet and has no caches, for the Lease of this name. No two may have the same identity.
     #[must_use]
     pub const fn new(lease: String, identity: String) -> Self {
-        Self { lease, identity, warmth: Warmth::Cold, renewed: None, rival: None, free: None, followed: false }
+        Self {
+            lease,
+            identity,
+            warmth: Warmth::Cold,
+            renewed: None,
+            rival: None,
+            free: None,
+            followed: false,
+        }
     }
 
     /// Notes how much of its caches it has.
@@ -154,19 +163,29 @@ impl Candidate {
             return (renewed + EVERY).max(now);
         }
         let rivals = self.rival.as_ref().map(|rival| rival.since + TERM);
-        let due = rivals.or(self.free).zip(self.warmth.lets_others_go_first()).map(|(since, patience)| since + patience);
+        let due = rivals
+            .or(self.free)
+            .zip(self.warmth.lets_others_go_first())
+            .map(|(since, patience)| since + patience);
         due.map_or(now + EVERY, |due| due.clamp(now, now + EVERY))
     }
 
     /// Takes what a look showed that was sent at `asked` and answered at `answered`, and says what to do; `at` is the instant that is
     /// written. A read that failed says nothing and is not told here.
-    pub fn saw(&mut self, lease: Option<&Lease>, asked: Instant, answered: Instant, at: Timestamp) -> Move {
+    pub fn saw(
+        &mut self,
+        lease: Option<&Lease>,
+        asked: Instant,
+        answered: Instant,
+        at: Timestamp,
+    ) -> Move {
         let holder = lease.and_then(holder);
         if holder != Some(self.identity.as_str()) {
             self.renewed = None;
             self.followed = true;
         }
-        let (Some(lease), Some(other)) = (lease, holder.filter(|holder| *holder != self.identity)) else {
+        let (Some(lease), Some(other)) = (lease, holder.filter(|holder| *holder != self.identity))
+        else {
             self.rival = None;
             if let Some(own) = lease.filter(|_| holder.is_some()) {
                 self.free = None;
@@ -198,7 +217,9 @@ impl Candidate {
 
     /// Whether a look that was sent at `asked` may take what has been so since `since`, where that takes a warm one so long.
     fn may_take(&self, asked: Instant, since: Instant, long: Duration) -> bool {
-        self.warmth.lets_others_go_first().is_some_and(|longer| asked.saturating_duration_since(since) >= long + longer)
+        self.warmth
+            .lets_others_go_first()
+            .is_some_and(|longer| asked.saturating_duration_since(since) >= long + longer)
     }
 
     /// Whether somebody else may have led since this was last asked: whose name stays in the Lease between two looks led alone, or nobody did.
@@ -216,14 +237,18 @@ impl Candidate {
     #[must_use]
     pub fn released(&self, lease: &Lease) -> Option<Lease> {
         (holder(lease) == Some(self.identity.as_str())).then(|| {
-            let spec = LeaseSpec { holder_identity: None, ..lease.spec.clone().unwrap_or_default() };
+            let spec =
+                LeaseSpec { holder_identity: None, ..lease.spec.clone().unwrap_or_default() };
             Lease { spec: Some(spec), ..lease.clone() }
         })
     }
 
     /// The Lease before anybody held it. No labels: those of executors have them, and by them the old ones are found and deleted.
     fn unheld(&self) -> Lease {
-        Lease { metadata: ObjectMeta { name: Some(self.lease.clone()), ..ObjectMeta::default() }, spec: None }
+        Lease {
+            metadata: ObjectMeta { name: Some(self.lease.clone()), ..ObjectMeta::default() },
+            spec: None,
+        }
     }
 
     /// The Lease with this candidate as its new holder.
@@ -234,7 +259,9 @@ impl Candidate {
             lease_duration_seconds: i32::try_from(TERM.as_secs()).ok(),
             acquire_time: Some(MicroTime(at)),
             renew_time: Some(MicroTime(at)),
-            lease_transitions: Some(old.lease_transitions.map_or(0, |times| times.saturating_add(1))),
+            lease_transitions: Some(
+                old.lease_transitions.map_or(0, |times| times.saturating_add(1)),
+            ),
             ..old
         };
         Lease { spec: Some(spec), ..lease.clone() }
@@ -243,7 +270,8 @@ impl Candidate {
 
 /// The Lease with nothing but a later renewal.
 fn renewed(lease: &Lease, at: Timestamp) -> Lease {
-    let spec = LeaseSpec { renew_time: Some(MicroTime(at)), ..lease.spec.clone().unwrap_or_default() };
+    let spec =
+        LeaseSpec { renew_time: Some(MicroTime(at)), ..lease.spec.clone().unwrap_or_default() };
     Lease { spec: Some(spec), ..lease.clone() }
 }
 

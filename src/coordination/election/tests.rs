@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use proptest::{collection::vec, prelude::*};
 
@@ -25,7 +30,11 @@ fn with_caches(identity: &str, warmth: Warmth) -> Candidate {
 
 /// The API server's copy of a Lease after so many writes.
 fn stored(lease: Lease, version: u64) -> Lease {
-    let metadata = ObjectMeta { uid: Some("1".into()), resource_version: Some(version.to_string()), ..lease.metadata };
+    let metadata = ObjectMeta {
+        uid: Some("1".into()),
+        resource_version: Some(version.to_string()),
+        ..lease.metadata
+    };
     Lease { metadata, ..lease }
 }
 
@@ -35,7 +44,9 @@ fn spec(lease: &Lease) -> &LeaseSpec {
 
 /// The Lease that a candidate which meets none creates.
 fn created_by(identity: &str, dawn: Instant) -> Lease {
-    let Move::Create(lease) = candidate(identity).saw(None, dawn, dawn, wall(1)) else { panic!("nothing is created") };
+    let Move::Create(lease) = candidate(identity).saw(None, dawn, dawn, wall(1)) else {
+        panic!("nothing is created")
+    };
     stored(lease, 1)
 }
 
@@ -43,11 +54,26 @@ fn created_by(identity: &str, dawn: Instant) -> Lease {
 fn the_first_one_creates_the_lease_and_renews_it_as_its_own() {
     let dawn = Instant::now();
     let mut first = candidate("a");
-    let Move::Create(lease) = first.saw(None, dawn, dawn, wall(1)) else { panic!("nothing is created") };
+    let Move::Create(lease) = first.saw(None, dawn, dawn, wall(1)) else {
+        panic!("nothing is created")
+    };
     assert_eq!(lease.metadata.name.as_deref(), Some("lease"));
-    assert_eq!(lease.metadata.labels, None, "by their labels old Leases of executors are found and deleted");
-    let LeaseSpec { holder_identity, lease_duration_seconds, acquire_time, renew_time, lease_transitions, .. } = spec(&lease).clone();
-    assert_eq!((holder_identity.as_deref(), lease_duration_seconds, lease_transitions), (Some("a"), Some(10), Some(0)));
+    assert_eq!(
+        lease.metadata.labels, None,
+        "by their labels old Leases of executors are found and deleted"
+    );
+    let LeaseSpec {
+        holder_identity,
+        lease_duration_seconds,
+        acquire_time,
+        renew_time,
+        lease_transitions,
+        ..
+    } = spec(&lease).clone();
+    assert_eq!(
+        (holder_identity.as_deref(), lease_duration_seconds, lease_transitions),
+        (Some("a"), Some(10), Some(0))
+    );
     assert_eq!((acquire_time, renew_time), (Some(MicroTime(wall(1))), Some(MicroTime(wall(1)))));
     assert!(!first.leads(dawn), "nobody acknowledged it yet");
 
@@ -56,9 +82,18 @@ fn the_first_one_creates_the_lease_and_renews_it_as_its_own() {
     assert_eq!(first.next_look(at(dawn, 100)), at(dawn, 2000));
 
     let lease = stored(lease, 1);
-    let Move::Replace(renewed) = first.saw(Some(&lease), at(dawn, 2000), at(dawn, 2000), wall(3)) else { panic!("not renewed") };
-    assert_eq!(renewed.metadata, lease.metadata, "the version that it was read at is its precondition");
-    assert_eq!(*spec(&renewed), LeaseSpec { renew_time: Some(MicroTime(wall(3))), ..spec(&lease).clone() });
+    let Move::Replace(renewed) = first.saw(Some(&lease), at(dawn, 2000), at(dawn, 2000), wall(3))
+    else {
+        panic!("not renewed")
+    };
+    assert_eq!(
+        renewed.metadata, lease.metadata,
+        "the version that it was read at is its precondition"
+    );
+    assert_eq!(
+        *spec(&renewed),
+        LeaseSpec { renew_time: Some(MicroTime(wall(3))), ..spec(&lease).clone() }
+    );
 }
 
 #[test]
@@ -69,12 +104,29 @@ fn another_one_waits_a_term_after_the_last_renewal_that_it_saw_whatever_the_leas
     assert_eq!(second.saw(Some(&lease), at(dawn, 0), at(dawn, 100), wall(1_000_000)), Move::Wait);
     assert_eq!((second.rival(), second.next_look(at(dawn, 100))), (Some("a"), at(dawn, 2100)));
     let renewed = stored(lease, 2);
-    assert_eq!(second.saw(Some(&renewed), at(dawn, 2100), at(dawn, 2200), wall(1_000_000)), Move::Wait);
+    assert_eq!(
+        second.saw(Some(&renewed), at(dawn, 2100), at(dawn, 2200), wall(1_000_000)),
+        Move::Wait
+    );
     // Sent before the end of the term, answered long after it: what it shows may be as old as its sending.
-    assert_eq!(second.saw(Some(&renewed), at(dawn, 12_199), at(dawn, 20_000), wall(1_000_000)), Move::Wait);
-    assert_eq!(second.next_look(at(dawn, 12_100)), at(dawn, 12_200), "the end of the term is not slept through");
-    let Move::Replace(taken) = second.saw(Some(&renewed), at(dawn, 12_200), at(dawn, 12_300), wall(7)) else { panic!("not taken") };
-    assert_eq!((spec(&taken).holder_identity.as_deref(), spec(&taken).lease_transitions), (Some("b"), Some(1)));
+    assert_eq!(
+        second.saw(Some(&renewed), at(dawn, 12_199), at(dawn, 20_000), wall(1_000_000)),
+        Move::Wait
+    );
+    assert_eq!(
+        second.next_look(at(dawn, 12_100)),
+        at(dawn, 12_200),
+        "the end of the term is not slept through"
+    );
+    let Move::Replace(taken) =
+        second.saw(Some(&renewed), at(dawn, 12_200), at(dawn, 12_300), wall(7))
+    else {
+        panic!("not taken")
+    };
+    assert_eq!(
+        (spec(&taken).holder_identity.as_deref(), spec(&taken).lease_transitions),
+        (Some("b"), Some(1))
+    );
     assert_eq!(taken.metadata, renewed.metadata);
 }
 
@@ -97,9 +149,20 @@ fn a_released_lease_is_taken_at_once_and_keeps_what_others_wrote() {
     assert_eq!(second.released(&lease), None, "nobody gives back what another one holds");
     let free = first.released(&lease).unwrap();
     assert_eq!((spec(&free).holder_identity.as_deref(), &free.metadata), (None, &lease.metadata));
-    for free in [free.clone(), Lease { spec: Some(LeaseSpec { holder_identity: Some(String::new()), ..LeaseSpec::default() }), ..free }] {
-        let Move::Replace(taken) = second.saw(Some(&free), dawn, dawn, wall(9)) else { panic!("not taken") };
-        assert_eq!((spec(&taken).holder_identity.as_deref(), &taken.metadata), (Some("b"), &lease.metadata));
+    for free in [
+        free.clone(),
+        Lease {
+            spec: Some(LeaseSpec { holder_identity: Some(String::new()), ..LeaseSpec::default() }),
+            ..free
+        },
+    ] {
+        let Move::Replace(taken) = second.saw(Some(&free), dawn, dawn, wall(9)) else {
+            panic!("not taken")
+        };
+        assert_eq!(
+            (spec(&taken).holder_identity.as_deref(), &taken.metadata),
+            (Some("b"), &lease.metadata)
+        );
         assert_eq!(spec(&taken).acquire_time, Some(MicroTime(wall(9))));
     }
 }
@@ -112,7 +175,10 @@ fn who_sees_another_holder_leads_no_more_and_stands_again() {
     let taken = created_by("b", dawn);
     assert_eq!(first.saw(Some(&taken), at(dawn, 100), at(dawn, 100), wall(1)), Move::Wait);
     assert!(!first.leads(at(dawn, 100)));
-    assert!(matches!(first.saw(Some(&taken), at(dawn, 10_100), at(dawn, 10_100), wall(1)), Move::Replace(_)));
+    assert!(matches!(
+        first.saw(Some(&taken), at(dawn, 10_100), at(dawn, 10_100), wall(1)),
+        Move::Replace(_)
+    ));
 }
 
 #[test]
@@ -122,7 +188,10 @@ fn who_could_not_renew_in_time_renews_what_is_still_its_own_later() {
     let lease = created_by("a", dawn);
     first.acknowledged(dawn);
     assert!(!first.leads(at(dawn, 60_000)), "the API server was away for a minute");
-    assert!(matches!(first.saw(Some(&lease), at(dawn, 60_000), at(dawn, 60_000), wall(61)), Move::Replace(_)));
+    assert!(matches!(
+        first.saw(Some(&lease), at(dawn, 60_000), at(dawn, 60_000), wall(61)),
+        Move::Replace(_)
+    ));
     first.acknowledged(at(dawn, 60_000));
     assert!(first.leads(at(dawn, 60_001)));
 }
@@ -138,7 +207,10 @@ fn who_has_no_caches_takes_nothing_and_who_lacks_some_lets_others_go_first() {
         for candidate in [&mut cold, &mut partly] {
             assert_eq!(candidate.saw(none, dawn, at(dawn, 100), wall(1)), Move::Wait);
             assert_eq!(candidate.next_look(at(dawn, 100)), at(dawn, 2100));
-            assert_eq!(candidate.saw(none, at(dawn, 10_099), at(dawn, 10_099), wall(1)), Move::Wait);
+            assert_eq!(
+                candidate.saw(none, at(dawn, 10_099), at(dawn, 10_099), wall(1)),
+                Move::Wait
+            );
         }
         assert_eq!(partly.next_look(at(dawn, 10_099)), at(dawn, 10_100));
         assert_ne!(partly.saw(none, at(dawn, 10_100), at(dawn, 10_100), wall(1)), Move::Wait);
@@ -150,10 +222,19 @@ fn who_has_no_caches_takes_nothing_and_who_lacks_some_lets_others_go_first() {
     // One that holds it and is gone.
     for candidate in [&mut cold, &mut partly] {
         assert_eq!(candidate.saw(Some(&held), dawn, dawn, wall(1)), Move::Wait);
-        assert_eq!(candidate.saw(Some(&held), at(dawn, 19_999), at(dawn, 19_999), wall(1)), Move::Wait);
+        assert_eq!(
+            candidate.saw(Some(&held), at(dawn, 19_999), at(dawn, 19_999), wall(1)),
+            Move::Wait
+        );
     }
-    assert!(matches!(partly.saw(Some(&held), at(dawn, 20_000), at(dawn, 20_000), wall(1)), Move::Replace(_)));
-    assert_eq!(cold.saw(Some(&held), at(dawn, 3_600_000), at(dawn, 3_600_000), wall(1)), Move::Wait);
+    assert!(matches!(
+        partly.saw(Some(&held), at(dawn, 20_000), at(dawn, 20_000), wall(1)),
+        Move::Replace(_)
+    ));
+    assert_eq!(
+        cold.saw(Some(&held), at(dawn, 3_600_000), at(dawn, 3_600_000), wall(1)),
+        Move::Wait
+    );
 }
 
 #[test]
@@ -164,14 +245,20 @@ fn the_time_for_which_a_lease_is_free_counts_from_when_it_was_let_go_last() {
     assert_eq!(partly.saw(None, dawn, dawn, wall(1)), Move::Wait);
     assert_eq!(partly.saw(Some(&held), at(dawn, 5000), at(dawn, 5000), wall(1)), Move::Wait);
     assert_eq!(partly.saw(None, at(dawn, 10_000), at(dawn, 10_000), wall(1)), Move::Wait);
-    assert!(matches!(partly.saw(None, at(dawn, 20_000), at(dawn, 20_000), wall(1)), Move::Create(_)));
+    assert!(matches!(
+        partly.saw(None, at(dawn, 20_000), at(dawn, 20_000), wall(1)),
+        Move::Create(_)
+    ));
 }
 
 #[test]
 fn who_leads_goes_on_whatever_its_caches() {
     let dawn = Instant::now();
     let lease = created_by("a", dawn);
-    assert!(matches!(with_caches("a", Warmth::Cold).saw(Some(&lease), dawn, dawn, wall(1)), Move::Replace(_)));
+    assert!(matches!(
+        with_caches("a", Warmth::Cold).saw(Some(&lease), dawn, dawn, wall(1)),
+        Move::Replace(_)
+    ));
 }
 
 #[test]
@@ -181,7 +268,10 @@ fn those_that_work_elsewhere_have_another_lease() {
     assert_eq!(name(&["shop", "billing"]), name(&["billing", "shop"]));
     let names = [name(&[]), name(&["shop"]), name(&["shop", "billing"]), name(&["shopbilling"])];
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
-    assert!(names.iter().all(|name| name.starts_with("saga-operator-leader") && crate::api::names::is_dns_label(name)));
+    assert!(
+        names.iter().all(|name| name.starts_with("saga-operator-leader")
+            && crate::api::names::is_dns_label(name))
+    );
 }
 
 /// What one candidate does next; each step may come any time after the one before.
@@ -204,8 +294,12 @@ impl Rivals {
         let (candidate, stage) = &mut self.both[who];
         *stage = match std::mem::replace(stage, Stage::Idle) {
             Stage::Idle => Stage::Asked { asked: now, shown: self.lease.clone() },
-            Stage::Asked { .. } | Stage::Decided { .. } | Stage::Written { .. } if lost => Stage::Idle,
-            Stage::Asked { asked, shown } => Stage::Decided { asked, chosen: candidate.saw(shown.as_ref(), asked, now, wall(0)) },
+            Stage::Asked { .. } | Stage::Decided { .. } | Stage::Written { .. } if lost => {
+                Stage::Idle
+            }
+            Stage::Asked { asked, shown } => {
+                Stage::Decided { asked, chosen: candidate.saw(shown.as_ref(), asked, now, wall(0)) }
+            }
             Stage::Decided { chosen: Move::Wait, .. } => Stage::Idle,
             Stage::Decided { asked, chosen: Move::Create(lease) } => {
                 let accepted = self.lease.is_none();
@@ -216,7 +310,9 @@ impl Rivals {
                 Stage::Written { asked, accepted }
             }
             Stage::Decided { asked, chosen: Move::Replace(lease) } => {
-                let accepted = self.lease.as_ref().is_some_and(|now| now.metadata.resource_version == lease.metadata.resource_version);
+                let accepted = self.lease.as_ref().is_some_and(|now| {
+                    now.metadata.resource_version == lease.metadata.resource_version
+                });
                 if accepted {
                     self.version += 1;
                     self.lease = Some(stored(lease, self.version));
@@ -265,14 +361,27 @@ fn who_finds_its_own_name_again_was_not_followed_by_anybody() {
     let dawn = Instant::now();
     let lease = created_by("a", dawn);
     let mut first = candidate("a");
-    assert!(matches!(first.saw(None, dawn, dawn, wall(1)), Move::Create(_)) && first.was_followed(), "it does not know who led before");
+    assert!(
+        matches!(first.saw(None, dawn, dawn, wall(1)), Move::Create(_)) && first.was_followed(),
+        "it does not know who led before"
+    );
     first.acknowledged(dawn);
     // Long after its time was over.
     let late = at(dawn, 60_000);
-    assert!(matches!(first.saw(Some(&lease), late, late, wall(60)), Move::Replace(_)) && !first.was_followed());
+    assert!(
+        matches!(first.saw(Some(&lease), late, late, wall(60)), Move::Replace(_))
+            && !first.was_followed()
+    );
     let mut second = candidate("b");
     second.saw(Some(&lease), late, late, wall(60));
-    let Move::Replace(taken) = second.saw(Some(&lease), at(late, 10_000), at(late, 10_000), wall(70)) else { panic!("not taken") };
-    assert_eq!(first.saw(Some(&stored(taken, 2)), at(late, 11_000), at(late, 11_000), wall(71)), Move::Wait);
+    let Move::Replace(taken) =
+        second.saw(Some(&lease), at(late, 10_000), at(late, 10_000), wall(70))
+    else {
+        panic!("not taken")
+    };
+    assert_eq!(
+        first.saw(Some(&stored(taken, 2)), at(late, 11_000), at(late, 11_000), wall(71)),
+        Move::Wait
+    );
     assert!(first.was_followed() && !first.was_followed());
 }

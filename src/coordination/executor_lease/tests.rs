@@ -73,7 +73,11 @@ fn a_renewal_begins_the_term_anew() {
     vigil.saw(held("2"), at(dawn, 5900), at(dawn, 6500));
     vigil.saw(held("2"), at(dawn, 12_000), at(dawn, 12_000));
     assert!(!vigil.is_gone());
-    assert_eq!(vigil.next_look(at(dawn, 12_000), at(dawn, 12_000)), Duration::from_millis(500), "as soon as the term is over");
+    assert_eq!(
+        vigil.next_look(at(dawn, 12_000), at(dawn, 12_000)),
+        Duration::from_millis(500),
+        "as soon as the term is over"
+    );
     vigil.saw(held("2"), at(dawn, 12_500), at(dawn, 12_500));
     assert!(vigil.is_gone());
 }
@@ -96,7 +100,10 @@ fn an_absent_lease_must_stay_absent_for_the_whole_term() {
     vigil.saw(held("1"), at(dawn, 0), at(dawn, 0));
     vigil.saw(Sighting::Absent, at(dawn, 5900), at(dawn, 5900));
     vigil.saw(Sighting::Absent, at(dawn, 11_800), at(dawn, 11_800));
-    assert!(!vigil.is_gone(), "its executor still sends for up to four seconds after somebody deleted it");
+    assert!(
+        !vigil.is_gone(),
+        "its executor still sends for up to four seconds after somebody deleted it"
+    );
     vigil.saw(Sighting::Absent, at(dawn, 11_900), at(dawn, 11_900));
     assert!(vigil.is_gone());
 }
@@ -118,7 +125,10 @@ fn a_request_is_over_when_its_time_and_half_a_minute_have_passed_since_its_inten
     assert_eq!(left(0), Duration::from_secs(35));
     assert_eq!(left(34_999), Duration::from_millis(1));
     assert_eq!(left(35_000), Duration::ZERO);
-    assert_eq!(may_last(dawn, Duration::MAX, at(dawn, 1)), Duration::MAX.saturating_sub(Duration::from_millis(1)));
+    assert_eq!(
+        may_last(dawn, Duration::MAX, at(dawn, 1)),
+        Duration::MAX.saturating_sub(Duration::from_millis(1))
+    );
 }
 
 /// Seconds that are explored: a term begins with any renewal of the first tenures, and some are left when it has ended.
@@ -179,7 +189,16 @@ impl Explorer {
     fn first(&self) -> Moment {
         let stored = Stored::Held(0);
         let (tenure, vigil) = (Tenure::new(self.dawn), Vigil::default());
-        Moment { now: 0, stored, tenure, known: stored, renewal: Renewal::None, releasing: false, vigil, read: Read::None }
+        Moment {
+            now: 0,
+            stored,
+            tenure,
+            known: stored,
+            renewal: Renewal::None,
+            releasing: false,
+            vigil,
+            read: Read::None,
+        }
     }
 
     /// Everything that may happen next.
@@ -199,7 +218,9 @@ impl Explorer {
         self.own(moment, &mut may);
         match moment.read {
             Read::None => may(&|moment| moment.read = Read::Sent { at: now }),
-            Read::Sent { at } => may(&|moment| moment.read = Read::Done { at, showed: moment.stored }),
+            Read::Sent { at } => {
+                may(&|moment| moment.read = Read::Done { at, showed: moment.stored })
+            }
             Read::Done { at, showed } => may(&|moment| {
                 let sighting = match showed {
                     Stored::Held(version) => held(&version.to_string()),
@@ -218,7 +239,8 @@ impl Explorer {
         let now = moment.now;
         if moment.releasing {
             may(&|moment| {
-                moment.stored = if moment.stored == moment.known { Stored::Released } else { moment.stored };
+                moment.stored =
+                    if moment.stored == moment.known { Stored::Released } else { moment.stored };
                 moment.releasing = false;
             });
         }
@@ -261,7 +283,9 @@ fn in_no_order_of_events_is_an_executor_called_gone_while_it_holds() {
     while let Some(moment) = open.pop() {
         let holds = moment.tenure.clone().holds(explorer.instant(moment.now));
         assert!(!(holds && moment.vigil.is_gone()), "{moment:?}");
-        gone_by_term += usize::from(moment.vigil.is_gone() && matches!(moment.vigil.last, Some((Sighting::Held(_), _))));
+        gone_by_term += usize::from(
+            moment.vigil.is_gone() && matches!(moment.vigil.last, Some((Sighting::Held(_), _))),
+        );
         held_late += usize::from(holds && moment.now == HORIZON);
         // Where the tenure has lapsed and no answer is on its way, nothing is left that could make it hold again.
         if !holds && !matches!(moment.renewal, Renewal::Sent { .. } | Renewal::Done { .. }) {

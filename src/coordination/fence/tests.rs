@@ -7,7 +7,9 @@ use crate::{api::ActiveAttempt, model::skew::UNTOLD};
 
 #[test]
 fn an_effect_leaves_unread_for_two_seconds_and_never_without_a_write() {
-    for (since, leaves) in [(Some(0), true), (Some(1_999), true), (Some(2_000), false), (None, false)] {
+    for (since, leaves) in
+        [(Some(0), true), (Some(1_999), true), (Some(2_000), false), (None, false)]
+    {
         assert_eq!(leaves_unread(since.map(Duration::from_millis)), leaves, "{since:?}");
     }
 }
@@ -15,7 +17,8 @@ fn an_effect_leaves_unread_for_two_seconds_and_never_without_a_write() {
 #[test]
 fn a_child_is_created_again_for_thirty_seconds_by_both_clocks_or_after_a_definite_refusal() {
     let may_create = |intended, known, refused| {
-        Age { intended: Duration::from_millis(intended), known: Duration::from_millis(known) }.may_create(refused)
+        Age { intended: Duration::from_millis(intended), known: Duration::from_millis(known) }
+            .may_create(refused)
     };
     assert!(may_create(29_999, 29_999, false));
     assert!(!may_create(30_000, 0, false), "another process wrote the intent");
@@ -27,9 +30,21 @@ fn intent(started_at: Timestamp, clock_ahead_seconds: i64) -> ActiveAttempt {
     told_of(started_at, clock_ahead_seconds, 0)
 }
 
-fn told_of(started_at: Timestamp, clock_ahead_seconds: i64, clock_behind_seconds: i64) -> ActiveAttempt {
+fn told_of(
+    started_at: Timestamp,
+    clock_ahead_seconds: i64,
+    clock_behind_seconds: i64,
+) -> ActiveAttempt {
     let started_at = MicroTime(started_at);
-    ActiveAttempt { started_at, executor: None, ends_by: None, clock_ahead_seconds, clock_behind_seconds, child_uid: None, trouble: None }
+    ActiveAttempt {
+        started_at,
+        executor: None,
+        ends_by: None,
+        clock_ahead_seconds,
+        clock_behind_seconds,
+        child_uid: None,
+        trouble: None,
+    }
 }
 
 fn at(milliseconds: i64) -> Timestamp {
@@ -52,8 +67,14 @@ fn a_clock_that_is_behind_makes_no_intent_younger() {
                 let (started, now) = (at(writer), at(age - behind));
                 let intended = between(reader.intended(&intent(started, told)), now);
                 let may = Age { intended, known: Duration::ZERO }.may_create(false);
-                assert!(!may || age < 30_000, "created {age} ms after the intent; reader {behind} behind, writer {writer} ahead");
-                assert!(may || age > 10_000 || writer < 0, "not created after {age} ms; reader {behind} behind, writer {writer} ahead");
+                assert!(
+                    !may || age < 30_000,
+                    "created {age} ms after the intent; reader {behind} behind, writer {writer} ahead"
+                );
+                assert!(
+                    may || age > 10_000 || writer < 0,
+                    "not created after {age} ms; reader {behind} behind, writer {writer} ahead"
+                );
             }
         }
     }
@@ -65,16 +86,32 @@ fn no_clock_says_too_early_that_nobody_creates_any_more() {
         for writer in [-3_600_000, -40_000, -1_000, 0, 2_000, 40_000] {
             let skew = seen_by(reader).towards_others();
             for age in [0, 10_000, 29_999, 30_000, 36_000, 200_000, 8_000_000] {
-                let intent = told_of(at(writer), seen_by(writer).told_ahead(), seen_by(writer).told_behind());
-                let past = is_past_creation(between(skew.intended_by(&intent), at(age + reader)), Duration::ZERO);
-                assert!(!past || age >= 30_000, "said {age} ms after the intent; reader {reader} ahead, writer {writer} ahead");
+                let intent = told_of(
+                    at(writer),
+                    seen_by(writer).told_ahead(),
+                    seen_by(writer).told_behind(),
+                );
+                let past = is_past_creation(
+                    between(skew.intended_by(&intent), at(age + reader)),
+                    Duration::ZERO,
+                );
+                assert!(
+                    !past || age >= 30_000,
+                    "said {age} ms after the intent; reader {reader} ahead, writer {writer} ahead"
+                );
                 // An intent tells the most that its clock may be off, and not the least.
                 let apart = reader.max(0) - reader.min(0) + writer.max(0) - writer.min(0);
-                assert!(past || age < 36_000 + apart, "not said after {age} ms; reader {reader} ahead, writer {writer} ahead");
+                assert!(
+                    past || age < 36_000 + apart,
+                    "not said after {age} ms; reader {reader} ahead, writer {writer} ahead"
+                );
             }
         }
     }
-    assert!(is_past_creation(Duration::ZERO, CREATED_WITHIN), "who has known it for so long needs no clock of others");
+    assert!(
+        is_past_creation(Duration::ZERO, CREATED_WITHIN),
+        "who has known it for so long needs no clock of others"
+    );
 }
 
 #[test]
@@ -86,11 +123,20 @@ fn a_clock_that_is_set_between_two_renewals_makes_no_intent_younger() {
     for set in [-3_600_000, -40_000, -1_000, 0, 1_000, 40_000] {
         let skew = compared.skew((at(2_300 + set), origin + seconds(2)));
         let told = Duration::from_secs(u64::try_from(skew.told_ahead()).unwrap());
-        assert!(told + UNTOLD >= between(at(0), at(set)), "told {told:?} of a clock that was set by {set} ms");
+        assert!(
+            told + UNTOLD >= between(at(0), at(set)),
+            "told {told:?} of a clock that was set by {set} ms"
+        );
         for age in [0, 29_000, 30_000, 100_000] {
             // The intent was written by a clock that is right, so long before the clock was set.
-            let intended = between(skew.towards_others().intended(&intent(at(2_000 - age), 0)), at(2_000 + set));
-            assert!(intended >= Duration::from_millis(age.unsigned_abs()), "{age} ms is {intended:?} by a clock that was set by {set} ms");
+            let intended = between(
+                skew.towards_others().intended(&intent(at(2_000 - age), 0)),
+                at(2_000 + set),
+            );
+            assert!(
+                intended >= Duration::from_millis(age.unsigned_abs()),
+                "{age} ms is {intended:?} by a clock that was set by {set} ms"
+            );
         }
     }
 }
@@ -98,13 +144,22 @@ fn a_clock_that_is_set_between_two_renewals_makes_no_intent_younger() {
 #[test]
 fn an_attempt_grows_older_by_the_monotonic_clock() {
     let age = Age { intended: Duration::from_secs(29), known: Duration::ZERO };
-    assert!(age.later(Duration::from_millis(999)).may_leave(false) && !age.later(Duration::from_secs(1)).may_leave(false));
+    assert!(
+        age.later(Duration::from_millis(999)).may_leave(false)
+            && !age.later(Duration::from_secs(1)).may_leave(false)
+    );
 }
 
 #[test]
 fn an_intent_tells_of_a_clock_that_is_ahead_by_more_than_calls_and_stamps_explain() {
-    assert_eq!([-10_000, 0, 1_000, 2_000, 40_000].map(|ahead| seen_by(ahead).told_ahead()), [0, 0, 0, 3, 41]);
-    assert_eq!([10_000, 0, -1_000, -3_000, -40_000].map(|ahead| seen_by(ahead).told_behind()), [0, 0, 0, 4, 41]);
+    assert_eq!(
+        [-10_000, 0, 1_000, 2_000, 40_000].map(|ahead| seen_by(ahead).told_ahead()),
+        [0, 0, 0, 3, 41]
+    );
+    assert_eq!(
+        [10_000, 0, -1_000, -3_000, -40_000].map(|ahead| seen_by(ahead).told_behind()),
+        [0, 0, 0, 4, 41]
+    );
     let far = Skew { ahead: Duration::MAX, behind: Duration::MAX, untold: Duration::MAX };
     assert!(far.told_ahead() > 0 && far.told_behind() > 0);
     assert_eq!(far.intended(&intent(Timestamp::MIN, i64::MAX)), Timestamp::MIN);
@@ -115,7 +170,12 @@ fn an_intent_tells_of_a_clock_that_is_ahead_by_more_than_calls_and_stamps_explai
 #[test]
 fn a_copy_is_fresh_from_the_known_version_on() {
     assert_eq!(freshness(None, "7"), Freshness::Fresh);
-    for (copy, judged) in [("9", Freshness::Older), ("10", Freshness::Fresh), ("11", Freshness::Fresh), ("x-11", Freshness::Incomparable)] {
+    for (copy, judged) in [
+        ("9", Freshness::Older),
+        ("10", Freshness::Fresh),
+        ("11", Freshness::Fresh),
+        ("x-11", Freshness::Incomparable),
+    ] {
         assert_eq!(freshness(Some("10"), copy), judged, "{copy}");
     }
 }

@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use super::*;
 
@@ -80,7 +85,9 @@ fn what_is_no_host_is_refused_with_an_example() {
     ] {
         let message = wrong.parse::<HostPattern>().unwrap_err();
         assert!(
-            message.starts_with(&format!("`{wrong}` is no host: write a name, such as payments.shop.svc, or *.example.com")),
+            message.starts_with(&format!(
+                "`{wrong}` is no host: write a name, such as payments.shop.svc, or *.example.com"
+            )),
             "{message}"
         );
     }
@@ -95,14 +102,21 @@ fn deny_wins_over_allow_and_an_allow_leaves_no_other_host() {
     };
     rules.check().unwrap();
     let reach = Reach::new(rules, []);
-    for reached in ["http://stock.shop.svc/", "https://api.example.com./", "http://10.1.2.3:81/", "http://internal.shop.svc/"] {
+    for reached in [
+        "http://stock.shop.svc/",
+        "https://api.example.com./",
+        "http://10.1.2.3:81/",
+        "http://internal.shop.svc/",
+    ] {
         assert_eq!(says(&reach, reached), Ok(()), "{reached}");
     }
     let denied = "requests may not reach a.internal.shop.svc: the administrator denies *.internal.shop.svc by --http-deny-hosts";
     assert_eq!(says(&reach, "http://a.internal.shop.svc/"), Err(denied.into()));
     let other = "requests may not reach evil.test: it is none of the hosts that the administrator allows by --http-allow-hosts";
     assert_eq!(says(&reach, "http://evil.test/"), Err(other.into()));
-    for refused in ["http://ADMIN.shop.svc./", "http://10.1.2.4/", "http://[::1]/", "http://shop.svc/"] {
+    for refused in
+        ["http://ADMIN.shop.svc./", "http://10.1.2.4/", "http://[::1]/", "http://shop.svc/"]
+    {
         assert!(says(&reach, refused).is_err(), "{refused}");
     }
 }
@@ -135,9 +149,21 @@ fn addresses_are_judged_in_the_order_of_the_table() {
 #[test]
 fn a_rule_without_effect_is_refused() {
     let faults = [
-        ReachRules { allow_cidrs: networks(&["127.0.0.1/32"]), deny_cidrs: networks(&["127.0.0.0/8"]), ..ReachRules::default() },
-        ReachRules { allow_hosts: patterns(&["a.example.com"]), deny_hosts: patterns(&["*.example.com"]), ..ReachRules::default() },
-        ReachRules { allow_hosts: patterns(&["*.b.example.com"]), deny_hosts: patterns(&["*.example.com"]), ..ReachRules::default() },
+        ReachRules {
+            allow_cidrs: networks(&["127.0.0.1/32"]),
+            deny_cidrs: networks(&["127.0.0.0/8"]),
+            ..ReachRules::default()
+        },
+        ReachRules {
+            allow_hosts: patterns(&["a.example.com"]),
+            deny_hosts: patterns(&["*.example.com"]),
+            ..ReachRules::default()
+        },
+        ReachRules {
+            allow_hosts: patterns(&["*.b.example.com"]),
+            deny_hosts: patterns(&["*.example.com"]),
+            ..ReachRules::default()
+        },
         ReachRules { deny_hosts: patterns(&["10.0.0.1"]), ..ReachRules::default() },
     ]
     .map(|rules| rules.check().unwrap_err());
@@ -150,6 +176,10 @@ fn a_rule_without_effect_is_refused() {
             "10.0.0.1 of --http-deny-hosts is an address, which a name could still lead to: give it to --http-deny-cidrs instead",
         ]
     );
-    let partly = ReachRules { allow_hosts: patterns(&["*.com"]), deny_hosts: patterns(&["*.example.com"]), ..ReachRules::default() };
+    let partly = ReachRules {
+        allow_hosts: patterns(&["*.com"]),
+        deny_hosts: patterns(&["*.example.com"]),
+        ..ReachRules::default()
+    };
     partly.check().unwrap();
 }

@@ -49,7 +49,13 @@ fn record<'a>(status: &'a SagaStatus, id: &AttemptId) -> Option<&'a DirectionSta
 }
 
 /// The attempts that begin with this plan: 5, 9, 13, 18.
-fn intents(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) -> Vec<AttemptId> {
+fn intents(
+    saga: &ValidSaga,
+    seen: &Seen<'_>,
+    before: &SagaStatus,
+    after: &SagaStatus,
+    found: &mut Vec<String>,
+) -> Vec<AttemptId> {
     let (old, new) = (records(before), records(after));
     let begun: Vec<_> = new.keys().filter(|id| !old.contains_key(*id)).cloned().collect();
     let mut must = |holds: bool, id: &AttemptId, what: &str| {
@@ -62,21 +68,36 @@ fn intents(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaS
         let earlier = record(before, id).map_or(0, |old| old.attempt);
         must(id.number == earlier.saturating_add(1), id, "out of turn");
         must(!seen.draining, id, "although this process begins nothing");
-        must(seen.deleting || !(saga.suspend || after.paused.is_some()), id, "although the saga is paused");
+        must(
+            seen.deleting || !(saga.suspend || after.paused.is_some()),
+            id,
+            "although the saga is paused",
+        );
         must(after.cancel_requested.is_none(), id, "although the saga is cancelled");
-        let operation = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
+        let operation = saga
+            .steps
+            .iter()
+            .find(|step| step.name == id.step)
+            .and_then(|step| step.operation(id.direction));
         let budget = operation.map_or(0, |operation| i64::from(operation.retry.max_attempts));
         must(new.budget_used <= budget, id, "beyond its budget");
         let asked = after.retry_requests > before.retry_requests;
-        let step = |status: &SagaStatus| status.steps.iter().find(|step| step.name == id.step).cloned().unwrap_or_default();
+        let step = |status: &SagaStatus| {
+            status.steps.iter().find(|step| step.name == id.step).cloned().unwrap_or_default()
+        };
         let due = step(before).next_attempt_at.is_none_or(|next| next.0 <= seen.now);
         must(due || asked || earlier == 0, id, "before its time");
         if id.direction == Direction::Action {
             must(!seen.deleting, id, "although the saga is being deleted");
             must(after.compensation_requested.is_none(), id, "although the saga is to be undone");
             must(after.steps.iter().all(|step| step.compensation.is_none()), id, "after an undo");
-            let failed = after.timed_out_at.is_some() || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
-            must(!failed || step(after).retry_requested, id, "although a step failed and nobody asked for it");
+            let failed = after.timed_out_at.is_some()
+                || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
+            must(
+                !failed || step(after).retry_requested,
+                id,
+                "although a step failed and nobody asked for it",
+            );
         }
     }
     let allowed = saga.max_parallel.max(old.len());
@@ -87,29 +108,48 @@ fn intents(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaS
 }
 
 /// Nothing leaves that the written status does not name: 1, 2, 20.
-fn effects(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStatus, plan: &Plan, found: &mut Vec<String>) {
+fn effects(
+    saga: &ValidSaga,
+    seen: &Seen<'_>,
+    before: &SagaStatus,
+    after: &SagaStatus,
+    plan: &Plan,
+    found: &mut Vec<String>,
+) {
     let active = records(after);
     for effect in plan.drafted_effects() {
         match effect {
             Effect::Begin { identity, uid, .. } => {
                 let id = &identity.attempt;
                 let Some(intent) = active.get(id) else {
-                    found.push(format!("{id} leaves although no intent of it stands in the status"));
+                    found
+                        .push(format!("{id} leaves although no intent of it stands in the status"));
                     continue;
                 };
-                let deletes = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
+                let deletes = saga
+                    .steps
+                    .iter()
+                    .find(|step| step.name == id.step)
+                    .and_then(|step| step.operation(id.direction));
                 let deletes = deletes.is_some_and(Operation::deletes);
                 if deletes && (uid.is_none() || *uid != intent.child_uid) {
-                    found.push(format!("{id} deletes {uid:?}, and the status names {:?}", intent.child_uid));
+                    found.push(format!(
+                        "{id} deletes {uid:?}, and the status names {:?}",
+                        intent.child_uid
+                    ));
                 }
                 if intent.executor.as_deref().is_some_and(|executor| executor != seen.executor) {
                     found.push(format!("{id} leaves although another process is to send it"));
                 }
-                let key = record(after, id).map(|record| idempotency_key(&saga.key_scope, &id.step, id.direction, record.failures));
+                let key = record(after, id).map(|record| {
+                    idempotency_key(&saga.key_scope, &id.step, id.direction, record.failures)
+                });
                 if key.as_ref() != Some(&identity.key) {
                     found.push(format!("{id} leaves under the key {}, not {key:?}", identity.key));
                 }
-                if !(seen.finalizer || plan.finalizer == Finalizer::Add) || plan.finalizer == Finalizer::Remove {
+                if !(seen.finalizer || plan.finalizer == Finalizer::Add)
+                    || plan.finalizer == Finalizer::Remove
+                {
                     found.push(format!("{id} leaves although nothing keeps the saga"));
                 }
                 if after.spec_hash.as_deref() != Some(seen.spec_hash) {
@@ -117,13 +157,26 @@ fn effects(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaS
                 }
             }
             Effect::Ask { attempt, .. } if !active.contains_key(attempt) => {
-                found.push(format!("a child is told something for {attempt} although it is not active"));
+                found.push(format!(
+                    "a child is told something for {attempt} although it is not active"
+                ));
             }
-            Effect::Stop(id) if !active.contains_key(id) => found.push(format!("{id} is stopped although it is not active")),
-            Effect::Delete if !before.phase.is_some_and(SagaPhase::is_terminal) || seen.finalizer || plan.status.is_some() => {
+            Effect::Stop(id) if !active.contains_key(id) => {
+                found.push(format!("{id} is stopped although it is not active"))
+            }
+            Effect::Delete
+                if !before.phase.is_some_and(SagaPhase::is_terminal)
+                    || seen.finalizer
+                    || plan.status.is_some() =>
+            {
                 found.push("the saga is deleted although it has not ended".into());
             }
-            Effect::Ask { .. } | Effect::Stop(_) | Effect::Delete | Effect::Sweep | Effect::Publish(_) | Effect::TakeAway { .. } => {}
+            Effect::Ask { .. }
+            | Effect::Stop(_)
+            | Effect::Delete
+            | Effect::Sweep
+            | Effect::Publish(_)
+            | Effect::TakeAway { .. } => {}
         }
     }
 }
@@ -131,21 +184,36 @@ fn effects(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaS
 /// An intent without its effect would be carried out by nobody.
 fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec<String>) {
     for id in begun {
-        let operation = saga.steps.iter().find(|step| step.name == id.step).and_then(|step| step.operation(id.direction));
+        let operation = saga
+            .steps
+            .iter()
+            .find(|step| step.name == id.step)
+            .and_then(|step| step.operation(id.direction));
         // What is deleted is looked at first.
-        let only_waits = operation.is_none_or(|operation| operation.only_waits() || operation.deletes());
+        let only_waits =
+            operation.is_none_or(|operation| operation.only_waits() || operation.deletes());
         let leaves = |effect: &Effect| matches!(effect, Effect::Begin { identity, .. } if identity.attempt == *id);
-        if plan.drafted_effects().iter().filter(|effect| leaves(effect)).count() != usize::from(!only_waits) {
+        if plan.drafted_effects().iter().filter(|effect| leaves(effect)).count()
+            != usize::from(!only_waits)
+        {
             found.push(format!("{id} is written and does not leave once"));
         }
     }
 }
 
 /// An ended saga is left alone, and a deleted one goes only when it may: 20, 28.
-fn ends(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStatus, plan: &Plan, found: &mut Vec<String>) {
+fn ends(
+    saga: &ValidSaga,
+    seen: &Seen<'_>,
+    before: &SagaStatus,
+    after: &SagaStatus,
+    plan: &Plan,
+    found: &mut Vec<String>,
+) {
     let ended = |status: &SagaStatus| status.phase.is_some_and(SagaPhase::is_terminal);
     if ended(before) && plan.status.is_some() {
-        let answers = (&before.requests, &before.handled_tokens) != (&after.requests, &after.handled_tokens);
+        let answers =
+            (&before.requests, &before.handled_tokens) != (&after.requests, &after.handled_tokens);
         // That a changed spec was seen is told once.
         let spec_was_seen = before.observed_generation != after.observed_generation;
         if !answers && !spec_was_seen {
@@ -153,12 +221,18 @@ fn ends(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStat
         }
     }
     let turns = seen.deleting || after.compensation_requested.is_some();
-    if after.phase == Some(SagaPhase::Completed) && !ended(before) && turns && !past_return(saga, after) {
+    if after.phase == Some(SagaPhase::Completed)
+        && !ended(before)
+        && turns
+        && !past_return(saga, after)
+    {
         found.push("the saga is Completed although it was to be undone".into());
     }
     if plan.finalizer == Finalizer::Remove && !ended(after) {
         let untouched = before.steps.iter().all(|step| step.action.is_none());
-        let abandoned = seen.deletion_policy == crate::api::DeletionPolicy::Abandon || seen.terminating || past_return(saga, before);
+        let abandoned = seen.deletion_policy == crate::api::DeletionPolicy::Abandon
+            || seen.terminating
+            || past_return(saga, before);
         if !(seen.deleting && (untouched || abandoned)) {
             found.push(format!("the saga is let go while it is {:?}", after.phase));
         }
@@ -166,24 +240,45 @@ fn ends(saga: &ValidSaga, seen: &Seen<'_>, before: &SagaStatus, after: &SagaStat
 }
 
 /// Whatever is not ended and waits for nobody has a next wake-up: 27.
-fn wakes(saga: &ValidSaga, seen: &Seen<'_>, after: &SagaStatus, plan: &Plan, found: &mut Vec<String>) {
+fn wakes(
+    saga: &ValidSaga,
+    seen: &Seen<'_>,
+    after: &SagaStatus,
+    plan: &Plan,
+    found: &mut Vec<String>,
+) {
     // What begins nothing is followed by a process that does; a saga without our finalizer that is deleted is gone.
-    if plan.wake.is_some() || plan.finalizer == Finalizer::Remove || seen.draining || (seen.deleting && !seen.finalizer) {
+    if plan.wake.is_some()
+        || plan.finalizer == Finalizer::Remove
+        || seen.draining
+        || (seen.deleting && !seen.finalizer)
+    {
         return;
     }
     let children = after.steps.iter().any(|step| {
-        let active = [&step.action, &step.compensation].into_iter().flatten().any(|record| record.active.is_some());
+        let active = [&step.action, &step.compensation]
+            .into_iter()
+            .flatten()
+            .any(|record| record.active.is_some());
         active && step.phase != StepPhase::Waiting
     });
     let asks = after.steps.iter().any(|step| step.phase == StepPhase::Waiting);
     let paused = (saga.suspend || after.paused.is_some()) && !seen.deleting;
-    let failed = after.timed_out_at.is_some() || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
-    let turns = failed || seen.deleting || after.compensation_requested.is_some() || after.cancel_requested.is_some();
+    let failed = after.timed_out_at.is_some()
+        || after.steps.iter().any(|step| step.phase == StepPhase::Failed);
+    let turns = failed
+        || seen.deleting
+        || after.compensation_requested.is_some()
+        || after.cancel_requested.is_some();
     let full = !seen.room.is_empty();
     let waits = match after.phase {
-        Some(SagaPhase::Completed | SagaPhase::Compensated | SagaPhase::Cancelled | SagaPhase::CompensationFailed | SagaPhase::Paused) => {
-            true
-        }
+        Some(
+            SagaPhase::Completed
+            | SagaPhase::Compensated
+            | SagaPhase::Cancelled
+            | SagaPhase::CompensationFailed
+            | SagaPhase::Paused,
+        ) => true,
         // Its own write has it looked at again, and let go.
         Some(SagaPhase::Failed) => !seen.deleting || plan.status.is_some(),
         Some(SagaPhase::Running) => asks && !turns,

@@ -1,12 +1,20 @@
 //! What must hold between a status and the next one: nothing that was written is taken back.
 
 use crate::{
-    api::{Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult, SagaPhase, SagaStatus},
+    api::{
+        Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult,
+        SagaPhase, SagaStatus,
+    },
     model::saga::{ValidSaga, ValidStep},
 };
 
 /// Finds what was taken back.
-pub(super) fn check(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
+pub(super) fn check(
+    saga: &ValidSaga,
+    before: &SagaStatus,
+    after: &SagaStatus,
+    found: &mut Vec<String>,
+) {
     phases(before, after, found);
     let fell = before.settled > after.settled
         || before.retry_requests > after.retry_requests
@@ -16,9 +24,16 @@ pub(super) fn check(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, f
     if fell {
         found.push("what is known of the saga was taken back".into());
     }
-    let newest = |status: &SagaStatus| status.requests.iter().map(|record| record.number).max().unwrap_or_default();
-    let kept = |status: &SagaStatus, number: i64| status.requests.iter().find(|record| record.number == number).cloned();
-    let rewritten = after.requests.iter().any(|record| kept(before, record.number).is_some_and(|old| old != *record));
+    let newest = |status: &SagaStatus| {
+        status.requests.iter().map(|record| record.number).max().unwrap_or_default()
+    };
+    let kept = |status: &SagaStatus, number: i64| {
+        status.requests.iter().find(|record| record.number == number).cloned()
+    };
+    let rewritten = after
+        .requests
+        .iter()
+        .any(|record| kept(before, record.number).is_some_and(|old| old != *record));
     if rewritten || newest(after) < newest(before) {
         found.push("the answer to a request was rewritten".into());
     }
@@ -28,14 +43,24 @@ pub(super) fn check(saga: &ValidSaga, before: &SagaStatus, after: &SagaStatus, f
             continue;
         };
         if old.phase.is_backward() && !new.phase.is_backward() {
-            found.push(format!("step {} turns from {} to {}", old.name, old.phase.as_str(), new.phase.as_str()));
+            found.push(format!(
+                "step {} turns from {} to {}",
+                old.name,
+                old.phase.as_str(),
+                new.phase.as_str()
+            ));
         }
         let step = saga.steps.iter().find(|step| step.name == old.name);
         let by_word = is_settled_by_word(before, after, &old.name);
         for direction in [Direction::Action, Direction::Compensation] {
             let what = format!("{}/{direction}", old.name);
             match (old.direction(direction), new.direction(direction)) {
-                (Some(old), Some(new)) => records(&what, (old, new), Told { leaves_doubt: leaves_doubt(step, direction), by_word }, found),
+                (Some(old), Some(new)) => records(
+                    &what,
+                    (old, new),
+                    Told { leaves_doubt: leaves_doubt(step, direction), by_word },
+                    found,
+                ),
                 (Some(_), None) => found.push(format!("the attempts of {what} are forgotten")),
                 (None, _) => {}
             }
@@ -55,7 +80,9 @@ fn phases(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
         SagaPhase::Compensating | SagaPhase::CompensationFailed => {
             back.contains(&new) || [SagaPhase::Compensated, SagaPhase::Cancelled].contains(&new)
         }
-        SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed => new != SagaPhase::Pending || old == new,
+        SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed => {
+            new != SagaPhase::Pending || old == new
+        }
     };
     if !legal {
         found.push(format!("the saga turns from {} to {}", old.as_str(), new.as_str()));
@@ -70,9 +97,14 @@ fn leaves_doubt(step: Option<&ValidStep>, direction: Direction) -> bool {
 /// Whether a person's word on the step was taken.
 fn is_settled_by_word(before: &SagaStatus, after: &SagaStatus, step: &str) -> bool {
     let last = before.requests.iter().map(|record| record.number).max().unwrap_or_default();
-    let accepted = |record: &RequestRecord| record.action == RequestAction::Settle && record.result == RequestResult::Accepted;
+    let accepted = |record: &RequestRecord| {
+        record.action == RequestAction::Settle && record.result == RequestResult::Accepted
+    };
     let names = |value: &str| value.trim().split('=').next().map(str::trim) == Some(step);
-    after.requests.iter().any(|record| record.number > last && accepted(record) && names(&record.value))
+    after
+        .requests
+        .iter()
+        .any(|record| record.number > last && accepted(record) && names(&record.value))
 }
 
 /// What a record may follow from, besides its attempts.
@@ -83,27 +115,50 @@ struct Told {
     by_word: bool,
 }
 
-fn records(what: &str, (old, new): (&DirectionStatus, &DirectionStatus), told: Told, found: &mut Vec<String>) {
+fn records(
+    what: &str,
+    (old, new): (&DirectionStatus, &DirectionStatus),
+    told: Told,
+    found: &mut Vec<String>,
+) {
     let Told { leaves_doubt, by_word } = told;
     let mut must = |holds: bool, sentence: &str| {
         if !holds {
             found.push(format!("{what}: {sentence}"));
         }
     };
-    let counters = [(old.attempt, new.attempt), (old.failures, new.failures), (old.disruptions, new.disruptions)];
-    must(counters.iter().all(|(old, new)| old <= new) && old.sequence <= new.sequence, "a counter fell");
+    let counters = [
+        (old.attempt, new.attempt),
+        (old.failures, new.failures),
+        (old.disruptions, new.disruptions),
+    ];
+    must(
+        counters.iter().all(|(old, new)| old <= new) && old.sequence <= new.sequence,
+        "a counter fell",
+    );
     must(new.attempt <= old.attempt.saturating_add(1), "a number was left out");
-    let rewritten = old.attempts.iter().any(|old| new.attempts.iter().any(|new| new.attempt == old.attempt && new != old));
+    let rewritten = old
+        .attempts
+        .iter()
+        .any(|old| new.attempts.iter().any(|new| new.attempt == old.attempt && new != old));
     must(!rewritten, "an outcome was rewritten");
-    let unsettled = old.active.is_some() && new.attempt > old.attempt && new.sequence == old.sequence;
+    let unsettled =
+        old.active.is_some() && new.attempt > old.attempt && new.sequence == old.sequence;
     must(!unsettled, "an attempt begins before the one before it settled");
-    must(!(old.last_outcome == Some(Outcome::Succeeded) && new.attempt > old.attempt), "what is done begins again");
+    must(
+        !(old.last_outcome == Some(Outcome::Succeeded) && new.attempt > old.attempt),
+        "what is done begins again",
+    );
     let moved = new.failures.saturating_sub(old.failures);
     if new.sequence == old.sequence {
-        let settled = by_word && old.active.is_none() && old.uncertain && !new.uncertain && moved <= 1;
+        let settled =
+            by_word && old.active.is_none() && old.uncertain && !new.uncertain && moved <= 1;
         // With its first attempt a step may go on after an earlier child saga.
         let goes_on = old.attempt == 0 || settled;
-        must(goes_on || (moved == 0 && new.uncertain == old.uncertain), "the key moved although nothing settled");
+        must(
+            goes_on || (moved == 0 && new.uncertain == old.uncertain),
+            "the key moved although nothing settled",
+        );
         return;
     }
     // Of two attempts that settled since, only the last is known.

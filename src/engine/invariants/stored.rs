@@ -49,7 +49,8 @@ fn names(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
 
 fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     let StepStatus { name, phase, action, compensation, .. } = step;
-    let active = |direction| step.direction(direction).is_some_and(|record| record.active.is_some());
+    let active =
+        |direction| step.direction(direction).is_some_and(|record| record.active.is_some());
     let undoing = phase.is_backward();
     let failing = matches!(phase, StepPhase::Retrying | StepPhase::Failed);
     let mut must = |holds: bool, what: &str| {
@@ -59,40 +60,81 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     };
     let under_way = matches!(phase, StepPhase::Running | StepPhase::Waiting);
     must(!active(Direction::Action) || under_way, "and has an active attempt of its action");
-    must(!active(Direction::Compensation) || *phase == StepPhase::Compensating, "and has an active attempt of its compensation");
+    must(
+        !active(Direction::Compensation) || *phase == StepPhase::Compensating,
+        "and has an active attempt of its compensation",
+    );
     must(!under_way || active(Direction::Action), "without an active attempt");
     let waits = *phase == StepPhase::Waiting;
-    must(!under_way || waits == valid.action.only_waits(), "although its action is of another kind");
+    must(
+        !under_way || waits == valid.action.only_waits(),
+        "although its action is of another kind",
+    );
     let may_be_new = matches!(phase, StepPhase::Pending | StepPhase::Skipped | StepPhase::Failed);
     must(may_be_new || action.is_some(), "without any attempt of its action");
     // What only waited is not reached where the saga turned back.
-    must(*phase != StepPhase::Pending || action.is_none() || valid.action.only_waits(), "although an attempt of its action was made");
-    let succeeded = |direction| step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded);
-    must(!(failing || *phase == StepPhase::Skipped) || !succeeded(Direction::Action), "although its action succeeded");
+    must(
+        *phase != StepPhase::Pending || action.is_none() || valid.action.only_waits(),
+        "although an attempt of its action was made",
+    );
+    let succeeded = |direction| {
+        step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded)
+    };
+    must(
+        !(failing || *phase == StepPhase::Skipped) || !succeeded(Direction::Action),
+        "although its action succeeded",
+    );
     must(!undoing || valid.compensation.is_some(), "although it has no compensation");
-    must(!undoing || in_undo_set(valid, step) && began(valid, step), "although it did nothing that could be undone");
+    must(
+        !undoing || in_undo_set(valid, step) && began(valid, step),
+        "although it did nothing that could be undone",
+    );
     must(undoing || compensation.is_none(), "although an attempt of its compensation was made");
-    must(*phase == StepPhase::Compensated || !succeeded(Direction::Compensation), "although its compensation succeeded");
-    must(*phase != StepPhase::Completed || succeeded(Direction::Action), "although its action did not succeed");
-    must(*phase != StepPhase::Compensated || succeeded(Direction::Compensation), "although its compensation did not succeed");
+    must(
+        *phase == StepPhase::Compensated || !succeeded(Direction::Compensation),
+        "although its compensation succeeded",
+    );
+    must(
+        *phase != StepPhase::Completed || succeeded(Direction::Action),
+        "although its action did not succeed",
+    );
+    must(
+        *phase != StepPhase::Compensated || succeeded(Direction::Compensation),
+        "although its compensation did not succeed",
+    );
     let keys = step.keys_from.clone().unwrap_or_default();
     for (record, from) in [(action, keys.action), (compensation, keys.compensation)] {
         let Some(record) = record else { continue };
-        let counts = [record.attempt, record.budget_used, record.failures, record.disruptions, record.called_off, from];
-        must(counts.iter().all(|count| COUNTS.contains(count)), "with a count that no saga reaches");
+        let counts = [
+            record.attempt,
+            record.budget_used,
+            record.failures,
+            record.disruptions,
+            record.called_off,
+            from,
+        ];
+        must(
+            counts.iter().all(|count| COUNTS.contains(count)),
+            "with a count that no saga reaches",
+        );
         let settled = record.attempt.saturating_sub(record.active.is_some().into());
         must(
             record.budget_used <= record.attempt && record.failures <= settled.saturating_add(from),
             "with more attempts counted than made",
         );
-        must(record.attempt > 0 || record.active.is_none(), "with an active attempt that has no number");
+        must(
+            record.attempt > 0 || record.active.is_none(),
+            "with an active attempt that has no number",
+        );
     }
 }
 
 /// Whether the action of a step that is being undone was done, may have been, or may have done half its work.
 fn began(valid: &ValidStep, step: &StepStatus) -> bool {
     step.action.as_ref().is_some_and(|action| {
-        action.last_outcome == Some(Outcome::Succeeded) || action.uncertain || (valid.compensate_failed && action.begun)
+        action.last_outcome == Some(Outcome::Succeeded)
+            || action.uncertain
+            || (valid.compensate_failed && action.begun)
     })
 }
 
@@ -113,7 +155,9 @@ fn sequences(status: &SagaStatus, found: &mut Vec<String>) {
 /// A number that was given twice would let one request be taken for another.
 fn requests(status: &SagaStatus, found: &mut Vec<String>) {
     let numbers: Vec<_> = status.requests.iter().map(|record| record.number).collect();
-    if !numbers.is_sorted_by(|one, next| one < next) || numbers.iter().any(|number| !COUNTS.contains(number)) {
+    if !numbers.is_sorted_by(|one, next| one < next)
+        || numbers.iter().any(|number| !COUNTS.contains(number))
+    {
         found.push("the numbers of status.requests do not go up one after the other".into());
     }
     if !COUNTS.contains(&status.retry_requests) {
@@ -126,20 +170,37 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let done = |step: &StepStatus| match step.phase {
         StepPhase::Completed | StepPhase::Skipped => true,
         // Later phases of a step that was done; a failed one that is undone had no dependant that started.
-        StepPhase::Compensating | StepPhase::Compensated | StepPhase::CompensationFailed | StepPhase::CompensationSkipped => {
+        StepPhase::Compensating
+        | StepPhase::Compensated
+        | StepPhase::CompensationFailed
+        | StepPhase::CompensationSkipped => {
             step.action.as_ref().and_then(|action| action.last_outcome) == Some(Outcome::Succeeded)
         }
-        StepPhase::Pending | StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Failed => false,
+        StepPhase::Pending
+        | StepPhase::Running
+        | StepPhase::Retrying
+        | StepPhase::Waiting
+        | StepPhase::Failed => false,
     };
     let places = |filter: &dyn Fn(&StepStatus) -> bool| {
-        StepSet::of(status.steps.iter().enumerate().filter(|(_, step)| filter(step)).map(|(place, _)| place))
+        StepSet::of(
+            status
+                .steps
+                .iter()
+                .enumerate()
+                .filter(|(_, step)| filter(step))
+                .map(|(place, _)| place),
+        )
     };
     let done = places(&done);
     for (place, step) in status.steps.iter().enumerate() {
         // One that failed may be retried: it is as far as one that was started.
         let begun = step.action.is_some() || step.phase == StepPhase::Failed;
         if begun && !graph.depends_on(place).is_subset(done) {
-            found.push(format!("step {} was started although not all it depends on is done", step.name));
+            found.push(format!(
+                "step {} was started although not all it depends on is done",
+                step.name
+            ));
         }
     }
 }
@@ -148,7 +209,8 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
 fn undo_order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let graph = Graph::new(&saga.steps);
     let steps = || saga.steps.iter().zip(&status.steps).enumerate();
-    let open = steps().filter(|(_, (valid, step))| in_undo_set(valid, step) && !is_undone(valid, step));
+    let open =
+        steps().filter(|(_, (valid, step))| in_undo_set(valid, step) && !is_undone(valid, step));
     let open = StepSet::of(open.map(|(place, _)| place));
     for (place, (_, step)) in steps().filter(|(_, (_, step))| step.compensation.is_some()) {
         if !graph.dependants(place).and(open).is_empty() {
@@ -161,15 +223,31 @@ fn undo_order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
 fn ends(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let steps = || saga.steps.iter().zip(&status.steps);
     let named = status.still_in_effect.as_deref().unwrap_or_default();
-    if status.phase == Some(SagaPhase::Compensated) && !steps().all(|(valid, step)| !in_undo_set(valid, step) || is_undone(valid, step)) {
+    if status.phase == Some(SagaPhase::Compensated)
+        && !steps().all(|(valid, step)| !in_undo_set(valid, step) || is_undone(valid, step))
+    {
         found.push("the saga is Compensated although not all is undone that can be".into());
     }
     let in_effect = |valid: &ValidStep, step: &StepStatus| match status.phase {
-        Some(SagaPhase::Completed) => step.phase == StepPhase::Skipped && step.action.as_ref().is_some_and(|action| action.uncertain),
-        Some(SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled) => is_in_effect(valid, step),
-        Some(SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Compensating) | None => false,
+        Some(SagaPhase::Completed) => {
+            step.phase == StepPhase::Skipped
+                && step.action.as_ref().is_some_and(|action| action.uncertain)
+        }
+        Some(SagaPhase::Compensated | SagaPhase::CompensationFailed | SagaPhase::Cancelled) => {
+            is_in_effect(valid, step)
+        }
+        Some(
+            SagaPhase::Pending
+            | SagaPhase::Running
+            | SagaPhase::Paused
+            | SagaPhase::Failed
+            | SagaPhase::Compensating,
+        )
+        | None => false,
     };
-    for (_, step) in steps().filter(|(valid, step)| in_effect(valid, step) && !named.contains(&step.name)) {
+    for (_, step) in
+        steps().filter(|(valid, step)| in_effect(valid, step) && !named.contains(&step.name))
+    {
         found.push(format!("step {} is in effect and stillInEffect does not name it", step.name));
     }
     let cancelled = status.cancel_requested.is_some();
@@ -179,28 +257,40 @@ fn ends(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
 }
 
 fn phases(status: &SagaStatus, found: &mut Vec<String>) {
-    let any = |filter: &dyn Fn(StepPhase) -> bool| status.steps.iter().any(|step| filter(step.phase));
+    let any =
+        |filter: &dyn Fn(StepPhase) -> bool| status.steps.iter().any(|step| filter(step.phase));
     let active = any(&|phase| matches!(phase, StepPhase::Running | StepPhase::Compensating));
     match status.phase {
         None | Some(SagaPhase::Pending) if any(&|phase| phase != StepPhase::Pending) => {
             found.push("steps have begun although the saga has not".into());
         }
-        Some(SagaPhase::Completed) if status.steps.is_empty() || !status.steps.iter().all(|step| step.phase.is_done()) => {
+        Some(SagaPhase::Completed)
+            if status.steps.is_empty() || !status.steps.iter().all(|step| step.phase.is_done()) =>
+        {
             found.push("the saga is Completed although not every step is done".into());
         }
         Some(SagaPhase::Completed) if status.compensation_requested.is_some() => {
             found.push("the saga is Completed although it was to be undone".into());
         }
-        Some(SagaPhase::Cancelled) if active || any(&|phase| matches!(phase, StepPhase::Waiting | StepPhase::Retrying)) => {
+        Some(SagaPhase::Cancelled)
+            if active
+                || any(&|phase| matches!(phase, StepPhase::Waiting | StepPhase::Retrying)) =>
+        {
             found.push("the saga is Cancelled although a step is active or waits".into());
         }
         Some(SagaPhase::Cancelled) if status.cancel_requested.is_none() => {
             found.push("the saga is Cancelled although nobody asked for it".into());
         }
-        Some(SagaPhase::Compensated) if active || any(&|phase| phase == StepPhase::CompensationFailed) => {
-            found.push("the saga is Compensated although a step is active or could not be undone".into());
+        Some(SagaPhase::Compensated)
+            if active || any(&|phase| phase == StepPhase::CompensationFailed) =>
+        {
+            found.push(
+                "the saga is Compensated although a step is active or could not be undone".into(),
+            );
         }
-        Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if any(&StepPhase::is_backward) => {
+        Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed)
+            if any(&StepPhase::is_backward) =>
+        {
             found.push("a step is being undone although the saga goes forward".into());
         }
         Some(SagaPhase::Compensating | SagaPhase::CompensationFailed)

@@ -1,4 +1,10 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, clippy::needless_pass_by_value, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "tests fail by panicking"
+)]
 
 use serde_json::{Map, json};
 
@@ -17,7 +23,12 @@ fn object(value: Value) -> Map<String, Value> {
 
 fn steps() -> Vec<StepStatus> {
     let outputs = Some(object(json!({"reservation": "r-7", "parts": 3})));
-    vec![StepStatus { name: "reserve-stock".into(), phase: StepPhase::Completed, outputs, ..StepStatus::default() }]
+    vec![StepStatus {
+        name: "reserve-stock".into(),
+        phase: StepPhase::Completed,
+        outputs,
+        ..StepStatus::default()
+    }]
 }
 
 fn with<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
@@ -25,7 +36,8 @@ fn with<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
         "order": "1042", "amount": 49.9, "count": 3, "vip": true, "nothing": null, "tags": ["a", "b"], "lines": [{"sku": "x", "n": 2}, {"sku": "y", "n": 1}],
     }));
     let (steps, own) = (steps(), object(json!({"charge": "c-1"})));
-    let response = json!({"status": 201, "headers": {"location": "/r/7"}, "body": {"id": "r-7", "ok": true}});
+    let response =
+        json!({"status": 201, "headers": {"location": "/r/7"}, "body": {"id": "r-7", "ok": true}});
     look(&Scope {
         params: &params,
         saga: ["order-1042", "shop", "uid"],
@@ -118,9 +130,15 @@ fn a_leaf_that_is_one_expression_keeps_its_type_and_any_other_is_text() {
         (json!("${params.count}"), json!(3)),
         (json!("n=${params.count}"), json!("n=3")),
         (json!("${params.order}-${params.vip}"), json!("1042-true")),
-        (json!("${params.tags} and ${params.lines[0]}"), json!(r#"["a","b"] and {"n":2,"sku":"x"}"#)),
+        (
+            json!("${params.tags} and ${params.lines[0]}"),
+            json!(r#"["a","b"] and {"n":2,"sku":"x"}"#),
+        ),
         (json!({"a": ["${params.tags}", 7, null]}), json!({"a": [["a", "b"], 7, null]})),
-        (json!("$${HOME} $HOME 100$ $$${params.count}"), json!("${HOME} $HOME 100$ $${params.count}")),
+        (
+            json!("$${HOME} $HOME 100$ $$${params.count}"),
+            json!("${HOME} $HOME 100$ $${params.count}"),
+        ),
         (json!("${{'a': '}'}}"), json!({"a": "}"})),
         (json!("${\"\\\"}\"}"), json!("\"}")),
         (json!(""), json!("")),
@@ -129,35 +147,58 @@ fn a_leaf_that_is_one_expression_keeps_its_type_and_any_other_is_text() {
         assert_eq!(template(leaf.clone(), Form::Any), Ok(expected), "{leaf}");
     }
     assert_eq!(template(json!("${params.count}"), Form::Text), Ok(json!("3")));
-    assert_eq!(template(json!("${params.nothing}"), Form::Text), Err("at.leaf: ${params.nothing}: is null where text is wanted".into()));
+    assert_eq!(
+        template(json!("${params.nothing}"), Form::Text),
+        Err("at.leaf: ${params.nothing}: is null where text is wanted".into())
+    );
 }
 
 #[test]
 fn what_an_expression_gives_stays_one_part_of_a_url() {
     let url = "http://stock/orders/${'../admin?x=1#y&z ü'}/${params.order}?q=${params.count}";
-    assert_eq!(template(json!(url), Form::Url), Ok(json!("http://stock/orders/..%2Fadmin%3Fx%3D1%23y%26z%20%C3%BC/1042?q=3")));
+    assert_eq!(
+        template(json!(url), Form::Url),
+        Ok(json!("http://stock/orders/..%2Fadmin%3Fx%3D1%23y%26z%20%C3%BC/1042?q=3"))
+    );
 }
 
 #[test]
 fn a_shell_variable_is_refused_with_a_hint() {
     let error = template(json!("echo ${HOME}"), Form::Text).unwrap_err();
-    assert!(error.starts_with("at.leaf: ${HOME}: there is no variable HOME") && error.ends_with("in a shell $HOME"), "{error}");
+    assert!(
+        error.starts_with("at.leaf: ${HOME}: there is no variable HOME")
+            && error.ends_with("in a shell $HOME"),
+        "{error}"
+    );
     let error = template(json!("echo ${x"), Form::Text).unwrap_err();
     assert_eq!(error, "at.leaf: holds ${ without its }: close it, or write $${ for a literal ${");
 }
 
 #[test]
 fn what_an_expression_gives_is_not_parsed_again() {
-    assert_eq!(template(json!("${'$' + '{params.order}'}"), Form::Any), Ok(json!("${params.order}")));
+    assert_eq!(
+        template(json!("${'$' + '{params.order}'}"), Form::Any),
+        Ok(json!("${params.order}"))
+    );
 }
 
 #[test]
 fn what_would_be_too_much_work_is_refused_before_it_begins() {
     let large = "x".repeat(30_000);
-    let params = object(json!({"big": large, "many": vec![1; 300], "list": vec!["y".repeat(100); 250]}));
-    let scope =
-        Scope { params: &params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, attempt: None, object: None };
-    let evaluate = |text: &str| Expression::parse(text).and_then(|expression| expression.evaluate(&scope));
+    let params =
+        object(json!({"big": large, "many": vec![1; 300], "list": vec!["y".repeat(100); 250]}));
+    let scope = Scope {
+        params: &params,
+        saga: [""; 3],
+        steps: &[],
+        outputs: None,
+        action: None,
+        response: None,
+        attempt: None,
+        object: None,
+    };
+    let evaluate =
+        |text: &str| Expression::parse(text).and_then(|expression| expression.evaluate(&scope));
     let adds = format!("params.list.map(i, {})", vec!["params.big"; 60].join("+"));
     for text in [
         adds.as_str(),
@@ -177,7 +218,10 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
         "params.list.map(i, string(1e308)).map(i, i + i + i + i + i + i + i + i + i + i + i + i + i + i + i + i + i)",
     ] {
         let error = evaluate(text).unwrap_err();
-        assert!(error.contains("too much work") || error.contains("at most 256"), "{text}: {error}");
+        assert!(
+            error.contains("too much work") || error.contains("at most 256"),
+            "{text}: {error}"
+        );
     }
     assert_eq!(evaluate("params.list.map(i, i + '!').size()"), Ok(json!(250)));
     assert_eq!(evaluate("params.list.filter(i, i.matches('^y+$')).size()"), Ok(json!(250)));
@@ -187,13 +231,22 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
     let error = evaluate("params.list.filter(i, i.matches('('))").unwrap_err();
     assert!(error.contains("matches: '(' not a valid regex"), "{error}");
     let folded = format!("'x'.matches('(?i){}')", "a".repeat(400));
-    assert!(evaluate(&folded).unwrap_err().contains("too much work") && evaluate(&folded.replace("(?i)", "")).is_ok());
+    assert!(
+        evaluate(&folded).unwrap_err().contains("too much work")
+            && evaluate(&folded.replace("(?i)", "")).is_ok()
+    );
     assert_eq!(evaluate("params.big + params.big"), Ok(json!("x".repeat(60_000))));
     let huge = object(json!({"big": "x".repeat(100_000)}));
-    let error = Expression::parse("size(params.big)").unwrap().evaluate(&Scope { params: &huge, ..scope }).unwrap_err();
+    let error = Expression::parse("size(params.big)")
+        .unwrap()
+        .evaluate(&Scope { params: &huge, ..scope })
+        .unwrap_err();
     assert!(error.contains("expressions read at most"), "{error}");
     // It is no less work for that.
-    assert!(Expression::parse("size(params.big)").unwrap().work(&Scope { params: &huge, ..scope }) > 100_000);
+    assert!(
+        Expression::parse("size(params.big)").unwrap().work(&Scope { params: &huge, ..scope })
+            > 100_000
+    );
 }
 
 #[test]
@@ -212,12 +265,20 @@ fn what_is_evaluated_together_is_bounded_together() {
     };
     let evaluated = |times: usize| {
         let leaf = "${steps.a.outputs.list.map(i, i + i + i + steps.a.outputs.list[0]).size()}";
-        let template = Template::parse(&object(json!({"leaf": vec![leaf; times]})), "at", |_| Form::Any, &mut Vec::new());
+        let template = Template::parse(
+            &object(json!({"leaf": vec![leaf; times]})),
+            "at",
+            |_| Form::Any,
+            &mut Vec::new(),
+        );
         template.evaluate(&scope)
     };
     assert_eq!(evaluated(8), Ok(json!({"leaf": vec![40; 8]})));
     let error = evaluated(3000).unwrap_err();
-    assert!(error.starts_with("at.leaf[") && error.contains("are too much work together"), "{error}");
+    assert!(
+        error.starts_with("at.leaf[") && error.contains("are too much work together"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -251,7 +312,10 @@ fn functions_are_those_of_kubernetes() {
     for (text, expected) in cases {
         assert_eq!(evaluate(text), Ok(expected), "{text}");
     }
-    assert_eq!(evaluate("[1, 2].join(',')"), Err("${[1, 2].join(',')}: join: takes strings, not int".into()));
+    assert_eq!(
+        evaluate("[1, 2].join(',')"),
+        Err("${[1, 2].join(',')}: join: takes strings, not int".into())
+    );
 }
 
 #[test]
@@ -262,9 +326,15 @@ fn a_quote_in_a_comment_hides_nothing() {
     // What is no string to the parser hides nothing either.
     for begin in ["'", "'\n", r"'\q", r"'\x4", r"xr'\' '", "\"\"\"", "r'"] {
         let error = Expression::parse(&(begin.to_owned() + &"[".repeat(300))).unwrap_err();
-        assert!(error.ends_with("nests more than 12 brackets in each other: make it flatter"), "{begin}: {error}");
+        assert!(
+            error.ends_with("nests more than 12 brackets in each other: make it flatter"),
+            "{begin}: {error}"
+        );
     }
-    for text in [r"'[[[[[[[[[[[[[[\'' + r'\[[[[[[[[[[[[[[' + '\x5b\u005b\133[[[[[[[[[[[[['", "'''\n[[[[[[[[[[[[[[[[\n'''"] {
+    for text in [
+        r"'[[[[[[[[[[[[[[\'' + r'\[[[[[[[[[[[[[[' + '\x5b\u005b\133[[[[[[[[[[[[['",
+        "'''\n[[[[[[[[[[[[[[[[\n'''",
+    ] {
         assert!(Expression::parse(text).is_ok(), "{text}");
     }
 }
@@ -301,6 +371,7 @@ fn deep_and_long_expressions_are_refused_and_harm_nobody() {
         "params['order'".into(),
         "${params.order}".into(),
     ] {
-        let _ = Expression::parse(&text).and_then(|expression| with(|scope| expression.evaluate(scope)));
+        let _ = Expression::parse(&text)
+            .and_then(|expression| with(|scope| expression.evaluate(scope)));
     }
 }

@@ -47,18 +47,33 @@ impl Room {
     }
 
     /// What an expression gives, as long as all of them are not too much work.
-    pub(crate) fn value(&mut self, path: &str, expression: &Expression, scope: &Scope<'_>) -> Result<Value, Option<String>> {
+    pub(crate) fn value(
+        &mut self,
+        path: &str,
+        expression: &Expression,
+        scope: &Scope<'_>,
+    ) -> Result<Value, Option<String>> {
         if self.work > MAX_TOGETHER {
             let why = "the expressions here are too much work together for the values they read: write fewer, or hand on less";
             return Err(Some(format!("{path}: {expression:?}: {why}")));
         }
-        expression.evaluate_counted(scope, &mut self.work).map_err(|error| Some(format!("{path}: {error}")))
+        expression
+            .evaluate_counted(scope, &mut self.work)
+            .map_err(|error| Some(format!("{path}: {error}")))
     }
 
     /// What no other side may choose may not come within an object either.
-    pub(crate) fn admit(&self, leaf: &Leaf, expression: &Expression, value: &Value) -> Result<(), Option<String>> {
+    pub(crate) fn admit(
+        &self,
+        leaf: &Leaf,
+        expression: &Expression,
+        value: &Value,
+    ) -> Result<(), Option<String>> {
         let known = |variable: &Variable| matches!(variable, Variable::Params | Variable::Saga);
-        if self.fixed.names.is_empty() || self.fixed.is_free(&leaf.keys) || expression.reads().variables.iter().all(known) {
+        if self.fixed.names.is_empty()
+            || self.fixed.is_free(&leaf.keys)
+            || expression.reads().variables.iter().all(known)
+        {
             return Ok(());
         }
         named(value, self.fixed.names).map_or(Ok(()), |name| {

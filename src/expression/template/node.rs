@@ -50,7 +50,9 @@ impl Node {
                 Self::Literal(items.into_iter().filter_map(Self::into_literal).collect())
             }
             Self::Fields(fields) if fields.iter().all(|(_, node)| node.is_literal()) => {
-                let literals = fields.into_iter().filter_map(|(name, node)| Some((name, node.into_literal()?)));
+                let literals = fields
+                    .into_iter()
+                    .filter_map(|(name, node)| Some((name, node.into_literal()?)));
                 Self::Literal(Value::Object(literals.collect()))
             }
             other => other,

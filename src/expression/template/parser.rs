@@ -29,16 +29,28 @@ pub(crate) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) const fn new(form: &'a dyn Fn(&str, &str) -> Form, faults: &'a mut Vec<Fault>) -> Self {
+    pub(crate) const fn new(
+        form: &'a dyn Fn(&str, &str) -> Form,
+        faults: &'a mut Vec<Fault>,
+    ) -> Self {
         Self { form, faults, keys: Vec::new(), left: MAX_EXPRESSIONS, ended: false }
     }
 
     /// The fields of the template at a path.
-    pub(crate) fn fields(&mut self, fields: &Map<String, Value>, path: &str) -> Vec<(String, Node)> {
+    pub(crate) fn fields(
+        &mut self,
+        fields: &Map<String, Value>,
+        path: &str,
+    ) -> Vec<(String, Node)> {
         self.fields_within(fields, path, MAX_DEPTH)
     }
 
-    fn fields_within(&mut self, fields: &Map<String, Value>, path: &str, depth: usize) -> Vec<(String, Node)> {
+    fn fields_within(
+        &mut self,
+        fields: &Map<String, Value>,
+        path: &str,
+        depth: usize,
+    ) -> Vec<(String, Node)> {
         let field = |(name, value): (&String, &Value)| {
             self.keys.push(name.clone());
             let node = self.node(value, &format!("{path}.{name}"), depth);
@@ -53,7 +65,10 @@ impl<'a> Reader<'a> {
             return Node::Literal(Value::Null);
         }
         if depth == 0 {
-            self.faults.push(Fault::broken(path, format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter")));
+            self.faults.push(Fault::broken(
+                path,
+                format!("is nested deeper than {MAX_DEPTH} lists and objects: make it flatter"),
+            ));
             return Node::Literal(Value::Null);
         }
         match value {
@@ -62,7 +77,9 @@ impl<'a> Reader<'a> {
                 let item = |(place, item)| self.node(item, &format!("{path}[{place}]"), depth - 1);
                 Node::List(items.iter().enumerate().map(item).collect()).folded()
             }
-            Value::Object(fields) => Node::Fields(self.fields_within(fields, path, depth - 1)).folded(),
+            Value::Object(fields) => {
+                Node::Fields(self.fields_within(fields, path, depth - 1)).folded()
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => Node::Literal(value.clone()),
         }
     }
@@ -86,7 +103,9 @@ impl<'a> Reader<'a> {
         match (parts.pop(), parts.is_empty()) {
             (None, _) => Node::Literal(Value::String(String::new())),
             (Some(Part::Text(text)), true) => Node::Literal(Value::String(text)),
-            (Some(Part::Expression(expression)), true) if form == Form::Any => Node::Whole(leaf(), expression),
+            (Some(Part::Expression(expression)), true) if form == Form::Any => {
+                Node::Whole(leaf(), expression)
+            }
             (Some(last), _) => {
                 parts.push(last);
                 Node::Text(leaf(), form, parts)
@@ -107,7 +126,8 @@ impl<'a> Reader<'a> {
                 continue;
             }
             literal.push_str(before);
-            let end = end_of(marked).ok_or("holds ${ without its }: close it, or write $${ for a literal ${")?;
+            let end = end_of(marked)
+                .ok_or("holds ${ without its }: close it, or write $${ for a literal ${")?;
             let (inside, after) = marked.split_at(end);
             if !literal.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut literal)));
@@ -125,7 +145,9 @@ impl<'a> Reader<'a> {
     fn expression(&mut self, inside: &str) -> Result<Expression, String> {
         let Some(left) = self.left.checked_sub(1) else {
             self.ended = true;
-            return Err(format!("holds more than {MAX_EXPRESSIONS} expressions with those above it, as a whole saga may: write fewer"));
+            return Err(format!(
+                "holds more than {MAX_EXPRESSIONS} expressions with those above it, as a whole saga may: write fewer"
+            ));
         };
         self.left = left;
         Expression::parse(inside).map_err(|error| with_hint(inside, &error))
@@ -134,8 +156,17 @@ impl<'a> Reader<'a> {
 
 /// What looks like a variable of a shell gets a hint.
 fn with_hint(inside: &str, error: &str) -> String {
-    let shell = !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
-    if shell { format!("{error}; for a literal ${{{inside}}} write $${{{inside}}}, or in a shell ${inside}") } else { error.to_owned() }
+    let shell = !inside.is_empty()
+        && inside
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    if shell {
+        format!(
+            "{error}; for a literal ${{{inside}}} write $${{{inside}}}, or in a shell ${inside}"
+        )
+    } else {
+        error.to_owned()
+    }
 }
 
 /// Where the first `}` stands that belongs to no string and no brace of the expression, in bytes.

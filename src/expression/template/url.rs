@@ -67,10 +67,22 @@ mod tests {
     /// What a URL comes to that reads this value.
     fn url(text: &str, value: &str) -> Result<String, String> {
         let (fields, params) = (json!({"url": text}), json!({"x": value}));
-        let template = Template::parse(fields.as_object().unwrap(), "http", |_| Form::Url, &mut Vec::new());
+        let template =
+            Template::parse(fields.as_object().unwrap(), "http", |_| Form::Url, &mut Vec::new());
         let params = params.as_object().unwrap();
-        let scope = Scope { params, saga: [""; 3], steps: &[], outputs: None, action: None, response: None, attempt: None, object: None };
-        template.evaluate(&scope).map(|value| value.get("url").and_then(Value::as_str).unwrap_or_default().to_owned())
+        let scope = Scope {
+            params,
+            saga: [""; 3],
+            steps: &[],
+            outputs: None,
+            action: None,
+            response: None,
+            attempt: None,
+            object: None,
+        };
+        template
+            .evaluate(&scope)
+            .map(|value| value.get("url").and_then(Value::as_str).unwrap_or_default().to_owned())
     }
 
     #[test]
@@ -96,8 +108,17 @@ mod tests {
             // Otherwise it would be another path than the one that is written.
             let error = url(text, value).unwrap_err();
             let says = ": makes the path segment `.";
-            assert!(error.starts_with("http.url: ${params.x}: makes") && error.contains(says), "{text}: {error}");
-            let folded = |value: &str| url::Url::parse(&text.replace("${params.x}", value)).unwrap().path().matches('/').count();
+            assert!(
+                error.starts_with("http.url: ${params.x}: makes") && error.contains(says),
+                "{text}: {error}"
+            );
+            let folded = |value: &str| {
+                url::Url::parse(&text.replace("${params.x}", value))
+                    .unwrap()
+                    .path()
+                    .matches('/')
+                    .count()
+            };
             assert!(folded(value) <= folded("abc"), "{text}");
         }
     }
@@ -118,7 +139,11 @@ mod tests {
             ("http://a/./${params.x}", ""),
         ] {
             let made = url(text, value).unwrap();
-            assert_eq!(url::Url::parse(&made).unwrap().path().contains("orders"), !text.contains("/."), "{made}");
+            assert_eq!(
+                url::Url::parse(&made).unwrap().path().contains("orders"),
+                !text.contains("/."),
+                "{made}"
+            );
         }
     }
 }

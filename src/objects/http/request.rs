@@ -11,8 +11,17 @@ use crate::{
 };
 
 /// Headers that only the operator or the connection sets, in lower case. A valid saga names none of them.
-const RESERVED: [&str; 9] =
-    ["idempotency-key", "saga-attempt", "host", "content-length", "connection", "transfer-encoding", "upgrade", "te", "trailer"];
+const RESERVED: [&str; 9] = [
+    "idempotency-key",
+    "saga-attempt",
+    "host",
+    "content-length",
+    "connection",
+    "transfer-encoding",
+    "upgrade",
+    "te",
+    "trailer",
+];
 /// `saga-operator/<version>`
 const USER_AGENT: &str = concat!("saga-operator/", env!("CARGO_PKG_VERSION"));
 
@@ -64,8 +73,13 @@ impl HttpHeader {
 /// operator sets are left out where an unchecked saga names them.
 #[must_use]
 pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
-    let mut headers: Vec<HttpHeader> =
-        action.headers.iter().flatten().filter(|header| !is_reserved(&header.name)).map(user_header).collect();
+    let mut headers: Vec<HttpHeader> = action
+        .headers
+        .iter()
+        .flatten()
+        .filter(|header| !is_reserved(&header.name))
+        .map(user_header)
+        .collect();
     let gives = |name: &str| headers.iter().any(|header| header.name.eq_ignore_ascii_case(name));
     let (gives_agent, gives_type) = (gives("user-agent"), gives("content-type"));
     if !gives_agent {
@@ -76,17 +90,28 @@ pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
 
     let (body, content_type) = match &action.body {
         None => (None, None),
-        Some(serde_json::Value::String(text)) => (Some(text.clone()), Some("text/plain; charset=utf-8")),
+        Some(serde_json::Value::String(text)) => {
+            (Some(text.clone()), Some("text/plain; charset=utf-8"))
+        }
         Some(value) => (Some(value.to_string()), Some("application/json")),
     };
     let (method, url, tls) = (action.method, action.url.clone(), action.tls.clone());
-    HttpRequest { method, url, headers, content_type: content_type.filter(|_| !gives_type), body, tls }
+    HttpRequest {
+        method,
+        url,
+        headers,
+        content_type: content_type.filter(|_| !gives_type),
+        body,
+        tls,
+    }
 }
 
 /// Whether a request needs something that goes with the namespace of its saga: a Secret, a ConfigMap, or a Service there.
 #[must_use]
 pub fn needs_namespace(request: &HttpRequest, namespace: &str) -> bool {
-    let reads = request.headers.iter().any(|header| matches!(header.value, HttpHeaderValue::Secret(_))) || request.tls.is_some();
+    let reads =
+        request.headers.iter().any(|header| matches!(header.value, HttpHeaderValue::Secret(_)))
+            || request.tls.is_some();
     let host = origin(&request.url).map(|origin| origin.host).unwrap_or_default();
     let mut labels = host.split('.').skip(1);
     reads || (labels.next() == Some(namespace) && labels.next() == Some("svc"))
@@ -124,7 +149,12 @@ fn user_header(header: &Header) -> HttpHeader {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        reason = "tests fail by panicking"
+    )]
 
     use serde_json::{Value, json};
 
@@ -162,7 +192,10 @@ mod tests {
         let request = request(&action(&json!({})), &identity());
         assert_eq!(literal(&request, "idempotency-key"), ["order-1042/charge/action/1"]);
         assert_eq!(literal(&request, "saga-attempt"), ["3"]);
-        assert_eq!(literal(&request, "user-agent"), [format!("saga-operator/{}", env!("CARGO_PKG_VERSION"))]);
+        assert_eq!(
+            literal(&request, "user-agent"),
+            [format!("saga-operator/{}", env!("CARGO_PKG_VERSION"))]
+        );
     }
 
     #[test]
@@ -172,7 +205,10 @@ mod tests {
             (request.body, request.content_type)
         };
         assert_eq!(sent(json!({})), (None, None));
-        assert_eq!(sent(json!({"body": "grüß"})), (Some("grüß".into()), Some("text/plain; charset=utf-8")));
+        assert_eq!(
+            sent(json!({"body": "grüß"})),
+            (Some("grüß".into()), Some("text/plain; charset=utf-8"))
+        );
         assert_eq!(
             sent(json!({"body": {"b": 1, "a": [true, 49.9]}})),
             (Some(r#"{"a":[true,49.9],"b":1}"#.into()), Some("application/json"))
@@ -198,7 +234,10 @@ mod tests {
 
     #[test]
     fn no_unchecked_saga_can_forge_an_identity_or_a_frame() {
-        let forged: Vec<Value> = RESERVED.iter().map(|name| json!({"name": name.to_uppercase(), "value": "forged"})).collect();
+        let forged: Vec<Value> = RESERVED
+            .iter()
+            .map(|name| json!({"name": name.to_uppercase(), "value": "forged"}))
+            .collect();
         let request = request(&action(&json!({"headers": forged})), &identity());
         assert!(!format!("{request:?}").contains("forged"), "{request:?}");
     }
@@ -217,15 +256,23 @@ mod tests {
         let all: std::collections::BTreeSet<&String> = others.iter().chain([&plain]).collect();
         assert_eq!(all.len(), 6);
         assert_eq!(hash(json!({"headers": [{"name": "X-Tag", "value": "a"}]})), plain);
-        assert_eq!(hash(json!({"body": {"b": 1, "a": 2}})), hash(json!({"body": {"a": 2, "b": 1}})));
+        assert_eq!(
+            hash(json!({"body": {"b": 1, "a": 2}})),
+            hash(json!({"body": {"a": 2, "b": 1}}))
+        );
     }
 
     #[test]
     fn a_hash_that_another_version_made_in_its_own_way_tells_nothing() {
-        let (one, other) = (request(&action(&json!({})), &identity()), request(&action(&json!({"body": "x"})), &identity()));
+        let (one, other) = (
+            request(&action(&json!({})), &identity()),
+            request(&action(&json!({"body": "x"})), &identity()),
+        );
         let hash = request_hash(&one);
         assert!(!is_another(&one, &hash) && is_another(&other, &hash));
-        for strange in [hash.replace("v1:", "v2:"), hash.replace("v1:", ""), String::new(), "v10:".into()] {
+        for strange in
+            [hash.replace("v1:", "v2:"), hash.replace("v1:", ""), String::new(), "v10:".into()]
+        {
             assert!(!is_another(&one, &strange) && !is_another(&other, &strange), "{strange}");
         }
     }
@@ -233,7 +280,11 @@ mod tests {
     #[test]
     fn an_origin_is_scheme_host_and_port_whatever_is_written() {
         let of = |url: &str| origin(url).map(|origin| origin.to_string());
-        for same in ["http://stock.shop.svc", "HTTP://Stock.Shop.SVC:80/reservations?x=1", "http://user@stock.shop.svc:080/"] {
+        for same in [
+            "http://stock.shop.svc",
+            "HTTP://Stock.Shop.SVC:80/reservations?x=1",
+            "http://user@stock.shop.svc:080/",
+        ] {
             assert_eq!(of(same).as_deref(), Some("http://stock.shop.svc:80"), "{same}");
         }
         assert_eq!(of("https://stock.shop.svc/").as_deref(), Some("https://stock.shop.svc:443"));
@@ -245,13 +296,25 @@ mod tests {
     fn a_request_needs_the_namespace_of_its_saga_for_what_it_reads_or_reaches_there() {
         let needs = |fields| needs_namespace(&request(&action(&fields), &identity()), "shop");
         let secret = json!({"name": "payments", "key": "token"});
-        assert!(needs(json!({"url": "https://bank.example", "headers": [{"name": "A", "valueFrom": {"secretKeyRef": secret}}]})));
-        assert!(needs(json!({"url": "https://bank.example", "tls": {"ca": {"secretKeyRef": secret}}})));
-        for url in ["http://payments.shop.svc/refunds", "http://payments.shop.svc.cluster.local:8080/refunds"] {
+        assert!(needs(
+            json!({"url": "https://bank.example", "headers": [{"name": "A", "valueFrom": {"secretKeyRef": secret}}]})
+        ));
+        assert!(needs(
+            json!({"url": "https://bank.example", "tls": {"ca": {"secretKeyRef": secret}}})
+        ));
+        for url in [
+            "http://payments.shop.svc/refunds",
+            "http://payments.shop.svc.cluster.local:8080/refunds",
+        ] {
             assert!(needs(json!({"url": url})), "{url}");
         }
-        for url in ["http://payments.other.svc/", "https://bank.example/", "http://payments.shop/", "http://shop.svc/", "http://10.0.0.1/"]
-        {
+        for url in [
+            "http://payments.other.svc/",
+            "https://bank.example/",
+            "http://payments.shop/",
+            "http://shop.svc/",
+            "http://10.0.0.1/",
+        ] {
             assert!(!needs(json!({"url": url, "headers": [{"name": "A", "value": "b"}]})), "{url}");
         }
     }
@@ -259,7 +322,13 @@ mod tests {
     /// The hash stands in the status of sagas that an older operator began: another operator must come to the same one.
     #[test]
     fn the_hash_is_the_same_in_every_version() {
-        let request = request(&action(&json!({"body": {"order": "1042", "amount": 49.9, "note": "grüß\n"}})), &identity());
-        assert_eq!(request_hash(&request), "v1:4d32a40e16d18f5a472ebda74eceea9b3e77cd8faecd39d83275d27813ec0c68");
+        let request = request(
+            &action(&json!({"body": {"order": "1042", "amount": 49.9, "note": "grüß\n"}})),
+            &identity(),
+        );
+        assert_eq!(
+            request_hash(&request),
+            "v1:4d32a40e16d18f5a472ebda74eceea9b3e77cd8faecd39d83275d27813ec0c68"
+        );
     }
 }

@@ -41,10 +41,21 @@ const GONE: &str = "a no, since a gateway says the same: where it means that not
 pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> ChildState {
     let Answer { status, retry_after, text, .. } = answer;
     let said = |why: &str| {
-        if why.is_empty() { message(*status, text) } else { format!("{} ({why})", message(*status, text)) }
+        if why.is_empty() {
+            message(*status, text)
+        } else {
+            format!("{} ({why})", message(*status, text))
+        }
     };
     let failed = |reached, last, retry_after, why| {
-        ChildState::Failed(Failure { reached, last, exit_code: None, disrupted: false, retry_after, message: said(why) })
+        ChildState::Failed(Failure {
+            reached,
+            last,
+            exit_code: None,
+            disrupted: false,
+            retry_after,
+            message: said(why),
+        })
     };
     let unknown = |why| ChildState::Unknown { message: said(why), retry_after: *retry_after };
     match status {
@@ -52,7 +63,9 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
         425 | 429 => failed(Reached::Door, false, *retry_after, ""),
         401 | 403 | 407 => failed(Reached::Door, true, None, ""),
         408 | 500..=599 => unknown(""),
-        409 if uncertain && broken(Twin::ConflictIsFinal) => failed(Reached::Settled, true, None, ""),
+        409 if uncertain && broken(Twin::ConflictIsFinal) => {
+            failed(Reached::Settled, true, None, "")
+        }
         409 if uncertain => unknown("an earlier attempt may still be under way"),
         404 if direction == Direction::Compensation => failed(Reached::Answer, true, None, GONE),
         _ => failed(Reached::Answer, true, None, ""),
@@ -63,7 +76,11 @@ pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> C
 #[cfg(test)]
 #[must_use]
 pub fn verdict(answer: &Answer) -> ChildState {
-    if answer.is_good() { ChildState::Succeeded(None) } else { not_expected(answer, Direction::Action, false) }
+    if answer.is_good() {
+        ChildState::Succeeded(None)
+    } else {
+        not_expected(answer, Direction::Action, false)
+    }
 }
 
 /// What was answered, in one line.
@@ -75,7 +92,9 @@ pub fn said(answer: &Answer) -> String {
 /// `the other side answered 409 Conflict: card declined`
 fn message(status: u16, body: &str) -> String {
     let mut message = format!("the other side answered {status}");
-    if let Some(reason) = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
+    if let Some(reason) =
+        StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason())
+    {
         // Writing to a String cannot fail.
         let _ = write!(message, " {reason}");
     }
@@ -122,7 +141,14 @@ mod tests {
 
     fn answer(status: u16, retry_after: Option<&str>, body: &str) -> Answer {
         let retry_after = retry_after.and_then(|value| wait(value, now()));
-        Answer { status, headers: std::collections::BTreeMap::new(), body: body.into(), text: body.into(), whole: true, retry_after }
+        Answer {
+            status,
+            headers: std::collections::BTreeMap::new(),
+            body: body.into(),
+            text: body.into(),
+            whole: true,
+            retry_after,
+        }
     }
 
     /// Reads a verdict as: outcome, reached, last.
@@ -152,7 +178,9 @@ mod tests {
 
     fn text(status: u16, body: &str) -> String {
         match verdict(&answer(status, None, body)) {
-            ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. } => message,
+            ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. } => {
+                message
+            }
             other => panic!("{status} is {other:?}"),
         }
     }
@@ -178,14 +206,25 @@ mod tests {
             match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
                 ChildState::Unknown { message, retry_after } => {
                     let says = "the other side answered 409 Conflict: in progress (an earlier attempt may still be under way)";
-                    assert_eq!((message.as_str(), retry_after), (says, Some(Duration::from_secs(7))));
+                    assert_eq!(
+                        (message.as_str(), retry_after),
+                        (says, Some(Duration::from_secs(7)))
+                    );
                 }
                 other => panic!("{other:?}"),
             }
-            assert_eq!(judged(409, direction, false).reached, Reached::Answer, "a conflict at a first attempt is a no");
+            assert_eq!(
+                judged(409, direction, false).reached,
+                Reached::Answer,
+                "a conflict at a first attempt is a no"
+            );
         }
         for status in [302, 402, 404, 410, 422] {
-            assert_eq!(judged(status, Direction::Action, true), judged(status, Direction::Action, false), "{status}");
+            assert_eq!(
+                judged(status, Direction::Action, true),
+                judged(status, Direction::Action, false),
+                "{status}"
+            );
         }
     }
 
@@ -199,11 +238,17 @@ mod tests {
 
     #[test]
     fn messages_say_what_was_answered() {
-        assert_eq!(text(409, "card declined"), "the other side answered 409 Conflict: card declined");
+        assert_eq!(
+            text(409, "card declined"),
+            "the other side answered 409 Conflict: card declined"
+        );
         assert_eq!(text(503, ""), "the other side answered 503 Service Unavailable");
         assert_eq!(text(499, "gone"), "the other side answered 499: gone");
         let redirect = text(302, "");
-        assert_eq!(redirect, "the other side answered 302 Found (redirects are not followed: write the final address in url)");
+        assert_eq!(
+            redirect,
+            "the other side answered 302 Found (redirects are not followed: write the final address in url)"
+        );
     }
 
     #[test]
@@ -212,15 +257,24 @@ mod tests {
             text(409, "\r\n card\n\tdeclined\u{1b}[31m \u{0}\u{85}\u{2028}!"),
             "the other side answered 409 Conflict: card declined [31m !"
         );
-        assert_eq!(text(409, "a\u{202e}b\u{200b}c\u{feff}"), "the other side answered 409 Conflict: abc");
+        assert_eq!(
+            text(409, "a\u{202e}b\u{200b}c\u{feff}"),
+            "the other side answered 409 Conflict: abc"
+        );
         assert_eq!(text(409, " \n\u{7f} "), "the other side answered 409 Conflict");
     }
 
     #[test]
     fn a_long_body_is_cut_between_characters() {
         let message = text(400, &"ü".repeat(100_000));
-        assert_eq!(message, format!("the other side answered 400 Bad Request: {}…", "ü".repeat(255)));
-        assert_eq!(text(400, &"ü".repeat(256)), format!("the other side answered 400 Bad Request: {}", "ü".repeat(256)));
+        assert_eq!(
+            message,
+            format!("the other side answered 400 Bad Request: {}…", "ü".repeat(255))
+        );
+        assert_eq!(
+            text(400, &"ü".repeat(256)),
+            format!("the other side answered 400 Bad Request: {}", "ü".repeat(256))
+        );
     }
 
     fn asked(status: u16, retry_after: &str) -> Option<Duration> {

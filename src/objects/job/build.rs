@@ -37,7 +37,12 @@ use crate::{
 ///
 /// # Errors
 /// A sentence that begins with the path within the action, where [`check_spec`] or [`check_metadata`] find a fault.
-pub fn job(saga: &ValidSaga, identity: &Identity, action: &JobAction, timeout: Duration) -> Result<Job, String> {
+pub fn job(
+    saga: &ValidSaga,
+    identity: &Identity,
+    action: &JobAction,
+    timeout: Duration,
+) -> Result<Job, String> {
     let theirs = check_metadata(action.metadata.as_ref()).map_err(sentences)?;
     let spec = check_spec(&action.spec).map_err(sentences)?;
     if let Some(wrong) = check_account(&spec, &saga.service_account) {
@@ -62,7 +67,11 @@ pub fn job(saga: &ValidSaga, identity: &Identity, action: &JobAction, timeout: D
 pub fn trial_pod(job: &Job) -> Option<Pod> {
     let PodTemplateSpec { metadata, spec } = job.spec.as_ref()?.template.clone();
     let name = job.metadata.name.clone().map(|name| format!("{name}-trial"));
-    let metadata = ObjectMeta { name, namespace: job.metadata.namespace.clone(), ..metadata.unwrap_or_default() };
+    let metadata = ObjectMeta {
+        name,
+        namespace: job.metadata.namespace.clone(),
+        ..metadata.unwrap_or_default()
+    };
     Some(Pod { metadata, spec, status: None })
 }
 

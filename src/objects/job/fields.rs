@@ -17,7 +17,8 @@ use crate::{
 };
 
 /// With which a Job says how it ends: that it has ended, and before that, while its pods do.
-pub(crate) const VERDICTS: [&str; 4] = ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];
+pub(crate) const VERDICTS: [&str; 4] =
+    ["Complete", "Failed", "SuccessCriteriaMet", "FailureTarget"];
 /// With which it says that it has no pods for now, or that it had none for a while.
 pub(crate) const SUSPENDED: &str = "Suspended";
 
@@ -45,7 +46,9 @@ pub(crate) fn verdict_of(job: &Job) -> Option<&JobCondition> {
 
 pub(crate) fn condition<'a>(job: &'a Job, type_: &str) -> Option<&'a JobCondition> {
     let conditions = job.status.as_ref()?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == type_ && one_line(&condition.status) == "True")
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_ && one_line(&condition.status) == "True")
 }
 
 pub(crate) fn is_deleted(job: &Job) -> bool {
@@ -66,7 +69,9 @@ pub(crate) fn told_to_end(job: &Job) -> bool {
 fn ended_before_deletion(job: &Job) -> bool {
     let said = verdict_of(job).and_then(|verdict| verdict.last_transition_time.as_ref());
     let asked = job.metadata.deletion_timestamp.as_ref();
-    let between = said.zip(asked).and_then(|(said, asked)| Duration::try_from(asked.0.duration_since(said.0)).ok());
+    let between = said
+        .zip(asked)
+        .and_then(|(said, asked)| Duration::try_from(asked.0.duration_since(said.0)).ok());
     between.is_some_and(|between| between > CLEARLY)
 }
 
@@ -78,7 +83,12 @@ pub(crate) fn finished_by_itself(job: &Job) -> bool {
 /// The UID of the Job that a Pod belongs to, where it is one of an attempt: of a Job, and with the operator's label.
 #[must_use]
 pub fn job_of(pod: &Pod) -> Option<&str> {
-    let is_ours = pod.metadata.labels.as_ref()?.get(LABEL_MANAGED_BY).is_some_and(|manager| manager == MANAGER);
+    let is_ours = pod
+        .metadata
+        .labels
+        .as_ref()?
+        .get(LABEL_MANAGED_BY)
+        .is_some_and(|manager| manager == MANAGER);
     made_by(pod).filter(|_| is_ours)
 }
 
@@ -86,10 +96,19 @@ pub fn job_of(pod: &Pod) -> Option<&str> {
 /// names.
 #[must_use]
 pub fn made_by(pod: &Pod) -> Option<&str> {
-    let Some(owner) = pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true)) else {
-        return pod.metadata.labels.as_ref()?.get(CONTROLLER_UID).map(String::as_str).filter(|_| !broken(Twin::OrphanStays));
+    let Some(owner) =
+        pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+    else {
+        return pod
+            .metadata
+            .labels
+            .as_ref()?
+            .get(CONTROLLER_UID)
+            .map(String::as_str)
+            .filter(|_| !broken(Twin::OrphanStays));
     };
-    let is_job = owner.kind == "Job" && owner.api_version.split_once('/').is_some_and(|(group, _)| group == "batch");
+    let is_job = owner.kind == "Job"
+        && owner.api_version.split_once('/').is_some_and(|(group, _)| group == "batch");
     is_job.then_some(owner.uid.as_str())
 }
 
@@ -108,7 +127,8 @@ pub fn is_single(job: &Job) -> bool {
     let one = is_one(spec) && spec.parallelism.unwrap_or(1) == 1;
     let ends_with_it = spec.backoff_limit == Some(0) && spec.backoff_limit_per_index.is_none();
     let plain = spec.pod_failure_policy.is_none() && spec.success_policy.is_none();
-    let never = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) == Some(NEVER);
+    let never =
+        spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) == Some(NEVER);
     one && ends_with_it && plain && never
 }
 
@@ -119,7 +139,9 @@ pub(crate) fn may_hand_on(job: &Job) -> bool {
 
 /// Whether it is the word of this pod.
 pub(crate) fn hands_on(job: &Job, pod: &Pod) -> bool {
-    job.spec.as_ref().is_some_and(|spec| is_one(spec) || (is_indexed(spec) && index_of(pod) == Some("0")))
+    job.spec
+        .as_ref()
+        .is_some_and(|spec| is_one(spec) || (is_indexed(spec) && index_of(pod) == Some("0")))
 }
 
 pub(crate) fn is_one(spec: &JobSpec) -> bool {

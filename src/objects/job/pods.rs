@@ -54,7 +54,8 @@ impl JobPods {
     /// Whether a pod is known here that does not say whose it is.
     #[must_use]
     pub fn know(&self, pod: &Pod) -> bool {
-        saga_of(pod).is_none() && pod.metadata.uid.as_ref().is_some_and(|uid| self.pods.contains_key(uid))
+        saga_of(pod).is_none()
+            && pod.metadata.uid.as_ref().is_some_and(|uid| self.pods.contains_key(uid))
     }
 
     /// Notes that the watch has a gap, in which pods may have come and gone.
@@ -84,7 +85,12 @@ impl JobPods {
     #[must_use]
     pub fn family(&self) -> Family {
         let Self { pods, gone, lost, whole, last: _ } = self;
-        Family { pods: pods.values().cloned().collect(), gone: gone.iter().cloned().collect(), lost: *lost, whole: *whole }
+        Family {
+            pods: pods.values().cloned().collect(),
+            gone: gone.iter().cloned().collect(),
+            lost: *lost,
+            whole: *whole,
+        }
     }
 
     /// The Job as it last was, where it is gone.

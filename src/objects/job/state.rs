@@ -25,8 +25,8 @@ use k8s_openapi::api::{
 use serde_json::{Map, Value};
 
 use super::fields::{
-    SUSPENDED, Verdict, condition, hands_on, index_of, is_deleted, is_indexed, is_single, is_suspended, may_hand_on, told_to_end, verdict,
-    verdict_of,
+    SUSPENDED, Verdict, condition, hands_on, index_of, is_deleted, is_indexed, is_single,
+    is_suspended, may_hand_on, told_to_end, verdict, verdict_of,
 };
 use crate::{
     model::observation::{ChildState, Failure, Reached, Trouble},
@@ -55,14 +55,17 @@ impl Family {
     pub fn as_listed(self, listed: Vec<Pod>, more: bool) -> Self {
         let Self { pods: known, mut gone, mut lost, whole } = self;
         let now = |mut pod: Pod| {
-            let before = known.iter().chain(&gone).find(|known| known.metadata.uid == pod.metadata.uid);
+            let before =
+                known.iter().chain(&gone).find(|known| known.metadata.uid == pod.metadata.uid);
             pod::strip::keep_success(&mut pod, before.map(Arc::as_ref));
             Arc::new(pod)
         };
         let pods: Vec<_> = listed.into_iter().map(now).collect();
-        let is_there = |pod: &Arc<Pod>| pods.iter().any(|there| there.metadata.uid == pod.metadata.uid);
+        let is_there =
+            |pod: &Arc<Pod>| pods.iter().any(|there| there.metadata.uid == pod.metadata.uid);
         gone.retain(|pod| !is_there(pod));
-        let (left, unseen): (Vec<_>, Vec<_>) = known.into_iter().filter(|pod| !is_there(pod)).partition(|pod| has_ended(pod));
+        let (left, unseen): (Vec<_>, Vec<_>) =
+            known.into_iter().filter(|pod| !is_there(pod)).partition(|pod| has_ended(pod));
         gone.extend(left);
         lost |= more || !unseen.is_empty();
         Self { pods, gone, lost, whole }
@@ -94,7 +97,9 @@ pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
         (Some(Verdict::Failed), _) if !told_to_end(last) => failed(last, family),
         (_, [End { state, .. }]) if is_single(last) && all_known(last, family) => state.clone(),
         _ if has_all(last, family) => ChildState::Succeeded(outputs(last, family)),
-        _ if never_started(last, family) => nothing(&ends, "was deleted before a pod of it started".into()),
+        _ if never_started(last, family) => {
+            nothing(&ends, "was deleted before a pod of it started".into())
+        }
         _ => unknown(&ends, "was deleted while a pod of it may have run".into()),
     })
 }
@@ -117,10 +122,14 @@ pub fn wants_pods(job: &Job, family: &Family) -> bool {
     let told = |wanted: fn(&ChildState) -> bool| ends(family).iter().any(|end| wanted(&end.state));
     match verdict(job).map(|(verdict, _)| verdict) {
         Some(Verdict::Done) => {
-            let tells = |end: &End<'_>| hands_on(job, end.pod) && pod::state::exited_with_zero(end.pod);
-            (may_hand_on(job) && !ends(family).iter().any(tells)) || (told_to_end(job) && !has_all(job, family))
+            let tells =
+                |end: &End<'_>| hands_on(job, end.pod) && pod::state::exited_with_zero(end.pod);
+            (may_hand_on(job) && !ends(family).iter().any(tells))
+                || (told_to_end(job) && !has_all(job, family))
         }
-        Some(Verdict::Failed) => !told(|state| matches!(state, ChildState::Failed(Failure { reached: Reached::Answer, .. }))),
+        Some(Verdict::Failed) => !told(|state| {
+            matches!(state, ChildState::Failed(Failure { reached: Reached::Answer, .. }))
+        }),
         None => false,
     }
 }
@@ -154,19 +163,22 @@ fn end(job: &Job, family: &Family) -> Option<ChildState> {
 
 /// The end of the only pod there ever was.
 fn of_single(family: &Family) -> Option<ChildState> {
-    Some(pod::state::state(only_pod(family)?, Duration::ZERO)).filter(|state| !matches!(state, ChildState::Active { .. }))
+    Some(pod::state::state(only_pod(family)?, Duration::ZERO))
+        .filter(|state| !matches!(state, ChildState::Active { .. }))
 }
 
 /// The only pod there ever was, while nobody deletes it.
 fn only_pod(family: &Family) -> Option<&Pod> {
     let [pod] = family.pods.as_slice() else { return None };
-    (family.gone.is_empty() && !family.lost && pod.metadata.deletion_timestamp.is_none()).then_some(pod)
+    (family.gone.is_empty() && !family.lost && pod.metadata.deletion_timestamp.is_none())
+        .then_some(pod)
 }
 
 /// The end by a signal of the only pod of a Job, held up by another container of it, as [`pod_state::held_up`] has it.
 #[must_use]
 pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
-    let awaited = verdict(job).is_none() && is_single(job) && !is_suspended(job) && !is_deleted(job);
+    let awaited =
+        verdict(job).is_none() && is_single(job) && !is_suspended(job) && !is_deleted(job);
     only_pod(family).filter(|_| awaited).and_then(pod::state::held_up)
 }
 
@@ -175,7 +187,10 @@ fn done(job: &Job, family: &Family) -> ChildState {
     if !told_to_end(job) || has_all(job, family) || broken(Twin::JobCountsAll) {
         return ChildState::Succeeded(outputs(job, family));
     }
-    unknown(&ends(family), "was told to end before it was done, and its pods may have done their work".into())
+    unknown(
+        &ends(family),
+        "was told to end before it was done, and its pods may have done their work".into(),
+    )
 }
 
 /// Whether so many of its pods as the Job wants are known to have succeeded before they were told to go.
@@ -200,9 +215,12 @@ struct End<'a> {
 /// How the pods ended, the oldest first; those that run are Active.
 fn ends(family: &Family) -> Vec<End<'_>> {
     let gone = family.gone.iter().map(|pod| End { pod, state: pod::state::gone(pod) });
-    let there = family.pods.iter().map(|pod| End { pod, state: pod::state::state(pod, Duration::ZERO) });
+    let there =
+        family.pods.iter().map(|pod| End { pod, state: pod::state::state(pod, Duration::ZERO) });
     let mut ends: Vec<_> = gone.chain(there).collect();
-    let age = |end: &End<'_>| (end.pod.metadata.creation_timestamp.as_ref().map(|at| at.0), end.pod.metadata.name.clone());
+    let age = |end: &End<'_>| {
+        (end.pod.metadata.creation_timestamp.as_ref().map(|at| at.0), end.pod.metadata.name.clone())
+    };
     ends.sort_by_key(age);
     ends
 }
@@ -210,15 +228,23 @@ fn ends(family: &Family) -> Vec<End<'_>> {
 /// The end of a Job that failed: what its newest pod that said no by itself says.
 fn failed(job: &Job, family: &Family) -> ChildState {
     let ends = ends(family);
-    let says_no = |end: &&End<'_>| matches!(end.state, ChildState::Failed(Failure { reached: Reached::Answer, .. }));
+    let says_no = |end: &&End<'_>| {
+        matches!(end.state, ChildState::Failed(Failure { reached: Reached::Answer, .. }))
+    };
     if let Some(End { pod, state: ChildState::Failed(failure) }) = ends.iter().rev().find(says_no) {
-        let message = if is_single(job) { failure.message.clone() } else { of_pod(pod, &failure.message) };
+        let message =
+            if is_single(job) { failure.message.clone() } else { of_pod(pod, &failure.message) };
         // All pods of the Job have one key. What another one may have done, the code of the newest does not tell.
         let alike = |end: &End<'_>| matches!(&end.state, ChildState::Failed(other) if other.reached == Reached::Nothing || other.exit_code == failure.exit_code);
-        let reached = if all_known(job, family) && ends.iter().all(alike) { failure.reached } else { Reached::Work };
+        let reached = if all_known(job, family) && ends.iter().all(alike) {
+            failure.reached
+        } else {
+            Reached::Work
+        };
         return ChildState::Failed(Failure { reached, message, ..failure.clone() });
     }
-    let why = verdict_of(job).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
+    let why = verdict_of(job)
+        .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     let why = why.unwrap_or_else(|| "failed, and gives no reason".into());
     if never_started(job, family) { nothing(&ends, why) } else { unknown(&ends, why) }
 }
@@ -228,16 +254,28 @@ fn nothing(ends: &[End<'_>], why: String) -> ChildState {
     let of = |end: &End<'_>| {
         if let ChildState::Failed(failure) = &end.state { Some(failure.clone()) } else { None }
     };
-    let disrupted = !ends.is_empty() && ends.iter().all(|end| of(end).is_some_and(|failure| failure.disrupted));
+    let disrupted =
+        !ends.is_empty() && ends.iter().all(|end| of(end).is_some_and(|failure| failure.disrupted));
     let message = ends.iter().rev().find_map(of).map_or(why, |failure| failure.message);
     let reached = Reached::Nothing;
-    ChildState::Failed(Failure { reached, last: false, exit_code: None, disrupted, retry_after: None, message: one_line(&message) })
+    ChildState::Failed(Failure {
+        reached,
+        last: false,
+        exit_code: None,
+        disrupted,
+        retry_after: None,
+        message: one_line(&message),
+    })
 }
 
 /// The end of a Job of which a pod may have done its work.
 fn unknown(ends: &[End<'_>], why: String) -> ChildState {
     let of = |end: &End<'_>| {
-        if let ChildState::Unknown { message, .. } = &end.state { Some(message.clone()) } else { None }
+        if let ChildState::Unknown { message, .. } = &end.state {
+            Some(message.clone())
+        } else {
+            None
+        }
     };
     let said = ends.iter().rev().find_map(of);
     ChildState::Unknown { message: one_line(&said.unwrap_or(why)), retry_after: None }
@@ -245,9 +283,13 @@ fn unknown(ends: &[End<'_>], why: String) -> ChildState {
 
 /// Whether it is certain that no pod of the Job ever started.
 fn never_started(job: &Job, family: &Family) -> bool {
-    let nothing = |end: &End<'_>| matches!(end.state, ChildState::Failed(Failure { reached: Reached::Nothing, .. }));
+    let nothing = |end: &End<'_>| {
+        matches!(end.state, ChildState::Failed(Failure { reached: Reached::Nothing, .. }))
+    };
     let ends = ends(family);
-    let counted = |count: fn(&JobStatus) -> Option<i32>| job.status.as_ref().and_then(count).unwrap_or_default();
+    let counted = |count: fn(&JobStatus) -> Option<i32>| {
+        job.status.as_ref().and_then(count).unwrap_or_default()
+    };
     let known = i32::try_from(ends.len()).unwrap_or(i32::MAX);
     // What the Job counts and nobody here saw may have lost the labels by which pods are watched.
     let unended = counted(|status| status.active).saturating_add(counted(|status| status.failed));
@@ -257,7 +299,11 @@ fn never_started(job: &Job, family: &Family) -> bool {
 
 /// Whether there were no pods of which nothing is known, those apart that the Job counts.
 fn all_known(job: &Job, family: &Family) -> bool {
-    let was_suspended = job.status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|known| known.type_ == SUSPENDED);
+    let was_suspended = job
+        .status
+        .iter()
+        .flat_map(|status| status.conditions.iter().flatten())
+        .any(|known| known.type_ == SUSPENDED);
     !family.lost && (family.whole || !was_suspended)
 }
 
@@ -265,7 +311,9 @@ fn all_known(job: &Job, family: &Family) -> bool {
 fn outputs(job: &Job, family: &Family) -> Option<Map<String, Value>> {
     let mut ends = ends(family);
     ends.sort_by(|a, b| a.pod.metadata.name.cmp(&b.pod.metadata.name));
-    ends.into_iter().filter(|end| hands_on(job, end.pod)).find_map(|end| pod::state::last_word(end.pod))
+    ends.into_iter()
+        .filter(|end| hands_on(job, end.pod))
+        .find_map(|end| pod::state::last_word(end.pod))
 }
 
 /// What a Job that goes on does or waits for, and the trouble that a pod of it has.
@@ -280,7 +328,11 @@ fn detail(job: &Job, family: &Family) -> (String, Option<Trouble>) {
     if is_suspended(job) {
         return ("is suspended".into(), None);
     }
-    let mut active: Vec<_> = family.pods.iter().filter_map(|pod| going_on(pod).map(|(detail, trouble)| (pod, detail, trouble))).collect();
+    let mut active: Vec<_> = family
+        .pods
+        .iter()
+        .filter_map(|pod| going_on(pod).map(|(detail, trouble)| (pod, detail, trouble)))
+        .collect();
     active.sort_by(|(a, _, _), (b, _, _)| a.metadata.name.cmp(&b.metadata.name));
     let worst = active.iter().find(|(_, _, trouble)| trouble.is_some()).or(active.first());
     let Some((pod, detail, trouble)) = worst else { return ("waits for its pods".into(), None) };
@@ -288,13 +340,25 @@ fn detail(job: &Job, family: &Family) -> (String, Option<Trouble>) {
         return (detail.clone(), *trouble);
     }
     let done = job.status.as_ref().and_then(|status| status.succeeded).unwrap_or_default();
-    let of = job.spec.as_ref().and_then(|spec| spec.completions).map(|all| format!(" of {all}")).unwrap_or_default();
+    let of = job
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.completions)
+        .map(|all| format!(" of {all}"))
+        .unwrap_or_default();
     let about = of_pod(pod, detail);
-    (one_line(&format!("{done}{of} pods have succeeded, {} are active; {about}", active.len())), *trouble)
+    (
+        one_line(&format!("{done}{of} pods have succeeded, {} are active; {about}", active.len())),
+        *trouble,
+    )
 }
 
 fn going_on(pod: &Pod) -> Option<(String, Option<Trouble>)> {
-    if let ChildState::Active { detail, trouble, .. } = pod::state::state(pod, Duration::ZERO) { Some((detail, trouble)) } else { None }
+    if let ChildState::Active { detail, trouble, .. } = pod::state::state(pod, Duration::ZERO) {
+        Some((detail, trouble))
+    } else {
+        None
+    }
 }
 
 fn of_pod(pod: &Pod, what: &str) -> String {

@@ -23,17 +23,21 @@ pub fn strip(job: &mut Job) {
 /// Keeps the end of a stripped Job that an earlier version of it showed, the one of which this is the next. Its deletion and its suspension
 /// after that change nothing, and are not kept.
 pub fn keep_end(job: &mut Job, before: Option<&Job>) {
-    let Some(before) = before.filter(|before| before.metadata.uid == job.metadata.uid && finished_by_itself(before)) else {
+    let Some(before) = before
+        .filter(|before| before.metadata.uid == job.metadata.uid && finished_by_itself(before))
+    else {
         return;
     };
     if !finished_by_itself(job) {
         job.status.clone_from(&before.status);
-        (job.metadata.deletion_timestamp, job.metadata.deletion_grace_period_seconds) = (None, None);
+        (job.metadata.deletion_timestamp, job.metadata.deletion_grace_period_seconds) =
+            (None, None);
     }
 }
 
 fn spec(spec: JobSpec) -> JobSpec {
-    let restart_policy = spec.template.spec.and_then(|spec| spec.restart_policy).map(|policy| one_line(&policy));
+    let restart_policy =
+        spec.template.spec.and_then(|spec| spec.restart_policy).map(|policy| one_line(&policy));
     JobSpec {
         backoff_limit: spec.backoff_limit,
         backoff_limit_per_index: spec.backoff_limit_per_index,
@@ -44,7 +48,10 @@ fn spec(spec: JobSpec) -> JobSpec {
         pod_failure_policy: spec.pod_failure_policy.map(|_| PodFailurePolicy::default()),
         success_policy: spec.success_policy.map(|_| SuccessPolicy::default()),
         suspend: spec.suspend,
-        template: PodTemplateSpec { metadata: None, spec: Some(PodSpec { restart_policy, ..PodSpec::default() }) },
+        template: PodTemplateSpec {
+            metadata: None,
+            spec: Some(PodSpec { restart_policy, ..PodSpec::default() }),
+        },
         ..JobSpec::default()
     }
 }
@@ -87,7 +94,9 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_tells_the_same() {
-        let conditions: Vec<_> = (0..1000).map(|_| json!({"type": "Failed", "status": "True", "message": "x".repeat(4000)})).collect();
+        let conditions: Vec<_> = (0..1000)
+            .map(|_| json!({"type": "Failed", "status": "True", "message": "x".repeat(4000)}))
+            .collect();
         let mut job: Job = serde_json::from_value(json!({
             "metadata": {"name": "a", "uid": "1", "annotations": {"big": "x".repeat(100_000)}},
             "spec": {"backoffLimit": 0, "podFailurePolicy": {"rules": []},

@@ -12,7 +12,9 @@
 use std::time::Duration;
 
 use k8s_openapi::{
-    api::core::v1::{Capabilities, Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext},
+    api::core::v1::{
+        Capabilities, Container, Pod, PodSecurityContext, PodSpec, SeccompProfile, SecurityContext,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::Resource;
@@ -33,7 +35,12 @@ use crate::{
 /// # Errors
 /// A sentence that begins with the path within the action, where `resources` is not what [`check_resources`] accepts, or `template` not what
 /// [`crate::manifest::pod_template::check_template`] does.
-pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: Duration) -> Result<Pod, String> {
+pub fn pod(
+    saga: &ValidSaga,
+    identity: &Identity,
+    action: &PodAction,
+    timeout: Duration,
+) -> Result<Pod, String> {
     if let Some(template) = &action.template {
         return pod::template::pod(saga, identity, (template, action.finishes_on_sigterm), timeout);
     }
@@ -45,7 +52,10 @@ pub fn pod(saga: &ValidSaga, identity: &Identity, action: &PodAction, timeout: D
         restart_policy: Some("Never".into()),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
-            seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".into(), ..SeccompProfile::default() }),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                ..SeccompProfile::default()
+            }),
             ..PodSecurityContext::default()
         }),
         service_account_name: Some(saga.service_account.clone()),

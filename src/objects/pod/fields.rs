@@ -1,7 +1,9 @@
 //! The fields of a Pod that its readers look at.
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus};
+use k8s_openapi::api::core::v1::{
+    ContainerState, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus,
+};
 
 use crate::{
     api::names::is_dns_label,
@@ -42,7 +44,10 @@ pub(crate) fn node(pod: &Pod) -> String {
 
 fn condition<'a>(pod: &'a Pod, type_: &str, value: &str) -> Option<&'a PodCondition> {
     let conditions = status(pod)?.conditions.as_ref()?;
-    conditions.iter().find(|condition| condition.type_ == type_).filter(|condition| one_line(&condition.status) == value)
+    conditions
+        .iter()
+        .find(|condition| condition.type_ == type_)
+        .filter(|condition| one_line(&condition.status) == value)
 }
 
 pub(crate) fn disruption(pod: &Pod) -> Option<&PodCondition> {
@@ -70,13 +75,16 @@ pub(crate) fn exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
 
 /// Whether a container runs that is not the one of this name.
 pub(crate) fn runs_beside(deciding: &str, container: &ContainerStatus) -> bool {
-    container.name != deciding && container.state.as_ref().is_some_and(|state| state.running.is_some())
+    container.name != deciding
+        && container.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
 /// Whether a container runs beside the one that decides.
 pub(crate) fn other_runs(pod: &Pod) -> bool {
     let deciding = deciding(pod);
-    status(pod).is_some_and(|status| status.container_statuses.iter().flatten().any(|container| runs_beside(deciding, container)))
+    status(pod).is_some_and(|status| {
+        status.container_statuses.iter().flatten().any(|container| runs_beside(deciding, container))
+    })
 }
 
 /// The annotation of a Pod whose exit code 0 always means that its work is done.
@@ -102,7 +110,11 @@ pub fn is_of_template(pod: &Pod) -> bool {
 /// Whether exit code 0 always means that the Pod's work is done, also where something told it to go before.
 #[must_use]
 pub fn finishes_on_sigterm(pod: &Pod) -> bool {
-    pod.metadata.annotations.as_ref().and_then(|annotations| annotations.get(FINISHES)).is_some_and(|said| said == "true")
+    pod.metadata
+        .annotations
+        .as_ref()
+        .and_then(|annotations| annotations.get(FINISHES))
+        .is_some_and(|said| said == "true")
 }
 
 /// What the annotation says, where it is the name of a container.

@@ -3,14 +3,20 @@
 //! Of a Pod that is not of a template they have no say, since only a webhook can have put them there; of one that is, neither have those that
 //! run on beside it (`restartPolicy: Always`).
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{
+    ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,
+};
 
 use super::fields::{is_of_template, ran};
 
 /// The init containers that run to their end.
 pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let beside = |name: &str| {
-        let spec = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten()).find(|container| container.name == name);
+        let spec = pod
+            .spec
+            .iter()
+            .flat_map(|spec| spec.init_containers.iter().flatten())
+            .find(|container| container.name == name);
         spec.is_some_and(|container| container.restart_policy.as_deref() == Some("Always"))
     };
     let all = pod.status.iter().flat_map(|status| status.init_container_statuses.iter().flatten());
@@ -19,7 +25,8 @@ pub(crate) fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 
 /// The first that ran and did not end well, with its name.
 pub(crate) fn failed(pod: &Pod) -> Option<(&str, &ContainerStateTerminated)> {
-    statuses(pod).find_map(|container| failure(container).map(|exit| (container.name.as_str(), exit)))
+    statuses(pod)
+        .find_map(|container| failure(container).map(|exit| (container.name.as_str(), exit)))
 }
 
 fn failure(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
@@ -28,7 +35,9 @@ fn failure(container: &ContainerStatus) -> Option<&ContainerStateTerminated> {
 
 /// The first that waits, with its name.
 pub(crate) fn waiting(pod: &Pod) -> Option<(&str, &ContainerStateWaiting)> {
-    statuses(pod).find_map(|container| Some((container.name.as_str(), container.state.as_ref()?.waiting.as_ref()?)))
+    statuses(pod).find_map(|container| {
+        Some((container.name.as_str(), container.state.as_ref()?.waiting.as_ref()?))
+    })
 }
 
 /// Whether anything shows that one of them started, now or earlier.
@@ -38,14 +47,23 @@ pub(crate) fn may_have_started(pod: &Pod) -> bool {
 
 fn started(container: &ContainerStatus) -> bool {
     let state = container.state.as_ref();
-    let earlier = container.last_state.as_ref().is_some_and(|last| last.running.is_some() || last.terminated.is_some());
+    let earlier = container
+        .last_state
+        .as_ref()
+        .is_some_and(|last| last.running.is_some() || last.terminated.is_some());
     let ended = state.and_then(|state| state.terminated.as_ref()).is_some_and(ran);
-    earlier || container.restart_count > 0 || container.started == Some(true) || ended || state.is_some_and(|state| state.running.is_some())
+    earlier
+        || container.restart_count > 0
+        || container.started == Some(true)
+        || ended
+        || state.is_some_and(|state| state.running.is_some())
 }
 
 /// Those that the functions here find: no more than three.
 pub(crate) fn telling(pod: &Pod) -> Vec<&ContainerStatus> {
-    let waits = |container: &&ContainerStatus| container.state.as_ref().is_some_and(|state| state.waiting.is_some());
+    let waits = |container: &&ContainerStatus| {
+        container.state.as_ref().is_some_and(|state| state.waiting.is_some())
+    };
     let of = [
         statuses(pod).find(|container| failure(container).is_some()),
         statuses(pod).find(waits),

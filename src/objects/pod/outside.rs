@@ -46,7 +46,10 @@ pub(crate) fn told_to_go(pod: &Pod) -> bool {
 
 /// Whether exit code 0 of this Pod means that its work is done.
 pub(crate) fn zero_means_done(pod: &Pod) -> bool {
-    !told_to_go(pod) || finishes_on_sigterm(pod) || ended_before_deletion(pod) || broken(Twin::ZeroIsDone)
+    !told_to_go(pod)
+        || finishes_on_sigterm(pod)
+        || ended_before_deletion(pod)
+        || broken(Twin::ZeroIsDone)
 }
 
 /// Whether the container ended clearly before the deletion was asked for. With a reason of the kubelet the deletion was not what ended it.
@@ -54,9 +57,20 @@ fn ended_before_deletion(pod: &Pod) -> bool {
     let ended = exit(pod).and_then(|exit| exit.finished_at.as_ref()).map(|at| at.0);
     let ended = ended.filter(|at| *at > Timestamp::UNIX_EPOCH && reason(pod).is_none());
     // The API server stores the instant at which the grace ends.
-    let grace = pod.metadata.deletion_grace_period_seconds.and_then(|grace| u64::try_from(grace).ok()).map(Duration::from_secs);
-    let asked = pod.metadata.deletion_timestamp.as_ref().zip(grace).and_then(|(at, grace)| at.0.checked_sub(grace).ok());
-    let between = ended.zip(asked).and_then(|(ended, asked)| Duration::try_from(asked.duration_since(ended)).ok());
+    let grace = pod
+        .metadata
+        .deletion_grace_period_seconds
+        .and_then(|grace| u64::try_from(grace).ok())
+        .map(Duration::from_secs);
+    let asked = pod
+        .metadata
+        .deletion_timestamp
+        .as_ref()
+        .zip(grace)
+        .and_then(|(at, grace)| at.0.checked_sub(grace).ok());
+    let between = ended
+        .zip(asked)
+        .and_then(|(ended, asked)| Duration::try_from(asked.duration_since(ended)).ok());
     between.is_some_and(|between| between > CLEARLY)
 }
 
@@ -69,7 +83,9 @@ pub(crate) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
         return !zero_means_done(pod);
     }
     let out_of_memory = line(exit.reason.as_ref()).as_deref() == Some("OOMKilled");
-    reason(pod).is_some() || disruption(pod).is_some() || (deleting(pod) && by_signal(exit) && !out_of_memory)
+    reason(pod).is_some()
+        || disruption(pod).is_some()
+        || (deleting(pod) && by_signal(exit) && !out_of_memory)
 }
 
 /// Whether the Pod was taken from its node, or turned away by it, for a reason that lies with the cluster.

@@ -59,15 +59,30 @@ fn of_container(pod: &Pod) -> Option<(String, Option<Trouble>)> {
     let node = node(pod);
     let state = container_state(pod)?;
     Some(match (&state.terminated, &state.running, &state.waiting) {
-        (Some(exit), _, _) => (format!("has exited with code {}; the end of the pod on {node} is awaited", exit.exit_code), None),
+        (Some(exit), _, _) => (
+            format!(
+                "has exited with code {}; the end of the pod on {node} is awaited",
+                exit.exit_code
+            ),
+            None,
+        ),
         (None, Some(_), _) => (format!("runs on {node}"), None),
         (None, None, Some(waiting)) => {
-            if let Some((name, before)) = pod::init::waiting(pod).filter(|(_, before)| trouble(before).is_some()) {
-                let why = labelled(before.reason.as_ref(), before.message.as_ref()).unwrap_or_default();
-                return Some((format!("waits on {node}: init container {}: {why}", one_line(name)), trouble(before)));
+            if let Some((name, before)) =
+                pod::init::waiting(pod).filter(|(_, before)| trouble(before).is_some())
+            {
+                let why =
+                    labelled(before.reason.as_ref(), before.message.as_ref()).unwrap_or_default();
+                return Some((
+                    format!("waits on {node}: init container {}: {why}", one_line(name)),
+                    trouble(before),
+                ));
             }
             let why = labelled(waiting.reason.as_ref(), waiting.message.as_ref());
-            (format!("waits on {node}: {}", why.as_deref().unwrap_or("no reason is given")), trouble(waiting))
+            (
+                format!("waits on {node}: {}", why.as_deref().unwrap_or("no reason is given")),
+                trouble(waiting),
+            )
         }
         (None, None, None) => (format!("waits on {node}"), None),
     })
@@ -89,7 +104,8 @@ fn of_binding(pod: &Pod) -> (String, Option<Trouble>) {
     if !never_bound(pod) {
         return (format!("waits for {} to start it", node(pod)), None);
     }
-    let why = unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
+    let why = unscheduled(pod)
+        .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
     match why {
         Some(why) => (format!("is not scheduled: {why}"), Some(Trouble::Scheduling)),
         None => ("waits to be scheduled".into(), None),

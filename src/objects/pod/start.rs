@@ -36,7 +36,10 @@ pub(crate) fn may_have_started(pod: &Pod) -> bool {
 pub(crate) fn step_may_have_started(pod: &Pod) -> bool {
     let Some(step) = step(pod) else { return false };
     let state = step.state.as_ref();
-    let trace_of_earlier = step.last_state.as_ref().is_some_and(|last| last.running.is_some() || last.terminated.is_some());
+    let trace_of_earlier = step
+        .last_state
+        .as_ref()
+        .is_some_and(|last| last.running.is_some() || last.terminated.is_some());
     let running = state.is_some_and(|state| state.running.is_some()) || step.started == Some(true);
     let ended = state.and_then(|state| state.terminated.as_ref()).is_some_and(|exit| {
         // The kubelet replaces the state of a container that it cannot find, but leaves the id that it had.
@@ -48,7 +51,9 @@ pub(crate) fn step_may_have_started(pod: &Pod) -> bool {
 /// Whether the kubelet, which knows what it started, set the phase `Failed`: it gives a reason or the container's end. The garbage
 /// collector of Pods sets the phase of Pods on lost nodes over statuses that may be old.
 fn kubelet_wrote_end(pod: &Pod) -> bool {
-    let collected = disruption(pod).is_some_and(|condition| line(condition.reason.as_ref()).as_deref() == Some("DeletionByPodGC"));
+    let collected = disruption(pod).is_some_and(|condition| {
+        line(condition.reason.as_ref()).as_deref() == Some("DeletionByPodGC")
+    });
     let by_kubelet = match reason(pod).as_deref() {
         Some(reason) => reason != "NodeLost",
         None => exit(pod).is_some(),

@@ -23,7 +23,10 @@ use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use serde_json::{Map, Value};
 
 use super::{
-    fields::{container_state, deleting, disruption, exit, node, other_runs, phase, ran, status, unscheduled},
+    fields::{
+        container_state, deleting, disruption, exit, node, other_runs, phase, ran, status,
+        unscheduled,
+    },
     outside::{by_signal, disrupted, from_outside, nobody_saw, zero_means_done},
     progress::detail,
     start::{may_have_started, never_started, step_may_have_started},
@@ -77,14 +80,17 @@ fn ended(pod: &Pod) -> bool {
 pub fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
     // The API server sets the instant at which the grace ends, not the one of the request.
     let grace_ends = pod.metadata.deletion_timestamp.as_ref()?.0;
-    let late = Duration::try_from(now.duration_since(grace_ends)).is_ok_and(|late| late > STUCK_AFTER);
+    let late =
+        Duration::try_from(now.duration_since(grace_ends)).is_ok_and(|late| late > STUCK_AFTER);
     (late && !ended(pod)).then(|| one_line(&format!("may still run on {}", node(pod))))
 }
 
 /// How the attempt ended, if it did.
 fn end(pod: &Pod) -> Option<ChildState> {
     match phase(pod).as_str() {
-        "Succeeded" if zero_means_done(pod) => Some(ChildState::Succeeded(exit(pod).and_then(handed_on))),
+        "Succeeded" if zero_means_done(pod) => {
+            Some(ChildState::Succeeded(exit(pod).and_then(handed_on)))
+        }
         "Succeeded" => Some(told_and_done(pod)),
         "Failed" => Some(end_of_failed(pod)),
         // The API server binds no Pod that is being deleted. Somebody's finalizer keeps this one.
@@ -104,16 +110,24 @@ fn end_of_failed(pod: &Pod) -> ChildState {
     match (own_exit(pod), exit(pod)) {
         (Some(own), _) => answer(own),
         (None, Some(exit)) if exit.exit_code == 0 => told_and_done(pod),
-        (None, Some(exit)) => unknown(with_cause(&format!("was ended with exit code {} and may have done its work", exit.exit_code), pod)),
+        (None, Some(exit)) => unknown(with_cause(
+            &format!("was ended with exit code {} and may have done its work", exit.exit_code),
+            pod,
+        )),
         (None, None) => unknown(with_cause("may have done its work", pod)),
     }
 }
 
 /// The end of what a template runs before the container, where that failed by itself.
 fn end_of_init(pod: &Pod) -> Option<ChildState> {
-    let (name, exit) = pod::init::failed(pod).filter(|(_, exit)| !step_may_have_started(pod) && !from_outside(pod, exit))?;
-    let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
-    let message = ending_in(&format!("init container {}: exit code {}{reason}", one_line(name), exit.exit_code), said(exit));
+    let (name, exit) = pod::init::failed(pod)
+        .filter(|(_, exit)| !step_may_have_started(pod) && !from_outside(pod, exit))?;
+    let reason =
+        line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let message = ending_in(
+        &format!("init container {}: exit code {}{reason}", one_line(name), exit.exit_code),
+        said(exit),
+    );
     Some(ChildState::Failed(failure(Reached::Answer, message)))
 }
 
@@ -141,15 +155,21 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
 /// an end from outside: who ends a Pod gives all its containers the same grace. Where that has passed, nobody else ended this one.
 #[must_use]
 pub fn held_up(pod: &Pod) -> Option<(ChildState, Duration)> {
-    let own = own_exit(pod).filter(|own| by_signal(own) && !deleting(pod) && other_runs(pod) && end(pod).is_none())?;
-    let grace = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(DEFAULT_GRACE);
+    let own = own_exit(pod)
+        .filter(|own| by_signal(own) && !deleting(pod) && other_runs(pod) && end(pod).is_none())?;
+    let grace = pod
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.termination_grace_period_seconds)
+        .unwrap_or(DEFAULT_GRACE);
     let grace = Duration::from_secs(u64::try_from(grace).unwrap_or_default());
     Some((answer(own), grace.saturating_add(HELD_UP_AFTER)))
 }
 
 /// Whether the container exited with 0, be it that it was told to go before.
 pub(crate) fn exited_with_zero(pod: &Pod) -> bool {
-    exit(pod).map_or_else(|| phase(pod) == "Succeeded", |exit| exit.exit_code == 0 && !nobody_saw(exit))
+    exit(pod)
+        .map_or_else(|| phase(pod) == "Succeeded", |exit| exit.exit_code == 0 && !nobody_saw(exit))
 }
 
 /// What the container hands on that exited with 0.
@@ -160,7 +180,10 @@ pub(crate) fn last_word(pod: &Pod) -> Option<Map<String, Value>> {
 /// The JSON object in the termination message of a container that ended well. What the kubelet had to cut is none any more. One that is
 /// nested too deep to be read is handed on as one that is too deep to be taken.
 pub(crate) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
-    let message = exit.message.as_deref().filter(|message| exit.exit_code == 0 && message.len() <= MAX_HANDED_ON)?;
+    let message = exit
+        .message
+        .as_deref()
+        .filter(|message| exit.exit_code == 0 && message.len() <= MAX_HANDED_ON)?;
     read_fields(message.trim())
 }
 
@@ -174,15 +197,22 @@ fn answer(exit: &ContainerStateTerminated) -> ChildState {
     if exit.exit_code == 0 {
         return ChildState::Succeeded(handed_on(exit));
     }
-    let reason = line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let reason =
+        line(exit.reason.as_ref()).map(|reason| format!(" ({reason})")).unwrap_or_default();
     let message = ending_in(&format!("exit code {}{reason}", exit.exit_code), said(exit));
-    ChildState::Failed(Failure { exit_code: Some(exit.exit_code), ..failure(Reached::Answer, message) })
+    ChildState::Failed(Failure {
+        exit_code: Some(exit.exit_code),
+        ..failure(Reached::Answer, message)
+    })
 }
 
 /// The failure of a Pod in which no container started.
 fn nothing(pod: &Pod) -> ChildState {
     let what = if never_bound(pod) { "was bound to no node" } else { "no container started" };
-    ChildState::Failed(Failure { disrupted: disrupted(pod), ..failure(Reached::Nothing, with_cause(what, pod)) })
+    ChildState::Failed(Failure {
+        disrupted: disrupted(pod),
+        ..failure(Reached::Nothing, with_cause(what, pod))
+    })
 }
 
 const fn failure(reached: Reached, message: String) -> Failure {
@@ -201,18 +231,30 @@ fn own_exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
 /// What happened to a Pod, and why, as far as it says: the Pod's reason or its disruption, what its container waited for, and the end of
 /// what that said.
 fn with_cause(what: &str, pod: &Pod) -> String {
-    let of_pod = status(pod).and_then(|status| labelled(status.reason.as_ref(), status.message.as_ref()));
-    let of_disruption = || disruption(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
-    let of_end = of_pod.or_else(of_disruption).or_else(|| deleting(pod).then(|| "was deleted".into()));
+    let of_pod =
+        status(pod).and_then(|status| labelled(status.reason.as_ref(), status.message.as_ref()));
+    let of_disruption = || {
+        disruption(pod)
+            .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()))
+    };
+    let of_end =
+        of_pod.or_else(of_disruption).or_else(|| deleting(pod).then(|| "was deleted".into()));
     let seen = exit(pod).filter(|exit| !nobody_saw(exit));
-    let of_container = container_state(pod).filter(|state| state.terminated.is_none()).and_then(|state| {
-        let waiting = state.waiting.as_ref()?;
-        let before = pod::init::waiting(pod).and_then(|(_, waiting)| labelled(waiting.reason.as_ref(), waiting.message.as_ref()));
-        before.or_else(|| labelled(waiting.reason.as_ref(), waiting.message.as_ref()))
-    });
+    let of_container =
+        container_state(pod).filter(|state| state.terminated.is_none()).and_then(|state| {
+            let waiting = state.waiting.as_ref()?;
+            let before = pod::init::waiting(pod).and_then(|(_, waiting)| {
+                labelled(waiting.reason.as_ref(), waiting.message.as_ref())
+            });
+            before.or_else(|| labelled(waiting.reason.as_ref(), waiting.message.as_ref()))
+        });
     let of_container = of_container.or_else(|| line(seen?.reason.as_ref()));
-    let of_unscheduled = || unscheduled(pod).and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()));
-    let known: Vec<String> = [of_end, of_container.or_else(of_unscheduled)].into_iter().flatten().collect();
+    let of_unscheduled = || {
+        unscheduled(pod)
+            .and_then(|condition| labelled(condition.reason.as_ref(), condition.message.as_ref()))
+    };
+    let known: Vec<String> =
+        [of_end, of_container.or_else(of_unscheduled)].into_iter().flatten().collect();
     let told = seen.and_then(said).filter(|said| !one_line(said).is_empty());
     if known.is_empty() && told.is_none() {
         // The stand-in for a container that nobody found says little, but more than nothing.
@@ -220,7 +262,8 @@ fn with_cause(what: &str, pod: &Pod) -> String {
         let (reason, said) = stand_in.unwrap_or_else(|| ("no reason is given".into(), None));
         return ending_in(&format!("{what}: {reason}"), said);
     }
-    let head = if known.is_empty() { what.to_owned() } else { format!("{what}: {}", known.join("; ")) };
+    let head =
+        if known.is_empty() { what.to_owned() } else { format!("{what}: {}", known.join("; ")) };
     ending_in(&head, told)
 }
 

@@ -9,15 +9,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{
-        ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod, PodCondition,
-        PodSpec, PodStatus,
+        ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStateWaiting,
+        ContainerStatus, Pod, PodCondition, PodSpec, PodStatus,
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
 use super::{
     fields::{
-        COMPLETION_INDEX, CONTROLLER_UID, DISRUPTION, SCHEDULED, deciding, finishes, finishes_on_sigterm, is_of_template, runs_beside,
+        COMPLETION_INDEX, CONTROLLER_UID, DISRUPTION, SCHEDULED, deciding, finishes,
+        finishes_on_sigterm, is_of_template, runs_beside,
     },
     state::{handed_on, state},
 };
@@ -34,13 +35,16 @@ use crate::{
 pub fn strip(pod: &mut Pod) {
     let status = pod.status.as_ref().map(|status| self::status(pod, status));
     let decides = is_of_template(pod).then(|| (DECIDES.to_owned(), deciding(pod).to_owned()));
-    let annotations: BTreeMap<_, _> = decides.into_iter().chain(finishes(Some(finishes_on_sigterm(pod)))).collect();
-    pod.metadata = metadata(std::mem::take(&mut pod.metadata), Some(annotations).filter(|kept| !kept.is_empty()));
-    pod.spec = pod.spec.take().map(|PodSpec { node_name, termination_grace_period_seconds, .. }| PodSpec {
-        node_name,
-        termination_grace_period_seconds,
-        ..PodSpec::default()
-    });
+    let annotations: BTreeMap<_, _> =
+        decides.into_iter().chain(finishes(Some(finishes_on_sigterm(pod)))).collect();
+    pod.metadata = metadata(
+        std::mem::take(&mut pod.metadata),
+        Some(annotations).filter(|kept| !kept.is_empty()),
+    );
+    pod.spec =
+        pod.spec.take().map(|PodSpec { node_name, termination_grace_period_seconds, .. }| {
+            PodSpec { node_name, termination_grace_period_seconds, ..PodSpec::default() }
+        });
     pod.status = status;
 }
 
@@ -48,22 +52,38 @@ pub fn strip(pod: &mut Pod) {
 /// that changes nothing: the status stays as it was, and no deletion is kept.
 pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
     let succeeded = |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Succeeded(_));
-    let Some(before) = before.filter(|before| before.metadata.uid == pod.metadata.uid && succeeded(before)) else {
+    let Some(before) =
+        before.filter(|before| before.metadata.uid == pod.metadata.uid && succeeded(before))
+    else {
         return;
     };
     if !succeeded(pod) && !broken(Twin::ForgetsSuccess) {
         pod.status.clone_from(&before.status);
-        (pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds) = (None, None);
+        (pod.metadata.deletion_timestamp, pod.metadata.deletion_grace_period_seconds) =
+            (None, None);
     }
 }
 
 /// Identity, version, owner, our labels, these annotations, and the instants that are read.
-pub(crate) fn metadata(meta: ObjectMeta, annotations: Option<BTreeMap<String, String>>) -> ObjectMeta {
-    const OURS: [&str; 6] = [LABEL_MANAGED_BY, LABEL_SAGA, LABEL_STEP, LABEL_DIRECTION, LABEL_ATTEMPT, COMPLETION_INDEX];
-    let controller = |owners: Vec<OwnerReference>| owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner]);
+pub(crate) fn metadata(
+    meta: ObjectMeta,
+    annotations: Option<BTreeMap<String, String>>,
+) -> ObjectMeta {
+    const OURS: [&str; 6] = [
+        LABEL_MANAGED_BY,
+        LABEL_SAGA,
+        LABEL_STEP,
+        LABEL_DIRECTION,
+        LABEL_ATTEMPT,
+        COMPLETION_INDEX,
+    ];
+    let controller = |owners: Vec<OwnerReference>| {
+        owners.into_iter().find(|owner| owner.controller == Some(true)).map(|owner| vec![owner])
+    };
     let owner_references = meta.owner_references.and_then(controller);
     // By which a pod is known that lost its Job.
-    let is_ours = |key: &str| OURS.contains(&key) || (key == CONTROLLER_UID && owner_references.is_none());
+    let is_ours =
+        |key: &str| OURS.contains(&key) || (key == CONTROLLER_UID && owner_references.is_none());
     ObjectMeta {
         name: meta.name,
         namespace: meta.namespace,
@@ -72,7 +92,9 @@ pub(crate) fn metadata(meta: ObjectMeta, annotations: Option<BTreeMap<String, St
         creation_timestamp: meta.creation_timestamp,
         deletion_timestamp: meta.deletion_timestamp,
         deletion_grace_period_seconds: meta.deletion_grace_period_seconds,
-        labels: meta.labels.map(|labels| labels.into_iter().filter(|(key, _)| is_ours(key)).collect()),
+        labels: meta
+            .labels
+            .map(|labels| labels.into_iter().filter(|(key, _)| is_ours(key)).collect()),
         annotations,
         owner_references,
         ..ObjectMeta::default()
@@ -81,14 +103,20 @@ pub(crate) fn metadata(meta: ObjectMeta, annotations: Option<BTreeMap<String, St
 
 fn status(pod: &Pod, status: &PodStatus) -> PodStatus {
     let conditions = status.conditions.as_deref().unwrap_or_default();
-    let first = |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).map(condition);
+    let first =
+        |type_: &str| conditions.iter().find(|condition| condition.type_ == type_).map(condition);
     let containers = status.container_statuses.as_deref().unwrap_or_default();
     let deciding = deciding(pod);
     let step = containers.iter().find(|container| container.name == deciding).map(container);
     // Of what runs beside the step only that it does.
-    let beside = containers.iter().find(|container| runs_beside(deciding, container)).map(|_| ContainerStatus {
-        state: Some(ContainerState { running: Some(ContainerStateRunning::default()), ..ContainerState::default() }),
-        ..ContainerStatus::default()
+    let beside = containers.iter().find(|container| runs_beside(deciding, container)).map(|_| {
+        ContainerStatus {
+            state: Some(ContainerState {
+                running: Some(ContainerStateRunning::default()),
+                ..ContainerState::default()
+            }),
+            ..ContainerStatus::default()
+        }
     });
     PodStatus {
         phase: line(status.phase.as_ref()),
@@ -151,7 +179,10 @@ fn said(exit: &ContainerStateTerminated) -> Option<String> {
 }
 
 fn waiting(waiting: &ContainerStateWaiting) -> ContainerStateWaiting {
-    ContainerStateWaiting { reason: line(waiting.reason.as_ref()), message: line(waiting.message.as_ref()) }
+    ContainerStateWaiting {
+        reason: line(waiting.reason.as_ref()),
+        message: line(waiting.message.as_ref()),
+    }
 }
 
 /// The text as the reader takes it: it makes one bounded line of every text before it looks at it.

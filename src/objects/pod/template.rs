@@ -13,7 +13,10 @@
 use std::time::Duration;
 
 use k8s_openapi::{
-    api::core::v1::{Capabilities, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile, SecurityContext},
+    api::core::v1::{
+        Capabilities, Pod, PodSecurityContext, PodSpec, PodTemplateSpec, SeccompProfile,
+        SecurityContext,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde_json::Value;
@@ -42,17 +45,26 @@ pub(crate) fn pod(
     }
     let PodTemplateSpec { metadata: made, spec } = completed(saga, identity, template, finishes);
     let ObjectMeta { labels, annotations, .. } = made.unwrap_or_default();
-    let spec = spec.map(|spec| PodSpec { active_deadline_seconds: Some(deadline_seconds(timeout)), ..spec });
+    let spec = spec
+        .map(|spec| PodSpec { active_deadline_seconds: Some(deadline_seconds(timeout)), ..spec });
     let named = metadata(saga, &identity.attempt, child_name);
     Ok(Pod { metadata: ObjectMeta { labels, annotations, ..named }, spec, status: None })
 }
 
 /// The template with all that the operator sets in it, except its name and its deadline.
-pub(crate) fn completed(saga: &ValidSaga, identity: &Identity, template: PodTemplateSpec, finishes: Option<bool>) -> PodTemplateSpec {
-    let (theirs, mut spec) = (template.metadata.unwrap_or_default(), template.spec.unwrap_or_default());
+pub(crate) fn completed(
+    saga: &ValidSaga,
+    identity: &Identity,
+    template: PodTemplateSpec,
+    finishes: Option<bool>,
+) -> PodTemplateSpec {
+    let (theirs, mut spec) =
+        (template.metadata.unwrap_or_default(), template.spec.unwrap_or_default());
     let decides = deciding(&spec).to_owned();
     let metadata = ObjectMeta {
-        labels: Some(theirs.labels.into_iter().flatten().chain(labels(saga, &identity.attempt)).collect()),
+        labels: Some(
+            theirs.labels.into_iter().flatten().chain(labels(saga, &identity.attempt)).collect(),
+        ),
         annotations: Some(
             theirs
                 .annotations
@@ -90,11 +102,20 @@ fn deciding(spec: &PodSpec) -> &str {
 
 fn restrict_pod(context: &mut PodSecurityContext) {
     context.run_as_non_root.get_or_insert(true);
-    context.seccomp_profile.get_or_insert_with(|| SeccompProfile { type_: "RuntimeDefault".into(), ..SeccompProfile::default() });
+    context.seccomp_profile.get_or_insert_with(|| SeccompProfile {
+        type_: "RuntimeDefault".into(),
+        ..SeccompProfile::default()
+    });
 }
 
 fn restrict(context: &mut SecurityContext) {
-    let adds = |capability: &str| context.capabilities.iter().flat_map(|all| all.add.iter().flatten()).any(|added| added == capability);
+    let adds = |capability: &str| {
+        context
+            .capabilities
+            .iter()
+            .flat_map(|all| all.add.iter().flatten())
+            .any(|added| added == capability)
+    };
     // The API server takes no `false` beside these.
     if context.privileged != Some(true) && !adds("SYS_ADMIN") && !adds("CAP_SYS_ADMIN") {
         context.allow_privilege_escalation.get_or_insert(false);

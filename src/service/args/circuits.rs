@@ -70,5 +70,7 @@ fn length(text: &str) -> Result<Duration, String> {
     if (SHORTEST..=LONGEST).contains(&duration) {
         return Ok(duration);
     }
-    Err(format!("`{text}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 switches circuits off"))
+    Err(format!(
+        "`{text}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 switches circuits off"
+    ))
 }

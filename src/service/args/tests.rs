@@ -31,7 +31,8 @@ fn the_definition_is_consistent_and_needs_a_subcommand() {
 fn every_argument_has_a_variable_of_its_own_name() {
     let cli = Cli::command();
     let run = cli.find_subcommand("run").unwrap();
-    let own = run.get_arguments().filter(|argument| argument.get_id() != "help").collect::<Vec<_>>();
+    let own =
+        run.get_arguments().filter(|argument| argument.get_id() != "help").collect::<Vec<_>>();
     assert_eq!(own.len(), 17);
     for argument in own {
         let name = argument.get_long().unwrap().to_uppercase().replace('-', "_");
@@ -66,7 +67,9 @@ fn defaults_are_those_of_the_design() {
 
 #[test]
 fn networks_are_lists_and_may_be_given_more_than_once() {
-    let config = parse(&["--http-allow-cidrs=10.0.0.0/8, fd00::/8", "--http-allow-cidrs", "10.1.2.3,::1,"]).unwrap();
+    let config =
+        parse(&["--http-allow-cidrs=10.0.0.0/8, fd00::/8", "--http-allow-cidrs", "10.1.2.3,::1,"])
+            .unwrap();
     let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "fd00::/8", "10.1.2.3/32", "::1/128"]);
     assert_eq!(parse(&["--http-allow-cidrs="]).unwrap().reach.allow_cidrs, []);
@@ -74,7 +77,9 @@ fn networks_are_lists_and_may_be_given_more_than_once() {
 
 #[test]
 fn ipv4_written_as_ipv6_is_ipv4() {
-    let config = parse(&["--http-allow-cidrs=::ffff:10.0.0.0/104,::ffff:10.1.2.3,::ffff:0.0.0.0/96,::/0"]).unwrap();
+    let config =
+        parse(&["--http-allow-cidrs=::ffff:10.0.0.0/104,::ffff:10.1.2.3,::ffff:0.0.0.0/96,::/0"])
+            .unwrap();
     let written: Vec<String> = config.reach.allow_cidrs.iter().map(ToString::to_string).collect();
     assert_eq!(written, ["10.0.0.0/8", "10.1.2.3/32", "0.0.0.0/0", "::/0"]);
 }
@@ -86,7 +91,10 @@ fn what_is_no_network_is_refused_with_an_example() {
         "error: invalid value '10.0.0.0/8,10.0.0.0/33' for '--http-allow-cidrs <CIDRS>': `10.0.0.0/33` is no network: \
          write an address and a prefix, such as 10.0.0.0/8 or fd00::/8, or one address, such as 10.1.2.3"
     );
-    assert!(refusal("--http-allow-cidrs=payments.shop.svc").contains("`payments.shop.svc` is no network: write an address"));
+    assert!(
+        refusal("--http-allow-cidrs=payments.shop.svc")
+            .contains("`payments.shop.svc` is no network: write an address")
+    );
     assert!(
         refusal("--http-allow-cidrs=10.1.2.3/8")
             .ends_with("`10.1.2.3/8` has bits set beyond its prefix: write 10.0.0.0/8 for the network, or 10.1.2.3 for the one address")
@@ -95,11 +103,18 @@ fn what_is_no_network_is_refused_with_an_example() {
 
 #[test]
 fn the_addresses_of_the_pod_are_addresses() {
-    let addresses = |arguments: &[&str]| parse(arguments).unwrap().pod_ips.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(addresses(&["--pod-ips=10.244.1.7,fd00:10:244::7"]), ["10.244.1.7", "fd00:10:244::7"]);
+    let addresses = |arguments: &[&str]| {
+        parse(arguments).unwrap().pod_ips.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        addresses(&["--pod-ips=10.244.1.7,fd00:10:244::7"]),
+        ["10.244.1.7", "fd00:10:244::7"]
+    );
     assert!(addresses(&["--pod-ips="]).is_empty());
     for wrong in ["10.244.1.0/24", "localhost", "10.244.1.7:8081", "$(POD_IPS)"] {
-        let sentence = format!("`{wrong}` is no address of a pod: write an IP address, such as 10.244.1.7 or fd00::7");
+        let sentence = format!(
+            "`{wrong}` is no address of a pod: write an IP address, such as 10.244.1.7 or fd00::7"
+        );
         assert!(refusal(&format!("--pod-ips=10.244.1.7,{wrong}")).ends_with(&sentence), "{wrong}");
     }
 }
@@ -113,10 +128,17 @@ fn hosts_are_names_and_all_below_a_name() {
         "--http-deny-cidrs=::ffff:10.0.0.0/104,192.0.2.7",
     ])
     .unwrap();
-    let written = |patterns: &[HostPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(written(&config.reach.allow_hosts), ["payments.shop.svc", "*.example.com", "10.1.2.3"]);
+    let written =
+        |patterns: &[HostPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(
+        written(&config.reach.allow_hosts),
+        ["payments.shop.svc", "*.example.com", "10.1.2.3"]
+    );
     assert_eq!(written(&config.reach.deny_hosts), ["admin.example.com"]);
-    assert_eq!(config.reach.deny_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7/32"]);
+    assert_eq!(
+        config.reach.deny_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["10.0.0.0/8", "192.0.2.7/32"]
+    );
     assert_eq!(
         refusal("--http-deny-hosts=ok.example.com,http://a/"),
         "error: invalid value 'ok.example.com,http://a/' for '--http-deny-hosts <HOSTS>': `http://a/` is no host: write a name, such as \
@@ -145,9 +167,12 @@ fn addresses_are_switched_off_by_0_and_must_differ() {
         "--metrics-addr and --health-addr are both 0.0.0.0:8080: give each a port of its own, or 0 to switch it off"
     );
     parse(&["--health-addr=0", "--metrics-addr=0"]).unwrap();
-    parse(&["--health-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0"]).expect("the system chooses two ports");
+    parse(&["--health-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0"])
+        .expect("the system chooses two ports");
     for wrong in [":8080", "8080", "localhost:8080", ""] {
-        let sentence = format!("`{wrong}` is no address to listen on: write an IP address and a port, such as 0.0.0.0:8080");
+        let sentence = format!(
+            "`{wrong}` is no address to listen on: write an IP address and a port, such as 0.0.0.0:8080"
+        );
         assert!(refusal(&format!("--metrics-addr={wrong}")).contains(&sentence), "{wrong}");
     }
 }
@@ -155,7 +180,9 @@ fn addresses_are_switched_off_by_0_and_must_differ() {
 #[test]
 fn a_leader_is_elected_only_where_that_is_asked_for() {
     let elects = |arguments: &[&str]| parse(arguments).unwrap().leader_elect;
-    assert!(!elects(&[]) && !elects(&["--leader-elect=false"]) && !elects(&["--leader-elect", "false"]));
+    assert!(
+        !elects(&[]) && !elects(&["--leader-elect=false"]) && !elects(&["--leader-elect", "false"])
+    );
     assert!(elects(&["--leader-elect"]) && elects(&["--leader-elect=true"]));
     let refusal = refusal("--leader-elect=yes");
     assert!(refusal.ends_with("`yes` is neither true nor false: write true where several operators work on the same sagas, else false"));
@@ -177,11 +204,18 @@ fn the_drain_is_a_duration_within_its_bounds() {
     assert_eq!(drain("5m").unwrap(), MAX_DRAIN);
     assert_eq!(drain("0").unwrap(), Duration::ZERO);
     for long in ["5m1s", "999999999999999h"] {
-        assert!(refusal(&format!("--drain={long}")).contains("is too long: write at most 5m"), "{long}");
+        assert!(
+            refusal(&format!("--drain={long}")).contains("is too long: write at most 5m"),
+            "{long}"
+        );
     }
     // The last ones make kube's parser panic: negative parts, and products too large.
-    for wrong in ["25", "", "s", "25 s", "25x", "NaNs", "-25s", "1s-5s", "99999999999999999999999999h"] {
-        let sentence = format!("`{wrong}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative");
+    for wrong in
+        ["25", "", "s", "25 s", "25x", "NaNs", "-25s", "1s-5s", "99999999999999999999999999h"]
+    {
+        let sentence = format!(
+            "`{wrong}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"
+        );
         assert!(refusal(&format!("--drain={wrong}")).ends_with(&sentence), "{wrong}");
     }
 }
@@ -189,27 +223,49 @@ fn the_drain_is_a_duration_within_its_bounds() {
 #[test]
 fn circuits_open_as_they_are_told_and_are_switched_off_by_0_calls() {
     let circuits = |arguments: &[&str]| parse(arguments).map(|config| config.http_circuits);
-    let all = ["--http-circuit-calls=1", "--http-circuit-window=1m30s", "--http-circuit-unknown-percent=100", "--http-circuit-open=1h"];
-    let told = CircuitConfig { calls: 1, window: Duration::from_secs(90), unknown_percent: 100, open: Duration::from_hours(1) };
+    let all = [
+        "--http-circuit-calls=1",
+        "--http-circuit-window=1m30s",
+        "--http-circuit-unknown-percent=100",
+        "--http-circuit-open=1h",
+    ];
+    let told = CircuitConfig {
+        calls: 1,
+        window: Duration::from_secs(90),
+        unknown_percent: 100,
+        open: Duration::from_hours(1),
+    };
     assert_eq!(circuits(&all).unwrap(), Some(told));
     assert_eq!(circuits(&["--http-circuit-calls=0", "--http-circuit-open=1s"]).unwrap(), None);
     for wrong in ["-1", "", "many", "20.5", "1000001"] {
-        let sentence =
-            format!("`{wrong}` is no number of calls: write a whole number from 1 to 1000000, such as 20, or 0 to switch circuits off");
+        let sentence = format!(
+            "`{wrong}` is no number of calls: write a whole number from 1 to 1000000, such as 20, or 0 to switch circuits off"
+        );
         assert!(refusal(&format!("--http-circuit-calls={wrong}")).ends_with(&sentence), "{wrong}");
     }
     for wrong in ["0", "101", "50%", "0.5", ""] {
-        let sentence = format!("`{wrong}` is no percentage: write a whole number from 1 to 100, such as 50");
-        assert!(refusal(&format!("--http-circuit-unknown-percent={wrong}")).contains(&sentence), "{wrong}");
+        let sentence =
+            format!("`{wrong}` is no percentage: write a whole number from 1 to 100, such as 50");
+        assert!(
+            refusal(&format!("--http-circuit-unknown-percent={wrong}")).contains(&sentence),
+            "{wrong}"
+        );
     }
     for argument in ["--http-circuit-window", "--http-circuit-open"] {
         for wrong in ["0", "999ms", "1h1s"] {
-            let sentence =
-                format!("`{wrong}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 switches circuits off");
-            assert!(refusal(&format!("{argument}={wrong}")).ends_with(&sentence), "{argument}={wrong}");
+            let sentence = format!(
+                "`{wrong}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 switches circuits off"
+            );
+            assert!(
+                refusal(&format!("{argument}={wrong}")).ends_with(&sentence),
+                "{argument}={wrong}"
+            );
         }
         for wrong in ["30", "-30s", "soon"] {
-            assert!(refusal(&format!("{argument}={wrong}")).contains(&format!("`{wrong}` is no duration: write a number and a unit")));
+            assert!(
+                refusal(&format!("{argument}={wrong}"))
+                    .contains(&format!("`{wrong}` is no duration: write a number and a unit"))
+            );
         }
     }
 }
@@ -221,7 +277,12 @@ fn namespaces_are_labels_each_once() {
     assert_eq!(parse(&["--watch-namespaces="]).unwrap().watch_namespaces, BTreeSet::new());
     for wrong in ["Shop", "shop.svc", "-shop", "shop-", "*", &"x".repeat(64)] {
         let refusal = refusal(&format!("--watch-namespaces=ok,{wrong}"));
-        assert!(refusal.contains(&format!("`{wrong}` is no name of a namespace: write at most 63 lower-case letters")), "{refusal}");
+        assert!(
+            refusal.contains(&format!(
+                "`{wrong}` is no name of a namespace: write at most 63 lower-case letters"
+            )),
+            "{refusal}"
+        );
     }
     parse(&[&format!("--watch-namespaces={}", "x".repeat(63))]).unwrap();
 }
@@ -230,7 +291,9 @@ fn namespaces_are_labels_each_once() {
 fn logs_are_text_on_a_terminal_unless_told_otherwise() {
     let format = |arguments: &[&str], terminal| {
         let command_line = ["saga-operator", "run"].iter().chain(arguments);
-        let Command::Run(arguments) = Cli::try_parse_from(command_line).unwrap().command else { panic!("not `run`") };
+        let Command::Run(arguments) = Cli::try_parse_from(command_line).unwrap().command else {
+            panic!("not `run`")
+        };
         arguments.validate(terminal).unwrap().log_format
     };
     assert_eq!(format(&[], true), LogFormat::Text);
@@ -238,5 +301,9 @@ fn logs_are_text_on_a_terminal_unless_told_otherwise() {
     assert_eq!(format(&["--log-format=json"], true), LogFormat::Json);
     assert_eq!(format(&["--log-format=text"], false), LogFormat::Text);
     assert!(refusal("--log-format=xml").contains("possible values: json, text"));
-    assert!(refusal("--log-level=verbose").contains("`verbose` is no level: write a level (error, warn, info, debug, trace, off)"));
+    assert!(
+        refusal("--log-level=verbose").contains(
+            "`verbose` is no level: write a level (error, warn, info, debug, trace, off)"
+        )
+    );
 }

@@ -11,8 +11,16 @@ pub(crate) const MAX_DURATION_TEXT: usize = 16;
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
 /// Parses a comma-separated list; empty entries are left out.
-pub(crate) fn list<T>(text: &str, item: impl Fn(&str) -> Result<T, String>) -> Result<List<T>, String> {
-    text.split(',').map(str::trim).filter(|entry| !entry.is_empty()).map(item).collect::<Result<_, _>>().map(List)
+pub(crate) fn list<T>(
+    text: &str,
+    item: impl Fn(&str) -> Result<T, String>,
+) -> Result<List<T>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|entry| !entry.is_empty())
+        .map(item)
+        .collect::<Result<_, _>>()
+        .map(List)
 }
 
 /// A duration as Go writes it, not negative.

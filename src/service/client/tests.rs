@@ -15,7 +15,10 @@ use hyper::body::Frame;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{
     Api,
-    api::{DeleteParams, ListParams, LogParams, ObjectMeta, Patch, PatchParams, PostParams, WatchParams},
+    api::{
+        DeleteParams, ListParams, LogParams, ObjectMeta, Patch, PatchParams, PostParams,
+        WatchParams,
+    },
 };
 use tower::{layer::layer_fn, service_fn};
 
@@ -45,7 +48,11 @@ struct Script {
 
 impl Script {
     fn new<const N: usize>(fates: [Fate; N]) -> Self {
-        Self { fates: Arc::new(Mutex::new(fates.into())), calls: Arc::default(), begun: Instant::now() }
+        Self {
+            fates: Arc::new(Mutex::new(fates.into())),
+            calls: Arc::default(),
+            begun: Instant::now(),
+        }
     }
 
     /// A real client whose network is this script.
@@ -73,11 +80,15 @@ impl Script {
         let (answer, body) = match fate.expect("a call that nobody foretold") {
             Fate::Answer(200) => (answer, stream::iter([object]).boxed()),
             Fate::Answer(status) => (answer.status(status), stream::iter([refused]).boxed()),
-            Fate::RetryAfter(value) => (answer.status(429).header("Retry-After", value), stream::empty().boxed()),
+            Fate::RetryAfter(value) => {
+                (answer.status(429).header("Retry-After", value), stream::empty().boxed())
+            }
             Fate::LoseConnection => {
                 return Err(std::io::Error::from(std::io::ErrorKind::ConnectionReset).into());
             }
-            Fate::LoseBody => (answer, stream::iter([half, Err("connection reset".into())]).boxed()),
+            Fate::LoseBody => {
+                (answer, stream::iter([half, Err("connection reset".into())]).boxed())
+            }
             Fate::HaveNoCredentials => return Err(kube::Error::TlsRequired.into()),
             Fate::Hang => pending().await,
             Fate::HangInBody => (answer, stream::iter([half]).chain(stream::pending()).boxed()),
@@ -92,7 +103,10 @@ impl Script {
 }
 
 fn config_map() -> ConfigMap {
-    ConfigMap { metadata: ObjectMeta { name: Some("a".into()), ..Default::default() }, ..Default::default() }
+    ConfigMap {
+        metadata: ObjectMeta { name: Some("a".into()), ..Default::default() },
+        ..Default::default()
+    }
 }
 
 fn status(error: kube::Error) -> u16 {
@@ -106,13 +120,19 @@ fn only_reads_that_end_may_be_repeated() {
     assert!(get("/api/v1/namespaces/shop/pods/a"));
     assert!(get("/api/v1/pods?limit=500&watch=false"));
     assert!(get("/api/v1/pods?watch=0"));
-    assert!(get("/api/v1/namespaces/shop/configmaps/log"), "an object may be named as a session is");
+    assert!(
+        get("/api/v1/namespaces/shop/configmaps/log"),
+        "an object may be named as a session is"
+    );
     assert!(get("/api/v1/namespaces/log/pods"));
     for watch in ["watch=true", "watch=1", "limit=1&watch=True", "watch", "watch="] {
         assert!(!get(&format!("/api/v1/pods?{watch}")), "{watch}");
     }
     for session in ["log", "exec", "attach", "portforward"] {
-        assert!(!get(&format!("/api/v1/namespaces/shop/pods/a/{session}?follow=true")), "{session}");
+        assert!(
+            !get(&format!("/api/v1/namespaces/shop/pods/a/{session}?follow=true")),
+            "{session}"
+        );
     }
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD] {
         assert!(!may_repeat(&method, &"/api/v1/pods".parse().unwrap()), "{method}");
@@ -121,14 +141,16 @@ fn only_reads_that_end_may_be_repeated() {
 
 #[tokio::test(start_paused = true)]
 async fn a_read_is_repeated_until_it_is_answered() {
-    let script = Script::new([Fate::Answer(503), Fate::LoseConnection, Fate::LoseBody, Fate::Answer(200)]);
+    let script =
+        Script::new([Fate::Answer(503), Fate::LoseConnection, Fate::LoseBody, Fate::Answer(200)]);
     script.config_maps().get("a").await.unwrap();
     assert_eq!(script.calls(), [0, 100, 300, 700], "the delay doubles");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_read_is_tried_four_times_and_the_last_answer_stands() {
-    let script = Script::new([Fate::Answer(429), Fate::Answer(502), Fate::Answer(503), Fate::Answer(504)]);
+    let script =
+        Script::new([Fate::Answer(429), Fate::Answer(502), Fate::Answer(503), Fate::Answer(504)]);
     assert_eq!(status(script.config_maps().list(&ListParams::default()).await.unwrap_err()), 504);
     assert_eq!(script.calls().len(), 4);
 }
@@ -169,13 +191,22 @@ async fn a_write_leaves_exactly_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_server_s_wish_to_wait_is_respected_or_left_to_the_caller() {
-    let script = Script::new([Fate::RetryAfter("2"), Fate::RetryAfter("0"), Fate::RetryAfter("soon"), Fate::Answer(200)]);
+    let script = Script::new([
+        Fate::RetryAfter("2"),
+        Fate::RetryAfter("0"),
+        Fate::RetryAfter("soon"),
+        Fate::Answer(200),
+    ]);
     script.config_maps().get("a").await.unwrap();
     assert_eq!(script.calls(), [0, 2000, 2200, 2600]);
 
     let script = Script::new([Fate::RetryAfter("3")]);
     assert_eq!(status(script.config_maps().get("a").await.unwrap_err()), 429);
-    assert_eq!(script.begun.elapsed(), Duration::ZERO, "the caller can do something else for three seconds");
+    assert_eq!(
+        script.begun.elapsed(),
+        Duration::ZERO,
+        "the caller can do something else for three seconds"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -185,7 +216,10 @@ async fn a_call_that_hangs_ends_after_15_s_and_is_recognised() {
         let api = script.config_maps();
         let error = api.replace("a", &PostParams::default(), &config_map()).await.unwrap_err();
         assert!(timed_out(&error) && matches!(error, kube::Error::Service(_)), "{error}");
-        assert_eq!(error.to_string(), "ServiceError: no answer to PUT /api/v1/namespaces/shop/configmaps/a within 15 s");
+        assert_eq!(
+            error.to_string(),
+            "ServiceError: no answer to PUT /api/v1/namespaces/shop/configmaps/a within 15 s"
+        );
         assert!(timed_out(&api.get("a").await.unwrap_err()));
         assert_eq!(script.calls(), [0, 15_000], "time ran out: no repeat");
         assert_eq!(script.begun.elapsed(), 2 * LIMIT);
@@ -207,13 +241,17 @@ async fn no_repeat_begins_10_s_after_the_first_try() {
         let counted = Arc::clone(&calls);
         let service = service_fn(move |_: Request<Body>| {
             *counted.lock().unwrap() += 1;
-            sleep(delay).map(|()| Ok::<_, BoxError>(Response::builder().status(503).body(Body::empty()).unwrap()))
+            sleep(delay).map(|()| {
+                Ok::<_, BoxError>(Response::builder().status(503).body(Body::empty()).unwrap())
+            })
         });
         (Calls { inner: service }, calls)
     };
-    for (delay, expected) in [(Duration::from_millis(9_900), 2), (Duration::from_millis(9_901), 1)] {
+    for (delay, expected) in [(Duration::from_millis(9_900), 2), (Duration::from_millis(9_901), 1)]
+    {
         let (service, calls) = slow(delay);
-        let _answer = service.oneshot(Request::get("/api/v1/pods").body(Body::empty()).unwrap()).await;
+        let _answer =
+            service.oneshot(Request::get("/api/v1/pods").body(Body::empty()).unwrap()).await;
         assert_eq!(*calls.lock().unwrap(), expected, "{delay:?}");
     }
 }
@@ -236,11 +274,19 @@ async fn a_watch_and_a_log_are_not_repeated_and_go_on_without_limit() {
 #[tokio::test(start_paused = true)]
 async fn a_watch_that_does_not_begin_ends_after_15_s() {
     let script = Script::new([Fate::Hang, Fate::Hang]);
-    let begun = timeout(100 * LIMIT, script.config_maps().watch(&WatchParams::default(), "0")).await.unwrap();
+    let begun = timeout(100 * LIMIT, script.config_maps().watch(&WatchParams::default(), "0"))
+        .await
+        .unwrap();
     let error = begun.map(drop).unwrap_err();
     assert!(timed_out(&error), "{error}");
     let pods: Api<Pod> = Api::namespaced(script.client(), "shop");
-    assert!(timed_out(&timeout(100 * LIMIT, pods.log_stream("a", &LogParams::default())).await.unwrap().map(drop).unwrap_err()));
+    assert!(timed_out(
+        &timeout(100 * LIMIT, pods.log_stream("a", &LogParams::default()))
+            .await
+            .unwrap()
+            .map(drop)
+            .unwrap_err()
+    ));
     assert_eq!(script.begun.elapsed(), 2 * LIMIT);
 }
 

@@ -76,7 +76,9 @@ impl Child {
     /// What its actors may do now but end its container.
     fn doings(&self) -> Vec<Doing> {
         let (job, pod) = (self.job.as_ref(), self.pod.as_ref());
-        let deleted = |cascade| job.is_some_and(|job| job.deleted.is_some_and(|(_, wanted)| wanted == cascade));
+        let deleted = |cascade| {
+            job.is_some_and(|job| job.deleted.is_some_and(|(_, wanted)| wanted == cascade))
+        };
         let of_pod = |fits: fn(&PodNow) -> bool| pod.is_some_and(fits);
         let of_job = |fits: fn(&JobNow) -> bool| job.is_some_and(fits);
         let is_suspended = of_job(|job| job.suspended);
@@ -85,19 +87,37 @@ impl Child {
             || (deleted(Cascade::Foreground) && pod.is_none())
             || (deleted(Cascade::Orphan) && !of_pod(|pod| pod.owner));
         let may = [
-            (Doing::Count, of_job(|job| job.verdict.is_none()) && of_pod(|pod| pod.tracked && !pod.runs()) && (zero || !is_suspended)),
+            (
+                Doing::Count,
+                of_job(|job| job.verdict.is_none())
+                    && of_pod(|pod| pod.tracked && !pod.runs())
+                    && (zero || !is_suspended),
+            ),
             (
                 Doing::LetGo,
-                of_pod(|pod| pod.tracked) && (job.is_none() || (is_suspended && of_pod(|pod| pod.deleted.is_some() && !pod.runs()))),
+                of_pod(|pod| pod.tracked)
+                    && (job.is_none()
+                        || (is_suspended && of_pod(|pod| pod.deleted.is_some() && !pod.runs()))),
             ),
             (Doing::Orphan, deleted(Cascade::Orphan) && of_pod(|pod| pod.owner)),
             (
                 Doing::Collect,
-                self.is_job() && (job.is_none() || deleted(Cascade::Foreground)) && of_pod(|pod| pod.owner && pod.deleted.is_none()),
+                self.is_job()
+                    && (job.is_none() || deleted(Cascade::Foreground))
+                    && of_pod(|pod| pod.owner && pod.deleted.is_none()),
             ),
-            (Doing::RemovePod, of_pod(|pod| pod.deleted.is_some() && !pod.runs() && !pod.kept && !pod.tracked)),
+            (
+                Doing::RemovePod,
+                of_pod(|pod| pod.deleted.is_some() && !pod.runs() && !pod.kept && !pod.tracked),
+            ),
             (Doing::RemoveJob, of_job(|job| !job.kept) && goes),
-            (Doing::MakePod, !self.has_made && of_job(|job| job.deleted.is_none() && job.verdict.is_none() && !job.suspended)),
+            (
+                Doing::MakePod,
+                !self.has_made
+                    && of_job(|job| {
+                        job.deleted.is_none() && job.verdict.is_none() && !job.suspended
+                    }),
+            ),
         ];
         may.into_iter().filter(|(_, may)| *may).map(|(doing, _)| doing).collect()
     }
@@ -112,8 +132,11 @@ impl World {
     /// How the container of a child may end now.
     fn ways(&self, child: &Child) -> impl Iterator<Item = Way> {
         let pod = child.pod.filter(PodNow::runs);
-        let done = self.truth.get(child.who.place).and_then(|truth| truth.key_done(child.who.direction)) == Some(child.key);
-        let (told, half) = (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !child.is_counted());
+        let done =
+            self.truth.get(child.who.place).and_then(|truth| truth.key_done(child.who.direction))
+                == Some(child.key);
+        let (told, half) =
+            (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !child.is_counted());
         Way::ALL.into_iter().filter(move |way| {
             let fits = match way {
                 Way::Half => told && half,
@@ -152,7 +175,12 @@ impl World {
     }
 
     /// Somebody does something to a child. `None` where that cannot happen.
-    pub(in super::super) fn turn(&mut self, turn: Turn, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+    pub(in super::super) fn turn(
+        &mut self,
+        turn: Turn,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) -> Option<()> {
         let Turn { child: number, doing } = turn;
         if !self.turns().contains(&turn) {
             return None;
@@ -168,7 +196,13 @@ impl World {
         Some(())
     }
 
-    fn perform_turn(&mut self, number: u32, doing: Doing, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+    fn perform_turn(
+        &mut self,
+        number: u32,
+        doing: Doing,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) -> Option<()> {
         let now = self.now;
         if let Doing::Exit(way) = doing {
             return self.exit(number, way, happened, broken);
@@ -192,12 +226,26 @@ impl World {
     }
 
     /// The container of a child ends: what it did is true from now on.
-    fn exit(&mut self, number: u32, way: Way, happened: &mut Vec<Happened>, broken: &mut Vec<Broken>) -> Option<()> {
+    fn exit(
+        &mut self,
+        number: u32,
+        way: Way,
+        happened: &mut Vec<Happened>,
+        broken: &mut Vec<Broken>,
+    ) -> Option<()> {
         let now = self.now;
         let child = self.children.iter_mut().find(|child| child.number == number)?;
         child.pod.as_mut()?.exit = Some((way, now));
         let (who, key) = (child.who, child.key);
-        let trial = Trial { who, key, pod: Some(number), hears: None, ended: None, stopping: false, again: false };
+        let trial = Trial {
+            who,
+            key,
+            pod: Some(number),
+            hears: None,
+            ended: None,
+            stopping: false,
+            again: false,
+        };
         match way {
             Way::Done => self.land(&trial, Ending::Done, broken),
             Way::No => self.refuse(&trial),
@@ -205,7 +253,9 @@ impl World {
             Way::Killed => {}
         }
         happened.push(Happened::Ended(who, way.ending()));
-        if let Some(trial) = self.trials.iter_mut().find(|trial| trial.who == who && trial.pod == Some(number)) {
+        if let Some(trial) =
+            self.trials.iter_mut().find(|trial| trial.who == who && trial.pod == Some(number))
+        {
             trial.ended = Some(way.ending());
         }
         Some(())
@@ -213,16 +263,30 @@ impl World {
 
     /// Half the work is done, and nobody says so.
     fn half(&mut self, trial: &Trial) {
-        let nothing = self.object().saga().steps.get(trial.who.place).is_none_or(ValidStep::leaves_nothing);
-        if let Some(truth) = self.truth.get_mut(trial.who.place).filter(|_| !nothing && trial.who.direction == Direction::Action) {
+        let nothing =
+            self.object().saga().steps.get(trial.who.place).is_none_or(ValidStep::leaves_nothing);
+        if let Some(truth) = self
+            .truth
+            .get_mut(trial.who.place)
+            .filter(|_| !nothing && trial.who.direction == Direction::Action)
+        {
             truth.in_effect |= !truth.undone;
         }
     }
 
     /// Of what can run no more the attempt has ended at the other side.
     pub(super) fn end_trial(&mut self, number: u32) {
-        let over = self.children.iter().find(|child| child.number == number).filter(|child| !child.runs()).map(|child| child.who);
-        if let Some(trial) = self.trials.iter_mut().find(|trial| Some(trial.who) == over && trial.pod == Some(number)) {
+        let over = self
+            .children
+            .iter()
+            .find(|child| child.number == number)
+            .filter(|child| !child.runs())
+            .map(|child| child.who);
+        if let Some(trial) = self
+            .trials
+            .iter_mut()
+            .find(|trial| Some(trial.who) == over && trial.pod == Some(number))
+        {
             trial.ended.get_or_insert(Ending::Unknown(false));
         }
     }

@@ -40,7 +40,10 @@ impl World {
         sink.who(child.who);
         sink.number(child.key);
         sink.flags(&[child.is_job(), child.has_made]);
-        let is_own = self.trials.iter().any(|trial| trial.who == child.who && trial.pod == Some(child.number));
+        let is_own = self
+            .trials
+            .iter()
+            .any(|trial| trial.who == child.who && trial.pod == Some(child.number));
         sink.flag(is_own);
         match &child.pod {
             Some(pod) => self.pod_now_into(sink, pod),
@@ -93,22 +96,34 @@ impl World {
     pub(in super::super) fn view_into(&self, sink: &mut Sink<'_>, process: &Process) {
         let View { pods, jobs, of_jobs, notes, again: _, proofs } = &process.view;
         let children = self.children_in_order();
-        let place = |uid: Option<&String>| children.iter().position(|child| uid == Some(&child.uid()) || uid == Some(&child.uid_of_pod()));
-        let mut shown: Vec<_> = pods.iter().map(|pod| (place(pod.metadata.uid.as_ref()), pod)).collect();
+        let place = |uid: Option<&String>| {
+            children
+                .iter()
+                .position(|child| uid == Some(&child.uid()) || uid == Some(&child.uid_of_pod()))
+        };
+        let mut shown: Vec<_> =
+            pods.iter().map(|pod| (place(pod.metadata.uid.as_ref()), pod)).collect();
         shown.sort_by_key(|(place, _)| *place);
         for (place, pod) in shown {
             sink.count(place.map_or(0, |place| place + 1));
             self.pod_into(sink, pod);
         }
-        let mut shown: Vec<_> = jobs.iter().map(|job| (place(job.metadata.uid.as_ref()), job)).collect();
+        let mut shown: Vec<_> =
+            jobs.iter().map(|job| (place(job.metadata.uid.as_ref()), job)).collect();
         shown.sort_by_key(|(place, _)| *place);
         for (place, job) in shown {
             sink.count(place.map_or(0, |place| place + 1));
             self.job_into(sink, job);
         }
         sink.count(pods.len() << 16 | jobs.len() << 8 | of_jobs.len());
-        let own = |uid: &str| process.memory.iter().position(|known| known.child.is_some_and(|(_, number)| pod_uid(number) == uid));
-        let mut families: Vec<_> = of_jobs.iter().map(|(job, pods)| ((place(Some(job)), own(job)), pods)).collect();
+        let own = |uid: &str| {
+            process
+                .memory
+                .iter()
+                .position(|known| known.child.is_some_and(|(_, number)| pod_uid(number) == uid))
+        };
+        let mut families: Vec<_> =
+            of_jobs.iter().map(|(job, pods)| ((place(Some(job)), own(job)), pods)).collect();
         families.sort_by_key(|(place, _)| *place);
         for ((at, own), pods) in families {
             sink.count(at.map_or(0, |at| at + 1));
@@ -149,14 +164,30 @@ impl World {
 
     fn pod_into(&self, sink: &mut Sink<'_>, pod: &Pod) {
         let status = pod.status.as_ref();
-        let exit = status.and_then(|status| status.container_statuses.as_ref()?.first()?.state.as_ref()?.terminated.as_ref());
-        let is_disrupted = status.is_some_and(|status| status.conditions.as_ref().is_some_and(|conditions| !conditions.is_empty()));
+        let exit = status.and_then(|status| {
+            status.container_statuses.as_ref()?.first()?.state.as_ref()?.terminated.as_ref()
+        });
+        let is_disrupted = status.is_some_and(|status| {
+            status.conditions.as_ref().is_some_and(|conditions| !conditions.is_empty())
+        });
         let metadata = &pod.metadata;
         let labels = metadata.labels.as_ref().is_some_and(|labels| !labels.is_empty());
-        sink.flags(&[is_disrupted, status.is_some_and(|status| status.reason.is_some()), labels, metadata.owner_references.is_some()]);
+        sink.flags(&[
+            is_disrupted,
+            status.is_some_and(|status| status.reason.is_some()),
+            labels,
+            metadata.owner_references.is_some(),
+        ]);
         sink.number(exit.map_or(-1, |exit| exit.exit_code.into()));
-        let grace = metadata.deletion_grace_period_seconds.and_then(|grace| u64::try_from(grace).ok()).map(Duration::from_secs);
-        let asked = metadata.deletion_timestamp.as_ref().zip(grace).and_then(|(at, grace)| at.0.checked_sub(grace).ok());
+        let grace = metadata
+            .deletion_grace_period_seconds
+            .and_then(|grace| u64::try_from(grace).ok())
+            .map(Duration::from_secs);
+        let asked = metadata
+            .deletion_timestamp
+            .as_ref()
+            .zip(grace)
+            .and_then(|(at, grace)| at.0.checked_sub(grace).ok());
         if let Some(at) = exit.and_then(|exit| exit.finished_at.as_ref()) {
             self.ended_into(sink, at.0, asked);
         }
@@ -173,7 +204,12 @@ impl World {
         sink.flags(&[labels, metadata.owner_references.is_some(), suspended]);
         let asked = metadata.deletion_timestamp.as_ref().map(|at| at.0);
         for condition in job.status.iter().flat_map(|status| status.conditions.iter().flatten()) {
-            sink.put(condition.type_.bytes().fold(7, |sum: u64, byte| sum.wrapping_mul(257).wrapping_add(byte.into())));
+            sink.put(
+                condition
+                    .type_
+                    .bytes()
+                    .fold(7, |sum: u64, byte| sum.wrapping_mul(257).wrapping_add(byte.into())),
+            );
             if let Some(at) = &condition.last_transition_time {
                 self.ended_into(sink, at.0, asked);
             }

@@ -11,8 +11,8 @@ use crate::{
     model::observation::{Absence, ChildState},
     objects::{
         child::{
-            DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late, is_ours, job_goes, just_created,
-            name_conflict, only_kept, unless_done,
+            DELETION_POLL, WATCH_LAG, after_another, after_job, given_up, is_child, is_late,
+            is_ours, job_goes, just_created, name_conflict, only_kept, unless_done,
         },
         job::{self, fields::made_by, pods::JobPods, state::Family},
         pod::{self, fields::CONTROLLER_UID},
@@ -48,7 +48,12 @@ impl Found {
         }
     }
 
-    pub(super) fn is_child(&self, saga: &str, attempt: &AttemptId, known: [Option<&str>; 2]) -> bool {
+    pub(super) fn is_child(
+        &self,
+        saga: &str,
+        attempt: &AttemptId,
+        known: [Option<&str>; 2],
+    ) -> bool {
         match self {
             Self::Pod(pod) => is_child(pod.as_ref(), (saga, attempt), known),
             Self::Job(job) => is_child(job.as_ref(), (saga, attempt), known),
@@ -79,9 +84,15 @@ impl Found {
 
 impl World {
     /// What this operator takes the child of an active attempt for.
-    pub(in super::super) fn child(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
+    pub(in super::super) fn child(
+        &mut self,
+        number: usize,
+        who: Who,
+        active: &ActiveAttempt,
+    ) -> ChildState {
         let now = self.now;
-        let (state, again) = self.looked_for(number, who, active).unwrap_or_else(|| (never_sent(), None));
+        let (state, again) =
+            self.looked_for(number, who, active).unwrap_or_else(|| (never_sent(), None));
         if let Some(process) = self.processes.get_mut(number) {
             let again = again.map(|wait| later(now, wait));
             process.view.again = [process.view.again, again].into_iter().flatten().min();
@@ -98,28 +109,43 @@ impl World {
         if let Some(end) = end {
             return Some((end, None));
         }
-        let child = known.child.map(|(_, number)| pod_uid(number)).or_else(|| active.child_uid.clone());
-        let another = |found: &Found| child.as_deref().is_some_and(|child| found.uid() != Some(child));
+        let child =
+            known.child.map(|(_, number)| pod_uid(number)).or_else(|| active.child_uid.clone());
+        let another =
+            |found: &Found| child.as_deref().is_some_and(|child| found.uid() != Some(child));
         if let Some(found) = cached.filter(|found| !another(found)) {
             return self.seen(number, who, active, &found);
         }
         if gone.is_none() {
             let known_for = between(known.first_read, now);
             if let Some(until) = known.refused.filter(|until| *until > now) {
-                let state = ChildState::Refused { message: "exceeded quota".into(), retry_in: between(now, until), known_for };
+                let state = ChildState::Refused {
+                    message: "exceeded quota".into(),
+                    retry_in: between(now, until),
+                    known_for,
+                };
                 return Some((state, Some(WATCH_LAG)));
             }
-            if let Some(state) = known.child.and_then(|(since, made)| just_created(&pod_uid(made), between(since, now))) {
+            if let Some(state) = known
+                .child
+                .and_then(|(since, made)| just_created(&pod_uid(made), between(since, now)))
+            {
                 return Some((state, Some(WATCH_LAG)));
             }
         }
         let live = self.live(who);
         let gone = match &live {
             Some(found) if !another(found) => {
-                return Some((unless_done(self.seen(number, who, active, found)?.0, gone), Some(WATCH_LAG)));
+                return Some((
+                    unless_done(self.seen(number, who, active, found)?.0, gone),
+                    Some(WATCH_LAG),
+                ));
             }
             Some(found) if found.is_ours(&saga, &attempt) => {
-                return Some((after_another(self.seen(number, who, active, found)?.0, found.word()), Some(WATCH_LAG)));
+                return Some((
+                    after_another(self.seen(number, who, active, found)?.0, found.word()),
+                    Some(WATCH_LAG),
+                ));
             }
             Some(_) | None if self.is_about_a_job(who) => match &child {
                 Some(child) => {
@@ -139,13 +165,26 @@ impl World {
             (Some(found), None) if child.is_none() => (found.name_conflict(), None),
             (Some(_) | None, None) => {
                 let (seen, refused) = (known.child.is_some(), known.refused.is_some());
-                (ChildState::Absent(Absence { seen, refused, known_for: between(known.first_read, now) }), None)
+                (
+                    ChildState::Absent(Absence {
+                        seen,
+                        refused,
+                        known_for: between(known.first_read, now),
+                    }),
+                    None,
+                )
             }
         })
     }
 
     /// The state of a child that exists, if it is the attempt's.
-    fn seen(&mut self, number: usize, who: Who, active: &ActiveAttempt, found: &Found) -> Option<Seen> {
+    fn seen(
+        &mut self,
+        number: usize,
+        who: Who,
+        active: &ActiveAttempt,
+        found: &Found,
+    ) -> Option<Seen> {
         let (now, saga, attempt) = (self.now, self.object().saga().uid.clone(), self.id(who));
         let process = self.processes.get_mut(number)?;
         let known = process.known(who, now);
@@ -194,7 +233,8 @@ impl World {
     /// The state of a Job that is gone.
     fn after_going(&self, number: usize, who: Who, child: &str) -> Option<ChildState> {
         let process = self.processes.get(number)?;
-        let since = process.memory.iter().find(|known| known.who == who).and_then(|known| known.child);
+        let since =
+            process.memory.iter().find(|known| known.who == who).and_then(|known| known.child);
         let pods = process.view.of_jobs.get(child);
         let family = pods.map(JobPods::family).unwrap_or_default();
         let age = since.map_or(Duration::ZERO, |(since, _)| between(since, self.now));
@@ -215,12 +255,20 @@ impl World {
     /// The child that bears the name of an attempt, by a live read.
     pub(super) fn live(&self, who: Who) -> Option<Found> {
         let child = self.there(who)?;
-        if child.is_job() { child.job_value().map(Arc::new).map(Found::Job) } else { child.pod_value().map(Arc::new).map(Found::Pod) }
+        if child.is_job() {
+            child.job_value().map(Arc::new).map(Found::Job)
+        } else {
+            child.pod_value().map(Arc::new).map(Found::Pod)
+        }
     }
 
     /// What is known of the pods of a Job.
     pub(super) fn family(&self, number: usize, found: &Found) -> Family {
-        let pods = self.processes.get(number).zip(found.uid()).and_then(|(process, uid)| process.view.of_jobs.get(uid));
+        let pods = self
+            .processes
+            .get(number)
+            .zip(found.uid())
+            .and_then(|(process, uid)| process.view.of_jobs.get(uid));
         pods.map(JobPods::family).unwrap_or_default()
     }
 
@@ -230,7 +278,13 @@ impl World {
 
     /// The pods of a Job by a live read, which asks for a label.
     fn live_pods(&self, job: &str) -> Vec<Pod> {
-        let label = |pod: &Pod| pod.metadata.labels.as_ref().and_then(|labels| labels.get(CONTROLLER_UID)).is_some_and(|uid| uid == job);
+        let label = |pod: &Pod| {
+            pod.metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(CONTROLLER_UID))
+                .is_some_and(|uid| uid == job)
+        };
         let pods = self.children.iter().filter_map(Child::pod_value);
         pods.filter(|pod| label(pod) && made_by(pod) == Some(job)).collect()
     }
@@ -249,6 +303,7 @@ impl World {
     pub(super) fn is_about_a_job(&self, who: Who) -> bool {
         let step = self.object().saga().steps.get(who.place);
         let operation = step.and_then(|step| step.operation(who.direction));
-        operation.is_some_and(|operation| matches!(operation.work, crate::model::saga::Work::Job(_)))
+        operation
+            .is_some_and(|operation| matches!(operation.work, crate::model::saga::Work::Job(_)))
     }
 }

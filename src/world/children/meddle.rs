@@ -39,7 +39,14 @@ pub enum Meddling {
 
 impl Meddling {
     /// What can be done to a Pod.
-    pub const OF_PODS: [Self; 6] = [Self::DeletePod, Self::EvictPod, Self::EndByNode, Self::StripOwner, Self::StripLabels, Self::Keep];
+    pub const OF_PODS: [Self; 6] = [
+        Self::DeletePod,
+        Self::EvictPod,
+        Self::EndByNode,
+        Self::StripOwner,
+        Self::StripLabels,
+        Self::Keep,
+    ];
     /// What can be done to a Job.
     pub const OF_JOBS: [Self; 9] = [
         Self::EvictPod,
@@ -65,14 +72,19 @@ impl World {
         }
         let of = |child: &Child| {
             let number = child.number;
-            let may: Vec<_> = kinds.iter().copied().filter(|kind| self.may_meddle(child, *kind)).collect();
+            let may: Vec<_> =
+                kinds.iter().copied().filter(|kind| self.may_meddle(child, *kind)).collect();
             may.into_iter().map(move |kind| Turn { child: number, doing: Doing::Meddle(kind) })
         };
         self.children.iter().flat_map(of).collect()
     }
 
     fn may_meddle(&self, child: &Child, kind: Meddling) -> bool {
-        let active = self.object().active().find(|(who, _)| *who == child.who).and_then(|(_, record)| record.active.as_ref());
+        let active = self
+            .object()
+            .active()
+            .find(|(who, _)| *who == child.who)
+            .and_then(|(_, record)| record.active.as_ref());
         let Some(active) = active else { return false };
         // Where who made it may die before it is named, nothing would tell whose it is.
         let is_named = self.rules.faults == 0 || active.child_uid == Some(pod_uid(child.number));
@@ -85,7 +97,9 @@ impl World {
             Meddling::DeletePod | Meddling::EvictPod => pod(|pod| !pod.is_told()),
             Meddling::EndByNode => pod(|pod| !pod.is_told() && pod.runs()),
             Meddling::DeleteJob(_) => is_named && job(|job| job.deleted.is_none()),
-            Meddling::Suspend => job(|job| !job.suspended && job.deleted.is_none() && job.verdict.is_none()),
+            Meddling::Suspend => {
+                job(|job| !job.suspended && job.deleted.is_none() && job.verdict.is_none())
+            }
             Meddling::StripOwner => is_named && either(|pod| pod.owner, |job| job.owner),
             Meddling::StripLabels => is_named && either(|pod| pod.labels, |job| job.labels),
             Meddling::StripPodLabels => child.is_job() && pod(|pod| pod.labels),

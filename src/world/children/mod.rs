@@ -87,7 +87,10 @@ pub(super) struct Child {
 
 /// What is true of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are true one by one, in any combination")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are true one by one, in any combination"
+)]
 struct PodNow {
     /// How its container ended, and when.
     exit: Option<(Way, Timestamp)>,
@@ -109,7 +112,10 @@ struct PodNow {
 
 /// What is true of a Job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "facts that are true one by one, in any combination")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts that are true one by one, in any combination"
+)]
 struct JobNow {
     /// When its deletion was asked for, and what that takes along.
     deleted: Option<(Timestamp, Cascade)>,
@@ -123,7 +129,16 @@ struct JobNow {
 
 impl PodNow {
     const fn new(tracked: bool) -> Self {
-        Self { exit: None, deleted: None, disrupted: false, by_node: false, owner: true, labels: true, kept: false, tracked }
+        Self {
+            exit: None,
+            deleted: None,
+            disrupted: false,
+            by_node: false,
+            owner: true,
+            labels: true,
+            kept: false,
+            tracked,
+        }
     }
 
     /// Whether its container was told to go, or had been when it ended.
@@ -138,7 +153,14 @@ impl PodNow {
 
 impl JobNow {
     const fn new() -> Self {
-        Self { deleted: None, suspended: false, verdict: None, owner: true, labels: true, kept: false }
+        Self {
+            deleted: None,
+            suspended: false,
+            verdict: None,
+            owner: true,
+            labels: true,
+            kept: false,
+        }
     }
 }
 
@@ -149,7 +171,8 @@ impl Child {
 
     /// Whether a container of it runs, or may yet.
     fn runs(&self) -> bool {
-        let may_make = !self.has_made && self.job.is_some_and(|job| job.deleted.is_none() && job.verdict.is_none());
+        let may_make = !self.has_made
+            && self.job.is_some_and(|job| job.deleted.is_none() && job.verdict.is_none());
         self.pod.is_some_and(|pod| pod.runs()) || may_make
     }
 
@@ -199,11 +222,17 @@ impl World {
     /// Forgets what cannot matter any more: what runs no more and belongs to attempts that are settled.
     pub(super) fn forget_children(&mut self) {
         let Self { trials, children, processes, .. } = self;
-        children.retain(|child| !child.is_gone() && (child.runs() || trials.iter().any(|trial| trial.who == child.who)));
+        children.retain(|child| {
+            !child.is_gone() && (child.runs() || trials.iter().any(|trial| trial.who == child.who))
+        });
         for Process { memory, view, .. } in processes {
-            let wanted = |who| trials.iter().any(|trial| trial.who == who) || memory.iter().any(|known| known.who == who);
+            let wanted = |who| {
+                trials.iter().any(|trial| trial.who == who)
+                    || memory.iter().any(|known| known.who == who)
+            };
             let own = memory.iter().filter_map(|known| known.child).map(|(_, number)| number);
-            let named: Vec<_> = own.chain(trials.iter().filter_map(|trial| trial.pod)).map(pod_uid).collect();
+            let named: Vec<_> =
+                own.chain(trials.iter().filter_map(|trial| trial.pod)).map(pod_uid).collect();
             let known = |uid: &str| named.iter().any(|named| named == uid);
             view.keep_only(children, wanted, known);
         }

@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         batch::v1::{Job, JobCondition, JobStatus},
-        core::v1::{ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus, Pod, PodCondition, PodStatus},
+        core::v1::{
+            ContainerState, ContainerStateRunning, ContainerStateTerminated, ContainerStatus, Pod,
+            PodCondition, PodStatus,
+        },
     },
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
 };
@@ -36,7 +39,13 @@ impl World {
         let operation = saga.steps.get(start.who.place)?.operation(start.who.direction)?;
         let attempt = self.id(start.who);
         let key = idempotency_key(&saga.key_scope, &attempt.step, attempt.direction, start.key);
-        let identity = Identity { saga: saga.name.clone(), namespace: saga.namespace.clone(), uid: saga.uid.clone(), attempt, key };
+        let identity = Identity {
+            saga: saga.name.clone(),
+            namespace: saga.namespace.clone(),
+            uid: saga.uid.clone(),
+            attempt,
+            key,
+        };
         match &operation.work {
             Work::Pod(action) => {
                 let mut pod = pod::build::pod(saga, &identity, action, operation.timeout).ok()?;
@@ -93,7 +102,8 @@ impl Child {
             pod.metadata.labels = Some([(CONTROLLER_UID.to_owned(), self.uid())].into());
         }
         if let Some(asked) = now.deleted {
-            pod.metadata.deletion_timestamp = Some(Time(later(asked, Duration::from_secs(GRACE.into()))));
+            pod.metadata.deletion_timestamp =
+                Some(Time(later(asked, Duration::from_secs(GRACE.into()))));
             pod.metadata.deletion_grace_period_seconds = Some(GRACE.into());
         }
         pod.status = Some(pod_status(deciding(&pod), now));
@@ -150,7 +160,10 @@ fn pod_status(container: &str, now: &PodNow) -> PodStatus {
     });
     let started = Some(Time(Timestamp::UNIX_EPOCH + Duration::from_secs(1)));
     let state = match now.exit {
-        None => ContainerState { running: Some(ContainerStateRunning { started_at: started }), ..ContainerState::default() },
+        None => ContainerState {
+            running: Some(ContainerStateRunning { started_at: started }),
+            ..ContainerState::default()
+        },
         Some((way, at)) => ContainerState {
             terminated: Some(ContainerStateTerminated {
                 exit_code: way.code(),
@@ -166,7 +179,11 @@ fn pod_status(container: &str, now: &PodNow) -> PodStatus {
         phase: Some(phase.into()),
         reason: by_node.then(|| "Terminated".into()),
         conditions: Some(disruption.into_iter().collect()),
-        container_statuses: Some(vec![ContainerStatus { name: container.to_owned(), state: Some(state), ..ContainerStatus::default() }]),
+        container_statuses: Some(vec![ContainerStatus {
+            name: container.to_owned(),
+            state: Some(state),
+            ..ContainerStatus::default()
+        }]),
         ..PodStatus::default()
     }
 }
@@ -179,11 +196,15 @@ fn job_status(now: &JobNow, pod: Option<&PodNow>) -> JobStatus {
         ..JobCondition::default()
     };
     let suspended = now.suspended.then(|| condition("Suspended", None));
-    let verdict = now.verdict.map(|(done, at)| condition(if done { "Complete" } else { "Failed" }, Some(at)));
-    let counted = |wanted: bool| Some(i32::from(now.verdict.is_some_and(|(done, _)| done == wanted)));
+    let verdict =
+        now.verdict.map(|(done, at)| condition(if done { "Complete" } else { "Failed" }, Some(at)));
+    let counted =
+        |wanted: bool| Some(i32::from(now.verdict.is_some_and(|(done, _)| done == wanted)));
     JobStatus {
         conditions: Some(suspended.into_iter().chain(verdict).collect()),
-        active: Some(i32::from(pod.is_some_and(|pod| pod.runs() && pod.tracked && pod.deleted.is_none()))),
+        active: Some(i32::from(
+            pod.is_some_and(|pod| pod.runs() && pod.tracked && pod.deleted.is_none()),
+        )),
         succeeded: counted(true),
         failed: counted(false),
         ..JobStatus::default()

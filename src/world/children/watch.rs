@@ -61,8 +61,14 @@ impl View {
 
     /// Forgets what nobody asks for any more. `there`: the children that there are. `wanted`: the attempts that are under way. `known`: the
     /// UIDs of children that are known.
-    pub(super) fn keep_only(&mut self, there: &[Child], wanted: impl Fn(Who) -> bool, known: impl Fn(&str) -> bool) {
-        self.pods.retain(|pod| there.iter().any(|child| pod.metadata.uid == Some(child.uid_of_pod())));
+    pub(super) fn keep_only(
+        &mut self,
+        there: &[Child],
+        wanted: impl Fn(Who) -> bool,
+        known: impl Fn(&str) -> bool,
+    ) {
+        self.pods
+            .retain(|pod| there.iter().any(|child| pod.metadata.uid == Some(child.uid_of_pod())));
         self.jobs.retain(|job| there.iter().any(|child| job.metadata.uid == Some(child.uid())));
         self.of_jobs.retain(|job, _| known(job) || there.iter().any(|child| child.uid() == *job));
         self.notes.retain(|note| wanted(note.who));
@@ -71,7 +77,8 @@ impl View {
 
     /// The Job in whose family a pod is.
     fn family_of(&mut self, pod: &Pod) -> Option<&mut JobPods> {
-        let known = || self.of_jobs.iter().find(|(_, pods)| pods.know(pod)).map(|(job, _)| job.clone());
+        let known =
+            || self.of_jobs.iter().find(|(_, pods)| pods.know(pod)).map(|(job, _)| job.clone());
         let job = job_of(pod).map(str::to_owned).or_else(known)?;
         Some(self.of_jobs.entry(job).or_default())
     }
@@ -141,7 +148,12 @@ impl View {
 }
 
 fn is_watched<K: Resource>(object: &K) -> bool {
-    object.meta().labels.as_ref().and_then(|labels| labels.get(LABEL_MANAGED_BY)).is_some_and(|manager| manager == MANAGER)
+    object
+        .meta()
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(LABEL_MANAGED_BY))
+        .is_some_and(|manager| manager == MANAGER)
 }
 
 /// How a child that went has ended, by its last copy: noted where that says whose it is, or is the one that is known.
@@ -177,9 +189,13 @@ impl World {
         let Some(child) = self.children.iter().find(|child| child.number == number) else { return };
         let (who, uid, uid_of_pod) = (child.who, child.uid(), child.uid_of_pod());
         let (pod, job) = (child.pod_value(), child.job_value());
-        let (last_pod, last_job) = (before.and_then(Child::pod_value), before.and_then(Child::job_value));
-        let proof = child.pod.is_some_and(|pod| pod.exit.is_some_and(|(way, _)| way.code() == 0) && (!pod.is_told() || child.finishes));
-        let Some(process) = self.processes.get_mut(process).filter(|process| !process.is_down()) else {
+        let (last_pod, last_job) =
+            (before.and_then(Child::pod_value), before.and_then(Child::job_value));
+        let proof = child.pod.is_some_and(|pod| {
+            pod.exit.is_some_and(|(way, _)| way.code() == 0) && (!pod.is_told() || child.finishes)
+        });
+        let Some(process) = self.processes.get_mut(process).filter(|process| !process.is_down())
+        else {
             return;
         };
         let (gone_pod, news_of_pod) = process.view.pod(&uid_of_pod, pod, last_pod);
@@ -187,7 +203,11 @@ impl World {
         // Without a Job that it knows, the end of a pod tells nothing.
         let knows_job = process.view.jobs.iter().any(|job| job.metadata.uid.as_ref() == Some(&uid))
             || process.view.of_jobs.get(&uid).is_some_and(|pods| pods.last().is_some());
-        if proof && news_of_pod && (!child.is_job() || knows_job) && !process.view.proofs.contains(&who) {
+        if proof
+            && news_of_pod
+            && (!child.is_job() || knows_job)
+            && !process.view.proofs.contains(&who)
+        {
             process.view.proofs.push(who);
         }
         if let Some(pod) = gone_pod {
@@ -195,7 +215,12 @@ impl World {
         }
         if let Some(job) = gone_job {
             let message = "its Job was deleted".into();
-            child_gone(process, job.as_ref(), who, ChildState::Unknown { message, retry_after: None });
+            child_gone(
+                process,
+                job.as_ref(),
+                who,
+                ChildState::Unknown { message, retry_after: None },
+            );
         }
         process.triggered |= news_of_pod || news_of_job;
     }

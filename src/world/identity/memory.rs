@@ -22,7 +22,9 @@ impl World {
         sink.put(u64::from(process.triggered) | u64::from(process.deaf) << 1);
         sink.put(self.object().version.saturating_sub(process.floor).min(3));
         match process.wake.filter(|_| process.is_up() || matches!(process.life, Life::Halted(_))) {
-            Some(wake) => sink.duration(between(self.now, wake).saturating_add(Duration::from_micros(1))),
+            Some(wake) => {
+                sink.duration(between(self.now, wake).saturating_add(Duration::from_micros(1)))
+            }
             None => sink.put(0),
         }
         match &process.life {
@@ -42,7 +44,8 @@ impl World {
     }
 
     fn halted_into(&self, sink: &mut Sink<'_>, halted: &Halted, process: &Process) {
-        let Halted { since, how, rest, cursor: Cursor { version, written, executor, ahead } } = halted;
+        let Halted { since, how, rest, cursor: Cursor { version, written, executor, ahead } } =
+            halted;
         sink.put(fault_number(*how).saturating_add(2));
         self.age(sink, *since, TERM);
         sink.put(self.object().version.saturating_sub(*version).min(9));
@@ -95,9 +98,17 @@ impl World {
         let Known { who, first_read, child, refused, flight, end } = known;
         sink.who(*who);
         sink.flag(flight.is_some());
-        let valid = self.object().saga().steps.get(who.place).and_then(|step| step.operation(who.direction));
-        let sender =
-            self.object().active().find(|(active, _)| active == who).and_then(|(_, record)| record.active.as_ref()?.executor.clone());
+        let valid = self
+            .object()
+            .saga()
+            .steps
+            .get(who.place)
+            .and_then(|step| step.operation(who.direction));
+        let sender = self
+            .object()
+            .active()
+            .find(|(active, _)| active == who)
+            .and_then(|(_, record)| record.active.as_ref()?.executor.clone());
         let is_ours = sender.is_some_and(|sender| sender == executor_id(process.executor));
         let cap = match valid.map(|operation| (&operation.work, operation.timeout)) {
             Some((Work::Http(_), _)) if is_ours => Duration::ZERO,
@@ -106,13 +117,16 @@ impl World {
         };
         self.age(sink, *first_read, cap);
         match refused {
-            Some(until) => sink.duration(between(self.now, *until).saturating_add(Duration::from_micros(1))),
+            Some(until) => {
+                sink.duration(between(self.now, *until).saturating_add(Duration::from_micros(1)))
+            }
             None => sink.put(0),
         }
         match child {
             Some((since, pod)) => {
                 self.age(sink, *since, NOTED);
-                let same = self.trials.iter().any(|trial| trial.who == *who && trial.pod == Some(*pod));
+                let same =
+                    self.trials.iter().any(|trial| trial.who == *who && trial.pod == Some(*pod));
                 sink.put(if same { 1 } else { 2 });
             }
             None => sink.put(3),

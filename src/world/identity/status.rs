@@ -17,7 +17,12 @@ impl World {
         sink.put(self.object().version.saturating_sub(object.version));
         for asked in &object.asked {
             sink.put(asked.action as u64);
-            sink.put(asked.value.bytes().fold(0, |sum: u64, byte| sum.wrapping_mul(257).wrapping_add(byte.into())));
+            sink.put(
+                asked
+                    .value
+                    .bytes()
+                    .fold(0, |sum: u64, byte| sum.wrapping_mul(257).wrapping_add(byte.into())),
+            );
         }
         sink.count(object.asked.len());
         self.status_into(sink, object);
@@ -41,7 +46,9 @@ impl World {
         }
         sink.number(status.retry_requests);
         sink.count(status.handled_tokens.len());
-        let records = |record: &RequestRecord| [record.action as u64, record.result as u64, u64::from(record.number > object.handled)];
+        let records = |record: &RequestRecord| {
+            [record.action as u64, record.result as u64, u64::from(record.number > object.handled)]
+        };
         status.requests.iter().flat_map(records).for_each(|word| sink.put(word));
         for (place, step) in status.steps.iter().enumerate() {
             self.step_into(sink, object, status, place, step);
@@ -49,7 +56,14 @@ impl World {
         sink.count(status.steps.len());
     }
 
-    fn step_into(&self, sink: &mut Sink<'_>, object: &Object, status: &SagaStatus, place: usize, step: &StepStatus) {
+    fn step_into(
+        &self,
+        sink: &mut Sink<'_>,
+        object: &Object,
+        status: &SagaStatus,
+        place: usize,
+        step: &StepStatus,
+    ) {
         sink.put(step.phase as u64);
         sink.flag(step.retry_requested);
         match &step.next_attempt_at {
@@ -61,21 +75,49 @@ impl World {
             let operation = valid.and_then(|valid| valid.operation(direction));
             match step.direction(direction).zip(operation) {
                 Some((record, operation)) => {
-                    self.record_into(sink, status, Who { place, direction, number: record.attempt }, record, operation);
+                    self.record_into(
+                        sink,
+                        status,
+                        Who { place, direction, number: record.attempt },
+                        record,
+                        operation,
+                    );
                 }
                 None => sink.put(0),
             }
         }
     }
 
-    fn record_into(&self, sink: &mut Sink<'_>, status: &SagaStatus, who: Who, record: &DirectionStatus, operation: &Operation) {
-        sink.numbers(&[record.attempt, record.budget_used, record.failures, record.disruptions, record.called_off]);
-        let flags = [record.begun, record.uncertain, record.request_hash.is_some(), record.active.is_some()];
+    fn record_into(
+        &self,
+        sink: &mut Sink<'_>,
+        status: &SagaStatus,
+        who: Who,
+        record: &DirectionStatus,
+        operation: &Operation,
+    ) {
+        sink.numbers(&[
+            record.attempt,
+            record.budget_used,
+            record.failures,
+            record.disruptions,
+            record.called_off,
+        ]);
+        let flags = [
+            record.begun,
+            record.uncertain,
+            record.request_hash.is_some(),
+            record.active.is_some(),
+        ];
         sink.flags(&flags);
         sink.put(record.last_outcome.map_or(0, |outcome| outcome as u64 + 1));
         let actions = status.steps.iter().filter_map(|step| step.action.as_ref()?.sequence);
-        sink.count(record.sequence.map_or(0, |own| actions.filter(|other| *other < own).count() + 1));
-        if let Some((deadline, began)) = operation.retry.deadline.zip(record.budget_started_at.as_ref()) {
+        sink.count(
+            record.sequence.map_or(0, |own| actions.filter(|other| *other < own).count() + 1),
+        );
+        if let Some((deadline, began)) =
+            operation.retry.deadline.zip(record.budget_started_at.as_ref())
+        {
             self.stretch_into(sink, status, began.0, deadline);
         }
         let Some(active) = &record.active else { return };
@@ -83,7 +125,12 @@ impl World {
         self.dated_into(sink, who, active);
         let made = self.trials.iter().find(|trial| trial.who == who).and_then(|trial| trial.pod);
         let pod = made.or_else(|| operation.deletes().then(|| self.standing(who))).map(pod_uid);
-        sink.put(active.child_uid.as_ref().map_or(0, |uid| if pod.as_ref() == Some(uid) { 1 } else { 2 }));
+        sink.put(
+            active
+                .child_uid
+                .as_ref()
+                .map_or(0, |uid| if pod.as_ref() == Some(uid) { 1 } else { 2 }),
+        );
         if let Some(executor) = &active.executor {
             self.executor_into(sink, executor);
         }
@@ -110,11 +157,18 @@ impl World {
     pub(super) fn executor_into(&self, sink: &mut Sink<'_>, id: &str) {
         let order = sink.order();
         for process in order.iter().filter_map(|number| self.processes.get(*number)) {
-            let whose = [executor_id(process.executor) == id, process.former.iter().any(|former| executor_id(*former) == id)];
+            let whose = [
+                executor_id(process.executor) == id,
+                process.former.iter().any(|former| executor_id(*former) == id),
+            ];
             sink.flags(&whose);
         }
-        let lapsed =
-            self.executors.iter().enumerate().find(|(number, _)| executor_id(*number) == id).and_then(|(_, executor)| executor.lapsed);
+        let lapsed = self
+            .executors
+            .iter()
+            .enumerate()
+            .find(|(number, _)| executor_id(*number) == id)
+            .and_then(|(_, executor)| executor.lapsed);
         match lapsed {
             Some(lapsed) => self.age(sink, lapsed, TERM),
             None => sink.put(u64::MAX),

@@ -9,85 +9,163 @@ use crate::{
 };
 
 /// An intent that the newest write holds and the one before did not.
-pub(super) fn intent(world: &World, before: &Object, who: Who, record: &DirectionStatus, broken: &mut Vec<Broken>) {
+pub(super) fn intent(
+    world: &World,
+    before: &Object,
+    who: Who,
+    record: &DirectionStatus,
+    broken: &mut Vec<Broken>,
+) {
     let (object, old, new) = (world.object(), before.status(), world.status());
     let saga = object.saga();
     let (Some(step), Some(status)) = (saga.steps.get(who.place), new.steps.get(who.place)) else {
         return;
     };
-    let earlier = old.steps.get(who.place).and_then(|step| step.direction(who.direction)).map_or(0, |record| record.attempt);
-    must(broken, who.number == earlier + 1, Law::Monotone, || format!("{who} begins after attempt {earlier}"));
-    must(broken, !(before.saga().suspend || new.paused.is_some()) || before.deleting, Law::StartsNothing, || {
-        format!("{who} begins although the saga is paused")
+    let earlier = old
+        .steps
+        .get(who.place)
+        .and_then(|step| step.direction(who.direction))
+        .map_or(0, |record| record.attempt);
+    must(broken, who.number == earlier + 1, Law::Monotone, || {
+        format!("{who} begins after attempt {earlier}")
     });
+    must(
+        broken,
+        !(before.saga().suspend || new.paused.is_some()) || before.deleting,
+        Law::StartsNothing,
+        || format!("{who} begins although the saga is paused"),
+    );
     if let Some(operation) = step.operation(who.direction) {
         let most = i64::from(operation.retry.max_attempts);
-        must(broken, record.budget_used <= most, Law::Bounded, || format!("{who} is attempt {} of {most}", record.budget_used));
+        must(broken, record.budget_used <= most, Law::Bounded, || {
+            format!("{who} is attempt {} of {most}", record.budget_used)
+        });
         // Of the budgets before the present one, as much as may be free of charge.
-        let called_off = record.called_off.saturating_add(new.retry_requests.saturating_mul(FREE_CALLED_OFF));
-        let free = i64::from(old.steps.get(who.place).is_some()) * record.disruptions.saturating_add(called_off);
+        let called_off =
+            record.called_off.saturating_add(new.retry_requests.saturating_mul(FREE_CALLED_OFF));
+        let free = i64::from(old.steps.get(who.place).is_some())
+            * record.disruptions.saturating_add(called_off);
         let all = most.saturating_mul(new.retry_requests.saturating_add(1)).saturating_add(free);
-        must(broken, who.number <= all, Law::Bounded, || format!("{who} begins, and the policy allows {all} in all"));
+        must(broken, who.number <= all, Law::Bounded, || {
+            format!("{who} begins, and the policy allows {all} in all")
+        });
     }
     // An instant that an attempt of the other direction waited for says nothing.
-    let waits = old.steps.get(who.place).filter(|step| step.phase.is_backward() == (who.direction == Direction::Compensation));
+    let waits = old
+        .steps
+        .get(who.place)
+        .filter(|step| step.phase.is_backward() == (who.direction == Direction::Compensation));
     // By its own clock an operator waits long enough, though that may be ahead of the one by which the instant was written.
-    let due = waits.and_then(|step| step.next_attempt_at.as_ref()).is_none_or(|next| next.0 <= world.latest_shown());
-    must(broken, due || new.retry_requests > old.retry_requests, Law::Bounded, || format!("{who} begins before its time"));
+    let due = waits
+        .and_then(|step| step.next_attempt_at.as_ref())
+        .is_none_or(|next| next.0 <= world.latest_shown());
+    must(broken, due || new.retry_requests > old.retry_requests, Law::Bounded, || {
+        format!("{who} begins before its time")
+    });
     match who.direction {
         Direction::Action => forward(before, new, who, step, status.retry_requested, broken),
         Direction::Compensation => backward(world, saga, old, new, who, broken),
     }
 }
 
-fn forward(before: &Object, new: &SagaStatus, who: Who, step: &ValidStep, asked: bool, broken: &mut Vec<Broken>) {
+fn forward(
+    before: &Object,
+    new: &SagaStatus,
+    who: Who,
+    step: &ValidStep,
+    asked: bool,
+    broken: &mut Vec<Broken>,
+) {
     let done = |place: &usize| new.steps.get(*place).is_some_and(|step| step.phase.is_done());
-    must(broken, step.depends_on.iter().all(done), Law::DependencyOrder, || format!("{who} begins before what it depends on is done"));
+    must(broken, step.depends_on.iter().all(done), Law::DependencyOrder, || {
+        format!("{who} begins before what it depends on is done")
+    });
     let back = new.steps.iter().any(|step| step.compensation.is_some())
         || new.compensation_requested.is_some()
         || new.cancel_requested.is_some()
         || before.deleting;
-    must(broken, !back, Law::NoForwardAfterUndo, || format!("{who} begins although the saga goes back"));
+    must(broken, !back, Law::NoForwardAfterUndo, || {
+        format!("{who} begins although the saga goes back")
+    });
     let failed = new.steps.iter().any(|step| step.phase == StepPhase::Failed);
-    must(broken, !failed || asked, Law::StartsNothing, || format!("{who} begins although a step failed"));
+    must(broken, !failed || asked, Law::StartsNothing, || {
+        format!("{who} begins although a step failed")
+    });
 }
 
-fn backward(world: &World, saga: &ValidSaga, old: &SagaStatus, new: &SagaStatus, who: Who, broken: &mut Vec<Broken>) {
+fn backward(
+    world: &World,
+    saga: &ValidSaga,
+    old: &SagaStatus,
+    new: &SagaStatus,
+    who: Who,
+    broken: &mut Vec<Broken>,
+) {
     let dependants = dependants(saga, who.place);
     let unsettled = |place: usize| {
-        let active = new.steps.get(place).and_then(|step| step.action.as_ref()).is_some_and(|action| action.active.is_some());
-        let runs = |trial: &super::super::Trial| trial.who.place == place && trial.who.direction == Direction::Action;
+        let active = new
+            .steps
+            .get(place)
+            .and_then(|step| step.action.as_ref())
+            .is_some_and(|action| action.active.is_some());
+        let runs = |trial: &super::super::Trial| {
+            trial.who.place == place && trial.who.direction == Direction::Action
+        };
         // Nothing stops the deletion of an object.
         active
-            || world.trials.iter().any(|trial| runs(trial) && trial.runs() && trial.exists() && !trial.again && !world.deletes(trial.who))
+            || world.trials.iter().any(|trial| {
+                runs(trial)
+                    && trial.runs()
+                    && trial.exists()
+                    && !trial.again
+                    && !world.deletes(trial.who)
+            })
     };
     let settled = !unsettled(who.place) && !dependants.iter().any(|place| unsettled(*place));
     must(broken, settled, Law::SettledFirst, || format!("{who} begins before all has settled"));
     for place in &dependants {
         let waits = stays(world, saga, new, *place);
-        must(broken, !waits, Law::ReverseOrder, || format!("{who} begins although step {place} depends on it and is in effect"));
+        must(broken, !waits, Law::ReverseOrder, || {
+            format!("{who} begins although step {place} depends on it and is in effect")
+        });
     }
     // A definite no that this very write records says that the pivot is not passed.
-    let no = |action: &DirectionStatus| action.last_outcome == Some(Outcome::Failed) && !action.uncertain;
-    let refused = |step: &StepStatus| step.phase != StepPhase::Skipped && step.action.as_ref().is_some_and(no);
+    let no = |action: &DirectionStatus| {
+        action.last_outcome == Some(Outcome::Failed) && !action.uncertain
+    };
+    let refused = |step: &StepStatus| {
+        step.phase != StepPhase::Skipped && step.action.as_ref().is_some_and(no)
+    };
     let steps = saga.steps.iter().zip(&old.steps).zip(&new.steps);
     let passed = steps.into_iter().any(|((step, was), is)| past_pivot(step, was) && !refused(is));
-    must(broken, !passed, Law::NoReturn, || format!("{who} begins although the pivot is passed, or may be"));
+    must(broken, !passed, Law::NoReturn, || {
+        format!("{who} begins although the pivot is passed, or may be")
+    });
     // Whatever the status says: what a request did that is the pivot, or may yet do.
     let acted = |place: usize| {
         let done = world.truth().get(place).is_some_and(|truth| truth.done_under.is_some());
-        done || world.trials.iter().any(|trial| trial.who.place == place && trial.who.direction == Direction::Action && trial.runs())
+        done || world.trials.iter().any(|trial| {
+            trial.who.place == place && trial.who.direction == Direction::Action && trial.runs()
+        })
     };
-    let of_pivot = |(place, step): (usize, &ValidStep)| step.pivot && !step.compensate_failed && !step.leaves_nothing() && acted(place);
+    let of_pivot = |(place, step): (usize, &ValidStep)| {
+        step.pivot && !step.compensate_failed && !step.leaves_nothing() && acted(place)
+    };
     let secret = saga.steps.iter().enumerate().any(of_pivot);
-    must(broken, !secret, Law::NoReturn, || format!("{who} begins although the pivot was passed, or may yet be"));
-    must(broken, new.cancel_requested.is_none(), Law::NoReturn, || format!("{who} begins although the saga is cancelled"));
+    must(broken, !secret, Law::NoReturn, || {
+        format!("{who} begins although the pivot was passed, or may yet be")
+    });
+    must(broken, new.cancel_requested.is_none(), Law::NoReturn, || {
+        format!("{who} begins although the saga is cancelled")
+    });
     let action = new.steps.get(who.place).and_then(|step| step.action.as_ref());
     let started = action.is_some_and(|action| action.uncertain)
         || world.truth().get(who.place).is_some_and(|truth| truth.begun > 0)
         || waited(saga, new, who.place);
     must(broken, started, Law::RightSet, || format!("{who} undoes what never started"));
-    let skipped = old.steps.get(who.place).is_some_and(|step| matches!(step.phase, StepPhase::Skipped | StepPhase::CompensationSkipped));
+    let skipped = old.steps.get(who.place).is_some_and(|step| {
+        matches!(step.phase, StepPhase::Skipped | StepPhase::CompensationSkipped)
+    });
     must(broken, !skipped, Law::RightSet, || format!("{who} undoes what was skipped"));
     if who.number == 1 {
         latest_first(world, saga, new, who, broken);
@@ -104,23 +182,44 @@ fn waited(saga: &ValidSaga, status: &SagaStatus, place: usize) -> bool {
 
 /// Whether a step is in effect and neither is undone nor need be.
 fn stays(world: &World, saga: &ValidSaga, status: &SagaStatus, place: usize) -> bool {
-    let in_effect = world.truth().get(place).is_some_and(|truth| truth.in_effect || (waited(saga, status, place) && !truth.undone));
+    let in_effect = world
+        .truth()
+        .get(place)
+        .is_some_and(|truth| truth.in_effect || (waited(saga, status, place) && !truth.undone));
     let can = saga.steps.get(place).is_some_and(|step| step.compensation.is_some());
-    let waived = status.steps.get(place).is_some_and(|step| matches!(step.phase, StepPhase::Skipped | StepPhase::CompensationSkipped));
+    let waived = status.steps.get(place).is_some_and(|step| {
+        matches!(step.phase, StepPhase::Skipped | StepPhase::CompensationSkipped)
+    });
     in_effect && can && !waived
 }
 
 /// Among the done steps that are free to be undone, none settled later than the one that is undone now.
-fn latest_first(world: &World, saga: &ValidSaga, new: &SagaStatus, who: Who, broken: &mut Vec<Broken>) {
-    let sequence = |place: usize| new.steps.get(place).and_then(|step| step.action.as_ref()?.sequence);
+fn latest_first(
+    world: &World,
+    saga: &ValidSaga,
+    new: &SagaStatus,
+    who: Who,
+    broken: &mut Vec<Broken>,
+) {
+    let sequence =
+        |place: usize| new.steps.get(place).and_then(|step| step.action.as_ref()?.sequence);
     let phase = |place: usize| new.steps.get(place).map(|step| step.phase);
     for other in (0..saga.steps.len()).filter(|other| phase(*other) == Some(StepPhase::Completed)) {
         let can = saga.steps.get(other).is_some_and(|step| step.compensation.is_some());
-        let under_way =
-            |place: usize| matches!(phase(place), Some(StepPhase::Compensating | StepPhase::CompensationFailed | StepPhase::Failed));
-        let free = can && dependants(saga, other).into_iter().all(|place| !stays(world, saga, new, place) && !under_way(place));
+        let under_way = |place: usize| {
+            matches!(
+                phase(place),
+                Some(StepPhase::Compensating | StepPhase::CompensationFailed | StepPhase::Failed)
+            )
+        };
+        let free = can
+            && dependants(saga, other)
+                .into_iter()
+                .all(|place| !stays(world, saga, new, place) && !under_way(place));
         let later = sequence(other) > sequence(who.place);
-        must(broken, !(free && later), Law::ReverseOrder, || format!("{who} begins although step {other} settled later and is free"));
+        must(broken, !(free && later), Law::ReverseOrder, || {
+            format!("{who} begins although step {other} settled later and is free")
+        });
     }
 }
 

@@ -7,11 +7,24 @@ use super::{
 use crate::api::Outcome;
 
 /// The status that this operator just wrote, after the object before it: what it was shown to be done counts as done.
-pub(in super::super) fn shown(world: &World, number: usize, before: &Object, broken: &mut Vec<Broken>) {
-    for (who, _) in before.active().filter(|(who, _)| world.was_shown(number, *who) && !world.object().is_active(*who)) {
-        let record = world.status().steps.get(who.place).and_then(|step| step.direction(who.direction));
-        let outcome = record.and_then(|record| record.attempts.iter().find(|attempt| attempt.attempt == who.number));
+pub(in super::super) fn shown(
+    world: &World,
+    number: usize,
+    before: &Object,
+    broken: &mut Vec<Broken>,
+) {
+    for (who, _) in before
+        .active()
+        .filter(|(who, _)| world.was_shown(number, *who) && !world.object().is_active(*who))
+    {
+        let record =
+            world.status().steps.get(who.place).and_then(|step| step.direction(who.direction));
+        let outcome = record.and_then(|record| {
+            record.attempts.iter().find(|attempt| attempt.attempt == who.number)
+        });
         let told = outcome.is_none_or(|attempt| attempt.outcome == Outcome::Succeeded);
-        must(broken, told, Law::Truthful, || format!("{who} does not count as done although its operator was shown that it is"));
+        must(broken, told, Law::Truthful, || {
+            format!("{who} does not count as done although its operator was shown that it is")
+        });
     }
 }

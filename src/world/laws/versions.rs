@@ -29,7 +29,10 @@ pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<B
     let is = unknown(&is.text);
     for (place, field) in unknown(&was.text) {
         must(broken, is.get(&place) == Some(&field), Law::KeepsTheUnknown, || {
-            format!("a write takes away what another version wrote of {}", if place.is_empty() { "the saga" } else { &place })
+            format!(
+                "a write takes away what another version wrote of {}",
+                if place.is_empty() { "the saga" } else { &place }
+            )
         });
     }
 }

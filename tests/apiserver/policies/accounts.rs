@@ -18,7 +18,9 @@ async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
     let bob = town.person("bob", &verbs([])).await;
     let ann = town.person("ann", &verbs([])).await;
     town.give(&ann.name, "", "serviceaccounts", &["impersonate"]).await;
-    let acts_as = |account: &str| Deed::Create(with(waits_as("new"), "/spec/serviceAccountName", json!(account)));
+    let acts_as = |account: &str| {
+        Deed::Create(with(waits_as("new"), "/spec/serviceAccountName", json!(account)))
+    };
     let words = |account: &str| {
         format!(
             "spec.serviceAccountName: {} may not let a saga act as account {account} in namespace {}: ask for a Role with the verb impersonate \
@@ -36,7 +38,12 @@ async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
     ann.may(&acts_as("almighty")).await;
     // The form of the name is not the policy's affair, and no reason to say something that nobody understands.
     assert_eq!(bob.is_refused(&acts_as("a..b")).await, words("a..b"));
-    for deed in [acts_as("open"), acts_as("default"), Deed::Create(waits("new")), set("order", "serviceAccountName", "open")] {
+    for deed in [
+        acts_as("open"),
+        acts_as("default"),
+        Deed::Create(waits("new")),
+        set("order", "serviceAccountName", "open"),
+    ] {
         bob.may(&deed).await;
     }
     // What stays as it is may be anything.
@@ -56,7 +63,11 @@ async fn the_default_account_can_be_guarded_as_any_other() {
     let town = Town::with(&["accounts"], ",admission.guardDefaultAccount=true").await;
     let bob = town.person("bob", &verbs([])).await;
     for deed in [Deed::Create(waits("new")), Deed::Create(waits_as("new"))] {
-        assert!(bob.is_refused(&deed).await.contains("may not let a saga act as account default in namespace"));
+        assert!(
+            bob.is_refused(&deed)
+                .await
+                .contains("may not let a saga act as account default in namespace")
+        );
     }
     town.give(&bob.name, "", "serviceaccounts", &["impersonate"]).await;
     bob.may(&Deed::Create(waits("new"))).await;
@@ -65,7 +76,8 @@ async fn the_default_account_can_be_guarded_as_any_other() {
 /// A saga that its owner controls.
 fn owned(name: &str, account: &str, owner: &Value) -> Value {
     let mut saga = with(waits_as(name), "/spec/serviceAccountName", json!(account));
-    saga["metadata"]["labels"] = json!({"saga.dev/step": "tenant", "saga.dev/direction": "action", "saga.dev/attempt": "1"});
+    saga["metadata"]["labels"] =
+        json!({"saga.dev/step": "tenant", "saga.dev/direction": "action", "saga.dev/attempt": "1"});
     saga["metadata"]["ownerReferences"] = json!([owner]);
     saga
 }
@@ -98,11 +110,15 @@ async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
             assert_eq!(bob.is_refused(&deed).await, words(account));
         }
     }
-    let adopted = |owner: &Value| Deed::Change("order", json!({"metadata": {"ownerReferences": [owner]}}));
+    let adopted =
+        |owner: &Value| Deed::Change("order", json!({"metadata": {"ownerReferences": [owner]}}));
     assert_eq!(bob.is_refused(&adopted(&parent)).await, words("default"));
     keeper.may(&Deed::Create(owned("child", "keeper", &parent))).await;
     // What is owned by anything else is no child, nor is what only goes with another saga.
-    for other in [owner("shop.example.com/v1", "Order", "u-2", true), owner("saga.dev/v1alpha1", "Saga", &uid, false)] {
+    for other in [
+        owner("shop.example.com/v1", "Order", "u-2", true),
+        owner("saga.dev/v1alpha1", "Saga", &uid, false),
+    ] {
         bob.may(&Deed::Create(owned("new", "default", &other))).await;
         bob.may(&adopted(&other)).await;
     }

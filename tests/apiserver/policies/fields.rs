@@ -28,21 +28,91 @@ fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
         ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
         ("resume", "spec.suspend", "resume sagas", set("other", "suspend", false)),
         ("resume", "spec.suspend", "resume sagas", set("other", "suspend", Value::Null)),
-        ("cancel", "spec.deletionPolicy", "have sagas abandoned", set("order", "deletionPolicy", "Abandon")),
-        ("compensate", "spec.deletionPolicy", "have sagas undone", set("other", "deletionPolicy", Value::Null)),
-        ("compensate", "spec.onFailure", "decide whether sagas are undone", set("order", "onFailure", "Compensate")),
-        ("compensate", "spec.onFailure", "decide whether sagas are undone", set("other", "onFailure", Value::Null)),
+        (
+            "cancel",
+            "spec.deletionPolicy",
+            "have sagas abandoned",
+            set("order", "deletionPolicy", "Abandon"),
+        ),
+        (
+            "compensate",
+            "spec.deletionPolicy",
+            "have sagas undone",
+            set("other", "deletionPolicy", Value::Null),
+        ),
+        (
+            "compensate",
+            "spec.onFailure",
+            "decide whether sagas are undone",
+            set("order", "onFailure", "Compensate"),
+        ),
+        (
+            "compensate",
+            "spec.onFailure",
+            "decide whether sagas are undone",
+            set("other", "onFailure", Value::Null),
+        ),
         ("compensate", "spec.timeout", "decide when sagas fail", set("order", "timeout", "1ms")),
-        ("compensate", "spec.timeout", "decide when sagas fail", set("other", "timeout", Value::Null)),
-        ("compensate", "spec.defaults", "decide when sagas fail", set("order", "defaults", json!({"timeout": "1ms"}))),
-        ("compensate", "spec.defaults", "decide when sagas fail", set("other", "defaults", json!({"retry": {"maxAttempts": 99}}))),
-        ("compensate", "spec.defaults", "decide when sagas fail", set("other", "defaults", Value::Null)),
-        ("compensate", "spec.serviceAccountName", "decide as whom sagas act", set("other", "serviceAccountName", "default")),
-        ("compensate", "spec.serviceAccountName", "decide as whom sagas act", set("other", "serviceAccountName", Value::Null)),
-        ("compensate", "metadata.ownerReferences", "have sagas deleted with another object", is_owned("somebody-else")),
-        ("cancel", "metadata.finalizers", "have sagas abandoned", has_finalizers(&["example.com/other"])),
-        ("compensate", "metadata.deletionTimestamp", "delete unfinished sagas, which undoes them,", Deed::Delete("order")),
-        ("cancel", "metadata.deletionTimestamp", "delete unfinished sagas, which abandons them,", Deed::Delete("other")),
+        (
+            "compensate",
+            "spec.timeout",
+            "decide when sagas fail",
+            set("other", "timeout", Value::Null),
+        ),
+        (
+            "compensate",
+            "spec.defaults",
+            "decide when sagas fail",
+            set("order", "defaults", json!({"timeout": "1ms"})),
+        ),
+        (
+            "compensate",
+            "spec.defaults",
+            "decide when sagas fail",
+            set("other", "defaults", json!({"retry": {"maxAttempts": 99}})),
+        ),
+        (
+            "compensate",
+            "spec.defaults",
+            "decide when sagas fail",
+            set("other", "defaults", Value::Null),
+        ),
+        (
+            "compensate",
+            "spec.serviceAccountName",
+            "decide as whom sagas act",
+            set("other", "serviceAccountName", "default"),
+        ),
+        (
+            "compensate",
+            "spec.serviceAccountName",
+            "decide as whom sagas act",
+            set("other", "serviceAccountName", Value::Null),
+        ),
+        (
+            "compensate",
+            "metadata.ownerReferences",
+            "have sagas deleted with another object",
+            is_owned("somebody-else"),
+        ),
+        (
+            "cancel",
+            "metadata.finalizers",
+            "have sagas abandoned",
+            has_finalizers(&["example.com/other"]),
+        ),
+        (
+            "compensate",
+            "metadata.deletionTimestamp",
+            "delete unfinished sagas, which undoes them,",
+            Deed::Delete("order"),
+        ),
+        (
+            "cancel",
+            "metadata.deletionTimestamp",
+            "delete unfinished sagas, which abandons them,",
+            Deed::Delete("other"),
+        ),
     ]
 }
 
@@ -70,7 +140,9 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
         town.person(&format!("may-{nth}"), &verbs([verb])).await.may(&deed).await;
     }
     let collector = town.person("collector", &["deletecollection"]).await;
-    assert!(collector.is_refused(&Deed::DeleteAll).await.contains("may not delete unfinished sagas"));
+    assert!(
+        collector.is_refused(&Deed::DeleteAll).await.contains("may not delete unfinished sagas")
+    );
     for deed in [
         set("order", "suspend", false),
         set("order", "onFailure", "Hold"),
@@ -90,7 +162,8 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     town.give(&operator.name, "saga.dev", "sagas/status", &["update"]).await;
     operator.may(&has_finalizers(&[])).await;
     // What has ended loses nothing more; and a parent's children, or a namespace, go whatever is in them.
-    let collector = town.stranger("system:serviceaccount:kube-system:generic-garbage-collector").await;
+    let collector =
+        town.stranger("system:serviceaccount:kube-system:generic-garbage-collector").await;
     collector.may(&Deed::Delete("order")).await;
     let completed = json!([{"op": "add", "path": "/status/phase", "value": "Completed"}]);
     town.namespace.patch_status("order", &completed, Effect::Real).await.unwrap();
@@ -103,7 +176,11 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
 async fn a_time_to_live_needs_the_verb_delete() {
     let town = Town::with(&["fields"], "").await;
     town.has(&waits("order")).await;
-    town.has(&saga("brief", &json!({"ttlSecondsAfterFinished": 3600, "steps": waits("")["spec"]["steps"]}))).await;
+    town.has(&saga(
+        "brief",
+        &json!({"ttlSecondsAfterFinished": 3600, "steps": waits("")["spec"]["steps"]}),
+    ))
+    .await;
     let nobody = town.person("nobody", &["get", "patch"]).await;
     let may = town.person("may", &["get", "patch", "delete"]).await;
     for deed in [

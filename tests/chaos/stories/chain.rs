@@ -29,7 +29,8 @@ pub fn checkout(scene: &Scene<'_>, fails: bool) -> Value {
         // Its refusal is as final as the Pod's.
         spec["steps"][2].as_object_mut().unwrap().remove("pod");
         let path = if fails { "/shipping/nowhere" } else { "/shipping/shipments" };
-        spec["steps"][2]["http"] = json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}});
+        spec["steps"][2]["http"] =
+            json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}});
     }
     spec
 }

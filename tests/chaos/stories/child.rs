@@ -8,7 +8,11 @@ use crate::stand::{condition, post, still_in_effect};
 
 pub static STORY: Story = Story {
     name: "child",
-    stage: |scene| Box::pin(async { scene.shop(&json!([actions("mail", &json!([{"answer": 422, "forever": true}]))])) }),
+    stage: |scene| {
+        Box::pin(async {
+            scene.shop(&json!([actions("mail", &json!([{"answer": 422, "forever": true}]))]))
+        })
+    },
     spec,
     end: End::In(SagaPhase::Compensated),
     done: &["database", "user"],
@@ -40,14 +44,23 @@ fn spec(_: &Scene<'_>) -> Value {
 }
 
 fn one_child_undone(seen: &Seen<'_>) -> Result<(), String> {
-    let children: Vec<_> = seen.run.sagas.iter().filter(|saga| saga.metadata.uid != seen.saga().metadata.uid).collect();
+    let children: Vec<_> = seen
+        .run
+        .sagas
+        .iter()
+        .filter(|saga| saga.metadata.uid != seen.saga().metadata.uid)
+        .collect();
     let [child] = children.as_slice() else {
         return Err(format!("there are {} children instead of one", children.len()));
     };
     let status = child.status.clone().unwrap_or_default();
-    check(status.phase == Some(SagaPhase::Compensated), || format!("the child is {:?}", status.phase))?;
+    check(status.phase == Some(SagaPhase::Compensated), || {
+        format!("the child is {:?}", status.phase)
+    })?;
     let still = still_in_effect(seen.saga());
     check(still.is_empty(), || format!("still in effect is {still:?}"))?;
     check(status.requests.len() == 1, || format!("the child was asked {:?}", status.requests))?;
-    check(condition(child, "Ready") == "False/Compensated", || format!("the child says {}", condition(child, "Ready")))
+    check(condition(child, "Ready") == "False/Compensated", || {
+        format!("the child says {}", condition(child, "Ready"))
+    })
 }

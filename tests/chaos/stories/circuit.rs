@@ -9,7 +9,11 @@ use crate::stand::checkout_with;
 pub static STORY: Story = Story {
     name: "circuit",
     arguments: &["--http-circuit-calls=3", "--http-circuit-open=3s"],
-    stage: |scene| Box::pin(async { scene.shop(&json!([actions("payments", &json!([{"answer": 503, "forever": true}]))])) }),
+    stage: |scene| {
+        Box::pin(async {
+            scene.shop(&json!([actions("payments", &json!([{"answer": 503, "forever": true}]))]))
+        })
+    },
     spec,
     told,
     done: &["reserve-stock", "charge-card", "ship"],
@@ -19,7 +23,8 @@ pub static STORY: Story = Story {
 };
 
 fn spec(_: &Scene<'_>) -> Value {
-    let retry = json!({"maxAttempts": 30, "backoff": {"initialDelay": "100ms", "maxDelay": "200ms"}});
+    let retry =
+        json!({"maxAttempts": 30, "backoff": {"initialDelay": "100ms", "maxDelay": "200ms"}});
     checkout_with(&json!({"defaults": {"retry": retry}}))
 }
 
@@ -27,7 +32,9 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
     Box::pin(async {
         let is_open = |saga: &Saga| {
             let steps = saga.status.iter().flat_map(|status| &status.steps);
-            steps.filter_map(|step| step.message.as_deref()).any(|said| said.starts_with(CIRCUIT_OPEN))
+            steps
+                .filter_map(|step| step.message.as_deref())
+                .any(|said| said.starts_with(CIRCUIT_OPEN))
         };
         scene.stand.until(scene.name, "kept from its host by a circuit", is_open).await;
         scene.shop(&json!([]));

@@ -10,7 +10,13 @@ use crate::{
 
 pub static STORY: Story = Story {
     name: "job",
-    strikes: &[(Counter::Trial, 2), (Counter::Read, 2), (Counter::Noted, 1), (Counter::JobList, 1), (Counter::JobWatch, 1)],
+    strikes: &[
+        (Counter::Trial, 2),
+        (Counter::Read, 2),
+        (Counter::Noted, 1),
+        (Counter::JobList, 1),
+        (Counter::JobWatch, 1),
+    ],
     needs_a_node: true,
     spec,
     done: &["ship", "thank"],

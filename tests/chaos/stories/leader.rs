@@ -11,7 +11,9 @@ pub static STORY: Story = Story {
     strikes: &[(Counter::LeaderRead, 1), (Counter::LeaderCreation, 1), (Counter::LeaderRenewal, 3)],
     elects: true,
     arguments: &["--leader-elect"],
-    stage: |scene| Box::pin(async { scene.shop(&json!([actions("payments", &json!([{"delay": "5s"}]))])) }),
+    stage: |scene| {
+        Box::pin(async { scene.shop(&json!([actions("payments", &json!([{"delay": "5s"}]))])) })
+    },
     spec: |_| checkout(),
     done: &["reserve-stock", "charge-card", "ship"],
     ..PLAIN

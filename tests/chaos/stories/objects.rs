@@ -48,7 +48,11 @@ fn spec(scene: &Scene<'_>) -> Value {
 
 fn deleted_and_taken_back(seen: &Seen<'_>) -> Result<(), String> {
     let still = still_in_effect(seen.saga());
-    check(still == ["clear"], || format!("still in effect are {still:?}, and not what was deleted for good"))?;
-    check(seen.step("switch").phase == StepPhase::Compensated, || "what was applied is not undone".into())?;
+    check(still == ["clear"], || {
+        format!("still in effect are {still:?}, and not what was deleted for good")
+    })?;
+    check(seen.step("switch").phase == StepPhase::Compensated, || {
+        "what was applied is not undone".into()
+    })?;
     check(seen.run.objects.is_empty(), || format!("there are {:?}", seen.run.objects))
 }

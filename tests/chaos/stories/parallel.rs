@@ -12,11 +12,20 @@ use crate::{
 
 pub static STORY: Story = Story {
     name: "parallel",
-    strikes: &[(Counter::Trial, 1), (Counter::Noted, 1), (Counter::LeaseCreation, 1), (Counter::LeaseRenewal, 2)],
+    strikes: &[
+        (Counter::Trial, 1),
+        (Counter::Noted, 1),
+        (Counter::LeaseCreation, 1),
+        (Counter::LeaseRenewal, 2),
+    ],
     stage: |scene| {
         Box::pin(async {
             let late = |service: &str, delay: &str| json!({"match": {"service": service}, "then": [{"delay": delay}]});
-            let rules = if scene.node { json!([late("payments", "5s")]) } else { json!([late("payments", "5s"), late("shipping", "3s")]) };
+            let rules = if scene.node {
+                json!([late("payments", "5s")])
+            } else {
+                json!([late("payments", "5s"), late("shipping", "3s")])
+            };
             scene.shop(&rules);
         })
     },
@@ -44,6 +53,12 @@ fn spec(scene: &Scene<'_>) -> Value {
 
 fn last_of_all(seen: &Seen<'_>) -> Result<(), String> {
     let entries = seen.scene.stand.shop.entries(None);
-    let last = entries.iter().rev().find(|entry| entry.kind == Kind::Done).map(|entry| entry.step.as_str());
-    check(last == Some("thank"), || format!("{last:?} was done last, and not what depends on all others"))
+    let last = entries
+        .iter()
+        .rev()
+        .find(|entry| entry.kind == Kind::Done)
+        .map(|entry| entry.step.as_str());
+    check(last == Some("thank"), || {
+        format!("{last:?} was done last, and not what depends on all others")
+    })
 }

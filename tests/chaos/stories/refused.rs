@@ -35,7 +35,8 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
     Box::pin(async {
         let Scene { stand, name, .. } = scene;
         let waits = |saga: &Saga| {
-            let failed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Failed);
+            let failed =
+                saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Failed);
             failed || condition(saga, "Accepted") == "False/Refused"
         };
         stand.until(name, "refused", waits).await;
@@ -47,6 +48,9 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
 
 fn with_the_secret(seen: &Seen<'_>) -> Result<(), String> {
     let entries = seen.scene.stand.shop.entries(None);
-    let charges = entries.iter().filter(|entry| entry.step == "charge-card" && entry.kind == Kind::Done);
-    check(charges.clone().count() == 1 && charges.clone().all(|entry| entry.authorized), || format!("the charge was {entries:?}"))
+    let charges =
+        entries.iter().filter(|entry| entry.step == "charge-card" && entry.kind == Kind::Done);
+    check(charges.clone().count() == 1 && charges.clone().all(|entry| entry.authorized), || {
+        format!("the charge was {entries:?}")
+    })
 }

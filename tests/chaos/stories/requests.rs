@@ -38,7 +38,12 @@ fn stage<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
         let mut answers = vec![json!({"answer": 503}); ATTEMPTS];
         answers.push(json!({"answer": 402, "forever": true}));
         scene.shop(&json!([actions("payments", &answers.into())]));
-        let _operator = Process::start_with(stand, &format!("{name}-stage"), &[], &["--lease-namespace", &stand.namespace]);
+        let _operator = Process::start_with(
+            stand,
+            &format!("{name}-stage"),
+            &[],
+            &["--lease-namespace", &stand.namespace],
+        );
         stand.apply(name, &checkout_with(&json!({"onFailure": "Hold"}))).await;
         stand.reaches(name, SagaPhase::Failed).await;
         // Its event is its last call.
@@ -52,8 +57,13 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
         for times in 2..=3 {
             scene.ask(RequestAction::Retry, "charge-card", times).await;
             let failed_again = |saga: &Saga| {
-                let failed = saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Failed);
-                failed && step(saga, "charge-card").action.as_ref().is_some_and(|action| action.active.is_none())
+                let failed =
+                    saga.status.as_ref().and_then(|status| status.phase) == Some(SagaPhase::Failed);
+                failed
+                    && step(saga, "charge-card")
+                        .action
+                        .as_ref()
+                        .is_some_and(|action| action.active.is_none())
             };
             scene.stand.until(scene.name, "failed again", failed_again).await;
         }
@@ -65,14 +75,24 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
 
 fn tried_as_often_as_asked(seen: &Seen<'_>) -> Result<(), String> {
     let (saga, charge) = (seen.saga(), seen.step("charge-card"));
-    check(charge.phase == StepPhase::Skipped, || format!("the charge is {}", charge.phase.as_str()))?;
+    check(charge.phase == StepPhase::Skipped, || {
+        format!("the charge is {}", charge.phase.as_str())
+    })?;
     let entries = seen.scene.stand.shop.entries(Some(&scope(saga)));
-    let keys: Vec<_> = entries.iter().filter(|entry| entry.kind == Kind::Refused).map(|entry| &entry.key).collect();
-    check(keys.len() >= ATTEMPTS + 2, || format!("the charge was asked for with {keys:?}: {:?}", outcomes(saga, "charge-card")))?;
+    let keys: Vec<_> = entries
+        .iter()
+        .filter(|entry| entry.kind == Kind::Refused)
+        .map(|entry| &entry.key)
+        .collect();
+    check(keys.len() >= ATTEMPTS + 2, || {
+        format!("the charge was asked for with {keys:?}: {:?}", outcomes(saga, "charge-card"))
+    })?;
     // The word of a person settles the first key, and each 402 the one after.
     let (doubted, later) = keys.split_at(ATTEMPTS);
     let same = doubted.iter().all(|key| *key == doubted[0]);
-    check(same && !later.contains(&doubted[0]), || format!("the charge was asked for with {keys:?}"))?;
+    check(same && !later.contains(&doubted[0]), || {
+        format!("the charge was asked for with {keys:?}")
+    })?;
     let granted = saga.status.as_ref().map(|status| status.retry_requests).unwrap_or_default();
     check(granted == 2, || format!("{granted} requests to retry were granted: {:?}", records(saga)))
 }

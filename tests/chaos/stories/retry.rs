@@ -19,7 +19,8 @@ pub static STORY: Story = Story {
     spec: |_| {
         let mut spec = checkout();
         // Without it a 422 is final.
-        spec["steps"][2]["http"]["answers"] = json!([{"when": "response.status == 422", "outcome": "Retry"}]);
+        spec["steps"][2]["http"]["answers"] =
+            json!([{"when": "response.status == 422", "outcome": "Retry"}]);
         spec
     },
     done: &["reserve-stock", "charge-card", "ship"],
@@ -28,6 +29,9 @@ pub static STORY: Story = Story {
 };
 
 fn one_key_each(seen: &Seen<'_>) -> Result<(), String> {
-    let keys: BTreeSet<_> = seen.scene.stand.shop.entries(None).into_iter().map(|entry| entry.key).collect();
-    check(keys.len() == 3, || format!("nothing was refused for good, and yet the keys are {keys:?}"))
+    let keys: BTreeSet<_> =
+        seen.scene.stand.shop.entries(None).into_iter().map(|entry| entry.key).collect();
+    check(keys.len() == 3, || {
+        format!("nothing was refused for good, and yet the keys are {keys:?}")
+    })
 }

@@ -47,7 +47,8 @@ impl Finder {
         let mut at = ROOT;
         bytes.iter().zip(1_usize..).filter_map(move |(byte, end)| {
             at = self.step(at, *byte);
-            let longest = usize::try_from(self.node(at).longest).ok().filter(|longest| *longest > 0)?;
+            let longest =
+                usize::try_from(self.node(at).longest).ok().filter(|longest| *longest > 0)?;
             Some(end.saturating_sub(longest)..end)
         })
     }
@@ -75,7 +76,12 @@ impl Finder {
             // Far fewer than there are numbers: callers bound the bytes of all texts.
             let Ok(new) = u32::try_from(self.nodes.len()) else { return };
             at = known.unwrap_or_else(|| {
-                self.nodes.push(Node { parent: at, byte: *byte, length: self.node(at).length.saturating_add(1), ..Node::default() });
+                self.nodes.push(Node {
+                    parent: at,
+                    byte: *byte,
+                    length: self.node(at).length.saturating_add(1),
+                    ..Node::default()
+                });
                 self.next.insert((at, *byte), new);
                 new
             });
@@ -89,7 +95,8 @@ impl Finder {
         all.sort_by_key(|at| self.node(*at).length);
         for at in all {
             let Node { parent, byte, .. } = self.node(at);
-            let shorter = if parent == ROOT { ROOT } else { self.step(self.node(parent).shorter, byte) };
+            let shorter =
+                if parent == ROOT { ROOT } else { self.step(self.node(parent).shorter, byte) };
             let covered = self.node(shorter).longest;
             self.change(at, |node| {
                 node.shorter = shorter;

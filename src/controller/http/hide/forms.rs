@@ -68,7 +68,9 @@ impl Forms {
                 forms.add(part);
             }
         }
-        for (part, form) in parts.iter().flat_map(|part| part.encoded().into_iter().map(move |form| (part, form))) {
+        for (part, form) in
+            parts.iter().flat_map(|part| part.encoded().into_iter().map(move |form| (part, form)))
+        {
             if !take(&mut left, form.len()) {
                 break;
             }
@@ -79,7 +81,10 @@ impl Forms {
 
     fn add(&mut self, part: &Part) {
         self.add_form(part, part.part.clone());
-        let number = str::from_utf8(&part.part).ok().filter(|_| !part.is_word()).and_then(|text| text.parse().ok());
+        let number = str::from_utf8(&part.part)
+            .ok()
+            .filter(|_| !part.is_word())
+            .and_then(|text| text.parse().ok());
         self.numbers.extend(number.map(f64::to_bits));
     }
 
@@ -111,7 +116,10 @@ impl Part {
     /// What it is in base64: a word as a text of its own, and anything else in the midst of a text, too.
     fn encoded(&self) -> BTreeSet<String> {
         let starts = if self.is_word() { 0..1 } else { 0..3 };
-        starts.flat_map(|before| base64(&self.part, before, !self.is_word())).filter(|form| form.len() >= MIN_HIDDEN).collect()
+        starts
+            .flat_map(|before| base64(&self.part, before, !self.is_word()))
+            .filter(|form| form.len() >= MIN_HIDDEN)
+            .collect()
     }
 }
 
@@ -120,13 +128,22 @@ fn parts(value: &[u8]) -> Vec<(Vec<u8>, Rank)> {
     let value = value.trim_ascii();
     let mut parts = vec![(value.to_vec(), Rank::Whole)];
     // As UTF-8, and as a server reads it that takes each byte of a header for a character, as HTTP once had it.
-    let texts: [String; 2] = [String::from_utf8_lossy(value).into_owned(), value.iter().copied().map(char::from).collect()];
+    let texts: [String; 2] = [
+        String::from_utf8_lossy(value).into_owned(),
+        value.iter().copied().map(char::from).collect(),
+    ];
     for text in &texts {
         let pair = basic(text);
         let password = pair.as_deref().and_then(|pair| Some(pair.split_once(':')?.1));
         let credentials = [Some(text.as_str()), token(text), pair.as_deref(), password];
-        parts.extend(credentials.into_iter().flatten().map(|part| (part.as_bytes().to_vec(), Rank::Credential)));
-        let words = [Some(text.as_str()), password].into_iter().flatten().flat_map(str::split_whitespace);
+        parts.extend(
+            credentials
+                .into_iter()
+                .flatten()
+                .map(|part| (part.as_bytes().to_vec(), Rank::Credential)),
+        );
+        let words =
+            [Some(text.as_str()), password].into_iter().flatten().flat_map(str::split_whitespace);
         let pieces = words.flat_map(|word| [word].into_iter().chain(pieces(word)));
         parts.extend(pieces.map(|piece| (piece.as_bytes().to_vec(), Rank::Piece)));
     }
@@ -137,7 +154,10 @@ fn parts(value: &[u8]) -> Vec<(Vec<u8>, Rank)> {
 /// What stands between the marks in a word.
 fn pieces(word: &str) -> impl Iterator<Item = &str> {
     word.split([',', ';']).flat_map(|one| {
-        let ends = one.match_indices(['=', ':']).take(MAX_ENDS).filter_map(|(at, mark)| one.get(at.saturating_add(mark.len())..));
+        let ends = one
+            .match_indices(['=', ':'])
+            .take(MAX_ENDS)
+            .filter_map(|(at, mark)| one.get(at.saturating_add(mark.len())..));
         let pieces = [one].into_iter().chain(ends).chain(one.split(['=', ':']).skip(1));
         // What `=` ends is no name: so ends base64, which others write without it.
         pieces.map(|piece| piece.trim_matches(['"', '\'']).trim_end_matches('='))
@@ -147,7 +167,8 @@ fn pieces(word: &str) -> impl Iterator<Item = &str> {
 /// What stands behind the scheme of credentials (RFC 9110, 11.4), such as `Bearer`.
 fn token(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(char::is_whitespace)?;
-    let is_scheme = scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    let is_scheme =
+        scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
     is_scheme.then_some(token.trim())
 }
 
@@ -155,7 +176,8 @@ fn token(value: &str) -> Option<&str> {
 fn basic(value: &str) -> Option<String> {
     let mut words = value.split_whitespace();
     let (scheme, credentials) = (words.next()?, words.next()?);
-    let decoded = STANDARD.decode(credentials).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let decoded =
+        STANDARD.decode(credentials).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
     String::from_utf8(decoded).ok()
 }
 
@@ -165,5 +187,9 @@ fn base64(part: &[u8], before: usize, midst: bool) -> Vec<String> {
     let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(part.iter().copied()).collect();
     let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
     let all = [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)];
-    all.iter().flat_map(|all| [all.get(first..), all.get(first..last).filter(|_| midst)]).flatten().map(str::to_owned).collect()
+    all.iter()
+        .flat_map(|all| [all.get(first..), all.get(first..last).filter(|_| midst)])
+        .flatten()
+        .map(str::to_owned)
+        .collect()
 }

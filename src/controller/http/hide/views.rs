@@ -14,8 +14,13 @@ pub(super) struct View {
 
 /// The ways to read a text: as it is, without the escapes of JSON, and each of these without those of a URL and of a form.
 pub(super) fn views(text: &str) -> impl Iterator<Item = View> {
-    let plain = View { bytes: text.as_bytes().to_vec(), places: (0..text.len()).map(|at| at..at.saturating_add(1)).collect() };
-    let nested = std::iter::successors(Some(plain), |view| view.has(b'\\').then(|| view.decoded(b"\\", escape)));
+    let plain = View {
+        bytes: text.as_bytes().to_vec(),
+        places: (0..text.len()).map(|at| at..at.saturating_add(1)).collect(),
+    };
+    let nested = std::iter::successors(Some(plain), |view| {
+        view.has(b'\\').then(|| view.decoded(b"\\", escape))
+    });
     nested.take(MAX_NESTED.saturating_add(1)).flat_map(|view| {
         let in_url = view.has(b'%').then(|| view.decoded(b"%", in_url));
         let in_form = view.has(b'+').then(|| view.decoded(b"+%", in_form));
@@ -47,7 +52,9 @@ impl View {
         let (mut view, mut at) = (Self::default(), 0_usize);
         while let Some(rest @ [byte, ..]) = self.bytes.get(at..) {
             let decoded = if marks.contains(byte) { decode(rest) } else { None };
-            let (bytes, length) = decoded.as_ref().map_or((std::slice::from_ref(byte), 1), |(bytes, length)| (bytes, *length));
+            let (bytes, length) = decoded
+                .as_ref()
+                .map_or((std::slice::from_ref(byte), 1), |(bytes, length)| (bytes, *length));
             let next = at.saturating_add(length);
             let place = self.place(at..next);
             view.places.extend(std::iter::repeat_n(place, bytes.len()));
@@ -101,5 +108,7 @@ fn in_form(text: &[u8]) -> Option<(Vec<u8>, usize)> {
 
 /// A few hexadecimal digits.
 fn number(digits: &[u8]) -> Option<u32> {
-    digits.iter().try_fold(0_u32, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
+    digits
+        .iter()
+        .try_fold(0_u32, |number, digit| Some(number << 4 | char::from(*digit).to_digit(16)?))
 }

@@ -19,10 +19,13 @@ impl Words {
     /// Where the words stand in `bytes`, in the order of their beginnings.
     pub(super) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let length = if self.words.is_empty() { 0 } else { bytes.len() };
-        let starts = (0..length).filter_map(|start| bytes.split_at_checked(start)).filter(|(before, _)| !ends_within(before));
+        let starts = (0..length)
+            .filter_map(|start| bytes.split_at_checked(start))
+            .filter(|(before, _)| !ends_within(before));
         starts.flat_map(|(before, rest)| {
             let words = (1..=self.longest).filter_map(|length| rest.split_at_checked(length));
-            let found = words.filter(|(word, after)| self.words.contains(*word) && !begins_within(after));
+            let found =
+                words.filter(|(word, after)| self.words.contains(*word) && !begins_within(after));
             found.map(|(word, _)| before.len()..before.len().saturating_add(word.len()))
         })
     }
@@ -33,7 +36,8 @@ const MAX_CHARACTER: usize = 4;
 
 /// Whether a word goes on behind these bytes.
 fn ends_within(bytes: &[u8]) -> bool {
-    let ends = (1..=MAX_CHARACTER).filter_map(|length| bytes.get(bytes.len().checked_sub(length)?..));
+    let ends =
+        (1..=MAX_CHARACTER).filter_map(|length| bytes.get(bytes.len().checked_sub(length)?..));
     is_in_word(ends)
 }
 
@@ -44,5 +48,7 @@ fn begins_within(bytes: &[u8]) -> bool {
 
 /// Whether the first of these that is a character is a letter or a digit.
 fn is_in_word<'a>(mut bytes: impl Iterator<Item = &'a [u8]>) -> bool {
-    bytes.find_map(|bytes| str::from_utf8(bytes).ok()?.chars().next()).is_some_and(char::is_alphanumeric)
+    bytes
+        .find_map(|bytes| str::from_utf8(bytes).ok()?.chars().next())
+        .is_some_and(char::is_alphanumeric)
 }

@@ -63,7 +63,10 @@ async fn a_body_of_a_byte_now_and_then_ends_at_the_limit_and_the_status_counts()
             if state == ChildState::Succeeded(None) {
                 return;
             }
-            assert!(!matches!(state, ChildState::Failed(Failure { reached: Reached::Answer, .. })), "{head:?}: {state:?}");
+            assert!(
+                !matches!(state, ChildState::Failed(Failure { reached: Reached::Answer, .. })),
+                "{head:?}: {state:?}"
+            );
         }
         panic!("the status of {head:?} was never read");
     });
@@ -73,12 +76,32 @@ async fn a_body_of_a_byte_now_and_then_ends_at_the_limit_and_the_status_counts()
 #[tokio::test]
 async fn endless_bytes_end_at_a_limit_of_their_own() {
     for (head, more, succeeds) in [
-        ("HTTP/1.1 200 OK\r\nx: ", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", false),
-        ("HTTP/1.1 200 OK\r\n", "x: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n", false),
-        ("HTTP/1.1 200 OK\r\n\r\n", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", true),
+        (
+            "HTTP/1.1 200 OK\r\nx: ",
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\n",
+            "x: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n",
+            false,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            true,
+        ),
         ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", "8\r\nxxxxxxxx\r\n", true),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;", "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", true),
-        ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n", "x: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n", true),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;",
+            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+            true,
+        ),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n",
+            "x: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n",
+            true,
+        ),
     ] {
         let begun = Clock::now();
         let (state, _) = call(&caller(), &post(endless(head, more, None).await.url()), LONG).await;
@@ -90,20 +113,29 @@ async fn endless_bytes_end_at_a_limit_of_their_own() {
 #[tokio::test]
 async fn an_answer_may_have_a_hundred_headers() {
     let with = |count: usize| {
-        let headers = (0..count).map(|place| format!("x-{place}: {place}\r\n")).collect::<Vec<_>>().concat();
+        let headers =
+            (0..count).map(|place| format!("x-{place}: {place}\r\n")).collect::<Vec<_>>().concat();
         format!("HTTP/1.1 200 OK\r\n{headers}content-length: 0\r\n\r\n")
     };
-    let (state, _) = call(&caller(), &post(Other::answering(with(MAX_HEADERS - 1)).await.url()), LONG).await;
+    let (state, _) =
+        call(&caller(), &post(Other::answering(with(MAX_HEADERS - 1)).await.url()), LONG).await;
     assert_eq!(state, ChildState::Succeeded(None));
-    let (state, _) = call(&caller(), &post(Other::answering(with(MAX_HEADERS)).await.url()), LONG).await;
+    let (state, _) =
+        call(&caller(), &post(Other::answering(with(MAX_HEADERS)).await.url()), LONG).await;
     unknown_message(&state);
 }
 
 #[tokio::test]
 async fn what_is_kept_of_an_answer_is_short() {
     let body = "𝄞".repeat(100_000);
-    for status in ["400 Bad Request", "429 Too Many Requests", "500 Internal Server Error", "302 Found"] {
-        let other = Other::answering(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await;
+    for status in
+        ["400 Bad Request", "429 Too Many Requests", "500 Internal Server Error", "302 Found"]
+    {
+        let other = Other::answering(format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
         let (ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. }) =
             call(&caller(), &post(other.url()), LONG).await.0
         else {
@@ -119,14 +151,21 @@ async fn a_packed_answer_is_not_unpacked() {
     let packed = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b\x4e\x2c\x4a\x51\x48\x49\x4d\xce\xc9\xcc\x4b\x4d\x01\x00\xcb\xbe\x71\xd6\x0d\x00\x00\x00";
     let other = Other::new(move |mut stream| async move {
         read_request(&mut stream).await;
-        let head = format!("HTTP/1.1 409 Conflict\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+        let head = format!(
+            "HTTP/1.1 409 Conflict\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+            packed.len()
+        );
         let _ = stream.write_all(head.as_bytes()).await;
         let _ = stream.write_all(packed).await;
     })
     .await;
     let (state, _) = call(&caller(), &post(other.url()), LONG).await;
     let ChildState::Failed(Failure { message, .. }) = state else { panic!("{state:?}") };
-    assert!(message.starts_with("the other side answered 409 Conflict: ") && !message.contains("declined"), "{message}");
+    assert!(
+        message.starts_with("the other side answered 409 Conflict: ")
+            && !message.contains("declined"),
+        "{message}"
+    );
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SanType, date_time_ymd,
+};
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
@@ -40,7 +42,8 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([NAME.to_owned()]).unwrap();
         change(&mut params);
-        let certificate: CertificateDer<'static> = params.signed_by(&key, &self.issuer).unwrap().der().clone();
+        let certificate: CertificateDer<'static> =
+            params.signed_by(&key, &self.issuer).unwrap().der().clone();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -100,7 +103,9 @@ fn config_map() -> CaSource {
 /// A caller for whom every name is one of this host, and the API server gives `answer`.
 fn caller_with_answer(answer: &Value) -> (HttpCaller, Seen) {
     let (secrets, seen) = reader(200, answer);
-    let names: Names = Arc::new(|_, port| async move { Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]) }.boxed());
+    let names: Names = Arc::new(|_, port| {
+        async move { Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))]) }.boxed()
+    });
     (HttpCaller { names, ..caller_with("127.0.0.0/8", secrets) }, seen)
 }
 
@@ -113,10 +118,19 @@ fn caller_with_pem(pem: &str) -> HttpCaller {
 async fn the_authority_of_a_config_map_is_trusted() {
     let (shop, other) = (Authority::new("shop"), Authority::new("other"));
     let server = shop.server(|_| {}).await;
-    let (caller, seen) = caller_with_answer(&json!({"data": {"ca.crt": format!("# two of them\n{}\n{}", other.pem, shop.pem)}}));
+    let (caller, seen) = caller_with_answer(
+        &json!({"data": {"ca.crt": format!("# two of them\n{}\n{}", other.pem, shop.pem)}}),
+    );
     for attempt in 1..=2 {
-        assert_eq!(call(&caller, &server.request(Some(config_map())), LONG).await.0, ChildState::Succeeded(None));
-        assert_eq!((server.requests(), seen.lock().unwrap().len()), (attempt, attempt), "read anew at each attempt");
+        assert_eq!(
+            call(&caller, &server.request(Some(config_map())), LONG).await.0,
+            ChildState::Succeeded(None)
+        );
+        assert_eq!(
+            (server.requests(), seen.lock().unwrap().len()),
+            (attempt, attempt),
+            "read anew at each attempt"
+        );
     }
     let seen = seen.lock().unwrap();
     assert_eq!(seen[0].uri(), "/api/v1/namespaces/shop/configmaps/shop-ca");
@@ -140,15 +154,35 @@ async fn who_cannot_prove_who_he_is_gets_nothing() {
     let (shop, other) = (Authority::new("shop"), Authority::new("other"));
     let servers = [
         ("another authority", other.server(|_| {}).await, "UnknownIssuer"),
-        ("another authority of that name", Authority::new("shop").server(|_| {}).await, "BadSignature"),
-        ("expired", shop.server(|params| params.not_after = date_time_ymd(2021, 1, 1)).await, "expired"),
-        ("not valid yet", shop.server(|params| params.not_before = date_time_ymd(4000, 1, 1)).await, "not valid yet"),
-        ("another name", shop.server(|params| params.subject_alt_names.clear()).await, "not valid for"),
+        (
+            "another authority of that name",
+            Authority::new("shop").server(|_| {}).await,
+            "BadSignature",
+        ),
+        (
+            "expired",
+            shop.server(|params| params.not_after = date_time_ymd(2021, 1, 1)).await,
+            "expired",
+        ),
+        (
+            "not valid yet",
+            shop.server(|params| params.not_before = date_time_ymd(4000, 1, 1)).await,
+            "not valid yet",
+        ),
+        (
+            "another name",
+            shop.server(|params| params.subject_alt_names.clear()).await,
+            "not valid for",
+        ),
     ];
     for (what, server, hint) in servers {
-        let (state, sent) = call(&caller_with_pem(&shop.pem), &server.request(Some(config_map())), LONG).await;
+        let (state, sent) =
+            call(&caller_with_pem(&shop.pem), &server.request(Some(config_map())), LONG).await;
         let (last, message) = nothing_reached(&state);
-        assert!(!last && message.starts_with("no connection to payments.example:"), "{what}: {message}");
+        assert!(
+            !last && message.starts_with("no connection to payments.example:"),
+            "{what}: {message}"
+        );
         assert!(message.contains(hint), "{what}: {message}");
         assert!(!sent.may_have_left());
         assert_eq!(server.requests(), 0, "{what}");
@@ -159,9 +193,14 @@ async fn who_cannot_prove_who_he_is_gets_nothing() {
 #[tokio::test]
 async fn a_certificate_that_repeats_the_secret_does_not_publish_it() {
     let shop = Authority::new("shop");
-    let server = shop.server(|params| params.subject_alt_names = vec![SanType::DnsName("s3cret-t0ken".try_into().unwrap())]).await;
+    let server = shop
+        .server(|params| {
+            params.subject_alt_names = vec![SanType::DnsName("s3cret-t0ken".try_into().unwrap())]
+        })
+        .await;
     let pem = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &shop.pem);
-    let (caller, _) = caller_with_answer(&json!({"data": {"ca": pem, "token": "QmVhcmVyIHMzY3JldC10MGtlbg=="}}));
+    let (caller, _) =
+        caller_with_answer(&json!({"data": {"ca": pem, "token": "QmVhcmVyIHMzY3JldC10MGtlbg=="}}));
     let ca = CaSource { secret_key_ref: Some(wanted("ca")), ..CaSource::default() };
     let (state, _) = call(&caller, &with_secret(server.request(Some(ca))), LONG).await;
     let (_, message) = nothing_reached(&state);
@@ -173,7 +212,9 @@ async fn only_the_named_authority_is_trusted_and_only_where_it_is_named() {
     let (system, named) = (Authority::new("system"), Authority::new("named"));
     let (of_system, of_named) = (system.server(|_| {}).await, named.server(|_| {}).await);
     let mut roots = RootCertStore::empty();
-    roots.add(rustls::pki_types::pem::PemObject::from_pem_slice(system.pem.as_bytes()).unwrap()).unwrap();
+    roots
+        .add(rustls::pki_types::pem::PemObject::from_pem_slice(system.pem.as_bytes()).unwrap())
+        .unwrap();
     let caller = HttpCaller { tls: configured(roots).unwrap(), ..caller_with_pem(&named.pem) };
     for (server, ca, trusted) in [
         (&of_system, None, true),
@@ -208,14 +249,23 @@ async fn what_holds_no_certificate_is_named_and_nothing_is_connected_to() {
         (garbled, "holds a certificate that cannot be read"),
         (&half, "holds a certificate that cannot be read"),
     ] {
-        let (state, _) = call(&caller_with_pem(pem), &server.request(Some(config_map())), LONG).await;
+        let (state, _) =
+            call(&caller_with_pem(pem), &server.request(Some(config_map())), LONG).await;
         let (last, message) = nothing_reached(&state);
-        let expected = format!("key \"ca.crt\" of the ConfigMap \"shop-ca\", whose certificates this request is to trust, {what}: store");
-        assert!(last && message.starts_with(&expected) && !message.contains("s3cret"), "{pem}: {message}");
+        let expected = format!(
+            "key \"ca.crt\" of the ConfigMap \"shop-ca\", whose certificates this request is to trust, {what}: store"
+        );
+        assert!(
+            last && message.starts_with(&expected) && !message.contains("s3cret"),
+            "{pem}: {message}"
+        );
     }
     let (caller, _) = caller_with_answer(&json!({"data": {"tls.crt": shop.pem}}));
     let (state, _) = call(&caller, &server.request(Some(config_map())), LONG).await;
-    assert_eq!(nothing_reached(&state), (false, r#"the ConfigMap "shop-ca" in namespace "shop" has no key "ca.crt""#));
+    assert_eq!(
+        nothing_reached(&state),
+        (false, r#"the ConfigMap "shop-ca" in namespace "shop" has no key "ca.crt""#)
+    );
     assert_eq!(server.other.connections().await, 0);
 }
 
@@ -226,7 +276,10 @@ async fn an_action_that_the_schema_would_have_refused_trusts_nobody() {
     let both = CaSource { secret_key_ref: Some(wanted("token")), ..config_map() };
     let plain = HttpRequest { tls: Some(HttpTls { ca: config_map() }), ..post(server.other.url()) };
     for (request, hint) in [
-        (server.request(Some(CaSource::default())), "set exactly one of secretKeyRef and configMapKeyRef"),
+        (
+            server.request(Some(CaSource::default())),
+            "set exactly one of secretKeyRef and configMapKeyRef",
+        ),
         (server.request(Some(both)), "set exactly one of secretKeyRef and configMapKeyRef"),
         (plain, "tls is for https:// alone: write https:// in url"),
     ] {

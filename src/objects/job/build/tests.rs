@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 #![allow(clippy::needless_pass_by_value, reason = "fixtures are put together from values")]
 
 use serde_json::{Value, json};
@@ -14,15 +19,23 @@ use crate::{
 
 fn saga() -> ValidSaga {
     let who = SagaName { name: "order-1042".into(), namespace: "shop".into(), uid: "0d1c".into() };
-    let spec = json!({"serviceAccountName": "order-saga", "steps": [{"name": "ship", "approval": {}}]});
+    let spec =
+        json!({"serviceAccountName": "order-saga", "steps": [{"name": "ship", "approval": {}}]});
     validate(&who, &serde_json::from_value(spec).unwrap()).unwrap()
 }
 
 fn built_of(action: JobAction) -> Result<Value, String> {
     let attempt = AttemptId { step: "ship".into(), direction: Direction::Action, number: 2 };
     let key = "0d1c/ship/action/1".into();
-    let identity = Identity { saga: "order-1042".into(), namespace: "shop".into(), uid: "0d1c".into(), attempt, key };
-    job(&saga(), &identity, &action, Duration::from_mins(1)).map(|job| serde_json::to_value(job).unwrap())
+    let identity = Identity {
+        saga: "order-1042".into(),
+        namespace: "shop".into(),
+        uid: "0d1c".into(),
+        attempt,
+        key,
+    };
+    job(&saga(), &identity, &action, Duration::from_mins(1))
+        .map(|job| serde_json::to_value(job).unwrap())
 }
 
 fn built(spec: Value) -> Result<Value, String> {
@@ -44,7 +57,13 @@ fn the_whole_job() {
         "template": {"metadata": {"labels": {"app": "ship"}}, "spec": {"containers": [{"name": "ship", "image": "ship:1"}]}},
     });
     let metadata = json!({"labels": {"kueue.x-k8s.io/queue-name": "night"}, "annotations": {"example.com/owner": "logistics"}});
-    let job = built_of(JobAction { metadata: Some(metadata), spec, final_exit_codes: None, finishes_on_sigterm: None }).unwrap();
+    let job = built_of(JobAction {
+        metadata: Some(metadata),
+        spec,
+        final_exit_codes: None,
+        finishes_on_sigterm: None,
+    })
+    .unwrap();
     let ours = json!({
         "app.kubernetes.io/managed-by": "saga-operator", "saga.dev/saga": "order-1042", "saga.dev/step": "ship",
         "saga.dev/direction": "action", "saga.dev/attempt": "2",
@@ -73,17 +92,34 @@ fn the_whole_job() {
             "activeDeadlineSeconds": 70, "template": null,
         })
     );
-    assert_eq!(template["metadata"], json!({"labels": also("app", "ship"), "annotations": {"saga.dev/container": "ship"}}));
+    assert_eq!(
+        template["metadata"],
+        json!({"labels": also("app", "ship"), "annotations": {"saga.dev/container": "ship"}})
+    );
     let pod = &template["spec"];
     assert_eq!(
-        (&pod["restartPolicy"], &pod["serviceAccountName"], &pod["enableServiceLinks"], &pod["activeDeadlineSeconds"]),
+        (
+            &pod["restartPolicy"],
+            &pod["serviceAccountName"],
+            &pod["enableServiceLinks"],
+            &pod["activeDeadlineSeconds"]
+        ),
         (&json!("Never"), &json!("order-saga"), &json!(false), &Value::Null)
     );
-    assert_eq!(pod["securityContext"], json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}}));
+    assert_eq!(
+        pod["securityContext"],
+        json!({"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}})
+    );
     let container = &pod["containers"][0];
-    assert_eq!(container["securityContext"], json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}}));
+    assert_eq!(
+        container["securityContext"],
+        json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}})
+    );
     assert_eq!(container["env"].as_array().unwrap().len(), 7);
-    assert_eq!(container["env"][6], json!({"name": "SAGA_IDEMPOTENCY_KEY", "value": "0d1c/ship/action/1"}));
+    assert_eq!(
+        container["env"][6],
+        json!({"name": "SAGA_IDEMPOTENCY_KEY", "value": "0d1c/ship/action/1"})
+    );
 }
 
 #[test]
@@ -91,7 +127,11 @@ fn what_a_job_tries_again_by_itself_is_for_its_spec_to_say() {
     let limit = |spec: Value| built(spec).unwrap()["spec"]["backoffLimit"].clone();
     assert_eq!(limit(with("/suspend", json!(false))), 0);
     assert_eq!(limit(with("/backoffLimit", json!(4))), 4);
-    assert_eq!(limit(with("/backoffLimitPerIndex", json!(1))), Value::Null, "none for all of them together");
+    assert_eq!(
+        limit(with("/backoffLimitPerIndex", json!(1))),
+        Value::Null,
+        "none for all of them together"
+    );
     let again = built(with("/template/spec/restartPolicy", json!("OnFailure"))).unwrap();
     assert_eq!(again["spec"]["template"]["spec"]["restartPolicy"], "OnFailure");
 }
@@ -106,21 +146,53 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
         ),
         ("/selector", json!({}), "spec.selector: is set by Kubernetes"),
         ("/manualSelector", json!(true), "spec.manualSelector: is set by Kubernetes"),
-        ("/ttlSecondsAfterFinished", json!(599), "spec.ttlSecondsAfterFinished: must be at least 600"),
-        ("/template/metadata/name", json!("a"), "spec.template.metadata.name: is set by the operator"),
-        ("/template/metadata/labels", json!({"saga.dev/step": "a"}), "spec.template.metadata.labels.saga.dev/step: is set by the operator"),
-        ("/template/spec/restartPolicy", json!("Always"), "spec.template.spec.restartPolicy: must be Never or OnFailure"),
-        ("/template/spec/activeDeadlineSeconds", json!(5), "spec.template.spec.activeDeadlineSeconds: is set by the operator"),
+        (
+            "/ttlSecondsAfterFinished",
+            json!(599),
+            "spec.ttlSecondsAfterFinished: must be at least 600",
+        ),
+        (
+            "/template/metadata/name",
+            json!("a"),
+            "spec.template.metadata.name: is set by the operator",
+        ),
+        (
+            "/template/metadata/labels",
+            json!({"saga.dev/step": "a"}),
+            "spec.template.metadata.labels.saga.dev/step: is set by the operator",
+        ),
+        (
+            "/template/spec/restartPolicy",
+            json!("Always"),
+            "spec.template.spec.restartPolicy: must be Never or OnFailure",
+        ),
+        (
+            "/template/spec/activeDeadlineSeconds",
+            json!(5),
+            "spec.template.spec.activeDeadlineSeconds: is set by the operator",
+        ),
         (
             "/template/spec/containers/0/env",
             json!([{"name": "SAGA_UID"}]),
             "spec.template.spec.containers[0].env[0].name: names that begin with SAGA_",
         ),
-        ("/template/spec/containers", json!([]), "spec.template.spec.containers: must have at least one container"),
-        ("/template/spec/serviceAccountName", json!("admin"), "spec.template.spec.serviceAccountName: is admin, and the steps act as"),
+        (
+            "/template/spec/containers",
+            json!([]),
+            "spec.template.spec.containers: must have at least one container",
+        ),
+        (
+            "/template/spec/serviceAccountName",
+            json!("admin"),
+            "spec.template.spec.serviceAccountName: is admin, and the steps act as",
+        ),
         ("/paralelism", json!(3), "spec.paralelism: is no field that a Job has here"),
         ("/parallelism", json!("3"), "spec.parallelism: invalid type: string"),
-        ("/template/spec/containers/0/imag", json!("a"), "spec.template.spec.containers[0].imag: is no field that a Job has here"),
+        (
+            "/template/spec/containers/0/imag",
+            json!("a"),
+            "spec.template.spec.containers[0].imag: is no field that a Job has here",
+        ),
     ];
     for (pointer, value, begins) in cases {
         let error = built(with(pointer, value.clone())).unwrap_err();
@@ -128,7 +200,11 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
     }
     assert!(built(with("/ttlSecondsAfterFinished", json!(600))).is_ok());
     assert!(built(json!("text")).unwrap_err().starts_with("spec: must be an object"));
-    assert!(built(json!({})).unwrap_err().starts_with("spec.template.spec.containers: must have at least one container"));
+    assert!(
+        built(json!({}))
+            .unwrap_err()
+            .starts_with("spec.template.spec.containers: must have at least one container")
+    );
     let metadata = |metadata: Value| {
         built_of(JobAction {
             metadata: Some(metadata),
@@ -137,24 +213,44 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
             finishes_on_sigterm: None,
         })
     };
-    assert!(metadata(json!({"name": "a"})).unwrap_err().starts_with("metadata.name: is set by the operator"));
+    assert!(
+        metadata(json!({"name": "a"}))
+            .unwrap_err()
+            .starts_with("metadata.name: is set by the operator")
+    );
     let label = metadata(json!({"labels": {"app.kubernetes.io/managed-by": "a"}})).unwrap_err();
-    assert!(label.starts_with("metadata.labels.app.kubernetes.io/managed-by: is set by the operator"), "{label}");
-    assert!(metadata(json!({"label": {}})).unwrap_err().starts_with("metadata.label: is no field that a Job has here"));
+    assert!(
+        label.starts_with("metadata.labels.app.kubernetes.io/managed-by: is set by the operator"),
+        "{label}"
+    );
+    assert!(
+        metadata(json!({"label": {}}))
+            .unwrap_err()
+            .starts_with("metadata.label: is no field that a Job has here")
+    );
 }
 
 #[test]
 fn the_pod_that_is_tried_is_the_one_that_the_job_would_make() {
     let job: Job = serde_json::from_value(built(with("/suspend", json!(true))).unwrap()).unwrap();
     let pod = trial_pod(&job).unwrap();
-    assert_eq!((pod.metadata.namespace.as_deref(), pod.metadata.owner_references), (Some("shop"), None));
+    assert_eq!(
+        (pod.metadata.namespace.as_deref(), pod.metadata.owner_references),
+        (Some("shop"), None)
+    );
     assert_eq!(pod.spec, job.spec.unwrap().template.spec);
 }
 
 #[test]
 fn only_a_plain_job_of_one_pod_ends_with_it() {
-    let single = |pointer: &str, value: Value| is_single(&serde_json::from_value(built(with(pointer, value)).unwrap()).unwrap());
-    assert!(single("/suspend", json!(false)) && single("/completions", json!(1)) && single("/parallelism", json!(1)));
+    let single = |pointer: &str, value: Value| {
+        is_single(&serde_json::from_value(built(with(pointer, value)).unwrap()).unwrap())
+    };
+    assert!(
+        single("/suspend", json!(false))
+            && single("/completions", json!(1))
+            && single("/parallelism", json!(1))
+    );
     let rule = json!({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]});
     for (pointer, value) in [
         ("/completions", json!(2)),
@@ -171,8 +267,11 @@ fn only_a_plain_job_of_one_pod_ends_with_it() {
 
 #[test]
 fn a_pod_is_of_a_job_where_a_job_controls_it_and_the_label_says_that_it_is_an_attempts() {
-    let pod =
-        |owner: Value, labels: Value| serde_json::from_value::<Pod>(json!({"metadata": {"ownerReferences": [owner], "labels": labels}}));
+    let pod = |owner: Value, labels: Value| {
+        serde_json::from_value::<Pod>(
+            json!({"metadata": {"ownerReferences": [owner], "labels": labels}}),
+        )
+    };
     let owner = |kind: &str, version: &str, controller: bool| json!({"apiVersion": version, "kind": kind, "name": "a", "uid": "u1", "controller": controller});
     let ours = json!({"app.kubernetes.io/managed-by": "saga-operator"});
     assert_eq!(job_of(&pod(owner("Job", "batch/v1", true), ours.clone()).unwrap()), Some("u1"));
@@ -189,6 +288,9 @@ fn a_pod_is_of_a_job_where_a_job_controls_it_and_the_label_says_that_it_is_an_at
     let alone: Pod = serde_json::from_value(json!({"metadata": {"labels": orphan}})).unwrap();
     assert_eq!(job_of(&alone), Some("u1"));
     assert_eq!(job_of(&pod(owner("ReplicaSet", "apps/v1", true), orphan).unwrap()), None);
-    let nobodys: Pod = serde_json::from_value(json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "u1"}}})).unwrap();
+    let nobodys: Pod = serde_json::from_value(
+        json!({"metadata": {"labels": {"batch.kubernetes.io/controller-uid": "u1"}}}),
+    )
+    .unwrap();
     assert_eq!((job_of(&nobodys), made_by(&nobodys)), (None, Some("u1")));
 }

@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use serde_json::{Value, json};
 
@@ -23,7 +28,8 @@ fn action(fields: Value) -> PodAction {
 }
 
 fn built(number: i64) -> Pod {
-    pod(&saga(), &identity(number), &action(json!({"image": "ship:1.4"})), Duration::from_mins(1)).unwrap()
+    pod(&saga(), &identity(number), &action(json!({"image": "ship:1.4"})), Duration::from_mins(1))
+        .unwrap()
 }
 
 #[test]
@@ -121,7 +127,12 @@ fn resources_that_the_api_server_would_ignore_or_refuse_are_refused_by_name() {
     for (value, begins) in cases {
         let message = check_resources(&value).unwrap_err();
         assert!(message.starts_with(begins), "{value}: {message}");
-        let pod = pod(&saga(), &identity(1), &action(json!({"image": "a", "resources": value})), Duration::from_secs(1));
+        let pod = pod(
+            &saga(),
+            &identity(1),
+            &action(json!({"image": "a", "resources": value})),
+            Duration::from_secs(1),
+        );
         assert_eq!(pod.unwrap_err(), message);
     }
     let long = check_resources(&json!({"x".repeat(100_000): 1})).unwrap_err();
@@ -130,14 +141,22 @@ fn resources_that_the_api_server_would_ignore_or_refuse_are_refused_by_name() {
 
 #[test]
 fn quantities_are_taken_as_kubernetes_takes_them() {
-    for quantity in ["0", "1", "+1", "0.5", ".5", "5.", "100m", "1k", "1E", "1e3", "1E-3", "1.5e+3", "128Mi", "2Ei", "10n"] {
+    for quantity in [
+        "0", "1", "+1", "0.5", ".5", "5.", "100m", "1k", "1E", "1e3", "1E-3", "1.5e+3", "128Mi",
+        "2Ei", "10n",
+    ] {
         assert!(is_quantity(quantity), "{quantity}");
     }
     for other in ["", "+", "-1", "1.2.3", "1 Mi", "1mi", "1e", "1e+", "Mi", "1Kib", "0x1"] {
         assert!(!is_quantity(other), "{other}");
     }
-    let read = check_resources(&json!({"limits": {"cpu": 1.5, "hugepages-2Mi": "4Mi"}, "requests": null})).unwrap();
-    assert_eq!(serde_json::to_value(read).unwrap(), json!({"limits": {"cpu": "1.5", "hugepages-2Mi": "4Mi"}}));
+    let read =
+        check_resources(&json!({"limits": {"cpu": 1.5, "hugepages-2Mi": "4Mi"}, "requests": null}))
+            .unwrap();
+    assert_eq!(
+        serde_json::to_value(read).unwrap(),
+        json!({"limits": {"cpu": "1.5", "hugepages-2Mi": "4Mi"}})
+    );
 }
 
 #[test]
@@ -151,18 +170,41 @@ fn a_pod_of_the_same_name_is_adopted_only_by_its_own_attempt() {
     let mine = |pod: &Pod| is_ours(pod, "0d1c", &identity(2).attempt);
     assert!(mine(&built(2)));
     assert!(!mine(&built(1)), "another attempt");
-    assert!(!is_ours(&built(2), "77aa", &identity(2).attempt), "a saga created again under the same name");
+    assert!(
+        !is_ours(&built(2), "77aa", &identity(2).attempt),
+        "a saga created again under the same name"
+    );
     let compensation = AttemptId { direction: Direction::Compensation, ..identity(2).attempt };
     assert!(!is_ours(&built(2), "0d1c", &compensation), "the other direction");
     assert!(!mine(&Pod::default()));
 
     let foreign: [(&str, Change); 7] = [
-        ("no controller", |pod| pod.metadata.owner_references.iter_mut().flatten().for_each(|owner| owner.controller = None)),
+        ("no controller", |pod| {
+            pod.metadata
+                .owner_references
+                .iter_mut()
+                .flatten()
+                .for_each(|owner| owner.controller = None)
+        }),
         ("no owner", |pod| pod.metadata.owner_references = None),
-        ("another kind", |pod| pod.metadata.owner_references.iter_mut().flatten().for_each(|owner| owner.kind = "Job".into())),
-        ("another group", |pod| pod.metadata.owner_references.iter_mut().flatten().for_each(|owner| owner.api_version = "v1".into())),
+        ("another kind", |pod| {
+            pod.metadata
+                .owner_references
+                .iter_mut()
+                .flatten()
+                .for_each(|owner| owner.kind = "Job".into())
+        }),
+        ("another group", |pod| {
+            pod.metadata
+                .owner_references
+                .iter_mut()
+                .flatten()
+                .for_each(|owner| owner.api_version = "v1".into())
+        }),
         ("no labels", |pod| pod.metadata.labels = None),
-        ("another number", |pod| _ = pod.metadata.labels.as_mut().unwrap().insert(LABEL_ATTEMPT.into(), "02".into())),
+        ("another number", |pod| {
+            _ = pod.metadata.labels.as_mut().unwrap().insert(LABEL_ATTEMPT.into(), "02".into())
+        }),
         ("no step", |pod| _ = pod.metadata.labels.as_mut().unwrap().remove(LABEL_STEP)),
     ];
     for (what, change) in foreign {

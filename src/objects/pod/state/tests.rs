@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 #![allow(clippy::needless_pass_by_value, reason = "fixtures are put together from values")]
 
 use k8s_openapi::{
@@ -53,7 +58,8 @@ fn deleted(mut pod: Value) -> Value {
 
 /// With a deletion that was asked for so many seconds after the container's end, and a grace of 30 s.
 fn deleted_after(seconds: i64, mut pod: Value) -> Value {
-    let grace_ends = ENDED.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds + 30);
+    let grace_ends =
+        ENDED.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds + 30);
     pod["metadata"]["deletionTimestamp"] = json!(grace_ends.to_string());
     pod["metadata"]["deletionGracePeriodSeconds"] = json!(30);
     pod
@@ -160,12 +166,24 @@ fn ends_by_itself() -> Vec<Fixture> {
         ("succeeded without statuses", on_node(json!({"phase": "Succeeded"})), Succeeded),
         ("exit 3", said, Answer("exit code 3 (Error): no such order")),
         ("exit 3 just before a deletion", deleted(fails(error(3))), Answer("exit code 3 (Error)")),
-        ("exit 3, bound to nothing, as a test may write it", unbound(fails(error(3))), Answer("exit code 3 (Error)")),
+        (
+            "exit 3, bound to nothing, as a test may write it",
+            unbound(fails(error(3))),
+            Answer("exit code 3 (Error)"),
+        ),
         ("crash", fails(error(139)), Answer("exit code 139 (Error)")),
         ("killed by nobody known", fails(error(137)), Answer("exit code 137 (Error)")),
         ("out of memory", fails(exited(137, "OOMKilled")), Answer("exit code 137 (OOMKilled)")),
-        ("out of memory while deleted", deleted(fails(exited(137, "OOMKilled"))), Answer("exit code 137 (OOMKilled)")),
-        ("no such program", fails(no_program()), Nothing("no container started: StartError: exec: no such file")),
+        (
+            "out of memory while deleted",
+            deleted(fails(exited(137, "OOMKilled"))),
+            Answer("exit code 137 (OOMKilled)"),
+        ),
+        (
+            "no such program",
+            fails(no_program()),
+            Nothing("no container started: StartError: exec: no such file"),
+        ),
         ("exit 0, phase not yet written", runs(done()), Succeeded),
     ]
 }
@@ -174,7 +192,9 @@ fn ends_by_itself() -> Vec<Fixture> {
 fn ends_with_zero_and_is_told_to_go() -> Vec<Fixture> {
     let succeeded = || in_phase("Succeeded", done());
     let drained = |pod| disruption_target("EvictionByEvictionAPI", pod);
-    let may_be = Unknown("was ended with exit code 0 and may have done its work (finishesOnSigterm: true would say that it has): ");
+    let may_be = Unknown(
+        "was ended with exit code 0 and may have done its work (finishesOnSigterm: true would say that it has): ",
+    );
     let may_be = || if let Unknown(begins) = may_be { Unknown(begins) } else { unreachable!() };
     let mut nobody_knows_when = in_phase("Succeeded", done());
     nobody_knows_when["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"].take();
@@ -183,22 +203,46 @@ fn ends_with_zero_and_is_told_to_go() -> Vec<Fixture> {
     vec![
         ("clearly before its deletion", deleted_after(11, succeeded()), Succeeded),
         ("clearly before its drain", drained(deleted_after(60, succeeded())), Succeeded),
-        ("clearly before its deletion, a proxy runs on", deleted_after(60, beside(running(), runs(done()))), Succeeded),
+        (
+            "clearly before its deletion, a proxy runs on",
+            deleted_after(60, beside(running(), runs(done()))),
+            Succeeded,
+        ),
         ("at its deletion, as far as two clocks tell", deleted_after(10, succeeded()), may_be()),
         ("on SIGTERM", deleted_after(-3, succeeded()), may_be()),
         ("drained", drained(deleted_after(-3, succeeded())), may_be()),
         ("to be disrupted", drained(succeeded()), may_be()),
         ("node shut down", terminated, may_be()),
-        ("evicted long before its deletion", deleted_after(60, fails_by("Evicted", done())), may_be()),
-        ("a proxy did not, when both were told", deleted_after(-3, beside(error(143), fails(done()))), may_be()),
-        ("a proxy is still told", deleted_after(-3, beside(running(), runs(done()))), Active("is being deleted")),
+        (
+            "evicted long before its deletion",
+            deleted_after(60, fails_by("Evicted", done())),
+            may_be(),
+        ),
+        (
+            "a proxy did not, when both were told",
+            deleted_after(-3, beside(error(143), fails(done()))),
+            may_be(),
+        ),
+        (
+            "a proxy is still told",
+            deleted_after(-3, beside(running(), runs(done()))),
+            Active("is being deleted"),
+        ),
         ("nobody knows when", deleted_after(60, nobody_knows_when), may_be()),
         ("nobody knows what", deleted(on_node(json!({"phase": "Succeeded"}))), may_be()),
         ("nobody knows the grace", deleted(succeeded()), may_be()),
         ("always done, deleted", finishes(deleted_after(-3, succeeded())), Succeeded),
         ("always done, evicted", finishes(fails_by("Evicted", done())), Succeeded),
-        ("always done, a proxy is still told", finishes(deleted_after(-3, beside(running(), runs(done())))), Succeeded),
-        ("always done, but it was not", finishes(deleted_after(-3, fails(error(143)))), Unknown("was ended with exit code 143")),
+        (
+            "always done, a proxy is still told",
+            finishes(deleted_after(-3, beside(running(), runs(done())))),
+            Succeeded,
+        ),
+        (
+            "always done, but it was not",
+            finishes(deleted_after(-3, fails(error(143)))),
+            Unknown("was ended with exit code 143"),
+        ),
     ]
 }
 
@@ -206,10 +250,26 @@ fn ends_beside_a_proxy() -> Vec<Fixture> {
     vec![
         ("a proxy failed after exit 0", beside(error(1), fails(done())), Succeeded),
         ("a proxy runs on after exit 0", beside(running(), runs(done())), Succeeded),
-        ("a proxy runs on after exit 3", beside(running(), runs(error(3))), Answer("exit code 3 (Error)")),
-        ("a proxy runs, no such program", beside(running(), runs(no_program())), Nothing("no container started: StartError")),
-        ("a proxy runs on after SIGTERM", beside(running(), runs(error(143))), Active("has exited with code 143")),
-        ("a proxy's exit says nothing", beside(error(1), runs(running())), Active("runs on node n1")),
+        (
+            "a proxy runs on after exit 3",
+            beside(running(), runs(error(3))),
+            Answer("exit code 3 (Error)"),
+        ),
+        (
+            "a proxy runs, no such program",
+            beside(running(), runs(no_program())),
+            Nothing("no container started: StartError"),
+        ),
+        (
+            "a proxy runs on after SIGTERM",
+            beside(running(), runs(error(143))),
+            Active("has exited with code 143"),
+        ),
+        (
+            "a proxy's exit says nothing",
+            beside(error(1), runs(running())),
+            Active("runs on node n1"),
+        ),
         (
             "a proxy runs on after exit 1 of one to be disrupted",
             disruption_target("TerminationByKubelet", beside(running(), runs(error(1)))),
@@ -223,19 +283,45 @@ fn ended_before_the_start() -> Vec<Fixture> {
     let pulls = waiting("ImagePullBackOff", "no such image");
     let preempted = disruption_target("PreemptionByScheduler", deleted(unbound(pending("", ""))));
     vec![
-        ("evicted at the door", rejected("Evicted"), Disrupted("no container started: Evicted: Pod was rejected")),
+        (
+            "evicted at the door",
+            rejected("Evicted"),
+            Disrupted("no container started: Evicted: Pod was rejected"),
+        ),
         ("no room at the door", rejected("OutOfcpu"), Disrupted("no container started: OutOfcpu")),
-        ("refused for what it is", rejected("SysctlForbidden"), Nothing("no container started: SysctlForbidden")),
-        ("evicted", fails_by("Evicted", not_found()), Disrupted("no container started: Evicted: see node")),
+        (
+            "refused for what it is",
+            rejected("SysctlForbidden"),
+            Nothing("no container started: SysctlForbidden"),
+        ),
+        (
+            "evicted",
+            fails_by("Evicted", not_found()),
+            Disrupted("no container started: Evicted: see node"),
+        ),
         ("drained", drained, Disrupted("no container started: EvictionByEvictionAPI: makes room")),
-        ("node shut down", fails_by("Terminated", not_found()), Disrupted("no container started: Terminated")),
+        (
+            "node shut down",
+            fails_by("Terminated", not_found()),
+            Disrupted("no container started: Terminated"),
+        ),
         ("preempted unbound", preempted, Disrupted("was bound to no node: PreemptionByScheduler")),
-        ("deleted unbound, kept by a finalizer", deleted(unbound(pending("", ""))), Nothing("was bound to no node: was deleted")),
-        ("deleted while pulling", deleted(fails(not_found())), Nothing("no container started: was deleted")),
+        (
+            "deleted unbound, kept by a finalizer",
+            deleted(unbound(pending("", ""))),
+            Nothing("was bound to no node: was deleted"),
+        ),
+        (
+            "deleted while pulling",
+            deleted(fails(not_found())),
+            Nothing("no container started: was deleted"),
+        ),
         (
             "deadline while pulling",
             fails_by("DeadlineExceeded", pulls),
-            Nothing("no container started: DeadlineExceeded: see node; ImagePullBackOff: no such image"),
+            Nothing(
+                "no container started: DeadlineExceeded: see node; ImagePullBackOff: no such image",
+            ),
         ),
     ]
 }
@@ -245,20 +331,60 @@ fn ended_after_the_start() -> Vec<Fixture> {
     let lost = step_has("lastState", not_found(), fails(not_found()));
     let lost_again = step_has("lastState", not_found(), fails(no_program()));
     vec![
-        ("evicted", fails_by("Evicted", error(143)), Unknown("was ended with exit code 143 and may have done its work: Evicted: see node")),
-        ("evicted, graceful exit 1", fails_by("Evicted", error(1)), Unknown("was ended with exit code 1 and")),
-        ("evicted, graceful exit 0", fails_by("Evicted", done()), Unknown("was ended with exit code 0 and")),
+        (
+            "evicted",
+            fails_by("Evicted", error(143)),
+            Unknown("was ended with exit code 143 and may have done its work: Evicted: see node"),
+        ),
+        (
+            "evicted, graceful exit 1",
+            fails_by("Evicted", error(1)),
+            Unknown("was ended with exit code 1 and"),
+        ),
+        (
+            "evicted, graceful exit 0",
+            fails_by("Evicted", done()),
+            Unknown("was ended with exit code 0 and"),
+        ),
         (
             "evicted, lost",
             step_has("lastState", not_found(), fails_by("Evicted", not_found())),
             Unknown("was ended with exit code 137 and"),
         ),
-        ("drained", drained, Unknown("was ended with exit code 1 and may have done its work: EvictionByEvictionAPI: makes room")),
-        ("deleted", deleted(fails(error(137))), Unknown("was ended with exit code 137 and may have done its work: was deleted")),
-        ("deadline", fails_by("DeadlineExceeded", error(143)), Unknown("was ended with exit code 143 and")),
-        ("node shut down", fails_by("Terminated", error(143)), Unknown("was ended with exit code 143 and")),
-        ("node came back", fails(exited(255, "Unknown")), Unknown("was ended with exit code 255 and")),
-        ("lost, had run", lost, Unknown("was ended with exit code 137 and may have done its work: ContainerStatusUnknown: The container")),
+        (
+            "drained",
+            drained,
+            Unknown(
+                "was ended with exit code 1 and may have done its work: EvictionByEvictionAPI: makes room",
+            ),
+        ),
+        (
+            "deleted",
+            deleted(fails(error(137))),
+            Unknown("was ended with exit code 137 and may have done its work: was deleted"),
+        ),
+        (
+            "deadline",
+            fails_by("DeadlineExceeded", error(143)),
+            Unknown("was ended with exit code 143 and"),
+        ),
+        (
+            "node shut down",
+            fails_by("Terminated", error(143)),
+            Unknown("was ended with exit code 143 and"),
+        ),
+        (
+            "node came back",
+            fails(exited(255, "Unknown")),
+            Unknown("was ended with exit code 255 and"),
+        ),
+        (
+            "lost, had run",
+            lost,
+            Unknown(
+                "was ended with exit code 137 and may have done its work: ContainerStatusUnknown: The container",
+            ),
+        ),
         (
             "lost, had an id",
             step_has("containerID", json!("containerd://1"), fails(not_found())),
@@ -273,11 +399,31 @@ fn ended_over_an_old_status() -> Vec<Fixture> {
     let no_node = |pod| disruption_target("DeletionByPodGC", pod);
     let creating = || waiting("ContainerCreating", "");
     vec![
-        ("node gone while running", no_node(fails(running())), Unknown("may have done its work: DeletionByPodGC: makes room")),
-        ("node gone while creating", no_node(fails(creating())), Unknown("may have done its work: DeletionByPodGC")),
-        ("node gone, no statuses", no_node(on_node(json!({"phase": "Failed"}))), Unknown("may have done its work: DeletionByPodGC")),
-        ("node out of service", deleted(fails(creating())), Unknown("may have done its work: was deleted; ContainerCreating")),
-        ("nothing else known", on_node(json!({"phase": "Failed"})), Unknown("may have done its work: no reason is given")),
+        (
+            "node gone while running",
+            no_node(fails(running())),
+            Unknown("may have done its work: DeletionByPodGC: makes room"),
+        ),
+        (
+            "node gone while creating",
+            no_node(fails(creating())),
+            Unknown("may have done its work: DeletionByPodGC"),
+        ),
+        (
+            "node gone, no statuses",
+            no_node(on_node(json!({"phase": "Failed"}))),
+            Unknown("may have done its work: DeletionByPodGC"),
+        ),
+        (
+            "node out of service",
+            deleted(fails(creating())),
+            Unknown("may have done its work: was deleted; ContainerCreating"),
+        ),
+        (
+            "nothing else known",
+            on_node(json!({"phase": "Failed"})),
+            Unknown("may have done its work: no reason is given"),
+        ),
         ("node lost", rejected("NodeLost"), Unknown("may have done its work: NodeLost")),
     ]
 }
@@ -290,19 +436,43 @@ fn goes_on() -> Vec<Fixture> {
     vec![
         ("nothing at all", json!({}), Active("waits to be scheduled")),
         ("empty status", unbound(on_node(json!({}))), Active("waits to be scheduled")),
-        ("unschedulable", unschedulable, Active("is not scheduled: Unschedulable: 0/3 nodes are available")),
+        (
+            "unschedulable",
+            unschedulable,
+            Active("is not scheduled: Unschedulable: 0/3 nodes are available"),
+        ),
         ("bound", on_node(json!({"phase": "Pending"})), Active("waits for node n1 to start it")),
-        ("creating", pending("ContainerCreating", ""), Active("waits on node n1: ContainerCreating")),
-        ("bad image", pending("ErrImagePull", "not found"), Active("waits on node n1: ErrImagePull: not found")),
-        ("root", pending("CreateContainerConfigError", "is root"), Active("waits on node n1: CreateContainerConfigError: is root")),
+        (
+            "creating",
+            pending("ContainerCreating", ""),
+            Active("waits on node n1: ContainerCreating"),
+        ),
+        (
+            "bad image",
+            pending("ErrImagePull", "not found"),
+            Active("waits on node n1: ErrImagePull: not found"),
+        ),
+        (
+            "root",
+            pending("CreateContainerConfigError", "is root"),
+            Active("waits on node n1: CreateContainerConfigError: is root"),
+        ),
         ("running", runs(running()), Active("runs on node n1")),
         ("no state", runs(json!({})), Active("waits on node n1")),
         ("being deleted", deleted(runs(running())), Active("is being deleted")),
         ("exit 0 while deleted", deleted(runs(done())), Active("is being deleted")),
-        ("exit 1, phase not yet written", runs(error(1)), Active("has exited with code 1; the end of the pod on node n1 is awaited")),
+        (
+            "exit 1, phase not yet written",
+            runs(error(1)),
+            Active("has exited with code 1; the end of the pod on node n1 is awaited"),
+        ),
         ("node silent", in_phase("Unknown", running()), Active("node n1 does not answer")),
         ("node lost but not failed", lost, Active("node n1 does not answer")),
-        ("a phase of the future", in_phase("Frozen", running()), Active("is in the phase `Frozen`, which is not known here")),
+        (
+            "a phase of the future",
+            in_phase("Frozen", running()),
+            Active("is in the phase `Frozen`, which is not known here"),
+        ),
     ]
 }
 
@@ -329,11 +499,14 @@ fn fits(state: &ChildState, expect: &Expect) -> bool {
         (ChildState::Succeeded(_), Succeeded) => true,
         (ChildState::Unknown { message, .. }, Unknown(begins)) => message.starts_with(begins),
         (ChildState::Failed(failure), Answer(begins) | Nothing(begins) | Disrupted(begins)) => {
-            let reached = if matches!(expect, Answer(_)) { Reached::Answer } else { Reached::Nothing };
+            let reached =
+                if matches!(expect, Answer(_)) { Reached::Answer } else { Reached::Nothing };
             failure.reached == reached
                 && failure.disrupted == matches!(expect, Disrupted(_))
                 && !failure.last
-                && failure.exit_code.is_some() == (reached == Reached::Answer && !failure.message.starts_with("init container"))
+                && failure.exit_code.is_some()
+                    == (reached == Reached::Answer
+                        && !failure.message.starts_with("init container"))
                 && failure.retry_after.is_none()
                 && failure.message.starts_with(begins)
         }
@@ -366,14 +539,23 @@ fn a_pod_that_was_seen_to_succeed_stays_so_whatever_tells_it_to_go_later() {
         strip(&mut pod);
         pod
     };
-    let seen = [in_phase("Succeeded", done()), beside(running(), runs(done())), deleted_after(60, in_phase("Succeeded", done()))];
+    let seen = [
+        in_phase("Succeeded", done()),
+        beside(running(), runs(done())),
+        deleted_after(60, in_phase("Succeeded", done())),
+    ];
     let later = [
         deleted_after(2, in_phase("Succeeded", done())),
-        disruption_target("EvictionByEvictionAPI", deleted_after(-3, beside(running(), runs(done())))),
+        disruption_target(
+            "EvictionByEvictionAPI",
+            deleted_after(-3, beside(running(), runs(done()))),
+        ),
         fails_by("Evicted", not_found()),
         deleted_after(-3, fails(error(143))),
     ];
-    for (before, after) in seen.iter().flat_map(|before| later.iter().map(move |after| (before, after))) {
+    for (before, after) in
+        seen.iter().flat_map(|before| later.iter().map(move |after| (before, after)))
+    {
         let (before, mut after) = (kept(read(before.clone())), kept(read(after.clone())));
         assert!(!fits(&state(&after, Duration::ZERO), &Succeeded), "{after:?}");
         let another = |pod: &Pod| {
@@ -387,7 +569,10 @@ fn a_pod_that_was_seen_to_succeed_stays_so_whatever_tells_it_to_go_later() {
             assert_eq!(after, untouched, "of none, of another, of one that had not ended");
         }
         keep_success(&mut after, Some(&before));
-        assert!(fits(&state(&after, Duration::ZERO), &Succeeded) && fits(&gone(&after), &Succeeded), "{after:?}");
+        assert!(
+            fits(&state(&after, Duration::ZERO), &Succeeded) && fits(&gone(&after), &Succeeded),
+            "{after:?}"
+        );
         // The next version is told by the one that is kept.
         let mut next = kept(read(deleted_after(-3, fails(error(143)))));
         keep_success(&mut next, Some(&after));
@@ -396,7 +581,8 @@ fn a_pod_that_was_seen_to_succeed_stays_so_whatever_tells_it_to_go_later() {
 }
 
 #[test]
-fn an_end_by_a_signal_that_another_container_holds_up_is_taken_once_an_end_from_outside_would_show() {
+fn an_end_by_a_signal_that_another_container_holds_up_is_taken_once_an_end_from_outside_would_show()
+{
     let held = |code: i32| beside(running(), runs(error(code)));
     let of = |pod: Value| {
         let whole = read(pod);
@@ -428,22 +614,39 @@ fn an_end_by_a_signal_that_another_container_holds_up_is_taken_once_an_end_from_
 
 #[test]
 fn an_active_pod_is_known_by_its_uid_and_age() {
-    let expected =
-        ChildState::Active { uid: Some("u1".into()), age: Duration::from_secs(7), detail: "runs on node n1".into(), trouble: None };
+    let expected = ChildState::Active {
+        uid: Some("u1".into()),
+        age: Duration::from_secs(7),
+        detail: "runs on node n1".into(),
+        trouble: None,
+    };
     assert_eq!(state(&read(runs(running())), Duration::from_secs(7)), expected);
 }
 
 #[test]
 fn what_keeps_a_pod_from_going_on_is_known_by_its_kind_and_told_by_its_reason() {
-    let condition =
-        |reason: &str| json!([{"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/3 nodes are available"}]);
-    let unbound_because = |reason: &str| unbound(on_node(json!({"phase": "Pending", "conditions": condition(reason)})));
+    let condition = |reason: &str| json!([{"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/3 nodes are available"}]);
+    let unbound_because = |reason: &str| {
+        unbound(on_node(json!({"phase": "Pending", "conditions": condition(reason)})))
+    };
     let cases = [
         (pending("ErrImagePull", "not found"), Some(Trouble::Image), "ErrImagePull: not found"),
-        (pending("ImagePullBackOff", "Back-off"), Some(Trouble::Image), "ImagePullBackOff: Back-off"),
+        (
+            pending("ImagePullBackOff", "Back-off"),
+            Some(Trouble::Image),
+            "ImagePullBackOff: Back-off",
+        ),
         (pending("InvalidImageName", "Ship:1"), Some(Trouble::Image), "InvalidImageName: Ship:1"),
-        (pending("CreateContainerConfigError", "secret \"a\" not found"), Some(Trouble::Container), "secret \"a\" not found"),
-        (unbound_because("Unschedulable"), Some(Trouble::Scheduling), "Unschedulable: 0/3 nodes are available"),
+        (
+            pending("CreateContainerConfigError", "secret \"a\" not found"),
+            Some(Trouble::Container),
+            "secret \"a\" not found",
+        ),
+        (
+            unbound_because("Unschedulable"),
+            Some(Trouble::Scheduling),
+            "Unschedulable: 0/3 nodes are available",
+        ),
         (unbound_because("SchedulingGated"), Some(Trouble::Scheduling), "SchedulingGated"),
         (in_phase("Unknown", running()), Some(Trouble::Node), "node n1 does not answer"),
         (pending("ContainerCreating", ""), None, "ContainerCreating"),
@@ -453,7 +656,11 @@ fn what_keeps_a_pod_from_going_on_is_known_by_its_kind_and_told_by_its_reason() 
         (runs(running()), None, "runs on node n1"),
     ];
     for (value, expected, says) in cases {
-        let ChildState::Active { detail, trouble, .. } = state(&read(value.clone()), Duration::ZERO) else { panic!("{value} ended") };
+        let ChildState::Active { detail, trouble, .. } =
+            state(&read(value.clone()), Duration::ZERO)
+        else {
+            panic!("{value} ended")
+        };
         assert!(trouble == expected && detail.contains(says), "{value}: {trouble:?}: {detail}");
     }
 }
@@ -461,8 +668,17 @@ fn what_keeps_a_pod_from_going_on_is_known_by_its_kind_and_told_by_its_reason() 
 #[test]
 fn a_pod_that_is_gone_is_judged_by_its_last_status() {
     let cases = [
-        (unbound(on_node(json!({"phase": "Pending"}))), Nothing("was bound to no node: no reason is given")),
-        (disruption_target("PreemptionByScheduler", unbound(on_node(json!({"phase": "Pending"})))), Disrupted("was bound to no node")),
+        (
+            unbound(on_node(json!({"phase": "Pending"}))),
+            Nothing("was bound to no node: no reason is given"),
+        ),
+        (
+            disruption_target(
+                "PreemptionByScheduler",
+                unbound(on_node(json!({"phase": "Pending"}))),
+            ),
+            Disrupted("was bound to no node"),
+        ),
         (runs(running()), Unknown("was deleted while it may have run on node n1")),
         (unbound(runs(running())), Unknown("was deleted while it may have run on its node")),
         (pending("ContainerCreating", ""), Unknown("was deleted while it may have run on node n1")),
@@ -480,9 +696,20 @@ fn a_node_that_does_not_end_a_pod_in_time_is_named() {
     let mut pod = read(deleted(runs(running())));
     assert_eq!(stuck(&pod, at("2026-03-01T09:59:00Z")), None, "the grace still runs");
     assert_eq!(stuck(&pod, at("2026-03-01T10:01:00Z")), None);
-    assert_eq!(stuck(&pod, at("2026-03-01T10:01:01Z")).as_deref(), Some("may still run on node n1"));
-    assert_eq!(stuck(&read(runs(running())), at("2026-03-01T10:01:01Z")), None, "nobody deleted it");
-    assert_eq!(stuck(&read(deleted(fails(error(3)))), at("2026-03-01T11:00:00Z")), None, "it has ended, and a finalizer keeps it");
+    assert_eq!(
+        stuck(&pod, at("2026-03-01T10:01:01Z")).as_deref(),
+        Some("may still run on node n1")
+    );
+    assert_eq!(
+        stuck(&read(runs(running())), at("2026-03-01T10:01:01Z")),
+        None,
+        "nobody deleted it"
+    );
+    assert_eq!(
+        stuck(&read(deleted(fails(error(3)))), at("2026-03-01T11:00:00Z")),
+        None,
+        "it has ended, and a finalizer keeps it"
+    );
 
     pod.metadata.deletion_timestamp = Some(Time(Timestamp::MIN));
     assert!(stuck(&pod, Timestamp::MAX).is_some());
@@ -504,20 +731,30 @@ fn of_template(init: Value, mut pod: Value) -> Value {
 }
 
 #[test]
-fn the_container_that_decides_is_the_one_that_the_template_says_and_what_runs_before_it_counts_as_begun() {
+fn the_container_that_decides_is_the_one_that_the_template_says_and_what_runs_before_it_counts_as_begun()
+ {
     let initializing = || pending("PodInitializing", "");
     let nothing = Value::Null;
     let cases = [
         (of_template(nothing.clone(), runs(done())), Succeeded),
         (of_template(nothing.clone(), runs(error(3))), Answer("exit code 3 (Error)")),
         (of_template(nothing.clone(), runs(running())), Active("runs on node n1")),
-        (of_template(nothing.clone(), runs(no_program())), Nothing("no container started: StartError")),
-        (of_template(nothing, fails_by("Evicted", not_found())), Disrupted("no container started: Evicted")),
+        (
+            of_template(nothing.clone(), runs(no_program())),
+            Nothing("no container started: StartError"),
+        ),
+        (
+            of_template(nothing, fails_by("Evicted", not_found())),
+            Disrupted("no container started: Evicted"),
+        ),
         (
             of_template(says(7, "Error", "no such file"), fails(waiting("PodInitializing", ""))),
             Answer("init container fetch: exit code 7 (Error): no such file"),
         ),
-        (of_template(error(7), fails_by("Evicted", waiting("PodInitializing", ""))), Unknown("may have done its work: Evicted")),
+        (
+            of_template(error(7), fails_by("Evicted", waiting("PodInitializing", ""))),
+            Unknown("may have done its work: Evicted"),
+        ),
         (
             of_template(done(), fails_by("Evicted", not_found())),
             Unknown("was ended with exit code 137 and may have done its work: Evicted"),
@@ -529,7 +766,10 @@ fn the_container_that_decides_is_the_one_that_the_template_says_and_what_runs_be
             Active("waits on node n1: init container fetch: ImagePullBackOff: no image"),
         ),
         (
-            of_template(waiting("ImagePullBackOff", "no image"), fails_by("DeadlineExceeded", waiting("PodInitializing", ""))),
+            of_template(
+                waiting("ImagePullBackOff", "no image"),
+                fails_by("DeadlineExceeded", waiting("PodInitializing", "")),
+            ),
             Nothing("no container started: DeadlineExceeded: see node; ImagePullBackOff: no image"),
         ),
     ];
@@ -554,14 +794,20 @@ fn what_a_webhook_runs_before_the_container_has_no_say_nor_has_what_runs_on_besi
         let mut stripped = whole.clone();
         strip(&mut stripped);
         for pod in [whole, stripped] {
-            assert!(fits(&state(&pod, Duration::ZERO), &Disrupted("no container started: Evicted")), "{pod:?}");
+            assert!(
+                fits(&state(&pod, Duration::ZERO), &Disrupted("no container started: Evicted")),
+                "{pod:?}"
+            );
         }
     }
 }
 
 #[test]
 fn the_container_that_decides_hands_on() {
-    let mut pod = of_template(Value::Null, in_phase("Succeeded", says(0, "Completed", r#"{"from": "ship"}"#)));
+    let mut pod = of_template(
+        Value::Null,
+        in_phase("Succeeded", says(0, "Completed", r#"{"from": "ship"}"#)),
+    );
     pod["status"]["containerStatuses"][0]["state"] = says(0, "Completed", r#"{"from": "beside"}"#);
     let expected = json!({"from": "ship"}).as_object().cloned();
     assert_eq!(state(&read(pod), Duration::ZERO), ChildState::Succeeded(expected));
@@ -573,7 +819,9 @@ fn hands_on(message: &str) -> Option<Value> {
     let mut stripped = whole.clone();
     strip(&mut stripped);
     let of = |pod: &Pod| {
-        let ChildState::Succeeded(outputs) = state(pod, Duration::ZERO) else { panic!("it did not succeed") };
+        let ChildState::Succeeded(outputs) = state(pod, Duration::ZERO) else {
+            panic!("it did not succeed")
+        };
         outputs.map(Value::Object)
     };
     assert_eq!(of(&stripped), of(&whole), "{message}");
@@ -582,8 +830,7 @@ fn hands_on(message: &str) -> Option<Value> {
 
 #[test]
 fn the_json_object_in_the_termination_message_is_handed_on_as_it_is() {
-    let nested =
-        json!({"tracking": {"id": "T-1", "stops": [1, 2.5, null, {"at": "Köln – 東京 \u{1f4e6}"}]}, "two  spaces": "a\u{200b}b\n c"});
+    let nested = json!({"tracking": {"id": "T-1", "stops": [1, 2.5, null, {"at": "Köln – 東京 \u{1f4e6}"}]}, "two  spaces": "a\u{200b}b\n c"});
     assert_eq!(hands_on(&nested.to_string()), Some(nested.clone()));
     assert_eq!(hands_on(&format!("\n {nested:#} \n")), Some(nested));
     assert_eq!(hands_on("{}"), Some(json!({})));
@@ -599,12 +846,25 @@ fn what_is_no_json_object_or_only_a_part_of_one_is_not_handed_on() {
     let (first, last) = whole.split_at(whole.floor_char_boundary(MAX_HANDED_ON));
     let last = &last[last.ceil_char_boundary(last.len().saturating_sub(MAX_HANDED_ON))..];
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
-    let others = ["", " ", "done", "42", "null", "[1]", "\"text\"", "{\"a\": 1} and more", "{\"a\": \"line\nbreak\"}", "{a: 1}"];
+    let others = [
+        "",
+        " ",
+        "done",
+        "42",
+        "null",
+        "[1]",
+        "\"text\"",
+        "{\"a\": 1} and more",
+        "{\"a\": \"line\nbreak\"}",
+        "{a: 1}",
+    ];
     for message in others.into_iter().chain([first, last, &whole]) {
         assert_eq!(hands_on(message), None, "{message}");
     }
     // It was meant to be handed on: whoever takes it must be able to tell.
-    assert!(crate::api::json::depth(&hands_on(&deep).unwrap()) > crate::api::json::MAX_OUTPUT_DEPTH);
+    assert!(
+        crate::api::json::depth(&hands_on(&deep).unwrap()) > crate::api::json::MAX_OUTPUT_DEPTH
+    );
 }
 
 #[test]
@@ -622,7 +882,10 @@ fn of_a_long_log_the_end_is_told_and_the_reason_always() {
     let cases = [
         (fails(says(1, "Error", &log)), "exit code 1 (Error): …"),
         (fails(says(137, "OOMKilled", &log)), "exit code 137 (OOMKilled): …"),
-        (evicted, "was ended with exit code 143 and may have done its work: Evicted: The node was low on resource"),
+        (
+            evicted,
+            "was ended with exit code 143 and may have done its work: Evicted: The node was low on resource",
+        ),
         (
             fails_by("DeadlineExceeded", says(143, "Error", &log)),
             "was ended with exit code 143 and may have done its work: DeadlineExceeded: see node; Error: …",
@@ -631,7 +894,11 @@ fn of_a_long_log_the_end_is_told_and_the_reason_always() {
     for (value, begins) in cases {
         let state = state(&read(value), Duration::ZERO);
         let words = said(&state);
-        assert!(words.starts_with(begins) && words.ends_with("trying once more panicked: no such order"), "{words}");
+        assert!(
+            words.starts_with(begins)
+                && words.ends_with("trying once more panicked: no such order"),
+            "{words}"
+        );
     }
 }
 
@@ -659,51 +926,78 @@ fn text() -> impl Strategy<Value = Option<String>> {
 
 fn terminated() -> impl Strategy<Value = ContainerStateTerminated> {
     let code = prop_oneof![Just(0), Just(137), Just(143), any::<i32>()];
-    let instant = || prop_oneof![Just(None), (-60..3_i64).prop_map(|second| Some(Time(Timestamp::from_second(second).unwrap())))];
-    (code, text(), text(), instant(), instant()).prop_map(|(exit_code, reason, message, started_at, finished_at)| {
-        ContainerStateTerminated { exit_code, reason, message, started_at, finished_at, ..ContainerStateTerminated::default() }
-    })
+    let instant = || {
+        prop_oneof![
+            Just(None),
+            (-60..3_i64).prop_map(|second| Some(Time(Timestamp::from_second(second).unwrap())))
+        ]
+    };
+    (code, text(), text(), instant(), instant()).prop_map(
+        |(exit_code, reason, message, started_at, finished_at)| ContainerStateTerminated {
+            exit_code,
+            reason,
+            message,
+            started_at,
+            finished_at,
+            ..ContainerStateTerminated::default()
+        },
+    )
 }
 
 fn container_states() -> impl Strategy<Value = Option<ContainerState>> {
-    let waiting = proptest::option::of((text(), text()))
-        .prop_map(|both| both.map(|(reason, message)| k8s_openapi::api::core::v1::ContainerStateWaiting { reason, message }));
+    let waiting = proptest::option::of((text(), text())).prop_map(|both| {
+        both.map(|(reason, message)| k8s_openapi::api::core::v1::ContainerStateWaiting {
+            reason,
+            message,
+        })
+    });
     let running = any::<bool>().prop_map(|is| is.then(Default::default));
-    proptest::option::of((proptest::option::of(terminated()), running, waiting))
-        .prop_map(|all| all.map(|(terminated, running, waiting)| ContainerState { terminated, running, waiting }))
+    proptest::option::of((proptest::option::of(terminated()), running, waiting)).prop_map(|all| {
+        all.map(|(terminated, running, waiting)| ContainerState { terminated, running, waiting })
+    })
 }
 
 fn containers() -> impl Strategy<Value = Vec<ContainerStatus>> {
     let name = proptest::sample::select(&[STEP_CONTAINER, "proxy", ""][..]);
-    let one = (name, container_states(), container_states(), -1..2, proptest::option::of(any::<bool>()), text()).prop_map(
-        |(name, state, last_state, restart_count, started, container_id)| ContainerStatus {
-            name: name.into(),
-            state,
-            last_state,
-            restart_count,
-            started,
-            container_id,
-            ..ContainerStatus::default()
-        },
-    );
+    let one = (
+        name,
+        container_states(),
+        container_states(),
+        -1..2,
+        proptest::option::of(any::<bool>()),
+        text(),
+    )
+        .prop_map(|(name, state, last_state, restart_count, started, container_id)| {
+            ContainerStatus {
+                name: name.into(),
+                state,
+                last_state,
+                restart_count,
+                started,
+                container_id,
+                ..ContainerStatus::default()
+            }
+        });
     proptest::collection::vec(one, 0..4)
 }
 
 fn conditions() -> impl Strategy<Value = Vec<PodCondition>> {
     let type_ = proptest::sample::select(&[DISRUPTION, SCHEDULED, "Ready"][..]);
     let value = proptest::sample::select(&["True", "False", " True", ""][..]);
-    let one = (type_, value, text(), text()).prop_map(|(type_, status, reason, message)| PodCondition {
-        type_: type_.into(),
-        status: status.into(),
-        reason,
-        message,
-        ..PodCondition::default()
-    });
+    let one =
+        (type_, value, text(), text()).prop_map(|(type_, status, reason, message)| PodCondition {
+            type_: type_.into(),
+            status: status.into(),
+            reason,
+            message,
+            ..PodCondition::default()
+        });
     proptest::collection::vec(one, 0..4)
 }
 
 fn phases() -> impl Strategy<Value = Option<String>> {
-    let known = proptest::sample::select(&["", "Pending", "Running", "Succeeded", "Failed", "Unknown"][..]);
+    let known =
+        proptest::sample::select(&["", "Pending", "Running", "Succeeded", "Failed", "Unknown"][..]);
     prop_oneof![3 => known.prop_map(|phase| Some(phase.into())), 3 => Just(Some("Failed".into())), 1 => text()]
 }
 

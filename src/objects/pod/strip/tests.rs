@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use serde_json::{Value, json};
 
@@ -14,10 +19,11 @@ fn large() -> Pod {
             "state": {"running": {"startedAt": "2026-03-01T09:00:00Z"}},
         })
     };
-    let condition =
-        |type_: &str| json!({"type": type_, "status": "True", "message": filler(), "lastTransitionTime": "2026-03-01T09:00:00Z"});
+    let condition = |type_: &str| json!({"type": type_, "status": "True", "message": filler(), "lastTransitionTime": "2026-03-01T09:00:00Z"});
     let many = |one: &dyn Fn(&str) -> Value, first: &str| {
-        (0..100).map(|n| one(&if n == 0 { first.to_owned() } else { format!("{first}-{n}") })).collect::<Vec<_>>()
+        (0..100)
+            .map(|n| one(&if n == 0 { first.to_owned() } else { format!("{first}-{n}") }))
+            .collect::<Vec<_>>()
     };
     serde_json::from_value(json!({
         "metadata": {
@@ -69,13 +75,22 @@ fn what_nobody_reads_is_taken_away() {
 #[test]
 fn of_a_template_is_kept_which_container_decides_and_three_of_those_before_it() {
     let mut pod = large();
-    pod.metadata.annotations =
-        Some([("saga.dev/container".to_owned(), "step-7".to_owned()), ("injected".to_owned(), "x".repeat(10_000))].into());
+    pod.metadata.annotations = Some(
+        [
+            ("saga.dev/container".to_owned(), "step-7".to_owned()),
+            ("injected".to_owned(), "x".repeat(10_000)),
+        ]
+        .into(),
+    );
     strip(&mut pod);
     let kept = serde_json::to_value(&pod).unwrap();
     assert_eq!(kept["metadata"]["annotations"], json!({"saga.dev/container": "step-7"}));
     assert_eq!(kept["status"]["containerStatuses"][0]["name"], "step-7");
-    assert!(kept["status"]["initContainerStatuses"].as_array().unwrap().len() <= 3 && kept.to_string().len() < 3_000, "{kept}");
+    assert!(
+        kept["status"]["initContainerStatuses"].as_array().unwrap().len() <= 3
+            && kept.to_string().len() < 3_000,
+        "{kept}"
+    );
 }
 
 #[test]

@@ -1,4 +1,9 @@
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
 
 use serde_json::json;
 
@@ -11,12 +16,14 @@ use crate::{
 
 fn built(template: Value) -> Result<Value, String> {
     let action = PodAction { template: Some(template), ..PodAction::default() };
-    pod_of(&saga(), &attempt(2), &action, Duration::from_mins(1)).map(|pod| serde_json::to_value(pod).unwrap())
+    pod_of(&saga(), &attempt(2), &action, Duration::from_mins(1))
+        .map(|pod| serde_json::to_value(pod).unwrap())
 }
 
 /// A template of one container with one more value at a path.
 fn with(pointer: &str, value: Value) -> Value {
-    let mut template = json!({"metadata": {}, "spec": {"containers": [{"name": "step", "image": "ship:1"}]}});
+    let mut template =
+        json!({"metadata": {}, "spec": {"containers": [{"name": "step", "image": "ship:1"}]}});
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     template.pointer_mut(parent).unwrap()[name] = value;
     template
@@ -102,7 +109,13 @@ fn the_container_named_step_decides_and_else_the_first() {
     let decides = |containers: Value| {
         let template = json!({"spec": {"containers": containers}});
         let image = deciding_image(&template).map(str::to_owned);
-        (built(template).unwrap()["metadata"]["annotations"][DECIDES].as_str().unwrap().to_owned(), image)
+        (
+            built(template).unwrap()["metadata"]["annotations"][DECIDES]
+                .as_str()
+                .unwrap()
+                .to_owned(),
+            image,
+        )
     };
     let (a, step) = (json!({"name": "a", "image": "a:1"}), json!({"name": "step", "image": "s:1"}));
     assert_eq!(decides(json!([a, step])), ("step".into(), Some("s:1".into())));
@@ -114,37 +127,89 @@ fn the_container_named_step_decides_and_else_the_first() {
 fn what_is_said_is_kept_for_pod_security_to_judge() {
     let said = json!({"privileged": true, "capabilities": {"add": ["NET_ADMIN"], "drop": []}});
     let pod = built(with("/spec/containers/0/securityContext", said.clone())).unwrap();
-    assert_eq!(pod["spec"]["containers"][0]["securityContext"], said, "the API server takes no false beside privileged");
-    let said = json!({"runAsNonRoot": false, "runAsUser": 0, "seccompProfile": {"type": "Unconfined"}});
-    assert_eq!(built(with("/spec/securityContext", said.clone())).unwrap()["spec"]["securityContext"], said);
-    for (pointer, value) in
-        [("/spec/hostNetwork", json!(true)), ("/spec/nodeName", json!("n1")), ("/spec/automountServiceAccountToken", json!(false))]
-    {
+    assert_eq!(
+        pod["spec"]["containers"][0]["securityContext"], said,
+        "the API server takes no false beside privileged"
+    );
+    let said =
+        json!({"runAsNonRoot": false, "runAsUser": 0, "seccompProfile": {"type": "Unconfined"}});
+    assert_eq!(
+        built(with("/spec/securityContext", said.clone())).unwrap()["spec"]["securityContext"],
+        said
+    );
+    for (pointer, value) in [
+        ("/spec/hostNetwork", json!(true)),
+        ("/spec/nodeName", json!("n1")),
+        ("/spec/automountServiceAccountToken", json!(false)),
+    ] {
         assert_eq!(built(with(pointer, value.clone())).unwrap().pointer(pointer), Some(&value));
     }
     let windows = built(with("/spec/os", json!({"name": "windows"}))).unwrap();
-    assert_eq!((&windows["spec"]["securityContext"], &windows["spec"]["containers"][0]["securityContext"]), (&Value::Null, &Value::Null));
+    assert_eq!(
+        (&windows["spec"]["securityContext"], &windows["spec"]["containers"][0]["securityContext"]),
+        (&Value::Null, &Value::Null)
+    );
 }
 
 #[test]
 fn what_the_operator_sets_cannot_be_set_otherwise() {
     let cases = [
-        ("/metadata/name", json!("a"), "template.metadata.name: is set by the operator: leave it out"),
-        ("/metadata/namespace", json!("other"), "template.metadata.namespace: is set by the operator"),
-        ("/metadata/finalizers", json!(["a/b"]), "template.metadata.finalizers: is set by the operator"),
-        ("/metadata/ownerReferences", json!([]), "template.metadata.ownerReferences: is set by the operator"),
-        ("/metadata/labels", json!({"saga.dev/step": "a"}), "template.metadata.labels.saga.dev/step: is set by the operator"),
-        ("/metadata/labels", json!({"app.kubernetes.io/managed-by": "a"}), "template.metadata.labels.app.kubernetes.io/managed-by: is set"),
-        ("/metadata/annotations", json!({"saga.dev/container": "a"}), "template.metadata.annotations.saga.dev/container: is set"),
+        (
+            "/metadata/name",
+            json!("a"),
+            "template.metadata.name: is set by the operator: leave it out",
+        ),
+        (
+            "/metadata/namespace",
+            json!("other"),
+            "template.metadata.namespace: is set by the operator",
+        ),
+        (
+            "/metadata/finalizers",
+            json!(["a/b"]),
+            "template.metadata.finalizers: is set by the operator",
+        ),
+        (
+            "/metadata/ownerReferences",
+            json!([]),
+            "template.metadata.ownerReferences: is set by the operator",
+        ),
+        (
+            "/metadata/labels",
+            json!({"saga.dev/step": "a"}),
+            "template.metadata.labels.saga.dev/step: is set by the operator",
+        ),
+        (
+            "/metadata/labels",
+            json!({"app.kubernetes.io/managed-by": "a"}),
+            "template.metadata.labels.app.kubernetes.io/managed-by: is set",
+        ),
+        (
+            "/metadata/annotations",
+            json!({"saga.dev/container": "a"}),
+            "template.metadata.annotations.saga.dev/container: is set",
+        ),
         ("/spec/restartPolicy", json!("OnFailure"), "template.spec.restartPolicy: must be Never"),
-        ("/spec/activeDeadlineSeconds", json!(5), "template.spec.activeDeadlineSeconds: is set by the operator: leave it out, and set"),
-        ("/spec/containers/0/env", json!([{"name": "SAGA_UID"}]), "template.spec.containers[0].env[0].name: names that begin with SAGA_"),
+        (
+            "/spec/activeDeadlineSeconds",
+            json!(5),
+            "template.spec.activeDeadlineSeconds: is set by the operator: leave it out, and set",
+        ),
+        (
+            "/spec/containers/0/env",
+            json!([{"name": "SAGA_UID"}]),
+            "template.spec.containers[0].env[0].name: names that begin with SAGA_",
+        ),
         (
             "/spec/initContainers",
             json!([{"name": "a", "env": [{"name": "SAGA_X"}]}]),
             "template.spec.initContainers[0].env[0].name: names that begin with SAGA_",
         ),
-        ("/spec/containers", json!([]), "template.spec.containers: must have at least one container"),
+        (
+            "/spec/containers",
+            json!([]),
+            "template.spec.containers: must have at least one container",
+        ),
         (
             "/spec/serviceAccountName",
             json!("admin"),
@@ -157,7 +222,11 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
         assert!(error.starts_with(begins), "{pointer} {value}: {error}");
     }
     assert!(built(json!("text")).unwrap_err().starts_with("template: must be an object"));
-    assert!(built(json!({})).unwrap_err().starts_with("template.spec.containers: must have at least one container"));
+    assert!(
+        built(json!({}))
+            .unwrap_err()
+            .starts_with("template.spec.containers: must have at least one container")
+    );
 }
 
 #[test]
@@ -165,16 +234,36 @@ fn a_field_that_there_is_not_is_named_with_its_path() {
     let cases = [
         ("/spec/container", json!([]), "template.spec.container: is no field that a Pod has here"),
         ("/spec/containers/0/imag", json!("a"), "template.spec.containers[0].imag: is no field"),
-        ("/spec/containers/0/env", json!([{"name": "A", "valeu": "b"}]), "template.spec.containers[0].env[0].valeu: is no field"),
+        (
+            "/spec/containers/0/env",
+            json!([{"name": "A", "valeu": "b"}]),
+            "template.spec.containers[0].env[0].valeu: is no field",
+        ),
         (
             "/spec/containers/0/env",
             json!([{"name": "A", "value": 1}]),
             "template.spec.containers[0].env[0].value: invalid type: integer `1`",
         ),
-        ("/spec/containers/0/args", json!(["a", true]), "template.spec.containers[0].args[1]: invalid type: boolean `true`"),
-        ("/spec/containers/0/resources", json!({"limit": {"cpu": 1}}), "template.spec.containers[0].resources.limit: is no field"),
-        ("/spec/affinity", json!({"nodeAffinty": {}}), "template.spec.affinity.nodeAffinty: is no field"),
-        ("/spec/volumes", json!([{"name": "a", "emptyDirs": {}}]), "template.spec.volumes[0].emptyDirs: is no field"),
+        (
+            "/spec/containers/0/args",
+            json!(["a", true]),
+            "template.spec.containers[0].args[1]: invalid type: boolean `true`",
+        ),
+        (
+            "/spec/containers/0/resources",
+            json!({"limit": {"cpu": 1}}),
+            "template.spec.containers[0].resources.limit: is no field",
+        ),
+        (
+            "/spec/affinity",
+            json!({"nodeAffinty": {}}),
+            "template.spec.affinity.nodeAffinty: is no field",
+        ),
+        (
+            "/spec/volumes",
+            json!([{"name": "a", "emptyDirs": {}}]),
+            "template.spec.volumes[0].emptyDirs: is no field",
+        ),
         ("/metadata/label", json!({}), "template.metadata.label: is "),
     ];
     for (pointer, value, begins) in cases {
@@ -192,5 +281,8 @@ fn a_field_that_is_null_is_a_field_that_is_not_set_and_numbers_are_quantities() 
     assert_eq!(built(template).unwrap()["spec"].get("hostNetwork"), None);
     let limits = json!({"limits": {"cpu": 1.5, "memory": 1024}});
     let pod = built(with("/spec/containers/0/resources", limits)).unwrap();
-    assert_eq!(pod["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "1.5", "memory": "1024"}}));
+    assert_eq!(
+        pod["spec"]["containers"][0]["resources"],
+        json!({"limits": {"cpu": "1.5", "memory": "1024"}})
+    );
 }
