@@ -19,7 +19,8 @@ pub fn between(from: Timestamp, until: Timestamp) -> Duration {
     Duration::try_from(until.duration_since(from)).unwrap_or_default()
 }
 
-/// The instant without what a stored instant cannot hold, so that what was written compares equal to what is read back.
+/// The instant without what a stored instant cannot hold, so that what was written compares equal
+/// to what is read back.
 #[must_use]
 pub fn to_micros(instant: Timestamp) -> Timestamp {
     Timestamp::from_microsecond(instant.as_microsecond()).unwrap_or(instant)

@@ -2,7 +2,8 @@
 
 use sha2::{Digest, Sha256};
 
-/// SHA-256 over the parts, each preceded by its length so that no two lists collide, in hexadecimal.
+/// SHA-256 over the parts, each preceded by its length so that no two lists collide, in
+/// hexadecimal.
 #[must_use]
 pub fn sha256_hex(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();

@@ -12,8 +12,8 @@ pub struct Fault {
     pub path: String,
     /// What, and what to write instead.
     pub message: String,
-    /// Whether no saga can be made of it at all, or none that may run. Any other fault of what nobody can change any more is a warning, once the
-    /// saga was accepted.
+    /// Whether no saga can be made of it at all, or none that may run. Any other fault of what
+    /// nobody can change any more is a warning, once the saga was accepted.
     pub broken: bool,
 }
 
@@ -52,7 +52,8 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Whether there are so many faults that nobody will be told of another one, and none need be looked for.
+/// Whether there are so many faults that nobody will be told of another one, and none need be
+/// looked for.
 pub(crate) const fn are_enough(faults: &[Fault]) -> bool {
     faults.len() > MAX_FAULTS
 }

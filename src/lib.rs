@@ -1,7 +1,8 @@
 //! The saga operator: business transactions and rollouts as Kubernetes resources.
 //!
-//! A [`api::Saga`] holds steps. The operator runs them in the order of their dependencies, tries them again as their policy says, and
-//! where one fails for good holds the saga for a person or undoes what was done in reverse order.
+//! A [`api::Saga`] holds steps. The operator runs them in the order of their dependencies, tries
+//! them again as their policy says, and where one fails for good holds the saga for a person or
+//! undoes what was done in reverse order.
 //!
 //! ```text
 //!  kubectl apply ──► Saga ──► controller::gather ──► engine::plan ──► controller::record ──► controller::perform ──► pods, requests
@@ -10,8 +11,9 @@
 //! ```
 //!
 //! # Guarantees
-//! An attempt is recorded before anything leaves the process, under the version of the saga that the decision was made on. Attempts are
-//! at-least-once with a stable key; their records are exactly-once.
+//! An attempt is recorded before anything leaves the process, under the version of the saga that
+//! the decision was made on. Attempts are at-least-once with a stable key; their records are
+//! exactly-once.
 
 pub mod api;
 pub mod clock;

@@ -1,7 +1,8 @@
 //! Twins: the operator with one of its rules broken, to show that the tests notice.
 //!
 //! # Guarantees
-//! Without the Cargo feature `twins`, which no release has, nothing can be broken: [`broken`] is `false` and costs nothing.
+//! Without the Cargo feature `twins`, which no release has, nothing can be broken: [`broken`] is
+//! `false` and costs nothing.
 
 /// Makes the enum, and the list of all with their names, from one table.
 macro_rules! twins {
@@ -48,7 +49,8 @@ twins! {
     LeavesLate "leaves-late",
     /// A clock that is behind makes an intent younger than it is.
     Skew "skew",
-    /// A child that is not there is called unknown although an operator whose clock is behind may yet create it.
+    /// A child that is not there is called unknown although an operator whose clock is behind may
+    /// yet create it.
     UnknownEarly "unknown-early",
     /// A clock that was set since the last renewal of the Lease counts as one that was not.
     ClockSet "clock-set",
@@ -62,7 +64,8 @@ twins! {
     RetriesStop "retries-stop",
     /// One attempt more is made than the policy allows.
     Budget "budget",
-    /// A request that may be sent once is free of charge where the operator called it off, and is sent again.
+    /// A request that may be sent once is free of charge where the operator called it off, and is
+    /// sent again.
     CalledOffFree "called-off-free",
     /// A request that the operator called off uses up an attempt although it may be repeated.
     CalledOffCounts "called-off-counts",

@@ -26,7 +26,8 @@ pub(crate) fn one_line(text: &str) -> String {
     bounded_line(text, MAX_LINE)
 }
 
-/// The end of a text in one line of at most `most` characters, at least 1; a line that was cut begins with `…`. Of a log the end tells most.
+/// The end of a text in one line of at most `most` characters, at least 1; a line that was cut
+/// begins with `…`. Of a log the end tells most.
 pub(crate) fn tail(text: &str, most: usize) -> String {
     let line = bounded_line(text, usize::MAX);
     let surplus = line.chars().count().saturating_sub(most);
@@ -37,7 +38,8 @@ pub(crate) fn tail(text: &str, most: usize) -> String {
     format!("…{}", kept.trim_start())
 }
 
-/// `head: said` in one line of at most 256 characters: as much of the beginning of `head`, and the end of what was said in what is left.
+/// `head: said` in one line of at most 256 characters: as much of the beginning of `head`, and the
+/// end of what was said in what is left.
 pub(crate) fn ending_in(head: &str, said: Option<&str>) -> String {
     let Some(said) = said.filter(|said| !one_line(said).is_empty()) else { return one_line(head) };
     let head = bounded_line(head, MAX_LINE * 2 / 3);
@@ -45,8 +47,9 @@ pub(crate) fn ending_in(head: &str, said: Option<&str>) -> String {
     format!("{head}: {}", tail(said, left))
 }
 
-/// Puts a text that a program or a server wrote into one line of at most `most` characters, without what a terminal would obey: runs of
-/// white space and control characters become one space, marks that turn, join or hide text go, and a line that was cut ends in `…`.
+/// Puts a text that a program or a server wrote into one line of at most `most` characters, without
+/// what a terminal would obey: runs of white space and control characters become one space, marks
+/// that turn, join or hide text go, and a line that was cut ends in `…`.
 pub(crate) fn bounded_line(text: &str, most: usize) -> String {
     let deceptive = |c: char| matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let mut line = String::new();

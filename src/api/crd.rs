@@ -33,7 +33,8 @@ pub fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
     if let Some(status) =
         crd.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/status")
     {
-        // A saga that no operator has seen yet must read as in progress: without a status, kstatus calls it Current.
+        // A saga that no operator has seen yet must read as in progress: without a status, kstatus
+        // calls it Current.
         status["default"] = json!({"observedGeneration": -1});
         widen(status);
     }
@@ -44,7 +45,8 @@ pub fn definition() -> Result<CustomResourceDefinition, serde_json::Error> {
     serde_json::from_value(crd)
 }
 
-/// The text of `crds/sagas.yaml`: [`definition`] as YAML, with a first line that says where it comes from.
+/// The text of `crds/sagas.yaml`: [`definition`] as YAML, with a first line that says where it
+/// comes from.
 ///
 /// # Errors
 /// Where the definition is not valid or has no YAML form, which a test excludes.
@@ -54,7 +56,8 @@ pub fn yaml() -> Result<String, Error> {
     Ok(format!("{HEADER}{}", serde_saphyr::to_string(&crd)?))
 }
 
-/// Lets any word stand where the status has one, so that a newer operator may write one more. Which there are is said.
+/// Lets any word stand where the status has one, so that a newer operator may write one more. Which
+/// there are is said.
 fn widen(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -74,7 +77,8 @@ fn widen(schema: &mut Value) {
     }
 }
 
-/// Takes out what Kubernetes does not know or what would let `null` in: a pruned `null` is a field that is not set.
+/// Takes out what Kubernetes does not know or what would let `null` in: a pruned `null` is a field
+/// that is not set.
 fn tidy(schema: &mut Value) {
     match schema {
         Value::Object(fields) => {
@@ -96,7 +100,8 @@ fn tidy(schema: &mut Value) {
     }
 }
 
-/// Writes `64.0` as `64`, as the API server does: bounds are floating-point numbers in the Rust type.
+/// Writes `64.0` as `64`, as the API server does: bounds are floating-point numbers in the Rust
+/// type.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "only numbers that are exactly the same as integers are replaced"

@@ -7,13 +7,16 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// The longest text of a duration, in bytes.
 const MAX_LENGTH: usize = 32;
-/// The most digits before the point of one number in it: however many hours fit into one text, they stay within Rust's own duration.
+/// The most digits before the point of one number in it: however many hours fit into one text, they
+/// stay within Rust's own duration.
 const MAX_DIGITS: usize = 15;
 
-/// A positive duration in the format of Go's `time.ParseDuration`, such as `500ms`, `90s` or `1h30m`.
+/// A positive duration in the format of Go's `time.ParseDuration`, such as `500ms`, `90s` or
+/// `1h30m`.
 ///
-/// Parsing is Kubernetes' own (`metav1.Duration`), and bounded as there: at most 2^63 ns, about 292 years. Zero and negative values parse
-/// here and are refused by the schema and by [`crate::validate::saga`].
+/// Parsing is Kubernetes' own (`metav1.Duration`), and bounded as there: at most 2^63 ns, about 292
+/// years. Zero and negative values parse here and are refused by the schema and by
+/// [`crate::validate::saga`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct GoDuration(kube::core::Duration);
@@ -34,14 +37,16 @@ impl FromStr for GoDuration {
             }
             Some(_) => Err("a duration can be at most 292 years: write 2500000h or less".into()),
             None => Err(format!(
-                "{:?} is not a duration: write a number and a unit, such as 500ms, 90s, 1m30s or 2h",
+                "{:?} is not a duration: write a number and a unit, such as 500ms, 90s, 1m30s or \
+                 2h",
                 text.chars().take(MAX_LENGTH).collect::<String>()
             )),
         }
     }
 }
 
-/// Whether a text has digits and points only, and few enough digits before the first point. Nothing is a number too: the parser judges.
+/// Whether a text has digits and points only, and few enough digits before the first point. Nothing
+/// is a number too: the parser judges.
 fn is_plain_number(text: &str) -> bool {
     let whole = text.split('.').next().unwrap_or_default();
     whole.len() <= MAX_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
@@ -88,9 +93,12 @@ impl JsonSchema for GoDuration {
             "type": "string",
             "maxLength": MAX_LENGTH,
             "x-kubernetes-validations": [{
-                // One rule instead of a pattern, so that the refusal can say what to write. `duration` accepts what Go accepts.
-                "rule": "self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",
-                "message": "must be a positive duration: a number and a unit, such as 500ms, 90s, 1m30s or 2h",
+                // One rule instead of a pattern, so that the refusal can say what to write.
+                // `duration` accepts what Go accepts.
+                "rule": "self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && \
+                 duration(self) > duration('0s')",
+                "message": "must be a positive duration: a number and a unit, such as 500ms, 90s, \
+                 1m30s or 2h",
             }],
         })
     }

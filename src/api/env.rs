@@ -1,15 +1,17 @@
 //! The schemas of the Kubernetes types that a pod action embeds: its environment.
 //!
 //! # Guarantees
-//! Every string has a bound, which Kubernetes' own schemas lack, and what the API server would refuse in the pod is refused in the saga.
-//! The fields are those of Kubernetes 1.33, the lowest version supported.
+//! Every string has a bound, which Kubernetes' own schemas lack, and what the API server would
+//! refuse in the pod is refused in the saga. The fields are those of Kubernetes 1.33, the lowest
+//! version supported.
 
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
-/// The longest text that a container is given as one argument or one value; Linux takes four times as much.
+/// The longest text that a container is given as one argument or one value; Linux takes four times
+/// as much.
 const MAX_TEXT: u32 = 32_768;
 /// The longest name of a Kubernetes object, and of a key in it.
 const MAX_NAME: u32 = 253;
@@ -59,7 +61,8 @@ impl JsonSchema for EnvVarSchema {
                     "maxLength": MAX_NAME,
                     "x-kubernetes-validations": [{
                         "rule": "!self.startsWith('SAGA_')",
-                        "message": "names that begin with SAGA_ are set by the operator: choose another name",
+                        "message": "names that begin with SAGA_ are set by the operator: choose \
+                         another name",
                     }],
                 },
                 "value": text("The literal value. Built-in: empty.", 0, MAX_TEXT),
@@ -90,7 +93,8 @@ impl JsonSchema for EnvFromSchema {
                 "required": ["name"],
                 "properties": {
                     "name": text(&format!("The {kind}'s name."), 1, MAX_NAME),
-                    "optional": flag(&format!("Whether the container starts although the {kind} is missing.")),
+                    "optional": flag(&format!("Whether the container starts although the {kind} \
+                     is missing.")),
                 },
             })
         };
@@ -120,7 +124,8 @@ fn sources() -> Value {
             "properties": {
                 "name": text(&format!("The {kind}'s name."), 1, MAX_NAME),
                 "key": text(&format!("The key in the {kind}'s data."), 1, MAX_NAME),
-                "optional": flag(&format!("Whether the container starts although the {kind} or the key is missing.")),
+                "optional": flag(&format!("Whether the container starts although the {kind} or \
+                 the key is missing.")),
             },
         })
     };
@@ -135,7 +140,8 @@ fn sources() -> Value {
                 "type": "object",
                 "required": ["fieldPath"],
                 "properties": {
-                    "apiVersion": text("The version that fieldPath is written in. Built-in: v1.", 0, 63),
+                    "apiVersion": text("The version that fieldPath is written in. Built-in: \
+                     v1.", 0, 63),
                     "fieldPath": text("The field's path.", 1, 512),
                 },
             },
@@ -144,7 +150,8 @@ fn sources() -> Value {
                 "type": "object",
                 "required": ["resource"],
                 "properties": {
-                    "containerName": text("The container's name. Built-in: the container itself.", 0, 63),
+                    "containerName": text("The container's name. Built-in: the container \
+                     itself.", 0, 63),
                     "divisor": {
                         "description": "The unit that the value is given in. Built-in: 1.",
                         "maxLength": 63,
@@ -155,8 +162,10 @@ fn sources() -> Value {
             },
         },
         "x-kubernetes-validations": [{
-            "rule": "[has(self.configMapKeyRef), has(self.secretKeyRef), has(self.fieldRef), has(self.resourceFieldRef)].filter(x, x).size() == 1",
-            "message": "set exactly one of configMapKeyRef, secretKeyRef, fieldRef and resourceFieldRef",
+            "rule": "[has(self.configMapKeyRef), has(self.secretKeyRef), has(self.fieldRef), \
+             has(self.resourceFieldRef)].filter(x, x).size() == 1",
+            "message": "set exactly one of configMapKeyRef, secretKeyRef, fieldRef and \
+             resourceFieldRef",
         }],
     })
 }

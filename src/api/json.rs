@@ -1,13 +1,15 @@
 //! JSON as the API server gives it back.
 //!
-//! What is written to the status comes back with other numbers: the API server holds a number as a signed integer of 64 bits where its text
-//! is one, and else as a double, and writes a double in its shortest digits, without a fraction where it has none. So `100.0` is read as
-//! `100`, and a value of which `100.0` was computed would be another one at the next look. Whatever is taken from anywhere is therefore made
-//! what it will be before anything is computed from it.
+//! What is written to the status comes back with other numbers: the API server holds a number as a
+//! signed integer of 64 bits where its text is one, and else as a double, and writes a double in
+//! its shortest digits, without a fraction where it has none. So `100.0` is read as `100`, and a
+//! value of which `100.0` was computed would be another one at the next look. Whatever is taken
+//! from anywhere is therefore made what it will be before anything is computed from it.
 //!
 //! # Guarantees
-//! What [`as_stored`] gives is read back from the API server as it is, and stays so: `as_stored` changes nothing of it any more. The keys of
-//! an object are in the order of their bytes, as `serde_json` keeps them and the API server writes them.
+//! What [`as_stored`] gives is read back from the API server as it is, and stays so: `as_stored`
+//! changes nothing of it any more. The keys of an object are in the order of their bytes, as
+//! `serde_json` keeps them and the API server writes them.
 
 use serde_json::{Map, Number, Value};
 
@@ -45,8 +47,9 @@ pub fn number_as_stored(number: &Number) -> Number {
     }
 }
 
-/// A double without a fraction as it is read back: an integer, where its digits fit into 64 bits. They are its shortest ones, as the API server
-/// writes them, and from 2^53 on they may name another integer than the double is.
+/// A double without a fraction as it is read back: an integer, where its digits fit into 64 bits.
+/// They are its shortest ones, as the API server writes them, and from 2^53 on they may name
+/// another integer than the double is.
 #[must_use]
 pub fn whole(double: f64) -> Option<Number> {
     if double.fract() != 0.0 || double.abs() >= BEYOND {
@@ -76,8 +79,9 @@ pub fn depth_of_fields(fields: &Map<String, Value>) -> usize {
     1 + fields.values().map(depth).max().unwrap_or_default()
 }
 
-/// The fields of the object that a text holds; `None` where it holds none. Of one that is nested deeper than the parser goes, some that are
-/// nested deeper than outputs may be: whoever wrote it meant to hand something on, and is told that it was not taken.
+/// The fields of the object that a text holds; `None` where it holds none. Of one that is nested
+/// deeper than the parser goes, some that are nested deeper than outputs may be: whoever wrote it
+/// meant to hand something on, and is told that it was not taken.
 #[must_use]
 pub fn read_fields(text: &str) -> Option<Map<String, Value>> {
     let is_too_deep =

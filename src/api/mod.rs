@@ -1,10 +1,12 @@
 //! What users write and read: the `Saga` resource, its status, names and annotations.
 //!
 //! # Guarantees
-//! Types, their documentation and the rules that the Kubernetes schema can hold. Nothing here decides anything.
+//! Types, their documentation and the rules that the Kubernetes schema can hold. Nothing here
+//! decides anything.
 //!
 //! # Caveats
-//! A value that parses is not yet valid: [`crate::validate::saga`] checks every rule again, since a CRD can be older than the operator.
+//! A value that parses is not yet valid: [`crate::validate::saga`] checks every rule again, since a
+//! CRD can be older than the operator.
 
 mod action;
 pub mod crd;

@@ -1,4 +1,5 @@
-//! Names that others rely on: labels, the finalizer, the field manager, the names of children, idempotency keys.
+//! Names that others rely on: labels, the finalizer, the field manager, the names of children,
+//! idempotency keys.
 
 use crate::digest::sha256_hex;
 
@@ -16,9 +17,11 @@ pub const LABEL_SAGA: &str = "saga.dev/saga";
 pub const LABEL_STEP: &str = "saga.dev/step";
 /// `action` or `compensation`.
 pub const LABEL_DIRECTION: &str = "saga.dev/direction";
-/// On an object that a step applied: the attempt by which it was, as the name that its child would have.
+/// On an object that a step applied: the attempt by which it was, as the name that its child would
+/// have.
 pub const ANNOTATION_ATTEMPT: &str = "saga.dev/applied-by";
-/// On a child saga that follows an earlier one of its step: where the idempotency keys of its steps go on.
+/// On a child saga that follows an earlier one of its step: where the idempotency keys of its steps
+/// go on.
 pub const ANNOTATION_KEYS: &str = "saga.dev/keys-from";
 /// The attempt's number.
 pub const LABEL_ATTEMPT: &str = "saga.dev/attempt";
@@ -27,7 +30,8 @@ pub const LABEL_ATTEMPT: &str = "saga.dev/attempt";
 const MAX_NAME: usize = 63;
 /// The longest name of a Job: a dash and the highest index that there is go behind it.
 const MAX_JOB_NAME: usize = MAX_NAME - "-2147483646".len();
-/// Hexadecimal digits of the hash in a child's name: 48 bits, within one namespace and one saga's attempts.
+/// Hexadecimal digits of the hash in a child's name: 48 bits, within one namespace and one saga's
+/// attempts.
 const HASH_DIGITS: usize = 12;
 
 /// The identity of one attempt: its child's name, labels and idempotency key follow from it alone.
@@ -48,7 +52,8 @@ impl std::fmt::Display for AttemptId {
     }
 }
 
-/// Whether a text is a DNS label (RFC 1123), as every step's name is: 1 to 63 lower-case letters, digits and dashes, no dash at the ends.
+/// Whether a text is a DNS label (RFC 1123), as every step's name is: 1 to 63 lower-case letters,
+/// digits and dashes, no dash at the ends.
 #[must_use]
 pub fn is_dns_label(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -58,21 +63,24 @@ pub fn is_dns_label(text: &str) -> bool {
         && !text.ends_with('-')
 }
 
-/// Whether a text may stand in an idempotency key or as a request's token: 1 to 63 letters, digits, dots, underscores and dashes.
+/// Whether a text may stand in an idempotency key or as a request's token: 1 to 63 letters, digits,
+/// dots, underscores and dashes.
 #[must_use]
 pub fn is_token(text: &str) -> bool {
     (1..=63).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
-/// The name of an attempt's child: `<saga>-<step>-<a|c><number>-<hash>`, cut to 63 characters with the hash kept. The hash is over the
-/// saga's UID and the attempt, so that a saga created again under the same name never meets the children of its predecessor.
+/// The name of an attempt's child: `<saga>-<step>-<a|c><number>-<hash>`, cut to 63 characters with
+/// the hash kept. The hash is over the saga's UID and the attempt, so that a saga created again
+/// under the same name never meets the children of its predecessor.
 #[must_use]
 pub fn child_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
     cut_name(saga, uid, attempt, MAX_NAME)
 }
 
-/// The name of an attempt's Job: as [`child_name`], but such that the host names of its pods, `<name>-<index>`, can be made of it.
+/// The name of an attempt's Job: as [`child_name`], but such that the host names of its pods,
+/// `<name>-<index>`, can be made of it.
 #[must_use]
 pub fn job_name(saga: &str, uid: &str, attempt: &AttemptId) -> String {
     cut_name(&saga.replace('.', "-"), uid, attempt, MAX_JOB_NAME)
@@ -97,8 +105,9 @@ pub fn idempotency_key(scope: &str, step: &str, direction: Direction, failures: 
     format!("{scope}/{step}/{direction}/{failures}")
 }
 
-/// What stands in the idempotency keys of a child saga instead of its UID: the step's name and a hash of the key of the attempt that makes it,
-/// so that an attempt that is repeated under its key repeats those of its child.
+/// What stands in the idempotency keys of a child saga instead of its UID: the step's name and a
+/// hash of the key of the attempt that makes it, so that an attempt that is repeated under its key
+/// repeats those of its child.
 #[must_use]
 pub fn key_scope_of_child(step: &str, key: &str) -> String {
     let mut head = step.to_owned();

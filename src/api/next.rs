@@ -1,5 +1,5 @@
-//! What a later version may do otherwise, for the tests that have two versions at work: it writes a field more, a word more, and says things in
-//! other words.
+//! What a later version may do otherwise, for the tests that have two versions at work: it writes a
+//! field more, a word more, and says things in other words.
 //!
 //! # Guarantees
 //! Only with the Cargo feature `next`, which no release has.

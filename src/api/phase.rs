@@ -1,4 +1,5 @@
-//! The words of the status: where a saga and a step stand, in which direction an attempt goes, and how it ended.
+//! The words of the status: where a saga and a step stand, in which direction an attempt goes, and
+//! how it ended.
 
 use std::fmt;
 
@@ -98,7 +99,8 @@ pub enum StepPhase {
     Skipped,
     /// Its action failed for good.
     Failed,
-    /// It is being undone: an attempt of its compensation is active, or the next one begins at `nextAttemptAt`.
+    /// It is being undone: an attempt of its compensation is active, or the next one begins at
+    /// `nextAttemptAt`.
     Compensating,
     /// It is undone.
     Compensated,

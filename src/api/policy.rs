@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::GoDuration;
 
-/// How often an operation is tried and how long is waited in between. Every field that is not set is taken from `spec.defaults`, then
-/// from the built-in values.
+/// How often an operation is tried and how long is waited in between. Every field that is not set
+/// is taken from `spec.defaults`, then from the built-in values.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RetryPolicy {
@@ -27,7 +27,10 @@ pub struct RetryPolicy {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 // Malformed durations have their own refusal: `matches` keeps this rule from failing on them, too.
-#[x_kube(validation = Rule::new("!has(self.maxDelay) || !has(self.initialDelay) || ![self.maxDelay, self.initialDelay].all(d, d.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$')) || duration(self.maxDelay) >= duration(self.initialDelay)")
+#[x_kube(validation = Rule::new("!has(self.maxDelay) || !has(self.initialDelay) || \
+    ![self.maxDelay, self.initialDelay].all(d, \
+    d.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$')) || duration(self.maxDelay) >= \
+    duration(self.initialDelay)")
     .message("maxDelay is shorter than initialDelay: raise maxDelay, or leave it out"))]
 pub struct Backoff {
     /// How the delay grows. Built-in: Exponential.
@@ -36,18 +39,19 @@ pub struct Backoff {
     /// The delay after the first attempt. Built-in: 1s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub initial_delay: Option<GoDuration>,
-    /// No delay is longer than this, but for a `Retry-After` of the other side, at most 1h. Built-in: 1m, or `initialDelay` where that
-    /// is longer.
+    /// No delay is longer than this, but for a `Retry-After` of the other side, at most 1h.
+    /// Built-in: 1m, or `initialDelay` where that is longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delay: Option<GoDuration>,
-    /// By which part a delay is made shorter or longer, 0 to 1; the same for the same attempt of the same saga. Built-in: 0.
+    /// By which part a delay is made shorter or longer, 0 to 1; the same for the same attempt of
+    /// the same saga. Built-in: 0.
     #[schemars(range(min = 0.0, max = 1.0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jitter: Option<f64>,
 }
 
-/// How the delay grows. None: always `initialDelay`. Linear: `initialDelay` × n after the n-th attempt. Exponential (built-in):
-/// `initialDelay` × 2^(n-1).
+/// How the delay grows. None: always `initialDelay`. Linear: `initialDelay` × n after the n-th
+/// attempt. Exponential (built-in): `initialDelay` × 2^(n-1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BackoffType {
     /// The same delay every time.

@@ -1,4 +1,5 @@
-//! The grammar of the annotations by which people ask for something: `saga.dev/retry`, `saga.dev/skip`, `saga.dev/compensate`, …
+//! The grammar of the annotations by which people ask for something: `saga.dev/retry`,
+//! `saga.dev/skip`, `saga.dev/compensate`, …
 //!
 //! | annotation | value | with a token |
 //! |---|---|---|
@@ -8,12 +9,14 @@
 //! | `saga.dev/approve`, `saga.dev/reject` | step names separated by commas | `release@2026-11-24` |
 //! | `saga.dev/cancel`, `saga.dev/compensate`, `saga.dev/pause`, `saga.dev/resume` | a reason | `@2026-11-24: the customer called` |
 //!
-//! A value without a token is a command: it is handled once and taken away. A value with a token, `[A-Za-z0-9._-]{1,63}`, is a
-//! declaration: it is handled once for its token and left in place, so that it can stand in Git. A value of nothing but blanks asks for
-//! nothing, as a template may write it.
+//! A value without a token is a command: it is handled once and taken away. A value with a token,
+//! `[A-Za-z0-9._-]{1,63}`, is a declaration: it is handled once for its token and left in place, so
+//! that it can stand in Git. A value of nothing but blanks asks for nothing, as a template may
+//! write it.
 //!
 //! # Guarantees
-//! Every text is taken: it parses, or a sentence says what to write instead. Reading is linear in the length of the text.
+//! Every text is taken: it parses, or a sentence says what to write instead. Reading is linear in
+//! the length of the text.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -131,8 +134,8 @@ pub struct Asked {
     pub action: RequestAction,
     /// The annotation's value.
     pub value: String,
-    /// Whether something that would put the value back holds it: the configuration last applied by `kubectl apply`, or a manager that
-    /// applies from the server's side.
+    /// Whether something that would put the value back holds it: the configuration last applied by
+    /// `kubectl apply`, or a manager that applies from the server's side.
     pub held_in_git: bool,
 }
 
@@ -158,7 +161,8 @@ impl Asked {
         if self.action.takes_reason() {
             // What was meant as a declaration must not be carried out as a command.
             if body.trim_start().starts_with('@') {
-                let says = "a value that begins with @ begins with a token: write @TOKEN: the reason, such as @2026-11-24: the customer called";
+                let says = "a value that begins with @ begins with a token: write @TOKEN: the \
+                    reason, such as @2026-11-24: the customer called";
                 return Err(says.into());
             }
             return Ok(Wish::Saga(body.trim().to_owned()));
@@ -191,7 +195,8 @@ impl Asked {
         Some((token, whole))
     }
 
-    /// Whether the value is plain and something would put it back: it is refused, and left in place.
+    /// Whether the value is plain and something would put it back: it is refused, and left in
+    /// place.
     #[must_use]
     pub fn is_left(&self) -> bool {
         self.held_in_git && self.token().is_none()
@@ -250,8 +255,9 @@ pub enum Word {
 
 /// One step and what became of it: `charge=Failed`, `charge=Succeeded={"id":7}`.
 fn settled(word: Option<(&str, &str)>) -> Result<(String, Word), String> {
-    const EXAMPLE: &str = "write saga.dev/settle=charge=Failed where nothing was done and nothing will be, or saga.dev/settle=charge=Succeeded, \
-                           with the outputs that it would have had, if any: charge=Succeeded={\"id\":7}";
+    const EXAMPLE: &str = "write saga.dev/settle=charge=Failed where nothing was done and nothing \
+        will be, or saga.dev/settle=charge=Succeeded, with the outputs that it would have had, if \
+        any: charge=Succeeded={\"id\":7}";
     let Some((name, word)) = word else {
         return Err(format!("it takes a step and what became of it: {EXAMPLE}"));
     };
@@ -313,12 +319,14 @@ fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
     for name in body.split(',').map(str::trim) {
         if name.is_empty() {
             return Err(format!(
-                "a step's name is missing: write {example}=ship, or several steps separated by commas{all}"
+                "a step's name is missing: write {example}=ship, or several steps separated by \
+                 commas{all}"
             ));
         }
         if name.contains('=') {
             return Err(format!(
-                "outputs are given only with saga.dev/skip: write only the step's name, such as {example}=ship"
+                "outputs are given only with saga.dev/skip: write only the step's name, such as \
+                 {example}=ship"
             ));
         }
         if name == "*" {
@@ -332,7 +340,8 @@ fn steps(action: RequestAction, body: &str) -> Result<Vec<String>, String> {
             let name: String =
                 name.chars().filter(|letter| !letter.is_control()).take(REPEATED).collect();
             return Err(format!(
-                "`{name}` is no step's name: write {example}=ship, or several steps separated by commas{all}"
+                "`{name}` is no step's name: write {example}=ship, or several steps separated by \
+                 commas{all}"
             ));
         }
         if seen.insert(name) {

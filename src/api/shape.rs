@@ -1,8 +1,9 @@
 //! What a version knows of a saga: its fields, and the words that may stand in them.
 //!
 //! # Guarantees
-//! The types alone say what is known, by the schema that is generated from them. What another version wrote into a status is taken out
-//! before the rest is read, and put back where the rest is written: each part of it belongs to the entry that it stood in, and goes with it.
+//! The types alone say what is known, by the schema that is generated from them. What another
+//! version wrote into a status is taken out before the rest is read, and put back where the rest is
+//! written: each part of it belongs to the entry that it stood in, and goes with it.
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
@@ -12,7 +13,8 @@ use serde_json::{Map, Value};
 
 use super::Saga;
 
-/// The field by which an entry is known again, by the name of the list or of the field that it stands in.
+/// The field by which an entry is known again, by the name of the list or of the field that it
+/// stands in.
 const KEYS: [(&str, &str); 7] = [
     ("steps", "name"),
     ("conditions", "type"),
@@ -100,7 +102,8 @@ impl Shape {
         }
     }
 
-    /// The fields and words of a spec that this version does not know, each with its path: the first of them.
+    /// The fields and words of a spec that this version does not know, each with its path: the
+    /// first of them.
     #[must_use]
     pub fn strangers(&self, spec: &Value) -> Vec<String> {
         let mut found = Vec::new();
@@ -121,19 +124,19 @@ impl Shape {
                     match fields.get(name) {
                         Some(shape) => shape.find_strangers(root, value, &at, found),
                         None => {
-                            found.push(format!("{at} is a field that this version does not know"))
+                            found.push(format!("{at} is a field that this version does not know"));
                         }
                     }
                 }
             }
             (Self::Map(shape), Value::Object(values)) => {
                 values.iter().for_each(|(name, value)| {
-                    shape.find_strangers(root, value, &at.field(name), found)
+                    shape.find_strangers(root, value, &at.field(name), found);
                 });
             }
             (Self::List(shape, _), Value::Array(values)) => {
                 values.iter().enumerate().for_each(|(place, value)| {
-                    shape.find_strangers(root, value, &at.place(place), found)
+                    shape.find_strangers(root, value, &at.place(place), found);
                 });
             }
             (Self::Words(words), Value::String(word)) if !words.contains(word) => {
@@ -155,8 +158,8 @@ impl Shape {
         }
     }
 
-    /// Takes out of a status what this version does not know. Returns the fields, in their places, and adds the words that stand where this
-    /// version knows others.
+    /// Takes out of a status what this version does not know. Returns the fields, in their places,
+    /// and adds the words that stand where this version knows others.
     pub fn take_strangers(&self, status: &mut Value, words: &mut Vec<String>) -> Option<Value> {
         self.take(status, &At { up: None, name: Name::Field("status") }, words)
     }
@@ -219,7 +222,7 @@ impl Shape {
                     match (fields.get(name), values.get_mut(name)) {
                         (None, _) => drop(values.insert(name.clone(), part.clone())),
                         (Some(shape), Some(value)) if shape.is_same(value, part) => {
-                            shape.put_back(value, part)
+                            shape.put_back(value, part);
                         }
                         (Some(_), _) => {}
                     }
@@ -253,7 +256,8 @@ impl Shape {
         }
     }
 
-    /// Where a definition with this shape would take something away, or refuse it, of what may stand here by the shape of this version.
+    /// Where a definition with this shape would take something away, or refuse it, of what may
+    /// stand here by the shape of this version.
     #[must_use]
     pub fn lacks(&self, own: &Self) -> Vec<String> {
         let mut lacks = Vec::new();
@@ -307,10 +311,10 @@ impl Shape {
                 }
             }
             (Self::List(shape, _), Value::Array(values)) => {
-                values.iter_mut().for_each(|value| shape.prune(value))
+                values.iter_mut().for_each(|value| shape.prune(value));
             }
             (Self::Map(shape), Value::Object(values)) => {
-                values.values_mut().for_each(|value| shape.prune(value))
+                values.values_mut().for_each(|value| shape.prune(value));
             }
             (
                 Self::Free

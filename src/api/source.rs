@@ -11,12 +11,14 @@ pub struct SecretKey {
     /// The Secret's name.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
-        .message("must be the name of a Secret: lower-case letters, digits, dashes and dots, such as payments"))]
+        .message("must be the name of a Secret: lower-case letters, digits, dashes and dots, such \
+            as payments"))]
     pub name: String,
     /// The key in the Secret's data.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
-        .message("must be a key of a Secret: letters, digits, dashes, dots and underscores, such as token"))]
+        .message("must be a key of a Secret: letters, digits, dashes, dots and underscores, such \
+            as token"))]
     pub key: String,
 }
 
@@ -27,11 +29,13 @@ pub struct ConfigMapKey {
     /// The ConfigMap's name.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$')")
-        .message("must be the name of a ConfigMap: lower-case letters, digits, dashes and dots, such as shop-ca"))]
+        .message("must be the name of a ConfigMap: lower-case letters, digits, dashes and dots, \
+            such as shop-ca"))]
     pub name: String,
     /// The key in the ConfigMap's data.
     #[schemars(length(max = 253))]
     #[x_kube(validation = Rule::new("self.matches('^[-._A-Za-z0-9]+$')")
-        .message("must be a key of a ConfigMap: letters, digits, dashes, dots and underscores, such as ca.crt"))]
+        .message("must be a key of a ConfigMap: letters, digits, dashes, dots and underscores, \
+            such as ca.crt"))]
     pub key: String,
 }

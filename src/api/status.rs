@@ -13,7 +13,8 @@ use super::{Direction, Outcome, RequestAction, SagaPhase, StepPhase};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SagaStatus {
-    /// The generation of the spec that this status speaks of; -1 while the operator has not seen the saga.
+    /// The generation of the spec that this status speaks of; -1 while the operator has not seen
+    /// the saga.
     #[schemars(range(min = -1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
@@ -45,8 +46,8 @@ pub struct SagaStatus {
     /// Since when the deadlines stand still, because the saga is paused, suspended or Failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_stopped_at: Option<MicroTime>,
-    /// From when `spec.timeout` counts: the beginning, or the newest retry request, later by as long as the clock stood still since. Where it
-    /// is absent, from `startedAt`.
+    /// From when `spec.timeout` counts: the beginning, or the newest retry request, later by as
+    /// long as the clock stood still since. Where it is absent, from `startedAt`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout_started_at: Option<MicroTime>,
     /// When `spec.timeout` had passed; until a retry request gives a fresh one.
@@ -68,15 +69,18 @@ pub struct SagaStatus {
     #[schemars(length(max = 63))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub noted: Option<String>,
-    /// Steps that did, or may have done, something that is not undone. Only in an ended saga, and in one that could not be undone.
+    /// Steps that did, or may have done, something that is not undone. Only in an ended saga, and
+    /// in one that could not be undone.
     #[schemars(length(max = 128), inner(length(max = 63)))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub still_in_effect: Option<Vec<String>>,
-    /// Why a person asked to undo the saga: what is active settles, then all is undone. Empty where no reason was given.
+    /// Why a person asked to undo the saga: what is active settles, then all is undone. Empty where
+    /// no reason was given.
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compensation_requested: Option<String>,
-    /// Why a person asked to cancel the saga: what is active is stopped, nothing more is undone. Empty where no reason was given.
+    /// Why a person asked to cancel the saga: what is active is stopped, nothing more is undone.
+    /// Empty where no reason was given.
     #[schemars(length(max = 256))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_requested: Option<String>,
@@ -88,7 +92,8 @@ pub struct SagaStatus {
     #[schemars(length(max = 10))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub requests: Vec<RequestRecord>,
-    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it, and of plain values that are held in Git.
+    /// Hashes of the tokens that were handled, each with a hash of what was asked for with it, and
+    /// of plain values that are held in Git.
     #[schemars(length(max = 128), inner(length(max = 64)))]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub handled_tokens: Vec<String>,
@@ -96,7 +101,8 @@ pub struct SagaStatus {
     #[schemars(schema_with = "outputs_schema")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
-    /// How many attempts have settled; the next one to settle gets this number plus one as its `sequence`.
+    /// How many attempts have settled; the next one to settle gets this number plus one as its
+    /// `sequence`.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub settled: Option<i64>,
@@ -168,7 +174,8 @@ pub struct StepStatus {
     pub compensation: Option<DirectionStatus>,
 }
 
-/// Where the idempotency keys of a step go on: an earlier child saga of the same step of its parent used others before.
+/// Where the idempotency keys of a step go on: an earlier child saga of the same step of its parent
+/// used others before.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeysFrom {
@@ -217,7 +224,8 @@ pub struct DirectionStatus {
     /// When the present budget began; its deadline counts from here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_started_at: Option<MicroTime>,
-    /// How many attempts the other side answered with a definite no. The last part of the idempotency key.
+    /// How many attempts the other side answered with a definite no. The last part of the
+    /// idempotency key.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub failures: i64,
@@ -225,8 +233,8 @@ pub struct DirectionStatus {
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub disruptions: i64,
-    /// How many attempts of the present budget cost nothing because the operator itself called them off, since it lost its Lease or was told to
-    /// stop; at most five.
+    /// How many attempts of the present budget cost nothing because the operator itself called them
+    /// off, since it lost its Lease or was told to stop; at most five.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub called_off: i64,
@@ -236,7 +244,8 @@ pub struct DirectionStatus {
     /// Whether an attempt with the present idempotency key has an unknown outcome.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
-    /// Whether the newest settled attempt ended with a definite no, so that the next one has a new idempotency key.
+    /// Whether the newest settled attempt ended with a definite no, so that the next one has a new
+    /// idempotency key.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answered: bool,
     /// The place of the newest settled attempt among all settled attempts of the saga.
@@ -269,24 +278,27 @@ pub struct ActiveAttempt {
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
-    /// Until when the request may take, by the time limit that applied when the intent was written. Absent where nothing is sent.
+    /// Until when the request may take, by the time limit that applied when the intent was written.
+    /// Absent where nothing is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_by: Option<MicroTime>,
-    /// By how many seconds at most the clock of the process that wrote the intent was ahead of the API server's; absent where that is
-    /// little.
+    /// By how many seconds at most the clock of the process that wrote the intent was ahead of the
+    /// API server's; absent where that is little.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_ahead_seconds: i64,
-    /// By how many seconds at most the clock of the process that wrote the intent was behind the API server's; absent where that is
-    /// little.
+    /// By how many seconds at most the clock of the process that wrote the intent was behind the
+    /// API server's; absent where that is little.
     #[schemars(range(min = 0))]
     #[serde(default, skip_serializing_if = "is_zero")]
     pub clock_behind_seconds: i64,
-    /// The UID of the Pod or the object, once it lived for two seconds; of an object that is to be deleted, before that is asked for.
+    /// The UID of the Pod or the object, once it lived for two seconds; of an object that is to be
+    /// deleted, before that is asked for.
     #[schemars(length(max = 128))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child_uid: Option<String>,
-    /// What kept the Pod from going on when the step's message was written: Image, Container, Scheduling or Node.
+    /// What kept the Pod from going on when the step's message was written: Image, Container,
+    /// Scheduling or Node.
     #[schemars(length(max = 32))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -323,7 +335,8 @@ pub struct RequestRecord {
     /// The annotation's value, cut to 128 bytes, control characters replaced.
     #[schemars(length(max = 128))]
     pub value: String,
-    /// 64 bits that stand for the whole value, in hexadecimal; others where it was refused because an applied manifest holds it.
+    /// 64 bits that stand for the whole value, in hexadecimal; others where it was refused because
+    /// an applied manifest holds it.
     #[schemars(length(max = 16))]
     pub value_hash: String,
     /// The token; absent where the value had none, so that the annotation is taken away.

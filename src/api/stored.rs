@@ -1,7 +1,8 @@
 //! A saga as the API server holds it, read in a way that cannot fail because of one bad object.
 //!
-//! A list or a watch fails as a whole where one of its objects does not parse. So nothing here that a user can fill is parsed on the way:
-//! the API server takes objects that are nested deeper than the parser goes, and repeats their depth in the managed fields.
+//! A list or a watch fails as a whole where one of its objects does not parse. So nothing here that
+//! a user can fill is parsed on the way: the API server takes objects that are nested deeper than
+//! the parser goes, and repeats their depth in the managed fields.
 
 use std::{
     borrow::Cow,
@@ -27,10 +28,12 @@ const MOST_KEYS: i64 = 1 << 40;
 /// Where `kubectl apply` keeps what it applied last.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// A part of a stored object: the parsed value, or the sentence that says where and why it does not parse.
+/// A part of a stored object: the parsed value, or the sentence that says where and why it does not
+/// parse.
 pub type Part<T> = Result<T, String>;
 
-/// A saga as stored. Spec and status are parsed apart, so that either may be malformed without taking the other, or any other saga, with it.
+/// A saga as stored. Spec and status are parsed apart, so that either may be malformed without
+/// taking the other, or any other saga, with it.
 #[derive(Clone, Debug)]
 pub struct StoredSaga {
     /// The object's metadata: identity, versions, instants, finalizers, labels and owners.
@@ -39,13 +42,16 @@ pub struct StoredSaga {
     pub spec: Part<SagaSpec>,
     /// The status; the default where there is none.
     pub status: Part<SagaStatus>,
-    /// What can be read all the same where the status does not parse: its message and conditions. Else the default.
+    /// What can be read all the same where the status does not parse: its message and conditions.
+    /// Else the default.
     pub remains: SagaStatus,
-    /// What people ask for by annotation, in the order in which it is handled. The annotations as such are not kept.
+    /// What people ask for by annotation, in the order in which it is handled. The annotations as
+    /// such are not kept.
     pub asked: Vec<Asked>,
     /// The value of the annotation `saga.dev/handled`; 0 where there is none, or no number.
     pub handled: i64,
-    /// Where the idempotency keys of its steps go on, by step, as an annotation says; empty where it says nothing that can be read.
+    /// Where the idempotency keys of its steps go on, by step, as an annotation says; empty where
+    /// it says nothing that can be read.
     pub keys_from: BTreeMap<String, KeysFrom>,
     /// `v1:` and the hash of the raw `steps`, `params` and `idempotencyPrefix`.
     pub spec_hash: String,
@@ -58,9 +64,11 @@ pub struct StoredSaga {
 /// Fields and words of a stored saga that this version does not know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strangers {
-    /// Fields and words of the spec, each as a sentence that begins with its path: the first of them.
+    /// Fields and words of the spec, each as a sentence that begins with its path: the first of
+    /// them.
     pub spec: Vec<String>,
-    /// Words of the status, each as a sentence that begins with its path. With one of them, the status counts as one that cannot be read.
+    /// Words of the status, each as a sentence that begins with its path. With one of them, the
+    /// status counts as one that cannot be read.
     pub words: Vec<String>,
     /// Fields of the status, each in its place. They go along with every write.
     pub fields: Option<Value>,
@@ -146,7 +154,8 @@ impl Metadata {
         if read.values().all(|keys| counts(keys) && short(keys)) { read } else { BTreeMap::new() }
     }
 
-    /// What the annotations ask for, and the highest number of a plain request that was handled and taken away.
+    /// What the annotations ask for, and the highest number of a plain request that was handled and
+    /// taken away.
     fn requests(&self) -> (Vec<Asked>, i64) {
         let Some(annotations) = &self.annotations else { return (Vec::new(), 0) };
         let handled = annotations
@@ -173,7 +182,8 @@ impl Metadata {
     }
 }
 
-/// The annotations in the configuration that `kubectl apply` applied last; none where it cannot be read.
+/// The annotations in the configuration that `kubectl apply` applied last; none where it cannot be
+/// read.
 fn last_applied(text: &str) -> BTreeMap<String, String> {
     #[derive(Default, Deserialize)]
     struct Applied {
@@ -189,8 +199,8 @@ fn last_applied(text: &str) -> BTreeMap<String, String> {
         .unwrap_or_default()
 }
 
-/// The annotations that belong to managers which apply from the server's side; none where that cannot be read. What is not looked for is
-/// skipped without recursion, however deep it is.
+/// The annotations that belong to managers which apply from the server's side; none where that
+/// cannot be read. What is not looked for is skipped without recursion, however deep it is.
 fn owned_by_apply(raw: &RawValue) -> BTreeSet<String> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -286,7 +296,8 @@ fn deletion_policy(spec: Option<&RawValue>) -> DeletionPolicy {
     policy.and_then(|policy| serde_json::from_str(policy.get()).ok()).unwrap_or_default()
 }
 
-/// What the operator itself wrote into a status that it cannot read, so that it does not write the same again and again.
+/// What the operator itself wrote into a status that it cannot read, so that it does not write the
+/// same again and again.
 #[must_use]
 pub fn what_remains(status: &Value) -> SagaStatus {
     let message = status.get("message").and_then(Value::as_str).map(str::to_owned);
@@ -298,8 +309,8 @@ pub fn what_remains(status: &Value) -> SagaStatus {
 }
 
 impl Serialize for StoredSaga {
-    /// The object as a status write sends it: identity, version and status, with what another version wrote into that. The API server ignores
-    /// a spec there.
+    /// The object as a status write sends it: identity, version and status, with what another
+    /// version wrote into that. The API server ignores a spec there.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -352,8 +363,9 @@ fn parse<'a, T: Deserialize<'a>>(part: &str, value: &'a Value) -> Part<T> {
     })
 }
 
-/// The hash of what may never change, over the raw fields as stored and never over our own types, so that a newer operator with more
-/// fields computes the same. `serde_json` keeps the keys of an object sorted, which makes the text canonical.
+/// The hash of what may never change, over the raw fields as stored and never over our own types,
+/// so that a newer operator with more fields computes the same. `serde_json` keeps the keys of an
+/// object sorted, which makes the text canonical.
 #[must_use]
 pub fn spec_hash(spec: &Value) -> String {
     let pinned = json!({
@@ -517,7 +529,8 @@ mod tests {
         assert!(matches!(event, kube::core::WatchEvent::Added(saga) if saga.spec.is_err()));
     }
 
-    /// What a saga with these annotations and managed fields asks for: action, value, whether it is held in Git.
+    /// What a saga with these annotations and managed fields asks for: action, value, whether it is
+    /// held in Git.
     fn asked(annotations: &Value, managed: &Value) -> Vec<(RequestAction, String, bool)> {
         let saga: StoredSaga =
             serde_json::from_value(json!({"metadata": {"name": "a", "annotations": annotations, "managedFields": managed}})).unwrap();

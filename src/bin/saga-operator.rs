@@ -20,7 +20,8 @@ const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // kube and reqwest both look for the process' provider; an error would only say that there is one.
+    // kube and reqwest both look for the process' provider; an error would only say that there is
+    // one.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     match cli.command {
         Command::Crd => print_crd(),

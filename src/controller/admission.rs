@@ -1,7 +1,9 @@
-//! What the circuits let through of the requests that one look at a saga would begin, and what becomes of each.
+//! What the circuits let through of the requests that one look at a saga would begin, and what
+//! becomes of each.
 //!
 //! # Guarantees
-//! What was let through and never took off is given back by being dropped, whatever became of the look.
+//! What was let through and never took off is given back by being dropped, whatever became of the
+//! look.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,7 +18,8 @@ use crate::{
     model::{input::Gate, origin::Origin},
 };
 
-/// A request that a circuit let through. Clones are the same one. Where nobody says how it ended, it was never sent.
+/// A request that a circuit let through. Clones are the same one. Where nobody says how it ended,
+/// it was never sent.
 #[derive(Clone)]
 pub struct Call(Arc<Ending>);
 
@@ -86,7 +89,8 @@ impl<'a> Admission<'a> {
         &self.gates
     }
 
-    /// Asks for as many requests to an origin as are wanted. Returns whether all are let through, or were refused before.
+    /// Asks for as many requests to an origin as are wanted. Returns whether all are let through,
+    /// or were refused before.
     pub fn ask(&mut self, origin: &Origin, wanted: usize) -> bool {
         if !self.context.circuits.are_on() || self.gates.contains_key(origin) {
             return true;
@@ -105,7 +109,8 @@ impl<'a> Admission<'a> {
         true
     }
 
-    /// The part in its circuit of a request that begins. `stands`: its attempt is in the status already, so that nothing may keep it back.
+    /// The part in its circuit of a request that begins. `stands`: its attempt is in the status
+    /// already, so that nothing may keep it back.
     pub fn take(&mut self, origin: &Origin, stands: bool) -> Option<Call> {
         if stands {
             let place = (self.namespace.to_owned(), origin.clone());

@@ -1,9 +1,11 @@
-//! What this process knows of attempts beyond the status: children it created or saw, refusals, requests in flight and their results.
+//! What this process knows of attempts beyond the status: children it created or saw, refusals,
+//! requests in flight and their results.
 //!
 //! # Guarantees
-//! Nothing here is needed for correctness after a restart: what is lost becomes `Unknown` by the engine's rules. One request at most is
-//! in flight for an attempt. What came of a request only this process can tell; of all else the cluster has the last word, and another
-//! process may have gone on with it where this one could begin nothing.
+//! Nothing here is needed for correctness after a restart: what is lost becomes `Unknown` by the
+//! engine's rules. One request at most is in flight for an attempt. What came of a request only
+//! this process can tell; of all else the cluster has the last word, and another process may have
+//! gone on with it where this one could begin nothing.
 
 use std::{
     collections::HashMap,
@@ -25,7 +27,8 @@ use crate::{
 /// The first wait after a refused creation; doubles up to [`LAST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LAST_WAIT: Duration = Duration::from_mins(1);
-/// No attempt is forgotten with its saga before it is this old: the list of sagas that live may be older than the attempt.
+/// No attempt is forgotten with its saga before it is this old: the list of sagas that live may be
+/// older than the attempt.
 const KEPT: Duration = Duration::from_mins(10);
 
 /// An attempt of a saga: the saga's UID and the attempt.
@@ -50,7 +53,8 @@ pub struct Known {
     pub gone: Option<ChildState>,
     /// When this process first saw that the child is being deleted.
     pub deleting_since: Option<Instant>,
-    /// When this process first saw that the child ended by a signal, and that another container of it runs on.
+    /// When this process first saw that the child ended by a signal, and that another container of
+    /// it runs on.
     pub held_up_since: Option<Instant>,
     /// What the child did or waited for when this process ended it because its time had passed.
     pub overdue: Option<String>,
@@ -118,9 +122,10 @@ pub fn never_sent() -> ChildState {
     })
 }
 
-/// The end of a request that this process was to send, and that is neither under way nor known to have ended. Nothing was sent where this
-/// process knows of it since before its intent was written. What it forgot was settled once: then the status is an old one, as after the
-/// restore of a backup.
+/// The end of a request that this process was to send, and that is neither under way nor known to
+/// have ended. Nothing was sent where this process knows of it since before its intent was written.
+/// What it forgot was settled once: then the status is an old one, as after the restore of a
+/// backup.
 #[must_use]
 pub fn called_off(known: &Known) -> ChildState {
     if known.is_intended_here() {
@@ -163,7 +168,8 @@ impl Known {
         }
     }
 
-    /// Whether this process wrote its intent, or was about to, and remembers all that came of it since.
+    /// Whether this process wrote its intent, or was about to, and remembers all that came of it
+    /// since.
     #[must_use]
     pub const fn is_intended_here(&self) -> bool {
         self.intent.is_some()
@@ -174,7 +180,7 @@ impl Known {
         match &mut self.intent {
             // Before, nobody had read it.
             Some(intent) if active && !intent.shown => {
-                (intent.shown, self.first_read) = (true, Instant::now())
+                (intent.shown, self.first_read) = (true, Instant::now());
             }
             // The answer to the write of its intent may have been lost, and the copy may be older.
             Some(intent) if !intent.shown && !self.request && intent.at.elapsed() < KEPT => {
@@ -185,13 +191,14 @@ impl Known {
         active || self.flight.is_some()
     }
 
-    /// Whether it is a request that is in flight, or that has ended without its outcome being known to be in the status.
+    /// Whether it is a request that is in flight, or that has ended without its outcome being known
+    /// to be in the status.
     const fn is_unrecorded_request(&self) -> bool {
         self.flight.is_some() || (self.request && self.end.is_some())
     }
 
-    /// How it ended, as this process knows. `there`: something of the attempt is there. Where this process could begin nothing of it, somebody
-    /// else did: then its refusal is forgotten.
+    /// How it ended, as this process knows. `there`: something of the attempt is there. Where this
+    /// process could begin nothing of it, somebody else did: then its refusal is forgotten.
     pub fn end(&mut self, there: bool) -> Option<ChildState> {
         let nothing = matches!(
             &self.end,
@@ -220,14 +227,15 @@ impl Known {
         }
     }
 
-    /// Whether this process is certain that no child was created: every creation of its own was definitely refused.
+    /// Whether this process is certain that no child was created: every creation of its own was
+    /// definitely refused.
     #[must_use]
     pub const fn is_refused(&self) -> bool {
         self.refusal.is_some() && !self.unanswered
     }
 
-    /// Notes whether the child heard what it was told; `failed`: why it did not. Returns whether it is news that it did not. What it was told
-    /// before of the same kind counts no more.
+    /// Notes whether the child heard what it was told; `failed`: why it did not. Returns whether it
+    /// is news that it did not. What it was told before of the same kind counts no more.
     pub fn told(&mut self, demand: &Demand, failed: Option<Unheard>) -> bool {
         let kind = std::mem::discriminant(demand);
         let before = self.unheard.len();
@@ -332,7 +340,8 @@ impl Attempts {
         self.look(key, |known| known.unanswered = true);
     }
 
-    /// Notes what the last copy of a child that went says of its end, if the attempt is known here and has no other child since.
+    /// Notes what the last copy of a child that went says of its end, if the attempt is known here
+    /// and has no other child since.
     pub fn child_gone(&self, (saga, attempt): &AttemptKey, child: &str, end: ChildState) {
         let mut table = self.lock();
         let known = table.sagas.get_mut(saga).and_then(|attempts| attempts.get_mut(attempt));
@@ -348,7 +357,8 @@ impl Attempts {
         self.look(key, |known| known.intent = Some(Intent { at: Instant::now(), shown: false }));
     }
 
-    /// The same of a child that does not say any more whose it is: by its UID, where it was ever seen.
+    /// The same of a child that does not say any more whose it is: by its UID, where it was ever
+    /// seen.
     pub fn orphan_gone(&self, child: &str, end: ChildState) {
         let mut table = self.lock();
         let is_of = |known: &&mut Known| known.child.as_ref().is_some_and(|(_, uid)| uid == child);
@@ -357,14 +367,16 @@ impl Attempts {
         }
     }
 
-    /// Sends a request on its way, unless one is under way or has ended, or none may begin any more. `fly` spawns it.
+    /// Sends a request on its way, unless one is under way or has ended, or none may begin any
+    /// more. `fly` spawns it.
     pub fn take_off(
         &self,
         key: &AttemptKey,
         departure: Departure,
         fly: impl FnOnce() -> AbortHandle,
     ) {
-        // The lock is held while the task is spawned, so that its end cannot be noted before its start.
+        // The lock is held while the task is spawned, so that its end cannot be noted before its
+        // start.
         let mut table = self.lock();
         let closed = table.closed;
         let known = table.entry(key);
@@ -374,7 +386,8 @@ impl Attempts {
         }
     }
 
-    /// Ends a request that is past its time. Returns how it ended, with its part in the circuit of its host.
+    /// Ends a request that is past its time. Returns how it ended, with its part in the circuit of
+    /// its host.
     pub fn abort(&self, key: &AttemptKey, why: &str) -> Option<(Call, ChildState)> {
         self.look(key, |known| {
             let flight = known.flight.take()?;
@@ -384,20 +397,22 @@ impl Attempts {
         })
     }
 
-    /// Ends every request that is still in flight, and lets none begin any more. Returns their sagas.
+    /// Ends every request that is still in flight, and lets none begin any more. Returns their
+    /// sagas.
     pub fn abort_all(&self) -> Vec<(String, String)> {
         let mut table = self.lock();
         table.closed = true;
         table.abort_flights("the operator stopped before an answer came")
     }
 
-    /// Ends every request that is still in flight, since the Lease under which they were sent lapsed. Returns their sagas.
+    /// Ends every request that is still in flight, since the Lease under which they were sent
+    /// lapsed. Returns their sagas.
     pub fn abort_flights(&self) -> Vec<(String, String)> {
         self.lock().abort_flights("the operator lost its Lease before an answer came")
     }
 
-    /// This process leads no more: how attempts ended or were refused is not its to tell, requests apart, since another one may go on with
-    /// them.
+    /// This process leads no more: how attempts ended or were refused is not its to tell, requests
+    /// apart, since another one may go on with them.
     pub fn set_verdicts_aside(&self) {
         self.of_all_but_requests(Known::set_verdict_aside);
     }
@@ -407,7 +422,8 @@ impl Attempts {
         self.of_all_but_requests(Known::take_verdict_up);
     }
 
-    /// This process leads, and somebody else may have led meanwhile: what it knew may be true no more.
+    /// This process leads, and somebody else may have led meanwhile: what it knew may be true no
+    /// more.
     pub fn forget_verdicts(&self) {
         self.of_all_but_requests(Known::forget_verdict);
     }
@@ -431,7 +447,8 @@ impl Attempts {
         }
     }
 
-    /// Forgets the attempts of sagas that are gone, once they are ten minutes old and have nothing in flight.
+    /// Forgets the attempts of sagas that are gone, once they are ten minutes old and have nothing
+    /// in flight.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, _, known| {
             known.flight.is_some() || known.first_read.elapsed() < KEPT || lives(uid)

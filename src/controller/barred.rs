@@ -1,11 +1,14 @@
-//! The watches in a namespace that the API server answers with 403 or 404: what their stores show may be old, and may stay so for ever.
+//! The watches in a namespace that the API server answers with 403 or 404: what their stores show
+//! may be old, and may stay so for ever.
 //!
 //! # Guarantees
-//! Nothing is concluded from it alone: it says where to look live. The deletion of a namespace takes the operator's rights there before
-//! the sagas are gone, and then no watch tells of anything any more.
+//! Nothing is concluded from it alone: it says where to look live. The deletion of a namespace
+//! takes the operator's rights there before the sagas are gone, and then no watch tells of anything
+//! any more.
 //!
 //! # Caveats
-//! A watch that is let in again counts as barred until it brings something: too much is read, and nothing is missed.
+//! A watch that is let in again counts as barred until it brings something: too much is read, and
+//! nothing is missed.
 
 use std::{
     collections::BTreeMap,
@@ -52,13 +55,14 @@ impl Watched {
     }
 }
 
-/// Since when the watch on a kind is barred, by namespace and kind. Those on the whole cluster are never in it.
+/// Since when the watch on a kind is barred, by namespace and kind. Those on the whole cluster are
+/// never in it.
 #[derive(Debug, Default)]
 pub struct Barred(Mutex<BTreeMap<String, BTreeMap<Watched, Instant>>>);
 
 impl Barred {
-    /// Notes that a watch failed, with the HTTP status of the answer where there was one. Returns whether it is barred from now on, and was
-    /// not before.
+    /// Notes that a watch failed, with the HTTP status of the answer where there was one. Returns
+    /// whether it is barred from now on, and was not before.
     pub fn failed(&self, namespace: &str, kind: Watched, code: Option<u16>) -> bool {
         if !matches!(code, Some(403 | 404)) {
             return false;
@@ -90,13 +94,15 @@ impl Barred {
             .is_some_and(|kinds| kinds.contains_key(&kind))
     }
 
-    /// Whether a watch in this namespace is barred without which nothing is done there. Without Jobs, all else is.
+    /// Whether a watch in this namespace is barred without which nothing is done there. Without
+    /// Jobs, all else is.
     #[must_use]
     pub fn blinds(&self, namespace: &str) -> bool {
         NEEDED.iter().any(|kind| self.is(namespace, *kind))
     }
 
-    /// Whether such a watch in this namespace has been barred for so long that nobody should wait for it any more.
+    /// Whether such a watch in this namespace has been barred for so long that nobody should wait
+    /// for it any more.
     #[must_use]
     pub fn is_given_up(&self, namespace: &str) -> bool {
         let barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +128,8 @@ impl Health {
         Self { context: Arc::clone(context), kind, namespace: api.namespace().map(str::to_owned) }
     }
 
-    /// Counts and tells a failure. Where the rights in a namespace went, all its sagas are looked at: its deletion may have taken them.
+    /// Counts and tells a failure. Where the rights in a namespace went, all its sagas are looked
+    /// at: its deletion may have taken them.
     pub(super) fn note<K>(&self, event: &Result<Event<K>, watcher::Error>) {
         let Self { context, kind, namespace } = self;
         let kind = *kind;

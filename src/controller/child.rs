@@ -55,7 +55,8 @@ pub(super) trait Child:
     /// Its state.
     async fn state(&self, context: &Context, age: Duration) -> Result<ChildState, Error>;
 
-    /// Whether something of it is being deleted, and where that should long be over, what may still run.
+    /// Whether something of it is being deleted, and where that should long be over, what may still
+    /// run.
     fn deletion(&self, context: &Context) -> (bool, Option<String>);
 
     /// The end of one that is kept although it was deleted long ago, where nothing of it runs.
@@ -64,14 +65,17 @@ pub(super) trait Child:
     /// Whether something of it runs that its own deletion does not end.
     fn runs_on(&self, context: &Context) -> bool;
 
-    /// Its end where a container keeps it from being told, and for how long it is waited for all the same.
+    /// Its end where a container keeps it from being told, and for how long it is waited for all
+    /// the same.
     fn held_up(&self, context: &Context) -> Option<(ChildState, Duration)>;
 
-    /// The pods that are left of one that a live read did not find, by a live read of their own. `child`: its UID.
+    /// The pods that are left of one that a live read did not find, by a live read of their own.
+    /// `child`: its UID.
     async fn rest(context: &Context, namespace: &str, child: &str) -> Result<Vec<Arc<Pod>>, Error>;
 
-    /// The state of one that a live read did not find, by what is remembered of it. `child`: its UID, where it was ever seen. `gone`: what the
-    /// watch brought of its end. `None` where nothing tells of it.
+    /// The state of one that a live read did not find, by what is remembered of it. `child`: its
+    /// UID, where it was ever seen. `gone`: what the watch brought of its end. `None` where nothing
+    /// tells of it.
     fn after(
         context: &Context,
         key: &AttemptKey,
@@ -79,7 +83,8 @@ pub(super) trait Child:
         gone: Option<ChildState>,
     ) -> Option<ChildState>;
 
-    /// Whether nothing of it can have started. Its deletion under the version that was read then proves that nothing ever will.
+    /// Whether nothing of it can have started. Its deletion under the version that was read then
+    /// proves that nothing ever will.
     fn is_idle(&self) -> bool;
 
     /// Whether it succeeded, as the watch shows it.
@@ -194,7 +199,8 @@ impl Child for Job {
         Ok(job::state::gone(self, &with_live_pods(self, context).await?))
     }
 
-    /// Of a Job that a finalizer keeps, nobody ends the pods unless it is deleted in the foreground.
+    /// Of a Job that a finalizer keeps, nobody ends the pods unless it is deleted in the
+    /// foreground.
     fn runs_on(&self, context: &Context) -> bool {
         job::state::runs_on(&family(self, context))
     }
@@ -207,7 +213,8 @@ impl Child for Job {
         let listed = live_pods(context, namespace, child).await?;
         // Only now: the watch may have told of an end while they were read.
         let (mut family, _) = context.families.of(child);
-        // What was seen of them earlier may never change any more: whoever takes a Job alone takes its name from its pods.
+        // What was seen of them earlier may never change any more: whoever takes a Job alone takes
+        // its name from its pods.
         if let Some((pods, more)) = listed {
             family = as_listed(context, namespace, family, pods, more);
             context.families.correct(child, &family);
@@ -248,7 +255,8 @@ fn family(job: &Job, context: &Context) -> Family {
     context.families.of(job.metadata.uid.as_deref().unwrap_or_default()).0
 }
 
-/// The pods of a Job, those that a live read shows among them: the cache of pods may be older than that of Jobs.
+/// The pods of a Job, those that a live read shows among them: the cache of pods may be older than
+/// that of Jobs.
 async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
     let (uid, namespace) =
         (job.metadata.uid.as_deref().unwrap_or_default(), job.namespace().unwrap_or_default());
@@ -262,8 +270,9 @@ async fn with_live_pods(job: &Job, context: &Context) -> Result<Family, Error> {
     })
 }
 
-/// The same family where a live read shows these pods. One that it does not show and the watch still does is gone, and the watch is about to
-/// bring how it last was: until then nobody can tell its end.
+/// The same family where a live read shows these pods. One that it does not show and the watch
+/// still does is gone, and the watch is about to bring how it last was: until then nobody can tell
+/// its end.
 fn as_listed(
     context: &Context,
     namespace: &str,
@@ -288,7 +297,8 @@ fn as_listed(
     family.as_listed(listed, more)
 }
 
-/// The pods of the Job with this UID as a live read shows them, and whether there are more; `None` where nobody may look any more, or will.
+/// The pods of the Job with this UID as a live read shows them, and whether there are more; `None`
+/// where nobody may look any more, or will.
 async fn live_pods(
     context: &Context,
     namespace: &str,

@@ -1,10 +1,11 @@
 //! Child sagas: created, read, and told to follow.
 //!
 //! # Guarantees
-//! A child is created and told something as the account of its parent, never with the operator's own rights. It is read live: what is told is
-//! not told again because a copy is old. It is told only while the attempt for whose sake it is told is active, or to go as a deleted parent
-//! does, and under its UID. One that was never seen before is taken for the attempt's child only where it acts as its parent's account: anybody
-//! may write labels and owners.
+//! A child is created and told something as the account of its parent, never with the operator's
+//! own rights. It is read live: what is told is not told again because a copy is old. It is told
+//! only while the attempt for whose sake it is told is active, or to go as a deleted parent does,
+//! and under its UID. One that was never seen before is taken for the attempt's child only where it
+//! acts as its parent's account: anybody may write labels and owners.
 
 use std::time::Duration;
 
@@ -40,7 +41,8 @@ use crate::{
     },
 };
 
-/// How often a child is looked at although nothing tells of it: the watch may have missed that it went.
+/// How often a child is looked at although nothing tells of it: the watch may have missed that it
+/// went.
 const POLL: Duration = Duration::from_secs(30);
 
 /// What a child is known by: itself, or, where it is undone, the attempt that made it.
@@ -72,7 +74,8 @@ impl Kin<'_> {
             return Ok((end, None));
         }
         let waits = |known: &mut Known| backing_off(known).map(|waits| (waits, Some(WATCH_LAG)));
-        // What was definitely refused is not there. Where an answer was lost it may be, and then has to be heard of.
+        // What was definitely refused is not there. Where an answer was lost it may be, and then
+        // has to be heard of.
         if let Some(waits) = self.known(|known| waits(known).filter(|_| !known.unanswered)) {
             return Ok(waits);
         }
@@ -132,7 +135,8 @@ impl Kin<'_> {
     }
 }
 
-/// The children that a deleted saga leaves behind, as live reads show them, by the attempts that made them.
+/// The children that a deleted saga leaves behind, as live reads show them, by the attempts that
+/// made them.
 ///
 /// # Errors
 /// Where a live read failed.
@@ -196,7 +200,8 @@ fn foreign(name: &str) -> ChildState {
         disrupted: false,
         retry_after: None,
         message: format!(
-            "NameConflict: the saga {name} exists and is not of this attempt; delete it, then retry the step"
+            "NameConflict: the saga {name} exists and is not of this attempt; delete it, then \
+             retry the step"
         ),
     })
 }
@@ -252,7 +257,7 @@ impl Performance<'_> {
             }
             Err(Trouble::Final(_, message)) => attempts.ended(&key, never_begun(message, true)),
             Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
-                attempts.refused(&key, message)
+                attempts.refused(&key, message);
             }
             Err(Trouble::Lost(message)) => {
                 tracing::warn!(
@@ -267,8 +272,8 @@ impl Performance<'_> {
         Next::AtOnce
     }
 
-    /// Whether a live read shows that a child has still to be told this: the attempt is active for whose sake it is told, or the saga is being
-    /// deleted as it was when that was decided.
+    /// Whether a live read shows that a child has still to be told this: the attempt is active for
+    /// whose sake it is told, or the saga is being deleted as it was when that was decided.
     ///
     /// # Errors
     /// Where the read failed.
@@ -288,7 +293,8 @@ impl Performance<'_> {
                 )))
     }
 
-    /// Tells a child something, while the attempt for whose sake it is told is active, or where the saga is being deleted.
+    /// Tells a child something, while the attempt for whose sake it is told is active, or where the
+    /// saga is being deleted.
     ///
     /// # Errors
     /// Where the live read failed.
@@ -320,7 +326,8 @@ impl Performance<'_> {
             Demand::Compensate { token } => {
                 annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for")))
             }
-            // A plain value: it acts once each time that it is given, and is not given again before it was answered.
+            // A plain value: it acts once each time that it is given, and is not given again before
+            // it was answered.
             Demand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
         };
         let (child, api_version) =

@@ -1,14 +1,17 @@
 //! The circuit breakers of the hosts that are called, one for each namespace and origin.
 //!
 //! # Guarantees
-//! - A circuit is asked before the intent of a request is written. What it let through is given back where the request never took off.
-//! - Nobody waits for ever: who waits for an open circuit knows until when, and who waits for a probe is announced when it has ended.
-//! - No more than [`MOST`] circuits are tracked, nor more than [`MOST_OF_ONE`] of one namespace, however many hosts are named: a host that
-//!   finds no place is called as if its circuit were closed. Circuits that nobody uses are forgotten.
+//! - A circuit is asked before the intent of a request is written. What it let through is given
+//!   back where the request never took off.
+//! - Nobody waits for ever: who waits for an open circuit knows until when, and who waits for a
+//!   probe is announced when it has ended.
+//! - No more than [`MOST`] circuits are tracked, nor more than [`MOST_OF_ONE`] of one namespace,
+//!   however many hosts are named: a host that finds no place is called as if its circuit were
+//!   closed. Circuits that nobody uses are forgotten.
 //!
 //! # Caveats
-//! Counted in this process: another operator has circuits of its own, and a new process begins with closed ones. Two names of one host are
-//! two hosts.
+//! Counted in this process: another operator has circuits of its own, and a new process begins with
+//! closed ones. Two names of one host are two hosts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -96,8 +99,8 @@ impl Tracked {
         state
     }
 
-    /// When it has been open for so long more, by the wall clock: as it was told before, unless that clock was set meanwhile. A message that
-    /// says it must not change at every look.
+    /// When it has been open for so long more, by the wall clock: as it was told before, unless
+    /// that clock was set meanwhile. A message that says it must not change at every look.
     fn told(&self, left: Duration) -> Timestamp {
         let fresh = later(now(), left);
         let told =
@@ -125,7 +128,8 @@ impl Circuits {
         self.settings.is_some()
     }
 
-    /// Lets a saga's request through, if one may be. Else the saga is announced when the probe that it waits for has ended.
+    /// Lets a saga's request through, if one may be. Else the saga is announced when the probe that
+    /// it waits for has ended.
     pub(super) fn admit(&self, place: &Place, saga: &str) -> Result<Ticket, Gate> {
         let (mut table, at) = self.lock();
         let Some(tracked) = table.circuits.get_mut(place) else { return Ok(Ticket::first()) };

@@ -135,7 +135,8 @@ pub struct Context {
     beginning: AtomicUsize,
 }
 
-/// How many sagas with expressions are checked or planned at once: an expression may take milliseconds, and no saga is to wait for another's.
+/// How many sagas with expressions are checked or planned at once: an expression may take
+/// milliseconds, and no saga is to wait for another's.
 const EVALUATIONS: usize = 4;
 
 /// While it lives, what was decided may still begin.
@@ -244,7 +245,8 @@ impl Context {
         self.caches.jobs.iter().find_map(|store| store.get(&reference))
     }
 
-    /// Thinks about a saga. `heavy`: it takes so long that it holds up what else its thread does; of that, little is done at once.
+    /// Thinks about a saga. `heavy`: it takes so long that it holds up what else its thread does;
+    /// of that, little is done at once.
     pub(super) async fn think<T>(&self, heavy: bool, thought: impl FnOnce() -> T) -> T {
         if !heavy {
             return thought();
@@ -279,8 +281,9 @@ impl Context {
         self.draining.store(true, Ordering::SeqCst);
     }
 
-    /// Whether sagas are this process's business from now on, or that of another one, the leader. What this process could not begin may then be
-    /// begun by that one; `followed`: or may have been, since it may have led meanwhile.
+    /// Whether sagas are this process's business from now on, or that of another one, the leader.
+    /// What this process could not begin may then be begun by that one; `followed`: or may have
+    /// been, since it may have led meanwhile.
     pub fn lead(&self, leads: bool, followed: bool) {
         match (leads, followed) {
             (false, _) => self.attempts.set_verdicts_aside(),
@@ -297,8 +300,9 @@ impl Context {
         self.leading.load(Ordering::SeqCst)
     }
 
-    /// Whether this saga is this process's business: while it leads, and later as long as an attempt under way is to be sent by it and by
-    /// nobody else, or one that it sent is not known to be recorded. What came of those only this process can tell.
+    /// Whether this saga is this process's business: while it leads, and later as long as an
+    /// attempt under way is to be sent by it and by nobody else, or one that it sent is not known
+    /// to be recorded. What came of those only this process can tell.
     #[must_use]
     pub fn answers_for(&self, saga: &StoredSaga) -> bool {
         let own = |id: &str| self.own.holds(id) || self.own.was_ours(id);
@@ -311,11 +315,12 @@ impl Context {
             || saga.status.as_ref().is_ok_and(sends)
     }
 
-    /// Asks whether something new may be decided. If so, the process does not end before the answer is dropped: an intent that is being
-    /// written now must not lose its request.
+    /// Asks whether something new may be decided. If so, the process does not end before the answer
+    /// is dropped: an intent that is being written now must not lose its request.
     #[must_use]
     pub fn may_begin(&self) -> Option<Beginning<'_>> {
-        // Counted before it is looked: either this sees the drain, or the drain sees this. (The end of a leadership waits for nobody.)
+        // Counted before it is looked: either this sees the drain, or the drain sees this. (The end
+        // of a leadership waits for nobody.)
         self.beginning.fetch_add(1, Ordering::SeqCst);
         let beginning = Beginning(&self.beginning);
         (self.leads() && !self.draining.load(Ordering::SeqCst)).then_some(beginning)

@@ -1,12 +1,15 @@
-//! What the definition that the API server serves takes away, or refuses, of the status that this operator writes.
+//! What the definition that the API server serves takes away, or refuses, of the status that this
+//! operator writes.
 //!
 //! # Guarantees
-//! What is known rests on what the API server publishes of the definition, which every account may read. It is looked for before the first
-//! saga, now and then, and as soon as the answer to a write lacks something. It is said in the log when it is first known and whenever it
-//! changes; a saga that waited for another definition is then looked at.
+//! What is known rests on what the API server publishes of the definition, which every account may
+//! read. It is looked for before the first saga, now and then, and as soon as the answer to a write
+//! lacks something. It is said in the log when it is first known and whenever it changes; a saga
+//! that waited for another definition is then looked at.
 //!
 //! # Caveats
-//! Where it cannot be read, it counts as one that takes all: what it takes away all the same is then written again and again.
+//! Where it cannot be read, it counts as one that takes all: what it takes away all the same is
+//! then written again and again.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -57,7 +60,8 @@ impl Definition {
         self.lock().served.clone()
     }
 
-    /// Looks once. Without an answer, what was known stays. Returns whether it is another one than before.
+    /// Looks once. Without an answer, what was known stays. Returns whether it is another one than
+    /// before.
     pub async fn look(&self) -> bool {
         self.lock().looked = Some(Instant::now());
         let served = match self.read().await {
@@ -81,7 +85,8 @@ impl Definition {
         changed
     }
 
-    /// Looks because the answer to a write lacks something of it, unless it was looked for just now.
+    /// Looks because the answer to a write lacks something of it, unless it was looked for just
+    /// now.
     pub async fn doubt(&self) -> bool {
         let recent = self.lock().looked.is_some_and(|looked| looked.elapsed() < DOUBTED_AGAIN);
         !recent && self.look().await
@@ -138,8 +143,9 @@ fn tell(served: Option<&Served>) {
         Some(served) => tracing::warn!(
             version = RELEASE,
             lacks = served.lacks().join(", "),
-            "the definition of sagas that is served is older than this operator: apply that of its version (crds/sagas.yaml, or what \
-             saga-operator crd prints); no saga is accepted until then that would need what it lacks"
+            "the definition of sagas that is served is older than this operator: apply that of \
+             its version (crds/sagas.yaml, or what saga-operator crd prints); no saga is accepted \
+             until then that would need what it lacks"
         ),
     }
 }

@@ -1,7 +1,9 @@
-//! What takes something away: an attempt that is to end, the Pods and Jobs of an ended saga, the saga itself.
+//! What takes something away: an attempt that is to end, the Pods and Jobs of an ended saga, the
+//! saga itself.
 //!
 //! # Guarantees
-//! A child is deleted only after a live read, under its UID; a saga only under its UID and the version that was decided from.
+//! A child is deleted only after a live read, under its UID; a saga only under its UID and the
+//! version that was decided from.
 
 use std::time::Duration;
 
@@ -24,7 +26,8 @@ use crate::{
 };
 
 impl Performance<'_> {
-    /// Ends an attempt that is past its time, or whose saga is cancelled. It settles only when its child is gone.
+    /// Ends an attempt that is past its time, or whose saga is cancelled. It settles only when its
+    /// child is gone.
     pub(super) async fn stop(&self, attempt: AttemptId, cancelled: bool) -> Result<Next, Error> {
         let uid = self.stored.metadata.uid.clone().unwrap_or_default();
         let key = (uid, attempt);
@@ -36,7 +39,8 @@ impl Performance<'_> {
                 "no answer within its time"
             };
             let aborted = self.context.attempts.abort(&key, why);
-            // Past its deadlines it says as much of its host as one that ended itself; that somebody gave it up says nothing.
+            // Past its deadlines it says as much of its host as one that ended itself; that
+            // somebody gave it up says nothing.
             if let Some((call, end)) = aborted.filter(|_| !cancelled) {
                 call.ended(CallEnd::of(&end, true, None));
             }
@@ -79,7 +83,8 @@ impl Performance<'_> {
         let Some(found) =
             found.filter(|found| is_ours(found) && found.meta().deletion_timestamp.is_none())
         else {
-            // What the watch brings says more than that the child is gone. It may have left something behind.
+            // What the watch brings says more than that the child is gone. It may have left
+            // something behind.
             return self.stop_rest::<K>(key, known).await;
         };
         let detail = match found.state(self.context, Duration::ZERO).await? {
@@ -97,7 +102,8 @@ impl Performance<'_> {
             | ChildState::Absent(_) => return Ok(Next::Later),
         };
         let idle = found.is_idle();
-        // Under the version that was read, the deletion of a Pod without a node proves that no container of it ever started.
+        // Under the version that was read, the deletion of a Pod without a node proves that no
+        // container of it ever started.
         let version = found.meta().resource_version.clone().filter(|_| idle);
         self.context.attempts.overdue(key, detail);
         let deleted = delete(&api, &found, version, how).await?;
@@ -186,7 +192,8 @@ impl Performance<'_> {
     }
 }
 
-/// Deletes a child under its UID, and under a version where one is given. Returns whether it was this call that did.
+/// Deletes a child under its UID, and under a version where one is given. Returns whether it was
+/// this call that did.
 async fn delete<K: Child>(
     api: &kube::Api<K>,
     child: &K,

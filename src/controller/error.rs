@@ -66,7 +66,8 @@ impl Error {
 /// The most characters of one cause in a line.
 const MAX_CAUSE: usize = 400;
 
-/// An error with all its causes in one line. Of what the API server answered only its message: the rest would fill a page.
+/// An error with all its causes in one line. Of what the API server answered only its message: the
+/// rest would fill a page.
 #[must_use]
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = String::new();

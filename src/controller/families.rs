@@ -1,8 +1,9 @@
 //! The pods of Jobs, by the Job that they belong to: a cache finds them by their own names alone.
 //!
 //! # Guarantees
-//! A pod is known here before its saga is looked at for it, by its own UID: one that its Job let go of, or that lost its labels, is no other.
-//! Of those that are gone the last states are kept while their Job is there; where one went unseen, or there were too many, that is said.
+//! A pod is known here before its saga is looked at for it, by its own UID: one that its Job let go
+//! of, or that lost its labels, is no other. Of those that are gone the last states are kept while
+//! their Job is there; where one went unseen, or there were too many, that is said.
 
 use std::{
     collections::HashMap,
@@ -79,8 +80,8 @@ impl Families {
         (pods.family(), pods.last().cloned())
     }
 
-    /// Forgets the pods of Jobs that are gone, once nothing has been heard of them for ten minutes: an attempt that waits for the end of such
-    /// pods reads them live, again and again.
+    /// Forgets the pods of Jobs that are gone, once nothing has been heard of them for ten minutes:
+    /// an attempt that waits for the end of such pods reads them live, again and again.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.lock().retain(|job, entry| entry.heard.elapsed() < KEPT || lives(job));
     }
@@ -107,7 +108,8 @@ impl Families {
     }
 }
 
-/// The Job in whose family a pod is known that does not say whose it is. Few are such, and there is no index of them.
+/// The Job in whose family a pod is known that does not say whose it is. Few are such, and there is
+/// no index of them.
 fn known(families: &HashMap<String, Entry>, pod: &Pod) -> Option<String> {
     families.iter().find(|(_, entry)| entry.pods.know(pod)).map(|(job, _)| job.clone())
 }

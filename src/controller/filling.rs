@@ -1,12 +1,14 @@
 //! Whether the caches are filled, without which no saga is looked at.
 //!
 //! # Guarantees
-//! A namespace that the operator may not see, or that is gone, holds nothing up for longer than half a minute: the others have an operator that
-//! is ready and may lead. It is told what to do about it. One that sees nothing at all is never ready, nor is one that works in the whole
+//! A namespace that the operator may not see, or that is gone, holds nothing up for longer than
+//! half a minute: the others have an operator that is ready and may lead. It is told what to do
+//! about it. One that sees nothing at all is never ready, nor is one that works in the whole
 //! cluster and may not see it.
 //!
 //! # Caveats
-//! Nobody but kube's own controller waits for a store to be ready: of those that wait for one store only the last is woken.
+//! Nobody but kube's own controller waits for a store to be ready: of those that wait for one store
+//! only the last is woken.
 
 use std::time::Duration;
 
@@ -39,7 +41,8 @@ pub(super) fn when_listed<K>(told: Sender<bool>) -> impl FnMut(&Result<Event<K>,
     }
 }
 
-/// Returns once a cache is filled; never, where its controller ended before, which ends the process.
+/// Returns once a cache is filled; never, where its controller ended before, which ends the
+/// process.
 async fn is_filled(mut listed: Receiver<bool>) {
     if listed.wait_for(|listed| *listed).await.is_err() {
         std::future::pending::<()>().await;
@@ -60,8 +63,9 @@ impl Filling {
         }
         tracing::error!(
             namespace,
-            "the operator may not see the sagas and Pods of this namespace, or it is gone: take it out of --watch-namespaces (watchNamespaces \
-             of the chart), or give the operator its Role there; until then its sagas stand still"
+            "the operator may not see the sagas and Pods of this namespace, or it is gone: take \
+             it out of --watch-namespaces (watchNamespaces of the chart), or give the operator \
+             its Role there; until then its sagas stand still"
         );
     }
 }
@@ -113,7 +117,8 @@ mod tests {
         }
     }
 
-    /// Whether the caches are filled in the end, as far as they ever are, and how far they are then.
+    /// Whether the caches are filled in the end, as far as they ever are, and how far they are
+    /// then.
     async fn in_the_end(all: &[Filling], barred: &Barred) -> (bool, Warmth) {
         let (told, warmth) = watch::channel(Warmth::Cold);
         let filled = time::timeout(Duration::from_hours(1), fill(all, barred, &told)).await.is_ok();

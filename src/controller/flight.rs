@@ -1,9 +1,10 @@
 //! Requests in flight: sent beside the reconciles, so that none waits for an answer.
 //!
 //! # Guarantees
-//! One request at most for an attempt of this process. A request leaves only while the tenure of the executor that its intent names holds,
-//! and within two seconds of the write that names it; later, only if a live read shows the attempt still as the active one. Its end is noted
-//! here and wakes the saga.
+//! One request at most for an attempt of this process. A request leaves only while the tenure of
+//! the executor that its intent names holds, and within two seconds of the write that names it;
+//! later, only if a live read shows the attempt still as the active one. Its end is noted here and
+//! wakes the saga.
 
 use std::{
     panic::AssertUnwindSafe,
@@ -50,7 +51,8 @@ pub(super) struct Flight<'a> {
     pub(super) executor: &'a str,
 }
 
-/// Sends the request of an attempt on its way, unless it is on it. `slot` is given back when it has landed.
+/// Sends the request of an attempt on its way, unless it is on it. `slot` is given back when it has
+/// landed.
 pub(super) fn begin(
     context: &Arc<Context>,
     flight: &Flight<'_>,
@@ -181,7 +183,8 @@ impl Journey {
         Some(self.at_last(identity, state).await)
     }
 
-    /// The same end; for good where nothing was sent, and what the request needs goes with the namespace of its saga.
+    /// The same end; for good where nothing was sent, and what the request needs goes with the
+    /// namespace of its saga.
     async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
         let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) =
             state
@@ -208,8 +211,9 @@ impl Journey {
         ChildState::Failed(Failure { last: goes, message, ..failure })
     }
 
-    /// Whether the request may leave: within two seconds of the write that names it, or when a live read shows it still wanted; and only
-    /// while the tenure of the executor that the intent names holds.
+    /// Whether the request may leave: within two seconds of the write that names it, or when a live
+    /// read shows it still wanted; and only while the tenure of the executor that the intent names
+    /// holds.
     fn permit(&self, unwanted: Arc<AtomicBool>) -> Permit {
         let (context, stored) = (Arc::clone(&self.context), Arc::new(self.stored.clone()));
         let (attempt, fresh_since, executor) =

@@ -1,9 +1,10 @@
 //! Gathers what there is: the children of the active attempts, in the engine's words.
 //!
 //! # Guarantees
-//! A child is reported absent only after a live read said so. One that this process could not create and that is there all the same was
-//! created by another process. Where the operator may not look, nothing is concluded, unless the namespace is being deleted: that takes
-//! the operator's rights there, and then everything that is left.
+//! A child is reported absent only after a live read said so. One that this process could not
+//! create and that is there all the same was created by another process. Where the operator may not
+//! look, nothing is concluded, unless the namespace is being deleted: that takes the operator's
+//! rights there, and then everything that is left.
 
 use std::{
     sync::Arc,
@@ -43,9 +44,11 @@ use crate::{
     },
 };
 
-/// The states of all active attempts' children, and after how long to look again although no watch may tell of anything.
+/// The states of all active attempts' children, and after how long to look again although no watch
+/// may tell of anything.
 ///
-/// `goes`: what the spec asks for where the saga is being deleted. Then the children that are left behind are looked at, too.
+/// `goes`: what the spec asks for where the saga is being deleted. Then the children that are left
+/// behind are looked at, too.
 ///
 /// # Errors
 /// Where a live read failed.
@@ -121,7 +124,8 @@ pub async fn children(
     Ok((observed, again))
 }
 
-/// The state of the object that a step applies, deletes or waits for. With it, after how long to look again.
+/// The state of the object that a step applies, deletes or waits for. With it, after how long to
+/// look again.
 async fn object(
     context: &Context,
     saga: &ValidSaga,
@@ -146,7 +150,8 @@ async fn object(
     }
 }
 
-/// The state of a request: by this process's memory where it was to send it, else by what is known of the executor that was.
+/// The state of a request: by this process's memory where it was to send it, else by what is known
+/// of the executor that was.
 fn request(
     context: &Arc<Context>,
     saga: &ValidSaga,
@@ -170,7 +175,8 @@ fn request(
             detail: "the request is under way".into(),
             trouble: None,
         },
-        // Only under the id that is named may it be sent, and that id sends no more, or this process begins nothing more.
+        // Only under the id that is named may it be sent, and that id sends no more, or this
+        // process begins nothing more.
         (None, None) if was_ours || !context.leads() || !known.is_intended_here() => {
             called_off(known)
         }
@@ -178,7 +184,8 @@ fn request(
     })
 }
 
-/// The state of a Pod or a Job: from the watch, from this process's memory, or from a live read. With it, after how long to look again.
+/// The state of a Pod or a Job: from the watch, from this process's memory, or from a live read.
+/// With it, after how long to look again.
 async fn child<K: Child>(
     context: &Context,
     saga: &ValidSaga,
@@ -209,7 +216,8 @@ async fn child<K: Child>(
         newest = Some(state);
     }
     let gone = context.attempts.look(key, |known| known.gone.clone());
-    // The watch may have told of its deletion before it was known here: from now on it is looked for.
+    // The watch may have told of its deletion before it was known here: from now on it is looked
+    // for.
     if let Some(state) = context.attempts.look(key, remembered).filter(|_| gone.is_none()) {
         return Ok((state, Some(WATCH_LAG)));
     }
@@ -236,7 +244,8 @@ async fn child<K: Child>(
                 Some(WATCH_LAG),
             ));
         }
-        // Somebody deleted the attempt's child, and another operator made it again: the attempt is not over before this one is.
+        // Somebody deleted the attempt's child, and another operator made it again: the attempt is
+        // not over before this one is.
         Some(found) if is_ours(found, &key.0, &key.1) => {
             return Ok((
                 after_another(seen(context, key, attempt, found).await?.0, &K::word()),
@@ -263,8 +272,9 @@ async fn child<K: Child>(
     })
 }
 
-/// The state of a child that exists, if it is ours: by its UID, where that is known, since owners and labels can be taken away. With it, after
-/// how long to look again although no watch may tell of anything.
+/// The state of a child that exists, if it is ours: by its UID, where that is known, since owners
+/// and labels can be taken away. With it, after how long to look again although no watch may tell
+/// of anything.
 async fn seen<K: Child>(
     context: &Context,
     key: &AttemptKey,
@@ -314,7 +324,8 @@ pub(super) fn deleting_for(context: &Context, key: &AttemptKey) -> Duration {
         .look(key, |known| known.deleting_since.get_or_insert_with(Instant::now).elapsed())
 }
 
-/// The succeeded Pods or Jobs of an ended saga that still exist, as the watch shows them. Looked up by name: there may be very many of both.
+/// The succeeded Pods or Jobs of an ended saga that still exist, as the watch shows them. Looked up
+/// by name: there may be very many of both.
 pub(super) fn leftovers<K: Child>(context: &Context, saga: &StoredSaga) -> Vec<Arc<K>> {
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
     let exists = |id: AttemptId| {

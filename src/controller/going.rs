@@ -1,7 +1,9 @@
-//! What it means that a namespace is being deleted: nothing new can begin there, and the operator's rights may go before its sagas have.
+//! What it means that a namespace is being deleted: nothing new can begin there, and the operator's
+//! rights may go before its sagas have.
 //!
 //! # Guarantees
-//! Only a live read says that a namespace goes. One that may not be read goes not, as far as the operator knows.
+//! Only a live read says that a namespace goes. One that may not be read goes not, as far as the
+//! operator knows.
 
 use std::time::Duration;
 
@@ -23,11 +25,13 @@ use crate::{
     objects::child::{DELETION_POLL, WATCH_LAG, is_late},
 };
 
-/// How often it is looked whether the namespace of a deleted saga that stands still goes, too, since nothing of the saga tells; and how often
-/// a saga is looked at of which no watch tells any more.
+/// How often it is looked whether the namespace of a deleted saga that stands still goes, too,
+/// since nothing of the saga tells; and how often a saga is looked at of which no watch tells any
+/// more.
 pub(super) const NAMESPACE_POLL: Duration = Duration::from_mins(1);
 
-/// Whether a deleted saga that stands still has a namespace that is being deleted; `None` where the saga is no such one.
+/// Whether a deleted saga that stands still has a namespace that is being deleted; `None` where the
+/// saga is no such one.
 ///
 /// # Errors
 /// Where the live read of the namespace failed.
@@ -65,8 +69,9 @@ pub(super) async fn namespace_goes(context: &Context, namespace: &str) -> Result
     }
 }
 
-/// The state of a child that the operator may not look at any more, since the deletion of the namespace took its rights. The namespace takes
-/// the child along, too: it is given the time for that which one has that is being deleted.
+/// The state of a child that the operator may not look at any more, since the deletion of the
+/// namespace took its rights. The namespace takes the child along, too: it is given the time for
+/// that which one has that is being deleted.
 pub(super) fn out_of_sight<K: Child>(
     context: &Context,
     namespace: &str,

@@ -1,9 +1,9 @@
-//! The own-write guard: nothing is decided from a copy older than the last acknowledged write of that saga, nor older than a copy that was
-//! decided from already.
+//! The own-write guard: nothing is decided from a copy older than the last acknowledged write of
+//! that saga, nor older than a copy that was decided from already.
 //!
 //! # Guarantees
-//! Fails closed: versions that cannot be compared ask for a live read. The memory of a write outlives its saga by ten minutes, since a
-//! watch may deliver old copies long after the end.
+//! Fails closed: versions that cannot be compared ask for a live read. The memory of a write
+//! outlives its saga by ten minutes, since a watch may deliver old copies long after the end.
 
 use std::{
     collections::HashMap,
@@ -49,8 +49,8 @@ impl OwnWrites {
         self.lock().insert(uid.to_owned(), written);
     }
 
-    /// Remembers that the saga went by a write of this process: every copy of it is old from now on. The answer to such a write still shows the
-    /// version that the copy had.
+    /// Remembers that the saga went by a write of this process: every copy of it is old from now
+    /// on. The answer to such a write still shows the version that the copy had.
     pub fn gone(&self, uid: &str) {
         self.acknowledged(uid, &u128::MAX.to_string());
     }
@@ -66,7 +66,8 @@ impl OwnWrites {
         }
     }
 
-    /// Remembers a copy that is decided from. A write whose answer was lost is known only by it, and a list that is read again may be older.
+    /// Remembers a copy that is decided from. A write whose answer was lost is known only by it,
+    /// and a list that is read again may be older.
     pub fn seen(&self, uid: &str, version: &str) {
         let Ok(copy) = version.parse::<u128>() else { return };
         let mut writes = self.lock();
@@ -102,7 +103,8 @@ impl OwnWrites {
         }
     }
 
-    /// Forgets writes of sagas that ended or went, ten minutes later. `lives` says whether a UID belongs to an unfinished saga.
+    /// Forgets writes of sagas that ended or went, ten minutes later. `lives` says whether a UID
+    /// belongs to an unfinished saga.
     pub fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.lock().retain(|uid, written| written.at.elapsed() < REMEMBERED || lives(uid));
     }

@@ -1,7 +1,8 @@
 //! Forgets what this process remembers of sagas that ended or went.
 //!
 //! # Guarantees
-//! It may begin before all caches are filled: what is remembered is of sagas that a cache showed, and one that is not filled showed none.
+//! It may begin before all caches are filled: what is remembered is of sagas that a cache showed,
+//! and one that is not filled showed none.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -18,7 +19,8 @@ pub(super) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
     let mut every = tokio::time::interval(EVERY);
     loop {
         every.tick().await;
-        // A saga whose status cannot be read may have requests under way: forgetting them would send them again.
+        // A saga whose status cannot be read may have requests under way: forgetting them would
+        // send them again.
         let ended = |saga: &StoredSaga| {
             saga.status
                 .as_ref()

@@ -8,11 +8,12 @@
 //! ```
 //!
 //! # Guarantees
-//! The process goes on when it leads no more, whatever the reason: its requests end under the Lease of its executor, and it stands again.
-//! So an API server that is away for a while ends no process.
+//! The process goes on when it leads no more, whatever the reason: its requests end under the Lease
+//! of its executor, and it stands again. So an API server that is away for a while ends no process.
 //!
 //! # Caveats
-//! One that stands by keeps its caches filled and its executor's Lease renewed: the cost of taking over at once.
+//! One that stands by keeps its caches filled and its executor's Lease renewed: the cost of taking
+//! over at once.
 
 use std::{
     sync::Arc,
@@ -32,13 +33,15 @@ use super::{
 };
 use crate::coordination::election::{Candidate, Move, Warmth};
 
-/// The longest time of one call. A look takes two of them at most, which is less than a leader leads without a renewal.
+/// The longest time of one call. A look takes two of them at most, which is less than a leader
+/// leads without a renewal.
 const LOOK: Duration = Duration::from_secs(2);
 /// How soon a leader looks again after a look that failed.
 const AGAIN: Duration = Duration::from_millis(300);
 /// How soon one that stands by looks again after a look that failed.
 const LATER: Duration = Duration::from_secs(2);
-/// How long a write whose answer was not waited for may still be on its way, where it is worth another look.
+/// How long a write whose answer was not waited for may still be on its way, where it is worth
+/// another look.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
 /// The longest time that the release may take.
 const RELEASE: Duration = Duration::from_secs(2);
@@ -81,7 +84,8 @@ pub(super) async fn run(
     candidacy.release().await;
 }
 
-/// Begins or ends to lead. Every saga is looked at: at the beginning because nobody did before, at the end to call off what was not sent.
+/// Begins or ends to lead. Every saga is looked at: at the beginning because nobody did before, at
+/// the end to call off what was not sent.
 fn turn(leads: bool, followed: bool, context: &Context) {
     context.lead(leads, followed);
     context.announce_all(|_| true);
@@ -161,7 +165,8 @@ impl Candidacy {
         Ok(())
     }
 
-    /// What came of a call, which is given up when the leadership is over, so that this is seen when it comes.
+    /// What came of a call, which is given up when the leadership is over, so that this is seen
+    /// when it comes.
     async fn in_time<T>(
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
@@ -192,11 +197,12 @@ impl Candidacy {
         }
     }
 
-    /// Lets the others know that nobody leads, so that they need not wait. Best effort: a Lease that stays runs out.
+    /// Lets the others know that nobody leads, so that they need not wait. Best effort: a Lease
+    /// that stays runs out.
     async fn release(mut self) {
         match timeout(RELEASE, self.give_back()).await {
             Ok(Ok(true)) => {
-                tracing::info!(lease = self.candidate.lease(), "the leader's Lease is released")
+                tracing::info!(lease = self.candidate.lease(), "the leader's Lease is released");
             }
             Ok(Ok(false)) => {}
             Ok(Err(error)) => tracing::warn!(
@@ -209,7 +215,8 @@ impl Candidacy {
 
     /// Gives the Lease back, where it is ours. Returns whether it was.
     async fn give_back(&mut self) -> Result<bool, kube::Error> {
-        // A write that was broken off may come in between, or make it ours only now: it is tried once more.
+        // A write that was broken off may come in between, or make it ours only now: it is tried
+        // once more.
         match self.give_back_once().await {
             Err(error) if code(&error) == Some(409) => {}
             Ok(false) if self.unanswered => sleep(ON_ITS_WAY).await,
@@ -251,11 +258,16 @@ impl Candidacy {
             // Another one was faster: the next look tells who.
             Some(409) => {}
             Some(403) => self.tell(&format!(
-                "no operator leads: their account needs the verbs get, create and update on leases.coordination.k8s.io in the namespace \
-                 {namespace}, as the chart gives them: {}",
+                "no operator leads: their account needs the verbs get, create and update on \
+                 leases.coordination.k8s.io in the namespace {namespace}, as the chart gives \
+                 them: {}",
                 chain(error)
             )),
-            _ => self.tell(&format!("the leader's Lease could not be looked at, and it is tried again: {}", chain(error))),
+            _ => self.tell(&format!(
+                "the leader's Lease could not be looked at, and it is tried \
+                again: {}",
+                chain(error)
+            )),
         }
     }
 

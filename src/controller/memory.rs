@@ -1,7 +1,8 @@
 //! What this process remembers of an attempt, in the engine's words.
 //!
 //! # Guarantees
-//! Where the answer to a creation was lost, nothing that was said later makes the child refused: it may be there.
+//! Where the answer to a creation was lost, nothing that was said later makes the child refused: it
+//! may be there.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ use crate::{
     objects::child::just_created,
 };
 
-/// The same state; of a child that this process ended it also says why, and what the child did or waited for: by itself it would only say that
-/// it was deleted.
+/// The same state; of a child that this process ended it also says why, and what the child did or
+/// waited for: by itself it would only say that it was deleted.
 pub(super) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
     if let (
         Some(detail),
@@ -34,8 +35,8 @@ pub(super) const fn not_now(detail: String) -> ChildState {
     ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
 }
 
-/// What is said while this process waits after a call that did not do what it was to do. Where the answer to an earlier one was lost, that
-/// one may have done it: then nothing is refused.
+/// What is said while this process waits after a call that did not do what it was to do. Where the
+/// answer to an earlier one was lost, that one may have done it: then nothing is refused.
 pub(super) fn backing_off(known: &Known) -> Option<ChildState> {
     let refusal = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now())?;
     if known.unanswered {
@@ -87,7 +88,7 @@ mod tests {
         attempts.unanswered(&key);
         match attempts.look(&key, remembered) {
             Some(ChildState::Active { uid: None, detail, .. }) => {
-                assert_eq!(detail, "exceeded quota")
+                assert_eq!(detail, "exceeded quota");
             }
             other => panic!("an earlier creation may have made it: {other:?}"),
         }

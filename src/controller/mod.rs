@@ -1,17 +1,22 @@
-//! The thin shell: gather → validate → plan → record → perform → wake. The only code that awaits; it decides nothing.
+//! The thin shell: gather → validate → plan → record → perform → wake. The only code that awaits;
+//! it decides nothing.
 //!
 //! # Guarantees
-//! The rules of the protocol with the cluster, each where it is kept: intent before effect, under the version that was read ([`record`],
-//! and the type of the plan); within two seconds, or after a live read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or
-//! refuse ([`gather`], [`perform`]); a live read before a child is deleted or counted lost ([`gather`], [`perform`]), and before a child
-//! saga lets go of its finalizer ([`parent`]); a request only under a Lease that holds, and what another process sent counts as unknown
-//! only when that process is gone ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is open
-//! ([`circuits`]); one bad object or panic harms one saga ([`reconcile`], and [`crate::api::StoredSaga`]). A namespace that the operator
-//! may not see holds up no other ([`filling`]), and one that is being deleted is not held up ([`going`], [`barred`]).
+//! The rules of the protocol with the cluster, each where it is kept: intent before effect, under
+//! the version that was read ([`record`], and the type of the plan); within two seconds, or after a
+//! live read ([`perform`], [`flight`]); own-write guard ([`guard`]); adopt or refuse ([`gather`],
+//! [`perform`]); a live read before a child is deleted or counted lost ([`gather`], [`perform`]),
+//! and before a child saga lets go of its finalizer ([`parent`]); a request only under a Lease that
+//! holds, and what another process sent counts as unknown only when that process is gone
+//! ([`executor`]); so many requests at once to one host ([`slots`]), and none while its circuit is
+//! open ([`circuits`]); one bad object or panic harms one saga ([`reconcile`], and
+//! [`crate::api::StoredSaga`]). A namespace that the operator may not see holds up no other
+//! ([`filling`]), and one that is being deleted is not held up ([`going`], [`barred`]).
 //!
 //! # Caveats
-//! Any number of operators may work on the same sagas. They do the same work, so that it costs more; nothing shares it between them. Where
-//! a [`leader`] is elected, one works and the others stand by; nothing rests on there being only one.
+//! Any number of operators may work on the same sagas. They do the same work, so that it costs
+//! more; nothing shares it between them. Where a [`leader`] is elected, one works and the others
+//! stand by; nothing rests on there being only one.
 
 pub mod admission;
 pub mod attempts;
@@ -104,7 +109,8 @@ pub async fn run(config: RunConfig) -> Result<(), String> {
     run_with(config, Identity::new()).await
 }
 
-/// As [`run`], with `layer` between the operator and the API server: what it does is the network's doing.
+/// As [`run`], with `layer` between the operator and the API server: what it does is the network's
+/// doing.
 ///
 /// # Errors
 /// As [`run`].
@@ -155,7 +161,8 @@ where
         shutdown.requested().await;
         health.draining();
         context.drain();
-        // Another one may go on at once, while requests end here. It tells nobody where there is no election any more.
+        // Another one may go on at once, while requests end here. It tells nobody where there is no
+        // election any more.
         let _ = resign.send(true);
         drain(&context, config.drain).await;
         // Nobody listens any more where every controller has ended already.
@@ -167,7 +174,8 @@ where
         () = draining => tracing::warn!("some reconciles did not end in time"),
         () = tend(&context, &fillings, &sagas, &warms, &health) => {}
         _ = &mut keeper => tracing::error!("the executor's Lease is renewed no more"),
-        () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for leadership any more"),
+        () = unless_asked(&mut leader, &shutdown) => tracing::error!("nobody stands for \
+            leadership any more"),
         () = context.own.sweep() => {}
         () = context.request_policy.keep() => {}
         () = context.definition.keep(|| context.announce_all(is_not_accepted)) => {}
@@ -176,7 +184,8 @@ where
     let _ = (stop.send(true), resign.send(true));
     end(keeper, leader).await;
     if shutdown.is_requested() {
-        // A second signal does not wait for requests: none may go on once the Lease says that they do not.
+        // A second signal does not wait for requests: none may go on once the Lease says that they
+        // do not.
         context.attempts.abort_all();
         context.own.release().await;
     }
@@ -189,8 +198,9 @@ where
     }
 }
 
-/// Tells when the caches are filled and the process is ready, and forgets what is over. The one does not wait for the other: where one namespace
-/// cannot be listed, the others are worked in all the same. Never returns.
+/// Tells when the caches are filled and the process is ready, and forgets what is over. The one
+/// does not wait for the other: where one namespace cannot be listed, the others are worked in all
+/// the same. Never returns.
 async fn tend(
     context: &Context,
     fillings: &[Filling],
@@ -207,7 +217,8 @@ async fn tend(
     futures::future::join(ready, janitor(context, sagas)).await;
 }
 
-/// Waits for a task that ends when the process is asked to stop; returns only where it ended before.
+/// Waits for a task that ends when the process is asked to stop; returns only where it ended
+/// before.
 async fn unless_asked(task: &mut JoinHandle<()>, shutdown: &Shutdown) {
     let _ended = task.await;
     if shutdown.is_requested() {
@@ -227,7 +238,8 @@ async fn end(keeper: JoinHandle<()>, leader: JoinHandle<()>) {
     }
 }
 
-/// The way to the cluster, what is watched in it, and what it takes to become the leader where one is elected.
+/// The way to the cluster, what is watched in it, and what it takes to become the leader where one
+/// is elected.
 struct Connected {
     context: Arc<Context>,
     watches: Vec<Watch>,
@@ -332,8 +344,8 @@ fn reach(config: &RunConfig, api_server: Vec<IpAddr>) -> Reach {
     Reach::new(config.reach.clone(), api_server).operator_at(config.pod_ips.iter().copied())
 }
 
-/// The API server's addresses, which no step may reach: as configured, and as Pods see it. The nodes behind them are not asked for: that
-/// would take one more right in the cluster.
+/// The API server's addresses, which no step may reach: as configured, and as Pods see it. The
+/// nodes behind them are not asked for: that would take one more right in the cluster.
 async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
     let host = kube.cluster_url.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let found = match lookup_host((host.as_str(), kube.cluster_url.port_u16().unwrap_or(443))).await
@@ -343,7 +355,8 @@ async fn addresses(kube: &Config) -> Result<Vec<IpAddr>, String> {
         Err(_) if kube.proxy_url.is_some() => Vec::new(),
         Err(error) => {
             return Err(format!(
-                "the API server's host {host} cannot be resolved, so that no request could be kept from it: {error}"
+                "the API server's host {host} cannot be resolved, so that no request could be \
+                 kept from it: {error}"
             ));
         }
     };

@@ -1,9 +1,10 @@
 //! What is seen of the object that a step applies, deletes or waits for, and what is done to it.
 //!
 //! # Guarantees
-//! Whether an object was applied or deleted is told by the object itself, so that any process can go on where another one died: what is
-//! applied names its attempt, or is known by its UID, or by its fields and their manager; and what is deleted is gone. What is deleted has the UID that the status names. A refusal that a person has to
-//! mend ends the attempt.
+//! Whether an object was applied or deleted is told by the object itself, so that any process can
+//! go on where another one died: what is applied names its attempt, or is known by its UID, or by
+//! its fields and their manager; and what is deleted is gone. What is deleted has the UID that the
+//! status names. A refusal that a person has to mend ends the attempt.
 
 use std::time::{Duration, Instant};
 
@@ -110,7 +111,8 @@ impl Attempt<'_> {
         self.context.objects.get(target).await.map_err(|trouble| self.unread(trouble, None))
     }
 
-    /// What it means that the object cannot be read. `writes`: the intent of an attempt that applies the object.
+    /// What it means that the object cannot be read. `writes`: the intent of an attempt that
+    /// applies the object.
     fn unread(&self, trouble: Trouble, writes: Option<&ActiveAttempt>) -> ChildState {
         match trouble {
             Trouble::Final(_, message) => {
@@ -129,8 +131,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// What is said while there is no such kind. Where this process wrote the intent and each call of it was refused, nothing left: then its
-    /// time passes as that of what was never begun. (While nobody can look for another reason, another process may have been let through.)
+    /// What is said while there is no such kind. Where this process wrote the intent and each call
+    /// of it was refused, nothing left: then its time passes as that of what was never begun.
+    /// (While nobody can look for another reason, another process may have been let through.)
     fn unserved(&self, writes: Option<&ActiveAttempt>, message: String) -> ChildState {
         let retry_in = self.poll().unwrap_or_default();
         self.known(|known| match writes {
@@ -161,7 +164,8 @@ impl Attempt<'_> {
         Some(self.there(object))
     }
 
-    /// What stands under the name, whoever made it: whether it is the one that the attempt deletes is for the engine to say.
+    /// What stands under the name, whoever made it: whether it is the one that the attempt deletes
+    /// is for the engine to say.
     async fn deleted(&self, reference: &ObjectRef, active: &ActiveAttempt) -> ChildState {
         let object = match self.context.objects.get(Target::of(self.account(), reference)).await {
             Ok(Some(object)) => object,
@@ -227,7 +231,8 @@ impl Attempt<'_> {
         ChildState::Object { object: shared(object), age }
     }
 
-    /// Applies the object, or deletes the one with this UID. Returns whether the saga is to be looked at again at once.
+    /// Applies the object, or deletes the one with this UID. Returns whether the saga is to be
+    /// looked at again at once.
     pub(super) async fn begin(&self, work: &Work, uid: Option<&str>) -> bool {
         let done = match (work, uid) {
             (Work::Apply(action), _) => {
@@ -259,7 +264,7 @@ impl Attempt<'_> {
             }
             Err(Trouble::Final(_, message)) => attempts.ended(self.key, never_begun(message, true)),
             Err(Trouble::Passes(message) | Trouble::NoKind(_, message)) => {
-                attempts.refused(self.key, message)
+                attempts.refused(self.key, message);
             }
             Err(Trouble::Lost(message)) => {
                 tracing::warn!(
@@ -275,8 +280,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Whether the attempt may have applied its object: who may not look any more cannot tell what came of it. An intent that is older than what
-/// this process knows of it was another one's.
+/// Whether the attempt may have applied its object: who may not look any more cannot tell what came
+/// of it. An intent that is older than what this process knows of it was another one's.
 fn may_be_applied(known: &Known, active: &ActiveAttempt, now: Timestamp) -> bool {
     let inherited = between(active.started_at.0, now) > known.first_read.elapsed() + FRESH;
     known.child.is_some() || known.unanswered || active.child_uid.is_some() || inherited

@@ -1,9 +1,11 @@
 //! Objects of any kind, read and written as the account that a saga acts as.
 //!
 //! # Guarantees
-//! - The API server decides with the rights of the account, never with the operator's own: each call here impersonates it.
-//! - What is applied carries an annotation that names the attempt, so that any process can tell later whether it was applied. Where that is
-//!   gone, it is known by its UID, or by its fields and their manager. It carries no owner: it outlives the saga.
+//! - The API server decides with the rights of the account, never with the operator's own: each
+//!   call here impersonates it.
+//! - What is applied carries an annotation that names the attempt, so that any process can tell
+//!   later whether it was applied. Where that is gone, it is known by its UID, or by its fields and
+//!   their manager. It carries no owner: it outlives the saga.
 //! - What a Secret holds is taken out of it before anybody else sees it: its keys stay.
 //! - An object is deleted under a UID: one that is made again under its name is left alone.
 //!
@@ -42,7 +44,8 @@ const MANAGER: &str = "saga.dev";
 const KNOWN_FOR: Duration = Duration::from_mins(10);
 /// How many kinds are remembered.
 const MOST_KINDS: usize = 512;
-/// The most characters of what the API server says: room for the name of a policy, twice, and what it wants.
+/// The most characters of what the API server says: room for the name of a policy, twice, and what
+/// it wants.
 const MAX_REASON: usize = 500;
 
 /// Why a call did not do what it was to do.
@@ -157,7 +160,8 @@ impl Objects {
         }
     }
 
-    /// Applies the manifest from the server's side, as of this attempt; or only tries whether that would do. Returns the object's UID.
+    /// Applies the manifest from the server's side, as of this attempt; or only tries whether that
+    /// would do. Returns the object's UID.
     pub(super) async fn apply(
         &self,
         target: Target<'_>,
@@ -189,7 +193,8 @@ impl Objects {
         Ok(uid(&applied))
     }
 
-    /// Creates the object; or only tries whether that would do. Returns its UID; `None` where an object of its name exists.
+    /// Creates the object; or only tries whether that would do. Returns its UID; `None` where an
+    /// object of its name exists.
     pub(super) async fn create(
         &self,
         target: Target<'_>,
@@ -212,7 +217,8 @@ impl Objects {
         }
     }
 
-    /// Merges a patch into the object with the UID that the patch names. Returns whether it did: not where the object is gone, or another.
+    /// Merges a patch into the object with the UID that the patch names. Returns whether it did:
+    /// not where the object is gone, or another.
     pub(super) async fn merge(&self, target: Target<'_>, changes: &Value) -> Result<bool, Trouble> {
         let (path, _) = self.path(target).await?;
         let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
@@ -226,8 +232,9 @@ impl Objects {
         }
     }
 
-    /// Deletes the object with this UID. One that is gone, with its kind or without, counts as deleted; a conflict is one that passes, or
-    /// says that another one stands there by now, which the next look tells.
+    /// Deletes the object with this UID. One that is gone, with its kind or without, counts as
+    /// deleted; a conflict is one that passes, or says that another one stands there by now, which
+    /// the next look tells.
     pub(super) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
         let (path, _) = match self.path(target).await {
             Err(Trouble::NoKind(Unserved::Anywhere, _)) => return Ok(()),
@@ -295,7 +302,8 @@ impl Objects {
                 bounded_line(target.api_version, MAX_REASON)
             )));
         }
-        // Known without being asked for, so that nothing stands between a decision and what is done to a child.
+        // Known without being asked for, so that nothing stands between a decision and what is done
+        // to a child.
         if (target.api_version, target.kind)
             == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref())
         {
@@ -329,7 +337,8 @@ impl Objects {
         Ok(known)
     }
 
-    /// What it means that there is no such kind in this version. A group of Kubernetes' own is never without its kinds: there it is misspelt.
+    /// What it means that there is no such kind in this version. A group of Kubernetes' own is
+    /// never without its kinds: there it is misspelt.
     async fn unserved(&self, target: Target<'_>, group: &str) -> Trouble {
         if !group.contains('.') || group.ends_with(".k8s.io") {
             return Trouble::NoKind(Unserved::Here, no_kind(target));
@@ -378,7 +387,8 @@ fn strictly(
     })
 }
 
-/// Whether a name can be one part of a path as it is: a client cannot send anything else, and what was never sent is not lost.
+/// Whether a name can be one part of a path as it is: a client cannot send anything else, and what
+/// was never sent is not lost.
 fn is_path_part(name: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~@!$&'()*+,;=".contains(&byte);
     !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
@@ -389,7 +399,8 @@ fn stripped(mut object: Value) -> Value {
     object
 }
 
-/// Takes out what no expression reads: who manages which field, and what a Secret holds; its keys stay.
+/// Takes out what no expression reads: who manages which field, and what a Secret holds; its keys
+/// stay.
 fn strip(object: &mut Value) {
     if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
@@ -445,7 +456,8 @@ fn trouble(target: Target<'_>, verb: &str, error: &kube::Error) -> Trouble {
         403 if status.message.contains("cannot impersonate") => Trouble::Final(
             Refused::Forbidden,
             format!(
-                "the operator may not impersonate {account}: give the operator the verb impersonate on serviceaccounts in namespace {:?}",
+                "the operator may not impersonate {account}: give the operator the verb \
+                 impersonate on serviceaccounts in namespace {:?}",
                 account.namespace
             ),
         ),
@@ -533,12 +545,13 @@ mod tests {
             Trouble::Lost(text) => format!("lost: {text}"),
         };
         let begins = |trouble: Trouble, with: &str| {
-            assert!(told(&trouble).starts_with(with), "{}", told(&trouble))
+            assert!(told(&trouble).starts_with(with), "{}", told(&trouble));
         };
         let forbidden = sorted(403, "Forbidden", "deployments.apps \"web\" is forbidden");
         begins(
             forbidden,
-            "final: system:serviceaccount:shop:order-saga may not patch Deployment \"web\": deployments.apps",
+            "final: system:serviceaccount:shop:order-saga may not patch Deployment \"web\": \
+             deployments.apps",
         );
         begins(sorted(403, "Forbidden", "exceeded quota: q"), "passes");
         begins(

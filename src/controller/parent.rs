@@ -1,8 +1,10 @@
-//! What a child saga has to know of its parent, and which children have to be looked at when their parent changes.
+//! What a child saga has to know of its parent, and which children have to be looked at when their
+//! parent changes.
 //!
 //! # Guarantees
-//! A child lets go of its finalizer only after a live read of its parent: a copy may be older than the request that has the parent undone.
-//! It does not keep it for a copy alone where no watch tells that the parent went.
+//! A child lets go of its finalizer only after a live read of its parent: a copy may be older than
+//! the request that has the parent undone. It does not keep it for a copy alone where no watch
+//! tells that the parent went.
 
 use super::{
     barred::Watched,
@@ -19,7 +21,8 @@ use crate::{
     objects::{attempt::attempt_of, child_saga},
 };
 
-/// Whether the saga is the child of one that has our finalizer, so that it may still have to be undone after it ended.
+/// Whether the saga is the child of one that has our finalizer, so that it may still have to be
+/// undone after it ended.
 ///
 /// # Errors
 /// Where the live read of the parent failed.
@@ -53,8 +56,8 @@ fn has_finalizer(saga: &StoredSaga) -> bool {
     saga.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// The names of the children that have to be looked at when a saga changed or went: they let go of their finalizers when it did, and take
-/// them again where it is undone after its end.
+/// The names of the children that have to be looked at when a saga changed or went: they let go of
+/// their finalizers when it did, and take them again where it is undone after its end.
 pub(super) fn children_to_tell(parent: &StoredSaga, gone: bool) -> Vec<String> {
     let ended =
         parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));

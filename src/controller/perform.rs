@@ -1,8 +1,9 @@
 //! Performs what was recorded: one exhaustive match.
 //!
 //! # Guarantees
-//! An effect leaves within two seconds of the sending of the acknowledged write that names it; later, the saga is read live and the effect
-//! is dropped unless that attempt is still the active one. A child of another owner is neither adopted nor touched.
+//! An effect leaves within two seconds of the sending of the acknowledged write that names it;
+//! later, the saga is read live and the effect is dropped unless that attempt is still the active
+//! one. A child of another owner is neither adopted nor touched.
 
 use std::{
     collections::HashMap,
@@ -70,7 +71,8 @@ pub struct Performance<'a> {
     pub stored: &'a StoredSaga,
     /// The same, valid; `None` where only events are to be published.
     pub saga: Option<&'a ValidSaga>,
-    /// The id under which this process sent requests when the plan was made; empty where it had none.
+    /// The id under which this process sent requests when the plan was made; empty where it had
+    /// none.
     pub executor: &'a str,
     /// What the two clocks showed when the plan was made.
     pub planned: (Timestamp, Instant),
@@ -95,7 +97,8 @@ impl Performance<'_> {
     /// Performs every effect of a recorded plan; those that begin an attempt side by side.
     ///
     /// # Errors
-    /// What is unfinished of the record, or the first failed live read or deletion, after all effects were tried.
+    /// What is unfinished of the record, or the first failed live read or deletion, after all
+    /// effects were tried.
     pub async fn perform(&self, record: Record) -> Result<Next, Error> {
         let Record { plan, version, written, unfinished } = record;
         // As it stands now: what was read is older than the write that may have asked for it.
@@ -189,7 +192,8 @@ impl Performance<'_> {
         );
         match work {
             Work::Http(action) => {
-                // A lapse since the plan was made: what was not sent under that id is settled by the next look.
+                // A lapse since the plan was made: what was not sent under that id is settled by
+                // the next look.
                 if !self.context.own.may_send(self.executor) {
                     return Ok(Next::AtOnce);
                 }
@@ -235,8 +239,8 @@ impl Performance<'_> {
         }
     }
 
-    /// Whether the attempt is young enough for its child to be created, now that its creation leaves. Where it is not, the next look settles
-    /// it.
+    /// Whether the attempt is young enough for its child to be created, now that its creation
+    /// leaves. Where it is not, the next look settles it.
     fn may_leave(&self, identity: &Identity, intended: Timestamp) -> bool {
         self.context.attempts.look(&(identity.uid.clone(), identity.attempt.clone()), |known| {
             let (shown, at) = self.planned;
@@ -307,7 +311,8 @@ impl Performance<'_> {
         let event = event(self.stored, &self.context.instance, notice, now());
         let api: Api<Event> = Api::namespaced(self.context.client.clone(), namespace(self.stored));
         if let Err(source) = api.create(&PostParams::default(), &event).await {
-            // An event is a courtesy: the status says the same, or, where a saga goes with its namespace, this line.
+            // An event is a courtesy: the status says the same, or, where a saga goes with its
+            // namespace, this line.
             let (saga, namespace, error) =
                 (name(self.stored), namespace(self.stored), error::chain(&source));
             tracing::warn!(
@@ -323,7 +328,8 @@ impl Performance<'_> {
     }
 }
 
-/// The event of a notice. Each is an object of its own: an aggregated series would keep the text of its first one only.
+/// The event of a notice. Each is an object of its own: an aggregated series would keep the text of
+/// its first one only.
 fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> Event {
     let Notice { warning, reason, message } = notice;
     let uid = saga.metadata.uid.as_deref().unwrap_or_default();
@@ -349,8 +355,8 @@ fn event(saga: &StoredSaga, executor: &str, notice: &Notice, now: Timestamp) -> 
     }
 }
 
-/// Whether a live read shows the attempt as one that may still begin: the active one, whose Pod nobody has seen, or whose object, which is
-/// to be deleted, has this UID.
+/// Whether a live read shows the attempt as one that may still begin: the active one, whose Pod
+/// nobody has seen, or whose object, which is to be deleted, has this UID.
 ///
 /// # Errors
 /// Where the read failed.
@@ -365,7 +371,8 @@ pub(super) async fn may_still_begin(
         .is_some_and(|intent| intent.child_uid.as_deref() == uid))
 }
 
-/// The intent of an attempt that a live read shows still as the active one, of the same saga with the same spec.
+/// The intent of an attempt that a live read shows still as the active one, of the same saga with
+/// the same spec.
 ///
 /// # Errors
 /// Where the read failed.
@@ -411,14 +418,16 @@ enum Refusal {
     None,
 }
 
-/// Sorts a failed creation: what passes by itself uses up no attempt, what a person has to mend is final.
+/// Sorts a failed creation: what passes by itself uses up no attempt, what a person has to mend is
+/// final.
 fn refusal(error: &kube::Error, kind: &str) -> Refusal {
     let kube::Error::Api(status) = error else { return Refusal::None };
     let message =
         format!("the API server refused its {kind}: {}", bounded_line(&status.message, MAX_REASON));
     match status.code {
         409 if status.reason == "AlreadyExists" => Refusal::Exists,
-        // 401 is about the operator's own credentials: no saga may fail because they are being renewed.
+        // 401 is about the operator's own credentials: no saga may fail because they are being
+        // renewed.
         401 | 409 | 429 => Refusal::Passes(message),
         403 if status.message.contains("exceeded quota") => Refusal::Passes(message),
         // A webhook that does not answer is asked before anything is stored.

@@ -1,12 +1,12 @@
 //! Whether requests by annotation are guarded by more than the verb `patch`.
 //!
 //! # Guarantees
-//! What is said rests on what the API server answers, never on a setting. It is said in the log when it is first known and whenever it
-//! changes, and once to each saga, as it is accepted.
+//! What is said rests on what the API server answers, never on a setting. It is said in the log
+//! when it is first known and whenever it changes, and once to each saga, as it is accepted.
 //!
 //! # Caveats
-//! The policy is known by its name, as the chart installs it: one of somebody's own is not seen. An operator that may not look for it says
-//! the same as one that does not find it.
+//! The policy is known by its name, as the chart installs it: one of somebody's own is not seen. An
+//! operator that may not look for it says the same as one that does not find it.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -103,13 +103,15 @@ fn tell(guard: Guard) {
         ),
         Guard::PatchAlone => tracing::warn!(
             policy = NAME,
-            "requests are guarded by the verb patch alone: whoever may patch a saga may ask it for anything; install the chart with \
-             admission.enabled=true, admission.requests=true and admission.validationActions=[Deny]"
+            "requests are guarded by the verb patch alone: whoever may patch a saga may ask it \
+             for anything; install the chart with admission.enabled=true, admission.requests=true \
+             and admission.validationActions=[Deny]"
         ),
         Guard::NotSeen => tracing::warn!(
             policy = NAME,
-            "requests are guarded by the verb patch alone, as far as the operator can see: give it the verb get on the \
-             validatingadmissionpolicy and the validatingadmissionpolicybinding of this name"
+            "requests are guarded by the verb patch alone, as far as the operator can see: give \
+             it the verb get on the validatingadmissionpolicy and the \
+             validatingadmissionpolicybinding of this name"
         ),
     }
 }
@@ -130,7 +132,8 @@ mod tests {
 
     type Answers = Arc<Mutex<(u16, Value, Value)>>;
 
-    /// An API server that has this policy and this binding, or answers with this code where it is not 200.
+    /// An API server that has this policy and this binding, or answers with this code where it is
+    /// not 200.
     fn policy(answers: &Answers) -> RequestPolicy {
         let answers = Arc::clone(answers);
         let serve = service_fn(move |request: Request<Body>| {

@@ -1,12 +1,13 @@
-//! Tries a saga before its first step runs: its pods and objects by a dry run under the identity that they will have, and whether the
-//! Secrets are there that its requests read.
+//! Tries a saga before its first step runs: its pods and objects by a dry run under the identity
+//! that they will have, and whether the Secrets are there that its requests read.
 //!
 //! # Guarantees
 //! - Nothing is stored by it: every write is `dryRun=All`.
-//! - What is refused is what the API server says can never be: malformed, or not allowed. What may be mended by an earlier step, what passes
-//!   (quota, an API server that does not answer), and what a webhook cannot try, is unchecked and never holds a saga up.
-//! - A refusal is believed when it was met again after [`BELIEVED_AFTER`]: roles and Secrets that were created together with the saga may
-//!   take a moment to be known.
+//! - What is refused is what the API server says can never be: malformed, or not allowed. What may
+//!   be mended by an earlier step, what passes (quota, an API server that does not answer), and
+//!   what a webhook cannot try, is unchecked and never holds a saga up.
+//! - A refusal is believed when it was met again after [`BELIEVED_AFTER`]: roles and Secrets that
+//!   were created together with the saga may take a moment to be known.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -121,14 +122,15 @@ impl Prechecks {
         since.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() >= BELIEVED_AFTER
     }
 
-    /// Forgets since when sagas are refused that ended or went. As long as they are there all are remembered: of what is forgotten nobody
-    /// would ever be told.
+    /// Forgets since when sagas are refused that ended or went. As long as they are there all are
+    /// remembered: of what is forgotten nobody would ever be told.
     pub(super) fn forget(&self, lives: impl Fn(&str) -> bool) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
     }
 }
 
-/// Tries a saga that was not accepted yet. `None`: it was refused, and is to be tried again before that is believed.
+/// Tries a saga that was not accepted yet. `None`: it was refused, and is to be tried again before
+/// that is believed.
 pub(super) async fn precheck(
     context: &Arc<Context>,
     stored: &StoredSaga,
@@ -174,10 +176,10 @@ fn judged(
     for (hash, probe) in probes {
         match verdicts.get(hash).map(|verdict| verdict.after(probe.may_come)) {
             Some(Verdict::Refused(_, message)) => {
-                precheck.refused.push(Fault::new(&probe.path, message))
+                precheck.refused.push(Fault::new(&probe.path, message));
             }
             Some(Verdict::Unchecked(message)) => {
-                precheck.unchecked.push(format!("{} ({message})", probe.path))
+                precheck.unchecked.push(format!("{} ({message})", probe.path));
             }
             Some(Verdict::Fine) | None => {}
         }
@@ -197,7 +199,8 @@ async fn tried(context: &Arc<Context>, hash: &str, probe: &Probe, anew: bool) ->
             Work::Pod(action) => {
                 try_child(context, pod::build::pod(saga, &probe.identity(), action, LONGEST)).await
             }
-            // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its events.
+            // Kubernetes looks at the pods of a Job when it makes them, and tells nobody but its
+            // events.
             Work::Job(action) => match job::build::job(saga, &probe.identity(), action, LONGEST) {
                 Err(message) => Verdict::Refused(Mend::Nothing, message),
                 Ok(job) => {

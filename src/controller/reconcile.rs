@@ -51,7 +51,8 @@ use crate::{
     },
 };
 
-/// When a copy that is older than our own write is looked at again, if the watch brings nothing newer.
+/// When a copy that is older than our own write is looked at again, if the watch brings nothing
+/// newer.
 pub(super) const STALE_AGAIN: Duration = Duration::from_secs(1);
 /// How long the watch may lag behind our own write before the saga is read live.
 const LAG: Duration = Duration::from_secs(2);
@@ -88,7 +89,7 @@ pub async fn reconcile(saga: Arc<StoredSaga>, context: Arc<Context>) -> Result<A
     match &result {
         Ok(_) => context.failures.reset(saga.metadata.uid.as_deref().unwrap_or_default()),
         Err(error) => span.in_scope(|| {
-            tracing::warn!(error = chain(error), "the reconcile failed and is tried again")
+            tracing::warn!(error = chain(error), "the reconcile failed and is tried again");
         }),
     }
     result.map(|(action, _)| action)
@@ -130,7 +131,8 @@ async fn look(
     }
 }
 
-/// After how long to look again at a saga of which no watch may tell, unless nothing of it is left to do.
+/// After how long to look again at a saga of which no watch may tell, unless nothing of it is left
+/// to do.
 pub(super) fn unwatched(saga: &StoredSaga, context: &Context) -> Option<Duration> {
     let metadata = &saga.metadata;
     let ended =
@@ -165,7 +167,8 @@ async fn decide(
         }
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
-    // What is missing may have been created together with the saga: it is looked for once more before anything is said.
+    // What is missing may have been created together with the saga: it is looked for once more
+    // before anything is said.
     let Some(tried) = tried(context, stored, saga).await else {
         return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged));
     };
@@ -224,7 +227,8 @@ async fn decide(
     Ok((action, if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged }))
 }
 
-/// What came of trying the saga before its first step. One with fields that this version does not know is not tried.
+/// What came of trying the saga before its first step. One with fields that this version does not
+/// know is not tried.
 async fn tried(
     context: &Arc<Context>,
     stored: &StoredSaga,
@@ -237,8 +241,8 @@ async fn tried(
     }
 }
 
-/// The plan, and the slots of the requests that it begins. Where a host has none left, or its circuit lets nothing through, what would go
-/// there is planned to wait.
+/// The plan, and the slots of the requests that it begins. Where a host has none left, or its
+/// circuit lets nothing through, what would go there is planned to wait.
 pub(super) fn plan_with_slots(
     context: &Arc<Context>,
     saga: &Result<ValidSaga, Vec<Fault>>,
@@ -330,7 +334,8 @@ fn count<T: Ord>(all: impl Iterator<Item = T>) -> BTreeMap<T, usize> {
     counts
 }
 
-/// Expressions that read only what is known are tried when a saga is checked: that is thought about like a plan.
+/// Expressions that read only what is known are tried when a saga is checked: that is thought about
+/// like a plan.
 async fn valid(context: &Context, stored: &StoredSaga) -> Validated {
     let uid = stored.metadata.uid.clone().unwrap_or_default();
     let accepted = stored.status.as_ref().is_ok_and(|status| status.spec_hash.is_some());

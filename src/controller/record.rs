@@ -1,8 +1,8 @@
 //! Writes what was decided, under the version of the saga that it was decided on.
 //!
 //! # Guarantees
-//! The only maker of a [`Plan<Recorded>`]. Every write carries the resourceVersion that was read: a conflict means that the decision
-//! rests on something old and is dropped, which is no error.
+//! The only maker of a [`Plan<Recorded>`]. Every write carries the resourceVersion that was read: a
+//! conflict means that the decision rests on something old and is dropped, which is no error.
 
 use std::time::Instant;
 
@@ -28,17 +28,21 @@ pub struct Record {
     pub plan: Plan<Recorded>,
     /// The saga's version after it was written.
     pub version: String,
-    /// When the status write was sent that was acknowledged since; `None` where the status stood already. Not when its answer was seen: a
-    /// process that was frozen meanwhile would take an old answer for a fresh one.
+    /// When the status write was sent that was acknowledged since; `None` where the status stood
+    /// already. Not when its answer was seen: a process that was frozen meanwhile would take an old
+    /// answer for a fresh one.
     pub written: Option<Instant>,
-    /// Why the finalizer could not be taken off after the status was written. The effects are due all the same.
+    /// Why the finalizer could not be taken off after the status was written. The effects are due
+    /// all the same.
     pub unfinished: Option<Error>,
 }
 
-/// Writes a plan's finalizer and status. `None` where another write came first or the saga is gone: the watch brings it back.
+/// Writes a plan's finalizer and status. `None` where another write came first or the saga is gone:
+/// the watch brings it back.
 ///
 /// # Errors
-/// Where a write failed or its answer was lost. What was committed is then found by the next reconcile.
+/// Where a write failed or its answer was lost. What was committed is then found by the next
+/// reconcile.
 pub async fn record(
     context: &Context,
     saga: &StoredSaga,
@@ -77,7 +81,8 @@ pub async fn record(
         }
     }
     let mut unfinished = None;
-    // The version of the terminal write, or of the copy that shows it, is the precondition: no other read is needed.
+    // The version of the terminal write, or of the copy that shows it, is the precondition: no
+    // other read is needed.
     if plan.finalizer == Finalizer::Remove {
         match patch_finalizers(context, saga, &version, false).await {
             Ok(Some(next)) => version = next,
@@ -91,8 +96,8 @@ pub async fn record(
     Ok(Some(Record { plan: plan.recorded(), version, written: written_at, unfinished }))
 }
 
-/// Takes away the annotations of recorded requests and sets the number up to which they are handled. Where another write came first, the
-/// next reconcile does it.
+/// Takes away the annotations of recorded requests and sets the number up to which they are
+/// handled. Where another write came first, the next reconcile does it.
 ///
 /// # Errors
 /// Where the write failed or its answer was lost.
@@ -173,7 +178,8 @@ fn lacks(stands: &Value, written: &Value) -> bool {
     }
 }
 
-/// Writes message and conditions, and of which spec they speak, where the rest of the stored status cannot be read and must not be lost.
+/// Writes message and conditions, and of which spec they speak, where the rest of the stored status
+/// cannot be read and must not be lost.
 async fn patch_verdict(
     context: &Context,
     saga: &StoredSaga,

@@ -1,7 +1,9 @@
-//! Another unfinished saga that applied the object which a step is about to apply: a person is told, and nothing is refused.
+//! Another unfinished saga that applied the object which a step is about to apply: a person is
+//! told, and nothing is refused.
 //!
 //! # Caveats
-//! Known is the one that applied the object last. A look that takes too long, or is refused, tells nobody anything.
+//! Known is the one that applied the object last. A look that takes too long, or is refused, tells
+//! nobody anything.
 
 use std::time::Duration;
 
@@ -59,8 +61,8 @@ impl Performance<'_> {
             format!("{}/", namespace(&rival))
         };
         let message = format!(
-            "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that saga has not ended: each overwrites what the other \
-             one wrote",
+            "step {} applies {} {}, which step {step} of the saga {whose}{} applied, and that \
+             saga has not ended: each overwrites what the other one wrote",
             identity.attempt.step,
             target.kind,
             target.name,

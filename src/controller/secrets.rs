@@ -1,13 +1,16 @@
 //! Reads one key of a Secret or a ConfigMap as the account that a saga acts as.
 //!
 //! # Guarantees
-//! - The API server decides with the rights of the account, not with the operator's: a saga reads nothing that its account may not read.
+//! - The API server decides with the rights of the account, not with the operator's: a saga reads
+//!   nothing that its account may not read.
 //! - No value shows in an error, a log line or debug output.
 //!
 //! # Caveats
-//! - The operator needs the verb `impersonate` on `serviceaccounts` in the saga's namespace, and nothing else: no groups are sent, so that
-//!   the API server fills in those of the account by itself, and the operator needs no right to impersonate groups.
-//! - An operator whose own kubeconfig impersonates (`as`, `as-groups`) sends those headers too. Don't run it with such a kubeconfig.
+//! - The operator needs the verb `impersonate` on `serviceaccounts` in the saga's namespace, and
+//!   nothing else: no groups are sent, so that the API server fills in those of the account by
+//!   itself, and the operator needs no right to impersonate groups.
+//! - An operator whose own kubeconfig impersonates (`as`, `as-groups`) sends those headers too.
+//!   Don't run it with such a kubeconfig.
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -31,7 +34,8 @@ pub struct Account<'a> {
 }
 
 impl fmt::Display for Account<'_> {
-    /// The user name that the API server gives a `ServiceAccount`: `system:serviceaccount:shop:order-saga`
+    /// The user name that the API server gives a `ServiceAccount`:
+    /// `system:serviceaccount:shop:order-saga`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "system:serviceaccount:{}:{}", self.namespace, self.name)
     }
@@ -119,7 +123,8 @@ pub enum SecretError {
         key: String,
     },
     /// The account may not read the object.
-    #[error("{account} may not get {} {name:?} in namespace {namespace:?}: give the account a Role with that right", .kind.resource())]
+    #[error("{account} may not get {} {name:?} in namespace {namespace:?}: give the account a \
+        Role with that right", .kind.resource())]
     Forbidden {
         /// What was to be read.
         kind: Kind,
@@ -132,7 +137,8 @@ pub enum SecretError {
     },
     /// The operator may not act as the account.
     #[error(
-        "the operator may not impersonate {account}: give the operator the verb impersonate on serviceaccounts in namespace {namespace:?}"
+        "the operator may not impersonate {account}: give the operator the verb impersonate on \
+         serviceaccounts in namespace {namespace:?}"
     )]
     NotImpersonated {
         /// The account's user name.
@@ -199,8 +205,8 @@ impl SecretReader {
         self.key::<ByteString>(object, &wanted.key).await.map(|value| SecretValue(value.0))
     }
 
-    /// The value of `wanted` in the account's namespace, read live as the account. What a ConfigMap holds in `binaryData` is not looked
-    /// at.
+    /// The value of `wanted` in the account's namespace, read live as the account. What a ConfigMap
+    /// holds in `binaryData` is not looked at.
     ///
     /// # Errors
     /// [`SecretError`]. No error shows a value.
@@ -300,7 +306,8 @@ impl Object<'_> {
     }
 }
 
-/// Whether an object may have this name: lower case letters, digits, `-` and `.`, the ends alphanumeric (RFC 1123 subdomain).
+/// Whether an object may have this name: lower case letters, digits, `-` and `.`, the ends
+/// alphanumeric (RFC 1123 subdomain).
 fn is_name(name: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = name.as_bytes();
@@ -310,8 +317,9 @@ fn is_name(name: &str) -> bool {
         && bytes.iter().all(|byte| alphanumeric(byte) || matches!(byte, b'-' | b'.'))
 }
 
-/// Whether a 403 speaks of the object itself. One that refuses to impersonate names `serviceaccounts`, `users` or `groups` instead, or, from a
-/// server with constrained impersonation (KEP-5284), the object and a verb that begins with `impersonate`.
+/// Whether a 403 speaks of the object itself. One that refuses to impersonate names
+/// `serviceaccounts`, `users` or `groups` instead, or, from a server with constrained impersonation
+/// (KEP-5284), the object and a verb that begins with `impersonate`.
 fn about(kind: Kind, status: &Status) -> bool {
     let names_object = status
         .details

@@ -1,10 +1,13 @@
-//! How many requests are under way at once: at most [`MOST`] to one host and port for one namespace.
+//! How many requests are under way at once: at most [`MOST`] to one host and port for one
+//! namespace.
 //!
 //! # Guarantees
-//! A slot is taken before the intent of its request is written, and given back when the request has landed, or when it never took off.
+//! A slot is taken before the intent of its request is written, and given back when the request has
+//! landed, or when it never took off.
 //!
 //! # Caveats
-//! Counted in this process: another operator has slots of its own. Two names of one host are two hosts.
+//! Counted in this process: another operator has slots of its own. Two names of one host are two
+//! hosts.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -70,7 +73,8 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// Takes a slot for a saga's request to `host`, if one is free. Else the saga is announced when one may be.
+    /// Takes a slot for a saga's request to `host`, if one is free. Else the saga is announced when
+    /// one may be.
     #[must_use]
     pub fn take(context: &Arc<Context>, namespace: &str, saga: &str, host: &str) -> Option<Self> {
         let place = (namespace.to_owned(), host.to_owned());

@@ -1,8 +1,10 @@
-//! Valid sagas, kept for as long as their spec does not change: parsing expressions costs more than all else of a look.
+//! Valid sagas, kept for as long as their spec does not change: parsing expressions costs more than
+//! all else of a look.
 //!
 //! # Guarantees
-//! What is kept is what the spec of that generation gives; the API server counts a generation for each change of it. Where it may have been
-//! restored from a backup, so that it counts anew, all is forgotten. At most [`MOST`] sagas are kept.
+//! What is kept is what the spec of that generation gives; the API server counts a generation for
+//! each change of it. Where it may have been restored from a backup, so that it counts anew, all is
+//! forgotten. At most [`MOST`] sagas are kept.
 
 use std::{
     collections::HashMap,

@@ -1,8 +1,9 @@
 //! What this process remembers of the work of operators of another version.
 //!
 //! # Guarantees
-//! Of a saga with words that this version does not know is told once. Where two versions put the same in words of their own, this process puts
-//! it in its own once a minute at most: the two would go on for ever.
+//! Of a saga with words that this version does not know is told once. Where two versions put the
+//! same in words of their own, this process puts it in its own once a minute at most: the two would
+//! go on for ever.
 
 use std::{
     collections::HashMap,
@@ -75,7 +76,8 @@ impl OtherVersions {
     }
 }
 
-/// A saga with words in its status that this version does not know: that is told once, and the saga left to an operator of that version.
+/// A saga with words in its status that this version does not know: that is told once, and the saga
+/// left to an operator of that version.
 ///
 /// # Errors
 /// Where its finalizer could not be taken off.

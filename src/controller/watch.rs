@@ -1,8 +1,9 @@
 //! The watches on sagas, their Pods and their Jobs, and the controller that they drive.
 //!
 //! # Guarantees
-//! What a watch brings makes its saga be looked at once it can be seen in the store, and not before. A list that is read again after a gap
-//! is seen when it is whole: only then, and then for everything in it.
+//! What a watch brings makes its saga be looked at once it can be seen in the store, and not
+//! before. A list that is read again after a gap is seen when it is whole: only then, and then for
+//! everything in it.
 
 use std::sync::Arc;
 
@@ -136,8 +137,8 @@ impl Watch {
         let announced = stream::unfold(receiver, |mut receiver| async {
             receiver.recv().await.map(|saga| (saga, receiver))
         });
-        // Decisions rest on both caches: none is made before the Pods are there. A Job that is not there yet is read live: an operator
-        // that may not see Jobs does everything else.
+        // Decisions rest on both caches: none is made before the Pods are there. A Job that is not
+        // there yet is read live: an operator that may not see Jobs does everything else.
         Controller::for_stream(objects, sagas)
             .with_config(Config::default().concurrency(CONCURRENCY))
             .owns_stream(children)
@@ -176,7 +177,8 @@ where
     }
 }
 
-/// All sagas. An error ends here: passed on, it would hold up what all other streams bring for as long as its backoff.
+/// All sagas. An error ends here: passed on, it would hold up what all other streams bring for as
+/// long as its backoff.
 fn saga_stream(
     api: Api<StoredSaga>,
     writer: Writer<StoredSaga>,
@@ -189,7 +191,8 @@ fn saga_stream(
         .default_backoff()
         .inspect(move |event| health.note(event))
         .inspect(move |event| match event {
-            // A child that changed or went makes its parent look. A list makes all look that are in it.
+            // A child that changed or went makes its parent look. A list makes all look that are in
+            // it.
             Ok(Event::Apply(saga) | Event::Delete(saga)) => {
                 if let (Some(parent), Some(namespace)) =
                     (child_saga::parent(saga), &saga.metadata.namespace)
@@ -225,8 +228,8 @@ fn tell_children(context: &Context, event: &Event<StoredSaga>) {
     }
 }
 
-/// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last state is noted first. Errors end here,
-/// as those of sagas.
+/// The Pods of all attempts: kept in the store stripped to what is read; of one that goes, the last
+/// state is noted first. Errors end here, as those of sagas.
 fn pod_stream(
     api: Api<Pod>,
     writer: Writer<Pod>,
@@ -257,7 +260,8 @@ fn pod_stream(
     tell_sagas(news(events, store), told)
 }
 
-/// Makes the saga of each child be looked at by the child's label. Where its controller is that saga, this is known without.
+/// Makes the saga of each child be looked at by the child's label. Where its controller is that
+/// saga, this is known without.
 fn tell_sagas<K: Resource>(
     news: impl Stream<Item = Result<K, watcher::Error>> + Send + 'static,
     context: Arc<Context>,
@@ -274,7 +278,8 @@ fn tell_sagas<K: Resource>(
 
 /// What one event of a Pod tells of its attempt.
 ///
-/// `listed`: the pods of Jobs that a list brought which is not whole yet. One that breaks off tells of none: nobody would tell that they went.
+/// `listed`: the pods of Jobs that a list brought which is not whole yet. One that breaks off tells
+/// of none: nobody would tell that they went.
 fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     match event {
         Event::Apply(pod) => context.families.saw(pod),
@@ -289,7 +294,8 @@ fn note_pod(context: &Context, event: &Event<Pod>, listed: &mut Vec<Pod>) {
     }
 }
 
-/// Notes how a child that went has ended. One that does not say whose it is any more is known by its UID.
+/// Notes how a child that went has ended. One that does not say whose it is any more is known by
+/// its UID.
 fn child_gone(context: &Context, child: &impl Resource, end: ChildState) {
     let uid = child.meta().uid.as_deref().unwrap_or_default();
     match attempt::attempt_of(child) {
@@ -327,7 +333,7 @@ fn job_stream(
                 );
             }
             Ok(event) => {
-                listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref()))
+                listing.missing(event).iter().for_each(|job| announce(&context, job.as_ref()));
             }
             Err(_) => {}
         })

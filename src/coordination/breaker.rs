@@ -1,4 +1,5 @@
-//! One HTTP circuit breaker: a pure function of what came of calls and of instants that are handed in.
+//! One HTTP circuit breaker: a pure function of what came of calls and of instants that are handed
+//! in.
 //!
 //! ```text
 //!          so many calls within the window, so many of them Unknown
@@ -8,18 +9,20 @@
 //!     │ the probe is answered                                         ▼  │ the probe ends Unknown
 //!     └─────────────────────────────────────────────────────────── HalfOpen
 //! ```
-//! Written here, since the breakers that can be had read a clock of their own, count failures in a row or all errors alike, or keep one
-//! circuit and not its place in a plan that may come to nothing.
+//! Written here, since the breakers that can be had read a clock of their own, count failures in a
+//! row or all errors alike, or keep one circuit and not its place in a plan that may come to
+//! nothing.
 //!
 //! # Guarantees
-//! - Only calls that were sent count, when they end, and only in the stretch of being closed in which they began: what was sent before a
-//!   circuit opened says nothing of it afterwards.
+//! - Only calls that were sent count, when they end, and only in the stretch of being closed in
+//!   which they began: what was sent before a circuit opened says nothing of it afterwards.
 //! - While half-open at most one probe is under way. One that was never sent gives its place back.
 //! - The memory of a circuit is bounded whatever is called how often.
 //!
 //! # Caveats
-//! The window moves by sixtieths of itself, so that a call counts for at most the window and for at least 59/60 of it. A probe ends with
-//! its own time limit, however long that is: until then nothing else is let through.
+//! The window moves by sixtieths of itself, so that a call counts for at most the window and for at
+//! least 59/60 of it. A probe ends with its own time limit, however long that is: until then
+//! nothing else is let through.
 
 use std::{
     collections::VecDeque,
@@ -49,15 +52,17 @@ pub struct Settings {
 pub enum CallEnd {
     /// The other side answered, be it with a refusal.
     Answered,
-    /// Nobody can tell: no answer in time, the connection was lost, or the other side could not do it (5xx).
+    /// Nobody can tell: no answer in time, the connection was lost, or the other side could not do
+    /// it (5xx).
     Unknown,
     /// Nothing of it was sent, or it was called off: it says nothing of the other side.
     NotSent,
 }
 
 impl CallEnd {
-    /// The same of a request's end. `may_have_left`: whether anything of it may have been sent. `status`: of the answer, where one came; with
-    /// a 4xx the other side is there, also where nobody can tell what it did (408).
+    /// The same of a request's end. `may_have_left`: whether anything of it may have been sent.
+    /// `status`: of the answer, where one came; with a 4xx the other side is there, also where
+    /// nobody can tell what it did (408).
     #[must_use]
     pub fn of(end: &ChildState, may_have_left: bool, status: Option<u16>) -> Self {
         match end {
@@ -193,7 +198,8 @@ impl Circuit {
         }
     }
 
-    /// Lets a call through that nothing may keep back: as the probe, where there is none; else beside what may be, without weight.
+    /// Lets a call through that nothing may keep back: as the probe, where there is none; else
+    /// beside what may be, without weight.
     pub fn insist(&mut self, now: Instant) -> Ticket {
         self.admit(now).unwrap_or_else(|_| self.ticket(false))
     }
@@ -235,7 +241,8 @@ impl Circuit {
         if self.state == State::Closed { self.counted(now) } else { self.opened_at }
     }
 
-    /// Whether it can be forgotten: closed, or half-open without anybody who tries, for the window, and without calls in it.
+    /// Whether it can be forgotten: closed, or half-open without anybody who tries, for the window,
+    /// and without calls in it.
     #[must_use]
     pub fn is_idle(&mut self, now: Instant) -> bool {
         let used = matches!(self.look(now), State::Open { .. } | State::HalfOpen { probing: true });

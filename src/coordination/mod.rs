@@ -1,4 +1,5 @@
-//! Verdicts on clocks and versions among many processes: leases, election, the fence before an effect, circuit breakers.
+//! Verdicts on clocks and versions among many processes: leases, election, the fence before an
+//! effect, circuit breakers.
 
 pub mod breaker;
 pub mod election;

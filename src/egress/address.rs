@@ -1,17 +1,21 @@
 //! Which addresses a request may reach.
 //!
 //! # Guarantees
-//! Refused are, wherever they hide: this host (loopback, unspecified, the operator's pod), the link (link-local), groups (multicast,
-//! broadcast), the metadata services of the clouds, which hand out credentials to whoever asks, and the API server. What the administrator
-//! allows is not refused, unless it is denied as well. An IPv6 address that carries an IPv4 address is judged by that one too: to allow the IPv6 address does not
-//! allow the IPv4 one. [`crate::egress::policy`] has the order of the rules.
+//! Refused are, wherever they hide: this host (loopback, unspecified, the operator's pod), the link
+//! (link-local), groups (multicast, broadcast), the metadata services of the clouds, which hand out
+//! credentials to whoever asks, and the API server. What the administrator allows is not refused,
+//! unless it is denied as well. An IPv6 address that carries an IPv4 address is judged by that one
+//! too: to allow the IPv6 address does not allow the IPv4 one. [`crate::egress::policy`] has the
+//! order of the rules.
 //!
 //! # Caveats
-//! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the means to narrow them.
-//! - The API server and the operator are known by the addresses that the policy is given. The nodes behind the API server's Service, and
-//!   the Service before the operator, are addresses like any other: the administrator denies them.
-//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and is not looked through:
-//!   where there is one, the administrator denies it.
+//! - Private ranges are allowed: the services of a cluster live there. A `NetworkPolicy` is the
+//!   means to narrow them.
+//! - The API server and the operator are known by the addresses that the policy is given. The nodes
+//!   behind the API server's Service, and the Service before the operator, are addresses like any
+//!   other: the administrator denies them.
+//! - A NAT64 prefix of a network's own choice (RFC 6052, 2.2) looks like any other IPv6 address and
+//!   is not looked through: where there is one, the administrator denies it.
 
 use std::{
     fmt,
@@ -20,17 +24,20 @@ use std::{
 
 use ipnet::IpNet;
 
-/// Addresses outside `169.254.0.0/16` and `fe80::/10` at which a cloud hands out metadata or credentials.
+/// Addresses outside `169.254.0.0/16` and `fe80::/10` at which a cloud hands out metadata or
+/// credentials.
 const METADATA: [(IpAddr, &str); 10] = [
     // Azure, "What is IP address 168.63.129.16?"
     (IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)), "Azure"),
     // Alibaba Cloud ECS, instance metadata.
     (IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), "Alibaba Cloud"),
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200)), "Alibaba Cloud"),
-    // Oracle Cloud Infrastructure Classic; Oracle Cloud Infrastructure over IPv6, as in Oracle's SDKs.
+    // Oracle Cloud Infrastructure Classic; Oracle Cloud Infrastructure over IPv6, as in Oracle's
+    // SDKs.
     (IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)), "Oracle Cloud"),
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), "Oracle Cloud"),
-    // Amazon EC2, "Access instance metadata for an EC2 instance"; Amazon EKS, "Set up the Amazon EKS Pod Identity Agent".
+    // Amazon EC2, "Access instance metadata for an EC2 instance"; Amazon EKS, "Set up the Amazon
+    // EKS Pod Identity Agent".
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), "AWS"),
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)), "AWS"),
     // Compute Engine, metadata server of instances with IPv6 only.
@@ -41,7 +48,8 @@ const METADATA: [(IpAddr, &str); 10] = [
     (IpAddr::V6(Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1)), "Akamai"),
 ];
 
-/// What the administrator allows beyond the rule and denies, and where the API server and the operator itself are.
+/// What the administrator allows beyond the rule and denies, and where the API server and the
+/// operator itself are.
 #[derive(Clone, Debug, Default)]
 pub struct AddressPolicy {
     allowed: Vec<IpNet>,
@@ -68,7 +76,8 @@ pub enum Reason {
     Loopback,
     /// `0.0.0.0/8`, `::` (RFC 6890): Linux connects to this host.
     Unspecified,
-    /// `169.254.0.0/16`, `fe80::/10` (RFC 3927, RFC 4291). Clouds keep their metadata services there.
+    /// `169.254.0.0/16`, `fe80::/10` (RFC 3927, RFC 4291). Clouds keep their metadata services
+    /// there.
     LinkLocal,
     /// A cloud's metadata service outside the link-local ranges.
     Metadata(&'static str),
@@ -101,7 +110,8 @@ impl fmt::Display for Reason {
 }
 
 impl fmt::Display for Denied {
-    /// `requests may not reach 127.0.0.1: it is a loopback address; the administrator can allow it by --http-allow-cidrs`
+    /// `requests may not reach 127.0.0.1: it is a loopback address; the administrator can allow it
+    /// by --http-allow-cidrs`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { address, carries, reason } = self;
         write!(f, "requests may not reach {address}: it ")?;
@@ -124,8 +134,9 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl AddressPolicy {
-    /// A policy that allows `allowed` whatever the rule says, and knows the API server at `api_server`. IPv4-mapped IPv6 addresses count
-    /// as IPv4: a network that is to allow them is written as IPv4.
+    /// A policy that allows `allowed` whatever the rule says, and knows the API server at
+    /// `api_server`. IPv4-mapped IPv6 addresses count as IPv4: a network that is to allow them is
+    /// written as IPv4.
     #[must_use]
     pub fn new(allowed: Vec<IpNet>, api_server: impl IntoIterator<Item = IpAddr>) -> Self {
         Self {
@@ -203,14 +214,16 @@ impl AddressPolicy {
     }
 }
 
-/// The IPv4 addresses that an IPv6 address may stand for, IPv4-mapped ones excepted: [`IpAddr::to_canonical`] has made those IPv4.
+/// The IPv4 addresses that an IPv6 address may stand for, IPv4-mapped ones excepted:
+/// [`IpAddr::to_canonical`] has made those IPv4.
 fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
     let segments = ip.segments();
     let mut found = match segments {
         // This host and no host, which have the form of what follows.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => Vec::new(),
-        // IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated (RFC 2765, 2.1), NAT64 (RFC 6052, 2.1), 6to4 (RFC 3056, 2).
+        // IPv4-compatible (RFC 4291, 2.5.5.1) and IPv4-translated (RFC 2765, 2.1), NAT64 (RFC 6052,
+        // 2.1), 6to4 (RFC 3056, 2).
         [0, 0, 0, 0, 0 | 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
         | [0x2002, high, low, ..] => vec![v4(high, low)],
@@ -228,8 +241,9 @@ fn embedded(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     found
 }
 
-/// NAT64 for local use, `64:ff9b:1::/48` (RFC 8215). The address does not say how long its prefix is, so every place that RFC 6052, 2.2
-/// gives is looked at. A place that begins with zero is padding of another form.
+/// NAT64 for local use, `64:ff9b:1::/48` (RFC 8215). The address does not say how long its prefix
+/// is, so every place that RFC 6052, 2.2 gives is looked at. A place that begins with zero is
+/// padding of another form.
 fn local_nat64(ip: Ipv6Addr) -> Vec<Ipv4Addr> {
     let [_, _, _, _, _, _, o6, o7, _, o9, o10, o11, o12, o13, o14, o15] = ip.octets();
     let places = [[o6, o7, o9, o10], [o7, o9, o10, o11], [o9, o10, o11, o12], [o12, o13, o14, o15]];
@@ -339,7 +353,8 @@ mod tests {
         }
     }
 
-    /// Every way to write an IPv4 address inside an IPv6 one, for every IPv4 address that is refused.
+    /// Every way to write an IPv4 address inside an IPv6 one, for every IPv4 address that is
+    /// refused.
     #[test]
     fn no_disguise_helps() {
         let refused = [
@@ -461,17 +476,19 @@ mod tests {
     #[test]
     fn the_refusal_says_what_and_why_and_who_can_help() {
         let says = |text: &str| policy(&[]).check(ip(text)).unwrap_err().to_string();
-        let plain = "requests may not reach 127.0.0.1: it is a loopback address; the administrator can allow it by --http-allow-cidrs";
+        let plain = "requests may not reach 127.0.0.1: it is a loopback address; the \
+            administrator can allow it by --http-allow-cidrs";
         assert_eq!(says("::ffff:7f00:1"), plain);
-        let carried = "requests may not reach 2002:7f00:1::: it carries 127.0.0.1, a loopback address; \
-                       the administrator can allow 127.0.0.1 by --http-allow-cidrs";
+        let carried = "requests may not reach 2002:7f00:1::: it carries 127.0.0.1, a loopback \
+            address; the administrator can allow 127.0.0.1 by --http-allow-cidrs";
         assert_eq!(says("2002:7f00:1::"), carried);
         let policy = policy(&[]).denying(vec!["10.0.0.0/8".parse().unwrap()]);
         let says = |text: &str| policy.check(ip(text)).unwrap_err().to_string();
-        let plain = "requests may not reach 10.1.2.3: it is in 10.0.0.0/8, which the administrator denies by --http-deny-cidrs";
+        let plain = "requests may not reach 10.1.2.3: it is in 10.0.0.0/8, which the \
+            administrator denies by --http-deny-cidrs";
         assert_eq!(says("10.1.2.3"), plain);
-        let carried = "requests may not reach 64:ff9b::a01:203: it carries 10.1.2.3, in 10.0.0.0/8, which the administrator denies by \
-                       --http-deny-cidrs";
+        let carried = "requests may not reach 64:ff9b::a01:203: it carries 10.1.2.3, in \
+            10.0.0.0/8, which the administrator denies by --http-deny-cidrs";
         assert_eq!(says("64:ff9b::10.1.2.3"), carried);
     }
 }

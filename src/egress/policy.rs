@@ -11,12 +11,14 @@
 //! | 5 | it is loopback, unspecified, link-local, multicast, broadcast, the operator itself, a cloud's metadata service or the API server ([`crate::egress::address`]) | refused |
 //! | 6 | anything else | reached |
 //!
-//! Rows 3 to 6 are asked of every address that the host resolves to, and of every IPv4 address inside an IPv6 one; where one is refused,
-//! none is reached. So a deny wins over an allow, and `--http-allow-hosts` lifts no refusal of an address.
+//! Rows 3 to 6 are asked of every address that the host resolves to, and of every IPv4 address
+//! inside an IPv6 one; where one is refused, none is reached. So a deny wins over an allow, and
+//! `--http-allow-hosts` lifts no refusal of an address.
 //!
 //! # Caveats
-//! A host is judged by the name in the URL, and a service has many: `stock.shop`, `stock.shop.svc` and an alias elsewhere lead to the same
-//! addresses. `--http-deny-hosts` keeps honest people from a host; what nobody may reach is denied by its addresses.
+//! A host is judged by the name in the URL, and a service has many: `stock.shop`, `stock.shop.svc`
+//! and an alias elsewhere lead to the same addresses. `--http-deny-hosts` keeps honest people from
+//! a host; what nobody may reach is denied by its addresses.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
@@ -35,7 +37,8 @@ const MAX_LABEL: usize = 63;
 pub enum HostPattern {
     /// `payments.shop.svc`: lower case, punycode, no dot at the end.
     Name(String),
-    /// `*.example.com`: every name that ends in `.example.com`, at any depth, but not `example.com` itself.
+    /// `*.example.com`: every name that ends in `.example.com`, at any depth, but not `example.com`
+    /// itself.
     Below(String),
     /// A URL with this address instead of a name; never an IPv4-mapped one.
     Address(IpAddr),
@@ -57,8 +60,8 @@ impl FromStr for HostPattern {
                 Ok(if below { Self::Below(name) } else { Self::Name(name) })
             }
             Some(Host::Domain(_) | Host::Ipv4(_) | Host::Ipv6(_)) | None => Err(format!(
-                "`{text}` is no host: write a name, such as payments.shop.svc, or *.example.com for every name below example.com; without \
-                 scheme, port and path"
+                "`{text}` is no host: write a name, such as payments.shop.svc, or *.example.com \
+                 for every name below example.com; without scheme, port and path"
             )),
         }
     }
@@ -112,8 +115,8 @@ fn without_dot(name: &str) -> &str {
     name.strip_suffix('.').unwrap_or(name)
 }
 
-/// Whether a name of a URL's host is one that a name server can know: letters, digits, `-` and `_`, of the length that DNS has room for.
-/// The parser of URLs lets more pass.
+/// Whether a name of a URL's host is one that a name server can know: letters, digits, `-` and `_`,
+/// of the length that DNS has room for. The parser of URLs lets more pass.
 #[must_use]
 pub fn is_name(host: &str) -> bool {
     let name = without_dot(host);
@@ -127,8 +130,8 @@ pub fn is_name(host: &str) -> bool {
 /// What the administrator allows and denies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReachRules {
-    /// `--http-allow-cidrs`: networks whose addresses are reached although they are refused by default. No bits are set beyond a prefix,
-    /// and no IPv4 network is written as IPv6.
+    /// `--http-allow-cidrs`: networks whose addresses are reached although they are refused by
+    /// default. No bits are set beyond a prefix, and no IPv4 network is written as IPv6.
     pub allow_cidrs: Vec<IpNet>,
     /// `--http-deny-cidrs`: networks whose addresses are never reached; in the same form.
     pub deny_cidrs: Vec<IpNet>,
@@ -147,21 +150,24 @@ impl ReachRules {
         for allowed in &self.allow_cidrs {
             if let Some(denied) = self.deny_cidrs.iter().find(|denied| denied.contains(allowed)) {
                 return Err(format!(
-                    "{allowed} of --http-allow-cidrs lies in {denied} of --http-deny-cidrs, which wins: take {allowed} out, or deny less"
+                    "{allowed} of --http-allow-cidrs lies in {denied} of --http-deny-cidrs, which \
+                     wins: take {allowed} out, or deny less"
                 ));
             }
         }
         for allowed in &self.allow_hosts {
             if let Some(denied) = self.deny_hosts.iter().find(|denied| denied.covers(allowed)) {
                 return Err(format!(
-                    "{allowed} of --http-allow-hosts is denied by {denied} of --http-deny-hosts, which wins: take one of them out"
+                    "{allowed} of --http-allow-hosts is denied by {denied} of --http-deny-hosts, \
+                     which wins: take one of them out"
                 ));
             }
         }
         let address = |pattern: &&HostPattern| matches!(pattern, HostPattern::Address(_));
         match self.deny_hosts.iter().find(address) {
             Some(address) => Err(format!(
-                "{address} of --http-deny-hosts is an address, which a name could still lead to: give it to --http-deny-cidrs instead"
+                "{address} of --http-deny-hosts is an address, which a name could still lead to: \
+                 give it to --http-deny-cidrs instead"
             )),
             None => Ok(()),
         }
@@ -178,7 +184,8 @@ pub struct DeniedHost {
 }
 
 impl fmt::Display for DeniedHost {
-    /// `requests may not reach pay.example.com: the administrator denies *.example.com by --http-deny-hosts`
+    /// `requests may not reach pay.example.com: the administrator denies *.example.com by
+    /// --http-deny-hosts`
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "requests may not reach {}: ", self.host)?;
         match &self.by {
@@ -219,7 +226,8 @@ impl Reach {
         Self { addresses: self.addresses.operator_at(addresses), ..self }
     }
 
-    /// Whether the host of a URL may be reached, before anybody asks for its addresses: rows 1 and 2.
+    /// Whether the host of a URL may be reached, before anybody asks for its addresses: rows 1 and
+    /// 2.
     ///
     /// # Errors
     /// [`DeniedHost`] where it may not.

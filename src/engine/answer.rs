@@ -1,9 +1,11 @@
 //! What the answer to a request means to its step.
 //!
 //! # Guarantees
-//! - A no proves nothing about an earlier attempt: while that is uncertain, 409 is what a service says that is still at work on it.
-//! - The rules of a step come first, and the first of them that holds decides. One that cannot be evaluated decides nothing, except that a 2xx may
-//!   have been done. `Failed` cannot be had of what a gateway says by itself.
+//! - A no proves nothing about an earlier attempt: while that is uncertain, 409 is what a service
+//!   says that is still at work on it.
+//! - The rules of a step come first, and the first of them that holds decides. One that cannot be
+//!   evaluated decides nothing, except that a 2xx may have been done. `Failed` cannot be had of
+//!   what a gateway says by itself.
 
 use std::sync::Arc;
 

@@ -1,9 +1,10 @@
 //! Keeps the status small enough for etcd and for everybody who watches.
 //!
 //! # Guarantees
-//! The steps take at most [`STEPS`] bytes as JSON, whatever the other sides say. Only what no decision needs is dropped: the oldest
-//! attempts and the names of children first, then the ends of messages. What steps hand on is bounded where it is taken, and counts here as well. Steps that fit are
-//! left as they are, so that a second look changes nothing.
+//! The steps take at most [`STEPS`] bytes as JSON, whatever the other sides say. Only what no
+//! decision needs is dropped: the oldest attempts and the names of children first, then the ends of
+//! messages. What steps hand on is bounded where it is taken, and counts here as well. Steps that
+//! fit are left as they are, so that a second look changes nothing.
 
 use serde::Serialize;
 
@@ -12,17 +13,21 @@ use crate::{
     text::clip,
 };
 
-/// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a whole and what people asked for.
+/// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a
+/// whole and what people asked for.
 pub(super) const STEPS: usize = (256 - 64) * 1024;
 /// The attempts kept of each direction, where all do not fit.
 const KEPT: [usize; 4] = [3, 2, 1, 0];
-/// The characters kept of each step's message, where nothing else helps. The last leaves room for as many outputs as there may be.
+/// The characters kept of each step's message, where nothing else helps. The last leaves room for
+/// as many outputs as there may be.
 const MESSAGE: [usize; 2] = [60, 16];
-/// More than a step takes besides its messages and attempts, and more than an attempt takes besides its message.
+/// More than a step takes besides its messages and attempts, and more than an attempt takes besides
+/// its message.
 const STEP: usize = 1660;
 const ATTEMPT: usize = 200;
 
-/// Drops what does not fit. `others`: the bytes that another version's fields take, which are never dropped.
+/// Drops what does not fit. `others`: the bytes that another version's fields take, which are never
+/// dropped.
 pub(super) fn fit(steps: &mut [StepStatus], others: usize) {
     let room = STEPS.saturating_sub(others);
     if at_most(steps) <= room {
@@ -126,7 +131,8 @@ mod tests {
             active: None,
             attempts: (1..=attempts).map(record).collect(),
         };
-        // What sends a request has no child, and so neither its UID nor its trouble: those are shorter.
+        // What sends a request has no child, and so neither its UID nor its trouble: those are
+        // shorter.
         let active = ActiveAttempt {
             started_at: now(),
             executor: Some("e".repeat(36)),

@@ -1,4 +1,5 @@
-//! Child sagas: what the phase of one means to the step that carries it through or undoes it, and what it has to be told.
+//! Child sagas: what the phase of one means to the step that carries it through or undoes it, and
+//! what it has to be told.
 //!
 //! | the child is | the step that carries it through | the compensation that undoes it |
 //! |---|---|---|
@@ -10,13 +11,15 @@
 //! | Pending | waits; past its time it is cancelled: nothing of it ran | cancels it |
 //!
 //! # Guarantees
-//! A child is told the same until it is seen to have heard, and each request carries a token, by which it acts on it once. A child that may
-//! still act is never given up: its attempt settles when it has ended. What the undo of a child waits for is bounded by its time limit, since
-//! it is asked again. A saga that goes as it is goes after all its children were told to, or refused to be told for good: those, too, that no
-//! attempt follows any more.
+//! A child is told the same until it is seen to have heard, and each request carries a token, by
+//! which it acts on it once. A child that may still act is never given up: its attempt settles when
+//! it has ended. What the undo of a child waits for is bounded by its time limit, since it is asked
+//! again. A saga that goes as it is goes after all its children were told to, or refused to be told
+//! for good: those, too, that no attempt follows any more.
 //!
 //! # Caveats
-//! A child that is past its pivot can only go forward: the step waits for its end, whatever its time limit says.
+//! A child that is past its pivot can only go forward: the step waits for its end, whatever its
+//! time limit says.
 
 use jiff::Timestamp;
 
@@ -97,7 +100,8 @@ impl Pass<'_> {
             }
             Some(SagaPhase::Compensated) if still_in_effect.is_empty() && kin.uncertain => {
                 Settlement::unknown_for_good(format!(
-                    "its child saga {name} was undone, but nobody can tell what an earlier attempt's child left in effect"
+                    "its child saga {name} was undone, but nobody can tell what an earlier \
+                     attempt's child left in effect"
                 ))
             }
             Some(SagaPhase::Compensated) if still_in_effect.is_empty() => {
@@ -233,7 +237,8 @@ impl Pass<'_> {
             Demand::Cancel => kin.child.cancel_asked || kin.child.held,
         };
         let ended = kin.child.phase.is_some_and(SagaPhase::is_terminal);
-        // Before an operator saw it, it takes no request; its deletion undoes it, unless it ended before.
+        // Before an operator saw it, it takes no request; its deletion undoes it, unless it ended
+        // before.
         if !heard && kin.child.phase.is_some() && (!kin.child.deleting || ended) {
             self.effects.push(Effect::Ask {
                 attempt: kin.attempt.clone(),
@@ -256,8 +261,9 @@ fn say_of_child(status: &mut StepStatus, direction: Direction, waits: &str) {
     }
 }
 
-/// The children of a deleted saga that goes as it is which no attempt follows any more, although they may not have ended: an undo that was
-/// given up leaves such a one. Each with the attempt that made it. `policy`: what the spec asks for on deletion.
+/// The children of a deleted saga that goes as it is which no attempt follows any more, although
+/// they may not have ended: an undo that was given up leaves such a one. Each with the attempt that
+/// made it. `policy`: what the spec asks for on deletion.
 #[must_use]
 pub fn left_behind<'s>(
     saga: &ValidSaga,
@@ -293,8 +299,9 @@ fn carries_a_child(step: &ValidStep, direction: Direction) -> bool {
     step.operation(direction).is_some_and(|operation| matches!(operation.work, Work::Saga(_)))
 }
 
-/// What is left to be told to the unfinished children of a deleted saga that goes as it is: to go likewise, and not to be undone when they
-/// are deleted with it. `None` where all were told, or cannot be.
+/// What is left to be told to the unfinished children of a deleted saga that goes as it is: to go
+/// likewise, and not to be undone when they are deleted with it. `None` where all were told, or
+/// cannot be.
 pub(super) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
     let (saga, status) = (saga?, seen.status.as_ref().ok()?);
     let untold = |(id, child): (&AttemptId, &ChildState)| {
@@ -323,7 +330,8 @@ pub(super) fn let_go(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> 
     })
 }
 
-/// The attempt that made the child which a compensation undoes: the newest one of the step's action.
+/// The attempt that made the child which a compensation undoes: the newest one of the step's
+/// action.
 #[must_use]
 pub fn made_by(status: &StepStatus) -> AttemptId {
     let number = status.action.as_ref().map_or(1, |action| action.attempt);

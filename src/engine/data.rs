@@ -1,10 +1,12 @@
-//! What flows between steps: the values that expressions read, what an action comes to with them, what an answer means, and what a step
-//! hands on.
+//! What flows between steps: the values that expressions read, what an action comes to with them,
+//! what an answer means, and what a step hands on.
 //!
 //! # Guarantees
-//! An action comes to the same each time it is asked for: an expression reads only steps that are done by then. What a step hands on is
-//! bounded where it is taken ([`MAX_OUTPUTS`] and [`MAX_OUTPUT_DEPTH`] for one, [`MAX_ALL_OUTPUTS`] for all), and is from then on what the API
-//! server gives back, whether it comes from an answer, an object, a Pod, a child saga or a person: all of it passes through [`Pass::taken`].
+//! An action comes to the same each time it is asked for: an expression reads only steps that are
+//! done by then. What a step hands on is bounded where it is taken ([`MAX_OUTPUTS`] and
+//! [`MAX_OUTPUT_DEPTH`] for one, [`MAX_ALL_OUTPUTS`] for all), and is from then on what the API
+//! server gives back, whether it comes from an answer, an object, a Pod, a child saga or a person:
+//! all of it passes through [`Pass::taken`].
 
 use std::borrow::Cow;
 
@@ -119,8 +121,8 @@ impl Pass<'_> {
         )
     }
 
-    /// A success that hands this on. Where that cannot be taken, the step counts as one that may have been done: whoever reads it would
-    /// find nothing.
+    /// A success that hands this on. Where that cannot be taken, the step counts as one that may
+    /// have been done: whoever reads it would find nothing.
     pub(super) fn with_outputs(
         &self,
         direction: Direction,
@@ -154,7 +156,8 @@ impl Pass<'_> {
         );
         if known.saturating_add(bytes) > MAX_ALL_OUTPUTS {
             return Err(format!(
-                "the outputs of all steps may have at most {MAX_ALL_OUTPUTS} bytes together, and these add {bytes} to {known}"
+                "the outputs of all steps may have at most {MAX_ALL_OUTPUTS} bytes together, and \
+                 these add {bytes} to {known}"
             ));
         }
         Ok(outputs)

@@ -1,8 +1,10 @@
-//! The clocks of a saga: the time limit of an attempt, the deadline of a budget, the timeout of the forward run.
+//! The clocks of a saga: the time limit of an attempt, the deadline of a budget, the timeout of the
+//! forward run.
 //!
 //! # Guarantees
-//! Deadlines and the timeout stand still while the saga is paused, suspended or Failed; the time limit of an attempt and of an approval
-//! runs on. All count from recorded instants, so that a restarted operator comes to the same end.
+//! Deadlines and the timeout stand still while the saga is paused, suspended or Failed; the time
+//! limit of an attempt and of an approval runs on. All count from recorded instants, so that a
+//! restarted operator comes to the same end.
 
 use std::time::Duration;
 
@@ -16,8 +18,9 @@ use crate::{
     model::saga::Operation,
 };
 
-/// How long an attempt may take by its own time limit: what its intent says, or else what the spec says now. A request keeps the limit under
-/// which it was sent: by that every other operator judges how long it may last.
+/// How long an attempt may take by its own time limit: what its intent says, or else what the spec
+/// says now. A request keeps the limit under which it was sent: by that every other operator judges
+/// how long it may last.
 #[must_use]
 pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
     let written =
@@ -79,7 +82,8 @@ impl Pass<'_> {
         self.saga_left().is_some_and(|left| left.is_zero())
     }
 
-    /// Ends the forward run when its time has passed: what waits to be tried again fails, what is active is stopped by its limit.
+    /// Ends the forward run when its time has passed: what waits to be tried again fails, what is
+    /// active is stopped by its limit.
     pub(super) fn enforce_timeout(&mut self) {
         let backward = matches!(
             self.status.phase,
@@ -141,7 +145,8 @@ impl Pass<'_> {
         Some(deadline.saturating_sub(between(began.0, self.frozen_now())))
     }
 
-    /// When the active attempt is past its time: the least of its own limit, which runs on, and what is left of the deadlines.
+    /// When the active attempt is past its time: the least of its own limit, which runs on, and
+    /// what is left of the deadlines.
     pub(super) fn limit(
         &self,
         operation: &Operation,
@@ -162,7 +167,8 @@ impl Pass<'_> {
         )
     }
 
-    /// When the first of the deadlines that the attempt is under has passed; `None` where there is none, or where they stand still.
+    /// When the first of the deadlines that the attempt is under has passed; `None` where there is
+    /// none, or where they stand still.
     pub(super) fn deadline(
         &self,
         operation: &Operation,
@@ -179,7 +185,8 @@ impl Pass<'_> {
             .min()
     }
 
-    /// When what began then has taken as long as it may; `None` where the clock stopped before, so that nobody can tell yet.
+    /// When what began then has taken as long as it may; `None` where the clock stopped before, so
+    /// that nobody can tell yet.
     fn ends_at(&self, began: Timestamp, may_take: Duration) -> Option<Timestamp> {
         let end = later(began, may_take);
         self.status.clock_stopped_at.as_ref().is_none_or(|stopped| end <= stopped.0).then_some(end)

@@ -1,8 +1,10 @@
-//! What becomes of a saga that ended: its requests are answered, its finalizer goes, later its succeeded Pods, and itself.
+//! What becomes of a saga that ended: its requests are answered, its finalizer goes, later its
+//! succeeded Pods, and itself.
 //!
 //! # Guarantees
-//! A child saga is kept as long as its parent has the finalizer, also where it is deleted: its parent reads how it ended, and may have to undo
-//! it. A garbage collector that deletes in the foreground deletes children before their parent.
+//! A child saga is kept as long as its parent has the finalizer, also where it is deleted: its
+//! parent reads how it ended, and may have to undo it. A garbage collector that deletes in the
+//! foreground deletes children before their parent.
 
 use std::time::Duration;
 
@@ -20,15 +22,18 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name and a person can look at them.
+/// How long the succeeded Pods of an ended saga are kept, so that a late creation meets its name
+/// and a person can look at them.
 const KEPT_CHILDREN: Duration = Duration::from_mins(10);
-/// The least time for which an ended saga is kept: its Pods go with it, and a creation that is late must still meet its name.
+/// The least time for which an ended saga is kept: its Pods go with it, and a creation that is late
+/// must still meet its name.
 const KEPT_LEAST: Duration = Duration::from_secs(10);
 
 /// How often a deleted child asks for its parent, should nothing tell that it let go.
 const FOR_PARENT: Duration = Duration::from_secs(30);
 
-/// Whether a saga never began anything, or has ended. A status without steps proves nothing once the saga was accepted.
+/// Whether a saga never began anything, or has ended. A status without steps proves nothing once
+/// the saga was accepted.
 pub(super) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
     seen.status.as_ref().is_ok_and(|status| {
         let lost = status.steps.is_empty() && status.spec_hash.is_some();
@@ -36,14 +41,16 @@ pub(super) fn nothing_to_undo(seen: &Seen<'_>) -> bool {
     })
 }
 
-/// Whether a deleted saga that ended is kept, since its parent may have to undo it, and reads how it ended. A garbage collector that deletes
-/// in the foreground deletes children before their parent.
+/// Whether a deleted saga that ended is kept, since its parent may have to undo it, and reads how
+/// it ended. A garbage collector that deletes in the foreground deletes children before their
+/// parent.
 pub(super) fn stays_for_parent(seen: &Seen<'_>) -> bool {
     let ended = seen.status.as_ref().is_ok_and(is_terminal);
     seen.parent_holds && ended && seen.deletion_policy != DeletionPolicy::Abandon
 }
 
-/// What becomes of the finalizer of a saga that ended: a child keeps it as long as its parent has one.
+/// What becomes of the finalizer of a saga that ended: a child keeps it as long as its parent has
+/// one.
 pub(super) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
     match (seen.finalizer, seen.parent_holds) {
         (true, false) if !broken(Twin::KeepsFinalizer) => Finalizer::Remove,
@@ -52,7 +59,8 @@ pub(super) fn finalizer_of_ended(seen: &Seen<'_>) -> Finalizer {
     }
 }
 
-/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself where the spec says so.
+/// An ended saga: requests are answered, its finalizer goes, later its succeeded Pods, and itself
+/// where the spec says so.
 pub(super) fn ended(
     saga: Option<&ValidSaga>,
     status: &SagaStatus,
@@ -66,9 +74,9 @@ pub(super) fn ended(
         |wait| status.completed_at.as_ref().map(|MicroTime(completed)| later(*completed, wait));
     if let Some(due) = after(KEPT_CHILDREN).filter(|_| seen.leftovers) {
         if due <= seen.now {
-            effects.push(Effect::Sweep)
+            effects.push(Effect::Sweep);
         } else {
-            wake = wake.into_iter().chain([due]).min()
+            wake = wake.into_iter().chain([due]).min();
         }
     }
     let ttl = saga.and_then(|saga| saga.ttl).filter(|_| !seen.deleting);
@@ -89,7 +97,8 @@ pub(super) fn ended(
     Plan::new(write, finalizer_of_ended(seen), wake, tally, effects)
 }
 
-/// Nothing is written to an ended saga but answers, and that a changed spec was seen: who changed it in Git waits to read that.
+/// Nothing is written to an ended saga but answers, and that a changed spec was seen: who changed
+/// it in Git waits to read that.
 fn of_the_present_spec(mut status: SagaStatus, seen: &Seen<'_>) -> SagaStatus {
     status.observed_generation = Some(seen.generation);
     for condition in &mut status.conditions {

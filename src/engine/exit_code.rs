@@ -9,8 +9,8 @@ use crate::{
 };
 
 impl Operation {
-    /// The same failure; the last one where its exit code is among those that the action calls final. Only such a code is a no: a program that
-    /// crashed after its work exits with 1 as well.
+    /// The same failure; the last one where its exit code is among those that the action calls
+    /// final. Only such a code is a no: a program that crashed after its work exits with 1 as well.
     pub(super) fn judge_exit(&self, failure: Failure) -> Failure {
         let codes = match &self.work {
             Work::Pod(action) => &action.final_exit_codes,

@@ -36,7 +36,8 @@ impl Pass<'_> {
         deleted || (self.status.compensation_requested.is_some() && !broken(Twin::TurnBack))
     }
 
-    /// The pivot was passed while what was active settled: now nobody can ask for the undo any more.
+    /// The pivot was passed while what was active settled: now nobody can ask for the undo any
+    /// more.
     fn drop_undo_past_pivot(&mut self) {
         if self.status.compensation_requested.is_some() && !self.steps_where(past_pivot).is_empty()
         {
@@ -44,7 +45,8 @@ impl Pass<'_> {
             self.publish(
                 true,
                 "PivotPassed",
-                "the saga is not undone, although that was asked for: its pivot was passed meanwhile, or may be",
+                "the saga is not undone, although that was asked for: its pivot was passed \
+                 meanwhile, or may be",
             );
         }
     }
@@ -56,7 +58,8 @@ impl Pass<'_> {
                 || (status.phase == StepPhase::Pending && broken(Twin::DoneBlocked))
         };
         let done = self.steps_where(|_, status| counts(status)).len() == self.saga.steps.len();
-        // Where the saga is deleted or asked to turn back, what settled last is undone as well, unless nothing can be.
+        // Where the saga is deleted or asked to turn back, what settled last is undone as well,
+        // unless nothing can be.
         if done && (!must_turn_back || !self.steps_where(past_pivot).is_empty()) {
             return Standing::Done;
         }
@@ -82,8 +85,8 @@ impl Pass<'_> {
         }
     }
 
-    /// Leaves out the steps that are not wanted, and fails those that cannot begin, as far as there are slots. Returns whether all can: where
-    /// a step fails, nothing begins.
+    /// Leaves out the steps that are not wanted, and fails those that cannot begin, as far as there
+    /// are slots. Returns whether all can: where a step fails, nothing begins.
     fn prepare(&mut self) -> bool {
         if !self.saga.has_expressions() {
             return true;
@@ -167,7 +170,8 @@ impl Pass<'_> {
             status.phase == StepPhase::Retrying && !is_active(status) && may_go_on(failed, status)
         };
         let retrying = self.status.steps.iter().filter(waits);
-        // An instant that has come means that no slot is free: the attempt that settles wakes the saga.
+        // An instant that has come means that no slot is free: the attempt that settles wakes the
+        // saga.
         let next = retrying
             .filter_map(|status| status.next_attempt_at.as_ref())
             .map(|next| next.0)

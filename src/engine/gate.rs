@@ -1,9 +1,10 @@
-//! What a circuit breaker that is not closed does to a saga: the steps that would call there wait, without an attempt, and say so.
+//! What a circuit breaker that is not closed does to a saga: the steps that would call there wait,
+//! without an attempt, and say so.
 //!
 //! # Guarantees
-//! What waits asks to be looked at when its circuit is half-open, and when its retry deadline has passed. Its message says the same at
-//! every look, and two operators whose circuits opened at different instants do not contradict each other for ever: an instant that is yet
-//! to come stands.
+//! What waits asks to be looked at when its circuit is half-open, and when its retry deadline has
+//! passed. Its message says the same at every look, and two operators whose circuits opened at
+//! different instants do not contradict each other for ever: an instant that is yet to come stands.
 
 use jiff::Timestamp;
 
@@ -85,7 +86,8 @@ impl Shut {
                 instant(*until)
             ),
             None => format!(
-                "{CIRCUIT_OPEN}: one call at a time finds out whether {origin} answers; tried again when that one has ended"
+                "{CIRCUIT_OPEN}: one call at a time finds out whether {origin} answers; tried \
+                 again when that one has ended"
             ),
         };
         let before = told
@@ -104,8 +106,9 @@ impl Pass<'_> {
             return None;
         }
         let (until, poll) = (gate.until, later(self.seen.now, CROWDED_POLL));
-        // Half-open it is announced when its probe has ended; the poll is for the case that the announcement goes to another saga. An
-        // instant that has come although the circuit is open means that the wall clock was set.
+        // Half-open it is announced when its probe has ended; the poll is for the case that the
+        // announcement goes to another saga. An instant that has come although the circuit is open
+        // means that the wall clock was set.
         self.wake_at(until.filter(|until| *until > self.seen.now).unwrap_or(poll));
         Some(Shut { origin, direction, until })
     }
@@ -136,8 +139,8 @@ impl Pass<'_> {
         self.crowded.iter().find(|crowded| crowded.step == step).map(|crowded| &crowded.why)
     }
 
-    /// Writes into each step that waits for its circuit that it does, and takes it back where none does any more. A process that begins
-    /// nothing cannot tell.
+    /// Writes into each step that waits for its circuit that it does, and takes it back where none
+    /// does any more. A process that begins nothing cannot tell.
     pub(super) fn tell_of_circuits(&mut self) {
         if self.seen.draining {
             return;
@@ -152,7 +155,8 @@ impl Pass<'_> {
                     pass.wake_at(later(pass.seen.now, left));
                 }
             }
-            // Another operator's circuit may be open. Until its time has come the step waits anyway.
+            // Another operator's circuit may be open. Until its time has come the step waits
+            // anyway.
             Some(Wait::Room)
                 if status
                     .message
@@ -160,8 +164,10 @@ impl Pass<'_> {
                     .and_then(told_until)
                     .is_none_or(|until| until > pass.seen.now) => {}
             Some(Wait::Room) | None => {
-                status.message =
-                    status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned))
+                status.message = status
+                    .message
+                    .take()
+                    .and_then(|told| without_circuit(&told).map(str::to_owned));
             }
         });
     }

@@ -73,7 +73,7 @@ impl Pass<'_> {
                 let (names, approved) =
                     (self.chosen(action, &wish)?, action == RequestAction::Approve);
                 self.change_steps(&names, |pass, step, status| {
-                    pass.answer_approval(step, status, approved)
+                    pass.answer_approval(step, status, approved);
                 });
                 Ok(are(&names, if approved { "approved" } else { "rejected" }))
             }
@@ -131,7 +131,8 @@ impl Pass<'_> {
         let (most, used) = (self.saga.max_retry_requests, self.status.retry_requests);
         if used >= most && !broken(Twin::RetryLimit) {
             return Err(format!(
-                "{used} retry requests were accepted, as many as spec.maxRetryRequests allows: raise it first"
+                "{used} retry requests were accepted, as many as spec.maxRetryRequests allows: \
+                 raise it first"
             ));
         }
         let timed_out = self.status.timed_out_at.is_some() && !self.is_backward();
@@ -163,7 +164,9 @@ impl Pass<'_> {
             }
         };
         if outputs.is_some() && backward {
-            return Err("the saga is being undone, where no step reads outputs any more: write only the step's name".into());
+            return Err("the saga is being undone, where no step reads outputs any more: write \
+                only the step's name"
+                .into());
         }
         let outputs = outputs.map(|outputs| self.taken(outputs.clone())).transpose()?;
         if !backward && !broken(Twin::SkipLeavesOut) {
@@ -193,7 +196,9 @@ impl Pass<'_> {
             && self.seen.finalizer
             && self.status.phase == Some(SagaPhase::Completed);
         if self.seen.deleting && !kept {
-            return Err("the saga is being deleted: an unfinished one is undone without being asked, a finished one no more".into());
+            return Err("the saga is being deleted: an unfinished one is undone without being \
+                asked, a finished one no more"
+                .into());
         }
         if self.status.compensation_requested.is_some() {
             return Err(
@@ -215,7 +220,11 @@ impl Pass<'_> {
         }
         // Only a saga that ended gets here with a changed spec.
         if self.status.spec_hash.as_ref().is_some_and(|pinned| pinned != self.seen.spec_hash) {
-            return Err("steps, params or idempotencyPrefix are not what was accepted: restore the spec first".into());
+            return Err(
+                "steps, params or idempotencyPrefix are not what was accepted: restore the \
+                spec first"
+                    .into(),
+            );
         }
         self.status.compensation_requested = Some(clip(reason, MAX_REASON));
         Ok("what is active settles, then what was done is undone".into())

@@ -1,17 +1,19 @@
 //! What people ask for by annotation: what of it is new, and the record of what came of it.
 //!
-//! A plain value is recorded under a number by the write that acts on it, and its annotation is taken away afterwards by a patch that
-//! sets `saga.dev/handled` to that number. Where the process dies in between, the record is newer than `saga.dev/handled` and holds the
-//! same value: the annotation is only taken away. A value with a token stays in place, and so does a plain one that something would put
-//! back, which is refused: their hashes are remembered.
+//! A plain value is recorded under a number by the write that acts on it, and its annotation is
+//! taken away afterwards by a patch that sets `saga.dev/handled` to that number. Where the process
+//! dies in between, the record is newer than `saga.dev/handled` and holds the same value: the
+//! annotation is only taken away. A value with a token stays in place, and so does a plain one that
+//! something would put back, which is refused: their hashes are remembered.
 //!
 //! # Guarantees
-//! Each request is acted on once, whatever is crashed or written between its record and the end of its annotation. What was refused and left
-//! is never acted on because it is no longer held: who takes the marks of a manifest away asks for nothing.
+//! Each request is acted on once, whatever is crashed or written between its record and the end of
+//! its annotation. What was refused and left is never acted on because it is no longer held: who
+//! takes the marks of a manifest away asks for nothing.
 //!
 //! # Caveats
-//! Where somebody takes `saga.dev/handled` away it is set again. The same plain value that is given before that happened counts as the
-//! old one, and is taken away without being acted on.
+//! Where somebody takes `saga.dev/handled` away it is set again. The same plain value that is given
+//! before that happened counts as the old one, and is taken away without being acted on.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -25,7 +27,8 @@ use crate::{
     text::clip,
 };
 
-/// The records that are kept. More than there are annotations, so that the newest record of each is always among them.
+/// The records that are kept. More than there are annotations, so that the newest record of each is
+/// always among them.
 const KEPT: usize = 10;
 /// The most hashes of tokens that are remembered.
 const MAX_TOKENS: usize = 128;
@@ -42,7 +45,8 @@ const _: () =
 /// A request that was not answered yet.
 pub(super) struct Request<'a> {
     pub(super) asked: &'a Asked,
-    /// What is remembered: that it was handled, where the annotation stays in place, or that it no longer does.
+    /// What is remembered: that it was handled, where the annotation stays in place, or that it no
+    /// longer does.
     remember: Option<String>,
     /// The answer, where none has to be looked for.
     answer: Option<Answer>,
@@ -59,7 +63,8 @@ pub(super) struct Inbox<'a> {
     old: Vec<RequestAction>,
 }
 
-/// Whether somebody asks anew for a saga that was not accepted to be tried again, whatever is remembered of earlier trials.
+/// Whether somebody asks anew for a saga that was not accepted to be tried again, whatever is
+/// remembered of earlier trials.
 #[must_use]
 pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
     sort(asked, handled, status)
@@ -82,7 +87,8 @@ pub(super) fn is_to_check_again(asked: &Asked) -> bool {
     asked.action == RequestAction::Retry && asked.wish() == Ok(Wish::EveryStep)
 }
 
-/// Sorts what stands on the saga into what is new and what was answered already. `handled`: what the saga's annotation says.
+/// Sorts what stands on the saga into what is new and what was answered already. `handled`: what
+/// the saga's annotation says.
 pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) -> Inbox<'a> {
     let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
     let handled = known_handled(handled, status);
@@ -94,8 +100,9 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
         let known = |hash: &str| {
             !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash)
         };
-        // Whether the value was refused and left in place, and was neither taken away nor asked for since.
-        // (Hashes are made only where there is something to compare them with: this is asked at every look.)
+        // Whether the value was refused and left in place, and was neither taken away nor asked for
+        // since. (Hashes are made only where there is something to compare them with: this is asked
+        // at every look.)
         let before_another =
             || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
         let left = newest.is_some_and(|newest| {
@@ -115,7 +122,8 @@ pub(super) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) ->
             }
             let answer = if full {
                 refused(format!(
-                    "{MAX_TOKENS} tokens were handled, and no more are remembered: give a plain value by kubectl annotate --overwrite"
+                    "{MAX_TOKENS} tokens were handled, and no more are remembered: give a plain \
+                     value by kubectl annotate --overwrite"
                 ))
             } else if used {
                 refused("this token was handled with another value: choose a new token".into())
@@ -153,21 +161,23 @@ fn held_in_git(asked: &Asked) -> String {
         format!("{value}@TOKEN")
     };
     format!(
-        "an applied manifest holds this value and would ask for it again and again: write {key}: \"{declared}\" there, with a new TOKEN for \
-         each request, or the same by kubectl annotate --overwrite"
+        "an applied manifest holds this value and would ask for it again and again: write {key}: \
+         \"{declared}\" there, with a new TOKEN for each request, or the same by kubectl annotate \
+         --overwrite"
     )
 }
 
 fn left_behind(asked: &Asked) -> String {
     let (key, value) = (asked.action.annotation(), shown(&asked.value));
     format!(
-        "the same was refused while an applied manifest held it. What was left there is never carried out, so it is taken away this once: ask \
-         again by kubectl annotate {key}={value}"
+        "the same was refused while an applied manifest held it. What was left there is never \
+         carried out, so it is taken away this once: ask again by kubectl annotate {key}={value}"
     )
 }
 
 impl Inbox<'_> {
-    /// Answers every new request in order by `judge`, where its answer is not clear without, and records the answers.
+    /// Answers every new request in order by `judge`, where its answer is not clear without, and
+    /// records the answers.
     pub(super) fn answer(
         self,
         seen: &Seen<'_>,
@@ -214,8 +224,8 @@ impl Inbox<'_> {
     }
 }
 
-/// The highest number of a plain request that was handled and taken away; 0 where what stands there was written by hand and leaves no
-/// room to count on.
+/// The highest number of a plain request that was handled and taken away; 0 where what stands there
+/// was written by hand and leaves no room to count on.
 fn known_handled(handled: i64, status: &SagaStatus) -> i64 {
     let given = status.requests.iter().any(|record| record.number >= handled);
     if given || handled < MAX_NUMBER { handled } else { 0 }
@@ -226,7 +236,8 @@ fn next_number(status: &SagaStatus, handled: i64) -> i64 {
     status.requests.iter().map(|record| record.number).fold(handled, i64::max).saturating_add(1)
 }
 
-/// Keeps the last ten, and the newest of each annotation: it tells whether what stands there is new.
+/// Keeps the last ten, and the newest of each annotation: it tells whether what stands there is
+/// new.
 fn forget_oldest(records: &mut Vec<RequestRecord>) {
     while records.len() > KEPT {
         let newer = |place: usize, action| {

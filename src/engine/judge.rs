@@ -1,7 +1,9 @@
-//! What is seen of an active attempt's child means: it goes on, it begins, it is to be stopped, or it has settled.
+//! What is seen of an active attempt's child means: it goes on, it begins, it is to be stopped, or
+//! it has settled.
 //!
 //! # Guarantees
-//! A child that should exist and does not is `Unknown`, unless it is certain that nothing was ever begun.
+//! A child that should exist and does not is `Unknown`, unless it is certain that nothing was ever
+//! begun.
 
 use std::time::Duration;
 
@@ -25,7 +27,8 @@ use crate::{
     text::clip,
 };
 
-/// A request ends itself at its own limit; only one that did not is stopped from outside. Its deadlines may stand still, so it is not told.
+/// A request ends itself at its own limit; only one that did not is stopped from outside. Its
+/// deadlines may stand still, so it is not told.
 const REQUEST_SLACK: Duration = Duration::from_secs(2);
 /// How often a child that is being stopped is looked at.
 pub(super) const STOP_POLL: Duration = Duration::from_secs(5);
@@ -153,8 +156,9 @@ impl Pass<'_> {
         }
     }
 
-    /// The rule of a child that is not there: a child that was ever there is lost; one that nobody can have created is created; all
-    /// else is unknown, since an answer to its creation may have been lost, as soon as nobody creates it any more.
+    /// The rule of a child that is not there: a child that was ever there is lost; one that nobody
+    /// can have created is created; all else is unknown, since an answer to its creation may have
+    /// been lost, as soon as nobody creates it any more.
     fn judge_absent(
         &mut self,
         operation: &Operation,
@@ -163,7 +167,8 @@ impl Pass<'_> {
         overdue: bool,
     ) -> Verdict {
         if matches!(operation.work, Work::UndoSaga) {
-            let message = "its child saga is gone, and nobody else can undo it: undo it by hand, then skip this compensation";
+            let message = "its child saga is gone, and nobody else can undo it: undo it by hand, \
+                then skip this compensation";
             return failed(Reached::Nothing, message.into()).into();
         }
         let Absence { seen, refused, known_for } = absence;
@@ -174,7 +179,8 @@ impl Pass<'_> {
             }
             return unknown(format!("its {child} vanished before its end was seen"));
         }
-        // A request that this process does not know of was never sent: only this process may send it.
+        // A request that this process does not know of was never sent: only this process may send
+        // it.
         let certain = in_process || refused;
         let age = Age {
             intended: between(self.seen.skew.intended(active), self.seen.now),
@@ -201,8 +207,9 @@ impl Pass<'_> {
     }
 }
 
-/// Whether another operator, which wrote the intent, may yet create the child without another look, so soon after this process first read
-/// it. A refusal to this process proves nothing of that one: until then nobody says that the attempt was never begun.
+/// Whether another operator, which wrote the intent, may yet create the child without another look,
+/// so soon after this process first read it. A refusal to this process proves nothing of that one:
+/// until then nobody says that the attempt was never begun.
 pub(super) fn may_be_late(known_for: Duration) -> bool {
     known_for < FRESH && !broken(Twin::RefusalProves)
 }

@@ -1,8 +1,8 @@
 //! The sentences by which a saga says why it stands where it stands, and what happens next.
 //!
 //! # Guarantees
-//! A function of the status alone, so that a pass that changes nothing says the same. Where a person has to act, the command is given in
-//! full.
+//! A function of the status alone, so that a pass that changes nothing says the same. Where a
+//! person has to act, the command is given in full.
 
 use super::{
     gate::without_circuit,
@@ -19,43 +19,100 @@ pub(super) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[Strin
     let failed = || failures(pass, StepPhase::Failed);
     let paused = paused(pass);
     match standing {
-        // Only a process that is about to end leaves it at that. One that still has something to say writes nothing for this.
+        // Only a process that is about to end leaves it at that. One that still has something to
+        // say writes nothing for this.
         Standing::Forward if paused.is_empty() && activity(pass).is_empty() => {
-            "the operator begins nothing just now, because it restarts or gets a new Lease: the next step starts then".into()
+            "the operator begins nothing just now, because it restarts or gets a new Lease: the \
+             next step starts then"
+                .into()
         }
         Standing::Forward => sentences(&[paused, activity(pass)]),
-        Standing::Settling if pass.seen.deleting => {
-            sentences(&["deleted: what is active settles, then all is undone".into(), activity(pass)])
-        }
-        Standing::Settling if pass.status.compensation_requested.is_some() => {
-            sentences(&[paused, because(pass), "what is active settles, then all is undone".into(), activity(pass)])
-        }
-        Standing::Settling => sentences(&[paused, failed(), "what is active settles first".into(), activity(pass)]),
+        Standing::Settling if pass.seen.deleting => sentences(&[
+            "deleted: what is active settles, then all is \
+                undone"
+                .into(),
+            activity(pass),
+        ]),
+        Standing::Settling if pass.status.compensation_requested.is_some() => sentences(&[
+            paused,
+            because(pass),
+            "what is active settles, then all is \
+                undone"
+                .into(),
+            activity(pass),
+        ]),
+        Standing::Settling => sentences(&[
+            paused,
+            failed(),
+            "what is active settles \
+            first"
+                .into(),
+            activity(pass),
+        ]),
         Standing::Held { past_pivot: true } => {
-            let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| "the saga was deleted".into());
+            let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| {
+                "the \
+                saga was deleted"
+                    .into()
+            });
             let help = ways_out(pass, StepPhase::Failed, false);
             let why = sentences(&[paused, why]);
-            format!("{why}. Nothing is undone, because the pivot {} is passed, or may be{help}", pivots(pass))
+            format!(
+                "{why}. Nothing is undone, because the pivot {} is passed, or may \
+                be{help}",
+                pivots(pass)
+            )
         }
         Standing::Held { past_pivot: false } => {
             let may_undo = pivots(pass).is_empty();
             let waits = approvals(pass);
             let waits = if waits.is_empty() { waits } else { format!(". Besides, {waits}") };
             let why = sentences(&[paused, failed()]);
-            format!("{why}. The saga waits for you{}{waits}", ways_out(pass, StepPhase::Failed, may_undo))
+            format!(
+                "{why}. The saga waits for \
+                you{}{waits}",
+                ways_out(pass, StepPhase::Failed, may_undo)
+            )
         }
-        Standing::Cancelling { .. } => sentences(&[cancelled(pass), "what is active is stopped".into(), activity(pass)]),
-        Standing::Cancelled if still.is_empty() => sentences(&[cancelled(pass), "nothing is in effect".into()]),
+        Standing::Cancelling { .. } => sentences(&[
+            cancelled(pass),
+            "what is active is \
+            stopped"
+                .into(),
+            activity(pass),
+        ]),
+        Standing::Cancelled if still.is_empty() => sentences(&[
+            cancelled(pass),
+            "nothing is in \
+            effect"
+                .into(),
+        ]),
         Standing::Cancelled => sentences(&[cancelled(pass), format!("still in effect: {still}")]),
         Standing::Undoing => sentences(&[paused, because(pass), activity(pass)]),
         Standing::UndoFailed => format!(
             "{}. Still in effect: {still}. The saga waits for you{}{}",
             sentences(&[paused, failures(pass, StepPhase::CompensationFailed)]),
             ways_out(pass, StepPhase::CompensationFailed, false),
-            if pass.seen.deleting { ". To let the saga go as it is, set spec.deletionPolicy to Abandon" } else { "" }
+            if pass.seen.deleting {
+                ". To let the saga go as it is, set spec.deletionPolicy to \
+                Abandon"
+            } else {
+                ""
+            }
         ),
-        Standing::Undone if still.is_empty() => sentences(&[because(pass), "everything that was done is undone".into()]),
-        Standing::Undone => sentences(&[because(pass), format!("undone, except {still}, which stays in effect")]),
+        Standing::Undone if still.is_empty() => sentences(&[
+            because(pass),
+            "everything that was \
+            done is undone"
+                .into(),
+        ]),
+        Standing::Undone => sentences(&[
+            because(pass),
+            format!(
+                "undone, except {still}, which \
+            stays in effect"
+            ),
+        ]),
         Standing::Done => format!("all {} steps are done", pass.saga.steps.len()),
     }
 }
@@ -76,7 +133,8 @@ fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
         let (saga, namespace, retry) =
             (&pass.saga.name, &pass.saga.namespace, RequestAction::Retry.annotation());
         return format!(
-            ". To go on with a fresh timeout: kubectl annotate --overwrite saga/{saga} {retry}='*' -n {namespace}"
+            ". To go on with a fresh timeout: kubectl annotate --overwrite saga/{saga} \
+             {retry}='*' -n {namespace}"
         );
     }
     let named = if steps.len() > NAMED { "STEP".into() } else { steps.join(",") };
@@ -90,7 +148,8 @@ fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
         String::new()
     };
     format!(
-        ". To try again: kubectl annotate --overwrite saga/{saga} {}={named} -n {namespace}. Or annotate {}={named} {skipped}{undo}",
+        ". To try again: kubectl annotate --overwrite saga/{saga} {}={named} -n {namespace}. Or \
+         annotate {}={named} {skipped}{undo}",
         annotation(RequestAction::Retry),
         annotation(RequestAction::Skip)
     )

@@ -1,11 +1,13 @@
 //! Which outputs that others read a skipped step would leave out.
 //!
-//! A step, or a compensation, whose expression reads what is not there fails for good, long after somebody skipped the step that was to hand
-//! it on. So a skip is refused that does not give what is read.
+//! A step, or a compensation, whose expression reads what is not there fails for good, long after
+//! somebody skipped the step that was to hand it on. So a skip is refused that does not give what
+//! is read.
 //!
 //! # Guarantees
-//! What is read by name without having been asked for counts ([`Expression::outputs_of_read_unasked`]). The outputs as a whole, and a field
-//! whose name is computed, may be there or not.
+//! What is read by name without having been asked for counts
+//! ([`Expression::outputs_of_read_unasked`]). The outputs as a whole, and a field whose name is
+//! computed, may be there or not.
 
 use std::collections::BTreeSet;
 
@@ -62,7 +64,8 @@ pub(super) fn check(
     let (annotation, word) =
         (request.annotation(), if request == RequestAction::Settle { "=Succeeded" } else { "" });
     Err(format!(
-        "{}{more}, and the request does not give it: write{alone} {annotation}={first}{word}={{{}}}",
+        "{}{more}, and the request does not give it: write{alone} \
+         {annotation}={first}{word}={{{}}}",
         told.join(", "),
         fields.join(",")
     ))
@@ -72,7 +75,8 @@ const fn is_done(status: &StepStatus) -> bool {
     matches!(status.phase, StepPhase::Completed | StepPhase::Skipped)
 }
 
-/// What a step, and its compensation, reads of the outputs of another one: who reads it, and the field.
+/// What a step, and its compensation, reads of the outputs of another one: who reads it, and the
+/// field.
 fn reads(step: &ValidStep, of: &str) -> Vec<(String, String)> {
     let (name, when) = (&step.name, step.when.as_ref());
     let own = step

@@ -1,8 +1,9 @@
 //! What is written down of a child that goes on.
 //!
 //! # Guarantees
-//! One write once it has lived for two seconds, or, of an object that is deleted, at once; and then one each time another kind of trouble
-//! keeps it from going on, or none any more: what it says of one and the same trouble may change as often as it likes.
+//! One write once it has lived for two seconds, or, of an object that is deleted, at once; and then
+//! one each time another kind of trouble keeps it from going on, or none any more: what it says of
+//! one and the same trouble may change as often as it likes.
 
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use crate::{
 const NOTED_AFTER: Duration = Duration::from_secs(2);
 
 impl Pass<'_> {
-    /// Writes the UID of a child that lives for two seconds, with what it waits for and what keeps it from going on.
+    /// Writes the UID of a child that lives for two seconds, with what it waits for and what keeps
+    /// it from going on.
     pub(super) fn note_child(
         &mut self,
         status: &mut StepStatus,

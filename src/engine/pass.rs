@@ -34,7 +34,8 @@ pub(super) enum Standing {
     Forward,
     /// A step failed for good, or the saga is deleted; what is active settles first.
     Settling,
-    /// A step failed for good and a person decides. `past_pivot`: although compensation is asked for.
+    /// A step failed for good and a person decides. `past_pivot`: although compensation is asked
+    /// for.
     Held { past_pivot: bool },
     /// What was done is being undone.
     Undoing,
@@ -42,7 +43,8 @@ pub(super) enum Standing {
     UndoFailed,
     /// Everything is undone that can be.
     Undone,
-    /// A person cancelled the saga; what is active is being stopped. `undoing`: while it was being undone.
+    /// A person cancelled the saga; what is active is being stopped. `undoing`: while it was being
+    /// undone.
     Cancelling { undoing: bool },
     /// Nothing is active any more, and nothing more is undone.
     Cancelled,
@@ -83,7 +85,8 @@ impl<'a> Pass<'a> {
                     name: step.name.clone(),
                     ..StepStatus::default()
                 });
-                // Read once, when the saga is accepted: whoever changes the annotation later changes nothing.
+                // Read once, when the saga is accepted: whoever changes the annotation later
+                // changes nothing.
                 if status.spec_hash.is_none() {
                     known.keys_from = seen.keys_from.get(&step.name).cloned();
                 }
@@ -107,7 +110,8 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Whether nothing new may start because a person paused or suspended the saga. A deletion overrides both.
+    /// Whether nothing new may start because a person paused or suspended the saga. A deletion
+    /// overrides both.
     pub(super) fn is_paused(&self) -> bool {
         !broken(Twin::PauseStarts)
             && (self.saga.suspend || self.status.paused.is_some())
@@ -128,7 +132,8 @@ impl<'a> Pass<'a> {
         self.effects.push(Effect::Publish(Notice { warning, reason, message: message.into() }));
     }
 
-    /// Calls `visit` for each step in list order, with its place. All other steps are in their places meanwhile.
+    /// Calls `visit` for each step in list order, with its place. All other steps are in their
+    /// places meanwhile.
     pub(super) fn each_step(
         &mut self,
         mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus),
@@ -157,7 +162,8 @@ impl<'a> Pass<'a> {
         self.steps_where(|_, status| is_active(status)).len()
     }
 
-    /// Whether something is under way outside the saga. What only waits keeps nobody from turning back.
+    /// Whether something is under way outside the saga. What only waits keeps nobody from turning
+    /// back.
     pub(super) fn has_children(&self) -> bool {
         let waits = |status: &StepStatus| {
             status.phase == StepPhase::Waiting && !broken(Twin::ApprovalUndone)
@@ -179,7 +185,8 @@ impl<'a> Pass<'a> {
             || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
     }
 
-    /// Fails for good the steps that wait in a phase for an attempt which is due and may not be made.
+    /// Fails for good the steps that wait in a phase for an attempt which is due and may not be
+    /// made.
     pub(super) fn fail_what_may_not_begin(&mut self, waiting: StepPhase, direction: Direction) {
         let failed = self.has_failure();
         self.each_step(|pass, _, step, status| {
@@ -390,7 +397,8 @@ pub(super) fn is_active(status: &StepStatus) -> bool {
         .any(|record| record.active.is_some())
 }
 
-/// Whether a step may go on that is under way already: after a failure only where a person asked for it.
+/// Whether a step may go on that is under way already: after a failure only where a person asked
+/// for it.
 pub(super) fn may_go_on(failed: bool, status: &StepStatus) -> bool {
     !failed || status.retry_requested || broken(Twin::RetriesStop)
 }
@@ -405,7 +413,8 @@ pub(super) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
     instant.is_none_or(|instant| instant.0 <= now) || broken(Twin::Backoff)
 }
 
-/// Whether a forward pass may not turn back: the pivot is done or skipped by request, or may be done.
+/// Whether a forward pass may not turn back: the pivot is done or skipped by request, or may be
+/// done.
 pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
     let uncertain = status.action.as_ref().is_some_and(|record| record.uncertain)
         && !broken(Twin::PivotUncertain);

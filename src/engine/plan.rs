@@ -1,7 +1,7 @@
 //! From what is there to what happens now.
 //!
-//! The order: what ended stays ended; what must be let go is let go; what contradicts itself is held; then attempts settle, the saga
-//! moves, new attempts begin, and the summary says it all.
+//! The order: what ended stays ended; what must be let go is let go; what contradicts itself is
+//! held; then attempts settle, the saga moves, new attempts begin, and the summary says it all.
 
 use std::collections::BTreeSet;
 
@@ -32,9 +32,11 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// How often a saga is tried again that was refused before its first step: the world may have changed.
+/// How often a saga is tried again that was refused before its first step: the world may have
+/// changed.
 const RECHECK: std::time::Duration = std::time::Duration::from_secs(5);
-/// How often a saga is looked at that waits for a newer definition, should nothing tell that there is one.
+/// How often a saga is looked at that waits for a newer definition, should nothing tell that there
+/// is one.
 const DEFINITION_AGAIN: std::time::Duration = std::time::Duration::from_secs(30);
 /// After how long the words of another process are put in this one's.
 const WORDS_AGAIN: std::time::Duration = std::time::Duration::from_mins(1);
@@ -104,7 +106,8 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if let Some(hold) = refused {
         return held(status, &hold, seen);
     }
-    // Only now: a changed spec or a status that contradicts itself must not decide that nothing is undone.
+    // Only now: a changed spec or a status that contradicts itself must not decide that nothing is
+    // undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
         if let Some(plan) = child::let_go(Some(saga), seen) {
             return plan;
@@ -168,7 +171,8 @@ fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
     status.steps.iter().enumerate().filter(counts).map(|(_, step)| step.name.clone()).collect()
 }
 
-/// What came of the requests to an ended saga: the status with their records, and what is to be done.
+/// What came of the requests to an ended saga: the status with their records, and what is to be
+/// done.
 pub(super) type Answered = (SagaStatus, Vec<Effect>, Tally);
 
 /// Refuses every new request for the same reason.
@@ -329,8 +333,8 @@ fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     Plan::new(write, finalizer, wake, tally, effects)
 }
 
-/// Whether two statuses differ in words alone. A process that begins nothing leaves those to one that does, and one of another version puts them
-/// in its own: the two would never agree.
+/// Whether two statuses differ in words alone. A process that begins nothing leaves those to one
+/// that does, and one of another version puts them in its own: the two would never agree.
 #[must_use]
 pub fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
     *old == SagaStatus {

@@ -1,8 +1,10 @@
-//! What can be tried before the first step runs, so that a saga with a mistake in its last step does not have to be undone for it.
+//! What can be tried before the first step runs, so that a saga with a mistake in its last step
+//! does not have to be undone for it.
 //!
 //! # Guarantees
-//! Only what is known already is tried: an operation that reads what steps hand on is left until it runs, and said to be unchecked. What stands
-//! inside a child saga is tried as the child would do it.
+//! Only what is known already is tried: an operation that reads what steps hand on is left until it
+//! runs, and said to be unchecked. What stands inside a child saga is tried as the child would do
+//! it.
 
 use std::sync::Arc;
 
@@ -233,7 +235,8 @@ mod tests {
             unchecked,
             ["spec.steps[2].saga", "spec.steps[2].saga.spec.steps[0].pod", "spec.steps[4].saga"]
         );
-        // From the first step on that writes objects, in a child or after it, what is missing may be there by then.
+        // From the first step on that writes objects, in a child or after it, what is missing may
+        // be there by then.
         let (before, after): (Vec<_>, Vec<_>) =
             tried.iter().partition(|(path, _)| path.starts_with("spec.steps[1].saga"));
         assert!(
@@ -246,7 +249,8 @@ mod tests {
     #[test]
     fn what_is_tried_in_a_child_is_what_the_child_would_do() {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
-        let child = json!({"params": {"x": "${params.x + '!'}"}, "steps": [{"name": "a", "pod": {"image": "a", "args": ["${params.x}", "${saga.name}"]}}]});
+        let child = json!({"params": {"x": "${params.x + \
+            '!'}"}, "steps": [{"name": "a", "pod": {"image": "a", "args": ["${params.x}", "${saga.name}"]}}]});
         let spec = json!({"serviceAccountName": "keeper", "params": {"x": "y"}, "steps": [{"name": "known", "saga": {"spec": child}}]});
         let saga = validate(&who, &serde_json::from_value(spec).unwrap()).unwrap();
         let (probes, _) = probes(&saga);

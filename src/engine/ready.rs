@@ -1,8 +1,10 @@
 //! Objects that a step applies, deletes, or waits for: whether they are as the step wants them.
 //!
 //! # Guarantees
-//! - Nothing of an object is stopped: where its time passes, what was applied or deleted may be in effect, and what was only waited for is not.
-//! - An object is deleted under the UID that the status names: one that is made again under its name is never deleted by the same attempt.
+//! - Nothing of an object is stopped: where its time passes, what was applied or deleted may be in
+//!   effect, and what was only waited for is not.
+//! - An object is deleted under the UID that the status names: one that is made again under its
+//!   name is never deleted by the same attempt.
 
 use std::time::Duration;
 
@@ -36,8 +38,8 @@ pub(super) struct Sight<'a> {
 }
 
 impl Pass<'_> {
-    /// What an object means that is to be deleted: it is deleted under the UID that the status names, which is written before anything
-    /// leaves. `None` where nothing of this is seen.
+    /// What an object means that is to be deleted: it is deleted under the UID that the status
+    /// names, which is written before anything leaves. `None` where nothing of this is seen.
     pub(super) fn judge_deletion(
         &mut self,
         operation: &Operation,
@@ -76,7 +78,8 @@ impl Pass<'_> {
         }
         if written.is_none() && !self.seen.draining {
             active.child_uid = Some(uid.clone());
-            // That is what an earlier attempt waited for; what this one waits for is told once it lasts.
+            // That is what an earlier attempt waited for; what this one waits for is told once it
+            // lasts.
             status.message = None;
         }
         let ChildState::Standing { refused, known_for, .. } = child else { return None };

@@ -147,7 +147,7 @@ impl<'a> Pass<'a> {
                     self.begin_effect(identity, place, work, (operation, &record));
                 }
                 Err(why) => {
-                    self.apply(operation, &active, &id, status, Settlement::unknown_for_good(why))
+                    self.apply(operation, &active, &id, status, Settlement::unknown_for_good(why));
                 }
             },
             Verdict::Stop => {
@@ -296,8 +296,9 @@ impl<'a> Pass<'a> {
     }
 }
 
-/// Counts a settled attempt: the key moves after a no and only then, and a no proves nothing about an earlier attempt that is uncertain.
-/// `leaves_doubt`: whether an attempt that may have acted makes the step uncertain.
+/// Counts a settled attempt: the key moves after a no and only then, and a no proves nothing about
+/// an earlier attempt that is uncertain. `leaves_doubt`: whether an attempt that may have acted
+/// makes the step uncertain.
 fn count(
     record: &mut DirectionStatus,
     outcome: Outcome,
@@ -312,7 +313,7 @@ fn count(
                 Reached::Settled => move_key(record),
                 Reached::Answer if !record.uncertain || broken(Twin::NoClears) => move_key(record),
                 Reached::Accepted => {
-                    record.uncertain |= leaves_doubt && !broken(Twin::AcceptedClean)
+                    record.uncertain |= leaves_doubt && !broken(Twin::AcceptedClean);
                 }
                 Reached::Nothing | Reached::Door | Reached::Work | Reached::Answer => {}
             }
@@ -335,8 +336,8 @@ fn count(
     }
 }
 
-/// What this process itself called off costs nothing where the step may be repeated anyway: whoever allows one attempt is not asked twice for
-/// a reason of the operator's own.
+/// What this process itself called off costs nothing where the step may be repeated anyway: whoever
+/// allows one attempt is not asked twice for a reason of the operator's own.
 fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
     let free = (operation.may_be_repeated() || broken(Twin::CalledOffFree))
         && !broken(Twin::CalledOffCounts);
@@ -346,7 +347,8 @@ fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
     }
 }
 
-/// Nothing was done under the present key, and nothing will be: the next attempt is another request.
+/// Nothing was done under the present key, and nothing will be: the next attempt is another
+/// request.
 pub(super) fn move_key(record: &mut DirectionStatus) {
     record.failures = record.failures.saturating_add(1);
     record.uncertain = false;

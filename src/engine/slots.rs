@@ -1,7 +1,8 @@
 //! How much may begin at once: steps of the saga, and requests to a host.
 //!
 //! # Guarantees
-//! No more steps are under way than `maxParallel` says, unless it was lowered meanwhile. In a plain list nothing goes before its turn.
+//! No more steps are under way than `maxParallel` says, unless it was lowered meanwhile. In a plain
+//! list nothing goes before its turn.
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ use crate::{
 /// When a step is looked at again that waits until fewer requests are under way.
 pub(super) const CROWDED_POLL: Duration = Duration::from_secs(5);
 
-/// How many steps may still begin. A step that waits for its next attempt keeps its slot: whoever writes a plain list means its order.
+/// How many steps may still begin. A step that waits for its next attempt keeps its slot: whoever
+/// writes a plain list means its order.
 pub(super) struct Slots {
     /// For steps that are not under way yet.
     new: usize,
@@ -38,7 +40,8 @@ impl Slots {
         free
     }
 
-    /// Gives back the slot of a step that cannot begin just now. A step that was under way keeps its place among those that are.
+    /// Gives back the slot of a step that cannot begin just now. A step that was under way keeps
+    /// its place among those that are.
     pub(super) fn give_back(&mut self, is_new: bool) {
         self.new = self.new.saturating_add(usize::from(is_new));
         self.idle = self.idle.saturating_add(1);
@@ -49,7 +52,8 @@ impl Slots {
         self.idle > 0 && (self.new > 0 || !is_new)
     }
 
-    /// Takes up again the slot of a step that waited; none is free only where `maxParallel` was lowered meanwhile.
+    /// Takes up again the slot of a step that waited; none is free only where `maxParallel` was
+    /// lowered meanwhile.
     pub(super) fn take_kept(&mut self) -> bool {
         let free = self.idle > 0;
         self.idle = self.idle.saturating_sub(usize::from(free));
@@ -74,7 +78,8 @@ impl Pass<'_> {
         Slots { new: most.saturating_sub(taken), idle: most.saturating_sub(self.active()) }
     }
 
-    /// Takes room for a request to the operation's host; `false` where as many are under way as may be.
+    /// Takes room for a request to the operation's host; `false` where as many are under way as may
+    /// be.
     pub(super) fn take_room(&mut self, operation: &Operation) -> bool {
         let Work::Http(action) = &operation.work else { return true };
         // Rarely is anything limited.
@@ -83,7 +88,8 @@ impl Pass<'_> {
         match left {
             None => true,
             Some(0) => {
-                // Announced when one lands; this is for the case that the announcement goes to somebody who has no use for it.
+                // Announced when one lands; this is for the case that the announcement goes to
+                // somebody who has no use for it.
                 self.wake_at(later(self.seen.now, CROWDED_POLL));
                 false
             }
@@ -94,9 +100,10 @@ impl Pass<'_> {
         }
     }
 
-    /// Whether the step's next attempt, for which a slot was taken, waits because of its host: as many requests are under way as may be, or
-    /// its circuit is open. Where steps run side by side, it then keeps no other from beginning elsewhere; but in a plain list nothing goes
-    /// before its turn.
+    /// Whether the step's next attempt, for which a slot was taken, waits because of its host: as
+    /// many requests are under way as may be, or its circuit is open. Where steps run side by side,
+    /// it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its
+    /// turn.
     pub(super) fn waits_for_room(
         &mut self,
         step: &ValidStep,
@@ -123,7 +130,8 @@ impl Pass<'_> {
         waits
     }
 
-    /// Leaves out of those that wait for their hosts the ones that others of the saga have overtaken: for the next look they wait for a slot.
+    /// Leaves out of those that wait for their hosts the ones that others of the saga have
+    /// overtaken: for the next look they wait for a slot.
     pub(super) fn forget_overtaken(&mut self, slots: &Slots) {
         if self.saga.max_parallel > 1 {
             self.crowded.retain(|crowded| slots.has_free(crowded.is_new));

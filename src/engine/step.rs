@@ -111,7 +111,8 @@ mod tests {
         E::Skip,
     ];
 
-    /// The whole table: a row for each phase in the order of [`P::ALL`], a column for each event in the order of [`EVENTS`].
+    /// The whole table: a row for each phase in the order of [`P::ALL`], a column for each event in
+    /// the order of [`EVENTS`].
     const TABLE: [[Option<P>; 12]; 11] = {
         const PENDING: Option<P> = Some(P::Pending);
         const RUNNING: Option<P> = Some(P::Running);

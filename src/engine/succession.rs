@@ -1,12 +1,15 @@
 //! A child saga that follows an earlier one of the same step: where its idempotency keys go on.
 //!
-//! An attempt of which nobody can tell what came of it is repeated under its key, and so is its child. But that child counts from 0 what the
-//! earlier one may have counted further: it would do under a key that was refused what is done already under the next one. So the later child
-//! goes on where the earlier one stands. Where nobody can read that any more, a person has to say what became of it.
+//! An attempt of which nobody can tell what came of it is repeated under its key, and so is its
+//! child. But that child counts from 0 what the earlier one may have counted further: it would do
+//! under a key that was refused what is done already under the next one. So the later child goes on
+//! where the earlier one stands. Where nobody can read that any more, a person has to say what
+//! became of it.
 //!
 //! # Guarantees
-//! What an earlier child did, or may have done, a later one repeats under the same key. What that one undid, it does under a new key, and
-//! undoes under a new one: a service remembers what was undone.
+//! What an earlier child did, or may have done, a later one repeats under the same key. What that
+//! one undid, it does under a new key, and undoes under a new one: a service remembers what was
+//! undone.
 
 use super::plan::is_terminal;
 use crate::{
@@ -27,8 +30,8 @@ pub enum Hindrance {
     Person(String),
 }
 
-/// The name of the child saga that the child of this attempt follows: that of an earlier attempt under the same key, or that of the step in
-/// the saga which this one follows itself.
+/// The name of the child saga that the child of this attempt follows: that of an earlier attempt
+/// under the same key, or that of the step in the saga which this one follows itself.
 #[must_use]
 pub fn earlier_child(saga: &ValidSaga, status: &SagaStatus, attempt: &AttemptId) -> Option<String> {
     let step = status.steps.iter().find(|step| step.name == attempt.step)?;
@@ -41,7 +44,8 @@ pub fn earlier_child(saga: &ValidSaga, status: &SagaStatus, attempt: &AttemptId)
         step.keys_from.as_ref().filter(|_| attempt.direction == Direction::Action)?.child.clone()
     };
     let of = |number| child_name(&saga.name, &saga.uid, &AttemptId { number, ..attempt.clone() });
-    // Of an attempt that the status does not tell of any more there may be a child, too, which is then asked for by a name that it need not have.
+    // Of an attempt that the status does not tell of any more there may be a child, too, which is
+    // then asked for by a name that it need not have.
     let forgotten = || (attempt.number > 1).then(|| of(attempt.number.saturating_sub(1)));
     unknown.map(|earlier| of(earlier.attempt)).or_else(inherited).or_else(forgotten)
 }
@@ -53,8 +57,8 @@ pub fn earlier_child(saga: &ValidSaga, status: &SagaStatus, attempt: &AttemptId)
 pub fn keys_after(name: &str, earlier: Option<&StoredSaga>) -> Result<Keys, Hindrance> {
     let person = |what: &str| {
         Hindrance::Person(format!(
-            "its earlier child saga {name} {what}: another one might do again what that one did; say what became of it with saga.dev/settle, or \
-             leave the step out with saga.dev/skip"
+            "its earlier child saga {name} {what}: another one might do again what that one did; \
+             say what became of it with saga.dev/settle, or leave the step out with saga.dev/skip"
         ))
     };
     let earlier = earlier

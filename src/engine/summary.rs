@@ -1,7 +1,9 @@
-//! From the standing of a saga to what a person reads: phase, message, progress, conditions, events.
+//! From the standing of a saga to what a person reads: phase, message, progress, conditions,
+//! events.
 //!
 //! # Guarantees
-//! A function of the status alone (and of the present generation), so that a pass that changes nothing writes nothing.
+//! A function of the status alone (and of the present generation), so that a pass that changes
+//! nothing writes nothing.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
@@ -28,7 +30,8 @@ use crate::{
 
 /// The most characters of a saga's message.
 const MESSAGE: usize = 1500;
-/// The most characters of the condition that tells all faults: a quarter of what a condition may hold.
+/// The most characters of the condition that tells all faults: a quarter of what a condition may
+/// hold.
 const ALL_FAULTS: usize = 8192;
 /// How many warnings are told at acceptance.
 const SHOWN_WARNINGS: usize = 3;
@@ -96,17 +99,18 @@ impl Hold {
         match self {
             Self::Spec(faults) => list(faults),
             Self::Refused(faults) => format!(
-                "nothing has begun, since the saga could not come to its end: {}; it is tried again every few seconds (precheck: Skip on a step \
-                 leaves it out)",
+                "nothing has begun, since the saga could not come to its end: {}; it is tried \
+                 again every few seconds (precheck: Skip on a step leaves it out)",
                 list(faults)
             ),
             Self::UnknownField(strangers) => format!(
-                "{}: take it out, or bring the operator to the version that knows it; nothing starts until then",
+                "{}: take it out, or bring the operator to the version that knows it; nothing \
+                 starts until then",
                 join(strangers.iter().cloned(), "; ")
             ),
             Self::DefinitionTooOld(lacks) => too_old(lacks),
-            Self::SpecChanged => "steps, params or idempotencyPrefix are not what was accepted: restore the spec, or create a new Saga; \
-                 nothing starts until then"
+            Self::SpecChanged => "steps, params or idempotencyPrefix are not what was accepted: \
+                restore the spec, or create a new Saga; nothing starts until then"
                 .into(),
             Self::Status(sentences) => format!(
                 "the stored status cannot be acted on, restore it: {}; nothing starts until then",
@@ -161,7 +165,8 @@ pub(super) fn is_held(status: &SagaStatus) -> bool {
     stalled_reason(status).is_some_and(Hold::is_reason)
 }
 
-/// Whether the saga refuses every request until a person mended it. One that was refused before its first step can be cancelled.
+/// Whether the saga refuses every request until a person mended it. One that was refused before its
+/// first step can be cancelled.
 #[must_use]
 pub fn cannot_be_told(status: &SagaStatus) -> bool {
     stalled_reason(status)
@@ -257,7 +262,8 @@ fn reason(pass: &Pass<'_>, phase: SagaPhase, still: Option<&[String]>) -> &'stat
     }
 }
 
-/// The conditions of a phase, as kstatus and Argo CD have to read them: `Reconciling` and `Stalled` only while true, never both.
+/// The conditions of a phase, as kstatus and Argo CD have to read them: `Reconciling` and `Stalled`
+/// only while true, never both.
 fn wanted(
     phase: SagaPhase,
     paused: bool,
@@ -278,10 +284,10 @@ fn wanted(
     wanted.push(Wanted::new("Ready", status, ready));
     match phase {
         SagaPhase::Pending | SagaPhase::Running => {
-            wanted.push(Wanted::new("Reconciling", "True", reason))
+            wanted.push(Wanted::new("Reconciling", "True", reason));
         }
         SagaPhase::Compensating if !paused => {
-            wanted.push(Wanted::new("Reconciling", "True", reason))
+            wanted.push(Wanted::new("Reconciling", "True", reason));
         }
         SagaPhase::Failed
         | SagaPhase::Compensated
@@ -294,7 +300,8 @@ fn wanted(
     wanted
 }
 
-/// Steps that did, or may have done, something that is not undone; only in an ended saga and in one that could not be undone.
+/// Steps that did, or may have done, something that is not undone; only in an ended saga and in one
+/// that could not be undone.
 fn still_in_effect(pass: &Pass<'_>, phase: SagaPhase) -> Option<Vec<String>> {
     let names = |filter: &dyn Fn(&ValidStep, &StepStatus) -> bool| {
         let steps = pass.saga.steps.iter().zip(&pass.status.steps);
@@ -381,7 +388,8 @@ impl Wanted {
     }
 }
 
-/// What is said of a saga as it is accepted: who may ask it for something, what it is warned of, and what could not be tried.
+/// What is said of a saga as it is accepted: who may ask it for something, what it is warned of,
+/// and what could not be tried.
 fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
     let unchecked = &seen.precheck.unchecked;
     let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
@@ -434,7 +442,8 @@ fn conditions(
             type_: (*kind).to_owned(),
             status: (*status).to_owned(),
             reason: (*reason).to_owned(),
-            // What a person is warned of, and what could not be tried at acceptance, is said as long as the saga lives.
+            // What a person is warned of, and what could not be tried at acceptance, is said as
+            // long as the saga lives.
             message: match unchanged {
                 Some(old) if accepted => with_doubts(&old.message, saga),
                 Some(_) | None if accepted => {

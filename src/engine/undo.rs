@@ -1,8 +1,9 @@
 //! The way back: what is undone, and in which order.
 //!
 //! # Guarantees
-//! The undo set is every step that is done, every step that may have been done, and every failed one that asks for it; never one that
-//! did not start. A step is undone when all its dependants in the set are; among those free, the one that settled last goes first.
+//! The undo set is every step that is done, every step that may have been done, and every failed
+//! one that asks for it; never one that did not start. A step is undone when all its dependants in
+//! the set are; among those free, the one that settled last goes first.
 
 use std::cmp::Reverse;
 
@@ -36,7 +37,8 @@ fn may_have_acted(step: &ValidStep, action: &DirectionStatus) -> bool {
     action.uncertain || (step.compensate_failed && action.begun && !broken(Twin::HalfDone))
 }
 
-/// Whether a step did, or may have done, something that is not undone. A skipped step is never undone.
+/// Whether a step did, or may have done, something that is not undone. A skipped step is never
+/// undone.
 pub(super) fn is_in_effect(step: &ValidStep, status: &StepStatus) -> bool {
     if step.leaves_nothing() {
         return false;

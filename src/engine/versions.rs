@@ -1,8 +1,10 @@
-//! Two versions at work: what another version of the operator wrote into a saga, and what the definition that is served takes away.
+//! Two versions at work: what another version of the operator wrote into a saga, and what the
+//! definition that is served takes away.
 //!
 //! # Guarantees
-//! What this version does not know is never acted on as if it were not there. What the API server takes away when a status is written is no
-//! difference to be written: no saga is written again and again for it.
+//! What this version does not know is never acted on as if it were not there. What the API server
+//! takes away when a status is written is no difference to be written: no saga is written again and
+//! again for it.
 
 use super::{plan::release, summary::Hold};
 use crate::{
@@ -29,11 +31,12 @@ pub(super) fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
     (!seen.precheck.refused.is_empty()).then(|| Hold::Refused(seen.precheck.refused.clone()))
 }
 
-/// A saga in whose status words of another version stand: nothing is known of it, and nothing is written, but that it goes where it is to be
-/// given up.
+/// A saga in whose status words of another version stand: nothing is known of it, and nothing is
+/// written, but that it goes where it is to be given up.
 pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
-        let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect stands in a status of another version";
+        let message = "deletionPolicy is Abandon: the saga goes as it is; what is still in effect \
+            stands in a status of another version";
         return release(Some(Notice {
             warning: true,
             reason: "Abandoned",
@@ -42,7 +45,8 @@ pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
     }
     let message = || {
         format!(
-            "{}: words of another version, so that this operator leaves the saga to one of that version; nothing is done or written until then",
+            "{}: words of another version, so that this operator leaves the saga to one of that \
+             version; nothing is done or written until then",
             seen.versions.words.join(", ")
         )
     };
@@ -59,7 +63,8 @@ pub(super) fn too_old(lacks: &[String]) -> String {
         shown = format!("{shown} and {more} more");
     }
     format!(
-        "the definition of sagas.saga.dev in this cluster is older than the operator, and would lose what has to be recorded ({shown}): apply \
-         that of version {RELEASE} (crds/sagas.yaml, or what saga-operator crd prints); nothing starts until then"
+        "the definition of sagas.saga.dev in this cluster is older than the operator, and would \
+         lose what has to be recorded ({shown}): apply that of version {RELEASE} \
+         (crds/sagas.yaml, or what saga-operator crd prints); nothing starts until then"
     )
 }

@@ -1,9 +1,9 @@
-//! Steps that only wait: for a person (`approval`), or for a while (`wait`). They are states of the saga; nothing leaves the operator for
-//! them, and nothing of them is ever in effect.
+//! Steps that only wait: for a person (`approval`), or for a while (`wait`). They are states of the
+//! saga; nothing leaves the operator for them, and nothing of them is ever in effect.
 //!
 //! # Guarantees
-//! Their time runs on whatever the saga does. They keep no saga from failing or turning back: while it is Failed they go on waiting, and
-//! where it turns back they end as not reached.
+//! Their time runs on whatever the saga does. They keep no saga from failing or turning back: while
+//! it is Failed they go on waiting, and where it turns back they end as not reached.
 
 use std::borrow::Cow;
 
@@ -59,8 +59,8 @@ impl Pass<'_> {
         let (approve, reject) =
             (RequestAction::Approve.annotation(), RequestAction::Reject.annotation());
         format!(
-            "step {step} waits for approval{what}. To approve: kubectl annotate --overwrite saga/{name} {approve}={step} -n {namespace}. Or annotate \
-             {reject}={step} to reject"
+            "step {step} waits for approval{what}. To approve: kubectl annotate --overwrite \
+             saga/{name} {approve}={step} -n {namespace}. Or annotate {reject}={step} to reject"
         )
     }
 
@@ -127,7 +127,8 @@ impl Pass<'_> {
         self.apply(&step.action, &active, &id, status, settlement);
     }
 
-    /// Ends the waiting of a step without an answer. Where the step stands then is the caller's to say.
+    /// Ends the waiting of a step without an answer. Where the step stands then is the caller's to
+    /// say.
     pub(super) fn end_wait(&mut self, step: &ValidStep, status: &mut StepStatus, why: &str) {
         let Some(record) = status.action.clone() else { return };
         let Some(active) = record.active else { return };

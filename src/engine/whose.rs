@@ -6,7 +6,8 @@ use crate::api::{
     names::{AttemptId, child_name},
 };
 
-/// The step of a saga that has not ended, and the attempt of it that its status still tells of, by which an object with this mark was applied.
+/// The step of a saga that has not ended, and the attempt of it that its status still tells of, by
+/// which an object with this mark was applied.
 #[must_use]
 pub fn applied_by(saga: &StoredSaga, mark: &str) -> Option<String> {
     let (name, uid) = (saga.metadata.name.as_deref()?, saga.metadata.uid.as_deref()?);

@@ -1,8 +1,8 @@
 //! A person's word on an attempt of which nobody else can tell: whether it was done.
 //!
 //! # Guarantees
-//! It is taken only while the step is uncertain and no attempt of it is under way, also none that ended in this very look: it would speak of
-//! another one than was meant.
+//! It is taken only while the step is uncertain and no attempt of it is under way, also none that
+//! ended in this very look: it would speak of another one than was meant.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
@@ -31,7 +31,8 @@ pub(super) const fn direction_of(status: &StepStatus) -> Direction {
     if status.phase.is_backward() { Direction::Compensation } else { Direction::Action }
 }
 
-/// Whether nobody can tell what became of an attempt of the step, in the direction in which it goes.
+/// Whether nobody can tell what became of an attempt of the step, in the direction in which it
+/// goes.
 pub(super) fn is_uncertain(status: &StepStatus, direction: Direction) -> bool {
     status.direction(direction).is_some_and(|record| record.uncertain)
 }

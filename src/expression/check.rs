@@ -7,8 +7,9 @@ use kube::core::cel::cel::{
 
 use super::reads::{Reads, Variable};
 
-/// The functions that may be called: those of CEL, and of Kubernetes those whose work [`crate::expression::cost`] can tell. A name with a dot is
-/// called on a name, all others on a value or by themselves.
+/// The functions that may be called: those of CEL, and of Kubernetes those whose work
+/// [`crate::expression::cost`] can tell. A name with a dot is called on a name, all others on a
+/// value or by themselves.
 pub const FUNCTIONS: [&str; 56] = [
     "size",
     "contains",
@@ -111,7 +112,11 @@ impl Checker {
                 self.visit(&comprehension.iter_range)?;
                 self.nested += 1;
                 if self.nested > MAX_COMPREHENSIONS {
-                    return Err("nests all, exists, exists_one, map or filter in each other: they may only follow each other".into());
+                    return Err(
+                        "nests all, exists, exists_one, map or filter in each other: they \
+                        may only follow each other"
+                            .into(),
+                    );
                 }
                 let hides = |name: &&String| {
                     Variable::ALL.iter().any(|variable| variable.as_str() == name.as_str())
@@ -171,7 +176,8 @@ impl Checker {
         Ok(())
     }
 
-    /// Notes a part of a variable that is told apart from the whole of it. Returns whether it is one.
+    /// Notes a part of a variable that is told apart from the whole of it. Returns whether it is
+    /// one.
     fn part(&mut self, expr: &IdedExpr) -> bool {
         let variable = if let Some(step) = asked_of(expr, Variable::Steps) {
             self.reads.steps.insert(step.to_owned());

@@ -1,8 +1,9 @@
 //! Between JSON, of which everything stored and sent is made, and CEL.
 //!
 //! # Guarantees
-//! Wherever a value comes from, an expression reads it as the API server would give it back ([`number_as_stored`]): read before it is stored,
-//! it is the same as after. What an expression takes over unchanged it gives as it was read.
+//! Wherever a value comes from, an expression reads it as the API server would give it back
+//! ([`number_as_stored`]): read before it is stored, it is the same as after. What an expression
+//! takes over unchanged it gives as it was read.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,7 +18,8 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// A JSON value in CEL. Whole numbers are `int`, as in the CEL of Kubernetes, and all others `double`.
+/// A JSON value in CEL. Whole numbers are `int`, as in the CEL of Kubernetes, and all others
+/// `double`.
 pub(crate) fn into_cel(value: &Value) -> Cel {
     match value {
         Value::Null => Cel::Null,
@@ -75,7 +77,8 @@ pub(crate) fn into_json(value: &Cel) -> Result<Value, String> {
     }
 }
 
-/// A double in JSON. What came as an unsigned integer, which CEL has as a double here, goes as one again.
+/// A double in JSON. What came as an unsigned integer, which CEL has as a double here, goes as one
+/// again.
 fn number_into_json(double: f64) -> Option<Number> {
     let unsigned = || whole(double).filter(|number| number.is_u64() && !number.is_i64());
     unsigned().or_else(|| Number::from_f64(double))

@@ -1,12 +1,15 @@
-//! What evaluating an expression can cost at most, from what it is made of and how large the values are that it reads.
+//! What evaluating an expression can cost at most, from what it is made of and how large the values
+//! are that it reads.
 //!
-//! The interpreter has no limit of its own, and a short text can ask for very much: a list of 256 texts of 100 KiB, or a text in which
-//! each letter is replaced by another text. So the largest size of each part is told from the parts it is made of, and how often it is
-//! evaluated; together they may not pass [`MAX_WORK`].
+//! The interpreter has no limit of its own, and a short text can ask for very much: a list of 256
+//! texts of 100 KiB, or a text in which each letter is replaced by another text. So the largest
+//! size of each part is told from the parts it is made of, and how often it is evaluated; together
+//! they may not pass [`MAX_WORK`].
 //!
 //! # Guarantees
-//! What is told is never less than what comes of it. What passes evaluates within milliseconds. The expressions of one saga that are tried
-//! when it is checked, and those of one action that are evaluated together, may not pass [`MAX_TOGETHER`], so that many of them are bounded, too.
+//! What is told is never less than what comes of it. What passes evaluates within milliseconds. The
+//! expressions of one saga that are tried when it is checked, and those of one action that are
+//! evaluated together, may not pass [`MAX_TOGETHER`], so that many of them are bounded, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,13 +27,15 @@ use super::{
 
 /// The most bytes that all parts of an expression may come to, each as often as it is evaluated.
 const MAX_WORK: u64 = 4 << 20;
-/// The most work of all expressions of a saga that are tried when it is checked, and of all of an action.
+/// The most work of all expressions of a saga that are tried when it is checked, and of all of an
+/// action.
 pub const MAX_TOGETHER: u64 = 64 * MAX_WORK;
 /// What an expression costs besides: to be read, and to be handed what it reads.
 const EXPRESSION: u64 = 16 << 10;
 /// The most expressions that can be within [`MAX_TOGETHER`].
 pub(crate) const MAX_EXPRESSIONS: u64 = MAX_TOGETHER / EXPRESSION;
-/// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer 64 KiB.
+/// The most bytes of a variable's value as JSON: outputs and params have at most 32 KiB, an answer
+/// 64 KiB.
 const MAX_INPUT: u64 = 72 << 10;
 /// The longest list that `all`, `exists`, `exists_one`, `map` and `filter` take.
 const MAX_ITEMS: u64 = 256;
@@ -96,7 +101,8 @@ pub(crate) fn afford<'a>(
     Ok(Cost { bytes, work: meter.work.saturating_add(read) })
 }
 
-/// The work of an expression over these variables that is not evaluated in the end: they are looked at all the same.
+/// The work of an expression over these variables that is not evaluated in the end: they are looked
+/// at all the same.
 pub(crate) fn least(variables: &BTreeMap<&'static str, Given<'_>>) -> u64 {
     variables.values().fold(EXPRESSION, |all, value| all.saturating_add(size_of(value).bytes))
 }

@@ -1,4 +1,5 @@
-//! Functions that the interpreter has in another way than the CEL of Kubernetes, or that it does more often than needs be.
+//! Functions that the interpreter has in another way than the CEL of Kubernetes, or that it does
+//! more often than needs be.
 
 use std::{
     collections::BTreeMap,
@@ -21,8 +22,9 @@ pub(crate) fn mend(context: &mut Context<'_>) {
     });
 }
 
-/// The patterns of one evaluation, or what is wrong with them: each is made once, however many elements of a list it is held against. No more
-/// than stand in the expression, which has [`crate::expression::program::MAX_LENGTH`] characters at most.
+/// The patterns of one evaluation, or what is wrong with them: each is made once, however many
+/// elements of a list it is held against. No more than stand in the expression, which has
+/// [`crate::expression::program::MAX_LENGTH`] characters at most.
 #[derive(Default)]
 struct Patterns(Mutex<BTreeMap<String, Result<Regex, String>>>);
 

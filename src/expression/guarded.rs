@@ -1,12 +1,15 @@
-//! Which fields of the outputs of a step an expression reads without having asked whether they are there.
+//! Which fields of the outputs of a step an expression reads without having asked whether they are
+//! there.
 //!
-//! A compensation may run although nobody can tell what its action did, and a step may be skipped: then there are no outputs, and what is
-//! read of them unasked fails.
+//! A compensation may run although nobody can tell what its action did, and a step may be skipped:
+//! then there are no outputs, and what is read of them unasked fails.
 //!
 //! # Guarantees
-//! What is told follows from the tree. A field counts as asked for where it is read only after `has(outputs.x)`, `'x' in outputs` or
-//! `action.outcome == 'Succeeded'` held: behind `&&`, in a branch of `?:`, or behind the `||` of what says the opposite. So it is with
-//! `steps.a.outputs` and `steps.a.phase == 'Completed'`. What asks by itself (`outputs.?x`), and `outputs` as a whole, never counts.
+//! What is told follows from the tree. A field counts as asked for where it is read only after
+//! `has(outputs.x)`, `'x' in outputs` or `action.outcome == 'Succeeded'` held: behind `&&`, in a
+//! branch of `?:`, or behind the `||` of what says the opposite. So it is with `steps.a.outputs`
+//! and `steps.a.phase == 'Completed'`. What asks by itself (`outputs.?x`), and `outputs` as a
+//! whole, never counts.
 
 use std::collections::BTreeSet;
 

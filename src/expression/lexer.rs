@@ -1,15 +1,16 @@
-//! The letters of an expression that belong to none of its strings, and how many of them the parser can take.
+//! The letters of an expression that belong to none of its strings, and how many of them the parser
+//! can take.
 //!
-//! The parser goes down into itself for each bracket and each operator, and would run out of its stack on a text that is all brackets. So
-//! they are counted before it sees the text.
+//! The parser goes down into itself for each bracket and each operator, and would run out of its
+//! stack on a text that is all brackets. So they are counted before it sees the text.
 
 /// How deep brackets may be nested in each other.
 const MAX_NESTED: usize = 12;
 /// How many operators there may be.
 const MAX_OPERATORS: usize = 64;
 
-/// The letters outside strings, each with its place in bytes. A quote of which no string comes is such a letter, and so is what follows it:
-/// the parser reads on there, too.
+/// The letters outside strings, each with its place in bytes. A quote of which no string comes is
+/// such a letter, and so is what follows it: the parser reads on there, too.
 pub(crate) fn outside_strings(text: &str) -> impl Iterator<Item = (usize, char)> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -81,7 +82,8 @@ fn escaped(escape: &str) -> Option<usize> {
 /// Whether the parser can take the expression.
 ///
 /// # Errors
-/// In words: it has too many brackets or operators, or a comment, in which a quote would hide them from being counted.
+/// In words: it has too many brackets or operators, or a comment, in which a quote would hide them
+/// from being counted.
 pub(crate) fn check(text: &str) -> Result<(), String> {
     let (mut nested, mut operators, mut slash) = (0_usize, 0_usize, None);
     for (place, letter) in outside_strings(text) {

@@ -6,11 +6,14 @@
 //!
 //! # Guarantees
 //! - One pass: what an expression gives is a value, and is never parsed as an expression again.
-//! - What it reads is known before it is evaluated: a variable, a function or a step that is not there is found when the saga is accepted.
-//! - Its work and the size of what it gives are bounded before it runs ([`cost`]), since CEL here has no cost limit of its own.
-//! - A field of what has no fields is an error, as in the CEL specification; the interpreter by itself would say `false`.
-//! - Equal inputs give equal results: maps are gone through in the order of their keys ([`strict`]), and a value gives the same before it is
-//!   stored and after ([`convert`]).
+//! - What it reads is known before it is evaluated: a variable, a function or a step that is not
+//!   there is found when the saga is accepted.
+//! - Its work and the size of what it gives are bounded before it runs ([`cost`]), since CEL here
+//!   has no cost limit of its own.
+//! - A field of what has no fields is an error, as in the CEL specification; the interpreter by
+//!   itself would say `false`.
+//! - Equal inputs give equal results: maps are gone through in the order of their keys
+//!   ([`strict`]), and a value gives the same before it is stored and after ([`convert`]).
 //!
 //! # Errors
 //! One line that begins with the expression: `${params.amuont}: No such key: amuont`.

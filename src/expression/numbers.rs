@@ -1,8 +1,10 @@
-//! Integers and doubles are one kind of number, since JSON has but one: 100.0 is read back from the API server as 100.
+//! Integers and doubles are one kind of number, since JSON has but one: 100.0 is read back from the
+//! API server as 100.
 //!
 //! # Guarantees
-//! What is computed of an integer and a double is computed in doubles, and what is compared with each other is compared by its value, within
-//! lists and objects, too. Of two integers the result is an integer, as in CEL.
+//! What is computed of an integer and a double is computed in doubles, and what is compared with
+//! each other is compared by its value, within lists and objects, too. Of two integers the result
+//! is an integer, as in CEL.
 
 use std::sync::Arc;
 
@@ -77,7 +79,8 @@ fn add(left: Value, right: Value) -> ResolveResult {
     }
 }
 
-/// The interpreter has none of doubles, and the CEL of Kubernetes has none either: but here 5 and 5.5 may stand in one place.
+/// The interpreter has none of doubles, and the CEL of Kubernetes has none either: but here 5 and
+/// 5.5 may stand in one place.
 fn remainder(left: Value, right: Value) -> ResolveResult {
     match (&left, &right) {
         (Value::Float(_), Value::Float(0.0)) => Err(ExecutionError::RemainderByZero(left)),

@@ -1,10 +1,12 @@
 //! How much work a pattern of `matches` is.
 //!
-//! A pattern is made once for an evaluation, and takes the more time the more there is in it once what is counted (`{100}`) is written out.
-//! Each byte of a text is then looked at with as many threads as there are places in it, at most.
+//! A pattern is made once for an evaluation, and takes the more time the more there is in it once
+//! what is counted (`{100}`) is written out. Each byte of a text is then looked at with as many
+//! threads as there are places in it, at most.
 //!
-//! It is read by the library that makes patterns, so that nothing is counted in another way than it is made. Only its tree is: to find out
-//! what the classes in it hold can take longer than all that is allowed.
+//! It is read by the library that makes patterns, so that nothing is counted in another way than it
+//! is made. Only its tree is: to find out what the classes in it hold can take longer than all that
+//! is allowed.
 
 use std::fmt::Display;
 
@@ -13,11 +15,13 @@ use regex_syntax::ast::{
     GroupKind, Repetition, RepetitionKind, RepetitionRange, parse::Parser,
 };
 
-/// What a letter takes to be made, what a class of letters takes, and what one takes that names a part of Unicode.
+/// What a letter takes to be made, what a class of letters takes, and what one takes that names a
+/// part of Unicode.
 const LETTER: u64 = 64;
 /// What a letter takes that stands for its other case, too.
 const FOLDED: u64 = 12 << 10;
-/// What a letter or a range takes within a class that is more than one byte, and what each letter of a range takes whose other case is looked for.
+/// What a letter or a range takes within a class that is more than one byte, and what each letter
+/// of a range takes whose other case is looked for.
 const SPREAD: u64 = 512;
 const SOUGHT: u64 = 12;
 const CLASS: u64 = 48 << 10;
@@ -337,7 +341,8 @@ mod tests {
     proptest! {
         #[test]
         fn never_less_is_told_than_there_is((pattern, letters) in written()) {
-            prop_assert!(places(&pattern) >= letters, "{pattern}: {} of {letters}", places(&pattern));
+            prop_assert!(places(&pattern) >= letters, "{pattern}: {} of \
+                {letters}", places(&pattern));
         }
 
         #[test]

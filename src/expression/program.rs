@@ -24,9 +24,10 @@ use crate::text::clip;
 pub const MAX_LENGTH: usize = 1024;
 /// How deep brackets and calls may be nested in each other.
 const MAX_DEPTH: u16 = 32;
-/// The stack that is there for an expression, in bytes; so much more is taken where less than half of it is left. Memory is taken only for
-/// what is used of it. It is enough for whatever [`MAX_LENGTH`] characters can hold: the parser reads on after what is no string to it, so
-/// that it may see more operators than [`letters`] does.
+/// The stack that is there for an expression, in bytes; so much more is taken where less than half
+/// of it is left. Memory is taken only for what is used of it. It is enough for whatever
+/// [`MAX_LENGTH`] characters can hold: the parser reads on after what is no string to it, so that
+/// it may see more operators than [`letters`] does.
 const STACK: usize = 128 << 20;
 /// What is said of an expression that makes the interpreter panic.
 const OVERFLOW: &str = "gives a number that is too large";
@@ -110,14 +111,15 @@ impl Expression {
         &self.0.reads
     }
 
-    /// The fields of `outputs` that it reads without having asked whether they are there; `…` for one whose name is computed.
+    /// The fields of `outputs` that it reads without having asked whether they are there; `…` for
+    /// one whose name is computed.
     #[must_use]
     pub fn outputs_read_unasked(&self) -> Vec<String> {
         with_stack(|| guarded::unasked(&self.0.tree, guarded::Of::Own, None)).into_iter().collect()
     }
 
-    /// The fields of the outputs of another step that it reads, by their names, without having asked whether they are there. `when`: what
-    /// held before it is evaluated at all.
+    /// The fields of the outputs of another step that it reads, by their names, without having
+    /// asked whether they are there. `when`: what held before it is evaluated at all.
     #[must_use]
     pub fn outputs_of_read_unasked(&self, step: &str, when: Option<&Self>) -> Vec<String> {
         let when = when.map(|when| &when.0.tree);
@@ -128,12 +130,14 @@ impl Expression {
     /// Evaluates the expression.
     ///
     /// # Errors
-    /// One line that begins with the expression: what it reads is not there or of another type, or it would be too much work.
+    /// One line that begins with the expression: what it reads is not there or of another type, or
+    /// it would be too much work.
     pub fn evaluate(&self, scope: &Scope<'_>) -> Result<Value, String> {
         self.evaluate_counted(scope, &mut 0)
     }
 
-    /// The same; adds its work to `work`, which may not pass [`MAX_TOGETHER`] where many are evaluated.
+    /// The same; adds its work to `work`, which may not pass [`MAX_TOGETHER`] where many are
+    /// evaluated.
     ///
     /// # Errors
     /// As [`Self::evaluate`].
@@ -151,13 +155,15 @@ impl Expression {
         for (name, value) in &variables {
             context.add_variable_from_value(*name, value.to_cel());
         }
-        // The interpreter counts some things without looking whether they fit: a sum, a quantity, the sign of the lowest number.
+        // The interpreter counts some things without looking whether they fit: a sum, a quantity,
+        // the sign of the lowest number.
         let value = catch_unwind(AssertUnwindSafe(|| CelValue::resolve(tree, &context)))
             .map_err(|_| OVERFLOW)?;
         convert::into_json(&value.map_err(|error| reason(&error))?)
     }
 
-    /// The most bytes of text that the expression may come to, as told before it is evaluated; as JSON each may take six.
+    /// The most bytes of text that the expression may come to, as told before it is evaluated; as
+    /// JSON each may take six.
     ///
     /// # Errors
     /// As [`Self::evaluate`], where it would be too much work.
@@ -167,8 +173,8 @@ impl Expression {
         cost.map(|cost| cost.bytes).map_err(|error| said(text, &error))
     }
 
-    /// The work of evaluating it, as told before; of what is not known the least. What would be too much by itself is never evaluated: then
-    /// it is the work of finding that out.
+    /// The work of evaluating it, as told before; of what is not known the least. What would be too
+    /// much by itself is never evaluated: then it is the work of finding that out.
     #[must_use]
     pub fn work(&self, scope: &Scope<'_>) -> u64 {
         let Parsed { tree, reads, .. } = self.0.as_ref();
@@ -192,7 +198,8 @@ impl Expression {
     }
 }
 
-/// Runs what goes down into itself as deep as an expression is nested, on a stack that is large enough for what [`letters`] lets through.
+/// Runs what goes down into itself as deep as an expression is nested, on a stack that is large
+/// enough for what [`letters`] lets through.
 fn with_stack<T>(run: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(STACK / 2, STACK, run)
 }
@@ -202,7 +209,8 @@ fn said(text: &str, what: &str) -> String {
     format!("${{{}}}: {}", clip(text, KEPT_TEXT), clip(what, KEPT_ERROR))
 }
 
-/// The reason in the words of CEL; the values themselves are left out, since they may be large, or nobody's business.
+/// The reason in the words of CEL; the values themselves are left out, since they may be large, or
+/// nobody's business.
 fn reason(error: &ExecutionError) -> String {
     match error {
         ExecutionError::NoSuchKey(key) => format!("there is no field {key}"),

@@ -32,7 +32,8 @@ pub struct Scope<'a> {
     pub object: Option<&'a Value>,
 }
 
-/// The value of a variable. What stands somewhere already is not copied: a saga may hold thousands of expressions.
+/// The value of a variable. What stands somewhere already is not copied: a saga may hold thousands
+/// of expressions.
 pub(crate) enum Given<'a> {
     /// An object.
     Fields(&'a Map<String, Value>),

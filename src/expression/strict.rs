@@ -94,8 +94,8 @@ pub(crate) fn operands(call: &CallExpr) -> Vec<&IdedExpr> {
     call.target.as_deref().into_iter().chain(&call.args).collect()
 }
 
-/// An operator of two numbers as a method of the first: the interpreter looks its own operators up by the number of their arguments, and a
-/// method among the functions.
+/// An operator of two numbers as a method of the first: the interpreter looks its own operators up
+/// by the number of their arguments, and a method among the functions.
 fn as_method(mut call: CallExpr) -> CallExpr {
     let is_mended = match (&call.target, call.args.as_slice()) {
         (None, [first, second]) => takes_numbers(&call.func_name, first, second),
@@ -109,7 +109,8 @@ fn as_method(mut call: CallExpr) -> CallExpr {
     call
 }
 
-/// Whether an integer may meet a double here. Where one of the two is a text that is written out, none does.
+/// Whether an integer may meet a double here. Where one of the two is a text that is written out,
+/// none does.
 fn takes_numbers(operator: &str, first: &IdedExpr, second: &IdedExpr) -> bool {
     let is_gathered = matches!(&first.expr, Expr::Ident(name) if name == GATHERED);
     match operator {

@@ -1,8 +1,9 @@
 //! `${…}` in the string leaves of a value.
 //!
 //! # Guarantees
-//! A leaf that is one whole expression keeps the type of what it gives, unless it stands where only text can ([`Form`]). `$${` writes a literal `${`.
-//! Keys are never expressions. Whatever a value holds, [`Template::parse`] ends, and names each fault with its path.
+//! A leaf that is one whole expression keeps the type of what it gives, unless it stands where only
+//! text can ([`Form`]). `$${` writes a literal `${`. Keys are never expressions. Whatever a value
+//! holds, [`Template::parse`] ends, and names each fault with its path.
 
 pub(crate) mod budget;
 pub mod node;
@@ -40,7 +41,8 @@ pub struct Field<'a> {
 }
 
 impl Template {
-    /// Parses the leaves of the fields of an object that stands at `path`. `form`: what may stand in the leaves of a field.
+    /// Parses the leaves of the fields of an object that stands at `path`. `form`: what may stand
+    /// in the leaves of a field.
     pub fn parse(
         fields: &Map<String, Value>,
         path: &str,
@@ -129,13 +131,13 @@ fn gather<'a>(node: &'a Node, fields: &mut Vec<Field<'a>>) {
     match node {
         Node::Literal(_) => {}
         Node::Whole(Leaf { path, keys }, expression) => {
-            fields.push(Field { path, keys, expression })
+            fields.push(Field { path, keys, expression });
         }
         Node::Text(Leaf { path, keys }, _, parts) => {
             fields.extend(parts.iter().filter_map(|part| match part {
                 Part::Expression(expression) => Some(Field { path, keys, expression }),
                 Part::Text(_) => None,
-            }))
+            }));
         }
         Node::List(items) => items.iter().for_each(|item| gather(item, fields)),
         Node::Fields(named) => named.iter().for_each(|(_, node)| gather(node, fields)),

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::fault::{Wrong, wrong};
 
-/// The shortest time after its end at which a Job may delete itself, in seconds: the operator may be away for a while.
+/// The shortest time after its end at which a Job may delete itself, in seconds: the operator may
+/// be away for a while.
 pub(crate) const SHORTEST_TTL: i32 = 600;
 
 /// The fields of a Job's spec that are not the user's, and what to do instead.
@@ -27,7 +28,8 @@ pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
     let Some(fields) = value.as_object() else {
         return Err(wrong(
             "spec",
-            "must be an object, such as {template: {spec: {containers: [{name: step, image: busybox}]}}}",
+            "must be an object, such as {template: {spec: {containers: [{name: step, image: \
+             busybox}]}}}",
         ));
     };
     let spec: JobSpec = strict::read(value, "spec", "Job")?;
@@ -38,8 +40,9 @@ pub fn check_spec(value: &Value) -> Result<JobSpec, Vec<Wrong>> {
         }
     }
     if spec.ttl_seconds_after_finished.is_some_and(|ttl| ttl < SHORTEST_TTL) {
-        let message = "must be at least 600: a Job that is gone sooner may take its outcome with it. Leave it out, and the operator deletes \
-                       what succeeded ten minutes after the saga's end, and all else with the saga";
+        let message = "must be at least 600: a Job that is gone sooner may take its outcome with \
+            it. Leave it out, and the operator deletes what succeeded ten minutes after the \
+            saga's end, and all else with the saga";
         faults.extend(wrong("spec.ttlSecondsAfterFinished", message));
     }
     let policy = spec.template.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref());

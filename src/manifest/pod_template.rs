@@ -10,7 +10,8 @@ use crate::{
     text::excerpt,
 };
 
-/// The name of the container whose exit code is the attempt's outcome, unless a template has none of this name.
+/// The name of the container whose exit code is the attempt's outcome, unless a template has none
+/// of this name.
 pub const STEP_CONTAINER: &str = "step";
 
 /// The annotation that names the container of a template whose exit code is the attempt's outcome.
@@ -49,7 +50,8 @@ pub fn check_template(value: &Value) -> Result<PodTemplateSpec, Vec<Wrong>> {
     if faults.is_empty() { Ok(template) } else { Err(faults) }
 }
 
-/// What is wrong with a template that stands at `path` within the action and was read from `value`, whatever it is for.
+/// What is wrong with a template that stands at `path` within the action and was read from `value`,
+/// whatever it is for.
 pub(crate) fn faults_of(template: &PodTemplateSpec, value: &Value, path: &str) -> Vec<Wrong> {
     let mut faults = Vec::new();
     of_metadata(value.get("metadata"), &format!("{path}.metadata"), &mut faults);

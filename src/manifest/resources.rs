@@ -9,14 +9,17 @@ use serde_json::Value;
 
 use crate::text::excerpt;
 
-/// Reads the requests and limits of a container, strictly: what the API server would ignore or refuse is refused here, before anything
-/// runs. Numbers are taken as quantities (`cpu: 1`), as Kubernetes does.
+/// Reads the requests and limits of a container, strictly: what the API server would ignore or
+/// refuse is refused here, before anything runs. Numbers are taken as quantities (`cpu: 1`), as
+/// Kubernetes does.
 ///
 /// # Errors
 /// A sentence that begins with the path (`resources.limits.cpu: …`) and says what to write instead.
 pub fn check_resources(value: &Value) -> Result<ResourceRequirements, String> {
     let Value::Object(fields) = value else {
-        return Err("resources: must be an object, such as {requests: {cpu: 100m}, limits: {memory: 128Mi}}".into());
+        return Err("resources: must be an object, such as {requests: {cpu: 100m}, limits: \
+            {memory: 128Mi}}"
+            .into());
     };
     if let Some(unknown) = fields.keys().find(|key| !matches!(key.as_str(), "requests" | "limits"))
     {
@@ -46,8 +49,8 @@ pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Q
         let path = format!("resources.{part}.{}", excerpt(name));
         if !is_resource(name) {
             return Err(format!(
-                "{path}: is no resource of a container: write cpu, memory, ephemeral-storage, hugepages-2Mi, or a name with a domain such \
-                 as nvidia.com/gpu"
+                "{path}: is no resource of a container: write cpu, memory, ephemeral-storage, \
+                 hugepages-2Mi, or a name with a domain such as nvidia.com/gpu"
             ));
         }
         let text = match value {
@@ -64,14 +67,16 @@ pub(crate) fn quantities(part: &str, value: &Value) -> Result<BTreeMap<String, Q
     entries.iter().map(entry).collect()
 }
 
-/// Whether the API server knows such a resource of a container: a standard one, or one with a domain.
+/// Whether the API server knows such a resource of a container: a standard one, or one with a
+/// domain.
 pub(crate) fn is_resource(name: &str) -> bool {
     matches!(name, "cpu" | "memory" | "ephemeral-storage")
         || name.starts_with("hugepages-")
         || name.contains('/')
 }
 
-/// Whether the text is a quantity that is not negative, after the grammar in Kubernetes' `resource.Quantity`.
+/// Whether the text is a quantity that is not negative, after the grammar in Kubernetes'
+/// `resource.Quantity`.
 pub(crate) fn is_quantity(text: &str) -> bool {
     const UNITS: [&str; 16] =
         ["", "n", "u", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];

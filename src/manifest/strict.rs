@@ -1,6 +1,8 @@
-//! Reads a value into a type of the Kubernetes API as the API server does where it is asked to be strict: what it would ignore is a fault.
+//! Reads a value into a type of the Kubernetes API as the API server does where it is asked to be
+//! strict: what it would ignore is a fault.
 //!
-//! Those types ignore what they do not know. So what was read is written again and compared: a field that got lost is none.
+//! Those types ignore what they do not know. So what was read is written again and compared: a
+//! field that got lost is none.
 
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -9,7 +11,8 @@ use crate::text::excerpt;
 
 /// The most lost fields that are named.
 const NAMED: usize = 8;
-/// Fields that hold quantities by name, and fields that are quantities: Kubernetes takes numbers for them as well.
+/// Fields that hold quantities by name, and fields that are quantities: Kubernetes takes numbers
+/// for them as well.
 const MAPS_OF_QUANTITIES: [&str; 4] = ["limits", "requests", "overhead", "capacity"];
 const QUANTITIES: [&str; 2] = ["sizeLimit", "divisor"];
 

@@ -2,7 +2,8 @@
 
 use crate::api::DeletionPolicy;
 
-/// What a child saga is told. Each can be told again and again: it stands on the child until it is changed.
+/// What a child saga is told. Each can be told again and again: it stands on the child until it is
+/// changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Demand {
     /// To follow its parent: its `spec.suspend` and `spec.deletionPolicy`.

@@ -19,8 +19,9 @@ const REASONS: [&str; 13] = [
     "Other",
 ];
 
-/// The phase, and the reason of the condition `Ready`. `Pending` where there is no phase yet, `Unknown` where the status cannot be read; no
-/// reason where there is none, `Other` where it is no word of this operator.
+/// The phase, and the reason of the condition `Ready`. `Pending` where there is no phase yet,
+/// `Unknown` where the status cannot be read; no reason where there is none, `Other` where it is no
+/// word of this operator.
 #[must_use]
 pub fn counted_as(saga: &StoredSaga) -> (&'static str, &'static str) {
     match &saga.status {

@@ -59,7 +59,8 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Reads the graph off valid steps: each depends only on earlier ones, so that one pass backwards finds all that follows.
+    /// Reads the graph off valid steps: each depends only on earlier ones, so that one pass
+    /// backwards finds all that follows.
     #[must_use]
     pub fn new(steps: &[ValidStep]) -> Self {
         let depends_on: Vec<_> =

@@ -31,11 +31,13 @@ pub struct Seen<'a> {
     pub generation: i64,
     /// Whether the saga is being deleted.
     pub deleting: bool,
-    /// Whether the saga's namespace is being deleted, so that it takes no new Pod. Only looked for where the saga is deleted and stands still.
+    /// Whether the saga's namespace is being deleted, so that it takes no new Pod. Only looked for
+    /// where the saga is deleted and stands still.
     pub terminating: bool,
     /// Whether the saga has our finalizer.
     pub finalizer: bool,
-    /// Whether the saga is the child of one that has our finalizer: it may still have to be undone after it ended.
+    /// Whether the saga is the child of one that has our finalizer: it may still have to be undone
+    /// after it ended.
     pub parent_holds: bool,
     /// The hash of the pinned fields as stored now.
     pub spec_hash: &'a str,
@@ -47,12 +49,14 @@ pub struct Seen<'a> {
     pub remains: &'a SagaStatus,
     /// What people ask for by annotation, in the order in which it is handled.
     pub asked: &'a [Asked],
-    /// The highest number of a plain request that was handled and taken away; 0 where that is not known.
+    /// The highest number of a plain request that was handled and taken away; 0 where that is not
+    /// known.
     pub handled: i64,
-    /// Where the idempotency keys of the steps go on, by step, where the saga follows an earlier child saga.
+    /// Where the idempotency keys of the steps go on, by step, where the saga follows an earlier
+    /// child saga.
     pub keys_from: &'a Keys,
-    /// The children of the active attempts; of a deleted saga that goes as it is, those that no attempt follows any more as well, by the
-    /// attempts that made them.
+    /// The children of the active attempts; of a deleted saga that goes as it is, those that no
+    /// attempt follows any more as well, by the attempts that made them.
     pub children: &'a Observed,
     /// Whether succeeded Pods of the saga still exist.
     pub leftovers: bool,
@@ -60,17 +64,21 @@ pub struct Seen<'a> {
     pub precheck: &'a Precheck,
     /// Whether no policy guards requests, so that whoever may patch a saga may ask it for anything.
     pub patch_alone: bool,
-    /// The id under which this process sends requests; empty while it has none, and then nothing begins.
+    /// The id under which this process sends requests; empty while it has none, and then nothing
+    /// begins.
     pub executor: &'a str,
     /// How far this process's clock may be from the API server's.
     pub skew: Skew,
-    /// How many requests may begin now, by host and port. A host that is not named has room for all.
+    /// How many requests may begin now, by host and port. A host that is not named has room for
+    /// all.
     pub room: &'a BTreeMap<String, usize>,
-    /// The circuits that are not closed, and what they let through. Whatever is not named is closed.
+    /// The circuits that are not closed, and what they let through. Whatever is not named is
+    /// closed.
     pub circuits: &'a BTreeMap<Origin, Gate>,
     /// What another version of the operator or of the definition has to do with the saga.
     pub versions: Versions<'a>,
-    /// Whether this process begins nothing, because it is about to end or has no Lease: what is under way settles.
+    /// Whether this process begins nothing, because it is about to end or has no Lease: what is
+    /// under way settles.
     pub draining: bool,
     /// Now, to the microsecond.
     pub now: Timestamp,

@@ -1,4 +1,5 @@
-//! The values that flow between the rooms: the valid saga, its graph, observations, the plan and its effects.
+//! The values that flow between the rooms: the valid saga, its graph, observations, the plan and
+//! its effects.
 //!
 //! # Guarantees
 //! Nothing here decides anything.

@@ -23,7 +23,8 @@ pub enum ChildState {
         /// What keeps it from going on, where that is known to be none of its own doing.
         trouble: Option<Trouble>,
     },
-    /// The API server refused to create the child for a reason that passes: too many requests, exceeded quota. No attempt is used up.
+    /// The API server refused to create the child for a reason that passes: too many requests,
+    /// exceeded quota. No attempt is used up.
     Refused {
         /// The reason, in one line.
         message: String,
@@ -39,7 +40,8 @@ pub enum ChildState {
     },
     /// It was done, and hands this on.
     Succeeded(Option<Map<String, Value>>),
-    /// The object that the step applied or waits for is there. Whether it is as it should be is for the step to say.
+    /// The object that the step applied or waits for is there. Whether it is as it should be is for
+    /// the step to say.
     Object {
         /// The object, without `metadata.managedFields`.
         object: Arc<Value>,
@@ -57,7 +59,8 @@ pub enum ChildState {
         /// How long ago this process first read the intent, by its monotonic clock.
         known_for: Duration,
     },
-    /// The other side answered a request. What that means is for the step's `expect` and `outputs` to say.
+    /// The other side answered a request. What that means is for the step's `expect` and `outputs`
+    /// to say.
     Answered(Arc<Answer>),
     /// It was not done.
     Failed(Failure),
@@ -65,10 +68,12 @@ pub enum ChildState {
     Unknown {
         /// Why nobody can tell, in one line.
         message: String,
-        /// What the other side asked to wait before the next attempt, at most one hour: a 503 may carry it.
+        /// What the other side asked to wait before the next attempt, at most one hour: a 503 may
+        /// carry it.
         retry_after: Option<Duration>,
     },
-    /// This process called the request off after it may have left: its Lease lapsed, or it was told to stop. It may have been done.
+    /// This process called the request off after it may have left: its Lease lapsed, or it was told
+    /// to stop. It may have been done.
     CalledOff {
         /// Why, in one line.
         message: String,
@@ -156,7 +161,8 @@ pub struct Unheard {
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers, their names in lower case; of those that repeat, the values with `, ` between them. Only what is text.
+    /// The headers, their names in lower case; of those that repeat, the values with `, ` between
+    /// them. Only what is text.
     pub headers: BTreeMap<String, String>,
     /// The body, at most 64 KiB of it: as JSON, or as text where it is none.
     pub body: Value,
@@ -202,7 +208,8 @@ pub struct Failure {
     pub last: bool,
     /// With which a container ended by itself, 1 to 255; `None` where no container said no.
     pub exit_code: Option<i32>,
-    /// Whether a disruption ended it before it started, so that it uses up no attempt (at most five times).
+    /// Whether a disruption ended it before it started, so that it uses up no attempt (at most five
+    /// times).
     pub disrupted: bool,
     /// What the other side asked to wait before the next attempt, at most one hour.
     pub retry_after: Option<Duration>,
@@ -215,18 +222,23 @@ pub struct Failure {
 pub enum Reached {
     /// Nothing was sent, no container started. The key is kept.
     Nothing,
-    /// The service was reached and turned it away without looking at it (401, 403, 407, 425, 429). The key is kept.
+    /// The service was reached and turned it away without looking at it (401, 403, 407, 425, 429).
+    /// The key is kept.
     Door,
-    /// A program ran, and its exit code does not say whether its work was done. The key is kept: the next attempt continues the same work.
+    /// A program ran, and its exit code does not say whether its work was done. The key is kept:
+    /// the next attempt continues the same work.
     Work,
-    /// A 2xx that the step does not take for a success: it may well have been done. The key is kept, and the step is uncertain.
+    /// A 2xx that the step does not take for a success: it may well have been done. The key is
+    /// kept, and the step is uncertain.
     Accepted,
-    /// The service said no: a final HTTP answer, an exit code that the step calls final. The next attempt has a new key, unless an earlier one
-    /// is uncertain: a no proves nothing about that.
+    /// The service said no: a final HTTP answer, an exit code that the step calls final. The next
+    /// attempt has a new key, unless an earlier one is uncertain: a no proves nothing about that.
     Answer,
-    /// The step's own rule says that nothing was done under this key, and nothing will be. The next attempt has a new key.
+    /// The step's own rule says that nothing was done under this key, and nothing will be. The next
+    /// attempt has a new key.
     Settled,
 }
 
-/// All that was seen at one instant of a saga's active attempts, and of the children that a deleted one leaves behind.
+/// All that was seen at one instant of a saga's active attempts, and of the children that a deleted
+/// one leaves behind.
 pub type Observed = BTreeMap<AttemptId, ChildState>;

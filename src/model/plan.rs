@@ -1,8 +1,8 @@
 //! What a plan wants done, as data.
 //!
 //! # Guarantees
-//! Effects can be taken only out of a plan that was recorded: [`Plan<Drafted>`] has no way to them, and only the writer of the status
-//! makes a [`Plan<Recorded>`].
+//! Effects can be taken only out of a plan that was recorded: [`Plan<Drafted>`] has no way to them,
+//! and only the writer of the status makes a [`Plan<Recorded>`].
 
 use std::{marker::PhantomData, time::Duration};
 
@@ -23,7 +23,8 @@ pub struct Drafted;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded;
 
-/// What happens to a saga now: the status to be written, then the effects, then the instant to look again.
+/// What happens to a saga now: the status to be written, then the effects, then the instant to look
+/// again.
 #[must_use = "a plan does nothing until it is recorded and performed"]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan<S = Drafted> {
@@ -75,12 +76,15 @@ pub enum Effect {
         intended: Timestamp,
         /// Its own time limit, from now on. Deadlines may stand still, and are kept by later plans.
         time_limit: Duration,
-        /// The UID that the status names as that of the object to be deleted; `None` for all that is not deleted.
+        /// The UID that the status names as that of the object to be deleted; `None` for all that
+        /// is not deleted.
         uid: Option<String>,
     },
-    /// Tell the child saga of an active attempt something, as the saga's account; or one that a deleted saga leaves behind.
+    /// Tell the child saga of an active attempt something, as the saga's account; or one that a
+    /// deleted saga leaves behind.
     Ask {
-        /// The attempt for whose sake it is told: the active one, or, where none follows the child any more, the one that made it.
+        /// The attempt for whose sake it is told: the active one, or, where none follows the child
+        /// any more, the one that made it.
         attempt: AttemptId,
         /// The attempt by which the child was made: another one where it is undone.
         child: AttemptId,
@@ -91,11 +95,13 @@ pub enum Effect {
     Stop(AttemptId),
     /// Delete the succeeded Pods and Jobs of a saga that ended ten minutes ago.
     Sweep,
-    /// Delete the saga, under its UID and the version that was read: it ended as long ago as its spec says.
+    /// Delete the saga, under its UID and the version that was read: it ended as long ago as its
+    /// spec says.
     Delete,
     /// Tell a person.
     Publish(Notice),
-    /// Take away annotations whose requests are recorded, under the version that the record stands in.
+    /// Take away annotations whose requests are recorded, under the version that the record stands
+    /// in.
     TakeAway {
         /// The requests' annotations; none where only the number was lost.
         annotations: Vec<RequestAction>,
@@ -120,7 +126,8 @@ pub struct Notice {
 pub struct Tally {
     /// The attempts that settled.
     pub settled: Vec<SettledAttempt>,
-    /// How many attempts begin that are not the first of their step and direction, by kind and direction.
+    /// How many attempts begin that are not the first of their step and direction, by kind and
+    /// direction.
     pub retries: Vec<(&'static str, Direction)>,
     /// The requests that were answered.
     pub requests: Vec<(RequestAction, RequestResult)>,
@@ -164,7 +171,8 @@ impl Plan<Drafted> {
         Self { status, finalizer, wake, tally, effects, state: PhantomData }
     }
 
-    /// The same plan after its status was acknowledged. To be called by the writer of the status alone.
+    /// The same plan after its status was acknowledged. To be called by the writer of the status
+    /// alone.
     pub fn recorded(self) -> Plan<Recorded> {
         let Self { status, finalizer, wake, tally, effects, state: _ } = self;
         Plan { status, finalizer, wake, tally, effects, state: PhantomData }

@@ -1,4 +1,5 @@
-//! A saga that cannot be wrong: every name resolved, every value effective, every literal unescaped.
+//! A saga that cannot be wrong: every name resolved, every value effective, every literal
+//! unescaped.
 //!
 //! Made only by [`crate::validate::saga`].
 
@@ -79,7 +80,8 @@ pub struct ValidStep {
 /// One action or compensation with its effective limits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operation {
-    /// What is done. Its strings are literal, `$${` has become `${`; where there is a template they are as they are written.
+    /// What is done. Its strings are literal, `$${` has become `${`; where there is a template they
+    /// are as they are written.
     pub work: Work,
     /// The action where it holds expressions: then [`Operation::resolve`] tells what is done.
     pub template: Option<Template>,
@@ -197,7 +199,8 @@ impl Operation {
         }))
     }
 
-    /// `pod`, `job`, `http`, `apply`, `delete`, `saga`, `approval` or `wait`, as in the spec and in metrics.
+    /// `pod`, `job`, `http`, `apply`, `delete`, `saga`, `approval` or `wait`, as in the spec and in
+    /// metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self.work {
@@ -212,7 +215,8 @@ impl Operation {
         }
     }
 
-    /// Whether it is a state of the saga alone: nothing leaves the operator for it, and nothing is ever in effect.
+    /// Whether it is a state of the saga alone: nothing leaves the operator for it, and nothing is
+    /// ever in effect.
     #[must_use]
     pub const fn only_waits(&self) -> bool {
         match self.work {
@@ -228,7 +232,8 @@ impl Operation {
         }
     }
 
-    /// Whether nothing of it is ever in effect: it waits, or it is a request that by its method only asks.
+    /// Whether nothing of it is ever in effect: it waits, or it is a request that by its method
+    /// only asks.
     #[must_use]
     pub const fn never_in_effect(&self) -> bool {
         match &self.work {
@@ -243,21 +248,24 @@ impl Operation {
         }
     }
 
-    /// Whether it may be done again although nobody can tell what became of an attempt: its policy allows more than one, or it is a request
-    /// that by its method comes to the same when it is repeated.
+    /// Whether it may be done again although nobody can tell what became of an attempt: its policy
+    /// allows more than one, or it is a request that by its method comes to the same when it is
+    /// repeated.
     #[must_use]
     pub const fn may_be_repeated(&self) -> bool {
         let idempotent = matches!(&self.work, Work::Http(action) if action.method.is_idempotent());
         idempotent || self.retry.max_attempts > 1
     }
 
-    /// Whether it is about an object of the cluster, which is looked at again and again, and is never stopped.
+    /// Whether it is about an object of the cluster, which is looked at again and again, and is
+    /// never stopped.
     #[must_use]
     pub const fn is_about_an_object(&self) -> bool {
         matches!(self.work, Work::Apply(_) | Work::Delete(_) | Work::Until(_))
     }
 
-    /// Whether it deletes an object: under the UID that the status names, which is written before anything leaves.
+    /// Whether it deletes an object: under the UID that the status names, which is written before
+    /// anything leaves.
     #[must_use]
     pub const fn deletes(&self) -> bool {
         matches!(self.work, Work::Delete(_))
@@ -321,8 +329,8 @@ impl ValidStep {
         }
     }
 
-    /// Whether nothing of the step is ever in effect: it only waits or asks. A compensation that is given to it all the same has to be
-    /// carried out.
+    /// Whether nothing of the step is ever in effect: it only waits or asks. A compensation that is
+    /// given to it all the same has to be carried out.
     #[must_use]
     pub const fn leaves_nothing(&self) -> bool {
         self.action.never_in_effect() && self.compensation.is_none()

@@ -16,20 +16,22 @@ pub(crate) const MOST_TOLD: i64 = 1 << 40;
 /// What a clock may be ahead or behind without an intent saying so.
 pub(crate) const UNTOLD: Duration = Duration::from_secs(2);
 
-/// How far this process's clock may be from that of the API server, as the Lease of its executor shows: the API server stamps each renewal.
+/// How far this process's clock may be from that of the API server, as the Lease of its executor
+/// shows: the API server stamps each renewal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Skew {
     /// By how much at most it is ahead.
     pub ahead: Duration,
     /// By how much at most it is behind.
     pub behind: Duration,
-    /// By how much the clock of another process may be ahead or behind without its intents saying so.
+    /// By how much the clock of another process may be ahead or behind without its intents saying
+    /// so.
     pub untold: Duration,
 }
 
 impl Skew {
-    /// From a write that left at `sent` and was answered at `answered`, both by this process's clock, and that the API server stamped with
-    /// whole seconds.
+    /// From a write that left at `sent` and was answered at `answered`, both by this process's
+    /// clock, and that the API server stamped with whole seconds.
     #[must_use]
     pub fn of(sent: Timestamp, stamped: Timestamp, answered: Timestamp) -> Self {
         let behind = between(sent, later(stamped, Duration::from_secs(1)));

@@ -23,7 +23,8 @@ pub struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Of the attempt that succeeded; else Unknown with the present key while it is uncertain; else of the last attempt.
+    /// Of the attempt that succeeded; else Unknown with the present key while it is uncertain; else
+    /// of the last attempt.
     pub(crate) fn acted(&self, status: &StepStatus) -> Option<Acted> {
         let record = status.action.as_ref()?;
         let (failures, outcome) = match record.last_outcome? {

@@ -23,7 +23,8 @@ pub(crate) const TOLD_ONLY: [&str; 5] = [
 pub struct Versions<'a> {
     /// Fields and words of the spec that this version does not know, each as a sentence.
     pub spec: &'a [String],
-    /// Words of the status that this version does not know, each as a sentence: with one of them it cannot be read.
+    /// Words of the status that this version does not know, each as a sentence: with one of them it
+    /// cannot be read.
     pub words: &'a [String],
     /// Whether these were met for the first time.
     pub words_are_news: bool,
@@ -31,7 +32,8 @@ pub struct Versions<'a> {
     pub bytes: usize,
     /// The definition that is served, where it lacks something.
     pub served: Option<&'a Served>,
-    /// Whether another process has just put its own words for what is said, and gets the last one for now.
+    /// Whether another process has just put its own words for what is said, and gets the last one
+    /// for now.
     pub words_wait: bool,
 }
 
@@ -53,8 +55,8 @@ impl<'a> Versions<'a> {
         old != new && self.served.is_none_or(|served| served.pruned(old) != served.pruned(new))
     }
 
-    /// Takes out of the effects what would come again at each look, where a difference cannot be written: events, and attempts whose intent
-    /// does not stand.
+    /// Takes out of the effects what would come again at each look, where a difference cannot be
+    /// written: events, and attempts whose intent does not stand.
     pub(crate) fn without_record(effects: &mut Vec<Effect>, stands: impl Fn(&AttemptId) -> bool) {
         effects.retain(|effect| match effect {
             Effect::Begin { identity, .. } => stands(&identity.attempt),
@@ -76,7 +78,8 @@ pub struct Served {
 }
 
 impl Served {
-    /// The definition whose status has this schema; `None` where it takes all that this version writes.
+    /// The definition whose status has this schema; `None` where it takes all that this version
+    /// writes.
     #[must_use]
     pub fn new(status: &Value) -> Option<Self> {
         let shape = Shape::of("status", status);

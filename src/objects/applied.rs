@@ -1,15 +1,18 @@
-//! Whether an object is as a manifest was applied from the server's side, told by who manages its fields and by what stands in them.
+//! Whether an object is as a manifest was applied from the server's side, told by who manages its
+//! fields and by what stands in them.
 //!
 //! # Guarantees
-//! What is known so has every field of the manifest, with its value, as a field of this manager: to apply the manifest again would change
-//! nothing.
+//! What is known so has every field of the manifest, with its value, as a field of this manager: to
+//! apply the manifest again would change nothing.
 //!
 //! # Caveats
-//! What the API server writes in another way than the manifest does (a quantity, `stringData`) is not known again.
+//! What the API server writes in another way than the manifest does (a quantity, `stringData`) is
+//! not known again.
 
 use serde_json::{Map, Value};
 
-/// Whether this manager applied the manifest to the object, which still has its `metadata.managedFields`.
+/// Whether this manager applied the manifest to the object, which still has its
+/// `metadata.managedFields`.
 #[must_use]
 pub fn is_applied(object: &Value, manifest: &Value, manager: &str) -> bool {
     let text = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
@@ -23,7 +26,7 @@ pub fn is_applied(object: &Value, manifest: &Value, manager: &str) -> bool {
     let mut manifest = manifest.clone();
     // Nobody manages what says which object it is.
     let identity = |fields: &mut Map<String, Value>, names: &[&str]| {
-        names.iter().for_each(|name| _ = fields.remove(*name))
+        names.iter().for_each(|name| _ = fields.remove(*name));
     };
     if let Some(fields) = manifest.as_object_mut() {
         identity(fields, &["apiVersion", "kind"]);
@@ -43,7 +46,8 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Whether every field of the wanted value is among those that are managed. Of a list only that it is.
+/// Whether every field of the wanted value is among those that are managed. Of a list only that it
+/// is.
 fn is_managed(fields: &Value, wanted: &Value) -> bool {
     let Some(wanted) = wanted.as_object() else { return true };
     wanted.iter().filter(|(_, value)| !is_empty(value)).all(|(key, value)| {

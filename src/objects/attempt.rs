@@ -19,7 +19,8 @@ use crate::{
     model::saga::{Identity, ValidSaga},
 };
 
-/// How long after the attempt's timeout the kubelet may end the Pod by itself: the operator comes first while it is there.
+/// How long after the attempt's timeout the kubelet may end the Pod by itself: the operator comes
+/// first while it is there.
 pub(crate) const DEADLINE_SLACK: Duration = Duration::from_secs(10);
 
 /// The largest `activeDeadlineSeconds` that the API server takes.
@@ -94,7 +95,8 @@ pub fn saga_of(child: &impl Resource) -> Option<&OwnerReference> {
     (owner.kind == Saga::kind(&()) && group == Saga::group(&())).then_some(owner)
 }
 
-/// The saga's UID and the attempt that a Pod or a Job belongs to, by its controller and its labels; `None` where either is missing or malformed.
+/// The saga's UID and the attempt that a Pod or a Job belongs to, by its controller and its labels;
+/// `None` where either is missing or malformed.
 #[must_use]
 pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
     let (owner, labels) = (saga_of(child)?, child.meta().labels.as_ref()?);
@@ -113,8 +115,9 @@ pub fn attempt_of(child: &impl Resource) -> Option<(String, AttemptId)> {
     ))
 }
 
-/// Whether a Pod or a Job that already bears the name of an attempt is that attempt's, and may be adopted: controlled by the saga with this UID,
-/// and labelled with the attempt. Any other is foreign and must be left alone.
+/// Whether a Pod or a Job that already bears the name of an attempt is that attempt's, and may be
+/// adopted: controlled by the saga with this UID, and labelled with the attempt. Any other is
+/// foreign and must be left alone.
 #[must_use]
 pub fn is_ours(child: &impl Resource, uid: &str, attempt: &AttemptId) -> bool {
     attempt_of(child).is_some_and(|(owner, of)| owner == uid && of == *attempt)

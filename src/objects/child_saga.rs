@@ -1,10 +1,12 @@
 //! The child saga of one attempt: how it is built, and how it is known again.
 //!
 //! # Guarantees
-//! - The same attempt always gives the same child under the same name, so that creating it twice meets the first one.
-//! - It acts as its parent's account, is deleted as its parent is, and goes with it; it never blocks its deletion.
-//! - An attempt that is repeated because nobody can tell what came of the one before it makes a child with the same idempotency keys, which
-//!   go on where those of the earlier child stand.
+//! - The same attempt always gives the same child under the same name, so that creating it twice
+//!   meets the first one.
+//! - It acts as its parent's account, is deleted as its parent is, and goes with it; it never
+//!   blocks its deletion.
+//! - An attempt that is repeated because nobody can tell what came of the one before it makes a
+//!   child with the same idempotency keys, which go on where those of the earlier child stand.
 
 use kube::Resource;
 use serde_json::{Value, json};
@@ -57,7 +59,8 @@ pub fn child_saga(
     })
 }
 
-/// Whether a saga that bears the name of an attempt's child is that child: of this owner, and acting as this account.
+/// Whether a saga that bears the name of an attempt's child is that child: of this owner, and
+/// acting as this account.
 #[must_use]
 pub fn is_ours(child: &StoredSaga, uid: &str, attempt: &AttemptId, account: &str) -> bool {
     child.spec.as_ref().is_ok_and(|spec| spec.account() == account)

@@ -1,5 +1,5 @@
-//! Whether an object is as its spec says, by the rules that kubectl, Flux and Argo CD's users know as kstatus
-//! (<https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>).
+//! Whether an object is as its spec says, by the rules that kubectl, Flux and Argo CD's users know
+//! as kstatus (<https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md>).
 //!
 //! # Guarantees
 //! No object, however odd, makes this panic. What is not known to be unready is ready, as there.

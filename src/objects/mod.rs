@@ -1,7 +1,8 @@
 //! What an attempt sends or creates, and what an answer means.
 //!
 //! # Guarantees
-//! Everything here is a pure function of its arguments: no client, no clock, no randomness, no input or output.
+//! Everything here is a pure function of its arguments: no client, no clock, no randomness, no
+//! input or output.
 
 pub mod applied;
 pub mod attempt;

@@ -1,8 +1,9 @@
 //! The arguments of `kubectl saga`.
 //!
 //! # Guarantees
-//! A value that cannot be meant is refused with a sentence that says what to write instead. No argument is accepted and then ignored:
-//! whether a saga has the steps that are named is judged by [`super::script`].
+//! A value that cannot be meant is refused with a sentence that says what to write instead. No
+//! argument is accepted and then ignored: whether a saga has the steps that are named is judged by
+//! [`super::script`].
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -31,7 +32,8 @@ pub struct Cli {
 /// The subcommands of `kubectl saga`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what would run, wait, fail and be undone, without a cluster: the operator's own engine in a simulated world
+    /// Show what would run, wait, fail and be undone, without a cluster: the operator's own engine
+    /// in a simulated world
     Simulate(SimulateArgs),
 }
 
@@ -42,16 +44,19 @@ pub struct SimulateArgs {
     #[arg(short, long, value_name = "FILE")]
     pub filename: PathBuf,
 
-    /// The first N attempts of a step's action fail with a definite no; all of them without N. A request is not sent again after one,
-    /// a pod or a job is run again as its policy says. STEP/compensation is the step's compensation
+    /// The first N attempts of a step's action fail with a definite no; all of them without N. A
+    /// request is not sent again after one, a pod or a job is run again as its policy says.
+    /// STEP/compensation is the step's compensation
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
     pub fail: Vec<Attempts>,
 
-    /// The outcome of the first N attempts stays unknown, although they did their work; of all of them without N
+    /// The outcome of the first N attempts stays unknown, although they did their work; of all of
+    /// them without N
     #[arg(long, value_name = "STEP[:N]", value_parser = attempts, action = ArgAction::Append)]
     pub unknown: Vec<Attempts>,
 
-    /// What the step hands on when it is done, as a JSON object; where nothing is said, the names of its outputs stand for their values
+    /// What the step hands on when it is done, as a JSON object; where nothing is said, the names
+    /// of its outputs stand for their values
     #[arg(long, value_name = "STEP=JSON", value_parser = outputs, action = ArgAction::Append)]
     pub outputs: Vec<(String, Map<String, Value>)>,
 
@@ -59,7 +64,8 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "STEP=DURATION", value_parser = takes, action = ArgAction::Append)]
     pub takes: Vec<(Target, Duration)>,
 
-    /// What a person asks for, and when: '5s retry=ship', '0s pause=because', '1m delete', '0s suspend', '1m unsuspend'
+    /// What a person asks for, and when: '5s retry=ship', '0s pause=because', '1m delete', '0s
+    /// suspend', '1m unsuspend'
     #[arg(long, value_name = "AT REQUEST", value_parser = request, action = ArgAction::Append)]
     pub request: Vec<Request>,
 }
@@ -127,7 +133,8 @@ fn attempts(text: &str) -> Result<Attempts, String> {
     match first.parse() {
         Ok(first) if first > 0 => Ok(Attempts { target: target(name)?, first: Some(first) }),
         Ok(_) | Err(_) => Err(format!(
-            "`{first}` is no number of attempts: write {name}:2 for the first two, or {name} for all"
+            "`{first}` is no number of attempts: write {name}:2 for the first two, or {name} for \
+             all"
         )),
     }
 }
@@ -177,7 +184,8 @@ fn deed(text: &str) -> Result<Deed, String> {
     let Some(action) = RequestAction::ALL.into_iter().find(|action| action.as_str() == word) else {
         let known = RequestAction::ALL.map(RequestAction::as_str).join(", ");
         return Err(format!(
-            "`{key}` is nothing that can be asked for: there are {known}, each with =VALUE, and delete, suspend, unsuspend"
+            "`{key}` is nothing that can be asked for: there are {known}, each with =VALUE, and \
+             delete, suspend, unsuspend"
         ));
     };
     let asked = Asked { action, value: value.to_owned(), held_in_git: false };

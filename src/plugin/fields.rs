@@ -1,4 +1,5 @@
-//! Fields that nobody reads: what the API server refuses where it is strict, as `kubectl apply` asks it to be.
+//! Fields that nobody reads: what the API server refuses where it is strict, as `kubectl apply`
+//! asks it to be.
 //!
 //! # Guarantees
 //! The definition of the resource alone says which fields there are.

@@ -1,8 +1,8 @@
 //! From the text of a file to the sagas in it, or to all that is wrong with them.
 //!
 //! # Guarantees
-//! A saga is judged as the API server and the operator judge it. Every fault says in which document, at which field, and what to write
-//! instead.
+//! A saga is judged as the API server and the operator judge it. Every fault says in which
+//! document, at which field, and what to write instead.
 
 use serde_json::Value;
 
@@ -26,7 +26,8 @@ pub(super) struct Manifest {
     pub(super) saga: ValidSaga,
     /// What its annotations ask for.
     pub(super) asked: Vec<Asked>,
-    /// Whether it has a status, which is not read, as the API server reads none where a saga is created.
+    /// Whether it has a status, which is not read, as the API server reads none where a saga is
+    /// created.
     pub(super) has_status: bool,
 }
 

@@ -6,8 +6,9 @@
 //! ```
 //!
 //! # Guarantees
-//! Only [`shell`] reads and writes anything; all else are functions of values. Nothing decides here: sagas are judged by
-//! [`crate::validate::saga`], and what happens to them is the engine's doing in the [`crate::world`].
+//! Only [`shell`] reads and writes anything; all else are functions of values. Nothing decides
+//! here: sagas are judged by [`crate::validate::saga`], and what happens to them is the engine's
+//! doing in the [`crate::world`].
 
 pub mod args;
 mod fields;

@@ -1,4 +1,5 @@
-//! What happens in a simulation besides what the operator does: how attempts end, how long they take, what a person asks for.
+//! What happens in a simulation besides what the operator does: how attempts end, how long they
+//! take, what a person asks for.
 //!
 //! # Guarantees
 //! Every step that is named is a step of a saga that is simulated, and can end so.

@@ -1,8 +1,10 @@
-//! The thin shell of `kubectl saga`: reads the file and the clock, writes the report, says how it went.
+//! The thin shell of `kubectl saga`: reads the file and the clock, writes the report, says how it
+//! went.
 //!
 //! # Guarantees
-//! Reports go to standard output, all else to standard error. Exit code 0 when the simulation ran, however the saga ended; 1 where the
-//! file is no valid saga or cannot be read; 2 where the arguments cannot be used.
+//! Reports go to standard output, all else to standard error. Exit code 0 when the simulation ran,
+//! however the saga ended; 1 where the file is no valid saga or cannot be read; 2 where the
+//! arguments cannot be used.
 
 use std::{
     io::{self, Read, Write},

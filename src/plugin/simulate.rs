@@ -1,12 +1,14 @@
 //! Carries one saga through the simulated world, as a script says.
 //!
 //! # Guarantees
-//! Equal sagas and scripts give equal runs. The operator in it is the engine itself: here is only decided what the rest of the world does,
-//! and when. A run ends: where the saga rests, or after [`MOST_MOVES`].
+//! Equal sagas and scripts give equal runs. The operator in it is the engine itself: here is only
+//! decided what the rest of the world does, and when. A run ends: where the saga rests, or after
+//! [`MOST_MOVES`].
 //!
 //! # Caveats
-//! Operators and the API server take no time. At one instant the operator looks first, then attempts end, then people ask. Jitter follows
-//! from the saga's UID: that of a saga that was not created differs from that of the same saga later.
+//! Operators and the API server take no time. At one instant the operator looks first, then
+//! attempts end, then people ask. Jitter follows from the saga's UID: that of a saga that was not
+//! created differs from that of the same saga later.
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -106,7 +108,8 @@ struct Simulation<'a> {
 }
 
 impl Simulation<'_> {
-    /// What stands on the saga before an operator sees it: its own annotations, and what is asked for at once.
+    /// What stands on the saga before an operator sees it: its own annotations, and what is asked
+    /// for at once.
     fn create(&mut self, manifest: &Manifest) {
         for asked in &manifest.asked {
             self.tell((

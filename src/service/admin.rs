@@ -1,8 +1,10 @@
-//! The servers for scrapers and probes: `/metrics` on one address, `/healthz`, `/readyz` and `/health/circuits` on another.
+//! The servers for scrapers and probes: `/metrics` on one address, `/healthz`, `/readyz` and
+//! `/health/circuits` on another.
 //!
 //! # Guarantees
-//! Nothing they serve changes anything. What a client can make large or slow is bounded: connections at once, the head of a request, the
-//! time to send it, the time a connection lives. Bodies of requests are never read.
+//! Nothing they serve changes anything. What a client can make large or slow is bounded:
+//! connections at once, the head of a request, the time to send it, the time a connection lives.
+//! Bodies of requests are never read.
 //!
 //! # Caveats
 //! No TLS and no authentication: a network policy decides who reaches them.
@@ -73,7 +75,8 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The caches are filled, and requests may be sent: `/readyz` answers 200 from now on, unless the process is draining.
+    /// The caches are filled, and requests may be sent: `/readyz` answers 200 from now on, unless
+    /// the process is draining.
     pub fn ready(&self) {
         self.advance(Readiness::Ready);
     }
@@ -83,8 +86,8 @@ impl Health {
         self.advance(Readiness::Draining);
     }
 
-    /// The process can never work again, as `sentence` says: `/healthz` answers 503 with it for good, so that the process is restarted.
-    /// The first sentence stands.
+    /// The process can never work again, as `sentence` says: `/healthz` answers 503 with it for
+    /// good, so that the process is restarted. The first sentence stands.
     pub fn fatal(&self, sentence: impl Into<String>) {
         let _first = self.fatal.set(sentence.into());
     }
@@ -172,9 +175,12 @@ impl Admin {
 }
 
 async fn bind(argument: &str, address: SocketAddr) -> Result<TcpListener, String> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| format!("cannot listen on {address} ({argument}): {error}; choose another address or port, or 0 to switch it off"))
+    TcpListener::bind(address).await.map_err(|error| {
+        format!(
+            "cannot listen on {address} ({argument}): {error}; choose \
+            another address or port, or 0 to switch it off"
+        )
+    })
 }
 
 fn metrics_router(metrics: Arc<Metrics>) -> Router {

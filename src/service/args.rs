@@ -1,8 +1,10 @@
-//! The arguments of the operator's binary. Each has an environment variable of the same name: `--drain` is `SAGA_DRAIN`.
+//! The arguments of the operator's binary. Each has an environment variable of the same name:
+//! `--drain` is `SAGA_DRAIN`.
 //!
 //! # Guarantees
-//! A value that cannot be used is refused before anything starts, with a sentence that says what to write instead. No argument is
-//! accepted and then ignored, but for the settings of circuits that `--http-circuit-calls=0` switches off.
+//! A value that cannot be used is refused before anything starts, with a sentence that says what to
+//! write instead. No argument is accepted and then ignored, but for the settings of circuits that
+//! `--http-circuit-calls=0` switches off.
 
 mod circuits;
 mod reach;
@@ -26,7 +28,8 @@ use crate::egress::policy::ReachRules;
 
 pub use self::circuits::CircuitConfig;
 
-/// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long for a node to be emptied.
+/// The longest `--drain`. A pod's grace period has to be longer still, and nobody waits that long
+/// for a node to be emptied.
 const MAX_DRAIN: Duration = Duration::from_mins(5);
 
 /// The command line of `saga-operator`.
@@ -51,7 +54,8 @@ pub enum Command {
     Crd,
 }
 
-/// The arguments of `saga-operator run` as written; [`RunArgs::validate`] makes a [`RunConfig`] of them.
+/// The arguments of `saga-operator run` as written; [`RunArgs::validate`] makes a [`RunConfig`] of
+/// them.
 #[derive(Debug, Args)]
 pub struct RunArgs {
     #[command(flatten)]
@@ -60,7 +64,8 @@ pub struct RunArgs {
     #[command(flatten)]
     http_circuits: CircuitArgs,
 
-    /// The addresses of the operator's own pod, which HTTP steps may not reach: comma-separated; the chart takes them from the pod's status
+    /// The addresses of the operator's own pod, which HTTP steps may not reach: comma-separated;
+    /// the chart takes them from the pod's status
     #[arg(long, env = "SAGA_POD_IPS", value_name = "ADDRESSES", value_parser = addresses, action = ArgAction::Append)]
     pod_ips: Vec<List<IpAddr>>,
 
@@ -85,7 +90,8 @@ pub struct RunArgs {
     )]
     leader_elect: bool,
 
-    /// The namespace of the operator's Leases; when not given the pod's own, else that of the kubeconfig's context, else `default`
+    /// The namespace of the operator's Leases; when not given the pod's own, else that of the
+    /// kubeconfig's context, else `default`
     #[arg(long, env = "SAGA_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = lease_namespace)]
     lease_namespace: Option<LeaseNamespace>,
 
@@ -119,9 +125,11 @@ pub struct RunConfig {
     pub metrics_addr: Option<SocketAddr>,
     /// Where `/healthz`, `/readyz` and `/health/circuits` are served; `None` = nowhere.
     pub health_addr: Option<SocketAddr>,
-    /// Whether it works only while it leads: holds the Lease for which all that work on the same sagas stand.
+    /// Whether it works only while it leads: holds the Lease for which all that work on the same
+    /// sagas stand.
     pub leader_elect: bool,
-    /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own, else that of the kubeconfig's context.
+    /// The namespace of the operator's Leases, a DNS label; `None` = the pod's own, else that of
+    /// the kubeconfig's context.
     pub lease_namespace: Option<String>,
     /// How long calls may go on after SIGTERM: 0 to 5 minutes.
     pub drain: Duration,
@@ -134,8 +142,8 @@ pub struct RunConfig {
 }
 
 impl RunArgs {
-    /// Checks the arguments against each other and fills in what depends on the process: `stderr_is_terminal` chooses the format of
-    /// the logs where none is given.
+    /// Checks the arguments against each other and fills in what depends on the process:
+    /// `stderr_is_terminal` chooses the format of the logs where none is given.
     ///
     /// # Errors
     /// A sentence that names the arguments and says what to write.
@@ -158,7 +166,8 @@ impl RunArgs {
             && metrics.port() != 0
         {
             return Err(format!(
-                "--metrics-addr and --health-addr are both {metrics}: give each a port of its own, or 0 to switch it off"
+                "--metrics-addr and --health-addr are both {metrics}: give each a port of its \
+                 own, or 0 to switch it off"
             ));
         }
         Ok(RunConfig {
@@ -191,7 +200,12 @@ struct LeaseNamespace(Option<String>);
 
 fn addresses(text: &str) -> Result<List<IpAddr>, String> {
     list(text, |entry| {
-        entry.parse().map_err(|_| format!("`{entry}` is no address of a pod: write an IP address, such as 10.244.1.7 or fd00::7"))
+        entry.parse().map_err(|_| {
+            format!(
+                "`{entry}` is no address of a pod: write an IP address, \
+            such as 10.244.1.7 or fd00::7"
+            )
+        })
     })
 }
 
@@ -201,14 +215,19 @@ fn listen(text: &str) -> Result<Listen, String> {
     }
     text.parse().map(|address| Listen(Some(address))).map_err(|_| {
         format!(
-            "`{text}` is no address to listen on: write an IP address and a port, such as 0.0.0.0:8080 or [::]:8080, or 0 to switch it off"
+            "`{text}` is no address to listen on: write an IP address and a port, such as \
+             0.0.0.0:8080 or [::]:8080, or 0 to switch it off"
         )
     })
 }
 
 fn leader_elect(text: &str) -> Result<bool, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is neither true nor false: write true where several operators work on the same sagas, else false"))
+    text.parse().map_err(|_| {
+        format!(
+            "`{text}` is neither true nor false: write true where several \
+            operators work on the same sagas, else false"
+        )
+    })
 }
 
 fn lease_namespace(text: &str) -> Result<LeaseNamespace, String> {
@@ -224,7 +243,8 @@ fn drain(text: &str) -> Result<Duration, String> {
     let duration = duration(text)?;
     if duration > MAX_DRAIN {
         return Err(format!(
-            "`{text}` is too long: write at most 5m, and give the pod a longer terminationGracePeriodSeconds"
+            "`{text}` is too long: write at most 5m, and give the pod a longer \
+             terminationGracePeriodSeconds"
         ));
     }
     Ok(duration)
@@ -242,7 +262,8 @@ fn namespace(text: &str) -> Result<String, String> {
         return Ok(text.into());
     }
     Err(format!(
-        "`{text}` is no name of a namespace: write at most 63 lower-case letters, digits and -, with a letter or digit at both ends"
+        "`{text}` is no name of a namespace: write at most 63 lower-case letters, digits and -, \
+         with a letter or digit at both ends"
     ))
 }
 

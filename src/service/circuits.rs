@@ -1,8 +1,9 @@
-//! What scrapers and probes see of the HTTP circuit breakers: the gauge `saga_circuit_breaker_state`, and the list at `/health/circuits`.
+//! What scrapers and probes see of the HTTP circuit breakers: the gauge
+//! `saga_circuit_breaker_state`, and the list at `/health/circuits`.
 //!
 //! # Guarantees
-//! Both are taken from one source at the moment they are asked for, so that they hold the circuits that are tracked then and no others:
-//! whoever is the source bounds how many.
+//! Both are taken from one source at the moment they are asked for, so that they hold the circuits
+//! that are tracked then and no others: whoever is the source bounds how many.
 
 use std::fmt;
 
@@ -97,7 +98,8 @@ impl Collector for CircuitBoard {
             MetricType::Gauge,
         )?;
         for circuit in circuits {
-            // With its scheme: two ports of one host are two circuits, and so are two schemes on one port.
+            // With its scheme: two ports of one host are two circuits, and so are two schemes on
+            // one port.
             let host = format!("{}://{}:{}", circuit.scheme, circuit.host, circuit.port);
             let labels = [("namespace", circuit.namespace), ("host", host)];
             ConstGauge::new(circuit.state.number()).encode(family.encode_family(&labels)?)?;

@@ -1,16 +1,20 @@
-//! The client of the Kubernetes API, with its own rules for what is repeated and how long a call may take.
+//! The client of the Kubernetes API, with its own rules for what is repeated and how long a call
+//! may take.
 //!
 //! # Guarantees
-//! - A call that may change something leaves exactly once: whether it is repeated is decided where the consequences are known.
-//! - Only a read that ends is repeated, after 429, 502, 503, 504 or a lost connection: at most 4 tries, the last begun within 10 s.
-//! - A call that ends takes at most 15 s, its repeats and the body of its answer included. [`timed_out`] recognises what took longer: of
-//!   a write, nobody knows whether it happened.
-//! - Watches, logs and sessions in a pod are not repeated here, and only their beginning is limited: the head of the answer comes within 15 s.
-//!   (For what comes later kube's watcher has an idle limit of its own.)
+//! - A call that may change something leaves exactly once: whether it is repeated is decided where
+//!   the consequences are known.
+//! - Only a read that ends is repeated, after 429, 502, 503, 504 or a lost connection: at most 4
+//!   tries, the last begun within 10 s.
+//! - A call that ends takes at most 15 s, its repeats and the body of its answer included.
+//!   [`timed_out`] recognises what took longer: of a write, nobody knows whether it happened.
+//! - Watches, logs and sessions in a pod are not repeated here, and only their beginning is
+//!   limited: the head of the answer comes within 15 s. (For what comes later kube's watcher has an
+//!   idle limit of its own.)
 //!
 //! # Why not kube's own
-//! kube repeats every verb by default, `POST` included, 15 times over minutes: far beyond any lease, and with no regard to what the
-//! repeated call does.
+//! kube repeats every verb by default, `POST` included, 15 times over minutes: far beyond any
+//! lease, and with no regard to what the repeated call does.
 
 use std::{
     task::{Context, Poll},
@@ -39,15 +43,16 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// The time before each repeat, in order.
 const DELAYS: [Duration; 3] =
     [Duration::from_millis(100), Duration::from_millis(200), Duration::from_millis(400)];
-/// The longest `Retry-After` that is waited for here. One that asks for more time goes to the caller, who can do something else meanwhile.
+/// The longest `Retry-After` that is waited for here. One that asks for more time goes to the
+/// caller, who can do something else meanwhile.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(2);
 /// No repeat begins later than this after the first try.
 const REPEAT_WITHIN: Duration = Duration::from_secs(10);
 /// Calls that wait for the connections' task; as many as kube's own queue.
 const QUEUE: usize = 1024;
 
-/// What is below the rules of this module, as a layer for [`client_with`] meets it: authentication, the base URL, connections. An error of
-/// it is a lost connection.
+/// What is below the rules of this module, as a layer for [`client_with`] meets it: authentication,
+/// the base URL, connections. An error of it is a lost connection.
 pub type Network =
     Buffer<Request<Body>, BoxFuture<'static, Result<Response<Box<DynBody>>, BoxError>>>;
 
@@ -102,7 +107,8 @@ pub fn client(config: Config) -> Result<Client, kube::Error> {
     client_with(config, Identity::new())
 }
 
-/// As [`client`], with `layer` between the rules of this module and the connections: to the rules, what it does is the network's doing.
+/// As [`client`], with `layer` between the rules of this module and the connections: to the rules,
+/// what it does is the network's doing.
 ///
 /// # Errors
 /// As [`client`].
@@ -206,7 +212,8 @@ where
     answer
 }
 
-/// Sends a request once and reads the whole answer, so that a connection lost on the way is noticed here.
+/// Sends a request once and reads the whole answer, so that a connection lost on the way is noticed
+/// here.
 async fn once<S, B>(service: &mut S, request: Request<Body>) -> Result<Response<Bytes>, BoxError>
 where
     S: Service<Request<Body>, Response = Response<B>, Error: Into<BoxError>>,
@@ -218,7 +225,8 @@ where
     Ok(Response::from_parts(head, body.collect().await.map_err(Into::into)?.to_bytes()))
 }
 
-/// How long to wait before a read is sent again, at least `delay`; `None` where that would not help.
+/// How long to wait before a read is sent again, at least `delay`; `None` where that would not
+/// help.
 fn repeat_after(answer: &Result<Response<Bytes>, BoxError>, delay: Duration) -> Option<Duration> {
     match answer {
         Ok(answer) => {
@@ -236,7 +244,8 @@ fn repeat_after(answer: &Result<Response<Bytes>, BoxError>, delay: Duration) -> 
             (passing.contains(&answer.status()) && asked <= MAX_RETRY_AFTER)
                 .then(|| asked.max(delay))
         }
-        // kube's own errors come from credentials that cannot be had, before anything was sent; all others are the connection's.
+        // kube's own errors come from credentials that cannot be had, before anything was sent; all
+        // others are the connection's.
         Err(error) => (!error.is::<kube::Error>()).then_some(delay),
     }
 }

@@ -1,8 +1,9 @@
 //! What the process counts and measures, in the `OpenMetrics` text format.
 //!
 //! # Guarantees
-//! No label holds the name of an object or anything else that users choose, so that the number of series is bounded by the words in this
-//! program: each label value is a `&'static str`. The one exception is [`CircuitBoard`], whose source bounds them.
+//! No label holds the name of an object or anything else that users choose, so that the number of
+//! series is bounded by the words in this program: each label value is a `&'static str`. The one
+//! exception is [`CircuitBoard`], whose source bounds them.
 
 use std::{
     fmt,
@@ -26,7 +27,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// Seconds of an attempt: from a fast request to the longest built-in timeout, 1 h.
 const ATTEMPT_BUCKETS: [f64; 14] =
     [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 1800.0, 3600.0];
-/// Seconds of a reconcile: from one that changes nothing to one that waits for its API calls' time limit, 15 s.
+/// Seconds of a reconcile: from one that changes nothing to one that waits for its API calls' time
+/// limit, 15 s.
 const RECONCILE_BUCKETS: [f64; 13] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
 
@@ -161,7 +163,8 @@ impl Metrics {
         Arc::new(metrics.registered(version))
     }
 
-    /// Puts every metric into the registry. Names end in `_total` and `_seconds` by their kind and unit, which the encoder appends.
+    /// Puts every metric into the registry. Names end in `_total` and `_seconds` by their kind and
+    /// unit, which the encoder appends.
     fn registered(mut self, version: &'static str) -> Self {
         // No `..`: a metric that nobody registers would be counted and never seen.
         let Self {
@@ -254,7 +257,8 @@ impl Metrics {
         self.ended.get_or_create(&Phase { phase }).inc();
     }
 
-    /// An attempt of an `action` (such as `pod`) in a `direction` (`action` or `compensation`) settled after `duration`.
+    /// An attempt of an `action` (such as `pod`) in a `direction` (`action` or `compensation`)
+    /// settled after `duration`.
     pub fn step_settled(
         &self,
         action: &'static str,
@@ -272,7 +276,8 @@ impl Metrics {
         self.step_retries.get_or_create(&Retried { action, direction }).inc();
     }
 
-    /// A request by annotation for an `action` (such as `retry`) was answered with `result` (such as `Accepted`).
+    /// A request by annotation for an `action` (such as `retry`) was answered with `result` (such
+    /// as `Accepted`).
     pub fn request_answered(&self, action: &'static str, result: &'static str) {
         self.requests.get_or_create(&Answered { action, result }).inc();
     }
@@ -293,7 +298,8 @@ impl Metrics {
         self.leads.set(leads.into());
     }
 
-    /// A request of an HTTP step begins; it ends when the guard is dropped, however that comes about.
+    /// A request of an HTTP step begins; it ends when the guard is dropped, however that comes
+    /// about.
     pub fn http_call(self: &Arc<Self>) -> HttpCall {
         self.http_calls.inc();
         HttpCall(Arc::clone(self))

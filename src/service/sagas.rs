@@ -1,7 +1,8 @@
 //! What scrapers see of the sagas that there are: the gauge `saga_resources`.
 //!
 //! # Guarantees
-//! It is counted at the moment it is asked for, so that it goes down when a person has mended what it stands for.
+//! It is counted at the moment it is asked for, so that it goes down when a person has mended what
+//! it stands for.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -25,7 +26,8 @@ impl Collector for SagaBoard {
         if census.is_empty() {
             return Ok(());
         }
-        let help = "Sagas that there are, by phase and by the reason of the condition Ready; each operator counts all that it watches";
+        let help = "Sagas that there are, by phase and by the reason of the condition Ready; each \
+            operator counts all that it watches";
         let mut family =
             encoder.encode_descriptor("saga_resources", help, None, MetricType::Gauge)?;
         for ((phase, reason), count) in census {

@@ -17,12 +17,14 @@ enum Stage {
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Receiver<Stage>);
 
-/// Asks the tasks that hold the matching [`Shutdown`] to stop. Dropping it demands it, since nobody could ask any more.
+/// Asks the tasks that hold the matching [`Shutdown`] to stop. Dropping it demands it, since nobody
+/// could ask any more.
 #[derive(Debug)]
 pub struct Trigger(watch::Sender<Stage>);
 
 impl Shutdown {
-    /// Follows the signals of this process: from here on, neither SIGTERM nor SIGINT ends it by itself.
+    /// Follows the signals of this process: from here on, neither SIGTERM nor SIGINT ends it by
+    /// itself.
     ///
     /// # Errors
     /// Where the handlers cannot be installed.
@@ -45,12 +47,14 @@ impl Shutdown {
         (Trigger(sender), Self(receiver))
     }
 
-    /// Waits until the process is to stop: take no new work, let end what has begun. Resolves at once ever after.
+    /// Waits until the process is to stop: take no new work, let end what has begun. Resolves at
+    /// once ever after.
     pub async fn requested(&self) {
         self.reached(Stage::Requested).await;
     }
 
-    /// Waits until the process is to stop without waiting for anything. Resolves at once ever after.
+    /// Waits until the process is to stop without waiting for anything. Resolves at once ever
+    /// after.
     pub async fn immediate(&self) {
         self.reached(Stage::Immediate).await;
     }

@@ -1,14 +1,15 @@
 //! Logs on standard error: JSON lines for machines, text for people.
 //!
 //! # Guarantees
-//! A JSON line is one object with `timestamp`, `level`, `target`, `message`, and every field of the event and of the spans it happened in
-//! at the top, each key once: a log store finds all lines of one object by one key, whichever code wrote them. The innermost value of a
-//! field wins.
+//! A JSON line is one object with `timestamp`, `level`, `target`, `message`, and every field of the
+//! event and of the spans it happened in at the top, each key once: a log store finds all lines of
+//! one object by one key, whichever code wrote them. The innermost value of a field wins.
 //!
 //! # Caveats
-//! kube's client logs every answer of 5xx and every lost connection as an error, although the caller handles them, and the whole answer
-//! where it cannot parse one, which may be a Secret. Both are off unless a directive names them, such as
-//! `info,kube_client::client::builder=debug` for the requests.
+//! kube's client logs every answer of 5xx and every lost connection as an error, although the
+//! caller handles them, and the whole answer where it cannot parse one, which may be a Secret. Both
+//! are off unless a directive names them, such as `info,kube_client::client::builder=debug` for the
+//! requests.
 
 use std::io::IsTerminal;
 
@@ -26,7 +27,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Directives that stand before those given; a more specific one, or the same one again, overrides them.
+/// Directives that stand before those given; a more specific one, or the same one again, overrides
+/// them.
 const QUIET: &str = "kube_client::client=off,kube_client::client::tls=warn";
 
 /// How a log line is written.
@@ -55,10 +57,12 @@ pub fn init(format: LogFormat, level: &str) -> Result<(), String> {
 /// # Errors
 /// A sentence that says what is wrong and what to write.
 pub fn filter(directives: &str) -> Result<EnvFilter, String> {
-    let help = "write a level (error, warn, info, debug, trace, off), or directives such as info,saga_operator=debug";
+    let help = "write a level (error, warn, info, debug, trace, off), or directives such as \
+        info,saga_operator=debug";
     let mut all = QUIET.to_owned();
     for directive in directives.split(',').map(str::trim) {
-        // A word that is no level would name a target and silence all others: nearly always it is a level misspelt.
+        // A word that is no level would name a target and silence all others: nearly always it is a
+        // level misspelt.
         if !directive.contains(['=', '['])
             && (directive.is_empty() || directive.parse::<LevelFilter>().is_err())
         {
@@ -90,8 +94,8 @@ where
     tracing_subscriber::registry().with(filter).with(lines)
 }
 
-/// Writes an event as one flat JSON object. The library's own format keeps the spans' fields in an object of their own, and writes a key
-/// twice where two sources have it.
+/// Writes an event as one flat JSON object. The library's own format keeps the spans' fields in an
+/// object of their own, and writes a key twice where two sources have it.
 struct FlatJson;
 
 impl<S> FormatEvent<S, JsonFields> for FlatJson
@@ -155,7 +159,8 @@ mod tests {
 
     /// What `story` logs under these settings.
     fn logged(format: LogFormat, directives: &str, story: impl FnOnce()) -> String {
-        // What a place in the code may log is remembered for the whole process: one subscriber at a time.
+        // What a place in the code may log is remembered for the whole process: one subscriber at a
+        // time.
         static ALONE: Mutex<()> = Mutex::new(());
         let _alone = ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let buffer = Buffer::default();

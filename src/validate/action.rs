@@ -74,7 +74,8 @@ pub(crate) fn http(
             .iter()
             .any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t'))
         {
-            let message = "holds a line break or another control character: take it out (in YAML, write |- instead of |)";
+            let message = "holds a line break or another control character: take it out (in YAML, \
+                write |- instead of |)";
             faults.push(Fault::broken(format!("{path}.value"), message));
         }
         limit(
@@ -111,7 +112,8 @@ pub(crate) fn http(
         faults.push(Fault::broken(path, message));
     }
     if !is_url(&action.url) {
-        let message = "must begin with http:// or https:// and a host, without a user name: http://stock.shop.svc/reservations";
+        let message = "must begin with http:// or https:// and a host, without a user name: \
+            http://stock.shop.svc/reservations";
         faults.push(Fault::broken(format!("{path}.url"), message));
     }
     Some((action, template))
@@ -255,8 +257,8 @@ fn is_secret_key(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
 }
 
-/// Whether a text is an absolute http(s) URL with a host and without user information, as the definition has it; what a host may resolve to is
-/// judged at each call.
+/// Whether a text is an absolute http(s) URL with a host and without user information, as the
+/// definition has it; what a host may resolve to is judged at each call.
 fn is_url(text: &str) -> bool {
     // Made once; a pattern that cannot be made lets nothing through.
     static PATTERN: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(URL_PATTERN).ok());

@@ -1,9 +1,10 @@
-//! Checks the spec of a child saga before its parent runs: a mistake in it would be found only when the child is created, and all that its
-//! parent did until then would have to be undone.
+//! Checks the spec of a child saga before its parent runs: a mistake in it would be found only when
+//! the child is created, and all that its parent did until then would have to be undone.
 //!
 //! # Guarantees
-//! The child is checked by the rules by which it is checked once it exists, as far as its params are known. Values that another side answered
-//! reach what chooses an image, a kind, an account or a namespace neither in the parent nor, through params, in any child.
+//! The child is checked by the rules by which it is checked once it exists, as far as its params
+//! are known. Values that another side answered reach what chooses an image, a kind, an account or
+//! a namespace neither in the parent nor, through params, in any child.
 
 use std::cell::Cell;
 

@@ -31,7 +31,8 @@ pub(crate) fn job(
     Some((action, template))
 }
 
-/// Specs that name another ServiceAccount than the saga's: their Jobs are created by the operator, and must borrow no power.
+/// Specs that name another ServiceAccount than the saga's: their Jobs are created by the operator,
+/// and must borrow no power.
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in

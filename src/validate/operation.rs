@@ -79,7 +79,8 @@ pub(crate) fn operation(
         reach.object().expression(until, &format!("{path}.{action}.until"), faults)
     });
     retry::check_duration(written.timeout, &format!("{path}.timeout"), faults);
-    // A wait is as long as it is written: a default that can be edited at any time must not make it one that cannot end.
+    // A wait is as long as it is written: a default that can be edited at any time must not make it
+    // one that cannot end.
     let default =
         defaults.timeout.filter(|_| written.wait.as_ref().is_none_or(|wait| wait.until.is_some()));
     let timeout = written.timeout.or(default).and_then(GoDuration::positive);
@@ -99,7 +100,8 @@ pub(crate) fn operation(
         | None => TIMEOUT,
     });
     if matches!(work, Some(Work::Wait(wait)) if timeout < wait) {
-        let message = "is longer than the step's timeout, so that the step would always fail: raise timeout, or wait less";
+        let message = "is longer than the step's timeout, so that the step would always fail: \
+            raise timeout, or wait less";
         faults.push(Fault::new(format!("{path}.wait.for"), message));
     }
     let retry =
@@ -129,7 +131,8 @@ fn answers(http: &HttpAction, reach: &Reach<'_>, path: &str, faults: &mut Vec<Fa
     let Some(rules) = &http.answers else { return Vec::new() };
     let path = format!("{path}.http.answers");
     if http.expect.is_some() {
-        let message = "set expect or answers: a rule of answers with the outcome Succeeded says what expect says";
+        let message = "set expect or answers: a rule of answers with the outcome Succeeded says \
+            what expect says";
         faults.push(Fault::new(&path, message));
     }
     if rules.is_empty() || rules.len() > MAX_RULES {

@@ -18,7 +18,8 @@ use crate::{
     model::saga::{ValidSaga, Work},
 };
 
-/// Parts of a template's paths below which only text stands: an expression that gives a number gives its text there.
+/// Parts of a template's paths below which only text stands: an expression that gives a number
+/// gives its text there.
 const TEXTS: [&str; 12] = [
     "labels",
     "annotations",
@@ -117,7 +118,8 @@ fn check_form(action: &PodAction, path: &str, faults: &mut Vec<Fault>) {
     let besides =
         [command.is_some(), args.is_some(), env.is_some(), env_from.is_some(), resources.is_some()];
     if template.is_some() && besides.contains(&true) {
-        let message = "with a template, command, args, env, envFrom and resources stand in its containers: move them there";
+        let message = "with a template, command, args, env, envFrom and resources stand in its \
+            containers: move them there";
         faults.push(Fault::broken(path, message));
     }
 }
@@ -145,7 +147,8 @@ where
     action.ok().map(|action| (action, None))
 }
 
-/// What may stand in the leaf at a path within the action of a pod or a job, such as `.template.spec.containers[0].args[1]`.
+/// What may stand in the leaf at a path within the action of a pod or a job, such as
+/// `.template.spec.containers[0].args[1]`.
 fn form(leaf: &str) -> Form {
     let mut parts = leaf.split('.').skip(1);
     match parts.next() {
@@ -162,7 +165,8 @@ pub(crate) fn without_place(part: &str) -> &str {
     part.split('[').next().unwrap_or_default()
 }
 
-/// Templates that name another ServiceAccount than the saga's: its Pods are created by the operator, and must borrow no power.
+/// Templates that name another ServiceAccount than the saga's: its Pods are created by the
+/// operator, and must borrow no power.
 pub(crate) fn check_accounts(saga: &ValidSaga, faults: &mut Vec<Fault>) {
     for (place, step) in saga.steps.iter().enumerate() {
         for (operation, path) in

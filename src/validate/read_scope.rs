@@ -117,8 +117,9 @@ impl<'a> Reach<'a> {
         Some(expression)
     }
 
-    /// The expressions in the leaves of an action or of outputs. `fixed`: whether the one below these keys is one that only `params` and `saga` may
-    /// reach. It ends with the first fault that nobody will be told of.
+    /// The expressions in the leaves of an action or of outputs. `fixed`: whether the one below
+    /// these keys is one that only `params` and `saga` may reach. It ends with the first fault that
+    /// nobody will be told of.
     pub(crate) fn template(
         &self,
         template: &Template,
@@ -169,8 +170,8 @@ impl<'a> Reach<'a> {
         self.given.work
     }
 
-    /// Counts the work of an expression, of what it reads as far as that is known. What passes the limit is told once, and nothing is counted
-    /// or tried from then on.
+    /// Counts the work of an expression, of what it reads as far as that is known. What passes the
+    /// limit is told once, and nothing is counted or tried from then on.
     fn count(&self, path: &str, expression: &Expression, faults: &mut Vec<Fault>) {
         self.given.met.set(true);
         let before = self.work().get();
@@ -192,8 +193,9 @@ impl<'a> Reach<'a> {
         self.work().set(all);
         if all > MAX_TOGETHER {
             let message = format!(
-                "{expression:?}: with this one, the expressions of the saga are too much work together: write fewer, or shorter ones, let \
-                 params hold less, or hand a part on to a saga that is created by itself"
+                "{expression:?}: with this one, the expressions of the saga are too much work \
+                 together: write fewer, or shorter ones, let params hold less, or hand a part on \
+                 to a saga that is created by itself"
             );
             faults.push(Fault::new(path, message));
         }
@@ -247,8 +249,8 @@ impl<'a> Reach<'a> {
                 ));
             } else if !self.upstream.contains(step.as_str()) {
                 let message = format!(
-                    "{expression:?} reads step {step}, which need not be done by then: name it in dependsOn, here or in a step that this \
-                     one depends on"
+                    "{expression:?} reads step {step}, which need not be done by then: name it in \
+                     dependsOn, here or in a step that this one depends on"
                 );
                 faults.push(Fault::new(path, message));
             }
@@ -256,15 +258,16 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// Whether an expression may stand in a spec, or in that of a child in it: told from its text, which is sooner done than to look for it, and may
-/// take for one what is none.
+/// Whether an expression may stand in a spec, or in that of a child in it: told from its text,
+/// which is sooner done than to look for it, and may take for one what is none.
 #[must_use]
 pub fn may_have_expressions(spec: &SagaSpec) -> bool {
     let marks = ["${", "\"when\":", "\"expect\":", "\"until\":"];
     serde_json::to_string(spec).is_ok_and(|text| marks.iter().any(|mark| text.contains(mark)))
 }
 
-/// The names of the steps that the step with these dependencies depends on, directly or through others.
+/// The names of the steps that the step with these dependencies depends on, directly or through
+/// others.
 pub(crate) fn upstream<'a>(depends_on: &[usize], steps: &'a [ValidStep]) -> BTreeSet<&'a str> {
     let (mut found, mut open) = (BTreeSet::new(), depends_on.to_vec());
     while let Some(step) = open.pop().and_then(|place| steps.get(place)) {

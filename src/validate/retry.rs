@@ -1,7 +1,9 @@
-//! Time limits and retry policies: field by field the operation's own, then the default, then the built-in value.
+//! Time limits and retry policies: field by field the operation's own, then the default, then the
+//! built-in value.
 //!
 //! # Guarantees
-//! A fault is found where it is written, and once: the defaults are checked by themselves, whether anything uses them or not.
+//! A fault is found where it is written, and once: the defaults are checked by themselves, whether
+//! anything uses them or not.
 
 use std::time::Duration;
 
@@ -58,7 +60,8 @@ fn check(policy: Option<&RetryPolicy>, path: &str, faults: &mut Vec<Fault>) {
     }
 }
 
-/// The effective policy of an operation, whose own one is checked here. Of use only where there is no fault.
+/// The effective policy of an operation, whose own one is checked here. Of use only where there is
+/// no fault.
 pub(crate) fn effective(
     own: Option<&RetryPolicy>,
     default: Option<&RetryPolicy>,
@@ -83,7 +86,8 @@ pub(crate) fn effective(
             .or(Some(INITIAL_DELAY.into()))
             .filter(|_| own.initial_delay.is_none()),
     ) {
-        let message = "maxDelay is shorter than the initialDelay that applies here: raise maxDelay, or set initialDelay";
+        let message = "maxDelay is shorter than the initialDelay that applies here: raise \
+            maxDelay, or set initialDelay";
         faults.push(Fault::broken(format!("{path}.backoff.maxDelay"), message));
     }
     let initial_delay = own

@@ -1,9 +1,10 @@
 //! From what a user wrote to a saga that cannot be wrong, or to all the reasons why it is.
 //!
 //! # Guarantees
-//! Every rule that the schema holds is checked again here, since a CRD can be older than the operator, with the same words. All faults
-//! are found, not just the first; each names its field path and says what to write instead. Of very many only the first are told, and what
-//! it takes to find them is bounded, whatever the spec holds.
+//! Every rule that the schema holds is checked again here, since a CRD can be older than the
+//! operator, with the same words. All faults are found, not just the first; each names its field
+//! path and says what to write instead. Of very many only the first are told, and what it takes to
+//! find them is bounded, whatever the spec holds.
 
 use std::{
     cell::Cell,
@@ -38,7 +39,8 @@ const MAX_RETRY_REQUESTS: i32 = 1000;
 /// Checks a spec and fills in what applies where it sets nothing.
 ///
 /// # Errors
-/// All faults of the spec, in the order of its fields; never empty. Of very many the first, and that there are more.
+/// All faults of the spec, in the order of its fields; never empty. Of very many the first, and
+/// that there are more.
 pub fn validate(who: &SagaName, spec: &SagaSpec) -> Result<ValidSaga, Vec<Fault>> {
     validate_any(who, spec, false)
 }
@@ -66,7 +68,8 @@ fn validate_any(who: &SagaName, spec: &SagaSpec, accepted: bool) -> Result<Valid
     Err(faults)
 }
 
-/// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its name, its namespace and its UID are given.
+/// A child as it would be, for a trial of what stands in it; `None` where it is not valid. Its
+/// name, its namespace and its UID are given.
 ///
 /// `params_known`: whether its params are its own by now; else expressions stand among them.
 pub(crate) fn valid_child(
@@ -195,8 +198,9 @@ pub fn validate_stored(who: &SagaName, spec: &Part<SagaSpec>) -> Result<ValidSag
     validate_part(who, spec, false)
 }
 
-/// As [`validate_stored`], of a saga that was accepted, maybe by another version: a fault in what nobody can change any more is one that only
-/// this version finds, and stands among the saga's doubts.
+/// As [`validate_stored`], of a saga that was accepted, maybe by another version: a fault in what
+/// nobody can change any more is one that only this version finds, and stands among the saga's
+/// doubts.
 ///
 /// # Errors
 /// All faults, where no saga may run with one of them; where the spec cannot be read, that.
@@ -246,7 +250,8 @@ fn validate_steps(
             ));
         }
         let upstream = read_scope::upstream(&depends_on, &valid);
-        // What a step may never do cannot be tried: its values may be made for the case in which it does.
+        // What a step may never do cannot be tried: its values may be made for the case in which it
+        // does.
         let known = Some(scope).filter(|_| step.when.is_none());
         let reach = Reach::action(&upstream, &all, known, given);
         let always = Reach::action(&upstream, &all, Some(scope), given);
@@ -267,8 +272,9 @@ fn validate_steps(
                 Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None
             )
         {
-            let message = "are taken from the answer to a request, or from an object: leave them out (a pod or a job hands on the JSON \
-                           object in its termination message, a child saga its own outputs)";
+            let message = "are taken from the answer to a request, or from an object: leave them \
+                out (a pod or a job hands on the JSON object in its termination message, a child \
+                saga its own outputs)";
             faults.push(Fault::new(format!("{path}.outputs"), message));
         }
         let written = step.compensation.as_ref().map(|compensation| {
@@ -315,7 +321,8 @@ fn validate_steps(
                 || lost(step.compensation.is_some(), compensation.is_some()),
             faults,
         );
-        // A missing operation has left its fault: the list is used only where there is none, but all that follows looks up its place.
+        // A missing operation has left its fault: the list is used only where there is none, but
+        // all that follows looks up its place.
         let action = action.unwrap_or_else(|| {
             Operation::new(
                 Work::Wait(Duration::ZERO),
@@ -352,8 +359,8 @@ fn action_of(
     let only_waits =
         step.approval.is_some() || step.wait.as_ref().is_some_and(|wait| wait.until.is_none());
     if only_waits && (step.retry.is_some() || step.compensate_failed.is_some()) {
-        let message = "an approval or a wait is never retried by itself, and does nothing that is left half done: leave retry and \
-             compensateFailed out";
+        let message = "an approval or a wait is never retried by itself, and does nothing that is \
+            left half done: leave retry and compensateFailed out";
         faults.push(Fault::new(path, message));
     }
     let Step { pod, job, http, apply, delete, saga, approval, wait, timeout, retry, .. } = step;
@@ -387,7 +394,10 @@ fn dependencies(
             Some(place) => found.push(*place),
             None => faults.push(Fault::broken(
                 format!("{path}.dependsOn[{nth}]"),
-                format!("no step named {name} stands above this one: dependsOn may name only steps above it in the list"),
+                format!(
+                    "no step named {name} stands above this one: dependsOn may name only \
+                    steps above it in the list"
+                ),
             )),
         }
     }

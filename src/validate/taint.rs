@@ -1,12 +1,14 @@
 //! Which leaves decide what runs, and as whom and where: another side's answer may not reach them.
 //!
-//! A leaf is known by the keys on the way to it from its action on, each as a whole: a key may hold dots itself.
+//! A leaf is known by the keys on the way to it from its action on, each as a whole: a key may hold
+//! dots itself.
 
 use serde_json::Value;
 
 use crate::{api::GROUP, expression::template::budget::Fixed, model::saga::Work};
 
-/// Keys in an object at and below which stands what decides so. The `subjects` of a binding name accounts.
+/// Keys in an object at and below which stands what decides so. The `subjects` of a binding name
+/// accounts.
 const OF_OBJECTS: &[&str] = &[
     "image",
     "images",
@@ -62,7 +64,8 @@ fn may_be_a_saga(version: &str, kind: &str) -> bool {
         && (is_open(kind) || kind == "Saga")
 }
 
-/// Whether only `params` and `saga` may reach the leaf below these keys of an action, such as `template`, `spec`, `serviceAccountName`.
+/// Whether only `params` and `saga` may reach the leaf below these keys of an action, such as
+/// `template`, `spec`, `serviceAccountName`.
 pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
     let whole: Vec<&str> = keys.iter().map(String::as_str).collect();
     let decides = |keys: &[&str], names: &[&str]| keys.iter().any(|key| names.contains(key));
@@ -79,7 +82,8 @@ pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
             // All else in a saga says what it does.
             !fixed.is_free(keys) && (fixed.free == PARAMS || decides(&whole, OF_OBJECTS))
         }
-        // A request may name whatever it likes in its body, and so may the params of a child: there it is told what may read them.
+        // A request may name whatever it likes in its body, and so may the params of a child: there
+        // it is told what may read them.
         Work::Http(_) | Work::Saga(_) | Work::UndoSaga => false,
         Work::Delete(_) | Work::Until(_) | Work::Approval(_) | Work::Wait(_) => {
             decides(&whole, OF_OBJECTS)

@@ -6,8 +6,9 @@ use crate::{
     model::saga::{Operation, ValidSaga},
 };
 
-/// What a person should mend before it matters: a compensation that fails where there are no outputs. It may run where nobody can tell what its
-/// action did, or where that failed, and a saga that is stuck then waits for a person.
+/// What a person should mend before it matters: a compensation that fails where there are no
+/// outputs. It may run where nobody can tell what its action did, or where that failed, and a saga
+/// that is stuck then waits for a person.
 #[must_use]
 pub fn warnings(saga: &ValidSaga) -> Vec<Fault> {
     let steps = saga.steps.iter().enumerate();
@@ -46,7 +47,8 @@ fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
         let first = unasked.first()?;
         let asked = if first.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
             format!(
-                "write has(outputs.{first}) ? outputs.{first} : …, or name the request by action.key"
+                "write has(outputs.{first}) ? outputs.{first} : …, or name the request by \
+                 action.key"
             )
         } else {
             "ask for it by in or has(), or name the request by action.key".into()
@@ -54,7 +56,8 @@ fn unasked(path: &str, undo: &Operation) -> Vec<Fault> {
         Some(Fault::new(
             path,
             format!(
-                "{expression:?} reads outputs without has(): where nobody can tell what the action did there are none, and the undo fails; {asked}"
+                "{expression:?} reads outputs without has(): where nobody can tell what the \
+                 action did there are none, and the undo fails; {asked}"
             ),
         ))
     };

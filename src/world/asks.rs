@@ -1,7 +1,8 @@
 //! What people may ask for, and in which words.
 //!
 //! # Guarantees
-//! A person speaks the truth: they settle an attempt only as it really came out, and only where nothing can change that any more.
+//! A person speaks the truth: they settle an attempt only as it really came out, and only where
+//! nothing can change that any more.
 
 use super::{Deed, Who, World};
 use crate::api::{Asked, Direction, RequestAction, StepPhase};
@@ -45,7 +46,7 @@ impl World {
                 // Asked for where the saga is paused.
                 RequestAction::Resume => {}
                 RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => {
-                    asks.push(Ask::Request(action, None))
+                    asks.push(Ask::Request(action, None));
                 }
                 RequestAction::Approve | RequestAction::Reject => {
                     let waits = |step: &usize| {
@@ -66,7 +67,7 @@ impl World {
                     );
                 }
                 RequestAction::Skip => {
-                    asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))))
+                    asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
                 }
                 RequestAction::Retry => {
                     asks.push(Ask::Request(action, None));
@@ -123,7 +124,8 @@ impl World {
         })
     }
 
-    /// What a person may say, in truth, of the attempts of a step of which nobody else can tell: those before the one that is under way.
+    /// What a person may say, in truth, of the attempts of a step of which nobody else can tell:
+    /// those before the one that is under way.
     fn word_on(&self, place: usize) -> Option<&'static str> {
         let status = self.status().steps.get(place)?;
         let direction =

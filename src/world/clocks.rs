@@ -1,15 +1,19 @@
 //! The wall clock of each operator, and what its operator knows of it.
 //!
 //! # Guarantees
-//! What an operator decides by, and writes down, are the instants that its own wall clock shows. How long it waits, and for how long it knows
-//! something, is by the time of the world, as by a monotonic clock. An operator compares its clock with the API server's as the real one does:
-//! by the stamp of its Lease, in whole seconds, when it renews that; in between, by its monotonic clock.
+//! What an operator decides by, and writes down, are the instants that its own wall clock shows.
+//! How long it waits, and for how long it knows something, is by the time of the world, as by a
+//! monotonic clock. An operator compares its clock with the API server's as the real one does: by
+//! the stamp of its Lease, in whole seconds, when it renews that; in between, by its monotonic
+//! clock.
 //!
 //! # Assumptions
-//! The API server's clock is the time of the world. A clock is wrong or is set, but runs at the right pace.
+//! The API server's clock is the time of the world. A clock is wrong or is set, but runs at the
+//! right pace.
 //!
 //! # Caveats
-//! Where no clock is wrong and none may be set, nothing is compared: all clocks are one. A call takes no time.
+//! Where no clock is wrong and none may be set, nothing is compared: all clocks are one. A call
+//! takes no time.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +27,8 @@ use crate::{
     model::skew::Skew,
 };
 
-/// What the stamp in whole seconds, what clocks may be ahead untold, and what is told in whole seconds add to how far apart two clocks seem.
+/// What the stamp in whole seconds, what clocks may be ahead untold, and what is told in whole
+/// seconds add to how far apart two clocks seem.
 const UNSURE: Duration = Duration::from_secs(8);
 
 /// The wall clock of the machine that an operator runs on.
@@ -31,7 +36,8 @@ const UNSURE: Duration = Duration::from_secs(8);
 pub(super) struct Clock {
     /// By how much it is ahead of the time of the world; negative where it is behind.
     pub(super) ahead: SignedDuration,
-    /// Since when it is set otherwise than at the last renewal of the Lease, and by how much it was ahead then.
+    /// Since when it is set otherwise than at the last renewal of the Lease, and by how much it was
+    /// ahead then.
     pub(super) set: Option<(Timestamp, SignedDuration)>,
 }
 
@@ -127,7 +133,8 @@ impl World {
         }
     }
 
-    /// Notes when the intents were really decided that an operator has just written which dated them wrongly.
+    /// Notes when the intents were really decided that an operator has just written which dated
+    /// them wrongly.
     pub(super) fn date_intents(&mut self, before: &super::Object, ahead: SignedDuration) {
         if !self.rules.has_clocks() {
             return;
@@ -149,8 +156,8 @@ impl World {
             .map_or(active.started_at.0, |dated| dated.at)
     }
 
-    /// For how long ago an operator thinks that an intent was decided, as an instant of the world's time. An intent from the future is as old as
-    /// one that was decided just now.
+    /// For how long ago an operator thinks that an intent was decided, as an instant of the world's
+    /// time. An intent from the future is as old as one that was decided just now.
     pub(super) fn thought(&self, number: usize, intended: Timestamp) -> Timestamp {
         if !self.rules.has_clocks() {
             return intended;

@@ -25,7 +25,8 @@ pub enum Fault {
     SetAhead,
     /// Its wall clock is set back.
     SetBack,
-    /// Its watches break: it hears of no change of the saga or of a Pod before it lists them again. Its own timers and requests still tell it.
+    /// Its watches break: it hears of no change of the saga or of a Pod before it lists them again.
+    /// Its own timers and requests still tell it.
     Deafen,
 }
 

@@ -25,7 +25,8 @@ use crate::{
 pub(super) const CALLED_OFF: &str = "the operator lost its Lease before an answer came";
 
 impl World {
-    /// The states of the attempts that the copy calls active. What this operator knows of others it forgets.
+    /// The states of the attempts that the copy calls active. What this operator knows of others it
+    /// forgets.
     pub(super) fn gather(&mut self, number: usize, copy: &Arc<Object>) -> Observed {
         let mut observed = Observed::new();
         if let Some(process) = self.processes.get_mut(number) {
@@ -197,7 +198,8 @@ impl World {
 }
 
 impl World {
-    /// What is seen of an object that a step deletes: it stands, it is being deleted, or that came to an end.
+    /// What is seen of an object that a step deletes: it stands, it is being deleted, or that came
+    /// to an end.
     fn standing_or_going(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
         let (now, object) = (self.now, self.standing(who));
         let going = self.trials.iter().any(|trial| trial.who == who && trial.pod == Some(object));

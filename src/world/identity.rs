@@ -1,11 +1,13 @@
 //! When two worlds are the same world.
 //!
 //! # Guarantees
-//! Worlds with equal fingerprints have the same future: instants count only relative to now and as long as they can still matter, versions
-//! only relative to each other, ids only by whose they are, and operators are alike: which of the two it happened to does not count.
+//! Worlds with equal fingerprints have the same future: instants count only relative to now and as
+//! long as they can still matter, versions only relative to each other, ids only by whose they are,
+//! and operators are alike: which of the two it happened to does not count.
 //!
 //! # Caveats
-//! Texts do not count: messages, reasons, the history of attempts. 128 bits, not proof against a forger.
+//! Texts do not count: messages, reasons, the history of attempts. 128 bits, not proof against a
+//! forger.
 
 mod memory;
 mod status;

@@ -1,4 +1,5 @@
-//! One look of an operator at the saga: gather, plan, record, perform; and how it is halted in the middle.
+//! One look of an operator at the saga: gather, plan, record, perform; and how it is halted in the
+//! middle.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -133,7 +134,8 @@ impl World {
         self.processes.iter().any(|process| Self::is_fresh(copy, process.floor))
     }
 
-    /// Gathers and plans. `None` where nothing told the operator to look, or the copy is older than what it knows.
+    /// Gathers and plans. `None` where nothing told the operator to look, or the copy is older than
+    /// what it knows.
     pub(super) fn decide(
         &mut self,
         number: usize,

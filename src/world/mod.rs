@@ -1,28 +1,33 @@
-//! A simulated world around the real engine: one saga in an API server, one or two operators, Pods, requests, and clocks that go only
-//! where they are told to.
+//! A simulated world around the real engine: one saga in an API server, one or two operators, Pods,
+//! requests, and clocks that go only where they are told to.
 //!
 //! ```text
 //!  World ── moves() ──► everything that may happen next ── apply(&Move) ──► Step { world, happened, broken }
 //! ```
 //!
-//! Whoever holds a world chooses what happens: the model tries every [`Move`], a simulation takes [`World::fair_move`]. A world is a value:
-//! [`World::apply`] leaves it as it is and returns the next one, with what [`Happened`] on the way and which [`Law`] was broken by it.
+//! Whoever holds a world chooses what happens: the model tries every [`Move`], a simulation takes
+//! [`World::fair_move`]. A world is a value: [`World::apply`] leaves it as it is and returns the
+//! next one, with what [`Happened`] on the way and which [`Law`] was broken by it.
 //!
 //! # Guarantees
-//! Pure: equal worlds and equal moves give equal worlds. Decisions are the engine's own, and the rules of the shell are those of
-//! [`crate::engine`] and [`crate::objects`]; the world adds the faults. An operator looks at the saga only when something told it to: its
-//! object or a Pod of it changed, a request of its own came back, or its last plan asked for it. So a wake-up that is lost shows. Each
-//! operator has a wall clock of its own, which may be wrong and may be set; what it waits for and how long it knows something is by the time
-//! of the world, which the laws judge by. An operator may be of a later version than the other one.
+//! Pure: equal worlds and equal moves give equal worlds. Decisions are the engine's own, and the
+//! rules of the shell are those of [`crate::engine`] and [`crate::objects`]; the world adds the
+//! faults. An operator looks at the saga only when something told it to: its object or a Pod of it
+//! changed, a request of its own came back, or its last plan asked for it. So a wake-up that is
+//! lost shows. Each operator has a wall clock of its own, which may be wrong and may be set; what
+//! it waits for and how long it knows something is by the time of the world, which the laws judge
+//! by. An operator may be of a later version than the other one.
 //!
 //! # Assumptions
-//! The saga is valid, and nobody but the operators writes its status. What Pods and Jobs are assumed to be stands in `children`.
+//! The saga is valid, and nobody but the operators writes its status. What Pods and Jobs are
+//! assumed to be stands in `children`.
 //!
 //! # Caveats
-//! A look at the saga happens at one instant, unless it is halted. Effects of one plan leave one after the other. Reads other than of the
-//! saga are live. Events are lost only by an operator whose watches break, and then all of them, until it lists everything again; what it
-//! reads meanwhile is no older than the world allows. Unless the rules ask for them [as they are](Children::AsTheyAre), Pods are played by
-//! their numbers, and Jobs as Pods are.
+//! A look at the saga happens at one instant, unless it is halted. Effects of one plan leave one
+//! after the other. Reads other than of the saga are live. Events are lost only by an operator
+//! whose watches break, and then all of them, until it lists everything again; what it reads
+//! meanwhile is no older than the world allows. Unless the rules ask for them
+//! [as they are](Children::AsTheyAre), Pods are played by their numbers, and Jobs as Pods are.
 
 mod asks;
 mod children;
@@ -95,7 +100,8 @@ pub struct World {
     meddled: Vec<Meddling>,
     /// How many Pods were made.
     made: u32,
-    /// Of the object that each step deletes, and of that which its compensation deletes: how often somebody made it again.
+    /// Of the object that each step deletes, and of that which its compensation deletes: how often
+    /// somebody made it again.
     remade: Vec<[u32; 2]>,
     /// What people asked for already.
     asked: Vec<Ask>,

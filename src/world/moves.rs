@@ -174,8 +174,9 @@ impl World {
         go(decided, look, None);
     }
 
-    /// What happens where nothing goes wrong any more and nobody asks for anything: operators go on, look at the newest copy, attempts
-    /// end well, then the clock goes on, and at last who hears of nothing lists all again. `None` where the world rests.
+    /// What happens where nothing goes wrong any more and nobody asks for anything: operators go
+    /// on, look at the newest copy, attempts end well, then the clock goes on, and at last who
+    /// hears of nothing lists all again. `None` where the world rests.
     #[must_use]
     pub fn fair_move(&self) -> Option<Move> {
         for (number, process) in self.processes.iter().enumerate() {
@@ -205,7 +206,8 @@ impl World {
         ends.into_iter().next().or_else(|| self.due().map(Move::Tick)).or_else(deaf)
     }
 
-    /// The next instant at which something is due; `None` while an operator still has something to look at, and where nothing is due.
+    /// The next instant at which something is due; `None` while an operator still has something to
+    /// look at, and where nothing is due.
     #[must_use]
     pub fn due(&self) -> Option<Timestamp> {
         if self.object().gone
@@ -230,7 +232,7 @@ impl World {
             match &process.life {
                 Life::Up => continue,
                 Life::Halted(halted) => {
-                    fences.extend([FRESH, HOLDS_FOR, TERM].map(|wait| later(halted.since, wait)))
+                    fences.extend([FRESH, HOLDS_FOR, TERM].map(|wait| later(halted.since, wait)));
                 }
                 Life::Down => {
                     let lapsed =
@@ -257,7 +259,8 @@ impl World {
 }
 
 impl Step {
-    /// The step after what does not matter any more is forgotten, and after a look at what must hold of every world.
+    /// The step after what does not matter any more is forgotten, and after a look at what must
+    /// hold of every world.
     pub(super) fn settled(mut self) -> Self {
         let Self { world, broken, .. } = &mut self;
         let read =

@@ -1,8 +1,10 @@
 //! The other side: Pods that run, requests under way, and what was really done.
 //!
-//! It knows its keys: what was done under a key is not done again, and what was undone under a key has no effect any more, later requests included.
-//! Nothing else is taken for granted of it: what was refused under a key may land, as long as an earlier request with that key is under way,
-//! and what was done may be refused when it is asked for again. A program whose exit code is final means that nothing was done under its key.
+//! It knows its keys: what was done under a key is not done again, and what was undone under a key
+//! has no effect any more, later requests included. Nothing else is taken for granted of it: what
+//! was refused under a key may land, as long as an earlier request with that key is under way, and
+//! what was done may be refused when it is asked for again. A program whose exit code is final
+//! means that nothing was done under its key.
 
 use super::{
     Happened, Who, World,
@@ -24,7 +26,8 @@ pub enum Ending {
     Conflict,
     /// A program crashes after its work: the exit code 101.
     Crash,
-    /// A request is answered with a 2xx that the step does not take for a success. `true`: it was done.
+    /// A request is answered with a 2xx that the step does not take for a success. `true`: it was
+    /// done.
     Accepted(bool),
     /// Turned away at the door: 429. A Pod never ends so.
     Busy,
@@ -77,8 +80,9 @@ pub(super) struct Trial {
     pub(super) ended: Option<Ending>,
     /// Whether its Pod is being deleted.
     pub(super) stopping: bool,
-    /// Whether its Pod was made after somebody deleted an earlier one. An operator that was halted between its look and its write may then
-    /// settle the attempt although the later Pod runs: no version fences the creation of a Pod.
+    /// Whether its Pod was made after somebody deleted an earlier one. An operator that was halted
+    /// between its look and its write may then settle the attempt although the later Pod runs: no
+    /// version fences the creation of a Pod.
     pub(super) again: bool,
 }
 
@@ -106,7 +110,8 @@ pub struct Truth {
     pub in_effect: bool,
     /// Whether its compensation was done.
     pub undone: bool,
-    /// Whether its action was done by a program that then crashed, so that its exit code tells nothing.
+    /// Whether its action was done by a program that then crashed, so that its exit code tells
+    /// nothing.
     pub(super) crashed: bool,
     /// The key under which its action was done.
     pub(super) done_under: Option<i64>,
@@ -165,7 +170,8 @@ impl World {
             let fits = match ending {
                 Ending::Busy => request && !unheard && !known,
                 Ending::Vanished(_) => !request && !deletes,
-                // A program knows what was done under its key, and does not say of that that it was not.
+                // A program knows what was done under its key, and does not say of that that it was
+                // not.
                 Ending::No => (request || !known) && !unheard,
                 // Where there is nothing that it could speak of it is a no like any other.
                 Ending::Conflict => request && !unheard && (known || earlier),
@@ -294,8 +300,8 @@ impl World {
         }
     }
 
-    /// Forgets what cannot matter any more: the ends of attempts that are settled and that nobody will ask for again, and requests that
-    /// nobody waits for and that would change nothing.
+    /// Forgets what cannot matter any more: the ends of attempts that are settled and that nobody
+    /// will ask for again, and requests that nobody waits for and that would change nothing.
     pub(super) fn forget_trials(&mut self) {
         let wanted: Vec<_> =
             self.processes.iter().flat_map(super::process::Process::to_begin).collect();

@@ -79,7 +79,8 @@ impl World {
         }
     }
 
-    /// Writes the status under the version that it was decided on. Returns whether that was still the newest.
+    /// Writes the status under the version that it was decided on. Returns whether that was still
+    /// the newest.
     fn record(
         &mut self,
         number: usize,
@@ -93,7 +94,7 @@ impl World {
         let phase = status.as_ref().as_ref().ok().and_then(|status| status.phase);
         let shared = status.as_ref().as_ref().ok().and_then(|status| self.shared(number, status));
         let written = self.patch(number, cursor, happened, |object| {
-            (object.status, object.shared) = (status, shared)
+            (object.status, object.shared) = (status, shared);
         });
         if written {
             cursor.written = Some(self.now);
@@ -116,7 +117,8 @@ impl World {
         }
     }
 
-    /// A write under the version that the decision was made on. Where another came first, the operator looks again.
+    /// A write under the version that the decision was made on. Where another came first, the
+    /// operator looks again.
     fn patch(
         &mut self,
         number: usize,
@@ -131,7 +133,8 @@ impl World {
             happened.push(Happened::Conflict(number));
         }
         if let Some(process) = self.processes.get_mut(number) {
-            // The watch brings its own write back; where another one came first, it tries again by itself.
+            // The watch brings its own write back; where another one came first, it tries again by
+            // itself.
             process.triggered |= !fits || !process.deaf;
             if fits {
                 process.floor = cursor.version;
@@ -179,7 +182,8 @@ impl World {
         }
     }
 
-    /// Whether a live read shows that the attempt is active and that no child of it is known but the object that it deletes.
+    /// Whether a live read shows that the attempt is active and that no child of it is known but
+    /// the object that it deletes.
     fn is_wanted(&self, number: usize, who: Who, object_to_go: Option<u32>) -> bool {
         let object = self.object();
         let known = object

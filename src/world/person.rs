@@ -1,4 +1,5 @@
-//! What a person does to the saga, in words of their own, and the time that passes until they do it.
+//! What a person does to the saga, in words of their own, and the time that passes until they do
+//! it.
 
 use std::{fmt, sync::Arc};
 
@@ -32,7 +33,8 @@ impl fmt::Display for Deed {
 }
 
 impl World {
-    /// What comes of a deed; `None` where the saga is no more. Unlike [`super::Move::Ask`], it is always allowed.
+    /// What comes of a deed; `None` where the saga is no more. Unlike [`super::Move::Ask`], it is
+    /// always allowed.
     #[must_use]
     pub fn after(&self, deed: &Deed) -> Option<Step> {
         if self.object().gone {
@@ -49,8 +51,8 @@ impl World {
         Some(Step { world, happened: Vec::new(), broken: Vec::new() }.settled())
     }
 
-    /// The world at a later instant, also where nothing is due until then; `None` while an operator has something to look at, and where
-    /// something is due before.
+    /// The world at a later instant, also where nothing is due until then; `None` while an operator
+    /// has something to look at, and where something is due before.
     #[must_use]
     pub fn at(&self, until: Timestamp) -> Option<Step> {
         let mut world = self.clone();

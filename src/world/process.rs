@@ -164,7 +164,8 @@ impl World {
         Some(())
     }
 
-    /// The Lease of an operator is not renewed any more. The others read it again and again: no watch tells them.
+    /// The Lease of an operator is not renewed any more. The others read it again and again: no
+    /// watch tells them.
     fn trigger_others(&mut self, but: usize) {
         for (number, process) in self.processes.iter_mut().enumerate() {
             process.triggered |= number != but;

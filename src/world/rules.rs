@@ -15,7 +15,8 @@ use super::{Children, Ending, Fault, Later};
 pub struct Rules {
     /// How many operators run, 1 or 2.
     pub operators: usize,
-    /// How many requests people may make; being allowed to go on again after a suspension is not counted.
+    /// How many requests people may make; being allowed to go on again after a suspension is not
+    /// counted.
     pub requests: usize,
     /// Whether requests carry a token, so that their annotations stay in place.
     pub tokens: bool,
@@ -37,15 +38,18 @@ pub struct Rules {
     pub remakes: u32,
     /// How Pods and Jobs are played.
     pub children: Children,
-    /// By how much the wall clock of each operator is ahead of the API server's at first; negative where it is behind.
+    /// By how much the wall clock of each operator is ahead of the API server's at first; negative
+    /// where it is behind.
     pub clocks: [SignedDuration; 2],
     /// By how much a clock is set ahead or back.
     pub set_by: Duration,
     /// What the operator with the number 1 writes, where it is of a later version.
     pub later: Option<Later>,
-    /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<` and `>`.
+    /// What steps hand on, by their names; of one that is not here, the names of its outputs in `<`
+    /// and `>`.
     pub outputs: BTreeMap<String, Map<String, Value>>,
-    /// Any instant of the monotonic clock: all others are told from it. The world reads no clock itself.
+    /// Any instant of the monotonic clock: all others are told from it. The world reads no clock
+    /// itself.
     pub origin: Instant,
 }
 

@@ -1,12 +1,14 @@
-//! Two versions at work: what an operator of a later version writes into a status, and what one of this version reads of it.
+//! Two versions at work: what an operator of a later version writes into a status, and what one of
+//! this version reads of it.
 //!
 //! # Guarantees
-//! What this version does not know, and what becomes of it where this version writes, is told by the code that the real operator reads and
-//! writes a saga with.
+//! What this version does not know, and what becomes of it where this version writes, is told by
+//! the code that the real operator reads and writes a saga with.
 //!
 //! # Assumptions
-//! The later version decides as this one does. It writes one field more, into the status and into that of each step that began, and, where the
-//! world allows it, one word more while the first attempt of an action is under way. The definition that is served has both.
+//! The later version decides as this one does. It writes one field more, into the status and into
+//! that of each step that began, and, where the world allows it, one word more while the first
+//! attempt of an action is under way. The definition that is served has both.
 
 use std::sync::Arc;
 
@@ -32,7 +34,8 @@ const WORD: &str = "Dreaming";
 pub struct Later {
     /// Whether it writes a word that this version does not know.
     pub word: bool,
-    /// Whether another process of that version follows one that died; else one of this version does, as where an update is taken back.
+    /// Whether another process of that version follows one that died; else one of this version
+    /// does, as where an update is taken back.
     pub stays: bool,
 }
 

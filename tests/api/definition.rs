@@ -1,11 +1,13 @@
-//! The generated definition: up to date, small enough, bounded everywhere, and offering nothing that does not work.
+//! The generated definition: up to date, small enough, bounded everywhere, and offering nothing
+//! that does not work.
 
 use std::{collections::BTreeMap, path::Path};
 
 use saga_operator::api::{crd, status::SagaStatus};
 use serde_json::{Value, json};
 
-/// What `kubectl apply` can hold in its annotation is 256 KiB; beyond 200 KiB a chart that grows would be cut off without warning.
+/// What `kubectl apply` can hold in its annotation is 256 KiB; beyond 200 KiB a chart that grows
+/// would be cut off without warning.
 const MOST_BYTES: usize = 200 * 1024;
 /// Values of any shape, whose size only the request's own limit bounds.
 const FREE_FORM: [&str; 8] =
@@ -110,7 +112,8 @@ fn only_formats_that_the_api_server_checks_are_named() {
     });
 }
 
-/// A default inside a list item is written into the stored object, where tools that compare it with Git see a difference for ever.
+/// A default inside a list item is written into the stored object, where tools that compare it with
+/// Git see a difference for ever.
 #[test]
 fn the_only_default_is_that_of_an_unseen_status() {
     let mut defaults = BTreeMap::new();
@@ -187,7 +190,8 @@ fn a_step_has_only_fields_that_work_today() {
     let step = &spec["steps"]["items"];
     assert_eq!(
         names(step),
-        "apply approval compensateFailed compensation delete dependsOn http job name outputs pivot pod precheck retry saga timeout wait when"
+        "apply approval compensateFailed compensation delete dependsOn http job name outputs \
+         pivot pod precheck retry saga timeout wait when"
     );
     assert_eq!(
         names(&step["properties"]["compensation"]),
@@ -201,7 +205,8 @@ fn a_step_has_only_fields_that_work_today() {
     assert_eq!(names(&step["properties"]["http"]), "answers body expect headers method tls url");
     assert_eq!(
         spec.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" "),
-        "defaults deletionPolicy idempotencyPrefix maxParallel maxRetryRequests onFailure outputs params serviceAccountName steps suspend timeout ttlSecondsAfterFinished"
+        "defaults deletionPolicy idempotencyPrefix maxParallel maxRetryRequests onFailure outputs \
+         params serviceAccountName steps suspend timeout ttlSecondsAfterFinished"
     );
 }
 

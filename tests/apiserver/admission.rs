@@ -20,8 +20,8 @@ async fn every_bad_manifest_is_refused_with_what_to_write_instead() {
     assert!(surprises.is_empty(), "{}", surprises.join("\n"));
 }
 
-/// What is wrong with the refusal of one manifest, if anything is. Each breaks one rule and gets one sentence, but for two steps of one name:
-/// the API server adds its own words there.
+/// What is wrong with the refusal of one manifest, if anything is. Each breaks one rule and gets
+/// one sentence, but for two steps of one name: the API server adds its own words there.
 async fn judge(namespace: &FreshNamespace, path: PathBuf) -> Option<String> {
     let text = std::fs::read_to_string(&path).unwrap();
     let expected: Vec<_> = text.lines().map_while(|line| line.strip_prefix("# expect: ")).collect();
@@ -39,7 +39,13 @@ async fn judge(namespace: &FreshNamespace, path: PathBuf) -> Option<String> {
     let fits = (400..500).contains(&refusal.code)
         && sentences <= most
         && expected.iter().all(|part| refusal.message.contains(part));
-    (!fits).then(|| format!("{}: is refused with other words, or more of them\n  {refusal}\n  expected {expected:?}", path.display()))
+    (!fits).then(|| {
+        format!(
+            "{}: is refused with other words, or more of them\n  {refusal}\n  \
+        expected {expected:?}",
+            path.display()
+        )
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,8 +118,8 @@ async fn a_long_list_of_faults_is_still_explained() {
     );
 }
 
-/// The most steps that may be, with the longest names, each depending on the 16 steps before it: the dearest for rules that search. Each
-/// sends a request and takes it back.
+/// The most steps that may be, with the longest names, each depending on the 16 steps before it:
+/// the dearest for rules that search. Each sends a request and takes it back.
 pub fn large(steps: usize) -> Value {
     let http = json!({
         "method": "POST",

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::support::{FreshNamespace, KUBECONFIG, fresh_namespace, request};
 
-/// Renders the chart with the cluster's say, as an installation does; else what it says. What has a fixed name may be another release's here.
+/// Renders the chart with the cluster's say, as an installation does; else what it says. What has a
+/// fixed name may be another release's here.
 fn rendered(fullname: &str, more: &str) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let path =

@@ -1,4 +1,5 @@
-//! The numbers of a status: which of those that are written come back as another one, and what expressions make of both.
+//! The numbers of a status: which of those that are written come back as another one, and what
+//! expressions make of both.
 
 use proptest::{
     strategy::{Strategy, ValueTree},
@@ -69,7 +70,8 @@ async fn numbers_come_back_as_the_operator_makes_them() {
     }
 }
 
-/// For any JSON: what expressions make of it before it is written is what they make of it once it was read.
+/// For any JSON: what expressions make of it before it is written is what they make of it once it
+/// was read.
 #[tokio::test(flavor = "multi_thread")]
 async fn any_value_reads_the_same_before_a_write_and_after() {
     let namespace = with_saga("values").await;

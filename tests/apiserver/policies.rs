@@ -1,4 +1,5 @@
-//! Who may do what: each of the chart's policies, on somebody who has the right and on somebody who lacks it, and what that one reads.
+//! Who may do what: each of the chart's policies, on somebody who has the right and on somebody who
+//! lacks it, and what that one reads.
 
 use futures::{StreamExt, stream};
 use saga_operator::api::{RequestAction, names::FINALIZER};
@@ -70,7 +71,8 @@ async fn judge_request(town: &Town, verb: &'static str) {
     let lacks = town.person(&format!("lacks-{verb}"), &verbs(others)).await;
     let has = town.person(&format!("has-{verb}"), &verbs([verb])).await;
     let words = format!(
-        "metadata.annotations[saga.dev/{verb}]: {} may not {verb} sagas in namespace {}: ask for a Role with the verb {verb} on sagas.saga.dev there",
+        "metadata.annotations[saga.dev/{verb}]: {} may not {verb} sagas in namespace {}: ask for \
+         a Role with the verb {verb} on sagas.saga.dev there",
         lacks.name,
         town.name()
     );
@@ -136,8 +138,8 @@ async fn a_saga_makes_pods_and_jobs_only_for_who_may_make_them() {
         let may = town.person(&format!("may-{resource}"), &verbs([])).await;
         town.give(&may.name, group, resource, &["create"]).await;
         let words = format!(
-            "spec.steps[make]: {} may not create {resource} in namespace {}, nor let a saga do it: ask for a Role with the verb create on \
-             {resource} there",
+            "spec.steps[make]: {} may not create {resource} in namespace {}, nor let a saga do \
+             it: ask for a Role with the verb create on {resource} there",
             neither.name,
             town.name()
         );
@@ -174,8 +176,8 @@ async fn no_saga_is_where_the_operator_is() {
     let admin = town.stranger("admin").await;
     town.give(&admin.name, "*", "*", &["*"]).await;
     let words = format!(
-        "metadata.namespace: {} is the namespace of the saga operator, where no sagas are allowed: create the saga in the namespace of the \
-         application",
+        "metadata.namespace: {} is the namespace of the saga operator, where no sagas are \
+         allowed: create the saga in the namespace of the application",
         town.name()
     );
     assert_eq!(admin.is_refused(&Deed::Create(waits("new"))).await, words);
@@ -194,8 +196,9 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
     ))
     .await;
     let bob = town.person("bob", &verbs([])).await;
-    // Exactly this passes the definition's own rules, which do not see the keys of an object whose schema names none, and compare such
-    // objects by their sizes and common keys: a key at the top is renamed, and no key that stays has another value.
+    // Exactly this passes the definition's own rules, which do not see the keys of an object whose
+    // schema names none, and compare such objects by their sizes and common keys: a key at the top
+    // is renamed, and no key that stays has another value.
     for params in [json!({"order": null, "orders": "1042"}), json!({"order": null, "x": 1})] {
         let renamed = set("order", "params", params);
         assert_eq!(
@@ -235,8 +238,8 @@ async fn who_created_a_saga_does_not_approve_it() {
     let approved = |name: &str| with_annotation(saga(name, &asks), "saga.dev/approve", "sign-off");
     let words = |verb: &str| {
         format!(
-            "metadata.annotations[saga.dev/{verb}]: {} created this saga, which asks for approvals, and so may not {verb} its steps: let somebody \
-             else do it",
+            "metadata.annotations[saga.dev/{verb}]: {} created this saga, which asks for \
+             approvals, and so may not {verb} its steps: let somebody else do it",
             ann.name
         )
     };
@@ -250,7 +253,8 @@ async fn who_created_a_saga_does_not_approve_it() {
         bob.may(&annotate("order", verb, "sign-off")).await;
     }
     ann.may(&annotate("order", "reject", "sign-off")).await;
-    let kept = "metadata.annotations[saga.dev/created-by]: names who created the saga, and is never changed: leave it as it is";
+    let kept = "metadata.annotations[saga.dev/created-by]: names who created the saga, and is \
+        never changed: leave it as it is";
     for person in [&ann, &bob] {
         for value in [json!(bob.name), json!(null)] {
             assert_eq!(person.is_refused(&annotate("order", "created-by", value)).await, kept);
@@ -265,7 +269,8 @@ async fn who_created_a_saga_does_not_approve_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_in_a_child_saga_has_no_four_eyes_and_is_refused() {
     let town = Town::with(&["creator", "four-eyes"], "").await;
-    let words = "spec.steps: nobody can tell who may approve in a child saga: let the saga around it ask for the approval";
+    let words = "spec.steps: nobody can tell who may approve in a child saga: let the saga around \
+        it ask for the approval";
     let ann = town.person("ann", &BASE).await;
     let keeper = town.account("keeper", &BASE).await;
     let asks = json!({"steps": [{"name": "sign-off", "approval": {}}]});
@@ -318,7 +323,8 @@ async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_the
     saga["metadata"]["annotations"] = with_all_requests("")["metadata"]["annotations"].clone();
     saga["spec"]["serviceAccountName"] = json!("keeper");
     bob.may(&Deed::Create(saga.clone())).await;
-    // All that is dear at once: a long list of children to look into, every request, another account, another policy.
+    // All that is dear at once: a long list of children to look into, every request, another
+    // account, another policy.
     saga["metadata"].as_object_mut().unwrap().remove("annotations");
     let steps: Vec<_> = (0..128)
         .map(|nth| json!({"name": format!("s{nth}"), "saga": {"spec": {"steps": vec![json!({"name": "a", "wait": {"for": "1s"}}); 64]}}}))

@@ -1,4 +1,5 @@
-//! The status: what a saga that nobody has seen yet reads as, what the operator may write, and what nobody may.
+//! The status: what a saga that nobody has seen yet reads as, what the operator may write, and what
+//! nobody may.
 
 use saga_operator::api::{SagaStatus, json::as_stored};
 use serde_json::{Value, json};
@@ -48,12 +49,14 @@ async fn outputs_of_any_shape_are_read_as_they_were_written() {
         json!({}),
         json!({"null": null, "list": [null, {"null": null}], "empty": {}, "none": []}),
         json!({"one": 1.0, "huge": 1e300, "tiny": -1e-300, "zero": -0.0, "third": 0.1, "twenty": 1e20, "most": i64::MAX, "least": i64::MIN}),
-        json!({"true": true, "text": "\u{0} \u{1f980} \"", "": "", "a.b/c~d[0]": "${x}", "f:name": 1, ".": 2}),
+        json!({"true": true, "text": "\u{0} \u{1f980} \
+            \"", "": "", "a.b/c~d[0]": "${x}", "f:name": 1, ".": 2}),
         json!({"deep": deep}),
         Value::Object(wide),
     ] {
         let steps = json!([{"name": "charge", "phase": "Skipped", "outputs": outputs}, {"name": "ship", "phase": "Pending"}]);
-        // As the operator takes them, whoever hands them on: not one of them is another one afterwards.
+        // As the operator takes them, whoever hands them on: not one of them is another one
+        // afterwards.
         let steps = as_stored(steps);
         namespace.write_status("order", &json!({"steps": steps})).await.unwrap();
         let read = namespace.get("order").await.unwrap();
@@ -210,7 +213,8 @@ async fn spec_and_status_are_written_apart() {
     );
 }
 
-/// Who may write the status alone asks for nothing by it: the policies that guard requests need not look there.
+/// Who may write the status alone asks for nothing by it: the policies that guard requests need not
+/// look there.
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_asked_for_through_the_status() {
     let namespace = with_saga("asks", &json!({})).await;
@@ -271,7 +275,8 @@ fn the_full_status_has_every_field_of_the_definition() {
     assert_eq!(without(schema, &[&full()], "status"), Vec::<String>::new());
 }
 
-/// A status with every field that there is, and with texts as long as they can be where that is not long.
+/// A status with every field that there is, and with texts as long as they can be where that is not
+/// long.
 fn full() -> Value {
     let instant = "2026-03-01T10:00:00.000123Z";
     let condition = |kind: &str, status: &str| {

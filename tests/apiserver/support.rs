@@ -1,5 +1,5 @@
-//! What every test against a cluster needs: a client, the definition installed, a namespace of its own, and requests as `kubectl` sends
-//! them.
+//! What every test against a cluster needs: a client, the definition installed, a namespace of its
+//! own, and requests as `kubectl` sends them.
 
 use std::{env, fmt, future::Future, path::Path, time::Duration};
 
@@ -35,7 +35,8 @@ pub async fn client() -> Client {
 async fn config() -> Config {
     let Ok(path) = env::var(KUBECONFIG) else {
         panic!(
-            "these tests need a cluster: run `make cluster` once and then `make test`, or set {KUBECONFIG} to a kubeconfig of yours"
+            "these tests need a cluster: run `make cluster` once and then `make test`, or set \
+             {KUBECONFIG} to a kubeconfig of yours"
         );
     };
     let kubeconfig =
@@ -70,7 +71,8 @@ pub fn read_yaml(path: &Path) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Applies the definition and waits until the API server serves it, not an older one that it had before.
+/// Applies the definition and waits until the API server serves it, not an older one that it had
+/// before.
 async fn install(client: Client) {
     let crds: Api<CustomResourceDefinition> = Api::all(client.clone());
     let apply = PatchParams::apply("saga-operator-tests").force();
@@ -150,7 +152,8 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     answered.await.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: {what}"))
 }
 
-/// A namespace of one test's own. It is deleted when the test ends, however it ends; nothing waits for that.
+/// A namespace of one test's own. It is deleted when the test ends, however it ends; nothing waits
+/// for that.
 pub struct FreshNamespace {
     /// Its name: the prefix and what the API server made up.
     pub name: String,
@@ -177,7 +180,8 @@ impl Drop for FreshNamespace {
                 .await
         };
         if Handle::try_current().is_ok() {
-            // Best effort: what is left over in a cluster for tests harms nobody, and the test has its result.
+            // Best effort: what is left over in a cluster for tests harms nobody, and the test has
+            // its result.
             drop(block_in_place(|| Handle::current().block_on(gone)));
         }
     }
@@ -233,7 +237,8 @@ impl FreshNamespace {
         request(&self.client, "GET", &self.path(&format!("/{saga}"), Effect::Real), "", None).await
     }
 
-    /// Writes a saga's status as the operator does: the whole object, under the version that was read.
+    /// Writes a saga's status as the operator does: the whole object, under the version that was
+    /// read.
     pub async fn write_status(&self, saga: &str, status: &Value) -> Answer {
         let mut object = self.get(saga).await?;
         object["status"] = status.clone();

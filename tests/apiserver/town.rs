@@ -1,7 +1,8 @@
 //! A namespace where the chart's policies are in force, and the people in it.
 //!
-//! The policies are the chart's, rendered by helm with all of them on, under names of the namespace's own and for it alone: what one test
-//! wants of them is no other test's affair, whatever is installed in the cluster.
+//! The policies are the chart's, rendered by helm with all of them on, under names of the
+//! namespace's own and for it alone: what one test wants of them is no other test's affair,
+//! whatever is installed in the cluster.
 
 use std::{path::Path, process::Command, time::Duration};
 
@@ -56,7 +57,8 @@ pub struct Town {
 }
 
 impl Town {
-    /// A namespace in which these policies hold, by the first part of their names. `more` settings follow those that switch all on.
+    /// A namespace in which these policies hold, by the first part of their names. `more` settings
+    /// follow those that switch all on.
     pub async fn with(policies: &[&str], more: &str) -> Self {
         let namespace = fresh_namespace("town").await;
         let mut town = Self { namespace, installed: Vec::new() };
@@ -79,8 +81,9 @@ impl Town {
         town
     }
 
-    /// Waits until the API server stamps who creates a saga. It learns of the policies one by one: where it knows of those that look for the
-    /// stamp first, it refuses every new saga, with their words.
+    /// Waits until the API server stamps who creates a saga. It learns of the policies one by one:
+    /// where it knows of those that look for the stamp first, it refuses every new saga, with their
+    /// words.
     async fn stamps(&self) {
         let saga = json!({
             "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "stamped"},
@@ -183,7 +186,8 @@ impl Town {
         text(&self.namespace.get(saga).await.unwrap()["metadata"]["uid"])
     }
 
-    /// Takes the finalizer off, as the administrator: no operator does it here, and the namespace would stay.
+    /// Takes the finalizer off, as the administrator: no operator does it here, and the namespace
+    /// would stay.
     pub async fn lets_go_of(&self, saga: &str) {
         let bare = json!([{"op": "remove", "path": "/metadata/finalizers"}]);
         self.namespace.patch(saga, &bare, Effect::Real).await.unwrap();
@@ -205,7 +209,8 @@ impl Drop for Town {
     }
 }
 
-/// Somebody who asks for things. Nothing is stored: each request is tried, as the rules of the API server have it.
+/// Somebody who asks for things. Nothing is stored: each request is tried, as the rules of the API
+/// server have it.
 pub struct Person {
     pub client: Client,
     pub name: String,

@@ -1,4 +1,5 @@
-//! What may change in a saga that exists, and what may not. What slips through the rules of the definition is left to a policy.
+//! What may change in a saga that exists, and what may not. What slips through the rules of the
+//! definition is left to a policy.
 
 use serde::Deserialize as _;
 use serde_json::{Value, json};

@@ -71,8 +71,8 @@ pub fn calls(offset: u64, namespace: &str) -> Vec<Call> {
         .collect()
 }
 
-/// The time from the end of each step's pod to the creation of the next one's, in milliseconds. A pod's end is the last write of its status
-/// before that: a later one tells the same again.
+/// The time from the end of each step's pod to the creation of the next one's, in milliseconds. A
+/// pod's end is the last write of its status before that: a later one tells the same again.
 pub fn delays(calls: &[Call], user: &str) -> Vec<f64> {
     let mut writes: BTreeMap<Step, Vec<&Call>> = BTreeMap::new();
     for call in calls.iter().filter(|call| call.resource == "pods/status" && call.code < 300) {

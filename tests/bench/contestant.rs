@@ -1,4 +1,5 @@
-//! Who is measured: the operator and the floor controller, as processes, and what each calls a chain.
+//! Who is measured: the operator and the floor controller, as processes, and what each calls a
+//! chain.
 
 use std::{
     fs::File,

@@ -1,15 +1,18 @@
-//! The floor: a controller that carries chains of steps through with the fewest and smallest calls that there can be. What another
-//! controller costs is told as a multiple of this, measured in the same run, so that the speed of the machine does not matter.
+//! The floor: a controller that carries chains of steps through with the fewest and smallest calls
+//! that there can be. What another controller costs is told as a multiple of this, measured in the
+//! same run, so that the speed of the machine does not matter.
 //!
 //! | a step that is | costs |
 //! |---|---|
 //! | a pod | one create, when the step before has ended, and one merge patch of the status, when it has ended itself |
 //! | a request | the request, and one merge patch of the status |
 //!
-//! It looks at each object once, notes nothing before it acts, repeats nothing, undoes nothing, and ends at the first thing that goes wrong:
-//! what all this would cost is what the difference to the floor is spent on.
+//! It looks at each object once, notes nothing before it acts, repeats nothing, undoes nothing, and
+//! ends at the first thing that goes wrong: what all this would cost is what the difference to the
+//! floor is spent on.
 //!
-//! Takes `KUBECONFIG`. Works on the resource `chains.saga.dev` of `cluster.yaml`, in all namespaces.
+//! Takes `KUBECONFIG`. Works on the resource `chains.saga.dev` of `cluster.yaml`, in all
+//! namespaces.
 #![allow(clippy::indexing_slicing, reason = "indexes into JSON values do not panic")]
 
 use std::{

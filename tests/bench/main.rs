@@ -1,5 +1,5 @@
-//! What a step costs, as a multiple of the least that it can cost: chains of three steps, carried through by the operator and, in the same
-//! run, by the floor controller of `floor.rs`.
+//! What a step costs, as a multiple of the least that it can cost: chains of three steps, carried
+//! through by the operator and, in the same run, by the floor controller of `floor.rs`.
 //!
 //! ```text
 //!  for each round, work and load:  floor ─► ours  (or ours ─► floor: the seed says)
@@ -17,8 +17,9 @@
 //!
 //! `run.sh` has two more, about the API server's port and how the binaries are built.
 //!
-//! Prints a table and writes `build/bench/result.json`. No time is judged here: those of a busy machine mean little, and even the shares
-//! move by some percent. What must hold is judged: each chain completes, and no step is run twice.
+//! Prints a table and writes `build/bench/result.json`. No time is judged here: those of a busy
+//! machine mean little, and even the shares move by some percent. What must hold is judged: each
+//! chain completes, and no step is run twice.
 //!
 //! Needs a control plane whose nodes kwok plays: `make bench` brings it.
 #![allow(

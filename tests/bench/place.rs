@@ -105,7 +105,8 @@ impl<'a> Place<'a> {
         wrong.items.iter().map(told).collect()
     }
 
-    /// Deletes the namespace and waits until it is gone, so that the next contestant finds the cluster as this one did.
+    /// Deletes the namespace and waits until it is gone, so that the next contestant finds the
+    /// cluster as this one did.
     pub async fn clear(self) {
         let namespaces: Api<Namespace> = Api::all(self.client);
         namespaces.delete(&self.namespace, &DeleteParams::default()).await.unwrap();

@@ -11,7 +11,8 @@ const TICK: f64 = 10.0;
 pub fn cpu(pid: u32) -> f64 {
     let stat = read_to_string(format!("/proc/{pid}/stat"))
         .unwrap_or_else(|why| panic!("process {pid} is gone: {why}"));
-    // User and system time, the 14th and 15th field; the name, which is the second, may hold blanks, and ends with the last parenthesis.
+    // User and system time, the 14th and 15th field; the name, which is the second, may hold
+    // blanks, and ends with the last parenthesis.
     let fields = stat.rsplit_once(')').unwrap().1.split_whitespace();
     fields.skip(11).take(2).map(ticks).sum()
 }

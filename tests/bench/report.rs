@@ -41,10 +41,12 @@ const COLUMNS: &[Column] =
         ("others", 6, |run, _| format!("{:.2}", run.others)),
     ];
 
-const LEGEND: &str = "\
-share: steps/s of the floor's. writes, reads: calls to the API server per step, leases and watches left out; tries: dry runs.
-CPU ms, API ms: of the contestant and of the API server, per step; API x: the latter against the floor's. p50, p99: from a step's end to
-the next one's beginning. MiB, peak: the contestant's memory before, and its highest. others: what other processes had of the machine.
+const LEGEND: &str = "share: steps/s of the floor's. writes, reads: calls to the API server per \
+    step, leases and watches left out; tries: dry runs.
+CPU ms, API ms: of the contestant and of the API server, per step; API x: the latter against the \
+floor's. p50, p99: from a step's end to
+the next one's beginning. MiB, peak: the contestant's memory before, and its highest. others: \
+what other processes had of the machine.
 The CPU of a slow load is also that of the time between its chains.
 ";
 
@@ -90,7 +92,8 @@ pub fn line(run: &Run) -> String {
     let Run { round, work, load, seconds, steps_per_second, writes, .. } = run;
     let who = run.who.name();
     format!(
-        "round {round}, {work} {load}, {who}: {seconds:.1} s, {steps_per_second:.1} steps/s, {writes:.2} writes a step"
+        "round {round}, {work} {load}, {who}: {seconds:.1} s, {steps_per_second:.1} steps/s, \
+         {writes:.2} writes a step"
     )
 }
 

@@ -18,7 +18,8 @@ use crate::{
     settings::{Load, Settings, Work},
 };
 
-/// How long nothing more must be asked for before what comes after the end, such as events, is taken to be over.
+/// How long nothing more must be asked for before what comes after the end, such as events, is
+/// taken to be over.
 const CALM: Duration = Duration::from_secs(1);
 /// The chain that comes before all others, and does not count.
 const WARM: &str = "warm";
@@ -41,11 +42,13 @@ pub struct Run {
     pub tries: f64,
     /// Those that were refused.
     pub refused: f64,
-    /// CPU in milliseconds: `contestant`, `api-server`, `etcd`, …, `bench`, which is this process, and `others`, which are not of this run.
+    /// CPU in milliseconds: `contestant`, `api-server`, `etcd`, …, `bench`, which is this process,
+    /// and `others`, which are not of this run.
     pub cpu: BTreeMap<String, f64>,
     /// The share of the machine's processors that others had meanwhile.
     pub others: f64,
-    /// From a step's end to the next one's beginning: the middle and the 99th percentile, in milliseconds.
+    /// From a step's end to the next one's beginning: the middle and the 99th percentile, in
+    /// milliseconds.
     pub delay: [f64; 2],
     /// The contestant's memory in MiB before the chains came, and the most that it ever had.
     pub memory: [f64; 2],
@@ -147,7 +150,8 @@ fn span(calls: &[Call], who: Who) -> f64 {
     audit::milliseconds(began.expect("chains were created"), ended.expect("statuses were written"))
 }
 
-/// How often each step's request came, and the time from each to the next one of its chain, in milliseconds.
+/// How often each step's request came, and the time from each to the next one of its chain, in
+/// milliseconds.
 fn requests(calls: &Calls) -> (BTreeMap<Step, usize>, Vec<f64>) {
     let delay = |(step, came): (&Step, &Vec<Instant>)| {
         let before = calls.get(&audit::before(step)?)?.last()?;

@@ -61,7 +61,8 @@ impl Settings {
         number ^ (number >> 31)
     }
 
-    /// The time before the chain number `nth` of a slow load: the pace, by half more or less, so that it falls in with no timer's beat.
+    /// The time before the chain number `nth` of a slow load: the pace, by half more or less, so
+    /// that it falls in with no timer's beat.
     pub fn pause(&self, nth: u64) -> Duration {
         let permille = u32::try_from(500 + self.draw(nth) % 1000).unwrap();
         self.pace * permille / 1000

@@ -1,10 +1,12 @@
 //! Faults between the operator and the API server, one in a process, at a call that can be named.
 //!
-//! Calls are counted apart by what they are ([`Counter`]): what an operator does for a saga has the same numbers in every run, whatever
-//! its watches do meanwhile. A [`Strike`] names a fault and the call it strikes: `crash-after-commit@call:3`.
+//! Calls are counted apart by what they are ([`Counter`]): what an operator does for a saga has the
+//! same numbers in every run, whatever its watches do meanwhile. A [`Strike`] names a fault and the
+//! call it strikes: `crash-after-commit@call:3`.
 //!
 //! # Guarantees
-//! A call that is not struck passes unchanged. Every call leaves one line in the trace, before the process can die of it.
+//! A call that is not struck passes unchanged. Every call leaves one line in the trace, before the
+//! process can die of it.
 
 use std::{fmt, str::FromStr};
 
@@ -17,8 +19,8 @@ pub enum Fault {
     CrashBefore,
     /// The process dies when the API server has answered, before it sees the answer.
     CrashAfterCommit,
-    /// The answer goes up; the process dies three milliseconds later, or as its next call leaves, whichever comes first: effects that
-    /// take another way than this client may have left.
+    /// The answer goes up; the process dies three milliseconds later, or as its next call leaves,
+    /// whichever comes first: effects that take another way than this client may have left.
     CrashAfterAnswer,
     /// 409 Conflict, not sent.
     Conflict,
@@ -36,13 +38,17 @@ pub enum Fault {
     ResetAfterCommit,
     /// The API server does it, and the answer never comes.
     TimeoutAfterCommit,
-    /// The watch brings the copy from before the call once more, and what is newer only 300 ms later.
+    /// The watch brings the copy from before the call once more, and what is newer only 300 ms
+    /// later.
     Stale,
-    /// The watch ends after the call, and the list that is then read is from before it, as from an API server that lags.
+    /// The watch ends after the call, and the list that is then read is from before it, as from an
+    /// API server that lags.
     StaleList,
-    /// The process is stopped (SIGSTOP) when the answer has come, before it sees it, and goes on (SIGCONT) later than an effect may leave.
+    /// The process is stopped (SIGSTOP) when the answer has come, before it sees it, and goes on
+    /// (SIGCONT) later than an effect may leave.
     Freeze,
-    /// The same for longer than a Lease holds, with another operator at work meanwhile, and from then on beside it.
+    /// The same for longer than a Lease holds, with another operator at work meanwhile, and from
+    /// then on beside it.
     TakeOver,
 }
 
@@ -142,7 +148,8 @@ counters! {
     Read "read",
     /// A write that is only tried (`dryRun=All`).
     Trial "trial",
-    /// A status write that notes the UID of a child that lives long: on a busy machine there are more of them.
+    /// A status write that notes the UID of a child that lives long: on a busy machine there are
+    /// more of them.
     Noted "noted",
     /// The creation of the executor's Lease.
     LeaseCreation "lease-creation",

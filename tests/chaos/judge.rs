@@ -24,7 +24,8 @@ pub struct Reference {
     pub writes: usize,
     pub hands: usize,
     pub attempts: usize,
-    /// Whether it tells what things cost: no Lease lapsed, as one does where the machine stands still for a while, and no write met another's.
+    /// Whether it tells what things cost: no Lease lapsed, as one does where the machine stands
+    /// still for a while, and no write met another's.
     pub clean: bool,
 }
 
@@ -88,7 +89,8 @@ pub fn judge(
     Ok(())
 }
 
-/// All that was to be done and undone was, once, in order; a call was repeated only after an Unknown, with the same key.
+/// All that was to be done and undone was, once, in order; a call was repeated only after an
+/// Unknown, with the same key.
 fn ledger(seen: &Seen<'_>, plan: &Plan) -> Result<(), String> {
     let shop = &seen.scene.stand.shop;
     let entries = shop.entries(None);
@@ -147,7 +149,8 @@ fn unknowns(sagas: &[Saga], step: &str, direction: Direction) -> usize {
     attempts.filter(|attempt| attempt.outcome == Outcome::Unknown).count()
 }
 
-/// Whatever the shop did and did not undo is named where the saga says what stays in effect, and nothing else but what nobody can tell.
+/// Whatever the shop did and did not undo is named where the saga says what stays in effect, and
+/// nothing else but what nobody can tell.
 fn what_is_in_effect_is_named(seen: &Seen<'_>) -> Result<(), String> {
     for saga in &seen.run.sagas {
         let status = saga.status.clone().unwrap_or_default();
@@ -241,7 +244,8 @@ fn nothing_more_than_needed(
     )
 }
 
-/// How many status writes more show what is going on: that a child or an object is refused for now, and that it no longer is.
+/// How many status writes more show what is going on: that a child or an object is refused for now,
+/// and that it no longer is.
 fn shown(fault: Fault, call: &Traced) -> usize {
     let makes = ["POST pods", "POST jobs", "POST sagas", "PATCH configmaps", "DELETE configmaps"]
         .contains(&call.class.as_str());
@@ -283,7 +287,8 @@ fn nothing_was_decided_from_an_old_copy(
     })
 }
 
-/// How often an operator's Lease lapsed, as it does where the process or the API server stands still for too long: it then made another.
+/// How often an operator's Lease lapsed, as it does where the process or the API server stands
+/// still for too long: it then made another.
 fn lapses(run: &Run) -> usize {
     let leases = |calls: &Vec<Traced>| {
         calls

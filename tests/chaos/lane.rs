@@ -1,4 +1,5 @@
-//! A lane: a namespace in which one plan after the other is carried out, each with operators of its own.
+//! A lane: a namespace in which one plan after the other is carried out, each with operators of its
+//! own.
 
 use std::sync::Arc;
 
@@ -50,7 +51,8 @@ pub async fn reference(stand: &Stand, plan: &Plan, node: bool) -> Result<Referen
         }
     }
     Err(format!(
-        "{}: in every run its operator's Lease lapses or a write is refused: the machine is too busy",
+        "{}: in every run its operator's Lease lapses or a write is refused: the machine is too \
+         busy",
         plan.story.name
     ))
 }

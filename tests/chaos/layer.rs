@@ -135,7 +135,8 @@ struct State {
 }
 
 impl State {
-    /// Puts a line into the watch on sagas, with its type first, as the API server writes it: that of a saga is read no other way.
+    /// Puts a line into the watch on sagas, with its type first, as the API server writes it: that
+    /// of a saga is read no other way.
     fn bring(&self, kind: &str, object: &Value) {
         if let Some(watch) = &self.watch {
             // A watch that is gone is about to begin again.
@@ -237,7 +238,8 @@ impl Switch {
         }
     }
 
-    /// The watch ends as if its place in history were forgotten, and the next list is as old as these copies.
+    /// The watch ends as if its place in history were forgotten, and the next list is as old as
+    /// these copies.
     fn cut_the_watch(&self, copies: Vec<Value>) {
         let mut state = self.state();
         state.stale_list = Some(copies).filter(|copies| !copies.is_empty());
@@ -340,8 +342,9 @@ async fn forward(
     let _ = lines.send(None);
 }
 
-/// Stops this process until it is told to go on. The signal stops the threads one after the other, and on a busy machine another one may run
-/// for a while yet: so nobody gets the answer before the process was told to go on.
+/// Stops this process until it is told to go on. The signal stops the threads one after the other,
+/// and on a busy machine another one may run for a while yet: so nobody gets the answer before the
+/// process was told to go on.
 async fn stop_here() {
     let mut going_on = signal(SignalKind::from_raw(SIGCONT)).unwrap();
     let stopped = Command::new("kill").args(["-STOP", &std::process::id().to_string()]).status();

@@ -1,4 +1,5 @@
-//! Everything that can go wrong between the operator and the API server, at every call of a saga's life, on a real API server.
+//! Everything that can go wrong between the operator and the API server, at every call of a saga's
+//! life, on a real API server.
 //!
 //! ```text
 //!  a run without a fault ──► its calls × the faults that make sense = plans ──► lanes ──► the shop's ledger and the history judge
@@ -13,7 +14,8 @@
 //! | `SAGA_CHAOS_LANES` | plans that run side by side |
 //! | `SAGA_CHAOS_TWINS` | `only`: no plans, only the twins; `none`: no twins |
 //!
-//! What was run is told in `build/chaos.json`, unless only some plans, stories or faults were asked for.
+//! What was run is told in `build/chaos.json`, unless only some plans, stories or faults were asked
+//! for.
 //!
 //! Needs a cluster as `tests/operator` does, and the faulty operator: `make chaos` brings both.
 #![allow(

@@ -1,5 +1,5 @@
-//! The operator with faults between it and the API server, and at will with one of its guards switched off: the same command line, and
-//! the plan from the environment.
+//! The operator with faults between it and the API server, and at will with one of its guards
+//! switched off: the same command line, and the plan from the environment.
 //!
 //! | | |
 //! |---|---|

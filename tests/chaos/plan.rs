@@ -1,4 +1,5 @@
-//! Plans: a story, and what goes wrong in it. All of them, or a seeded sample in which each pair of story and fault occurs.
+//! Plans: a story, and what goes wrong in it. All of them, or a seeded sample in which each pair of
+//! story and fault occurs.
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
@@ -69,7 +70,8 @@ pub fn plans(story: &'static Story, calls: &[Place]) -> Vec<Plan> {
     calls.iter().filter(|place| is_struck(story, place)).flat_map(at).collect()
 }
 
-/// Whether faults strike this call of a story: all writes for the saga, and what the story says besides.
+/// Whether faults strike this call of a story: all writes for the saga, and what the story says
+/// besides.
 pub fn is_struck(story: &Story, place: &Place) -> bool {
     let named =
         |(counter, most): &(Counter, usize)| *counter == place.counter && place.nth <= *most;
@@ -81,7 +83,8 @@ pub fn pairs(plans: &[Plan]) -> BTreeSet<Pair> {
     plans.iter().filter_map(Plan::pair).collect()
 }
 
-/// So many of the plans, chosen by the seed, in their order. First one of each pair, then whichever come next.
+/// So many of the plans, chosen by the seed, in their order. First one of each pair, then whichever
+/// come next.
 pub fn sample(plans: Vec<Plan>, count: usize, seed: u64) -> Vec<Plan> {
     let mut drawn: Vec<_> =
         (0_u64..).zip(plans).map(|(nth, plan)| (scramble(seed, nth), nth, plan)).collect();

@@ -23,8 +23,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts an operator that works in the stand's namespace alone. `plan` are the variables of the faulty operator; its `trace` is a
-    /// name that no other process of this namespace has.
+    /// Starts an operator that works in the stand's namespace alone. `plan` are the variables of
+    /// the faulty operator; its `trace` is a name that no other process of this namespace has.
     pub fn start(stand: &Stand, trace: &str, plan: &[(&str, String)]) -> Self {
         Self::start_with(stand, trace, plan, &[])
     }
@@ -60,7 +60,13 @@ impl Process {
             .stdout(Stdio::null())
             .stderr(log)
             .spawn();
-        Self { child: child.expect("the faulty operator is built: cargo build --features twins --example faulty-operator"), trace }
+        Self {
+            child: child.expect(
+                "the faulty operator is built: cargo build --features twins \
+            --example faulty-operator",
+            ),
+            trace,
+        }
     }
 
     /// All calls so far.

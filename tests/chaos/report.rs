@@ -1,4 +1,5 @@
-//! What the sweep tells: what is left out and why, how it ended, and `build/chaos.json` for who writes of it elsewhere.
+//! What the sweep tells: what is left out and why, how it ended, and `build/chaos.json` for who
+//! writes of it elsewhere.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -43,7 +44,8 @@ impl Report {
             let [plans, all, run, pairs, seed] =
                 ["plans", "all", "pairsRun", "pairs", "seed"].map(|name| told[name].clone());
             println!(
-                "chaos: a sample of {plans} of {all} plans with {run} of {pairs} pairs of a story and a fault, SAGA_SEED={seed}"
+                "chaos: a sample of {plans} of {all} plans with {run} of {pairs} pairs of a story \
+                 and a fault, SAGA_SEED={seed}"
             );
         }
     }
@@ -68,8 +70,8 @@ impl Report {
     }
 }
 
-/// Tells which faults are tried nowhere in some story, and which are not tried at some calls, and why. Whether each of the former has its
-/// reason.
+/// Tells which faults are tried nowhere in some story, and which are not tried at some calls, and
+/// why. Whether each of the former has its reason.
 pub fn tell_what_is_left_out(
     stories: &[&'static Story],
     every: &[Plan],
@@ -104,7 +106,8 @@ pub fn tell_what_is_left_out(
     }
     for (story, fault) in missing.symmetric_difference(&excused) {
         println!(
-            "FAILED {story} with {}: it is tried and stands among what is left out, or the other way round",
+            "FAILED {story} with {}: it is tried and stands among what is left out, or the other \
+             way round",
             fault.as_str()
         );
     }

@@ -1,4 +1,5 @@
-//! One plan carried out: the story told to an operator that the fault strikes, and again to one without a fault where the first died.
+//! One plan carried out: the story told to an operator that the fault strikes, and again to one
+//! without a fault where the first died.
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::{
     stories::{End, Scene},
 };
 
-/// How long a frozen operator stands still: longer than an effect may wait for, and less than its Lease holds.
+/// How long a frozen operator stands still: longer than an effect may wait for, and less than its
+/// Lease holds.
 const FROZEN: Duration = Duration::from_secs(3);
 /// The same where another one takes over: longer than the other one waits for a Lease.
 const GIVEN_UP: Duration = Duration::from_secs(9);
@@ -197,8 +199,8 @@ impl<'a> Operators<'a> {
         ));
     }
 
-    /// Starts another operator where one dies of its fault, and lets one go on that stands still; returns only where something else
-    /// happened to it.
+    /// Starts another operator where one dies of its fault, and lets one go on that stands still;
+    /// returns only where something else happened to it.
     async fn look_after(&mut self) -> String {
         loop {
             if let Err(why) = self.look().await {
@@ -236,8 +238,8 @@ impl<'a> Operators<'a> {
         Ok(())
     }
 
-    /// Makes sure that the fault struck, and where the operator died of it that another one has looked at what is left. Without a fault,
-    /// that the last call was made.
+    /// Makes sure that the fault struck, and where the operator died of it that another one has
+    /// looked at what is left. Without a fault, that the last call was made.
     async fn struck(&mut self) -> Result<(), Void> {
         let Some(strike) = self.plan.strike else { return self.made_its_last_call().await };
         let within = Instant::now() + STRUCK_WITHIN;
@@ -258,7 +260,8 @@ impl<'a> Operators<'a> {
         }
     }
 
-    /// Waits until nothing more is done: a count that is taken before the last call is short of one.
+    /// Waits until nothing more is done: a count that is taken before the last call is short of
+    /// one.
     async fn made_its_last_call(&self) -> Result<(), Void> {
         let done = || {
             self.first

@@ -1,5 +1,5 @@
-//! What is left out of the sweep, and why: faults that cannot happen to a call or show nothing there, and the stories that so have none of
-//! them.
+//! What is left out of the sweep, and why: faults that cannot happen to a call or show nothing
+//! there, and the stories that so have none of them.
 
 use crate::{
     fault::{Counter, Fault},
@@ -38,12 +38,14 @@ const RULES: [Rule; 7] = [
         at: |_, place| place.counter.only_reads(),
     },
     Rule {
-        reason: "nothing rests on a cache before it is filled: who is late there is late as a whole",
+        reason: "nothing rests on a cache before it is filled: who is late there is late as a \
+            whole",
         faults: &[Fault::Freeze, Fault::TakeOver, Fault::TimeoutAfterCommit],
         at: |_, place| place.counter.fills_a_cache(),
     },
     Rule {
-        reason: "fields of another manager are for a person to mend: the step fails, as tests/operator/objects.rs shows",
+        reason: "fields of another manager are for a person to mend: the step fails, as \
+            tests/operator/objects.rs shows",
         faults: &[Fault::Conflict],
         at: |_, place| place.class == "PATCH configmaps" && place.counter == Counter::Call,
     },
@@ -62,7 +64,8 @@ const RULES: [Rule; 7] = [
         at: |story, place| story.elects && place.counter == Counter::Call,
     },
     Rule {
-        reason: "nothing rests on an old copy of a saga but what the chain has; of the leader's Lease there are no copies",
+        reason: "nothing rests on an old copy of a saga but what the chain has; of the leader's \
+            Lease there are no copies",
         faults: OLD_COPIES,
         at: |story, _| story.elects,
     },

@@ -1,5 +1,6 @@
-//! Twins: the operator with one guard switched off. For each there is a plan that the whole operator passes and the twin does not, which
-//! shows that the guard is needed and that these tests would notice its loss.
+//! Twins: the operator with one guard switched off. For each there is a plan that the whole
+//! operator passes and the twin does not, which shows that the guard is needed and that these tests
+//! would notice its loss.
 
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ const LAPSED: Duration = HOLDS_FOR.saturating_add(Duration::from_secs(1));
 /// Looks at a Lease, two seconds apart, that last longer than its term.
 const LOOKS: usize = 6;
 
-/// Runs the plan of every twin on the whole operator and on the twin; how many passed the one way and were caught the other.
+/// Runs the plan of every twin on the whole operator and on the twin; how many passed the one way
+/// and were caught the other.
 pub async fn all() -> usize {
     let runs = Twin::GUARDS.map(|twin| tokio::spawn(one(twin)));
     let mut killed = 0;
@@ -87,7 +89,8 @@ async fn start(stand: &Stand, name: &str, off: Option<Twin>, fault: Option<&str>
     process
 }
 
-/// The shop charges the card, and the answer is lost. The same key tells it that it is the same charge.
+/// The shop charges the card, and the answer is lost. The same key tells it that it is the same
+/// charge.
 async fn lost_answer(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     let _operator = start(stand, NAME, off, None).await;
     stand
@@ -160,8 +163,9 @@ fn is_done(saga: &Saga) -> bool {
     completed && saga.metadata.finalizers.as_ref().is_none_or(Vec::is_empty)
 }
 
-/// The first of two operators is frozen between its intent and the Pod; the second one creates the Pod, ends it when its time has passed
-/// without a node for it, and settles. What the first one does then comes too late.
+/// The first of two operators is frozen between its intent and the Pod; the second one creates the
+/// Pod, ends it when its time has passed without a node for it, and settles. What the first one
+/// does then comes too late.
 async fn late_effect(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     // The finalizer is its first call, the intent its second.
     let first = start(stand, "first", off, Some("freeze@call:2")).await;
@@ -186,17 +190,19 @@ async fn frozen(process: &Process) {
     }
 }
 
-/// The first of two operators waits for an answer that is kept back for longer than any Lease; the second one watches meanwhile.
+/// The first of two operators waits for an answer that is kept back for longer than any Lease; the
+/// second one watches meanwhile.
 async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
-    // Only the second one is a twin: two of them would take the request from each other until no attempt is left. A slow machine lets it take
-    // several before the answers are let through.
+    // Only the second one is a twin: two of them would take the request from each other until no
+    // attempt is left. A slow machine lets it take several before the answers are let through.
     let _first = start(stand, "first", None, None).await;
     let retry = json!({"maxAttempts": 100, "backoff": {"type": "None", "initialDelay": "50ms"}});
     let saga =
         stand.apply(NAME, &json!({"steps": [{"name": "charge-card", "http": post_by_gate("/payments/charges"), "retry": retry}]})).await;
     stand.shop_has_done(&saga, "charge-card").await;
     let second = start(stand, "second", off, None).await;
-    // The whole one reads the first one's Lease, again and again; the twin sends the request itself.
+    // The whole one reads the first one's Lease, again and again; the twin sends the request
+    // itself.
     let looks = |trace: &[Traced]| trace.iter().filter(|call| call.class == "GET leases").count();
     let called = || stand.shop.entries(Some(&scope(&saga))).len();
     while looks(&second.trace()) < LOOKS && called() < 2 {
@@ -214,8 +220,9 @@ async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), Stri
     })
 }
 
-/// A single operator is frozen between its intent and the request for longer than its tenure holds. Another one could have judged meanwhile
-/// that it is gone: the request must not leave under the id that the intent names.
+/// A single operator is frozen between its intent and the request for longer than its tenure holds.
+/// Another one could have judged meanwhile that it is gone: the request must not leave under the id
+/// that the intent names.
 async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     // The finalizer is its first call, the intent its second.
     let operator = start(stand, NAME, off, Some("freeze@call:2")).await;

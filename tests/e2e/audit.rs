@@ -30,7 +30,8 @@ pub struct Calls {
     pub refused: Vec<String>,
 }
 
-/// All calls since the beginning. Those as another account count as impersonation alone: they are made with the rights of that account.
+/// All calls since the beginning. Those as another account count as impersonation alone: they are
+/// made with the rights of that account.
 pub fn calls() -> Calls {
     let mut log = std::fs::File::open(setting("SAGA_TEST_AUDIT_LOG")).unwrap();
     log.seek(SeekFrom::Start(*BEGIN.get_or_init(|| 0))).unwrap();

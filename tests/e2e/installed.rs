@@ -1,4 +1,5 @@
-//! Installed as pods: what it says without the policies, under which Pod Security it runs, `helm test`, and the examples.
+//! Installed as pods: what it says without the policies, under which Pod Security it runs,
+//! `helm test`, and the examples.
 
 use std::process::Command;
 

@@ -1,13 +1,15 @@
-//! The operator as an administrator installs it: from its image, as pods of a real node, with Helm, and with the rights of the chart alone.
+//! The operator as an administrator installs it: from its image, as pods of a real node, with Helm,
+//! and with the rights of the chart alone.
 //!
 //! ```text
 //!  rights alone ─► installed without policies ─► with them ─► used, killed, upgraded under load ─► audited ─► named namespaces ─► removed
 //! ```
 //!
-//! The acts build on each other and are played in their order; one that fails does not keep the others from being played.
+//! The acts build on each other and are played in their order; one that fails does not keep the
+//! others from being played.
 //!
-//! Needs a cluster with a node, the image on it, and the sample shop: `make e2e` brings them. `SAGA_E2E_ACT` names the only acts to play,
-//! separated by commas.
+//! Needs a cluster with a node, the image on it, and the sample shop: `make e2e` brings them.
+//! `SAGA_E2E_ACT` names the only acts to play, separated by commas.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -79,7 +81,8 @@ fn main() -> ExitCode {
     if runtime.block_on(play()) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The beginning of a reason, which says what it is about, and its end, where a program says what it failed of.
+/// The beginning of a reason, which says what it is about, and its end, where a program says what
+/// it failed of.
 fn shortened(why: &str) -> String {
     let letters: Vec<char> = why.chars().collect();
     let (head, tail) = (LONGEST_REASON / 4, LONGEST_REASON * 3 / 4);

@@ -1,4 +1,5 @@
-//! The tests of who may do what, against the chart's policies and rights as they are installed, before an operator runs beside them.
+//! The tests of who may do what, against the chart's policies and rights as they are installed,
+//! before an operator runs beside them.
 
 use std::process::Command;
 
@@ -10,7 +11,8 @@ use crate::tools::{apply, repository, run};
 fn tests(binary: &str, filters: &[&str]) {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut cargo = Command::new(cargo);
-    // Cargo tells this binary about its package; build scripts of dependencies that read that would take it for a change.
+    // Cargo tells this binary about its package; build scripts of dependencies that read that would
+    // take it for a change.
     for (name, _) in std::env::vars()
         .filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
     {
@@ -23,15 +25,18 @@ fn tests(binary: &str, filters: &[&str]) {
     assert!(!ran.is_empty() && !ran.contains(" 0 passed"), "{said}");
 }
 
-/// Each request with its verb and without, each policy allowed and denied, each with the words that a person reads.
+/// Each request with its verb and without, each policy allowed and denied, each with the words that
+/// a person reads.
 pub fn who_may_ask_for_what() {
     tests("apiserver", &["policies::"]);
-    // They apply the definition, too, under a name of their own: nothing of it is to be theirs when Helm changes it.
+    // They apply the definition, too, under a name of their own: nothing of it is to be theirs when
+    // Helm changes it.
     let nothing = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "sagas.saga.dev"}});
     apply(&nothing, &["--server-side", "--field-manager", "saga-operator-tests"]);
 }
 
-/// Each action on objects without each right that it needs; and a saga that wants more than its account has.
+/// Each action on objects without each right that it needs; and a saga that wants more than its
+/// account has.
 pub fn what_an_account_may_not_do() {
     tests(
         "operator",

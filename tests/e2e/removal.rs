@@ -35,10 +35,12 @@ async fn waits_for_a_person(stand: &Stand, name: &str) -> Saga {
         .await
 }
 
-/// Sagas of which one waits for a person, one for its pod, one for its Job, and one for a node that has room.
+/// Sagas of which one waits for a person, one for its pod, one for its Job, and one for a node that
+/// has room.
 async fn unfinished(stand: &Stand) {
     waits_for_a_person(stand, "waits").await;
-    let pod = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & wait"], "image": "saga.dev/examples/busybox:1"});
+    let pod = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & \
+        wait"], "image": "saga.dev/examples/busybox:1"});
     let mut container = pod.clone();
     container["name"] = json!("step");
     let mut large = pod.clone();
@@ -67,7 +69,8 @@ pub async fn a_namespace_goes_with_its_sagas() {
     namespace_goes(&stand).await;
 }
 
-/// The Roles of a namespace go before its sagas: what the operator may do then, it may do in no other.
+/// The Roles of a namespace go before its sagas: what the operator may do then, it may do in no
+/// other.
 pub async fn a_namespace_goes_where_the_operator_works_in_named_ones_alone() {
     let [watched, other] = [Stand::with_pods("watched").await, Stand::with_pods("other").await];
     install(&chart(), &[&format!("watchNamespaces={{{}}}", watched.namespace)]);

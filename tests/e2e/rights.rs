@@ -40,11 +40,13 @@ pub fn the_readme_of_the_chart_prints_the_rights_that_there_are() {
     assert!(its.iter().all(|line| !line.contains('*')), "{its:?}");
 }
 
-/// Sagas that make the operator use the rights that a good day does not need: attempts that run out of time, and an end by its time to live.
-/// (To write into a status that it cannot read, it needs `patch`: see the upgrade.)
+/// Sagas that make the operator use the rights that a good day does not need: attempts that run out
+/// of time, and an end by its time to live. (To write into a status that it cannot read, it needs
+/// `patch`: see the upgrade.)
 pub async fn each_is_needed_for_something() {
     let stand = Stand::with_pods("rights").await;
-    let sleeps = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & wait"], "image": "saga.dev/examples/busybox:1"});
+    let sleeps = json!({"command": ["sh", "-c", "trap 'exit 1' TERM; sleep 60 & \
+        wait"], "image": "saga.dev/examples/busybox:1"});
     let mut container = sleeps.clone();
     container["name"] = json!("step");
     let job = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
@@ -72,7 +74,8 @@ pub async fn each_is_needed_for_something() {
     stand.gone("short").await;
 }
 
-/// The rules of the roles that are bound to the operator's account, each as single rights, with the name of its role.
+/// The rules of the roles that are bound to the operator's account, each as single rights, with the
+/// name of its role.
 fn granted() -> BTreeMap<Right, String> {
     let manifest = helm(&["get", "manifest", RELEASE]);
     let objects: Vec<Value> = serde_saphyr::from_multiple(&manifest).unwrap();

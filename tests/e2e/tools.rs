@@ -61,8 +61,8 @@ pub fn helm(arguments: &[&str]) -> String {
         .args(arguments))
 }
 
-/// Installs the chart of this folder, or upgrades to it, with the image under test, two replicas and these values more, and waits until its pods
-/// are ready; what it printed.
+/// Installs the chart of this folder, or upgrades to it, with the image under test, two replicas
+/// and these values more, and waits until its pods are ready; what it printed.
 pub fn install(chart: &str, values: &[&str]) -> String {
     let image = setting("SAGA_E2E_IMAGE");
     let (repository, tag) = image.rsplit_once(':').expect("the image has a tag");

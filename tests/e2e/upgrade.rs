@@ -49,7 +49,8 @@ fn has_field() -> bool {
     kubectl(&["get", "crd", "sagas.saga.dev", "--output", &path]) == "string"
 }
 
-/// A checkout that takes a while, and does not end before somebody approves it: however long the upgrade takes, it is in its midst.
+/// A checkout that takes a while, and does not end before somebody approves it: however long the
+/// upgrade takes, it is in its midst.
 fn slow() -> Value {
     let mut spec = checkout();
     let steps = spec["steps"].as_array_mut().unwrap();
@@ -93,7 +94,8 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
         let saga = stand.reaches(name, SagaPhase::Completed).await;
         judge_unharmed(&stand, &saga);
     }
-    // What was not there before can be written, and the operator that does not know it refuses the saga until it is taken out.
+    // What was not there before can be written, and the operator that does not know it refuses the
+    // saga until it is taken out.
     stand
         .apply(
             "newer",
@@ -130,7 +132,8 @@ pub async fn fifty_sagas_go_on_while_the_definition_gains_a_field() {
     assert!(!has_field());
 }
 
-/// What a later version wrote, this one cannot read: it leaves all that stands there as it is, and goes on when it can.
+/// What a later version wrote, this one cannot read: it leaves all that stands there as it is, and
+/// goes on when it can.
 async fn a_phase_of_a_later_version_is_left_alone(stand: &Stand) {
     stand.apply("later", &json!({"steps": [{"name": "sign-off", "approval": {}}]})).await;
     stand.reaches("later", SagaPhase::Running).await;
@@ -175,10 +178,12 @@ async fn count(stand: &Stand, wanted: SagaPhase) -> usize {
     sagas.iter().filter(|saga| phase(saga) == Some(wanted)).count()
 }
 
-/// What is said of a request whose operator's Lease lapsed under it, as one does where the machine stands still for seconds.
+/// What is said of a request whose operator's Lease lapsed under it, as one does where the machine
+/// stands still for seconds.
 const LAPSED: &str = "the operator lost its Lease";
 
-/// All done, in order, and nothing asked for a second time but where a Lease lapsed: the pods that went lost no answer.
+/// All done, in order, and nothing asked for a second time but where a Lease lapsed: the pods that
+/// went lost no answer.
 fn judge_unharmed(stand: &Stand, saga: &Saga) {
     let attempts =
         saga.status.iter().flat_map(|status| &status.steps).filter_map(|step| step.action.as_ref());
@@ -195,7 +200,8 @@ fn judge_unharmed(stand: &Stand, saga: &Saga) {
 /// Deeper than any status is read.
 const DEPTH: usize = 130;
 
-/// What nobody wrote who knows how: the saga says so beside it, keeps what stands there, and goes on once that is mended.
+/// What nobody wrote who knows how: the saga says so beside it, keeps what stands there, and goes
+/// on once that is mended.
 async fn a_status_that_cannot_be_read_is_said_to_be_so_and_kept(stand: &Stand) {
     stand.apply("deep", &json!({"steps": [{"name": "sign-off", "approval": {}}]})).await;
     stand.reaches("deep", SagaPhase::Running).await;

@@ -34,7 +34,8 @@ fn a_saga_that_waits_for_approval_says_what_to_do_and_is_left_alone() {
         (SagaPhase::Running, Some("Unknown/AwaitingApproval"))
     );
     assert_eq!(world.condition("Reconciling").as_deref(), Some("True/AwaitingApproval"));
-    let how = "To approve: kubectl annotate --overwrite saga/order-1042 saga.dev/approve=ok -n shop. Or annotate saga.dev/reject=ok to reject";
+    let how = "To approve: kubectl annotate --overwrite saga/order-1042 saga.dev/approve=ok -n \
+        shop. Or annotate saga.dev/reject=ok to reject";
     assert_eq!(world.message(), format!("step ok waits for approval (Is version 7 good?). {how}"));
     assert_eq!(world.status().current_steps.as_deref(), Some("ok"));
     let notice = world.notices.iter().find(|notice| notice.reason == "AwaitingApproval").unwrap();
@@ -206,7 +207,8 @@ fn while_what_is_active_settles_before_the_undo_no_answer_is_taken() {
     let told = world.refused(Approve, "ok");
     assert_eq!(
         told,
-        "step ok is Waiting; while the saga is being undone, approve is allowed for no steps: none is now"
+        "step ok is Waiting; while the saga is being undone, approve is allowed for no steps: \
+         none is now"
     );
     world.run_to_rest();
     assert_eq!(

@@ -43,7 +43,8 @@ fn every_saga_that_has_not_ended_is_cancelled_and_undoes_nothing() {
             world.run_to_rest();
         }
         assert_eq!(world.phase(), SagaPhase::Cancelled, "{scene}: {:?}", world.status());
-        // The Pod that was refused may be made by nobody; a compensation that was under way may have been carried out.
+        // The Pod that was refused may be made by nobody; a compensation that was under way may
+        // have been carried out.
         assert_eq!(
             (world.sent().len(), world.undone().len()),
             (sent, undone),
@@ -299,7 +300,8 @@ fn everything_else_is_refused_while_the_saga_is_being_cancelled() {
             world.demand(Cancel, "enough");
             let told = world.refused(action, value_for(action));
             let cancelling = told
-                == "the saga is being cancelled: what is active is stopped, and nothing else is done";
+                == "the saga is being cancelled: what is active is stopped, and nothing else is \
+                    done";
             assert!(
                 cancelling || told.starts_with("the saga is Compensating: "),
                 "{action}: {told}"

@@ -1,4 +1,5 @@
-//! Child sagas: what their phase means to the step that carries them through or undoes them, and what they are told.
+//! Child sagas: what their phase means to the step that carries them through or undoes them, and
+//! what they are told.
 
 use std::{sync::Arc, time::Duration};
 
@@ -380,7 +381,8 @@ fn a_child_that_undid_itself_says_nothing_of_the_one_before_it() {
     );
 }
 
-/// The parent is deleted as it is: its child is told to go likewise, and when it has heard that the parent goes.
+/// The parent is deleted as it is: its child is told to go likewise, and when it has heard that the
+/// parent goes.
 fn goes_once_its_child_was_told(family: &mut Family) {
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));
     family.parent.delete();
@@ -592,7 +594,8 @@ fn a_child_may_be_undone_by_an_action_of_its_own() {
     assert_eq!(saga.steps[0].compensation.as_ref().unwrap().kind(), "http");
 }
 
-/// A child saga that follows an earlier one, which was refused twice under its first keys and then did the step.
+/// A child saga that follows an earlier one, which was refused twice under its first keys and then
+/// did the step.
 fn follower() -> World {
     let mut world = World::with(saga().http("a").undo().then_http("b").compensating());
     let keys =

@@ -1,4 +1,5 @@
-//! Steps that wait for a circuit breaker: without an attempt, in their turn, within their deadlines, and never for ever.
+//! Steps that wait for a circuit breaker: without an attempt, in their turn, within their
+//! deadlines, and never for ever.
 
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ impl World {
 /// What a step says whose circuit is open.
 fn open(host: &str, until: &str) -> String {
     format!(
-        "CircuitOpen: too many calls to http://{host}.shop.svc:80 ended unknown; tried again at {until}"
+        "CircuitOpen: too many calls to http://{host}.shop.svc:80 ended unknown; tried again at \
+         {until}"
     )
 }
 
@@ -168,7 +170,8 @@ fn half_open_one_request_goes_and_the_others_wait_for_it() {
     assert_eq!(begun.collect::<Vec<_>>(), ["a"], "the first in list order");
     world.half_opens("one", 0);
     world.run_for(seconds(60));
-    let waits = "CircuitOpen: one call at a time finds out whether http://one.shop.svc:80 answers; tried again when that one has ended";
+    let waits = "CircuitOpen: one call at a time finds out whether http://one.shop.svc:80 \
+        answers; tried again when that one has ended";
     assert_eq!((world.step_message("a").as_str(), world.sent().len()), (waits, 0));
     world.closes("one");
     // Nobody tells: it asks by itself.

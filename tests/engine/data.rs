@@ -1,4 +1,5 @@
-//! What flows between steps: params, outputs, `when`, `expect`, and what a compensation knows of its action.
+//! What flows between steps: params, outputs, `when`, `expect`, and what a compensation knows of
+//! its action.
 
 use saga_operator::{
     api::{
@@ -33,10 +34,12 @@ fn order() -> Value {
         "outputs": {"tracking": "${steps.ship.outputs.tracking}", "paid": "${params.amount}"},
         "steps": [
             {"name": "reserve-stock", "http": http("reserve", json!({"order": "${params.order}"})), "outputs": {"id": "${response.body.id}", "left": "${response.body.left}"},
-             "compensation": {"http": http("release", json!({"id": "${has(outputs.id) ? outputs.id : ''}", "key": "${action.key}", "how": "${action.outcome}"}))}},
+             "compensation": {"http": http("release", json!({"id": "${has(outputs.id) ? \
+              outputs.id : ''}", "key": "${action.key}", "how": "${action.outcome}"}))}},
             {"name": "charge", "dependsOn": ["reserve-stock"], "http": http("charge/${steps['reserve-stock'].outputs.id}", json!({"amount": "${params.amount}"}))},
             {"name": "ship", "dependsOn": ["charge"], "pod": {"image": "ship:1", "args": ["--left", "${steps['reserve-stock'].outputs.left}"]}},
-            {"name": "thank", "dependsOn": ["ship"], "when": "params.amount > 10.0", "pod": {"image": "mail:1", "args": ["${steps.ship.outputs.tracking}"]}},
+            {"name": "thank", "dependsOn": ["ship"], "when": "params.amount > \
+                10.0", "pod": {"image": "mail:1", "args": ["${steps.ship.outputs.tracking}"]}},
         ],
     })
 }
@@ -255,7 +258,8 @@ fn what_is_expected_of_an_answer_decides_whether_it_is_a_success() {
     assert_eq!(judged(fine, answers(200, &done).broken_off()).0, Outcome::Unknown);
 }
 
-/// What one request comes to, with these settings of its step: its outcome, and how far its key moved.
+/// What one request comes to, with these settings of its step: its outcome, and how far its key
+/// moved.
 fn came_to(settings: &Value, act: Act) -> (Outcome, i64) {
     let mut step = json!({"name": "a", "http": http("a", json!({}))});
     if let Some(expect) = settings.get("expect") {
@@ -399,7 +403,8 @@ fn what_an_expression_may_not_read_is_refused_with_its_place() {
     let cases: Vec<(&dyn Fn(&mut Value), &str)> = vec![
         (
             &|spec| spec["steps"][2]["pod"]["image"] = json!("${steps.charge.outputs.image}"),
-            "spec.steps[2].pod.image: ${steps.charge.outputs.image} reads steps, which is not known here",
+            "spec.steps[2].pod.image: ${steps.charge.outputs.image} reads steps, which is not \
+             known here",
         ),
         (
             &|spec| spec["steps"][1]["http"]["body"] = json!("${response.body}"),
@@ -411,11 +416,13 @@ fn what_an_expression_may_not_read_is_refused_with_its_place() {
         ),
         (
             &|spec| spec["steps"][1]["http"]["body"] = json!("${steps.thank.outputs.id}"),
-            "spec.steps[1].http.body: ${steps.thank.outputs.id} reads step thank, which need not be done by then",
+            "spec.steps[1].http.body: ${steps.thank.outputs.id} reads step thank, which need not \
+             be done by then",
         ),
         (
             &|spec| spec["steps"][1]["http"]["body"] = json!("${steps.nobody.outputs.id}"),
-            "spec.steps[1].http.body: ${steps.nobody.outputs.id} reads step nobody, and the saga has none",
+            "spec.steps[1].http.body: ${steps.nobody.outputs.id} reads step nobody, and the saga \
+             has none",
         ),
         (
             &|spec| spec["steps"][1]["http"]["url"] = json!("http://${params.order}/x"),
@@ -630,7 +637,8 @@ fn an_answer_that_leads_out_of_its_place_in_a_url_fails_the_step_and_nothing_is_
         let step = world.step("charge");
         assert_eq!((step.phase, sent(&world, "charge", Action).len()), (StepPhase::Failed, 0));
         let says = format!(
-            "spec.steps[1].http.url: ${{steps['reserve-stock'].outputs.id}}: makes the path segment `{id}`"
+            "spec.steps[1].http.url: ${{steps['reserve-stock'].outputs.id}}: makes the path \
+             segment `{id}`"
         );
         assert!(
             step.message.as_deref().is_some_and(|message| message.starts_with(&says)),

@@ -1,4 +1,5 @@
-//! What may have acted although nobody was told: a no proves nothing about it, and only its own undo, a success or a word on it settles it.
+//! What may have acted although nobody was told: a no proves nothing about it, and only its own
+//! undo, a success or a word on it settles it.
 
 use saga_operator::{
     api::{
@@ -382,7 +383,13 @@ fn the_exit_code_of_a_later_pod_does_not_settle_a_lost_one() {
 fn who_knows_that_nothing_was_done_settles_the_step_and_the_next_attempt_is_another_request() {
     let mut world = rested(json!({"steps": [charge()]}), vec![unknown(), says(402), succeeds()]);
     let message = world.step("charge").message.unwrap();
-    assert!(message.ends_with("if you know, annotate saga.dev/settle=charge=Failed or saga.dev/settle=charge=Succeeded"), "{message}");
+    assert!(
+        message.ends_with(
+            "if you know, annotate saga.dev/settle=charge=Failed or \
+        saga.dev/settle=charge=Succeeded"
+        ),
+        "{message}"
+    );
     world.demand(RequestAction::Settle, "charge=Failed");
     world.run_to_rest();
     let action = record(&world, Action);
@@ -523,7 +530,8 @@ fn a_word_is_taken_only_while_the_step_is_uncertain_and_nothing_of_it_is_under_w
     let said = world.refused(RequestAction::Settle, "charge=Failed");
     assert!(said.contains("may have acted, with no attempt under way: none is now"), "{said}");
     assert!(world.refused(RequestAction::Settle, "charge").contains("what became of it"));
-    // While the second attempt is under way, and in the look in which that ends: the word was about the first.
+    // While the second attempt is under way, and in the look in which that ends: the word was about
+    // the first.
     let during = |at: u64| {
         let mut world = world_of_two();
         world.run_until(|world| world.sent().len() == 2);

@@ -115,7 +115,8 @@ fn what_room_there_is_goes_to_the_first_in_list_order() {
     assert_eq!(
         status.message.as_deref(),
         Some(
-            "step a runs, attempt 1 of 1; step b runs, attempt 1 of 1; step c waits: as many requests as may be are under way to its host"
+            "step a runs, attempt 1 of 1; step b runs, attempt 1 of 1; step c waits: as many \
+             requests as may be are under way to its host"
         )
     );
 }
@@ -156,7 +157,8 @@ fn a_process_that_begins_nothing_leaves_the_words_to_one_that_does() {
     );
 }
 
-/// A request of which each attempt is called off by the operator itself, so many times, after it was sent.
+/// A request of which each attempt is called off by the operator itself, so many times, after it
+/// was sent.
 fn called_off(draft: Draft, times: usize) -> World {
     let mut world = World::with(draft).on("a", vec![succeeds().takes(seconds(20)); times + 1]);
     for attempt in 1..=times {

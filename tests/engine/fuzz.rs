@@ -1,6 +1,8 @@
-//! What nobody would write: a hundred thousand specs, expressions, templates, URLs, durations and last words of Pods, made up from a seed.
+//! What nobody would write: a hundred thousand specs, expressions, templates, URLs, durations and
+//! last words of Pods, made up from a seed.
 //!
-//! Each runs on a stack as small as those of the operator's workers. A failure prints the seed, `SAGA_SEED=<seed>` makes the same cases again.
+//! Each runs on a stack as small as those of the operator's workers. A failure prints the seed,
+//! `SAGA_SEED=<seed>` makes the same cases again.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -57,7 +59,8 @@ impl Dice {
     }
 }
 
-/// Makes up cases on two threads with the stack of a worker, and tries each. The text of a case that panics or fails is printed.
+/// Makes up cases on two threads with the stack of a worker, and tries each. The text of a case
+/// that panics or fails is printed.
 fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
     let seed = std::env::var("SAGA_SEED")
         .ok()
@@ -353,7 +356,7 @@ fn no_expression_harms_and_none_comes_to_more_than_was_told() {
                         (Err(told), Err(error)) => assert_eq!(told, error),
                         (Ok(_), Err(error)) => one_line(&error),
                         (Err(error), Ok(_)) => panic!("it was evaluated although {error}"),
-                    })
+                    });
                 }
             }
         },
@@ -453,7 +456,8 @@ fn whole() -> Value {
         "defaults": {"timeout": "5m", "retry": {"maxAttempts": 3, "backoff": {"type": "Exponential", "initialDelay": "1s", "maxDelay": "1m"}}},
         "outputs": {"tracking": "${steps.ship.outputs.tracking}"},
         "steps": [
-            {"name": "reserve", "when": "params.amount > 1.0", "outputs": {"id": "${response.body.id}"},
+            {"name": "reserve", "when": "params.amount > \
+                1.0", "outputs": {"id": "${response.body.id}"},
              "http": {"method": "POST", "url": "http://stock/r/${params.order}", "body": {"order": "${params.order}"}, "expect": "response.status == 201",
                       "headers": [{"name": "X", "value": "${params.order}"}]},
              "compensation": {"http": {"method": "POST", "url": "http://stock/x", "body": {"key": "${action.key}", "id": "${outputs.id}"}}}},
@@ -461,11 +465,13 @@ fn whole() -> Value {
              "pod": {"image": "ship:1", "args": ["${params.order}", "$${HOME}"], "env": [{"name": "TAG", "value": "${params.tags[0]}"}]}},
             {"name": "config", "apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c-${params.order}"}, "data": {"a": "${saga.name}"}},
              "until": "has(object.data)"}, "outputs": {"uid": "${object.metadata.uid}"}, "compensation": {"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "c"}}},
-            {"name": "look", "wait": {"until": "object.status.phase == 'Running'", "object": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}},
+            {"name": "look", "wait": {"until": "object.status.phase == \
+                'Running'", "object": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}},
             {"name": "gone", "delete": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old"}},
             {"name": "count", "job": {"finalExitCodes": [3], "metadata": {"labels": {"queue": "${params.order}"}}, "spec": {"completions": "${size(params.tags)}",
              "template": {"spec": {"containers": [{"name": "step", "image": "count:1", "args": ["${params.order}"]}]}}}}},
-            {"name": "ask", "dependsOn": ["config"], "approval": {"message": "ship ${params.order}?"}},
+            {"name": "ask", "dependsOn": ["config"], "approval": {"message": "ship \
+                ${params.order}?"}},
             {"name": "tenant", "dependsOn": ["reserve"], "saga": {"spec": {"params": {"order": "${params.order}", "id": "${steps.reserve.outputs.id}"},
              "outputs": {"id": "${params.id}"}, "steps": [
                 {"name": "user", "pod": {"image": "user:1", "args": ["${params.order}"]}},
@@ -483,7 +489,7 @@ fn changed(dice: &mut Dice, spec: &mut Value) {
     while let Some((at, value)) = open.pop() {
         match value {
             Value::Object(fields) => {
-                open.extend(fields.iter().map(|(name, field)| (format!("{at}/{name}"), field)))
+                open.extend(fields.iter().map(|(name, field)| (format!("{at}/{name}"), field)));
             }
             Value::Array(items) => open.extend(
                 items.iter().enumerate().map(|(place, item)| (format!("{at}/{place}"), item)),

@@ -1,7 +1,9 @@
-//! Sagas as GitOps tools read them: one golden object for every row of the table of states, written by the engine itself.
+//! Sagas as GitOps tools read them: one golden object for every row of the table of states, written
+//! by the engine itself.
 //!
-//! `tests/gitops` gives these objects to kstatus and to Argo CD's scripts. `make generate` writes them anew; here they are compared. The
-//! other way round, what Argo CD's actions write is given to the engine, in the very situation in which somebody clicks.
+//! `tests/gitops` gives these objects to kstatus and to Argo CD's scripts. `make generate` writes
+//! them anew; here they are compared. The other way round, what Argo CD's actions write is given to
+//! the engine, in the very situation in which somebody clicks.
 
 use std::{collections::BTreeMap, path::PathBuf};
 

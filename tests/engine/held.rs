@@ -1,4 +1,5 @@
-//! What a person has to mend first: a spec that is not valid, a spec that changed, a status that contradicts itself.
+//! What a person has to mend first: a spec that is not valid, a spec that changed, a status that
+//! contradicts itself.
 
 use saga_operator::api::{DeletionPolicy, SagaPhase, StepPhase};
 use serde_json::json;
@@ -167,7 +168,7 @@ fn the_pinned_fields_are_steps_params_and_prefix() {
     assert_held(&mut world, "SpecChanged");
     let mut world = under_way();
     world.edit(|spec| {
-        (spec.max_parallel, spec.service_account_name) = (Some(9), Some("other".into()))
+        (spec.max_parallel, spec.service_account_name) = (Some(9), Some("other".into()));
     });
     world.run_to_rest();
     assert_eq!(world.phase(), SagaPhase::Completed);

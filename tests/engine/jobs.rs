@@ -153,11 +153,13 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         ),
         (
             with("/spec/template/spec/containers/0/image", json!("${outputs.image}")),
-            "spec.steps[0].compensation.job.spec.template.spec.containers[0].image: ${outputs.image} reads outputs, which is not known here",
+            "spec.steps[0].compensation.job.spec.template.spec.containers[0].image: \
+             ${outputs.image} reads outputs, which is not known here",
         ),
         (
             with("/spec/template/spec/serviceAccountName", json!("admin")),
-            "spec.steps[0].job.spec.template.spec.serviceAccountName: is admin, and the steps act as the saga's ServiceAccount default",
+            "spec.steps[0].job.spec.template.spec.serviceAccountName: is admin, and the steps act \
+             as the saga's ServiceAccount default",
         ),
         (
             with("/spec/template/spec/containers/0/args", json!(["${HOME}"])),

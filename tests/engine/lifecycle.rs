@@ -236,7 +236,8 @@ fn a_saga_that_cannot_be_undone_does_not_hold_up_the_deletion_of_its_namespace()
     world.delete();
     world.run_to_rest();
     assert!(world.gone, "{}", world.message());
-    let told = "its namespace is being deleted, where nothing more can be undone: the saga goes as it is; still in effect: a, b";
+    let told = "its namespace is being deleted, where nothing more can be undone: the saga goes \
+        as it is; still in effect: a, b";
     assert_eq!(world.notices.last().unwrap().message, told);
 }
 
@@ -289,7 +290,8 @@ fn a_completed_saga_goes_when_it_is_deleted() {
 #[test]
 fn the_finalizer_is_set_before_the_first_intent_and_taken_off_right_after_the_end() {
     let mut world = World::with(order()).crash_at(1, seconds(0));
-    // The watcher of every effect asserts that the finalizer stands; here: it stands even before the status does.
+    // The watcher of every effect asserts that the finalizer stands; here: it stands even before
+    // the status does.
     assert!(world.look().is_err());
     assert!(world.finalizer && world.writes == 0);
     world.run_until(|world| world.is("c", StepPhase::Running));

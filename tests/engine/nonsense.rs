@@ -1,4 +1,5 @@
-//! A status that nobody ever wrote: edited by hand, restored from elsewhere, written by another version.
+//! A status that nobody ever wrote: edited by hand, restored from elsewhere, written by another
+//! version.
 
 use proptest::{prelude::*, sample::Index};
 use saga_operator::{

@@ -1,7 +1,8 @@
-//! How the API server reads and writes numbers, values that have them, and expressions that read those.
+//! How the API server reads and writes numbers, values that have them, and expressions that read
+//! those.
 //!
-//! The model is that of `sigs.k8s.io/json` and the `encoding/json` of Go, as far as numbers go; `tests/apiserver/numbers.rs` holds it against
-//! a real API server.
+//! The model is that of `sigs.k8s.io/json` and the `encoding/json` of Go, as far as numbers go;
+//! `tests/apiserver/numbers.rs` holds it against a real API server.
 
 use proptest::{prelude::*, sample::select};
 use saga_operator::{
@@ -26,7 +27,8 @@ fn held(text: &str) -> Held {
     integer.map_or_else(|| Held::Double(text.parse().expect("a number")), Held::Integer)
 }
 
-/// `encoding/json`: a double in its shortest digits, with an exponent only where it is very small or large.
+/// `encoding/json`: a double in its shortest digits, with an exponent only where it is very small
+/// or large.
 fn written(held: Held) -> String {
     match held {
         Held::Integer(integer) => integer.to_string(),
@@ -78,7 +80,8 @@ fn number() -> impl Strategy<Value = Value> {
         ]),
     ];
     prop_oneof![
-        4 => double.prop_filter("JSON has no word for it", |double| double.is_finite()).prop_map(|double| json!(double)),
+        4 => double.prop_filter("JSON has no word for \
+            it", |double| double.is_finite()).prop_map(|double| json!(double)),
         1 => any::<i64>().prop_map(|whole| json!(whole)),
         1 => any::<u64>().prop_map(|whole| json!(whole)),
         1 => select(vec![json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!(i64::MAX as u64 + 1), json!(1_u64 << 53)]),

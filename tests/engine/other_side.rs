@@ -1,4 +1,5 @@
-//! Everything outside the status: Pods, requests under way, what a process remembers, and what was really done.
+//! Everything outside the status: Pods, requests under way, what a process remembers, and what was
+//! really done.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -149,7 +150,8 @@ impl OtherSide {
         Performed::Something
     }
 
-    /// What the attempt does to the world. The other side knows its keys: what was done is not done twice, and is answered with success.
+    /// What the attempt does to the world. The other side knows its keys: what was done is not done
+    /// twice, and is answered with success.
     fn land(&mut self, mut act: Act, call: &Call<'_>) -> Act {
         let Identity { attempt, key, .. } = call.identity;
         let no = matches!(&act.end, End::Fails(failure) if failure.reached == Reached::Answer);

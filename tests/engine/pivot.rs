@@ -17,8 +17,9 @@ fn after_a_completed_pivot_a_failure_holds_although_compensation_is_asked_for() 
     assert_eq!((world.phase(), world.undone().len()), (SagaPhase::Failed, 0));
     assert_eq!(
         world.message(),
-        "step ship failed: attempt 1 failed: no. Nothing is undone, because the pivot pay is passed, or may be. To try again: kubectl \
-         annotate --overwrite saga/order-1042 saga.dev/retry=ship -n shop. Or annotate saga.dev/skip=ship to go on without it"
+        "step ship failed: attempt 1 failed: no. Nothing is undone, because the pivot pay is \
+         passed, or may be. To try again: kubectl annotate --overwrite saga/order-1042 \
+         saga.dev/retry=ship -n shop. Or annotate saga.dev/skip=ship to go on without it"
     );
     assert_eq!(world.condition("Ready").as_deref(), Some("False/StepFailed"));
 }
@@ -91,7 +92,8 @@ fn deletion_past_the_pivot_abandons_with_a_warning() {
     let said = &world.notices.last().unwrap().message;
     assert_eq!(
         said,
-        "the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: a, pay, ship"
+        "the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: a, \
+         pay, ship"
     );
 }
 

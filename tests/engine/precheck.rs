@@ -189,7 +189,8 @@ fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
     let status = world.status();
     let message =
         &status.conditions.iter().find(|condition| condition.type_ == "Accepted").unwrap().message;
-    let begins = "the spec is valid; warning: spec.steps[0].compensation.http.body.id: ${outputs.a} reads outputs without has(): ";
+    let begins = "the spec is valid; warning: spec.steps[0].compensation.http.body.id: \
+        ${outputs.a} reads outputs without has(): ";
     assert!(message.starts_with(begins), "{message}");
     assert!(
         message.ends_with("; and 2 more of these; not tried before it runs: spec.steps[2].http"),

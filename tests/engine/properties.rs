@@ -1,6 +1,8 @@
-//! What holds of every saga: random graphs, random outcomes, people who interfere, and a process that dies at any moment.
+//! What holds of every saga: random graphs, random outcomes, people who interfere, and a process
+//! that dies at any moment.
 //!
-//! A failure prints the smallest case and the seed; `SAGA_SEED=<seed>` runs the same cases again, `SAGA_CASES=<n>` more of them.
+//! A failure prints the smallest case and the seed; `SAGA_SEED=<seed>` runs the same cases again,
+//! `SAGA_CASES=<n>` more of them.
 
 use std::{
     cell::Cell,
@@ -295,7 +297,8 @@ impl Case {
         (world, asked)
     }
 
-    /// Answers approvals, two with yes and the third with no, until none waits any more. Returns how many were answered.
+    /// Answers approvals, two with yes and the third with no, until none waits any more. Returns
+    /// how many were answered.
     fn answer_what_waits(&self, world: &mut World) -> usize {
         for nth in 0..=self.steps.len() {
             let waiting = |step: &&StepStatus| step.phase == StepPhase::Waiting;
@@ -331,7 +334,7 @@ fn meddle(world: &mut World, what: Meddling) {
             let before = world.spec.params.clone();
             world.edit(|spec| {
                 spec.params =
-                    Some(serde_json::from_value(serde_json::json!({"order": "another"})).unwrap())
+                    Some(serde_json::from_value(serde_json::json!({"order": "another"})).unwrap());
             });
             world.run_for(seconds(3));
             world.edit(|spec| spec.params = before);
@@ -388,7 +391,8 @@ thread_local! {
     static QUIET: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Keeps this thread's panics from being printed: a case that fails is run many times while it is made smaller.
+/// Keeps this thread's panics from being printed: a case that fails is run many times while it is
+/// made smaller.
 fn quiet(on: bool) {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -455,7 +459,8 @@ fn success_is_written_once(world: &World) {
     assert!(world.succeeded.iter().all(|it| seen.insert(it)), "{:?}", world.succeeded);
 }
 
-/// Whatever waits for a person was answered, and whatever was paused was resumed: the saga has ended, or a person has to look at it.
+/// Whatever waits for a person was answered, and whatever was paused was resumed: the saga has
+/// ended, or a person has to look at it.
 fn nothing_is_left_waiting(world: &World) {
     let ended = |phase: SagaPhase| {
         phase.is_terminal() || matches!(phase, SagaPhase::Failed | SagaPhase::CompensationFailed)
@@ -465,7 +470,8 @@ fn nothing_is_left_waiting(world: &World) {
     assert!(world.gone || !world.status().steps.iter().any(waits), "{:?}", world.status());
 }
 
-/// A request is answered once, whatever dies meanwhile. (One that is overwritten before anybody saw it is answered by its successor.)
+/// A request is answered once, whatever dies meanwhile. (One that is overwritten before anybody saw
+/// it is answered by its successor.)
 fn requests_are_answered_once(world: &World, asks: usize) {
     let newest =
         world.status().requests.iter().map(|record| record.number).max().unwrap_or_default();

@@ -185,7 +185,8 @@ fn an_action_never_runs_again_once_the_undoing_began() {
         (refused.result, refused.message.as_str()),
         (
             RequestResult::Refused,
-            "step c is Failed; while the saga is being undone, retry is allowed for steps that are Compensating and CompensationFailed: now b"
+            "step c is Failed; while the saga is being undone, retry is allowed for steps that \
+             are Compensating and CompensationFailed: now b"
         )
     );
     assert_eq!(world.phase(), SagaPhase::CompensationFailed);
@@ -323,7 +324,8 @@ fn a_completed_saga_is_undone_when_someone_asks_and_its_finalizer_comes_back_fir
     let refused = ask(&mut world, COMPENSATE, "again");
     assert_eq!(
         refused.message,
-        "the saga is Compensated: compensate is allowed while it is Running, Paused, Failed and Completed"
+        "the saga is Compensated: compensate is allowed while it is Running, Paused, Failed and \
+         Completed"
     );
 }
 
@@ -412,7 +414,8 @@ fn a_refusal_says_what_is_allowed_and_changes_nothing_else() {
         (refused.result, refused.message.as_str()),
         (
             RequestResult::Refused,
-            "step a is Completed; skip is allowed for steps that are Pending, Retrying, Waiting and Failed: now b and c"
+            "step a is Completed; skip is allowed for steps that are Pending, Retrying, Waiting \
+             and Failed: now b and c"
         )
     );
     let after = world.status();
@@ -535,7 +538,8 @@ fn what_was_refused_in_a_manifest_is_not_carried_out_because_the_manifest_no_lon
             ask(&mut world, RETRY, "b").message.contains("an applied manifest holds this value"),
             "in round {round}"
         );
-        // Somebody who may not ask takes away what says that a manifest holds it; the value stays as it is.
+        // Somebody who may not ask takes away what says that a manifest holds it; the value stays
+        // as it is.
         world.held_in_git = false;
         world.annotate("example.com/note", "no longer applied");
         world.run_to_rest();
@@ -557,7 +561,8 @@ fn nor_is_it_where_another_value_stood_there_meanwhile() {
     let mut world = held();
     world.held_in_git = true;
     ask(&mut world, RETRY, "b");
-    // Somebody asks with a token, for nothing; the tool puts its value back, which was refused already.
+    // Somebody asks with a token, for nothing; the tool puts its value back, which was refused
+    // already.
     ask(&mut world, RETRY, "nobody@t1");
     assert_eq!(ask(&mut world, RETRY, "b").value, "nobody@t1");
     world.held_in_git = false;

@@ -154,7 +154,8 @@ fn the_deadline_cuts_an_attempt_that_is_running() {
 
 #[test]
 fn the_deadline_ends_a_step_that_found_no_slot_in_time() {
-    // A step keeps its slot while it waits: only where maxParallel is lowered meanwhile does it find none.
+    // A step keeps its slot while it waits: only where maxParallel is lowered meanwhile does it
+    // find none.
     let draft = saga()
         .http("a")
         .retry(attempts(3).always("2s").deadline("5s"))

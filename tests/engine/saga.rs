@@ -191,21 +191,22 @@ pub trait Policy: Sized {
 
     fn always(self, delay: &str) -> Self {
         self.with(|backoff| {
-            (backoff.kind, backoff.initial_delay) = (Some(BackoffType::None), Some(duration(delay)))
+            (backoff.kind, backoff.initial_delay) =
+                (Some(BackoffType::None), Some(duration(delay)));
         })
     }
 
     fn linear(self, initial: &str) -> Self {
         self.with(|backoff| {
             (backoff.kind, backoff.initial_delay) =
-                (Some(BackoffType::Linear), Some(duration(initial)))
+                (Some(BackoffType::Linear), Some(duration(initial)));
         })
     }
 
     fn exponential(self, initial: &str) -> Self {
         self.with(|backoff| {
             (backoff.kind, backoff.initial_delay) =
-                (Some(BackoffType::Exponential), Some(duration(initial)))
+                (Some(BackoffType::Exponential), Some(duration(initial)));
         })
     }
 

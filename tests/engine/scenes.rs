@@ -24,7 +24,8 @@ impl World {
         self.status().requests.last().cloned().expect("an answer")
     }
 
-    /// Asks for several things in one look, and tells what came of them, in the order of the answers.
+    /// Asks for several things in one look, and tells what came of them, in the order of the
+    /// answers.
     pub fn ask_together(&mut self, wanted: &[Wanted<'_>]) -> Vec<(RequestAction, bool)> {
         let before = self.newest_request();
         for (action, value) in wanted {

@@ -43,7 +43,8 @@ fn a_skip_that_leaves_out_what_others_read_is_refused_and_names_them() {
     let mut undone = pod("pack", &["charge"], "x");
     undone["compensation"] =
         json!({"pod": {"image": "unpack:1", "args": ["${steps['charge'].outputs.slip}"]}});
-    let asks = json!({"name": "ask", "dependsOn": ["charge"], "when": "steps.charge.outputs.total > 10", "approval": {}});
+    let asks = json!({"name": "ask", "dependsOn": ["charge"], "when": "steps.charge.outputs.total \
+        > 10", "approval": {}});
     let mut world = held(json!([
         pod("ship", &["charge"], "--charge=${steps.charge.outputs.id}"),
         undone,
@@ -56,8 +57,9 @@ fn a_skip_that_leaves_out_what_others_read_is_refused_and_names_them() {
     );
     assert_eq!(
         refused.message,
-        "step ship reads id of step charge, the compensation of step pack reads slip of step charge, step ask reads total of step charge, \
-         and the request does not give it: write saga.dev/skip=charge={\"id\":…,\"slip\":…,\"total\":…}"
+        "step ship reads id of step charge, the compensation of step pack reads slip of step \
+         charge, step ask reads total of step charge, and the request does not give it: write \
+         saga.dev/skip=charge={\"id\":…,\"slip\":…,\"total\":…}"
     );
     let refused = ask(&mut world, r#"charge={"id": 7, "slip": null}"#);
     assert!(
@@ -110,7 +112,8 @@ fn who_is_skipped_too_or_done_already_reads_nothing() {
     let refused = ask(&mut world, "charge,ship");
     assert_eq!(
         refused.message,
-        "step mail reads slip of step ship, and the request does not give it: write, one step at a time, saga.dev/skip=ship={\"slip\":…}"
+        "step mail reads slip of step ship, and the request does not give it: write, one step at \
+         a time, saga.dev/skip=ship={\"slip\":…}"
     );
     assert_eq!(
         (world.step("charge").phase, world.step("ship").phase),
@@ -131,7 +134,7 @@ fn who_is_skipped_too_or_done_already_reads_nothing() {
 fn what_the_saga_itself_hands_on_keeps_no_step_from_being_skipped() {
     let mut world = held(json!([]));
     world.edit(|spec| {
-        spec.outputs = json!({"id": "${steps.charge.outputs.id}"}).as_object().cloned()
+        spec.outputs = json!({"id": "${steps.charge.outputs.id}"}).as_object().cloned();
     });
     assert_eq!(
         (ask(&mut world, "charge").result, world.phase()),

@@ -114,12 +114,14 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         (
             "/steps/1/http",
             json!({"method": "GET", "url": "http://x"}),
-            "spec.steps[1]: has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga",
+            "spec.steps[1]: has exactly one action: set one of pod, job, http, apply, delete, \
+             approval, wait and saga",
         ),
         (
             "/steps/1/pod",
             Value::Null,
-            "spec.steps[1]: has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga",
+            "spec.steps[1]: has exactly one action: set one of pod, job, http, apply, delete, \
+             approval, wait and saga",
         ),
         ("/steps/0/compensation", json!({}), "spec.steps[0].compensation: has exactly one action"),
         (
@@ -232,7 +234,8 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         (
             "/steps/0/compensation/pod",
             json!({"template": template(&json!({"env": [{"name": "SAGA_UID"}]}))}),
-            "spec.steps[0].compensation.pod.template.spec.containers[0].env[0].name: names that begin with SAGA_",
+            "spec.steps[0].compensation.pod.template.spec.containers[0].env[0].name: names that \
+             begin with SAGA_",
         ),
         (
             "/steps/1/pod",
@@ -242,22 +245,26 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         (
             "/steps/1/pod",
             json!({"template": template(&json!({"image": "${steps.a.phase}"}))}),
-            "spec.steps[1].pod.template.spec.containers[0].image: ${steps.a.phase} reads steps, which is not known here",
+            "spec.steps[1].pod.template.spec.containers[0].image: ${steps.a.phase} reads steps, \
+             which is not known here",
         ),
         (
             "/steps/1/pod",
             json!({"template": {"spec": {"serviceAccountName": "admin", "containers": [{"name": "a", "args": ["${steps.a.phase}"]}]}}}),
-            "spec.steps[1].pod.template.spec.serviceAccountName: is admin, and the steps act as the saga's ServiceAccount default: leave it",
+            "spec.steps[1].pod.template.spec.serviceAccountName: is admin, and the steps act as \
+             the saga's ServiceAccount default: leave it",
         ),
         (
             "/steps/1/pod",
             json!({"template": {"spec": {"serviceAccountName": "${steps.a.phase}", "containers": [{"name": "a"}]}}}),
-            "spec.steps[1].pod.template.spec.serviceAccountName: ${steps.a.phase} reads steps, which is not known here",
+            "spec.steps[1].pod.template.spec.serviceAccountName: ${steps.a.phase} reads steps, \
+             which is not known here",
         ),
         (
             "/steps/1/pod",
             json!({"template": {"spec": {"initContainers": [{"name": "i", "image": "a:${steps.a.phase}"}], "containers": [{"name": "a"}]}}}),
-            "spec.steps[1].pod.template.spec.initContainers[0].image: ${steps.a.phase} reads steps, which is not known here",
+            "spec.steps[1].pod.template.spec.initContainers[0].image: ${steps.a.phase} reads \
+             steps, which is not known here",
         ),
         ("/steps/1/pod/resources", json!([]), "spec.steps[1].pod: resources: must be an object"),
         (
@@ -289,7 +296,8 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         (
             "/steps/0/http/headers",
             header("Host", "x"),
-            "spec.steps[0].http.headers[0].name: Host is set by the operator: leave this header out",
+            "spec.steps[0].http.headers[0].name: Host is set by the operator: leave this header \
+             out",
         ),
         (
             "/steps/0/http/headers",
@@ -359,7 +367,8 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         (
             "/steps/0/http",
             trusting("https", json!({"configMapKeyRef": key("../b")})),
-            "spec.steps[0].http.tls.ca.configMapKeyRef: must name a ConfigMap and a key of its data",
+            "spec.steps[0].http.tls.ca.configMapKeyRef: must name a ConfigMap and a key of its \
+             data",
         ),
         (
             "/steps/0/http/body",
@@ -525,7 +534,8 @@ fn the_cap_follows_an_initial_delay_that_is_longer_than_the_built_in_one() {
     assert_eq!(step(&saga, "a").action.retry.max_delay, Duration::from_mins(5));
     let mut spec = with("/steps/0/retry/backoff/initialDelay", json!("5m"));
     spec["defaults"] = json!({"retry": {"backoff": {"maxDelay": "1m"}}});
-    let expected = "spec.steps[0].retry.backoff.initialDelay: is longer than the maxDelay of spec.defaults: lower it, or set maxDelay here";
+    let expected = "spec.steps[0].retry.backoff.initialDelay: is longer than the maxDelay of \
+        spec.defaults: lower it, or set maxDelay here";
     assert_eq!(check(&spec).unwrap_err(), [expected]);
 }
 
@@ -550,8 +560,9 @@ fn a_compensation_is_warned_of_where_it_may_fail_without_outputs_and_names_the_p
         undo["http"].as_object_mut().unwrap().extend(http.as_object().unwrap().clone());
         undo
     };
-    let said = "spec.steps[0].compensation.http.body.id: ${outputs.id} reads outputs without has(): where nobody can tell what the action did there \
-                are none, and the undo fails; write has(outputs.id) ? outputs.id : …, or name the request by action.key";
+    let said = "spec.steps[0].compensation.http.body.id: ${outputs.id} reads outputs without \
+        has(): where nobody can tell what the action did there are none, and the undo fails; \
+        write has(outputs.id) ? outputs.id : …, or name the request by action.key";
     assert_eq!(
         warned(undo(json!({"body": {"id": "${outputs.id}", "key": "${action.key}"}}))),
         [said]
@@ -573,11 +584,16 @@ fn a_compensation_is_warned_of_where_it_may_fail_without_outputs_and_names_the_p
             "{said:?}"
         );
     }
-    let pod = json!({"pod": {"image": "undo-a:1", "args": ["${outputs.id}", "${has(outputs.id) ? outputs.id : ''}"]}});
+    let pod = json!({"pod": {"image": "undo-a:1", "args": ["${outputs.id}", "${has(outputs.id) ? \
+        outputs.id : ''}"]}});
     assert!(
         matches!(warned(pod).as_slice(), [one] if one.starts_with("spec.steps[0].compensation.pod.args[0]: "))
     );
-    assert!(warned(undo(json!({"body": {"all": "${outputs}", "key": "${has(outputs.id) ? outputs.id : action.key}"}}))).is_empty());
+    assert!(
+        warned(undo(json!({"body": {"all": "${outputs}", "key": "${has(outputs.id) ? \
+        outputs.id : action.key}"}})))
+        .is_empty()
+    );
 }
 
 #[test]
@@ -644,7 +660,8 @@ fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_th
 #[test]
 fn as_many_expressions_as_a_large_saga_holds_are_no_matter() {
     let params = json!({"order": "1042", "text": "x".repeat(4000)});
-    let spec = json!({"params": params, "steps": asking("params.order + (has(params.x) ? params.x : '')", &[30; 127])});
+    let spec = json!({"params": params, "steps": asking("params.order + (has(params.x) ? params.x \
+        : '')", &[30; 127])});
     assert!(check(&spec).is_ok(), "{:?}", check(&spec).unwrap_err().first());
 }
 
@@ -679,7 +696,8 @@ fn nothing_is_tried_over_params_that_are_too_large_and_that_is_told_once() {
     let child = json!({"params": fields(78_000), "steps": asking("params.there.is.none", &[10])});
     let found = check(&json!({"steps": [{"name": "a", "saga": {"spec": child}}]})).unwrap_err();
     assert!(
-        matches!(found.as_slice(), [one] if one.starts_with("spec.steps[0].saga.spec.params: has ")),
+        matches!(found.as_slice(), [one] if one.starts_with("spec.steps[0].saga.spec.params: \
+            has ")),
         "{found:?}"
     );
 }

@@ -142,8 +142,8 @@ fn a_saga_in_which_nothing_was_active_fails_by_itself_and_goes_on_when_retried()
         (Some("False/TimedOut"), seconds(10))
     );
     assert!(world.status().steps.iter().all(|step| step.phase != StepPhase::Failed));
-    let message = "the saga's timeout of 10s passed. The saga waits for you. To go on with a fresh timeout: kubectl annotate --overwrite saga/order-1042 \
-                   saga.dev/retry='*' -n shop";
+    let message = "the saga's timeout of 10s passed. The saga waits for you. To go on with a \
+        fresh timeout: kubectl annotate --overwrite saga/order-1042 saga.dev/retry='*' -n shop";
     assert_eq!(world.message(), message);
     assert!(
         world.refused(Retry, "b").contains("step b is Pending"),
@@ -165,7 +165,8 @@ fn a_saga_that_timed_out_has_other_ways_out() {
         world.run_to_rest();
         assert_eq!(world.phase(), phase);
     }
-    // What is skipped is done with; the saga's time is over all the same, but where nothing is left to be done.
+    // What is skipped is done with; the saga's time is over all the same, but where nothing is left
+    // to be done.
     let mut world = timed_out();
     world.demand(Skip, "b");
     world.run_to_rest();

@@ -197,8 +197,9 @@ fn turning_from_hold_to_compensate_undoes_a_failed_saga() {
     assert_eq!(world.phase(), SagaPhase::Failed);
     assert_eq!(
         world.message(),
-        "step b failed: attempt 1 failed: no. The saga waits for you. To try again: kubectl annotate --overwrite saga/order-1042 saga.dev/retry=b -n \
-         shop. Or annotate saga.dev/skip=b to go on without it, or saga.dev/compensate=REASON to undo what was done"
+        "step b failed: attempt 1 failed: no. The saga waits for you. To try again: kubectl \
+         annotate --overwrite saga/order-1042 saga.dev/retry=b -n shop. Or annotate \
+         saga.dev/skip=b to go on without it, or saga.dev/compensate=REASON to undo what was done"
     );
     world.edit(|spec| spec.on_failure = Some(saga_operator::api::OnFailure::Compensate));
     world.run_to_rest();
@@ -363,7 +364,8 @@ fn a_compensation_past_its_deadline_gives_its_slot_to_the_next() {
         .fails("d", 1)
         .undo_fails("c", 1)
         .on_undo("b", vec![succeeds().takes(seconds(20))]);
-    // A waiting compensation keeps its slot: only where maxParallel is lowered meanwhile does it find none.
+    // A waiting compensation keeps its slot: only where maxParallel is lowered meanwhile does it
+    // find none.
     world.run_until(|world| {
         world.step("c").compensation.is_some_and(|record| record.active.is_none())
     });

@@ -1,4 +1,5 @@
-//! Values before they are stored and after: the API server gives 100.0 back as 100, and nobody may notice.
+//! Values before they are stored and after: the API server gives 100.0 back as 100, and nobody may
+//! notice.
 
 use std::sync::Arc;
 
@@ -147,7 +148,8 @@ fn nested(depth: usize) -> Value {
     )
 }
 
-/// Where the step is that was handed a value of this depth in an answer, by a Pod, or by a child saga.
+/// Where the step is that was handed a value of this depth in an answer, by a Pod, or by a child
+/// saga.
 fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
     let value = nested(depth - 1);
     let a = match origin {
@@ -215,7 +217,8 @@ fn what_is_nested_too_deep_is_not_taken_and_the_saga_can_be_read_on() {
                 (Some(Outcome::Unknown), true, 1),
                 "{origin}, {depth}"
             );
-            let says = "it was done, but what it hands on cannot be taken: the outputs of a step may be nested at most 32 deep";
+            let says = "it was done, but what it hands on cannot be taken: the outputs of a step \
+                may be nested at most 32 deep";
             assert!(
                 step.message.as_deref().unwrap_or_default().contains(says),
                 "{origin}: {:?}",
@@ -326,7 +329,8 @@ fn a_thousand_evaluations_over_a_map_are_equal() {
     ] {
         let expression = Expression::parse(text).unwrap();
         let first = expression.evaluate(&scope).unwrap();
-        // Each after the first is no more likely to differ than the first: two orders in a hundred looks would be seen.
+        // Each after the first is no more likely to differ than the first: two orders in a hundred
+        // looks would be seen.
         for _ in 0..if text == "params.m.map(k, k)" { 1_000 } else { 100 } {
             assert_eq!(expression.evaluate(&scope).as_ref(), Ok(&first), "{text}");
         }
@@ -345,7 +349,8 @@ fn any_outputs() -> impl Strategy<Value = Value> {
     prop_oneof![3 => value(), 1 => deep].prop_map(|value| json!({"v": value}))
 }
 
-/// Whatever is handed on from wherever, and given by whomever, the status that is written of it can be read again, and comes to the same.
+/// Whatever is handed on from wherever, and given by whomever, the status that is written of it can
+/// be read again, and comes to the same.
 #[test]
 fn every_status_that_is_written_can_be_read_again() {
     for_all(

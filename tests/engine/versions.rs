@@ -1,4 +1,5 @@
-//! Two versions at work: what another one wrote is kept, or left alone; what this one does not know holds; what was accepted stays accepted.
+//! Two versions at work: what another one wrote is kept, or left alone; what this one does not know
+//! holds; what was accepted stays accepted.
 
 use std::collections::BTreeMap;
 
@@ -243,7 +244,8 @@ fn what_the_definition_takes_away_is_not_written_again_and_again() {
 #[test]
 fn a_fault_that_only_this_version_finds_is_a_warning() {
     let mut world = under_way();
-    // A name that is no DNS label, more attempts than are allowed, and an expression that reads a step that need not be done.
+    // A name that is no DNS label, more attempts than are allowed, and an expression that reads a
+    // step that need not be done.
     world.was_accepted_with(|spec| {
         let retry = json!({"maxAttempts": 2_000_000});
         spec.steps[2].retry = serde_json::from_value(retry).unwrap();
@@ -321,7 +323,8 @@ fn words_that_another_process_chose_stay_for_a_minute() {
     );
 }
 
-/// Puts fields that no version knows into the objects of a status that may have such, as often as there are places for them.
+/// Puts fields that no version knows into the objects of a status that may have such, as often as
+/// there are places for them.
 fn with_strangers(value: &mut Value, places: &mut impl Iterator<Item = bool>, path: &str) -> usize {
     const FREE: [&str; 2] = ["outputs", "conditions"];
     match value {
@@ -347,16 +350,17 @@ fn with_strangers(value: &mut Value, places: &mut impl Iterator<Item = bool>, pa
     }
 }
 
-/// The strangers of a status, by where each stands: the names of steps and the numbers of attempts, not their places.
+/// The strangers of a status, by where each stands: the names of steps and the numbers of attempts,
+/// not their places.
 fn strangers(value: &Value, path: &str, found: &mut Map<String, Value>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
                 let path = format!("{path}.{name}");
                 if name == "stranger" {
-                    drop(found.insert(path, value.clone()))
+                    drop(found.insert(path, value.clone()));
                 } else {
-                    strangers(value, &path, found)
+                    strangers(value, &path, found);
                 }
             }
         }
@@ -375,7 +379,8 @@ fn strangers(value: &Value, path: &str, found: &mut Map<String, Value>) {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
-    /// Wherever another version put something, at whatever moment: all writes from then on keep it, as long as what it stands in is there.
+    /// Wherever another version put something, at whatever moment: all writes from then on keep it,
+    /// as long as what it stands in is there.
     #[test]
     fn strangers_anywhere_survive_every_write(places in proptest::collection::vec(any::<bool>(), 1..40), moment in 0..9_u64, fails in any::<bool>()) {
         let retried = saga().http("a").undo().then_http("b").undo().retry(crate::saga::attempts(3)).then_http("c").compensating();

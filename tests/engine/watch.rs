@@ -53,7 +53,8 @@ pub fn plan(world: &World, seen: &Seen<'_>, plan: &Plan) {
 /// The stored status after a write.
 pub fn write(world: &World, before: &SagaStatus) {
     let status = world.status();
-    // What was forged in an ended saga stands, where the write says no more than that its spec was seen.
+    // What was forged in an ended saga stands, where the write says no more than that its spec was
+    // seen.
     if world.trusted || without_generation(before) != without_generation(&status) {
         conditions(&status, world);
     }
@@ -145,7 +146,8 @@ fn records(
     })
 }
 
-/// The lengths that the schema takes: a longer text would make the API server refuse every write of the saga.
+/// The lengths that the schema takes: a longer text would make the API server refuse every write of
+/// the saga.
 fn bounds(status: &SagaStatus) {
     let within =
         |text: &Option<String>, most| text.as_ref().is_none_or(|text| text.chars().count() <= most);
@@ -261,7 +263,8 @@ fn attempts_begun_by_the_write(world: &World, before: &SagaStatus, after: &SagaS
     );
 }
 
-/// Among the steps that are free to be undone and were not begun yet, none settled later than one that begins.
+/// Among the steps that are free to be undone and were not begun yet, none settled later than one
+/// that begins.
 fn latest_first(world: &World, before: &SagaStatus, after: &SagaStatus, begun: &BTreeSet<&str>) {
     let sequence =
         |name: &str| after.steps.iter().find(|step| step.name == name)?.action.as_ref()?.sequence;

@@ -56,7 +56,7 @@ fn in_every_situation_a_request_is_accepted_only_where_the_table_says_so_and_a_r
             match answer.result {
                 RequestResult::Accepted => assert!(in_table, "{scene}: {answer:?}"),
                 RequestResult::Refused if phase.is_some() => {
-                    assert_eq!(told(&world), before, "{scene}: {answer:?}")
+                    assert_eq!(told(&world), before, "{scene}: {answer:?}");
                 }
                 RequestResult::Refused => assert!(
                     !in_table || !action.takes_reason() || action == Resume,

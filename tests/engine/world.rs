@@ -1,7 +1,9 @@
-//! A small world around the real engine: one saga in an API server, its children, a clock that goes only where the engine asked it to.
+//! A small world around the real engine: one saga in an API server, its children, a clock that goes
+//! only where the engine asked it to.
 //!
-//! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and a saga is looked at only when its
-//! object changed, when a child ended, or when its plan asked for it. A saga that rests although it is not done is a lost wake-up.
+//! The world keeps the rules of the shell: a plan is recorded before its effects are performed, and
+//! a saga is looked at only when its object changed, when a child ended, or when its plan asked for
+//! it. A saga that rests although it is not done is a lost wake-up.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,4 +1,5 @@
-//! Shapes of one step whose Pods and Jobs are as they are in an API server, where others act on them and meddle.
+//! Shapes of one step whose Pods and Jobs are as they are in an API server, where others act on
+//! them and meddle.
 
 use std::time::Instant;
 

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-/// Writes `build/model.json`: how many states were tried, how many laws were broken, and how many twins there are and were noticed.
+/// Writes `build/model.json`: how many states were tried, how many laws were broken, and how many
+/// twins there are and were noticed.
 pub fn leave(states: usize, violations: usize, twins: usize, killed: usize) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/build");
     let date = today();

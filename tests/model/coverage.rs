@@ -1,4 +1,5 @@
-//! In which phase of the saga which request was made and which fault happened: a table without an empty cell that can be reached.
+//! In which phase of the saga which request was made and which fault happened: a table without an
+//! empty cell that can be reached.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,7 +95,8 @@ fn faults() -> impl Iterator<Item = Option<Fault>> {
     std::iter::once(None).chain(Fault::ALL.map(Some))
 }
 
-/// Whether a saga after this request can be in this phase, here where there is one request, and a valid saga.
+/// Whether a saga after this request can be in this phase, here where there is one request, and a
+/// valid saga.
 fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> bool {
     use RequestAction as A;
     use SagaPhase as P;
@@ -105,8 +107,9 @@ fn may_be(phase: Option<SagaPhase>, ask: Option<Ask>, fault: Option<Fault>) -> b
     match (phase, action) {
         // A creation is refused only after the first write.
         (None, _) if fault == Some(Fault::Refuse) => false,
-        // A rejected step fails: it takes another request for the saga to be Completed. A valid saga begins at once; a pause comes first
-        // only after its first request; who resumes has paused.
+        // A rejected step fails: it takes another request for the saga to be Completed. A valid
+        // saga begins at once; a pause comes first only after its first request; who resumes has
+        // paused.
         (Some(P::Completed), Some(A::Reject)) | (Some(P::Pending), _) | (_, Some(A::Resume)) => {
             false
         }

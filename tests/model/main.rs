@@ -1,7 +1,9 @@
-//! The model: every world that small sagas can come to, under one request and one fault at any point, with a second operator and old copies.
+//! The model: every world that small sagas can come to, under one request and one fault at any
+//! point, with a second operator and old copies.
 //!
-//! `model` tries the shapes of `make model`, `model --full` those of `make model-full`; `--only TEXT` those whose names hold the text;
-//! `--random` only the random sagas, and with `SAGA_SEED=7` or `SAGA_SEED=small-7` only that one; `--sweeps` only the sweeps.
+//! `model` tries the shapes of `make model`, `model --full` those of `make model-full`;
+//! `--only TEXT` those whose names hold the text; `--random` only the random sagas, and with
+//! `SAGA_SEED=7` or `SAGA_SEED=small-7` only that one; `--sweeps` only the sweeps.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -110,7 +112,8 @@ fn at_random(full: bool) -> usize {
     }
 }
 
-/// So many random sagas. Returns how many of them broke a law, and how many ends none of them came to.
+/// So many random sagas. Returns how many of them broke a law, and how many ends none of them came
+/// to.
 fn wandered(size: Size, what: &str, sagas: u64) -> usize {
     let started = Instant::now();
     let tried = random::run(size, sagas);

@@ -1,7 +1,9 @@
-//! Worlds of which there are too many: one way through each of them, the saga, what may happen to it and the moves all by a seed.
+//! Worlds of which there are too many: one way through each of them, the saga, what may happen to
+//! it and the moves all by a seed.
 //!
-//! Large sagas have any graph and any policy. Small ones are those of the search, with everything at once that is searched there two or
-//! three at a time: the product of it has more worlds than a machine holds.
+//! Large sagas have any graph and any policy. Small ones are those of the search, with everything
+//! at once that is searched there two or three at a time: the product of it has more worlds than a
+//! machine holds.
 //!
 //! # Guarantees
 //! A seed makes the same saga and the same moves again.
@@ -44,7 +46,8 @@ const FEW: [usize; 6] = [1, 2, 3, 3, 4, 4];
 const TOLD: usize = 30;
 /// How many ways to what must not be are told.
 const MOST: usize = 3;
-/// How often a move is drawn before the world goes on fairly: most that are drawn cannot happen just now.
+/// How often a move is drawn before the world goes on fairly: most that are drawn cannot happen
+/// just now.
 const DRAWS: usize = 40;
 
 /// How large the sagas are.

@@ -36,7 +36,8 @@ pub struct Found {
     pub coverage: Coverage,
 }
 
-/// What is kept of a world: where it came from, and where a run without further faults goes from it.
+/// What is kept of a world: where it came from, and where a run without further faults goes from
+/// it.
 struct Node {
     from: u32,
     by: Move,

@@ -374,8 +374,9 @@ impl Shapes {
     }
 }
 
-/// What a step hands on that the API server gives back as another number, what is nested deeper than any status may hold it, and what has
-/// an order that nobody gave it; and a step that reads it.
+/// What a step hands on that the API server gives back as another number, what is nested deeper
+/// than any status may hold it, and what has an order that nobody gave it; and a step that reads
+/// it.
 fn values() -> [(&'static str, Map<String, Value>, &'static str); 3] {
     let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
     let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
@@ -463,7 +464,8 @@ impl Shapes {
 }
 
 impl Shapes {
-    /// Operators whose watches break: what nothing tells them they find by their timers, or when they list all again.
+    /// Operators whose watches break: what nothing tells them they find by their timers, or when
+    /// they list all again.
     fn deaf(&mut self) {
         let deaf = Extent { faults: 1, once: &[Fault::Deafen], ..Extent::default() };
         self.all(1, &[false], &[1, 2], Extent { requests: 1, ..deaf });
@@ -478,7 +480,8 @@ impl Shapes {
         );
     }
 
-    /// An operator of this version and one of a later one, which comes back after it died, or does not.
+    /// An operator of this version and one of a later one, which comes back after it died, or does
+    /// not.
     fn versions(&mut self) {
         for (word, stays) in [(false, true), (true, true), (true, false)] {
             let both =
@@ -532,13 +535,15 @@ pub fn quick() -> Vec<Shape> {
             ..calm
         },
     );
-    // A creation that was decided in time leaves too late: the operator that made the Pod before it must be gone, and a look stand still.
+    // A creation that was decided in time leaves too late: the operator that made the Pod before it
+    // must be gone, and a look stand still.
     shapes.only(
         1,
         Steps::Pods,
         Extent { wide: true, faults: 2, once: &[Fault::Crash, Fault::Stall], ..request },
     );
-    // Which exit codes say that nothing was done: another attempt of the same work, or a request for it, tells.
+    // Which exit codes say that nothing was done: another attempt of the same work, or a request
+    // for it, tells.
     shapes.only(1, Steps::FinalPods, Extent { wide: true, ..request });
     shapes.pods_again(Extent { wide: true, ..request });
     shapes.clocks();
@@ -569,8 +574,9 @@ pub fn quick() -> Vec<Shape> {
     shapes.0
 }
 
-/// The shapes of `make model-full`: those, four steps, and more at once. Everything at once is searched with one step, and with two that send
-/// requests; beyond, it has more worlds than a machine holds, and is wandered through by seed instead.
+/// The shapes of `make model-full`: those, four steps, and more at once. Everything at once is
+/// searched with one step, and with two that send requests; beyond, it has more worlds than a
+/// machine holds, and is wandered through by seed instead.
 pub fn full() -> Vec<Shape> {
     let mut shapes = Shapes(quick());
     let calm = Extent::default();

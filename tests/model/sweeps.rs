@@ -1,6 +1,8 @@
-//! Every step fails, and every answer is lost, once and for good: over the examples and over every graph of four steps.
+//! Every step fails, and every answer is lost, once and for good: over the examples and over every
+//! graph of four steps.
 //!
-//! People do what is to be done: they approve, ask for a retry where the saga is to go on, and for the undo where it is to go back.
+//! People do what is to be done: they approve, ask for a retry where the saga is to go on, and for
+//! the undo where it is to go back.
 
 use std::{
     sync::{
@@ -158,7 +160,8 @@ impl Sweep<'_> {
         }
     }
 
-    /// An action that fails for good, and then each compensation that follows from it: once, for good, and with a lost answer.
+    /// An action that fails for good, and then each compensation that follows from it: once, for
+    /// good, and with a lost answer.
     fn backward(&mut self, trouble: Trouble) {
         let calm = self.play(&[trouble], RequestAction::Compensate);
         // Past the pivot the undo is refused, and a retry goes on.
@@ -226,7 +229,8 @@ impl Sweep<'_> {
             || depends_on.iter().any(|between| self.depends(*between, earlier))
     }
 
-    /// How many attempts that end so there are before a person has to ask: the definite no of a request is final.
+    /// How many attempts that end so there are before a person has to ask: the definite no of a
+    /// request is final.
     fn budget(&self, place: usize, direction: Direction, ending: Ending) -> i64 {
         let Some(operation) = self.saga.steps[place].operation(direction) else { return 0 };
         if ending == Ending::No && matches!(operation.work, Work::Http(_)) {

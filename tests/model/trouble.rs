@@ -16,7 +16,8 @@ pub struct Trouble {
     pub up_to: i64,
 }
 
-/// The fair move, or the trouble that comes instead. Who is asked for an approval answers before time passes.
+/// The fair move, or the trouble that comes instead. Who is asked for an approval answers before
+/// time passes.
 pub fn meddle(world: &World, troubles: &[Trouble], fair: Move) -> Move {
     match fair {
         Move::End { who, .. } => {
@@ -50,7 +51,8 @@ fn awaited(world: &World) -> Option<usize> {
     })
 }
 
-/// The answer to a step that waits for one: approved, after one that is in trouble was rejected once.
+/// The answer to a step that waits for one: approved, after one that is in trouble was rejected
+/// once.
 fn answer(world: &World, troubles: &[Trouble]) -> Option<Ask> {
     let place = awaited(world)?;
     let reject = Ask::Request(RequestAction::Reject, Some(place));

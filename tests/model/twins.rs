@@ -12,7 +12,8 @@ use crate::shapes::Shape;
 /// Twins that only show on a real API server; the chaos suite kills them.
 const ELSEWHERE: [Twin; 2] = [Twin::Adopt, Twin::Tenure];
 
-/// Where a twin is to show, if it shows anywhere: in shapes whose names hold the text. It is looked for there first.
+/// Where a twin is to show, if it shows anywhere: in shapes whose names hold the text. It is looked
+/// for there first.
 #[cfg(feature = "twins")]
 const SHOWS_IN: [(Twin, &str); 27] = [
     (Twin::ZeroIsDone, AS_IT_IS),

@@ -4,7 +4,8 @@ use saga_operator::world::{Broken, Happened, Law, Move, Rules, Who, World};
 
 use crate::show;
 
-/// After so many moves of a run without further faults it counts as one that never comes to rest: an attempt takes some six.
+/// After so many moves of a run without further faults it counts as one that never comes to rest:
+/// an attempt takes some six.
 const MOST_FAIR: usize = 20_000;
 
 /// A way through a world, with what was found on it.
@@ -43,8 +44,8 @@ impl Walk {
         true
     }
 
-    /// Goes on without further faults and requests until the world rests, or a law is broken. `instead` may choose another move than the
-    /// fair one.
+    /// Goes on without further faults and requests until the world rests, or a law is broken.
+    /// `instead` may choose another move than the fair one.
     pub fn rest(&mut self, mut instead: impl FnMut(&World, Move) -> Move) {
         for _ in 0..MOST_FAIR {
             if !self.broken.is_empty() {

@@ -1,4 +1,5 @@
-//! Steps that only wait, for a person or for a while: how a person learns that an answer is wanted, and what comes of it.
+//! Steps that only wait, for a person or for a while: how a person learns that an answer is wanted,
+//! and what comes of it.
 
 use saga_operator::api::{Outcome, RequestResult, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -52,7 +53,8 @@ async fn a_person_types_what_the_event_says_and_the_saga_goes_on() {
         stand.namespace
     );
     let says = format!(
-        "step release waits for approval (is the parcel packed?). To approve: {command}. Or annotate saga.dev/reject=release to reject"
+        "step release waits for approval (is the parcel packed?). To approve: {command}. Or \
+         annotate saga.dev/reject=release to reject"
     );
     let event = stand.event("order", "AwaitingApproval").await;
     assert_eq!(
@@ -161,7 +163,8 @@ async fn an_approval_stays_answerable_in_a_held_saga_and_is_withdrawn_where_it_t
     );
     stand.ask("held", "saga.dev/approve=charge-card");
     let refusal = stand.answer("held", 1).await;
-    let says = "step charge-card is Failed; approve is allowed for steps that are Waiting for an approval: now release";
+    let says = "step charge-card is Failed; approve is allowed for steps that are Waiting for an \
+        approval: now release";
     assert_eq!((refusal.result, refusal.message.as_str()), (RequestResult::Refused, says));
     stand.ask("held", "saga.dev/approve=release");
     let saga = stand.step_reaches("held", "release", StepPhase::Completed).await;

@@ -45,7 +45,8 @@ async fn what_cannot_be_a_saga_is_refused_when_it_is_applied_with_a_hint_what_to
         ),
         (
             with("/steps/0/pod", json!({"image": "a"})),
-            "a step has exactly one action: set one of pod, job, http, apply, delete, approval, wait and saga",
+            "a step has exactly one action: set one of pod, job, http, apply, delete, approval, \
+             wait and saga",
         ),
         (with("/steps/0/retry", json!({"maxAttempts": 0})), "spec.steps[0].retry.maxAttempts"),
         (with("/steps/0/timeout", json!("ninety")), "spec.steps[0].timeout"),

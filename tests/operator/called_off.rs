@@ -1,4 +1,5 @@
-//! Requests that the operator itself calls off after they left: nobody can tell what they did, and no author pays for it.
+//! Requests that the operator itself calls off after they left: nobody can tell what they did, and
+//! no author pays for it.
 
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, api::DeleteParams};
@@ -47,8 +48,8 @@ async fn lapse(stand: &Stand, saga: &str) {
     leases.delete(&format!("saga-executor-{executor}"), &DeleteParams::default()).await.unwrap();
 }
 
-/// Two charges, one that may be tried once and one that may be tried twice, are under way when this happens. Returns both when the second one
-/// is under way again and the first one has failed.
+/// Two charges, one that may be tried once and one that may be tried twice, are under way when this
+/// happens. Returns both when the second one is under way again and the first one has failed.
 async fn struck(name: &str, blow: Blow) -> (Stand, Saga, Saga) {
     let mut stand = Stand::new(name).await;
     stand.start_draining("1s");

@@ -1,4 +1,5 @@
-//! A value from a Secret never appears in what the operator shows: status, events, logs with all spans and fields, metrics, probes.
+//! A value from a Secret never appears in what the operator shows: status, events, logs with all
+//! spans and fields, metrics, probes.
 
 use std::net::SocketAddr;
 
@@ -22,7 +23,8 @@ const CANARY: &str = "c4naryB1rd";
 fn secret() -> Value {
     let certificate =
         format!("-----BEGIN CERTIFICATE-----\n{CANARY}!\n-----END CERTIFICATE-----\n");
-    let values = json!({"token": format!("Bearer {CANARY}-1"), "cut": format!("{CANARY}-2\nand more"), "ca": certificate});
+    let values = json!({"token": format!("Bearer \
+        {CANARY}-1"), "cut": format!("{CANARY}-2\nand more"), "ca": certificate});
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"}, "stringData": values})
 }
 
@@ -38,7 +40,8 @@ fn key(key: &str) -> Value {
     json!({"name": "payments", "key": key})
 }
 
-/// The texts in which the canary shows: as it is, and in base64 wherever it begins within a group of three bytes.
+/// The texts in which the canary shows: as it is, and in base64 wherever it begins within a group
+/// of three bytes.
 fn forms() -> Vec<String> {
     let within = |before: usize| {
         let text = STANDARD_NO_PAD.encode(format!("{}{CANARY}", "x".repeat(before)));
@@ -98,7 +101,8 @@ fn the_forms_of_the_canary_are_found_in_the_midst_of_other_text() {
     assert_eq!(within(format!("x{CANARY}y")), 1);
 }
 
-/// Requests: a token that is sent and refused once, a value that no header can hold, and an authority that is none.
+/// Requests: a token that is sent and refused once, a value that no header can hold, and an
+/// authority that is none.
 async fn requests(stand: &Stand) {
     stand
         .shop
@@ -128,7 +132,8 @@ async fn requests(stand: &Stand) {
     fails(stand, "authority", "is malformed").await;
 }
 
-/// Answers whom a request says it is from, in escapes of JSON that hide it from whoever does not read them.
+/// Answers whom a request says it is from, in escapes of JSON that hide it from whoever does not
+/// read them.
 async fn echo() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -145,7 +150,8 @@ async fn echo() -> SocketAddr {
     address
 }
 
-/// Requests to a service that repeats what it was sent: one hands that on, and one tells it in its message.
+/// Requests to a service that repeats what it was sent: one hands that on, and one tells it in its
+/// message.
 async fn echoes(stand: &Stand) {
     let headers = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": key("token")}}]);
     let mut request =
@@ -160,7 +166,8 @@ async fn echoes(stand: &Stand) {
     fails(stand, "tells", "{\"sent\":\"[hidden]\"}").await;
 }
 
-/// Objects: a Secret that is waited for, one that is applied, and expressions over what it holds that fail.
+/// Objects: a Secret that is waited for, one that is applied, and expressions over what it holds
+/// that fail.
 async fn objects(stand: &Stand) {
     let reference = json!({"apiVersion": "v1", "kind": "Secret", "name": "payments"});
     let reads = json!({"token": "${object.data.token}", "all": "${object.data}"});
@@ -180,7 +187,8 @@ async fn objects(stand: &Stand) {
     fails(stand, "compares", "until it holds").await;
 }
 
-/// Pods: one that fails with the Secret in its environment, and one that prints its environment, of which its message shows nothing.
+/// Pods: one that fails with the Secret in its environment, and one that prints its environment, of
+/// which its message shows nothing.
 async fn pods(stand: &Stand) {
     let from = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": key("token")}}]);
     let mut quiet = pod("test -n \"$TOKEN\" && echo it is there && exit 3");

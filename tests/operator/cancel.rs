@@ -1,4 +1,5 @@
-//! A person ends a saga where it stands: what is active is stopped, nothing is undone, and what is left in effect is told.
+//! A person ends a saga where it stands: what is active is stopped, nothing is undone, and what is
+//! left in effect is told.
 
 use saga_operator::api::{Outcome, RequestResult, SagaPhase, StepPhase};
 use serde_json::json;

@@ -1,4 +1,5 @@
-//! Child sagas on a real cluster: created as the account of their parent, carried through, undone, and told to follow.
+//! Child sagas on a real cluster: created as the account of their parent, carried through, undone,
+//! and told to follow.
 
 use std::time::Duration;
 
@@ -397,8 +398,8 @@ async fn until_all(stand: &Stand, what: &str, holds: impl Fn(&[Saga]) -> bool) {
     timeout(PATIENCE, held).await.unwrap_or_else(|_| panic!("the sagas are not {what}"));
 }
 
-/// Waits until the garbage collector deletes a saga whose owner is not there: it looks for new kinds every half minute, and lets what it does
-/// not know go without its dependents.
+/// Waits until the garbage collector deletes a saga whose owner is not there: it looks for new
+/// kinds every half minute, and lets what it does not know go without its dependents.
 async fn the_collector_knows_sagas(stand: &Stand) {
     let owner = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "nobody", "uid": "00000000-0000-0000-0000-000000000001"});
     let spec = json!({"suspend": true, "steps": [{"name": "ask", "approval": {}}]});
@@ -487,7 +488,8 @@ async fn a_child_whose_spec_was_changed_is_cancelled_with_its_parent_once_it_is_
     );
 }
 
-/// A parent that tries its tenant twice. The child's database is refused once, and its last step waits for a person.
+/// A parent that tries its tenant twice. The child's database is refused once, and its last step
+/// waits for a person.
 fn tries_its_tenant_twice() -> Value {
     let mut tenant = tenant(&post("/payments/charges"));
     tenant["steps"][1] = json!({"name": "ask", "dependsOn": ["database"], "approval": {}});
@@ -498,7 +500,8 @@ fn tries_its_tenant_twice() -> Value {
     parent
 }
 
-/// The child of a parent, by the attempt that made it, once it waits for a person. Its database was refused, and then done under another key.
+/// The child of a parent, by the attempt that made it, once it waits for a person. Its database was
+/// refused, and then done under another key.
 async fn first_child_that_waits(stand: &Stand) -> String {
     stand.shop.behave(&json!([{"match": {"service": "stock", "direction": "action"}, "then": [{"answer": 422}]}])).unwrap();
     stand.apply("onboarding", &tries_its_tenant_twice()).await;

@@ -43,7 +43,8 @@ async fn a_request_under_way_keeps_its_time_limit_whichever_operator_looks_when_
     assert_eq!(calls, [Kind::Done]);
 }
 
-/// A saga whose operator wrote the intent of its pod so many seconds ago and died, and whose clock was a minute ahead of the API server's.
+/// A saga whose operator wrote the intent of its pod so many seconds ago and died, and whose clock
+/// was a minute ahead of the API server's.
 async fn left_by_a_clock_ahead(stand: &Stand, name: &str, age: i64) {
     let pod = json!({"image": "saga.dev/examples/busybox:1", "command": ["true"]});
     stand.apply(name, &json!({"steps": [{"name": "work", "pod": pod}]})).await;

@@ -11,9 +11,11 @@ use crate::stand::{PATIENCE, Stand, setting};
 /// The user of the operator's kubeconfig.
 const OPERATOR: &str = "system:serviceaccount:saga-system:saga-operator";
 
-/// What the operator did in a namespace: `verb resource[/subresource]` and how often, watches left out.
+/// What the operator did in a namespace: `verb resource[/subresource]` and how often, watches left
+/// out.
 async fn calls(stand: &Stand) -> BTreeMap<String, usize> {
-    // The log is written before the answer is sent, but for large answers: read it until two readings agree.
+    // The log is written before the answer is sent, but for large answers: read it until two
+    // readings agree.
     let agree = async {
         let mut before = BTreeMap::new();
         loop {

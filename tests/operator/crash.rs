@@ -17,8 +17,8 @@ const LANES: u64 = 4;
 /// How often the operator is asked to stop.
 const STOPS: u64 = 12;
 
-/// Twenty checkouts, half of which fail at the last step and are undone; in each the operator is killed once, at a moment that the seed
-/// chooses. The ledger judges.
+/// Twenty checkouts, half of which fail at the last step and are undone; in each the operator is
+/// killed once, at a moment that the seed chooses. The ledger judges.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_a_random_moment_of_a_checkout_nothing_is_done_twice_and_nothing_is_lost() {
     let seed = seed();
@@ -62,8 +62,9 @@ async fn one_round(stand: &mut Stand, seed: u64, round: u64) {
     judge(stand, &saga, fails);
 }
 
-/// Sagas of one and of many short calls, while the operator is asked to stop again and again: every call ends and is recorded, none is
-/// made twice. No call has a second attempt: an outcome that is lost shows as a failed saga.
+/// Sagas of one and of many short calls, while the operator is asked to stop again and again: every
+/// call ends and is recorded, none is made twice. No call has a second attempt: an outcome that is
+/// lost shows as a failed saga.
 #[tokio::test(flavor = "multi_thread")]
 async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     let seed = seed();
@@ -101,7 +102,8 @@ async fn asked_to_stop_at_any_moment_the_operator_loses_no_outcome() {
     }
 }
 
-/// The ledger is right: all done, or all undone in reverse order; a call was repeated only after an Unknown, with the same key.
+/// The ledger is right: all done, or all undone in reverse order; a call was repeated only after an
+/// Unknown, with the same key.
 pub fn judge(stand: &Stand, saga: &Saga, fails: bool) {
     let scope = scope(saga);
     let summary = stand.shop.summary(&scope);
@@ -143,8 +145,8 @@ pub fn judge(stand: &Stand, saga: &Saga, fails: bool) {
 /// A checkout whose last step is a Pod; it fails there at will, and is undone.
 pub fn checkout(fails: bool) -> Value {
     let call = |path: &str| json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}});
-    let ship = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \"Saga-Attempt: $SAGA_ATTEMPT\" \
-                --post-data '{}' SHOP/shipping/shipments";
+    let ship = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \
+        \"Saga-Attempt: $SAGA_ATTEMPT\" --post-data '{}' SHOP/shipping/shipments";
     let ship = if fails { "exit 1" } else { ship };
     json!({
         "onFailure": "Compensate",
@@ -174,7 +176,8 @@ pub fn seed() -> u64 {
 
 /// A number that the seed and the round choose.
 pub fn scramble(seed: u64, round: u64) -> u64 {
-    // SplitMix64's finaliser: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
+    // SplitMix64's finaliser: Steele, Lea, Flood, "Fast splittable pseudorandom number generators",
+    // OOPSLA 2014.
     let mut mixed = seed.wrapping_add(round.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

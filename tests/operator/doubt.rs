@@ -1,4 +1,5 @@
-//! What may have acted although no answer came: on a real API server, with requests that land late and answers that prove nothing.
+//! What may have acted although no answer came: on a real API server, with requests that land late
+//! and answers that prove nothing.
 
 use saga_operator::api::{
     Direction, DirectionStatus, Outcome, RequestResult, Saga, SagaPhase, StepPhase,
@@ -193,7 +194,8 @@ async fn a_step_says_itself_what_answers_mean() {
     stand.start();
     let mut http = post("/payments/charges");
     http["answers"] = json!([
-        {"when": "response.status == 200 && response.body.status == 'declined'", "outcome": "Failed"},
+        {"when": "response.status == 200 && response.body.status == \
+            'declined'", "outcome": "Failed"},
         {"when": "response.status == 409 && attempt.uncertain", "outcome": "Succeeded"},
         {"when": "response.status == 423", "outcome": "Retry"},
     ]);

@@ -268,7 +268,8 @@ async fn a_checkout_that_somebody_touches_all_the_time_goes_on_and_nothing_happe
                 .unwrap();
         }
     };
-    let saga = tokio::select! { () = touch => unreachable!("for ever"), saga = stand.reaches("order", SagaPhase::Compensated) => saga };
+    let saga = tokio::select! { () = touch => unreachable!("for \
+    ever"), saga = stand.reaches("order", SagaPhase::Compensated) => saga };
     let calls: Vec<_> =
         stand.shop.entries(Some(&scope(&saga))).into_iter().map(|entry| entry.path).collect();
     let expected = [
@@ -313,7 +314,8 @@ async fn a_secret_that_may_not_be_read_fails_the_step_and_the_missing_right_is_n
     let names = stand.apply_example("service-account.yaml").await;
     assert!(names.contains(&"order-saga".to_owned()));
     stand.take_back(&json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "order-saga"}})).await;
-    // The API server's authorizer learns of roles a moment later: until then the old answer is as good.
+    // The API server's authorizer learns of roles a moment later: until then the old answer is as
+    // good.
     let told = async {
         loop {
             let name = format!("no-role-{}", Timestamp::now().as_millisecond());

@@ -1,4 +1,5 @@
-//! A way to the shop that keeps back the answers: what was asked is done, but the one who asked waits, for as long as a test wants.
+//! A way to the shop that keeps back the answers: what was asked is done, but the one who asked
+//! waits, for as long as a test wants.
 
 use std::net::SocketAddr;
 

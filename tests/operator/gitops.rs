@@ -1,5 +1,6 @@
-//! A second manager beside the operator, as GitOps tools are: it takes annotations away, puts them back, applies and replaces the whole
-//! object. Whatever it does, what was asked for once is done once.
+//! A second manager beside the operator, as GitOps tools are: it takes annotations away, puts them
+//! back, applies and replaces the whole object. Whatever it does, what was asked for once is done
+//! once.
 
 use kube::{
     ResourceExt,
@@ -18,8 +19,8 @@ use RequestResult::{Accepted, Refused};
 /// The field manager of a tool that applies from the server's side, such as Flux.
 const TOOL: &str = "kustomize-controller";
 
-/// Applies a manifest as Flux does: what managers whose names begin with `kubectl` have set becomes its own first, so that what its
-/// manifest does not say is taken away.
+/// Applies a manifest as Flux does: what managers whose names begin with `kubectl` have set becomes
+/// its own first, so that what its manifest does not say is taken away.
 async fn sync(stand: &Stand, manifest: &Value) {
     let sagas = stand.api_of(manifest);
     loop {
@@ -149,7 +150,8 @@ async fn a_command_that_is_taken_away_before_anybody_saw_it_is_lost_but_for_one_
         "the tool takes away what kubectl has set"
     );
     stand.thaw();
-    // What the operator was told meanwhile is old: it would have had to write under a version that is no more.
+    // What the operator was told meanwhile is old: it would have had to write under a version that
+    // is no more.
     let saga = settled(&stand).await;
     assert_eq!((records(&saga).len(), charges(&stand, &saga)), (0, 1));
     stand.freeze();
@@ -218,7 +220,8 @@ async fn a_plain_value_in_git_is_refused_once_and_a_token_from_elsewhere_is_take
             .message
             .contains(r#"write saga.dev/retry: "*@TOKEN" there"#)
     );
-    // As a button of Argo CD asks: a merge patch with a token of its own, twice. The tool puts the plain value back in between.
+    // As a button of Argo CD asks: a merge patch with a token of its own, twice. The tool puts the
+    // plain value back in between.
     for (token, number) in [("20260101T002000Z.7", 2), ("20260101T002001Z.9", 3)] {
         stand
             .patch("order", &json!({"metadata": {"annotations": {RETRY: format!("*@{token}")}}}))

@@ -1,4 +1,5 @@
-//! What a person on call sees of a saga that stands still, with nothing but kubectl: the step, the attempt, the shop's words, what to type.
+//! What a person on call sees of a saga that stands still, with nothing but kubectl: the step, the
+//! attempt, the shop's words, what to type.
 
 use saga_operator::api::SagaPhase;
 use serde_json::json;

@@ -83,7 +83,8 @@ async fn a_job_that_completes_hands_on_the_word_of_its_pod() {
     stand.start();
     let tell =
         r#"printf '{"to": "%s", "key": "%s"}' Köln "$SAGA_IDEMPOTENCY_KEY" > /dev/termination-log"#;
-    let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = Köln ] && [ \"$1\" = \"$2\" ]"],
+    let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = Köln ] && [ \
+        \"$1\" = \"$2\" ]"],
         "args": ["${steps.ship.outputs.to}", "${steps.ship.outputs.key}", "${saga.uid}/ship/action/0"]});
     let saga = json!({"steps": [{"name": "ship", "job": job(tell)}, {"name": "check", "dependsOn": ["ship"], "pod": check}]});
     // The pod's end decides: the Job itself may say so later.
@@ -103,7 +104,8 @@ async fn a_job_that_fails_says_why_and_what_was_done_is_undone_by_another() {
     stand.start();
     let spec = json!({"onFailure": "Compensate", "steps": [
         {"name": "reserve", "job": job(&ask("/stock/reservations")), "compensation": {"job": job(&ask("/stock/releases"))}},
-        {"name": "ship", "dependsOn": ["reserve"], "job": job("echo there is no such order >&2; exit 3"),
+        {"name": "ship", "dependsOn": ["reserve"], "job": job("echo there is no such order >&2; \
+            exit 3"),
          "retry": {"maxAttempts": 2, "backoff": {"initialDelay": "50ms"}}, "compensation": {"job": job("true")}},
     ]});
     stand.apply("order", &spec).await;
@@ -318,7 +320,8 @@ async fn a_mistake_in_a_job_is_found_before_anything_runs() {
         let saga = stand.until(&name, reason, refused).await;
         assert!(message(&saga).contains(says), "{says}: {}", message(&saga));
     }
-    // What only the making of a pod would show: the Job controller would try in vain, and tell nobody but its events.
+    // What only the making of a pod would show: the Job controller would try in vain, and tell
+    // nobody but its events.
     let mut spec = one_step(&job("true"), &json!({}));
     spec["serviceAccountName"] = json!("nobody");
     stand.apply("order", &spec).await;

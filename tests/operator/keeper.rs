@@ -1,11 +1,13 @@
-//! A namespace with an account of its own for the steps of its sagas, as which the operator may act.
+//! A namespace with an account of its own for the steps of its sagas, as which the operator may
+//! act.
 
 use serde_json::{Value, json};
 use tokio::{task::yield_now, time::timeout};
 
 use crate::stand::{PATIENCE, Stand};
 
-/// A stand whose operator runs and may act as the account `keeper`, which may do this to these resources of an API group.
+/// A stand whose operator runs and may act as the account `keeper`, which may do this to these
+/// resources of an API group.
 pub async fn stand_with(name: &str, resources: (&str, &str), verbs: &[&str]) -> Stand {
     let mut stand = Stand::new(name).await;
     keeper(&stand, resources, verbs).await;
@@ -13,7 +15,8 @@ pub async fn stand_with(name: &str, resources: (&str, &str), verbs: &[&str]) -> 
     stand
 }
 
-/// Lets the operator act as the account `keeper`, which may do this to these resources of an API group.
+/// Lets the operator act as the account `keeper`, which may do this to these resources of an API
+/// group.
 pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&str]) {
     let namespace = stand.namespace.clone();
     // Server-side apply of what is not there yet asks for create, too.
@@ -62,7 +65,8 @@ pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&st
     .await;
 }
 
-/// Waits until an account of the stand's namespace may do this to a resource: the API server's authorizer learns of roles a moment later.
+/// Waits until an account of the stand's namespace may do this to a resource: the API server's
+/// authorizer learns of roles a moment later.
 pub async fn may(stand: &Stand, account: &str, verb: &str, resource: &str) {
     may_as(stand, &format!("system:serviceaccount:{}:{account}", stand.namespace), verb, resource)
         .await;

@@ -1,4 +1,5 @@
-//! Several operators of which one leads: the others stand by, and one takes over when it dies, stops, freezes or loses the Lease.
+//! Several operators of which one leads: the others stand by, and one takes over when it dies,
+//! stops, freezes or loses the Lease.
 
 use std::net::SocketAddr;
 
@@ -25,7 +26,8 @@ use crate::{
 const LEADS: &str = "this operator leads from now on";
 const LEADS_NO_MORE: &str = "this operator leads no more";
 
-/// A stand with an operator that leads and another one that stands by, ready; and where they tell their metrics.
+/// A stand with an operator that leads and another one that stands by, ready; and where they tell
+/// their metrics.
 async fn leader_and_other(name: &str) -> (Stand, [SocketAddr; 2]) {
     let mut stand = Stand::new(name).await;
     let both = start_both(&mut stand).await;

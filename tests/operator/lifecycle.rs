@@ -1,4 +1,5 @@
-//! Sagas that are deleted, and operators that stop or die: nothing is forgotten and nothing happens twice.
+//! Sagas that are deleted, and operators that stop or die: nothing is forgotten and nothing happens
+//! twice.
 
 use k8s_openapi::api::events::v1::Event;
 use saga_operator::api::{
@@ -170,7 +171,8 @@ async fn a_namespace_that_is_deleted_takes_along_what_only_a_pod_could_undo() {
     let saga = stand.apply("asking", &spec).await;
     stand.step_reaches("asking", "release", StepPhase::Waiting).await;
     stand.kubectl(&["delete", "namespace", &stand.namespace, "--wait=true", "--timeout=60s"]);
-    // Nothing more could be begun there: what could not be undone is told in the log, since no event can be written either.
+    // Nothing more could be begun there: what could not be undone is told in the log, since no
+    // event can be written either.
     assert_ledger(&stand, &saga, &["reserve-stock", "charge-card"], &[]);
     stand.logs("still in effect: reserve-stock, charge-card").await;
 }
@@ -207,14 +209,16 @@ async fn a_held_saga_that_is_deleted_is_undone_or_abandoned_or_past_its_pivot_le
             "abandoned",
             &[],
             Some(
-                "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card",
+                "deletionPolicy is Abandon: the saga goes as it is; still in effect: \
+                 reserve-stock, charge-card",
             ),
         ),
         (
             "past-pivot",
             &[],
             Some(
-                "the pivot is passed, nothing can be undone: the saga goes as it is; still in effect: reserve-stock, charge-card",
+                "the pivot is passed, nothing can be undone: the saga goes as it is; still in \
+                 effect: reserve-stock, charge-card",
             ),
         ),
     ] {
@@ -280,7 +284,8 @@ async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_aband
     let event = stand.event("order", "Abandoned").await;
     assert_eq!(
         note(&event),
-        "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, charge-card"
+        "deletionPolicy is Abandon: the saga goes as it is; still in effect: reserve-stock, \
+         charge-card"
     );
 }
 
@@ -350,7 +355,8 @@ async fn a_call_whose_operator_was_killed_is_made_again_under_the_same_key() {
 async fn pods_outlive_their_operator_and_the_next_one_adopts_them() {
     let mut stand = Stand::with_pods("adopt").await;
     stand.start();
-    let ask = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' GATE/mail/messages";
+    let ask = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' \
+        GATE/mail/messages";
     let work = json!({"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ask]});
     let steps: Vec<_> =
         ["one", "two", "three"].map(|name| json!({"name": name, "pod": work})).into();

@@ -15,7 +15,8 @@ use crate::stand::{Stand, setting};
 pub struct Line(watch::Sender<bool>);
 
 impl Line {
-    /// Operators of this stand that are started from now on reach the API server by this line alone.
+    /// Operators of this stand that are started from now on reach the API server by this line
+    /// alone.
     pub async fn of(stand: &mut Stand) -> Self {
         let mut kubeconfig =
             Kubeconfig::read_from(setting("SAGA_TEST_OPERATOR_KUBECONFIG")).unwrap();

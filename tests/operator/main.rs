@@ -1,7 +1,7 @@
 //! The operator as a process, on a real cluster, with the sample shop as the judge.
 //!
-//! Needs a cluster and the operator's rights in it: `make test` brings both. Each test has a namespace and an operator of its own, so
-//! that all of them can run side by side.
+//! Needs a cluster and the operator's rights in it: `make test` brings both. Each test has a
+//! namespace and an operator of its own, so that all of them can run side by side.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -12,8 +12,8 @@ fn secret() -> Value {
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": TOKEN}, "stringData": {"token": "Bearer sample"}})
 }
 
-/// A stand whose account may read Secrets although its namespace goes, with a saga that waits for a person, and whose compensation needs a
-/// Secret that is gone.
+/// A stand whose account may read Secrets although its namespace goes, with a saga that waits for a
+/// person, and whose compensation needs a Secret that is gone.
 async fn without_its_secret(name: &str) -> Stand {
     let mut stand = Stand::new(name).await;
     stand.put(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "order-saga"}})).await;

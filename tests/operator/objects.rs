@@ -1,4 +1,5 @@
-//! Objects that steps apply, delete and wait for, each as the saga's own ServiceAccount and with nothing but its rights.
+//! Objects that steps apply, delete and wait for, each as the saga's own ServiceAccount and with
+//! nothing but its rights.
 
 use saga_operator::api::{Outcome, RequestAction, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -11,7 +12,8 @@ use crate::{
 /// What the account of a test may do.
 const ALL: [&str; 3] = ["get", "patch", "delete"];
 
-/// A namespace in which the operator may act as the account `keeper`, which may do this to ConfigMaps.
+/// A namespace in which the operator may act as the account `keeper`, which may do this to
+/// ConfigMaps.
 async fn stand_with(name: &str, verbs: &[&str]) -> Stand {
     keeper::stand_with(name, ("", "configmaps"), verbs).await
 }
@@ -50,7 +52,8 @@ async fn an_object_is_applied_waited_for_and_deleted_and_hands_its_values_on() {
     let steps = json!([
         {"name": "switch", "apply": {"manifest": config_map("live", &json!({"colour": "${params.colour}"})), "until": "has(object.data.colour)"},
          "outputs": {"colour": "${object.data.colour}", "uid": "${object.metadata.uid}"}},
-        {"name": "look", "dependsOn": ["switch"], "wait": {"until": "object.data.colour == 'blue'", "object": reference("live")}},
+        {"name": "look", "dependsOn": ["switch"], "wait": {"until": "object.data.colour == \
+            'blue'", "object": reference("live")}},
         {"name": "clear", "dependsOn": ["look"], "delete": reference("${'o' + 'ld'}")},
         {"name": "tell", "dependsOn": ["clear"], "apply": {"manifest": config_map("told", &json!({"was": "${steps.switch.outputs.colour}"}))}},
     ]);

@@ -1,4 +1,5 @@
-//! Children that lost what ties them to their saga, and Jobs that went without their pods, or do not go.
+//! Children that lost what ties them to their saga, and Jobs that went without their pods, or do
+//! not go.
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{

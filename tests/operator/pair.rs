@@ -1,6 +1,7 @@
 //! Two operators that work on the same sagas, one of which may freeze or die.
 //!
-//! The moments are chosen by `SAGA_TEST_SEED`, which is printed: with the same one, they are the same again.
+//! The moments are chosen by `SAGA_TEST_SEED`, which is printed: with the same one, they are the
+//! same again.
 
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ enum Blow {
     Kill,
 }
 
-/// Runs rounds side by side; in each a blow meets one of two operators at a random moment of a checkout.
+/// Runs rounds side by side; in each a blow meets one of two operators at a random moment of a
+/// checkout.
 async fn rounds(blow: Blow, count: u64) {
     let seed = seed();
     let lanes = (0..LANES).map(|lane| {

@@ -1,4 +1,5 @@
-//! A person holds a saga up for a while: what is active settles, nothing begins, and no clock but those of attempts goes on.
+//! A person holds a saga up for a while: what is active settles, nothing begins, and no clock but
+//! those of attempts goes on.
 
 use saga_operator::api::{Outcome, RequestResult, SagaPhase, StepPhase};
 use serde_json::{Value, json};
@@ -26,7 +27,8 @@ async fn what_is_active_settles_and_nothing_begins_before_the_saga_is_resumed() 
         ["Ready", "Reconciling", "Stalled"].map(|kind| condition(&saga, kind)),
         ["False/Paused", "", ""]
     );
-    let says = "paused (the stock is counted): nothing new starts until saga.dev/resume is asked for; step charge-card runs, attempt 1 of 5";
+    let says = "paused (the stock is counted): nothing new starts until saga.dev/resume is asked \
+        for; step charge-card runs, attempt 1 of 5";
     assert_eq!(message(&saga), says);
     let event = stand.event("order", "Paused").await;
     assert_eq!((event.type_.as_deref(), event.note.as_deref()), (Some("Normal"), Some(says)));
@@ -105,7 +107,8 @@ async fn a_held_saga_that_is_paused_takes_a_retry_and_begins_it_when_it_is_resum
     let answer = stand.answer("order", 2).await;
     assert_eq!(
         answer.message,
-        "step charge-card is tried again as soon as the saga is no longer paused, with a fresh budget"
+        "step charge-card is tried again as soon as the saga is no longer paused, with a fresh \
+         budget"
     );
     stand.meanwhile("other").await;
     assert_eq!(
@@ -172,7 +175,8 @@ async fn the_timeout_of_a_saga_stands_still_while_it_is_paused_and_goes_on_after
         assert_eq!(saga.status.as_ref().unwrap().phase, Some(SagaPhase::Paused), "{name}");
         assert_eq!(step(&saga, "charge-card").phase, StepPhase::Waiting, "{name}");
     }
-    // Answered while it is paused: the step is done, and the next one waits for the end of the pause.
+    // Answered while it is paused: the step is done, and the next one waits for the end of the
+    // pause.
     stand.ask("resumed", "saga.dev/approve=charge-card");
     let saga = stand.step_reaches("resumed", "charge-card", StepPhase::Completed).await;
     assert_eq!(

@@ -32,7 +32,8 @@ pub fn pod(command: &str) -> Value {
 /// A command that asks the shop for a shipment, or to take it back.
 pub fn ask(path: &str) -> String {
     format!(
-        "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \"Saga-Attempt: $SAGA_ATTEMPT\" --post-data '{{}}' SHOP{path}"
+        "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \
+         \"Saga-Attempt: $SAGA_ATTEMPT\" --post-data '{{}}' SHOP{path}"
     )
 }
 
@@ -138,7 +139,8 @@ async fn the_last_word_of_a_container_is_handed_on_to_the_steps_after_it() {
     // More than any message shows, and not in ASCII.
     let tell =
         r#"printf '{"to": {"city": "Köln 東京"}, "filler": "%01000d"}' 0 > /dev/termination-log"#;
-    let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = 'Köln 東京' ] && [ $${#1} = 1000 ]"],
+    let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = 'Köln 東京' ] && [ \
+        $${#1} = 1000 ]"],
         "args": ["${steps.ship.outputs.to.city}", "${steps.ship.outputs.filler}"]});
     let saga = json!({"steps": [{"name": "ship", "pod": pod(tell)}, {"name": "check", "dependsOn": ["ship"], "pod": check}]});
     stand.apply("order", &saga).await;
@@ -153,9 +155,9 @@ async fn a_pod_that_fails_is_told_of_by_the_end_of_its_log() {
     let mut stand = Stand::with_pods("log").await;
     stand.start();
     // All in one stream: of two nobody knows which line comes first.
-    let work = pod(
-        "exec >&2; for n in $(seq 60); do echo trying once more; done; echo there is no such order; exit 3",
-    );
+    let work =
+        pod("exec >&2; for n in $(seq 60); do echo trying once more; done; echo there is no such \
+         order; exit 3");
     stand.apply("order", &one_step(&work, &json!({}))).await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     let words = step(&saga, "ship").action.as_ref().unwrap().attempts[0].message.clone().unwrap();

@@ -27,7 +27,8 @@ async fn a_mistake_in_the_last_step_is_found_before_the_first_one_runs() {
     let table = [
         (json!({"pod": {"image": " oddly named"}}), "spec.steps[1].pod: Pod \""),
         (
-            json!({"pod": {"image": image, "env": [{"name": "1 a", "value": "x"}, {"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "no.such"}}}]}}),
+            json!({"pod": {"image": image, "env": [{"name": "1 \
+                a", "value": "x"}, {"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "no.such"}}}]}}),
             "spec.steps[1].pod: Pod \"",
         ),
         (

@@ -34,7 +34,8 @@ pub fn annotation<'a>(saga: &'a Saga, key: &str) -> Option<&'a str> {
     saga.metadata.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-/// Waits until so many requests are answered and nothing of them is left to be taken away; returns the saga.
+/// Waits until so many requests are answered and nothing of them is left to be taken away; returns
+/// the saga.
 pub async fn answered(stand: &Stand, count: i64) -> Saga {
     let newest = |saga: &Saga| records(saga).last().map(|record| record.number);
     stand
@@ -148,7 +149,8 @@ async fn a_step_is_skipped_with_the_outputs_it_would_have_had() {
         (
             2,
             "charge-card=[7]",
-            "the outputs are no JSON object: write one step and its outputs as a JSON object, such as saga.dev/skip=ship=",
+            "the outputs are no JSON object: write one step and its outputs as a JSON object, \
+             such as saga.dev/skip=ship=",
         ),
         (3, r#"charge-card,ship={"charge":7}"#, "outputs are given for one step at a time"),
         (
@@ -264,7 +266,8 @@ async fn a_refusal_says_what_is_allowed_and_touches_nothing() {
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=ship"]);
     let saga = taken_away(&stand, "1").await;
     let event = stand.event("order", "RequestRefused").await;
-    let says = "step ship is Pending; retry is allowed for steps that are Retrying and Failed: now charge-card";
+    let says = "step ship is Pending; retry is allowed for steps that are Retrying and Failed: \
+        now charge-card";
     assert_eq!(
         (event.type_.as_deref(), event.note.unwrap()),
         (Some("Warning"), format!("saga.dev/retry=ship: {says}"))
@@ -328,8 +331,9 @@ async fn a_second_manager_that_applies_from_the_servers_side_owns_its_request() 
         stand.meanwhile("between").await;
         stand.remove("between").await;
     }
-    // It lets go of the annotation: what the operator wrote stays, and a person's command works beside it; the first time the operator cannot
-    // tell whether it is what was left, and says to ask again.
+    // It lets go of the annotation: what the operator wrote stays, and a person's command works
+    // beside it; the first time the operator cannot tell whether it is what was left, and says to
+    // ask again.
     piped(&stand, &apply, &manifest(&stand, &json!({})));
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);
     let saga = taken_away(&stand, "3").await;
@@ -375,7 +379,8 @@ async fn a_replacement_neither_repeats_a_request_nor_loses_the_next_one() {
         (records(&saga).len(), annotation(&saga, RETRY), charges(&stand, &saga)),
         (1, None, 2)
     );
-    // A replacement that asks for nothing takes the number away, too; it comes back, and a person's command is a new one.
+    // A replacement that asks for nothing takes the number away, too; it comes back, and a person's
+    // command is a new one.
     piped(&stand, &["replace"], &manifest(&stand, &json!({})));
     taken_away(&stand, "1").await;
     stand.kubectl(&["annotate", "saga/order", "saga.dev/retry=charge-card"]);

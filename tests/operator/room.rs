@@ -5,7 +5,8 @@ use serde_json::json;
 
 use crate::stand::{Stand, message, outcomes, post_by_gate};
 
-/// Sagas, and requests that each wants to send at once: more than there is room for, and so many that one saga gets a part of what it wants.
+/// Sagas, and requests that each wants to send at once: more than there is room for, and so many
+/// that one saga gets a part of what it wants.
 const SAGAS: usize = 6;
 const EACH: usize = 7;
 

@@ -1,4 +1,5 @@
-//! What every test stands on: a namespace, an operator that works in it alone, a shop that listens, and verbs to tell a story with.
+//! What every test stands on: a namespace, an operator that works in it alone, a shop that listens,
+//! and verbs to tell a story with.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -95,7 +96,8 @@ impl Stand {
         self.operator = Some(self.spawn(level, &self.log(), [None; 2]));
     }
 
-    /// Starts an operator that logs all there is, and tells at these addresses, for scrapers and for probes, how it fares.
+    /// Starts an operator that logs all there is, and tells at these addresses, for scrapers and
+    /// for probes, how it fares.
     pub fn start_telling_all(&mut self) -> [SocketAddr; 2] {
         assert!(self.operator.is_none(), "it runs already");
         let addresses = [free_address(), free_address()];
@@ -116,8 +118,8 @@ impl Stand {
         self.second = Some(self.spawn("info", &self.second_log(), [None; 2]));
     }
 
-    /// Starts an operator of a later version beside the first one: `src/api/next.rs` says what it does otherwise. Returns where it tells its
-    /// metrics.
+    /// Starts an operator of a later version beside the first one: `src/api/next.rs` says what it
+    /// does otherwise. Returns where it tells its metrics.
     pub fn start_next(&mut self) -> SocketAddr {
         assert!(self.second.is_none(), "it runs already");
         let address = free_address();
@@ -147,8 +149,9 @@ impl Stand {
         stop(operator).await;
     }
 
-    /// Starts an operator that works only while it leads, as the first or the second one. It tells its metrics at this address. Asked to
-    /// stop, it waits for its requests for longer than any test does.
+    /// Starts an operator that works only while it leads, as the first or the second one. It tells
+    /// its metrics at this address. Asked to stop, it waits for its requests for longer than any
+    /// test does.
     pub fn start_electing(&mut self, second: bool) -> SocketAddr {
         let address = free_address();
         let log = if second { self.second_log() } else { self.log() };
@@ -281,7 +284,8 @@ impl Stand {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Creates a saga from the spec's JSON, with `SHOP` and `GATE` in it standing for the two ways to the shop.
+    /// Creates a saga from the spec's JSON, with `SHOP` and `GATE` in it standing for the two ways
+    /// to the shop.
     pub async fn apply(&self, name: &str, spec: &Value) -> Saga {
         self.try_apply(name, spec).await.unwrap()
     }
@@ -351,7 +355,8 @@ impl Stand {
         names
     }
 
-    /// Waits until the saga satisfies a condition; fails with its status and the operator's log where it does not in time.
+    /// Waits until the saga satisfies a condition; fails with its status and the operator's log
+    /// where it does not in time.
     pub async fn until(
         &self,
         name: &str,
@@ -429,7 +434,8 @@ impl Stand {
         self.shop_sees(&format!("{step} done"), |entries| entries.iter().any(done)).await;
     }
 
-    /// Carries another saga through: so much the operator did meanwhile, and all the time it would have taken to do wrong.
+    /// Carries another saga through: so much the operator did meanwhile, and all the time it would
+    /// have taken to do wrong.
     pub async fn meanwhile(&self, name: &str) {
         let steps: Vec<_> = ["one", "two", "three"]
             .map(|step| json!({"name": step, "http": post("/mail/messages")}))
@@ -473,7 +479,8 @@ impl Stand {
         self.kubectl(&["annotate", &format!("saga/{saga}"), request]);
     }
 
-    /// Waits until a saga's request of this number is answered and its annotation is taken away; returns the answer.
+    /// Waits until a saga's request of this number is answered and its annotation is taken away;
+    /// returns the answer.
     pub async fn answer(&self, saga: &str, number: i64) -> RequestRecord {
         let handled = |saga: &Saga| {
             saga.annotations().get(HANDLED).is_some_and(|handled| *handled == number.to_string())
@@ -678,7 +685,8 @@ pub fn post_by_gate(path: &str) -> Value {
     json!({"method": "POST", "url": format!("GATE{path}"), "body": {"order": "7"}})
 }
 
-/// A checkout: three requests, one after the other, each of which can be undone; quick to try again.
+/// A checkout: three requests, one after the other, each of which can be undone; quick to try
+/// again.
 pub fn checkout() -> Value {
     let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
     json!({

@@ -23,7 +23,8 @@ use crate::{
 
 const KEEPER: &str = "tests.example.com/keep";
 
-/// A program that does this, and then ends with 0 as soon as it is told to go. A signal that comes before its trap would be lost.
+/// A program that does this, and then ends with 0 as soon as it is told to go. A signal that comes
+/// before its trap would be lost.
 fn yields(work: &str) -> String {
     format!("trap 'exit 0' TERM; {work}; sleep 300 & wait")
 }
@@ -72,7 +73,8 @@ fn is_suspended(job: Option<&Job>) -> bool {
     is("Suspended", job)
 }
 
-/// Whether the job controller has taken the Job's only pod for failed, although that may run on for a while.
+/// Whether the job controller has taken the Job's only pod for failed, although that may run on for
+/// a while.
 fn is_to_fail(job: Option<&Job>) -> bool {
     is("FailureTarget", job)
 }
@@ -126,7 +128,8 @@ async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_
     let work = job(&command);
     // Else a pod counts as failed as soon as it is deleted.
     let waits = job_with(&command, &json!({"podReplacementPolicy": "Failed"}));
-    // It ends once that is so: a pod that is seen to have ended with 0 counts, whoever told it to go.
+    // It ends once that is so: a pod that is seen to have ended with 0 counts, whoever told it to
+    // go.
     let late = finishes_late(job(&leaves(
         &ask("/shipping/shipments"),
         &ask_by_gate("/shipping/shipments"),

@@ -107,7 +107,8 @@ async fn an_operator_that_wakes_up_late_deletes_nothing_that_was_changed_meanwhi
     for name in &kept {
         stand.patch(name, &json!({"spec": {"ttlSecondsAfterFinished": 86400}})).await.unwrap();
     }
-    // The last of them ended last: when another operator has deleted it, the time of the others had passed, too.
+    // The last of them ended last: when another operator has deleted it, the time of the others had
+    // passed, too.
     stand.start_second();
     stand.gone("gone").await;
     stand.thaw();

@@ -157,7 +157,8 @@ async fn an_answer_that_is_nested_too_deep_is_not_taken_and_the_saga_can_still_b
             continue;
         }
         let saga = stand.reaches(name, SagaPhase::Failed).await;
-        let says = "it was done, but what it hands on cannot be taken: the outputs of a step may be nested at most 32 deep";
+        let says = "it was done, but what it hands on cannot be taken: the outputs of a step may \
+            be nested at most 32 deep";
         assert!(message(&saga).contains(says), "{}", message(&saga));
         assert!(
             step(&saga, "ask").action.as_ref().unwrap().uncertain
@@ -214,7 +215,8 @@ fn reading() -> Value {
         {"name": "bill", "dependsOn": ["pay"], "http": post("/mail/messages"),
          "compensation": {"http": post_body("/mail/retractions", &json!({"slip": "${steps['pay'].outputs.slip}"}))}},
         {"name": "note", "dependsOn": ["pay"],
-         "http": post_body("/database/backups", &json!({"charge": "${has(steps.pay.outputs.id) ? steps.pay.outputs.id : 'none'}"}))},
+         "http": post_body("/database/backups", &json!({"charge": "${has(steps.pay.outputs.id) ? \
+          steps.pay.outputs.id : 'none'}"}))},
     ]})
 }
 
@@ -228,7 +230,8 @@ async fn a_skip_that_leaves_out_what_others_read_is_refused_and_one_that_gives_i
     stand.ask("order", "saga.dev/skip=pay");
     let refused = stand.answer("order", 1).await;
     assert_eq!(refused.result, RequestResult::Refused);
-    let names = "step ship reads id of step pay, the compensation of step bill reads slip of step pay, and the request does not give it";
+    let names = "step ship reads id of step pay, the compensation of step bill reads slip of step \
+        pay, and the request does not give it";
     assert!(
         refused.message.starts_with(names)
             && refused.message.contains(r#"saga.dev/skip=pay={"id":…,"slip":…}"#),

@@ -1,4 +1,5 @@
-//! Two versions at work: this operator and a later one (`src/api/next.rs`), this definition and a later one, in every order.
+//! Two versions at work: this operator and a later one (`src/api/next.rs`), this definition and a
+//! later one, in every order.
 //!
 //! The definition is one for all tests: those that change it take turns, and only ever add to it.
 
@@ -29,9 +30,11 @@ use crate::{
 
 /// How many sagas two versions work on.
 const SAGAS: usize = 50;
-/// How long nothing may be written where nothing is to be written: the time it would take to do wrong.
+/// How long nothing may be written where nothing is to be written: the time it would take to do
+/// wrong.
 const QUIET: Duration = Duration::from_mins(1);
-/// The most writes of a saga in a minute in which nothing happens: each version says it in its own words once, and again after a minute.
+/// The most writes of a saga in a minute in which nothing happens: each version says it in its own
+/// words once, and again after a minute.
 const REWORDED: usize = 4;
 
 /// The field manager under which the tests apply a definition.
@@ -79,7 +82,8 @@ impl Drop for Served {
     }
 }
 
-/// Leaves the fields of the definition to who installs it: as fields of the tests' own they would be in the way of the next installation.
+/// Leaves the fields of the definition to who installs it: as fields of the tests' own they would
+/// be in the way of the next installation.
 fn disown() {
     let kubectl = |arguments: &[&str]| {
         let output = Command::new("kubectl")
@@ -175,7 +179,8 @@ async fn writes(operators: &[SocketAddr]) -> usize {
     sum
 }
 
-/// A kind of saga: the phase that it comes to by itself, how, and what brings it to its end from there.
+/// A kind of saga: the phase that it comes to by itself, how, and what brings it to its end from
+/// there.
 struct Act {
     name: &'static str,
     spec: Value,
@@ -350,7 +355,8 @@ async fn fifty_sagas_in_every_phase_go_on_whichever_version_works() {
             .collect::<Vec<_>>()
     };
     end(&stand, &of(0)).await;
-    // Rolled back, the definition last: this version takes the others to theirs, and loses nothing of what the later one wrote.
+    // Rolled back, the definition last: this version takes the others to theirs, and loses nothing
+    // of what the later one wrote.
     stand.stop_second().await;
     stand.start();
     end(&stand, &of(1)).await;
@@ -536,7 +542,8 @@ async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_hold
 async fn what_another_version_accepted_goes_on_although_this_one_would_refuse_it() {
     let mut stand = Stand::new("accepted").await;
     let early = json!({"steps": [
-        {"name": "first", "when": "steps.second.phase != 'Failed'", "http": post("/stock/reservations")},
+        {"name": "first", "when": "steps.second.phase != \
+            'Failed'", "http": post("/stock/reservations")},
         {"name": "second", "dependsOn": ["first"], "http": post("/payments/charges")},
     ]});
     stand.apply("new", &early).await;

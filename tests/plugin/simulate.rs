@@ -61,7 +61,8 @@ fn a_held_saga_waits_for_a_person_who_tries_again() {
 
 #[test]
 fn a_job_runs_and_is_stopped_as_a_pod_is() {
-    let job = "job: {spec: {template: {spec: {containers: [{name: a, image: proxy:1}, {name: step, image: ship:1}]}}}}";
+    let job = "job: {spec: {template: {spec: {containers: [{name: a, image: proxy:1}, {name: \
+        step, image: ship:1}]}}}}";
     let said = report(
         &["-f", "-", "--request", "2s approve=agree", "--takes", "ship=1h"],
         &RELEASE.replace("pod: {image: ship:1}", job),

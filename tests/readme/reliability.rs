@@ -1,4 +1,5 @@
-//! The counts in `docs/reliability.md`: written from what the model and the chaos sweep left under `build/`, and by nobody's hand.
+//! The counts in `docs/reliability.md`: written from what the model and the chaos sweep left under
+//! `build/`, and by nobody's hand.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
-//! Takes the README's tour on the cluster that `make run` left, and compares what is printed. `…` stands for anything, and a number of
-//! retries for that many or more: a machine that stands still for seconds costs the operator a Lease, and its steps another attempt.
+//! Takes the README's tour on the cluster that `make run` left, and compares what is printed. `…`
+//! stands for anything, and a number of retries for that many or more: a machine that stands still
+//! for seconds costs the operator a Lease, and its steps another attempt.
 
 use std::{path::Path, process::Command};
 
@@ -60,7 +61,8 @@ fn fits_saga(expected: &str, printed: &str) -> bool {
     }
 }
 
-/// Runs the commands of the README's blocks of one language in one shell, programs of this project first, and compares what is printed.
+/// Runs the commands of the README's blocks of one language in one shell, programs of this project
+/// first, and compares what is printed.
 pub fn take(language: &str, at_least: usize, needs: &str) {
     let stops = stops(language);
     assert!(stops.len() >= at_least, "there are {} commands", stops.len());

@@ -290,7 +290,8 @@ fn the_page_about_requests_lists_all_of_them_in_the_order_in_which_they_are_hand
     assert_eq!(listed, RequestAction::ALL.map(RequestAction::annotation));
 }
 
-/// The rows of the table of `docs/requests.md` whose first heading is this: the first cell, and for each further heading whether it says yes.
+/// The rows of the table of `docs/requests.md` whose first heading is this: the first cell, and for
+/// each further heading whether it says yes.
 fn table(first: &str) -> Vec<(String, Vec<(String, bool)>)> {
     let text = requests();
     let cells = |line: &str| {

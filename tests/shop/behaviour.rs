@@ -6,9 +6,10 @@
 //! [{"match": {"service": "payments", "direction": "action"}, "then": [{"answer": 503, "retryAfter": "2"}, {"closeAfterWork": true}]}]
 //! ```
 //!
-//! Rules come by `PUT /behaviour`, or in a request's own body as `"shop": {"then": […]}`: such a rule concerns the step and direction of
-//! that request, is taken from the first request that brings it, and gives way to a rule that was put. Where a list is used up, or no
-//! rule matches, the shop does its work; a last item with `"forever": true` is never used up.
+//! Rules come by `PUT /behaviour`, or in a request's own body as `"shop": {"then": […]}`: such a
+//! rule concerns the step and direction of that request, is taken from the first request that
+//! brings it, and gives way to a rule that was put. Where a list is used up, or no rule matches,
+//! the shop does its work; a last item with `"forever": true` is never used up.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -95,7 +96,8 @@ impl Script {
 }
 
 /// What is wrong with an item that says two things.
-const ONE_THING: &str = "an item says one thing: answer, decline, hang, delay, say, closeAfterWork, closeBeforeWork, or nothing for simply doing the work";
+const ONE_THING: &str = "an item says one thing: answer, decline, hang, delay, say, \
+    closeAfterWork, closeBeforeWork, or nothing for simply doing the work";
 
 /// One item of `then` as it is written.
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -123,7 +125,9 @@ impl TryFrom<Vec<Item>> for Script {
     fn try_from(items: Vec<Item>) -> Result<Self, String> {
         let last_is_forever = items.last().is_some_and(|item| item.forever);
         if items.iter().rev().skip(1).any(|item| item.forever) {
-            return Err("forever may stand only at the last item of a list: what follows would never happen".into());
+            return Err("forever may stand only at the last item of a list: what follows would \
+                never happen"
+                .into());
         }
         let items = items.into_iter().map(Item::conduct).collect::<Result<_, _>>()?;
         Ok(Self { items, last_is_forever })
@@ -171,7 +175,10 @@ fn answer_of(status: u16, retry_after: Option<&str>) -> Result<Conduct, String> 
     let status = StatusCode::from_u16(status)
         .ok()
         .filter(|status| (300..600).contains(&status.as_u16()))
-        .ok_or("answer must be a status from 300 to 599: the shop did nothing, and may not say that it did")?;
+        .ok_or(
+            "answer must be a status from 300 to 599: the shop did nothing, and may not say \
+            that it did",
+        )?;
     let retry_after = retry_after
         .map(HeaderValue::from_str)
         .transpose()
@@ -192,7 +199,8 @@ pub struct Behaviours {
 }
 
 impl Behaviours {
-    /// Takes these rules in place of all that were put before. The first that matches and is not used up counts.
+    /// Takes these rules in place of all that were put before. The first that matches and is not
+    /// used up counts.
     ///
     /// # Errors
     /// A sentence that says where the rules are wrong; the rules from before stay.

@@ -50,7 +50,8 @@ impl Key {
     pub fn parse(text: &str) -> Result<Self, String> {
         Self::split(text).ok_or_else(|| {
             format!(
-                "Idempotency-Key {:?} is none of ours: write <scope>/<step>/<action|compensation>/<k>, such as order-1042/charge-card/action/0",
+                "Idempotency-Key {:?} is none of ours: write \
+                 <scope>/<step>/<action|compensation>/<k>, such as order-1042/charge-card/action/0",
                 text.chars().take(200).collect::<String>()
             )
         })
@@ -69,7 +70,8 @@ impl Key {
     }
 }
 
-/// A scope or a step: the characters and the length that the operator allows in `idempotencyPrefix`.
+/// A scope or a step: the characters and the length that the operator allows in
+/// `idempotencyPrefix`.
 fn name(text: &str) -> Option<String> {
     let fits = (1..=63).contains(&text.len())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));

@@ -1,8 +1,10 @@
-//! The shop's memory: what was done, undone, repeated and refused, in the order in which it happened.
+//! The shop's memory: what was done, undone, repeated and refused, in the order in which it
+//! happened.
 //!
 //! # Guarantees
-//! Pure: no clock, no I/O. [`Ledger::work`] and [`Ledger::refuse`] add exactly one entry a call, unless the ledger is full. The summary is
-//! computed from the entries alone, so that it also checks the ledger's own bookkeeping.
+//! Pure: no clock, no I/O. [`Ledger::work`] and [`Ledger::refuse`] add exactly one entry a call,
+//! unless the ledger is full. The summary is computed from the entries alone, so that it also
+//! checks the ledger's own bookkeeping.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -26,13 +28,15 @@ pub enum Kind {
     Undone,
     /// A key that was answered before, with the same request: the same answer again, and no effect.
     Repeat,
-    /// Turned away, or left without an answer, before anything was done, since the shop was told so.
+    /// Turned away, or left without an answer, before anything was done, since the shop was told
+    /// so.
     Refused,
     /// The caller broke a rule of idempotent calls.
     Fault,
     /// An undo of a step that had done nothing.
     NothingToUndo,
-    /// An action that was on its way when it was undone: its key is remembered, and it has no effect.
+    /// An action that was on its way when it was undone: its key is remembered, and it has no
+    /// effect.
     Overtaken,
 }
 
@@ -169,7 +173,8 @@ impl Ledger {
         self.see(call).in_time |= open;
     }
 
-    /// Whether a call that arrived is still to be done: what is forgotten meanwhile is forgotten with its calls.
+    /// Whether a call that arrived is still to be done: what is forgotten meanwhile is forgotten
+    /// with its calls.
     pub fn awaits(&self, call: &Call) -> bool {
         self.keys.contains_key(&call.key.text)
     }
@@ -189,7 +194,8 @@ impl Ledger {
     pub fn full(&self) -> Option<Answer> {
         (self.entries.len() >= MAX_ENTRIES).then(|| Answer {
             status: 507,
-            body: json!({"error": format!("the ledger holds {MAX_ENTRIES} entries: DELETE /ledger first")}),
+            body: json!({"error": format!("the ledger holds {MAX_ENTRIES} entries: DELETE /ledger \
+                first")}),
         })
     }
 

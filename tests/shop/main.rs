@@ -1,4 +1,5 @@
-//! The sample shop: the other side of the sample sagas, in memory and with a ledger that shows who asked for what.
+//! The sample shop: the other side of the sample sagas, in memory and with a ledger that shows who
+//! asked for what.
 //!
 //! ```text
 //! cargo run --example shop -- --listen 127.0.0.1:8090

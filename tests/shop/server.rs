@@ -240,8 +240,8 @@ pub async fn serve(listener: TcpListener, shop: Shop) -> io::Result<()> {
 #[derive(Clone)]
 struct NoAnswer;
 
-/// Serves one connection. Where the service fails, hyper closes the connection without writing a byte; axum alone cannot, since its
-/// handlers always have an answer.
+/// Serves one connection. Where the service fails, hyper closes the connection without writing a
+/// byte; axum alone cannot, since its handlers always have an answer.
 async fn connection(stream: TcpStream, router: Router) {
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let router = router.clone();
@@ -294,7 +294,8 @@ async fn ask(
     let text =
         |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let Some(key) = text("idempotency-key") else {
-        let sentence = "the header Idempotency-Key is missing: the shop does nothing that it could not recognise again";
+        let sentence = "the header Idempotency-Key is missing: the shop does nothing that it \
+            could not recognise again";
         return refusal(StatusCode::BAD_REQUEST, sentence).into_response();
     };
     let key = match Key::parse(&key) {
@@ -304,7 +305,8 @@ async fn ask(
     let attempt = text("saga-attempt").map(|attempt| attempt.chars().take(32).collect());
     let authorized = headers.contains_key(header::AUTHORIZATION);
     let call = Call { service, direction, key, attempt, authorized, body_hash: hash(&body) };
-    // A task of its own: hyper drops this future when the client goes away, but what a client asked for takes place all the same.
+    // A task of its own: hyper drops this future when the client goes away, but what a client asked
+    // for takes place all the same.
     match tokio::spawn(async move { shop.handle(call, body).await }).await {
         Ok(Some(response)) => response,
         Ok(None) => (axum::Extension(NoAnswer), StatusCode::NO_CONTENT).into_response(),

@@ -1,4 +1,5 @@
-//! The sample shop keeps its promises, and the samples fit the shop and the resource they are written for.
+//! The sample shop keeps its promises, and the samples fit the shop and the resource they are
+//! written for.
 
 #![allow(
     clippy::unwrap_used,

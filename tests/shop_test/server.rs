@@ -38,7 +38,8 @@ impl Open {
             .unwrap_or_default();
         let length = body.len();
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: {length}\r\n{key}\r\n{body}"
+            "{method} {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nContent-Length: \
+             {length}\r\n{key}\r\n{body}"
         );
         stream.write_all(request.as_bytes()).await.unwrap();
         stream

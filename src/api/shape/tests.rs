@@ -15,7 +15,7 @@ fn every_list_of_objects_in_the_status_has_a_key() {
     fn walk(shape: &Shape, path: &str) {
         match shape {
             Shape::Object(fields, _) => {
-                fields.iter().for_each(|(name, shape)| walk(shape, &format!("{path}.{name}")))
+                fields.iter().for_each(|(name, shape)| walk(shape, &format!("{path}.{name}")));
             }
             Shape::List(of, key) => {
                 assert!(
@@ -129,9 +129,12 @@ fn strangers_of_a_spec_are_found_in_children_as_well_and_nowhere_that_is_free() 
         KNOWN.spec.strangers(&spec),
         [
             "spec.color is a field that this version does not know",
-            "spec.steps[0].compensation.saga.spec.onFailure is Explode, a word that this version does not know",
-            "spec.steps[0].compensation.saga.spec.steps[0].pod.fast is a field that this version does not know",
-            "spec.steps[0].http.headers[0].valueFrom.file is a field that this version does not know",
+            "spec.steps[0].compensation.saga.spec.onFailure is Explode, a word that this version \
+             does not know",
+            "spec.steps[0].compensation.saga.spec.steps[0].pod.fast is a field that this version \
+             does not know",
+            "spec.steps[0].http.headers[0].valueFrom.file is a field that this version does not \
+             know",
             "spec.steps[0].http.method is BREW, a word that this version does not know",
         ]
     );

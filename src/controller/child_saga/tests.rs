@@ -34,7 +34,8 @@ struct Family {
 }
 
 impl Family {
-    /// `more`: what the parent's metadata say besides its identity. `record`: the status of its step.
+    /// `more`: what the parent's metadata say besides its identity. `record`: the status of its
+    /// step.
     fn of(more: &Value, record: &Value) -> Self {
         let made_by = AttemptId { step: "tenant".into(), direction: Direction::Action, number: 1 };
         let child_name = child_name("order", "1", &made_by);
@@ -103,8 +104,8 @@ impl Family {
         Arc::clone(child)
     }
 
-    /// Looks at the child and tells it something, which is answered so. Returns what it is known not to have heard, with the last word; `None`
-    /// where it was not told.
+    /// Looks at the child and tells it something, which is answered so. Returns what it is known
+    /// not to have heard, with the last word; `None` where it was not told.
     async fn tell(&self, demand: &Demand, code: u16) -> Option<(Vec<(String, bool)>, Next)> {
         self.look().await;
         *self.answers.lock().unwrap() = vec![code];

@@ -292,7 +292,13 @@ async fn no_intent_is_written_for_what_an_open_circuit_keeps_back_and_the_saga_l
     let until = context.circuits.reports()[0].until.unwrap();
     assert_eq!(plan.wake, Some(until));
     let message = status.steps[0].message.clone().unwrap();
-    assert!(message.starts_with("CircuitOpen: too many calls to http://stock.shop.svc:80 ended unknown; tried again at 2"), "{message}");
+    assert!(
+        message.starts_with(
+            "CircuitOpen: too many calls to http://stock.shop.svc:80 ended \
+        unknown; tried again at 2"
+        ),
+        "{message}"
+    );
     assert_eq!(message.rsplit_once(' ').unwrap().1.parse::<Timestamp>().unwrap(), until);
 }
 

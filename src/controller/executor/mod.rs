@@ -1,4 +1,5 @@
-//! Executors: under which id this process sends requests, and whether those of other processes are gone.
+//! Executors: under which id this process sends requests, and whether those of other processes are
+//! gone.
 //!
 //! ```text
 //!  own: create ─► renew every 2 s ─┬─► a renewal is refused, or 4 s pass ─► abort what is under way ─► a new id, a new Lease
@@ -7,11 +8,13 @@
 //! ```
 //!
 //! # Guarantees
-//! A request leaves only while the tenure of the id in its intent holds, and is aborted when that lapses; an id that lapsed is never used
-//! again. What another process sent counts as unknown only when [`crate::coordination::executor_lease`] says that its executor is gone.
+//! A request leaves only while the tenure of the id in its intent holds, and is aborted when that
+//! lapses; an id that lapsed is never used again. What another process sent counts as unknown only
+//! when [`crate::coordination::executor_lease`] says that its executor is gone.
 //!
 //! # Caveats
-//! Leases are read only while there are intents of other executors, so an operator that is alone reads none.
+//! Leases are read only while there are intents of other executors, so an operator that is alone
+//! reads none.
 
 mod others;
 mod own;

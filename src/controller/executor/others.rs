@@ -18,14 +18,17 @@ use crate::{
     mutants::{self, Twin},
 };
 
-/// After how long a saga is looked at again while it waits for another executor, although nobody announced it.
+/// After how long a saga is looked at again while it waits for another executor, although nobody
+/// announced it.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-/// How long an executor is watched after the last saga asked for it: one that went does not say that it waits no more.
+/// How long an executor is watched after the last saga asked for it: one that went does not say
+/// that it waits no more.
 const INTEREST: Duration = Duration::from_secs(30);
 /// How long it is remembered that an executor is gone, after the last saga asked for it.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
-/// The most executors whose Leases are read at once. Stored status is input: it may name any number.
+/// The most executors whose Leases are read at once. Stored status is input: it may name any
+/// number.
 const MOST_READ: usize = 256;
 
 /// A saga's namespace and name.
@@ -56,8 +59,9 @@ impl Others {
         Self { api, watched: Mutex::default() }
     }
 
-    /// The state of a request that the executor `id` of another process was to send for `saga`. This process first read the intent at
-    /// `first_read`; the request's own time limit is `timeout`.
+    /// The state of a request that the executor `id` of another process was to send for `saga`.
+    /// This process first read the intent at `first_read`; the request's own time limit is
+    /// `timeout`.
     pub fn state(
         &self,
         context: &Arc<Context>,
@@ -72,7 +76,9 @@ impl Others {
         let now = Instant::now();
         let left = may_last(first_read, timeout, now);
         if left.is_zero() {
-            let message = "nobody can tell what came of the request: its operator has not said so long after its time".into();
+            let message = "nobody can tell what came of the request: its operator has not said so \
+                long after its time"
+                .into();
             return ChildState::Unknown { message, retry_after: None };
         }
         // What is no id of ours never had a Lease, and is no name to ask for either.
@@ -117,7 +123,8 @@ impl Others {
         }
     }
 
-    /// Reads an executor's Lease again and again until it is gone, or no saga waits for it any more.
+    /// Reads an executor's Lease again and again until it is gone, or no saga waits for it any
+    /// more.
     async fn read(context: Arc<Context>, id: String) {
         loop {
             let asked = Instant::now();

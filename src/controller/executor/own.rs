@@ -30,7 +30,8 @@ use crate::{
     mutants::{Twin, broken},
 };
 
-/// The longest time of one renewal: a lost answer leaves time for another try before the tenure lapses.
+/// The longest time of one renewal: a lost answer leaves time for another try before the tenure
+/// lapses.
 const RENEWAL: Duration = Duration::from_millis(1500);
 /// The wait after a renewal or an acquisition that failed for a reason that passes.
 const AGAIN: Duration = Duration::from_millis(300);
@@ -40,9 +41,11 @@ const LAST_WAIT: Duration = Duration::from_secs(10);
 const RELEASE: Duration = Duration::from_secs(2);
 /// How often Leases of executors that are long gone are looked for.
 const SWEEP: Duration = Duration::from_mins(15);
-/// How long a Lease must not have been renewed before anybody deletes it. Its executor, if it lives, lapses safely.
+/// How long a Lease must not have been renewed before anybody deletes it. Its executor, if it
+/// lives, lapses safely.
 const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
-/// Lapsed ids that are remembered as this process's own. What is forgotten is judged by its Lease, as any other.
+/// Lapsed ids that are remembered as this process's own. What is forgotten is judged by its Lease,
+/// as any other.
 const REMEMBERED: usize = 1000;
 
 /// The executor of this process.
@@ -137,7 +140,8 @@ impl Own {
         let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
     }
 
-    /// Gets a Lease, renews it, aborts what is under way when it lapses, and begins again with another id. Never returns.
+    /// Gets a Lease, renews it, aborts what is under way when it lapses, and begins again with
+    /// another id. Never returns.
     pub async fn run(&self, context: &Context) {
         let mut wait = AGAIN;
         loop {
@@ -153,7 +157,8 @@ impl Own {
             let why = self.keep().await;
             self.lock().lapse();
             let aborted = context.attempts.abort_flights();
-            // The API server may have been away to be restored from a backup: then a generation may stand for another spec.
+            // The API server may have been away to be restored from a backup: then a generation may
+            // stand for another spec.
             context.validated.forget();
             tracing::warn!(
                 requests = aborted.len(),
@@ -247,14 +252,16 @@ impl Own {
         Ok(())
     }
 
-    /// Compares this process's clock with the API server's, by what both say of a Lease that was written just now.
+    /// Compares this process's clock with the API server's, by what both say of a Lease that was
+    /// written just now.
     fn compare_clocks(&self, written: &Lease, sent: Instant) {
         if let Some(compared) = compared(written, sent, Instant::now()) {
             self.lock().compared = Some(compared);
         }
     }
 
-    /// Ends the tenure and lets the others know, so that they need not wait. Best effort: a Lease that stays runs out.
+    /// Ends the tenure and lets the others know, so that they need not wait. Best effort: a Lease
+    /// that stays runs out.
     pub async fn release(&self) {
         let current = {
             let mut state = self.lock();
@@ -286,7 +293,8 @@ impl Own {
         }
     }
 
-    /// Deletes the Leases of executors that were not renewed for an hour, now and then. Never returns.
+    /// Deletes the Leases of executors that were not renewed for an hour, now and then. Never
+    /// returns.
     pub async fn sweep(&self) {
         let labels = format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_EXECUTOR}=true");
         let parameters = ListParams::default().labels(&labels);
@@ -324,8 +332,9 @@ impl Own {
             let namespace = self.api.namespace().unwrap_or_default();
             tracing::error!(
                 error = error_text,
-                "no step begins: the operator's account needs the verbs get, list, create, update and delete on leases.coordination.k8s.io \
-                 in the namespace {namespace}, as the chart gives them"
+                "no step begins: the operator's account needs the verbs get, list, create, update \
+                 and delete on leases.coordination.k8s.io in the namespace {namespace}, as the \
+                 chart gives them"
             );
         } else {
             tracing::warn!(
@@ -340,14 +349,16 @@ impl Own {
     }
 }
 
-/// Whether nobody renewed it for an hour, by the wall clock. One that has no instant counts by its creation.
+/// Whether nobody renewed it for an hour, by the wall clock. One that has no instant counts by its
+/// creation.
 fn is_old(lease: &Lease, now: jiff::Timestamp) -> bool {
     let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|at| at.0);
     let since = renewed.or_else(|| lease.metadata.creation_timestamp.as_ref().map(|at| at.0));
     since.is_none_or(|since| now.duration_since(since) >= KEPT)
 }
 
-/// How the clock by which a Lease was renewed compares with that of the API server, which stamps each write. `None` where it did not.
+/// How the clock by which a Lease was renewed compares with that of the API server, which stamps
+/// each write. `None` where it did not.
 fn compared(written: &Lease, sent: Instant, answered: Instant) -> Option<Comparison> {
     let renewed = written.spec.as_ref()?.renew_time.as_ref()?.0;
     let stamped = written

@@ -27,7 +27,8 @@ use crate::{
 /// What an API server holds: answers by path, 404 for any other.
 type Server = Arc<Mutex<Vec<(&'static str, u16, Value)>>>;
 
-/// A saga with one step that runs a Pod, the key of its first attempt, and a process that knows nothing of it yet.
+/// A saga with one step that runs a Pod, the key of its first attempt, and a process that knows
+/// nothing of it yet.
 struct Scene {
     context: Arc<Context>,
     saga: ValidSaga,
@@ -217,13 +218,15 @@ async fn a_pod_of_which_nothing_was_brought_is_unknown_once_the_namespace_had_th
     );
     let awaited = scene.look(Some("p")).await.unwrap();
     assert!(
-        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("nobody may look at its Pod")),
+        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("nobody may look \
+            at its Pod")),
         "{awaited:?}"
     );
     scene.waits();
     let unknown = scene.look(Some("p")).await.unwrap();
     assert!(
-        matches!(&unknown, ChildState::Unknown { message, .. } if message.contains("it may still run")),
+        matches!(&unknown, ChildState::Unknown { message, .. } if message.contains("it may still \
+            run")),
         "{unknown:?}"
     );
 }
@@ -421,7 +424,8 @@ async fn a_pod_that_a_live_read_misses_and_the_watch_still_shows_is_waited_for_u
     scene.lists(&[]);
     let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
-        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its pods is awaited")),
+        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its \
+            pods is awaited")),
         "{awaited:?}"
     );
     scene.context.families.went(&waiting);
@@ -444,7 +448,8 @@ async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_th
     scene.lists(&[pod_of_job("Running", None)]);
     let awaited = scene.look_at::<Job>(Some("j")).await.unwrap();
     assert!(
-        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its pods is awaited")),
+        matches!(&awaited, ChildState::Active { detail, .. } if detail.contains("the end of its \
+            pods is awaited")),
         "{awaited:?}"
     );
     scene.lists(&[pod_of_job("Succeeded", Some(0))]);

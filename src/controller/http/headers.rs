@@ -17,21 +17,25 @@ const RETRY_IN: Duration = Duration::from_secs(5);
 /// The longest wait that the API server may ask for.
 const MAX_RETRY_IN: Duration = Duration::from_mins(1);
 
-/// The headers of one attempt, and the values in them that nobody may see. An answer may echo the request.
+/// The headers of one attempt, and the values in them that nobody may see. An answer may echo the
+/// request.
 #[derive(Debug)]
 pub(super) struct Headers {
     pub(super) map: HeaderMap,
     pub(super) secrets: Vec<SecretValue>,
 }
 
-/// The most bytes of a Secret that are sent as the value of a header: as many as a literal value may have characters.
+/// The most bytes of a Secret that are sent as the value of a header: as many as a literal value
+/// may have characters.
 const MAX_SECRET: usize = 8 * 1024;
-/// The headers of an answer that expressions may read: so many, and so many bytes of names and values together.
+/// The headers of an answer that expressions may read: so many, and so many bytes of names and
+/// values together.
 const MAX_READ: usize = 64;
 const MAX_READ_BYTES: usize = 8 * 1024;
 
-/// The headers of an answer that are text, without the values of the Secrets: names in lower case, the values of those that repeat with
-/// `, ` between them (RFC 9110, 5.2). A name may be an echo, too.
+/// The headers of an answer that are text, without the values of the Secrets: names in lower case,
+/// the values of those that repeat with `, ` between them (RFC 9110, 5.2). A name may be an echo,
+/// too.
 pub(super) fn of_answer(answer: &HeaderMap, hider: &Hider) -> BTreeMap<String, String> {
     let (mut read, mut bytes) = (BTreeMap::<String, String>::new(), 0_usize);
     for (name, value) in answer.iter().take(MAX_READ) {
@@ -109,12 +113,17 @@ fn from_secret(
     };
     if secret.expose().len() > MAX_SECRET {
         let why = format!(
-            "it holds more than {MAX_SECRET} bytes; name a key that holds nothing but the token or password"
+            "it holds more than {MAX_SECRET} bytes; name a key that holds nothing but the token \
+             or password"
         );
         return Err(refused(&why));
     }
-    let mut value = HeaderValue::from_bytes(secret.expose())
-        .map_err(|_| refused("it holds a line break or another control character; store the value without a line break at its end"))?;
+    let mut value = HeaderValue::from_bytes(secret.expose()).map_err(|_| {
+        refused(
+            "it holds a line break or another control character; store the value \
+            without a line break at its end",
+        )
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -256,8 +265,8 @@ mod tests {
         else {
             panic!("{state:?}")
         };
-        let said = "key \"token\" of the secret \"payments\" cannot be sent as header X-Key: it holds more than 8192 bytes; name a key that holds \
-                    nothing but the token or password";
+        let said = "key \"token\" of the secret \"payments\" cannot be sent as header X-Key: it \
+            holds more than 8192 bytes; name a key that holds nothing but the token or password";
         assert_eq!(message, said);
     }
 

@@ -1,17 +1,24 @@
 //! Takes the values of Secrets out of what the other side answers.
 //!
 //! # Guarantees
-//! - Neither a value nor any part of it ([`forms`]) shows where an answer repeats it as it was sent, in JSON however it is escaped,
-//!   percent-encoded as in a URL or a form, or in base64, alone or in the midst of other text. A body that is JSON is looked at once it is
-//!   parsed, each string and each key of it, and a number that is such a part: whatever undid the escapes would find nothing behind them.
-//! - Short pieces of a value are everyday words: they are hidden as whole words of texts, and show in names and as numbers.
-//! - Time grows with the bytes of the values and of the answer, and not with their product; memory with the bytes of the values.
+//! - Neither a value nor any part of it ([`forms`]) shows where an answer repeats it as it was
+//!   sent, in JSON however it is escaped, percent-encoded as in a URL or a form, or in base64,
+//!   alone or in the midst of other text. A body that is JSON is looked at once it is parsed, each
+//!   string and each key of it, and a number that is such a part: whatever undid the escapes would
+//!   find nothing behind them.
+//! - Short pieces of a value are everyday words: they are hidden as whole words of texts, and show
+//!   in names and as numbers.
+//! - Time grows with the bytes of the values and of the answer, and not with their product; memory
+//!   with the bytes of the values.
 //!
 //! # Caveats
-//! - Who is sent a Secret knows it, and can write it in a way that nobody recognises. This is for services that echo what they were sent.
-//! - What the other side was sent by another request is not looked for, nor what a broken answer holds the beginning of.
+//! - Who is sent a Secret knows it, and can write it in a way that nobody recognises. This is for
+//!   services that echo what they were sent.
+//! - What the other side was sent by another request is not looked for, nor what a broken answer
+//!   holds the beginning of.
 //! - Two keys that hold nothing but hidden parts are one: the later one stands.
-//! - Of very long values, or values with very many parts, not all parts are looked for ([`forms::MAX_FORMS`]).
+//! - Of very long values, or values with very many parts, not all parts are looked for
+//!   ([`forms::MAX_FORMS`]).
 
 mod finder;
 mod forms;
@@ -33,7 +40,8 @@ use crate::controller::secrets::SecretValue;
 /// What stands where a value stood.
 const HIDDEN: &str = "[hidden]";
 
-/// Knows the values of the Secrets that a request sends. Large values make it large: let few exist at once.
+/// Knows the values of the Secrets that a request sends. Large values make it large: let few exist
+/// at once.
 pub(super) struct Hider {
     /// Finds what does not show wherever it stands.
     anywhere: Finder,
@@ -61,7 +69,8 @@ impl Hider {
         self.hide_with(&self.words, text)
     }
 
-    /// A name without the values. The short pieces of values are words of everyday use, and so are names: they stay.
+    /// A name without the values. The short pieces of values are words of everyday use, and so are
+    /// names: they stay.
     pub(super) fn hide_in_name<'a>(&self, name: &'a str) -> Cow<'a, str> {
         self.hide_with(&Words::default(), name)
     }
@@ -83,15 +92,17 @@ impl Hider {
         without(text, all)
     }
 
-    /// A body as expressions read it, which is as JSON, or as text where it is none; and as a message shows it.
+    /// A body as expressions read it, which is as JSON, or as text where it is none; and as a
+    /// message shows it.
     pub(super) fn body(&self, raw: &str) -> (Value, String) {
         let Ok(parsed) = serde_json::from_str::<Value>(raw) else {
             let text = self.hide(raw).into_owned();
             return (Value::String(text.clone()), text);
         };
         let body = self.hide_in(parsed.clone());
-        // The text holds names and numbers, too. What was found in the body may be written in a way that is not seen in the text; and what is
-        // seen in the text may be a name or a number, or stand in a field that is there twice, of which the body has but one.
+        // The text holds names and numbers, too. What was found in the body may be written in a way
+        // that is not seen in the text; and what is seen in the text may be a name or a number, or
+        // stand in a field that is there twice, of which the body has but one.
         let as_it_came = body == parsed
             && !views(raw).any(|view| self.words.find(view.bytes()).next().is_some());
         let text = if as_it_came {

@@ -1,20 +1,27 @@
 //! Sends the request of one attempt and says what came of it.
 //!
 //! # Guarantees
-//! - One call sends at most one request, over a connection of its own: no pool, no proxy, no redirect, no retry, no second name look-up.
-//! - Every address the host resolves to is checked before anything else happens, and only checked addresses are connected to.
-//! - `Failed` with [`Reached::Nothing`] is only said where no connection was made. From then on, whatever breaks without an answer is
-//!   `Unknown`.
-//! - Time and memory are bounded whatever the other side does: the time limit covers everything, name look-up and connecting included; of
-//!   an answer at most 100 headers and 408 KiB of them, and 64 KiB of its body, are read. Nothing is unpacked. A message holds at most
-//!   256 characters of the body.
-//! - What looks for the values of Secrets holds up no other task, and takes no more than some tens of megabytes at once.
-//! - No value of a Secret shows in a message or in what expressions read, even where the other side repeats it ([`hide`]).
+//! - One call sends at most one request, over a connection of its own: no pool, no proxy, no
+//!   redirect, no retry, no second name look-up.
+//! - Every address the host resolves to is checked before anything else happens, and only checked
+//!   addresses are connected to.
+//! - `Failed` with [`Reached::Nothing`] is only said where no connection was made. From then on,
+//!   whatever breaks without an answer is `Unknown`.
+//! - Time and memory are bounded whatever the other side does: the time limit covers everything,
+//!   name look-up and connecting included; of an answer at most 100 headers and 408 KiB of them,
+//!   and 64 KiB of its body, are read. Nothing is unpacked. A message holds at most 256 characters
+//!   of the body.
+//! - What looks for the values of Secrets holds up no other task, and takes no more than some tens
+//!   of megabytes at once.
+//! - No value of a Secret shows in a message or in what expressions read, even where the other side
+//!   repeats it ([`hide`]).
 //! - Dropping the future of a call closes its connection.
 //!
 //! # Caveats
-//! - Whether a body that breaks off, outlasts the time limit or is too long matters is for the engine to say: it is marked as not whole.
-//! - Host names resolve as they do for the operator's own pod: a name without a namespace is one of the operator's namespace.
+//! - Whether a body that breaks off, outlasts the time limit or is too long matters is for the
+//!   engine to say: it is marked as not whole.
+//! - Host names resolve as they do for the operator's own pod: a name without a namespace is one of
+//!   the operator's namespace.
 
 mod headers;
 mod hide;
@@ -56,8 +63,8 @@ use crate::{
 
 /// The longest time that connecting may take, TLS included.
 const MAX_CONNECT: Duration = Duration::from_secs(10);
-/// The most headers that an answer may have: beyond it, it is no answer. hyper bounds their bytes, at some 408 KiB; reqwest hands no
-/// smaller number on to it.
+/// The most headers that an answer may have: beyond it, it is no answer. hyper bounds their bytes,
+/// at some 408 KiB; reqwest hands no smaller number on to it.
 const MAX_HEADERS: usize = 100;
 /// The most bytes of a body that are read.
 const MAX_BODY: usize = 64 * 1024;
@@ -67,8 +74,8 @@ const MAX_CAUSE: usize = 200;
 /// In how many answers values of Secrets are looked for at once: each takes memory.
 const HIDING: usize = 2;
 
-/// Whether anything of a request may have left the process. For the one who drops a call: where nothing left, nothing was done. Besides, the
-/// status of the answer.
+/// Whether anything of a request may have left the process. For the one who drops a call: where
+/// nothing left, nothing was done. Besides, the status of the answer.
 #[derive(Clone, Debug, Default)]
 pub struct Sent(Arc<AtomicU8>, Arc<OnceLock<u16>>);
 
@@ -104,7 +111,8 @@ impl Sent {
         self.0.compare_exchange(KEPT, FORBIDDEN, Ordering::AcqRel, Ordering::Acquire) != Err(LEFT)
     }
 
-    /// Asks once more at the moment at which a connection stands, before the first byte of the request is written to it.
+    /// Asks once more at the moment at which a connection stands, before the first byte of the
+    /// request is written to it.
     fn on_connection<T: Send + 'static>(
         &self,
         permit: Permit,
@@ -126,10 +134,11 @@ impl Sent {
     }
 }
 
-/// The TLS settings of all calls: ring, and the system's root certificates or those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name.
-/// Reads files: call it once, at the start.
+/// The TLS settings of all calls: ring, and the system's root certificates or those that
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reads files: call it once, at the start.
 ///
-/// Where no root certificate is found the operator runs on, and only calls to `https://` fail, with a message that says so.
+/// Where no root certificate is found the operator runs on, and only calls to `https://` fail, with
+/// a message that says so.
 ///
 /// # Errors
 /// Never with ring's cipher suites, unless rustls changes what it needs.
@@ -156,7 +165,8 @@ fn configured(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Whether a request may still leave: asked when the connection stands, so that no slow name server or handshake makes it leave late.
+/// Whether a request may still leave: asked when the connection stands, so that no slow name server
+/// or handshake makes it leave late.
 pub type Permit = Arc<dyn Fn() -> BoxFuture<'static, bool> + Send + Sync>;
 
 /// Sends requests.
@@ -187,9 +197,9 @@ impl HttpCaller {
         &self.secrets
     }
 
-    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers and certificates are read as
-    /// `account`. `now` is the
-    /// present instant; `sent` is new for each call. Without `permit` nothing leaves: Failed, nothing reached.
+    /// Sends `request` once and waits for its answer, at most `time_limit` in all. Headers and
+    /// certificates are read as `account`. `now` is the present instant; `sent` is new for each
+    /// call. Without `permit` nothing leaves: Failed, nothing reached.
     ///
     /// | what happens | outcome |
     /// |---|---|
@@ -220,7 +230,8 @@ impl HttpCaller {
         let _first = sent.1.set(response.status().as_u16());
         let answered_at = now.saturating_add(begun.elapsed()).unwrap_or(now);
         let mut body = Vec::new();
-        // Whether the body came whole or not, the status has decided, unless the step asks more of the answer.
+        // Whether the body came whole or not, the status has decided, unless the step asks more of
+        // the answer.
         let left = time_limit.saturating_sub(begun.elapsed());
         let whole = timeout(left, read(&mut response, &mut body)).await.unwrap_or_default();
         let (status, headers) =
@@ -322,7 +333,8 @@ fn client(
         .build()
 }
 
-/// Reads the body into `into` until it ends, breaks or passes [`MAX_BODY`]. Returns whether it came whole.
+/// Reads the body into `into` until it ends, breaks or passes [`MAX_BODY`]. Returns whether it came
+/// whole.
 async fn read(response: &mut Response, into: &mut Vec<u8>) -> bool {
     loop {
         let chunk = match response.chunk().await {
@@ -377,8 +389,8 @@ fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &str) -> Child
     }
 }
 
-/// The innermost error: the ones around it say only that something failed, and one of them holds the URL. It may quote the other side, such
-/// as the names in its certificate.
+/// The innermost error: the ones around it say only that something failed, and one of them holds
+/// the URL. It may quote the other side, such as the names in its certificate.
 fn cause(error: &reqwest::Error) -> String {
     let mut innermost: &dyn Error = error;
     while let Some(source) = innermost.source() {

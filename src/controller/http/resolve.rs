@@ -1,8 +1,9 @@
 //! From a URL to the addresses that may be connected to.
 //!
 //! # Guarantees
-//! The host is resolved once. Where any of its addresses is refused, none is used: a name that mixes a service with a loopback address is
-//! not worth a guess. A host that is refused by its name is not even looked up.
+//! The host is resolved once. Where any of its addresses is refused, none is used: a name that
+//! mixes a service with a loopback address is not worth a guess. A host that is refused by its name
+//! is not even looked up.
 
 use std::{
     io,
@@ -59,7 +60,8 @@ impl Target {
     }
 }
 
-/// Knows some addresses and nothing else: whatever name the client asks for, it cannot come to another address.
+/// Knows some addresses and nothing else: whatever name the client asks for, it cannot come to
+/// another address.
 #[derive(Debug)]
 pub(super) struct Pinned(Vec<SocketAddr>);
 

@@ -93,7 +93,8 @@ impl Other {
         format!("http://{}/charges", self.address)
     }
 
-    /// How many connections were made up to now. Connections are accepted in their order, so one more is made and waited for.
+    /// How many connections were made up to now. Connections are accepted in their order, so one
+    /// more is made and waited for.
     async fn connections(&self) -> usize {
         let mut last = TcpStream::connect(self.address).await.unwrap();
         last.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
@@ -176,7 +177,8 @@ async fn call(
     (judged, sent)
 }
 
-/// Calls with longer and longer limits until one was long enough to get the request out on this machine.
+/// Calls with longer and longer limits until one was long enough to get the request out on this
+/// machine.
 async fn call_until_sent(request: &HttpRequest) -> ChildState {
     for limit in [50, 500, 5_000, 50_000].map(Duration::from_millis) {
         let (state, sent) = call(&caller(), request, limit).await;
@@ -262,7 +264,8 @@ async fn a_service_that_is_down_asks_for_patience() {
 
 #[tokio::test]
 async fn a_date_to_wait_for_counts_from_the_answer() {
-    let answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: Sun, 01 Mar 2026 12:00:30 GMT\r\ncontent-length: 0\r\n\r\n";
+    let answer = "HTTP/1.1 429 Too Many Requests\r\nretry-after: Sun, 01 Mar 2026 12:00:30 \
+        GMT\r\ncontent-length: 0\r\n\r\n";
     let (state, _) = call(&caller(), &post(Other::answering(answer).await.url()), LONG).await;
     let ChildState::Failed(Failure {
         reached: Reached::Door,
@@ -442,7 +445,8 @@ async fn an_answer_that_repeats_the_secret_does_not_publish_it() {
     assert_eq!(failure.message, "the other side answered 400 Bad Request: unknown token [hidden]");
 }
 
-/// A Secret with such a value as the header of a request to somebody who answers `echo`: what expressions read, and the message.
+/// A Secret with such a value as the header of a request to somebody who answers `echo`: what
+/// expressions read, and the message.
 async fn echoed(value: &str, status: u16, echo: &str) -> (serde_json::Value, String) {
     let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value);
     let caller = caller_with(

@@ -1,8 +1,9 @@
 //! Whom the TLS of one attempt trusts.
 //!
 //! # Guarantees
-//! Where an action names certificate authorities, no others are trusted: what cannot be read fails the attempt, and never falls back to
-//! those of the system. The settings are of this attempt alone, so that no session begun under other authorities is resumed.
+//! Where an action names certificate authorities, no others are trusted: what cannot be read fails
+//! the attempt, and never falls back to those of the system. The settings are of this attempt
+//! alone, so that no session begun under other authorities is resumed.
 
 use rustls::{
     ClientConfig, RootCertStore,
@@ -20,7 +21,8 @@ use crate::{
     objects::http::request::HttpRequest,
 };
 
-/// The TLS settings of one attempt at `target`: `common`, or those that trust what the action names.
+/// The TLS settings of one attempt at `target`: `common`, or those that trust what the action
+/// names.
 pub(super) async fn settings(
     target: &Target,
     request: &HttpRequest,
@@ -53,13 +55,21 @@ pub(super) async fn settings(
     };
     let pem = read.map_err(|error| unreadable(&error))?;
     let roots = roots(pem.expose()).map_err(|what| {
-        let hint = "store certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
-        failed(true, format!("key {key:?} of the {kind} {name:?}, whose certificates this request is to trust, {what}: {hint}"))
+        let hint = "store certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END \
+            CERTIFICATE-----";
+        failed(
+            true,
+            format!(
+                "key {key:?} of the {kind} {name:?}, whose certificates this request \
+            is to trust, {what}: {hint}"
+            ),
+        )
     })?;
     configured(roots).map_err(|error| failed(true, format!("TLS cannot be set up: {error}")))
 }
 
-/// The certificates of a PEM text; what else it holds is passed over. The errors show nothing of it.
+/// The certificates of a PEM text; what else it holds is passed over. The errors show nothing of
+/// it.
 fn roots(pem: &[u8]) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {

@@ -55,14 +55,16 @@ fn who_may_not_look_any_more_cannot_tell_whether_another_process_wrote() {
     assert!(may_be_applied(&asked, &intent(None), now()));
 }
 
-/// An API server with one ConfigMap, or none, that answers deletions, or what is applied, in this way.
+/// An API server with one ConfigMap, or none, that answers deletions, or what is applied, in this
+/// way.
 #[derive(Default)]
 struct Server {
     object: Option<Value>,
     answer: (u16, &'static str),
     /// What it says of its kinds where it does not list this one: 200 for a list without it.
     kinds: Option<u16>,
-    /// The only kind of the group example.com, which stands in its version v2; without one there is no such group.
+    /// The only kind of the group example.com, which stands in its version v2; without one there is
+    /// no such group.
     other: Option<&'static str>,
     /// What it says to who looks at the object, where it does not show it.
     looks: Option<u16>,
@@ -255,7 +257,8 @@ async fn a_conflict_is_tried_again_where_the_object_stands_and_says_nothing_wher
     let scene = Scene::new(Some(config_map("first")), (409, "the object has been modified"));
     let refused = scene.delete("first").await;
     assert!(
-        matches!(&refused, ChildState::Refused { message, .. } if message == "the object has been modified"),
+        matches!(&refused, ChildState::Refused { message, .. } if message == "the object has been \
+            modified"),
         "{refused:?}"
     );
     scene.stands(Some(config_map("second")));
@@ -328,7 +331,8 @@ async fn an_object_whose_kind_the_api_server_does_not_know_in_any_version_is_gon
         let scene = Scene::of(widget.clone(), Server { other: Some(other), ..Server::default() });
         let seen = scene.look(None).await;
         let told = format!(
-            "the cluster has no kind Widget in example.com/v1 yet, but {other} in example.com/v2: write that"
+            "the cluster has no kind Widget in example.com/v1 yet, but {other} in example.com/v2: \
+             write that"
         );
         assert!(
             matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains(&told)),

@@ -76,8 +76,9 @@ fn each_notice_is_an_event_of_its_own_that_the_api_server_takes() {
     assert!(note.len() <= 1024 && note.ends_with('\u{1f980}'), "{note}");
 }
 
-/// An attempt to create a Pod right after a status write, against an API server that gives these answers, one after the other. How often it is
-/// tried, the methods that were asked for, the last word, and how the attempt ended for this process.
+/// An attempt to create a Pod right after a status write, against an API server that gives these
+/// answers, one after the other. How often it is tried, the methods that were asked for, the last
+/// word, and how the attempt ended for this process.
 async fn tried(age: Duration, answers: &[u16]) -> (Vec<Method>, Next, Option<ChildState>) {
     let (context, asked, last) = tried_as(&json!({"pod": {"image": "charge"}}), age, answers).await;
     (asked, last, context.attempts.look(&key(), |known| known.end.clone()))

@@ -1,4 +1,5 @@
-//! What is late begins only where a live read shows the same saga with the same spec, and its attempt as one that nobody began.
+//! What is late begins only where a live read shows the same saga with the same spec, and its
+//! attempt as one that nobody began.
 
 use super::*;
 use crate::controller::perform::{live, may_still_begin};

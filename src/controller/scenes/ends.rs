@@ -6,7 +6,8 @@ use crate::{
     model::observation::{ChildState, Failure, Reached},
 };
 
-/// Stops the attempt, whose pod is this one, and says how it ended for this process, with the preconditions of each deletion.
+/// Stops the attempt, whose pod is this one, and says how it ended for this process, with the
+/// preconditions of each deletion.
 async fn stopped(scene: &Scene, pod: &Value) -> (Next, Option<ChildState>, Vec<Value>) {
     let saga = saga(&by_pod(), &under_way(&json!({})));
     scene.server.holds(SAGA, saga.clone());
@@ -47,7 +48,8 @@ async fn a_pod_on_a_node_is_deleted_whatever_its_version_and_its_end_is_awaited(
     assert_eq!((next, end, deleted), (Next::Later, None, vec![json!({"uid": "p"})]));
 }
 
-/// Sweeps after a saga that this process saw ended, while the API server holds this of it; and which pods are deleted.
+/// Sweeps after a saga that this process saw ended, while the API server holds this of it; and
+/// which pods are deleted.
 async fn swept(live: Option<Value>) -> Vec<(String, Value)> {
     let mut scene = Scene::new();
     let attempted =

@@ -1,4 +1,5 @@
-//! Intents of requests that are not under way, and of which this process, whose Lease may have lapsed, knows since before they were written.
+//! Intents of requests that are not under way, and of which this process, whose Lease may have
+//! lapsed, knows since before they were written.
 
 use super::*;
 use crate::{

@@ -1,4 +1,5 @@
-//! Small scenes before an API server that answers from a table: what a rule of the shell reads, writes and leaves alone.
+//! Small scenes before an API server that answers from a table: what a rule of the shell reads,
+//! writes and leaves alone.
 
 #![allow(
     clippy::unwrap_used,
@@ -66,7 +67,8 @@ struct Asked {
     body: Value,
 }
 
-/// An API server. What it holds it gives; it takes every write and every deletion but those that it refuses, and keeps none of them.
+/// An API server. What it holds it gives; it takes every write and every deletion but those that it
+/// refuses, and keeps none of them.
 #[derive(Clone, Default)]
 struct ApiServer(Arc<Mutex<Table>>);
 

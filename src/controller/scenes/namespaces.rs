@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::{requests::flown, *};
 use crate::model::observation::{ChildState, Reached};
 
-/// A saga that is deleted, whose request needs a Secret that is not there, or none; and how that request ends.
+/// A saga that is deleted, whose request needs a Secret that is not there, or none; and how that
+/// request ends.
 async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (bool, String) {
     let mut scene = Scene::new();
     scene.may_call_this_machine();

@@ -37,7 +37,8 @@ async fn with_a_service() -> (Scene, Value, Arc<Mutex<usize>>) {
     (scene, action, calls)
 }
 
-/// Sends the request of the attempt, which was written down so long ago, and waits until it landed; says how it ended.
+/// Sends the request of the attempt, which was written down so long ago, and waits until it landed;
+/// says how it ended.
 pub(super) async fn flown(
     scene: &mut Scene,
     saga: &Value,

@@ -1,7 +1,8 @@
 //! What a list brings that is read again after a gap in the watch.
 //!
 //! # Guarantees
-//! The store shows a list when it is whole: what is in it is handed on then, and what is not in it any more is named.
+//! The store shows a list when it is whole: what is in it is handed on then, and what is not in it
+//! any more is named.
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -14,8 +15,8 @@ use kube::{
     },
 };
 
-/// The objects that there is news of, each once it stands in the store as it is brought: after the end of a list, everything in the store.
-/// `events`: those that were reflected to it.
+/// The objects that there is news of, each once it stands in the store as it is brought: after the
+/// end of a list, everything in the store. `events`: those that were reflected to it.
 pub(super) fn news<K>(
     events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + 'static,
     store: Store<K>,
@@ -33,7 +34,8 @@ where
     })
 }
 
-/// A list that is read again after a gap in the watch. What went during the gap is just not in it: no event tells.
+/// A list that is read again after a gap in the watch. What went during the gap is just not in it:
+/// no event tells.
 pub(super) struct Listing<K: Resource<DynamicType = ()> + 'static> {
     before: Store<K>,
     listed: HashSet<Option<String>>,

@@ -56,8 +56,8 @@ fn a_pod_that_went_while_nobody_watched_makes_its_saga_look_again() {
     assert_eq!(list(&mut listing, &mut writer, &[pod("a", "1"), pod("c", "4")]), nothing);
 }
 
-/// An API server with the objects a and b, each on a page of its own. The first watch has a gap at once: every object has changed when the
-/// list is read again.
+/// An API server with the objects a and b, each on a page of its own. The first watch has a gap at
+/// once: every object has changed when the list is read again.
 fn with_a_gap() -> Client {
     let lists = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
@@ -80,7 +80,8 @@ fn with_a_gap() -> Client {
     Client::new(tower::service_fn(answer), "default")
 }
 
-/// What a watch brings over a list and another one after a gap: each object, its version, and the version in the store at that time.
+/// What a watch brings over a list and another one after a gap: each object, its version, and the
+/// version in the store at that time.
 async fn brought<K, S>(
     watched: impl FnOnce(Api<K>, Writer<K>, Arc<Context>) -> S,
 ) -> Vec<(String, Option<String>, Option<String>)>
@@ -129,8 +130,8 @@ fn of_job(job: &str) -> serde_json::Value {
     json!({"metadata": {"name": format!("of-{job}"), "namespace": "shop", "uid": format!("of-{job}"), "labels": labels, "ownerReferences": [owner]}})
 }
 
-/// An API server with a Pod of the Job `job` on the first page of a list, whose second page cannot be had. When the list is read again that Pod
-/// is gone, and there is one of the Job `other`.
+/// An API server with a Pod of the Job `job` on the first page of a list, whose second page cannot
+/// be had. When the list is read again that Pod is gone, and there is one of the Job `other`.
 fn with_a_list_that_breaks_off() -> Client {
     let lists = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
@@ -172,13 +173,15 @@ async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more_and_one_
     tokio::select! {
         () = pods.for_each(|_| std::future::ready(())) => {}
         listed = whole.wait_for(|listed| *listed) => assert!(*listed.unwrap()),
-        () = tokio::time::sleep(Duration::from_hours(1)) => unreachable!("the list was never whole"),
+        () = tokio::time::sleep(Duration::from_hours(1)) => unreachable!("the list was never \
+            whole"),
     }
     assert!(context.families.of("job").0.pods.is_empty());
     assert_eq!(context.families.of("other").0.pods.len(), 1);
 }
 
-/// An API server with a Pod of the Job `job` in its first list. The watch has a gap at once, and when the list is read again that Pod is gone.
+/// An API server with a Pod of the Job `job` in its first list. The watch has a gap at once, and
+/// when the list is read again that Pod is gone.
 fn with_a_pod_that_goes_unseen() -> Client {
     let lists = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
@@ -265,8 +268,8 @@ fn deleted(mut pod: serde_json::Value) -> serde_json::Value {
     pod
 }
 
-/// Lets this news of Pods go by, so many objects; returns the sagas that are told of it by their label, and the end of the attempt as its
-/// memory has it.
+/// Lets this news of Pods go by, so many objects; returns the sagas that are told of it by their
+/// label, and the end of the attempt as its memory has it.
 async fn told_of(
     items: Vec<serde_json::Value>,
     events: Vec<serde_json::Value>,

@@ -287,7 +287,8 @@ fn moves() -> impl Strategy<Value = Vec<(u64, Move)>> {
     proptest::collection::vec((wait, what), 0..400)
 }
 
-/// The rule in its plainest words: every call is kept, and everything is looked up when it is needed. Times in milliseconds.
+/// The rule in its plainest words: every call is kept, and everything is looked up when it is
+/// needed. Times in milliseconds.
 #[derive(Default)]
 struct Naive {
     /// When each call ended, and whether that was without an answer, since it last closed.
@@ -403,7 +404,8 @@ proptest! {
             prop_assert_eq!(shape(circuit.look(now)), naive.state(clock), "at {}", clock);
             if naive.opened.is_none() {
                 let (calls, unknown) = circuit.counted(now);
-                prop_assert_eq!((calls as usize, unknown as usize), naive.counted(clock), "at {}", clock);
+                prop_assert_eq!((calls as usize, unknown as usize), naive.counted(clock), "at \
+                    {}", clock);
             }
         }
     }

@@ -1,16 +1,22 @@
-//! Which one of several operators works: a Lease that one of them holds, as verdicts on instants that are handed in.
+//! Which one of several operators works: a Lease that one of them holds, as verdicts on instants
+//! that are handed in.
 //!
 //! # Guarantees
-//! - At most one leads where clocks run at the same rate: who leads stops [`HOLDS_FOR`] after it *sent* its last acknowledged renewal; who
-//!   does not takes the Lease over only when a read that was sent a whole [`TERM`] after it first saw the last renewal shows no other.
-//!   Each uses its own monotonic clock alone: no instant that is written in the Lease is judged by.
-//! - A Lease that nobody holds is taken at the next look by one whose caches are filled, so that a release hands over at once.
-//! - One that cannot work does not keep those from it that can: while none of its caches is filled it takes no Lease, and while some are not, it
-//!   waits a [`TERM`] longer than one with all of them.
-//! - Every change of a Lease keeps what others wrote on it, and names the version that it was read at.
+//! - At most one leads where clocks run at the same rate: who leads stops [`HOLDS_FOR`] after it
+//!   *sent* its last acknowledged renewal; who does not takes the Lease over only when a read that
+//!   was sent a whole [`TERM`] after it first saw the last renewal shows no other. Each uses its
+//!   own monotonic clock alone: no instant that is written in the Lease is judged by.
+//! - A Lease that nobody holds is taken at the next look by one whose caches are filled, so that a
+//!   release hands over at once.
+//! - One that cannot work does not keep those from it that can: while none of its caches is filled
+//!   it takes no Lease, and while some are not, it waits a [`TERM`] longer than one with all of
+//!   them.
+//! - Every change of a Lease keeps what others wrote on it, and names the version that it was read
+//!   at.
 //!
 //! # Caveats
-//! Leadership saves work and keeps nothing safe: two that lead at once are correct, and cost more. So it is lost early and without harm.
+//! Leadership saves work and keeps nothing safe: two that lead at once are correct, and cost more.
+//! So it is lost early and without harm.
 
 use std::{
     collections::BTreeSet,
@@ -35,8 +41,9 @@ pub const EVERY: Duration = Duration::from_secs(2);
 const _: () =
     assert!(HOLDS_FOR.as_millis() < TERM.as_millis() && EVERY.as_millis() < HOLDS_FOR.as_millis());
 
-/// The name of the Lease for operators that work in these namespaces, all where there is none. Those that work elsewhere have another
-/// leader: whoever leads these does not see the sagas of those.
+/// The name of the Lease for operators that work in these namespaces, all where there is none.
+/// Those that work elsewhere have another leader: whoever leads these does not see the sagas of
+/// those.
 #[must_use]
 pub fn lease_name(watched: &BTreeSet<String>) -> String {
     if watched.is_empty() {
@@ -107,7 +114,8 @@ struct Rival {
 }
 
 impl Candidate {
-    /// One that does not lead yet and has no caches, for the Lease of this name. No two may have the same identity.
+    /// One that does not lead yet and has no caches, for the Lease of this name. No two may have
+    /// the same identity.
     #[must_use]
     pub const fn new(lease: String, identity: String) -> Self {
         Self {
@@ -156,7 +164,8 @@ impl Candidate {
         self.renewed.map(|renewed| renewed + HOLDS_FOR)
     }
 
-    /// When to look again after a look that did what it wanted. Never later than when it may take the Lease over.
+    /// When to look again after a look that did what it wanted. Never later than when it may take
+    /// the Lease over.
     #[must_use]
     pub fn next_look(&self, now: Instant) -> Instant {
         if let Some(renewed) = self.renewed {
@@ -170,8 +179,9 @@ impl Candidate {
         due.map_or(now + EVERY, |due| due.clamp(now, now + EVERY))
     }
 
-    /// Takes what a look showed that was sent at `asked` and answered at `answered`, and says what to do; `at` is the instant that is
-    /// written. A read that failed says nothing and is not told here.
+    /// Takes what a look showed that was sent at `asked` and answered at `answered`, and says what
+    /// to do; `at` is the instant that is written. A read that failed says nothing and is not told
+    /// here.
     pub fn saw(
         &mut self,
         lease: Option<&Lease>,
@@ -215,19 +225,22 @@ impl Candidate {
         }
     }
 
-    /// Whether a look that was sent at `asked` may take what has been so since `since`, where that takes a warm one so long.
+    /// Whether a look that was sent at `asked` may take what has been so since `since`, where that
+    /// takes a warm one so long.
     fn may_take(&self, asked: Instant, since: Instant, long: Duration) -> bool {
         self.warmth
             .lets_others_go_first()
             .is_some_and(|longer| asked.saturating_duration_since(since) >= long + longer)
     }
 
-    /// Whether somebody else may have led since this was last asked: whose name stays in the Lease between two looks led alone, or nobody did.
+    /// Whether somebody else may have led since this was last asked: whose name stays in the Lease
+    /// between two looks led alone, or nobody did.
     pub const fn was_followed(&mut self) -> bool {
         std::mem::replace(&mut self.followed, false)
     }
 
-    /// Takes the acknowledgement of a write that [`Self::saw`] asked for, and that was sent at `sent`.
+    /// Takes the acknowledgement of a write that [`Self::saw`] asked for, and that was sent at
+    /// `sent`.
     pub fn acknowledged(&mut self, sent: Instant) {
         self.renewed = self.renewed.max(Some(sent));
         (self.rival, self.free) = (None, None);
@@ -243,7 +256,8 @@ impl Candidate {
         })
     }
 
-    /// The Lease before anybody held it. No labels: those of executors have them, and by them the old ones are found and deleted.
+    /// The Lease before anybody held it. No labels: those of executors have them, and by them the
+    /// old ones are found and deleted.
     fn unheld(&self) -> Lease {
         Lease {
             metadata: ObjectMeta { name: Some(self.lease.clone()), ..ObjectMeta::default() },

@@ -108,7 +108,8 @@ fn another_one_waits_a_term_after_the_last_renewal_that_it_saw_whatever_the_leas
         second.saw(Some(&renewed), at(dawn, 2100), at(dawn, 2200), wall(1_000_000)),
         Move::Wait
     );
-    // Sent before the end of the term, answered long after it: what it shows may be as old as its sending.
+    // Sent before the end of the term, answered long after it: what it shows may be as old as its
+    // sending.
     assert_eq!(
         second.saw(Some(&renewed), at(dawn, 12_199), at(dawn, 20_000), wall(1_000_000)),
         Move::Wait

@@ -1,4 +1,5 @@
-//! Named examples of both sides, then every order of everything that can happen to them within a horizon.
+//! Named examples of both sides, then every order of everything that can happen to them within a
+//! horizon.
 
 use std::collections::HashSet;
 
@@ -57,7 +58,8 @@ fn an_executor_is_gone_when_a_read_sent_a_term_after_the_first_sighting_shows_no
     let mut vigil = Vigil::default();
     vigil.saw(held("1"), at(dawn, 0), at(dawn, 100));
     assert_eq!(vigil.next_look(at(dawn, 0), at(dawn, 100)), EVERY);
-    // Sent before the end of the term, answered long after it: what it shows may be as old as its sending.
+    // Sent before the end of the term, answered long after it: what it shows may be as old as its
+    // sending.
     vigil.saw(held("1"), at(dawn, 6099), at(dawn, 9000));
     assert!(!vigil.is_gone());
     assert_eq!(vigil.next_look(at(dawn, 6099), at(dawn, 9000)), Duration::ZERO);
@@ -131,7 +133,8 @@ fn a_request_is_over_when_its_time_and_half_a_minute_have_passed_since_its_inten
     );
 }
 
-/// Seconds that are explored: a term begins with any renewal of the first tenures, and some are left when it has ended.
+/// Seconds that are explored: a term begins with any renewal of the first tenures, and some are
+/// left when it has ended.
 const HORIZON: u64 = 10;
 
 /// What the API server holds.
@@ -160,8 +163,9 @@ enum Read {
     Done { at: u64, showed: Stored },
 }
 
-/// Everything at one moment. Time is part of it. A process that is frozen, a packet that is slow or lost on its way, a read that fails:
-/// nothing happens, and time goes on. Nobody but an acknowledgement looks at the tenure, since a look can only end it.
+/// Everything at one moment. Time is part of it. A process that is frozen, a packet that is slow or
+/// lost on its way, a read that fails: nothing happens, and time goes on. Nobody but an
+/// acknowledgement looks at the tenure, since a look can only end it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Moment {
     now: u64,
@@ -219,7 +223,7 @@ impl Explorer {
         match moment.read {
             Read::None => may(&|moment| moment.read = Read::Sent { at: now }),
             Read::Sent { at } => {
-                may(&|moment| moment.read = Read::Done { at, showed: moment.stored })
+                may(&|moment| moment.read = Read::Done { at, showed: moment.stored });
             }
             Read::Done { at, showed } => may(&|moment| {
                 let sighting = match showed {
@@ -287,7 +291,8 @@ fn in_no_order_of_events_is_an_executor_called_gone_while_it_holds() {
             moment.vigil.is_gone() && matches!(moment.vigil.last, Some((Sighting::Held(_), _))),
         );
         held_late += usize::from(holds && moment.now == HORIZON);
-        // Where the tenure has lapsed and no answer is on its way, nothing is left that could make it hold again.
+        // Where the tenure has lapsed and no answer is on its way, nothing is left that could make
+        // it hold again.
         if !holds && !matches!(moment.renewal, Renewal::Sent { .. } | Renewal::Done { .. }) {
             continue;
         }

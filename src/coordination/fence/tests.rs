@@ -69,7 +69,8 @@ fn a_clock_that_is_behind_makes_no_intent_younger() {
                 let may = Age { intended, known: Duration::ZERO }.may_create(false);
                 assert!(
                     !may || age < 30_000,
-                    "created {age} ms after the intent; reader {behind} behind, writer {writer} ahead"
+                    "created {age} ms after the intent; reader {behind} behind, writer {writer} \
+                     ahead"
                 );
                 assert!(
                     may || age > 10_000 || writer < 0,

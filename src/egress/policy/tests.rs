@@ -110,9 +110,11 @@ fn deny_wins_over_allow_and_an_allow_leaves_no_other_host() {
     ] {
         assert_eq!(says(&reach, reached), Ok(()), "{reached}");
     }
-    let denied = "requests may not reach a.internal.shop.svc: the administrator denies *.internal.shop.svc by --http-deny-hosts";
+    let denied = "requests may not reach a.internal.shop.svc: the administrator denies \
+        *.internal.shop.svc by --http-deny-hosts";
     assert_eq!(says(&reach, "http://a.internal.shop.svc/"), Err(denied.into()));
-    let other = "requests may not reach evil.test: it is none of the hosts that the administrator allows by --http-allow-hosts";
+    let other = "requests may not reach evil.test: it is none of the hosts that the administrator \
+        allows by --http-allow-hosts";
     assert_eq!(says(&reach, "http://evil.test/"), Err(other.into()));
     for refused in
         ["http://ADMIN.shop.svc./", "http://10.1.2.4/", "http://[::1]/", "http://shop.svc/"]
@@ -170,10 +172,14 @@ fn a_rule_without_effect_is_refused() {
     assert_eq!(
         faults,
         [
-            "127.0.0.1/32 of --http-allow-cidrs lies in 127.0.0.0/8 of --http-deny-cidrs, which wins: take 127.0.0.1/32 out, or deny less",
-            "a.example.com of --http-allow-hosts is denied by *.example.com of --http-deny-hosts, which wins: take one of them out",
-            "*.b.example.com of --http-allow-hosts is denied by *.example.com of --http-deny-hosts, which wins: take one of them out",
-            "10.0.0.1 of --http-deny-hosts is an address, which a name could still lead to: give it to --http-deny-cidrs instead",
+            "127.0.0.1/32 of --http-allow-cidrs lies in 127.0.0.0/8 of --http-deny-cidrs, which \
+             wins: take 127.0.0.1/32 out, or deny less",
+            "a.example.com of --http-allow-hosts is denied by *.example.com of --http-deny-hosts, \
+             which wins: take one of them out",
+            "*.b.example.com of --http-allow-hosts is denied by *.example.com of \
+             --http-deny-hosts, which wins: take one of them out",
+            "10.0.0.1 of --http-deny-hosts is an address, which a name could still lead to: give \
+             it to --http-deny-cidrs instead",
         ]
     );
     let partly = ReachRules {

@@ -1,7 +1,8 @@
 //! What must hold of every stored status, and of every plan.
 //!
-//! A status is input: people can edit it, and an older operator may have written it. What [`check`] finds becomes a condition, never a
-//! panic. A plan is the engine's own: what [`check_plan`] finds is a fault of the engine, for tests and the model to find.
+//! A status is input: people can edit it, and an older operator may have written it. What [`check`]
+//! finds becomes a condition, never a panic. A plan is the engine's own: what [`check_plan`] finds
+//! is a fault of the engine, for tests and the model to find.
 //!
 //! | what must hold | where it is held |
 //! |---|---|

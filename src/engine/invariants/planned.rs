@@ -16,7 +16,8 @@ use crate::{
     },
 };
 
-/// The sentences that say what is wrong with a plan for a valid saga whose stored status contradicts nothing; empty where all is well.
+/// The sentences that say what is wrong with a plan for a valid saga whose stored status
+/// contradicts nothing; empty where all is well.
 #[must_use]
 pub fn check_plan(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<String> {
     let Ok(before) = seen.status else { return Vec::new() };
@@ -162,7 +163,7 @@ fn effects(
                 ));
             }
             Effect::Stop(id) if !active.contains_key(id) => {
-                found.push(format!("{id} is stopped although it is not active"))
+                found.push(format!("{id} is stopped although it is not active"));
             }
             Effect::Delete
                 if !before.phase.is_some_and(SagaPhase::is_terminal)
@@ -247,7 +248,8 @@ fn wakes(
     plan: &Plan,
     found: &mut Vec<String>,
 ) {
-    // What begins nothing is followed by a process that does; a saga without our finalizer that is deleted is gone.
+    // What begins nothing is followed by a process that does; a saga without our finalizer that is
+    // deleted is gone.
     if plan.wake.is_some()
         || plan.finalizer == Finalizer::Remove
         || seen.draining

@@ -68,7 +68,8 @@ pub(super) fn check(
     }
 }
 
-/// Running, then compensating, then ended; ended for good, but for a Completed saga that is to be undone.
+/// Running, then compensating, then ended; ended for good, but for a Completed saga that is to be
+/// undone.
 fn phases(before: &SagaStatus, after: &SagaStatus, found: &mut Vec<String>) {
     let (Some(old), Some(new)) = (before.phase, after.phase) else { return };
     let back = [SagaPhase::Compensating, SagaPhase::CompensationFailed];

@@ -129,7 +129,8 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     }
 }
 
-/// Whether the action of a step that is being undone was done, may have been, or may have done half its work.
+/// Whether the action of a step that is being undone was done, may have been, or may have done half
+/// its work.
 fn began(valid: &ValidStep, step: &StepStatus) -> bool {
     step.action.as_ref().is_some_and(|action| {
         action.last_outcome == Some(Outcome::Succeeded)
@@ -169,7 +170,8 @@ fn order(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
     let graph = Graph::new(&saga.steps);
     let done = |step: &StepStatus| match step.phase {
         StepPhase::Completed | StepPhase::Skipped => true,
-        // Later phases of a step that was done; a failed one that is undone had no dependant that started.
+        // Later phases of a step that was done; a failed one that is undone had no dependant that
+        // started.
         StepPhase::Compensating
         | StepPhase::Compensated
         | StepPhase::CompensationFailed

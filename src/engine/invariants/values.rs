@@ -9,7 +9,8 @@ use crate::{
     model::saga::ValidSaga,
 };
 
-/// Outputs are what the API server gives back, and can be read again; a skip leaves out nothing that is read.
+/// Outputs are what the API server gives back, and can be read again; a skip leaves out nothing
+/// that is read.
 pub(super) fn check(
     saga: &ValidSaga,
     before: &SagaStatus,

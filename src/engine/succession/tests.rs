@@ -117,7 +117,8 @@ fn where_nobody_can_tell_a_person_is_asked_and_what_has_not_ended_is_waited_for(
     asks(Some(&ended("Cancelled", &json!([undoing]))), "may have undone its step charge, or not");
     let waits = keys_after("child", Some(&ended("CompensationFailed", &json!([]))));
     assert!(
-        matches!(&waits, Err(Hindrance::NotEnded(message)) if message.contains("which is CompensationFailed")),
+        matches!(&waits, Err(Hindrance::NotEnded(message)) if message.contains("which is \
+            CompensationFailed")),
         "{waits:?}"
     );
 }

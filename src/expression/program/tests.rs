@@ -215,7 +215,8 @@ fn what_would_be_too_much_work_is_refused_before_it_begins() {
         "'x'.matches('[^x]{1000}{10}')",
         "matches('x', '[^x]{1000}{10}')",
         "params.list[0].matches('(\\\\w{50})+$')",
-        "params.list.map(i, string(1e308)).map(i, i + i + i + i + i + i + i + i + i + i + i + i + i + i + i + i + i)",
+        "params.list.map(i, string(1e308)).map(i, i + i + i + i + i + i + i + i + i + i + i + i + \
+         i + i + i + i + i)",
     ] {
         let error = evaluate(text).unwrap_err();
         assert!(

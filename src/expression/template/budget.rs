@@ -13,7 +13,8 @@ pub(crate) const MAX_RESULT: usize = 256 * 1024;
 pub struct Fixed {
     /// The names of fields that only `params` and `saga` may choose.
     pub names: &'static [&'static str],
-    /// Keys on the way from the template on, such as `manifest` and `data`, at and below which any field may be given.
+    /// Keys on the way from the template on, such as `manifest` and `data`, at and below which any
+    /// field may be given.
     pub free: &'static [&'static [&'static str]],
 }
 
@@ -54,7 +55,8 @@ impl Room {
         scope: &Scope<'_>,
     ) -> Result<Value, Option<String>> {
         if self.work > MAX_TOGETHER {
-            let why = "the expressions here are too much work together for the values they read: write fewer, or hand on less";
+            let why = "the expressions here are too much work together for the values they read: \
+                write fewer, or hand on less";
             return Err(Some(format!("{path}: {expression:?}: {why}")));
         }
         expression
@@ -77,7 +79,10 @@ impl Room {
             return Ok(());
         }
         named(value, self.fixed.names).map_or(Ok(()), |name| {
-            let why = format!("gives an object with {name}, which only params and saga may choose: write {name} out");
+            let why = format!(
+                "gives an object with {name}, which only params and saga may \
+                choose: write {name} out"
+            );
             Err(Some(format!("{}: {expression:?}: {why}", leaf.path)))
         })
     }

@@ -11,7 +11,8 @@ pub enum Form {
     Any,
     /// Text: whatever an expression gives becomes text, an object or a list as JSON.
     Text,
-    /// A URL: as text, with all in it escaped that is no letter, digit, `-`, `.`, `_` or `~`, so that it stays one part of a path or a query.
+    /// A URL: as text, with all in it escaped that is no letter, digit, `-`, `.`, `_` or `~`, so
+    /// that it stays one part of a path or a query.
     Url,
     /// Text as it is written, whatever it looks like.
     Verbatim,

@@ -1,8 +1,8 @@
 //! From a value to the nodes of a template: finds the expressions in its leaves.
 //!
 //! # Guarantees
-//! What it takes to read a value is bounded by what a saga may hold: it ends with the first expression that is one too many, and with the
-//! first fault that nobody will be told of.
+//! What it takes to read a value is bounded by what a saga may hold: it ends with the first
+//! expression that is one too many, and with the first fault that nobody will be told of.
 
 use serde_json::{Map, Value};
 
@@ -12,7 +12,8 @@ use crate::{
     fault::{Fault, are_enough},
 };
 
-/// How deep lists and objects may be nested in each other, as the API server's own parser allows no more than a multiple of.
+/// How deep lists and objects may be nested in each other, as the API server's own parser allows no
+/// more than a multiple of.
 const MAX_DEPTH: usize = 64;
 
 /// Reads the leaves of one template.
@@ -146,7 +147,8 @@ impl<'a> Reader<'a> {
         let Some(left) = self.left.checked_sub(1) else {
             self.ended = true;
             return Err(format!(
-                "holds more than {MAX_EXPRESSIONS} expressions with those above it, as a whole saga may: write fewer"
+                "holds more than {MAX_EXPRESSIONS} expressions with those above it, as a whole \
+                 saga may: write fewer"
             ));
         };
         self.left = left;

@@ -1,8 +1,8 @@
 //! What an expression gives stays in its place in a URL.
 //!
 //! # Guarantees
-//! It begins no other part of the URL, and makes none of a path's segments one that leads elsewhere: `.` and `..`, which whoever reads the URL
-//! folds, however they are written.
+//! It begins no other part of the URL, and makes none of a path's segments one that leads
+//! elsewhere: `.` and `..`, which whoever reads the URL folds, however they are written.
 
 use std::{fmt::Write, ops::Range};
 
@@ -25,7 +25,8 @@ pub(crate) fn escaped(text: &str) -> String {
 /// Checks a URL of which expressions gave these parts.
 ///
 /// # Errors
-/// One line that begins with the expression: the segment of the path in which it stands has become one that is folded.
+/// One line that begins with the expression: the segment of the path in which it stands has become
+/// one that is folded.
 pub(crate) fn check(url: &str, given: &[(Range<usize>, &Expression)]) -> Result<(), String> {
     let path = url.split(['?', '#']).next().unwrap_or_default();
     let mut begin = 0;
@@ -36,7 +37,8 @@ pub(crate) fn check(url: &str, given: &[(Range<usize>, &Expression)]) -> Result<
         let culprit = given.iter().find(|(part, _)| begin <= part.start && part.end <= end);
         if let (Some(dots), Some((_, expression))) = (dots(segment), culprit) {
             return Err(format!(
-                "{expression:?}: makes the path segment `{dots}`, which would leave its place in the URL: let it give something else"
+                "{expression:?}: makes the path segment `{dots}`, which would leave its place in \
+                 the URL: let it give something else"
             ));
         }
         begin = end + 1;

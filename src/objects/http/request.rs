@@ -1,8 +1,8 @@
 //! The request of one attempt of an `http` action.
 //!
 //! # Guarantees
-//! The same action and the same identity give the same request, byte for byte: attempts that share an idempotency key can be told from
-//! impostors by [`request_hash`].
+//! The same action and the same identity give the same request, byte for byte: attempts that share
+//! an idempotency key can be told from impostors by [`request_hash`].
 
 use crate::{
     api::{Header, HttpAction, HttpMethod, HttpTls, source::SecretKey},
@@ -10,7 +10,8 @@ use crate::{
     model::{origin::origin, saga::Identity},
 };
 
-/// Headers that only the operator or the connection sets, in lower case. A valid saga names none of them.
+/// Headers that only the operator or the connection sets, in lower case. A valid saga names none of
+/// them.
 const RESERVED: [&str; 9] = [
     "idempotency-key",
     "saga-attempt",
@@ -32,9 +33,11 @@ pub struct HttpRequest {
     pub method: HttpMethod,
     /// The URL as the action writes it.
     pub url: String,
-    /// All headers but `Content-Type` of the operator's own choice, the user's first. Names may repeat, as the user repeated them.
+    /// All headers but `Content-Type` of the operator's own choice, the user's first. Names may
+    /// repeat, as the user repeated them.
     pub headers: Vec<HttpHeader>,
-    /// The `Content-Type` that follows from the body; `None` without a body, or where `headers` holds one.
+    /// The `Content-Type` that follows from the body; `None` without a body, or where `headers`
+    /// holds one.
     pub content_type: Option<&'static str>,
     /// The body: text or JSON, so always UTF-8.
     pub body: Option<String>,
@@ -68,9 +71,10 @@ impl HttpHeader {
 
 /// The request of the attempt `identity` at `action`.
 ///
-/// `Idempotency-Key` and `Saga-Attempt` carry the identity. `User-Agent` is the operator's unless the user gives one. A body that is a JSON
-/// string is sent as text, any other as JSON, its keys sorted; `Content-Type` says which, unless the user gives one. Headers that the
-/// operator sets are left out where an unchecked saga names them.
+/// `Idempotency-Key` and `Saga-Attempt` carry the identity. `User-Agent` is the operator's unless
+/// the user gives one. A body that is a JSON string is sent as text, any other as JSON, its keys
+/// sorted; `Content-Type` says which, unless the user gives one. Headers that the operator sets are
+/// left out where an unchecked saga names them.
 #[must_use]
 pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
     let mut headers: Vec<HttpHeader> = action
@@ -106,7 +110,8 @@ pub fn request(action: &HttpAction, identity: &Identity) -> HttpRequest {
     }
 }
 
-/// Whether a request needs something that goes with the namespace of its saga: a Secret, a ConfigMap, or a Service there.
+/// Whether a request needs something that goes with the namespace of its saga: a Secret, a
+/// ConfigMap, or a Service there.
 #[must_use]
 pub fn needs_namespace(request: &HttpRequest, namespace: &str) -> bool {
     let reads =
@@ -120,8 +125,8 @@ pub fn needs_namespace(request: &HttpRequest, namespace: &str) -> bool {
 /// How this version makes the hash of a request.
 const HASH_PREFIX: &str = "v1:";
 
-/// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ. Headers and certificates do not count: a Secret
-/// may change between two attempts.
+/// `v1:` and the SHA-256 of method, URL and body, byte for byte. An empty body and no body differ.
+/// Headers and certificates do not count: a Secret may change between two attempts.
 #[must_use]
 pub fn request_hash(request: &HttpRequest) -> String {
     let mut parts = vec![request.method.as_str(), request.url.as_str()];
@@ -129,7 +134,8 @@ pub fn request_hash(request: &HttpRequest) -> String {
     format!("{HASH_PREFIX}{}", sha256_hex(&parts))
 }
 
-/// Whether a request is another one than that of which this hash was made. A hash that another version made in a way of its own tells nothing.
+/// Whether a request is another one than that of which this hash was made. A hash that another
+/// version made in a way of its own tells nothing.
 #[must_use]
 pub fn is_another(request: &HttpRequest, hash: &str) -> bool {
     hash.starts_with(HASH_PREFIX) && request_hash(request) != hash
@@ -319,7 +325,8 @@ mod tests {
         }
     }
 
-    /// The hash stands in the status of sagas that an older operator began: another operator must come to the same one.
+    /// The hash stands in the status of sagas that an older operator began: another operator must
+    /// come to the same one.
     #[test]
     fn the_hash_is_the_same_in_every_version() {
         let request = request(

@@ -33,10 +33,11 @@ const MAX_EXCERPT: usize = 256;
 /// The longest wait that the other side may ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// A gateway says 404 as well.
-const GONE: &str = "a no, since a gateway says the same: where it means that nothing is left to undo, write it in expect, such as \
-                    response.status in [200, 204, 404]";
+const GONE: &str = "a no, since a gateway says the same: where it means that nothing is left to \
+    undo, write it in expect, such as response.status in [200, 204, 404]";
 
-/// What an answer means that is no success of an action or a compensation. `uncertain`: whether an earlier attempt of it is.
+/// What an answer means that is no success of an action or a compensation. `uncertain`: whether an
+/// earlier attempt of it is.
 #[must_use]
 pub fn not_expected(answer: &Answer, direction: Direction, uncertain: bool) -> ChildState {
     let Answer { status, retry_after, text, .. } = answer;
@@ -108,8 +109,9 @@ fn message(status: u16, body: &str) -> String {
     message
 }
 
-/// How long `Retry-After` asks to wait from `now` on, when the answer came: a number of seconds or a date (RFC 9110, 10.2.3), cut to one
-/// hour; nothing for a date that has passed, `None` where it is neither.
+/// How long `Retry-After` asks to wait from `now` on, when the answer came: a number of seconds or
+/// a date (RFC 9110, 10.2.3), cut to one hour; nothing for a date that has passed, `None` where it
+/// is neither.
 #[must_use]
 pub fn wait(value: &str, now: Timestamp) -> Option<Duration> {
     let value = value.trim();
@@ -205,7 +207,8 @@ mod tests {
         for direction in [Direction::Action, Direction::Compensation] {
             match not_expected(&answer(409, Some("7"), "in progress"), direction, true) {
                 ChildState::Unknown { message, retry_after } => {
-                    let says = "the other side answered 409 Conflict: in progress (an earlier attempt may still be under way)";
+                    let says = "the other side answered 409 Conflict: in progress (an earlier \
+                        attempt may still be under way)";
                     assert_eq!(
                         (message.as_str(), retry_after),
                         (says, Some(Duration::from_secs(7)))
@@ -247,7 +250,8 @@ mod tests {
         let redirect = text(302, "");
         assert_eq!(
             redirect,
-            "the other side answered 302 Found (redirects are not followed: write the final address in url)"
+            "the other side answered 302 Found (redirects are not followed: write the final \
+             address in url)"
         );
     }
 

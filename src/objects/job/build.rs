@@ -1,16 +1,22 @@
 //! The Job of one attempt: how it is read and built, and which Pods are its own.
 //!
 //! # Guarantees
-//! - The same attempt always gives the same Job under the same name, so that creating it twice meets the first one.
-//! - Its pods carry the labels and the identity of the attempt, act as the saga's ServiceAccount, and meet the Pod Security Standard
-//!   "restricted" where nothing else is said: as the Pod of a `template` does, by the same code.
-//! - A field that is no field of a Job, and a value of a wrong type, are found with their paths, before anything runs.
+//! - The same attempt always gives the same Job under the same name, so that creating it twice
+//!   meets the first one.
+//! - Its pods carry the labels and the identity of the attempt, act as the saga's ServiceAccount,
+//!   and meet the Pod Security Standard "restricted" where nothing else is said: as the Pod of a
+//!   `template` does, by the same code.
+//! - A field that is no field of a Job, and a value of a wrong type, are found with their paths,
+//!   before anything runs.
 //!
 //! # Caveats
-//! - The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a field that there is not.
-//! - `activeDeadlineSeconds` is the second line only, as for a Pod: it does not count while the Job is suspended.
-//! - A Job that deletes itself soon after its end (`ttlSecondsAfterFinished`) is refused: an operator that is away for so long would find
-//!   neither the Job nor its pods, and could not tell how the attempt ended.
+//! - The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a
+//!   field that there is not.
+//! - `activeDeadlineSeconds` is the second line only, as for a Pod: it does not count while the Job
+//!   is suspended.
+//! - A Job that deletes itself soon after its end (`ttlSecondsAfterFinished`) is refused: an
+//!   operator that is away for so long would find neither the Job nor its pods, and could not tell
+//!   how the attempt ended.
 
 use std::time::Duration;
 
@@ -36,7 +42,8 @@ use crate::{
 /// Builds the Job of an attempt. `timeout` is the time limit of the attempt.
 ///
 /// # Errors
-/// A sentence that begins with the path within the action, where [`check_spec`] or [`check_metadata`] find a fault.
+/// A sentence that begins with the path within the action, where [`check_spec`] or
+/// [`check_metadata`] find a fault.
 pub fn job(
     saga: &ValidSaga,
     identity: &Identity,

@@ -1,4 +1,5 @@
-//! The fields of a Job that its reader looks at: what it says of its end, and whether it was told to end before.
+//! The fields of a Job that its reader looks at: what it says of its end, and whether it was told
+//! to end before.
 
 use crate::objects::pod::fields::{COMPLETION_INDEX, CONTROLLER_UID};
 use std::time::Duration;
@@ -59,8 +60,9 @@ pub(crate) fn is_suspended(job: &Job) -> bool {
     job.spec.as_ref().and_then(|spec| spec.suspend) == Some(true)
 }
 
-/// Whether the Job itself was told to end before it said how it does: then its pods were told to go, and it counts those that exit with 0
-/// all the same. A Job is not suspended any more once it has ended.
+/// Whether the Job itself was told to end before it said how it does: then its pods were told to
+/// go, and it counts those that exit with 0 all the same. A Job is not suspended any more once it
+/// has ended.
 pub(crate) fn told_to_end(job: &Job) -> bool {
     condition(job, SUSPENDED).is_some() || (is_deleted(job) && !ended_before_deletion(job))
 }
@@ -80,7 +82,8 @@ pub(crate) fn finished_by_itself(job: &Job) -> bool {
     verdict(job).is_some_and(|(_, finished)| finished) && !told_to_end(job)
 }
 
-/// The UID of the Job that a Pod belongs to, where it is one of an attempt: of a Job, and with the operator's label.
+/// The UID of the Job that a Pod belongs to, where it is one of an attempt: of a Job, and with the
+/// operator's label.
 #[must_use]
 pub fn job_of(pod: &Pod) -> Option<&str> {
     let is_ours = pod
@@ -92,8 +95,8 @@ pub fn job_of(pod: &Pod) -> Option<&str> {
     made_by(pod).filter(|_| is_ours)
 }
 
-/// The UID of the Job that made a Pod: the one that controls it, or, where that let go of it and nothing controls it, the one that its label
-/// names.
+/// The UID of the Job that made a Pod: the one that controls it, or, where that let go of it and
+/// nothing controls it, the one that its label names.
 #[must_use]
 pub fn made_by(pod: &Pod) -> Option<&str> {
     let Some(owner) =
@@ -120,7 +123,8 @@ pub(crate) fn index_of(pod: &Pod) -> Option<&str> {
     label.or_else(|| metadata.annotations.as_ref()?.get(COMPLETION_INDEX)).map(String::as_str)
 }
 
-/// Whether the Job has one pod at most, whose end is its own: there is no other for it to wait for or to put in its place.
+/// Whether the Job has one pod at most, whose end is its own: there is no other for it to wait for
+/// or to put in its place.
 #[must_use]
 pub fn is_single(job: &Job) -> bool {
     let Some(spec) = &job.spec else { return false };
@@ -132,7 +136,8 @@ pub fn is_single(job: &Job) -> bool {
     one && ends_with_it && plain && never
 }
 
-/// Whether what a Job hands on is the word of one pod: of the only one, or of the one with the index 0.
+/// Whether what a Job hands on is the word of one pod: of the only one, or of the one with the
+/// index 0.
 pub(crate) fn may_hand_on(job: &Job) -> bool {
     job.spec.as_ref().is_some_and(|spec| is_one(spec) || is_indexed(spec))
 }

@@ -1,8 +1,9 @@
 //! What one process remembers of the pods of one Job, from what a watch brings.
 //!
 //! # Guarantees
-//! A pod is known by its own UID: one that its Job let go of, or that lost its labels, is no other. Of those that are gone the last states are
-//! kept; where one went unseen, or there were too many, that is said.
+//! A pod is known by its own UID: one that its Job let go of, or that lost its labels, is no other.
+//! Of those that are gone the last states are kept; where one went unseen, or there were too many,
+//! that is said.
 
 use std::{
     collections::{BTreeMap, VecDeque},

@@ -1,19 +1,26 @@
-//! Reads a Job's state together with that of its pods: whether its attempt succeeded, failed, may have happened, or goes on.
+//! Reads a Job's state together with that of its pods: whether its attempt succeeded, failed, may
+//! have happened, or goes on.
 //!
 //! # Guarantees
-//! - A Job that is Complete has succeeded. Where it was deleted or suspended before, it has only if so many pods as it wants succeeded
-//!   before they were told to go: it counts those that exit with 0 when they are. Else it is *unknown*.
-//! - A Job that Failed has *failed* only where a pod of it said no by itself, or where no pod of it ever started; else it is *unknown*.
-//! - The end of the only pod of a Job that makes no other ([`is_single`]) decides at once, as that of a Pod does: the Job's own status lags
-//!   by a second. A pod that is being deleted does not: a Job that is suspended makes another one later.
+//! - A Job that is Complete has succeeded. Where it was deleted or suspended before, it has only if
+//!   so many pods as it wants succeeded before they were told to go: it counts those that exit with
+//!   0 when they are. Else it is *unknown*.
+//! - A Job that Failed has *failed* only where a pod of it said no by itself, or where no pod of it
+//!   ever started; else it is *unknown*.
+//! - The end of the only pod of a Job that makes no other ([`is_single`]) decides at once, as that
+//!   of a Pod does: the Job's own status lags by a second. A pod that is being deleted does not: a
+//!   Job that is suspended makes another one later.
 //! - While a pod runs nothing is settled, unless the Job says that it has finished.
 //! - What it says is one line of at most 256 characters.
 //!
 //! # Caveats
-//! - A pod that the Job controller counted while its Job was neither deleted nor suspended is the Job's business: it may have been drained.
-//! - Why a Job gets no pods (a quota, Pod Security) stands in its events alone: it reads as a Job that waits for its pods.
-//! - Pods of which an operator that started later cannot know: those that a Job lost when it was suspended, for they are counted nowhere.
-//!   Where there may have been such, the end of a Job that somebody deleted is unknown.
+//! - A pod that the Job controller counted while its Job was neither deleted nor suspended is the
+//!   Job's business: it may have been drained.
+//! - Why a Job gets no pods (a quota, Pod Security) stands in its events alone: it reads as a Job
+//!   that waits for its pods.
+//! - Pods of which an operator that started later cannot know: those that a Job lost when it was
+//!   suspended, for they are counted nowhere. Where there may have been such, the end of a Job that
+//!   somebody deleted is unknown.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -49,8 +56,9 @@ pub struct Family {
 }
 
 impl Family {
-    /// The same family where a live read shows these pods, and perhaps `more` that it does not show. What was known and is not among them is
-    /// gone: as it last was where it had ended, else unseen.
+    /// The same family where a live read shows these pods, and perhaps `more` that it does not
+    /// show. What was known and is not among them is gone: as it last was where it had ended, else
+    /// unseen.
     #[must_use]
     pub fn as_listed(self, listed: Vec<Pod>, more: bool) -> Self {
         let Self { pods: known, mut gone, mut lost, whole } = self;
@@ -76,7 +84,8 @@ fn has_ended(pod: &Pod) -> bool {
     !matches!(pod::state::state(pod, Duration::ZERO), ChildState::Active { .. })
 }
 
-/// The state of a Job that exists, or was just seen. `age` is how long this process has known it, and is only passed on.
+/// The state of a Job that exists, or was just seen. `age` is how long this process has known it,
+/// and is only passed on.
 #[must_use]
 pub fn state(job: &Job, family: &Family, age: Duration) -> ChildState {
     end(job, family).unwrap_or_else(|| {
@@ -85,7 +94,8 @@ pub fn state(job: &Job, family: &Family, age: Duration) -> ChildState {
     })
 }
 
-/// The state of a Job that is gone, judged by its last copy; `None` while a pod of it may still run.
+/// The state of a Job that is gone, judged by its last copy; `None` while a pod of it may still
+/// run.
 #[must_use]
 pub fn gone(last: &Job, family: &Family) -> Option<ChildState> {
     if runs(family) {
@@ -116,7 +126,8 @@ pub fn runs_on(family: &Family) -> bool {
     family.pods.iter().any(|pod| pod.metadata.deletion_timestamp.is_none() && !has_ended(pod))
 }
 
-/// Whether the Job has ended and these are not the pods that tell how: a cache of pods may be older than that of Jobs.
+/// Whether the Job has ended and these are not the pods that tell how: a cache of pods may be older
+/// than that of Jobs.
 #[must_use]
 pub fn wants_pods(job: &Job, family: &Family) -> bool {
     let told = |wanted: fn(&ChildState) -> bool| ends(family).iter().any(|end| wanted(&end.state));
@@ -134,7 +145,8 @@ pub fn wants_pods(job: &Job, family: &Family) -> bool {
     }
 }
 
-/// Says that a pod may still run although it should have ended more than 60 s ago, where nothing but its end is awaited.
+/// Says that a pod may still run although it should have ended more than 60 s ago, where nothing
+/// but its end is awaited.
 #[must_use]
 pub fn stuck(job: Option<&Job>, family: &Family, now: Timestamp) -> Option<String> {
     let ends = job.is_none_or(|job| is_deleted(job) || verdict(job).is_some());
@@ -174,7 +186,8 @@ fn only_pod(family: &Family) -> Option<&Pod> {
         .then_some(pod)
 }
 
-/// The end by a signal of the only pod of a Job, held up by another container of it, as [`pod_state::held_up`] has it.
+/// The end by a signal of the only pod of a Job, held up by another container of it, as
+/// [`pod_state::held_up`] has it.
 #[must_use]
 pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
     let awaited =
@@ -193,7 +206,8 @@ fn done(job: &Job, family: &Family) -> ChildState {
     )
 }
 
-/// Whether so many of its pods as the Job wants are known to have succeeded before they were told to go.
+/// Whether so many of its pods as the Job wants are known to have succeeded before they were told
+/// to go.
 fn has_all(job: &Job, family: &Family) -> bool {
     let ends = ends(family);
     let succeeded = ends.iter().filter(|end| matches!(end.state, ChildState::Succeeded(_)));
@@ -234,7 +248,8 @@ fn failed(job: &Job, family: &Family) -> ChildState {
     if let Some(End { pod, state: ChildState::Failed(failure) }) = ends.iter().rev().find(says_no) {
         let message =
             if is_single(job) { failure.message.clone() } else { of_pod(pod, &failure.message) };
-        // All pods of the Job have one key. What another one may have done, the code of the newest does not tell.
+        // All pods of the Job have one key. What another one may have done, the code of the newest
+        // does not tell.
         let alike = |end: &End<'_>| matches!(&end.state, ChildState::Failed(other) if other.reached == Reached::Nothing || other.exit_code == failure.exit_code);
         let reached = if all_known(job, family) && ends.iter().all(alike) {
             failure.reached

@@ -1,9 +1,10 @@
 //! What of a Job is worth keeping in memory.
 //!
 //! # Guarantees
-//! - [`crate::objects::job::state`] and [`crate::objects::job::build`] read the same from a stripped Job as from the whole one, and its size is bounded whatever the
-//!   server sent.
-//! - A Job that was seen to have finished stays so, whoever deletes or suspends it later ([`keep_end`]).
+//! - [`crate::objects::job::state`] and [`crate::objects::job::build`] read the same from a
+//!   stripped Job as from the whole one, and its size is bounded whatever the server sent.
+//! - A Job that was seen to have finished stays so, whoever deletes or suspends it later
+//!   ([`keep_end`]).
 
 use k8s_openapi::api::{
     batch::v1::{Job, JobCondition, JobSpec, JobStatus, PodFailurePolicy, SuccessPolicy},
@@ -20,8 +21,8 @@ pub fn strip(job: &mut Job) {
     job.status = job.status.take().map(status);
 }
 
-/// Keeps the end of a stripped Job that an earlier version of it showed, the one of which this is the next. Its deletion and its suspension
-/// after that change nothing, and are not kept.
+/// Keeps the end of a stripped Job that an earlier version of it showed, the one of which this is
+/// the next. Its deletion and its suspension after that change nothing, and are not kept.
 pub fn keep_end(job: &mut Job, before: Option<&Job>) {
     let Some(before) = before
         .filter(|before| before.metadata.uid == job.metadata.uid && finished_by_itself(before))

@@ -1,13 +1,16 @@
 //! The Pod of one attempt: how it is built, and how it is known again.
 //!
 //! # Guarantees
-//! - The same attempt always gives the same Pod under the same name, so that creating it twice meets the first one.
-//! - It meets the Pod Security Standard "restricted", carries no finalizer and never blocks the deletion of its saga.
+//! - The same attempt always gives the same Pod under the same name, so that creating it twice
+//!   meets the first one.
+//! - It meets the Pod Security Standard "restricted", carries no finalizer and never blocks the
+//!   deletion of its saga.
 //! - The attempt's identity stands last in the environment: nothing the user writes can replace it.
 //!
 //! # Caveats
-//! `activeDeadlineSeconds` is the second line only: the operator measures the timeout from the recorded intent, and a Pod that is never
-//! scheduled has no start from which the kubelet could count.
+//! `activeDeadlineSeconds` is the second line only: the operator measures the timeout from the
+//! recorded intent, and a Pod that is never scheduled has no start from which the kubelet could
+//! count.
 
 use std::time::Duration;
 
@@ -17,7 +20,6 @@ use k8s_openapi::{
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::Resource;
 
 use super::fields::finishes;
 use crate::{
@@ -33,7 +35,8 @@ use crate::{
 /// Builds the Pod of an attempt. `timeout` is the time limit of the attempt.
 ///
 /// # Errors
-/// A sentence that begins with the path within the action, where `resources` is not what [`check_resources`] accepts, or `template` not what
+/// A sentence that begins with the path within the action, where `resources` is not what
+/// [`check_resources`] accepts, or `template` not what
 /// [`crate::manifest::pod_template::check_template`] does.
 pub fn pod(
     saga: &ValidSaga,
@@ -47,7 +50,8 @@ pub fn pod(
     let spec = PodSpec {
         active_deadline_seconds: Some(deadline_seconds(timeout)),
         containers: vec![container(identity, action)?],
-        // Services of the namespace would otherwise turn up as environment variables, some hundreds in a large one.
+        // Services of the namespace would otherwise turn up as environment variables, some hundreds
+        // in a large one.
         enable_service_links: Some(false),
         restart_policy: Some("Never".into()),
         security_context: Some(PodSecurityContext {
@@ -81,7 +85,8 @@ fn container(identity: &Identity, action: &PodAction) -> Result<Container, Strin
             capabilities: Some(Capabilities { add: None, drop: Some(vec!["ALL".into()]) }),
             ..SecurityContext::default()
         }),
-        // A program that writes no termination message still says why it failed: by the end of its log.
+        // A program that writes no termination message still says why it failed: by the end of its
+        // log.
         termination_message_policy: Some("FallbackToLogsOnError".into()),
         ..Container::default()
     })

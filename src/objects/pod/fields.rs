@@ -11,7 +11,8 @@ use crate::{
     text::{line, one_line},
 };
 
-/// The condition that scheduler, eviction, taints, garbage collection and kubelet set on a Pod that they end.
+/// The condition that scheduler, eviction, taints, garbage collection and kubelet set on a Pod that
+/// they end.
 pub(crate) const DISRUPTION: &str = "DisruptionTarget";
 /// The condition that says whether, or why not, a Pod is bound to a node.
 pub(crate) const SCHEDULED: &str = "PodScheduled";
@@ -107,7 +108,8 @@ pub fn is_of_template(pod: &Pod) -> bool {
     named(pod).is_some()
 }
 
-/// Whether exit code 0 always means that the Pod's work is done, also where something told it to go before.
+/// Whether exit code 0 always means that the Pod's work is done, also where something told it to go
+/// before.
 #[must_use]
 pub fn finishes_on_sigterm(pod: &Pod) -> bool {
     pod.metadata
@@ -123,8 +125,9 @@ pub(crate) fn named(pod: &Pod) -> Option<&str> {
     Some(name.as_str()).filter(|name| is_dns_label(name))
 }
 
-/// Whether an ended container had started. The runtime writes the beginning of 1970 for one that had not; a time that is missing is the
-/// kubelet's own stand-in, unless an exit code came with a reason of its own.
+/// Whether an ended container had started. The runtime writes the beginning of 1970 for one that
+/// had not; a time that is missing is the kubelet's own stand-in, unless an exit code came with a
+/// reason of its own.
 pub(crate) fn ran(exit: &ContainerStateTerminated) -> bool {
     match (line(exit.reason.as_ref()).as_deref(), &exit.started_at) {
         (Some(reason), _) if NO_START.contains(&reason) => false,

@@ -1,7 +1,8 @@
-//! What the init containers of a template did: they run before the container that decides, and may have done work.
+//! What the init containers of a template did: they run before the container that decides, and may
+//! have done work.
 //!
-//! Of a Pod that is not of a template they have no say, since only a webhook can have put them there; of one that is, neither have those that
-//! run on beside it (`restartPolicy: Always`).
+//! Of a Pod that is not of a template they have no say, since only a webhook can have put them
+//! there; of one that is, neither have those that run on beside it (`restartPolicy: Always`).
 
 use k8s_openapi::api::core::v1::{
     ContainerStateTerminated, ContainerStateWaiting, ContainerStatus, Pod,

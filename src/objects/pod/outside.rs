@@ -1,15 +1,18 @@
 //! Whether a Pod was told to go before it ended, and who or what may have ended it.
 //!
 //! # Guarantees
-//! - A Pod is *told to go* by its deletion, whoever asks for it (the operator itself at the attempt's time limit, a drain, a person), by the
-//!   condition `DisruptionTarget`, and by the kubelet's word in `status.reason` (`Evicted`, `DeadlineExceeded`, `Terminated`, …; it writes
+//! - A Pod is *told to go* by its deletion, whoever asks for it (the operator itself at the
+//!   attempt's time limit, a drain, a person), by the condition `DisruptionTarget`, and by the
+//!   kubelet's word in `status.reason` (`Evicted`, `DeadlineExceeded`, `Terminated`, …; it writes
 //!   none for a container that ended by itself).
-//! - Exit code 0 means done where the container ended before it was told to go: where this version of the Pod shows nothing of the kind, or
-//!   where the end lies more than 10 s before the deletion was asked for. Programs end with 0 on SIGTERM, too, with half their work done.
+//! - Exit code 0 means done where the container ended before it was told to go: where this version
+//!   of the Pod shows nothing of the kind, or where the end lies more than 10 s before the deletion
+//!   was asked for. Programs end with 0 on SIGTERM, too, with half their work done.
 //!   `finishesOnSigterm` is the word of the step's author that exit code 0 always means done.
 //!
 //! # Caveats
-//! `OOMKilled` is an exit code: the container went past its own limit. So is every signal that nobody outside is known to have sent.
+//! `OOMKilled` is an exit code: the container went past its own limit. So is every signal that
+//! nobody outside is known to have sent.
 
 use std::time::Duration;
 
@@ -22,11 +25,14 @@ use crate::{
     text::line,
 };
 
-/// By how much the end has to lie before the deletion: the clocks of a node and of the API server, each in whole seconds.
+/// By how much the end has to lie before the deletion: the clocks of a node and of the API server,
+/// each in whole seconds.
 pub(crate) const CLEARLY: Duration = Duration::from_secs(10);
-/// What the kubelet, and containerd after a restart of the node, write for a container whose end nobody saw.
+/// What the kubelet, and containerd after a restart of the node, write for a container whose end
+/// nobody saw.
 const NOBODY_SAW: [&str; 2] = ["ContainerStatusUnknown", "Unknown"];
-/// With which a kubelet ends or turns away a Pod for the node's sake; `OutOf…` (`OutOfcpu`) comes on top.
+/// With which a kubelet ends or turns away a Pod for the node's sake; `OutOf…` (`OutOfcpu`) comes
+/// on top.
 const NODE_REASONS: [&str; 9] = [
     "Evicted",
     "Preempting",
@@ -52,7 +58,8 @@ pub(crate) fn zero_means_done(pod: &Pod) -> bool {
         || broken(Twin::ZeroIsDone)
 }
 
-/// Whether the container ended clearly before the deletion was asked for. With a reason of the kubelet the deletion was not what ended it.
+/// Whether the container ended clearly before the deletion was asked for. With a reason of the
+/// kubelet the deletion was not what ended it.
 fn ended_before_deletion(pod: &Pod) -> bool {
     let ended = exit(pod).and_then(|exit| exit.finished_at.as_ref()).map(|at| at.0);
     let ended = ended.filter(|at| *at > Timestamp::UNIX_EPOCH && reason(pod).is_none());
@@ -74,7 +81,8 @@ fn ended_before_deletion(pod: &Pod) -> bool {
     between.is_some_and(|between| between > CLEARLY)
 }
 
-/// Whether somebody or something other than the container's own program may have ended it, or, where it exited with 0, may have been why.
+/// Whether somebody or something other than the container's own program may have ended it, or,
+/// where it exited with 0, may have been why.
 pub(crate) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
     if nobody_saw(exit) {
         return true;
@@ -88,7 +96,8 @@ pub(crate) fn from_outside(pod: &Pod, exit: &ContainerStateTerminated) -> bool {
         || (deleting(pod) && by_signal(exit) && !out_of_memory)
 }
 
-/// Whether the Pod was taken from its node, or turned away by it, for a reason that lies with the cluster.
+/// Whether the Pod was taken from its node, or turned away by it, for a reason that lies with the
+/// cluster.
 pub(crate) fn disrupted(pod: &Pod) -> bool {
     let by_node = |reason: &str| NODE_REASONS.contains(&reason) || reason.starts_with("OutOf");
     disruption(pod).is_some() || reason(pod).as_deref().is_some_and(by_node)

@@ -1,11 +1,12 @@
 //! What a Pod that goes on does or waits for, and what keeps it from going on.
 //!
 //! # Guarantees
-//! One line of at most 256 characters, which names the reason that the scheduler or the kubelet gives.
+//! One line of at most 256 characters, which names the reason that the scheduler or the kubelet
+//! gives.
 //!
 //! # Caveats
-//! A volume that cannot be mounted, for example of a Secret that is missing, shows in the events of the Pod alone: it reads as a Pod whose
-//! container is being created.
+//! A volume that cannot be mounted, for example of a Secret that is missing, shows in the events of
+//! the Pod alone: it reads as a Pod whose container is being created.
 
 use k8s_openapi::api::core::v1::{ContainerStateWaiting, Pod};
 

@@ -1,20 +1,25 @@
-//! Reads a Pod's state: whether its attempt succeeded, failed, may have happened, or goes on, and what it waits for.
+//! Reads a Pod's state: whether its attempt succeeded, failed, may have happened, or goes on, and
+//! what it waits for.
 //!
-//! The outcome is that of one container, [`pod::deciding`]; what stands or a webhook put beside it has no say. What a template runs before it
-//! may fail in its stead.
+//! The outcome is that of one container, [`pod::deciding`]; what stands or a webhook put beside it
+//! has no say. What a template runs before it may fail in its stead.
 //!
 //! # Guarantees
-//! - A Pod has *succeeded* only if its container exited with 0 before it was told to go ([`pod_outside`]).
-//! - It has *failed* only if its container ended by itself with an exit code other than 0, or never started ([`pod_start`]). Every other end
-//!   is *unknown*.
-//! - An end from outside is told by the kubelet's word in `status.reason`, by the condition `DisruptionTarget`, by the words that stand in for
-//!   a container nobody found (`ContainerStatusUnknown`; `Unknown` after a restart of the node), or by a deletion together with a signal's
-//!   exit code.
-//! - The kubelet writes the container's end first, and only when nothing runs any more the Pod's phase together with the reason. An exit
-//!   code other than 0 therefore waits for the phase: before, an eviction looks like a failure. Where another container holds the Pod up, the
-//!   end is told apart by [`held_up`].
-//! - No status, however odd, makes this panic, and what it says is one line of at most 256 characters: the reasons first, then the end of
-//!   what the container said, since a log tells at its end what went wrong.
+//! - A Pod has *succeeded* only if its container exited with 0 before it was told to go
+//!   ([`pod_outside`]).
+//! - It has *failed* only if its container ended by itself with an exit code other than 0, or never
+//!   started ([`pod_start`]). Every other end is *unknown*.
+//! - An end from outside is told by the kubelet's word in `status.reason`, by the condition
+//!   `DisruptionTarget`, by the words that stand in for a container nobody found
+//!   (`ContainerStatusUnknown`; `Unknown` after a restart of the node), or by a deletion together
+//!   with a signal's exit code.
+//! - The kubelet writes the container's end first, and only when nothing runs any more the Pod's
+//!   phase together with the reason. An exit code other than 0 therefore waits for the phase:
+//!   before, an eviction looks like a failure. Where another container holds the Pod up, the end is
+//!   told apart by [`held_up`].
+//! - No status, however odd, makes this panic, and what it says is one line of at most 256
+//!   characters: the reasons first, then the end of what the container said, since a log tells at
+//!   its end what went wrong.
 
 use std::time::Duration;
 
@@ -49,7 +54,8 @@ const DEFAULT_GRACE: i64 = 30;
 /// How long after its grace a Pod of which a container still runs counts as one that nobody ends.
 const HELD_UP_AFTER: Duration = Duration::from_secs(30);
 
-/// The state of a Pod that exists, or was just seen. `age` is how long this process has known it, and is only passed on.
+/// The state of a Pod that exists, or was just seen. `age` is how long this process has known it,
+/// and is only passed on.
 #[must_use]
 pub fn state(pod: &Pod, age: Duration) -> ChildState {
     end(pod).unwrap_or_else(|| {
@@ -58,8 +64,9 @@ pub fn state(pod: &Pod, age: Duration) -> ChildState {
     })
 }
 
-/// The state of a Pod that is gone, judged by the copy that its deletion delivered, which holds the last status it ever had. A copy from
-/// earlier proves nothing about a Pod that had not ended: it may have been bound since.
+/// The state of a Pod that is gone, judged by the copy that its deletion delivered, which holds the
+/// last status it ever had. A copy from earlier proves nothing about a Pod that had not ended: it
+/// may have been bound since.
 #[must_use]
 pub fn gone(last: &Pod) -> ChildState {
     match end(last) {
@@ -74,8 +81,9 @@ fn ended(pod: &Pod) -> bool {
     end(pod).is_some()
 }
 
-/// Says that a Pod may still run although its deletion should have ended it more than 60 s ago: its node does not answer. `None` while it
-/// is not deleted, still has time, or has ended and is kept by somebody's finalizer.
+/// Says that a Pod may still run although its deletion should have ended it more than 60 s ago: its
+/// node does not answer. `None` while it is not deleted, still has time, or has ended and is kept
+/// by somebody's finalizer.
 #[must_use]
 pub fn stuck(pod: &Pod, now: Timestamp) -> Option<String> {
     // The API server sets the instant at which the grace ends, not the one of the request.
@@ -133,12 +141,14 @@ fn end_of_init(pod: &Pod) -> Option<ChildState> {
 
 /// The end of a Pod whose container exited with 0 after something told it to go.
 fn told_and_done(pod: &Pod) -> ChildState {
-    const WHAT: &str = "was ended with exit code 0 and may have done its work (finishesOnSigterm: true would say that it has)";
+    const WHAT: &str = "was ended with exit code 0 and may have done its work (finishesOnSigterm: \
+        true would say that it has)";
     unknown(with_cause(WHAT, pod))
 }
 
-/// The end of the container in a Pod that goes on: exit code 0 counts at once, any other only while another container holds the Pod up
-/// and nobody is known to end it. A signal may be the first that is seen of an eviction.
+/// The end of the container in a Pod that goes on: exit code 0 counts at once, any other only while
+/// another container holds the Pod up and nobody is known to end it. A signal may be the first that
+/// is seen of an eviction.
 fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     let exit = exit(pod)?;
     let own = own_exit(pod);
@@ -151,8 +161,9 @@ fn end_before_phase(pod: &Pod) -> Option<ChildState> {
     own.map(answer).or_else(|| (!may_have_started(pod)).then(|| nothing(pod)))
 }
 
-/// The end by a signal of the container in a Pod that goes on because another container does, and for how long that may be the beginning of
-/// an end from outside: who ends a Pod gives all its containers the same grace. Where that has passed, nobody else ended this one.
+/// The end by a signal of the container in a Pod that goes on because another container does, and
+/// for how long that may be the beginning of an end from outside: who ends a Pod gives all its
+/// containers the same grace. Where that has passed, nobody else ended this one.
 #[must_use]
 pub fn held_up(pod: &Pod) -> Option<(ChildState, Duration)> {
     let own = own_exit(pod)
@@ -177,8 +188,9 @@ pub(crate) fn last_word(pod: &Pod) -> Option<Map<String, Value>> {
     exit(pod).filter(|_| exited_with_zero(pod)).and_then(handed_on)
 }
 
-/// The JSON object in the termination message of a container that ended well. What the kubelet had to cut is none any more. One that is
-/// nested too deep to be read is handed on as one that is too deep to be taken.
+/// The JSON object in the termination message of a container that ended well. What the kubelet had
+/// to cut is none any more. One that is nested too deep to be read is handed on as one that is too
+/// deep to be taken.
 pub(crate) fn handed_on(exit: &ContainerStateTerminated) -> Option<Map<String, Value>> {
     let message = exit
         .message
@@ -228,8 +240,8 @@ fn own_exit(pod: &Pod) -> Option<&ContainerStateTerminated> {
     exit(pod).filter(|exit| ran(exit) && !from_outside(pod, exit))
 }
 
-/// What happened to a Pod, and why, as far as it says: the Pod's reason or its disruption, what its container waited for, and the end of
-/// what that said.
+/// What happened to a Pod, and why, as far as it says: the Pod's reason or its disruption, what its
+/// container waited for, and the end of what that said.
 fn with_cause(what: &str, pod: &Pod) -> String {
     let of_pod =
         status(pod).and_then(|status| labelled(status.reason.as_ref(), status.message.as_ref()));

@@ -1,8 +1,9 @@
 //! What of a Pod is worth keeping in memory.
 //!
 //! # Guarantees
-//! - [`crate::objects::pod::state`] and [`crate::objects::pod::build`] read the same from a stripped Pod as from the whole one, and its size is bounded whatever
-//!   containers, conditions and messages the server sent.
+//! - [`crate::objects::pod::state`] and [`crate::objects::pod::build`] read the same from a
+//!   stripped Pod as from the whole one, and its size is bounded whatever containers, conditions
+//!   and messages the server sent.
 //! - A Pod that was seen to succeed stays so, whatever tells it to go later ([`keep_success`]).
 
 use std::{collections::BTreeMap, time::Duration};
@@ -48,8 +49,9 @@ pub fn strip(pod: &mut Pod) {
     pod.status = status;
 }
 
-/// Keeps the success of a stripped Pod that an earlier version of it showed, the one of which this is the next. What tells it to go after
-/// that changes nothing: the status stays as it was, and no deletion is kept.
+/// Keeps the success of a stripped Pod that an earlier version of it showed, the one of which this
+/// is the next. What tells it to go after that changes nothing: the status stays as it was, and no
+/// deletion is kept.
 pub fn keep_success(pod: &mut Pod, before: Option<&Pod>) {
     let succeeded = |pod: &Pod| matches!(state(pod, Duration::ZERO), ChildState::Succeeded(_));
     let Some(before) =

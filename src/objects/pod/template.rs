@@ -1,14 +1,18 @@
 //! The pod of a template: read strictly, and made into the Pod of one attempt.
 //!
 //! # Guarantees
-//! - A field that is no field of a Pod, and a value of a wrong type, are found with their paths, before anything runs.
-//! - What the operator sets cannot be set otherwise: names, owner, labels and annotations of `saga.dev`, the identity in every container's
-//!   environment, the deadline, `restartPolicy: Never` and the ServiceAccount of the saga, from which a Pod that the operator creates may
-//!   borrow no more than the saga has.
-//! - Where nothing is said, a Pod meets the Pod Security Standard "restricted". What goes beyond is for the API server to judge.
+//! - A field that is no field of a Pod, and a value of a wrong type, are found with their paths,
+//!   before anything runs.
+//! - What the operator sets cannot be set otherwise: names, owner, labels and annotations of
+//!   `saga.dev`, the identity in every container's environment, the deadline,
+//!   `restartPolicy: Never` and the ServiceAccount of the saga, from which a Pod that the operator
+//!   creates may borrow no more than the saga has.
+//! - Where nothing is said, a Pod meets the Pod Security Standard "restricted". What goes beyond is
+//!   for the API server to judge.
 //!
 //! # Caveats
-//! The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a field that there is not.
+//! The fields are those of Kubernetes 1.33, the lowest version supported: a newer one reads as a
+//! field that there is not.
 
 use std::time::Duration;
 
@@ -29,7 +33,8 @@ use crate::{
     objects::attempt::{deadline_seconds, identity_env, labels, metadata},
 };
 
-/// Builds the Pod of an attempt. `finishes`: whether exit code 0 always means done. `timeout` is the time limit of the attempt.
+/// Builds the Pod of an attempt. `finishes`: whether exit code 0 always means done. `timeout` is
+/// the time limit of the attempt.
 ///
 /// # Errors
 /// A sentence that begins with the path within the action.

@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::value::duration;
 
-/// The shortest and the longest duration of both arguments: what is shorter counts nothing, what is longer is an outage of its own.
+/// The shortest and the longest duration of both arguments: what is shorter counts nothing, what is
+/// longer is an outage of its own.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
 /// The most calls that may be asked for.
@@ -15,7 +16,8 @@ const MOST_CALLS: u32 = 1_000_000;
 /// The arguments as written.
 #[derive(Debug, Args)]
 pub(super) struct CircuitArgs {
-    /// A circuit opens only after so many calls to its host within the window; 0 switches circuits off
+    /// A circuit opens only after so many calls to its host within the window; 0 switches circuits
+    /// off
     #[arg(long = "http-circuit-calls", env = "SAGA_HTTP_CIRCUIT_CALLS", value_name = "CALLS", default_value = "20", value_parser = calls)]
     calls: u32,
 
@@ -27,7 +29,8 @@ pub(super) struct CircuitArgs {
     #[arg(long = "http-circuit-unknown-percent", env = "SAGA_HTTP_CIRCUIT_UNKNOWN_PERCENT", value_name = "PERCENT", default_value = "50", value_parser = percent)]
     unknown_percent: u32,
 
-    /// How long a circuit stays open before one call tries whether the host answers again, such as 30s; 1s to 1h
+    /// How long a circuit stays open before one call tries whether the host answers again, such as
+    /// 30s; 1s to 1h
     #[arg(long = "http-circuit-open", env = "SAGA_HTTP_CIRCUIT_OPEN", value_name = "DURATION", default_value = "30s", value_parser = length)]
     open: Duration,
 }
@@ -55,13 +58,19 @@ impl CircuitArgs {
 
 fn calls(text: &str) -> Result<u32, String> {
     text.parse().ok().filter(|calls| *calls <= MOST_CALLS).ok_or_else(|| {
-        format!("`{text}` is no number of calls: write a whole number from 1 to {MOST_CALLS}, such as 20, or 0 to switch circuits off")
+        format!(
+            "`{text}` is no number of calls: write a whole number from 1 to {MOST_CALLS}, \
+            such as 20, or 0 to switch circuits off"
+        )
     })
 }
 
 fn percent(text: &str) -> Result<u32, String> {
     text.parse().ok().filter(|percent| (1..=100).contains(percent)).ok_or_else(|| {
-        format!("`{text}` is no percentage: write a whole number from 1 to 100, such as 50; --http-circuit-calls=0 switches circuits off")
+        format!(
+            "`{text}` is no percentage: write a whole number from 1 to 100, such as 50; \
+            --http-circuit-calls=0 switches circuits off"
+        )
     })
 }
 
@@ -71,6 +80,7 @@ fn length(text: &str) -> Result<Duration, String> {
         return Ok(duration);
     }
     Err(format!(
-        "`{text}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 switches circuits off"
+        "`{text}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 \
+         switches circuits off"
     ))
 }

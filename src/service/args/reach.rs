@@ -1,4 +1,5 @@
-//! The arguments that say what HTTP steps may reach. What they mean together stands in [`crate::egress::policy`].
+//! The arguments that say what HTTP steps may reach. What they mean together stands in
+//! [`crate::egress::policy`].
 
 use std::net::IpAddr;
 
@@ -11,21 +12,24 @@ use crate::egress::policy::{HostPattern, ReachRules};
 /// The arguments as written; [`ReachArgs::validate`] makes [`ReachRules`] of them.
 #[derive(Debug, Args)]
 pub(super) struct ReachArgs {
-    /// Networks that HTTP steps may reach although they are refused by default (link-local, loopback, metadata, the operator itself, the
-    /// API server): comma-separated, such as `169.254.20.10,fd00:7::/64`
+    /// Networks that HTTP steps may reach although they are refused by default (link-local,
+    /// loopback, metadata, the operator itself, the API server): comma-separated, such as
+    /// `169.254.20.10,fd00:7::/64`
     #[arg(long = "http-allow-cidrs", env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
     allow_cidrs: Vec<List<IpNet>>,
 
-    /// Networks that HTTP steps may never reach, whatever is allowed: comma-separated, such as `10.0.0.0/8,192.0.2.7`
+    /// Networks that HTTP steps may never reach, whatever is allowed: comma-separated, such as
+    /// `10.0.0.0/8,192.0.2.7`
     #[arg(long = "http-deny-cidrs", env = "SAGA_HTTP_DENY_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
     deny_cidrs: Vec<List<IpNet>>,
 
-    /// The only hosts that HTTP steps may reach, as their URLs name them; all when not given: comma-separated, such as
-    /// `payments.shop.svc,*.example.com`
+    /// The only hosts that HTTP steps may reach, as their URLs name them; all when not given:
+    /// comma-separated, such as `payments.shop.svc,*.example.com`
     #[arg(long = "http-allow-hosts", env = "SAGA_HTTP_ALLOW_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
     allow_hosts: Vec<List<HostPattern>>,
 
-    /// Hosts that HTTP steps may never reach, as their URLs name them: comma-separated, such as `*.internal.example.com`
+    /// Hosts that HTTP steps may never reach, as their URLs name them: comma-separated, such as
+    /// `*.internal.example.com`
     #[arg(long = "http-deny-hosts", env = "SAGA_HTTP_DENY_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
     deny_hosts: Vec<List<HostPattern>>,
 }
@@ -65,11 +69,15 @@ fn network(text: &str) -> Result<IpNet, String> {
         return Ok(IpNet::from(address.to_canonical()));
     }
     let network: IpNet = text.parse().map_err(|_| {
-        format!("`{text}` is no network: write an address and a prefix, such as 10.0.0.0/8 or fd00::/8, or one address, such as 10.1.2.3")
+        format!(
+            "`{text}` is no network: write an address and a prefix, such as 10.0.0.0/8 or \
+            fd00::/8, or one address, such as 10.1.2.3"
+        )
     })?;
     if network.addr() != network.network() {
         return Err(format!(
-            "`{text}` has bits set beyond its prefix: write {} for the network, or {} for the one address",
+            "`{text}` has bits set beyond its prefix: write {} for the network, or {} for the one \
+             address",
             network.trunc(),
             network.addr()
         ));
@@ -77,7 +85,8 @@ fn network(text: &str) -> Result<IpNet, String> {
     Ok(canonical(network))
 }
 
-/// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`), as what it is: addresses are compared in that form.
+/// An IPv4 network written as IPv6 (`::ffff:10.0.0.0/104`), as what it is: addresses are compared
+/// in that form.
 fn canonical(network: IpNet) -> IpNet {
     let IpNet::V6(mapped) = network else { return network };
     let inner = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(96));

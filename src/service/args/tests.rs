@@ -88,17 +88,18 @@ fn ipv4_written_as_ipv6_is_ipv4() {
 fn what_is_no_network_is_refused_with_an_example() {
     assert_eq!(
         refusal("--http-allow-cidrs=10.0.0.0/8,10.0.0.0/33"),
-        "error: invalid value '10.0.0.0/8,10.0.0.0/33' for '--http-allow-cidrs <CIDRS>': `10.0.0.0/33` is no network: \
-         write an address and a prefix, such as 10.0.0.0/8 or fd00::/8, or one address, such as 10.1.2.3"
+        "error: invalid value '10.0.0.0/8,10.0.0.0/33' for '--http-allow-cidrs <CIDRS>': \
+         `10.0.0.0/33` is no network: write an address and a prefix, such as 10.0.0.0/8 or \
+         fd00::/8, or one address, such as 10.1.2.3"
     );
     assert!(
         refusal("--http-allow-cidrs=payments.shop.svc")
             .contains("`payments.shop.svc` is no network: write an address")
     );
-    assert!(
-        refusal("--http-allow-cidrs=10.1.2.3/8")
-            .ends_with("`10.1.2.3/8` has bits set beyond its prefix: write 10.0.0.0/8 for the network, or 10.1.2.3 for the one address")
-    );
+    assert!(refusal("--http-allow-cidrs=10.1.2.3/8").ends_with(
+        "`10.1.2.3/8` has bits set beyond its prefix: write 10.0.0.0/8 for the \
+                network, or 10.1.2.3 for the one address"
+    ));
 }
 
 #[test]
@@ -141,8 +142,9 @@ fn hosts_are_names_and_all_below_a_name() {
     );
     assert_eq!(
         refusal("--http-deny-hosts=ok.example.com,http://a/"),
-        "error: invalid value 'ok.example.com,http://a/' for '--http-deny-hosts <HOSTS>': `http://a/` is no host: write a name, such as \
-         payments.shop.svc, or *.example.com for every name below example.com; without scheme, port and path"
+        "error: invalid value 'ok.example.com,http://a/' for '--http-deny-hosts <HOSTS>': \
+         `http://a/` is no host: write a name, such as payments.shop.svc, or *.example.com for \
+         every name below example.com; without scheme, port and path"
     );
     assert!(refusal("--http-allow-hosts=*").contains("`*` is no host"));
     assert!(refusal("--http-deny-cidrs=10.0.0.1/8").contains("has bits set beyond its prefix"));
@@ -152,7 +154,8 @@ fn hosts_are_names_and_all_below_a_name() {
 fn rules_that_contradict_each_other_are_refused() {
     assert_eq!(
         parse(&["--http-allow-cidrs=127.0.0.1", "--http-deny-cidrs=127.0.0.0/8"]).unwrap_err(),
-        "127.0.0.1/32 of --http-allow-cidrs lies in 127.0.0.0/8 of --http-deny-cidrs, which wins: take 127.0.0.1/32 out, or deny less"
+        "127.0.0.1/32 of --http-allow-cidrs lies in 127.0.0.0/8 of --http-deny-cidrs, which wins: \
+         take 127.0.0.1/32 out, or deny less"
     );
     let address = parse(&["--http-deny-hosts=10.0.0.1"]).unwrap_err();
     assert!(address.ends_with("give it to --http-deny-cidrs instead"), "{address}");
@@ -164,14 +167,16 @@ fn addresses_are_switched_off_by_0_and_must_differ() {
     assert_eq!((config.metrics_addr, config.health_addr), (None, Some("[::]:9".parse().unwrap())));
     assert_eq!(
         parse(&["--health-addr=0.0.0.0:8080"]).unwrap_err(),
-        "--metrics-addr and --health-addr are both 0.0.0.0:8080: give each a port of its own, or 0 to switch it off"
+        "--metrics-addr and --health-addr are both 0.0.0.0:8080: give each a port of its own, or \
+         0 to switch it off"
     );
     parse(&["--health-addr=0", "--metrics-addr=0"]).unwrap();
     parse(&["--health-addr=127.0.0.1:0", "--metrics-addr=127.0.0.1:0"])
         .expect("the system chooses two ports");
     for wrong in [":8080", "8080", "localhost:8080", ""] {
         let sentence = format!(
-            "`{wrong}` is no address to listen on: write an IP address and a port, such as 0.0.0.0:8080"
+            "`{wrong}` is no address to listen on: write an IP address and a port, such as \
+             0.0.0.0:8080"
         );
         assert!(refusal(&format!("--metrics-addr={wrong}")).contains(&sentence), "{wrong}");
     }
@@ -185,7 +190,10 @@ fn a_leader_is_elected_only_where_that_is_asked_for() {
     );
     assert!(elects(&["--leader-elect"]) && elects(&["--leader-elect=true"]));
     let refusal = refusal("--leader-elect=yes");
-    assert!(refusal.ends_with("`yes` is neither true nor false: write true where several operators work on the same sagas, else false"));
+    assert!(refusal.ends_with(
+        "`yes` is neither true nor false: write true where several \
+        operators work on the same sagas, else false"
+    ));
 }
 
 #[test]
@@ -214,7 +222,8 @@ fn the_drain_is_a_duration_within_its_bounds() {
         ["25", "", "s", "25 s", "25x", "NaNs", "-25s", "1s-5s", "99999999999999999999999999h"]
     {
         let sentence = format!(
-            "`{wrong}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"
+            "`{wrong}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; \
+             not negative"
         );
         assert!(refusal(&format!("--drain={wrong}")).ends_with(&sentence), "{wrong}");
     }
@@ -239,7 +248,8 @@ fn circuits_open_as_they_are_told_and_are_switched_off_by_0_calls() {
     assert_eq!(circuits(&["--http-circuit-calls=0", "--http-circuit-open=1s"]).unwrap(), None);
     for wrong in ["-1", "", "many", "20.5", "1000001"] {
         let sentence = format!(
-            "`{wrong}` is no number of calls: write a whole number from 1 to 1000000, such as 20, or 0 to switch circuits off"
+            "`{wrong}` is no number of calls: write a whole number from 1 to 1000000, such as 20, \
+             or 0 to switch circuits off"
         );
         assert!(refusal(&format!("--http-circuit-calls={wrong}")).ends_with(&sentence), "{wrong}");
     }
@@ -254,7 +264,8 @@ fn circuits_open_as_they_are_told_and_are_switched_off_by_0_calls() {
     for argument in ["--http-circuit-window", "--http-circuit-open"] {
         for wrong in ["0", "999ms", "1h1s"] {
             let sentence = format!(
-                "`{wrong}` is out of bounds: write at least 1s and at most 1h; --http-circuit-calls=0 switches circuits off"
+                "`{wrong}` is out of bounds: write at least 1s and at most 1h; \
+                 --http-circuit-calls=0 switches circuits off"
             );
             assert!(
                 refusal(&format!("{argument}={wrong}")).ends_with(&sentence),

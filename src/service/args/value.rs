@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-/// The longest text that is parsed as a duration: beyond it, the parser's multiplication could overflow.
+/// The longest text that is parsed as a duration: beyond it, the parser's multiplication could
+/// overflow.
 pub(crate) const MAX_DURATION_TEXT: usize = 16;
 
-/// One comma-separated value. A type of its own, since clap reads a `Vec` as an argument given several times, and would refuse the empty
-/// text that a chart passes for an empty list.
+/// One comma-separated value. A type of its own, since clap reads a `Vec` as an argument given
+/// several times, and would refuse the empty text that a chart passes for an empty list.
 #[derive(Clone, Debug)]
 pub(crate) struct List<T>(pub(crate) Vec<T>);
 
@@ -25,11 +26,17 @@ pub(crate) fn list<T>(
 
 /// A duration as Go writes it, not negative.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    // kube's parser is Go's grammar, but it panics where a part is negative or too large for its multiplication.
+    // kube's parser is Go's grammar, but it panics where a part is negative or too large for its
+    // multiplication.
     let parsable = text.len() <= MAX_DURATION_TEXT && !text.is_empty() && !text.contains('-');
     parsable
         .then(|| text.parse::<kube::core::Duration>().ok())
         .flatten()
         .map(Into::into)
-        .ok_or_else(|| format!("`{text}` is no duration: write a number and a unit, such as 500ms, 25s or 1m30s; not negative"))
+        .ok_or_else(|| {
+            format!(
+                "`{text}` is no duration: write a number and a unit, such as \
+            500ms, 25s or 1m30s; not negative"
+            )
+        })
 }

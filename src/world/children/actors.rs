@@ -1,4 +1,5 @@
-//! Who acts on the children of attempts: containers, the kubelet, the Job controller and the garbage collector.
+//! Who acts on the children of attempts: containers, the kubelet, the Job controller and the
+//! garbage collector.
 
 use super::{Cascade, Child, JobNow, Meddling, PodNow, World};
 use crate::{

@@ -15,7 +15,8 @@ use crate::{
 
 /// After this long it does not matter any more how long before a deletion something ended: clearly.
 const CLEAR: Duration = Duration::from_secs(11);
-/// After this long it does not matter any more for how long something is being deleted: the grace and the wait for who does not answer.
+/// After this long it does not matter any more for how long something is being deleted: the grace
+/// and the wait for who does not answer.
 const LONG: Duration = Duration::from_secs(121);
 
 impl World {

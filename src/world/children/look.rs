@@ -1,4 +1,5 @@
-//! What an operator takes a child for: from what the watch showed, from its memory, and from live reads, in the order of the shell.
+//! What an operator takes a child for: from what the watch showed, from its memory, and from live
+//! reads, in the order of the shell.
 
 use std::{sync::Arc, time::Duration};
 

@@ -123,7 +123,8 @@ impl World {
             Meddling::DeleteJob(cascade) => job?.deleted = Some((now, cascade)),
             Meddling::Suspend => {
                 job?.suspended = true;
-                // Its controller deletes what runs, and says in the same breath that it is suspended.
+                // Its controller deletes what runs, and says in the same breath that it is
+                // suspended.
                 if let Some(pod) = pod.filter(|pod| pod.runs()) {
                     pod.deleted.get_or_insert(now);
                 }

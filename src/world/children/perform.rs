@@ -1,4 +1,5 @@
-//! What an operator does to children: it makes them, and deletes those of attempts that are past their time.
+//! What an operator does to children: it makes them, and deletes those of attempts that are past
+//! their time.
 
 use std::time::Duration;
 

@@ -1,8 +1,10 @@
 //! What an operator was shown of the children, and what it remembers of them.
 //!
 //! # Guarantees
-//! - An object is shown as it is read: stripped, and with the success or the end that an earlier version showed.
-//! - A watch brings what bears the operator's label. Of what loses that it brings the deletion, with the state before.
+//! - An object is shown as it is read: stripped, and with the success or the end that an earlier
+//!   version showed.
+//! - A watch brings what bears the operator's label. Of what loses that it brings the deletion,
+//!   with the state before.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -59,8 +61,8 @@ impl View {
         &mut self.notes[place]
     }
 
-    /// Forgets what nobody asks for any more. `there`: the children that there are. `wanted`: the attempts that are under way. `known`: the
-    /// UIDs of children that are known.
+    /// Forgets what nobody asks for any more. `there`: the children that there are. `wanted`: the
+    /// attempts that are under way. `known`: the UIDs of children that are known.
     pub(super) fn keep_only(
         &mut self,
         there: &[Child],
@@ -83,7 +85,8 @@ impl View {
         Some(self.of_jobs.entry(job).or_default())
     }
 
-    /// The watch brings a pod as it is now, `None` where it went. Returns the last copy of one of no Job that went, and whether there is news.
+    /// The watch brings a pod as it is now, `None` where it went. Returns the last copy of one of
+    /// no Job that went, and whether there is news.
     fn pod(&mut self, uid: &str, now: Option<Pod>, last: Option<Pod>) -> (Option<Arc<Pod>>, bool) {
         let place = self.pods.iter().position(|known| known.metadata.uid.as_deref() == Some(uid));
         let before = place.and_then(|place| self.pods.get(place)).cloned();
@@ -156,7 +159,8 @@ fn is_watched<K: Resource>(object: &K) -> bool {
         .is_some_and(|manager| manager == MANAGER)
 }
 
-/// How a child that went has ended, by its last copy: noted where that says whose it is, or is the one that is known.
+/// How a child that went has ended, by its last copy: noted where that says whose it is, or is the
+/// one that is known.
 fn child_gone(process: &mut Process, child: &impl Resource, who: Who, end: ChildState) {
     let Some(known) = process.memory.iter().find(|known| known.who == who) else {
         // Of an attempt at which it never looked it remembers nothing.

@@ -1,4 +1,5 @@
-//! What an operator remembers, and what it stands still before: what of that tells one world from another.
+//! What an operator remembers, and what it stands still before: what of that tells one world from
+//! another.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +24,7 @@ impl World {
         sink.put(self.object().version.saturating_sub(process.floor).min(3));
         match process.wake.filter(|_| process.is_up() || matches!(process.life, Life::Halted(_))) {
             Some(wake) => {
-                sink.duration(between(self.now, wake).saturating_add(Duration::from_micros(1)))
+                sink.duration(between(self.now, wake).saturating_add(Duration::from_micros(1)));
             }
             None => sink.put(0),
         }
@@ -118,7 +119,7 @@ impl World {
         self.age(sink, *first_read, cap);
         match refused {
             Some(until) => {
-                sink.duration(between(self.now, *until).saturating_add(Duration::from_micros(1)))
+                sink.duration(between(self.now, *until).saturating_add(Duration::from_micros(1)));
             }
             None => sink.put(0),
         }

@@ -55,7 +55,8 @@ pub(super) fn intent(
         .steps
         .get(who.place)
         .filter(|step| step.phase.is_backward() == (who.direction == Direction::Compensation));
-    // By its own clock an operator waits long enough, though that may be ahead of the one by which the instant was written.
+    // By its own clock an operator waits long enough, though that may be ahead of the one by which
+    // the instant was written.
     let due = waits
         .and_then(|step| step.next_attempt_at.as_ref())
         .is_none_or(|next| next.0 <= world.latest_shown());
@@ -172,8 +173,8 @@ fn backward(
     }
 }
 
-/// Whether a step that only waits is done. Nothing of it reaches the other side: that the status says so is all there is to be known, and
-/// the undo set holds every step that is done.
+/// Whether a step that only waits is done. Nothing of it reaches the other side: that the status
+/// says so is all there is to be known, and the undo set holds every step that is done.
 fn waited(saga: &ValidSaga, status: &SagaStatus, place: usize) -> bool {
     let only_waits = saga.steps.get(place).is_some_and(|step| step.action.only_waits());
     let action = status.steps.get(place).and_then(|step| step.action.as_ref());
@@ -193,7 +194,8 @@ fn stays(world: &World, saga: &ValidSaga, status: &SagaStatus, place: usize) -> 
     in_effect && can && !waived
 }
 
-/// Among the done steps that are free to be undone, none settled later than the one that is undone now.
+/// Among the done steps that are free to be undone, none settled later than the one that is undone
+/// now.
 fn latest_first(
     world: &World,
     saga: &ValidSaga,
@@ -223,7 +225,8 @@ fn latest_first(
     }
 }
 
-/// The steps that depend on one, directly or through others. A step depends only on earlier ones: one walk down the list finds all.
+/// The steps that depend on one, directly or through others. A step depends only on earlier ones:
+/// one walk down the list finds all.
 fn dependants(saga: &ValidSaga, place: usize) -> Vec<usize> {
     let mut found: Vec<usize> = Vec::new();
     for (later, step) in saga.steps.iter().enumerate() {

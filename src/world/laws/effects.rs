@@ -51,7 +51,8 @@ pub(in super::super) fn creates(
     });
 }
 
-/// The deletion of an object that is about to leave. `fresh`: who asks for it wrote its UID less than two seconds ago.
+/// The deletion of an object that is about to leave. `fresh`: who asks for it wrote its UID less
+/// than two seconds ago.
 pub(in super::super) fn deletes(
     world: &World,
     who: Who,
@@ -81,7 +82,8 @@ fn leaves(world: &World, who: Who, key: i64, fresh: bool, broken: &mut Vec<Broke
     must(broken, record.is_some() || fresh, Law::IntentFirst, || {
         format!("{who} leaves although no intent of it stands in the status")
     });
-    // A saga that is abandoned is let go with its attempts; what leaves so soon after its intent needs no read to learn of that.
+    // A saga that is abandoned is let go with its attempts; what leaves so soon after its intent
+    // needs no read to learn of that.
     let decided = |active: &ActiveAttempt| between(world.decided(who, active), world.now());
     let late = |record: &DirectionStatus| {
         record.active.as_ref().is_none_or(|active| decided(active) >= FRESH)

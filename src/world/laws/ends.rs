@@ -57,7 +57,8 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
             must(broken, done, Law::TrueEnd, || {
                 format!("Completed, and step {} was not done", step.name)
             });
-            // An exit code was told to the person who skipped the step: that leaves nothing uncertain.
+            // An exit code was told to the person who skipped the step: that leaves nothing
+            // uncertain.
             let told = truth.crashed || is_named;
             let secret = status.phase == StepPhase::Skipped
                 && truth.in_effect
@@ -76,7 +77,8 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
     }
 }
 
-/// Who hears of nothing, and knows the newest version, looks again by itself at attempts whose time will be over.
+/// Who hears of nothing, and knows the newest version, looks again by itself at attempts whose time
+/// will be over.
 fn deaf(world: &World, broken: &mut Vec<Broken>) {
     let object = world.object();
     let sleeps = |process: &Process| {
@@ -129,7 +131,8 @@ pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
 }
 
 impl World {
-    /// What is wrong with a world in which nothing happens any more by itself; `None` where it may rest.
+    /// What is wrong with a world in which nothing happens any more by itself; `None` where it may
+    /// rest.
     #[must_use]
     pub fn wrong_at_rest(&self) -> Option<Broken> {
         let (object, status) = (self.object(), self.status());

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::api::Outcome;
 
-/// The status that this operator just wrote, after the object before it: what it was shown to be done counts as done.
+/// The status that this operator just wrote, after the object before it: what it was shown to be
+/// done counts as done.
 pub(in super::super) fn shown(
     world: &World,
     number: usize,

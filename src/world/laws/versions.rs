@@ -6,8 +6,8 @@ use super::{
 };
 use crate::api::DeletionPolicy;
 
-/// An act that an operator is about to do under the newest version. What it cannot read it does not write, but that a saga goes which is to be
-/// given up.
+/// An act that an operator is about to do under the newest version. What it cannot read it does not
+/// write, but that a saga goes which is to be given up.
 pub(in super::super) fn act(world: &World, number: usize, act: &Act, broken: &mut Vec<Broken>) {
     let object = world.object();
     let gives_up = object.deleting && object.saga().deletion_policy == DeletionPolicy::Abandon;
@@ -21,7 +21,8 @@ pub(in super::super) fn act(world: &World, number: usize, act: &Act, broken: &mu
     });
 }
 
-/// A status that was just written, after the object before it: what another version wrote goes along.
+/// A status that was just written, after the object before it: what another version wrote goes
+/// along.
 pub(in super::super) fn write(world: &World, before: &Object, broken: &mut Vec<Broken>) {
     let Some((was, is)) = before.shared.as_ref().zip(world.object().shared.as_ref()) else {
         return;

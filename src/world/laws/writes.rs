@@ -267,7 +267,7 @@ fn settled(
     match outcome {
         Some(Outcome::Succeeded) if waits(world, who) => {}
         Some(Outcome::Succeeded) => {
-            must(broken, done, Law::Truthful, || format!("{who} counts as done and was not"))
+            must(broken, done, Law::Truthful, || format!("{who} counts as done and was not"));
         }
         Some(Outcome::Failed) => {
             let told = !done || after.uncertain || may_have_crashed(world, who, after);
@@ -301,7 +301,8 @@ fn settled(
     });
 }
 
-/// A request that its operator called off uses up an attempt where it may not be repeated, and none where it may.
+/// A request that its operator called off uses up an attempt where it may not be repeated, and none
+/// where it may.
 fn called_off(
     world: &World,
     asked: bool,
@@ -321,7 +322,8 @@ fn called_off(
         return;
     };
     let free = operation.may_be_repeated() && record.called_off < FREE_CALLED_OFF;
-    // A retry in the same write gives a fresh budget, of which the next attempt may be used already.
+    // A retry in the same write gives a fresh budget, of which the next attempt may be used
+    // already.
     let counted = record.budget_used.saturating_sub(after.budget_used);
     let right = counted == i64::from(free)
         || (asked && after.budget_used <= i64::from(after.active.is_some()));
@@ -333,7 +335,8 @@ fn called_off(
     });
 }
 
-/// Whether a program failed that may have done its work: it is undone as one that did, or stays in effect.
+/// Whether a program failed that may have done its work: it is undone as one that did, or stays in
+/// effect.
 fn may_have_crashed(world: &World, who: Who, record: &DirectionStatus) -> bool {
     let step = world.object().saga().steps.get(who.place);
     let work = step.and_then(|step| step.operation(who.direction)).map(|operation| &operation.work);
@@ -359,8 +362,8 @@ fn never_begun(
     };
     let pod = matches!(operation.work, Work::Pod(_) | Work::Job(_));
     let begun = world.trials.iter().any(|trial| trial.who == who);
-    // Its time is the least of its own limit, the deadline of the budget and the saga's timeout; the latter two may stand still.
-    // Time limits are by the clock of whoever judges.
+    // Its time is the least of its own limit, the deadline of the budget and the saga's timeout;
+    // the latter two may stand still. Time limits are by the clock of whoever judges.
     let now = new.clock_stopped_at.as_ref().map_or(world.latest_shown(), |stopped| stopped.0);
     let past = |record: &DirectionStatus| {
         let deadline = operation.retry.deadline.zip(record.budget_started_at.as_ref());

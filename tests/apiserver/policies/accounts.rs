@@ -23,8 +23,9 @@ async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
     };
     let words = |account: &str| {
         format!(
-            "spec.serviceAccountName: {} may not let a saga act as account {account} in namespace {}: ask for a Role with the verb impersonate \
-             on this serviceaccount, or that the account be given the verb act on sagas.saga.dev there",
+            "spec.serviceAccountName: {} may not let a saga act as account {account} in namespace \
+             {}: ask for a Role with the verb impersonate on this serviceaccount, or that the \
+             account be given the verb act on sagas.saga.dev there",
             bob.name,
             town.name()
         )
@@ -36,7 +37,8 @@ async fn a_saga_acts_only_as_whom_its_author_may_act_or_who_is_open_to_all() {
     }
     assert_eq!(bob.is_refused(&acts_as("almighty")).await, words("almighty"));
     ann.may(&acts_as("almighty")).await;
-    // The form of the name is not the policy's affair, and no reason to say something that nobody understands.
+    // The form of the name is not the policy's affair, and no reason to say something that nobody
+    // understands.
     assert_eq!(bob.is_refused(&acts_as("a..b")).await, words("a..b"));
     for deed in [
         acts_as("open"),
@@ -98,8 +100,9 @@ async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
     let parent = owner("saga.dev/v1alpha1", "Saga", &uid, true);
     let words = |account: &str| {
         format!(
-            "metadata.ownerReferences: {} may not make a saga the child of another saga: only the account that it acts as may, {account} in \
-             namespace {}. Name no saga as its controller",
+            "metadata.ownerReferences: {} may not make a saga the child of another saga: only the \
+             account that it acts as may, {account} in namespace {}. Name no saga as its \
+             controller",
             bob.name,
             town.name()
         )
@@ -125,6 +128,7 @@ async fn nobody_but_its_account_makes_a_saga_the_child_of_another() {
     // A child that is there is changed as any other saga, and stays who it is.
     keeper.act(&Deed::Create(owned("child", "keeper", &parent)), Effect::Real).await.unwrap();
     bob.may(&set("child", "maxParallel", 2)).await;
-    let kept = "spec.serviceAccountName: a child saga acts as the saga around it does: leave the account as it is";
+    let kept = "spec.serviceAccountName: a child saga acts as the saga around it does: leave the \
+        account as it is";
     assert_eq!(bob.is_refused(&set("child", "serviceAccountName", "open")).await, kept);
 }

@@ -22,7 +22,8 @@ fn has_finalizers(finalizers: &[&str]) -> Deed {
     Deed::Change("order", json!({"metadata": {"finalizers": finalizers}}))
 }
 
-/// What does the same as a request: its verb, the place, what a person who lacks the verb may not, and the deed.
+/// What does the same as a request: its verb, the place, what a person who lacks the verb may not,
+/// and the deed.
 fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
     vec![
         ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
@@ -132,7 +133,8 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     let nobody = town.person("nobody", &verbs([])).await;
     for (nth, (verb, place, what, deed)) in deeds().into_iter().enumerate() {
         let words = format!(
-            "{place}: {} may not {what} in namespace {}: ask for a Role with the verb {verb} on sagas.saga.dev there",
+            "{place}: {} may not {what} in namespace {}: ask for a Role with the verb {verb} on \
+             sagas.saga.dev there",
             nobody.name,
             town.name()
         );
@@ -157,11 +159,13 @@ async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     ] {
         nobody.may(&deed).await;
     }
-    // The operator takes its finalizer off, at the end of a saga: it is known by its right to write the status.
+    // The operator takes its finalizer off, at the end of a saga: it is known by its right to write
+    // the status.
     let operator = town.person("operator", &["patch"]).await;
     town.give(&operator.name, "saga.dev", "sagas/status", &["update"]).await;
     operator.may(&has_finalizers(&[])).await;
-    // What has ended loses nothing more; and a parent's children, or a namespace, go whatever is in them.
+    // What has ended loses nothing more; and a parent's children, or a namespace, go whatever is in
+    // them.
     let collector =
         town.stranger("system:serviceaccount:kube-system:generic-garbage-collector").await;
     collector.may(&Deed::Delete("order")).await;
@@ -190,7 +194,8 @@ async fn a_time_to_live_needs_the_verb_delete() {
         set("brief", "ttlSecondsAfterFinished", 86_400),
     ] {
         let words = format!(
-            "spec.ttlSecondsAfterFinished: {} may not have sagas deleted in namespace {}: ask for a Role with the verb delete on sagas.saga.dev there",
+            "spec.ttlSecondsAfterFinished: {} may not have sagas deleted in namespace {}: ask for \
+             a Role with the verb delete on sagas.saga.dev there",
             nobody.name,
             town.name()
         );

@@ -1,4 +1,5 @@
-//! A parent whose child is done, and that fails after it: the child is undone as a whole, once, and both let go of each other.
+//! A parent whose child is done, and that fails after it: the child is undone as a whole, once, and
+//! both let go of each other.
 
 use saga_operator::api::SagaPhase;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ pub static STORY: Story = Story {
     name: "child",
     stage: |scene| {
         Box::pin(async {
-            scene.shop(&json!([actions("mail", &json!([{"answer": 422, "forever": true}]))]))
+            scene.shop(&json!([actions("mail", &json!([{"answer": 422, "forever": true}]))]));
         })
     },
     spec,

@@ -1,4 +1,5 @@
-//! A host that answers nothing of use until its circuit is open, and is well again when the circuit tries it.
+//! A host that answers nothing of use until its circuit is open, and is well again when the circuit
+//! tries it.
 
 use saga_operator::{api::Saga, engine::gate::CIRCUIT_OPEN};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ pub static STORY: Story = Story {
     arguments: &["--http-circuit-calls=3", "--http-circuit-open=3s"],
     stage: |scene| {
         Box::pin(async {
-            scene.shop(&json!([actions("payments", &json!([{"answer": 503, "forever": true}]))]))
+            scene.shop(&json!([actions("payments", &json!([{"answer": 503, "forever": true}]))]));
         })
     },
     spec,

@@ -1,4 +1,5 @@
-//! The shop refuses what undoes the charge: the saga waits for a person, who mends the shop and asks for another try.
+//! The shop refuses what undoes the charge: the saga waits for a person, who mends the shop and
+//! asks for another try.
 
 use saga_operator::api::{RequestAction, SagaPhase};
 use serde_json::{Value, json};

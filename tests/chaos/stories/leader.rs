@@ -1,5 +1,5 @@
-//! Two operators of which one leads; the fault strikes the one that leads first. One request takes so long that the Lease is renewed
-//! meanwhile.
+//! Two operators of which one leads; the fault strikes the one that leads first. One request takes
+//! so long that the Lease is renewed meanwhile.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! The stories that the sweep tells, a file each: what a saga is about, what people do meanwhile, and what must have come of it.
+//! The stories that the sweep tells, a file each: what a saga is about, what people do meanwhile,
+//! and what must have come of it.
 
 mod approval;
 mod chain;
@@ -48,7 +49,8 @@ pub type Doing<'a> = BoxFuture<'a, ()>;
 /// One story.
 pub struct Story {
     pub name: &'static str,
-    /// Which calls are struck, and at most how many of each kind, besides all that are writes for the saga.
+    /// Which calls are struck, and at most how many of each kind, besides all that are writes for
+    /// the saga.
     pub strikes: &'static [(Counter, usize)],
     pub needs_a_node: bool,
     /// Whether two operators work on it of which one leads.
@@ -91,7 +93,8 @@ pub struct Costs {
     pub spare: usize,
     /// Status writes more, or fewer, that come of how long things take.
     pub blur: usize,
-    /// Writes of others, besides what they ask for, each of which may come before one of the operator's.
+    /// Writes of others, besides what they ask for, each of which may come before one of the
+    /// operator's.
     pub met: usize,
     /// Requests that may come too late to do anything.
     pub late: usize,

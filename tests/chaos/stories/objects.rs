@@ -1,4 +1,5 @@
-//! An object is applied and another one deleted; then the last step fails, and what was applied is deleted again.
+//! An object is applied and another one deleted; then the last step fails, and what was applied is
+//! deleted again.
 
 use saga_operator::api::{SagaPhase, StepPhase};
 use serde_json::{Value, json};

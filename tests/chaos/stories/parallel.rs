@@ -1,5 +1,6 @@
-//! Two requests and a Pod at once, and a fourth step when all of them are done. One request is answered at once; the Pod lives so long that
-//! its UID is noted, and the other request takes so long that Leases are renewed meanwhile.
+//! Two requests and a Pod at once, and a fourth step when all of them are done. One request is
+//! answered at once; the Pod lives so long that its UID is noted, and the other request takes so
+//! long that Leases are renewed meanwhile.
 
 use serde_json::{Value, json};
 
@@ -37,7 +38,8 @@ pub static STORY: Story = Story {
 };
 
 fn spec(scene: &Scene<'_>) -> Value {
-    let ship = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' SHOP/shipping/shipments; sleep 3";
+    let ship = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' \
+        SHOP/shipping/shipments; sleep 3";
     let ship = if scene.node {
         json!({"name": "ship", "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ship]}})
     } else {

@@ -1,5 +1,5 @@
-//! A checkout that is held since nobody can tell whether the charge was made: a person says that it was not, tries it again twice in vain,
-//! pauses, skips the charge, resumes, and it is done.
+//! A checkout that is held since nobody can tell whether the charge was made: a person says that it
+//! was not, tries it again twice in vain, pauses, skips the charge, resumes, and it is done.
 
 use saga_operator::api::{RequestAction, Saga, SagaPhase, StepPhase};
 use serde_json::json;

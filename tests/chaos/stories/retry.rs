@@ -1,5 +1,6 @@
-//! A request whose first answer tells nothing and whose second one is lost after the work, and one that is turned away at first with an
-//! answer that its own `answers` calls a reason to try again: each is done once, under one key.
+//! A request whose first answer tells nothing and whose second one is lost after the work, and one
+//! that is turned away at first with an answer that its own `answers` calls a reason to try again:
+//! each is done once, under one key.
 
 use std::collections::BTreeSet;
 

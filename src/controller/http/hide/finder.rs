@@ -1,9 +1,10 @@
 //! Finds many texts in another one at once, as Aho and Corasick do it.
 //!
 //! # Guarantees
-//! However the texts overlap or hold one another: building one takes time and memory for each of their bytes, and finding them time for each
-//! byte that is looked into. A node knows only the longest text that ends at it, for that one covers the others. A list of them all at each
-//! node would grow with the square of what a hostile Secret holds.
+//! However the texts overlap or hold one another: building one takes time and memory for each of
+//! their bytes, and finding them time for each byte that is looked into. A node knows only the
+//! longest text that ends at it, for that one covers the others. A list of them all at each node
+//! would grow with the square of what a hostile Secret holds.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -42,7 +43,8 @@ impl Finder {
         finder
     }
 
-    /// Where texts stand in `bytes`, in the order of their ends: of those with the same end the longest one.
+    /// Where texts stand in `bytes`, in the order of their ends: of those with the same end the
+    /// longest one.
     pub(super) fn find(&self, bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
         let mut at = ROOT;
         bytes.iter().zip(1_usize..).filter_map(move |(byte, end)| {

@@ -1,12 +1,14 @@
 //! What is looked for of a value: it, its parts, and all of them in base64.
 //!
-//! The parts of a value are what stands behind a scheme such as `Bearer`; of `Basic` credentials (RFC 7617) the password, and the pair of
-//! user and password, but not the user, whom answers may well name; and its pieces. These are its words, which white space parts; what
-//! stands between `,` and `;` in a word; and what stands behind a name and its `=` or `:` there, up to the next of them and up to the end.
-//! The name itself is no piece: it says what the value is for, as in `session=…`, and answers are full of it. Quotes around a piece do not
-//! belong to it.
+//! The parts of a value are what stands behind a scheme such as `Bearer`; of `Basic` credentials
+//! (RFC 7617) the password, and the pair of user and password, but not the user, whom answers may
+//! well name; and its pieces. These are its words, which white space parts; what stands between `,`
+//! and `;` in a word; and what stands behind a name and its `=` or `:` there, up to the next of
+//! them and up to the end. The name itself is no piece: it says what the value is for, as in
+//! `session=…`, and answers are full of it. Quotes around a piece do not belong to it.
 //!
-//! A short piece may well be a word of everyday use, or the beginning of one: it is looked for only as a whole word.
+//! A short piece may well be a word of everyday use, or the beginning of one: it is looked for only
+//! as a whole word.
 
 use std::{
     cmp::Reverse,
@@ -25,7 +27,8 @@ use crate::controller::secrets::SecretValue;
 pub(super) const MIN_HIDDEN: usize = 4;
 /// Shorter pieces are looked for only as whole words.
 const MIN_WITHIN: usize = 8;
-/// The most bytes of what is looked for besides the values themselves, so that no odd Secrets cost much time or memory.
+/// The most bytes of what is looked for besides the values themselves, so that no odd Secrets cost
+/// much time or memory.
 pub(super) const MAX_FORMS: usize = 256 * 1024;
 /// The most ends of a piece that are pieces themselves, for the same reason.
 const MAX_ENDS: usize = 4;
@@ -52,8 +55,9 @@ pub(super) struct Forms {
 }
 
 impl Forms {
-    /// Those of `secrets`: each value, and up to [`MAX_FORMS`] of the rest, the parts before what they are in base64, what tells more before
-    /// what tells less, and the longer before the shorter.
+    /// Those of `secrets`: each value, and up to [`MAX_FORMS`] of the rest, the parts before what
+    /// they are in base64, what tells more before what tells less, and the longer before the
+    /// shorter.
     pub(super) fn of(secrets: &[SecretValue]) -> Self {
         let mut known = BTreeMap::new();
         for (part, rank) in secrets.iter().flat_map(|secret| parts(secret.expose())) {
@@ -113,7 +117,8 @@ impl Part {
         self.rank == Rank::Piece && self.part.len() < MIN_WITHIN
     }
 
-    /// What it is in base64: a word as a text of its own, and anything else in the midst of a text, too.
+    /// What it is in base64: a word as a text of its own, and anything else in the midst of a text,
+    /// too.
     fn encoded(&self) -> BTreeSet<String> {
         let starts = if self.is_word() { 0..1 } else { 0..3 };
         starts
@@ -127,7 +132,8 @@ impl Part {
 fn parts(value: &[u8]) -> Vec<(Vec<u8>, Rank)> {
     let value = value.trim_ascii();
     let mut parts = vec![(value.to_vec(), Rank::Whole)];
-    // As UTF-8, and as a server reads it that takes each byte of a header for a character, as HTTP once had it.
+    // As UTF-8, and as a server reads it that takes each byte of a header for a character, as HTTP
+    // once had it.
     let texts: [String; 2] = [
         String::from_utf8_lossy(value).into_owned(),
         value.iter().copied().map(char::from).collect(),
@@ -181,8 +187,9 @@ fn basic(value: &str) -> Option<String> {
     String::from_utf8(decoded).ok()
 }
 
-/// The letters of base64 that stand for `part` where `before` bytes, modulo 3, come before it: those up to its end where nothing follows;
-/// and where it stands in the `midst` of a text those that no following byte can change.
+/// The letters of base64 that stand for `part` where `before` bytes, modulo 3, come before it:
+/// those up to its end where nothing follows; and where it stands in the `midst` of a text those
+/// that no following byte can change.
 fn base64(part: &[u8], before: usize, midst: bool) -> Vec<String> {
     let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(part.iter().copied()).collect();
     let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);

@@ -56,7 +56,8 @@ fn escaped_and_percent_encoded_values_do_not_show() {
     }
 }
 
-/// What a server makes of the value, as its JSON library writes it, and what expressions and messages may see of that.
+/// What a server makes of the value, as its JSON library writes it, and what expressions and
+/// messages may see of that.
 #[test]
 fn json_does_not_show_a_value_however_it_is_escaped() {
     for (value, echo) in [
@@ -84,7 +85,8 @@ fn json_does_not_show_a_value_however_it_is_escaped() {
             "{echo}"
         );
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), body, "{echo}");
-        // No JSON: it broke off, or is the line of a log in which JSON stands, or JSON as a text of JSON.
+        // No JSON: it broke off, or is the line of a log in which JSON stands, or JSON as a text of
+        // JSON.
         assert_eq!(
             hidden(value, &format!(r#"{{"said": "no {echo}!", "#)),
             r#"{"said": "no [hidden]!", "#,
@@ -226,7 +228,8 @@ fn base64_of_a_value_does_not_show_wherever_it_stands() {
             ] {
                 let shown = hidden(value, &echo);
                 assert!(shown.contains("[hidden]"), "{text}: {shown}");
-                // What is left around it tells at most the bits that share a letter with a neighbour.
+                // What is left around it tells at most the bits that share a letter with a
+                // neighbour.
                 let left = shown.replace("[hidden]", "").len();
                 assert!(left <= (before.len() + after.len()) * 4 / 3 + 5, "{text}: {shown}");
             }
@@ -270,12 +273,14 @@ fn the_user_of_basic_credentials_shows() {
 fn a_short_piece_is_hidden_only_as_a_word_of_a_text() {
     let answer = r#"{"product_id": "product", "prod": 7, "tenant": "prod", "said": "of prod, reprod, prods, prod2, \u00e4prod, prod_id", "code": "a 4711"}"#;
     let shown = json!({
-        "product_id": "product", "prod": 7, "tenant": "[hidden]", "said": "of [hidden], reprod, prods, prod2, äprod, [hidden]_id", "code": "a 4711"
+        "product_id": "product", "prod": 7, "tenant": "[hidden]", "said": "of [hidden], reprod, \
+         prods, prod2, äprod, [hidden]_id", "code": "a 4711"
     });
     let (body, text) = hider("tenant=prod; key=s3cret-t0ken").body(answer);
     assert_eq!(body, shown);
     assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), shown);
-    // Also where nothing but a key or a number is such a piece, and where it is escaped or in base64.
+    // Also where nothing but a key or a number is such a piece, and where it is escaped or in
+    // base64.
     let kept = r#"{ "prod": 7 }"#;
     assert_eq!(
         serde_json::from_str::<Value>(&hider("tenant=prod; key=s3cret-t0ken").body(kept).1)
@@ -346,7 +351,8 @@ fn many(value: impl Fn(usize) -> String) -> Vec<SecretValue> {
         .collect()
 }
 
-/// What makes others slow or large: pieces in one another, pieces that are all alike but for their length, and many pieces.
+/// What makes others slow or large: pieces in one another, pieces that are all alike but for their
+/// length, and many pieces.
 #[test]
 fn many_odd_secrets_cost_little() {
     let nested = |first: String| {

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-/// How often the escapes of JSON are undone: a body may hold a text that is JSON itself, such as a line of a log.
+/// How often the escapes of JSON are undone: a body may hold a text that is JSON itself, such as a
+/// line of a log.
 const MAX_NESTED: usize = 3;
 
 /// A text, decoded, and where in the text each of its bytes comes from.
@@ -12,7 +13,8 @@ pub(super) struct View {
     places: Vec<Range<usize>>,
 }
 
-/// The ways to read a text: as it is, without the escapes of JSON, and each of these without those of a URL and of a form.
+/// The ways to read a text: as it is, without the escapes of JSON, and each of these without those
+/// of a URL and of a form.
 pub(super) fn views(text: &str) -> impl Iterator<Item = View> {
     let plain = View {
         bytes: text.as_bytes().to_vec(),
@@ -28,7 +30,8 @@ pub(super) fn views(text: &str) -> impl Iterator<Item = View> {
     })
 }
 
-/// What the beginning of some bytes stands for, and how many of them; `None` where they stand for themselves.
+/// What the beginning of some bytes stands for, and how many of them; `None` where they stand for
+/// themselves.
 type Decode = fn(&[u8]) -> Option<(Vec<u8>, usize)>;
 
 impl View {

@@ -1,4 +1,5 @@
-//! Nothing that may not be reached is reached, however it is written, named or hidden. A listener that counts its visitors is the witness.
+//! Nothing that may not be reached is reached, however it is written, named or hidden. A listener
+//! that counts its visitors is the witness.
 
 use std::{io, net::IpAddr, sync::Mutex};
 
@@ -212,7 +213,8 @@ async fn every_notation_of_an_address_is_recognised() {
     assert_eq!(tried, 8 * (3 + 9 + 27 + 81));
 }
 
-/// That the witness sees what comes: the same spellings reach it once the administrator allows the address.
+/// That the witness sees what comes: the same spellings reach it once the administrator allows the
+/// address.
 #[tokio::test]
 async fn what_is_allowed_is_reached_in_every_spelling() {
     let witness = witness().await;
@@ -301,7 +303,8 @@ async fn no_answer_sends_the_caller_elsewhere() {
             "308 P",
         ] {
             let head = format!(
-                "location: {location}\r\nrefresh: 0; url={location}\r\nalt-svc: h2=\"127.0.0.2:{port}\"\r\n"
+                "location: {location}\r\nrefresh: 0; url={location}\r\nalt-svc: \
+                 h2=\"127.0.0.2:{port}\"\r\n"
             );
             let first =
                 Other::answering(format!("HTTP/1.1 {status}\r\n{head}content-length: 0\r\n\r\n"))

@@ -1,6 +1,8 @@
-//! URLs that try to reach what no request may reach. `PORT` stands for the port of the listener that must stay unvisited.
+//! URLs that try to reach what no request may reach. `PORT` stands for the port of the listener
+//! that must stay unvisited.
 
-/// Ways to write 127.0.0.1 that the parser of URLs understands: where the administrator allows that address, they reach it.
+/// Ways to write 127.0.0.1 that the parser of URLs understands: where the administrator allows that
+/// address, they reach it.
 pub(super) const SPELLINGS: &[&str] = &[
     "127.0.0.1",
     "127.1",
@@ -48,8 +50,8 @@ pub(super) const SPELLINGS: &[&str] = &[
     ":@127.0.0.1",
 ];
 
-/// Other hosts that are refused: this host, its link, metadata services, groups, the API server (10.96.0.1), the operator itself (10.244.1.7),
-/// in their disguises.
+/// Other hosts that are refused: this host, its link, metadata services, groups, the API server
+/// (10.96.0.1), the operator itself (10.244.1.7), in their disguises.
 pub(super) const HOSTS: &[&str] = &[
     // This host.
     "127.0.0.2",

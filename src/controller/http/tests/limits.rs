@@ -9,7 +9,8 @@ use super::*;
 
 /// How long the calls may take that the other side tries to hold for ever.
 const SHORT: Duration = Duration::from_millis(500);
-/// Another side that sends `head`, and then `more` again and again for as long as it is let: every `pause`, or as fast as it can.
+/// Another side that sends `head`, and then `more` again and again for as long as it is let: every
+/// `pause`, or as fast as it can.
 async fn endless(head: &'static str, more: &'static str, pause: Option<Duration>) -> Other {
     let more = more.repeat(if pause.is_some() { 1 } else { 256 });
     Other::new(move |mut stream| {

@@ -148,7 +148,8 @@ async fn the_authority_of_a_secret_is_trusted() {
     assert_eq!(seen.lock().unwrap()[0].uri(), "/api/v1/namespaces/shop/secrets/payments");
 }
 
-/// Each fails before anything is sent, and is tried again with the same key: certificates are renewed.
+/// Each fails before anything is sent, and is tried again with the same key: certificates are
+/// renewed.
 #[tokio::test]
 async fn who_cannot_prove_who_he_is_gets_nothing() {
     let (shop, other) = (Authority::new("shop"), Authority::new("other"));
@@ -195,7 +196,7 @@ async fn a_certificate_that_repeats_the_secret_does_not_publish_it() {
     let shop = Authority::new("shop");
     let server = shop
         .server(|params| {
-            params.subject_alt_names = vec![SanType::DnsName("s3cret-t0ken".try_into().unwrap())]
+            params.subject_alt_names = vec![SanType::DnsName("s3cret-t0ken".try_into().unwrap())];
         })
         .await;
     let pem = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, &shop.pem);
@@ -253,7 +254,8 @@ async fn what_holds_no_certificate_is_named_and_nothing_is_connected_to() {
             call(&caller_with_pem(pem), &server.request(Some(config_map())), LONG).await;
         let (last, message) = nothing_reached(&state);
         let expected = format!(
-            "key \"ca.crt\" of the ConfigMap \"shop-ca\", whose certificates this request is to trust, {what}: store"
+            "key \"ca.crt\" of the ConfigMap \"shop-ca\", whose certificates this request is to \
+             trust, {what}: store"
         );
         assert!(
             last && message.starts_with(&expected) && !message.contains("s3cret"),

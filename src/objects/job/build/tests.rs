@@ -142,7 +142,8 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
         (
             "/activeDeadlineSeconds",
             json!(5),
-            "spec.activeDeadlineSeconds: is set by the operator: leave it out, and set the step's timeout",
+            "spec.activeDeadlineSeconds: is set by the operator: leave it out, and set the step's \
+             timeout",
         ),
         ("/selector", json!({}), "spec.selector: is set by Kubernetes"),
         ("/manualSelector", json!(true), "spec.manualSelector: is set by Kubernetes"),
@@ -283,7 +284,8 @@ fn a_pod_is_of_a_job_where_a_job_controls_it_and_the_label_says_that_it_is_an_at
     ] {
         assert_eq!(job_of(&pod(owner.clone(), labels).unwrap()), None, "{owner}");
     }
-    // A Job that lets go of its pods leaves its UID in their labels; where another controls them, those say nothing.
+    // A Job that lets go of its pods leaves its UID in their labels; where another controls them,
+    // those say nothing.
     let orphan = json!({"app.kubernetes.io/managed-by": "saga-operator", "batch.kubernetes.io/controller-uid": "u1"});
     let alone: Pod = serde_json::from_value(json!({"metadata": {"labels": orphan}})).unwrap();
     assert_eq!(job_of(&alone), Some("u1"));

@@ -7,10 +7,10 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "no other state comes of a Job")]
 #![allow(clippy::needless_pass_by_value, reason = "fixtures are put together from values")]
 
-use crate::objects::job::strip;
 use serde_json::json;
 
 use super::*;
+use crate::objects::job;
 use crate::objects::pod;
 
 /// A plain Job of one pod, with conditions.
@@ -238,7 +238,8 @@ fn a_job_that_failed_is_told_of_by_its_newest_pod_that_said_no_by_itself() {
         failed(&[exited(0, 3, "a"), exited(1, 4, "b"), exited(2, 0, "")], &[]),
         "Work Some(4): pod j-1: exit code 4 (Error): b"
     );
-    // What one of them says counts for the key that they share only where all that started say the same.
+    // What one of them says counts for the key that they share only where all that started say the
+    // same.
     assert_eq!(
         failed(&[exited(0, 3, "a"), exited(1, 3, "b")], &[never_bound(2)]),
         "Answer Some(3): pod j-1: exit code 3 (Error): b"
@@ -370,7 +371,8 @@ fn a_job_that_was_seen_to_finish_stays_so_whoever_deletes_or_suspends_it_later()
 
 #[test]
 fn the_pods_of_a_job_that_let_go_of_them_end_it_by_their_own_word() {
-    // `kubectl delete job --cascade=orphan`: the last copy of the Job says nothing of an end, and its pods were not told to go.
+    // `kubectl delete job --cascade=orphan`: the last copy of the Job says nothing of an end, and
+    // its pods were not told to go.
     assert_eq!(
         ended(job(&[]), family(&[exited(0, 0, r#"{"a": 1}"#)], &[])).unwrap(),
         r#"succeeded: {"a":1}"#
@@ -575,7 +577,8 @@ fn what_a_job_waits_for_is_what_its_pods_wait_for() {
     );
     let three = changed(indexed(&[]), "/status/succeeded", json!(1));
     let state = seen(three, family(&[exited(0, 0, ""), running(1), no_image], &[]));
-    let expected = "active: 1 of 3 pods have succeeded, 2 are active; pod j-2: waits on node n1: ImagePullBackOff: no such image [Image]";
+    let expected = "active: 1 of 3 pods have succeeded, 2 are active; pod j-2: waits on node n1: \
+        ImagePullBackOff: no such image [Image]";
     assert_eq!(state, expected);
 }
 

@@ -184,7 +184,7 @@ fn a_pod_of_the_same_name_is_adopted_only_by_its_own_attempt() {
                 .owner_references
                 .iter_mut()
                 .flatten()
-                .for_each(|owner| owner.controller = None)
+                .for_each(|owner| owner.controller = None);
         }),
         ("no owner", |pod| pod.metadata.owner_references = None),
         ("another kind", |pod| {
@@ -192,18 +192,18 @@ fn a_pod_of_the_same_name_is_adopted_only_by_its_own_attempt() {
                 .owner_references
                 .iter_mut()
                 .flatten()
-                .for_each(|owner| owner.kind = "Job".into())
+                .for_each(|owner| owner.kind = "Job".into());
         }),
         ("another group", |pod| {
             pod.metadata
                 .owner_references
                 .iter_mut()
                 .flatten()
-                .for_each(|owner| owner.api_version = "v1".into())
+                .for_each(|owner| owner.api_version = "v1".into());
         }),
         ("no labels", |pod| pod.metadata.labels = None),
         ("another number", |pod| {
-            _ = pod.metadata.labels.as_mut().unwrap().insert(LABEL_ATTEMPT.into(), "02".into())
+            _ = pod.metadata.labels.as_mut().unwrap().insert(LABEL_ATTEMPT.into(), "02".into());
         }),
         ("no step", |pod| _ = pod.metadata.labels.as_mut().unwrap().remove(LABEL_STEP)),
     ];

@@ -56,7 +56,8 @@ fn deleted(mut pod: Value) -> Value {
     pod
 }
 
-/// With a deletion that was asked for so many seconds after the container's end, and a grace of 30 s.
+/// With a deletion that was asked for so many seconds after the container's end, and a grace of 30
+/// s.
 fn deleted_after(seconds: i64, mut pod: Value) -> Value {
     let grace_ends =
         ENDED.parse::<Timestamp>().unwrap() + jiff::SignedDuration::from_secs(seconds + 30);
@@ -140,7 +141,8 @@ fn not_found() -> Value {
 
 /// What containerd writes for a program that is not there.
 fn no_program() -> Value {
-    json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "exec: no such file", "startedAt": "1970-01-01T00:00:00Z"}})
+    json!({"terminated": {"exitCode": 128, "reason": "StartError", "message": "exec: no such \
+        file", "startedAt": "1970-01-01T00:00:00Z"}})
 }
 
 fn waiting(reason: &str, message: &str) -> Value {
@@ -193,7 +195,8 @@ fn ends_with_zero_and_is_told_to_go() -> Vec<Fixture> {
     let succeeded = || in_phase("Succeeded", done());
     let drained = |pod| disruption_target("EvictionByEvictionAPI", pod);
     let may_be = Unknown(
-        "was ended with exit code 0 and may have done its work (finishesOnSigterm: true would say that it has): ",
+        "was ended with exit code 0 and may have done its work (finishesOnSigterm: true would say \
+         that it has): ",
     );
     let may_be = || if let Unknown(begins) = may_be { Unknown(begins) } else { unreachable!() };
     let mut nobody_knows_when = in_phase("Succeeded", done());
@@ -355,7 +358,8 @@ fn ended_after_the_start() -> Vec<Fixture> {
             "drained",
             drained,
             Unknown(
-                "was ended with exit code 1 and may have done its work: EvictionByEvictionAPI: makes room",
+                "was ended with exit code 1 and may have done its work: EvictionByEvictionAPI: \
+                 makes room",
             ),
         ),
         (
@@ -382,7 +386,8 @@ fn ended_after_the_start() -> Vec<Fixture> {
             "lost, had run",
             lost,
             Unknown(
-                "was ended with exit code 137 and may have done its work: ContainerStatusUnknown: The container",
+                "was ended with exit code 137 and may have done its work: ContainerStatusUnknown: \
+                 The container",
             ),
         ),
         (
@@ -715,7 +720,8 @@ fn a_node_that_does_not_end_a_pod_in_time_is_named() {
     assert!(stuck(&pod, Timestamp::MAX).is_some());
 }
 
-/// A Pod of a template in which the container `ship` decides; `init`: the state of its init container.
+/// A Pod of a template in which the container `ship` decides; `init`: the state of its init
+/// container.
 fn of_template(init: Value, mut pod: Value) -> Value {
     pod["metadata"]["annotations"] = json!({"saga.dev/container": "ship"});
     if let Some(containers) = pod["status"]["containerStatuses"].as_array_mut() {
@@ -830,7 +836,8 @@ fn hands_on(message: &str) -> Option<Value> {
 
 #[test]
 fn the_json_object_in_the_termination_message_is_handed_on_as_it_is() {
-    let nested = json!({"tracking": {"id": "T-1", "stops": [1, 2.5, null, {"at": "Köln – 東京 \u{1f4e6}"}]}, "two  spaces": "a\u{200b}b\n c"});
+    let nested = json!({"tracking": {"id": "T-1", "stops": [1, 2.5, null, {"at": "Köln – 東京 \
+        \u{1f4e6}"}]}, "two  spaces": "a\u{200b}b\n c"});
     assert_eq!(hands_on(&nested.to_string()), Some(nested.clone()));
     assert_eq!(hands_on(&format!("\n {nested:#} \n")), Some(nested));
     assert_eq!(hands_on("{}"), Some(json!({})));
@@ -842,7 +849,8 @@ fn the_json_object_in_the_termination_message_is_handed_on_as_it_is() {
 #[test]
 fn what_is_no_json_object_or_only_a_part_of_one_is_not_handed_on() {
     let whole = json!({"text": "é".repeat(MAX_HANDED_ON)}).to_string();
-    // The kubelet keeps the end of a file, and where a Pod has many containers the beginning of that.
+    // The kubelet keeps the end of a file, and where a Pod has many containers the beginning of
+    // that.
     let (first, last) = whole.split_at(whole.floor_char_boundary(MAX_HANDED_ON));
     let last = &last[last.ceil_char_boundary(last.len().saturating_sub(MAX_HANDED_ON))..];
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
@@ -884,11 +892,13 @@ fn of_a_long_log_the_end_is_told_and_the_reason_always() {
         (fails(says(137, "OOMKilled", &log)), "exit code 137 (OOMKilled): …"),
         (
             evicted,
-            "was ended with exit code 143 and may have done its work: Evicted: The node was low on resource",
+            "was ended with exit code 143 and may have done its work: Evicted: The node was low \
+             on resource",
         ),
         (
             fails_by("DeadlineExceeded", says(143, "Error", &log)),
-            "was ended with exit code 143 and may have done its work: DeadlineExceeded: see node; Error: …",
+            "was ended with exit code 143 and may have done its work: DeadlineExceeded: see node; \
+             Error: …",
         ),
     ];
     for (value, begins) in cases {
@@ -1008,7 +1018,8 @@ prop_compose! {
         message in text(),
         containers in proptest::option::of(containers()),
         conditions in proptest::option::of(conditions()),
-        decides in proptest::option::of(proptest::sample::select(&["step", "proxy", "No name"][..])),
+        decides in proptest::option::of(proptest::sample::select(&["step", "proxy", "No \
+            name"][..])),
         init in proptest::option::of(containers()),
         bound in any::<bool>(),
         deleted in any::<bool>(),
@@ -1052,7 +1063,8 @@ proptest! {
     fn no_status_confuses_the_reader(pod in pods()) {
         let read = state(&pod, Duration::ZERO);
         prop_assert!(said(&read).chars().count() <= MAX_LINE && !said(&read).contains(char::is_control), "{read:?}");
-        // What shows that the container may have started is never taken for nothing, and so never free of charge.
+        // What shows that the container may have started is never taken for nothing, and so never
+        // free of charge.
         if let ChildState::Failed(failure) = &read {
             prop_assert!(failure.reached == Reached::Answer || !may_have_started(&pod), "{read:?}");
             prop_assert!(failure.reached == Reached::Nothing || !failure.disrupted, "{read:?}");

@@ -213,7 +213,8 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
         (
             "/spec/serviceAccountName",
             json!("admin"),
-            "template.spec.serviceAccountName: is admin, and the steps act as the saga's ServiceAccount order-saga: leave it out",
+            "template.spec.serviceAccountName: is admin, and the steps act as the saga's \
+             ServiceAccount order-saga: leave it out",
         ),
         ("/spec/serviceAccount", json!("admin"), "template.spec.serviceAccount: is admin"),
     ];
