@@ -93,11 +93,23 @@ fn tidy(schema: &mut Value) {
             {
                 fields.remove("format");
             }
+            if let Some(Value::String(description)) = fields.get_mut("description") {
+                *description = unwrapped(description);
+            }
             fields.values_mut().for_each(tidy);
         }
         Value::Array(items) => items.iter_mut().for_each(tidy),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
+}
+
+/// The text with each paragraph in one line: where the source breaks a line says nothing to a
+/// reader of the definition.
+fn unwrapped(text: &str) -> String {
+    text.split("\n\n")
+        .map(|paragraph| paragraph.replace('\n', " "))
+        .collect::<Vec<_>>()
+        .join("\n\n")
 }
 
 /// Writes `64.0` as `64`, as the API server does: bounds are floating-point numbers in the Rust

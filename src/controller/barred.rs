@@ -189,7 +189,10 @@ mod tests {
         let client = Client::new(
             tower::service_fn(move |request: Request<Body>| {
                 log.lock().unwrap().push(request.uri().path().to_owned());
-                let body = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found"});
+                let body = json!({
+                    "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
+                    "message": "not found",
+                });
                 let response = Response::builder()
                     .status(404)
                     .body(Body::from(body.to_string().into_bytes()))

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use kube::Resource;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     attempts::{AttemptKey, Known},
@@ -206,6 +206,30 @@ fn foreign(name: &str) -> ChildState {
     })
 }
 
+/// What tells a child of this UID a demand, for the sake of a step of this saga.
+fn patch_of(demand: &Demand, uid: &str, saga: &str, step: &str) -> Value {
+    let reason = |what: &str| format!("{what} saga {saga}, step {step}");
+    let annotation = |action: RequestAction, value: String| {
+        json!({
+            "metadata": {"uid": uid, "annotations": {action.annotation(): value}},
+        })
+    };
+    match demand {
+        Demand::Follow { suspend, deletion_policy } => {
+            json!({
+                "metadata": {"uid": uid},
+                "spec": {"suspend": suspend, "deletionPolicy": deletion_policy},
+            })
+        }
+        Demand::Compensate { token } => {
+            annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for")))
+        }
+        // A plain value: it acts once each time that it is given, and is not given again before it
+        // was answered.
+        Demand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
+    }
+}
+
 /// A saga of this name, as its parent's account.
 pub(super) fn target<'a>(saga: &'a ValidSaga, name: &'a str, api_version: &'a str) -> Target<'a> {
     let account = Account { namespace: &saga.namespace, name: &saga.service_account };
@@ -317,19 +341,7 @@ impl Performance<'_> {
             .look(&key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()));
         let Some(uid) = uid else { return Ok(Next::AtOnce) };
         let undoes = matches!(demand, Demand::Compensate { .. }) && key.1 != *child;
-        let reason = |what: &str| format!("{what} saga {}, step {}", name(self.stored), key.1.step);
-        let annotation = |action: RequestAction, value: String| json!({"metadata": {"uid": uid, "annotations": {action.annotation(): value}}});
-        let patch = match demand {
-            Demand::Follow { suspend, deletion_policy } => {
-                json!({"metadata": {"uid": uid}, "spec": {"suspend": suspend, "deletionPolicy": deletion_policy}})
-            }
-            Demand::Compensate { token } => {
-                annotation(RequestAction::Compensate, format!("@{token}: {}", reason("undone for")))
-            }
-            // A plain value: it acts once each time that it is given, and is not given again before
-            // it was answered.
-            Demand::Cancel => annotation(RequestAction::Cancel, reason("cancelled for")),
-        };
+        let patch = patch_of(demand, &uid, name(self.stored), &key.1.step);
         let (child, api_version) =
             (child_name(&saga.name, &saga.uid, child), Saga::api_version(&()));
         tracing::info!(

@@ -171,7 +171,11 @@ mod tests {
         schema["x-kubernetes-group-version-kind"] =
             json!([{"group": GROUP, "version": VERSION, "kind": "Saga"}]);
         change(&mut schema["properties"]["status"]["properties"]);
-        json!({"components": {"schemas": {"dev.saga.v1alpha1.Saga": schema, "dev.saga.v1alpha1.SagaList": {}}}})
+        json!({
+            "components": {
+                "schemas": {"dev.saga.v1alpha1.Saga": schema, "dev.saga.v1alpha1.SagaList": {}},
+            },
+        })
     }
 
     fn definition(answers: &Arc<Mutex<(u16, Value)>>) -> Definition {
@@ -202,7 +206,10 @@ mod tests {
         assert_eq!(definition.served().unwrap().lacks(), ["status.clockStoppedAt"]);
         *answers.lock().unwrap() = (
             403,
-            json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "no", "status": "Failure"}),
+            json!({
+                "kind": "Status", "code": 403, "reason": "Forbidden", "message": "no",
+                "status": "Failure",
+            }),
         );
         assert!(!definition.look().await && definition.served().is_some(), "what was known stays");
         *answers.lock().unwrap() = (200, published(|_| ()));

@@ -46,7 +46,10 @@ pub const fn code(error: &kube::Error) -> Option<u16> {
 /// Whether another write came first.
 #[must_use]
 pub fn is_conflict(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 409 && status.reason != "AlreadyExists")
+    matches!(
+        error,
+        kube::Error::Api(status) if status.code == 409 && status.reason != "AlreadyExists"
+    )
 }
 
 /// Whether the object is not there.

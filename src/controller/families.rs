@@ -124,9 +124,14 @@ mod tests {
     use crate::objects::job::pods::MOST_GONE;
 
     fn pod(name: &str) -> Pod {
-        let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});
+        let owner = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true,
+        });
         let labels = json!({"app.kubernetes.io/managed-by": "saga-operator"});
-        serde_json::from_value(json!({"metadata": {"name": name, "uid": name, "labels": labels, "ownerReferences": [owner]}})).unwrap()
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "uid": name, "labels": labels, "ownerReferences": [owner]},
+        }))
+        .unwrap()
     }
 
     #[test]
@@ -168,15 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_its_job_let_go_of_or_that_says_no_more_whose_it_is_stays_in_its_family_until_it_goes()
-     {
+    fn a_pod_that_its_job_let_go_of_or_that_lost_its_labels_stays_in_its_family_until_it_goes() {
         let let_go = |labels: serde_json::Value| {
             let mut pod = pod("a");
             pod.metadata.owner_references = None;
             pod.metadata.labels = serde_json::from_value(labels).unwrap();
             pod
         };
-        let orphan = json!({"app.kubernetes.io/managed-by": "saga-operator", "batch.kubernetes.io/controller-uid": "job"});
+        let orphan = json!({
+            "app.kubernetes.io/managed-by": "saga-operator",
+            "batch.kubernetes.io/controller-uid": "job",
+        });
         for labels in [orphan, json!({})] {
             let families = Families::default();
             families.saw(&pod("a"));

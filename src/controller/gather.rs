@@ -74,54 +74,59 @@ pub async fn children(
             .and_then(|step| step.operation(id.direction));
         let Some(operation) = operation else { continue };
         let key = (saga.uid.clone(), id);
-        let state = match operation.work {
-            Work::Http(_) => request(
-                context,
-                saga,
-                &key,
-                attempt,
-                own_time(Some(attempt), operation.timeout),
-                executor,
-            ),
-            Work::Pod(_) | Work::Job(_) => {
-                let (state, poll) = if matches!(operation.work, Work::Job(_)) {
-                    child::<Job>(context, saga, &key, attempt).await?
-                } else {
-                    child::<Pod>(context, saga, &key, attempt).await?
-                };
-                again = [again, poll].into_iter().flatten().min();
-                context.attempts.look(&key, |known| {
-                    with_reason(known, state, status.cancel_requested.is_some())
-                })
+        let (state, poll) = match operation.work {
+            Work::Http(_) => {
+                let timeout = own_time(Some(attempt), operation.timeout);
+                (request(context, saga, &key, attempt, timeout, executor), None)
             }
+            Work::Pod(_) => explained::<Pod>(context, saga, status, &key, attempt).await?,
+            Work::Job(_) => explained::<Job>(context, saga, status, &key, attempt).await?,
             Work::Apply(_) | Work::Delete(_) | Work::Until(_) => {
-                let (state, poll) = object(context, saga, status, &key, attempt).await;
-                again = [again, poll].into_iter().flatten().min();
-                state
+                object(context, saga, status, &key, attempt).await
             }
-            Work::Saga(_) | Work::UndoSaga => {
-                let undoes = matches!(operation.work, Work::UndoSaga);
-                let step = status.steps.iter().find(|known| known.name == key.1.step);
-                let (written, made_by) = (
-                    step.and_then(|step| step.child.as_ref()),
-                    step.filter(|_| undoes).map(made_by),
-                );
-                let made_by = made_by.unwrap_or_else(|| key.1.clone());
-                let (state, poll) =
-                    child_saga::Kin { context, saga, key: &key, made_by: &made_by, written }
-                        .state(attempt)
-                        .await?;
-                again = [again, poll].into_iter().flatten().min();
-                state
-            }
+            Work::Saga(_) => kin(context, saga, status, &key, attempt, false).await?,
+            Work::UndoSaga => kin(context, saga, status, &key, attempt, true).await?,
             Work::Approval(_) | Work::Wait(_) => continue,
         };
+        again = [again, poll].into_iter().flatten().min();
         observed.insert(key.1, state);
     }
     let senders: Vec<_> =
         active_attempts(status).filter_map(|(_, attempt)| attempt.executor.as_deref()).collect();
     context.others.waits_only_for(&(saga.namespace.clone(), saga.name.clone()), &senders);
     Ok((observed, again))
+}
+
+/// The state of a Pod or a Job; where this process ended it, the state says why. With it, after how
+/// long to look again.
+async fn explained<K: Child>(
+    context: &Context,
+    saga: &ValidSaga,
+    status: &SagaStatus,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let (state, poll) = child::<K>(context, saga, key, attempt).await?;
+    let cancelled = status.cancel_requested.is_some();
+    Ok((context.attempts.look(key, |known| with_reason(known, state, cancelled)), poll))
+}
+
+/// The state of a child saga. With it, after how long to look again.
+///
+/// `undoes`: the attempt undoes a child that another attempt made.
+async fn kin(
+    context: &Context,
+    saga: &ValidSaga,
+    status: &SagaStatus,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+    undoes: bool,
+) -> Result<(ChildState, Option<Duration>), Error> {
+    let step = status.steps.iter().find(|known| known.name == key.1.step);
+    let (written, made_by) =
+        (step.and_then(|step| step.child.as_ref()), step.filter(|_| undoes).map(made_by));
+    let made_by = made_by.unwrap_or_else(|| key.1.clone());
+    child_saga::Kin { context, saga, key, made_by: &made_by, written }.state(attempt).await
 }
 
 /// The state of the object that a step applies, deletes or waits for. With it, after how long to
@@ -203,11 +208,9 @@ async fn child<K: Child>(
         .attempts
         .look(key, |known| known.child.as_ref().map(|(_, uid)| uid.clone()))
         .or_else(|| attempt.child_uid.clone());
-    let another =
-        |found: &K| child.as_ref().is_some_and(|child| found.meta().uid.as_ref() != Some(child));
     let barred = context.barred.is(&saga.namespace, K::WATCHED);
     let mut newest = None;
-    if let Some(found) = cached.filter(|found| !another(found)) {
+    if let Some(found) = cached.filter(|found| !is_another::<K>(found, child.as_deref())) {
         let (state, poll) = seen(context, key, attempt, found.as_ref()).await?;
         // What has ended has ended, however old the copy.
         if !barred || !matches!(state, ChildState::Active { .. }) {
@@ -236,9 +239,30 @@ async fn child<K: Child>(
         }
         Err(error) => return Err(error),
     };
+    after_live(context, saga, key, attempt, child.as_deref(), gone, live).await
+}
+
+/// Whether it is not the child of this UID; where none is known, any may be it.
+fn is_another<K: Child>(found: &K, child: Option<&str>) -> bool {
+    child.is_some_and(|child| found.meta().uid.as_deref() != Some(child))
+}
+
+/// The state of a Pod or a Job by what a live read shows. With it, after how long to look again.
+///
+/// `child`: the UID of the attempt's child, where it was ever seen. `gone`: what the watch brought
+/// of its end.
+async fn after_live<K: Child>(
+    context: &Context,
+    saga: &ValidSaga,
+    key: &AttemptKey,
+    attempt: &ActiveAttempt,
+    child: Option<&str>,
+    gone: Option<ChildState>,
+    live: Option<K>,
+) -> Result<(ChildState, Option<Duration>), Error> {
     let gone = match &live {
         // A child that lost its label goes on, although to the watch it is gone.
-        Some(found) if !another(found) => {
+        Some(found) if !is_another(found, child) => {
             return Ok((
                 unless_done(seen(context, key, attempt, found).await?.0, gone),
                 Some(WATCH_LAG),
@@ -253,10 +277,10 @@ async fn child<K: Child>(
             ));
         }
         Some(_) | None => {
-            if let Some(child) = &child {
+            if let Some(child) = child {
                 K::rest(context, &saga.namespace, child).await?;
             }
-            K::after(context, key, child.as_deref(), gone)
+            K::after(context, key, child, gone)
         }
     };
     Ok(match (live, gone) {

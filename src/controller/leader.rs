@@ -1,10 +1,13 @@
 //! Stands for leadership: looks at the Lease, takes it, renews it, and gives it back.
 //!
 //! ```text
-//!  stand by ─► the Lease is free, or its holder is gone ─► lead: every saga is looked at ─┬─► not renewed in time, or another one
-//!     ▲                                                                                  │    holds it ─┐
-//!     │                                                                                  └─► resign: the Lease is released
-//!     └──────────────── nothing new begins; requests end and are recorded ◄──────────────────────────────┘
+//!  stand by ─► the Lease is free, or its holder is gone ─► lead: every saga is looked at
+//!     ▲                                                      │
+//!     │                                                      ├─► resign: the Lease is released
+//!     │                                                      ▼
+//!     │                             not renewed in time, or another one holds it
+//!     │                                                      │
+//!     └── nothing new begins; requests end and are recorded ◄┘
 //! ```
 //!
 //! # Guarantees

@@ -139,17 +139,7 @@ where
         watches.into_iter().map(|watch| watch.run(Arc::clone(&context), stopped.clone())),
     );
     let controllers = async {
-        // Without a Lease nothing begins, but what is under way is followed all the same.
-        // Nor is a saga accepted before it is known what guards its requests.
-        let _ = time::timeout(
-            FIRST_LEASE,
-            futures::future::join3(
-                context.own.first(),
-                context.request_policy.look(),
-                context.definition.look(),
-            ),
-        )
-        .await;
+        first_looks(&context).await;
         controllers.await
     };
     // Tasks of their own: no crowd of sagas to look at makes a renewal late.
@@ -196,6 +186,22 @@ where
     } else {
         Err("a watch or the executor ended, which must not happen: start the operator again".into())
     }
+}
+
+/// Waits for the first Lease, and looks at what guards requests and at the definition that is
+/// served, for at most [`FIRST_LEASE`].
+async fn first_looks(context: &Context) {
+    // Without a Lease nothing begins, but what is under way is followed all the same. Nor is a saga
+    // accepted before it is known what guards its requests.
+    let _ = time::timeout(
+        FIRST_LEASE,
+        futures::future::join3(
+            context.own.first(),
+            context.request_policy.look(),
+            context.definition.look(),
+        ),
+    )
+    .await;
 }
 
 /// Tells when the caches are filled and the process is ready, and forgets what is over. The one

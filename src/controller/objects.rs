@@ -493,13 +493,19 @@ mod tests {
         let last_applied = "kubectl.kubernetes.io/last-applied-configuration";
         let mut secret = json!({
             "apiVersion": "v1", "kind": "Secret", "data": {"token": "Y2FuYXJ5"},
-            "metadata": {"name": "a", "managedFields": [], "annotations": {last_applied: "canary", "b": "c"}},
+            "metadata": {
+                "name": "a", "managedFields": [],
+                "annotations": {last_applied: "canary", "b": "c"},
+            },
         });
         strip(&mut secret);
         let metadata = json!({"name": "a", "annotations": {"b": "c"}});
         assert_eq!(
             secret,
-            json!({"apiVersion": "v1", "kind": "Secret", "data": {"token": "[hidden]"}, "metadata": metadata})
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "data": {"token": "[hidden]"},
+                "metadata": metadata,
+            })
         );
         let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
         let mut other = config_map.clone();

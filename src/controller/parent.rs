@@ -94,7 +94,10 @@ mod tests {
     /// A process that still sees a parent with its finalizer, in a cluster where that saga is gone.
     fn with_a_parent_that_went() -> Arc<Context> {
         let missing = tower::service_fn(|_: Request<Body>| {
-            let body = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found"});
+            let body = json!({
+                "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
+                "message": "not found",
+            });
             let response = Response::builder()
                 .status(404)
                 .body(Body::from(body.to_string().into_bytes()))
@@ -113,9 +116,17 @@ mod tests {
     }
 
     fn child(finalizers: &[&str]) -> StoredSaga {
-        let owner = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "1", "controller": true});
-        let labels = json!({"saga.dev/step": "tenant", "saga.dev/direction": "action", "saga.dev/attempt": "1"});
-        let metadata = json!({"name": "order-tenant-a1", "namespace": "shop", "uid": "2", "finalizers": finalizers, "labels": labels, "ownerReferences": [owner]});
+        let owner = json!({
+            "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "1",
+            "controller": true,
+        });
+        let labels = json!({
+            "saga.dev/step": "tenant", "saga.dev/direction": "action", "saga.dev/attempt": "1",
+        });
+        let metadata = json!({
+            "name": "order-tenant-a1", "namespace": "shop", "uid": "2", "finalizers": finalizers,
+            "labels": labels, "ownerReferences": [owner],
+        });
         serde_json::from_value(json!({"metadata": metadata})).unwrap()
     }
 

@@ -37,7 +37,7 @@ use crate::{
     clock::between,
     coordination::fence::{Age, leaves_unread},
     digest::sha256_hex,
-    engine::active_attempts,
+    engine::{active_attempts, succession::Hindrance},
     model::{
         observation::{ChildState, Failure, Reached},
         plan::{Effect, Notice, StatusWrite},
@@ -159,19 +159,7 @@ impl Performance<'_> {
         let (Some(operation), Some(saga)) = (operation, self.saga) else { return Ok(Next::Later) };
         let work = work.as_deref().unwrap_or(&operation.work);
         // First: a look takes its time, and what leaves is to be fresh.
-        let mut keys = Ok(Keys::new());
-        match work {
-            Work::Apply(action) => self.tell_of_a_rival(saga, &identity, action).await,
-            Work::Saga(_) => keys = self.succession(saga, &identity).await,
-            Work::Pod(_)
-            | Work::Job(_)
-            | Work::Http(_)
-            | Work::Delete(_)
-            | Work::Until(_)
-            | Work::UndoSaga
-            | Work::Approval(_)
-            | Work::Wait(_) => {}
-        }
+        let keys = self.look_around(saga, &identity, work).await;
         let asked = Instant::now();
         let fresh = written.filter(|at| leaves_unread(Some(at.elapsed())));
         if fresh.is_none()
@@ -187,32 +175,17 @@ impl Performance<'_> {
             return Ok(Next::AtOnce);
         }
         tracing::info!(
-            saga = identity.saga, namespace = identity.namespace, uid = identity.uid, step = identity.attempt.step,
-            direction = %identity.attempt.direction, attempt = identity.attempt.number, key = identity.key, "begins"
+            saga = identity.saga, namespace = identity.namespace, uid = identity.uid,
+            step = identity.attempt.step, direction = %identity.attempt.direction,
+            attempt = identity.attempt.number, key = identity.key, "begins"
         );
         match work {
             Work::Http(action) => {
-                // A lapse since the plan was made: what was not sent under that id is settled by
-                // the next look.
-                if !self.context.own.may_send(self.executor) {
-                    return Ok(Next::AtOnce);
-                }
-                let (account, fresh_since) = (&saga.service_account, fresh.unwrap_or(asked));
-                let flight = Flight {
-                    stored: self.stored,
-                    account,
-                    action,
-                    time_limit,
-                    fresh_since,
-                    executor: self.executor,
-                };
-                let slot = self
-                    .slots
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .remove(&identity.attempt);
-                flight::begin(self.context, &flight, identity, slot);
-                Ok(Next::Later)
+                let (stored, account, executor) =
+                    (self.stored, saga.service_account.as_str(), self.executor);
+                let fresh_since = fresh.unwrap_or(asked);
+                let flight = Flight { stored, account, action, time_limit, fresh_since, executor };
+                Ok(self.send(&flight, identity))
             }
             Work::Pod(action) => {
                 self.create(pod::build::pod(saga, &identity, action, operation.timeout), identity)
@@ -223,13 +196,7 @@ impl Performance<'_> {
                     .await
             }
             work @ (Work::Apply(_) | Work::Delete(_) | Work::Until(_)) => {
-                let key = (identity.uid, identity.attempt);
-                // Known before it is written, so that what comes of it has a place.
-                self.context.attempts.look(&key, |_| ());
-                let at_once = Attempt { context: self.context, saga, key: &key }
-                    .begin(work, uid.as_deref())
-                    .await;
-                Ok(if at_once { Next::AtOnce } else { Next::Later })
+                Ok(self.begin_at_object(saga, identity, work, uid.as_deref()).await)
             }
             Work::Saga(action) => Ok(self.create_child(saga, identity, action, keys).await),
             // The next look sees the child, and asks it.
@@ -237,6 +204,61 @@ impl Performance<'_> {
             // States of the saga: nothing leaves for them.
             Work::Approval(_) | Work::Wait(_) => Ok(Next::Later),
         }
+    }
+
+    /// Looks at what an attempt may meet: another saga that applied the same object, or the earlier
+    /// child of its step. Returns where the keys of its child go on.
+    async fn look_around(
+        &self,
+        saga: &ValidSaga,
+        identity: &Identity,
+        work: &Work,
+    ) -> Result<Keys, Hindrance> {
+        match work {
+            Work::Apply(action) => {
+                self.tell_of_a_rival(saga, identity, action).await;
+                Ok(Keys::new())
+            }
+            Work::Saga(_) => self.succession(saga, identity).await,
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Http(_)
+            | Work::Delete(_)
+            | Work::Until(_)
+            | Work::UndoSaga
+            | Work::Approval(_)
+            | Work::Wait(_) => Ok(Keys::new()),
+        }
+    }
+
+    /// Sends a request on its way in the slot that was taken for it, while the id of its intent may
+    /// still send.
+    fn send(&self, flight: &Flight<'_>, identity: Identity) -> Next {
+        // A lapse since the plan was made: what was not sent under that id is settled by the next
+        // look.
+        if !self.context.own.may_send(self.executor) {
+            return Next::AtOnce;
+        }
+        let slot =
+            self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity.attempt);
+        flight::begin(self.context, flight, identity, slot);
+        Next::Later
+    }
+
+    /// Applies or deletes an object, or begins to wait for it. `uid`: that of the object that is
+    /// deleted.
+    async fn begin_at_object(
+        &self,
+        saga: &ValidSaga,
+        identity: Identity,
+        work: &Work,
+        uid: Option<&str>,
+    ) -> Next {
+        let key = (identity.uid, identity.attempt);
+        // Known before it is written, so that what comes of it has a place.
+        self.context.attempts.look(&key, |_| ());
+        let at_once = Attempt { context: self.context, saga, key: &key }.begin(work, uid).await;
+        if at_once { Next::AtOnce } else { Next::Later }
     }
 
     /// Whether the attempt is young enough for its child to be created, now that its creation

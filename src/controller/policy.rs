@@ -147,7 +147,10 @@ mod tests {
                 };
                 let code = if code == 200 && found.is_null() { 404 } else { code };
                 let reason = if code == 404 { "NotFound" } else { "" };
-                let failure = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "reason": reason, "message": ""});
+                let failure = json!({
+                    "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+                    "reason": reason, "message": "",
+                });
                 let body = if code == 200 { found } else { failure };
                 Ok::<_, Infallible>(
                     Response::builder()
@@ -163,7 +166,10 @@ mod tests {
     fn binding(more: &Value) -> Value {
         let mut spec = json!({"policyName": NAME, "validationActions": ["Deny"]});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": NAME}, "spec": spec})
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": NAME}, "spec": spec,
+        })
     }
 
     #[tokio::test]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::FutureExt;
+use jiff::Timestamp;
 use kube::runtime::controller::Action;
 use tracing::Instrument;
 
@@ -42,7 +43,7 @@ use crate::{
         plan::{Effect, Plan, Tally},
         saga::{Identity, SagaName, ValidSaga, Work},
         skew::Skew,
-        versions::Versions,
+        versions::{Served, Versions},
     },
     service::metrics::ReconcileResult,
     validate::{
@@ -158,49 +159,23 @@ async fn decide(
     }
     let validated = valid(context, stored).await;
     let saga = validated.as_ref();
-    let status = stored.status.as_ref().ok();
     let executor = context.own.id();
-    let (children, again) = match (saga, status) {
-        (Ok(saga), Some(status)) => {
-            let goes = metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
-            gather::children(context, saga, status, executor.as_deref(), goes).await?
-        }
-        (Ok(_) | Err(_), _) => (Observed::new(), None),
-    };
+    let gathered = gathered(context, stored, saga, executor.as_deref()).await?;
     // What is missing may have been created together with the saga: it is looked for once more
     // before anything is said.
-    let Some(tried) = tried(context, stored, saga).await else {
+    let Some(gathered) = gathered else {
         return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged));
     };
-    let terminating = going::terminating(context, stored).await?;
-    let parent_holds = parent::holds(context, stored).await?;
-    let again = [again, unwatched(stored, context), terminating.map(|_| NAMESPACE_POLL)]
-        .into_iter()
-        .flatten()
-        .min();
     let (at, planned) = (now(), Instant::now());
     let beginning = context.may_begin();
-    let idle = beginning.is_none() || executor.is_none();
-    // Nobody announces a new Lease: the saga asks again.
-    let again = [again, executor.is_none().then_some(STALE_AGAIN)].into_iter().flatten().min();
     let served = context.definition.served();
-    let words_wait = !context.writes.is_own(uid, version) && context.versions.reworded_lately(uid);
     let seen = Seen {
-        versions: Versions {
-            words_wait,
-            ..Versions::of(stored.strangers.as_deref(), served.as_deref())
-        },
-        terminating: terminating.unwrap_or_default(),
-        parent_holds,
-        draining: idle,
-        precheck: &tried,
-        executor: executor.as_deref().unwrap_or_default(),
-        skew: context.own.skew().towards_others(),
-        ..seen(stored, context, &children, at)
+        draining: beginning.is_none() || executor.is_none(),
+        ..seen_here(stored, context, &gathered, served.as_deref(), executor.as_deref(), at)
     };
     let heavy = saga.as_ref().is_ok_and(ValidSaga::has_expressions);
     let (plan, slots) = context.think(heavy, || plan_with_slots(context, saga, &seen)).await;
-    let again = again.map(|again| later(at, again));
+    let again = gathered.again.map(|again| later(at, again));
     let (wake, tally) = ([plan.wake, again].into_iter().flatten().min(), plan.tally.clone());
     let changes = plan.status.is_some();
     let Some(recorded) = record::record(context, stored, plan).await? else {
@@ -219,12 +194,85 @@ async fn decide(
     let next = performance.perform(recorded).await?;
     // What begins has begun.
     drop(beginning);
-    let action = match (next, wake) {
+    let result = if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged };
+    Ok((looked_at_again(next, wake), result))
+}
+
+/// When the saga is looked at again after its effects were performed.
+fn looked_at_again(next: Next, wake: Option<Timestamp>) -> Action {
+    match (next, wake) {
         (Next::AtOnce, _) => Action::requeue(Duration::ZERO),
         (Next::Later, Some(wake)) => Action::requeue(between(now(), wake)),
         (Next::Later, None) => Action::await_change(),
+    }
+}
+
+/// What was read around a saga for one decision.
+struct Gathered {
+    children: Observed,
+    tried: Precheck,
+    /// Whether the namespace is being deleted.
+    terminating: bool,
+    parent_holds: bool,
+    /// After how long to look again although no watch may tell of anything.
+    again: Option<Duration>,
+}
+
+/// Gathers what a decision about a saga rests on. `None`: what came of trying it is not believed
+/// yet.
+async fn gathered(
+    context: &Arc<Context>,
+    stored: &StoredSaga,
+    saga: &Result<ValidSaga, Vec<Fault>>,
+    executor: Option<&str>,
+) -> Result<Option<Gathered>, Error> {
+    let (children, again) = match (saga, stored.status.as_ref().ok()) {
+        (Ok(saga), Some(status)) => {
+            let goes = stored.metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
+            gather::children(context, saga, status, executor, goes).await?
+        }
+        (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
-    Ok((action, if changes { ReconcileResult::Changed } else { ReconcileResult::Unchanged }))
+    let Some(tried) = tried(context, stored, saga).await else { return Ok(None) };
+    let terminating = going::terminating(context, stored).await?;
+    let parent_holds = parent::holds(context, stored).await?;
+    let again = [
+        again,
+        unwatched(stored, context),
+        terminating.map(|_| NAMESPACE_POLL),
+        // Nobody announces a new Lease: the saga asks again.
+        executor.is_none().then_some(STALE_AGAIN),
+    ];
+    Ok(Some(Gathered {
+        children,
+        tried,
+        terminating: terminating.unwrap_or_default(),
+        parent_holds,
+        again: again.into_iter().flatten().min(),
+    }))
+}
+
+/// What is seen of the saga by this process, whether or not it begins anything.
+fn seen_here<'a>(
+    stored: &'a StoredSaga,
+    context: &'a Context,
+    gathered: &'a Gathered,
+    served: Option<&'a Served>,
+    executor: Option<&'a str>,
+    now: Timestamp,
+) -> Seen<'a> {
+    let uid = stored.metadata.uid.as_deref().unwrap_or_default();
+    let version = stored.metadata.resource_version.as_deref().unwrap_or_default();
+    let words_wait = !context.writes.is_own(uid, version) && context.versions.reworded_lately(uid);
+    Seen {
+        versions: Versions { words_wait, ..Versions::of(stored.strangers.as_deref(), served) },
+        terminating: gathered.terminating,
+        parent_holds: gathered.parent_holds,
+        precheck: &gathered.tried,
+        executor: executor.unwrap_or_default(),
+        skew: context.own.skew().towards_others(),
+        ..seen(stored, context, &gathered.children, now)
+    }
 }
 
 /// What came of trying the saga before its first step. One with fields that this version does not
@@ -364,7 +412,7 @@ pub(super) fn seen<'a>(
     stored: &'a StoredSaga,
     context: &'a Context,
     children: &'a Observed,
-    now: jiff::Timestamp,
+    now: Timestamp,
 ) -> Seen<'a> {
     static UNLIMITED: BTreeMap<String, usize> = BTreeMap::new();
     static FINE: Precheck = Precheck { refused: Vec::new(), unchecked: Vec::new() };

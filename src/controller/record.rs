@@ -188,7 +188,10 @@ async fn patch_verdict(
 ) -> Result<StoredSaga, kube::Error> {
     let patch = json!({
         "metadata": {"resourceVersion": version},
-        "status": {"observedGeneration": status.observed_generation, "message": status.message, "conditions": status.conditions},
+        "status": {
+            "observedGeneration": status.observed_generation, "message": status.message,
+            "conditions": status.conditions,
+        },
     });
     context
         .sagas(namespace(saga))

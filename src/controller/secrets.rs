@@ -369,7 +369,10 @@ pub(crate) mod tests {
     pub(crate) fn payments() -> (SecretReader, Seen) {
         reader(
             200,
-            &json!({"kind": "Secret", "data": {"token": "QmVhcmVyIHMzY3JldC10MGtlbg==", "cut": "YQpi", "other": "eA=="}}),
+            &json!({
+                "kind": "Secret",
+                "data": {"token": "QmVhcmVyIHMzY3JldC10MGtlbg==", "cut": "YQpi", "other": "eA=="},
+            }),
         )
     }
 
@@ -382,7 +385,10 @@ pub(crate) mod tests {
     }
 
     fn failure(code: u16, details: &Value) -> Value {
-        json!({"kind": "Status", "status": "Failure", "code": code, "message": "s3cret", "reason": "", "details": details})
+        json!({
+            "kind": "Status", "status": "Failure", "code": code, "message": "s3cret", "reason": "",
+            "details": details,
+        })
     }
 
     #[tokio::test]
@@ -465,7 +471,10 @@ pub(crate) mod tests {
     async fn a_missing_right_is_named_and_whose_it_is() {
         let account =
             refused(403, failure(403, &json!({"kind": "secrets", "name": "payments"}))).await;
-        let expected = r#"system:serviceaccount:shop:order-saga may not get secrets "payments" in namespace "shop": give the account a Role with that right"#;
+        let expected = concat!(
+            r#"system:serviceaccount:shop:order-saga may not get secrets "payments" in namespace "#,
+            r#""shop": give the account a Role with that right"#
+        );
         assert_eq!(account.to_string(), expected);
         let operator =
             refused(403, failure(403, &json!({"kind": "serviceaccounts", "name": "order-saga"})))
@@ -477,9 +486,10 @@ pub(crate) mod tests {
             "{operator}"
         );
         let mut constrained = failure(403, &json!({"kind": "secrets", "name": "payments"}));
-        constrained["message"] = json!(
-            r#"secrets "payments" is forbidden: cannot impersonate-on:serviceaccount:get resource "secrets""#
-        );
+        constrained["message"] = json!(concat!(
+            r#"secrets "payments" is forbidden: "#,
+            r#"cannot impersonate-on:serviceaccount:get resource "secrets""#
+        ));
         assert_eq!(refused(403, constrained).await.to_string(), operator.to_string());
     }
 

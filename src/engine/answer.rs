@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::{pass::Pass, settle::Settlement};
+use super::{data, pass::Pass, settle::Settlement};
 use crate::{
     api::{AnswerOutcome, Direction, StepStatus},
     expression::{scope::Scope, template::Template},
@@ -20,47 +20,43 @@ use crate::{
     objects::http::verdict::{not_expected, said},
 };
 
-impl Pass<'_> {
-    /// What an answer means.
-    pub(super) fn judge_answer(
-        &self,
-        step: &ValidStep,
-        status: &StepStatus,
-        direction: Direction,
-        answer: &Arc<Answer>,
-    ) -> Settlement {
-        let Some(operation) = step.operation(direction) else { return Settlement::succeeded() };
-        let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action);
-        let reads =
-            operation.expect.is_some() || !operation.answers.is_empty() || outputs.is_some();
-        let response = reads.then(|| answer.response());
-        let acted = self.values().acted(status).filter(|_| direction == Direction::Compensation);
-        let scope = self.values().scope(status, acted.as_ref(), response.as_ref());
-        let (number, uncertain) = status
-            .direction(direction)
-            .map_or((1, false), |record| (record.attempt, record.uncertain));
-        let success = match ruled(
-            &operation.answers,
-            answer,
-            &Scope { attempt: Some((number, uncertain)), ..scope },
-        ) {
-            Some(Ruling::Ended(settlement)) => return *settlement,
-            Some(Ruling::Succeeded) => true,
-            None => match expected(operation, answer, &scope) {
-                Ok(success) => success,
-                Err(settlement) => return *settlement,
-            },
-        };
-        if !success {
-            return Settlement::of_end(not_expected(answer, direction, uncertain));
-        }
-        let read_body =
-            |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
-        if !answer.whole && outputs.is_some_and(read_body) {
-            return broke_off(answer);
-        }
-        self.settled_with(direction, outputs.map(|outputs| outputs.evaluate(&scope)))
+/// What an answer means.
+pub(super) fn judge_answer(
+    pass: &Pass<'_>,
+    step: &ValidStep,
+    status: &StepStatus,
+    direction: Direction,
+    answer: &Arc<Answer>,
+) -> Settlement {
+    let Some(operation) = step.operation(direction) else { return Settlement::succeeded() };
+    let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action);
+    let reads = operation.expect.is_some() || !operation.answers.is_empty() || outputs.is_some();
+    let response = reads.then(|| answer.response());
+    let acted = pass.values().acted(status).filter(|_| direction == Direction::Compensation);
+    let scope = pass.values().scope(status, acted.as_ref(), response.as_ref());
+    let (number, uncertain) =
+        status.direction(direction).map_or((1, false), |record| (record.attempt, record.uncertain));
+    let success = match ruled(
+        &operation.answers,
+        answer,
+        &Scope { attempt: Some((number, uncertain)), ..scope },
+    ) {
+        Some(Ruling::Ended(settlement)) => return *settlement,
+        Some(Ruling::Succeeded) => true,
+        None => match expected(operation, answer, &scope) {
+            Ok(success) => success,
+            Err(settlement) => return *settlement,
+        },
+    };
+    if !success {
+        return Settlement::of_end(not_expected(answer, direction, uncertain));
     }
+    let read_body =
+        |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
+    if !answer.whole && outputs.is_some_and(read_body) {
+        return broke_off(answer);
+    }
+    data::settled_with(pass, direction, outputs.map(|outputs| outputs.evaluate(&scope)))
 }
 
 /// What a rule of the step says of an answer.

@@ -24,7 +24,9 @@
 use jiff::Timestamp;
 
 use super::{
+    data,
     judge::{STOP_POLL, Verdict},
+    note,
     pass::{Pass, is_active},
     plan::{is_terminal, past_return},
     settle::{KEPT_MESSAGE, Settlement},
@@ -57,195 +59,191 @@ pub(super) struct Kin<'a> {
     pub(super) uncertain: bool,
 }
 
-impl Pass<'_> {
-    /// What a child saga means that is there.
-    pub(super) fn judge_child(
-        &mut self,
-        step: &ValidStep,
-        status: &mut StepStatus,
-        kin: &Kin<'_>,
-    ) -> Verdict {
-        status.child = Some(ChildStatus {
-            name: kin.child.name.clone(),
-            uid: Some(kin.child.uid.clone()),
-            phase: kin.child.phase,
-        });
-        let undoes = step
-            .operation(kin.attempt.direction)
-            .is_some_and(|operation| matches!(operation.work, Work::UndoSaga));
-        let effects = self.effects.len();
-        let settled = if undoes { undone(kin.child) } else { self.carried_through(kin) };
-        if let Some(settlement) = settled {
-            return settlement.into();
-        }
-        let verdict = if undoes { self.undo_child(status, kin) } else { self.lead_child(kin) };
-        if matches!(verdict, Verdict::Wait) {
-            let ChildSaga { uid, age, .. } = kin.child;
-            let waits =
-                waits_for(kin.child, kin.overdue, self.effects.get(effects..).unwrap_or_default());
-            self.note_child(status, kin.attempt.direction, (Some(uid), *age), (&waits, None));
-            say_of_child(status, kin.attempt.direction, &waits);
-            self.wake_at(if kin.overdue { later(self.seen.now, STOP_POLL) } else { kin.limit });
-        }
-        verdict
+/// What a child saga means that is there.
+pub(super) fn judge_child(
+    pass: &mut Pass<'_>,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    kin: &Kin<'_>,
+) -> Verdict {
+    status.child = Some(ChildStatus {
+        name: kin.child.name.clone(),
+        uid: Some(kin.child.uid.clone()),
+        phase: kin.child.phase,
+    });
+    let undoes = step
+        .operation(kin.attempt.direction)
+        .is_some_and(|operation| matches!(operation.work, Work::UndoSaga));
+    let effects = pass.effects.len();
+    let settled = if undoes { undone(kin.child) } else { carried_through(pass, kin) };
+    if let Some(settlement) = settled {
+        return settlement.into();
     }
+    let verdict = if undoes { undo_child(pass, status, kin) } else { lead_child(pass, kin) };
+    if matches!(verdict, Verdict::Wait) {
+        let ChildSaga { uid, age, .. } = kin.child;
+        let waits =
+            waits_for(kin.child, kin.overdue, pass.effects.get(effects..).unwrap_or_default());
+        note::note_child(pass, status, kin.attempt.direction, (Some(uid), *age), (&waits, None));
+        say_of_child(status, kin.attempt.direction, &waits);
+        pass.wake_at(if kin.overdue { later(pass.seen.now, STOP_POLL) } else { kin.limit });
+    }
+    verdict
+}
 
-    /// The end of a step whose child ended.
-    fn carried_through(&self, kin: &Kin<'_>) -> Option<Settlement> {
-        let ChildSaga { name, phase, message, outputs, still_in_effect, .. } = kin.child;
-        let left = still_in_effect.join(", ");
-        Some(match phase {
-            Some(SagaPhase::Completed) => {
-                self.with_outputs(kin.attempt.direction, Ok(outputs.clone()))
-            }
-            Some(SagaPhase::Compensated) if still_in_effect.is_empty() && kin.uncertain => {
-                Settlement::unknown_for_good(format!(
-                    "its child saga {name} was undone, but nobody can tell what an earlier \
-                     attempt's child left in effect"
-                ))
-            }
-            Some(SagaPhase::Compensated) if still_in_effect.is_empty() => {
-                failed(Reached::Answer, format!("its child saga {name} was undone: {message}"))
-            }
-            Some(SagaPhase::Compensated) => Settlement::unknown(
-                format!(
-                    "its child saga {name} was undone, but these steps of it stay in effect: {left}"
-                ),
-                None,
+/// The end of a step whose child ended.
+fn carried_through(pass: &Pass<'_>, kin: &Kin<'_>) -> Option<Settlement> {
+    let ChildSaga { name, phase, message, outputs, still_in_effect, .. } = kin.child;
+    let left = still_in_effect.join(", ");
+    Some(match phase {
+        Some(SagaPhase::Completed) => {
+            data::with_outputs(pass, kin.attempt.direction, Ok(outputs.clone()))
+        }
+        Some(SagaPhase::Compensated) if still_in_effect.is_empty() && kin.uncertain => {
+            Settlement::unknown_for_good(format!(
+                "its child saga {name} was undone, but nobody can tell what an earlier \
+                 attempt's child left in effect"
+            ))
+        }
+        Some(SagaPhase::Compensated) if still_in_effect.is_empty() => {
+            failed(Reached::Answer, format!("its child saga {name} was undone: {message}"))
+        }
+        Some(SagaPhase::Compensated) => Settlement::unknown(
+            format!(
+                "its child saga {name} was undone, but these steps of it stay in effect: {left}"
             ),
-            Some(SagaPhase::Cancelled) => {
-                Settlement::unknown(format!("its child saga {name} was cancelled: {message}"), None)
+            None,
+        ),
+        Some(SagaPhase::Cancelled) => {
+            Settlement::unknown(format!("its child saga {name} was cancelled: {message}"), None)
+        }
+        Some(
+            SagaPhase::Pending
+            | SagaPhase::Running
+            | SagaPhase::Paused
+            | SagaPhase::Failed
+            | SagaPhase::Compensating
+            | SagaPhase::CompensationFailed,
+        )
+        | None => return None,
+    })
+}
+
+/// Has a child follow its parent, and turn back where its parent does.
+fn lead_child(pass: &mut Pass<'_>, kin: &Kin<'_>) -> Verdict {
+    let Kin { child, attempt, overdue, .. } = kin;
+    follow(pass, kin, attempt);
+    // What undoes is not turned back by the deletion for whose sake it runs.
+    let undone_by_deletion =
+        pass.seen.deleting && pass.seen.deletion_policy == DeletionPolicy::Compensate;
+    let turns_back = *overdue || (undone_by_deletion && attempt.direction == Direction::Action);
+    if pass.status.cancel_requested.is_some() {
+        ask(pass, kin, attempt, Demand::Cancel);
+    } else if turns_back && attempt.direction == Direction::Compensation {
+        // An undo that takes too long is not undone, but ended.
+        ask(pass, kin, attempt, Demand::Cancel);
+    } else if turns_back {
+        let token = format!("turn-back-{}", attempt.number);
+        match child.phase {
+            // One that is held would refuse it for good.
+            Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if !child.held => {
+                ask(pass, kin, attempt, Demand::Compensate { token });
             }
+            Some(SagaPhase::Pending) => ask(pass, kin, attempt, Demand::Cancel),
             Some(
-                SagaPhase::Pending
-                | SagaPhase::Running
+                SagaPhase::Running
                 | SagaPhase::Paused
                 | SagaPhase::Failed
                 | SagaPhase::Compensating
-                | SagaPhase::CompensationFailed,
-            )
-            | None => return None,
-        })
-    }
-
-    /// Has a child follow its parent, and turn back where its parent does.
-    fn lead_child(&mut self, kin: &Kin<'_>) -> Verdict {
-        let Kin { child, attempt, overdue, .. } = kin;
-        self.follow(kin, attempt);
-        // What undoes is not turned back by the deletion for whose sake it runs.
-        let undone_by_deletion =
-            self.seen.deleting && self.seen.deletion_policy == DeletionPolicy::Compensate;
-        let turns_back = *overdue || (undone_by_deletion && attempt.direction == Direction::Action);
-        if self.status.cancel_requested.is_some() {
-            self.ask(kin, attempt, Demand::Cancel);
-        } else if turns_back && attempt.direction == Direction::Compensation {
-            // An undo that takes too long is not undone, but ended.
-            self.ask(kin, attempt, Demand::Cancel);
-        } else if turns_back {
-            let token = format!("turn-back-{}", attempt.number);
-            match child.phase {
-                // One that is held would refuse it for good.
-                Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed) if !child.held => {
-                    self.ask(kin, attempt, Demand::Compensate { token });
-                }
-                Some(SagaPhase::Pending) => self.ask(kin, attempt, Demand::Cancel),
-                Some(
-                    SagaPhase::Running
-                    | SagaPhase::Paused
-                    | SagaPhase::Failed
-                    | SagaPhase::Compensating
-                    | SagaPhase::CompensationFailed
-                    | SagaPhase::Completed
-                    | SagaPhase::Compensated
-                    | SagaPhase::Cancelled,
-                )
-                | None => {}
-            }
-        }
-        Verdict::Wait
-    }
-
-    /// Has a child undo itself.
-    fn undo_child(&mut self, status: &StepStatus, kin: &Kin<'_>) -> Verdict {
-        let Kin { child, attempt, overdue, .. } = kin;
-        let made_by = made_by(status);
-        self.follow(kin, &made_by);
-        let (token, cancelled) =
-            (format!("undo-{}", attempt.number), self.status.cancel_requested.is_some());
-        let refused =
-            child.refused.as_ref().filter(|(refused, _)| *refused == token).map(|(_, why)| why);
-        match child.phase {
-            // Nothing was asked of it, or nothing that it will do.
-            Some(SagaPhase::Completed)
-                if cancelled
-                    && (child.compensate_asked.as_ref() != Some(&token) || refused.is_some()) =>
-            {
-                return Settlement::unknown(
-                    format!("its child saga {} was not undone", child.name),
-                    None,
-                )
-                .into();
-            }
-            Some(SagaPhase::Completed) if cancelled => {}
-            Some(_) if cancelled => self.ask(kin, &made_by, Demand::Cancel),
-            Some(
-                SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed,
-            ) => {
-                if let Some(why) = refused {
-                    return failed(
-                        Reached::Nothing,
-                        format!("its child saga {} refuses to be undone: {why}", child.name),
-                    )
-                    .into();
-                }
-                self.ask(kin, &made_by, Demand::Compensate { token });
-            }
-            Some(SagaPhase::Pending) => self.ask(kin, &made_by, Demand::Cancel),
-            Some(
-                SagaPhase::Compensating
                 | SagaPhase::CompensationFailed
+                | SagaPhase::Completed
                 | SagaPhase::Compensated
                 | SagaPhase::Cancelled,
             )
             | None => {}
         }
-        // Asked again by the next attempt; a child that was cancelled ends first.
-        if *overdue && !cancelled {
+    }
+    Verdict::Wait
+}
+
+/// Has a child undo itself.
+fn undo_child(pass: &mut Pass<'_>, status: &StepStatus, kin: &Kin<'_>) -> Verdict {
+    let Kin { child, attempt, overdue, .. } = kin;
+    let made_by = made_by(status);
+    follow(pass, kin, &made_by);
+    let (token, cancelled) =
+        (format!("undo-{}", attempt.number), pass.status.cancel_requested.is_some());
+    let refused =
+        child.refused.as_ref().filter(|(refused, _)| *refused == token).map(|(_, why)| why);
+    match child.phase {
+        // Nothing was asked of it, or nothing that it will do.
+        Some(SagaPhase::Completed)
+            if cancelled
+                && (child.compensate_asked.as_ref() != Some(&token) || refused.is_some()) =>
+        {
             return Settlement::unknown(
-                format!("not within its time: {}", waits_for(child, false, &[])),
+                format!("its child saga {} was not undone", child.name),
                 None,
             )
             .into();
         }
-        Verdict::Wait
-    }
-
-    /// Starts nothing new where its parent does not, and is deleted as its parent is.
-    fn follow(&mut self, kin: &Kin<'_>, made_by: &AttemptId) {
-        let (suspend, deletion_policy) = (self.is_paused(), self.seen.deletion_policy);
-        if kin.child.suspended != suspend || kin.child.deletion_policy != deletion_policy {
-            self.ask(kin, made_by, Demand::Follow { suspend, deletion_policy });
+        Some(SagaPhase::Completed) if cancelled => {}
+        Some(_) if cancelled => ask(pass, kin, &made_by, Demand::Cancel),
+        Some(SagaPhase::Running | SagaPhase::Paused | SagaPhase::Failed | SagaPhase::Completed) => {
+            if let Some(why) = refused {
+                return failed(
+                    Reached::Nothing,
+                    format!("its child saga {} refuses to be undone: {why}", child.name),
+                )
+                .into();
+            }
+            ask(pass, kin, &made_by, Demand::Compensate { token });
         }
+        Some(SagaPhase::Pending) => ask(pass, kin, &made_by, Demand::Cancel),
+        Some(
+            SagaPhase::Compensating
+            | SagaPhase::CompensationFailed
+            | SagaPhase::Compensated
+            | SagaPhase::Cancelled,
+        )
+        | None => {}
     }
+    // Asked again by the next attempt; a child that was cancelled ends first.
+    if *overdue && !cancelled {
+        return Settlement::unknown(
+            format!("not within its time: {}", waits_for(child, false, &[])),
+            None,
+        )
+        .into();
+    }
+    Verdict::Wait
+}
 
-    /// Tells a child something that it was not seen to have heard.
-    fn ask(&mut self, kin: &Kin<'_>, made_by: &AttemptId, demand: Demand) {
-        let heard = match &demand {
-            Demand::Follow { .. } => false,
-            Demand::Compensate { token } => kin.child.compensate_asked.as_ref() == Some(token),
-            // One that is held would refuse it: it is asked when a person has mended it.
-            Demand::Cancel => kin.child.cancel_asked || kin.child.held,
-        };
-        let ended = kin.child.phase.is_some_and(SagaPhase::is_terminal);
-        // Before an operator saw it, it takes no request; its deletion undoes it, unless it ended
-        // before.
-        if !heard && kin.child.phase.is_some() && (!kin.child.deleting || ended) {
-            self.effects.push(Effect::Ask {
-                attempt: kin.attempt.clone(),
-                child: made_by.clone(),
-                demand,
-            });
-        }
+/// Starts nothing new where its parent does not, and is deleted as its parent is.
+fn follow(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId) {
+    let (suspend, deletion_policy) = (pass.is_paused(), pass.seen.deletion_policy);
+    if kin.child.suspended != suspend || kin.child.deletion_policy != deletion_policy {
+        ask(pass, kin, made_by, Demand::Follow { suspend, deletion_policy });
+    }
+}
+
+/// Tells a child something that it was not seen to have heard.
+fn ask(pass: &mut Pass<'_>, kin: &Kin<'_>, made_by: &AttemptId, demand: Demand) {
+    let heard = match &demand {
+        Demand::Follow { .. } => false,
+        Demand::Compensate { token } => kin.child.compensate_asked.as_ref() == Some(token),
+        // One that is held would refuse it: it is asked when a person has mended it.
+        Demand::Cancel => kin.child.cancel_asked || kin.child.held,
+    };
+    let ended = kin.child.phase.is_some_and(SagaPhase::is_terminal);
+    // Before an operator saw it, it takes no request; its deletion undoes it, unless it ended
+    // before.
+    if !heard && kin.child.phase.is_some() && (!kin.child.deleting || ended) {
+        pass.effects.push(Effect::Ask {
+            attempt: kin.attempt.clone(),
+            child: made_by.clone(),
+            demand,
+        });
     }
 }
 

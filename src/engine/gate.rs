@@ -8,7 +8,7 @@
 
 use jiff::Timestamp;
 
-use super::{pass::Pass, slots::CROWDED_POLL};
+use super::{deadline, pass::Pass, slots::CROWDED_POLL};
 use crate::{
     api::{Direction, SagaStatus, StepStatus},
     clock::later,
@@ -98,79 +98,79 @@ impl Shut {
     }
 }
 
-impl Pass<'_> {
-    /// The circuit of the operation's host, where it lets nothing more through.
-    pub(super) fn circuit(&mut self, operation: &Operation, direction: Direction) -> Option<Shut> {
-        let (origin, gate) = self.gate(operation)?;
-        if gate.left > 0 {
-            return None;
-        }
-        let (until, poll) = (gate.until, later(self.seen.now, CROWDED_POLL));
-        // Half-open it is announced when its probe has ended; the poll is for the case that the
-        // announcement goes to another saga. An instant that has come although the circuit is open
-        // means that the wall clock was set.
-        self.wake_at(until.filter(|until| *until > self.seen.now).unwrap_or(poll));
-        Some(Shut { origin, direction, until })
+/// The circuit of the operation's host, where it lets nothing more through.
+pub(super) fn circuit(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    direction: Direction,
+) -> Option<Shut> {
+    let (origin, gate) = gate(pass, operation)?;
+    if gate.left > 0 {
+        return None;
     }
+    let (until, poll) = (gate.until, later(pass.seen.now, CROWDED_POLL));
+    // Half-open it is announced when its probe has ended; the poll is for the case that the
+    // announcement goes to another saga. An instant that has come although the circuit is open
+    // means that the wall clock was set.
+    pass.wake_at(until.filter(|until| *until > pass.seen.now).unwrap_or(poll));
+    Some(Shut { origin, direction, until })
+}
 
-    /// Counts a request that goes through a circuit which is not closed.
-    pub(super) fn pass_circuit(&mut self, operation: &Operation) {
-        if let Some((_, gate)) = self.gate(operation) {
-            gate.left = gate.left.saturating_sub(1);
-        }
+/// Counts a request that goes through a circuit which is not closed.
+pub(super) fn pass_circuit(pass: &mut Pass<'_>, operation: &Operation) {
+    if let Some((_, gate)) = gate(pass, operation) {
+        gate.left = gate.left.saturating_sub(1);
     }
+}
 
-    fn gate(&mut self, operation: &Operation) -> Option<(Origin, &mut Gate)> {
-        let Work::Http(action) = &operation.work else { return None };
-        // Rarely is anything limited.
-        let origin = if self.gates.is_empty() { None } else { origin::origin(&action.url) }?;
-        let gate = self.gates.get_mut(&origin)?;
-        Some((origin, gate))
+fn gate<'p>(pass: &'p mut Pass<'_>, operation: &Operation) -> Option<(Origin, &'p mut Gate)> {
+    let Work::Http(action) = &operation.work else { return None };
+    // Rarely is anything limited.
+    let origin = if pass.gates.is_empty() { None } else { origin::origin(&action.url) }?;
+    let gate = pass.gates.get_mut(&origin)?;
+    Some((origin, gate))
+}
+
+/// Whether the step waits and says that it does so for its circuit.
+pub(super) fn tells_of_circuit(pass: &Pass<'_>, status: &StepStatus) -> bool {
+    wait(pass, &status.name).is_some()
+        && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
+}
+
+/// What the step waits for.
+fn wait<'p>(pass: &'p Pass<'_>, step: &str) -> Option<&'p Wait> {
+    pass.crowded.iter().find(|crowded| crowded.step == step).map(|crowded| &crowded.why)
+}
+
+/// Writes into each step that waits for its circuit that it does, and takes it back where none
+/// does any more. A process that begins nothing cannot tell.
+pub(super) fn tell_of_circuits(pass: &mut Pass<'_>) {
+    if pass.seen.draining {
+        return;
     }
-
-    /// Whether the step waits and says that it does so for its circuit.
-    pub(super) fn tells_of_circuit(&self, status: &StepStatus) -> bool {
-        self.wait(&status.name).is_some()
-            && status.message.as_deref().is_some_and(|message| message.starts_with(CIRCUIT_OPEN))
-    }
-
-    /// What the step waits for.
-    fn wait(&self, step: &str) -> Option<&Wait> {
-        self.crowded.iter().find(|crowded| crowded.step == step).map(|crowded| &crowded.why)
-    }
-
-    /// Writes into each step that waits for its circuit that it does, and takes it back where none
-    /// does any more. A process that begins nothing cannot tell.
-    pub(super) fn tell_of_circuits(&mut self) {
-        if self.seen.draining {
-            return;
-        }
-        self.each_step(|pass, _, step, status| match pass.wait(&step.name) {
-            Some(Wait::Circuit(shut)) => {
-                status.message = Some(shut.message(status.message.as_deref(), pass.seen.now));
-                let budget = step.operation(shut.direction).zip(status.direction(shut.direction));
-                let left =
-                    budget.and_then(|(operation, record)| pass.budget_left(operation, record));
-                if let Some(left) = left.filter(|left| !left.is_zero()) {
-                    pass.wake_at(later(pass.seen.now, left));
-                }
+    pass.each_step(|pass, _, step, status| match wait(pass, &step.name) {
+        Some(Wait::Circuit(shut)) => {
+            status.message = Some(shut.message(status.message.as_deref(), pass.seen.now));
+            let budget = step.operation(shut.direction).zip(status.direction(shut.direction));
+            let left = budget
+                .and_then(|(operation, record)| deadline::budget_left(pass, operation, record));
+            if let Some(left) = left.filter(|left| !left.is_zero()) {
+                pass.wake_at(later(pass.seen.now, left));
             }
-            // Another operator's circuit may be open. Until its time has come the step waits
-            // anyway.
-            Some(Wait::Room)
-                if status
-                    .message
-                    .as_deref()
-                    .and_then(told_until)
-                    .is_none_or(|until| until > pass.seen.now) => {}
-            Some(Wait::Room) | None => {
-                status.message = status
-                    .message
-                    .take()
-                    .and_then(|told| without_circuit(&told).map(str::to_owned));
-            }
-        });
-    }
+        }
+        // Another operator's circuit may be open. Until its time has come the step waits
+        // anyway.
+        Some(Wait::Room)
+            if status
+                .message
+                .as_deref()
+                .and_then(told_until)
+                .is_none_or(|until| until > pass.seen.now) => {}
+        Some(Wait::Room) | None => {
+            status.message =
+                status.message.take().and_then(|told| without_circuit(&told).map(str::to_owned));
+        }
+    });
 }
 
 /// What a step's message says besides that it waits for a circuit.

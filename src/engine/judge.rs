@@ -10,10 +10,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    child::{Kin, failed},
+    child::{self, Kin, failed},
+    data, deadline, exit_code, note,
     pass::Pass,
-    ready::{Sight, gave_up},
+    ready::{self, Sight, gave_up},
     settle::{KEPT_MESSAGE, Settlement},
+    wait,
 };
 use crate::{
     api::{ActiveAttempt, DirectionStatus, StepStatus, names::AttemptId},
@@ -64,145 +66,145 @@ pub(super) fn never_begun(message: impl Into<String>) -> Verdict {
     .into()
 }
 
-impl Pass<'_> {
-    /// Judges one attempt.
-    pub(super) fn judge(
-        &mut self,
-        step: &ValidStep,
-        record: &DirectionStatus,
-        active: &ActiveAttempt,
-        id: &AttemptId,
-        status: &mut StepStatus,
-    ) -> Verdict {
-        let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
-        if operation.only_waits() {
-            return self
-                .judge_wait(operation, record, active)
-                .map_or(Verdict::Wait, Verdict::Settled);
+/// Judges one attempt.
+pub(super) fn judge(
+    pass: &mut Pass<'_>,
+    step: &ValidStep,
+    record: &DirectionStatus,
+    active: &ActiveAttempt,
+    id: &AttemptId,
+    status: &mut StepStatus,
+) -> Verdict {
+    let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
+    if operation.only_waits() {
+        return wait::judge_wait(pass, operation, record, active)
+            .map_or(Verdict::Wait, Verdict::Settled);
+    }
+    let in_process = matches!(operation.work, Work::Http(_));
+    let cancelled = pass.status.cancel_requested.is_some();
+    let (own, deadline) = (
+        deadline::own_limit(pass, operation, record),
+        deadline::deadline(pass, operation, id.direction, record),
+    );
+    let deadline = deadline.unwrap_or(Timestamp::MAX);
+    let limit = own.min(deadline);
+    let ends = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
+    let overdue = cancelled || pass.seen.now >= limit;
+    if let Some(verdict) = ready::judge_deletion(pass, operation, status, id, overdue) {
+        return verdict;
+    }
+    match pass.seen.children.get(id) {
+        Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => {
+            data::judge_end(pass, step, status, id.direction, end)
+                .map_or(Verdict::Wait, Verdict::Settled)
         }
-        let in_process = matches!(operation.work, Work::Http(_));
-        let cancelled = self.status.cancel_requested.is_some();
-        let (own, deadline) =
-            (self.own_limit(operation, record), self.deadline(operation, id.direction, record));
-        let deadline = deadline.unwrap_or(Timestamp::MAX);
-        let limit = own.min(deadline);
-        let ends =
-            later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
-        let overdue = cancelled || self.seen.now >= limit;
-        if let Some(verdict) = self.judge_deletion(operation, status, id, overdue) {
-            return verdict;
+        Some(ChildState::Failed(failure)) => {
+            Settlement::failed(exit_code::judge_exit(operation, failure.clone())).into()
         }
-        match self.seen.children.get(id) {
-            Some(end @ (ChildState::Succeeded(_) | ChildState::Answered(_))) => self
-                .judge_end(step, status, id.direction, end)
-                .map_or(Verdict::Wait, Verdict::Settled),
-            Some(ChildState::Failed(failure)) => {
-                Settlement::failed(operation.judge_exit(failure.clone())).into()
+        Some(end @ (ChildState::Unknown { .. } | ChildState::CalledOff { .. })) => {
+            Settlement::of_end(end.clone()).into()
+        }
+        Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
+        Some(ChildState::Elsewhere { look_again_in }) => {
+            pass.wake_at(later(pass.seen.now, *look_again_in));
+            Verdict::Wait
+        }
+        Some(ChildState::Object { object, age }) => ready::judge_object(
+            pass,
+            step,
+            status,
+            id,
+            &Sight { object, age: *age, overdue, limit },
+        ),
+        Some(ChildState::Saga(child)) => child::judge_child(
+            pass,
+            step,
+            status,
+            &Kin { child, attempt: id, overdue, limit, uncertain: record.uncertain },
+        ),
+        Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => {
+            gave_up(operation, detail)
+        }
+        Some(ChildState::Active { .. }) if pass.seen.now >= ends && broken(Twin::StopIsEnd) => {
+            unknown("took too long")
+        }
+        Some(ChildState::Active { .. }) if cancelled || pass.seen.now >= ends => Verdict::Stop,
+        Some(ChildState::Active { uid, age, detail, trouble }) => {
+            note::note_child(pass, status, id.direction, (uid.as_ref(), *age), (detail, *trouble));
+            if !broken(Twin::LimitWake) {
+                pass.wake_at(ends);
             }
-            Some(end @ (ChildState::Unknown { .. } | ChildState::CalledOff { .. })) => {
-                Settlement::of_end(end.clone()).into()
-            }
-            Some(ChildState::Elsewhere { .. }) if broken(Twin::SendForAnother) => Verdict::Begin,
-            Some(ChildState::Elsewhere { look_again_in }) => {
-                self.wake_at(later(self.seen.now, *look_again_in));
-                Verdict::Wait
-            }
-            Some(ChildState::Object { object, age }) => {
-                self.judge_object(step, status, id, &Sight { object, age: *age, overdue, limit })
-            }
-            Some(ChildState::Saga(child)) => self.judge_child(
-                step,
-                status,
-                &Kin { child, attempt: id, overdue, limit, uncertain: record.uncertain },
-            ),
-            Some(ChildState::Active { detail, .. })
-                if overdue && operation.is_about_an_object() =>
-            {
-                gave_up(operation, detail)
-            }
-            Some(ChildState::Active { .. }) if self.seen.now >= ends && broken(Twin::StopIsEnd) => {
-                unknown("took too long")
-            }
-            Some(ChildState::Active { .. }) if cancelled || self.seen.now >= ends => Verdict::Stop,
-            Some(ChildState::Active { uid, age, detail, trouble }) => {
-                self.note_child(status, id.direction, (uid.as_ref(), *age), (detail, *trouble));
-                if !broken(Twin::LimitWake) {
-                    self.wake_at(ends);
-                }
-                Verdict::Wait
-            }
-            Some(
-                ChildState::Refused { known_for, .. }
-                | ChildState::Absent(Absence { refused: true, known_for, .. }),
-            ) if overdue && !in_process && may_be_late(*known_for) => {
-                self.wake_at(later(self.seen.now, FRESH.saturating_sub(*known_for)));
-                Verdict::Wait
-            }
-            Some(ChildState::Refused { message, .. }) if overdue || broken(Twin::RefusalCounts) => {
-                never_begun(format!("not created within its time: {message}"))
-            }
-            Some(ChildState::Refused { message, retry_in, .. }) => {
-                status.message = Some(clip(message, KEPT_MESSAGE));
-                self.wake_at(later(self.seen.now, *retry_in).min(limit));
-                Verdict::Wait
-            }
-            Some(ChildState::Absent(absence)) => {
-                self.judge_absent(operation, active, *absence, overdue)
-            }
-            Some(ChildState::Standing { .. }) | None => {
-                self.wake_at(later(self.seen.now, STOP_POLL));
-                Verdict::Wait
-            }
+            Verdict::Wait
+        }
+        Some(
+            ChildState::Refused { known_for, .. }
+            | ChildState::Absent(Absence { refused: true, known_for, .. }),
+        ) if overdue && !in_process && may_be_late(*known_for) => {
+            pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
+            Verdict::Wait
+        }
+        Some(ChildState::Refused { message, .. }) if overdue || broken(Twin::RefusalCounts) => {
+            never_begun(format!("not created within its time: {message}"))
+        }
+        Some(ChildState::Refused { message, retry_in, .. }) => {
+            status.message = Some(clip(message, KEPT_MESSAGE));
+            pass.wake_at(later(pass.seen.now, *retry_in).min(limit));
+            Verdict::Wait
+        }
+        Some(ChildState::Absent(absence)) => {
+            judge_absent(pass, operation, active, *absence, overdue)
+        }
+        Some(ChildState::Standing { .. }) | None => {
+            pass.wake_at(later(pass.seen.now, STOP_POLL));
+            Verdict::Wait
         }
     }
+}
 
-    /// The rule of a child that is not there: a child that was ever there is lost; one that nobody
-    /// can have created is created; all else is unknown, since an answer to its creation may have
-    /// been lost, as soon as nobody creates it any more.
-    fn judge_absent(
-        &mut self,
-        operation: &Operation,
-        active: &ActiveAttempt,
-        absence: Absence,
-        overdue: bool,
-    ) -> Verdict {
-        if matches!(operation.work, Work::UndoSaga) {
-            let message = "its child saga is gone, and nobody else can undo it: undo it by hand, \
-                then skip this compensation";
-            return failed(Reached::Nothing, message.into()).into();
+/// The rule of a child that is not there: a child that was ever there is lost; one that nobody
+/// can have created is created; all else is unknown, since an answer to its creation may have
+/// been lost, as soon as nobody creates it any more.
+fn judge_absent(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    active: &ActiveAttempt,
+    absence: Absence,
+    overdue: bool,
+) -> Verdict {
+    if matches!(operation.work, Work::UndoSaga) {
+        let message = "its child saga is gone, and nobody else can undo it: undo it by hand, \
+            then skip this compensation";
+        return failed(Reached::Nothing, message.into()).into();
+    }
+    let Absence { seen, refused, known_for } = absence;
+    let (child, in_process) = (operation.child(), matches!(operation.work, Work::Http(_)));
+    if seen || active.child_uid.is_some() {
+        if broken(Twin::VanishedNo) {
+            return never_begun(format!("its {child} vanished"));
         }
-        let Absence { seen, refused, known_for } = absence;
-        let (child, in_process) = (operation.child(), matches!(operation.work, Work::Http(_)));
-        if seen || active.child_uid.is_some() {
-            if broken(Twin::VanishedNo) {
-                return never_begun(format!("its {child} vanished"));
-            }
-            return unknown(format!("its {child} vanished before its end was seen"));
+        return unknown(format!("its {child} vanished before its end was seen"));
+    }
+    // A request that this process does not know of was never sent: only this process may send
+    // it.
+    let certain = in_process || refused;
+    let age =
+        Age { intended: between(pass.seen.skew.intended(active), pass.seen.now), known: known_for };
+    match (age.may_create(certain), overdue) {
+        (true, false) => Verdict::Begin,
+        (true, true) if certain && pass.status.cancel_requested.is_some() => {
+            never_begun("not begun")
         }
-        // A request that this process does not know of was never sent: only this process may send
-        // it.
-        let certain = in_process || refused;
-        let age = Age {
-            intended: between(self.seen.skew.intended(active), self.seen.now),
-            known: known_for,
-        };
-        match (age.may_create(certain), overdue) {
-            (true, false) => Verdict::Begin,
-            (true, true) if certain && self.status.cancel_requested.is_some() => {
-                never_begun("not begun")
+        (true, true) if certain => never_begun("not begun within its time"),
+        (true, true) | (false, _) => {
+            let at_least = between(pass.seen.skew.intended_by(active), pass.seen.now);
+            if !is_past_creation(at_least, known_for) {
+                pass.wake_at(later(
+                    pass.seen.now,
+                    CREATED_WITHIN.saturating_sub(at_least.max(known_for)),
+                ));
+                return Verdict::Wait;
             }
-            (true, true) if certain => never_begun("not begun within its time"),
-            (true, true) | (false, _) => {
-                let at_least = between(self.seen.skew.intended_by(active), self.seen.now);
-                if !is_past_creation(at_least, known_for) {
-                    self.wake_at(later(
-                        self.seen.now,
-                        CREATED_WITHIN.saturating_sub(at_least.max(known_for)),
-                    ));
-                    return Verdict::Wait;
-                }
-                unknown(format!("nobody can tell whether its {child} was created"))
-            }
+            unknown(format!("nobody can tell whether its {child} was created"))
         }
     }
 }

@@ -5,8 +5,10 @@
 //! person has to act, the command is given in full.
 
 use super::{
-    gate::without_circuit,
+    deadline,
+    gate::{self, without_circuit},
     pass::{Pass, Standing, is_active, past_pivot},
+    wait,
 };
 use crate::{
     api::{Direction, RequestAction, StepPhase, StepStatus},
@@ -186,13 +188,13 @@ fn approvals(pass: &Pass<'_>) -> String {
 
 fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> String {
     if matches!(operation.work, Work::Approval(_)) {
-        return pass.asks_for_approval(operation, status);
+        return wait::asks_for_approval(pass, operation, status);
     }
     let done = status
         .action
         .as_ref()
         .and_then(|record| record.active.as_ref())
-        .and_then(|active| Pass::done_at(operation, active));
+        .and_then(|active| wait::done_at(operation, active));
     let until = done.map(|done| format!(" until {}", instant(done))).unwrap_or_default();
     format!("step {} waits{until}", status.name)
 }
@@ -228,7 +230,7 @@ fn failed_before(pass: &Pass<'_>) -> Option<String> {
 pub(super) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
     let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
     let timed_out = phase == StepPhase::Failed && pass.status.timed_out_at.is_some();
-    let timed_out = timed_out.then(|| pass.timeout_passed());
+    let timed_out = timed_out.then(|| deadline::timeout_passed(pass));
     let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
     let why = |status: &StepStatus| {
         status.message.as_deref().and_then(without_circuit).unwrap_or("no message").to_owned()
@@ -252,7 +254,7 @@ fn activity(pass: &Pass<'_>) -> String {
         .steps
         .iter()
         .zip(&pass.status.steps)
-        .filter(|(_, status)| !pass.tells_of_circuit(status));
+        .filter(|(_, status)| !gate::tells_of_circuit(pass, status));
     let lines = others.filter_map(|(step, status)| {
         let direction = match status.phase {
             StepPhase::Running | StepPhase::Retrying => Direction::Action,

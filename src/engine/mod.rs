@@ -17,6 +17,7 @@
 pub mod allowed;
 mod answer;
 pub mod backoff;
+mod begin;
 mod budget;
 mod child;
 mod data;

@@ -1,5 +1,6 @@
 //! One pass over one saga: the status as it becomes, and what is wanted done.
 
+use crate::model::values::Values;
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
@@ -11,20 +12,15 @@ use super::{
     summary, word,
 };
 use crate::{
-    api::{
-        ActiveAttempt, Direction, DirectionStatus, SagaStatus, StepPhase, StepStatus,
-        names::{AttemptId, idempotency_key},
-    },
-    clock::{between, later, to_micros},
+    api::{Direction, SagaStatus, StepPhase, StepStatus},
     model::{
         graph::{Graph, StepSet},
         input::{Gate, Seen},
         origin,
         plan::{Effect, Notice, SettledAttempt, Tally},
-        saga::{Identity, Operation, ValidSaga, ValidStep, Work},
+        saga::{Operation, ValidSaga, ValidStep, Work},
     },
     mutants::{Twin, broken},
-    objects::http,
 };
 
 /// Where a saga stands after a pass.
@@ -185,139 +181,6 @@ impl<'a> Pass<'a> {
             || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
     }
 
-    /// Fails for good the steps that wait in a phase for an attempt which is due and may not be
-    /// made.
-    pub(super) fn fail_what_may_not_begin(&mut self, waiting: StepPhase, direction: Direction) {
-        let failed = self.has_failure();
-        self.each_step(|pass, _, step, status| {
-            let waits = status.phase == waiting
-                && !is_active(status)
-                && (direction == Direction::Compensation || may_go_on(failed, status));
-            let due = waits && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
-            let Some(operation) = step.operation(direction).filter(|_| due) else { return };
-            if let Some(reason) = pass.may_not_begin(operation, status, direction) {
-                status.message = Some(reason);
-                status.next_attempt_at = None;
-                pass.give_up(status, direction);
-            }
-        });
-    }
-
-    /// Writes the intent of the next attempt.
-    pub(super) fn begin(
-        &mut self,
-        place: usize,
-        step: &ValidStep,
-        status: &mut StepStatus,
-        direction: Direction,
-    ) {
-        let Some(operation) = step.operation(direction) else { return };
-        let work = match self.resolve(operation, status, direction) {
-            Ok(work) => work,
-            Err(why) => return self.cannot_begin(status, direction, &why),
-        };
-        let now = MicroTime(self.seen.now);
-        status.started_at.get_or_insert_with(|| now.clone());
-        status.next_attempt_at = None;
-        go_on_from(status, direction, operation);
-        let record = status.direction_mut(direction);
-        record.attempt = record.attempt.saturating_add(1);
-        record.budget_used = record.budget_used.saturating_add(1);
-        record.budget_started_at.get_or_insert_with(|| now.clone());
-        let in_process = matches!(operation.work, Work::Http(_));
-        let intent = ActiveAttempt {
-            executor: in_process.then(|| self.seen.executor.to_owned()),
-            ends_by: in_process.then(|| MicroTime(to_micros(later(now.0, operation.timeout)))),
-            clock_ahead_seconds: self.seen.skew.told_ahead(),
-            clock_behind_seconds: self.seen.skew.told_behind(),
-            child_uid: None,
-            trouble: None,
-            started_at: now,
-        };
-        record.active = (!broken(Twin::DropIntent)).then_some(intent);
-        let record = record.clone();
-        let identity = self.identity(&step.name, direction, &record);
-        if let Work::Http(action) = work.as_ref() {
-            status.direction_mut(direction).request_hash =
-                Some(http::request::request_hash(&http::request::request(action, &identity)));
-        }
-        if record.attempt > 1 {
-            self.tally.retries.push((operation.kind(), direction));
-        }
-        if operation.only_waits() {
-            self.begin_to_wait(operation, status, &record);
-            return;
-        }
-        self.move_step(
-            status,
-            if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo },
-        );
-        let limit = self.limit(operation, direction, &record);
-        self.wake_at(limit);
-        // What is to be deleted is looked at first: its UID is written before anything leaves.
-        if !operation.deletes() {
-            self.begin_effect(identity, place, work, (operation, &record));
-        }
-    }
-
-    /// Has the attempt begin that a record calls active.
-    pub(super) fn begin_effect(
-        &mut self,
-        identity: Identity,
-        place: usize,
-        work: Cow<'_, Work>,
-        (operation, record): (&Operation, &DirectionStatus),
-    ) {
-        let intended =
-            record.active.as_ref().map_or(self.seen.now, |active| self.seen.skew.intended(active));
-        let time_limit = between(self.seen.now, self.own_limit(operation, record));
-        let work = match work {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(work) => Some(Box::new(work)),
-        };
-        let uid = record.active.as_ref().and_then(|active| active.child_uid.clone());
-        self.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
-    }
-
-    /// Why no further attempt may begin although one is due.
-    fn may_not_begin(
-        &self,
-        operation: &Operation,
-        status: &StepStatus,
-        direction: Direction,
-    ) -> Option<String> {
-        let record = status.direction(direction)?;
-        if self.budget_left(operation, record).is_some_and(|left| left.is_zero()) {
-            return Some(format!("its retry deadline passed{}", because(status)));
-        }
-        self.begins_with(operation, status, direction, record).err()
-    }
-
-    /// What an attempt does that may have been sent already with the present idempotency key.
-    ///
-    /// # Errors
-    /// One line: an expression cannot be evaluated, or another request would be sent than before.
-    pub(super) fn begins_with<'o>(
-        &self,
-        operation: &'o Operation,
-        status: &StepStatus,
-        direction: Direction,
-        record: &DirectionStatus,
-    ) -> Result<Cow<'o, Work>, String> {
-        let work = self.resolve(operation, status, direction)?;
-        if let (Some(sent), Work::Http(action)) = (record.request_hash.as_deref(), work.as_ref()) {
-            let request =
-                http::request::request(action, &self.identity(&status.name, direction, record));
-            if http::request::is_another(&request, sent) {
-                return Err(
-                    "the request differs from the one that was sent with the same idempotency key"
-                        .into(),
-                );
-            }
-        }
-        Ok(work)
-    }
-
     /// Fails a step for good in one direction.
     pub(super) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
         status.retry_requested = false;
@@ -341,21 +204,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    pub(super) fn identity(
-        &self,
-        step: &str,
-        direction: Direction,
-        record: &DirectionStatus,
-    ) -> Identity {
-        Identity {
-            saga: self.saga.name.clone(),
-            namespace: self.saga.namespace.clone(),
-            uid: self.saga.uid.clone(),
-            attempt: AttemptId { step: step.to_owned(), direction, number: record.attempt },
-            key: idempotency_key(&self.saga.key_scope, step, direction, record.failures),
-        }
-    }
-
     pub(super) fn settled(
         &mut self,
         operation: &Operation,
@@ -370,22 +218,22 @@ impl<'a> Pass<'a> {
             took,
         });
     }
-}
 
-/// Has the first attempt go on with the keys of an earlier child saga, where this one follows one.
-fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operation) {
-    let Some(keys) = status.keys_from.clone() else { return };
-    let record = status.direction_mut(direction);
-    if record.attempt > 0 {
-        return;
+    pub(super) fn values(&self) -> Values<'_> {
+        Values { saga: self.saga, steps: &self.status.steps }
     }
-    match direction {
-        Direction::Action => {
-            record.failures = keys.action;
-            record.uncertain = keys.may_have_acted && !operation.never_in_effect();
-            record.begun = record.uncertain;
-        }
-        Direction::Compensation => record.failures = keys.compensation,
+
+    /// What an operation of a step does now.
+    ///
+    /// # Errors
+    /// As [`Values::resolve`].
+    pub(super) fn resolve<'o>(
+        &self,
+        operation: &'o Operation,
+        status: &StepStatus,
+        direction: Direction,
+    ) -> Result<Cow<'o, Work>, String> {
+        self.values().resolve(operation, status, direction)
     }
 }
 
@@ -401,11 +249,6 @@ pub(super) fn is_active(status: &StepStatus) -> bool {
 /// for it.
 pub(super) fn may_go_on(failed: bool, status: &StepStatus) -> bool {
     !failed || status.retry_requested || broken(Twin::RetriesStop)
-}
-
-/// `: <the step's message>`, where it has one.
-fn because(status: &StepStatus) -> String {
-    status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default()
 }
 
 /// Whether the instant, if any, has come.

@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    child,
+    child, data, deadline,
     ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
-    inbox, invariants,
+    forward, gate, grant, inbox, invariants,
     pass::{Pass, Standing, past_pivot},
+    settle,
     summary::{self, Hold},
-    undo::{in_undo_set, is_in_effect},
+    undo::{self, in_undo_set, is_in_effect},
     versions,
 };
 use crate::{
@@ -251,7 +252,7 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
 fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     let mut pass = Pass::new(saga, seen, status);
     if is_terminal(status) {
-        pass.answer_requests();
+        grant::answer_requests(&mut pass);
         let reopened = status.phase == Some(SagaPhase::Completed)
             && pass.status.compensation_requested.is_some();
         if !reopened {
@@ -267,18 +268,18 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     }
     let was_held = status.phase == Some(SagaPhase::Failed);
     if !pass.is_paused() && !was_held {
-        pass.resume_clock();
+        deadline::resume_clock(&mut pass);
     }
-    pass.settle_all();
-    pass.enforce_timeout();
-    if pass.answer_requests() && !pass.is_paused() {
+    settle::settle_all(&mut pass);
+    deadline::enforce_timeout(&mut pass);
+    if grant::answer_requests(&mut pass) && !pass.is_paused() {
         // A saga that waited for a person goes on.
-        pass.resume_clock();
+        deadline::resume_clock(&mut pass);
     }
     if status.cancel_requested.is_none() && pass.status.cancel_requested.is_some() {
         // What was about to begin does not, and what is active is stopped at once.
         pass.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
-        pass.settle_all();
+        settle::settle_all(&mut pass);
     }
     go_on(pass, status, false)
 }
@@ -286,19 +287,19 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
 /// From what settled and what was asked for to what begins. `reopened`: the saga had ended.
 fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let seen = pass.seen;
-    let mut standing = match (pass.status.cancel_requested.is_some(), pass.is_undoing()) {
-        (true, _) => pass.cancel(),
+    let mut standing = match (pass.status.cancel_requested.is_some(), undo::is_undoing(&mut pass)) {
+        (true, _) => undo::cancel(&mut pass),
         (false, true) => Standing::Undoing,
-        (false, false) => pass.forward(),
+        (false, false) => forward::forward(&mut pass),
     };
     if standing == Standing::Undoing {
-        standing = pass.undo();
+        standing = undo::undo(&mut pass);
     }
     if standing == Standing::Done {
-        pass.hand_on();
+        data::hand_on(&mut pass);
     }
-    pass.set_clock(standing);
-    pass.tell_of_circuits();
+    deadline::set_clock(&mut pass, standing);
+    gate::tell_of_circuits(&mut pass);
     summary::summarise(&mut pass, standing);
     if let Some(illegal) = pass.illegal {
         return held(status, &Hold::Status(vec![illegal.to_string()]), seen);

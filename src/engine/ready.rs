@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    data,
     judge::{Verdict, may_be_late, never_begun},
+    note,
     pass::Pass,
     settle::Settlement,
 };
@@ -37,103 +39,102 @@ pub(super) struct Sight<'a> {
     pub(super) limit: Timestamp,
 }
 
-impl Pass<'_> {
-    /// What an object means that is to be deleted: it is deleted under the UID that the status
-    /// names, which is written before anything leaves. `None` where nothing of this is seen.
-    pub(super) fn judge_deletion(
-        &mut self,
-        operation: &Operation,
-        status: &mut StepStatus,
-        id: &AttemptId,
-        overdue: bool,
-    ) -> Option<Verdict> {
-        let child = self.seen.children.get(id)?;
-        let active =
-            status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
-        let written = active.child_uid.clone();
-        // Whatever is seen of the object: without a UID nobody asked for its deletion.
-        if overdue
-            && written.is_none()
-            && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. })
-        {
-            let when = if self.status.cancel_requested.is_some() {
-                "not begun"
-            } else {
-                "not begun within its time"
-            };
-            let why = if let ChildState::Active { detail, .. } = child {
-                format!(": {detail}")
-            } else {
-                String::new()
-            };
-            return Some(never_begun(format!("{when}{why}")));
-        }
-        let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child
-        else {
-            return None;
+/// What an object means that is to be deleted: it is deleted under the UID that the status
+/// names, which is written before anything leaves. `None` where nothing of this is seen.
+pub(super) fn judge_deletion(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    status: &mut StepStatus,
+    id: &AttemptId,
+    overdue: bool,
+) -> Option<Verdict> {
+    let child = pass.seen.children.get(id)?;
+    let active =
+        status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
+    let written = active.child_uid.clone();
+    // Whatever is seen of the object: without a UID nobody asked for its deletion.
+    if overdue
+        && written.is_none()
+        && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. })
+    {
+        let when = if pass.status.cancel_requested.is_some() {
+            "not begun"
+        } else {
+            "not begun within its time"
         };
-        if written.as_ref().is_some_and(|written| written != uid) {
-            // Somebody made another one since, under the same name.
-            return Some(Settlement::succeeded().into());
-        }
-        if written.is_none() && !self.seen.draining {
-            active.child_uid = Some(uid.clone());
-            // That is what an earlier attempt waited for; what this one waits for is told once it
-            // lasts.
-            status.message = None;
-        }
-        let ChildState::Standing { refused, known_for, .. } = child else { return None };
-        Some(match overdue {
-            true if *refused && may_be_late(*known_for) => {
-                self.wake_at(later(self.seen.now, FRESH.saturating_sub(*known_for)));
-                Verdict::Wait
-            }
-            true if *refused => never_begun("not deleted within its time"),
-            true => gave_up(operation, "it is still there"),
-            false if self.seen.draining => Verdict::Wait,
-            false => Verdict::Begin,
-        })
+        let why = if let ChildState::Active { detail, .. } = child {
+            format!(": {detail}")
+        } else {
+            String::new()
+        };
+        return Some(never_begun(format!("{when}{why}")));
     }
+    let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child
+    else {
+        return None;
+    };
+    if written.as_ref().is_some_and(|written| written != uid) {
+        // Somebody made another one since, under the same name.
+        return Some(Settlement::succeeded().into());
+    }
+    if written.is_none() && !pass.seen.draining {
+        active.child_uid = Some(uid.clone());
+        // That is what an earlier attempt waited for; what this one waits for is told once it
+        // lasts.
+        status.message = None;
+    }
+    let ChildState::Standing { refused, known_for, .. } = child else { return None };
+    Some(match overdue {
+        true if *refused && may_be_late(*known_for) => {
+            pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
+            Verdict::Wait
+        }
+        true if *refused => never_begun("not deleted within its time"),
+        true => gave_up(operation, "it is still there"),
+        false if pass.seen.draining => Verdict::Wait,
+        false => Verdict::Begin,
+    })
+}
 
-    /// What an object means that is there.
-    pub(super) fn judge_object(
-        &mut self,
-        step: &ValidStep,
-        status: &mut StepStatus,
-        id: &AttemptId,
-        sight: &Sight<'_>,
-    ) -> Verdict {
-        let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
-        let Sight { object, age, overdue, limit } = sight;
-        let values = self.values();
-        let acted = values.acted(status);
-        let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
-        let missing = match &operation.until {
-            // What is not there yet makes an expression fail that reads it.
-            Some(until) => match until.holds(&scope) {
-                Ok(holds) => (!holds).then(|| format!("until {until:?} holds")),
-                Err(error) => Some(format!("until it holds: {error}")),
-            },
-            None => kstatus::unready(object),
-        };
-        let Some(missing) = missing else {
-            let outputs = step.outputs.as_ref().filter(|_| id.direction == Direction::Action);
-            let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
-            return self.settled_with(id.direction, outputs).into();
-        };
-        if *overdue {
-            return gave_up(operation, &missing);
-        }
-        let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
-        self.note_child(
-            status,
-            id.direction,
-            (uid.as_ref(), *age),
-            (&format!("waits: {missing}"), None),
-        );
-        self.wake_at(*limit);
-        Verdict::Wait
+/// What an object means that is there.
+pub(super) fn judge_object(
+    pass: &mut Pass<'_>,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    id: &AttemptId,
+    sight: &Sight<'_>,
+) -> Verdict {
+    let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
+    let Sight { object, age, overdue, limit } = sight;
+    let values = pass.values();
+    let acted = values.acted(status);
+    let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
+    let missing = match &operation.until {
+        // What is not there yet makes an expression fail that reads it.
+        Some(until) => match until.holds(&scope) {
+            Ok(holds) => (!holds).then(|| format!("until {until:?} holds")),
+            Err(error) => Some(format!("until it holds: {error}")),
+        },
+        None => kstatus::unready(object),
+    };
+    let Some(missing) = missing else {
+        let outputs = step.outputs.as_ref().filter(|_| id.direction == Direction::Action);
+        let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
+        return data::settled_with(pass, id.direction, outputs).into();
+    };
+    if *overdue {
+        return gave_up(operation, &missing);
     }
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+    note::note_child(
+        pass,
+        status,
+        id.direction,
+        (uid.as_ref(), *age),
+        (&format!("waits: {missing}"), None),
+    );
+    pass.wake_at(*limit);
+    Verdict::Wait
 }
 
 /// The end of a step whose time passed before an object was as it wants it.

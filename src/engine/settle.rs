@@ -9,9 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Map, Value};
 
 use super::{
-    backoff,
-    judge::{STOP_POLL, Verdict},
+    backoff, begin, deadline,
+    judge::{self, STOP_POLL, Verdict},
     pass::Pass,
+    slots,
     step::StepEvent,
 };
 use crate::{
@@ -113,187 +114,181 @@ impl Settlement {
     }
 }
 
-impl<'a> Pass<'a> {
-    /// Looks at every active attempt.
-    pub(super) fn settle_all(&mut self) {
-        self.each_step(|pass, place, step, status| {
-            for direction in [Direction::Action, Direction::Compensation] {
-                pass.settle(place, step, status, direction);
-            }
-        });
-    }
-
-    fn settle(
-        &mut self,
-        place: usize,
-        step: &'a ValidStep,
-        status: &mut StepStatus,
-        direction: Direction,
-    ) {
-        let Some(operation) = step.operation(direction) else { return };
-        let Some(record) = status.direction(direction).cloned() else { return };
-        let Some(active) = record.active.clone() else { return };
-        let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
-        match self.judge(step, &record, &active, &id, status) {
-            Verdict::Begin if self.seen.draining || !self.take_room(operation) => {}
-            Verdict::Wait => {}
-            Verdict::Begin => match self.begins_with(operation, status, direction, &record) {
-                Ok(work) => {
-                    // With the UID that was written down just now, if any.
-                    let record = status.direction(direction).cloned().unwrap_or(record);
-                    let identity = self.identity(&step.name, direction, &record);
-                    let limit = self.limit(operation, direction, &record);
-                    self.wake_at(limit);
-                    self.begin_effect(identity, place, work, (operation, &record));
-                }
-                Err(why) => {
-                    self.apply(operation, &active, &id, status, Settlement::unknown_for_good(why));
-                }
-            },
-            Verdict::Stop => {
-                self.effects.push(Effect::Stop(id));
-                self.wake_at(later(self.seen.now, STOP_POLL));
-            }
-            Verdict::Settled(settlement) => self.apply(operation, &active, &id, status, settlement),
+/// Looks at every active attempt.
+pub(super) fn settle_all(pass: &mut Pass<'_>) {
+    pass.each_step(|pass, place, step, status| {
+        for direction in [Direction::Action, Direction::Compensation] {
+            settle(pass, place, step, status, direction);
         }
-    }
+    });
+}
 
-    /// Writes down how an attempt ended.
-    pub(super) fn record(
-        &mut self,
-        operation: &Operation,
-        active: &ActiveAttempt,
-        id: &AttemptId,
-        status: &mut StepStatus,
-        settlement: &Settlement,
-    ) {
-        let sequence = self.status.settled.unwrap_or_default().saturating_add(1);
-        self.status.settled = Some(sequence);
-        self.settled(
-            operation,
-            id.direction,
-            settlement.outcome,
-            between(active.started_at.0, self.seen.now),
-        );
-        let leaves_nothing = |step: &ValidStep| step.name == id.step && step.leaves_nothing();
-        let leaves_doubt =
-            id.direction == Direction::Compensation || !self.saga.steps.iter().any(leaves_nothing);
-        let record = status.direction_mut(id.direction);
-        record.active = None;
-        record.sequence = Some(sequence);
-        record.last_outcome = Some(settlement.outcome);
-        count(record, settlement.outcome, settlement.failure.as_ref(), leaves_doubt);
-        if settlement.called_off {
-            count_called_off(record, operation);
-        }
-        record.attempts.push(AttemptRecord {
-            attempt: id.number,
-            outcome: settlement.outcome,
-            started_at: active.started_at.clone(),
-            settled_at: MicroTime(self.seen.now),
-            message: settlement.message.as_ref().map(|message| clip(message, KEPT_MESSAGE)),
-        });
-        let surplus = record.attempts.len().saturating_sub(KEPT_ATTEMPTS);
-        record.attempts.drain(..surplus);
-    }
-
-    /// Settles an attempt: its end, and what it means to its step.
-    pub(super) fn apply(
-        &mut self,
-        operation: &Operation,
-        active: &ActiveAttempt,
-        id: &AttemptId,
-        status: &mut StepStatus,
-        settlement: Settlement,
-    ) {
-        self.record(operation, active, id, status, &settlement);
-        let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } =
-            settlement;
-        let message = message.map(|message| clip(&message, KEPT_MESSAGE));
-        if outcome == Outcome::Succeeded
-            || (outcome == Outcome::Unknown && broken(Twin::UnknownDone))
-        {
-            self.succeed(status, id.direction);
-            status.outputs = outputs.or(status.outputs.take());
-            return;
-        }
-        let message = message.unwrap_or_default();
-        let next = if last {
-            Err(String::new())
-        } else {
-            self.next_attempt(operation, status, id, retry_after)
-        };
-        match next {
-            Ok(next) => {
-                status.message =
-                    Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
-                status.next_attempt_at = Some(MicroTime(next));
-                self.move_step(
-                    status,
-                    if id.direction == Direction::Action {
-                        StepEvent::FailForNow
-                    } else {
-                        StepEvent::Undo
-                    },
-                );
+fn settle(
+    pass: &mut Pass<'_>,
+    place: usize,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    direction: Direction,
+) {
+    let Some(operation) = step.operation(direction) else { return };
+    let Some(record) = status.direction(direction).cloned() else { return };
+    let Some(active) = record.active.clone() else { return };
+    let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
+    match judge::judge(pass, step, &record, &active, &id, status) {
+        Verdict::Begin if pass.seen.draining || !slots::take_room(pass, operation) => {}
+        Verdict::Wait => {}
+        Verdict::Begin => match begin::begins_with(pass, operation, status, direction, &record) {
+            Ok(work) => {
+                // With the UID that was written down just now, if any.
+                let record = status.direction(direction).cloned().unwrap_or(record);
+                let identity = begin::identity(pass, &step.name, direction, &record);
+                let limit = deadline::limit(pass, operation, direction, &record);
+                pass.wake_at(limit);
+                begin::begin_effect(pass, identity, place, work, (operation, &record));
             }
             Err(why) => {
-                status.message =
-                    Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
-                status.next_attempt_at = None;
-                self.give_up(status, id.direction);
+                apply(pass, operation, &active, &id, status, Settlement::unknown_for_good(why));
             }
+        },
+        Verdict::Stop => {
+            pass.effects.push(Effect::Stop(id));
+            pass.wake_at(later(pass.seen.now, STOP_POLL));
         }
+        Verdict::Settled(settlement) => apply(pass, operation, &active, &id, status, settlement),
     }
+}
 
-    fn succeed(&mut self, status: &mut StepStatus, direction: Direction) {
-        status.message = None;
-        status.next_attempt_at = None;
-        status.retry_requested = false;
-        match direction {
-            Direction::Action => {
-                status.completed_at = Some(MicroTime(self.seen.now));
-                self.move_step(status, StepEvent::Succeed);
-            }
-            Direction::Compensation => self.move_step(status, StepEvent::Undone),
-        }
+/// Writes down how an attempt ended.
+pub(super) fn record(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    active: &ActiveAttempt,
+    id: &AttemptId,
+    status: &mut StepStatus,
+    settlement: &Settlement,
+) {
+    let sequence = pass.status.settled.unwrap_or_default().saturating_add(1);
+    pass.status.settled = Some(sequence);
+    pass.settled(
+        operation,
+        id.direction,
+        settlement.outcome,
+        between(active.started_at.0, pass.seen.now),
+    );
+    let leaves_nothing = |step: &ValidStep| step.name == id.step && step.leaves_nothing();
+    let leaves_doubt =
+        id.direction == Direction::Compensation || !pass.saga.steps.iter().any(leaves_nothing);
+    let record = status.direction_mut(id.direction);
+    record.active = None;
+    record.sequence = Some(sequence);
+    record.last_outcome = Some(settlement.outcome);
+    count(record, settlement.outcome, settlement.failure.as_ref(), leaves_doubt);
+    if settlement.called_off {
+        count_called_off(record, operation);
     }
+    record.attempts.push(AttemptRecord {
+        attempt: id.number,
+        outcome: settlement.outcome,
+        started_at: active.started_at.clone(),
+        settled_at: MicroTime(pass.seen.now),
+        message: settlement.message.as_ref().map(|message| clip(message, KEPT_MESSAGE)),
+    });
+    let surplus = record.attempts.len().saturating_sub(KEPT_ATTEMPTS);
+    record.attempts.drain(..surplus);
+}
 
-    /// When the next attempt begins, or why there is none.
-    fn next_attempt(
-        &self,
-        operation: &Operation,
-        status: &StepStatus,
-        id: &AttemptId,
-        retry_after: Option<Duration>,
-    ) -> Result<jiff::Timestamp, String> {
-        let Some(record) = status.direction(id.direction) else { return Err(String::new()) };
-        if self.status.cancel_requested.is_some() {
-            return Err(" (the saga is cancelled)".into());
-        }
-        if id.direction == Direction::Action && self.is_past_timeout() {
-            return Err(format!(" ({})", self.timeout_passed()));
-        }
-        if record.budget_used
-            >= i64::from(operation.retry.max_attempts)
-                .saturating_add(i64::from(broken(Twin::Budget)))
-        {
-            let used = record.budget_used;
-            return Err(if used > 1 {
-                format!(" (no attempt is left of {used})")
-            } else {
-                String::new()
-            });
-        }
-        let nth = u32::try_from(record.budget_used.max(1)).unwrap_or(u32::MAX);
-        let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&self.saga.uid, id))
-            .max(retry_after.unwrap_or_default());
-        if self.budget_left(operation, record).is_some_and(|left| delay >= left) {
-            return Err(" (its retry deadline would pass before the next attempt)".into());
-        }
-        // Jitter makes nanoseconds, which a stored instant cannot hold.
-        Ok(to_micros(later(self.seen.now, delay)))
+/// Settles an attempt: its end, and what it means to its step.
+pub(super) fn apply(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    active: &ActiveAttempt,
+    id: &AttemptId,
+    status: &mut StepStatus,
+    settlement: Settlement,
+) {
+    record(pass, operation, active, id, status, &settlement);
+    let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } =
+        settlement;
+    let message = message.map(|message| clip(&message, KEPT_MESSAGE));
+    if outcome == Outcome::Succeeded || (outcome == Outcome::Unknown && broken(Twin::UnknownDone)) {
+        succeed(pass, status, id.direction);
+        status.outputs = outputs.or(status.outputs.take());
+        return;
     }
+    let message = message.unwrap_or_default();
+    let next = if last {
+        Err(String::new())
+    } else {
+        next_attempt(pass, operation, status, id, retry_after)
+    };
+    match next {
+        Ok(next) => {
+            status.message = Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
+            status.next_attempt_at = Some(MicroTime(next));
+            pass.move_step(
+                status,
+                if id.direction == Direction::Action {
+                    StepEvent::FailForNow
+                } else {
+                    StepEvent::Undo
+                },
+            );
+        }
+        Err(why) => {
+            status.message =
+                Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
+            status.next_attempt_at = None;
+            pass.give_up(status, id.direction);
+        }
+    }
+}
+
+fn succeed(pass: &mut Pass<'_>, status: &mut StepStatus, direction: Direction) {
+    status.message = None;
+    status.next_attempt_at = None;
+    status.retry_requested = false;
+    match direction {
+        Direction::Action => {
+            status.completed_at = Some(MicroTime(pass.seen.now));
+            pass.move_step(status, StepEvent::Succeed);
+        }
+        Direction::Compensation => pass.move_step(status, StepEvent::Undone),
+    }
+}
+
+/// When the next attempt begins, or why there is none.
+fn next_attempt(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    status: &StepStatus,
+    id: &AttemptId,
+    retry_after: Option<Duration>,
+) -> Result<jiff::Timestamp, String> {
+    let Some(record) = status.direction(id.direction) else { return Err(String::new()) };
+    if pass.status.cancel_requested.is_some() {
+        return Err(" (the saga is cancelled)".into());
+    }
+    if id.direction == Direction::Action && deadline::is_past_timeout(pass) {
+        return Err(format!(" ({})", deadline::timeout_passed(pass)));
+    }
+    if record.budget_used
+        >= i64::from(operation.retry.max_attempts).saturating_add(i64::from(broken(Twin::Budget)))
+    {
+        let used = record.budget_used;
+        return Err(if used > 1 {
+            format!(" (no attempt is left of {used})")
+        } else {
+            String::new()
+        });
+    }
+    let nth = u32::try_from(record.budget_used.max(1)).unwrap_or(u32::MAX);
+    let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&pass.saga.uid, id))
+        .max(retry_after.unwrap_or_default());
+    if deadline::budget_left(pass, operation, record).is_some_and(|left| delay >= left) {
+        return Err(" (its retry deadline would pass before the next attempt)".into());
+    }
+    // Jitter makes nanoseconds, which a stored instant cannot hold.
+    Ok(to_micros(later(pass.seen.now, delay)))
 }
 
 /// Counts a settled attempt: the key moves after a no and only then, and a no proves nothing about

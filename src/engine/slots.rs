@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{
-    gate::{Crowded, Wait},
+    gate::{self, Crowded, Wait},
     pass::Pass,
 };
 use crate::{
@@ -61,80 +61,75 @@ impl Slots {
     }
 }
 
-impl Pass<'_> {
-    /// The slots that are free now.
-    pub(super) fn slots(&self) -> Slots {
-        let under_way = |phase| {
-            matches!(
-                phase,
-                StepPhase::Running
-                    | StepPhase::Retrying
-                    | StepPhase::Waiting
-                    | StepPhase::Compensating
-            )
-        };
-        let taken = self.steps_where(|_, status| under_way(status.phase)).len();
-        let most = self.saga.max_parallel.saturating_add(usize::from(broken(Twin::Slots)));
-        Slots { new: most.saturating_sub(taken), idle: most.saturating_sub(self.active()) }
-    }
+/// The slots that are free now.
+pub(super) fn slots(pass: &Pass<'_>) -> Slots {
+    let under_way = |phase| {
+        matches!(
+            phase,
+            StepPhase::Running | StepPhase::Retrying | StepPhase::Waiting | StepPhase::Compensating
+        )
+    };
+    let taken = pass.steps_where(|_, status| under_way(status.phase)).len();
+    let most = pass.saga.max_parallel.saturating_add(usize::from(broken(Twin::Slots)));
+    Slots { new: most.saturating_sub(taken), idle: most.saturating_sub(pass.active()) }
+}
 
-    /// Takes room for a request to the operation's host; `false` where as many are under way as may
-    /// be.
-    pub(super) fn take_room(&mut self, operation: &Operation) -> bool {
-        let Work::Http(action) = &operation.work else { return true };
-        // Rarely is anything limited.
-        let left =
-            if self.room.is_empty() { None } else { self.room.get_mut(&origin::host(&action.url)) };
-        match left {
-            None => true,
-            Some(0) => {
-                // Announced when one lands; this is for the case that the announcement goes to
-                // somebody who has no use for it.
-                self.wake_at(later(self.seen.now, CROWDED_POLL));
-                false
-            }
-            Some(left) => {
-                *left = left.saturating_sub(1);
-                true
-            }
+/// Takes room for a request to the operation's host; `false` where as many are under way as may
+/// be.
+pub(super) fn take_room(pass: &mut Pass<'_>, operation: &Operation) -> bool {
+    let Work::Http(action) = &operation.work else { return true };
+    // Rarely is anything limited.
+    let left =
+        if pass.room.is_empty() { None } else { pass.room.get_mut(&origin::host(&action.url)) };
+    match left {
+        None => true,
+        Some(0) => {
+            // Announced when one lands; this is for the case that the announcement goes to
+            // somebody who has no use for it.
+            pass.wake_at(later(pass.seen.now, CROWDED_POLL));
+            false
+        }
+        Some(left) => {
+            *left = left.saturating_sub(1);
+            true
         }
     }
+}
 
-    /// Whether the step's next attempt, for which a slot was taken, waits because of its host: as
-    /// many requests are under way as may be, or its circuit is open. Where steps run side by side,
-    /// it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its
-    /// turn.
-    pub(super) fn waits_for_room(
-        &mut self,
-        step: &ValidStep,
-        direction: Direction,
-        slots: &mut Slots,
-        is_new: bool,
-    ) -> bool {
-        let why = step.operation(direction).and_then(|operation| {
-            match self.circuit(operation, direction) {
-                Some(shut) => Some(Wait::Circuit(shut)),
-                // Only what finds room goes through the circuit.
-                None if self.take_room(operation) => {
-                    self.pass_circuit(operation);
-                    None
-                }
-                None => Some(Wait::Room),
+/// Whether the step's next attempt, for which a slot was taken, waits because of its host: as
+/// many requests are under way as may be, or its circuit is open. Where steps run side by side,
+/// it then keeps no other from beginning elsewhere; but in a plain list nothing goes before its
+/// turn.
+pub(super) fn waits_for_room(
+    pass: &mut Pass<'_>,
+    step: &ValidStep,
+    direction: Direction,
+    slots: &mut Slots,
+    is_new: bool,
+) -> bool {
+    let why = step.operation(direction).and_then(|operation| {
+        match gate::circuit(pass, operation, direction) {
+            Some(shut) => Some(Wait::Circuit(shut)),
+            // Only what finds room goes through the circuit.
+            None if take_room(pass, operation) => {
+                gate::pass_circuit(pass, operation);
+                None
             }
-        });
-        let waits = why.is_some();
-        self.crowded.extend(why.map(|why| Crowded { step: step.name.clone(), is_new, why }));
-        if waits && self.saga.max_parallel > 1 {
-            slots.give_back(is_new);
+            None => Some(Wait::Room),
         }
-        waits
+    });
+    let waits = why.is_some();
+    pass.crowded.extend(why.map(|why| Crowded { step: step.name.clone(), is_new, why }));
+    if waits && pass.saga.max_parallel > 1 {
+        slots.give_back(is_new);
     }
+    waits
+}
 
-    /// Leaves out of those that wait for their hosts the ones that others of the saga have
-    /// overtaken: for the next look they wait for a slot.
-    pub(super) fn forget_overtaken(&mut self, slots: &Slots) {
-        if self.saga.max_parallel > 1 {
-            self.crowded.retain(|crowded| slots.has_free(crowded.is_new));
-        }
+/// Leaves out of those that wait for their hosts the ones that others of the saga have
+/// overtaken: for the next look they wait for a slot.
+pub(super) fn forget_overtaken(pass: &mut Pass<'_>, slots: &Slots) {
+    if pass.saga.max_parallel > 1 {
+        pass.crowded.retain(|crowded| slots.has_free(crowded.is_new));
     }
 }

@@ -8,8 +8,11 @@
 use std::cmp::Reverse;
 
 use super::{
+    begin, forward,
     pass::{Pass, Standing, is_active, is_due},
+    slots,
     step::StepEvent,
+    wait,
 };
 use crate::{
     api::{Direction, DirectionStatus, SagaPhase, StepPhase, StepStatus},
@@ -55,125 +58,119 @@ pub(super) fn is_undone(step: &ValidStep, status: &StepStatus) -> bool {
         || step.compensation.is_none()
 }
 
-impl Pass<'_> {
-    /// Undoes as much as possible now.
-    pub(super) fn undo(&mut self) -> Standing {
-        self.end_retries();
-        self.withdraw_waits();
-        let set = self.steps_where(in_undo_set);
-        if !self.seen.draining && !self.is_paused() {
-            self.start_compensations(set);
-        }
-        self.undo_standing(set)
+/// Undoes as much as possible now.
+pub(super) fn undo(pass: &mut Pass<'_>) -> Standing {
+    forward::end_retries(pass);
+    wait::withdraw_waits(pass);
+    let set = pass.steps_where(in_undo_set);
+    if !pass.seen.draining && !pass.is_paused() {
+        start_compensations(pass, set);
     }
+    undo_standing(pass, set)
+}
 
-    fn start_compensations(&mut self, set: StepSet) {
-        // First, so that what may not begin takes no slot.
-        self.fail_what_may_not_begin(StepPhase::Compensating, Direction::Compensation);
-        let undone =
-            self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
-        let mut free: Vec<(Reverse<i64>, usize, bool)> = Vec::new();
-        for (place, (step, status)) in self.saga.steps.iter().zip(&self.status.steps).enumerate() {
-            let waits = match status.phase {
-                StepPhase::Completed | StepPhase::Failed => true,
-                StepPhase::Skipped => broken(Twin::UndoSkipped),
-                StepPhase::Compensating => {
-                    !is_active(status) && is_due(status.next_attempt_at.as_ref(), self.seen.now)
-                }
-                StepPhase::Pending
-                | StepPhase::Running
-                | StepPhase::Retrying
-                | StepPhase::Waiting
-                | StepPhase::Compensated
-                | StepPhase::CompensationFailed
-                | StepPhase::CompensationSkipped => false,
-            };
-            let dependants = self.graph.dependants(place).and(set);
-            let free_now = dependants.is_subset(undone) || broken(Twin::UndoDependants);
-            if waits && set.contains(place) && !is_undone(step, status) && free_now {
-                let settled =
-                    status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
-                let settled =
-                    if broken(Twin::UndoOrder) { settled.saturating_neg() } else { settled };
-                free.push((Reverse(settled), place, status.phase == StepPhase::Compensating));
+fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
+    // First, so that what may not begin takes no slot.
+    begin::fail_what_may_not_begin(pass, StepPhase::Compensating, Direction::Compensation);
+    let undone =
+        pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+    let mut free: Vec<(Reverse<i64>, usize, bool)> = Vec::new();
+    for (place, (step, status)) in pass.saga.steps.iter().zip(&pass.status.steps).enumerate() {
+        let waits = match status.phase {
+            StepPhase::Completed | StepPhase::Failed => true,
+            StepPhase::Skipped => broken(Twin::UndoSkipped),
+            StepPhase::Compensating => {
+                !is_active(status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now)
             }
+            StepPhase::Pending
+            | StepPhase::Running
+            | StepPhase::Retrying
+            | StepPhase::Waiting
+            | StepPhase::Compensated
+            | StepPhase::CompensationFailed
+            | StepPhase::CompensationSkipped => false,
+        };
+        let dependants = pass.graph.dependants(place).and(set);
+        let free_now = dependants.is_subset(undone) || broken(Twin::UndoDependants);
+        if waits && set.contains(place) && !is_undone(step, status) && free_now {
+            let settled =
+                status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
+            let settled = if broken(Twin::UndoOrder) { settled.saturating_neg() } else { settled };
+            free.push((Reverse(settled), place, status.phase == StepPhase::Compensating));
         }
-        free.sort_unstable();
-        let mut slots = self.slots();
-        let mut chosen = Vec::new();
-        for ((_, place, kept), step) in
-            free.into_iter().filter_map(|free| Some((free, self.saga.steps.get(free.1)?)))
-        {
-            let taken = if kept { slots.take_kept() } else { slots.take_new() };
-            if taken && !self.waits_for_room(step, Direction::Compensation, &mut slots, !kept) {
-                chosen.push(place);
-            }
-        }
-        self.forget_overtaken(&slots);
-        let chosen = StepSet::of(chosen);
-        self.each_step(|pass, place, step, status| {
-            if chosen.contains(place) {
-                pass.begin(place, step, status, Direction::Compensation);
-            }
-        });
     }
+    free.sort_unstable();
+    let mut slots = slots::slots(pass);
+    let mut chosen = Vec::new();
+    for ((_, place, kept), step) in
+        free.into_iter().filter_map(|free| Some((free, pass.saga.steps.get(free.1)?)))
+    {
+        let taken = if kept { slots.take_kept() } else { slots.take_new() };
+        if taken && !slots::waits_for_room(pass, step, Direction::Compensation, &mut slots, !kept) {
+            chosen.push(place);
+        }
+    }
+    slots::forget_overtaken(pass, &slots);
+    let chosen = StepSet::of(chosen);
+    pass.each_step(|pass, place, step, status| {
+        if chosen.contains(place) {
+            begin::begin(pass, place, step, status, Direction::Compensation);
+        }
+    });
+}
 
-    /// Stops all that is active, and goes no way any more.
-    pub(super) fn cancel(&mut self) -> Standing {
-        if broken(Twin::CancelUndoes) {
-            return Standing::Undoing;
-        }
-        if self.has_children() && !broken(Twin::CancelActive) {
-            return Standing::Cancelling { undoing: self.is_undoing() };
-        }
-        self.end_retries();
-        self.withdraw_waits();
-        self.each_step(|pass, _, _, status| {
-            if status.phase == StepPhase::Compensating {
-                status.next_attempt_at = None;
-                pass.move_step(status, StepEvent::UndoFailed);
-            }
-        });
-        Standing::Cancelled
+/// Stops all that is active, and goes no way any more.
+pub(super) fn cancel(pass: &mut Pass<'_>) -> Standing {
+    if broken(Twin::CancelUndoes) {
+        return Standing::Undoing;
     }
+    if pass.has_children() && !broken(Twin::CancelActive) {
+        return Standing::Cancelling { undoing: is_undoing(pass) };
+    }
+    forward::end_retries(pass);
+    wait::withdraw_waits(pass);
+    pass.each_step(|pass, _, _, status| {
+        if status.phase == StepPhase::Compensating {
+            status.next_attempt_at = None;
+            pass.move_step(status, StepEvent::UndoFailed);
+        }
+    });
+    Standing::Cancelled
+}
 
-    /// Whether the saga was being undone already when it was looked at.
-    pub(super) const fn is_undoing(&self) -> bool {
-        matches!(self.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed))
-    }
+/// Whether the saga was being undone already when it was looked at.
+pub(super) const fn is_undoing(pass: &Pass<'_>) -> bool {
+    matches!(pass.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed))
+}
 
-    fn undo_standing(&mut self, set: StepSet) -> Standing {
-        let undone =
-            self.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
-        if set.is_subset(undone) {
-            return Standing::Undone;
-        }
-        let failed = self.steps_where(|_, status| status.phase == StepPhase::CompensationFailed);
-        let open = self.saga.steps.iter().zip(&self.status.steps).enumerate().any(
-            |(place, (step, status))| {
-                let settled =
-                    is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
-                set.contains(place)
-                    && !settled
-                    && self.graph.dependants(place).and(failed).is_empty()
-            },
-        );
-        if !open && !self.has_children() {
-            return Standing::UndoFailed;
-        }
-        let next = self
-            .status
-            .steps
-            .iter()
-            .filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
-        let next = next
-            .filter_map(|status| status.next_attempt_at.as_ref())
-            .map(|next| next.0)
-            .filter(|next| *next > self.seen.now)
-            .min();
-        if let Some(next) = next.filter(|_| !self.is_paused() && !broken(Twin::UndoWake)) {
-            self.wake_at(next);
-        }
-        Standing::Undoing
+fn undo_standing(pass: &mut Pass<'_>, set: StepSet) -> Standing {
+    let undone =
+        pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+    if set.is_subset(undone) {
+        return Standing::Undone;
     }
+    let failed = pass.steps_where(|_, status| status.phase == StepPhase::CompensationFailed);
+    let open = pass.saga.steps.iter().zip(&pass.status.steps).enumerate().any(
+        |(place, (step, status))| {
+            let settled = is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
+            set.contains(place) && !settled && pass.graph.dependants(place).and(failed).is_empty()
+        },
+    );
+    if !open && !pass.has_children() {
+        return Standing::UndoFailed;
+    }
+    let next = pass
+        .status
+        .steps
+        .iter()
+        .filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
+    let next = next
+        .filter_map(|status| status.next_attempt_at.as_ref())
+        .map(|next| next.0)
+        .filter(|next| *next > pass.seen.now)
+        .min();
+    if let Some(next) = next.filter(|_| !pass.is_paused() && !broken(Twin::UndoWake)) {
+        pass.wake_at(next);
+    }
+    Standing::Undoing
 }

@@ -5,11 +5,11 @@
 //! ended in this very look: it would speak of another one than was meant.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-
 use serde_json::{Map, Value};
 
 use super::{
-    grant::are,
+    data,
+    grant::{self, are},
     missing,
     pass::{Pass, is_active},
     settle::move_key,
@@ -46,87 +46,91 @@ pub(super) fn with_hint(message: &str, status: &StepStatus, direction: Direction
     format!("{message}{HINT}{settle}={step}=Failed or {settle}={step}=Succeeded")
 }
 
-impl Pass<'_> {
-    /// Whether a person's word on the step is taken.
-    pub(super) fn may_be_settled(&self, status: &StepStatus) -> bool {
-        let before = self
-            .seen
-            .status
-            .as_ref()
-            .ok()
-            .and_then(|before| before.steps.iter().find(|step| step.name == status.name));
-        let under_way = is_active(status) || before.is_some_and(is_active);
-        is_uncertain(status, direction_of(status)) && (!under_way || broken(Twin::SettledUnderWay))
-    }
+/// Whether a person's word on the step is taken.
+pub(super) fn may_be_settled(pass: &Pass<'_>, status: &StepStatus) -> bool {
+    let before = pass
+        .seen
+        .status
+        .as_ref()
+        .ok()
+        .and_then(|before| before.steps.iter().find(|step| step.name == status.name));
+    let under_way = is_active(status) || before.is_some_and(is_active);
+    is_uncertain(status, direction_of(status)) && (!under_way || broken(Twin::SettledUnderWay))
+}
 
-    /// Takes a person's word on a step for which it may be taken.
-    pub(super) fn settle_by_word(&mut self, name: &str, word: &Word) -> Result<String, String> {
-        let backward =
-            self.status.steps.iter().any(|status| {
-                status.name == name && direction_of(status) == Direction::Compensation
-            });
-        let names = [name.to_owned()];
-        let outputs = match word {
-            Word::Succeeded(Some(_)) if backward => {
-                return Err(
-                    "a compensation has no outputs: write only the step's name and Succeeded"
-                        .into(),
-                );
-            }
-            Word::Succeeded(outputs) => {
-                outputs.as_ref().map(|outputs| self.taken(outputs.clone())).transpose()?
-            }
-            Word::Failed => None,
-        };
-        if matches!(word, Word::Succeeded(_)) && !backward && !self.is_backward() {
-            missing::check(
-                self.saga,
-                &self.status.steps,
-                &names,
-                outputs.as_ref(),
-                RequestAction::Settle,
-            )?;
+/// Takes a person's word on a step for which it may be taken.
+pub(super) fn settle_by_word(
+    pass: &mut Pass<'_>,
+    name: &str,
+    word: &Word,
+) -> Result<String, String> {
+    let backward = pass
+        .status
+        .steps
+        .iter()
+        .any(|status| status.name == name && direction_of(status) == Direction::Compensation);
+    let names = [name.to_owned()];
+    let outputs = match word {
+        Word::Succeeded(Some(_)) if backward => {
+            return Err(
+                "a compensation has no outputs: write only the step's name and Succeeded".into()
+            );
         }
-        self.change_steps(&names, |pass, _, status| pass.take_word(status, word, outputs.as_ref()));
-        Ok(are(
+        Word::Succeeded(outputs) => {
+            outputs.as_ref().map(|outputs| data::taken(pass, outputs.clone())).transpose()?
+        }
+        Word::Failed => None,
+    };
+    if matches!(word, Word::Succeeded(_)) && !backward && !grant::is_backward(pass) {
+        missing::check(
+            pass.saga,
+            &pass.status.steps,
             &names,
-            match (word, backward) {
-                (Word::Failed, false) => "settled: nothing was done",
-                (Word::Failed, true) => "settled: it was not undone",
-                (Word::Succeeded(_), false) => "done",
-                (Word::Succeeded(_), true) => "undone",
-            },
-        ))
+            outputs.as_ref(),
+            RequestAction::Settle,
+        )?;
     }
+    grant::change_steps(pass, &names, |pass, _, status| {
+        take_word(pass, status, word, outputs.as_ref())
+    });
+    Ok(are(
+        &names,
+        match (word, backward) {
+            (Word::Failed, false) => "settled: nothing was done",
+            (Word::Failed, true) => "settled: it was not undone",
+            (Word::Succeeded(_), false) => "done",
+            (Word::Succeeded(_), true) => "undone",
+        },
+    ))
+}
 
-    fn take_word(
-        &mut self,
-        status: &mut StepStatus,
-        word: &Word,
-        outputs: Option<&Map<String, Value>>,
-    ) {
-        let direction = direction_of(status);
-        let record = status.direction_mut(direction);
-        match word {
-            Word::Failed => {
-                move_key(record);
-                record.last_outcome = Some(Outcome::Failed);
-                let earlier = status.message.take().unwrap_or_default();
-                let earlier = clip(earlier.split(HINT).next().unwrap_or_default(), EARLIER);
-                status.message = Some(format!("settled by request as Failed, after {earlier}"));
+fn take_word(
+    pass: &mut Pass<'_>,
+    status: &mut StepStatus,
+    word: &Word,
+    outputs: Option<&Map<String, Value>>,
+) {
+    let direction = direction_of(status);
+    let record = status.direction_mut(direction);
+    match word {
+        Word::Failed => {
+            move_key(record);
+            record.last_outcome = Some(Outcome::Failed);
+            let earlier = status.message.take().unwrap_or_default();
+            let earlier = clip(earlier.split(HINT).next().unwrap_or_default(), EARLIER);
+            status.message = Some(format!("settled by request as Failed, after {earlier}"));
+        }
+        Word::Succeeded(_) => {
+            record.uncertain = false;
+            record.last_outcome = Some(Outcome::Succeeded);
+            status.message = None;
+            status.next_attempt_at = None;
+            status.retry_requested = false;
+            if direction == Direction::Action {
+                status.completed_at = Some(MicroTime(pass.seen.now));
+                status.outputs = outputs.cloned();
             }
-            Word::Succeeded(_) => {
-                record.uncertain = false;
-                record.last_outcome = Some(Outcome::Succeeded);
-                status.message = None;
-                status.next_attempt_at = None;
-                status.retry_requested = false;
-                if direction == Direction::Action {
-                    status.completed_at = Some(MicroTime(self.seen.now));
-                    status.outputs = outputs.cloned();
-                }
-                self.move_step(status, StepEvent::Settle);
-            }
+            pass.move_step(status, StepEvent::Settle);
         }
     }
 }

@@ -281,15 +281,7 @@ impl<'a> Meter<'a> {
                 }
             }
             "matches" => {
-                let pattern = args.last().and_then(|pattern| match &pattern.expr {
-                    Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
-                    _ => None,
-                });
-                let Effort { made, places } = effort(pattern.unwrap_or_default())?;
-                if self.patterns.insert(pattern.unwrap_or_default()) {
-                    self.spend(made)?;
-                }
-                self.count(places.saturating_mul(at(0).bytes))?;
+                self.matching(at(0), args.last())?;
                 truth
             }
             "indexOf" | "lastIndexOf" => {
@@ -314,6 +306,20 @@ impl<'a> Meter<'a> {
             "base64.encode" | "base64.decode" => plain(given.bytes.saturating_mul(2)),
             _ => Size { bytes: longest.bytes.max(LEAST), ..longest },
         })
+    }
+
+    /// Counts what it takes to hold a text of this size against a pattern, and to make that the
+    /// first time that it is met.
+    fn matching(&mut self, text: Size, pattern: Option<&'a IdedExpr>) -> Result<(), String> {
+        let pattern = pattern.and_then(|pattern| match &pattern.expr {
+            Expr::Literal(LiteralValue::String(text)) => Some(text.inner()),
+            _ => None,
+        });
+        let Effort { made, places } = effort(pattern.unwrap_or_default())?;
+        if self.patterns.insert(pattern.unwrap_or_default()) {
+            self.spend(made)?;
+        }
+        self.count(places.saturating_mul(text.bytes))
     }
 
     fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<Size, String> {

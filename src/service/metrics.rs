@@ -195,47 +195,19 @@ impl Metrics {
             ended.clone(),
         );
         registry.register_collector(Box::new(sagas.clone()));
-        let help = "Duration of settled attempts, from the recorded intent";
-        registry.register_with_unit(
-            "saga_step_duration",
-            help,
-            Unit::Seconds,
-            step_duration.clone(),
-        );
-        registry.register(
-            "saga_step_retries",
-            "Attempts beyond the first of a step and direction",
-            step_retries.clone(),
-        );
+        register_attempts(registry, step_duration, step_retries);
         registry.register(
             "saga_requests",
             "Requests by annotation that were answered",
             requests.clone(),
         );
-        registry.register(
-            "saga_controller_reconcile",
-            "Reconciles by how they ended",
-            reconciles.clone(),
-        );
-        registry.register_with_unit(
-            "saga_controller_reconcile",
-            "Duration of reconciles",
-            Unit::Seconds,
-            reconcile_duration.clone(),
-        );
+        register_reconciles(registry, reconciles, reconcile_duration);
         registry.register(
             "saga_controller_watch_errors",
             "Watches that failed and were begun again",
             watch_errors.clone(),
         );
-        registry.register(
-            "saga_http_calls_in_flight",
-            "HTTP calls that wait for an answer",
-            http_calls.clone(),
-        );
-        registry.register_collector(Box::new(circuits.clone()));
-        let help = "HTTP circuit breakers that closed, opened or became half-open";
-        registry.register("saga_circuit_breaker_transitions", help, circuit_transitions.clone());
+        register_http(registry, http_calls, circuits, circuit_transitions);
         registry.register(
             "saga_operator_leader",
             "1 while this operator works on sagas, 0 while it stands by for another one",
@@ -341,6 +313,61 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+/// Registers what is told of the attempts of steps.
+fn register_attempts(
+    registry: &mut Registry,
+    duration: &Durations<Settled>,
+    retries: &Family<Retried, Counter>,
+) {
+    registry.register_with_unit(
+        "saga_step_duration",
+        "Duration of settled attempts, from the recorded intent",
+        Unit::Seconds,
+        duration.clone(),
+    );
+    registry.register(
+        "saga_step_retries",
+        "Attempts beyond the first of a step and direction",
+        retries.clone(),
+    );
+}
+
+/// Registers what is told of reconciles.
+fn register_reconciles(
+    registry: &mut Registry,
+    reconciles: &Family<Ended, Counter>,
+    duration: &Histogram,
+) {
+    registry.register(
+        "saga_controller_reconcile",
+        "Reconciles by how they ended",
+        reconciles.clone(),
+    );
+    registry.register_with_unit(
+        "saga_controller_reconcile",
+        "Duration of reconciles",
+        Unit::Seconds,
+        duration.clone(),
+    );
+}
+
+/// Registers what is told of the calls of HTTP steps, and of their circuits.
+fn register_http(
+    registry: &mut Registry,
+    calls: &Gauge<u64, AtomicU64>,
+    circuits: &CircuitBoard,
+    transitions: &Family<Turned, Counter>,
+) {
+    registry.register(
+        "saga_http_calls_in_flight",
+        "HTTP calls that wait for an answer",
+        calls.clone(),
+    );
+    registry.register_collector(Box::new(circuits.clone()));
+    let help = "HTTP circuit breakers that closed, opened or became half-open";
+    registry.register("saga_circuit_breaker_transitions", help, transitions.clone());
 }
 
 /// A request of an HTTP step that waits for an answer.

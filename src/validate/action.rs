@@ -53,48 +53,7 @@ pub(crate) fn http(
         faults,
     );
     for (place, header) in action.headers.iter().flatten().enumerate() {
-        let Header { name, value, value_from } = header;
-        let path = format!("{path}.headers[{place}]");
-        if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
-            faults.push(Fault::new(
-                format!("{path}.name"),
-                format!("{name} is set by the operator: leave this header out"),
-            ));
-        }
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        {
-            let message =
-                "must be a header name of letters, digits and dashes, such as Authorization";
-            faults.push(Fault::broken(format!("{path}.name"), message));
-        }
-        if value.is_some() == value_from.is_some() {
-            faults.push(Fault::broken(&path, "set exactly one of value and valueFrom"));
-        }
-        if value
-            .iter()
-            .any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t'))
-        {
-            let message = "holds a line break or another control character: take it out (in YAML, \
-                write |- instead of |)";
-            faults.push(Fault::broken(format!("{path}.value"), message));
-        }
-        limit(
-            value.iter().flat_map(|value| value.chars()).count(),
-            8192,
-            "characters",
-            &format!("{path}.value"),
-            faults,
-        );
-        // A name with a slash in it would be another path of the API.
-        let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
-        if secret
-            .is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key))
-        {
-            faults.push(Fault::broken(
-                format!("{path}.valueFrom.secretKeyRef"),
-                "must name a Secret and a key of its data",
-            ));
-        }
+        check_header(header, &format!("{path}.headers[{place}]"), faults);
     }
     if let Some(tls) = &action.tls {
         trust(tls, &format!("{path}.tls"), faults);
@@ -117,6 +76,44 @@ pub(crate) fn http(
         faults.push(Fault::broken(format!("{path}.url"), message));
     }
     Some((action, template))
+}
+
+/// A header of a request, which is no other's to set, has a name, and one value that can be sent.
+fn check_header(header: &Header, path: &str, faults: &mut Vec<Fault>) {
+    let Header { name, value, value_from } = header;
+    if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+        faults.push(Fault::new(
+            format!("{path}.name"),
+            format!("{name} is set by the operator: leave this header out"),
+        ));
+    }
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
+        let message = "must be a header name of letters, digits and dashes, such as Authorization";
+        faults.push(Fault::broken(format!("{path}.name"), message));
+    }
+    if value.is_some() == value_from.is_some() {
+        faults.push(Fault::broken(path, "set exactly one of value and valueFrom"));
+    }
+    if value.iter().any(|value| value.chars().any(|letter| letter.is_control() && letter != '\t')) {
+        let message = "holds a line break or another control character: take it out (in YAML, \
+            write |- instead of |)";
+        faults.push(Fault::broken(format!("{path}.value"), message));
+    }
+    limit(
+        value.iter().flat_map(|value| value.chars()).count(),
+        8192,
+        "characters",
+        &format!("{path}.value"),
+        faults,
+    );
+    // A name with a slash in it would be another path of the API.
+    let secret = value_from.as_ref().map(|from| &from.secret_key_ref);
+    if secret.is_some_and(|SecretKey { name, key }| !is_object_name(name) || !is_secret_key(key)) {
+        faults.push(Fault::broken(
+            format!("{path}.valueFrom.secretKeyRef"),
+            "must name a Secret and a key of its data",
+        ));
+    }
 }
 
 /// Whom a request trusts. A name with a slash in it would be another path of the API.

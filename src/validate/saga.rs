@@ -26,7 +26,7 @@ use crate::{
         Part, PrecheckPolicy, SagaSpec, Step,
         names::{is_dns_label, is_token},
     },
-    expression::{cost::MAX_TOGETHER, scope::Scope},
+    expression::{cost::MAX_TOGETHER, scope::Scope, template::Template},
     fault::{Fault, are_enough, is_missing, tell_no_more},
     model::saga::{Operation, SagaName, ValidSaga, ValidStep, Work},
     validate::{action, job, pod},
@@ -249,104 +249,125 @@ fn validate_steps(
                 format!("another step is named {} already: choose another name", step.name),
             ));
         }
-        let upstream = read_scope::upstream(&depends_on, &valid);
-        // What a step may never do cannot be tried: its values may be made for the case in which it
-        // does.
-        let known = Some(scope).filter(|_| step.when.is_none());
-        let reach = Reach::action(&upstream, &all, known, given);
-        let always = Reach::action(&upstream, &all, Some(scope), given);
-        let when = step
-            .when
-            .as_ref()
-            .and_then(|when| always.expression(when, &format!("{path}.when"), faults));
-        let action = action_of(step, defaults, &reach, &path, faults);
-        let outputs = read_scope::outputs(
-            step.outputs.as_ref(),
-            &format!("{path}.outputs"),
-            &reach.answer().object(),
-            faults,
-        );
-        if outputs.is_some()
-            && !matches!(
-                action.as_ref().map(|action| &action.work),
-                Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None
-            )
-        {
-            let message = "are taken from the answer to a request, or from an object: leave them \
-                out (a pod or a job hands on the JSON object in its termination message, a child \
-                saga its own outputs)";
-            faults.push(Fault::new(format!("{path}.outputs"), message));
-        }
-        let written = step.compensation.as_ref().map(|compensation| {
-            let Compensation { timeout, retry, pod, job, http, apply, delete, saga } = compensation;
-            let (timeout, retry, one_of) =
-                (*timeout, retry.as_ref(), "pod, job, http, apply, delete and saga");
-            let written = Written {
-                pod,
-                job,
-                http,
-                apply,
-                delete,
-                saga,
-                approval: &None,
-                wait: &None,
-                timeout,
-                retry,
-                one_of,
-            };
-            let (path, retry) =
-                (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
-            operation(
-                &written,
-                defaults,
-                retry,
-                COMPENSATION_ATTEMPTS,
-                &reach.undo(),
-                &path,
-                faults,
-            )
-        });
-        // A child saga undoes itself.
-        let compensation = if step.saga.is_some() && step.compensation.is_none() {
-            Some(undo_saga(defaults, faults))
-        } else {
-            written.flatten()
-        };
-        drop(upstream);
-        let lost = |written: bool, made: bool| written && !made;
-        is_missing(
-            action.is_none()
-                || lost(step.when.is_some(), when.is_some())
-                || lost(step.outputs.is_some(), outputs.is_some())
-                || lost(step.compensation.is_some(), compensation.is_some()),
-            faults,
-        );
-        // A missing operation has left its fault: the list is used only where there is none, but
-        // all that follows looks up its place.
-        let action = action.unwrap_or_else(|| {
-            Operation::new(
-                Work::Wait(Duration::ZERO),
-                Duration::ZERO,
-                retry::built_in(ACTION_ATTEMPTS),
-            )
-        });
-        let compensate_failed =
-            step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_) | Work::Job(_)));
-        let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
-        let unchecked = step.precheck == Some(PrecheckPolicy::Skip);
-        valid.push(ValidStep {
-            name,
-            depends_on,
-            pivot,
-            compensate_failed,
-            unchecked,
-            when,
-            action,
-            outputs,
-            compensation,
-        });
+        let step =
+            checked_step(step, depends_on, (&valid, &all), defaults, (scope, given), &path, faults);
+        valid.push(step);
     }
     valid
+}
+
+/// A step as it is run. `earlier`: the steps above it, as they are run. `all`: the names of all
+/// steps.
+fn checked_step(
+    step: &Step,
+    depends_on: Vec<usize>,
+    (earlier, all): (&[ValidStep], &BTreeSet<&str>),
+    defaults: &Defaults,
+    (scope, given): (Scope<'_>, Params<'_>),
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> ValidStep {
+    let upstream = read_scope::upstream(&depends_on, earlier);
+    // What a step may never do cannot be tried: its values may be made for the case in which it
+    // does.
+    let known = Some(scope).filter(|_| step.when.is_none());
+    let reach = Reach::action(&upstream, all, known, given);
+    let always = Reach::action(&upstream, all, Some(scope), given);
+    let when = step
+        .when
+        .as_ref()
+        .and_then(|when| always.expression(when, &format!("{path}.when"), faults));
+    let action = action_of(step, defaults, &reach, path, faults);
+    let outputs = outputs_of(step, action.as_ref(), &reach, path, faults);
+    let compensation = compensation_of(step, defaults, &reach, path, faults);
+    let lost = |written: bool, made: bool| written && !made;
+    is_missing(
+        action.is_none()
+            || lost(step.when.is_some(), when.is_some())
+            || lost(step.outputs.is_some(), outputs.is_some())
+            || lost(step.compensation.is_some(), compensation.is_some()),
+        faults,
+    );
+    // A missing operation has left its fault: the list is used only where there is none, but all
+    // that follows looks up its place.
+    let action = action.unwrap_or_else(|| {
+        Operation::new(Work::Wait(Duration::ZERO), Duration::ZERO, retry::built_in(ACTION_ATTEMPTS))
+    });
+    let compensate_failed =
+        step.compensate_failed.unwrap_or(matches!(action.work, Work::Pod(_) | Work::Job(_)));
+    let (name, pivot) = (step.name.clone(), step.pivot.unwrap_or_default());
+    let unchecked = step.precheck == Some(PrecheckPolicy::Skip);
+    ValidStep {
+        name,
+        depends_on,
+        pivot,
+        compensate_failed,
+        unchecked,
+        when,
+        action,
+        outputs,
+        compensation,
+    }
+}
+
+/// What a step hands on, which only an answer or an object has.
+fn outputs_of(
+    step: &Step,
+    action: Option<&Operation>,
+    reach: &Reach<'_>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Template> {
+    let outputs = read_scope::outputs(
+        step.outputs.as_ref(),
+        &format!("{path}.outputs"),
+        &reach.answer().object(),
+        faults,
+    );
+    if outputs.is_some()
+        && !matches!(
+            action.map(|action| &action.work),
+            Some(Work::Http(_) | Work::Apply(_) | Work::Until(_)) | None
+        )
+    {
+        let message = "are taken from the answer to a request, or from an object: leave them \
+            out (a pod or a job hands on the JSON object in its termination message, a child \
+            saga its own outputs)";
+        faults.push(Fault::new(format!("{path}.outputs"), message));
+    }
+    outputs
+}
+
+/// What undoes a step.
+fn compensation_of(
+    step: &Step,
+    defaults: &Defaults,
+    reach: &Reach<'_>,
+    path: &str,
+    faults: &mut Vec<Fault>,
+) -> Option<Operation> {
+    let Some(compensation) = &step.compensation else {
+        // A child saga undoes itself.
+        return step.saga.is_some().then(|| undo_saga(defaults, faults));
+    };
+    let Compensation { timeout, retry, pod, job, http, apply, delete, saga } = compensation;
+    let (timeout, retry, one_of) =
+        (*timeout, retry.as_ref(), "pod, job, http, apply, delete and saga");
+    let written = Written {
+        pod,
+        job,
+        http,
+        apply,
+        delete,
+        saga,
+        approval: &None,
+        wait: &None,
+        timeout,
+        retry,
+        one_of,
+    };
+    let (path, retry) = (format!("{path}.compensation"), defaults.compensation_retry.as_ref());
+    operation(&written, defaults, retry, COMPENSATION_ATTEMPTS, &reach.undo(), &path, faults)
 }
 
 fn action_of(

@@ -67,7 +67,10 @@ async fn every_good_manifest_is_stored_as_it_is_written() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_field_that_is_null_is_a_field_that_is_not_set() {
     let namespace = fresh_namespace("null").await;
-    let step = json!({"name": "one", "timeout": null, "retry": null, "http": {"method": "GET", "url": "http://h", "body": null, "headers": null}});
+    let step = json!({
+        "name": "one", "timeout": null, "retry": null,
+        "http": {"method": "GET", "url": "http://h", "body": null, "headers": null},
+    });
     let stored = namespace
         .create(&saga(&json!({"onFailure": null, "params": null, "steps": [step]})), Effect::DryRun)
         .await
@@ -109,7 +112,11 @@ async fn one_wrong_name_is_found_in_the_largest_saga() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_list_of_faults_is_still_explained() {
     let namespace = fresh_namespace("upside-down").await;
-    let steps: Vec<_> = (0..128).map(|nth| json!({"name": name(nth), "dependsOn": [name(nth + 1)], "pod": {"image": "busybox"}})).collect();
+    let steps: Vec<_> = (0..128)
+        .map(|nth| {
+            json!({"name": name(nth), "dependsOn": [name(nth + 1)], "pod": {"image": "busybox"}})
+        })
+        .collect();
     let refusal =
         namespace.create(&saga(&json!({"steps": steps})), Effect::DryRun).await.unwrap_err();
     assert!(
@@ -125,7 +132,10 @@ pub fn large(steps: usize) -> Value {
         "method": "POST",
         "url": format!("http://stock.shop.svc/{}", "x".repeat(200)),
         "headers": [
-            {"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}},
+            {
+                "name": "Authorization",
+                "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}},
+            },
             {"name": "Accept", "value": "application/json"},
         ],
         "body": {"order": "1042", "items": [{"sku": "a-1", "count": 2}]},
@@ -133,7 +143,10 @@ pub fn large(steps: usize) -> Value {
     let steps: Vec<_> = (0..steps)
         .map(|nth| {
             let depends_on: Vec<_> = (nth.saturating_sub(16)..nth).map(name).collect();
-            let retry = json!({"maxAttempts": 3, "deadline": "10m", "backoff": {"initialDelay": "1s", "maxDelay": "1m30s"}});
+            let retry = json!({
+                "maxAttempts": 3, "deadline": "10m",
+                "backoff": {"initialDelay": "1s", "maxDelay": "1m30s"},
+            });
             json!({
                 "name": name(nth),
                 "dependsOn": depends_on,
@@ -153,7 +166,10 @@ fn name(nth: usize) -> String {
 }
 
 fn saga(spec: &Value) -> Value {
-    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "large"}, "spec": spec})
+    json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "large"},
+        "spec": spec,
+    })
 }
 
 fn manifests(kind: &str) -> Vec<PathBuf> {

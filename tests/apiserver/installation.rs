@@ -42,7 +42,9 @@ async fn a_namespace_of_somebody_else_is_not_taken_for_the_one_that_the_test_mak
     let operators = fresh_namespace("installed").await;
     let labelled = |labels: Value| {
         let name = format!("{}-saga-helm-test", operators.name);
-        json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+        json!({
+            "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels},
+        })
     };
     rendered(&operators.name, "").unwrap();
     let made = request(

@@ -16,7 +16,10 @@ mod model;
 async fn with_saga(prefix: &str) -> FreshNamespace {
     let namespace = fresh_namespace(prefix).await;
     let steps = json!([{"name": "a", "pod": {"image": "busybox"}}]);
-    let saga = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"}, "spec": {"steps": steps}});
+    let saga = json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"},
+        "spec": {"steps": steps},
+    });
     namespace.create(&saga, Effect::Real).await.unwrap();
     namespace
 }

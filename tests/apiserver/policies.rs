@@ -20,7 +20,9 @@ const ALL: [&str; 7] =
     ["requests", "workloads", "accounts", "pinned", "fields", "creator", "four-eyes"];
 
 fn saga(name: &str, spec: &Value) -> Value {
-    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name}, "spec": spec})
+    json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name}, "spec": spec,
+    })
 }
 
 /// A saga that makes nothing and acts as nobody.
@@ -148,7 +150,10 @@ async fn a_saga_makes_pods_and_jobs_only_for_who_may_make_them() {
             json!({"name": "make", "wait": nap, "compensation": {field: action}}),
             child(json!({"name": "a", field: action})),
             child(json!({"name": "a", "wait": nap, "compensation": {field: action}})),
-            json!({"name": "make", "wait": nap, "compensation": {"saga": {"spec": {"steps": [{"name": "a", field: action}]}}}}),
+            json!({
+                "name": "make", "wait": nap,
+                "compensation": {"saga": {"spec": {"steps": [{"name": "a", field: action}]}}},
+            }),
         ] {
             let spec = json!({"steps": [{"name": "nap", "wait": nap}, step]});
             let deed = Deed::Create(saga("new", &spec));
@@ -211,7 +216,9 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
         bob.is_refused(&set("order", "outputs", json!({"sent": null, "paid": "yes"}))).await,
         "spec.outputs: outputs cannot be changed: create a new Saga"
     );
-    let moved = json!([{"name": "ship", "pod": {"image": "busybox", "resources": {"requests": {"cpu": "1"}}}}]);
+    let moved = json!([{
+        "name": "ship", "pod": {"image": "busybox", "resources": {"requests": {"cpu": "1"}}},
+    }]);
     assert_eq!(
         bob.is_refused(&set("order", "steps", moved)).await,
         "spec.steps: steps cannot be changed: create a new Saga"
@@ -232,7 +239,9 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_created_a_saga_does_not_approve_it() {
     let town = Town::with(&["creator", "four-eyes"], "").await;
-    let asks = json!({"steps": [{"name": "sign-off", "approval": {}}, {"name": "nap", "wait": {"for": "1h"}}]});
+    let asks = json!({
+        "steps": [{"name": "sign-off", "approval": {}}, {"name": "nap", "wait": {"for": "1h"}}],
+    });
     let may = verbs(["approve", "skip", "reject"]);
     let (ann, bob) = (town.person("ann", &may).await, town.person("bob", &may).await);
     let approved = |name: &str| with_annotation(saga(name, &asks), "saga.dev/approve", "sign-off");
@@ -327,18 +336,34 @@ async fn the_policies_fit_the_definition_and_the_largest_saga_fits_into_what_the
     // account, another policy.
     saga["metadata"].as_object_mut().unwrap().remove("annotations");
     let steps: Vec<_> = (0..128)
-        .map(|nth| json!({"name": format!("s{nth}"), "saga": {"spec": {"steps": vec![json!({"name": "a", "wait": {"for": "1s"}}); 64]}}}))
+        .map(|nth| {
+            json!({
+                "name": format!("s{nth}"),
+                "saga": {"spec": {"steps": vec![json!({"name": "a", "wait": {"for": "1s"}}); 64]}},
+            })
+        })
         .collect();
     saga["spec"]["steps"] = json!(steps);
     saga["metadata"]["finalizers"] = json!([FINALIZER]);
     town.has(&saga).await;
-    let mut change = json!({"spec": {"serviceAccountName": "other", "suspend": true, "deletionPolicy": "Abandon", "maxParallel": 64}});
-    let more = json!({"onFailure": "Compensate", "timeout": "1h", "defaults": {"timeout": "1h"}, "ttlSecondsAfterFinished": 60});
+    let mut change = json!({
+        "spec": {
+            "serviceAccountName": "other", "suspend": true, "deletionPolicy": "Abandon",
+            "maxParallel": 64,
+        },
+    });
+    let more = json!({
+        "onFailure": "Compensate", "timeout": "1h", "defaults": {"timeout": "1h"},
+        "ttlSecondsAfterFinished": 60,
+    });
     change["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     change["metadata"]["annotations"] = with_all_requests("")["metadata"]["annotations"].clone();
     change["metadata"]["finalizers"] = json!([]);
-    let owners: Vec<_> =
-        (0..64).map(|nth| json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": format!("u-{nth}")})).collect();
+    let owners: Vec<_> = (0..64)
+        .map(|nth| {
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": format!("u-{nth}")})
+        })
+        .collect();
     change["metadata"]["ownerReferences"] = json!(owners);
     bob.may(&Deed::Change("large", change)).await;
     town.lets_go_of("large").await;

@@ -105,7 +105,10 @@ async fn table(namespace: &FreshNamespace) -> Value {
 
 async fn create(namespace: &FreshNamespace, name: &str) {
     let steps = json!([{"name": "one", "pod": {"image": "busybox"}}]);
-    let saga = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name}, "spec": {"steps": steps}});
+    let saga = json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name},
+        "spec": {"steps": steps},
+    });
     namespace.create(&saga, Effect::Real).await.unwrap();
 }
 

@@ -48,13 +48,21 @@ async fn outputs_of_any_shape_are_read_as_they_were_written() {
     for outputs in [
         json!({}),
         json!({"null": null, "list": [null, {"null": null}], "empty": {}, "none": []}),
-        json!({"one": 1.0, "huge": 1e300, "tiny": -1e-300, "zero": -0.0, "third": 0.1, "twenty": 1e20, "most": i64::MAX, "least": i64::MIN}),
-        json!({"true": true, "text": "\u{0} \u{1f980} \
-            \"", "": "", "a.b/c~d[0]": "${x}", "f:name": 1, ".": 2}),
+        json!({
+            "one": 1.0, "huge": 1e300, "tiny": -1e-300, "zero": -0.0, "third": 0.1, "twenty": 1e20,
+            "most": i64::MAX, "least": i64::MIN,
+        }),
+        json!({
+            "true": true, "text": "\u{0} \u{1f980} \"", "": "", "a.b/c~d[0]": "${x}", "f:name": 1,
+            ".": 2,
+        }),
         json!({"deep": deep}),
         Value::Object(wide),
     ] {
-        let steps = json!([{"name": "charge", "phase": "Skipped", "outputs": outputs}, {"name": "ship", "phase": "Pending"}]);
+        let steps = json!([
+            {"name": "charge", "phase": "Skipped", "outputs": outputs},
+            {"name": "ship", "phase": "Pending"},
+        ]);
         // As the operator takes them, whoever hands them on: not one of them is another one
         // afterwards.
         let steps = as_stored(steps);
@@ -238,7 +246,10 @@ async fn with_saga(prefix: &str, status: &Value) -> FreshNamespace {
     let namespace = fresh_namespace(prefix).await;
     let steps: Vec<_> =
         ["charge", "ship"].map(|name| json!({"name": name, "pod": {"image": "busybox"}})).into();
-    let mut saga = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"}, "spec": {"steps": steps}});
+    let mut saga = json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"},
+        "spec": {"steps": steps},
+    });
     if *status != json!({}) {
         saga["status"] = status.clone();
     }
@@ -280,7 +291,10 @@ fn the_full_status_has_every_field_of_the_definition() {
 fn full() -> Value {
     let instant = "2026-03-01T10:00:00.000123Z";
     let condition = |kind: &str, status: &str| {
-        let said = json!({"type": kind, "status": status, "reason": "StepFailed", "message": "charge failed: HTTP 402"});
+        let said = json!({
+            "type": kind, "status": status, "reason": "StepFailed",
+            "message": "charge failed: HTTP 402",
+        });
         let mut condition = said;
         condition["observedGeneration"] = json!(1);
         condition["lastTransitionTime"] = json!("2026-03-01T10:00:00Z");
@@ -301,7 +315,12 @@ fn full() -> Value {
         "stillInEffect": ["charge", "ship"],
         "settled": 7,
         "outputs": {"tracking": "T-1"},
-        "conditions": [condition("Accepted", "True"), condition("Ready", "False"), condition("Stalled", "True"), condition("Reconciling", "Unknown")],
+        "conditions": [
+            condition("Accepted", "True"),
+            condition("Ready", "False"),
+            condition("Stalled", "True"),
+            condition("Reconciling", "Unknown"),
+        ],
         "steps": [
             {
                 "name": "charge",
@@ -312,12 +331,21 @@ fn full() -> Value {
                 "nextAttemptAt": instant,
                 "retryRequested": true,
                 "unwanted": true,
-                "child": {"name": "order-charge-a6-0a1b2c3d4e5f", "uid": "0d1c2b3a-0000-4000-8000-000000000000", "phase": "Running"},
-                "keysFrom": {"action": 2, "compensation": 1, "mayHaveActed": true, "child": "order-charge-a5-0a1b2c3d4e5f"},
+                "child": {
+                    "name": "order-charge-a6-0a1b2c3d4e5f",
+                    "uid": "0d1c2b3a-0000-4000-8000-000000000000", "phase": "Running",
+                },
+                "keysFrom": {
+                    "action": 2, "compensation": 1, "mayHaveActed": true,
+                    "child": "order-charge-a5-0a1b2c3d4e5f",
+                },
                 "action": direction,
                 "compensation": direction,
             },
-            {"name": "ship", "phase": "Skipped", "compensation": {"attempt": 0, "budgetUsed": 0}, "outputs": {"tracking": "T-1", "of": [{"weight": 1.5}, null]}},
+            {
+                "name": "ship", "phase": "Skipped", "compensation": {"attempt": 0, "budgetUsed": 0},
+                "outputs": {"tracking": "T-1", "of": [{"weight": 1.5}, null]},
+            },
         ],
     });
     for more in [requests(instant), clocks(instant)] {
@@ -328,7 +356,12 @@ fn full() -> Value {
 
 /// The attempts of one direction, with every field that there is.
 fn attempts(instant: &str) -> Value {
-    let record = |number: i64, outcome: &str| json!({"attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant, "message": "HTTP 503"});
+    let record = |number: i64, outcome: &str| {
+        json!({
+            "attempt": number, "outcome": outcome, "startedAt": instant, "settledAt": instant,
+            "message": "HTTP 503",
+        })
+    };
     json!({
         "attempt": 6,
         "budgetUsed": 5,
@@ -351,20 +384,31 @@ fn attempts(instant: &str) -> Value {
             "childUid": "0d1c2b3a-0000-4000-8000-000000000000",
             "trouble": "Image",
         },
-        "attempts": [record(2, "Failed"), record(3, "Unknown"), record(4, "Failed"), record(5, "Unknown"), record(6, "Succeeded")],
+        "attempts": [
+            record(2, "Failed"),
+            record(3, "Unknown"),
+            record(4, "Failed"),
+            record(5, "Unknown"),
+            record(6, "Succeeded"),
+        ],
     })
 }
 
 /// The clocks of a saga that is paused after its time has passed.
 fn clocks(instant: &str) -> Value {
     let paused = json!({"at": instant, "reason": "r".repeat(256)});
-    json!({"clockStoppedAt": instant, "timeoutStartedAt": instant, "timedOutAt": instant, "paused": paused})
+    json!({
+        "clockStoppedAt": instant, "timeoutStartedAt": instant, "timedOutAt": instant,
+        "paused": paused,
+    })
 }
 
 /// What people asked for, as the status tells it.
 fn requests(instant: &str) -> Value {
     let request = |number: i64, more: Value| {
-        let mut request = json!({"number": number, "value": "v".repeat(128), "valueHash": "0".repeat(16), "at": instant});
+        let mut request = json!({
+            "number": number, "value": "v".repeat(128), "valueHash": "0".repeat(16), "at": instant,
+        });
         request["message"] = json!("m".repeat(512));
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         request
@@ -375,7 +419,10 @@ fn requests(instant: &str) -> Value {
         "retryRequests": 2,
         "requests": [
             request(1, json!({"action": "skip", "result": "Refused"})),
-            request(2, json!({"action": "compensate", "result": "Ignored", "token": "t".repeat(63)})),
+            request(
+                2,
+                json!({"action": "compensate", "result": "Ignored", "token": "t".repeat(63)}),
+            ),
             request(3, json!({"action": "retry", "result": "Accepted"})),
             request(4, json!({"action": "cancel", "result": "Refused"})),
             request(5, json!({"action": "pause", "result": "Accepted"})),

@@ -169,7 +169,10 @@ impl Town {
             ("roles", "Role", json!({"rules": rules})),
             ("rolebindings", "RoleBinding", json!({"roleRef": reference, "subjects": user})),
         ] {
-            let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name}});
+            let mut object = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+                "metadata": {"name": name},
+            });
             object.as_object_mut().unwrap().extend(rest.as_object().unwrap().clone());
             self.post(&format!("{RBAC}/namespaces/{}/{plural}", self.name()), &object).await;
         }

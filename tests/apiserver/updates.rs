@@ -144,7 +144,11 @@ async fn how_a_saga_is_run_may_change_at_any_time() {
         ("deletionPolicy", json!(["Abandon", "Compensate"])),
         (
             "defaults",
-            json!([{"timeout": "5m"}, {"retry": {"maxAttempts": 3}, "compensationRetry": {"backoff": {"type": "None"}}}, {}]),
+            json!([
+                {"timeout": "5m"},
+                {"retry": {"maxAttempts": 3}, "compensationRetry": {"backoff": {"type": "None"}}},
+                {},
+            ]),
         ),
         ("serviceAccountName", json!(["order-saga", "default"])),
     ] {
@@ -204,7 +208,10 @@ async fn with_saga(prefix: &str) -> FreshNamespace {
 
 fn order() -> Value {
     saga(&json!({
-        "params": {"order": "1042", "note": null, "card": {"number": 1}, "items": [{"sku": "a"}, {"sku": "b"}]},
+        "params": {
+            "order": "1042", "note": null, "card": {"number": 1},
+            "items": [{"sku": "a"}, {"sku": "b"}],
+        },
         "idempotencyPrefix": "order-1042",
         "outputs": {"order": "1042"},
         "steps": [
@@ -215,16 +222,27 @@ fn order() -> Value {
                     "url": "http://payments.shop.svc/charges",
                     "body": {"order": "1042", "note": null, "card": {"number": 1}},
                 },
-                "compensation": {"http": {"method": "POST", "url": "http://payments.shop.svc/refunds"}},
+                "compensation": {
+                    "http": {"method": "POST", "url": "http://payments.shop.svc/refunds"},
+                },
             },
-            {"name": "ship", "pod": {"image": "busybox", "args": ["--order", "1042"], "resources": {"limits": {"cpu": "1"}}}},
+            {
+                "name": "ship",
+                "pod": {
+                    "image": "busybox", "args": ["--order", "1042"],
+                    "resources": {"limits": {"cpu": "1"}},
+                },
+            },
             {"name": "thank", "dependsOn": ["charge", "ship"], "pod": {"image": "busybox"}},
         ],
     }))
 }
 
 fn saga(spec: &Value) -> Value {
-    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"}, "spec": spec})
+    json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": "order"},
+        "spec": spec,
+    })
 }
 
 fn spec_hash(saga: &Value) -> String {

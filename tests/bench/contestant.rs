@@ -54,7 +54,8 @@ impl Who {
             Self::Floor if work == Work::Pods => json!({"steps": STEPS}),
             Self::Floor => json!({"steps": STEPS, "url": format!("http://{service}")}),
             Self::Ours => {
-                json!({"steps": (1..=STEPS).map(|nth| step(name, nth, work, service)).collect::<Vec<_>>()})
+                let steps: Vec<_> = (1..=STEPS).map(|nth| step(name, nth, work, service)).collect();
+                json!({"steps": steps})
             }
         };
         let ApiResource { api_version, kind, .. } = self.resource();

@@ -4,7 +4,7 @@
 //!
 //! | a step that is | costs |
 //! |---|---|
-//! | a pod | one create, when the step before has ended, and one merge patch of the status, when it has ended itself |
+//! | a pod | one create when the step before has ended, one merge patch of the status when it has |
 //! | a request | the request, and one merge patch of the status |
 //!
 //! It looks at each object once, notes nothing before it acts, repeats nothing, undoes nothing, and
@@ -166,11 +166,16 @@ impl Floor {
         let pod = json!({
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": {"name": format!("{}-s{step}", owner.name), "labels": labels, "ownerReferences": [owner]},
+            "metadata": {
+                "name": format!("{}-s{step}", owner.name), "labels": labels,
+                "ownerReferences": [owner],
+            },
             "spec": {
                 "restartPolicy": "Never",
                 "automountServiceAccountToken": false,
-                "containers": [{"name": "main", "image": "saga.dev/examples/busybox:1", "command": ["true"]}],
+                "containers": [{
+                    "name": "main", "image": "saga.dev/examples/busybox:1", "command": ["true"],
+                }],
             },
         });
         self.call(
@@ -183,7 +188,9 @@ impl Floor {
     }
 
     async fn note(&self, namespace: &str, chain: &str, step: u32, of: u32) -> Outcome<()> {
-        let status = json!({"status": {"step": step, "phase": if step == of { "Completed" } else { "Running" }}});
+        let status = json!({
+            "status": {"step": step, "phase": if step == of { "Completed" } else { "Running" }},
+        });
         let path = format!("/apis/saga.dev/v1/namespaces/{namespace}/chains/{chain}/status");
         self.call(Method::PATCH, &path, "application/merge-patch+json", &status).await
     }

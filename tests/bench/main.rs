@@ -3,17 +3,18 @@
 //!
 //! ```text
 //!  for each round, work and load:  floor ─► ours  (or ours ─► floor: the seed says)
-//!  each in a fresh process and namespace:  one chain to warm up ─► the chains ─► audit log, /proc ─► namespace gone
+//!  each in a fresh process and namespace:
+//!      one chain to warm up ─► the chains ─► audit log, /proc ─► namespace gone
 //! ```
 //!
 //! | variable | |
 //! |---|---|
 //! | `SAGA_BENCH_WORK` | what a step is, separated by commas: `pods,requests` |
-//! | `SAGA_BENCH_LOADS` | how many chains, separated by commas: `slow:20,100,500`; all at once, or one after the other (`slow:`) |
-//! | `SAGA_BENCH_PACE` | milliseconds between two chains of a slow load, by half more or less: `2000` |
+//! | `SAGA_BENCH_LOADS` | how many chains: `slow:20,100,500`; at once, or one by one (`slow:`) |
+//! | `SAGA_BENCH_PACE` | milliseconds between two slow chains, by half more or less: `2000` |
 //! | `SAGA_BENCH_ROUNDS` | how often all of it is measured: `1` |
 //! | `SAGA_BENCH_PATIENCE` | seconds until the chains of one load must have ended: `900` |
-//! | `SAGA_SEED` | who goes first, and when a slow load's chains come; printed, chosen by the clock where it is not given |
+//! | `SAGA_SEED` | who goes first, and when slow chains come; printed; by the clock if not given |
 //!
 //! `run.sh` has two more, about the API server's port and how the binaries are built.
 //!

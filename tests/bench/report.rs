@@ -100,7 +100,9 @@ pub fn line(run: &Run) -> String {
 /// Writes all that was measured, with what was asked for and the commit.
 pub fn write(settings: &Settings, runs: &[Run]) {
     let path = given("SAGA_BENCH_RESULT");
-    let result = json!({"commit": given("SAGA_BENCH_COMMIT"), "steps": STEPS, "settings": settings, "runs": runs});
+    let result = json!({
+        "commit": given("SAGA_BENCH_COMMIT"), "steps": STEPS, "settings": settings, "runs": runs,
+    });
     std::fs::write(&path, serde_json::to_string_pretty(&result).unwrap()).unwrap();
     eprintln!("bench: all of it is in {path}");
 }

@@ -98,14 +98,21 @@ async fn clean(scene: &Scene<'_>) {
 async fn prepare(stand: &Stand) {
     let namespace = stand.namespace.as_str();
     let rbac = |kind: &str, name: &str, more: (&str, Value), and: Option<Value>| {
-        let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        let mut object = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+        });
         object[more.0] = more.1;
         if let Some(subject) = and {
             object["subjects"] = json!([subject]);
         }
         object
     };
-    let rule = |group: &str, resource: &str, verbs: &[&str]| json!({"apiGroups": [group], "resources": [resource], "verbs": verbs});
+    let rule = |group: &str, resource: &str, verbs: &[&str]| {
+        json!({
+            "apiGroups": [group], "resources": [resource], "verbs": verbs,
+        })
+    };
     let reference = |kind: &str, name: &str| {
         ("roleRef", json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}))
     };
@@ -123,7 +130,10 @@ async fn prepare(stand: &Stand) {
         &["get", "list", "create", "update", "delete"]
     )]);
     for object in [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": namespace}}),
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": ACCOUNT, "namespace": namespace},
+        }),
         rbac("Role", ACCOUNT, ("rules", may), None),
         rbac("RoleBinding", ACCOUNT, reference("Role", ACCOUNT), account((namespace, ACCOUNT))),
         rbac("Role", "leases", ("rules", leases), None),

@@ -2,15 +2,16 @@
 //! life, on a real API server.
 //!
 //! ```text
-//!  a run without a fault ──► its calls × the faults that make sense = plans ──► lanes ──► the shop's ledger and the history judge
+//!  a run without a fault ──► its calls × the faults that make sense = plans ──► lanes
+//!      ──► the shop's ledger and the history judge
 //! ```
 //!
 //! | | |
 //! |---|---|
-//! | `SAGA_CHAOS_PLAN` | only this plan: `chain/crash-before@call:3`; several are separated by commas |
+//! | `SAGA_CHAOS_PLAN` | only this plan, or several with commas: `chain/crash-before@call:3` |
 //! | `SAGA_CHAOS_STORIES` | only the plans of these stories |
 //! | `SAGA_CHAOS_FAULTS` | only the plans with these faults |
-//! | `SAGA_CHAOS_SAMPLE` | so many of the plans, chosen by `SAGA_SEED`; one of each pair of story and fault is among them |
+//! | `SAGA_CHAOS_SAMPLE` | so many, by `SAGA_SEED`, with one of each pair of story and fault |
 //! | `SAGA_CHAOS_LANES` | plans that run side by side |
 //! | `SAGA_CHAOS_TWINS` | `only`: no plans, only the twins; `none`: no twins |
 //!

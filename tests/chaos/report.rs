@@ -30,9 +30,10 @@ impl Report {
     ) -> Self {
         let names: Vec<_> = stories.iter().map(|story| story.name).collect();
         let (of, faults) = (pairs(every), Fault::ALL.map(Fault::as_str));
-        Self(
-            json!({"stories": names, "faults": faults, "all": every.len(), "pairs": of.len(), "seed": seed, "sampled": sample.is_some()}),
-        )
+        Self(json!({
+            "stories": names, "faults": faults, "all": every.len(), "pairs": of.len(),
+            "seed": seed, "sampled": sample.is_some(),
+        }))
     }
 
     /// These are carried out.

@@ -110,7 +110,10 @@ async fn foreign_pod(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     stand.apply(NAME, &json!({"suspend": true, "steps": [{"name": "ship", "pod": work}]})).await;
     let saga = stand.reaches(NAME, SagaPhase::Paused).await;
     let container = json!({"name": "other", "image": IMAGE, "command": ["true"]});
-    let pod = json!({"metadata": {"name": pod_of(&saga)}, "spec": {"containers": [container], "restartPolicy": "Never"}});
+    let pod = json!({
+        "metadata": {"name": pod_of(&saga)},
+        "spec": {"containers": [container], "restartPolicy": "Never"},
+    });
     stand
         .pods()
         .create(&PostParams::default(), &serde_json::from_value::<Pod>(pod).unwrap())
@@ -171,7 +174,10 @@ async fn late_effect(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     let first = start(stand, "first", off, Some("freeze@call:2")).await;
     let work =
         json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
-    let ship = json!({"name": "ship", "pod": work, "timeout": "5s", "retry": {"maxAttempts": 1}, "precheck": "Skip"});
+    let ship = json!({
+        "name": "ship", "pod": work, "timeout": "5s", "retry": {"maxAttempts": 1},
+        "precheck": "Skip",
+    });
     stand.apply(NAME, &json!({"steps": [ship]})).await;
     frozen(&first).await;
     let _second = start(stand, "second", off, None).await;
@@ -197,8 +203,9 @@ async fn request_of_another(stand: &Stand, off: Option<Twin>) -> Result<(), Stri
     // attempt is left. A slow machine lets it take several before the answers are let through.
     let _first = start(stand, "first", None, None).await;
     let retry = json!({"maxAttempts": 100, "backoff": {"type": "None", "initialDelay": "50ms"}});
-    let saga =
-        stand.apply(NAME, &json!({"steps": [{"name": "charge-card", "http": post_by_gate("/payments/charges"), "retry": retry}]})).await;
+    let charge = post_by_gate("/payments/charges");
+    let steps = json!([{"name": "charge-card", "http": charge, "retry": retry}]);
+    let saga = stand.apply(NAME, &json!({"steps": steps})).await;
     stand.shop_has_done(&saga, "charge-card").await;
     let second = start(stand, "second", off, None).await;
     // The whole one reads the first one's Lease, again and again; the twin sends the request
@@ -227,7 +234,15 @@ async fn late_request(stand: &Stand, off: Option<Twin>) -> Result<(), String> {
     // The finalizer is its first call, the intent its second.
     let operator = start(stand, NAME, off, Some("freeze@call:2")).await;
     let saga = stand
-        .apply(NAME, &json!({"steps": [{"name": "charge-card", "http": post("/payments/charges"), "retry": {"maxAttempts": 2}}]}))
+        .apply(
+            NAME,
+            &json!({
+                "steps": [{
+                    "name": "charge-card", "http": post("/payments/charges"),
+                    "retry": {"maxAttempts": 2},
+                }],
+            }),
+        )
         .await;
     frozen(&operator).await;
     // The length of the freeze is the perturbation, not a wait for something.

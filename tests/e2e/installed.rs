@@ -82,8 +82,12 @@ fn old_lease() {
     let labels =
         json!({"app.kubernetes.io/managed-by": "saga-operator", "saga.dev/executor": "true"});
     let lease = json!({
-        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": OLD_LEASE, "namespace": NAMESPACE, "labels": labels},
-        "spec": {"holderIdentity": "long-ago", "leaseDurationSeconds": 5, "renewTime": "2020-01-01T00:00:00.000000Z"},
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+        "metadata": {"name": OLD_LEASE, "namespace": NAMESPACE, "labels": labels},
+        "spec": {
+            "holderIdentity": "long-ago", "leaseDurationSeconds": 5,
+            "renewTime": "2020-01-01T00:00:00.000000Z",
+        },
     });
     apply(&lease, &[]);
 }

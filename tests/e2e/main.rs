@@ -2,7 +2,8 @@
 //! and with the rights of the chart alone.
 //!
 //! ```text
-//!  rights alone ─► installed without policies ─► with them ─► used, killed, upgraded under load ─► audited ─► named namespaces ─► removed
+//!  rights alone ─► installed without policies ─► with them ─► used, killed, upgraded under load
+//!      ─► audited ─► named namespaces ─► removed
 //! ```
 //!
 //! The acts build on each other and are played in their order; one that fails does not keep the

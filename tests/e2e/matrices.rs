@@ -31,7 +31,10 @@ pub fn who_may_ask_for_what() {
     tests("apiserver", &["policies::"]);
     // They apply the definition, too, under a name of their own: nothing of it is to be theirs when
     // Helm changes it.
-    let nothing = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "sagas.saga.dev"}});
+    let nothing = json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "sagas.saga.dev"},
+    });
     apply(&nothing, &["--server-side", "--field-manager", "saga-operator-tests"]);
 }
 

@@ -44,7 +44,8 @@ fn next_chart() -> String {
 
 fn has_field() -> bool {
     let path = format!(
-        "jsonpath={{.spec.versions[0].schema.openAPIV3Schema.properties.spec.properties.{FIELD}.type}}"
+        "jsonpath={{.spec.versions[0].schema.openAPIV3Schema\
+         .properties.spec.properties.{FIELD}.type}}"
     );
     kubectl(&["get", "crd", "sagas.saga.dev", "--output", &path]) == "string"
 }

@@ -20,7 +20,11 @@ fn spec(rules: &[(&str, &str)], attempts: u32) -> Value {
         "name": "charge",
         "retry": {"maxAttempts": attempts},
         "http": {"method": "POST", "url": "http://bank/charges", "answers": rules},
-        "compensation": {"http": {"method": "POST", "url": "http://bank/refunds", "body": {"key": "${action.key}"}}},
+        "compensation": {
+            "http": {
+                "method": "POST", "url": "http://bank/refunds", "body": {"key": "${action.key}"},
+            },
+        },
     }]})
 }
 

@@ -402,8 +402,7 @@ fn a_saga_that_is_abandoned_lets_its_child_go_as_it_is_before_it_goes() {
 }
 
 #[test]
-fn a_saga_that_is_abandoned_goes_without_a_child_that_it_may_not_tell_but_not_because_one_telling_failed()
- {
+fn an_abandoned_saga_goes_without_a_child_it_may_not_tell_but_not_because_one_telling_failed() {
     let mut family = Family::of(with_child(saga()));
     family.child_is(SagaPhase::Running);
     family.parent.edit(|spec| spec.deletion_policy = Some(DeletionPolicy::Abandon));

@@ -33,13 +33,37 @@ fn order() -> Value {
         "onFailure": "Compensate",
         "outputs": {"tracking": "${steps.ship.outputs.tracking}", "paid": "${params.amount}"},
         "steps": [
-            {"name": "reserve-stock", "http": http("reserve", json!({"order": "${params.order}"})), "outputs": {"id": "${response.body.id}", "left": "${response.body.left}"},
-             "compensation": {"http": http("release", json!({"id": "${has(outputs.id) ? \
-              outputs.id : ''}", "key": "${action.key}", "how": "${action.outcome}"}))}},
-            {"name": "charge", "dependsOn": ["reserve-stock"], "http": http("charge/${steps['reserve-stock'].outputs.id}", json!({"amount": "${params.amount}"}))},
-            {"name": "ship", "dependsOn": ["charge"], "pod": {"image": "ship:1", "args": ["--left", "${steps['reserve-stock'].outputs.left}"]}},
-            {"name": "thank", "dependsOn": ["ship"], "when": "params.amount > \
-                10.0", "pod": {"image": "mail:1", "args": ["${steps.ship.outputs.tracking}"]}},
+            {
+                "name": "reserve-stock",
+                "http": http("reserve", json!({"order": "${params.order}"})),
+                "outputs": {"id": "${response.body.id}", "left": "${response.body.left}"},
+                "compensation": {
+                    "http": http(
+                        "release",
+                        json!({
+                            "id": "${has(outputs.id) ? outputs.id : ''}",
+                            "key": "${action.key}", "how": "${action.outcome}",
+                        }),
+                    ),
+                },
+            },
+            {
+                "name": "charge", "dependsOn": ["reserve-stock"],
+                "http": http(
+                    "charge/${steps['reserve-stock'].outputs.id}",
+                    json!({"amount": "${params.amount}"}),
+                ),
+            },
+            {
+                "name": "ship", "dependsOn": ["charge"],
+                "pod": {
+                    "image": "ship:1", "args": ["--left", "${steps['reserve-stock'].outputs.left}"],
+                },
+            },
+            {
+                "name": "thank", "dependsOn": ["ship"], "when": "params.amount > 10.0",
+                "pod": {"image": "mail:1", "args": ["${steps.ship.outputs.tracking}"]},
+            },
         ],
     })
 }
@@ -185,7 +209,10 @@ fn where_an_expression_of_one_step_fails_the_others_do_not_begin_beside_it() {
         "steps": [
             {"name": "a", "pod": {"image": "a:1"}},
             {"name": "b", "dependsOn": ["a"], "pod": {"image": "b:1"}},
-            {"name": "c", "dependsOn": ["a"], "pod": {"image": "c:1", "args": ["${steps.a.outputs.missing}"]}},
+            {
+                "name": "c", "dependsOn": ["a"],
+                "pod": {"image": "c:1", "args": ["${steps.a.outputs.missing}"]},
+            },
         ],
     }));
     world.run_to_rest();
@@ -223,7 +250,10 @@ fn a_compensation_whose_expression_fails_waits_for_a_person() {
 #[test]
 fn what_is_expected_of_an_answer_decides_whether_it_is_a_success() {
     let judged = |expect: &str, act: Act| {
-        let mut step = json!({"name": "a", "http": http("a", json!({})), "outputs": {"id": "${has(response.body.id) ? response.body.id : 0}"}});
+        let mut step = json!({
+            "name": "a", "http": http("a", json!({})),
+            "outputs": {"id": "${has(response.body.id) ? response.body.id : 0}"},
+        });
         step["http"]["expect"] = json!(expect);
         let mut world = world(json!({"steps": [step]})).on("a", vec![act]);
         world.run_to_rest();
@@ -299,7 +329,11 @@ fn a_no_is_a_no_however_much_of_its_body_came() {
         (json!({}), false),
         (json!({"outputs": {"id": "${response.body.id}"}}), true),
         (
-            json!({"outputs": {"code": "${response.status}", "kind": "${response.headers['content-type']}"}}),
+            json!({
+                "outputs": {
+                    "code": "${response.status}", "kind": "${response.headers['content-type']}",
+                },
+            }),
             false,
         ),
         (json!({"expect": head}), false),
@@ -349,8 +383,14 @@ fn what_cannot_be_handed_on_leaves_the_step_uncertain_until_a_person_gives_it() 
     ] {
         let mut world = world(json!({
             "steps": [
-                {"name": "a", "http": http("a", json!({})), "outputs": {"id": "${response.body.id}"}},
-                {"name": "b", "dependsOn": ["a"], "http": http("b", json!("${steps.a.outputs.id}"))},
+                {
+                    "name": "a", "http": http("a", json!({})),
+                    "outputs": {"id": "${response.body.id}"},
+                },
+                {
+                    "name": "b", "dependsOn": ["a"],
+                    "http": http("b", json!("${steps.a.outputs.id}")),
+                },
             ],
         }))
         .on("a", vec![answer]);
@@ -467,11 +507,16 @@ fn what_an_expression_may_not_read_is_refused_with_its_place() {
 #[test]
 fn no_other_side_chooses_an_image_by_handing_on_a_whole_object() {
     let applied = |spec: &str, answer: Value| {
-        let manifest = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, "spec": spec});
+        let manifest = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "job"}, "spec": spec,
+        });
         let mut world = world(json!({
             "params": {"spec": {"template": {"spec": {"containers": [{"image": "own:1"}]}}}},
             "steps": [
-                {"name": "a", "http": http("a", json!({})), "outputs": {"spec": "${response.body.spec}"}},
+                {
+                    "name": "a", "http": http("a", json!({})),
+                    "outputs": {"spec": "${response.body.spec}"},
+                },
                 {"name": "b", "dependsOn": ["a"], "apply": {"manifest": manifest}},
             ],
         }))
@@ -489,10 +534,18 @@ fn no_other_side_chooses_an_image_by_handing_on_a_whole_object() {
     assert_ne!(applied("${steps.a.outputs.spec}", json!({"parallelism": 2})).0, StepPhase::Failed);
     assert_ne!(applied("${params.spec}", image).0, StepPhase::Failed);
 
-    let template = json!({"spec": {"containers": [{"name": "step", "image": "own:1"}], "initContainers": "${steps.a.outputs.spec}"}});
+    let template = json!({
+        "spec": {
+            "containers": [{"name": "step", "image": "own:1"}],
+            "initContainers": "${steps.a.outputs.spec}",
+        },
+    });
     let mut world = world(json!({
         "steps": [
-            {"name": "a", "http": http("a", json!({})), "outputs": {"spec": "${response.body.spec}"}},
+            {
+                "name": "a", "http": http("a", json!({})),
+                "outputs": {"spec": "${response.body.spec}"},
+            },
             {"name": "b", "dependsOn": ["a"], "pod": {"template": template}},
         ],
     }))

@@ -32,7 +32,10 @@ fn charge() -> Value {
         "http": {"method": "POST", "url": "http://bank/charges", "body": {"amount": 5}},
         "compensation": {
             "retry": {"maxAttempts": 3},
-            "http": {"method": "POST", "url": "http://bank/refunds", "body": {"key": "${action.key}", "how": "${action.outcome}"}},
+            "http": {
+                "method": "POST", "url": "http://bank/refunds",
+                "body": {"key": "${action.key}", "how": "${action.outcome}"},
+            },
         },
     })
 }
@@ -196,9 +199,13 @@ fn a_pivot_that_is_uncertain_stays_so_after_a_no() {
 #[test]
 fn a_compensation_is_uncertain_by_itself_and_keeps_its_key() {
     let undone = |acts: Vec<Act>| {
-        let mut world = world(
-            json!({"onFailure": "Compensate", "steps": [charge(), {"name": "ship", "dependsOn": ["charge"], "pod": {"image": "ship:1"}}]}),
-        )
+        let mut world = world(json!({
+            "onFailure": "Compensate",
+            "steps": [
+                charge(),
+                {"name": "ship", "dependsOn": ["charge"], "pod": {"image": "ship:1"}},
+            ],
+        }))
         .on("ship", vec![says_no()])
         .on_undo("charge", acts);
         world.run_to_rest();
@@ -282,7 +289,9 @@ fn a_request_that_only_asks_is_never_uncertain() {
     let look = |compensation: bool| {
         let mut step = charge();
         step["pivot"] = json!(true);
-        step["http"] = json!({"method": "GET", "url": "http://bank/charges", "expect": "response.status == 204"});
+        step["http"] = json!({
+            "method": "GET", "url": "http://bank/charges", "expect": "response.status == 204",
+        });
         if !compensation {
             step.as_object_mut().unwrap().remove("compensation");
         }
@@ -311,7 +320,9 @@ fn shipment() -> Value {
         "name": "charge",
         "retry": {"maxAttempts": 3},
         "pod": {"image": "charge:1", "finalExitCodes": [3]},
-        "compensation": {"pod": {"image": "refund:1", "args": ["${action.key}", "${action.outcome}"]}},
+        "compensation": {
+            "pod": {"image": "refund:1", "args": ["${action.key}", "${action.outcome}"]},
+        },
     })
 }
 
@@ -432,7 +443,15 @@ fn what_was_settled_as_failed_is_neither_undone_nor_named_and_a_pivot_blocks_no_
 
 #[test]
 fn who_knows_that_it_was_done_has_the_saga_go_on_and_it_is_undone_like_any_other() {
-    let mut spec = json!({"steps": [charge(), {"name": "ship", "dependsOn": ["charge"], "http": {"method": "POST", "url": "http://ship/${steps.charge.outputs.id}"}}]});
+    let mut spec = json!({
+        "steps": [
+            charge(),
+            {
+                "name": "ship", "dependsOn": ["charge"],
+                "http": {"method": "POST", "url": "http://ship/${steps.charge.outputs.id}"},
+            },
+        ],
+    });
     spec["steps"][0]["outputs"] = json!({"id": "${response.body.id}"});
     let acts = || vec![unknown_but_done(), says(402)];
     let mut world = rested(spec.clone(), acts());
@@ -563,7 +582,10 @@ fn a_step_is_not_settled_as_done_without_the_outputs_that_a_later_step_reads() {
     let ship = json!({
         "name": "ship",
         "dependsOn": ["charge"],
-        "http": {"method": "POST", "url": "http://shop/ship", "body": {"charge": "${steps.charge.outputs.id}"}},
+        "http": {
+            "method": "POST", "url": "http://shop/ship",
+            "body": {"charge": "${steps.charge.outputs.id}"},
+        },
     });
     let mut charge = charge();
     charge["outputs"] = json!({"id": "${response.body.id}"});

@@ -298,9 +298,10 @@ fn object(value: Value) -> Map<String, Value> {
 fn with_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
     let lines: Vec<Value> =
         (0..40).map(|nth| json!({"sku": format!("s-{nth}"), "n": nth})).collect();
-    let params = object(
-        json!({"order": "1042", "big": "xy".repeat(2000), "lines": lines, "tags": ["a", "ü", "\u{1}"], "nothing": null, "none": {}, "a": 1}),
-    );
+    let params = object(json!({
+        "order": "1042", "big": "xy".repeat(2000), "lines": lines, "tags": ["a", "ü", "\u{1}"],
+        "nothing": null, "none": {}, "a": 1,
+    }));
     let outputs = object(json!({"id": "r-7", "n": 1.5}));
     let steps = [StepStatus {
         name: "a".into(),
@@ -308,7 +309,10 @@ fn with_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
         outputs: Some(outputs.clone()),
         ..StepStatus::default()
     }];
-    let response = json!({"status": 201, "headers": {"location": "/r/7"}, "body": {"id": "r-7", "list": [1, "b", null, {"c": 2}]}});
+    let response = json!({
+        "status": 201, "headers": {"location": "/r/7"},
+        "body": {"id": "r-7", "list": [1, "b", null, {"c": 2}]},
+    });
     look(&Scope {
         params: &params,
         saga: ["order-1042", "shop", "uid"],
@@ -367,7 +371,12 @@ fn no_expression_harms_and_none_comes_to_more_than_was_told() {
 fn no_template_harms_and_none_is_parsed_twice() {
     cases(
         10_000,
-        |dice| json!({"leaf": template(dice), "list": ["${params.lines}", 7], "form": dice.below(3), "key": {"${x}": null}}),
+        |dice| {
+            json!({
+                "leaf": template(dice), "list": ["${params.lines}", 7], "form": dice.below(3),
+                "key": {"${x}": null},
+            })
+        },
         |case| {
             let form = [Form::Any, Form::Text, Form::Url]
                 [usize::try_from(case["form"].as_u64().unwrap()).unwrap()];
@@ -424,15 +433,29 @@ fn no_last_words_of_a_pod_harm() {
             1 => json!({grown(dice, 1): grown(dice, 1), "n": 1e300}).to_string(),
             2 => "[".repeat(dice.below(3000)),
             _ => {
-                let text = json!({"id": "r", "list": [1, {"a": null}], "big": "x".repeat(dice.below(6000))}).to_string();
+                let text = json!({
+                    "id": "r", "list": [1, {"a": null}], "big": "x".repeat(dice.below(6000)),
+                })
+                .to_string();
                 spoilt(dice, &text)
             }
         };
         let code = dice.pick(&["0", "1", "137", "-1", "2147483647"]).parse::<i64>().unwrap();
         let phase = dice.pick(&["Succeeded", "Failed", "Running", "Pending", "Unknown", ""]);
-        let ended = json!({"terminated": {"exitCode": code, "message": message, "reason": dice.pick(&["Completed", "Error", "OOMKilled", ""])}});
-        let container = json!({"name": dice.pick(&["step", "main", "other"]), "state": ended, "image": "", "imageID": "", "ready": false, "restartCount": 0});
-        json!({"metadata": {"uid": "u"}, "spec": {"nodeName": "n", "containers": []}, "status": {"phase": phase, "containerStatuses": [container]}})
+        let ended = json!({
+            "terminated": {
+                "exitCode": code, "message": message,
+                "reason": dice.pick(&["Completed", "Error", "OOMKilled", ""]),
+            },
+        });
+        let container = json!({
+            "name": dice.pick(&["step", "main", "other"]), "state": ended, "image": "",
+            "imageID": "", "ready": false, "restartCount": 0,
+        });
+        json!({
+            "metadata": {"uid": "u"}, "spec": {"nodeName": "n", "containers": []},
+            "status": {"phase": phase, "containerStatuses": [container]},
+        })
     };
     cases(25_000, make, |case| {
         let pod: Pod = serde_json::from_value(case.clone()).unwrap();
@@ -453,30 +476,105 @@ fn whole() -> Value {
     json!({
         "params": {"order": "1042", "amount": 49.9, "tags": ["gift"]},
         "onFailure": "Compensate", "maxParallel": 2, "timeout": "2h",
-        "defaults": {"timeout": "5m", "retry": {"maxAttempts": 3, "backoff": {"type": "Exponential", "initialDelay": "1s", "maxDelay": "1m"}}},
+        "defaults": {
+            "timeout": "5m",
+            "retry": {
+                "maxAttempts": 3,
+                "backoff": {"type": "Exponential", "initialDelay": "1s", "maxDelay": "1m"},
+            },
+        },
         "outputs": {"tracking": "${steps.ship.outputs.tracking}"},
         "steps": [
-            {"name": "reserve", "when": "params.amount > \
-                1.0", "outputs": {"id": "${response.body.id}"},
-             "http": {"method": "POST", "url": "http://stock/r/${params.order}", "body": {"order": "${params.order}"}, "expect": "response.status == 201",
-                      "headers": [{"name": "X", "value": "${params.order}"}]},
-             "compensation": {"http": {"method": "POST", "url": "http://stock/x", "body": {"key": "${action.key}", "id": "${outputs.id}"}}}},
-            {"name": "ship", "dependsOn": ["reserve"], "pivot": true, "retry": {"maxAttempts": 5, "deadline": "10m"},
-             "pod": {"image": "ship:1", "args": ["${params.order}", "$${HOME}"], "env": [{"name": "TAG", "value": "${params.tags[0]}"}]}},
-            {"name": "config", "apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c-${params.order}"}, "data": {"a": "${saga.name}"}},
-             "until": "has(object.data)"}, "outputs": {"uid": "${object.metadata.uid}"}, "compensation": {"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "c"}}},
-            {"name": "look", "wait": {"until": "object.status.phase == \
-                'Running'", "object": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}},
-            {"name": "gone", "delete": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old"}},
-            {"name": "count", "job": {"finalExitCodes": [3], "metadata": {"labels": {"queue": "${params.order}"}}, "spec": {"completions": "${size(params.tags)}",
-             "template": {"spec": {"containers": [{"name": "step", "image": "count:1", "args": ["${params.order}"]}]}}}}},
-            {"name": "ask", "dependsOn": ["config"], "approval": {"message": "ship \
-                ${params.order}?"}},
-            {"name": "tenant", "dependsOn": ["reserve"], "saga": {"spec": {"params": {"order": "${params.order}", "id": "${steps.reserve.outputs.id}"},
-             "outputs": {"id": "${params.id}"}, "steps": [
-                {"name": "user", "pod": {"image": "user:1", "args": ["${params.order}"]}},
-                {"name": "deeper", "saga": {"spec": {"params": {"order": "${params.order}"}, "steps": [{"name": "a", "wait": {"for": "1s"}}]}}},
-             ]}}},
+            {
+                "name": "reserve", "when": "params.amount > 1.0",
+                "outputs": {"id": "${response.body.id}"},
+                "http": {
+                    "method": "POST", "url": "http://stock/r/${params.order}",
+                    "body": {"order": "${params.order}"}, "expect": "response.status == 201",
+                    "headers": [{"name": "X", "value": "${params.order}"}],
+                },
+                "compensation": {
+                    "http": {
+                        "method": "POST", "url": "http://stock/x",
+                        "body": {"key": "${action.key}", "id": "${outputs.id}"},
+                    },
+                },
+            },
+            {
+                "name": "ship", "dependsOn": ["reserve"], "pivot": true,
+                "retry": {"maxAttempts": 5, "deadline": "10m"},
+                "pod": {
+                    "image": "ship:1", "args": ["${params.order}", "$${HOME}"],
+                    "env": [{"name": "TAG", "value": "${params.tags[0]}"}],
+                },
+            },
+            {
+                "name": "config",
+                "apply": {
+                    "manifest": {
+                        "apiVersion": "v1", "kind": "ConfigMap",
+                        "metadata": {"name": "c-${params.order}"}, "data": {"a": "${saga.name}"},
+                    },
+                    "until": "has(object.data)",
+                },
+                "outputs": {"uid": "${object.metadata.uid}"},
+                "compensation": {"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "c"}},
+            },
+            {
+                "name": "look",
+                "wait": {
+                    "until": "object.status.phase == 'Running'",
+                    "object": {"apiVersion": "v1", "kind": "Pod", "name": "p"},
+                },
+            },
+            {
+                "name": "gone",
+                "delete": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old"},
+            },
+            {
+                "name": "count",
+                "job": {
+                    "finalExitCodes": [3], "metadata": {"labels": {"queue": "${params.order}"}},
+                    "spec": {
+                        "completions": "${size(params.tags)}",
+                        "template": {
+                            "spec": {
+                                "containers": [{
+                                    "name": "step", "image": "count:1", "args": ["${params.order}"],
+                                }],
+                            },
+                        },
+                    },
+                },
+            },
+            {
+                "name": "ask", "dependsOn": ["config"],
+                "approval": {"message": "ship ${params.order}?"},
+            },
+            {
+                "name": "tenant", "dependsOn": ["reserve"],
+                "saga": {
+                    "spec": {
+                        "params": {"order": "${params.order}", "id": "${steps.reserve.outputs.id}"},
+                        "outputs": {"id": "${params.id}"},
+                        "steps": [
+                            {
+                                "name": "user",
+                                "pod": {"image": "user:1", "args": ["${params.order}"]},
+                            },
+                            {
+                                "name": "deeper",
+                                "saga": {
+                                    "spec": {
+                                        "params": {"order": "${params.order}"},
+                                        "steps": [{"name": "a", "wait": {"for": "1s"}}],
+                                    },
+                                },
+                            },
+                        ],
+                    },
+                },
+            },
             {"name": "rest", "wait": {"for": "10s"}},
         ],
     })
@@ -544,7 +642,10 @@ fn no_spec_harms_and_what_is_valid_begins() {
         spec
     };
     cases(6_000, make, |case| {
-        let raw = json!({"metadata": {"name": "order", "namespace": "shop", "uid": "0d1c5a2e", "generation": 1}, "spec": case});
+        let raw = json!({
+            "metadata": {"name": "order", "namespace": "shop", "uid": "0d1c5a2e", "generation": 1},
+            "spec": case,
+        });
         let Ok(stored) = serde_json::from_value::<StoredSaga>(raw) else { return };
         let who =
             SagaName { name: "order".into(), namespace: "shop".into(), uid: "0d1c5a2e".into() };

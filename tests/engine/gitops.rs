@@ -152,7 +152,11 @@ const STATES: [State; 34] = [
 fn order() -> Draft {
     let mut draft =
         saga().http("reserve-stock").undo().then_http("charge-card").undo().then_pod("ship");
-    draft.0.params = json!({"order": "1042", "amount": 49.9, "cents": 4990, "gift": false, "notes": {}, "codes": []}).as_object().cloned();
+    draft.0.params = json!({
+        "order": "1042", "amount": 49.9, "cents": 4990, "gift": false, "notes": {}, "codes": [],
+    })
+    .as_object()
+    .cloned();
     draft.0.steps[0].http.as_mut().unwrap().body = Some(
         json!({"order": "${params.order}", "options": {}, "tags": [], "of": [{"empty": {}}, [[]]]}),
     );
@@ -235,7 +239,8 @@ fn object(name: &str, world: &World) -> Value {
         .chain(hook.then_some(HOOK_FINALIZER))
         .collect();
     let mut metadata = json!({
-        "name": "order-1042", "namespace": "shop", "uid": "0d1c5a2e", "generation": world.generation,
+        "name": "order-1042", "namespace": "shop", "uid": "0d1c5a2e",
+        "generation": world.generation,
         "resourceVersion": (1000 + world.writes).to_string(), "creationTimestamp": dawn.to_string(),
     });
     for (field, value, there) in [
@@ -256,7 +261,10 @@ fn object(name: &str, world: &World) -> Value {
     let status =
         if world.raw.is_null() { json!({"observedGeneration": -1}) } else { world.raw.clone() };
     assert_eq!(name == "not-seen", world.raw.is_null());
-    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata, "spec": world.spec, "status": status})
+    json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata, "spec": world.spec,
+        "status": status,
+    })
 }
 
 fn folder() -> PathBuf {

@@ -31,7 +31,10 @@ fn a_request_that_was_turned_away_for_good_is_undone_where_the_step_says_that_fa
 fn a_retried_step_whose_when_failed_is_asked_again_whether_it_is_wanted() {
     let spec: SagaSpec = serde_json::from_value(json!({"steps": [
         {"name": "a", "pod": {"image": "a:1"}},
-        {"name": "b", "dependsOn": ["a"], "when": "steps.a.outputs.wanted", "pod": {"image": "b:1"}},
+        {
+            "name": "b", "dependsOn": ["a"], "when": "steps.a.outputs.wanted",
+            "pod": {"image": "b:1"},
+        },
     ]}))
     .unwrap();
     // The first step hands nothing on, so that nobody can tell whether the second one is wanted.
@@ -49,7 +52,10 @@ fn a_saga_hands_on_four_kibibytes_and_of_more_nothing() {
     let handed_on = |bytes: usize| {
         let spec: SagaSpec = serde_json::from_value(json!({
             "outputs": {"all": "${steps.a.outputs.half + steps.b.outputs.half}"},
-            "steps": [{"name": "a", "pod": {"image": "a:1"}}, {"name": "b", "pod": {"image": "b:1"}}],
+            "steps": [
+                {"name": "a", "pod": {"image": "a:1"}},
+                {"name": "b", "pod": {"image": "b:1"}},
+            ],
         }))
         .unwrap();
         let half = || vec![hands_on(json!({"half": "x".repeat(bytes / 2)}))];

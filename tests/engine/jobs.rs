@@ -38,7 +38,10 @@ fn job(fields: &Value) -> Value {
 }
 
 fn one_step(job: Value) -> Value {
-    json!({"onFailure": "Compensate", "steps": [{"name": "ship", "job": job, "compensation": {"job": self::job(&json!({}))}}]})
+    json!({
+        "onFailure": "Compensate",
+        "steps": [{"name": "ship", "job": job, "compensation": {"job": self::job(&json!({}))}}],
+    })
 }
 
 #[test]
@@ -102,7 +105,10 @@ fn an_expression_may_stand_for_a_number_and_reads_what_a_job_hands_on() {
     second["metadata"] = json!({"labels": {"queue": "${params.queue}"}});
     let mut world = world(json!({
         "params": {"version": "1.4", "queue": 7},
-        "steps": [{"name": "count", "job": job(&json!({}))}, {"name": "ship", "dependsOn": ["count"], "job": second}],
+        "steps": [
+            {"name": "count", "job": job(&json!({}))},
+            {"name": "ship", "dependsOn": ["count"], "job": second},
+        ],
     }))
     .on("count", vec![hands_on(json!({"parts": 3}))]);
     world.run_to_rest();

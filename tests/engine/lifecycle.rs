@@ -358,8 +358,7 @@ fn a_pod_outlives_the_process() {
 }
 
 #[test]
-fn an_intent_of_which_clocks_do_not_tell_how_old_it_is_is_unknown_once_it_has_been_known_for_thirty_seconds()
- {
+fn an_intent_whose_age_no_clock_tells_is_unknown_once_it_has_been_known_for_thirty_seconds() {
     for (ahead, settled_after) in [(0, 30), (10, 40), (40, 60)] {
         let mut world = World::with(saga().pod("a").timeout("1h")).crash_at(2, seconds(30));
         world.skew = Skew { ahead: seconds(ahead), ..Skew::default() };

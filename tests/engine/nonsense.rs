@@ -62,8 +62,10 @@ fn value() -> impl Strategy<Value = Value> {
     prop_oneof![
         4 => prop::sample::select(words.to_vec()).prop_map(|word| json!(word)),
         4 => prop::sample::select(instants.to_vec()).prop_map(|instant| json!(instant)),
-        4 => prop::sample::select(vec![-1, 0, 1, 2, 3, 99, i64::from(i32::MAX), 1 << 51, i64::MAX - 1, i64::MAX, i64::MIN])
-            .prop_map(|number| json!(number)),
+        4 => prop::sample::select(vec![
+            -1, 0, 1, 2, 3, 99, i64::from(i32::MAX), 1 << 51, i64::MAX - 1, i64::MAX, i64::MIN,
+        ])
+        .prop_map(|number| json!(number)),
         2 => any::<bool>().prop_map(|value| json!(value)),
         1 => Just(Value::Null),
         1 => Just(json!({})),

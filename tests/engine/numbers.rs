@@ -80,17 +80,27 @@ fn number() -> impl Strategy<Value = Value> {
         ]),
     ];
     prop_oneof![
-        4 => double.prop_filter("JSON has no word for \
-            it", |double| double.is_finite()).prop_map(|double| json!(double)),
+        4 => double
+            .prop_filter("JSON has no word for it", |double| double.is_finite())
+            .prop_map(|double| json!(double)),
         1 => any::<i64>().prop_map(|whole| json!(whole)),
         1 => any::<u64>().prop_map(|whole| json!(whole)),
-        1 => select(vec![json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!(i64::MAX as u64 + 1), json!(1_u64 << 53)]),
-        1 => "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?".prop_map(|text| serde_json::from_str(&text).unwrap()),
+        1 => select(vec![
+            json!(i64::MAX), json!(i64::MIN), json!(u64::MAX), json!(i64::MAX as u64 + 1),
+            json!(1_u64 << 53),
+        ]),
+        1 => "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,24})?([eE][+-]?[0-9]{1,2})?"
+            .prop_map(|text| serde_json::from_str(&text).unwrap()),
     ]
 }
 
 pub fn value() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![4 => number(), 1 => any::<bool>().prop_map(Value::Bool), 1 => Just(Value::Null), 1 => ".{0,8}".prop_map(Value::String)];
+    let leaf = prop_oneof![
+        4 => number(),
+        1 => any::<bool>().prop_map(Value::Bool),
+        1 => Just(Value::Null),
+        1 => ".{0,8}".prop_map(Value::String),
+    ];
     leaf.prop_recursive(5, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),

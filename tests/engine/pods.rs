@@ -27,7 +27,10 @@ fn picky() -> Value {
     let retry = json!({"maxAttempts": 3});
     json!({
         "onFailure": "Compensate",
-        "steps": [{"name": "ship", "pod": pod, "retry": retry, "compensation": {"pod": pod, "retry": retry}}],
+        "steps": [{
+            "name": "ship", "pod": pod, "retry": retry,
+            "compensation": {"pod": pod, "retry": retry},
+        }],
     })
 }
 
@@ -140,19 +143,33 @@ fn a_trouble_within_the_first_two_seconds_is_written_together_with_the_uid() {
 fn a_template_takes_expressions_in_its_leaves_as_text_where_only_text_stands_and_else_as_they_are()
 {
     let container = json!({
-        "name": "step", "image": "ship:${params.version}", "args": ["${steps.reserve.outputs.left}"],
-        "env": [{"name": "AMOUNT", "value": "${params.amount}"}, {"name": "HOME_OF", "value": "$${HOME}"}],
-        "securityContext": {"runAsUser": "${params.user}"}, "resources": {"requests": {"cpu": "${params.cpu}"}},
+        "name": "step", "image": "ship:${params.version}",
+        "args": ["${steps.reserve.outputs.left}"],
+        "env": [
+            {"name": "AMOUNT", "value": "${params.amount}"},
+            {"name": "HOME_OF", "value": "$${HOME}"},
+        ],
+        "securityContext": {"runAsUser": "${params.user}"},
+        "resources": {"requests": {"cpu": "${params.cpu}"}},
     });
     let template = json!({
         "metadata": {"labels": {"order": "${params.order}"}},
-        "spec": {"terminationGracePeriodSeconds": "${params.grace}", "hostNetwork": "${params.host}", "containers": [container]},
+        "spec": {
+            "terminationGracePeriodSeconds": "${params.grace}", "hostNetwork": "${params.host}",
+            "containers": [container],
+        },
     });
     let mut world = world(json!({
-        "params": {"version": "1.4", "order": 1042, "amount": 49.9, "user": 1000, "cpu": 2, "grace": 7, "host": false},
+        "params": {
+            "version": "1.4", "order": 1042, "amount": 49.9, "user": 1000, "cpu": 2, "grace": 7,
+            "host": false,
+        },
         "steps": [
             {"name": "reserve", "pod": {"image": "reserve:1"}},
-            {"name": "ship", "dependsOn": ["reserve"], "pod": {"template": template, "finalExitCodes": [3]}},
+            {
+                "name": "ship", "dependsOn": ["reserve"],
+                "pod": {"template": template, "finalExitCodes": [3]},
+            },
         ],
     }))
     .on("reserve", vec![hands_on(json!({"left": 3}))]);

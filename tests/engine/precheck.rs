@@ -172,7 +172,14 @@ fn nobody_asks_for_a_trial_by_another_request_or_by_one_that_is_answered_without
 
 #[test]
 fn an_accepted_saga_tells_what_it_is_warned_of_as_long_as_it_lives() {
-    let undo = |name: &str| json!({"http": {"method": "POST", "url": "http://shop/undo", "body": {"id": format!("${{outputs.{name}}}")}}});
+    let undo = |name: &str| {
+        json!({
+            "http": {
+                "method": "POST", "url": "http://shop/undo",
+                "body": {"id": format!("${{outputs.{name}}}")},
+            },
+        })
+    };
     let step = |name: &str| {
         let (http, outputs) =
             (json!({"method": "POST", "url": "http://shop/do"}), json!({name: "1"}));

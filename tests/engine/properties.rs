@@ -187,7 +187,8 @@ pub fn case() -> impl Strategy<Value = Case> {
 fn ask() -> impl Strategy<Value = (usize, RequestAction, String)> {
     let steps = prop_oneof![
         2 => Just("*".to_owned()),
-        4 => prop::collection::vec((0..12_usize).prop_map(name), 1..4).prop_map(|names| names.join(",")),
+        4 => prop::collection::vec((0..12_usize).prop_map(name), 1..4)
+            .prop_map(|names| names.join(",")),
         1 => Just("nobody".to_owned()),
     ];
     let token = prop_oneof![3 => Just(None), 1 => (0..3_u8).prop_map(Some)];
@@ -197,7 +198,13 @@ fn ask() -> impl Strategy<Value = (usize, RequestAction, String)> {
         2 => Just(RequestAction::Pause),
         2 => Just(RequestAction::Resume),
     ];
-    let action = prop_oneof![3 => Just(RequestAction::Retry), 3 => Just(RequestAction::Skip), 1 => Just(RequestAction::Approve), 1 => Just(RequestAction::Reject), 2 => reasons];
+    let action = prop_oneof![
+        3 => Just(RequestAction::Retry),
+        3 => Just(RequestAction::Skip),
+        1 => Just(RequestAction::Approve),
+        1 => Just(RequestAction::Reject),
+        2 => reasons,
+    ];
     (0..40_usize, action, steps, token).prop_map(|(at, action, steps, token)| {
         let value = match (action.takes_reason(), token) {
             (true, Some(token)) => format!("@t{token}: no"),

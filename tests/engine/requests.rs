@@ -720,7 +720,8 @@ fn value() -> impl Strategy<Value = String> {
         1 => "@[A-Za-z0-9._-]{1,63}(: [ -~]{0,40})?",
         1 => "[,{}@*=\"\\\\ ]{0,40}",
         3 => any::<String>(),
-        1 => (any::<char>(), 1..20_000_usize).prop_map(|(letter, count)| std::iter::repeat_n(letter, count).collect()),
+        1 => (any::<char>(), 1..20_000_usize)
+            .prop_map(|(letter, count)| std::iter::repeat_n(letter, count).collect()),
     ]
 }
 

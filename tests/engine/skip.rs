@@ -15,7 +15,10 @@ use crate::{
 fn held(later: Value) -> World {
     let mut steps = vec![
         json!({"name": "stock", "pod": {"image": "stock:1"}}),
-        json!({"name": "charge", "dependsOn": ["stock"], "pod": {"image": "charge:1", "finalExitCodes": [3]}}),
+        json!({
+            "name": "charge", "dependsOn": ["stock"],
+            "pod": {"image": "charge:1", "finalExitCodes": [3]},
+        }),
     ];
     steps.extend(later.as_array().unwrap().clone());
     let spec: SagaSpec =
@@ -29,7 +32,10 @@ fn held(later: Value) -> World {
 }
 
 fn pod(name: &str, depends_on: &[&str], argument: &str) -> Value {
-    json!({"name": name, "dependsOn": depends_on, "pod": {"image": format!("{name}:1"), "args": [argument]}})
+    json!({
+        "name": name, "dependsOn": depends_on,
+        "pod": {"image": format!("{name}:1"), "args": [argument]},
+    })
 }
 
 fn ask(world: &mut World, value: &str) -> RequestRecord {
@@ -43,8 +49,10 @@ fn a_skip_that_leaves_out_what_others_read_is_refused_and_names_them() {
     let mut undone = pod("pack", &["charge"], "x");
     undone["compensation"] =
         json!({"pod": {"image": "unpack:1", "args": ["${steps['charge'].outputs.slip}"]}});
-    let asks = json!({"name": "ask", "dependsOn": ["charge"], "when": "steps.charge.outputs.total \
-        > 10", "approval": {}});
+    let asks = json!({
+        "name": "ask", "dependsOn": ["charge"], "when": "steps.charge.outputs.total > 10",
+        "approval": {},
+    });
     let mut world = held(json!([
         pod("ship", &["charge"], "--charge=${steps.charge.outputs.id}"),
         undone,

@@ -21,7 +21,10 @@ fn check(spec: &Value) -> Result<ValidSaga, Vec<String>> {
 /// A valid spec with one value set.
 fn with(pointer: &str, value: Value) -> Value {
     let mut spec = json!({"steps": [
-        {"name": "a", "http": {"method": "POST", "url": "http://a.shop.svc/x"}, "compensation": {"pod": {"image": "undo-a:1"}}},
+        {
+            "name": "a", "http": {"method": "POST", "url": "http://a.shop.svc/x"},
+            "compensation": {"pod": {"image": "undo-a:1"}},
+        },
         {"name": "b", "dependsOn": ["a"], "pod": {"image": "b:1"}},
     ]});
     let (parent, name) = pointer.rsplit_once('/').unwrap();
@@ -49,9 +52,17 @@ fn template(fields: &Value) -> Value {
 #[test]
 fn each_fault_says_where_it_is_and_what_to_write_instead() {
     let header = |name: &str, value: &str| json!([{"name": name, "value": value}]);
-    let secret = |name: &str, key: &str| json!([{"name": "X", "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}]);
+    let secret = |name: &str, key: &str| {
+        json!([{
+            "name": "X", "valueFrom": {"secretKeyRef": {"name": name, "key": key}},
+        }])
+    };
     let key = |name: &str| json!({"name": name, "key": "ca.crt"});
-    let trusting = |scheme: &str, ca: Value| json!({"method": "GET", "url": format!("{scheme}://a/b"), "tls": {"ca": ca}});
+    let trusting = |scheme: &str, ca: Value| {
+        json!({
+            "method": "GET", "url": format!("{scheme}://a/b"), "tls": {"ca": ca},
+        })
+    };
     let cases = [
         ("/idempotencyPrefix", json!("a/b"), "spec.idempotencyPrefix: must have 1 to 63 letters"),
         ("/idempotencyPrefix", json!(""), "spec.idempotencyPrefix: must have 1 to 63 letters"),
@@ -250,19 +261,39 @@ fn each_fault_says_where_it_is_and_what_to_write_instead() {
         ),
         (
             "/steps/1/pod",
-            json!({"template": {"spec": {"serviceAccountName": "admin", "containers": [{"name": "a", "args": ["${steps.a.phase}"]}]}}}),
+            json!({
+                "template": {
+                    "spec": {
+                        "serviceAccountName": "admin",
+                        "containers": [{"name": "a", "args": ["${steps.a.phase}"]}],
+                    },
+                },
+            }),
             "spec.steps[1].pod.template.spec.serviceAccountName: is admin, and the steps act as \
              the saga's ServiceAccount default: leave it",
         ),
         (
             "/steps/1/pod",
-            json!({"template": {"spec": {"serviceAccountName": "${steps.a.phase}", "containers": [{"name": "a"}]}}}),
+            json!({
+                "template": {
+                    "spec": {
+                        "serviceAccountName": "${steps.a.phase}", "containers": [{"name": "a"}],
+                    },
+                },
+            }),
             "spec.steps[1].pod.template.spec.serviceAccountName: ${steps.a.phase} reads steps, \
              which is not known here",
         ),
         (
             "/steps/1/pod",
-            json!({"template": {"spec": {"initContainers": [{"name": "i", "image": "a:${steps.a.phase}"}], "containers": [{"name": "a"}]}}}),
+            json!({
+                "template": {
+                    "spec": {
+                        "initContainers": [{"name": "i", "image": "a:${steps.a.phase}"}],
+                        "containers": [{"name": "a"}],
+                    },
+                },
+            }),
             "spec.steps[1].pod.template.spec.initContainers[0].image: ${steps.a.phase} reads \
              steps, which is not known here",
         ),
@@ -407,7 +438,12 @@ fn a_step_depends_on_at_most_16_others() {
 
 #[test]
 fn all_faults_are_found_each_once_in_the_order_of_the_fields() {
-    let step = |name: &str| json!({"name": name, "http": {"method": "GET", "url": "x"}, "compensation": {"http": {"method": "GET", "url": "http://x"}}});
+    let step = |name: &str| {
+        json!({
+            "name": name, "http": {"method": "GET", "url": "x"},
+            "compensation": {"http": {"method": "GET", "url": "http://x"}},
+        })
+    };
     let faults = check(&json!({
         "maxParallel": 0,
         "defaults": {"timeout": "0s", "retry": {"backoff": {"jitter": 2.0}}},
@@ -486,14 +522,22 @@ fn the_own_value_then_the_default_then_the_built_in_one_field_by_field() {
     let saga = check(&json!({
         "defaults": {
             "timeout": "5m",
-            "retry": {"maxAttempts": 3, "deadline": "1h", "backoff": {"type": "Linear", "initialDelay": "7s", "maxDelay": "50s"}},
+            "retry": {
+                "maxAttempts": 3, "deadline": "1h",
+                "backoff": {"type": "Linear", "initialDelay": "7s", "maxDelay": "50s"},
+            },
             "compensationRetry": {"backoff": {"jitter": 0.5}},
         },
         "steps": [
             {"name": "all", "pod": {"image": "x"}, "compensation": {"pod": {"image": "x"}}},
-            {"name": "some", "timeout": "9s", "http": {"method": "GET", "url": "https://x"},
-             "retry": {"maxAttempts": 8, "backoff": {"initialDelay": "20s", "jitter": 0.1}},
-             "compensation": {"timeout": "8s", "http": {"method": "GET", "url": "https://x"}, "retry": {"deadline": "2m"}}},
+            {
+                "name": "some", "timeout": "9s", "http": {"method": "GET", "url": "https://x"},
+                "retry": {"maxAttempts": 8, "backoff": {"initialDelay": "20s", "jitter": 0.1}},
+                "compensation": {
+                    "timeout": "8s", "http": {"method": "GET", "url": "https://x"},
+                    "retry": {"deadline": "2m"},
+                },
+            },
         ],
     }))
     .unwrap();
@@ -584,16 +628,14 @@ fn a_compensation_is_warned_of_where_it_may_fail_without_outputs_and_names_the_p
             "{said:?}"
         );
     }
-    let pod = json!({"pod": {"image": "undo-a:1", "args": ["${outputs.id}", "${has(outputs.id) ? \
-        outputs.id : ''}"]}});
-    assert!(
-        matches!(warned(pod).as_slice(), [one] if one.starts_with("spec.steps[0].compensation.pod.args[0]: "))
-    );
-    assert!(
-        warned(undo(json!({"body": {"all": "${outputs}", "key": "${has(outputs.id) ? \
-        outputs.id : action.key}"}})))
-        .is_empty()
-    );
+    let args = json!(["${outputs.id}", "${has(outputs.id) ? outputs.id : ''}"]);
+    let pod = json!({"pod": {"image": "undo-a:1", "args": args}});
+    assert!(matches!(
+        warned(pod).as_slice(),
+        [one] if one.starts_with("spec.steps[0].compensation.pod.args[0]: ")
+    ));
+    let guarded = "${has(outputs.id) ? outputs.id : action.key}";
+    assert!(warned(undo(json!({"body": {"all": "${outputs}", "key": guarded}}))).is_empty());
 }
 
 #[test]
@@ -609,9 +651,15 @@ fn what_was_only_waited_for_is_undone_only_where_it_was_done() {
 
 /// Requests whose bodies hold this expression so often.
 fn asking(expression: &str, often: &[usize]) -> Vec<Value> {
-    let first = json!({"name": "first", "http": {"method": "GET", "url": "http://a.shop.svc/x"}, "outputs": {"x": "${response.body.x}"}});
+    let first = json!({
+        "name": "first", "http": {"method": "GET", "url": "http://a.shop.svc/x"},
+        "outputs": {"x": "${response.body.x}"},
+    });
     let request = |(place, often): (usize, &usize)| {
-        let http = json!({"method": "POST", "url": "http://a.shop.svc/x", "body": vec![format!("${{{expression}}}"); *often]});
+        let http = json!({
+            "method": "POST", "url": "http://a.shop.svc/x",
+            "body": vec![format!("${{{expression}}}"); *often],
+        });
         json!({"name": format!("s{place}"), "dependsOn": ["first"], "http": http})
     };
     std::iter::once(first).chain(often.iter().enumerate().map(request)).collect()
@@ -642,12 +690,18 @@ fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_th
             );
         }
         // What stands in a child is tried together with its parent.
-        let child = json!({"name": "child", "saga": {"spec": {"params": {"x": "a"}, "steps": asking(heavy, &[40])}}});
+        let child = json!({
+            "name": "child",
+            "saga": {"spec": {"params": {"x": "a"}, "steps": asking(heavy, &[40])}},
+        });
         let mut both = spec(&[40]);
         both["steps"].as_array_mut().unwrap().push(child);
         let found = check(&both).unwrap_err();
         assert!(
-            matches!(found.as_slice(), [one] if one.starts_with("spec.steps[2].saga.spec.steps[1].http.body[2")),
+            matches!(
+                found.as_slice(),
+                [one] if one.starts_with("spec.steps[2].saga.spec.steps[1].http.body[2")
+            ),
             "{found:?}"
         );
         // No step behind it is looked at any more: the saga is refused whatever it holds.
@@ -660,8 +714,8 @@ fn expressions_that_are_too_much_work_together_are_refused_where_they_come_to_th
 #[test]
 fn as_many_expressions_as_a_large_saga_holds_are_no_matter() {
     let params = json!({"order": "1042", "text": "x".repeat(4000)});
-    let spec = json!({"params": params, "steps": asking("params.order + (has(params.x) ? params.x \
-        : '')", &[30; 127])});
+    let asked = "params.order + (has(params.x) ? params.x : '')";
+    let spec = json!({"params": params, "steps": asking(asked, &[30; 127])});
     assert!(check(&spec).is_ok(), "{:?}", check(&spec).unwrap_err().first());
 }
 
@@ -696,8 +750,10 @@ fn nothing_is_tried_over_params_that_are_too_large_and_that_is_told_once() {
     let child = json!({"params": fields(78_000), "steps": asking("params.there.is.none", &[10])});
     let found = check(&json!({"steps": [{"name": "a", "saga": {"spec": child}}]})).unwrap_err();
     assert!(
-        matches!(found.as_slice(), [one] if one.starts_with("spec.steps[0].saga.spec.params: \
-            has ")),
+        matches!(
+            found.as_slice(),
+            [one] if one.starts_with("spec.steps[0].saga.spec.params: has ")
+        ),
         "{found:?}"
     );
 }
@@ -754,7 +810,10 @@ fn labels_and_annotations_take_what_another_side_answered_whatever_they_are_call
         );
         check(&json!({"steps": steps})).err()
     };
-    let marks = json!({"image.example.com/built-by": "${steps.first.outputs.x}", "image": "${steps.first.outputs.x}"});
+    let marks = json!({
+        "image.example.com/built-by": "${steps.first.outputs.x}",
+        "image": "${steps.first.outputs.x}",
+    });
     for path in [
         "metadata.annotations",
         "metadata.labels",

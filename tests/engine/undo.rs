@@ -164,8 +164,7 @@ fn a_retrying_sibling_keeps_its_phase_and_budget_where_a_failure_holds() {
 }
 
 #[test]
-fn a_retrying_sibling_fails_where_a_failure_compensates_and_is_undone_if_it_may_have_done_something()
- {
+fn a_retrying_sibling_fails_where_a_failure_compensates_and_is_undone_if_it_may_have_acted() {
     for (act, undone) in
         [(unknown_but_done(), vec!["a"]), (says_no(), vec![]), (not_reached(), vec![])]
     {

@@ -39,8 +39,14 @@ fn told_on(body: Value) -> World {
     world(json!({
         "params": {"labels": {"d": 1, "b": 2, "c": 3, "a": 4, "f": 5, "e": 6}},
         "steps": [
-            {"name": "a", "http": {"method": "POST", "url": "http://shop/a"}, "outputs": {"v": "${response.body.v}"}},
-            {"name": "b", "dependsOn": ["a"], "retry": {"maxAttempts": 5}, "http": {"method": "POST", "url": "http://shop/b", "body": body}},
+            {
+                "name": "a", "http": {"method": "POST", "url": "http://shop/a"},
+                "outputs": {"v": "${response.body.v}"},
+            },
+            {
+                "name": "b", "dependsOn": ["a"], "retry": {"maxAttempts": 5},
+                "http": {"method": "POST", "url": "http://shop/b", "body": body},
+            },
         ],
     }))
 }
@@ -86,7 +92,10 @@ fn a_name_made_of_a_number_is_the_same_name_at_each_attempt() {
     for (answered, name) in [(json!(2.0), "web-2"), (json!(2.5), "web-2.5")] {
         let mut world = world(json!({"steps": [
             {"name": "a", "pod": {"image": "a:1"}},
-            {"name": "b", "dependsOn": ["a"], "retry": {"maxAttempts": 3}, "pod": {"image": "b:1", "args": ["web-${steps.a.outputs.v}"]}},
+            {
+                "name": "b", "dependsOn": ["a"], "retry": {"maxAttempts": 3},
+                "pod": {"image": "b:1", "args": ["web-${steps.a.outputs.v}"]},
+            },
         ]}))
         .on("a", vec![hands_on(json!({"v": answered}))])
         .on("b", vec![unknown()]);
@@ -154,11 +163,16 @@ fn handed(depth: usize, origin: &str) -> (SagaPhase, StepStatus) {
     let value = nested(depth - 1);
     let a = match origin {
         "http" => {
-            json!({"name": "a", "http": {"method": "POST", "url": "http://shop/a"}, "outputs": {"v": "${response.body.v}"}})
+            json!({
+                "name": "a", "http": {"method": "POST", "url": "http://shop/a"},
+                "outputs": {"v": "${response.body.v}"},
+            })
         }
         "pod" => json!({"name": "a", "pod": {"image": "a:1"}}),
         _ => {
-            json!({"name": "a", "saga": {"spec": {"steps": [{"name": "x", "wait": {"for": "1s"}}]}}})
+            json!({
+                "name": "a", "saga": {"spec": {"steps": [{"name": "x", "wait": {"for": "1s"}}]}},
+            })
         }
     };
     let mut world = world(json!({"steps": [a]}));
@@ -358,9 +372,15 @@ fn every_status_that_is_written_can_be_read_again() {
         (any_outputs(), any_outputs(), any_outputs(), any::<bool>()),
         |(answer, handed, given, fails)| {
             let spec = json!({
-                "outputs": {"all": ["${steps.a.outputs}", "${steps.b.outputs}"], "v": "${steps.c.outputs.v}"},
+                "outputs": {
+                    "all": ["${steps.a.outputs}", "${steps.b.outputs}"],
+                    "v": "${steps.c.outputs.v}",
+                },
                 "steps": [
-                    {"name": "a", "http": {"method": "POST", "url": "http://shop/a"}, "outputs": {"v": "${response.body.v}", "of": ["${response.body}"]}},
+                    {
+                        "name": "a", "http": {"method": "POST", "url": "http://shop/a"},
+                        "outputs": {"v": "${response.body.v}", "of": ["${response.body}"]},
+                    },
                     {"name": "b", "pod": {"image": "b:1"}},
                     {"name": "c", "pod": {"image": "c:1"}},
                 ],

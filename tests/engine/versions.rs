@@ -382,9 +382,22 @@ proptest! {
     /// Wherever another version put something, at whatever moment: all writes from then on keep it,
     /// as long as what it stands in is there.
     #[test]
-    fn strangers_anywhere_survive_every_write(places in proptest::collection::vec(any::<bool>(), 1..40), moment in 0..9_u64, fails in any::<bool>()) {
-        let retried = saga().http("a").undo().then_http("b").undo().retry(crate::saga::attempts(3)).then_http("c").compensating();
-        let world = World::with(retried).on("a", vec![succeeds().takes(seconds(2))]).on("b", vec![unknown().takes(seconds(2)), succeeds()]);
+    fn strangers_anywhere_survive_every_write(
+        places in proptest::collection::vec(any::<bool>(), 1..40),
+        moment in 0..9_u64,
+        fails in any::<bool>(),
+    ) {
+        let retried = saga()
+            .http("a")
+            .undo()
+            .then_http("b")
+            .undo()
+            .retry(crate::saga::attempts(3))
+            .then_http("c")
+            .compensating();
+        let world = World::with(retried)
+            .on("a", vec![succeeds().takes(seconds(2))])
+            .on("b", vec![unknown().takes(seconds(2)), succeeds()]);
         let mut world = if fails { world.fails("c", 1) } else { world };
         world.run_for(seconds(moment));
         let mut status = world.raw.clone();
@@ -397,7 +410,9 @@ proptest! {
         world.run_to_rest();
         let mut after = Map::new();
         strangers(&world.raw, "status", &mut after);
-        let steps_and_top = before.iter().filter(|(path, _)| !path.contains("active") && !path.contains("paused"));
+        let steps_and_top = before
+            .iter()
+            .filter(|(path, _)| !path.contains("active") && !path.contains("paused"));
         for (path, value) in steps_and_top {
             prop_assert_eq!(after.get(path), Some(value), "{}", path);
         }

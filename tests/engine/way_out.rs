@@ -44,8 +44,7 @@ fn every_phase_of_a_saga_is_among_the_scenes() {
 }
 
 #[test]
-fn in_every_situation_a_request_is_accepted_only_where_the_table_says_so_and_a_refusal_changes_nothing()
- {
+fn in_every_situation_only_the_requests_of_the_table_are_accepted_and_a_refusal_changes_nothing() {
     for (scene, make) in SCENES {
         for action in RequestAction::ALL {
             let mut world = make();

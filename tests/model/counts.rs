@@ -7,7 +7,10 @@ use serde_json::json;
 pub fn leave(states: usize, violations: usize, twins: usize, killed: usize) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/build");
     let date = today();
-    let told = json!({"states": states, "violations": violations, "twins": {"killed": killed, "all": twins}, "date": date});
+    let told = json!({
+        "states": states, "violations": violations, "twins": {"killed": killed, "all": twins},
+        "date": date,
+    });
     let written = std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(format!("{folder}/model.json"), format!("{told:#}\n")));
     if let Err(error) = written {

@@ -159,7 +159,8 @@ fn wander(seed: Seed) -> Walk {
         let moved = drawn
             || walk.world.fair_move().is_some_and(|fair| walk.take(fair))
             // Only a person can move a world that rests.
-            || (0..DRAWS).any(|_| dice.ask(&walk.world).is_some_and(|ask| walk.take(Move::Ask(ask))));
+            || (0..DRAWS)
+                .any(|_| dice.ask(&walk.world).is_some_and(|ask| walk.take(Move::Ask(ask))));
         if !moved {
             break;
         }

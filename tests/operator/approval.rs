@@ -13,7 +13,13 @@ fn checkout_with_approval(more: &Value) -> Value {
     let mut spec = checkout_with(more);
     let steps = spec["steps"].as_array_mut().unwrap();
     steps[2]["dependsOn"] = json!(["release"]);
-    steps.insert(2, json!({"name": "release", "dependsOn": ["charge-card"], "approval": {"message": "is the parcel packed?"}}));
+    steps.insert(
+        2,
+        json!({
+            "name": "release", "dependsOn": ["charge-card"],
+            "approval": {"message": "is the parcel packed?"},
+        }),
+    );
     spec
 }
 
@@ -129,7 +135,10 @@ async fn an_approval_stays_answerable_in_a_held_saga_and_is_withdrawn_where_it_t
     stand.start();
     stand
         .shop
-        .behave(&json!([{"match": {"service": "payments", "direction": "action"}, "then": [{"answer": 422, "forever": true}]}]))
+        .behave(&json!([{
+            "match": {"service": "payments", "direction": "action"},
+            "then": [{"answer": 422, "forever": true}],
+        }]))
         .unwrap();
     let spec = |more: &Value| {
         let mut spec = checkout_with(&json!({"maxParallel": 2}));
@@ -182,7 +191,14 @@ async fn an_approval_stays_answerable_in_a_held_saga_and_is_withdrawn_where_it_t
 async fn an_approval_that_nobody_gives_within_its_time_fails_its_step_also_across_a_restart() {
     let mut stand = Stand::new("nobody").await;
     stand.start();
-    let steps = |timeout: &str| json!({"steps": [{"name": "release", "timeout": timeout, "approval": {}}, {"name": "mail", "http": post("/mail/messages"), "dependsOn": ["release"]}]});
+    let steps = |timeout: &str| {
+        json!({
+            "steps": [
+                {"name": "release", "timeout": timeout, "approval": {}},
+                {"name": "mail", "http": post("/mail/messages"), "dependsOn": ["release"]},
+            ],
+        })
+    };
     stand.apply("late", &steps("3s")).await;
     stand.apply("order", &steps("1h")).await;
     for name in ["late", "order"] {
@@ -214,7 +230,10 @@ async fn a_wait_lets_its_time_pass_and_not_less_also_across_a_restart() {
     let mut stand = Stand::new("while").await;
     stand.start();
     let steps = json!([
-        {"name": "cool-down", "wait": {"for": "3s"}, "compensation": {"http": post("/mail/retractions")}},
+        {
+            "name": "cool-down", "wait": {"for": "3s"},
+            "compensation": {"http": post("/mail/retractions")},
+        },
         {"name": "mail", "dependsOn": ["cool-down"], "http": post("/mail/messages")},
     ]);
     stand.apply("order", &json!({"steps": steps})).await;

@@ -185,7 +185,10 @@ fn done_after(only: &str) -> Value {
 }
 
 fn done(name: &str) -> Value {
-    json!({"name": name, "phase": "Completed", "action": {"attempt": 1, "budgetUsed": 1, "begun": true, "lastOutcome": "Succeeded"}})
+    json!({
+        "name": name, "phase": "Completed",
+        "action": {"attempt": 1, "budgetUsed": 1, "begun": true, "lastOutcome": "Succeeded"},
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -195,7 +198,10 @@ async fn what_was_accepted_and_is_changed_stops_its_saga_until_it_is_restored() 
     let mut spec = checkout_with(&json!({"params": {"order": {"id": 7, "note": "x"}}}));
     spec["steps"][2] = json!({
         "name": "ship", "dependsOn": ["charge-card"],
-        "pod": {"image": "saga.dev/examples/busybox:1", "command": ["true"], "resources": {"requests": {"cpu": "1m"}}},
+        "pod": {
+            "image": "saga.dev/examples/busybox:1", "command": ["true"],
+            "resources": {"requests": {"cpu": "1m"}},
+        },
     });
     let before = suspended(&stand, "order", spec).await;
     let raw = serde_json::to_value(&before.spec).unwrap();

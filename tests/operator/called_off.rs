@@ -26,7 +26,11 @@ enum Blow {
 fn charge(attempts: u32) -> Value {
     let retry =
         json!({"maxAttempts": attempts, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}});
-    json!({"steps": [{"name": "charge-card", "retry": retry, "http": post_by_gate("/payments/charges")}]})
+    json!({
+        "steps": [{
+            "name": "charge-card", "retry": retry, "http": post_by_gate("/payments/charges"),
+        }],
+    })
 }
 
 fn action(saga: &Saga) -> DirectionStatus {
@@ -76,8 +80,7 @@ async fn struck(name: &str, blow: Blow) -> (Stand, Saga, Saga) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_operator_calls_off_itself_costs_nothing_where_it_may_be_repeated_and_is_sent_once_where_not()
- {
+async fn what_the_operator_calls_off_costs_nothing_where_it_may_be_repeated_or_is_sent_once() {
     for (name, blow) in [("lapse", Blow::Lapse), ("stop", Blow::Stop)] {
         let (stand, once, twice) = struck(name, blow).await;
         assert_eq!((action(&twice).budget_used, action(&twice).called_off), (1, 1), "{name}");

@@ -23,9 +23,14 @@ const CANARY: &str = "c4naryB1rd";
 fn secret() -> Value {
     let certificate =
         format!("-----BEGIN CERTIFICATE-----\n{CANARY}!\n-----END CERTIFICATE-----\n");
-    let values = json!({"token": format!("Bearer \
-        {CANARY}-1"), "cut": format!("{CANARY}-2\nand more"), "ca": certificate});
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"}, "stringData": values})
+    let values = json!({
+        "token": format!("Bearer {CANARY}-1"), "cut": format!("{CANARY}-2\nand more"),
+        "ca": certificate,
+    });
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"},
+        "stringData": values,
+    })
 }
 
 /// One step of a saga that acts as the account `keeper`, tried once.
@@ -112,7 +117,14 @@ async fn requests(stand: &Stand) {
     checkout["serviceAccountName"] = json!("keeper");
     stand.apply("order", &checkout).await;
     let headers = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": key("cut")}}]);
-    stand.apply("cut", &one(&json!({"http": {"method": "POST", "url": "SHOP/mail/messages", "headers": headers}}))).await;
+    stand
+        .apply(
+            "cut",
+            &one(&json!({
+                "http": {"method": "POST", "url": "SHOP/mail/messages", "headers": headers},
+            })),
+        )
+        .await;
     let tls = json!({"ca": {"secretKeyRef": key("ca")}});
     stand
         .apply(
@@ -171,12 +183,24 @@ async fn echoes(stand: &Stand) {
 async fn objects(stand: &Stand) {
     let reference = json!({"apiVersion": "v1", "kind": "Secret", "name": "payments"});
     let reads = json!({"token": "${object.data.token}", "all": "${object.data}"});
-    let hidden = json!({"token": "[hidden]", "all": {"token": "[hidden]", "cut": "[hidden]", "ca": "[hidden]"}});
+    let hidden = json!({
+        "token": "[hidden]", "all": {"token": "[hidden]", "cut": "[hidden]", "ca": "[hidden]"},
+    });
     let waits =
         json!({"wait": {"until": "has(object.data.token)", "object": reference}, "outputs": reads});
     stand.apply("waits", &one(&waits)).await;
-    let labels = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments", "labels": {"touched": "yes"}}});
-    stand.apply("touches", &one(&json!({"apply": {"manifest": labels, "until": "has(object.data)"}, "outputs": reads}))).await;
+    let labels = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": "payments", "labels": {"touched": "yes"}},
+    });
+    stand
+        .apply(
+            "touches",
+            &one(&json!({
+                "apply": {"manifest": labels, "until": "has(object.data)"}, "outputs": reads,
+            })),
+        )
+        .await;
     let compares =
         json!({"timeout": "2s", "wait": {"until": "object.data.token > 1", "object": reference}});
     stand.apply("compares", &one(&compares)).await;

@@ -73,7 +73,12 @@ async fn a_request_that_is_under_way_is_given_up_and_may_have_happened() {
 async fn what_waits_ends_at_once_in_whatever_phase_the_saga_is() {
     let mut stand = Stand::new("waiting").await;
     stand.start();
-    let answer = |service: &str, code: u16| json!({"match": {"service": service, "direction": "action"}, "then": [{"answer": code, "forever": true}]});
+    let answer = |service: &str, code: u16| {
+        json!({
+            "match": {"service": service, "direction": "action"},
+            "then": [{"answer": code, "forever": true}],
+        })
+    };
     stand.shop.behave(&json!([answer("payments", 503), answer("shipping", 422)])).unwrap();
     let mut retrying = checkout();
     retrying["steps"][1]["retry"] =
@@ -123,7 +128,12 @@ async fn what_waits_ends_at_once_in_whatever_phase_the_saga_is() {
 async fn an_undo_that_is_cancelled_leaves_what_is_not_undone_yet() {
     let mut stand = Stand::new("undo").await;
     stand.start();
-    stand.shop.behave(&json!([{"match": {"service": "shipping"}, "then": [{"answer": 422, "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "shipping"}, "then": [{"answer": 422, "forever": true}],
+        }]))
+        .unwrap();
     let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
     spec["steps"][1]["compensation"]["http"] = post_by_gate("/payments/refunds");
     let saga = stand.apply("order", &spec).await;

@@ -34,8 +34,14 @@ fn tenant(user: &Value) -> Value {
         "params": {"tenant": "${params.tenant}"},
         "outputs": {"welcome": "${'hello ' + params.tenant}"},
         "steps": [
-            {"name": "database", "http": post("/stock/reservations"), "compensation": {"http": post("/stock/releases")}},
-            {"name": "user", "dependsOn": ["database"], "http": user, "compensation": {"http": post("/payments/refunds")}},
+            {
+                "name": "database", "http": post("/stock/reservations"),
+                "compensation": {"http": post("/stock/releases")},
+            },
+            {
+                "name": "user", "dependsOn": ["database"], "http": user,
+                "compensation": {"http": post("/payments/refunds")},
+            },
         ],
     })
 }
@@ -57,7 +63,12 @@ fn wait() -> Value {
 }
 
 fn mail() -> Value {
-    json!({"http": {"method": "POST", "url": "SHOP/mail/messages", "body": {"text": "${steps.tenant.outputs.welcome}"}}})
+    json!({
+        "http": {
+            "method": "POST", "url": "SHOP/mail/messages",
+            "body": {"text": "${steps.tenant.outputs.welcome}"},
+        },
+    })
 }
 
 /// The only child there is.
@@ -144,7 +155,12 @@ async fn a_child_is_undone_as_a_whole_when_its_parent_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_undid_itself_fails_its_step_and_its_parent_is_undone() {
     let stand = stand_with("child-fails", &ALL).await;
-    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 422, "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "payments"}, "then": [{"answer": 422, "forever": true}],
+        }]))
+        .unwrap();
     let mut tenant = tenant(&post("/payments/charges"));
     tenant["onFailure"] = json!("Compensate");
     stand.apply("onboarding", &parent(&tenant, &wait())).await;
@@ -261,8 +277,11 @@ async fn who_may_not_tell_a_child_to_undo_itself_is_named_and_a_retry_tries_agai
         step(&saga, "tenant").message.as_ref().unwrap().contains("may not patch Saga"),
         "{saga:?}"
     );
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "keeper", "namespace": stand.namespace},
-        "rules": [{"apiGroups": ["saga.dev"], "resources": ["sagas"], "verbs": ALL}]});
+    let role = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+        "metadata": {"name": "keeper", "namespace": stand.namespace},
+        "rules": [{"apiGroups": ["saga.dev"], "resources": ["sagas"], "verbs": ALL}],
+    });
     let roles = stand.api_of(&role);
     roles
         .patch("keeper", &kube::api::PatchParams::default(), &kube::api::Patch::Merge(role))
@@ -304,7 +323,9 @@ async fn an_operator_that_is_killed_while_the_child_runs_goes_on_with_the_same_c
     let mut stand = stand_with("child-crash", &ALL).await;
     let mut tenant = tenant(&post_by_gate("/payments/charges"));
     // The answer to whatever was under way when it was killed is lost.
-    tenant["defaults"] = json!({"retry": {"maxAttempts": 3, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}}});
+    tenant["defaults"] = json!({
+        "retry": {"maxAttempts": 3, "backoff": {"initialDelay": "50ms", "maxDelay": "200ms"}},
+    });
     stand.apply("onboarding", &parent(&tenant, &mail())).await;
     let name = child_name(&stand).await;
     stand
@@ -373,7 +394,15 @@ async fn a_mistake_in_a_child_is_found_before_its_parent_runs() {
     let mut tenant = tenant(&post("/payments/charges"));
     tenant["steps"][1] =
         json!({"name": "user", "dependsOn": ["database"], "pod": {"image": " oddly named"}});
-    let late = json!({"name": "late", "saga": {"spec": {"params": {"tenant": "${params.tenant}"}, "steps": [{"name": "inner", "saga": {"spec": tenant}}]}}});
+    let late = json!({
+        "name": "late",
+        "saga": {
+            "spec": {
+                "params": {"tenant": "${params.tenant}"},
+                "steps": [{"name": "inner", "saga": {"spec": tenant}}],
+            },
+        },
+    });
     let mut spec = parent(&tenant, &wait());
     spec["steps"] = json!([{"name": "first", "http": post("/stock/reservations")}, late]);
     stand.apply("onboarding", &spec).await;
@@ -401,7 +430,10 @@ async fn until_all(stand: &Stand, what: &str, holds: impl Fn(&[Saga]) -> bool) {
 /// Waits until the garbage collector deletes a saga whose owner is not there: it looks for new
 /// kinds every half minute, and lets what it does not know go without its dependents.
 async fn the_collector_knows_sagas(stand: &Stand) {
-    let owner = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "nobody", "uid": "00000000-0000-0000-0000-000000000001"});
+    let owner = json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "nobody",
+        "uid": "00000000-0000-0000-0000-000000000001",
+    });
     let spec = json!({"suspend": true, "steps": [{"name": "ask", "approval": {}}]});
     let orphan = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "spec": spec,
         "metadata": {"name": "orphan", "namespace": stand.namespace, "ownerReferences": [owner]}});
@@ -413,7 +445,9 @@ async fn the_collector_knows_sagas(stand: &Stand) {
 async fn what_a_foreground_deletion_takes_first_is_undone_all_the_same() {
     let stand = stand_with("child-front", &ALL).await;
     the_collector_knows_sagas(&stand).await;
-    let inner = json!({"name": "inner", "saga": {"spec": {"steps": [tenant(&post("/mail/messages"))["steps"][0]]}}});
+    let inner = json!({
+        "name": "inner", "saga": {"spec": {"steps": [tenant(&post("/mail/messages"))["steps"][0]]}},
+    });
     let mut spec = parent(&json!({"steps": [inner]}), &json!({"http": post("/payments/charges")}));
     spec["steps"][1]["compensation"] = json!({"http": post_by_gate("/payments/refunds")});
     spec["steps"]
@@ -456,8 +490,10 @@ async fn a_child_whose_spec_was_changed_is_cancelled_with_its_parent_once_it_is_
         let stand = &stand;
         let name = name.clone();
         async move {
-            let patch =
-                serde_json::from_value(json!([{"op": "replace", "path": "/spec/steps/2/pod/resources", "value": resources}])).unwrap();
+            let patch = serde_json::from_value(json!([{
+                "op": "replace", "path": "/spec/steps/2/pod/resources", "value": resources,
+            }]))
+            .unwrap();
             stand
                 .sagas()
                 .patch(&name, &PatchParams::default(), &Patch::<Saga>::Json(patch))
@@ -503,7 +539,12 @@ fn tries_its_tenant_twice() -> Value {
 /// The child of a parent, by the attempt that made it, once it waits for a person. Its database was
 /// refused, and then done under another key.
 async fn first_child_that_waits(stand: &Stand) -> String {
-    stand.shop.behave(&json!([{"match": {"service": "stock", "direction": "action"}, "then": [{"answer": 422}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "stock", "direction": "action"}, "then": [{"answer": 422}],
+        }]))
+        .unwrap();
     stand.apply("onboarding", &tries_its_tenant_twice()).await;
     let name = child_name(stand).await;
     stand.reaches(&name, SagaPhase::Failed).await;

@@ -12,13 +12,15 @@ use crate::{
 
 /// One request under the default time limit; its answer is kept back.
 fn charge(timeout: &str) -> Value {
-    json!({"defaults": {"timeout": timeout}, "steps": [{"name": "charge-card", "http": post_by_gate("/payments/charges")}]})
+    json!({
+        "defaults": {"timeout": timeout},
+        "steps": [{"name": "charge-card", "http": post_by_gate("/payments/charges")}],
+    })
 }
 
 /// More than half a minute is how long another operator waits beyond a time limit.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_under_way_keeps_its_time_limit_whichever_operator_looks_when_the_default_is_lowered()
- {
+async fn a_request_under_way_keeps_its_time_limit_for_any_operator_when_the_default_is_lowered() {
     let mut stand = Stand::new("lowered").await;
     stand.start();
     stand.start_second();
@@ -56,7 +58,10 @@ async fn left_by_a_clock_ahead(stand: &Stand, name: &str, age: i64) {
     let action =
         json!({"attempt": 1, "budgetUsed": 1, "budgetStartedAt": written, "active": active});
     let step = json!({"name": "work", "phase": "Running", "startedAt": written, "action": action});
-    let status = json!({"observedGeneration": 1, "phase": "Running", "startedAt": written, "specHash": spec_hash, "steps": [step]});
+    let status = json!({
+        "observedGeneration": 1, "phase": "Running", "startedAt": written, "specHash": spec_hash,
+        "steps": [step],
+    });
     stand.patch_status(name, &status).await.unwrap();
 }
 

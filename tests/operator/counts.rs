@@ -113,7 +113,9 @@ async fn a_pod_costs_one_create_and_one_more_write_only_if_it_lives_longer_than_
     let mut stand = Stand::with_pods("pods").await;
     stand.start();
     for (name, command) in [("short", "true"), ("long", "sleep 4")] {
-        let work = json!({"pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", command]}});
+        let work = json!({
+            "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", command]},
+        });
         let (saga, mut spent) = carry_through(&stand, name, &chain(2, &work)).await;
         // On a busy machine a short Pod can live long, too: what counts is how long it did.
         let longer_than = |seconds: i64| {

@@ -144,7 +144,11 @@ pub fn judge(stand: &Stand, saga: &Saga, fails: bool) {
 
 /// A checkout whose last step is a Pod; it fails there at will, and is undone.
 pub fn checkout(fails: bool) -> Value {
-    let call = |path: &str| json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}});
+    let call = |path: &str| {
+        json!({
+            "method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"},
+        })
+    };
     let ship = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --header \
         \"Saga-Attempt: $SAGA_ATTEMPT\" --post-data '{}' SHOP/shipping/shipments";
     let ship = if fails { "exit 1" } else { ship };
@@ -152,14 +156,25 @@ pub fn checkout(fails: bool) -> Value {
         "onFailure": "Compensate",
         "defaults": {
             "retry": {"maxAttempts": 5, "backoff": {"initialDelay": "100ms", "maxDelay": "500ms"}},
-            "compensationRetry": {"maxAttempts": 20, "backoff": {"initialDelay": "100ms", "maxDelay": "500ms"}},
+            "compensationRetry": {
+                "maxAttempts": 20, "backoff": {"initialDelay": "100ms", "maxDelay": "500ms"},
+            },
         },
         "steps": [
-            {"name": "reserve-stock", "http": call("/stock/reservations"), "compensation": {"http": call("/stock/releases")}},
-            {"name": "charge-card", "dependsOn": ["reserve-stock"], "http": call("/payments/charges"),
-             "compensation": {"http": call("/payments/refunds")}},
-            {"name": "ship", "dependsOn": ["charge-card"], "retry": {"maxAttempts": if fails { 1 } else { 3 }}, "compensateFailed": false,
-             "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ship]}},
+            {
+                "name": "reserve-stock", "http": call("/stock/reservations"),
+                "compensation": {"http": call("/stock/releases")},
+            },
+            {
+                "name": "charge-card", "dependsOn": ["reserve-stock"],
+                "http": call("/payments/charges"),
+                "compensation": {"http": call("/payments/refunds")},
+            },
+            {
+                "name": "ship", "dependsOn": ["charge-card"],
+                "retry": {"maxAttempts": if fails { 1 } else { 3 }}, "compensateFailed": false,
+                "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ship]},
+            },
         ],
     })
 }

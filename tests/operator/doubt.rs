@@ -141,7 +141,9 @@ async fn a_person_who_knows_settles_what_nobody_else_can_tell() {
     let held = |name: &str| {
         let mut spec = charge(name, &json!({"outputs": {"id": "${response.body.id}"}}));
         spec["onFailure"] = json!("Hold");
-        let ship = json!({"name": "ship", "dependsOn": ["charge-card"], "http": post("/shipping/shipments")});
+        let ship = json!({
+            "name": "ship", "dependsOn": ["charge-card"], "http": post("/shipping/shipments"),
+        });
         spec["steps"].as_array_mut().unwrap().push(ship);
         spec["steps"][1]["http"]["body"] = json!({"charge": "${steps['charge-card'].outputs.id}"});
         spec
@@ -231,7 +233,12 @@ async fn a_step_says_itself_what_answers_mean() {
     );
     let refused = charge(
         "both",
-        &json!({"http": {"method": "POST", "url": "SHOP/x", "expect": "true", "answers": [{"when": "true", "outcome": "Retry"}]}}),
+        &json!({
+            "http": {
+                "method": "POST", "url": "SHOP/x", "expect": "true",
+                "answers": [{"when": "true", "outcome": "Retry"}],
+            },
+        }),
     );
     let refused = stand.try_apply("both", &refused).await.unwrap_err().to_string();
     assert!(refused.contains("set expect or answers"), "{refused}");

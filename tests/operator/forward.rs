@@ -21,7 +21,9 @@ fn one_call(name: &str, attempts: u32) -> Value {
         "idempotencyPrefix": name,
         "steps": [{
             "name": "charge-card", "http": post("/payments/charges"), "timeout": "2s",
-            "retry": {"maxAttempts": attempts, "backoff": {"initialDelay": "50ms", "maxDelay": "100ms"}},
+            "retry": {
+                "maxAttempts": attempts, "backoff": {"initialDelay": "50ms", "maxDelay": "100ms"},
+            },
         }],
     })
 }
@@ -41,7 +43,12 @@ fn took(saga: &Saga, name: &str) -> SignedDuration {
 async fn a_checkout_that_fails_is_undone_in_reverse_order_and_nothing_happens_twice() {
     let mut stand = Stand::new("undone").await;
     stand.start();
-    stand.shop.behave(&json!([{"match": {"service": "shipping"}, "then": [{"answer": 409, "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "shipping"}, "then": [{"answer": 409, "forever": true}],
+        }]))
+        .unwrap();
     stand.apply("order", &checkout_with(&json!({"onFailure": "Compensate"}))).await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     let calls: Vec<_> =
@@ -119,7 +126,13 @@ async fn what_may_have_happened_is_asked_again_under_the_same_key() {
 async fn what_may_have_happened_is_undone_where_no_attempt_is_left() {
     let mut stand = Stand::new("uncertain").await;
     stand.start();
-    stand.shop.behave(&json!([{"match": {"service": "payments", "direction": "action"}, "then": [{"closeAfterWork": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "payments", "direction": "action"},
+            "then": [{"closeAfterWork": true}],
+        }]))
+        .unwrap();
     let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
     spec["steps"][1]["retry"] = json!({"maxAttempts": 1});
     stand.apply("order", &spec).await;
@@ -144,8 +157,12 @@ async fn a_definite_no_is_final_and_a_busy_shop_is_given_the_time_it_asks_for() 
         ("unauthorized", 401),
         ("elsewhere", 302),
     ];
-    let mut rules: Vec<_> =
-        stories.iter().map(|(name, code)| json!({"match": {"scope": name}, "then": [{"answer": code, "forever": true}]})).collect();
+    let mut rules: Vec<_> = stories
+        .iter()
+        .map(|(name, code)| {
+            json!({"match": {"scope": name}, "then": [{"answer": code, "forever": true}]})
+        })
+        .collect();
     rules
         .push(json!({"match": {"scope": "patient"}, "then": [{"answer": 429, "retryAfter": "2"}]}));
     stand.shop.behave(&json!(rules)).unwrap();
@@ -200,7 +217,12 @@ async fn as_many_steps_run_at_once_as_the_saga_allows_and_no_more() {
 async fn a_failed_checkout_is_held_until_a_person_asks_for_its_undoing() {
     let mut stand = Stand::new("held").await;
     stand.start();
-    stand.shop.behave(&json!([{"match": {"service": "shipping"}, "then": [{"answer": 422, "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "shipping"}, "then": [{"answer": 422, "forever": true}],
+        }]))
+        .unwrap();
     stand.apply("order", &checkout()).await;
     let held = stand.reaches("order", SagaPhase::Failed).await;
     assert_eq!(
@@ -258,7 +280,12 @@ async fn a_suspended_checkout_starts_nothing_until_it_is_resumed() {
 async fn a_checkout_that_somebody_touches_all_the_time_goes_on_and_nothing_happens_twice() {
     let mut stand = Stand::new("touched").await;
     stand.start();
-    stand.shop.behave(&json!([{"match": {"service": "shipping"}, "then": [{"answer": 409, "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "shipping"}, "then": [{"answer": 409, "forever": true}],
+        }]))
+        .unwrap();
     stand.apply("order", &checkout_with(&json!({"onFailure": "Compensate"}))).await;
     let touch = async {
         for nth in 0_u64.. {
@@ -286,7 +313,10 @@ async fn a_checkout_that_somebody_touches_all_the_time_goes_on_and_nothing_happe
 /// A checkout whose card is charged with a token from a Secret, by an account of its own.
 pub fn checkout_with_token() -> Value {
     let mut spec = checkout_with(&json!({"serviceAccountName": "order-saga"}));
-    spec["steps"][1]["http"]["headers"] = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
+    spec["steps"][1]["http"]["headers"] = json!([{
+        "name": "Authorization",
+        "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}},
+    }]);
     spec["steps"][1]["retry"] =
         json!({"maxAttempts": 1000, "backoff": {"type": "None", "initialDelay": "200ms"}});
     // What comes of a Secret that is missing when the step runs.
@@ -295,14 +325,21 @@ pub fn checkout_with_token() -> Value {
 }
 
 fn payments(key: &str, token: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"}, "stringData": {key: token}})
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"},
+        "stringData": {key: token},
+    })
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_may_not_be_read_fails_the_step_and_the_missing_right_is_named() {
     let mut stand = Stand::new("forbidden").await;
     stand.put(&payments("token", "Bearer sample")).await;
-    stand.put(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "order-saga"}})).await;
+    stand
+        .put(&json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "order-saga"},
+        }))
+        .await;
     stand.start();
     stand.apply("not-bound", &checkout_with_token()).await;
     let saga = stand.reaches("not-bound", SagaPhase::Failed).await;
@@ -313,7 +350,12 @@ async fn a_secret_that_may_not_be_read_fails_the_step_and_the_missing_right_is_n
     );
     let names = stand.apply_example("service-account.yaml").await;
     assert!(names.contains(&"order-saga".to_owned()));
-    stand.take_back(&json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "order-saga"}})).await;
+    stand
+        .take_back(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "order-saga"},
+        }))
+        .await;
     // The API server's authorizer learns of roles a moment later: until then the old answer is as
     // good.
     let told = async {

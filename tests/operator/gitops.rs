@@ -25,7 +25,11 @@ async fn sync(stand: &Stand, manifest: &Value) {
     let sagas = stand.api_of(manifest);
     loop {
         let live = sagas.get("order").await.unwrap();
-        let patch = json!({"metadata": {"resourceVersion": live.resource_version(), "managedFields": taken_over(&live)}});
+        let patch = json!({
+            "metadata": {
+                "resourceVersion": live.resource_version(), "managedFields": taken_over(&live),
+            },
+        });
         match sagas.patch("order", &PatchParams::default(), &Patch::Merge(patch)).await {
             Err(kube::Error::Api(conflict)) if conflict.code == 409 => {}
             done => {
@@ -137,8 +141,7 @@ async fn a_command_that_the_operator_saw_is_carried_out_once_whatever_is_taken_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_that_is_taken_away_before_anybody_saw_it_is_lost_but_for_one_under_our_own_manager()
- {
+async fn a_command_taken_away_before_anybody_saw_it_is_lost_but_for_one_under_our_own_manager() {
     let stand = synced("strip-before").await;
     let bare = manifest(&stand, &json!({}));
     stand.freeze();

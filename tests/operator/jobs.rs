@@ -25,7 +25,9 @@ use crate::{
 /// A Job of one container that runs this, with more in its spec.
 pub fn job_with(command: &str, more: &Value) -> Value {
     let container = json!({"name": "step", "image": IMAGE, "command": ["/bin/sh", "-c", command]});
-    let mut spec = json!({"template": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [container]}}});
+    let mut spec = json!({
+        "template": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [container]}},
+    });
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"spec": spec})
 }
@@ -36,7 +38,9 @@ pub fn job(command: &str) -> Value {
 
 /// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
 pub fn one_step(work: &Value, more: &Value) -> Value {
-    let mut step = json!({"name": "ship", "job": work, "compensation": {"http": post("/shipping/cancellations")}});
+    let mut step = json!({
+        "name": "ship", "job": work, "compensation": {"http": post("/shipping/cancellations")},
+    });
     step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"onFailure": "Compensate", "steps": [step]})
 }
@@ -83,10 +87,19 @@ async fn a_job_that_completes_hands_on_the_word_of_its_pod() {
     stand.start();
     let tell =
         r#"printf '{"to": "%s", "key": "%s"}' Köln "$SAGA_IDEMPOTENCY_KEY" > /dev/termination-log"#;
-    let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = Köln ] && [ \
-        \"$1\" = \"$2\" ]"],
-        "args": ["${steps.ship.outputs.to}", "${steps.ship.outputs.key}", "${saga.uid}/ship/action/0"]});
-    let saga = json!({"steps": [{"name": "ship", "job": job(tell)}, {"name": "check", "dependsOn": ["ship"], "pod": check}]});
+    let check = json!({
+        "image": IMAGE,
+        "command": ["/bin/sh", "-c", "[ \"$0\" = Köln ] && [ \"$1\" = \"$2\" ]"],
+        "args": [
+            "${steps.ship.outputs.to}", "${steps.ship.outputs.key}", "${saga.uid}/ship/action/0",
+        ],
+    });
+    let saga = json!({
+        "steps": [
+            {"name": "ship", "job": job(tell)},
+            {"name": "check", "dependsOn": ["ship"], "pod": check},
+        ],
+    });
     // The pod's end decides: the Job itself may say so later.
     let saga = stand.apply("order", &saga).await;
     let saga_after = stand.reaches("order", SagaPhase::Completed).await;
@@ -103,10 +116,16 @@ async fn a_job_that_fails_says_why_and_what_was_done_is_undone_by_another() {
     let mut stand = Stand::with_pods("job-fails").await;
     stand.start();
     let spec = json!({"onFailure": "Compensate", "steps": [
-        {"name": "reserve", "job": job(&ask("/stock/reservations")), "compensation": {"job": job(&ask("/stock/releases"))}},
-        {"name": "ship", "dependsOn": ["reserve"], "job": job("echo there is no such order >&2; \
-            exit 3"),
-         "retry": {"maxAttempts": 2, "backoff": {"initialDelay": "50ms"}}, "compensation": {"job": job("true")}},
+        {
+            "name": "reserve", "job": job(&ask("/stock/reservations")),
+            "compensation": {"job": job(&ask("/stock/releases"))},
+        },
+        {
+            "name": "ship", "dependsOn": ["reserve"],
+            "job": job("echo there is no such order >&2; exit 3"),
+            "retry": {"maxAttempts": 2, "backoff": {"initialDelay": "50ms"}},
+            "compensation": {"job": job("true")},
+        },
     ]});
     stand.apply("order", &spec).await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
@@ -126,7 +145,14 @@ async fn an_indexed_job_completes_when_all_its_pods_have_and_the_first_one_speak
     let tell = r#"printf '{"part": "%s"}' "$JOB_COMPLETION_INDEX" > /dev/termination-log"#;
     let parts =
         json!({"completions": "${params.parts}", "parallelism": 3, "completionMode": "Indexed"});
-    stand.apply("order", &json!({"params": {"parts": 3}, "steps": [{"name": "ship", "job": job_with(tell, &parts)}]})).await;
+    stand
+        .apply(
+            "order",
+            &json!({
+                "params": {"parts": 3}, "steps": [{"name": "ship", "job": job_with(tell, &parts)}],
+            }),
+        )
+        .await;
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(step(&saga, "ship").outputs, json!({"part": "0"}).as_object().cloned());
     assert_eq!(stand.pods_of("order").await.len(), 3);
@@ -314,7 +340,10 @@ async fn a_mistake_in_a_job_is_found_before_anything_runs() {
     ];
     for (place, (work, says, reason)) in table.iter().enumerate() {
         let name = format!("order-{place}");
-        let steps = json!([{"name": "reserve", "http": post("/stock/reservations")}, {"name": "ship", "dependsOn": ["reserve"], "job": work}]);
+        let steps = json!([
+            {"name": "reserve", "http": post("/stock/reservations")},
+            {"name": "ship", "dependsOn": ["reserve"], "job": work},
+        ]);
         stand.apply(&name, &json!({"steps": steps})).await;
         let refused = |saga: &Saga| condition(saga, "Accepted") == format!("False/{reason}");
         let saga = stand.until(&name, reason, refused).await;
@@ -337,8 +366,7 @@ async fn a_mistake_in_a_job_is_found_before_anything_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_pod_somebody_deletes_may_have_done_its_work_and_so_may_one_that_is_deleted_itself()
- {
+async fn a_job_whose_pod_somebody_deletes_may_have_done_its_work_and_so_may_one_deleted_itself() {
     let mut stand = Stand::with_pods("job-deleted").await;
     stand.start();
     let work =
@@ -377,9 +405,12 @@ async fn a_foreign_job_of_the_same_name_is_left_alone_and_the_step_says_so() {
     let saga = stand.apply("order", &spec).await;
     stand.reaches("order", SagaPhase::Paused).await;
     let name = job_of(&saga, "ship", Direction::Action, 1);
-    let template = json!({"spec": {"restartPolicy": "Never", "containers": [{"name": "step", "image": IMAGE}]}});
+    let template = json!({
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "step", "image": IMAGE}]},
+    });
     let foreign = json!({
-        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"suspend": true, "template": template},
+        "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        "spec": {"suspend": true, "template": template},
     });
     let planted = stand.put(&foreign).await;
     stand.patch("order", &json!({"spec": {"suspend": false}})).await.unwrap();

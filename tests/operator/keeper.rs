@@ -26,16 +26,26 @@ pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&st
         .map(str::to_owned)
         .collect();
     let rbac = |kind: &str, name: &str, more: Value| {
-        let mut object = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace}});
+        let mut object = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name, "namespace": namespace},
+        });
         object.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         object
     };
     let keeper = json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": namespace}]);
     let operator =
         json!([{"kind": "ServiceAccount", "name": "saga-operator", "namespace": "saga-system"}]);
-    let reference = |kind: &str, name: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name});
+    let reference = |kind: &str, name: &str| {
+        json!({
+            "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name,
+        })
+    };
     for object in [
-        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "keeper", "namespace": namespace}}),
+        json!({
+            "apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "keeper", "namespace": namespace},
+        }),
         rbac(
             "Role",
             "keeper",
@@ -49,7 +59,10 @@ pub async fn keeper(stand: &Stand, (group, resource): (&str, &str), verbs: &[&st
         rbac(
             "RoleBinding",
             "saga-operator",
-            json!({"roleRef": reference("ClusterRole", "saga-operator-impersonator"), "subjects": operator}),
+            json!({
+                "roleRef": reference("ClusterRole", "saga-operator-impersonator"),
+                "subjects": operator,
+            }),
         ),
     ] {
         stand.put(&object).await;
@@ -97,7 +110,10 @@ async fn may_as(stand: &Stand, user: &str, verb: &str, resource: &str) {
 pub async fn keeper_may_also(stand: &Stand, (group, resource): (&str, &str), verbs: &[&str]) {
     let object = |kind: &str, more: (&str, Value)| {
         let about = json!({"name": format!("keeper-{resource}"), "namespace": stand.namespace});
-        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": about, more.0: more.1})
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": about,
+            more.0: more.1,
+        })
     };
     let rules = json!([{"apiGroups": [group], "resources": [resource], "verbs": verbs}]);
     let mut binding = object(
@@ -107,7 +123,10 @@ pub async fn keeper_may_also(stand: &Stand, (group, resource): (&str, &str), ver
             json!([{"kind": "ServiceAccount", "name": "keeper", "namespace": stand.namespace}]),
         ),
     );
-    binding["roleRef"] = json!({"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": format!("keeper-{resource}")});
+    binding["roleRef"] = json!({
+        "apiGroup": "rbac.authorization.k8s.io", "kind": "Role",
+        "name": format!("keeper-{resource}"),
+    });
     stand.put(&object("Role", ("rules", rules))).await;
     stand.put(&binding).await;
     for verb in verbs {

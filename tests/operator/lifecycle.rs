@@ -21,7 +21,10 @@ pub fn checkout_in_the_middle() -> Value {
 
 /// Has the shop refuse one service for good.
 fn refuse(stand: &Stand, service: &str, direction: &str) {
-    let rule = json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
+    let rule = json!({
+        "match": {"service": service, "direction": direction},
+        "then": [{"answer": 422, "forever": true}],
+    });
     stand.shop.behave(&json!([rule])).unwrap();
 }
 
@@ -91,7 +94,10 @@ async fn a_saga_that_is_deleted_while_it_waits_to_try_again_is_undone_at_once() 
     let mut stand = Stand::new("waiting").await;
     stand
         .shop
-        .behave(&json!([{"match": {"service": "payments", "direction": "action"}, "then": [{"answer": 503, "forever": true}]}]))
+        .behave(&json!([{
+            "match": {"service": "payments", "direction": "action"},
+            "then": [{"answer": 503, "forever": true}],
+        }]))
         .unwrap();
     stand.start();
     let mut spec = checkout();
@@ -253,7 +259,12 @@ async fn a_saga_past_its_pivot_holds_although_it_is_to_be_undone_on_failure() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_abandoned() {
     let mut stand = Stand::new("stuck").await;
-    let refused = |service, direction| json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
+    let refused = |service, direction| {
+        json!({
+            "match": {"service": service, "direction": direction},
+            "then": [{"answer": 422, "forever": true}],
+        })
+    };
     stand
         .shop
         .behave(&json!([refused("shipping", "action"), refused("payments", "compensation")]))
@@ -261,7 +272,10 @@ async fn a_saga_that_cannot_be_undone_waits_under_its_deletion_until_it_is_aband
     stand.start();
     // The refund is refused; the stock hangs on it. The mail does not, and is taken back.
     let mut spec = checkout_with(&json!({"onFailure": "Compensate"}));
-    let mail = json!({"name": "greet", "http": crate::stand::post("/mail/messages"), "compensation": {"http": crate::stand::post("/mail/retractions")}});
+    let mail = json!({
+        "name": "greet", "http": crate::stand::post("/mail/messages"),
+        "compensation": {"http": crate::stand::post("/mail/retractions")},
+    });
     spec["steps"].as_array_mut().unwrap().insert(0, mail);
     stand.apply("order", &spec).await;
     let failed = stand.reaches("order", SagaPhase::CompensationFailed).await;

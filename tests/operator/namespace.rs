@@ -9,14 +9,21 @@ use crate::stand::{Stand, condition, message, post, scope};
 const TOKEN: &str = "payments";
 
 fn secret() -> Value {
-    json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": TOKEN}, "stringData": {"token": "Bearer sample"}})
+    json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": TOKEN},
+        "stringData": {"token": "Bearer sample"},
+    })
 }
 
 /// A stand whose account may read Secrets although its namespace goes, with a saga that waits for a
 /// person, and whose compensation needs a Secret that is gone.
 async fn without_its_secret(name: &str) -> Stand {
     let mut stand = Stand::new(name).await;
-    stand.put(&json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "order-saga"}})).await;
+    stand
+        .put(&json!({
+            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "order-saga"},
+        }))
+        .await;
     let account = format!("{}:order-saga", stand.namespace);
     for (what, role, whom) in [
         ("acts", "saga-operator-impersonator", "saga-system:saga-operator"),
@@ -36,9 +43,14 @@ async fn without_its_secret(name: &str) -> Stand {
     stand.put(&secret()).await;
     stand.start();
     let mut release = post("/stock/releases");
-    release["headers"] = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": TOKEN, "key": "token"}}}]);
+    release["headers"] = json!([{
+        "name": "Authorization", "valueFrom": {"secretKeyRef": {"name": TOKEN, "key": "token"}},
+    }]);
     let spec = json!({"serviceAccountName": "order-saga", "steps": [
-        {"name": "reserve-stock", "http": post("/stock/reservations"), "compensation": {"http": release}},
+        {
+            "name": "reserve-stock", "http": post("/stock/reservations"),
+            "compensation": {"http": release},
+        },
         {"name": "sign-off", "dependsOn": ["reserve-stock"], "approval": {}},
     ]});
     stand.apply("order", &spec).await;

@@ -50,12 +50,23 @@ async fn an_object_is_applied_waited_for_and_deleted_and_hands_its_values_on() {
     let stand = stand_with("objects", &ALL).await;
     stand.put(&config_map("old", &json!({"colour": "green"}))).await;
     let steps = json!([
-        {"name": "switch", "apply": {"manifest": config_map("live", &json!({"colour": "${params.colour}"})), "until": "has(object.data.colour)"},
-         "outputs": {"colour": "${object.data.colour}", "uid": "${object.metadata.uid}"}},
+        {
+            "name": "switch",
+            "apply": {
+                "manifest": config_map("live", &json!({"colour": "${params.colour}"})),
+                "until": "has(object.data.colour)",
+            },
+            "outputs": {"colour": "${object.data.colour}", "uid": "${object.metadata.uid}"},
+        },
         {"name": "look", "dependsOn": ["switch"], "wait": {"until": "object.data.colour == \
             'blue'", "object": reference("live")}},
         {"name": "clear", "dependsOn": ["look"], "delete": reference("${'o' + 'ld'}")},
-        {"name": "tell", "dependsOn": ["clear"], "apply": {"manifest": config_map("told", &json!({"was": "${steps.switch.outputs.colour}"}))}},
+        {
+            "name": "tell", "dependsOn": ["clear"],
+            "apply": {
+                "manifest": config_map("told", &json!({"was": "${steps.switch.outputs.colour}"})),
+            },
+        },
     ]);
     stand.apply("release", &spec(&steps)).await;
     let saga = stand.reaches("release", SagaPhase::Completed).await;
@@ -75,9 +86,19 @@ async fn an_object_is_applied_waited_for_and_deleted_and_hands_its_values_on() {
 async fn what_was_applied_is_undone_by_deleting_it_again() {
     let stand = stand_with("objects-undo", &ALL).await;
     let steps = json!([
-        {"name": "make", "apply": {"manifest": config_map("made", &json!({}))}, "compensation": {"delete": reference("made")}},
+        {
+            "name": "make", "apply": {"manifest": config_map("made", &json!({}))},
+            "compensation": {"delete": reference("made")},
+        },
         {"name": "gone", "dependsOn": ["make"], "delete": reference("never-there")},
-        {"name": "break", "dependsOn": ["gone"], "apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dat": {}}}},
+        {
+            "name": "break", "dependsOn": ["gone"],
+            "apply": {
+                "manifest": {
+                    "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "odd"}, "dat": {},
+                },
+            },
+        },
     ]);
     let mut spec = spec(&steps);
     spec["onFailure"] = json!("Compensate");
@@ -127,11 +148,17 @@ async fn no_saga_borrows_power_that_its_account_does_not_have() {
     let stand = stand_with("objects-power", &ALL).await;
     let name = format!("power-{}", stand.namespace);
     let binding = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": name},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {
+            "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin",
+        },
         "subjects": [{"kind": "ServiceAccount", "name": "keeper", "namespace": stand.namespace}],
     });
-    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "made", "namespace": "default"}});
+    let other = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "made", "namespace": "default"},
+    });
     for (saga, manifest) in [("rise", &binding), ("stray", &other)] {
         stand.apply(saga, &spec(&json!([{"name": "one", "apply": {"manifest": manifest}}]))).await;
         let seen = stand.reaches(saga, SagaPhase::Failed).await;
@@ -145,7 +172,12 @@ async fn no_saga_borrows_power_that_its_account_does_not_have() {
 async fn fields_of_another_manager_are_taken_over_only_by_force() {
     let stand = stand_with("objects-force", &ALL).await;
     stand.put(&config_map("shared", &json!({"colour": "green"}))).await;
-    let with = |force: bool| json!([{"name": "one", "apply": {"manifest": config_map("shared", &json!({"colour": "blue"})), "force": force}}]);
+    let with = |force: bool| {
+        json!([{
+            "name": "one",
+            "apply": {"manifest": config_map("shared", &json!({"colour": "blue"})), "force": force},
+        }])
+    };
     stand.apply("polite", &spec(&with(false))).await;
     let saga = stand.reaches("polite", SagaPhase::Failed).await;
     assert!(
@@ -163,7 +195,10 @@ async fn fields_of_another_manager_are_taken_over_only_by_force() {
 async fn an_operator_that_dies_is_followed_by_one_that_goes_on_waiting() {
     let mut stand = stand_with("objects-crash", &ALL).await;
     let until = "has(object.data.ready) && object.data.ready == 'yes'";
-    let steps = json!([{"name": "one", "apply": {"manifest": config_map("slow", &json!({"colour": "blue"})), "until": until}}]);
+    let steps = json!([{
+        "name": "one",
+        "apply": {"manifest": config_map("slow", &json!({"colour": "blue"})), "until": until},
+    }]);
     stand.apply("release", &spec(&steps)).await;
     stand.until("release", "the UID of its object", |saga| names_its_child(saga, "one")).await;
 
@@ -194,7 +229,16 @@ async fn what_is_not_ready_in_time_may_be_in_effect_and_what_was_only_waited_for
         step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
         spec(&json!([step]))
     };
-    stand.apply("applied", &late(json!({"apply": {"manifest": config_map("made", &json!({})), "until": "object.data.x == 'y'"}}))).await;
+    stand
+        .apply(
+            "applied",
+            &late(json!({
+                "apply": {
+                    "manifest": config_map("made", &json!({})), "until": "object.data.x == 'y'",
+                },
+            })),
+        )
+        .await;
     stand
         .apply("waited", &late(json!({"wait": {"until": "false", "object": reference("there")}})))
         .await;
@@ -220,8 +264,7 @@ async fn what_is_not_ready_in_time_may_be_in_effect_and_what_was_only_waited_for
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_made_again_under_the_name_of_what_was_deleted_stays_whichever_operator_died_meanwhile()
- {
+async fn what_is_made_again_under_a_deleted_name_stays_whichever_operator_died_meanwhile() {
     let mut stand = stand_with("objects-again", &ALL).await;
     let mut held = config_map("old", &json!({}));
     held["metadata"]["finalizers"] = json!(["example.com/held"]);
@@ -261,7 +304,14 @@ async fn an_object_of_a_kind_that_nobody_knows_is_gone_and_none_is_applied() {
     stand.reaches("clear", SagaPhase::Completed).await;
     let manifest =
         json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
-    stand.apply("make", &spec(&json!([{"name": "one", "timeout": "4s", "pivot": true, "apply": {"manifest": manifest}}]))).await;
+    stand
+        .apply(
+            "make",
+            &spec(&json!([{
+                "name": "one", "timeout": "4s", "pivot": true, "apply": {"manifest": manifest},
+            }])),
+        )
+        .await;
     let saga = stand.reaches("make", SagaPhase::Failed).await;
     assert_eq!(outcomes(&saga, "one"), [Outcome::Failed], "{}", message(&saga));
     assert!(said(&saga, "one").contains("no kind Widget"), "{}", said(&saga, "one"));
@@ -272,7 +322,10 @@ async fn an_object_of_a_kind_that_nobody_knows_is_gone_and_none_is_applied() {
 /// A step that applies a ConfigMap and waits until somebody says that it is ready.
 fn slow(name: &str) -> Value {
     let until = "has(object.data.ready) && object.data.ready == 'yes'";
-    json!({"name": "one", "apply": {"manifest": config_map(name, &json!({"colour": "blue"})), "until": until}})
+    json!({
+        "name": "one",
+        "apply": {"manifest": config_map(name, &json!({"colour": "blue"})), "until": until},
+    })
 }
 
 /// Takes away what says by which attempt the object was applied.
@@ -308,7 +361,10 @@ async fn an_object_whose_mark_was_taken_away_is_known_by_its_uid_or_by_its_field
         let active = "/status/steps/0/action/active";
         let patch = json!([
             {"op": "remove", "path": format!("{active}/childUid")},
-            {"op": "replace", "path": format!("{active}/startedAt"), "value": format!("{:.6}", jiff::Timestamp::now() - jiff::Span::new().minutes(2))},
+            {
+                "op": "replace", "path": format!("{active}/startedAt"),
+                "value": format!("{:.6}", jiff::Timestamp::now() - jiff::Span::new().minutes(2)),
+            },
         ]);
         stand.kubectl(&[
             "patch",
@@ -382,7 +438,15 @@ async fn a_saga_that_applies_what_an_unfinished_one_applied_goes_on_and_says_so(
         );
     }
     // One that has ended lost nothing.
-    stand.apply("third", &spec(&json!([{"name": "one", "apply": {"manifest": config_map("shared", &json!({"colour": "red"}))}}]))).await;
+    stand
+        .apply(
+            "third",
+            &spec(&json!([{
+                "name": "one",
+                "apply": {"manifest": config_map("shared", &json!({"colour": "red"}))},
+            }])),
+        )
+        .await;
     stand.reaches("third", SagaPhase::Completed).await;
     for name in ["first", "third"] {
         let shared = stand

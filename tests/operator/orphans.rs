@@ -38,8 +38,7 @@ fn sleeps() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_without_its_owner_is_known_by_its_uid_to_the_next_operator_which_hears_of_its_end_and_can_stop_it()
- {
+async fn the_next_operator_knows_an_orphan_by_its_uid_hears_of_its_end_and_can_stop_it() {
     let mut stand = Stand::with_pods("orphan").await;
     stand.start();
     let (of_pod, of_job) = (

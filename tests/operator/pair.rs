@@ -124,7 +124,10 @@ async fn two_operators_act_once_on_each_request() {
     stand.start();
     stand.start_second();
     stand.meanwhile("both-are-awake").await;
-    let charge = json!({"name": "charge-card", "http": post_by_gate("/payments/charges"), "compensation": {"http": post("/payments/refunds")}});
+    let charge = json!({
+        "name": "charge-card", "http": post_by_gate("/payments/charges"),
+        "compensation": {"http": post("/payments/refunds")},
+    });
     let mail = json!({"name": "mail", "dependsOn": ["release"], "http": post("/mail/messages")});
     let approved = json!({"steps": [{"name": "release", "approval": {}}, mail]});
     for round in 0..REQUESTS {

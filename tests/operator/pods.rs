@@ -44,7 +44,9 @@ pub fn ask_by_gate(path: &str) -> String {
 
 /// One step, undone by a request where it is to be undone, of a saga that turns back by itself.
 pub fn one_step(work: &Value, more: &Value) -> Value {
-    let mut step = json!({"name": "ship", "pod": work, "compensation": {"http": post("/shipping/cancellations")}});
+    let mut step = json!({
+        "name": "ship", "pod": work, "compensation": {"http": post("/shipping/cancellations")},
+    });
     step.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     json!({"onFailure": "Compensate", "steps": [step]})
 }
@@ -81,9 +83,15 @@ async fn every_attempt_knows_who_it_is_and_one_after_an_exit_code_goes_on_under_
     let saga = json!({
         "onFailure": "Compensate",
         "steps": [
-            {"name": "ship", "pod": pod(&format!("{tell}; [ $SAGA_ATTEMPT != 1 ] || exit 3")),
-             "retry": {"maxAttempts": 2, "backoff": {"initialDelay": "50ms"}}, "compensation": {"pod": pod(tell)}},
-            {"name": "mail", "dependsOn": ["ship"], "http": post_by_gate("/mail/messages"), "retry": {"maxAttempts": 1}},
+            {
+                "name": "ship", "pod": pod(&format!("{tell}; [ $SAGA_ATTEMPT != 1 ] || exit 3")),
+                "retry": {"maxAttempts": 2, "backoff": {"initialDelay": "50ms"}},
+                "compensation": {"pod": pod(tell)},
+            },
+            {
+                "name": "mail", "dependsOn": ["ship"], "http": post_by_gate("/mail/messages"),
+                "retry": {"maxAttempts": 1},
+            },
         ],
     });
     stand.shop.behave(&json!([{"match": {"service": "mail"}, "then": [{"answer": 422}]}])).unwrap();
@@ -142,7 +150,12 @@ async fn the_last_word_of_a_container_is_handed_on_to_the_steps_after_it() {
     let check = json!({"image": IMAGE, "command": ["/bin/sh", "-c", "[ \"$0\" = 'Köln 東京' ] && [ \
         $${#1} = 1000 ]"],
         "args": ["${steps.ship.outputs.to.city}", "${steps.ship.outputs.filler}"]});
-    let saga = json!({"steps": [{"name": "ship", "pod": pod(tell)}, {"name": "check", "dependsOn": ["ship"], "pod": check}]});
+    let saga = json!({
+        "steps": [
+            {"name": "ship", "pod": pod(tell)},
+            {"name": "check", "dependsOn": ["ship"], "pod": check},
+        ],
+    });
     stand.apply("order", &saga).await;
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     let outputs = step(&saga, "ship").outputs.clone().unwrap();
@@ -313,7 +326,9 @@ async fn what_keeps_a_pod_from_starting_is_told_while_it_waits_and_no_more_when_
     let mut stand = Stand::with_pods("trouble").await;
     stand.start();
     let mut secretive = pod("sleep 3");
-    secretive["env"] = json!([{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "later", "key": "token"}}}]);
+    secretive["env"] = json!([{
+        "name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "later", "key": "token"}},
+    }]);
     let huge =
         json!({"image": IMAGE, "command": ["true"], "resources": {"requests": {"cpu": "1000"}}});
     let stories = [
@@ -348,7 +363,12 @@ async fn what_keeps_a_pod_from_starting_is_told_while_it_waits_and_no_more_when_
             "{name}: {step:?}"
         );
     }
-    stand.put(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later"}, "stringData": {"token": "t"}})).await;
+    stand
+        .put(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "later"},
+            "stringData": {"token": "t"},
+        }))
+        .await;
     let saga = stand.reaches("no-secret", SagaPhase::Completed).await;
     assert_eq!(
         outcomes(&saga, "ship"),
@@ -377,8 +397,7 @@ async fn a_pod_that_the_cluster_refuses_fails_its_step_which_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_pod_that_somebody_deletes_may_have_done_its_work_and_is_repeated_under_the_same_key()
- {
+async fn a_running_pod_that_somebody_deletes_may_have_acted_and_is_repeated_under_the_same_key() {
     let mut stand = Stand::with_pods("deleted").await;
     stand.start();
     let work =
@@ -404,8 +423,7 @@ async fn a_running_pod_that_somebody_deletes_may_have_done_its_work_and_is_repea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_was_made_again_is_waited_for_and_where_it_fails_the_one_before_it_may_have_acted()
- {
+async fn a_pod_made_again_is_waited_for_and_where_it_fails_the_one_before_it_may_have_acted() {
     let mut stand = Stand::with_pods("again").await;
     stand.start();
     let saga = stand.apply("order", &one_step(&pod(SLEEP), &json!({}))).await;
@@ -419,7 +437,10 @@ async fn a_pod_that_was_made_again_is_waited_for_and_where_it_fails_the_one_befo
     timeout(PATIENCE, await_condition(stand.pods(), &name, is_gone)).await.unwrap().unwrap();
     let mut again = json!({
         "apiVersion": "v1", "kind": "Pod", "spec": first.spec,
-        "metadata": {"name": name, "labels": first.metadata.labels, "ownerReferences": first.metadata.owner_references},
+        "metadata": {
+            "name": name, "labels": first.metadata.labels,
+            "ownerReferences": first.metadata.owner_references,
+        },
     });
     again["spec"]["nodeName"].take();
     again["spec"]["containers"][0]["command"] = json!(["/bin/sh", "-c", "exit 3"]);
@@ -447,7 +468,9 @@ async fn a_foreign_pod_of_the_same_name_is_left_alone_and_the_step_says_so() {
     let name = pod_of(&saga, "ship", Direction::Action, 1);
     let foreign = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"app": "foreign"}},
-        "spec": {"nodeSelector": {"no": "such-node"}, "containers": [{"name": "step", "image": IMAGE}]},
+        "spec": {
+            "nodeSelector": {"no": "such-node"}, "containers": [{"name": "step", "image": IMAGE}],
+        },
     });
     let planted = stand.put(&foreign).await;
     stand.patch("order", &json!({"spec": {"suspend": false}})).await.unwrap();
@@ -469,7 +492,10 @@ async fn a_foreign_pod_of_the_same_name_is_left_alone_and_the_step_says_so() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_quota_uses_up_no_attempt_and_the_step_goes_on_when_there_is_room() {
     let mut stand = Stand::with_pods("quota").await;
-    let quota = json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": {"hard": {"pods": "0"}}});
+    let quota = json!({
+        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"},
+        "spec": {"hard": {"pods": "0"}},
+    });
     stand.put(&quota).await;
     let counted = |quota: Option<&ResourceQuota>| {
         quota.is_some_and(|quota| quota.status.as_ref().is_some_and(|status| status.hard.is_some()))

@@ -12,7 +12,10 @@ use crate::{
 fn after_a_reservation(step: &Value) -> Value {
     let mut last = json!({"name": "last", "dependsOn": ["reserve-stock"]});
     last.as_object_mut().unwrap().extend(step.as_object().unwrap().clone());
-    json!({"onFailure": "Compensate", "steps": [{"name": "reserve-stock", "http": post("/stock/reservations")}, last]})
+    json!({
+        "onFailure": "Compensate",
+        "steps": [{"name": "reserve-stock", "http": post("/stock/reservations")}, last],
+    })
 }
 
 async fn refused(stand: &Stand, name: &str) -> Saga {
@@ -27,16 +30,37 @@ async fn a_mistake_in_the_last_step_is_found_before_the_first_one_runs() {
     let table = [
         (json!({"pod": {"image": " oddly named"}}), "spec.steps[1].pod: Pod \""),
         (
-            json!({"pod": {"image": image, "env": [{"name": "1 \
-                a", "value": "x"}, {"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "no.such"}}}]}}),
+            json!({
+                "pod": {
+                    "image": image,
+                    "env": [
+                        {"name": "1 a", "value": "x"},
+                        {"name": "X", "valueFrom": {"fieldRef": {"fieldPath": "no.such"}}},
+                    ],
+                },
+            }),
             "spec.steps[1].pod: Pod \"",
         ),
         (
-            json!({"http": {"method": "POST", "url": "http://shop.example/", "headers": [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "missing", "key": "k"}}}]}}),
+            json!({
+                "http": {
+                    "method": "POST", "url": "http://shop.example/",
+                    "headers": [{
+                        "name": "A", "valueFrom": {"secretKeyRef": {"name": "missing", "key": "k"}},
+                    }],
+                },
+            }),
             "spec.steps[1].http: the ",
         ),
         (
-            json!({"apply": {"manifest": {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "x"}}}}),
+            json!({
+                "apply": {
+                    "manifest": {
+                        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                        "metadata": {"name": "x"},
+                    },
+                },
+            }),
             "spec.steps[1].apply: ",
         ),
     ];
@@ -60,7 +84,10 @@ async fn a_saga_that_was_refused_goes_on_by_itself_when_what_was_missing_is_ther
     let mut stand = Stand::new("precheck-late").await;
     stand.apply_example("service-account.yaml").await;
     stand.start();
-    let headers = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
+    let headers = json!([{
+        "name": "Authorization",
+        "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}},
+    }]);
     let mut charge = post("/payments/charges");
     charge["headers"] = headers;
     let mut spec = after_a_reservation(&json!({"http": charge}));
@@ -72,7 +99,12 @@ async fn a_saga_that_was_refused_goes_on_by_itself_when_what_was_missing_is_ther
         "{}",
         message(&saga)
     );
-    stand.put(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"}, "stringData": {"token": "Bearer x"}})).await;
+    stand
+        .put(&json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"},
+            "stringData": {"token": "Bearer x"},
+        }))
+        .await;
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     assert_eq!(condition(&saga, "Accepted"), "True/Accepted");
 }
@@ -82,7 +114,10 @@ async fn what_only_an_earlier_step_makes_is_no_reason_to_refuse() {
     let mut stand = Stand::new("precheck-skip").await;
     stand.start();
     let mut charge = post("/payments/charges");
-    charge["headers"] = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
+    charge["headers"] = json!([{
+        "name": "Authorization",
+        "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}},
+    }]);
     stand.apply("order", &after_a_reservation(&json!({"http": charge, "precheck": "Skip"}))).await;
     let saga = stand.reaches("order", SagaPhase::Compensated).await;
     let accepted = saga
@@ -122,8 +157,16 @@ async fn a_refused_saga_is_tried_again_at_once_where_somebody_asks_for_it() {
 async fn what_may_be_otherwise_when_its_turn_comes_is_left_until_then() {
     let stand =
         keeper::stand_with("precheck-later", ("", "configmaps"), &["get", "patch", "delete"]).await;
-    stand.put(&json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"colour": "green"}})).await;
-    let shared = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"}, "data": {"colour": "blue"}});
+    stand
+        .put(&json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"},
+            "data": {"colour": "green"},
+        }))
+        .await;
+    let shared = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "shared"},
+        "data": {"colour": "blue"},
+    });
     let custom =
         json!({"apiVersion": "not-there.example/v1", "kind": "Widget", "metadata": {"name": "w"}});
     for (name, manifest) in [("conflict", shared), ("kind", custom)] {

@@ -23,7 +23,12 @@ pub async fn held(name: &str) -> Stand {
 }
 
 pub fn decline(stand: &Stand) {
-    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 402, "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "payments"}, "then": [{"answer": 402, "forever": true}],
+        }]))
+        .unwrap();
 }
 
 pub fn mend(stand: &Stand) {
@@ -57,7 +62,10 @@ pub fn manifest(stand: &Stand, annotations: &Value) -> Value {
     let text = checkout().to_string().replace("SHOP", &format!("http://{}", stand.shop_address));
     let metadata =
         json!({"name": "order", "namespace": stand.namespace, "annotations": annotations});
-    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata, "spec": serde_json::from_str::<Value>(&text).unwrap()})
+    json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata,
+        "spec": serde_json::from_str::<Value>(&text).unwrap(),
+    })
 }
 
 /// Pipes a manifest into kubectl; what it prints, and whether it succeeded.
@@ -166,7 +174,9 @@ async fn a_step_is_skipped_with_the_outputs_it_would_have_had() {
             "{refusal:?}"
         );
     }
-    let outputs = json!({"charge": "C-1", "cents": 4990.0, "void": null, "of": [{"a=b,c@d": 1e300}], "none": {}});
+    let outputs = json!({
+        "charge": "C-1", "cents": 4990.0, "void": null, "of": [{"a=b,c@d": 1e300}], "none": {},
+    });
     stand.ask("order", &format!("saga.dev/skip=charge-card={outputs}"));
     let saga = stand.reaches("order", SagaPhase::Completed).await;
     let skipped = step(&saga, "charge-card");
@@ -195,7 +205,12 @@ async fn a_step_is_skipped_with_the_outputs_it_would_have_had() {
 async fn an_undo_that_failed_is_tried_again_after_the_shop_is_mended_or_left_in_effect() {
     let mut stand = Stand::new("undo-again").await;
     stand.start();
-    let no = |service, direction| json!({"match": {"service": service, "direction": direction}, "then": [{"answer": 422, "forever": true}]});
+    let no = |service, direction| {
+        json!({
+            "match": {"service": service, "direction": direction},
+            "then": [{"answer": 422, "forever": true}],
+        })
+    };
     stand.shop.behave(&json!([no("shipping", "action"), no("payments", "compensation")])).unwrap();
     for name in ["order", "left"] {
         stand.apply(name, &checkout_with(&json!({"onFailure": "Compensate"}))).await;

@@ -690,11 +690,20 @@ pub fn post_by_gate(path: &str) -> Value {
 pub fn checkout() -> Value {
     let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
     json!({
-        "defaults": {"retry": {"maxAttempts": 5, "backoff": backoff}, "compensationRetry": {"backoff": backoff}},
+        "defaults": {
+            "retry": {"maxAttempts": 5, "backoff": backoff},
+            "compensationRetry": {"backoff": backoff},
+        },
         "steps": [
-            {"name": "reserve-stock", "http": post("/stock/reservations"), "compensation": {"http": post("/stock/releases")}},
-            {"name": "charge-card", "dependsOn": ["reserve-stock"], "http": post("/payments/charges"),
-             "compensation": {"http": post("/payments/refunds")}},
+            {
+                "name": "reserve-stock", "http": post("/stock/reservations"),
+                "compensation": {"http": post("/stock/releases")},
+            },
+            {
+                "name": "charge-card", "dependsOn": ["reserve-stock"],
+                "http": post("/payments/charges"),
+                "compensation": {"http": post("/payments/refunds")},
+            },
             {"name": "ship", "dependsOn": ["charge-card"], "http": post("/shipping/shipments"),
              "compensation": {"http": post("/shipping/cancellations")}},
         ],

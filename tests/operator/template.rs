@@ -26,14 +26,20 @@ async fn enforce(stand: &Stand, standard: &str) {
 
 /// A container of a template.
 fn container(name: &str, command: &str) -> Value {
-    json!({"name": name, "image": IMAGE, "command": ["/bin/sh", "-c", command], "volumeMounts": [{"name": "work", "mountPath": "/handed"}]})
+    json!({
+        "name": name, "image": IMAGE, "command": ["/bin/sh", "-c", command],
+        "volumeMounts": [{"name": "work", "mountPath": "/handed"}],
+    })
 }
 
 /// A template with what runs first, and what runs then.
 fn template(init: &Value, containers: &Value) -> Value {
     json!({"template": {
         "metadata": {"labels": {"app": "ship"}, "annotations": {"example.com/owner": "logistics"}},
-        "spec": {"volumes": [{"name": "work", "emptyDir": {}}], "initContainers": [init], "containers": containers},
+        "spec": {
+            "volumes": [{"name": "work", "emptyDir": {}}], "initContainers": [init],
+            "containers": containers,
+        },
     }})
 }
 
@@ -45,7 +51,10 @@ async fn the_container_named_step_decides_about_a_template_and_the_others_help_i
     let fetch = container("fetch", "echo T-${params.order} > /handed/tracking");
     let beside =
         container("beside", "echo '{\"from\": \"beside\"}' > /dev/termination-log; exit 1");
-    let tell = r#"printf '{"tracking": "%s", "by": "%s"}' "$(cat /handed/tracking)" "$SAGA_STEP/$SAGA_ATTEMPT" > /dev/termination-log"#;
+    let tell = concat!(
+        r#"printf '{"tracking": "%s", "by": "%s"}' "$(cat /handed/tracking)" "#,
+        r#""$SAGA_STEP/$SAGA_ATTEMPT" > /dev/termination-log"#
+    );
     let work = template(&fetch, &json!([beside, container("step", tell)]));
     let saga = json!({"params": {"order": 1042}, "steps": [{"name": "ship", "pod": work}]});
     let saga = stand.apply("order", &saga).await;
@@ -61,8 +70,7 @@ async fn the_container_named_step_decides_about_a_template_and_the_others_help_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_template_runs_first_may_fail_in_its_stead_and_is_undone_since_it_may_have_done_its_work()
- {
+async fn what_a_template_runs_first_may_fail_in_its_stead_and_is_undone_since_it_may_have_acted() {
     let mut stand = Stand::with_pods("init").await;
     stand.start();
     let work = template(
@@ -82,8 +90,7 @@ async fn what_a_template_runs_first_may_fail_in_its_stead_and_is_undone_since_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_step_that_dies_of_a_signal_beside_what_never_ends_is_not_waited_for_until_its_time_limit()
- {
+async fn a_step_killed_by_a_signal_beside_what_never_ends_is_not_waited_for_to_its_time_limit() {
     let mut stand = Stand::with_pods("signal").await;
     stand.start();
     // One second of grace: an end from outside would show soon.
@@ -91,7 +98,9 @@ async fn a_step_that_dies_of_a_signal_beside_what_never_ends_is_not_waited_for_u
         let proxy =
             json!({"name": "proxy", "image": IMAGE, "command": ["/bin/sh", "-c", "sleep 3000"]});
         let step = json!({"name": "step", "image": IMAGE, "command": ["/bin/sh", "-c", command]});
-        json!({"template": {"spec": {"terminationGracePeriodSeconds": 1, "containers": [step, proxy]}}})
+        json!({
+            "template": {"spec": {"terminationGracePeriodSeconds": 1, "containers": [step, proxy]}},
+        })
     };
     for (name, command, words) in [
         ("killed", "exit 137", "exit code 137 (Error)"),

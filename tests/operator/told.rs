@@ -86,8 +86,7 @@ async fn is_done(stand: &Stand, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its_work_unless_its_author_says_otherwise()
- {
+async fn a_pod_told_to_go_that_exits_with_0_may_be_half_done_unless_its_author_says_otherwise() {
     let mut stand = Stand::with_pods("told").await;
     stand.start();
     let work = pod(&yields(&ask("/shipping/shipments")));
@@ -120,8 +119,7 @@ async fn a_pod_that_exits_with_0_because_it_is_told_to_go_may_have_done_half_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_told_to_end_is_not_done_by_what_its_pods_are_told_to_end_with_but_a_drain_is_its_business()
- {
+async fn a_job_told_to_end_is_not_done_by_how_its_pods_then_end_but_a_drain_is_its_business() {
     let mut stand = Stand::with_pods("told-job").await;
     stand.start();
     let command = yields(&ask("/shipping/shipments"));
@@ -216,8 +214,7 @@ async fn delete(stand: &Stand, saga: &Saga) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pod_that_ended_just_before_its_deletion_has_done_its_work_where_the_operator_sees_one_after_the_other()
- {
+async fn a_pod_that_ended_just_before_its_deletion_is_done_where_both_are_seen_in_turn() {
     let mut stand = Stand::with_pods("before").await;
     stand.start();
     let saga = kept_pod(&stand, "order").await;
@@ -232,8 +229,7 @@ async fn a_pod_that_ended_just_before_its_deletion_has_done_its_work_where_the_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn of_a_pod_whose_end_nobody_saw_the_recorded_instants_say_whether_it_was_deleted_clearly_later()
- {
+async fn of_a_pod_whose_end_nobody_saw_the_instants_say_whether_it_was_deleted_clearly_later() {
     let mut stand = Stand::with_pods("clearly").await;
     stand.start();
     let (soon, later) = (kept_pod(&stand, "soon").await, kept_pod(&stand, "later").await);

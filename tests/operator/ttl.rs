@@ -11,7 +11,10 @@ async fn what_ended_goes_after_its_time_with_its_pods_and_what_waits_for_a_perso
     stand.start();
     stand
         .shop
-        .behave(&json!([{"match": {"service": "shipping", "direction": "action"}, "then": [{"answer": 422, "forever": true}]}]))
+        .behave(&json!([{
+            "match": {"service": "shipping", "direction": "action"},
+            "then": [{"answer": 422, "forever": true}],
+        }]))
         .unwrap();
     let mut short = checkout_with(&json!({"ttlSecondsAfterFinished": 0}));
     short["steps"].as_array_mut().unwrap().pop();

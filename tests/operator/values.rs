@@ -17,7 +17,11 @@ fn post_body(path: &str, body: &Value) -> Value {
 
 /// Has the shop answer the requests for stock with this body, and the first ones for a payment so.
 fn behave(stand: &Stand, stock: &str, payments: &Value) {
-    let then = |service: &str, then: Value| json!({"match": {"service": service, "direction": "action"}, "then": then});
+    let then = |service: &str, then: Value| {
+        json!({
+            "match": {"service": service, "direction": "action"}, "then": then,
+        })
+    };
     let say = json!([{"say": stock, "forever": true}]);
     stand.shop.behave(&json!([then("stock", say), then("payments", payments.clone())])).unwrap();
 }
@@ -26,11 +30,20 @@ fn behave(stand: &Stand, stock: &str, payments: &Value) {
 fn told_on(body: &Value) -> Value {
     let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
     json!({
-        "params": {"labels": {"d": 1, "b": 2, "c": 3, "a": 4, "f": 5, "e": 6}, "list": ["d", "b", "c"]},
+        "params": {
+            "labels": {"d": 1, "b": 2, "c": 3, "a": 4, "f": 5, "e": 6}, "list": ["d", "b", "c"],
+        },
         "defaults": {"retry": {"maxAttempts": 5, "backoff": backoff}},
         "steps": [
-            {"name": "ask", "http": post("/stock/reservations"), "outputs": {"v": "${response.body.v}"}, "compensation": {"http": post("/stock/releases")}},
-            {"name": "pay", "dependsOn": ["ask"], "http": post_body("/payments/charges", body), "compensation": {"http": post("/payments/refunds")}},
+            {
+                "name": "ask", "http": post("/stock/reservations"),
+                "outputs": {"v": "${response.body.v}"},
+                "compensation": {"http": post("/stock/releases")},
+            },
+            {
+                "name": "pay", "dependsOn": ["ask"], "http": post_body("/payments/charges", body),
+                "compensation": {"http": post("/payments/refunds")},
+            },
         ],
     })
 }
@@ -54,7 +67,14 @@ async fn a_retry_sends_the_number_that_was_sent_first() {
             &format!(r#"{{"v": {answered}}}"#),
             &json!([{"closeAfterWork": true}, {"answer": 503}]),
         );
-        stand.apply(name, &told_on(&json!({"v": "${steps.ask.outputs.v}", "twice": "${steps.ask.outputs.v * 2.0}"}))).await;
+        stand
+            .apply(
+                name,
+                &told_on(&json!({
+                    "v": "${steps.ask.outputs.v}", "twice": "${steps.ask.outputs.v * 2.0}",
+                })),
+            )
+            .await;
         let saga = stand.reaches(name, SagaPhase::Completed).await;
         assert_eq!(
             stand.kubectl(&[
@@ -107,12 +127,25 @@ async fn an_object_that_is_named_by_a_number_is_one_object_and_is_undone() {
     let stand = keeper::stand_with("named", ("", "configmaps"), &["get", "patch", "delete"]).await;
     for (name, answered, object) in [("two", "2.0", "web-2"), ("half", "2.5", "web-2.5")] {
         behave(&stand, &format!(r#"{{"v": {answered}}}"#), &json!([]));
-        let config_map = |name: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"ready": "no"}});
+        let config_map = |name: &str| {
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+                "data": {"ready": "no"},
+            })
+        };
         let named = "web-${steps.ask.outputs.v}";
         let spec = json!({"serviceAccountName": "keeper", "onFailure": "Compensate", "steps": [
-            {"name": "ask", "http": post("/stock/reservations"), "outputs": {"v": "${response.body.v}"}},
-            {"name": "put", "dependsOn": ["ask"], "precheck": "Skip", "apply": {"manifest": config_map(named), "until": "object.data.ready == 'yes'"},
-             "compensation": {"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": named}}},
+            {
+                "name": "ask", "http": post("/stock/reservations"),
+                "outputs": {"v": "${response.body.v}"},
+            },
+            {
+                "name": "put", "dependsOn": ["ask"], "precheck": "Skip",
+                "apply": {"manifest": config_map(named), "until": "object.data.ready == 'yes'"},
+                "compensation": {
+                    "delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": named},
+                },
+            },
             {"name": "fail", "dependsOn": ["put"], "http": post("/payments/nowhere")},
         ]});
         stand.apply(name, &spec).await;
@@ -210,10 +243,23 @@ async fn last_words_of_a_pod_and_outputs_of_a_skip_that_are_nested_too_deep_are_
 /// A checkout whose shipment, and the undo of whose invoice, read what the payment hands on.
 fn reading() -> Value {
     json!({"steps": [
-        {"name": "pay", "http": post("/payments/charges"), "outputs": {"id": "${response.body.id}"}},
-        {"name": "ship", "dependsOn": ["pay"], "http": post_body("/shipping/shipments", &json!({"charge": "${steps.pay.outputs.id}"}))},
-        {"name": "bill", "dependsOn": ["pay"], "http": post("/mail/messages"),
-         "compensation": {"http": post_body("/mail/retractions", &json!({"slip": "${steps['pay'].outputs.slip}"}))}},
+        {
+            "name": "pay", "http": post("/payments/charges"),
+            "outputs": {"id": "${response.body.id}"},
+        },
+        {
+            "name": "ship", "dependsOn": ["pay"],
+            "http": post_body("/shipping/shipments", &json!({"charge": "${steps.pay.outputs.id}"})),
+        },
+        {
+            "name": "bill", "dependsOn": ["pay"], "http": post("/mail/messages"),
+            "compensation": {
+                "http": post_body(
+                    "/mail/retractions",
+                    &json!({"slip": "${steps['pay'].outputs.slip}"}),
+                ),
+            },
+        },
         {"name": "note", "dependsOn": ["pay"],
          "http": post_body("/database/backups", &json!({"charge": "${has(steps.pay.outputs.id) ? \
           steps.pay.outputs.id : 'none'}"}))},
@@ -224,7 +270,12 @@ fn reading() -> Value {
 async fn a_skip_that_leaves_out_what_others_read_is_refused_and_one_that_gives_it_is_accepted() {
     let mut stand = Stand::new("left-out").await;
     stand.start();
-    stand.shop.behave(&json!([{"match": {"service": "payments"}, "then": [{"answer": 402, "forever": true}]}])).unwrap();
+    stand
+        .shop
+        .behave(&json!([{
+            "match": {"service": "payments"}, "then": [{"answer": 402, "forever": true}],
+        }]))
+        .unwrap();
     stand.apply("order", &reading()).await;
     stand.reaches("order", SagaPhase::Failed).await;
     stand.ask("order", "saga.dev/skip=pay");

@@ -105,7 +105,10 @@ fn disown() {
         return;
     };
     let patch = json!([
-        {"op": "test", "path": format!("/metadata/managedFields/{place}/manager"), "value": MANAGER_OF_TESTS},
+        {
+            "op": "test", "path": format!("/metadata/managedFields/{place}/manager"),
+            "value": MANAGER_OF_TESTS,
+        },
         {"op": "remove", "path": format!("/metadata/managedFields/{place}")},
     ]);
     kubectl(
@@ -194,8 +197,16 @@ fn acts() -> Vec<Act> {
 
     let never = json!({"method": "POST", "url": "http://127.0.0.1:1/"});
     let far = json!({"maxAttempts": 9, "backoff": {"initialDelay": "1h", "maxDelay": "1h"}});
-    let one = json!({"name": "charge-card", "http": post("/payments/charges"), "compensation": {"http": post("/payments/refunds")}});
-    let undone_by = |http: &Value, retry: &Value| json!({"name": "charge-card", "http": post("/payments/charges"), "compensation": {"http": http, "retry": retry}});
+    let one = json!({
+        "name": "charge-card", "http": post("/payments/charges"),
+        "compensation": {"http": post("/payments/refunds")},
+    });
+    let undone_by = |http: &Value, retry: &Value| {
+        json!({
+            "name": "charge-card", "http": post("/payments/charges"),
+            "compensation": {"http": http, "retry": retry},
+        })
+    };
     let gives_up =
         json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}, "timeout": "1s"});
     let waits = json!({"name": "sign-off", "dependsOn": ["charge-card"], "approval": {}});
@@ -246,7 +257,12 @@ fn acts() -> Vec<Act> {
         ),
         act(
             "retrying",
-            json!({"steps": [one, {"name": "send", "dependsOn": ["charge-card"], "http": never, "retry": far}]}),
+            json!({
+                "steps": [
+                    one,
+                    {"name": "send", "dependsOn": ["charge-card"], "http": never, "retry": far},
+                ],
+            }),
             &[],
             P::Running,
             (&["saga.dev/skip=send"], P::Completed),
@@ -260,14 +276,22 @@ fn acts() -> Vec<Act> {
         ),
         act(
             "not-undone",
-            json!({"onFailure": "Compensate", "steps": [undone_by(&never, &json!({"maxAttempts": 1})), gives_up]}),
+            json!({
+                "onFailure": "Compensate",
+                "steps": [undone_by(&never, &json!({"maxAttempts": 1})), gives_up],
+            }),
             &[],
             P::CompensationFailed,
             (&["saga.dev/skip=charge-card"], P::Compensated),
         ),
         act(
             "calling",
-            json!({"steps": [{"name": "charge-card", "timeout": "5m", "retry": {"maxAttempts": 9}, "http": post_by_gate("/payments/charges")}]}),
+            json!({
+                "steps": [{
+                    "name": "charge-card", "timeout": "5m", "retry": {"maxAttempts": 9},
+                    "http": post_by_gate("/payments/charges"),
+                }],
+            }),
             &[],
             P::Running,
             (&[], P::Completed),
@@ -461,8 +485,7 @@ async fn a_word_of_a_later_version_leaves_the_saga_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_holds_what_was_accepted()
- {
+async fn a_field_of_the_spec_unknown_to_the_operator_is_refused_and_holds_what_was_accepted() {
     let _served = Served::by_this_version().await;
     Served::with_more_in_the_spec();
     let mut stand = Stand::new("fields").await;
@@ -481,7 +504,10 @@ async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_hold
         ("word", json!({"onFailure": "Shout"}), "spec.onFailure is Shout, a word"),
     ];
     for (name, more, said) in cases {
-        let saga = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name}, "spec": with(more)});
+        let saga = json!({
+            "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": {"name": name},
+            "spec": with(more),
+        });
         stand.put(&saga).await;
         let saga =
             stored(&stand, name, "refused", |saga| saga.to_string().contains("UnknownField")).await;
@@ -503,7 +529,12 @@ async fn a_field_of_the_spec_that_the_operator_does_not_know_is_refused_and_hold
         stand
             .apply(
                 name,
-                &with(json!({"steps": [{"name": "sign-off", "approval": {}, "compensation": {"http": post("/payments/refunds")}}]})),
+                &with(json!({
+                    "steps": [{
+                        "name": "sign-off", "approval": {},
+                        "compensation": {"http": post("/payments/refunds")},
+                    }],
+                })),
             )
             .await;
         stand.step_reaches(name, "sign-off", StepPhase::Waiting).await;
@@ -552,7 +583,10 @@ async fn what_another_version_accepted_goes_on_although_this_one_would_refuse_it
     let hash = serde_json::from_value::<StoredSaga>(json!(old)).unwrap().spec_hash;
     let steps =
         json!([{"name": "first", "phase": "Pending"}, {"name": "second", "phase": "Pending"}]);
-    let accepted = json!({"phase": "Running", "specHash": hash, "startedAt": "2026-01-01T00:00:00.000000Z", "steps": steps});
+    let accepted = json!({
+        "phase": "Running", "specHash": hash, "startedAt": "2026-01-01T00:00:00.000000Z",
+        "steps": steps,
+    });
     stand.patch_status("old", &accepted).await.unwrap();
     stand.start();
     stand.until("new", "refused", |saga| condition(saga, "Accepted") == "False/InvalidSpec").await;

@@ -120,8 +120,14 @@ fn is_one_of_a_run(table: &str) {
 
 #[test]
 fn the_table_says_what_the_runs_left() {
-    let model = json!({"states": 10_234_567, "violations": 0, "twins": {"killed": 71, "all": 71}, "date": "2026-03-01"});
-    let chaos = json!({"plans": 2134, "failed": 0, "stories": ["chain", "retry"], "faults": 23, "seed": 7, "date": "2026-03-02"});
+    let model = json!({
+        "states": 10_234_567, "violations": 0, "twins": {"killed": 71, "all": 71},
+        "date": "2026-03-01",
+    });
+    let chaos = json!({
+        "plans": 2134, "failed": 0, "stories": ["chain", "retry"], "faults": 23, "seed": 7,
+        "date": "2026-03-02",
+    });
     let told = table(Some(&model), Some(&chaos));
     assert_eq!(
         told,

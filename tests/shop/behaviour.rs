@@ -3,7 +3,10 @@
 //! A rule says whom it concerns and what then happens, call by call:
 //!
 //! ```json
-//! [{"match": {"service": "payments", "direction": "action"}, "then": [{"answer": 503, "retryAfter": "2"}, {"closeAfterWork": true}]}]
+//! [{
+//!     "match": {"service": "payments", "direction": "action"},
+//!     "then": [{"answer": 503, "retryAfter": "2"}, {"closeAfterWork": true}]
+//! }]
 //! ```
 //!
 //! Rules come by `PUT /behaviour`, or in a request's own body as `"shop": {"then": […]}`: such a

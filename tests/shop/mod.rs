@@ -2,7 +2,8 @@
 //! one ledger of all calls.
 //!
 //! ```text
-//!  POST /payments/charges ──► behaviour: what was I told? ──► ledger: done, repeat, fault … ──► answer, or none at all
+//!  POST /payments/charges ──► behaviour: what was I told? ──► ledger: done, repeat, fault …
+//!      ──► answer, or none at all
 //! ```
 //!
 //! # Guarantees

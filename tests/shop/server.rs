@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `POST` on a path of [`SERVICES`] | the services; need `Idempotency-Key`, take any body |
 //! | `GET /ledger?scope=` | all entries, or those of one scope |
-//! | `GET /ledger/summary?scope=` | per scope: what was done, undone, is in effect, done twice, refused, wrong |
+//! | `GET /ledger/summary?scope=` | what is done, undone, in effect, done twice, refused, wrong |
 //! | `DELETE /ledger?scope=` | forgets all, or one scope |
 //! | `PUT /behaviour` | the rules of [`super::behaviour`]; `[]` takes them back |
 //! | `GET /healthz` | 200 |
@@ -230,7 +230,8 @@ pub async fn serve(listener: TcpListener, shop: Shop) -> io::Result<()> {
             }
             Err(error) => {
                 eprintln!("the shop could not accept a connection: {error}");
-                tokio::time::sleep(Duration::from_millis(100)).await; // out of descriptors: some will come free
+                // Out of descriptors: some will come free.
+                tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
     }

@@ -45,7 +45,10 @@ async fn a_rule_concerns_only_the_calls_that_match_all_it_says() {
         (true, json!({})),
         (
             true,
-            json!({"scope": "order", "service": "payments", "path": "/payments/charges", "step": "charge", "direction": "action"}),
+            json!({
+                "scope": "order", "service": "payments", "path": "/payments/charges",
+                "step": "charge", "direction": "action",
+            }),
         ),
         (false, json!({"scope": "order", "step": "refund"})),
         (false, json!({"scope": "other"})),
@@ -63,7 +66,10 @@ async fn a_rule_concerns_only_the_calls_that_match_all_it_says() {
 #[tokio::test]
 async fn the_first_rule_that_is_not_used_up_counts() {
     let open = Open::start().await;
-    let rules = json!([{"match": {"step": "charge"}, "then": [{"answer": 500}]}, {"then": [{"answer": 503}]}]);
+    let rules = json!([
+        {"match": {"step": "charge"}, "then": [{"answer": 500}]},
+        {"then": [{"answer": 503}]},
+    ]);
     assert_eq!(status(&open.ask("PUT", "/behaviour", None, &rules.to_string()).await), 204);
     let mut statuses = vec![];
     for _ in 0..3 {

@@ -116,7 +116,10 @@ async fn the_ledger_can_be_read_and_reset_by_scope() {
     assert_eq!((&entry["key"], &entry["sequence"]), (&json!("order-2/charge/action/0"), &json!(2)));
     // The demonstration compares this text as it stands, so the order of the fields counts, too.
     let (_, reply) = open.ask("GET", "/ledger/summary?scope=order-2", None, "").await.unwrap();
-    let expected = r#"{"order-2":{"done":["charge"],"undone":[],"inEffect":["charge"],"doneTwice":[],"refused":[],"faults":[]}}"#;
+    let expected = concat!(
+        r#"{"order-2":{"done":["charge"],"undone":[],"inEffect":["charge"],"#,
+        r#""doneTwice":[],"refused":[],"faults":[]}}"#
+    );
     assert!(reply.ends_with(expected), "{reply}");
     assert_eq!(status(&open.ask("DELETE", "/ledger?scope=order-2", None, "").await), 204);
     assert_eq!(

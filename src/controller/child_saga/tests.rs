@@ -41,12 +41,22 @@ impl Family {
         let child_name = child_name("order", "1", &made_by);
         let mut metadata = json!({"name": "order", "namespace": "shop", "uid": "1"});
         metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let mut step = json!({"name": "tenant", "child": {"name": child_name, "uid": "2", "phase": "Running"}});
+        let mut step = json!({
+            "name": "tenant", "child": {"name": child_name, "uid": "2", "phase": "Running"},
+        });
         step.as_object_mut().unwrap().extend(record.as_object().unwrap().clone());
-        let steps = json!([{"name": "tenant", "saga": {"spec": {"steps": [{"name": "a", "wait": {"for": "1s"}}]}}}]);
+        let steps = json!([
+            {"name": "tenant", "saga": {"spec": {"steps": [{"name": "a", "wait": {"for": "1s"}}]}}},
+        ]);
         let spec = json!({"deletionPolicy": "Abandon", "steps": steps});
-        let parent = json!({"metadata": metadata, "spec": spec, "status": {"phase": "CompensationFailed", "steps": [step]}});
-        let child = json!({"metadata": {"name": child_name, "namespace": "shop", "uid": "2"}, "spec": {"steps": []}, "status": {"phase": "CompensationFailed"}});
+        let parent = json!({
+            "metadata": metadata, "spec": spec,
+            "status": {"phase": "CompensationFailed", "steps": [step]},
+        });
+        let child = json!({
+            "metadata": {"name": child_name, "namespace": "shop", "uid": "2"},
+            "spec": {"steps": []}, "status": {"phase": "CompensationFailed"},
+        });
         let answers = Arc::new(Mutex::new(Vec::new()));
         let (codes, held) = (Arc::clone(&answers), parent.clone());
         let service = tower::service_fn(move |request: Request<Body>| {
@@ -56,7 +66,9 @@ impl Family {
             } else {
                 200
             };
-            let failed = json!({"kind": "Status", "status": "Failure", "code": code, "reason": "", "message": "no"});
+            let failed = json!({
+                "kind": "Status", "status": "Failure", "code": code, "reason": "", "message": "no",
+            });
             let object = if request.uri().path().ends_with("/order") { &held } else { &child };
             let body = if code == 200 { object } else { &failed };
             let response = Response::builder()
@@ -77,7 +89,9 @@ impl Family {
         let active = json!({"startedAt": "2026-01-01T00:00:00.000000Z", "childUid": "2"});
         Self::of(
             &json!({}),
-            &json!({"phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}),
+            &json!({
+                "phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active},
+            }),
         )
     }
 
@@ -87,7 +101,10 @@ impl Family {
             json!({"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["saga.dev/undo"]});
         Self::of(
             &metadata,
-            &json!({"phase": "CompensationFailed", "action": {"attempt": 1, "budgetUsed": 1}, "compensation": {"attempt": 3, "budgetUsed": 3}}),
+            &json!({
+                "phase": "CompensationFailed", "action": {"attempt": 1, "budgetUsed": 1},
+                "compensation": {"attempt": 3, "budgetUsed": 3},
+            }),
         )
     }
 
@@ -157,8 +174,7 @@ async fn what_a_child_could_not_be_told_is_known_until_it_was_told() {
 }
 
 #[tokio::test]
-async fn a_child_that_no_attempt_follows_any_more_is_told_to_go_as_its_deleted_parent_and_nothing_else()
- {
+async fn a_child_that_no_attempt_follows_is_told_to_go_as_its_deleted_parent_and_nothing_else() {
     let family = Family::given_up();
     assert_eq!(
         family.look().await.phase,

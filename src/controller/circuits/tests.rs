@@ -197,7 +197,11 @@ fn context(settings: Settings) -> (Arc<Context>, mpsc::UnboundedReceiver<ObjectR
 
 /// A saga with one request to the shop for each of these steps, side by side.
 fn saga(steps: &[&str]) -> ValidSaga {
-    let request = |name: &&str| json!({"name": name, "http": {"method": "POST", "url": "http://stock.shop.svc/reservations"}});
+    let request = |name: &&str| {
+        json!({
+            "name": name, "http": {"method": "POST", "url": "http://stock.shop.svc/reservations"},
+        })
+    };
     let steps: Vec<_> = steps.iter().map(request).collect();
     let stored: StoredSaga =
         serde_json::from_value(json!({"metadata": {}, "spec": {"maxParallel": 9, "steps": steps}}))
@@ -278,8 +282,7 @@ fn end(slots: &HashMap<AttemptId, Slot>, step: &str, end: CallEnd) {
 }
 
 #[tokio::test]
-async fn no_intent_is_written_for_what_an_open_circuit_keeps_back_and_the_saga_looks_again_when_it_is_half_open()
- {
+async fn what_an_open_circuit_keeps_back_has_no_intent_and_is_looked_at_when_it_is_half_open() {
     let (context, _announced) = context(open_for(OPEN));
     calls(&context.circuits, &shop(), 20, CallEnd::Unknown);
     let (plan, slots) = look(&context, &saga(&["a", "b"]));
@@ -303,8 +306,7 @@ async fn no_intent_is_written_for_what_an_open_circuit_keeps_back_and_the_saga_l
 }
 
 #[tokio::test]
-async fn half_open_one_look_begins_one_request_and_a_look_that_comes_to_nothing_gives_the_probe_back()
- {
+async fn half_open_a_look_begins_one_request_and_gives_the_probe_back_if_it_comes_to_nothing() {
     let (context, mut announced) = context(open_for(Duration::ZERO));
     calls(&context.circuits, &shop(), 20, CallEnd::Unknown);
     let saga = saga(&["a", "b"]);

@@ -2,9 +2,11 @@
 //! gone.
 //!
 //! ```text
-//!  own: create ─► renew every 2 s ─┬─► a renewal is refused, or 4 s pass ─► abort what is under way ─► a new id, a new Lease
+//!  own: create ─► renew every 2 s ─┬─► a renewal is refused, or 4 s pass
+//!                                  │    ─► abort what is under way ─► a new id, a new Lease
 //!                                  └─► the process ends ─► release
-//!  others: an intent of a foreign id ─► live reads of its Lease, one series for each id ─► gone ─► look at its sagas again
+//!  others: an intent of a foreign id ─► live reads of its Lease, one series for each id
+//!           ─► gone ─► look at its sagas again
 //! ```
 //!
 //! # Guarantees

@@ -237,7 +237,10 @@ mod tests {
                 if times > 99 {
                     return std::future::pending().await;
                 }
-                let body = json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "no"});
+                let body = json!({
+                    "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
+                    "message": "no",
+                });
                 let response =
                     Response::builder().status(403).body(Body::from(body.to_string().into_bytes()));
                 Ok::<_, Infallible>(response.unwrap())

@@ -404,9 +404,15 @@ mod tests {
     #[test]
     fn the_clock_is_compared_with_the_newest_stamp_of_the_api_server() {
         let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
-        let stamps = json!([{"manager": "kubectl", "time": "2026-03-01T11:00:00Z"}, {"manager": "saga-operator", "time": "2026-03-01T12:00:40Z"}]);
+        let stamps = json!([
+            {"manager": "kubectl", "time": "2026-03-01T11:00:00Z"},
+            {"manager": "saga-operator", "time": "2026-03-01T12:00:40Z"},
+        ]);
         let lease = |fields: serde_json::Value| {
-            let lease = json!({"metadata": {"managedFields": fields}, "spec": {"renewTime": "2026-03-01T12:00:00.500000Z"}});
+            let lease = json!({
+                "metadata": {"managedFields": fields},
+                "spec": {"renewTime": "2026-03-01T12:00:00.500000Z"},
+            });
             serde_json::from_value::<Lease>(lease).unwrap()
         };
         let sent = Instant::now();

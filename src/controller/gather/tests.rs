@@ -44,7 +44,10 @@ impl Scene {
             tower::service_fn(move |request: Request<Body>| {
                 let held = server.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 let found = held.into_iter().find(|(path, _, _)| *path == request.uri().path());
-                let missing = json!({"kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "not found"});
+                let missing = json!({
+                    "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
+                    "message": "not found",
+                });
                 let (code, body) = found.map_or((404, missing), |(_, code, body)| (code, body));
                 let response = Response::builder()
                     .status(code)
@@ -146,7 +149,9 @@ async fn who_leads_again_looks_whether_another_one_created_what_it_could_not() {
     let scene = Scene::with_pod();
     scene.context.attempts.ended(&scene.key, never_begun("forbidden".into(), true));
     scene.context.lead(false, false);
-    let saga = json!({"metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": {"steps": []}});
+    let saga = json!({
+        "metadata": {"name": "order", "namespace": "shop", "uid": "1"}, "spec": {"steps": []},
+    });
     assert!(
         !scene.context.answers_for(&serde_json::from_value(saga).unwrap()),
         "it has nothing to tell that others cannot"
@@ -159,7 +164,10 @@ async fn who_leads_again_looks_whether_another_one_created_what_it_could_not() {
 
 /// The answer to who has no right.
 fn forbidden() -> Value {
-    json!({"kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden", "message": "pods is forbidden"})
+    json!({
+        "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
+        "message": "pods is forbidden",
+    })
 }
 
 impl Scene {
@@ -255,8 +263,14 @@ async fn a_cache_that_no_watch_fills_any_more_is_believed_only_as_long_as_the_na
 async fn the_pods_of_a_job_that_failed_are_not_waited_for_once_the_namespace_goes() {
     let scene = Scene::without_rights();
     scene.answers("/api/v1/namespaces/shop/pods", 403, forbidden());
-    let failed = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}], "failed": 1});
-    let job = json!({"metadata": {"name": "j", "namespace": "shop", "uid": "j"}, "spec": {"template": {}}, "status": failed});
+    let failed = json!({
+        "conditions": [{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}],
+        "failed": 1,
+    });
+    let job = json!({
+        "metadata": {"name": "j", "namespace": "shop", "uid": "j"}, "spec": {"template": {}},
+        "status": failed,
+    });
     let job: Job = serde_json::from_value(job).unwrap();
     assert!(
         job.state(&scene.context, Duration::ZERO).await.unwrap_err().is_forbidden(),
@@ -274,7 +288,12 @@ async fn a_pod_that_lost_its_owner_is_known_by_the_uid_that_the_status_names_and
         pod["metadata"]["ownerReferences"].take();
         scene.answers(scene.path(), 200, pod);
     };
-    let conflict = |state: &ChildState| matches!(state, ChildState::Failed(failure) if failure.message.starts_with("NameConflict"));
+    let conflict = |state: &ChildState| {
+        matches!(
+            state,
+            ChildState::Failed(failure) if failure.message.starts_with("NameConflict")
+        )
+    };
     let scene = Scene::with_pod();
     orphan(&scene);
     let named = scene.look(Some("p")).await.unwrap();
@@ -323,8 +342,15 @@ impl Scene {
 async fn an_end_that_another_container_holds_up_is_taken_after_the_grace() {
     let scene = Scene::with_pod();
     let mut pod = scene.pod("p", "Running");
-    let status = |name: &str, state: Value| json!({"name": name, "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state});
-    let crashed = json!({"terminated": {"exitCode": 139, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z"}});
+    let status = |name: &str, state: Value| {
+        json!({
+            "name": name, "image": "a", "imageID": "", "ready": false, "restartCount": 0,
+            "state": state,
+        })
+    };
+    let crashed = json!({
+        "terminated": {"exitCode": 139, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z"},
+    });
     pod["status"]["containerStatuses"] =
         json!([status("step", crashed), status("proxy", json!({"running": {}}))]);
     scene.answers(scene.path(), 200, pod);
@@ -343,7 +369,10 @@ async fn an_end_that_another_container_holds_up_is_taken_after_the_grace() {
 /// A Job with the UID `j` of one pod, and more in its metadata.
 fn job(more: &Value) -> Value {
     let template = json!({"spec": {"restartPolicy": "Never", "containers": []}});
-    let mut job = json!({"metadata": {"name": "j", "namespace": "shop", "uid": "j"}, "spec": {"backoffLimit": 0, "template": template}});
+    let mut job = json!({
+        "metadata": {"name": "j", "namespace": "shop", "uid": "j"},
+        "spec": {"backoffLimit": 0, "template": template},
+    });
     job["metadata"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     job
 }
@@ -352,19 +381,37 @@ fn job(more: &Value) -> Value {
 fn pod_of_job(phase: &str, code: Option<i32>) -> Value {
     let state = code.map_or_else(
         || json!({"running": {}}),
-        |code| json!({"terminated": {"exitCode": code, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z"}}),
+        |code| {
+            json!({
+                "terminated": {
+                    "exitCode": code, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z",
+                },
+            })
+        },
     );
-    let status = json!({"name": "step", "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state});
-    let labels = json!({"batch.kubernetes.io/controller-uid": "j", "app.kubernetes.io/managed-by": "saga-operator"});
-    json!({"metadata": {"name": "j-0", "namespace": "shop", "uid": "p", "labels": labels}, "spec": {"nodeName": "n", "containers": []},
-           "status": {"phase": phase, "containerStatuses": [status]}})
+    let status = json!({
+        "name": "step", "image": "a", "imageID": "", "ready": false, "restartCount": 0,
+        "state": state,
+    });
+    let labels = json!({
+        "batch.kubernetes.io/controller-uid": "j", "app.kubernetes.io/managed-by": "saga-operator",
+    });
+    json!({
+        "metadata": {"name": "j-0", "namespace": "shop", "uid": "p", "labels": labels},
+        "spec": {"nodeName": "n", "containers": []},
+        "status": {"phase": phase, "containerStatuses": [status]},
+    })
 }
 
 impl Scene {
     fn with_job() -> Self {
-        Self::new(
-            &json!({"job": {"spec": {"template": {"spec": {"containers": [{"name": "step", "image": "ship"}]}}}}}),
-        )
+        Self::new(&json!({
+            "job": {
+                "spec": {
+                    "template": {"spec": {"containers": [{"name": "step", "image": "ship"}]}},
+                },
+            },
+        }))
     }
 
     fn job_path(&self) -> &'static str {
@@ -406,8 +453,7 @@ async fn a_job_that_somebody_keeps_has_ended_once_it_was_deleted_long_ago_and_no
 }
 
 #[tokio::test]
-async fn a_pod_that_a_live_read_misses_and_the_watch_still_shows_is_waited_for_until_the_watch_brings_its_end()
- {
+async fn a_pod_that_only_the_watch_still_shows_is_waited_for_until_the_watch_brings_its_end() {
     let mut scene = Scene::with_job();
     let mut waiting = pod_of_job("Pending", None);
     (waiting["spec"]["nodeName"], waiting["status"]) = (Value::Null, json!({"phase": "Pending"}));
@@ -440,7 +486,9 @@ async fn a_pod_that_a_live_read_misses_and_the_watch_still_shows_is_waited_for_u
 #[tokio::test]
 async fn the_pods_of_a_job_that_is_gone_are_read_live_whatever_memory_says_of_them() {
     let scene = Scene::with_job();
-    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "j", "controller": true});
+    let owner = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "j", "controller": true,
+    });
     let mut running = pod_of_job("Running", None);
     running["metadata"]["ownerReferences"] = json!([owner]);
     scene.context.families.saw(&serde_json::from_value(running).unwrap());

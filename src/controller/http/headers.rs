@@ -272,7 +272,12 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_api_server_says_decides_whether_it_is_tried_again() {
-        let answer = |code: u16| json!({"kind": "Status", "status": "Failure", "code": code, "details": {"kind": "secrets", "retryAfterSeconds": 600}});
+        let answer = |code: u16| {
+            json!({
+                "kind": "Status", "status": "Failure", "code": code,
+                "details": {"kind": "secrets", "retryAfterSeconds": 600},
+            })
+        };
         let states = [404, 403, 500].map(async |code| {
             let (reader, _) = reader(code, &answer(code));
             headers(&request(vec![("Authorization", secret("token"))]), ACCOUNT, &reader)
@@ -296,7 +301,10 @@ mod tests {
             "{forbidden:?}"
         );
         assert!(
-            matches!(passing, ChildState::Refused { retry_in, .. } if *retry_in == Duration::from_mins(1)),
+            matches!(
+                passing,
+                ChildState::Refused { retry_in, .. } if *retry_in == Duration::from_mins(1)
+            ),
             "{passing:?}"
         );
     }

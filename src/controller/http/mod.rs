@@ -201,13 +201,14 @@ impl HttpCaller {
     /// certificates are read as `account`. `now` is the present instant; `sent` is new for each
     /// call. Without `permit` nothing leaves: Failed, nothing reached.
     ///
-    /// | what happens | outcome |
-    /// |---|---|
-    /// | an answer came | Answered: what it means is for the engine to say |
-    /// | the URL, a header, an address, certificates or a missing right forbid it | Failed for good, nothing reached |
-    /// | no such host, Secret, ConfigMap or key; no connection in time, refused, or TLS failed | Failed, tried again, nothing reached |
-    /// | the API server cannot give the Secret just now | Refused |
-    /// | the connection broke or the time ran out once it stood | Unknown |
+    /// What happens gives the outcome:
+    /// - an answer came: Answered; what it means is for the engine to say
+    /// - the URL, a header, an address, certificates or a missing right forbid it: Failed for good,
+    ///   nothing reached
+    /// - no such host, Secret, ConfigMap or key; no connection in time, refused, or TLS failed:
+    ///   Failed, tried again, nothing reached
+    /// - the API server cannot give the Secret just now: Refused
+    /// - the connection broke or the time ran out once it stood: Unknown
     pub async fn call(
         &self,
         request: &HttpRequest,

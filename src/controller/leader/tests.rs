@@ -51,7 +51,10 @@ impl Server {
         let refused = |code: u16, reason: &str| {
             (
                 code,
-                json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": reason}),
+                json!({
+                    "kind": "Status", "status": "Failure", "code": code, "reason": reason,
+                    "message": reason,
+                }),
             )
         };
         let mut held = self.lease.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +106,10 @@ async fn an_api_server_that_takes_more_than_a_second_for_each_call_has_a_leader(
 fn ours(version: u32) -> Value {
     let metadata =
         json!({"name": "leader", "namespace": "default", "resourceVersion": version.to_string()});
-    json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": {"holderIdentity": "me"}})
+    json!({
+        "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata,
+        "spec": {"holderIdentity": "me"},
+    })
 }
 
 /// Who holds the Lease.

@@ -77,7 +77,10 @@ impl Server {
         let status = |code: u16, message: &str| {
             (
                 code,
-                json!({"kind": "Status", "status": "Failure", "code": code, "message": message, "reason": ""}),
+                json!({
+                    "kind": "Status", "status": "Failure", "code": code, "message": message,
+                    "reason": "",
+                }),
             )
         };
         let list = |version: &str, kinds: Value| {
@@ -92,14 +95,20 @@ impl Server {
                 return (200, json!({"kind": "APIGroupList", "groups": [group]}));
             }
             ("/apis/example.com/v2", Some(kind)) => {
-                let kind = json!({"name": kind.to_lowercase(), "singularName": "", "namespaced": true, "kind": kind, "verbs": ["get"]});
+                let kind = json!({
+                    "name": kind.to_lowercase(), "singularName": "", "namespaced": true,
+                    "kind": kind, "verbs": ["get"],
+                });
                 return list("example.com/v2", json!([kind]));
             }
             ("/apis/example.com/v1", _) => return status(404, "no such version"),
             _ => {}
         }
         if path == "/api/v1" {
-            let kind = json!({"name": "configmaps", "singularName": "configmap", "namespaced": true, "kind": "ConfigMap", "verbs": ["get", "delete"]});
+            let kind = json!({
+                "name": "configmaps", "singularName": "configmap", "namespaced": true,
+                "kind": "ConfigMap", "verbs": ["get", "delete"],
+            });
             return match self.kinds {
                 None => list("v1", json!([kind])),
                 Some(200) => list("v1", json!([])),
@@ -144,7 +153,13 @@ impl Scene {
     /// A step that applies the object.
     fn applying(server: Server) -> Self {
         Self::of(
-            json!({"apply": {"manifest": {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old"}}}}),
+            json!({
+                "apply": {
+                    "manifest": {
+                        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "old"},
+                    },
+                },
+            }),
             server,
         )
     }
@@ -293,7 +308,10 @@ async fn what_passes_waits_what_is_refused_ends_the_attempt_and_what_is_lost_pro
         let scene = Scene::new(Some(config_map("first")), (code, "etcdserver: request timed out"));
         let seen = scene.delete("first").await;
         assert!(
-            matches!(&seen, ChildState::Active { uid: None, detail, .. } if detail.contains("timed out")),
+            matches!(
+                &seen,
+                ChildState::Active { uid: None, detail, .. } if detail.contains("timed out")
+            ),
             "{code}: {seen:?}"
         );
         scene.server.lock().unwrap().answer = (403, "configmaps is forbidden");

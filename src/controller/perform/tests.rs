@@ -89,6 +89,16 @@ fn key() -> AttemptKey {
     ("1".to_owned(), AttemptId { step: "charge".into(), direction: Direction::Action, number: 1 })
 }
 
+/// What the API server says with this code.
+fn body_of(code: u16) -> Value {
+    match code {
+        201 => json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}}),
+        _ => json!({
+            "kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": "",
+        }),
+    }
+}
+
 /// The same with a step that does this.
 async fn tried_as(
     action: &Value,
@@ -101,16 +111,8 @@ async fn tried_as(
         let mut log = log.lock().unwrap();
         let code = codes.get(log.len()).copied().unwrap_or(201);
         log.push(request.method().clone());
-        let body = match code {
-            201 => {
-                json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "uid": "u"}})
-            }
-            _ => {
-                json!({"kind": "Status", "status": "Failure", "code": code, "message": "no", "reason": ""})
-            }
-        };
-        let response =
-            Response::builder().status(code).body(Body::from(serde_json::to_vec(&body).unwrap()));
+        let body = serde_json::to_vec(&body_of(code)).unwrap();
+        let response = Response::builder().status(code).body(Body::from(body));
         std::future::ready(Ok::<_, Infallible>(response.unwrap()))
     };
     let (context, _) = fixture::context(Client::new(tower::service_fn(answer), "default"), None);
@@ -155,8 +157,7 @@ async fn tried_as(
 }
 
 #[tokio::test]
-async fn a_creation_whose_answer_may_have_been_lost_does_not_leave_late_although_its_status_was_written_just_now()
- {
+async fn a_creation_whose_answer_may_be_lost_does_not_leave_late_however_fresh_its_status_is() {
     assert_eq!(tried(Duration::ZERO, &[]).await, (vec![Method::POST], Next::Later, None));
     assert_eq!(
         tried(Duration::from_secs(30), &[]).await,

@@ -83,8 +83,14 @@ fn a_missing_secret_is_refused_where_no_earlier_step_can_make_it() {
 
 #[test]
 fn what_is_tried_once_is_judged_wherever_it_stands() {
-    let token = json!([{"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}}]);
-    let asks = |name: &str| json!({"name": name, "http": {"method": "POST", "url": "http://a/b", "headers": token}});
+    let token = json!([
+        {"name": "X-Key", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}},
+    ]);
+    let asks = |name: &str| {
+        json!({
+            "name": name, "http": {"method": "POST", "url": "http://a/b", "headers": token},
+        })
+    };
     let spec =
         json!({"steps": [asks("before"), {"name": "makes", "pod": {"image": "a"}}, asks("after")]});
     let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };

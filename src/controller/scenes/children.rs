@@ -16,8 +16,7 @@ async fn seen(scene: &Scene, saga: &Value) -> ChildState {
 }
 
 #[tokio::test]
-async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_another_machines_clock()
- {
+async fn a_pod_counts_as_stuck_by_the_time_that_this_process_waited_and_not_by_another_clock() {
     let mut scene = Scene::new();
     let mut pod = bound("Running");
     // As if long ago: the clock that set it may be years behind.

@@ -54,7 +54,10 @@ async fn swept(live: Option<Value>) -> Vec<(String, Value)> {
     let mut scene = Scene::new();
     let attempted =
         json!({"attempt": 1, "budgetUsed": 1, "begun": true, "lastOutcome": "Succeeded"});
-    let ended = json!({"phase": "Completed", "steps": [{"name": "ship", "phase": "Completed", "action": attempted}]});
+    let ended = json!({
+        "phase": "Completed",
+        "steps": [{"name": "ship", "phase": "Completed", "action": attempted}],
+    });
     let ended = saga(&by_pod(), &ended);
     scene.watches(&[], &[bound("Succeeded")]);
     if let Some(live) = live {

@@ -6,7 +6,10 @@ use super::*;
 async fn an_old_lease_is_deleted_as_it_was_read_so_that_one_that_was_renewed_since_stays() {
     let scene = Scene::new();
     let lease = |name: &str, renewed: &str| {
-        let metadata = json!({"name": name, "namespace": "default", "uid": format!("uid-{name}"), "resourceVersion": "70"});
+        let metadata = json!({
+            "name": name, "namespace": "default", "uid": format!("uid-{name}"),
+            "resourceVersion": "70",
+        });
         json!({"metadata": metadata, "spec": {"holderIdentity": name, "renewTime": renewed}})
     };
     let items =

@@ -43,8 +43,7 @@ async fn a_copy_that_is_older_than_the_last_write_waits_for_a_newer_one_and_is_t
 }
 
 #[tokio::test]
-async fn a_saga_that_went_with_its_last_finalizer_is_not_touched_again_while_a_watch_still_shows_it()
- {
+async fn a_saga_that_went_with_its_last_finalizer_is_not_touched_while_a_watch_still_shows_it() {
     for (kept, writes) in [(None, 1), (Some("a.dev/keep"), 2)] {
         let scene = Scene::new();
         let mut last = saga(&by_pod(), &json!({"phase": "Compensated"}));

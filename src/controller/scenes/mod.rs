@@ -133,7 +133,10 @@ impl ApiServer {
             let reason = if code == 404 { "NotFound" } else { "" };
             (
                 code,
-                json!({"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "no"}),
+                json!({
+                    "kind": "Status", "status": "Failure", "code": code, "reason": reason,
+                    "message": "no",
+                }),
             )
         };
         if let Some(code) = table.refuses.get(&(method.to_string(), path.clone())) {
@@ -215,8 +218,13 @@ impl Scene {
 fn saga(action: &Value, status: &Value) -> Value {
     let mut step = json!({"name": "ship"});
     step.as_object_mut().unwrap().extend(action.as_object().unwrap().clone());
-    let metadata = json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7", "generation": 1});
-    json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata, "spec": {"steps": [step]}, "status": status})
+    let metadata = json!({
+        "name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7", "generation": 1,
+    });
+    json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "metadata": metadata,
+        "spec": {"steps": [step]}, "status": status,
+    })
 }
 
 /// The step runs a pod.
@@ -228,7 +236,15 @@ fn by_pod() -> Value {
 fn under_way(more: &Value) -> Value {
     let mut active = json!({"startedAt": "2026-03-01T12:00:00.000000Z"});
     active.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    json!({"phase": "Running", "steps": [{"name": "ship", "phase": "Running", "action": {"attempt": 1, "budgetUsed": 1, "active": active}}]})
+    json!({
+        "phase": "Running",
+        "steps": [
+            {
+                "name": "ship", "phase": "Running",
+                "action": {"attempt": 1, "budgetUsed": 1, "active": active},
+            },
+        ],
+    })
 }
 
 fn stored(saga: &Value) -> StoredSaga {

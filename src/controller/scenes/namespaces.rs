@@ -13,7 +13,12 @@ async fn without_its_secret(namespace: &Value, deleted: bool, secret: bool) -> (
     scene.server.holds("/api/v1/namespaces/shop", json!({"metadata": namespace}));
     let mut action = json!({"http": {"method": "POST", "url": "http://127.0.0.1:9/refunds"}});
     if secret {
-        action["http"]["headers"] = json!([{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "bank", "key": "token"}}}]);
+        action["http"]["headers"] = json!([
+            {
+                "name": "Authorization",
+                "valueFrom": {"secretKeyRef": {"name": "bank", "key": "token"}},
+            },
+        ]);
     }
     let (executor, lease) = scene.with_a_lease().await;
     let mut saga = saga(&action, &under_way(&json!({"executor": executor})));

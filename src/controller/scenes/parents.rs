@@ -12,10 +12,16 @@ fn parent(finalizers: &[&str]) -> Value {
 }
 
 fn child(finalizers: &[&str]) -> StoredSaga {
-    let owner = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "1", "controller": true});
+    let owner = json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "1",
+        "controller": true,
+    });
     let labels =
         json!({"saga.dev/step": "ship", "saga.dev/direction": "action", "saga.dev/attempt": "1"});
-    let metadata = json!({"name": "c", "namespace": "shop", "uid": "2", "finalizers": finalizers, "labels": labels, "ownerReferences": [owner]});
+    let metadata = json!({
+        "name": "c", "namespace": "shop", "uid": "2", "finalizers": finalizers, "labels": labels,
+        "ownerReferences": [owner],
+    });
     serde_json::from_value(json!({"metadata": metadata})).unwrap()
 }
 

@@ -62,10 +62,27 @@ fn with_a_gap() -> Client {
     let lists = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
         let query = request.uri().query().unwrap_or_default();
-        let object = |name: &str, version: usize| json!({"metadata": {"name": name, "namespace": "shop", "uid": name, "resourceVersion": version.to_string()}, "spec": {"steps": []}});
-        let list = |next: &str, name: &str, version: usize| json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": next}, "items": [object(name, version)]});
+        let object = |name: &str, version: usize| {
+            json!({
+                "metadata": {
+                    "name": name, "namespace": "shop", "uid": name,
+                    "resourceVersion": version.to_string(),
+                },
+                "spec": {"steps": []},
+            })
+        };
+        let list = |next: &str, name: &str, version: usize| {
+            json!({
+                "kind": "List", "apiVersion": "v1",
+                "metadata": {"resourceVersion": "9", "continue": next},
+                "items": [object(name, version)],
+            })
+        };
         let answer = if query.contains("watch=true") {
-            let gone = json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old"});
+            let gone = json!({
+                "kind": "Status", "status": "Failure", "code": 410, "reason": "Expired",
+                "message": "too old",
+            });
             (lists.load(Ordering::SeqCst) == 1).then(|| json!({"type": "ERROR", "object": gone}))
         } else if query.contains("continue=") {
             Some(list("", "b", lists.load(Ordering::SeqCst)))
@@ -125,9 +142,16 @@ async fn a_list_of_several_pages_after_a_gap_is_looked_at_when_the_store_shows_a
 
 /// A Pod of the Job with this UID.
 fn of_job(job: &str) -> serde_json::Value {
-    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": job, "controller": true});
+    let owner = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "name": job, "uid": job, "controller": true,
+    });
     let labels = json!({LABEL_MANAGED_BY: MANAGER});
-    json!({"metadata": {"name": format!("of-{job}"), "namespace": "shop", "uid": format!("of-{job}"), "labels": labels, "ownerReferences": [owner]}})
+    json!({
+        "metadata": {
+            "name": format!("of-{job}"), "namespace": "shop", "uid": format!("of-{job}"),
+            "labels": labels, "ownerReferences": [owner],
+        },
+    })
 }
 
 /// An API server with a Pod of the Job `job` on the first page of a list, whose second page cannot
@@ -136,13 +160,21 @@ fn with_a_list_that_breaks_off() -> Client {
     let lists = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
         let query = request.uri().query().unwrap_or_default();
-        let page = |next: &str, items: Vec<serde_json::Value>| json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9", "continue": next}, "items": items});
+        let page = |next: &str, items: Vec<serde_json::Value>| {
+            json!({
+                "kind": "List", "apiVersion": "v1",
+                "metadata": {"resourceVersion": "9", "continue": next}, "items": items,
+            })
+        };
         let answer = if query.contains("watch=true") {
             None
         } else if query.contains("continue=") {
             Some((
                 500,
-                json!({"kind": "Status", "status": "Failure", "code": 500, "reason": "InternalError", "message": "no"}),
+                json!({
+                    "kind": "Status", "status": "Failure", "code": 500, "reason": "InternalError",
+                    "message": "no",
+                }),
             ))
         } else if lists.fetch_add(1, Ordering::SeqCst) == 0 {
             Some((200, page("more", vec![of_job("job")])))
@@ -163,8 +195,7 @@ fn with_a_list_that_breaks_off() -> Client {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more_and_one_in_the_whole_list_does()
- {
+async fn a_pod_that_went_while_its_list_broke_off_runs_no_more_and_one_in_the_whole_list_does() {
     let client = with_a_list_that_breaks_off();
     let (context, _announced) = fixture::context(client.clone(), None);
     let (_store, writer) = reflector::store();
@@ -185,9 +216,17 @@ async fn a_pod_of_a_job_that_went_while_its_list_broke_off_runs_no_more_and_one_
 fn with_a_pod_that_goes_unseen() -> Client {
     let lists = AtomicUsize::new(0);
     let answer = move |request: Request<Body>| {
-        let list = |items: Vec<serde_json::Value>| json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": items});
+        let list = |items: Vec<serde_json::Value>| {
+            json!({
+                "kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"},
+                "items": items,
+            })
+        };
         let answer = if request.uri().query().unwrap_or_default().contains("watch=true") {
-            let gone = json!({"kind": "Status", "status": "Failure", "code": 410, "reason": "Expired", "message": "too old"});
+            let gone = json!({
+                "kind": "Status", "status": "Failure", "code": 410, "reason": "Expired",
+                "message": "too old",
+            });
             (lists.load(Ordering::SeqCst) == 1).then(|| json!({"type": "ERROR", "object": gone}))
         } else {
             let first = lists.fetch_add(1, Ordering::SeqCst) == 0;
@@ -225,7 +264,10 @@ fn with_news(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>) -> C
     let answer = move |request: Request<Body>| {
         let watched = request.uri().query().unwrap_or_default().contains("watch=true");
         let first = watched && told.fetch_add(1, Ordering::SeqCst) == 0;
-        let list = json!({"kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"}, "items": items});
+        let list = json!({
+            "kind": "List", "apiVersion": "v1", "metadata": {"resourceVersion": "9"},
+            "items": items,
+        });
         let lines: Vec<_> = if watched { events.clone() } else { vec![list] }
             .iter()
             .map(|line| format!("{line}\n"))
@@ -243,12 +285,19 @@ fn with_news(items: Vec<serde_json::Value>, events: Vec<serde_json::Value>) -> C
 
 /// The attempt's Pod of the saga `order`, in a phase.
 fn of_attempt(phase: &str) -> serde_json::Value {
-    let owner = json!({"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "s", "controller": true});
+    let owner = json!({
+        "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "s",
+        "controller": true,
+    });
     let labels = json!({
-        LABEL_MANAGED_BY: MANAGER, LABEL_SAGA: "order", "saga.dev/step": "ship", "saga.dev/direction": "action", "saga.dev/attempt": "1",
+        LABEL_MANAGED_BY: MANAGER, LABEL_SAGA: "order", "saga.dev/step": "ship",
+        "saga.dev/direction": "action", "saga.dev/attempt": "1",
     });
     json!({
-        "metadata": {"name": "a", "namespace": "shop", "uid": "a", "resourceVersion": "9", "labels": labels, "ownerReferences": [owner]},
+        "metadata": {
+            "name": "a", "namespace": "shop", "uid": "a", "resourceVersion": "9", "labels": labels,
+            "ownerReferences": [owner],
+        },
         "spec": {"nodeName": "n", "containers": []}, "status": {"phase": phase},
     })
 }
@@ -300,8 +349,7 @@ async fn told_of(
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_event_of_a_child_that_lost_its_owner_wakes_its_saga_by_its_label_and_its_end_is_known_by_its_uid()
- {
+async fn every_event_of_a_child_that_lost_its_owner_wakes_its_saga_and_its_uid_tells_of_its_end() {
     let event = |kind: &str, object: serde_json::Value| json!({"type": kind, "object": object});
     let owned = of_attempt("Running");
     let (told, end) =

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use super::{Cascade, Child, PodNow, View, World};
+use super::{Cascade, Child, PodNow, View, World, watch::Note};
 use crate::{
     clock::between,
     model::observation::{ChildState, Failure},
@@ -143,6 +143,17 @@ impl World {
                 None => sink.put(0),
             }
         }
+        self.notes_into(sink, notes);
+        for who in proofs {
+            sink.who(*who);
+        }
+        for (since, _) in process.memory.iter().filter_map(|known| known.child) {
+            self.age_into(sink, since, WATCH_LAG);
+        }
+    }
+
+    /// What an operator remembers of children beside their UIDs.
+    fn notes_into(&self, sink: &mut Sink<'_>, notes: &[Note]) {
         let mut notes: Vec<_> = notes.iter().collect();
         notes.sort_unstable_by_key(|note| note.who);
         for note in notes {
@@ -154,12 +165,6 @@ impl World {
                 Some(since) => self.age_into(sink, since, STUCK_SINCE),
                 None => sink.put(u64::MAX),
             }
-        }
-        for who in proofs {
-            sink.who(*who);
-        }
-        for (since, _) in process.memory.iter().filter_map(|known| known.child) {
-            self.age_into(sink, since, WATCH_LAG);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::{Child, World};
@@ -21,6 +22,7 @@ use crate::{
     world::{
         Who,
         gather::{never_sent, pod_number, pod_uid},
+        process::Known,
     },
 };
 
@@ -83,6 +85,28 @@ impl Found {
     }
 }
 
+/// The state of a child that the watch cannot show yet: it was refused, or created just now.
+fn not_shown_yet(known: &Known, now: Timestamp) -> Option<ChildState> {
+    if let Some(until) = known.refused.filter(|until| *until > now) {
+        return Some(ChildState::Refused {
+            message: "exceeded quota".into(),
+            retry_in: between(now, until),
+            known_for: between(known.first_read, now),
+        });
+    }
+    let (since, made) = known.child?;
+    just_created(&pod_uid(made), between(since, now))
+}
+
+/// The state of a child that neither the watch nor a live read shows.
+fn absent(known: &Known, now: Timestamp) -> ChildState {
+    ChildState::Absent(Absence {
+        seen: known.child.is_some(),
+        refused: known.refused.is_some(),
+        known_for: between(known.first_read, now),
+    })
+}
+
 impl World {
     /// What this operator takes the child of an active attempt for.
     pub(in super::super) fn child(
@@ -117,22 +141,10 @@ impl World {
         if let Some(found) = cached.filter(|found| !another(found)) {
             return self.seen(number, who, active, &found);
         }
-        if gone.is_none() {
-            let known_for = between(known.first_read, now);
-            if let Some(until) = known.refused.filter(|until| *until > now) {
-                let state = ChildState::Refused {
-                    message: "exceeded quota".into(),
-                    retry_in: between(now, until),
-                    known_for,
-                };
-                return Some((state, Some(WATCH_LAG)));
-            }
-            if let Some(state) = known
-                .child
-                .and_then(|(since, made)| just_created(&pod_uid(made), between(since, now)))
-            {
-                return Some((state, Some(WATCH_LAG)));
-            }
+        if gone.is_none()
+            && let Some(state) = not_shown_yet(&known, now)
+        {
+            return Some((state, Some(WATCH_LAG)));
         }
         let live = self.live(who);
         let gone = match &live {
@@ -164,17 +176,7 @@ impl World {
                 (gone, None)
             }
             (Some(found), None) if child.is_none() => (found.name_conflict(), None),
-            (Some(_) | None, None) => {
-                let (seen, refused) = (known.child.is_some(), known.refused.is_some());
-                (
-                    ChildState::Absent(Absence {
-                        seen,
-                        refused,
-                        known_for: between(known.first_read, now),
-                    }),
-                    None,
-                )
-            }
+            (Some(_) | None, None) => (absent(&known, now), None),
         })
     }
 

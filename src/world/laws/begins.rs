@@ -103,26 +103,8 @@ fn backward(
     broken: &mut Vec<Broken>,
 ) {
     let dependants = dependants(saga, who.place);
-    let unsettled = |place: usize| {
-        let active = new
-            .steps
-            .get(place)
-            .and_then(|step| step.action.as_ref())
-            .is_some_and(|action| action.active.is_some());
-        let runs = |trial: &super::super::Trial| {
-            trial.who.place == place && trial.who.direction == Direction::Action
-        };
-        // Nothing stops the deletion of an object.
-        active
-            || world.trials.iter().any(|trial| {
-                runs(trial)
-                    && trial.runs()
-                    && trial.exists()
-                    && !trial.again
-                    && !world.deletes(trial.who)
-            })
-    };
-    let settled = !unsettled(who.place) && !dependants.iter().any(|place| unsettled(*place));
+    let settled = !is_unsettled(world, new, who.place)
+        && !dependants.iter().any(|place| is_unsettled(world, new, *place));
     must(broken, settled, Law::SettledFirst, || format!("{who} begins before all has settled"));
     for place in &dependants {
         let waits = stays(world, saga, new, *place);
@@ -130,6 +112,43 @@ fn backward(
             format!("{who} begins although step {place} depends on it and is in effect")
         });
     }
+    no_return(world, saga, old, new, who, broken);
+    right_set(world, saga, old, new, who, broken);
+    if who.number == 1 {
+        latest_first(world, saga, new, who, broken);
+    }
+}
+
+/// Whether the action of a step is under way, by the status or in truth.
+fn is_unsettled(world: &World, new: &SagaStatus, place: usize) -> bool {
+    let active = new
+        .steps
+        .get(place)
+        .and_then(|step| step.action.as_ref())
+        .is_some_and(|action| action.active.is_some());
+    let runs = |trial: &super::super::Trial| {
+        trial.who.place == place && trial.who.direction == Direction::Action
+    };
+    // Nothing stops the deletion of an object.
+    active
+        || world.trials.iter().any(|trial| {
+            runs(trial)
+                && trial.runs()
+                && trial.exists()
+                && !trial.again
+                && !world.deletes(trial.who)
+        })
+}
+
+/// Nothing is undone once the pivot is passed, or may be, nor once the saga is cancelled.
+fn no_return(
+    world: &World,
+    saga: &ValidSaga,
+    old: &SagaStatus,
+    new: &SagaStatus,
+    who: Who,
+    broken: &mut Vec<Broken>,
+) {
     // A definite no that this very write records says that the pivot is not passed.
     let no = |action: &DirectionStatus| {
         action.last_outcome == Some(Outcome::Failed) && !action.uncertain
@@ -159,6 +178,17 @@ fn backward(
     must(broken, new.cancel_requested.is_none(), Law::NoReturn, || {
         format!("{who} begins although the saga is cancelled")
     });
+}
+
+/// Only what may have started is undone, and never what was skipped.
+fn right_set(
+    world: &World,
+    saga: &ValidSaga,
+    old: &SagaStatus,
+    new: &SagaStatus,
+    who: Who,
+    broken: &mut Vec<Broken>,
+) {
     let action = new.steps.get(who.place).and_then(|step| step.action.as_ref());
     let started = action.is_some_and(|action| action.uncertain)
         || world.truth().get(who.place).is_some_and(|truth| truth.begun > 0)
@@ -168,9 +198,6 @@ fn backward(
         matches!(step.phase, StepPhase::Skipped | StepPhase::CompensationSkipped)
     });
     must(broken, !skipped, Law::RightSet, || format!("{who} undoes what was skipped"));
-    if who.number == 1 {
-        latest_first(world, saga, new, who, broken);
-    }
 }
 
 /// Whether a step that only waits is done. Nothing of it reaches the other side: that the status

@@ -6,7 +6,11 @@ use super::{Broken, Law, must};
 use crate::{
     api::{DeletionPolicy, SagaPhase, StepPhase, StepStatus},
     model::saga::{ValidSaga, ValidStep},
-    world::{Object, Who, World, other_side::Trial, process::Process},
+    world::{
+        Object, Who, World,
+        other_side::{Trial, Truth},
+        process::Process,
+    },
 };
 
 /// Every world.
@@ -48,25 +52,7 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
                 format!("step {} is in effect, and not named", step.name)
             });
         } else {
-            must(broken, status.phase.is_done(), Law::TrueEnd, || {
-                format!("Completed with step {} {:?}", step.name, status.phase)
-            });
-            let done = status.phase == StepPhase::Skipped
-                || step.action.only_waits()
-                || truth.done_under.is_some();
-            must(broken, done, Law::TrueEnd, || {
-                format!("Completed, and step {} was not done", step.name)
-            });
-            // An exit code was told to the person who skipped the step: that leaves nothing
-            // uncertain.
-            let told = truth.crashed || is_named;
-            let secret = status.phase == StepPhase::Skipped
-                && truth.in_effect
-                && truth.done_under.is_some()
-                && !told;
-            must(broken, !secret, Law::TrueEnd, || {
-                format!("step {} was skipped, is in effect, and is not named", step.name)
-            });
+            completed(step, status, truth, is_named, broken);
         }
         let left = matches!(status.phase, StepPhase::Skipped | StepPhase::CompensationSkipped)
             || step.compensation.is_none();
@@ -75,6 +61,33 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
             format!("Compensated, and step {} with a compensation is left in effect", step.name)
         });
     }
+}
+
+/// A step of a saga that is Completed. `is_named`: whether the saga names it as one that is still in
+/// effect.
+fn completed(
+    step: &ValidStep,
+    status: &StepStatus,
+    truth: &Truth,
+    is_named: bool,
+    broken: &mut Vec<Broken>,
+) {
+    must(broken, status.phase.is_done(), Law::TrueEnd, || {
+        format!("Completed with step {} {:?}", step.name, status.phase)
+    });
+    let done = status.phase == StepPhase::Skipped
+        || step.action.only_waits()
+        || truth.done_under.is_some();
+    must(broken, done, Law::TrueEnd, || format!("Completed, and step {} was not done", step.name));
+    // An exit code was told to the person who skipped the step: that leaves nothing uncertain.
+    let told = truth.crashed || is_named;
+    let secret = status.phase == StepPhase::Skipped
+        && truth.in_effect
+        && truth.done_under.is_some()
+        && !told;
+    must(broken, !secret, Law::TrueEnd, || {
+        format!("step {} was skipped, is in effect, and is not named", step.name)
+    });
 }
 
 /// Who hears of nothing, and knows the newest version, looks again by itself at attempts whose time

@@ -85,7 +85,10 @@ fn owned(name: &str, account: &str, owner: &Value) -> Value {
 }
 
 fn owner(api_version: &str, kind: &str, uid: &str, controller: bool) -> Value {
-    json!({"apiVersion": api_version, "kind": kind, "name": "order", "uid": uid, "controller": controller})
+    json!({
+        "apiVersion": api_version, "kind": kind, "name": "order", "uid": uid,
+        "controller": controller,
+    })
 }
 
 /// A saga takes the outputs of its child for true, whoever wrote them.

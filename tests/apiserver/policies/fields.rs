@@ -121,7 +121,8 @@ fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
 async fn a_field_or_a_deletion_that_does_what_a_request_does_needs_its_verb() {
     let town = Town::with(&["fields"], "").await;
     let abandoned = json!({
-        "suspend": true, "deletionPolicy": "Abandon", "onFailure": "Compensate", "timeout": "1h", "serviceAccountName": "keeper",
+        "suspend": true, "deletionPolicy": "Abandon", "onFailure": "Compensate", "timeout": "1h",
+        "serviceAccountName": "keeper",
         "defaults": {"timeout": "1h"}, "steps": waits("")["spec"]["steps"],
     });
     town.has(&saga("other", &abandoned)).await;

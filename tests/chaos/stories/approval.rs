@@ -19,7 +19,10 @@ pub static STORY: Story = Story {
 pub fn checkout_that_asks() -> Value {
     let mut spec = checkout();
     spec["steps"][2]["dependsOn"] = json!(["release"]);
-    let release = json!({"name": "release", "dependsOn": ["charge-card"], "approval": {"message": "is the parcel packed?"}});
+    let release = json!({
+        "name": "release", "dependsOn": ["charge-card"],
+        "approval": {"message": "is the parcel packed?"},
+    });
     spec["steps"].as_array_mut().unwrap().insert(2, release);
     spec
 }

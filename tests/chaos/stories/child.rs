@@ -26,11 +26,16 @@ pub static STORY: Story = Story {
 
 fn spec(_: &Scene<'_>) -> Value {
     let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
-    let defaults = json!({"retry": {"maxAttempts": 5, "backoff": backoff}, "compensationRetry": {"backoff": backoff}});
+    let defaults = json!({
+        "retry": {"maxAttempts": 5, "backoff": backoff}, "compensationRetry": {"backoff": backoff},
+    });
     let tenant = json!({
         "defaults": defaults,
         "steps": [
-            {"name": "database", "http": post("/stock/reservations"), "compensation": {"http": post("/stock/releases")}},
+            {
+                "name": "database", "http": post("/stock/reservations"),
+                "compensation": {"http": post("/stock/releases")},
+            },
             {"name": "user", "dependsOn": ["database"], "http": post("/payments/charges"),
              "compensation": {"http": post("/payments/refunds")}},
         ],
@@ -39,7 +44,10 @@ fn spec(_: &Scene<'_>) -> Value {
         "serviceAccountName": ACCOUNT, "onFailure": "Compensate", "defaults": defaults,
         "steps": [
             {"name": "tenant", "saga": {"spec": tenant}},
-            {"name": "tell", "dependsOn": ["tenant"], "http": post("/mail/messages"), "compensation": {"http": post("/mail/retractions")}},
+            {
+                "name": "tell", "dependsOn": ["tenant"], "http": post("/mail/messages"),
+                "compensation": {"http": post("/mail/retractions")},
+            },
         ],
     })
 }

@@ -11,7 +11,10 @@ pub static STORY: Story = Story {
     name: "failed-compensation",
     stage: |scene| {
         Box::pin(async {
-            let refund = json!({"match": {"service": "payments", "direction": "compensation"}, "then": [{"answer": 422, "forever": true}]});
+            let refund = json!({
+                "match": {"service": "payments", "direction": "compensation"},
+                "then": [{"answer": 422, "forever": true}],
+            });
             scene.shop(&json!([no_shipment(), refund]));
         })
     },

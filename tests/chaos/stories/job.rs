@@ -26,7 +26,9 @@ pub static STORY: Story = Story {
 fn spec(_: &Scene<'_>) -> Value {
     let work = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' \
         SHOP/shipping/shipments; sleep 3";
-    let container = json!({"name": "step", "image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", work]});
+    let container = json!({
+        "name": "step", "image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", work],
+    });
     checkout_with(&json!({"steps": [
         {"name": "ship", "job": {"spec": {"template": {"spec": {"containers": [container]}}}}},
         {"name": "thank", "dependsOn": ["ship"], "http": post("/mail/messages")},

@@ -24,7 +24,10 @@ pub static STORY: Story = Story {
 };
 
 fn config_map(name: &str) -> Value {
-    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"colour": "blue"}})
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name},
+        "data": {"colour": "blue"},
+    })
 }
 
 fn reference(name: &str) -> Value {
@@ -41,9 +44,15 @@ fn stage<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
 fn spec(scene: &Scene<'_>) -> Value {
     let (old, live) = (format!("{}-old", scene.name), format!("{}-live", scene.name));
     checkout_with(&json!({"serviceAccountName": ACCOUNT, "onFailure": "Compensate", "steps": [
-        {"name": "switch", "apply": {"manifest": config_map(&live)}, "compensation": {"delete": reference(&live)}},
+        {
+            "name": "switch", "apply": {"manifest": config_map(&live)},
+            "compensation": {"delete": reference(&live)},
+        },
         {"name": "clear", "dependsOn": ["switch"], "delete": reference(&old)},
-        {"name": "tell", "dependsOn": ["clear"], "http": post("/mail/messages"), "compensation": {"http": post("/mail/retractions")}},
+        {
+            "name": "tell", "dependsOn": ["clear"], "http": post("/mail/messages"),
+            "compensation": {"http": post("/mail/retractions")},
+        },
     ]}))
 }
 

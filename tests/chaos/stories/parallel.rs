@@ -21,7 +21,11 @@ pub static STORY: Story = Story {
     ],
     stage: |scene| {
         Box::pin(async {
-            let late = |service: &str, delay: &str| json!({"match": {"service": service}, "then": [{"delay": delay}]});
+            let late = |service: &str, delay: &str| {
+                json!({
+                    "match": {"service": service}, "then": [{"delay": delay}],
+                })
+            };
             let rules = if scene.node {
                 json!([late("payments", "5s")])
             } else {
@@ -41,7 +45,10 @@ fn spec(scene: &Scene<'_>) -> Value {
     let ship = "wget -q -O - --header \"Idempotency-Key: $SAGA_IDEMPOTENCY_KEY\" --post-data '{}' \
         SHOP/shipping/shipments; sleep 3";
     let ship = if scene.node {
-        json!({"name": "ship", "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ship]}})
+        json!({
+            "name": "ship",
+            "pod": {"image": "saga.dev/examples/busybox:1", "command": ["/bin/sh", "-c", ship]},
+        })
     } else {
         json!({"name": "ship", "http": post("/shipping/shipments")})
     };
@@ -49,7 +56,10 @@ fn spec(scene: &Scene<'_>) -> Value {
         {"name": "reserve-stock", "http": post("/stock/reservations")},
         {"name": "charge-card", "http": post("/payments/charges")},
         ship,
-        {"name": "thank", "dependsOn": ["reserve-stock", "charge-card", "ship"], "http": post("/mail/messages")},
+        {
+            "name": "thank", "dependsOn": ["reserve-stock", "charge-card", "ship"],
+            "http": post("/mail/messages"),
+        },
     ]}))
 }
 

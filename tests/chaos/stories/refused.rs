@@ -43,7 +43,12 @@ fn told<'a>(scene: &'a Scene<'a>) -> Doing<'a> {
         };
         stand.until(name, "refused", waits).await;
         let metadata = json!({"name": format!("{name}-token")});
-        stand.put(&json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"token": "Bearer x"}})).await;
+        stand
+            .put(&json!({
+                "apiVersion": "v1", "kind": "Secret", "metadata": metadata,
+                "stringData": {"token": "Bearer x"},
+            }))
+            .await;
         scene.ask(RequestAction::Retry, "*", 1).await;
     })
 }

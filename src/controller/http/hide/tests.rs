@@ -271,7 +271,10 @@ fn the_user_of_basic_credentials_shows() {
 
 #[test]
 fn a_short_piece_is_hidden_only_as_a_word_of_a_text() {
-    let answer = r#"{"product_id": "product", "prod": 7, "tenant": "prod", "said": "of prod, reprod, prods, prod2, \u00e4prod, prod_id", "code": "a 4711"}"#;
+    let answer = concat!(
+        r#"{"product_id": "product", "prod": 7, "tenant": "prod", "#,
+        r#""said": "of prod, reprod, prods, prod2, \u00e4prod, prod_id", "code": "a 4711"}"#
+    );
     let shown = json!({
         "product_id": "product", "prod": 7, "tenant": "[hidden]", "said": "of [hidden], reprod, \
          prods, prod2, äprod, [hidden]_id", "code": "a 4711"
