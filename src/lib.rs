@@ -5,9 +5,13 @@
 //! undoes what was done in reverse order.
 //!
 //! ```text
-//!  kubectl apply ──► Saga ──► controller::gather ──► engine::plan ──► controller::record ──► controller::perform ──► pods, requests
-//!                     ▲        (what is there)       (decides, pure)   (intent in status)      (effects)
-//!                     └────────────────────────────────── status, events ◄──────────────────────────┘
+//!  kubectl apply ──► Saga ──► controller::gather   (what is there)
+//!                     ▲               ▼
+//!                     │         engine::plan         (decides, pure)
+//!                     │               ▼
+//!      status, events │       controller::record   (intent in status)
+//!                     │               ▼
+//!                     └────── controller::perform  (effects) ──► pods, requests
 //! ```
 //!
 //! # Guarantees

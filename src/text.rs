@@ -51,7 +51,10 @@ pub(crate) fn ending_in(head: &str, said: Option<&str>) -> String {
 /// what a terminal would obey: runs of white space and control characters become one space, marks
 /// that turn, join or hide text go, and a line that was cut ends in `…`.
 pub(crate) fn bounded_line(text: &str, most: usize) -> String {
-    let deceptive = |c: char| matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let deceptive = |c: char| {
+        matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}')
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
     let mut line = String::new();
     let (mut length, mut gap) = (0, false);
     for c in text.chars().filter(|c| !deceptive(*c)) {

@@ -163,8 +163,11 @@ mod tests {
         fn what_is_written_is_read_back(nanos in 1..i64::MAX) {
             let written = GoDuration::from(Duration::from_nanos(nanos.unsigned_abs()));
             // Parsing goes through floating point, as the parts of a second in Go's text do.
-            let read = serde_json::from_value::<GoDuration>(serde_json::to_value(written).unwrap()).unwrap().positive().unwrap();
-            prop_assert!(read.abs_diff(Duration::from_nanos(nanos.unsigned_abs())) <= Duration::from_micros(2));
+            let text = serde_json::to_value(written).unwrap();
+            let read: GoDuration = serde_json::from_value(text).unwrap();
+            let expected = Duration::from_nanos(nanos.unsigned_abs());
+            let difference = read.positive().unwrap().abs_diff(expected);
+            prop_assert!(difference <= Duration::from_micros(2));
         }
     }
 }

@@ -13,11 +13,13 @@ pub mod crd;
 mod duration;
 mod env;
 pub mod json;
+pub mod limits;
 pub mod names;
 #[cfg(feature = "next")]
 pub mod next;
-mod phase;
+pub(crate) mod phase;
 mod policy;
+pub mod reason;
 mod request;
 mod saga;
 pub mod shape;

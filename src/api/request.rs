@@ -4,10 +4,14 @@
 //! | annotation | value | with a token |
 //! |---|---|---|
 //! | `saga.dev/retry` | step names separated by commas, or `*` | `ship@2026-11-24` |
-//! | `saga.dev/skip` | step names separated by commas; one step with its outputs: `ship={"tracking":"T-1"}` | `ship@2026-11-24` |
-//! | `saga.dev/settle` | one step and what became of it: `charge=Failed`, `charge=Succeeded`, `charge=Succeeded={"id":7}` | `charge=Failed@2026-11-24` |
-//! | `saga.dev/approve`, `saga.dev/reject` | step names separated by commas | `release@2026-11-24` |
-//! | `saga.dev/cancel`, `saga.dev/compensate`, `saga.dev/pause`, `saga.dev/resume` | a reason | `@2026-11-24: the customer called` |
+//! | `saga.dev/skip` | step names separated by commas; | `ship@2026-11-24` |
+//! | | one step with its outputs: `ship={"tracking":"T-1"}` | |
+//! | `saga.dev/settle` | one step and what became of it: | `charge=Failed@2026-11-24` |
+//! | | `charge=Failed`, `charge=Succeeded`, `charge=Succeeded={"id":7}` | |
+//! | `saga.dev/approve` | step names separated by commas | `release@2026-11-24` |
+//! | `saga.dev/reject` | step names separated by commas | `release@2026-11-24` |
+//! | `saga.dev/cancel`, `saga.dev/compensate` | a reason | `@2026-11-24: the customer called` |
+//! | `saga.dev/pause`, `saga.dev/resume` | a reason | `@2026-11-24: the customer called` |
 //!
 //! A value without a token is a command: it is handled once and taken away. A value with a token,
 //! `[A-Za-z0-9._-]{1,63}`, is a declaration: it is handled once for its token and left in place, so
@@ -283,7 +287,8 @@ fn with_outputs(
     name: &str,
     outputs: &str,
 ) -> Result<(String, Map<String, Value>), String> {
-    const EXAMPLE: &str = r#"write one step and its outputs as a JSON object, such as saga.dev/skip=ship={"tracking":"T-1"}"#;
+    const EXAMPLE: &str = "write one step and its outputs as a JSON object, such as \
+        saga.dev/skip=ship={\"tracking\":\"T-1\"}";
     if name.contains(',') {
         return Err(format!("outputs are given for one step at a time: {EXAMPLE}"));
     }
@@ -507,8 +512,12 @@ mod tests {
         fn any_text_is_read(value in any::<String>(), pick in 0..RequestAction::ALL.len()) {
             let asked = asked(RequestAction::ALL[pick], &value);
             match asked.wish() {
-                Ok(Wish::Steps(steps)) => prop_assert!(!steps.is_empty() && steps.iter().all(|step| is_dns_label(step))),
-                Ok(Wish::StepWithOutputs(step, _) | Wish::Settled(step, _)) => prop_assert!(is_dns_label(&step)),
+                Ok(Wish::Steps(steps)) => {
+                    prop_assert!(!steps.is_empty() && steps.iter().all(|step| is_dns_label(step)));
+                }
+                Ok(Wish::StepWithOutputs(step, _) | Wish::Settled(step, _)) => {
+                    prop_assert!(is_dns_label(&step));
+                }
                 Ok(Wish::EveryStep | Wish::Saga(_)) => {}
                 Err(sentence) => prop_assert!(!sentence.is_empty() && sentence.len() < 500),
             }

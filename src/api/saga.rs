@@ -104,7 +104,10 @@ pub struct SagaSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outputs: Option<Map<String, Value>>,
     /// What is to be done. A step may depend only on steps above it.
-    #[schemars(length(min = 1, max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(
+        length(min = 1, max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     #[schemars(extend("x-kubernetes-validations" = rules_over_steps()))]
     pub steps: Vec<Step>,
 }
@@ -148,7 +151,9 @@ fn rules_over_steps() -> Value {
 
 /// The schema of values by name.
 fn named_values(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 64})
+    json_schema!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 64,
+    })
 }
 
 /// What happens when a step failed for good. Hold (built-in): the saga waits in phase Failed for a

@@ -112,7 +112,10 @@ pub struct SagaStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conditions: Vec<Condition>,
     /// The steps, in the order of the spec.
-    #[schemars(length(max = 128), extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
+    #[schemars(
+        length(max = 128),
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"])
+    )]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<StepStatus>,
 }
@@ -387,7 +390,9 @@ const fn is_zero(value: &i64) -> bool {
 
 /// An object of any fields. Their size is bounded where they are taken.
 fn outputs_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 1024})
+    json_schema!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true, "maxProperties": 1024,
+    })
 }
 
 /// The schema of a condition with the bounds that Go's own CRDs have; k8s-openapi's has none.
@@ -411,7 +416,10 @@ impl JsonSchema for ConditionSchema {
                 "status": {"type": "string", "maxLength": 63},
                 "observedGeneration": {"type": "integer", "format": "int64", "minimum": 0},
                 "lastTransitionTime": {"type": "string", "format": "date-time"},
-                "reason": {"type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$"},
+                "reason": {
+                    "type": "string", "minLength": 1, "maxLength": 1024,
+                    "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                },
                 "message": {"type": "string", "maxLength": 32768},
             },
         })
@@ -439,3 +447,32 @@ impl StepStatus {
 
 /// Where the keys of a child's steps go on, by step.
 pub type Keys = BTreeMap<String, KeysFrom>;
+
+pub(crate) fn is_terminal(status: &SagaStatus) -> bool {
+    status.phase.is_some_and(SagaPhase::is_terminal)
+}
+
+/// The attempts that a status calls active, with the time since which they are.
+pub fn active_attempts(
+    status: &SagaStatus,
+) -> impl Iterator<Item = (crate::api::names::AttemptId, &crate::api::ActiveAttempt)> {
+    use crate::api::{Direction, names::AttemptId};
+    status.steps.iter().flat_map(|step| {
+        [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)]
+            .into_iter()
+            .filter_map(|(direction, record)| {
+                let record = record.as_ref()?;
+                let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
+                Some((id, record.active.as_ref()?))
+            })
+    })
+}
+
+/// The reason for which a saga is stalled.
+pub(crate) fn stalled_reason(status: &SagaStatus) -> Option<&str> {
+    let stalled = status
+        .conditions
+        .iter()
+        .find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
+    Some(&stalled.reason)
+}

@@ -499,14 +499,12 @@ mod tests {
             let meta = format!(
                 r#"{{"name": "a", "uid": "u", "finalizers": ["x/y"], "managedFields": {managed}}}"#
             );
-            format!(
-                r#"{{"kind": "Saga", "metadata": {meta}, "spec": {spec}, "status": {{"message": "m"}}}}"#
-            )
+            let status = r#"{"message": "m"}"#;
+            format!(r#"{{"kind": "Saga", "metadata": {meta}, "spec": {spec}, "status": {status}}}"#)
         };
         let (deep, plain) = (saga(&deep), saga(r#"{"steps": []}"#));
-        let list = format!(
-            r#"{{"kind": "SagaList", "apiVersion": "saga.dev/v1alpha1", "metadata": {{}}, "items": [{deep}, {plain}]}}"#
-        );
+        let what = r#""kind": "SagaList", "apiVersion": "saga.dev/v1alpha1""#;
+        let list = format!(r#"{{{what}, "metadata": {{}}, "items": [{deep}, {plain}]}}"#);
         let list: kube::core::ObjectList<StoredSaga> = serde_json::from_str(&list).unwrap();
         let [deep, plain] = list.items.as_slice() else { panic!("{list:?}") };
         assert!(
@@ -532,14 +530,19 @@ mod tests {
     /// What a saga with these annotations and managed fields asks for: action, value, whether it is
     /// held in Git.
     fn asked(annotations: &Value, managed: &Value) -> Vec<(RequestAction, String, bool)> {
-        let saga: StoredSaga =
-            serde_json::from_value(json!({"metadata": {"name": "a", "annotations": annotations, "managedFields": managed}})).unwrap();
+        let saga = json!({"metadata": {
+            "name": "a", "annotations": annotations, "managedFields": managed,
+        }});
+        let saga: StoredSaga = serde_json::from_value(saga).unwrap();
         saga.asked.into_iter().map(|asked| (asked.action, asked.value, asked.held_in_git)).collect()
     }
 
     #[test]
     fn requests_are_read_in_the_order_in_which_they_are_handled() {
-        let annotations = json!({"saga.dev/retry": "b", "saga.dev/compensate": "no", "other": "x", "saga.dev/handled": "7"});
+        let annotations = json!({
+            "saga.dev/retry": "b", "saga.dev/compensate": "no", "other": "x",
+            "saga.dev/handled": "7",
+        });
         let expected = [
             (RequestAction::Compensate, "no".to_owned(), false),
             (RequestAction::Retry, "b".to_owned(), false),
@@ -565,7 +568,12 @@ mod tests {
         let applied = |value: &str| {
             json!({"metadata": {"annotations": {"saga.dev/retry": value}}, "spec": {}}).to_string()
         };
-        let plain = |applied: String| json!({"saga.dev/retry": "b", "kubectl.kubernetes.io/last-applied-configuration": applied});
+        let plain = |applied: String| {
+            json!({
+                "saga.dev/retry": "b",
+                "kubectl.kubernetes.io/last-applied-configuration": applied,
+            })
+        };
         let held = |annotations: Value, managed: Value| asked(&annotations, &managed)[0].2;
         assert!(held(plain(applied("b")), json!([])));
         assert!(
@@ -573,7 +581,10 @@ mod tests {
             "another value was applied: this one was asked for since"
         );
         assert!(!held(plain("no JSON".into()), json!([])));
-        let owner = |operation: &str| json!([{"operation": operation, "fieldsV1": {"f:metadata": {"f:annotations": {"f:saga.dev/retry": {}}}}}]);
+        let owner = |operation: &str| {
+            let fields = json!({"f:metadata": {"f:annotations": {"f:saga.dev/retry": {}}}});
+            json!([{"operation": operation, "fieldsV1": fields}])
+        };
         let bare = || json!({"saga.dev/retry": "b"});
         assert!(held(bare(), owner("Apply")));
         assert!(!held(bare(), owner("Update")));

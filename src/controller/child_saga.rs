@@ -27,9 +27,9 @@ use crate::{
         ActiveAttempt, ChildStatus, DeletionPolicy, RequestAction, RequestResult, Saga, SagaAction,
         StoredSaga,
         names::{AttemptId, child_name},
-        status::Keys,
+        status::{Keys, active_attempts},
     },
-    engine::{active_attempts, cannot_be_told, succession::Hindrance},
+    engine::{report::blocked::cannot_be_told, succession::Hindrance},
     model::{
         command::Demand,
         observation::{ChildSaga, ChildState, Failure, Observed, Reached, Unheard},

@@ -33,9 +33,8 @@ use super::{
     versions::OtherVersions,
 };
 use crate::{
-    api::StoredSaga,
+    api::{StoredSaga, status::active_attempts},
     clock,
-    engine::active_attempts,
     model::count::counted_as,
     service::{metrics::Metrics, sagas::Census},
 };

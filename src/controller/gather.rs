@@ -27,9 +27,12 @@ use super::{
 use crate::{
     api::{
         ActiveAttempt, DeletionPolicy, Direction, SagaStatus, StepStatus, StoredSaga,
-        names::AttemptId,
+        names::AttemptId, status::active_attempts,
     },
-    engine::{active_attempts, left_behind, made_by, own_time},
+    engine::{
+        planner::child_sagas::{left_behind, made_by},
+        planner::deadline::own_time,
+    },
     model::{
         observation::{ChildState, Observed},
         saga::{ValidSaga, Work},

@@ -32,12 +32,12 @@ use crate::{
     api::{
         ActiveAttempt, StoredSaga,
         names::{AttemptId, MANAGER},
-        status::Keys,
+        status::{Keys, active_attempts},
     },
     clock::between,
     coordination::fence::{Age, leaves_unread},
     digest::sha256_hex,
-    engine::{active_attempts, succession::Hindrance},
+    engine::succession::Hindrance,
     model::{
         observation::{ChildState, Failure, Reached},
         plan::{Effect, Notice, StatusWrite},

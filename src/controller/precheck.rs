@@ -31,8 +31,8 @@ use crate::{
     api::{HttpAction, Saga, SagaAction, StoredSaga, names::child_name, status::Keys},
     digest::sha256_hex,
     engine::{
-        asks_to_check_again,
         precheck::{Probe, probes},
+        request::inbox::asks_to_check_again,
     },
     fault::Fault,
     model::{

@@ -32,9 +32,10 @@ use crate::{
     api::{
         SagaPhase, StoredSaga,
         names::{AttemptId, FINALIZER},
+        status::active_attempts,
     },
     clock::{between, later},
-    engine::{active_attempts, plan},
+    engine::plan,
     fault::Fault,
     model::{
         input::{Gate, Precheck, Seen},

@@ -1,13 +1,16 @@
 //! The way forward: what starts next, and what a failure means.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use crate::model::saga::ValidStep;
 
 use super::{
-    begin, data, deadline,
-    pass::{Pass, Standing, is_active, is_due, may_go_on, past_pivot},
-    slots,
-    step::StepEvent,
-    word::with_hint,
+    attempt::begin,
+    forward,
+    planner::{
+        capacity, deadline,
+        pivot::past_pivot,
+        planner::{Pass, Standing, is_active, is_due, may_go_on},
+        transition::StepEvent,
+    },
 };
 use crate::{
     api::{Direction, OnFailure, StepPhase, StepStatus},
@@ -90,7 +93,7 @@ fn prepare(pass: &mut Pass<'_>) -> bool {
     if !pass.saga.has_expressions() {
         return true;
     }
-    let (failed, mut slots, mut all_can) = (pass.has_failure(), slots::slots(pass), true);
+    let (failed, mut slots, mut all_can) = (pass.has_failure(), capacity::slots(pass), true);
     pass.each_step(|pass, place, step, status| {
         let done = pass.steps_where(|_, status| status.phase.is_done());
         let ready = status.phase == StepPhase::Pending
@@ -105,14 +108,14 @@ fn prepare(pass: &mut Pass<'_>) -> bool {
         }
         // A retried step that never began is asked again, too.
         let first = status.action.as_ref().is_none_or(|record| record.attempt == 0);
-        let wanted = if first { data::is_wanted(pass, step, status) } else { Ok(true) };
+        let wanted = if first { forward::is_wanted(pass, step, status) } else { Ok(true) };
         match wanted.map(|wanted| {
             wanted.then(|| pass.resolve(&step.action, status, Direction::Action).map(drop))
         }) {
-            Ok(None) => data::leave_out(pass, status),
+            Ok(None) => forward::leave_out(pass, status),
             Ok(Some(Ok(()))) => _ = ready && slots.take_new(),
             Ok(Some(Err(why))) | Err(why) => {
-                data::cannot_begin(pass, status, Direction::Action, &why);
+                begin::cannot_begin(pass, status, Direction::Action, &why);
                 all_can = false;
             }
         }
@@ -123,7 +126,7 @@ fn prepare(pass: &mut Pass<'_>) -> bool {
 /// Begins attempts in list order until every slot is taken.
 fn start_runnable(pass: &mut Pass<'_>) {
     let done = pass.steps_where(|_, status| status.phase.is_done());
-    let (failed, mut slots) = (pass.has_failure(), slots::slots(pass));
+    let (failed, mut slots) = (pass.has_failure(), capacity::slots(pass));
     pass.each_step(|pass, place, step, status| {
         let begins = match status.phase {
             StepPhase::Pending => {
@@ -148,7 +151,7 @@ fn start_runnable(pass: &mut Pass<'_>) {
             | StepPhase::CompensationSkipped => false,
         };
         if begins
-            && !slots::waits_for_room(
+            && !capacity::waits_for_room(
                 pass,
                 step,
                 Direction::Action,
@@ -159,7 +162,7 @@ fn start_runnable(pass: &mut Pass<'_>) {
             begin::begin(pass, place, step, status, Direction::Action);
         }
     });
-    slots::forget_overtaken(pass, &slots);
+    capacity::forget_overtaken(pass, &slots);
 }
 
 fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
@@ -182,16 +185,24 @@ fn wake_for_retries(pass: &mut Pass<'_>, failed: bool) {
     }
 }
 
-/// Turns back: a step that waited to be tried again failed.
-pub(super) fn end_retries(pass: &mut Pass<'_>) {
-    pass.each_step(|pass, _, _, status| {
-        if status.phase == StepPhase::Retrying {
-            status.next_attempt_at = None;
-            status.retry_requested = false;
-            status.completed_at = Some(MicroTime(pass.seen.now));
-            status.message =
-                status.message.take().map(|message| with_hint(&message, status, Direction::Action));
-            pass.move_step(status, StepEvent::FailForGood);
-        }
-    });
+/// Whether a step is wanted that is about to begin for the first time.
+///
+/// # Errors
+/// One line: its `when` cannot be evaluated.
+pub(crate) fn is_wanted(
+    pass: &Pass<'_>,
+    step: &ValidStep,
+    status: &StepStatus,
+) -> Result<bool, String> {
+    let Some(when) = &step.when else { return Ok(true) };
+    when.holds(&pass.values().scope(status, None, None)).map_err(|error| format!("when: {error}"))
+}
+
+/// Skips a step that is not wanted.
+pub(crate) fn leave_out(pass: &mut Pass<'_>, status: &mut StepStatus) {
+    pass.move_step(status, StepEvent::Skip);
+    status.unwanted = true;
+    status.message = Some("not wanted: its when is false".into());
+    status.completed_at =
+        Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime(pass.seen.now));
 }

@@ -14,48 +14,21 @@
 //! A lost child is `Unknown`: it may have acted. Effects are at-least-once, with a key by which the
 //! other side can tell.
 
-pub mod allowed;
-mod answer;
-pub mod backoff;
-mod begin;
-mod budget;
-mod child;
-mod data;
-mod deadline;
-mod ended;
-mod exit_code;
+pub mod attempt;
+mod compensate;
 mod forward;
-pub mod gate;
-mod grant;
-mod inbox;
 pub mod invariants;
-mod judge;
-mod message;
-mod missing;
-mod note;
-mod pass;
 mod plan;
+pub mod planner;
 pub mod precheck;
-mod ready;
-mod settle;
-mod slots;
-pub mod step;
+pub mod report;
+pub mod request;
 pub mod succession;
-mod summary;
-mod undo;
+mod terminal;
 pub mod versions;
-mod wait;
 mod whose;
-mod word;
 
 pub use self::{
-    child::{left_behind, made_by},
-    deadline::own_time,
-    inbox::asks_to_check_again,
-    plan::{active_attempts, plan, says_the_same},
-    summary::cannot_be_told,
+    plan::{plan, says_the_same},
     whose::applied_by,
 };
-pub use crate::model::{input::Seen, values::Values};
-
-pub(crate) use self::settle::FREE_CALLED_OFF;

@@ -3,28 +3,38 @@
 //! The order: what ended stays ended; what must be let go is let go; what contradicts itself is
 //! held; then attempts settle, the saga moves, new attempts begin, and the summary says it all.
 
+use super::planner::pivot::past_return;
+use super::terminal::{Answered, release};
+use crate::api::status::{active_attempts, is_terminal};
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    child, data, deadline,
-    ended::{ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
-    forward, gate, grant, inbox, invariants,
-    pass::{Pass, Standing, past_pivot},
-    settle,
-    summary::{self, Hold},
-    undo::{self, in_undo_set, is_in_effect},
+    attempt::{advance, outputs},
+    compensate, forward, invariants,
+    planner::{
+        deadline,
+        planner::{Pass, Standing},
+        throttle,
+        undo_set::{self, is_in_effect},
+    },
+    report::{
+        blocked::{self, Hold},
+        summary,
+    },
+    request::{handle, inbox},
+    terminal::{self, ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
     versions,
 };
 use crate::{
     api::{
         Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus,
+        status,
     },
     clock::later,
     fault::Fault,
     model::{
-        graph::StepSet,
         input::Seen,
         plan::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
         saga::ValidSaga,
@@ -56,7 +66,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         return release(None);
     }
     if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
-        if let Some(plan) = child::let_go(saga.as_ref().ok(), seen) {
+        if let Some(plan) = terminal::let_go(saga.as_ref().ok(), seen) {
             return plan;
         }
         return release(Some(abandoned(saga.as_ref().ok(), seen, "deletionPolicy is Abandon")));
@@ -110,7 +120,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     // Only now: a changed spec or a status that contradicts itself must not decide that nothing is
     // undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
-        if let Some(plan) = child::let_go(Some(saga), seen) {
+        if let Some(plan) = terminal::let_go(Some(saga), seen) {
             return plan;
         }
         return release(Some(abandoned(
@@ -120,26 +130,6 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
         )));
     }
     run(saga, status, seen)
-}
-
-/// Whether the saga only goes forward by now.
-pub(super) fn past_return(saga: &ValidSaga, status: &SagaStatus) -> bool {
-    saga.steps.iter().zip(&status.steps).any(|(step, status)| past_pivot(step, status))
-}
-
-pub(super) fn is_terminal(status: &SagaStatus) -> bool {
-    status.phase.is_some_and(SagaPhase::is_terminal)
-}
-
-/// A deleted saga goes.
-pub(super) fn release(notice: Option<Notice>) -> Plan {
-    Plan::new(
-        None,
-        Finalizer::Remove,
-        None,
-        Tally::default(),
-        notice.map(Effect::Publish).into_iter().collect(),
-    )
 }
 
 /// What a person must be told when a deleted saga goes without being undone.
@@ -154,7 +144,7 @@ fn abandoned(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Notice {
 /// Whether nothing happens to a saga any more before a person acts on it.
 fn stands_still(status: &Part<SagaStatus>) -> bool {
     let Ok(status) = status else { return true };
-    status.phase == Some(SagaPhase::CompensationFailed) || summary::is_held(status)
+    status.phase == Some(SagaPhase::CompensationFailed) || blocked::is_held(status)
 }
 
 /// The steps that did, or may have done, something that is not undone.
@@ -171,10 +161,6 @@ fn in_effect(saga: Option<&ValidSaga>, status: &SagaStatus) -> Vec<String> {
     };
     status.steps.iter().enumerate().filter(counts).map(|(_, step)| step.name.clone()).collect()
 }
-
-/// What came of the requests to an ended saga: the status with their records, and what is to be
-/// done.
-pub(super) type Answered = (SagaStatus, Vec<Effect>, Tally);
 
 /// Refuses every new request for the same reason.
 fn refuse_all(status: &SagaStatus, seen: &Seen<'_>, why: &str) -> Answered {
@@ -227,7 +213,7 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
         (new, Vec::new(), Tally::default())
     };
     let mut effects = Vec::new();
-    if summary::stalled_reason(status) != Some(hold.reason()) {
+    if status::stalled_reason(status) != Some(hold.reason()) {
         let message = new.message.clone().unwrap_or_default();
         effects.push(Effect::Publish(Notice { warning: true, reason: hold.reason(), message }));
     }
@@ -252,7 +238,7 @@ fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> Plan {
 fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     let mut pass = Pass::new(saga, seen, status);
     if is_terminal(status) {
-        grant::answer_requests(&mut pass);
+        handle::answer_requests(&mut pass);
         let reopened = status.phase == Some(SagaPhase::Completed)
             && pass.status.compensation_requested.is_some();
         if !reopened {
@@ -270,16 +256,16 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
     if !pass.is_paused() && !was_held {
         deadline::resume_clock(&mut pass);
     }
-    settle::settle_all(&mut pass);
+    advance::settle_all(&mut pass);
     deadline::enforce_timeout(&mut pass);
-    if grant::answer_requests(&mut pass) && !pass.is_paused() {
+    if handle::answer_requests(&mut pass) && !pass.is_paused() {
         // A saga that waited for a person goes on.
         deadline::resume_clock(&mut pass);
     }
     if status.cancel_requested.is_none() && pass.status.cancel_requested.is_some() {
         // What was about to begin does not, and what is active is stopped at once.
         pass.effects.retain(|effect| !matches!(effect, Effect::Begin { .. }));
-        settle::settle_all(&mut pass);
+        advance::settle_all(&mut pass);
     }
     go_on(pass, status, false)
 }
@@ -287,19 +273,20 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
 /// From what settled and what was asked for to what begins. `reopened`: the saga had ended.
 fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let seen = pass.seen;
-    let mut standing = match (pass.status.cancel_requested.is_some(), undo::is_undoing(&mut pass)) {
-        (true, _) => undo::cancel(&mut pass),
-        (false, true) => Standing::Undoing,
-        (false, false) => forward::forward(&mut pass),
-    };
+    let mut standing =
+        match (pass.status.cancel_requested.is_some(), undo_set::is_undoing(&mut pass)) {
+            (true, _) => compensate::cancel(&mut pass),
+            (false, true) => Standing::Undoing,
+            (false, false) => forward::forward(&mut pass),
+        };
     if standing == Standing::Undoing {
-        standing = undo::undo(&mut pass);
+        standing = compensate::undo(&mut pass);
     }
     if standing == Standing::Done {
-        data::hand_on(&mut pass);
+        outputs::hand_on(&mut pass);
     }
     deadline::set_clock(&mut pass, standing);
-    gate::tell_of_circuits(&mut pass);
+    throttle::tell_of_circuits(&mut pass);
     summary::summarise(&mut pass, standing);
     if let Some(illegal) = pass.illegal {
         return held(status, &Hold::Status(vec![illegal.to_string()]), seen);
@@ -343,25 +330,4 @@ pub fn says_the_same(old: &SagaStatus, new: &SagaStatus) -> bool {
         conditions: old.conditions.clone(),
         ..new.clone()
     }
-}
-
-/// The attempts that a status calls active, with the time since which they are.
-pub fn active_attempts(
-    status: &SagaStatus,
-) -> impl Iterator<Item = (crate::api::names::AttemptId, &crate::api::ActiveAttempt)> {
-    use crate::api::{Direction, names::AttemptId};
-    status.steps.iter().flat_map(|step| {
-        [(Direction::Action, &step.action), (Direction::Compensation, &step.compensation)]
-            .into_iter()
-            .filter_map(|(direction, record)| {
-                let record = record.as_ref()?;
-                let id = AttemptId { step: step.name.clone(), direction, number: record.attempt };
-                Some((id, record.active.as_ref()?))
-            })
-    })
-}
-
-/// The steps of the undo set of a pass.
-pub(super) fn undo_set(pass: &Pass<'_>) -> StepSet {
-    pass.steps_where(in_undo_set)
 }

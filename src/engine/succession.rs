@@ -11,12 +11,11 @@
 //! one undid, it does under a new key, and undoes under a new one: a service remembers what was
 //! undone.
 
-use super::plan::is_terminal;
 use crate::{
     api::{
         Direction, KeysFrom, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus, StoredSaga,
         names::{AttemptId, child_name},
-        status::Keys,
+        status::{Keys, is_terminal},
     },
     model::saga::ValidSaga,
 };

@@ -6,18 +6,15 @@
 //! takes away when a status is written is no difference to be written: no saga is written again and
 //! again for it.
 
-use super::{plan::release, summary::Hold};
+use super::{report::blocked::Hold, terminal::release};
 use crate::{
-    api::{DeletionPolicy, RELEASE, SagaStatus},
+    api::{DeletionPolicy, SagaStatus},
     model::{
         input::Seen,
         plan::{Effect, Finalizer, Notice, Plan, Tally},
         versions::Served,
     },
 };
-
-/// How many lacks are named.
-const SHOWN: usize = 5;
 
 /// Why a saga is not accepted although its spec is valid.
 pub(super) fn refused(status: &SagaStatus, seen: &Seen<'_>) -> Option<Hold> {
@@ -54,17 +51,4 @@ pub(super) fn leave_alone(seen: &Seen<'_>) -> Plan {
         Effect::Publish(Notice { warning: true, reason: "UnknownWord", message: message() })
     });
     Plan::new(None, Finalizer::Keep, None, Tally::default(), told.into_iter().collect())
-}
-
-/// What a person is told of a definition that is too old.
-pub(super) fn too_old(lacks: &[String]) -> String {
-    let mut shown = lacks.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if let Some(more) = lacks.len().checked_sub(SHOWN).filter(|more| *more > 0) {
-        shown = format!("{shown} and {more} more");
-    }
-    format!(
-        "the definition of sagas.saga.dev in this cluster is older than the operator, and would \
-         lose what has to be recorded ({shown}): apply that of version {RELEASE} \
-         (crds/sagas.yaml, or what saga-operator crd prints); nothing starts until then"
-    )
 }

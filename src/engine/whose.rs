@@ -1,9 +1,9 @@
 //! Whose an object is that says by which attempt it was applied.
 
-use super::plan::is_terminal;
 use crate::api::{
     Direction, StepStatus, StoredSaga,
     names::{AttemptId, child_name},
+    status::is_terminal,
 };
 
 /// The step of a saga that has not ended, and the attempt of it that its status still tells of, by

@@ -218,7 +218,8 @@ impl Checker {
 
 /// The field of a variable that is asked for by `steps.<name>` or `steps['<name>']`.
 fn asked_of(expr: &IdedExpr, variable: Variable) -> Option<&str> {
-    let is_it = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == variable.as_str());
+    let wanted = variable.as_str();
+    let is_it = |operand: &IdedExpr| matches!(&operand.expr, Expr::Ident(name) if name == wanted);
     match &expr.expr {
         Expr::Select(select) if is_it(&select.operand) => Some(&select.field),
         Expr::Call(CallExpr { func_name, target: None, args }) if func_name == operators::INDEX => {

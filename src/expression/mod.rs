@@ -1,7 +1,8 @@
 //! Expressions: CEL in the string leaves of actions, and by itself in `when` and `expect`.
 //!
 //! ```text
-//!  text ── Expression::parse / Template::parse ──► parsed once, with what it reads ── evaluate(&Scope) ──► JSON value
+//!  text ── Expression::parse / Template::parse ──► parsed once, with what it reads
+//!                                                    └── evaluate(&Scope) ──► JSON value
 //! ```
 //!
 //! # Guarantees

@@ -254,6 +254,10 @@ mod tests {
             effort(r"(?i)[\x{0}-\x{10FFFF}]").is_ok_and(|effort| effort.made > 4 << 20),
             "every letter's other case is looked for"
         );
+    }
+
+    #[test]
+    fn letters_that_stand_for_their_other_case_too_are_dear() {
         for (pattern, letters) in [
             ("(?i)abc", 3),
             ("a(?s-m:b(?i:c))d", 1),

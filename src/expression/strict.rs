@@ -3,8 +3,11 @@
 //! | written | evaluated | because the interpreter |
 //! |---|---|---|
 //! | `a.b` | `a['b']` | takes a field of what has none for `false`, and an index for an error |
-//! | `a + b`, and `-`, `*`, `/`, `%`, `==`, `!=`, `in` | the function of that name called on `a` | knows no operation of an integer and a double: see [`crate::expression::numbers`] |
-//! | `m.map(k, …)`, and `filter`, `all`, … | the same over [`ORDERED`]`(m)` | goes through a map in an order that is another one each time |
+//! | `a + b` | the function of that name called on `a` | knows no integer beside a double |
+//! | `m.map(k, …)` | the same over [`ORDERED`]`(m)` | orders a map in another way each time |
+//!
+//! So are `-`, `*`, `/`, `%`, `==`, `!=` and `in` as `+` is, for which see
+//! [`crate::expression::numbers`], and `filter`, `all`, … as `map` is.
 
 use kube::core::cel::cel::{
     IdedExpr,

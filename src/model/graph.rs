@@ -163,8 +163,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_is_what_was_put_into_it(places in prop::collection::btree_set(0..128_usize, 0..20), other in prop::collection::btree_set(0..128_usize, 0..20)) {
-            let (set, others) = (StepSet::of(places.iter().copied()), StepSet::of(other.iter().copied()));
+        fn a_set_is_what_was_put_into_it(
+            places in prop::collection::btree_set(0..128_usize, 0..20),
+            other in prop::collection::btree_set(0..128_usize, 0..20),
+        ) {
+            let set = StepSet::of(places.iter().copied());
+            let others = StepSet::of(other.iter().copied());
             prop_assert_eq!(set.len(), places.len());
             prop_assert!((0..128).all(|place| set.contains(place) == places.contains(&place)));
             prop_assert_eq!(set.is_subset(others), places.is_subset(&other));
@@ -173,13 +177,24 @@ mod tests {
         }
 
         #[test]
-        fn a_step_has_the_dependants_of_its_dependants(edges in prop::collection::vec(any::<u32>(), 1..24)) {
-            let direct = |place: usize, mask: u32| (0..place).filter(move |earlier| mask & (1 << earlier) != 0);
-            let steps: Vec<_> = edges.iter().enumerate().map(|(place, mask)| step(direct(place, *mask).collect())).collect();
+        fn a_step_has_the_dependants_of_its_dependants(
+            edges in prop::collection::vec(any::<u32>(), 1..24),
+        ) {
+            let direct = |place: usize, mask: u32| {
+                (0..place).filter(move |earlier| mask & (1 << earlier) != 0)
+            };
+            let steps: Vec<_> = edges
+                .iter()
+                .enumerate()
+                .map(|(place, mask)| step(direct(place, *mask).collect()))
+                .collect();
             let graph = Graph::new(&steps);
             for earlier in 0..steps.len() {
                 for later in 0..steps.len() {
-                    let through = (0..steps.len()).any(|between| graph.depends_on(between).contains(earlier) && graph.dependants(between).contains(later));
+                    let through = (0..steps.len()).any(|between| {
+                        graph.depends_on(between).contains(earlier)
+                            && graph.dependants(between).contains(later)
+                    });
                     let expected = graph.depends_on(later).contains(earlier) || through;
                     prop_assert_eq!(graph.dependants(earlier).contains(later), expected);
                 }

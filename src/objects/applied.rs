@@ -86,7 +86,10 @@ mod tests {
     fn manifest() -> Value {
         let container = json!({"name": "web", "image": "web:2"});
         let spec = json!({"replicas": 3, "template": {"spec": {"containers": [container]}}});
-        json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "labels": {"a": "b"}, "annotations": {}}, "spec": spec})
+        json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "labels": {"a": "b"}, "annotations": {}}, "spec": spec,
+        })
     }
 
     /// The object that the API server makes of it.
@@ -94,15 +97,22 @@ mod tests {
         let container = json!({"name": "web", "image": "web:2", "imagePullPolicy": "Always"});
         let fields = json!({
             "f:metadata": {"f:labels": {"f:a": {}}, "f:annotations": {"f:saga.dev/applied-by": {}}},
-            "f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {"k:{\"name\":\"web\"}": {".": {}, "f:image": {}, "f:name": {}}}}}},
+            "f:spec": {"f:replicas": {}, "f:template": {"f:spec": {"f:containers": {
+                "k:{\"name\":\"web\"}": {".": {}, "f:image": {}, "f:name": {}},
+            }}}},
         });
         let ours = json!({"manager": US, "operation": "Apply", "fieldsV1": fields});
         let status =
             json!({"manager": US, "operation": "Apply", "subresource": "status", "fieldsV1": {}});
         json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": "web", "namespace": "shop", "uid": "1", "labels": {"a": "b", "c": "d"}, "managedFields": [status, ours]},
-            "spec": {"replicas": 3.0, "paused": false, "template": {"spec": {"containers": [container]}}},
+            "metadata": {
+                "name": "web", "namespace": "shop", "uid": "1", "labels": {"a": "b", "c": "d"},
+                "managedFields": [status, ours],
+            },
+            "spec": {
+                "replicas": 3.0, "paused": false, "template": {"spec": {"containers": [container]}},
+            },
         })
     }
 
@@ -112,7 +122,9 @@ mod tests {
             is_applied(&object(), &manifest(), US),
             "the API server writes more, and numbers in its own way"
         );
-        let empty = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {}});
+        let empty = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web"}, "data": {},
+        });
         assert!(is_applied(&object(), &empty, US), "nothing was asked for");
     }
 

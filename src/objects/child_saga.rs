@@ -100,9 +100,9 @@ mod tests {
 
     fn built(number: i64, failures: i64) -> Value {
         let steps = json!([{"name": "a", "wait": {"for": "1s"}}]);
-        let saga = saga(
-            json!({"serviceAccountName": "order-saga", "deletionPolicy": "Abandon", "steps": steps}),
-        );
+        let saga = saga(json!({
+            "serviceAccountName": "order-saga", "deletionPolicy": "Abandon", "steps": steps,
+        }));
         child_saga(
             &saga,
             &identity(number, failures),

@@ -299,8 +299,12 @@ mod tests {
             says("Available", "True", "R")
         ]);
         let full = json!({
-            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 2}, "spec": {"replicas": 2, "progressDeadlineSeconds": 600},
-            "status": {"observedGeneration": 2, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2, "conditions": conditions},
+            "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"generation": 2},
+            "spec": {"replicas": 2, "progressDeadlineSeconds": 600},
+            "status": {
+                "observedGeneration": 2, "replicas": 2, "updatedReplicas": 2,
+                "availableReplicas": 2, "readyReplicas": 2, "conditions": conditions,
+            },
         });
         let first = |said: Value| with(&full, "/status/conditions/0", said);
         told(
@@ -337,8 +341,14 @@ mod tests {
     #[test]
     fn a_deployment_that_is_scaled_to_none_is_ready_when_its_pods_are_gone() {
         let scaled = |there: i64| {
-            let status = json!({"replicas": there, "updatedReplicas": there, "availableReplicas": there, "readyReplicas": there, "conditions": [says("Available", "True", "R")]});
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 0}, "status": status})
+            let status = json!({
+                "replicas": there, "updatedReplicas": there, "availableReplicas": there,
+                "readyReplicas": there, "conditions": [says("Available", "True", "R")],
+            });
+            json!({
+                "apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 0},
+                "status": status,
+            })
         };
         assert_eq!(unready(&scaled(3)).as_deref(), Some("3 replicas are there, and 0 are wanted"));
         assert_eq!(unready(&scaled(0)), None);
@@ -348,7 +358,10 @@ mod tests {
     fn a_replica_set_is_ready_when_all_its_pods_are_its_own_and_there() {
         let full = json!({
             "apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": {"replicas": 2},
-            "status": {"replicas": 2, "fullyLabeledReplicas": 2, "availableReplicas": 2, "readyReplicas": 2},
+            "status": {
+                "replicas": 2, "fullyLabeledReplicas": 2, "availableReplicas": 2,
+                "readyReplicas": 2,
+            },
         });
         told(
             &full,
@@ -369,7 +382,10 @@ mod tests {
     fn a_daemon_set_is_ready_when_its_controller_has_seen_it_and_it_runs_everywhere() {
         let full = json!({
             "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"generation": 1},
-            "status": {"observedGeneration": 1, "desiredNumberScheduled": 2, "currentNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2, "numberReady": 2},
+            "status": {
+                "observedGeneration": 1, "desiredNumberScheduled": 2, "currentNumberScheduled": 2,
+                "updatedNumberScheduled": 2, "numberAvailable": 2, "numberReady": 2,
+            },
         });
         told(
             &full,
@@ -390,10 +406,19 @@ mod tests {
     #[test]
     fn a_stateful_set_is_ready_when_what_its_strategy_replaces_by_itself_is_replaced() {
         let set = |strategy: Value, updated: i64, there: i64| {
-            let status = json!({"replicas": there, "readyReplicas": there, "updatedReplicas": updated, "currentReplicas": there, "currentRevision": "a", "updateRevision": "b"});
-            json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": 3, "updateStrategy": strategy}, "status": status})
+            let status = json!({
+                "replicas": there, "readyReplicas": there, "updatedReplicas": updated,
+                "currentReplicas": there, "currentRevision": "a", "updateRevision": "b",
+            });
+            json!({
+                "apiVersion": "apps/v1", "kind": "StatefulSet",
+                "spec": {"replicas": 3, "updateStrategy": strategy}, "status": status,
+            })
         };
-        let part = |partition: i64| json!({"type": "RollingUpdate", "rollingUpdate": {"partition": partition}});
+        let part = |partition: i64| {
+            let update = json!({"partition": partition});
+            json!({"type": "RollingUpdate", "rollingUpdate": update})
+        };
         assert_eq!(unready(&set(part(2), 1, 3)), None);
         assert_eq!(unready(&set(part(2), 0, 3)).as_deref(), Some("0 of 1 replicas are updated"));
         assert_eq!(unready(&set(part(5), 0, 3)), None);
@@ -420,7 +445,9 @@ mod tests {
     #[test]
     fn what_has_not_begun_is_not_ready_whatever_else_it_says() {
         let ready = json!([says("Ready", "True", "R")]);
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running", "conditions": ready}});
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod", "status": {"phase": "Running", "conditions": ready},
+        });
         told(
             &pod,
             &[
@@ -434,7 +461,10 @@ mod tests {
             unready(&json!({"apiVersion": "v1", "kind": "Pod", "status": {"phase": "Succeeded"}})),
             None
         );
-        let job = json!({"apiVersion": "batch/v1", "kind": "Job", "status": {"startTime": "2026-01-01T00:00:00Z"}});
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "status": {"startTime": "2026-01-01T00:00:00Z"},
+        });
         told(
             &job,
             &[
@@ -443,7 +473,10 @@ mod tests {
             ],
         );
         let ingress = json!({"loadBalancer": {"ingress": [{"ip": "10.0.0.1"}]}});
-        let service = json!({"apiVersion": "v1", "kind": "Service", "spec": {"type": "LoadBalancer", "clusterIP": "10.1.0.1"}, "status": ingress});
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service",
+            "spec": {"type": "LoadBalancer", "clusterIP": "10.1.0.1"}, "status": ingress,
+        });
         told(
             &service,
             &[
@@ -453,7 +486,10 @@ mod tests {
         );
         let conditions =
             json!([says("NamesAccepted", "True", "R"), says("Established", "True", "R")]);
-        let definition = json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "status": {"conditions": conditions}});
+        let definition = json!({
+            "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+            "status": {"conditions": conditions},
+        });
         told(
             &definition,
             &[
@@ -465,12 +501,17 @@ mod tests {
 
     #[test]
     fn conditions_tell_of_every_other_kind() {
-        let of = |kind: &str, status: &str| json!({"apiVersion": "x.dev/v1", "kind": "X", "status": {"conditions": [{"type": kind, "status": status, "reason": "R", "message": "m"}]}});
+        let of = |kind: &str, status: &str| {
+            let conditions = [says(kind, status, "R")];
+            json!({"apiVersion": "x.dev/v1", "kind": "X", "status": {"conditions": conditions}})
+        };
         assert_eq!(unready(&of("Ready", "True")), None);
         assert_eq!(unready(&of("Ready", "False")).as_deref(), Some("Ready is False R m"));
         assert_eq!(unready(&of("Stalled", "True")).as_deref(), Some("Stalled is True R m"));
         assert_eq!(unready(&of("Other", "False")), None);
-        let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"}});
+        let claim = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "status": {"phase": "Pending"},
+        });
         assert_eq!(unready(&claim).as_deref(), Some("it is Pending and not Bound"));
         let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}});
         assert_eq!(unready(&going).as_deref(), Some("it is being deleted"));

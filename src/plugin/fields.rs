@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn a_field_that_nobody_reads_is_told_with_its_path() {
         let step = json!({"name": "a", "dependson": [], "http": {"url": "http://a", "heders": []}});
-        let saga = json!({"kind": "Saga", "metadata": {"name": "a", "anotations": {}}, "spec": {"stepz": 1, "steps": [step]}, "spek": {}});
+        let saga = json!({
+            "kind": "Saga", "metadata": {"name": "a", "anotations": {}},
+            "spec": {"stepz": 1, "steps": [step]}, "spek": {},
+        });
         assert_eq!(
             paths(&saga),
             [
@@ -108,10 +111,18 @@ mod tests {
 
     #[test]
     fn what_may_have_any_fields_may() {
-        let pod = json!({"image": "a", "resources": {"limits": {"cpu": 1}}, "env": [{"name": "A", "value": "b"}]});
-        let steps = json!([{"name": "a", "pod": pod}, {"name": "b", "http": {"url": "http://a", "body": {"any": {"thing": 1}}}}]);
+        let pod = json!({
+            "image": "a", "resources": {"limits": {"cpu": 1}}, "env": [{"name": "A", "value": "b"}],
+        });
+        let steps = json!([
+            {"name": "a", "pod": pod},
+            {"name": "b", "http": {"url": "http://a", "body": {"any": {"thing": 1}}}},
+        ]);
         let metadata = json!({"name": "a", "labels": {"a/b": "c"}, "annotations": null});
-        let saga = json!({"apiVersion": "v1", "kind": "Saga", "metadata": metadata, "spec": {"params": {"any": 1}, "steps": steps}});
+        let saga = json!({
+            "apiVersion": "v1", "kind": "Saga", "metadata": metadata,
+            "spec": {"params": {"any": 1}, "steps": steps},
+        });
         assert!(paths(&saga).is_empty(), "{:?}", paths(&saga));
     }
 }

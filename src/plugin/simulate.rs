@@ -124,7 +124,11 @@ impl Simulation<'_> {
         while let Some(request) =
             self.requests.front().copied().filter(|request| request.at.is_zero())
         {
-            let again = matches!(&request.deed, Deed::Annotate(asked) if self.world.object().asked.iter().any(|before| before.action == asked.action));
+            let asked = &self.world.object().asked;
+            let again = matches!(
+                &request.deed,
+                Deed::Annotate(new) if asked.iter().any(|before| before.action == new.action)
+            );
             if again {
                 break;
             }

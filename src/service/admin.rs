@@ -210,7 +210,9 @@ async fn serve(mut listener: TcpListener, router: Router, stop: impl Future<Outp
         tokio::select! {
             () = &mut stop => break,
             // axum's `accept` never fails: it waits where the process has no descriptor left.
-            (stream, _) = Listener::accept(&mut listener), if connections.len() < MAX_CONNECTIONS => {
+            (stream, _) = Listener::accept(&mut listener),
+                if connections.len() < MAX_CONNECTIONS =>
+            {
                 connections.spawn(connection(stream, router.clone(), closed.clone()));
             }
             Some(_) = connections.join_next() => {}
@@ -368,8 +370,10 @@ mod tests {
             serde_json::from_str(told.split("\r\n\r\n").nth(1).unwrap()).unwrap();
         assert_eq!(
             body,
-            serde_json::json!([{"namespace": "shop", "scheme": "https", "host": "stock.shop.svc", "port": 443, "state": "open",
-                                "calls": 20, "unknown": 10, "until": "2026-03-01T12:00:30Z"}])
+            serde_json::json!([{
+                "namespace": "shop", "scheme": "https", "host": "stock.shop.svc", "port": 443,
+                "state": "open", "calls": 20, "unknown": 10, "until": "2026-03-01T12:00:30Z",
+            }])
         );
         server.abort();
     }

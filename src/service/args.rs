@@ -66,15 +66,33 @@ pub struct RunArgs {
 
     /// The addresses of the operator's own pod, which HTTP steps may not reach: comma-separated;
     /// the chart takes them from the pod's status
-    #[arg(long, env = "SAGA_POD_IPS", value_name = "ADDRESSES", value_parser = addresses, action = ArgAction::Append)]
+    #[arg(
+        long,
+        env = "SAGA_POD_IPS",
+        value_name = "ADDRESSES",
+        value_parser = addresses,
+        action = ArgAction::Append
+    )]
     pod_ips: Vec<List<IpAddr>>,
 
     /// Where /metrics is served; 0 switches it off
-    #[arg(long, env = "SAGA_METRICS_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8080", value_parser = listen)]
+    #[arg(
+        long,
+        env = "SAGA_METRICS_ADDR",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8080",
+        value_parser = listen
+    )]
     metrics_addr: Listen,
 
     /// Where /healthz, /readyz and /health/circuits are served; 0 switches them off
-    #[arg(long, env = "SAGA_HEALTH_ADDR", value_name = "ADDRESS", default_value = "0.0.0.0:8081", value_parser = listen)]
+    #[arg(
+        long,
+        env = "SAGA_HEALTH_ADDR",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8081",
+        value_parser = listen
+    )]
     health_addr: Listen,
 
     /// Whether one of several operators works at a time, and the others stand by
@@ -92,15 +110,32 @@ pub struct RunArgs {
 
     /// The namespace of the operator's Leases; when not given the pod's own, else that of the
     /// kubeconfig's context, else `default`
-    #[arg(long, env = "SAGA_LEASE_NAMESPACE", value_name = "NAMESPACE", value_parser = lease_namespace)]
+    #[arg(
+        long,
+        env = "SAGA_LEASE_NAMESPACE",
+        value_name = "NAMESPACE",
+        value_parser = lease_namespace
+    )]
     lease_namespace: Option<LeaseNamespace>,
 
     /// How long calls may go on after SIGTERM, such as 25s or 1m30s; at most 5m
-    #[arg(long, env = "SAGA_DRAIN", value_name = "DURATION", default_value = "25s", value_parser = drain)]
+    #[arg(
+        long,
+        env = "SAGA_DRAIN",
+        value_name = "DURATION",
+        default_value = "25s",
+        value_parser = drain
+    )]
     drain: Duration,
 
     /// The namespaces to work in, comma-separated; all when not given
-    #[arg(long, env = "SAGA_WATCH_NAMESPACES", value_name = "NAMESPACES", value_parser = namespaces, action = ArgAction::Append)]
+    #[arg(
+        long,
+        env = "SAGA_WATCH_NAMESPACES",
+        value_name = "NAMESPACES",
+        value_parser = namespaces,
+        action = ArgAction::Append
+    )]
     watch_namespaces: Vec<List<String>>,
 
     /// The format of the logs; text when standard error is a terminal, else json
@@ -108,7 +143,13 @@ pub struct RunArgs {
     log_format: Option<LogFormat>,
 
     /// What is logged: a level, or directives such as `info,saga_operator=debug`
-    #[arg(long, env = "SAGA_LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = log_level)]
+    #[arg(
+        long,
+        env = "SAGA_LOG_LEVEL",
+        value_name = "FILTER",
+        default_value = "info",
+        value_parser = log_level
+    )]
     log_level: String,
 }
 

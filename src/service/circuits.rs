@@ -182,10 +182,10 @@ mod tests {
         assert_eq!(
             json!([circuit("stock", CircuitState::Open), circuit("stock", CircuitState::HalfOpen)]),
             json!([
-                {"namespace": "shop", "scheme": "http", "host": "stock", "port": 80, "state": "open", "calls": 7, "unknown": 3,
-                 "until": "2026-03-01T12:00:30Z"},
-                {"namespace": "shop", "scheme": "http", "host": "stock", "port": 80, "state": "half-open", "calls": 7, "unknown": 3,
-                 "until": null},
+                {"namespace": "shop", "scheme": "http", "host": "stock", "port": 80,
+                 "state": "open", "calls": 7, "unknown": 3, "until": "2026-03-01T12:00:30Z"},
+                {"namespace": "shop", "scheme": "http", "host": "stock", "port": 80,
+                 "state": "half-open", "calls": 7, "unknown": 3, "until": null},
             ])
         );
     }

@@ -407,9 +407,12 @@ mod tests {
         for line in [
             "saga_build_info{version=\"1.2.3\"} 1",
             "saga_total{phase=\"Completed\"} 2",
-            "saga_step_duration_seconds_sum{action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 1.5",
-            "saga_step_duration_seconds_bucket{le=\"1.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 0",
-            "saga_step_duration_seconds_bucket{le=\"3.0\",action=\"pod\",direction=\"action\",outcome=\"Succeeded\"} 1",
+            "saga_step_duration_seconds_sum{action=\"pod\",direction=\"action\",\
+             outcome=\"Succeeded\"} 1.5",
+            "saga_step_duration_seconds_bucket{le=\"1.0\",action=\"pod\",direction=\"action\",\
+             outcome=\"Succeeded\"} 0",
+            "saga_step_duration_seconds_bucket{le=\"3.0\",action=\"pod\",direction=\"action\",\
+             outcome=\"Succeeded\"} 1",
             "saga_step_retries_total{action=\"http\",direction=\"compensation\"} 1",
             "saga_requests_total{action=\"retry\",result=\"Accepted\"} 1",
             "saga_controller_reconcile_total{result=\"changed\"} 1",

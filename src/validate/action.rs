@@ -78,7 +78,7 @@ pub(crate) fn http(
     Some((action, template))
 }
 
-/// A header of a request, which is no other's to set, has a name, and one value that can be sent.
+/// Checks that a header is the user's to set, and has a name and one value that can be sent.
 fn check_header(header: &Header, path: &str, faults: &mut Vec<Fault>) {
     let Header { name, value, value_from } = header;
     if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {

@@ -155,7 +155,8 @@ mod tests {
     }
 
     fn pod(image: &str) -> Value {
-        json!({"name": "only", "pod": {"image": image, "args": ["${params.order}", "${saga.name}"]}})
+        let args = ["${params.order}", "${saga.name}"];
+        json!({"name": "only", "pod": {"image": image, "args": args}})
     }
 
     #[test]
@@ -167,7 +168,8 @@ mod tests {
 
     #[test]
     fn a_mistake_in_a_child_is_found_before_its_parent_runs() {
-        let child = json!({"steps": [{"name": "a", "dependsOn": ["b"], "pod": {"image": "x", "args": ["${params.there.is.none}"]}}]});
+        let pod = json!({"image": "x", "args": ["${params.there.is.none}"]});
+        let child = json!({"steps": [{"name": "a", "dependsOn": ["b"], "pod": pod}]});
         let found = faults(parent(&child));
         let at = "spec.steps[1].saga.spec.steps[0]";
         assert!(
@@ -189,25 +191,27 @@ mod tests {
 
     #[test]
     fn what_another_side_answered_chooses_nothing_in_a_child_either() {
-        let child = |from: &str| json!({"params": {"order": "1", "image": from}, "steps": [pod("${params.image}")]});
+        let child = |from: &str| {
+            let params = json!({"order": "1", "image": from});
+            json!({"params": params, "steps": [pod("${params.image}")]})
+        };
         assert_eq!(faults(parent(&child("${params.image}"))), [""; 0]);
         let found = faults(parent(&child("${steps.first.outputs.id}")));
-        assert!(
-            matches!(found.as_slice(), [one] if one.starts_with("spec.steps[1].saga.spec.steps[0].pod.image: ")),
-            "{found:?}"
-        );
-        let grandchild = json!({"params": {"image": "${steps.first.outputs.id}"}, "steps": [{"name": "b", "saga": {"spec": child("${params.image}")}}]});
+        let at = "spec.steps[1].saga.spec.steps[0].pod.image: ";
+        assert!(matches!(found.as_slice(), [one] if one.starts_with(at)), "{found:?}");
+        let step = json!({"name": "b", "saga": {"spec": child("${params.image}")}});
+        let grandchild = json!({"params": {"image": "${steps.first.outputs.id}"}, "steps": [step]});
         let found = faults(parent(&grandchild));
-        assert!(
-            matches!(found.as_slice(), [one] if one.contains("steps[0].saga.spec.steps[0].pod.image: ")),
-            "{found:?}"
-        );
+        let at = "steps[0].saga.spec.steps[0].pod.image: ";
+        assert!(matches!(found.as_slice(), [one] if one.contains(at)), "{found:?}");
     }
 
     #[test]
     fn what_follows_the_parent_is_left_out() {
-        let child = json!({"serviceAccountName": "admin", "suspend": true, "deletionPolicy": "Abandon", "ttlSecondsAfterFinished": 1,
-            "steps": [pod("web")]});
+        let child = json!({
+            "serviceAccountName": "admin", "suspend": true, "deletionPolicy": "Abandon",
+            "ttlSecondsAfterFinished": 1, "steps": [pod("web")],
+        });
         let found = faults(parent(&child));
         assert_eq!(found.len(), 4, "{found:?}");
         assert!(

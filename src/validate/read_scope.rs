@@ -6,11 +6,13 @@
 //! | `expect` and `outputs` of a step | and `response` |
 //! | `answers` of a step | and `response` and `attempt` |
 //! | `until`, and `outputs` of a step that looks at an object | and `object` |
-//! | a compensation | `params`, `saga`, the steps that its step depends on, its step's `outputs` and `action` |
+//! | a compensation | what its step's action reads, and the `outputs` and `action` of its step |
 //! | `expect` of a compensation | and `response` |
 //! | `answers` of a compensation | and `response` and `attempt` |
 //! | `spec.outputs` | `params`, `saga`, all steps |
-//! | an image, a kind, a namespace, an account | `params` and `saga` alone: what another side answered may not choose what runs |
+//! | an image, a kind, a namespace, an account | `params` and `saga` alone |
+//!
+//! What another side answered may not choose what runs.
 
 use std::{cell::Cell, collections::BTreeSet};
 

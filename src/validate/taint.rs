@@ -75,7 +75,10 @@ pub(crate) fn is_fixed(work: &Work, keys: &[String]) -> bool {
             within => within == ["image"],
         },
         Work::Job(_) => {
-            matches!(whole.as_slice(), ["spec", "template", "spec", within @ ..] if decides(within, OF_PODS.names))
+            matches!(
+                whole.as_slice(),
+                ["spec", "template", "spec", within @ ..] if decides(within, OF_PODS.names)
+            )
         }
         Work::Apply(action) => {
             let fixed = of_manifest(&action.manifest);

@@ -13,7 +13,7 @@ use crate::{
     api::{ActiveAttempt, Direction},
     clock::between,
     coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
-    engine::own_time,
+    engine::planner::deadline::own_time,
     model::{
         observation::{Absence, Answer, ChildState, Failure, Observed, Reached},
         saga::{Operation, Work},

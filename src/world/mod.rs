@@ -2,7 +2,8 @@
 //! requests, and clocks that go only where they are told to.
 //!
 //! ```text
-//!  World ── moves() ──► everything that may happen next ── apply(&Move) ──► Step { world, happened, broken }
+//!  World ── moves() ──► everything that may happen next
+//!                         └── apply(&Move) ──► Step { world, happened, broken }
 //! ```
 //!
 //! Whoever holds a world chooses what happens: the model tries every [`Move`], a simulation takes

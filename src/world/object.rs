@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::{Who, versions::Shared};
 use crate::{
-    api::{Asked, DirectionStatus, Part, SagaStatus, json::fields_as_stored},
-    engine::active_attempts,
+    api::{
+        Asked, DirectionStatus, Part, SagaStatus, json::fields_as_stored, status::active_attempts,
+    },
     fault::Fault,
     model::saga::ValidSaga,
 };

@@ -17,10 +17,9 @@ use serde_json::{Map, Value, json};
 use super::{Object, World, sink::Sink};
 use crate::{
     api::{
-        Direction, Part, SagaStatus, StepPhase, Strangers, read_status, what_remains,
-        with_strangers,
+        Direction, Part, SagaStatus, StepPhase, Strangers, read_status, status::active_attempts,
+        what_remains, with_strangers,
     },
-    engine::active_attempts,
     model::versions::Versions,
 };
 

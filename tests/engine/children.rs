@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 use saga_operator::{
     api::{
         DeletionPolicy, Direction, Outcome, SagaAction, SagaPhase, StepPhase,
-        names::ANNOTATION_KEYS,
+        names::ANNOTATION_KEYS, status::active_attempts,
     },
-    engine::{active_attempts, left_behind, plan},
+    engine::{plan, planner::child_sagas::left_behind},
     model::{
         command::Demand,
         observation::{ChildSaga, ChildState, Observed, Unheard},

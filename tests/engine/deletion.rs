@@ -42,7 +42,7 @@ fn world() -> World {
 
 /// One look by an operator that sees this; what it writes is stored.
 fn look_at(world: &mut World, child: Option<&ChildState>, draining: bool) -> Look {
-    let id = saga_operator::engine::active_attempts(&world.status()).next().map(|(id, _)| id);
+    let id = saga_operator::api::status::active_attempts(&world.status()).next().map(|(id, _)| id);
     let children: Observed = id.into_iter().zip(child.cloned()).collect();
     let executor = world.executor();
     let plan = {

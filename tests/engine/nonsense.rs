@@ -3,8 +3,8 @@
 
 use proptest::{prelude::*, sample::Index};
 use saga_operator::{
-    api::{SagaStatus, StoredSaga, names::AttemptId},
-    engine::{active_attempts, invariants, plan},
+    api::{SagaStatus, StoredSaga, names::AttemptId, status::active_attempts},
+    engine::{invariants, plan},
     model::{
         input::Seen,
         observation::{Absence, ChildState, Failure, Observed, Reached},

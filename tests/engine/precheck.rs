@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use saga_operator::{
     api::{RequestAction, RequestResult, SagaPhase},
-    engine::asks_to_check_again,
+    engine::request::inbox::asks_to_check_again,
     fault::Fault,
     model::input::Precheck,
 };

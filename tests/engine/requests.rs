@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use saga_operator::{
     api::{HANDLED, OnFailure, RequestAction, RequestRecord, RequestResult, SagaPhase, StepPhase},
-    engine::allowed,
+    engine::request::allowed,
 };
 
 use crate::{

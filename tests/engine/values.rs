@@ -10,8 +10,9 @@ use saga_operator::{
         Outcome, RequestAction, RequestResult, SagaPhase, SagaSpec, StepPhase, StepStatus,
         StoredSaga,
         json::{MAX_OUTPUT_DEPTH, as_stored, depth_of_fields},
+        status::active_attempts,
     },
-    engine::{active_attempts, plan},
+    engine::plan,
     expression::{program::Expression, scope::Scope},
     model::{
         observation::{ChildSaga, ChildState, Observed},

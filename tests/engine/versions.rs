@@ -299,7 +299,7 @@ fn words_that_another_process_chose_stay_for_a_minute() {
     world.restore(status);
     let (children, executor) = (BTreeMap::new(), world.executor());
     let mut children = children;
-    for (id, _) in saga_operator::engine::active_attempts(&world.status()) {
+    for (id, _) in saga_operator::api::status::active_attempts(&world.status()) {
         children.insert(
             id,
             saga_operator::model::observation::ChildState::Active {

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use saga_operator::{
     api::{
         Direction, DirectionStatus, OnFailure, Part, RequestAction, SagaPhase, SagaStatus, Step,
-        StepPhase, StepStatus, names::idempotency_key,
+        StepPhase, StepStatus, names::idempotency_key, status::active_attempts,
     },
-    engine::{active_attempts, invariants, plan as decide},
+    engine::{invariants, plan as decide},
     model::{
         count,
         input::Seen,

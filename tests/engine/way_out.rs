@@ -2,7 +2,7 @@
 
 use saga_operator::{
     api::{DeletionPolicy, RequestAction, RequestResult, SagaPhase, StepPhase},
-    engine::allowed,
+    engine::request::allowed,
 };
 
 use crate::{

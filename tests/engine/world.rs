@@ -11,9 +11,10 @@ use jiff::Timestamp;
 use saga_operator::{
     api::{
         Direction, HANDLED, Outcome, SagaSpec, SagaStatus, StepStatus, StoredSaga, shape::Shape,
+        status::active_attempts,
     },
     clock::later,
-    engine::{active_attempts, plan},
+    engine::plan,
     fault::Fault,
     model::{
         input::{Gate, Precheck, Seen},

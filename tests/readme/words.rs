@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path, time::Duration};
 use clap::CommandFactory;
 use saga_operator::{
     api::{Asked, RequestAction, SagaPhase, StepPhase, StoredSaga},
-    engine::allowed,
+    engine::request::allowed,
     expression::{check::FUNCTIONS, reads::Variable},
     model::saga::SagaName,
     service::{args::Cli, metrics::Metrics},

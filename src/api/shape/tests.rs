@@ -36,7 +36,10 @@ fn every_list_of_objects_in_the_status_has_a_key() {
 
 #[test]
 fn what_is_known_is_no_stranger() {
-    let status = json!({"phase": "Running", "outputs": {"any": {"thing": 1}}, "steps": [{"name": "a", "phase": "Pending"}]});
+    let status = json!({
+        "phase": "Running", "outputs": {"any": {"thing": 1}},
+        "steps": [{"name": "a", "phase": "Pending"}],
+    });
     assert_eq!(split(&status), (status.clone(), None, Vec::new()));
 }
 
@@ -74,7 +77,8 @@ fn what_stood_in_an_entry_that_is_gone_goes_with_it() {
     let active = |at: &str, more: Value| {
         let mut active = json!({"startedAt": at});
         active.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        json!({"steps": [{"name": "a", "phase": "Running", "action": {"attempt": 1, "active": active}}]})
+        let action = json!({"attempt": 1, "active": active});
+        json!({"steps": [{"name": "a", "phase": "Running", "action": action}]})
     };
     let (_, kept, _) = split(&active("2026-01-01T00:00:00Z", json!({"x": 1})));
     let mut same = active("2026-01-01T00:00:00.000000Z", json!({}));
@@ -109,7 +113,9 @@ fn conditions_of_another_version_stay() {
 #[test]
 fn words_of_another_version_are_told_with_their_paths() {
     let record = json!({"number": 1, "action": "teleport", "result": "Accepted"});
-    let status = json!({"phase": "Dreaming", "requests": [record], "steps": [{"name": "a", "phase": "Pending"}]});
+    let status = json!({
+        "phase": "Dreaming", "requests": [record], "steps": [{"name": "a", "phase": "Pending"}],
+    });
     assert_eq!(
         split(&status).2,
         ["status.phase is Dreaming", "status.requests[0].action is teleport"]
@@ -119,11 +125,18 @@ fn words_of_another_version_are_told_with_their_paths() {
 #[test]
 fn strangers_of_a_spec_are_found_in_children_as_well_and_nowhere_that_is_free() {
     let pod = json!({"image": "x", "fast": true, "resources": {"any": 1}});
-    let child = json!({"onFailure": "Explode", "params": {"any": 1}, "steps": [{"name": "c", "pod": pod, "waitFor": null}]});
-    let http = json!({"method": "BREW", "url": "http://a", "body": {"any": 1}, "headers": [{"name": "A", "valueFrom": {"file": "b"}}]});
+    let child = json!({
+        "onFailure": "Explode", "params": {"any": 1},
+        "steps": [{"name": "c", "pod": pod, "waitFor": null}],
+    });
+    let http = json!({
+        "method": "BREW", "url": "http://a", "body": {"any": 1},
+        "headers": [{"name": "A", "valueFrom": {"file": "b"}}],
+    });
     let spec = json!({"color": "red", "params": {"any": {"thing": 1}}, "steps": [
         {"name": "a", "http": http, "compensation": {"saga": {"spec": child}}},
-        {"name": "b", "apply": {"manifest": {"any": 1}}, "job": {"spec": {"any": 1}, "metadata": {"any": 1}}, "pod": {"template": {"any": 1}}},
+        {"name": "b", "apply": {"manifest": {"any": 1}},
+         "job": {"spec": {"any": 1}, "metadata": {"any": 1}}, "pod": {"template": {"any": 1}}},
     ]});
     assert_eq!(
         KNOWN.spec.strangers(&spec),
@@ -146,7 +159,9 @@ fn strangers_of_a_spec_are_found_in_children_as_well_and_nowhere_that_is_free() 
 fn a_definition_that_is_older_lacks_fields_and_words_and_takes_the_fields_away() {
     let served = json!({"properties": {
         "phase": {"type": "string", "enum": ["Pending", "Running"]},
-        "steps": {"type": "array", "items": {"properties": {"name": {"type": "string"}, "phase": {"type": "string"}}}},
+        "steps": {"type": "array", "items": {"properties": {
+            "name": {"type": "string"}, "phase": {"type": "string"},
+        }}},
         "outputs": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
     }});
     let served = Shape::of("status", &served);
@@ -161,7 +176,10 @@ fn a_definition_that_is_older_lacks_fields_and_words_and_takes_the_fields_away()
                 || lack.starts_with("status.steps[].phase")),
         "{lacks:?}"
     );
-    let mut written = json!({"phase": "Failed", "clockStoppedAt": "x", "outputs": {"a": 1}, "steps": [{"name": "a", "action": {}}]});
+    let mut written = json!({
+        "phase": "Failed", "clockStoppedAt": "x", "outputs": {"a": 1},
+        "steps": [{"name": "a", "action": {}}],
+    });
     served.prune(&mut written);
     assert_eq!(written, json!({"phase": "Failed", "outputs": {"a": 1}, "steps": [{"name": "a"}]}));
     assert!(KNOWN.status.lacks(&KNOWN.status).is_empty());

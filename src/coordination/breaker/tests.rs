@@ -281,8 +281,16 @@ enum Move {
 }
 
 fn moves() -> impl Strategy<Value = Vec<(u64, Move)>> {
-    let end = prop_oneof![6 => Just(CallEnd::Unknown), 4 => Just(CallEnd::Answered), 1 => Just(CallEnd::NotSent)];
-    let what = prop_oneof![8 => Just(Move::Begin), 1 => Just(Move::Insist), 8 => (any::<usize>(), end).prop_map(|(nth, end)| Move::End(nth, end))];
+    let end = prop_oneof![
+        6 => Just(CallEnd::Unknown),
+        4 => Just(CallEnd::Answered),
+        1 => Just(CallEnd::NotSent)
+    ];
+    let what = prop_oneof![
+        8 => Just(Move::Begin),
+        1 => Just(Move::Insist),
+        8 => (any::<usize>(), end).prop_map(|(nth, end)| Move::End(nth, end))
+    ];
     let wait = prop_oneof![6 => 0_u64..50, 2 => 0_u64..1500, 1 => Just(1000), 1 => Just(3000)];
     proptest::collection::vec((wait, what), 0..400)
 }
@@ -389,7 +397,11 @@ proptest! {
             match what {
                 Move::Begin | Move::Insist => {
                     let insists = matches!(what, Move::Insist);
-                    let ticket = if insists { Some(circuit.insist(now)) } else { circuit.admit(now).ok() };
+                    let ticket = if insists {
+                        Some(circuit.insist(now))
+                    } else {
+                        circuit.admit(now).ok()
+                    };
                     let number = naive.begin(clock, insists);
                     prop_assert_eq!(ticket.is_some(), number.is_some(), "at {}", clock);
                     under_way.extend(ticket.zip(number));

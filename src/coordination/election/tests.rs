@@ -331,17 +331,26 @@ impl Rivals {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(2000)
+    })]
 
     /// Whatever is late or lost, two never lead at once; and when all is well again, one leads.
     #[test]
     fn no_two_lead_at_once_and_in_the_end_one_does(
         // Long silences, and moments: two lead at once where a silence ends just in time.
-        steps in vec((0..2_usize, prop_oneof![0..50_u64, 0..4000_u64], prop::bool::weighted(0.1)), 0..200),
-        warmth in prop::array::uniform2(prop::sample::select(vec![Warmth::Cold, Warmth::Partly, Warmth::Warm])),
+        steps in vec(
+            (0..2_usize, prop_oneof![0..50_u64, 0..4000_u64], prop::bool::weighted(0.1)),
+            0..200,
+        ),
+        warmth in prop::array::uniform2(
+            prop::sample::select(vec![Warmth::Cold, Warmth::Partly, Warmth::Warm]),
+        ),
     ) {
         let dawn = Instant::now();
-        let both = [("a", warmth[0]), ("b", warmth[1])].map(|(identity, warmth)| (with_caches(identity, warmth), Stage::Idle));
+        let both = [("a", warmth[0]), ("b", warmth[1])]
+            .map(|(identity, warmth)| (with_caches(identity, warmth), Stage::Idle));
         let (mut rivals, mut now) = (Rivals { lease: None, version: 0, both }, dawn);
         for (who, later, lost) in steps {
             now += Duration::from_millis(later);
@@ -353,7 +362,8 @@ proptest! {
             now += Duration::from_millis(500);
             (0..2).for_each(|who| rivals.step(who, now, false));
         }
-        prop_assert_eq!(rivals.both.iter().filter(|(candidate, _)| candidate.leads(now)).count(), usize::from(any));
+        let leading = rivals.both.iter().filter(|(candidate, _)| candidate.leads(now)).count();
+        prop_assert_eq!(leading, usize::from(any));
     }
 }
 

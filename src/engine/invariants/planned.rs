@@ -7,8 +7,9 @@ use crate::{
     api::{
         ActiveAttempt, Direction, DirectionStatus, SagaPhase, SagaStatus, StepPhase,
         names::{AttemptId, idempotency_key},
+        status::active_attempts,
     },
-    engine::{active_attempts, plan::past_return, summary},
+    engine::{planner::pivot::past_return, report::blocked},
     model::{
         input::Seen,
         plan::{Effect, Finalizer, Plan, StatusWrite},
@@ -26,7 +27,7 @@ pub fn check_plan(saga: &ValidSaga, seen: &Seen<'_>, plan: &Plan) -> Vec<String>
         None => before,
     };
     let mut found = Vec::new();
-    if summary::is_held(after) {
+    if blocked::is_held(after) {
         effects(saga, seen, before, after, plan, &mut found);
         return found;
     }

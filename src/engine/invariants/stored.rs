@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::{
     api::{Direction, Outcome, SagaPhase, SagaStatus, StepPhase, StepStatus},
-    engine::undo::{in_undo_set, is_in_effect, is_undone},
+    engine::planner::undo_set::{in_undo_set, is_in_effect, is_undone},
     model::{
         graph::{Graph, StepSet},
         saga::{ValidSaga, ValidStep},

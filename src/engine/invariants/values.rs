@@ -5,7 +5,7 @@ use crate::{
         MAX_OUTPUTS, RequestAction, SagaStatus, StepPhase,
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
     },
-    engine::missing,
+    engine::request::missing,
     model::saga::ValidSaga,
 };
 

@@ -220,7 +220,9 @@ mod tests {
             (Some(r#"{"a":[true,49.9],"b":1}"#.into()), Some("application/json"))
         );
         assert_eq!(sent(json!({"body": 7})), (Some("7".into()), Some("application/json")));
-        let own = json!({"body": "<a/>", "headers": [{"name": "content-TYPE", "value": "application/xml"}]});
+        let own = json!({
+            "body": "<a/>", "headers": [{"name": "content-TYPE", "value": "application/xml"}],
+        });
         assert_eq!(sent(own), (Some("<a/>".into()), None));
     }
 
@@ -228,7 +230,8 @@ mod tests {
     fn headers_of_the_user_are_kept_in_order_and_secrets_stay_references() {
         let headers = json!([
             {"name": "X-Tag", "value": "a"},
-            {"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}},
+            {"name": "Authorization",
+             "valueFrom": {"secretKeyRef": {"name": "payments", "key": "token"}}},
             {"name": "X-Tag", "value": "b"},
             {"name": "user-agent", "value": "shop/1"},
         ]);
@@ -302,9 +305,10 @@ mod tests {
     fn a_request_needs_the_namespace_of_its_saga_for_what_it_reads_or_reaches_there() {
         let needs = |fields| needs_namespace(&request(&action(&fields), &identity()), "shop");
         let secret = json!({"name": "payments", "key": "token"});
-        assert!(needs(
-            json!({"url": "https://bank.example", "headers": [{"name": "A", "valueFrom": {"secretKeyRef": secret}}]})
-        ));
+        assert!(needs(json!({
+            "url": "https://bank.example",
+            "headers": [{"name": "A", "valueFrom": {"secretKeyRef": secret}}],
+        })));
         assert!(needs(
             json!({"url": "https://bank.example", "tls": {"ca": {"secretKeyRef": secret}}})
         ));

@@ -3,12 +3,15 @@
 //! | answer | outcome | idempotency key |
 //! |---|---|---|
 //! | 2xx | Succeeded | |
-//! | 2xx that the step does not take for a success | Failed for good | kept: it may have been done |
+//! | 2xx that the step takes for no success | Failed for good | kept: it may have been done |
 //! | 425, 429 | Failed, tried again | kept: the service did not look at it |
 //! | 401, 403, 407 | Failed for good | kept: the service did not look at it |
 //! | 408, 5xx | Unknown, tried again | kept: it may have been done |
-//! | 409, while an earlier attempt is uncertain | Unknown, tried again | kept: a service says so that is still at work on that |
-//! | any other, 1xx and 3xx included | Failed for good | new in the next attempt, unless an earlier one is uncertain |
+//! | 409, while an earlier attempt is uncertain | Unknown, tried again | kept |
+//! | any other, 1xx and 3xx included | Failed for good | new, unless an earlier one is uncertain |
+//!
+//! A service says 409 that is still at work on the earlier attempt. A new key is one of the next
+//! attempt.
 //!
 //! # Guarantees
 //! Messages are one line of at most about 400 characters, whatever the service sends.

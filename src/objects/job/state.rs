@@ -250,7 +250,13 @@ fn failed(job: &Job, family: &Family) -> ChildState {
             if is_single(job) { failure.message.clone() } else { of_pod(pod, &failure.message) };
         // All pods of the Job have one key. What another one may have done, the code of the newest
         // does not tell.
-        let alike = |end: &End<'_>| matches!(&end.state, ChildState::Failed(other) if other.reached == Reached::Nothing || other.exit_code == failure.exit_code);
+        let alike = |end: &End<'_>| {
+            matches!(
+                &end.state,
+                ChildState::Failed(other)
+                    if other.reached == Reached::Nothing || other.exit_code == failure.exit_code
+            )
+        };
         let reached = if all_known(job, family) && ends.iter().all(alike) {
             failure.reached
         } else {

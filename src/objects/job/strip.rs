@@ -100,8 +100,13 @@ mod tests {
             .collect();
         let mut job: Job = serde_json::from_value(json!({
             "metadata": {"name": "a", "uid": "1", "annotations": {"big": "x".repeat(100_000)}},
-            "spec": {"backoffLimit": 0, "podFailurePolicy": {"rules": []},
-                     "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "step", "image": "x".repeat(10_000)}]}}},
+            "spec": {
+                "backoffLimit": 0, "podFailurePolicy": {"rules": []},
+                "template": {"spec": {
+                    "restartPolicy": "Never",
+                    "containers": [{"name": "step", "image": "x".repeat(10_000)}],
+                }},
+            },
             "status": {"failed": 1, "conditions": conditions},
         }))
         .unwrap();

@@ -18,20 +18,44 @@ const MOST_CALLS: u32 = 1_000_000;
 pub(super) struct CircuitArgs {
     /// A circuit opens only after so many calls to its host within the window; 0 switches circuits
     /// off
-    #[arg(long = "http-circuit-calls", env = "SAGA_HTTP_CIRCUIT_CALLS", value_name = "CALLS", default_value = "20", value_parser = calls)]
+    #[arg(
+        long = "http-circuit-calls",
+        env = "SAGA_HTTP_CIRCUIT_CALLS",
+        value_name = "CALLS",
+        default_value = "20",
+        value_parser = calls
+    )]
     calls: u32,
 
     /// How long a call counts, such as 60s; 1s to 1h
-    #[arg(long = "http-circuit-window", env = "SAGA_HTTP_CIRCUIT_WINDOW", value_name = "DURATION", default_value = "60s", value_parser = length)]
+    #[arg(
+        long = "http-circuit-window",
+        env = "SAGA_HTTP_CIRCUIT_WINDOW",
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = length
+    )]
     window: Duration,
 
     /// A circuit opens where so many of a hundred calls have an unknown outcome: 1 to 100
-    #[arg(long = "http-circuit-unknown-percent", env = "SAGA_HTTP_CIRCUIT_UNKNOWN_PERCENT", value_name = "PERCENT", default_value = "50", value_parser = percent)]
+    #[arg(
+        long = "http-circuit-unknown-percent",
+        env = "SAGA_HTTP_CIRCUIT_UNKNOWN_PERCENT",
+        value_name = "PERCENT",
+        default_value = "50",
+        value_parser = percent
+    )]
     unknown_percent: u32,
 
     /// How long a circuit stays open before one call tries whether the host answers again, such as
     /// 30s; 1s to 1h
-    #[arg(long = "http-circuit-open", env = "SAGA_HTTP_CIRCUIT_OPEN", value_name = "DURATION", default_value = "30s", value_parser = length)]
+    #[arg(
+        long = "http-circuit-open",
+        env = "SAGA_HTTP_CIRCUIT_OPEN",
+        value_name = "DURATION",
+        default_value = "30s",
+        value_parser = length
+    )]
     open: Duration,
 }
 

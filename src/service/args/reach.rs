@@ -15,22 +15,46 @@ pub(super) struct ReachArgs {
     /// Networks that HTTP steps may reach although they are refused by default (link-local,
     /// loopback, metadata, the operator itself, the API server): comma-separated, such as
     /// `169.254.20.10,fd00:7::/64`
-    #[arg(long = "http-allow-cidrs", env = "SAGA_HTTP_ALLOW_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
+    #[arg(
+        long = "http-allow-cidrs",
+        env = "SAGA_HTTP_ALLOW_CIDRS",
+        value_name = "CIDRS",
+        value_parser = networks,
+        action = ArgAction::Append
+    )]
     allow_cidrs: Vec<List<IpNet>>,
 
     /// Networks that HTTP steps may never reach, whatever is allowed: comma-separated, such as
     /// `10.0.0.0/8,192.0.2.7`
-    #[arg(long = "http-deny-cidrs", env = "SAGA_HTTP_DENY_CIDRS", value_name = "CIDRS", value_parser = networks, action = ArgAction::Append)]
+    #[arg(
+        long = "http-deny-cidrs",
+        env = "SAGA_HTTP_DENY_CIDRS",
+        value_name = "CIDRS",
+        value_parser = networks,
+        action = ArgAction::Append
+    )]
     deny_cidrs: Vec<List<IpNet>>,
 
     /// The only hosts that HTTP steps may reach, as their URLs name them; all when not given:
     /// comma-separated, such as `payments.shop.svc,*.example.com`
-    #[arg(long = "http-allow-hosts", env = "SAGA_HTTP_ALLOW_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
+    #[arg(
+        long = "http-allow-hosts",
+        env = "SAGA_HTTP_ALLOW_HOSTS",
+        value_name = "HOSTS",
+        value_parser = hosts,
+        action = ArgAction::Append
+    )]
     allow_hosts: Vec<List<HostPattern>>,
 
     /// Hosts that HTTP steps may never reach, as their URLs name them: comma-separated, such as
     /// `*.internal.example.com`
-    #[arg(long = "http-deny-hosts", env = "SAGA_HTTP_DENY_HOSTS", value_name = "HOSTS", value_parser = hosts, action = ArgAction::Append)]
+    #[arg(
+        long = "http-deny-hosts",
+        env = "SAGA_HTTP_DENY_HOSTS",
+        value_name = "HOSTS",
+        value_parser = hosts,
+        action = ArgAction::Append
+    )]
     deny_hosts: Vec<List<HostPattern>>,
 }
 

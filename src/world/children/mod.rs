@@ -3,8 +3,10 @@
 //!
 //! ```text
 //!  people, drains ──► Turn::Meddle ─┐
-//!  kubelet, Job controller, GC ─────┴─► Child (what is true) ──► Pod, Job (real values) ──► watch ──► View (what an operator was shown)
-//!                                                                       └── live read ──► look ──► objects::* ──► ChildState
+//!  kubelet, Job controller, GC ─────┴─► Child (what is true) ──► Pod, Job (real values) ─┐
+//!    ┌───────────────────────────────────────────────────────────────────────────────────┘
+//!    ├── watch ──► View (what an operator was shown)
+//!    └── live read ──► look ──► objects::* ──► ChildState
 //! ```
 //!
 //! # Guarantees

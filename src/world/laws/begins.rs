@@ -3,7 +3,7 @@
 use super::{Broken, Law, ends::past_pivot, must};
 use crate::{
     api::{Direction, DirectionStatus, Outcome, SagaStatus, StepPhase, StepStatus},
-    engine::FREE_CALLED_OFF,
+    engine::attempt::settle::FREE_CALLED_OFF,
     model::saga::{ValidSaga, ValidStep},
     world::{Object, Who, World},
 };

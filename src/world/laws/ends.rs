@@ -63,8 +63,8 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
     }
 }
 
-/// A step of a saga that is Completed. `is_named`: whether the saga names it as one that is still in
-/// effect.
+/// A step of a Completed saga is done, and one that was skipped and is in effect is named.
+/// `is_named`: whether the saga names it.
 fn completed(
     step: &ValidStep,
     status: &StepStatus,

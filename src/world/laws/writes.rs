@@ -7,7 +7,7 @@ use crate::{
         SagaPhase, SagaStatus, StepPhase, StepStatus,
     },
     clock::between,
-    engine::{FREE_CALLED_OFF, invariants},
+    engine::{attempt::settle::FREE_CALLED_OFF, invariants},
     model::{
         input::Seen,
         plan::{Effect, Finalizer, Plan, StatusWrite},

@@ -1,7 +1,7 @@
 //! A host that answers nothing of use until its circuit is open, and is well again when the circuit
 //! tries it.
 
-use saga_operator::{api::Saga, engine::gate::CIRCUIT_OPEN};
+use saga_operator::{api::Saga, engine::planner::throttled::CIRCUIT_OPEN};
 use serde_json::{Value, json};
 
 use super::{Costs, Doing, PLAIN, Scene, Story, USUAL, actions};

@@ -44,57 +44,80 @@ fn built(spec: Value) -> Result<Value, String> {
 
 /// A spec with one more value at a path.
 fn with(pointer: &str, value: Value) -> Value {
-    let mut spec = json!({"template": {"metadata": {}, "spec": {"containers": [{"name": "step", "image": "ship:1"}]}}});
+    let mut spec = json!({"template": {
+        "metadata": {}, "spec": {"containers": [{"name": "step", "image": "ship:1"}]},
+    }});
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     spec.pointer_mut(parent).unwrap()[name] = value;
     spec
 }
 
-#[test]
-fn the_whole_job() {
+/// A Job of which something stands in each part, as it is made.
+fn whole_job() -> Value {
     let spec = json!({
         "completions": 3, "parallelism": 2, "completionMode": "Indexed", "suspend": true,
-        "template": {"metadata": {"labels": {"app": "ship"}}, "spec": {"containers": [{"name": "ship", "image": "ship:1"}]}},
+        "template": {
+            "metadata": {"labels": {"app": "ship"}},
+            "spec": {"containers": [{"name": "ship", "image": "ship:1"}]},
+        },
     });
-    let metadata = json!({"labels": {"kueue.x-k8s.io/queue-name": "night"}, "annotations": {"example.com/owner": "logistics"}});
-    let job = built_of(JobAction {
+    let metadata = json!({
+        "labels": {"kueue.x-k8s.io/queue-name": "night"},
+        "annotations": {"example.com/owner": "logistics"},
+    });
+    built_of(JobAction {
         metadata: Some(metadata),
         spec,
         final_exit_codes: None,
         finishes_on_sigterm: None,
     })
-    .unwrap();
-    let ours = json!({
-        "app.kubernetes.io/managed-by": "saga-operator", "saga.dev/saga": "order-1042", "saga.dev/step": "ship",
-        "saga.dev/direction": "action", "saga.dev/attempt": "2",
+    .unwrap()
+}
+
+/// The operator's labels, and one more.
+fn labels_and(name: &str, value: &str) -> Value {
+    let mut labels = json!({
+        "app.kubernetes.io/managed-by": "saga-operator", "saga.dev/saga": "order-1042",
+        "saga.dev/step": "ship", "saga.dev/direction": "action", "saga.dev/attempt": "2",
     });
-    let also = |name: &str, value: &str| {
-        let mut labels = ours.clone();
-        labels[name] = value.into();
-        labels
-    };
+    labels[name] = value.into();
+    labels
+}
+
+#[test]
+fn the_whole_job() {
+    let job = whole_job();
     assert_eq!(
         job["metadata"],
         json!({
-            "name": "order-1042-ship-a2-a92db4bbecba", "namespace": "shop", "labels": also("kueue.x-k8s.io/queue-name", "night"),
+            "name": "order-1042-ship-a2-a92db4bbecba", "namespace": "shop",
+            "labels": labels_and("kueue.x-k8s.io/queue-name", "night"),
             "annotations": {"example.com/owner": "logistics"},
             "ownerReferences": [
-                {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order-1042", "uid": "0d1c", "controller": true},
+                {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order-1042",
+                 "uid": "0d1c", "controller": true},
             ],
         })
     );
     let mut rest = job["spec"].clone();
-    let template = rest["template"].take();
+    rest["template"].take();
     assert_eq!(
         rest,
         json!({
-            "completions": 3, "parallelism": 2, "completionMode": "Indexed", "suspend": true, "backoffLimit": 0,
-            "activeDeadlineSeconds": 70, "template": null,
+            "completions": 3, "parallelism": 2, "completionMode": "Indexed", "suspend": true,
+            "backoffLimit": 0, "activeDeadlineSeconds": 70, "template": null,
         })
     );
+}
+
+#[test]
+fn the_template_of_the_whole_job() {
+    let template = &whole_job()["spec"]["template"];
     assert_eq!(
         template["metadata"],
-        json!({"labels": also("app", "ship"), "annotations": {"saga.dev/container": "ship"}})
+        json!({
+            "labels": labels_and("app", "ship"), "annotations": {"saga.dev/container": "ship"},
+        })
     );
     let pod = &template["spec"];
     assert_eq!(
@@ -136,9 +159,17 @@ fn what_a_job_tries_again_by_itself_is_for_its_spec_to_say() {
     assert_eq!(again["spec"]["template"]["spec"]["restartPolicy"], "OnFailure");
 }
 
+/// Each of these values at its path is refused with a sentence that begins like this.
+fn are_refused(cases: &[(&str, Value, &str)]) {
+    for (pointer, value, begins) in cases {
+        let error = built(with(pointer, value.clone())).unwrap_err();
+        assert!(error.starts_with(*begins), "{pointer} {value}: {error}");
+    }
+}
+
 #[test]
-fn what_the_operator_sets_cannot_be_set_otherwise() {
-    let cases = [
+fn what_the_operator_sets_in_a_job_cannot_be_set_otherwise() {
+    are_refused(&[
         (
             "/activeDeadlineSeconds",
             json!(5),
@@ -152,6 +183,14 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
             json!(599),
             "spec.ttlSecondsAfterFinished: must be at least 600",
         ),
+        ("/paralelism", json!(3), "spec.paralelism: is no field that a Job has here"),
+        ("/parallelism", json!("3"), "spec.parallelism: invalid type: string"),
+    ]);
+}
+
+#[test]
+fn what_the_operator_sets_in_a_template_cannot_be_set_otherwise() {
+    are_refused(&[
         (
             "/template/metadata/name",
             json!("a"),
@@ -187,18 +226,16 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
             json!("admin"),
             "spec.template.spec.serviceAccountName: is admin, and the steps act as",
         ),
-        ("/paralelism", json!(3), "spec.paralelism: is no field that a Job has here"),
-        ("/parallelism", json!("3"), "spec.parallelism: invalid type: string"),
         (
             "/template/spec/containers/0/imag",
             json!("a"),
             "spec.template.spec.containers[0].imag: is no field that a Job has here",
         ),
-    ];
-    for (pointer, value, begins) in cases {
-        let error = built(with(pointer, value.clone())).unwrap_err();
-        assert!(error.starts_with(begins), "{pointer} {value}: {error}");
-    }
+    ]);
+}
+
+#[test]
+fn what_has_to_stand_in_a_job_and_its_metadata_is_checked() {
     assert!(built(with("/ttlSecondsAfterFinished", json!(600))).is_ok());
     assert!(built(json!("text")).unwrap_err().starts_with("spec: must be an object"));
     assert!(
@@ -252,7 +289,9 @@ fn only_a_plain_job_of_one_pod_ends_with_it() {
             && single("/completions", json!(1))
             && single("/parallelism", json!(1))
     );
-    let rule = json!({"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]});
+    let rule = json!({
+        "action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}],
+    });
     for (pointer, value) in [
         ("/completions", json!(2)),
         ("/parallelism", json!(2)),
@@ -273,7 +312,12 @@ fn a_pod_is_of_a_job_where_a_job_controls_it_and_the_label_says_that_it_is_an_at
             json!({"metadata": {"ownerReferences": [owner], "labels": labels}}),
         )
     };
-    let owner = |kind: &str, version: &str, controller: bool| json!({"apiVersion": version, "kind": kind, "name": "a", "uid": "u1", "controller": controller});
+    let owner = |kind: &str, version: &str, controller: bool| {
+        json!({
+            "apiVersion": version, "kind": kind, "name": "a", "uid": "u1",
+            "controller": controller,
+        })
+    };
     let ours = json!({"app.kubernetes.io/managed-by": "saga-operator"});
     assert_eq!(job_of(&pod(owner("Job", "batch/v1", true), ours.clone()).unwrap()), Some("u1"));
     for (owner, labels) in [
@@ -286,7 +330,10 @@ fn a_pod_is_of_a_job_where_a_job_controls_it_and_the_label_says_that_it_is_an_at
     }
     // A Job that lets go of its pods leaves its UID in their labels; where another controls them,
     // those say nothing.
-    let orphan = json!({"app.kubernetes.io/managed-by": "saga-operator", "batch.kubernetes.io/controller-uid": "u1"});
+    let orphan = json!({
+        "app.kubernetes.io/managed-by": "saga-operator",
+        "batch.kubernetes.io/controller-uid": "u1",
+    });
     let alone: Pod = serde_json::from_value(json!({"metadata": {"labels": orphan}})).unwrap();
     assert_eq!(job_of(&alone), Some("u1"));
     assert_eq!(job_of(&pod(owner("ReplicaSet", "apps/v1", true), orphan).unwrap()), None);

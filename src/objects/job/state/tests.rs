@@ -17,11 +17,17 @@ use crate::objects::pod;
 fn job(conditions: &[&str]) -> Value {
     let conditions: Vec<_> = conditions
         .iter()
-        .map(|type_| json!({"type": type_, "status": "True", "reason": "BackoffLimitExceeded", "message": "reached the limit"}))
+        .map(|type_| {
+            json!({
+                "type": type_, "status": "True", "reason": "BackoffLimitExceeded",
+                "message": "reached the limit",
+            })
+        })
         .collect();
     let template = json!({"spec": {"restartPolicy": "Never", "containers": []}});
     json!({
-        "metadata": {"name": "j", "uid": "job"}, "spec": {"backoffLimit": 0, "template": template}, "status": {"conditions": conditions},
+        "metadata": {"name": "j", "uid": "job"}, "spec": {"backoffLimit": 0, "template": template},
+        "status": {"conditions": conditions},
     })
 }
 
@@ -46,21 +52,34 @@ fn deleted(object: Value) -> Value {
 
 /// The pod with this index, on node `n1`.
 fn pod(index: u32, phase: &str, state: Value) -> Value {
-    let owner = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true});
-    let labels = json!({"app.kubernetes.io/managed-by": "saga-operator", "batch.kubernetes.io/job-completion-index": index.to_string()});
-    let container = json!({"name": "step", "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state});
+    let owner = json!({
+        "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "job", "controller": true,
+    });
+    let labels = json!({
+        "app.kubernetes.io/managed-by": "saga-operator",
+        "batch.kubernetes.io/job-completion-index": index.to_string(),
+    });
+    let container = json!({
+        "name": "step", "image": "a", "imageID": "", "ready": false, "restartCount": 0,
+        "state": state,
+    });
     json!({
         "metadata": {
-            "name": format!("j-{index}"), "uid": format!("p{index}"), "labels": labels, "ownerReferences": [owner],
-            "annotations": {"saga.dev/container": "step"}, "creationTimestamp": format!("2026-03-01T09:00:0{index}Z"),
+            "name": format!("j-{index}"), "uid": format!("p{index}"), "labels": labels,
+            "ownerReferences": [owner], "annotations": {"saga.dev/container": "step"},
+            "creationTimestamp": format!("2026-03-01T09:00:0{index}Z"),
         },
-        "spec": {"containers": [], "nodeName": "n1"}, "status": {"phase": phase, "containerStatuses": [container]},
+        "spec": {"containers": [], "nodeName": "n1"},
+        "status": {"phase": phase, "containerStatuses": [container]},
     })
 }
 
 fn exited(index: u32, code: i32, message: &str) -> Value {
     let phase = if code == 0 { "Succeeded" } else { "Failed" };
-    let end = json!({"exitCode": code, "reason": "Error", "message": message, "startedAt": "2026-03-01T09:00:00Z"});
+    let end = json!({
+        "exitCode": code, "reason": "Error", "message": message,
+        "startedAt": "2026-03-01T09:00:00Z",
+    });
     pod(index, phase, json!({"terminated": end}))
 }
 
@@ -440,10 +459,13 @@ fn the_end_by_a_signal_of_the_only_pod_is_held_up_by_what_runs_beside_it() {
         let mut pod = pod(
             0,
             "Running",
-            json!({"terminated": {"exitCode": 139, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z"}}),
+            json!({"terminated": {
+                "exitCode": 139, "reason": "Error", "startedAt": "2026-03-01T09:00:00Z",
+            }}),
         );
         pod["status"]["containerStatuses"].as_array_mut().unwrap().push(json!({
-            "name": "proxy", "image": "a", "imageID": "", "ready": true, "restartCount": 0, "state": {"running": {}},
+            "name": "proxy", "image": "a", "imageID": "", "ready": true, "restartCount": 0,
+            "state": {"running": {}},
         }));
         pod
     };
@@ -609,7 +631,10 @@ fn a_pod_that_should_be_gone_matters_only_where_its_end_is_awaited() {
 
 #[test]
 fn nothing_that_is_stored_makes_it_panic() {
-    let odd = json!({"metadata": {}, "status": {"conditions": [{"type": "Failed", "status": "\u{0}True\n"}], "failed": -1, "succeeded": i32::MIN}});
+    let odd = json!({"metadata": {}, "status": {
+        "conditions": [{"type": "Failed", "status": "\u{0}True\n"}],
+        "failed": -1, "succeeded": i32::MIN,
+    }});
     assert!(
         seen(odd, family(&[json!({"metadata": {}})], &[json!({"metadata": {}})]))
             .starts_with("unknown: ")

@@ -32,16 +32,26 @@ fn built(number: i64) -> Pod {
         .unwrap()
 }
 
+/// An action in which every field stands.
+fn whole_action() -> PodAction {
+    action(json!({
+        "image": "registry.example.com/shop/ship:1.4",
+        "command": ["/ship"], "args": ["--order", "1042"],
+        "env": [
+            {"name": "REGION", "value": "eu"},
+            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "ship", "key": "token"}}},
+        ],
+        "envFrom": [{"configMapRef": {"name": "ship"}}],
+        "resources": {
+            "requests": {"cpu": 1, "memory": "64Mi"},
+            "limits": {"memory": "128Mi", "example.com/printer": "1"},
+        },
+    }))
+}
+
 #[test]
 fn the_whole_pod() {
-    let action = action(json!({
-        "image": "registry.example.com/shop/ship:1.4",
-        "command": ["/ship"],
-        "args": ["--order", "1042"],
-        "env": [{"name": "REGION", "value": "eu"}, {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "ship", "key": "token"}}}],
-        "envFrom": [{"configMapRef": {"name": "ship"}}],
-        "resources": {"requests": {"cpu": 1, "memory": "64Mi"}, "limits": {"memory": "128Mi", "example.com/printer": "1"}},
-    }));
+    let action = whole_action();
     let pod = pod(&saga(), &identity(2), &action, Duration::from_millis(90_500)).unwrap();
     assert_eq!(
         serde_json::to_value(pod).unwrap(),
@@ -49,33 +59,30 @@ fn the_whole_pod() {
             "apiVersion": "v1",
             "kind": "Pod",
             "metadata": {
-                "name": "order-1042-ship-a2-a92db4bbecba",
-                "namespace": "shop",
+                "name": "order-1042-ship-a2-a92db4bbecba", "namespace": "shop",
                 "labels": {
-                    "app.kubernetes.io/managed-by": "saga-operator",
-                    "saga.dev/saga": "order-1042",
-                    "saga.dev/step": "ship",
-                    "saga.dev/direction": "action",
+                    "app.kubernetes.io/managed-by": "saga-operator", "saga.dev/saga": "order-1042",
+                    "saga.dev/step": "ship", "saga.dev/direction": "action",
                     "saga.dev/attempt": "2",
                 },
                 "ownerReferences": [
-                    {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order-1042", "uid": "0d1c", "controller": true},
+                    {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order-1042",
+                     "uid": "0d1c", "controller": true},
                 ],
             },
             "spec": {
-                "activeDeadlineSeconds": 101,
-                "enableServiceLinks": false,
-                "restartPolicy": "Never",
+                "activeDeadlineSeconds": 101, "enableServiceLinks": false, "restartPolicy": "Never",
                 "serviceAccountName": "order-saga",
-                "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
+                "securityContext": {
+                    "runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"},
+                },
                 "containers": [{
-                    "name": "step",
-                    "image": "registry.example.com/shop/ship:1.4",
-                    "command": ["/ship"],
-                    "args": ["--order", "1042"],
+                    "name": "step", "image": "registry.example.com/shop/ship:1.4",
+                    "command": ["/ship"], "args": ["--order", "1042"],
                     "env": [
                         {"name": "REGION", "value": "eu"},
-                        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "ship", "key": "token"}}},
+                        {"name": "TOKEN",
+                         "valueFrom": {"secretKeyRef": {"name": "ship", "key": "token"}}},
                         {"name": "SAGA_NAME", "value": "order-1042"},
                         {"name": "SAGA_NAMESPACE", "value": "shop"},
                         {"name": "SAGA_UID", "value": "0d1c"},
@@ -85,8 +92,13 @@ fn the_whole_pod() {
                         {"name": "SAGA_IDEMPOTENCY_KEY", "value": "0d1c/ship/action/1"},
                     ],
                     "envFrom": [{"configMapRef": {"name": "ship"}}],
-                    "resources": {"requests": {"cpu": "1", "memory": "64Mi"}, "limits": {"memory": "128Mi", "example.com/printer": "1"}},
-                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
+                    "resources": {
+                        "requests": {"cpu": "1", "memory": "64Mi"},
+                        "limits": {"memory": "128Mi", "example.com/printer": "1"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]},
+                    },
                     "terminationMessagePolicy": "FallbackToLogsOnError",
                 }],
             },

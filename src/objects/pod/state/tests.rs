@@ -43,7 +43,9 @@ const ENDED: &str = "2026-03-01T09:01:00Z";
 
 /// A Pod on node `n1`, with a status.
 fn on_node(status: Value) -> Value {
-    json!({"metadata": {"uid": "u1"}, "spec": {"containers": [], "nodeName": "n1"}, "status": status})
+    json!({
+        "metadata": {"uid": "u1"}, "spec": {"containers": [], "nodeName": "n1"}, "status": status,
+    })
 }
 
 fn unbound(mut pod: Value) -> Value {
@@ -73,7 +75,9 @@ fn finishes(mut pod: Value) -> Value {
 }
 
 fn disruption_target(reason: &str, mut pod: Value) -> Value {
-    pod["status"]["conditions"] = json!([{"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "makes room"}]);
+    pod["status"]["conditions"] = json!([
+        {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "makes room"},
+    ]);
     pod
 }
 
@@ -90,7 +94,10 @@ fn step_has(field: &str, value: Value, mut pod: Value) -> Value {
 }
 
 fn container(name: &str, state: Value) -> Value {
-    json!({"name": name, "image": "a", "imageID": "", "ready": false, "restartCount": 0, "state": state})
+    json!({
+        "name": name, "image": "a", "imageID": "", "ready": false, "restartCount": 0,
+        "state": state,
+    })
 }
 
 fn in_phase(phase: &str, state: Value) -> Value {
@@ -130,13 +137,19 @@ fn exited(code: i32, reason: &str) -> Value {
 
 fn says(code: i32, reason: &str, message: &str) -> Value {
     let began = "2026-03-01T09:00:00Z";
-    json!({"terminated": {"exitCode": code, "reason": reason, "message": message, "startedAt": began, "finishedAt": ENDED}})
+    json!({"terminated": {
+        "exitCode": code, "reason": reason, "message": message, "startedAt": began,
+        "finishedAt": ENDED,
+    }})
 }
 
 /// What the kubelet writes for a container that it does not find.
 fn not_found() -> Value {
     let message = "The container could not be located when the pod was terminated";
-    json!({"terminated": {"exitCode": 137, "reason": NOT_FOUND, "message": message, "startedAt": null, "finishedAt": null}})
+    json!({"terminated": {
+        "exitCode": 137, "reason": NOT_FOUND, "message": message, "startedAt": null,
+        "finishedAt": null,
+    }})
 }
 
 /// What containerd writes for a program that is not there.
@@ -331,8 +344,6 @@ fn ended_before_the_start() -> Vec<Fixture> {
 
 fn ended_after_the_start() -> Vec<Fixture> {
     let drained = disruption_target("EvictionByEvictionAPI", deleted(fails(error(1))));
-    let lost = step_has("lastState", not_found(), fails(not_found()));
-    let lost_again = step_has("lastState", not_found(), fails(no_program()));
     vec![
         (
             "evicted",
@@ -377,6 +388,13 @@ fn ended_after_the_start() -> Vec<Fixture> {
             fails_by("Terminated", error(143)),
             Unknown("was ended with exit code 143 and"),
         ),
+    ]
+}
+
+fn lost_after_the_start() -> Vec<Fixture> {
+    let lost = step_has("lastState", not_found(), fails(not_found()));
+    let lost_again = step_has("lastState", not_found(), fails(no_program()));
+    vec![
         (
             "node came back",
             fails(exited(255, "Unknown")),
@@ -434,7 +452,10 @@ fn ended_over_an_old_status() -> Vec<Fixture> {
 }
 
 fn goes_on() -> Vec<Fixture> {
-    let no_room = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"});
+    let no_room = json!({
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": "0/3 nodes are available",
+    });
     let unschedulable = unbound(on_node(json!({"phase": "Pending", "conditions": [no_room]})));
     let mut lost = runs(running());
     lost["status"]["reason"] = json!("NodeLost");
@@ -488,6 +509,7 @@ fn fixtures() -> impl Iterator<Item = (&'static str, Pod, Expect)> {
         ends_beside_a_proxy(),
         ended_before_the_start(),
         ended_after_the_start(),
+        lost_after_the_start(),
         ended_over_an_old_status(),
         goes_on(),
     ];
@@ -630,7 +652,12 @@ fn an_active_pod_is_known_by_its_uid_and_age() {
 
 #[test]
 fn what_keeps_a_pod_from_going_on_is_known_by_its_kind_and_told_by_its_reason() {
-    let condition = |reason: &str| json!([{"type": "PodScheduled", "status": "False", "reason": reason, "message": "0/3 nodes are available"}]);
+    let condition = |reason: &str| {
+        json!([{
+            "type": "PodScheduled", "status": "False", "reason": reason,
+            "message": "0/3 nodes are available",
+        }])
+    };
     let unbound_because = |reason: &str| {
         unbound(on_node(json!({"phase": "Pending", "conditions": condition(reason)})))
     };
@@ -737,8 +764,7 @@ fn of_template(init: Value, mut pod: Value) -> Value {
 }
 
 #[test]
-fn the_container_that_decides_is_the_one_that_the_template_says_and_what_runs_before_it_counts_as_begun()
- {
+fn the_template_says_which_container_decides_and_what_runs_before_it_counts_as_begun() {
     let initializing = || pending("PodInitializing", "");
     let nothing = Value::Null;
     let cases = [
@@ -1008,7 +1034,11 @@ fn conditions() -> impl Strategy<Value = Vec<PodCondition>> {
 fn phases() -> impl Strategy<Value = Option<String>> {
     let known =
         proptest::sample::select(&["", "Pending", "Running", "Succeeded", "Failed", "Unknown"][..]);
-    prop_oneof![3 => known.prop_map(|phase| Some(phase.into())), 3 => Just(Some("Failed".into())), 1 => text()]
+    prop_oneof![
+        3 => known.prop_map(|phase| Some(phase.into())),
+        3 => Just(Some("Failed".into())),
+        1 => text()
+    ]
 }
 
 prop_compose! {
@@ -1030,14 +1060,22 @@ prop_compose! {
         pod.metadata.deletion_grace_period_seconds = grace;
         pod.metadata.deletion_timestamp = deleted.then_some(Time(Timestamp::UNIX_EPOCH));
         let finishes = finishes.map(|said| ("saga.dev/finishes-on-sigterm".to_owned(), said));
-        pod.metadata.annotations =
-            Some(decides.map(|name| ("saga.dev/container".to_owned(), name.to_owned())).into_iter().chain(finishes).collect());
+        let decides = decides.map(|name| ("saga.dev/container".to_owned(), name.to_owned()));
+        pod.metadata.annotations = Some(decides.into_iter().chain(finishes).collect());
         pod.spec = Some(k8s_openapi::api::core::v1::PodSpec {
             node_name: bound.then(|| "n1".into()),
             termination_grace_period_seconds: grace,
             ..Default::default()
         });
-        pod.status = Some(PodStatus { phase, reason, message, conditions, container_statuses: containers, init_container_statuses: init, ..PodStatus::default() });
+        pod.status = Some(PodStatus {
+            phase,
+            reason,
+            message,
+            conditions,
+            container_statuses: containers,
+            init_container_statuses: init,
+            ..PodStatus::default()
+        });
         pod
     }
 }
@@ -1062,7 +1100,10 @@ proptest! {
     #[test]
     fn no_status_confuses_the_reader(pod in pods()) {
         let read = state(&pod, Duration::ZERO);
-        prop_assert!(said(&read).chars().count() <= MAX_LINE && !said(&read).contains(char::is_control), "{read:?}");
+        prop_assert!(
+            said(&read).chars().count() <= MAX_LINE && !said(&read).contains(char::is_control),
+            "{read:?}"
+        );
         // What shows that the container may have started is never taken for nothing, and so never
         // free of charge.
         if let ChildState::Failed(failure) = &read {

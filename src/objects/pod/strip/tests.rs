@@ -19,7 +19,12 @@ fn large() -> Pod {
             "state": {"running": {"startedAt": "2026-03-01T09:00:00Z"}},
         })
     };
-    let condition = |type_: &str| json!({"type": type_, "status": "True", "message": filler(), "lastTransitionTime": "2026-03-01T09:00:00Z"});
+    let condition = |type_: &str| {
+        json!({
+            "type": type_, "status": "True", "message": filler(),
+            "lastTransitionTime": "2026-03-01T09:00:00Z",
+        })
+    };
     let many = |one: &dyn Fn(&str) -> Value, first: &str| {
         (0..100)
             .map(|n| one(&if n == 0 { first.to_owned() } else { format!("{first}-{n}") }))
@@ -29,20 +34,23 @@ fn large() -> Pod {
         "metadata": {
             "name": "order-ship-a1", "namespace": "shop", "uid": "u1", "resourceVersion": "7",
             "labels": {
-                "saga.dev/saga": "order", "saga.dev/step": "ship", "saga.dev/direction": "action", "saga.dev/attempt": "1",
-                "injected": filler(),
+                "saga.dev/saga": "order", "saga.dev/step": "ship", "saga.dev/direction": "action",
+                "saga.dev/attempt": "1", "injected": filler(),
             },
             "annotations": {"injected": filler()},
             "finalizers": ["example.com/keep"],
             "managedFields": [{"manager": "a", "operation": "Update"}],
             "ownerReferences": [
                 {"apiVersion": "v1", "kind": "ConfigMap", "name": "a", "uid": "c1"},
-                {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "s1", "controller": true},
+                {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "s1",
+                 "controller": true},
             ],
         },
         "spec": {
             "nodeName": "n1",
-            "containers": [{"name": "step", "image": "a", "env": [{"name": "A", "value": filler()}]}],
+            "containers": [
+                {"name": "step", "image": "a", "env": [{"name": "A", "value": filler()}]},
+            ],
             "volumes": [{"name": "v"}],
         },
         "status": {
@@ -64,8 +72,14 @@ fn what_nobody_reads_is_taken_away() {
         kept["metadata"],
         json!({
             "name": "order-ship-a1", "namespace": "shop", "uid": "u1", "resourceVersion": "7",
-            "labels": {"saga.dev/saga": "order", "saga.dev/step": "ship", "saga.dev/direction": "action", "saga.dev/attempt": "1"},
-            "ownerReferences": [{"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "s1", "controller": true}],
+            "labels": {
+                "saga.dev/saga": "order", "saga.dev/step": "ship", "saga.dev/direction": "action",
+                "saga.dev/attempt": "1",
+            },
+            "ownerReferences": [
+                {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "s1",
+                 "controller": true},
+            ],
         })
     );
     assert_eq!(kept["spec"], json!({"nodeName": "n1", "containers": []}));

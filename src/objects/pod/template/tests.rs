@@ -42,22 +42,33 @@ fn identity() -> Vec<Value> {
     values.iter().map(|(name, value)| json!({"name": name, "value": value})).collect()
 }
 
-#[test]
-fn the_whole_pod_of_a_template() {
-    let pod = built(json!({
+/// A template of which something stands in each part.
+fn whole_template() -> Value {
+    json!({
         "metadata": {"labels": {"app": "ship"}, "annotations": {"example.com/owner": "logistics"}},
         "spec": {
-            "serviceAccountName": "order-saga", "restartPolicy": "Never", "priorityClassName": "low", "terminationGracePeriodSeconds": 5,
+            "serviceAccountName": "order-saga", "restartPolicy": "Never",
+            "priorityClassName": "low", "terminationGracePeriodSeconds": 5,
             "tolerations": [{"key": "spot", "operator": "Exists"}],
             "volumes": [{"name": "work", "emptyDir": {"sizeLimit": 1_000_000}}],
-            "initContainers": [{"name": "fetch", "image": "fetch:1", "securityContext": {"readOnlyRootFilesystem": true}}],
+            "initContainers": [
+                {"name": "fetch", "image": "fetch:1",
+                 "securityContext": {"readOnlyRootFilesystem": true}},
+            ],
             "containers": [
-                {"name": "ship", "image": "ship:1", "env": [{"name": "REGION", "value": "eu"}], "resources": {"requests": {"cpu": 1}},
+                {"name": "ship", "image": "ship:1", "env": [{"name": "REGION", "value": "eu"}],
+                 "resources": {"requests": {"cpu": 1}},
                  "volumeMounts": [{"name": "work", "mountPath": "/work"}]},
-                {"name": "proxy", "image": "proxy:1", "terminationMessagePolicy": "File", "securityContext": {"runAsUser": 1000}},
+                {"name": "proxy", "image": "proxy:1", "terminationMessagePolicy": "File",
+                 "securityContext": {"runAsUser": 1000}},
             ],
         },
-    }));
+    })
+}
+
+#[test]
+fn the_whole_pod_of_a_template() {
+    let pod = built(whole_template());
     let mut region = vec![json!({"name": "REGION", "value": "eu"})];
     region.extend(identity());
     let restricted = json!({"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}});
@@ -73,31 +84,39 @@ fn the_whole_pod_of_a_template() {
             "name": "order-1042-ship-a2-a92db4bbecba",
             "namespace": "shop",
             "labels": {
-                "app": "ship", "app.kubernetes.io/managed-by": "saga-operator", "saga.dev/saga": "order-1042", "saga.dev/step": "ship",
+                "app": "ship", "app.kubernetes.io/managed-by": "saga-operator",
+                "saga.dev/saga": "order-1042", "saga.dev/step": "ship",
                 "saga.dev/direction": "action", "saga.dev/attempt": "2",
             },
             "annotations": {"example.com/owner": "logistics", "saga.dev/container": "ship"},
             "ownerReferences": [
-                {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order-1042", "uid": "0d1c", "controller": true},
+                {"apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order-1042",
+                 "uid": "0d1c", "controller": true},
             ],
         })
     );
     assert_eq!(
         pod["spec"],
         json!({
-            "activeDeadlineSeconds": 70, "enableServiceLinks": false, "restartPolicy": "Never", "serviceAccountName": "order-saga",
-            "priorityClassName": "low", "terminationGracePeriodSeconds": 5, "tolerations": [{"key": "spot", "operator": "Exists"}],
+            "activeDeadlineSeconds": 70, "enableServiceLinks": false, "restartPolicy": "Never",
+            "serviceAccountName": "order-saga", "priorityClassName": "low",
+            "terminationGracePeriodSeconds": 5,
+            "tolerations": [{"key": "spot", "operator": "Exists"}],
             "securityContext": {"runAsNonRoot": true, "seccompProfile": {"type": "RuntimeDefault"}},
             "volumes": [{"name": "work", "emptyDir": {"sizeLimit": "1000000"}}],
             "initContainers": [{
-                "name": "fetch", "image": "fetch:1", "env": identity(), "terminationMessagePolicy": "FallbackToLogsOnError",
+                "name": "fetch", "image": "fetch:1", "env": identity(),
+                "terminationMessagePolicy": "FallbackToLogsOnError",
                 "securityContext": also("readOnlyRootFilesystem", json!(true)),
             }],
             "containers": [
-                {"name": "ship", "image": "ship:1", "env": region, "resources": {"requests": {"cpu": "1"}},
+                {"name": "ship", "image": "ship:1", "env": region,
+                 "resources": {"requests": {"cpu": "1"}},
                  "volumeMounts": [{"name": "work", "mountPath": "/work"}],
-                 "securityContext": restricted, "terminationMessagePolicy": "FallbackToLogsOnError"},
-                {"name": "proxy", "image": "proxy:1", "env": identity(), "terminationMessagePolicy": "File",
+                 "securityContext": restricted,
+                 "terminationMessagePolicy": "FallbackToLogsOnError"},
+                {"name": "proxy", "image": "proxy:1", "env": identity(),
+                 "terminationMessagePolicy": "File",
                  "securityContext": also("runAsUser", json!(1000))},
             ],
         })
@@ -151,9 +170,17 @@ fn what_is_said_is_kept_for_pod_security_to_judge() {
     );
 }
 
+/// Each of these values at its path is refused with a sentence that begins like this.
+fn are_refused(cases: &[(&str, Value, &str)]) {
+    for (pointer, value, begins) in cases {
+        let error = built(with(pointer, value.clone())).unwrap_err();
+        assert!(error.starts_with(*begins), "{pointer} {value}: {error}");
+    }
+}
+
 #[test]
-fn what_the_operator_sets_cannot_be_set_otherwise() {
-    let cases = [
+fn what_the_operator_sets_in_metadata_cannot_be_set_otherwise() {
+    are_refused(&[
         (
             "/metadata/name",
             json!("a"),
@@ -189,6 +216,12 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
             json!({"saga.dev/container": "a"}),
             "template.metadata.annotations.saga.dev/container: is set",
         ),
+    ]);
+}
+
+#[test]
+fn what_the_operator_sets_in_a_spec_cannot_be_set_otherwise() {
+    are_refused(&[
         ("/spec/restartPolicy", json!("OnFailure"), "template.spec.restartPolicy: must be Never"),
         (
             "/spec/activeDeadlineSeconds",
@@ -217,11 +250,7 @@ fn what_the_operator_sets_cannot_be_set_otherwise() {
              ServiceAccount order-saga: leave it out",
         ),
         ("/spec/serviceAccount", json!("admin"), "template.spec.serviceAccount: is admin"),
-    ];
-    for (pointer, value, begins) in cases {
-        let error = built(with(pointer, value.clone())).unwrap_err();
-        assert!(error.starts_with(begins), "{pointer} {value}: {error}");
-    }
+    ]);
     assert!(built(json!("text")).unwrap_err().starts_with("template: must be an object"));
     assert!(
         built(json!({}))

@@ -1,0 +1,7 @@
+//! Bounds that more than one room keeps.
+
+/// The most bytes of all steps' outputs together.
+pub(crate) const MAX_ALL_OUTPUTS: usize = 32 * 1024;
+
+/// The longest message that is kept of an attempt, in characters.
+pub(crate) const KEPT_MESSAGE: usize = 400;

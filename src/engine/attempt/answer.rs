@@ -1,0 +1,181 @@
+//! What the answer to a request means to its step.
+//!
+//! # Guarantees
+//! - A no proves nothing about an earlier attempt: while that is uncertain, 409 is what a service
+//!   says that is still at work on it.
+//! - The rules of a step come first, and the first of them that holds decides. One that cannot be
+//!   evaluated decides nothing, except that a 2xx may have been done. `Failed` cannot be had of
+//!   what a gateway says by itself.
+
+use super::{answer, outputs::with_outputs};
+use crate::model::observation::ChildState;
+
+use std::sync::Arc;
+
+use super::{outputs, settlement::Settlement};
+use crate::{
+    api::{AnswerOutcome, Direction, StepStatus},
+    engine::planner::planner::Pass,
+    expression::{scope::Scope, template::Template},
+    model::{
+        observation::{Answer, Failure, Reached},
+        saga::{Operation, Rule, ValidStep},
+    },
+    objects::http::verdict::{not_expected, said},
+};
+
+/// What an answer means.
+pub(crate) fn judge_answer(
+    pass: &Pass<'_>,
+    step: &ValidStep,
+    status: &StepStatus,
+    direction: Direction,
+    answer: &Arc<Answer>,
+) -> Settlement {
+    let Some(operation) = step.operation(direction) else { return Settlement::succeeded() };
+    let outputs = step.outputs.as_ref().filter(|_| direction == Direction::Action);
+    let reads = operation.expect.is_some() || !operation.answers.is_empty() || outputs.is_some();
+    let response = reads.then(|| answer.response());
+    let acted = pass.values().acted(status).filter(|_| direction == Direction::Compensation);
+    let scope = pass.values().scope(status, acted.as_ref(), response.as_ref());
+    let (number, uncertain) =
+        status.direction(direction).map_or((1, false), |record| (record.attempt, record.uncertain));
+    let success = match ruled(
+        &operation.answers,
+        answer,
+        &Scope { attempt: Some((number, uncertain)), ..scope },
+    ) {
+        Some(Ruling::Ended(settlement)) => return *settlement,
+        Some(Ruling::Succeeded) => true,
+        None => match expected(operation, answer, &scope) {
+            Ok(success) => success,
+            Err(settlement) => return *settlement,
+        },
+    };
+    if !success {
+        return Settlement::of_end(not_expected(answer, direction, uncertain));
+    }
+    let read_body =
+        |outputs: &Template| outputs.fields().iter().any(|field| field.expression.reads().body);
+    if !answer.whole && outputs.is_some_and(read_body) {
+        return broke_off(answer);
+    }
+    outputs::settled_with(pass, direction, outputs.map(|outputs| outputs.evaluate(&scope)))
+}
+
+/// What a rule of the step says of an answer.
+enum Ruling {
+    Succeeded,
+    Ended(Box<Settlement>),
+}
+
+/// What the first rule says that holds for the answer; `None` where none does.
+fn ruled(rules: &[Rule], answer: &Answer, scope: &Scope<'_>) -> Option<Ruling> {
+    let ended = |settlement| Some(Ruling::Ended(Box::new(settlement)));
+    for Rule { when, outcome } in rules {
+        let holds = if !answer.whole && when.reads().body {
+            Err("reads a body that broke off or has more than 64 KiB".to_owned())
+        } else {
+            when.holds(scope)
+        };
+        match (holds, outcome) {
+            // It may well have been done; only nobody can tell.
+            (Err(error), _) if answer.is_good() => {
+                return ended(Settlement::unknown_for_good(format!(
+                    "it answered {}, and when {when:?} {error}",
+                    answer.status
+                )));
+            }
+            (Ok(false) | Err(_), _) => {}
+            // A gateway says so that knows nothing of what is behind it.
+            (Ok(true), AnswerOutcome::Failed)
+                if is_a_gateways(answer.status) && !when.reads().body => {}
+            (Ok(true), AnswerOutcome::Succeeded) => return Some(Ruling::Succeeded),
+            (Ok(true), AnswerOutcome::Failed) => return ended(no(answer, Reached::Settled, true)),
+            (Ok(true), AnswerOutcome::Retry) if !answer.is_good() => {
+                return ended(no(answer, Reached::Nothing, false));
+            }
+            (Ok(true), AnswerOutcome::Retry | AnswerOutcome::Unknown) => {
+                return ended(Settlement::unknown(said(answer), answer.retry_after));
+            }
+        }
+    }
+    None
+}
+
+const fn is_a_gateways(status: u16) -> bool {
+    matches!(status, 408 | 500..=599)
+}
+
+/// A failure by the word of a rule.
+fn no(answer: &Answer, reached: Reached, last: bool) -> Settlement {
+    let retry_after = answer.retry_after.filter(|_| !last);
+    Settlement::failed(Failure {
+        reached,
+        last,
+        exit_code: None,
+        disrupted: false,
+        retry_after,
+        message: said(answer),
+    })
+}
+
+/// Whether an answer is a success, by `expect` or by its status.
+fn expected(
+    operation: &Operation,
+    answer: &Answer,
+    scope: &Scope<'_>,
+) -> Result<bool, Box<Settlement>> {
+    let good = answer.is_good();
+    // A no is a no however much of its body came.
+    let Some(expect) = &operation.expect else { return Ok(good) };
+    if !answer.whole && expect.reads().body {
+        return Err(Box::new(broke_off(answer)));
+    }
+    match expect.holds(scope) {
+        Ok(holds) => Ok(holds),
+        // It may well have been done; only nobody can tell.
+        Err(error) if good => Err(Box::new(Settlement::unknown_for_good(format!(
+            "it answered {}, and expect {error}",
+            answer.status
+        )))),
+        Err(_) => Ok(false),
+    }
+}
+
+/// What an answer means whose body would have to be read to tell, and did not come whole.
+fn broke_off(answer: &Answer) -> Settlement {
+    let message =
+        format!("it answered {}, and the body broke off or has more than 64 KiB", answer.status);
+    Settlement::unknown(message, answer.retry_after)
+}
+
+/// What the end of a child means that was done, or answered.
+pub(crate) fn judge_end(
+    pass: &Pass<'_>,
+    step: &ValidStep,
+    status: &StepStatus,
+    direction: Direction,
+    end: &ChildState,
+) -> Option<Settlement> {
+    match end {
+        ChildState::Succeeded(outputs) => Some(with_outputs(
+            pass,
+            direction,
+            outputs.clone().map_or(Ok(None), |map| Ok(Some(map))),
+        )),
+        ChildState::Answered(answer) => {
+            Some(answer::judge_answer(pass, step, status, direction, answer))
+        }
+        ChildState::Absent(_)
+        | ChildState::Active { .. }
+        | ChildState::Object { .. }
+        | ChildState::Saga(_)
+        | ChildState::Standing { .. }
+        | ChildState::Refused { .. }
+        | ChildState::Elsewhere { .. }
+        | ChildState::CalledOff { .. }
+        | ChildState::Failed(_)
+        | ChildState::Unknown { .. } => None,
+    }
+}

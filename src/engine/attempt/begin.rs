@@ -1,0 +1,230 @@
+//! Begins attempts: the intent in the status, and the effect that follows from it.
+
+use super::wait::wake_for_wait;
+use crate::engine::planner::approval::asks_for_approval;
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::begin;
+use crate::{
+    api::{
+        ActiveAttempt, Direction, DirectionStatus, StepPhase, StepStatus,
+        names::{AttemptId, idempotency_key},
+    },
+    clock::{between, later, to_micros},
+    engine::planner::{
+        deadline,
+        planner::{Pass, is_active, is_due, may_go_on},
+        transition::StepEvent,
+    },
+    model::{
+        plan::Effect,
+        saga::{Identity, Operation, ValidStep, Work},
+    },
+    mutants::{Twin, broken},
+    objects::http,
+};
+
+/// Fails for good the steps that wait in a phase for an attempt which is due and may not be
+/// made.
+pub(crate) fn fail_what_may_not_begin(
+    pass: &mut Pass<'_>,
+    waiting: StepPhase,
+    direction: Direction,
+) {
+    let failed = pass.has_failure();
+    pass.each_step(|pass, _, step, status| {
+        let waits = status.phase == waiting
+            && !is_active(status)
+            && (direction == Direction::Compensation || may_go_on(failed, status));
+        let due = waits && is_due(status.next_attempt_at.as_ref(), pass.seen.now);
+        let Some(operation) = step.operation(direction).filter(|_| due) else { return };
+        if let Some(reason) = may_not_begin(pass, operation, status, direction) {
+            status.message = Some(reason);
+            status.next_attempt_at = None;
+            pass.give_up(status, direction);
+        }
+    });
+}
+
+/// Writes the intent of the next attempt.
+pub(crate) fn begin(
+    pass: &mut Pass<'_>,
+    place: usize,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    direction: Direction,
+) {
+    let Some(operation) = step.operation(direction) else { return };
+    let work = match pass.resolve(operation, status, direction) {
+        Ok(work) => work,
+        Err(why) => return begin::cannot_begin(pass, status, direction, &why),
+    };
+    let now = MicroTime(pass.seen.now);
+    status.started_at.get_or_insert_with(|| now.clone());
+    status.next_attempt_at = None;
+    go_on_from(status, direction, operation);
+    let record = status.direction_mut(direction);
+    record.attempt = record.attempt.saturating_add(1);
+    record.budget_used = record.budget_used.saturating_add(1);
+    record.budget_started_at.get_or_insert_with(|| now.clone());
+    let in_process = matches!(operation.work, Work::Http(_));
+    let intent = ActiveAttempt {
+        executor: in_process.then(|| pass.seen.executor.to_owned()),
+        ends_by: in_process.then(|| MicroTime(to_micros(later(now.0, operation.timeout)))),
+        clock_ahead_seconds: pass.seen.skew.told_ahead(),
+        clock_behind_seconds: pass.seen.skew.told_behind(),
+        child_uid: None,
+        trouble: None,
+        started_at: now,
+    };
+    record.active = (!broken(Twin::DropIntent)).then_some(intent);
+    let record = record.clone();
+    let identity = identity(pass, &step.name, direction, &record);
+    if let Work::Http(action) = work.as_ref() {
+        status.direction_mut(direction).request_hash =
+            Some(http::request::request_hash(&http::request::request(action, &identity)));
+    }
+    if record.attempt > 1 {
+        pass.tally.retries.push((operation.kind(), direction));
+    }
+    if operation.only_waits() {
+        begin::begin_to_wait(pass, operation, status, &record);
+        return;
+    }
+    pass.move_step(
+        status,
+        if direction == Direction::Action { StepEvent::Start } else { StepEvent::Undo },
+    );
+    let limit = deadline::limit(pass, operation, direction, &record);
+    pass.wake_at(limit);
+    // What is to be deleted is looked at first: its UID is written before anything leaves.
+    if !operation.deletes() {
+        begin_effect(pass, identity, place, work, (operation, &record));
+    }
+}
+
+/// Has the attempt begin that a record calls active.
+pub(crate) fn begin_effect(
+    pass: &mut Pass<'_>,
+    identity: Identity,
+    place: usize,
+    work: Cow<'_, Work>,
+    (operation, record): (&Operation, &DirectionStatus),
+) {
+    let intended =
+        record.active.as_ref().map_or(pass.seen.now, |active| pass.seen.skew.intended(active));
+    let time_limit = between(pass.seen.now, deadline::own_limit(pass, operation, record));
+    let work = match work {
+        Cow::Borrowed(_) => None,
+        Cow::Owned(work) => Some(Box::new(work)),
+    };
+    let uid = record.active.as_ref().and_then(|active| active.child_uid.clone());
+    pass.effects.push(Effect::Begin { identity, place, work, intended, time_limit, uid });
+}
+
+/// Why no further attempt may begin although one is due.
+fn may_not_begin(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    status: &StepStatus,
+    direction: Direction,
+) -> Option<String> {
+    let record = status.direction(direction)?;
+    if deadline::budget_left(pass, operation, record).is_some_and(|left| left.is_zero()) {
+        return Some(format!("its retry deadline passed{}", because(status)));
+    }
+    begins_with(pass, operation, status, direction, record).err()
+}
+
+/// What an attempt does that may have been sent already with the present idempotency key.
+///
+/// # Errors
+/// One line: an expression cannot be evaluated, or another request would be sent than before.
+pub(crate) fn begins_with<'o>(
+    pass: &Pass<'_>,
+    operation: &'o Operation,
+    status: &StepStatus,
+    direction: Direction,
+    record: &DirectionStatus,
+) -> Result<Cow<'o, Work>, String> {
+    let work = pass.resolve(operation, status, direction)?;
+    if let (Some(sent), Work::Http(action)) = (record.request_hash.as_deref(), work.as_ref()) {
+        let request =
+            http::request::request(action, &identity(pass, &status.name, direction, record));
+        if http::request::is_another(&request, sent) {
+            return Err(
+                "the request differs from the one that was sent with the same idempotency key"
+                    .into(),
+            );
+        }
+    }
+    Ok(work)
+}
+
+pub(crate) fn identity(
+    pass: &Pass<'_>,
+    step: &str,
+    direction: Direction,
+    record: &DirectionStatus,
+) -> Identity {
+    Identity {
+        saga: pass.saga.name.clone(),
+        namespace: pass.saga.namespace.clone(),
+        uid: pass.saga.uid.clone(),
+        attempt: AttemptId { step: step.to_owned(), direction, number: record.attempt },
+        key: idempotency_key(&pass.saga.key_scope, step, direction, record.failures),
+    }
+}
+
+/// Has the first attempt go on with the keys of an earlier child saga, where this one follows one.
+fn go_on_from(status: &mut StepStatus, direction: Direction, operation: &Operation) {
+    let Some(keys) = status.keys_from.clone() else { return };
+    let record = status.direction_mut(direction);
+    if record.attempt > 0 {
+        return;
+    }
+    match direction {
+        Direction::Action => {
+            record.failures = keys.action;
+            record.uncertain = keys.may_have_acted && !operation.never_in_effect();
+            record.begun = record.uncertain;
+        }
+        Direction::Compensation => record.failures = keys.compensation,
+    }
+}
+
+/// `: <the step's message>`, where it has one.
+fn because(status: &StepStatus) -> String {
+    status.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default()
+}
+
+/// Fails a step for good that cannot begin, without an attempt.
+pub(crate) fn cannot_begin(
+    pass: &mut Pass<'_>,
+    status: &mut StepStatus,
+    direction: Direction,
+    why: &str,
+) {
+    status.message = Some(crate::text::clip(why, crate::api::limits::KEPT_MESSAGE));
+    status.next_attempt_at = None;
+    pass.give_up(status, direction);
+}
+
+/// The step waits from now on.
+pub(crate) fn begin_to_wait(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    status: &mut StepStatus,
+    record: &DirectionStatus,
+) {
+    status.message = None;
+    pass.move_step(status, StepEvent::Wait);
+    wake_for_wait(pass, operation, record);
+    if matches!(operation.work, Work::Approval(_)) {
+        let sentence = asks_for_approval(pass, operation, status);
+        pass.publish(false, "AwaitingApproval", sentence);
+    }
+}

@@ -1,0 +1,15 @@
+//! One attempt from its intent to its outcome: begin, judge, settle.
+
+pub(super) mod advance;
+pub(super) mod answer;
+pub mod backoff;
+pub(super) mod begin;
+pub(super) mod child_saga;
+pub(super) mod exit_code;
+pub(super) mod judge;
+pub(super) mod object;
+pub(super) mod outputs;
+pub(super) mod progress;
+pub mod settle;
+pub(super) mod settlement;
+pub(super) mod wait;

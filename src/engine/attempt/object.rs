@@ -1,0 +1,161 @@
+//! Objects that a step applies, deletes, or waits for: whether they are as the step wants them.
+//!
+//! # Guarantees
+//! - Nothing of an object is stopped: where its time passes, what was applied or deleted may be in
+//!   effect, and what was only waited for is not.
+//! - An object is deleted under the UID that the status names: one that is made again under its
+//!   name is never deleted by the same attempt.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::{
+    outputs,
+    settlement::{Settlement, Verdict, may_be_late, never_begun},
+};
+use crate::{
+    api::{Direction, StepStatus, names::AttemptId},
+    clock::later,
+    coordination::fence::FRESH,
+    engine::{attempt, planner::planner::Pass},
+    model::{
+        observation::{ChildState, Failure, Reached},
+        saga::{Operation, ValidStep, Work},
+    },
+    objects::kstatus,
+};
+
+/// An object that was seen, and whether the step's time has passed.
+pub(crate) struct Sight<'a> {
+    pub(crate) object: &'a Value,
+    /// How long this process has known it.
+    pub(crate) age: Duration,
+    pub(crate) overdue: bool,
+    /// When it passes.
+    pub(crate) limit: Timestamp,
+}
+
+/// What an object means that is to be deleted: it is deleted under the UID that the status
+/// names, which is written before anything leaves. `None` where nothing of this is seen.
+pub(crate) fn judge_deletion(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    status: &mut StepStatus,
+    id: &AttemptId,
+    overdue: bool,
+) -> Option<Verdict> {
+    let child = pass.seen.children.get(id)?;
+    let active =
+        status.direction_mut(id.direction).active.as_mut().filter(|_| operation.deletes())?;
+    let written = active.child_uid.clone();
+    // Whatever is seen of the object: without a UID nobody asked for its deletion.
+    if overdue
+        && written.is_none()
+        && matches!(child, ChildState::Standing { .. } | ChildState::Active { .. })
+    {
+        let when = if pass.status.cancel_requested.is_some() {
+            "not begun"
+        } else {
+            "not begun within its time"
+        };
+        let why = if let ChildState::Active { detail, .. } = child {
+            format!(": {detail}")
+        } else {
+            String::new()
+        };
+        return Some(never_begun(format!("{when}{why}")));
+    }
+    let (ChildState::Standing { uid, .. } | ChildState::Active { uid: Some(uid), .. }) = child
+    else {
+        return None;
+    };
+    if written.as_ref().is_some_and(|written| written != uid) {
+        // Somebody made another one since, under the same name.
+        return Some(Settlement::succeeded().into());
+    }
+    if written.is_none() && !pass.seen.draining {
+        active.child_uid = Some(uid.clone());
+        // That is what an earlier attempt waited for; what this one waits for is told once it
+        // lasts.
+        status.message = None;
+    }
+    let ChildState::Standing { refused, known_for, .. } = child else { return None };
+    Some(match overdue {
+        true if *refused && may_be_late(*known_for) => {
+            pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
+            Verdict::Wait
+        }
+        true if *refused => never_begun("not deleted within its time"),
+        true => gave_up(operation, "it is still there"),
+        false if pass.seen.draining => Verdict::Wait,
+        false => Verdict::Begin,
+    })
+}
+
+/// What an object means that is there.
+pub(crate) fn judge_object(
+    pass: &mut Pass<'_>,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    id: &AttemptId,
+    sight: &Sight<'_>,
+) -> Verdict {
+    let Some(operation) = step.operation(id.direction) else { return Verdict::Wait };
+    let Sight { object, age, overdue, limit } = sight;
+    let values = pass.values();
+    let acted = values.acted(status);
+    let scope = values.object_scope(status, id.direction, acted.as_ref(), object);
+    let missing = match &operation.until {
+        // What is not there yet makes an expression fail that reads it.
+        Some(until) => match until.holds(&scope) {
+            Ok(holds) => (!holds).then(|| format!("until {until:?} holds")),
+            Err(error) => Some(format!("until it holds: {error}")),
+        },
+        None => kstatus::unready(object),
+    };
+    let Some(missing) = missing else {
+        let outputs = step.outputs.as_ref().filter(|_| id.direction == Direction::Action);
+        let outputs = outputs.map(|outputs| outputs.evaluate(&scope));
+        return outputs::settled_with(pass, id.direction, outputs).into();
+    };
+    if *overdue {
+        return gave_up(operation, &missing);
+    }
+    let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+    attempt::progress::note_child(
+        pass,
+        status,
+        id.direction,
+        (uid.as_ref(), *age),
+        (&format!("waits: {missing}"), None),
+    );
+    pass.wake_at(*limit);
+    Verdict::Wait
+}
+
+/// The end of a step whose time passed before an object was as it wants it.
+pub(crate) fn gave_up(operation: &Operation, missing: &str) -> Verdict {
+    let message = format!("not within its time: {missing}");
+    match operation.work {
+        Work::Until(_) => Settlement::failed(Failure {
+            reached: Reached::Nothing,
+            last: false,
+            exit_code: None,
+            disrupted: false,
+            retry_after: None,
+            message,
+        })
+        .into(),
+        Work::Apply(_)
+        | Work::Delete(_)
+        | Work::Saga(_)
+        | Work::UndoSaga
+        | Work::Pod(_)
+        | Work::Job(_)
+        | Work::Http(_)
+        | Work::Approval(_)
+        | Work::Wait(_) => Settlement::unknown(message, None).into(),
+    }
+}

@@ -1,0 +1,226 @@
+//! Settles attempts: from what was seen of a child to an outcome in the status.
+//!
+//! # Guarantees
+//! An attempt settles once; what is counted of it follows from its end alone.
+
+use super::settlement::Settlement;
+use crate::api::limits::KEPT_MESSAGE;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::backoff;
+use crate::{
+    api::{
+        ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus,
+        names::AttemptId,
+    },
+    clock::{between, later, to_micros},
+    engine::planner::{deadline, planner::Pass, transition::StepEvent},
+    model::{
+        observation::{Failure, Reached},
+        saga::{Operation, ValidStep},
+    },
+    mutants::{Twin, broken},
+    text::clip,
+};
+
+/// Disruptions that cost no attempt.
+const FREE_DISRUPTIONS: i64 = 5;
+/// Attempts of a budget that cost nothing because the operator itself called them off.
+pub const FREE_CALLED_OFF: i64 = 5;
+/// Settled attempts that are kept.
+const KEPT_ATTEMPTS: usize = 5;
+
+/// Writes down how an attempt ended.
+pub(crate) fn record(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    active: &ActiveAttempt,
+    id: &AttemptId,
+    status: &mut StepStatus,
+    settlement: &Settlement,
+) {
+    let sequence = pass.status.settled.unwrap_or_default().saturating_add(1);
+    pass.status.settled = Some(sequence);
+    pass.settled(
+        operation,
+        id.direction,
+        settlement.outcome,
+        between(active.started_at.0, pass.seen.now),
+    );
+    let leaves_nothing = |step: &ValidStep| step.name == id.step && step.leaves_nothing();
+    let leaves_doubt =
+        id.direction == Direction::Compensation || !pass.saga.steps.iter().any(leaves_nothing);
+    let record = status.direction_mut(id.direction);
+    record.active = None;
+    record.sequence = Some(sequence);
+    record.last_outcome = Some(settlement.outcome);
+    count(record, settlement.outcome, settlement.failure.as_ref(), leaves_doubt);
+    if settlement.called_off {
+        count_called_off(record, operation);
+    }
+    record.attempts.push(AttemptRecord {
+        attempt: id.number,
+        outcome: settlement.outcome,
+        started_at: active.started_at.clone(),
+        settled_at: MicroTime(pass.seen.now),
+        message: settlement.message.as_ref().map(|message| clip(message, KEPT_MESSAGE)),
+    });
+    let surplus = record.attempts.len().saturating_sub(KEPT_ATTEMPTS);
+    record.attempts.drain(..surplus);
+}
+
+/// Settles an attempt: its end, and what it means to its step.
+pub(crate) fn apply(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    active: &ActiveAttempt,
+    id: &AttemptId,
+    status: &mut StepStatus,
+    settlement: Settlement,
+) {
+    record(pass, operation, active, id, status, &settlement);
+    let Settlement { outcome, failure: _, retry_after, message, last, called_off: _, outputs } =
+        settlement;
+    let message = message.map(|message| clip(&message, KEPT_MESSAGE));
+    if outcome == Outcome::Succeeded || (outcome == Outcome::Unknown && broken(Twin::UnknownDone)) {
+        succeed(pass, status, id.direction);
+        status.outputs = outputs.or(status.outputs.take());
+        return;
+    }
+    let message = message.unwrap_or_default();
+    let next = if last {
+        Err(String::new())
+    } else {
+        next_attempt(pass, operation, status, id, retry_after)
+    };
+    match next {
+        Ok(next) => {
+            status.message = Some(format!("attempt {} {}: {message}", id.number, outcome.verb()));
+            status.next_attempt_at = Some(MicroTime(next));
+            pass.move_step(
+                status,
+                if id.direction == Direction::Action {
+                    StepEvent::FailForNow
+                } else {
+                    StepEvent::Undo
+                },
+            );
+        }
+        Err(why) => {
+            status.message =
+                Some(format!("attempt {} {}: {message}{why}", id.number, outcome.verb()));
+            status.next_attempt_at = None;
+            pass.give_up(status, id.direction);
+        }
+    }
+}
+
+fn succeed(pass: &mut Pass<'_>, status: &mut StepStatus, direction: Direction) {
+    status.message = None;
+    status.next_attempt_at = None;
+    status.retry_requested = false;
+    match direction {
+        Direction::Action => {
+            status.completed_at = Some(MicroTime(pass.seen.now));
+            pass.move_step(status, StepEvent::Succeed);
+        }
+        Direction::Compensation => pass.move_step(status, StepEvent::Undone),
+    }
+}
+
+/// When the next attempt begins, or why there is none.
+fn next_attempt(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    status: &StepStatus,
+    id: &AttemptId,
+    retry_after: Option<Duration>,
+) -> Result<jiff::Timestamp, String> {
+    let Some(record) = status.direction(id.direction) else { return Err(String::new()) };
+    if pass.status.cancel_requested.is_some() {
+        return Err(" (the saga is cancelled)".into());
+    }
+    if id.direction == Direction::Action && deadline::is_past_timeout(pass) {
+        return Err(format!(" ({})", deadline::timeout_passed(pass)));
+    }
+    if record.budget_used
+        >= i64::from(operation.retry.max_attempts).saturating_add(i64::from(broken(Twin::Budget)))
+    {
+        let used = record.budget_used;
+        return Err(if used > 1 {
+            format!(" (no attempt is left of {used})")
+        } else {
+            String::new()
+        });
+    }
+    let nth = u32::try_from(record.budget_used.max(1)).unwrap_or(u32::MAX);
+    let delay = backoff::delay(&operation.retry, nth, backoff::fraction(&pass.saga.uid, id))
+        .max(retry_after.unwrap_or_default());
+    if deadline::budget_left(pass, operation, record).is_some_and(|left| delay >= left) {
+        return Err(" (its retry deadline would pass before the next attempt)".into());
+    }
+    // Jitter makes nanoseconds, which a stored instant cannot hold.
+    Ok(to_micros(later(pass.seen.now, delay)))
+}
+
+/// Counts a settled attempt: the key moves after a no and only then, and a no proves nothing about
+/// an earlier attempt that is uncertain. `leaves_doubt`: whether an attempt that may have acted
+/// makes the step uncertain.
+fn count(
+    record: &mut DirectionStatus,
+    outcome: Outcome,
+    failure: Option<&Failure>,
+    leaves_doubt: bool,
+) {
+    record.answered = false;
+    match (outcome, failure) {
+        (Outcome::Failed, Some(failure)) => {
+            record.begun |= failure.reached != Reached::Nothing;
+            match failure.reached {
+                Reached::Settled => move_key(record),
+                Reached::Answer if !record.uncertain || broken(Twin::NoClears) => move_key(record),
+                Reached::Accepted => {
+                    record.uncertain |= leaves_doubt && !broken(Twin::AcceptedClean);
+                }
+                Reached::Nothing | Reached::Door | Reached::Work | Reached::Answer => {}
+            }
+            if failure.disrupted && record.disruptions < FREE_DISRUPTIONS {
+                record.disruptions = record.disruptions.saturating_add(1);
+                record.budget_used = record.budget_used.saturating_sub(1).max(0);
+            }
+        }
+        (Outcome::Succeeded, _) => {
+            record.begun = true;
+            record.uncertain = false;
+        }
+        (Outcome::Unknown | Outcome::Failed, _) => {
+            record.begun = true;
+            record.uncertain |= leaves_doubt && !broken(Twin::Uncertain);
+            if broken(Twin::Key) {
+                record.failures = record.failures.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// What this process itself called off costs nothing where the step may be repeated anyway: whoever
+/// allows one attempt is not asked twice for a reason of the operator's own.
+fn count_called_off(record: &mut DirectionStatus, operation: &Operation) {
+    let free = (operation.may_be_repeated() || broken(Twin::CalledOffFree))
+        && !broken(Twin::CalledOffCounts);
+    if free && record.called_off < FREE_CALLED_OFF {
+        record.called_off = record.called_off.saturating_add(1);
+        record.budget_used = record.budget_used.saturating_sub(1).max(0);
+    }
+}
+
+/// Nothing was done under the present key, and nothing will be: the next attempt is another
+/// request.
+pub(crate) fn move_key(record: &mut DirectionStatus) {
+    record.failures = record.failures.saturating_add(1);
+    record.uncertain = false;
+    record.answered = true;
+    record.request_hash = None;
+}

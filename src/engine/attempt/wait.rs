@@ -1,0 +1,110 @@
+//! Steps that only wait: for a person (`approval`), or for a while (`wait`). They are states of the
+//! saga; nothing leaves the operator for them, and nothing of them is ever in effect.
+//!
+//! # Guarantees
+//! Their time runs on whatever the saga does. They keep no saga from failing or turning back: while
+//! it is Failed they go on waiting, and where it turns back they end as not reached.
+
+use crate::engine::planner::deadline::done_at;
+
+use jiff::Timestamp;
+
+use super::{settle, settlement::Settlement};
+use crate::{
+    api::{ActiveAttempt, Direction, DirectionStatus, StepPhase, StepStatus, names::AttemptId},
+    engine::planner::{deadline, planner::Pass, transition::StepEvent},
+    model::{
+        observation::{Failure, Reached},
+        saga::{Operation, ValidStep, Work},
+    },
+    mutants::{Twin, broken},
+};
+
+pub(crate) fn wake_for_wait(pass: &mut Pass<'_>, operation: &Operation, record: &DirectionStatus) {
+    let limit = Some(deadline::limit(pass, operation, Direction::Action, record))
+        .filter(|limit| *limit < Timestamp::MAX);
+    let done = record.active.as_ref().and_then(|active| done_at(operation, active));
+    if let Some(next) = [limit, done].into_iter().flatten().min() {
+        pass.wake_at(next);
+    }
+}
+
+/// Whether a step that waits is done, or has waited too long.
+pub(crate) fn judge_wait(
+    pass: &mut Pass<'_>,
+    operation: &Operation,
+    record: &DirectionStatus,
+    active: &ActiveAttempt,
+) -> Option<Settlement> {
+    if done_at(operation, active).is_some_and(|done| done <= pass.seen.now) {
+        return Some(Settlement::succeeded());
+    }
+    if deadline::limit(pass, operation, Direction::Action, record) <= pass.seen.now {
+        let what = if matches!(operation.work, Work::Approval(_)) {
+            "no answer within its time"
+        } else {
+            "not met within its time"
+        };
+        let why = if deadline::is_past_timeout(pass) {
+            deadline::timeout_passed(pass)
+        } else {
+            what.into()
+        };
+        return Some(no(why));
+    }
+    wake_for_wait(pass, operation, record);
+    None
+}
+
+/// A person answered.
+pub(crate) fn answer_approval(
+    pass: &mut Pass<'_>,
+    step: &ValidStep,
+    status: &mut StepStatus,
+    approved: bool,
+) {
+    let settlement = if approved || broken(Twin::RejectDone) {
+        Settlement::succeeded()
+    } else {
+        no("rejected by request".into())
+    };
+    let Some(record) = status.action.clone() else { return };
+    let Some(active) = record.active else { return };
+    let id =
+        AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
+    settle::apply(pass, &step.action, &active, &id, status, settlement);
+}
+
+/// Ends the waiting of a step without an answer. Where the step stands then is the caller's to
+/// say.
+pub(crate) fn end_wait(pass: &mut Pass<'_>, step: &ValidStep, status: &mut StepStatus, why: &str) {
+    let Some(record) = status.action.clone() else { return };
+    let Some(active) = record.active else { return };
+    let id =
+        AttemptId { step: step.name.clone(), direction: Direction::Action, number: record.attempt };
+    settle::record(pass, &step.action, &active, &id, status, &no(why.into()));
+}
+
+/// The saga turns back or ends: what waits was not reached.
+pub(crate) fn withdraw_waits(pass: &mut Pass<'_>) {
+    pass.each_step(|pass, _, step, status| {
+        if status.phase == StepPhase::Waiting {
+            end_wait(pass, step, status, "not reached");
+            status.message = Some("not reached".into());
+            pass.move_step(status, StepEvent::Withdraw);
+        }
+    });
+}
+
+/// The end of a wait that did not come to what was waited for.
+fn no(message: String) -> Settlement {
+    let failure = Failure {
+        reached: Reached::Nothing,
+        last: true,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    };
+    Settlement::failed(failure)
+}

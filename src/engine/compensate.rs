@@ -1,0 +1,155 @@
+//! The way back: what is undone, and in which order.
+//!
+//! # Guarantees
+//! The undo set is every step that is done, every step that may have been done, and every failed
+//! one that asks for it; never one that did not start. A step is undone when all its dependants in
+//! the set are; among those free, the one that settled last goes first.
+
+use super::planner::doubt::with_hint;
+use super::planner::undo_set::{in_undo_set, is_undoing, is_undone};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use std::cmp::Reverse;
+
+use super::{
+    attempt::{begin, wait},
+    compensate,
+    planner::{
+        capacity,
+        planner::{Pass, Standing, is_active, is_due},
+        transition::StepEvent,
+    },
+};
+use crate::{
+    api::{Direction, StepPhase},
+    model::graph::StepSet,
+    mutants::{Twin, broken},
+};
+
+/// Undoes as much as possible now.
+pub(crate) fn undo(pass: &mut Pass<'_>) -> Standing {
+    compensate::end_retries(pass);
+    wait::withdraw_waits(pass);
+    let set = pass.steps_where(in_undo_set);
+    if !pass.seen.draining && !pass.is_paused() {
+        start_compensations(pass, set);
+    }
+    undo_standing(pass, set)
+}
+
+fn start_compensations(pass: &mut Pass<'_>, set: StepSet) {
+    // First, so that what may not begin takes no slot.
+    begin::fail_what_may_not_begin(pass, StepPhase::Compensating, Direction::Compensation);
+    let undone =
+        pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+    let mut free: Vec<(Reverse<i64>, usize, bool)> = Vec::new();
+    for (place, (step, status)) in pass.saga.steps.iter().zip(&pass.status.steps).enumerate() {
+        let waits = match status.phase {
+            StepPhase::Completed | StepPhase::Failed => true,
+            StepPhase::Skipped => broken(Twin::UndoSkipped),
+            StepPhase::Compensating => {
+                !is_active(status) && is_due(status.next_attempt_at.as_ref(), pass.seen.now)
+            }
+            StepPhase::Pending
+            | StepPhase::Running
+            | StepPhase::Retrying
+            | StepPhase::Waiting
+            | StepPhase::Compensated
+            | StepPhase::CompensationFailed
+            | StepPhase::CompensationSkipped => false,
+        };
+        let dependants = pass.graph.dependants(place).and(set);
+        let free_now = dependants.is_subset(undone) || broken(Twin::UndoDependants);
+        if waits && set.contains(place) && !is_undone(step, status) && free_now {
+            let settled =
+                status.action.as_ref().and_then(|action| action.sequence).unwrap_or_default();
+            let settled = if broken(Twin::UndoOrder) { settled.saturating_neg() } else { settled };
+            free.push((Reverse(settled), place, status.phase == StepPhase::Compensating));
+        }
+    }
+    free.sort_unstable();
+    let mut slots = capacity::slots(pass);
+    let mut chosen = Vec::new();
+    for ((_, place, kept), step) in
+        free.into_iter().filter_map(|free| Some((free, pass.saga.steps.get(free.1)?)))
+    {
+        let taken = if kept { slots.take_kept() } else { slots.take_new() };
+        if taken
+            && !capacity::waits_for_room(pass, step, Direction::Compensation, &mut slots, !kept)
+        {
+            chosen.push(place);
+        }
+    }
+    capacity::forget_overtaken(pass, &slots);
+    let chosen = StepSet::of(chosen);
+    pass.each_step(|pass, place, step, status| {
+        if chosen.contains(place) {
+            begin::begin(pass, place, step, status, Direction::Compensation);
+        }
+    });
+}
+
+/// Stops all that is active, and goes no way any more.
+pub(crate) fn cancel(pass: &mut Pass<'_>) -> Standing {
+    if broken(Twin::CancelUndoes) {
+        return Standing::Undoing;
+    }
+    if pass.has_children() && !broken(Twin::CancelActive) {
+        return Standing::Cancelling { undoing: is_undoing(pass) };
+    }
+    compensate::end_retries(pass);
+    wait::withdraw_waits(pass);
+    pass.each_step(|pass, _, _, status| {
+        if status.phase == StepPhase::Compensating {
+            status.next_attempt_at = None;
+            pass.move_step(status, StepEvent::UndoFailed);
+        }
+    });
+    Standing::Cancelled
+}
+
+fn undo_standing(pass: &mut Pass<'_>, set: StepSet) -> Standing {
+    let undone =
+        pass.steps_where(|step, status| in_undo_set(step, status) && is_undone(step, status));
+    if set.is_subset(undone) {
+        return Standing::Undone;
+    }
+    let failed = pass.steps_where(|_, status| status.phase == StepPhase::CompensationFailed);
+    let open = pass.saga.steps.iter().zip(&pass.status.steps).enumerate().any(
+        |(place, (step, status))| {
+            let settled = is_undone(step, status) || status.phase == StepPhase::CompensationFailed;
+            set.contains(place) && !settled && pass.graph.dependants(place).and(failed).is_empty()
+        },
+    );
+    if !open && !pass.has_children() {
+        return Standing::UndoFailed;
+    }
+    let next = pass
+        .status
+        .steps
+        .iter()
+        .filter(|status| status.phase == StepPhase::Compensating && !is_active(status));
+    let next = next
+        .filter_map(|status| status.next_attempt_at.as_ref())
+        .map(|next| next.0)
+        .filter(|next| *next > pass.seen.now)
+        .min();
+    if let Some(next) = next.filter(|_| !pass.is_paused() && !broken(Twin::UndoWake)) {
+        pass.wake_at(next);
+    }
+    Standing::Undoing
+}
+
+/// Turns back: a step that waited to be tried again failed.
+pub(crate) fn end_retries(pass: &mut Pass<'_>) {
+    pass.each_step(|pass, _, _, status| {
+        if status.phase == StepPhase::Retrying {
+            status.next_attempt_at = None;
+            status.retry_requested = false;
+            status.completed_at = Some(MicroTime(pass.seen.now));
+            status.message =
+                status.message.take().map(|message| with_hint(&message, status, Direction::Action));
+            pass.move_step(status, StepEvent::FailForGood);
+        }
+    });
+}

@@ -1,0 +1,32 @@
+//! What a step asks that waits for a person.
+
+use super::planner::Pass;
+use crate::{
+    api::{ApprovalAction, Direction, RequestAction, StepStatus, limits::KEPT_MESSAGE},
+    model::saga::{Operation, Work},
+    text::clip,
+};
+use std::borrow::Cow;
+
+/// That a step waits for a person, what is to be approved, and the commands by which to answer.
+pub(crate) fn asks_for_approval(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    status: &StepStatus,
+) -> String {
+    let step = &status.name;
+    let work = pass.resolve(operation, status, Direction::Action).map(Cow::into_owned);
+    let message =
+        if let Ok(Work::Approval(ApprovalAction { message })) = work { message } else { None };
+    // Cut, so that a long text does not push out the commands where the whole is cut.
+    let what = message
+        .map(|message| format!(" ({})", clip(message.trim(), KEPT_MESSAGE)))
+        .unwrap_or_default();
+    let (name, namespace) = (&pass.saga.name, &pass.saga.namespace);
+    let (approve, reject) =
+        (RequestAction::Approve.annotation(), RequestAction::Reject.annotation());
+    format!(
+        "step {step} waits for approval{what}. To approve: kubectl annotate --overwrite \
+         saga/{name} {approve}={step} -n {namespace}. Or annotate {reject}={step} to reject"
+    )
+}

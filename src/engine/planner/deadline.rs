@@ -1,0 +1,205 @@
+//! The clocks of a saga: the time limit of an attempt, the deadline of a budget, the timeout of the
+//! forward run.
+//!
+//! # Guarantees
+//! Deadlines and the timeout stand still while the saga is paused, suspended or Failed; the time
+//! limit of an attempt and of an approval runs on. All count from recorded instants, so that a
+//! restarted operator comes to the same end.
+
+use crate::model::saga::Work;
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::planner::{Pass, Standing};
+use crate::{
+    api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase},
+    clock::{between, later},
+    model::saga::Operation,
+};
+
+/// How long an attempt may take by its own time limit: what its intent says, or else what the spec
+/// says now. A request keeps the limit under which it was sent: by that every other operator judges
+/// how long it may last.
+#[must_use]
+pub fn own_time(active: Option<&ActiveAttempt>, timeout: Duration) -> Duration {
+    let written =
+        active.and_then(|active| Some(between(active.started_at.0, active.ends_by.as_ref()?.0)));
+    written.unwrap_or(timeout)
+}
+
+/// The instant by which deadlines are judged.
+pub(crate) fn frozen_now(pass: &Pass<'_>) -> Timestamp {
+    pass.status.clock_stopped_at.as_ref().map_or(pass.seen.now, |stopped| stopped.0)
+}
+
+/// Lets the deadlines go on: what they count from moves by as long as they stood still.
+pub(crate) fn resume_clock(pass: &mut Pass<'_>) {
+    let Some(MicroTime(stopped)) = pass.status.clock_stopped_at.take() else { return };
+    let stood = between(stopped, pass.seen.now);
+    let timeout_began = timeout_began(pass).cloned();
+    pass.status.timeout_started_at = timeout_began;
+    let records = pass
+        .status
+        .steps
+        .iter_mut()
+        .flat_map(|status| [&mut status.action, &mut status.compensation])
+        .flatten();
+    let began = records
+        .filter_map(|record| record.budget_started_at.as_mut())
+        .chain(&mut pass.status.timeout_started_at);
+    for began in began {
+        *began = MicroTime(later(began.0, stood));
+    }
+}
+
+/// Stops the clock where the saga is paused or waits for a person.
+pub(crate) fn set_clock(pass: &mut Pass<'_>, standing: Standing) {
+    let ended = matches!(standing, Standing::Done | Standing::Undone | Standing::Cancelled);
+    let stands = !ended && (pass.is_paused() || matches!(standing, Standing::Held { .. }));
+    match (stands, pass.status.clock_stopped_at.is_some()) {
+        (true, false) => pass.status.clock_stopped_at = Some(MicroTime(pass.seen.now)),
+        (false, true) => pass.status.clock_stopped_at = None,
+        (true, true) | (false, false) => {}
+    }
+}
+
+/// From when the timeout counts.
+fn timeout_began<'p>(pass: &'p Pass<'_>) -> Option<&'p MicroTime> {
+    pass.status.timeout_started_at.as_ref().or(pass.status.started_at.as_ref())
+}
+
+/// How much of the saga's timeout is left; `None` where there is none.
+fn saga_left(pass: &Pass<'_>) -> Option<Duration> {
+    let timeout = pass.saga.timeout?;
+    let began = timeout_began(pass)?;
+    Some(timeout.saturating_sub(between(began.0, frozen_now(pass))))
+}
+
+/// Whether the forward run took as long as it may.
+pub(crate) fn is_past_timeout(pass: &Pass<'_>) -> bool {
+    saga_left(pass).is_some_and(|left| left.is_zero())
+}
+
+/// Ends the forward run when its time has passed: what waits to be tried again fails, what is
+/// active is stopped by its limit.
+pub(crate) fn enforce_timeout(pass: &mut Pass<'_>) {
+    let backward =
+        matches!(pass.status.phase, Some(SagaPhase::Compensating | SagaPhase::CompensationFailed));
+    let done = pass.status.steps.iter().all(|status| status.phase.is_done());
+    if backward || done || pass.status.timed_out_at.is_some() || !is_past_timeout(pass) {
+        return;
+    }
+    pass.status.timed_out_at = Some(MicroTime(pass.seen.now));
+    let text = timeout_passed(pass);
+    pass.publish(true, "TimedOut", text.clone());
+    pass.each_step(|pass, _, _, status| {
+        if status.phase == StepPhase::Retrying {
+            let last = status.message.take().unwrap_or_default();
+            status.message = Some(crate::text::clip(
+                &format!("{text}; {last}"),
+                crate::api::limits::KEPT_MESSAGE,
+            ));
+            status.next_attempt_at = None;
+            pass.give_up(status, Direction::Action);
+        }
+    });
+}
+
+/// Asks to be looked at when the timeout passes.
+pub(crate) fn wake_for_timeout(pass: &mut Pass<'_>) {
+    if let Some(left) = saga_left(pass)
+        .filter(|_| pass.status.clock_stopped_at.is_none() && pass.status.timed_out_at.is_none())
+    {
+        pass.wake_at(later(pass.seen.now, left));
+    }
+}
+
+/// Gives the forward run a fresh timeout from now on.
+pub(crate) fn restart_timeout(pass: &mut Pass<'_>) {
+    pass.status.timed_out_at = None;
+    // Where the clock stands still, it moves on with all else when that goes on.
+    pass.status.timeout_started_at = Some(MicroTime(frozen_now(pass)));
+}
+
+/// The sentence that says so.
+pub(crate) fn timeout_passed(pass: &Pass<'_>) -> String {
+    let timeout = pass.saga.timeout.map(crate::api::GoDuration::from);
+    timeout.map_or_else(
+        || "the saga's timeout passed".into(),
+        |timeout| format!("the saga's timeout of {timeout} passed"),
+    )
+}
+
+/// How much of the budget's deadline is left; `None` where there is none.
+pub(crate) fn budget_left(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    record: &DirectionStatus,
+) -> Option<Duration> {
+    let deadline = operation.retry.deadline?;
+    let began = record.budget_started_at.as_ref()?;
+    Some(deadline.saturating_sub(between(began.0, frozen_now(pass))))
+}
+
+/// When the active attempt is past its time: the least of its own limit, which runs on, and
+/// what is left of the deadlines.
+pub(crate) fn limit(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    direction: Direction,
+    record: &DirectionStatus,
+) -> Timestamp {
+    deadline(pass, operation, direction, record)
+        .unwrap_or(Timestamp::MAX)
+        .min(own_limit(pass, operation, record))
+}
+
+/// When the active attempt is past its own time limit, which runs on.
+pub(crate) fn own_limit(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    record: &DirectionStatus,
+) -> Timestamp {
+    let active = record.active.as_ref();
+    later(
+        active.map_or(pass.seen.now, |active| active.started_at.0),
+        own_time(active, operation.timeout),
+    )
+}
+
+/// When the first of the deadlines that the attempt is under has passed; `None` where there is
+/// none, or where they stand still.
+pub(crate) fn deadline(
+    pass: &Pass<'_>,
+    operation: &Operation,
+    direction: Direction,
+    record: &DirectionStatus,
+) -> Option<Timestamp> {
+    let budget = operation.retry.deadline.zip(record.budget_started_at.as_ref());
+    let forward = pass.saga.timeout.filter(|_| direction == Direction::Action);
+    let saga = forward.zip(timeout_began(pass));
+    [budget, saga]
+        .into_iter()
+        .flatten()
+        .filter_map(|(may_take, began)| ends_at(pass, began.0, may_take))
+        .min()
+}
+
+/// When what began then has taken as long as it may; `None` where the clock stopped before, so
+/// that nobody can tell yet.
+fn ends_at(pass: &Pass<'_>, began: Timestamp, may_take: Duration) -> Option<Timestamp> {
+    let end = later(began, may_take);
+    pass.status.clock_stopped_at.as_ref().is_none_or(|stopped| end <= stopped.0).then_some(end)
+}
+
+/// When a step that waits for a while is done; `None` for one that waits for a person.
+pub(crate) fn done_at(operation: &Operation, active: &ActiveAttempt) -> Option<Timestamp> {
+    if let Work::Wait(duration) = operation.work {
+        Some(later(active.started_at.0, duration))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,14 @@
+//! The state of one plan in the making, and what is asked of it: no file here decides what happens next.
+
+pub(super) mod approval;
+pub(super) mod capacity;
+pub(super) mod change;
+pub mod child_sagas;
+pub mod deadline;
+pub(super) mod doubt;
+pub(super) mod pivot;
+pub(super) mod planner;
+pub(super) mod throttle;
+pub mod throttled;
+pub(super) mod transition;
+pub(super) mod undo_set;

@@ -1,0 +1,257 @@
+//! One pass over one saga: the status as it becomes, and what is wanted done.
+
+use super::{
+    doubt,
+    throttled::Crowded,
+    transition::{self, Illegal, StepEvent},
+};
+use crate::{
+    api::{Direction, SagaStatus, StepPhase, StepStatus, reason, status},
+    model::{
+        graph::{Graph, StepSet},
+        input::{Gate, Seen},
+        origin,
+        plan::{Effect, Notice, SettledAttempt, Tally},
+        saga::{Operation, ValidSaga, ValidStep, Work},
+        values::Values,
+    },
+    mutants::{Twin, broken},
+};
+
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+/// Where a saga stands after a pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Steps run, wait, or may not start because the saga is suspended.
+    Forward,
+    /// A step failed for good, or the saga is deleted; what is active settles first.
+    Settling,
+    /// A step failed for good and a person decides. `past_pivot`: although compensation is asked
+    /// for.
+    Held { past_pivot: bool },
+    /// What was done is being undone.
+    Undoing,
+    /// Nothing more can be undone without a person.
+    UndoFailed,
+    /// Everything is undone that can be.
+    Undone,
+    /// A person cancelled the saga; what is active is being stopped. `undoing`: while it was being
+    /// undone.
+    Cancelling { undoing: bool },
+    /// Nothing is active any more, and nothing more is undone.
+    Cancelled,
+    /// Every step is done.
+    Done,
+}
+
+pub(crate) struct Pass<'a> {
+    pub(crate) saga: &'a ValidSaga,
+    pub(crate) graph: Graph,
+    pub(crate) seen: &'a Seen<'a>,
+    pub(crate) status: SagaStatus,
+    pub(crate) effects: Vec<Effect>,
+    pub(crate) wake: Option<Timestamp>,
+    pub(crate) tally: Tally,
+    /// How many requests may still begin, where that is limited.
+    pub(crate) room: BTreeMap<String, usize>,
+    /// How many requests may still begin where a circuit is not closed.
+    pub(crate) gates: BTreeMap<origin::Origin, Gate>,
+    /// The steps that would begin if their hosts took more requests.
+    pub(crate) crowded: Vec<Crowded>,
+    /// Whether the saga was refused before its first step, and is accepted by now.
+    pub(crate) was_refused: bool,
+    /// The first contradiction that was met; the pass is then worth nothing.
+    pub(crate) illegal: Option<Illegal>,
+}
+
+impl<'a> Pass<'a> {
+    pub(crate) fn new(saga: &'a ValidSaga, seen: &'a Seen<'a>, status: &SagaStatus) -> Self {
+        let was_refused = status::stalled_reason(status) == Some(reason::REFUSED);
+        let mut status = status.clone();
+        status.steps = saga
+            .steps
+            .iter()
+            .map(|step| {
+                let known = status.steps.iter().find(|known| known.name == step.name);
+                let mut known = known.cloned().unwrap_or_else(|| StepStatus {
+                    name: step.name.clone(),
+                    ..StepStatus::default()
+                });
+                // Read once, when the saga is accepted: whoever changes the annotation later
+                // changes nothing.
+                if status.spec_hash.is_none() {
+                    known.keys_from = seen.keys_from.get(&step.name).cloned();
+                }
+                known
+            })
+            .collect();
+        let graph = Graph::new(&saga.steps);
+        Self {
+            saga,
+            graph,
+            seen,
+            status,
+            effects: Vec::new(),
+            wake: None,
+            tally: Tally::default(),
+            room: seen.room.clone(),
+            gates: seen.circuits.clone(),
+            crowded: Vec::new(),
+            was_refused,
+            illegal: None,
+        }
+    }
+
+    /// Whether nothing new may start because a person paused or suspended the saga. A deletion
+    /// overrides both.
+    pub(crate) fn is_paused(&self) -> bool {
+        !broken(Twin::PauseStarts)
+            && (self.saga.suspend || self.status.paused.is_some())
+            && !self.seen.deleting
+    }
+
+    /// Asks to be looked at no later than at this instant.
+    pub(crate) fn wake_at(&mut self, instant: Timestamp) {
+        self.wake = Some(self.wake.map_or(instant, |wake| wake.min(instant)));
+    }
+
+    pub(crate) fn publish(
+        &mut self,
+        warning: bool,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
+        self.effects.push(Effect::Publish(Notice { warning, reason, message: message.into() }));
+    }
+
+    /// Calls `visit` for each step in list order, with its place. All other steps are in their
+    /// places meanwhile.
+    pub(crate) fn each_step(
+        &mut self,
+        mut visit: impl FnMut(&mut Self, usize, &'a ValidStep, &mut StepStatus),
+    ) {
+        for (place, step) in self.saga.steps.iter().enumerate() {
+            let Some(mut status) = self.status.steps.get_mut(place).map(std::mem::take) else {
+                return;
+            };
+            visit(self, place, step, &mut status);
+            if let Some(of_step) = self.status.steps.get_mut(place) {
+                *of_step = status;
+            }
+        }
+    }
+
+    /// The steps whose status the filter takes.
+    pub(crate) fn steps_where(&self, filter: impl Fn(&ValidStep, &StepStatus) -> bool) -> StepSet {
+        let steps = self.saga.steps.iter().zip(&self.status.steps).enumerate();
+        StepSet::of(
+            steps.filter(|(_, (step, status))| filter(step, status)).map(|(place, _)| place),
+        )
+    }
+
+    /// How many attempts are under way, steps that only wait included.
+    pub(crate) fn active(&self) -> usize {
+        self.steps_where(|_, status| is_active(status)).len()
+    }
+
+    /// Whether something is under way outside the saga. What only waits keeps nobody from turning
+    /// back.
+    pub(crate) fn has_children(&self) -> bool {
+        let waits = |status: &StepStatus| {
+            status.phase == StepPhase::Waiting && !broken(Twin::ApprovalUndone)
+        };
+        !self.steps_where(|_, status| is_active(status) && !waits(status)).is_empty()
+    }
+
+    /// Moves a step by the transition table.
+    pub(crate) fn move_step(&mut self, status: &mut StepStatus, event: StepEvent) {
+        match transition::next(status.phase, event) {
+            Ok(phase) => status.phase = phase,
+            Err(illegal) => self.illegal = self.illegal.or(Some(illegal)),
+        }
+    }
+
+    /// Whether a step failed for good and is not undone, or the saga took too long.
+    pub(crate) fn has_failure(&self) -> bool {
+        self.status.timed_out_at.is_some()
+            || !self.steps_where(|_, status| status.phase == StepPhase::Failed).is_empty()
+    }
+
+    /// Fails a step for good in one direction.
+    pub(crate) fn give_up(&mut self, status: &mut StepStatus, direction: Direction) {
+        status.retry_requested = false;
+        let message =
+            doubt::with_hint(status.message.as_deref().unwrap_or("it failed"), status, direction);
+        status.message = Some(message.clone());
+        match direction {
+            Direction::Action => {
+                self.move_step(status, StepEvent::FailForGood);
+                status.completed_at = Some(MicroTime(self.seen.now));
+                self.publish(true, "StepFailed", format!("step {} failed: {message}", status.name));
+            }
+            Direction::Compensation => {
+                self.move_step(status, StepEvent::UndoFailed);
+                self.publish(
+                    true,
+                    "CompensationFailed",
+                    format!("step {} could not be undone: {message}", status.name),
+                );
+            }
+        }
+    }
+
+    pub(crate) fn settled(
+        &mut self,
+        operation: &Operation,
+        direction: Direction,
+        outcome: crate::api::Outcome,
+        took: Duration,
+    ) {
+        self.tally.settled.push(SettledAttempt {
+            kind: operation.kind(),
+            direction,
+            outcome,
+            took,
+        });
+    }
+
+    pub(crate) fn values(&self) -> Values<'_> {
+        Values { saga: self.saga, steps: &self.status.steps }
+    }
+
+    /// What an operation of a step does now.
+    ///
+    /// # Errors
+    /// As [`Values::resolve`].
+    pub(crate) fn resolve<'o>(
+        &self,
+        operation: &'o Operation,
+        status: &StepStatus,
+        direction: Direction,
+    ) -> Result<Cow<'o, Work>, String> {
+        self.values().resolve(operation, status, direction)
+    }
+}
+
+/// Whether an attempt of the step is under way.
+pub(crate) fn is_active(status: &StepStatus) -> bool {
+    [&status.action, &status.compensation]
+        .into_iter()
+        .flatten()
+        .any(|record| record.active.is_some())
+}
+
+/// Whether a step may go on that is under way already: after a failure only where a person asked
+/// for it.
+pub(crate) fn may_go_on(failed: bool, status: &StepStatus) -> bool {
+    !failed || status.retry_requested || broken(Twin::RetriesStop)
+}
+
+/// Whether the instant, if any, has come.
+pub(crate) fn is_due(instant: Option<&MicroTime>, now: Timestamp) -> bool {
+    instant.is_none_or(|instant| instant.0 <= now) || broken(Twin::Backoff)
+}

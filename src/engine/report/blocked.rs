@@ -1,0 +1,123 @@
+//! Why a saga cannot go on before a person mends it.
+
+use crate::api::RELEASE;
+use crate::{
+    api::{SagaStatus, reason::REFUSED, status::stalled_reason},
+    fault::Fault,
+    text::{all_that_fit, join},
+};
+
+/// The most characters of the condition that tells all faults: a quarter of what a condition may
+/// hold.
+pub(crate) const ALL_FAULTS: usize = 8192;
+
+/// The reason of a saga that waits for a newer definition before its first step.
+pub(crate) const TOO_OLD: &str = "DefinitionTooOld";
+
+/// Why a saga cannot go on before a person mended it.
+pub(crate) enum Hold {
+    /// The spec is not valid.
+    Spec(Vec<Fault>),
+    /// A trial before the first step found what cannot work.
+    Refused(Vec<Fault>),
+    /// The spec holds fields or words that this version does not know.
+    UnknownField(Vec<String>),
+    /// The definition that is served would lose what has to be recorded: these fields, and words.
+    DefinitionTooOld(Vec<String>),
+    /// What was pinned at acceptance has changed.
+    SpecChanged,
+    /// The status cannot be read or contradicts itself.
+    Status(Vec<String>),
+}
+
+impl Hold {
+    /// Whether it is the reason of a hold.
+    pub(crate) fn is_reason(reason: &str) -> bool {
+        let (spec, refused, status) =
+            (Self::Spec(Vec::new()), Self::Refused(Vec::new()), Self::Status(Vec::new()));
+        let (unknown, too_old) =
+            (Self::UnknownField(Vec::new()), Self::DefinitionTooOld(Vec::new()));
+        [spec, refused, unknown, too_old, Self::SpecChanged, status]
+            .iter()
+            .any(|hold| hold.reason() == reason)
+    }
+
+    /// Whether nothing of the saga has run, so that it can be cancelled and tried again.
+    pub(crate) const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::DefinitionTooOld(_))
+    }
+
+    pub(crate) const fn reason(&self) -> &'static str {
+        match self {
+            Self::Spec(_) => "InvalidSpec",
+            Self::Refused(_) => REFUSED,
+            Self::UnknownField(_) => "UnknownField",
+            Self::DefinitionTooOld(_) => TOO_OLD,
+            Self::SpecChanged => "SpecChanged",
+            Self::Status(_) => "InvalidStatus",
+        }
+    }
+
+    /// The message, with the first faults.
+    pub(crate) fn message(&self) -> String {
+        self.told(|faults| join(faults.iter().map(ToString::to_string), "; "))
+    }
+
+    /// The message, with all faults.
+    pub(crate) fn whole_message(&self) -> String {
+        self.told(|faults| all_that_fit(faults.iter().map(ToString::to_string), "; ", ALL_FAULTS))
+    }
+
+    fn told(&self, list: impl Fn(&[Fault]) -> String) -> String {
+        match self {
+            Self::Spec(faults) => list(faults),
+            Self::Refused(faults) => format!(
+                "nothing has begun, since the saga could not come to its end: {}; it is tried \
+                 again every few seconds (precheck: Skip on a step leaves it out)",
+                list(faults)
+            ),
+            Self::UnknownField(strangers) => format!(
+                "{}: take it out, or bring the operator to the version that knows it; nothing \
+                 starts until then",
+                join(strangers.iter().cloned(), "; ")
+            ),
+            Self::DefinitionTooOld(lacks) => too_old(lacks),
+            Self::SpecChanged => "steps, params or idempotencyPrefix are not what was accepted: \
+                restore the spec, or create a new Saga; nothing starts until then"
+                .into(),
+            Self::Status(sentences) => format!(
+                "the stored status cannot be acted on, restore it: {}; nothing starts until then",
+                join(sentences.iter().cloned(), "; ")
+            ),
+        }
+    }
+}
+
+/// Whether the saga cannot go on before a person mended it.
+pub(crate) fn is_held(status: &SagaStatus) -> bool {
+    stalled_reason(status).is_some_and(Hold::is_reason)
+}
+
+/// Whether the saga refuses every request until a person mended it. One that was refused before its
+/// first step can be cancelled.
+#[must_use]
+pub fn cannot_be_told(status: &SagaStatus) -> bool {
+    stalled_reason(status)
+        .is_some_and(|reason| ![REFUSED, TOO_OLD].contains(&reason) && Hold::is_reason(reason))
+}
+
+/// How many lacks are named.
+pub(crate) const SHOWN: usize = 5;
+
+/// What a person is told of a definition that is too old.
+pub(crate) fn too_old(lacks: &[String]) -> String {
+    let mut shown = lacks.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if let Some(more) = lacks.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        shown = format!("{shown} and {more} more");
+    }
+    format!(
+        "the definition of sagas.saga.dev in this cluster is older than the operator, and would \
+         lose what has to be recorded ({shown}): apply that of version {RELEASE} \
+         (crds/sagas.yaml, or what saga-operator crd prints); nothing starts until then"
+    )
+}

@@ -1,0 +1,143 @@
+//! The conditions of a saga.
+
+use super::summary::MESSAGE;
+use crate::api::RELEASE;
+use crate::{
+    api::SagaPhase,
+    fault::Fault,
+    model::{input::Seen, saga::ValidSaga},
+    text::{clip, join},
+    validate::warnings::warnings,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+/// How many warnings are told at acceptance.
+pub(crate) const SHOWN_WARNINGS: usize = 3;
+
+/// The conditions of a phase, as kstatus and Argo CD have to read them: `Reconciling` and `Stalled`
+/// only while true, never both.
+pub(crate) fn wanted(
+    phase: SagaPhase,
+    paused: bool,
+    ready: &'static str,
+    reason: &'static str,
+) -> Vec<Wanted> {
+    let mut wanted = vec![Wanted::new("Accepted", "True", "Accepted")];
+    let status = match phase {
+        SagaPhase::Completed => "True",
+        SagaPhase::Pending | SagaPhase::Running => "Unknown",
+        SagaPhase::Paused
+        | SagaPhase::Failed
+        | SagaPhase::Compensating
+        | SagaPhase::Compensated
+        | SagaPhase::CompensationFailed
+        | SagaPhase::Cancelled => "False",
+    };
+    wanted.push(Wanted::new("Ready", status, ready));
+    match phase {
+        SagaPhase::Pending | SagaPhase::Running => {
+            wanted.push(Wanted::new("Reconciling", "True", reason));
+        }
+        SagaPhase::Compensating if !paused => {
+            wanted.push(Wanted::new("Reconciling", "True", reason));
+        }
+        SagaPhase::Failed
+        | SagaPhase::Compensated
+        | SagaPhase::CompensationFailed
+        | SagaPhase::Cancelled => {
+            wanted.push(Wanted::new("Stalled", "True", reason));
+        }
+        SagaPhase::Paused | SagaPhase::Compensating | SagaPhase::Completed => {}
+    }
+    wanted
+}
+
+/// A condition as it should be.
+pub(crate) struct Wanted {
+    kind: &'static str,
+    status: &'static str,
+    reason: &'static str,
+}
+
+impl Wanted {
+    pub(crate) const fn new(
+        kind: &'static str,
+        status: &'static str,
+        reason: &'static str,
+    ) -> Self {
+        Self { kind, status, reason }
+    }
+}
+
+/// What is said of a saga as it is accepted: who may ask it for something, what it is warned of,
+/// and what could not be tried.
+pub(crate) fn accepted_as(warnings: &[Fault], seen: &Seen<'_>) -> String {
+    let unchecked = &seen.precheck.unchecked;
+    let shown = warnings.iter().take(SHOWN_WARNINGS).map(ToString::to_string);
+    let more = warnings.len().saturating_sub(SHOWN_WARNINGS);
+    let parts = [
+        Some("the spec is valid".into()),
+        seen.patch_alone.then(|| "requests are guarded by the verb patch alone".into()),
+        (!warnings.is_empty()).then(|| format!("warning: {}", join(shown, "; "))),
+        (more > 0).then(|| format!("and {more} more of these")),
+        (!unchecked.is_empty()).then(|| {
+            format!("not tried before it runs: {}", join(unchecked.iter().cloned(), "; "))
+        }),
+    ];
+    clip(&join(parts.into_iter().flatten(), "; "), MESSAGE)
+}
+
+/// What this version finds wrong with a saga that was accepted.
+pub(crate) fn doubts(doubts: &[Fault]) -> Option<String> {
+    let first = || join(doubts.iter().take(SHOWN_WARNINGS).map(ToString::to_string), "; ");
+    (!doubts.is_empty()).then(|| {
+        clip(
+            &format!("goes on as it was accepted, although {RELEASE} would refuse it: {}", first()),
+            MESSAGE,
+        )
+    })
+}
+
+/// What was said at acceptance, and once for each version what that one finds wrong.
+pub(crate) fn with_doubts(said: &str, saga: Option<&ValidSaga>) -> String {
+    let doubts = saga.and_then(|saga| doubts(&saga.doubts)).filter(|doubts| !said.contains(doubts));
+    let Some(doubts) = doubts else { return said.to_owned() };
+    let before = said.split("; goes on as it was accepted").next().unwrap_or_default();
+    format!("{before}; {doubts}")
+}
+
+pub(crate) fn conditions(
+    old: &[Condition],
+    wanted: &[Wanted],
+    message: &str,
+    seen: &Seen<'_>,
+    saga: Option<&ValidSaga>,
+) -> Vec<Condition> {
+    let make = |wanted: &Wanted| {
+        let Wanted { kind, status, reason } = wanted;
+        let unchanged = old.iter().find(|old| old.type_ == *kind && old.status == *status);
+        // Conditions carry whole seconds.
+        let now = Timestamp::from_second(seen.now.as_second()).unwrap_or(seen.now);
+        let accepted = *kind == "Accepted" && *status == "True";
+        Condition {
+            type_: (*kind).to_owned(),
+            status: (*status).to_owned(),
+            reason: (*reason).to_owned(),
+            // What a person is warned of, and what could not be tried at acceptance, is said as
+            // long as the saga lives.
+            message: match unchanged {
+                Some(old) if accepted => with_doubts(&old.message, saga),
+                Some(_) | None if accepted => {
+                    with_doubts(&accepted_as(&saga.map(warnings).unwrap_or_default(), seen), saga)
+                }
+                Some(_) | None => message.to_owned(),
+            },
+            observed_generation: Some(seen.generation),
+            last_transition_time: unchanged
+                .map_or(Time(now), |old| old.last_transition_time.clone()),
+        }
+    };
+    wanted.iter().map(make).collect()
+}

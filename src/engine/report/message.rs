@@ -1,0 +1,309 @@
+//! The sentences by which a saga says why it stands where it stands, and what happens next.
+//!
+//! # Guarantees
+//! A function of the status alone, so that a pass that changes nothing says the same. Where a
+//! person has to act, the command is given in full.
+
+use crate::{
+    api::{Direction, RequestAction, StepPhase, StepStatus},
+    engine::planner::{
+        approval, deadline,
+        pivot::past_pivot,
+        planner::{Pass, Standing, is_active},
+        throttle,
+        throttled::without_circuit,
+    },
+    model::saga::{Operation, Work},
+    text::{NAMED, instant, join, list, sentences},
+};
+
+pub(crate) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[String]>) -> String {
+    let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
+    let failed = || failures(pass, StepPhase::Failed);
+    let paused = paused(pass);
+    match standing {
+        // Only a process that is about to end leaves it at that. One that still has something to
+        // say writes nothing for this.
+        Standing::Forward if paused.is_empty() && activity(pass).is_empty() => {
+            "the operator begins nothing just now, because it restarts or gets a new Lease: the \
+             next step starts then"
+                .into()
+        }
+        Standing::Forward => sentences(&[paused, activity(pass)]),
+        Standing::Settling if pass.seen.deleting => sentences(&[
+            "deleted: what is active settles, then all is \
+                undone"
+                .into(),
+            activity(pass),
+        ]),
+        Standing::Settling if pass.status.compensation_requested.is_some() => sentences(&[
+            paused,
+            because(pass),
+            "what is active settles, then all is \
+                undone"
+                .into(),
+            activity(pass),
+        ]),
+        Standing::Settling => sentences(&[
+            paused,
+            failed(),
+            "what is active settles \
+            first"
+                .into(),
+            activity(pass),
+        ]),
+        Standing::Held { past_pivot: true } => {
+            let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| {
+                "the \
+                saga was deleted"
+                    .into()
+            });
+            let help = ways_out(pass, StepPhase::Failed, false);
+            let why = sentences(&[paused, why]);
+            format!(
+                "{why}. Nothing is undone, because the pivot {} is passed, or may \
+                be{help}",
+                pivots(pass)
+            )
+        }
+        Standing::Held { past_pivot: false } => {
+            let may_undo = pivots(pass).is_empty();
+            let waits = approvals(pass);
+            let waits = if waits.is_empty() { waits } else { format!(". Besides, {waits}") };
+            let why = sentences(&[paused, failed()]);
+            format!(
+                "{why}. The saga waits for \
+                you{}{waits}",
+                ways_out(pass, StepPhase::Failed, may_undo)
+            )
+        }
+        Standing::Cancelling { .. } => sentences(&[
+            cancelled(pass),
+            "what is active is \
+            stopped"
+                .into(),
+            activity(pass),
+        ]),
+        Standing::Cancelled if still.is_empty() => sentences(&[
+            cancelled(pass),
+            "nothing is in \
+            effect"
+                .into(),
+        ]),
+        Standing::Cancelled => sentences(&[cancelled(pass), format!("still in effect: {still}")]),
+        Standing::Undoing => sentences(&[paused, because(pass), activity(pass)]),
+        Standing::UndoFailed => format!(
+            "{}. Still in effect: {still}. The saga waits for you{}{}",
+            sentences(&[paused, failures(pass, StepPhase::CompensationFailed)]),
+            ways_out(pass, StepPhase::CompensationFailed, false),
+            if pass.seen.deleting {
+                ". To let the saga go as it is, set spec.deletionPolicy to \
+                Abandon"
+            } else {
+                ""
+            }
+        ),
+        Standing::Undone if still.is_empty() => sentences(&[
+            because(pass),
+            "everything that was \
+            done is undone"
+                .into(),
+        ]),
+        Standing::Undone => sentences(&[
+            because(pass),
+            format!(
+                "undone, except {still}, which \
+            stays in effect"
+            ),
+        ]),
+        Standing::Done => format!("all {} steps are done", pass.saga.steps.len()),
+    }
+}
+
+/// The commands by which a person gets steps in this phase to go on.
+fn ways_out(pass: &Pass<'_>, phase: StepPhase, may_undo: bool) -> String {
+    let steps: Vec<_> = pass
+        .status
+        .steps
+        .iter()
+        .filter(|status| status.phase == phase)
+        .map(|status| status.name.as_str())
+        .collect();
+    if steps.is_empty() && pass.status.timed_out_at.is_none() {
+        return String::new();
+    }
+    if steps.is_empty() {
+        let (saga, namespace, retry) =
+            (&pass.saga.name, &pass.saga.namespace, RequestAction::Retry.annotation());
+        return format!(
+            ". To go on with a fresh timeout: kubectl annotate --overwrite saga/{saga} \
+             {retry}='*' -n {namespace}"
+        );
+    }
+    let named = if steps.len() > NAMED { "STEP".into() } else { steps.join(",") };
+    let annotation = RequestAction::annotation;
+    let (saga, namespace) = (&pass.saga.name, &pass.saga.namespace);
+    let skipped =
+        if phase == StepPhase::Failed { "to go on without it" } else { "to leave it in effect" };
+    let undo = if may_undo {
+        format!(", or {}=REASON to undo what was done", annotation(RequestAction::Compensate))
+    } else {
+        String::new()
+    };
+    format!(
+        ". To try again: kubectl annotate --overwrite saga/{saga} {}={named} -n {namespace}. Or \
+         annotate {}={named} {skipped}{undo}",
+        annotation(RequestAction::Retry),
+        annotation(RequestAction::Skip)
+    )
+}
+
+/// That nothing new starts, and until when; empty where that is not so.
+fn paused(pass: &Pass<'_>) -> String {
+    let resume = RequestAction::Resume.annotation();
+    match &pass.status.paused {
+        _ if !pass.is_paused() => String::new(),
+        _ if pass.saga.suspend => {
+            "suspended: nothing new starts until spec.suspend is false".into()
+        }
+        Some(paused) if !paused.reason.is_empty() => {
+            format!("paused ({}): nothing new starts until {resume} is asked for", paused.reason)
+        }
+        Some(_) | None => format!("paused: nothing new starts until {resume} is asked for"),
+    }
+}
+
+fn cancelled(pass: &Pass<'_>) -> String {
+    let reason = pass.status.cancel_requested.as_deref().filter(|reason| !reason.is_empty());
+    reason.map_or_else(|| "cancelled".into(), |reason| format!("cancelled: {reason}"))
+}
+
+/// The approvals that are waited for.
+fn approvals(pass: &Pass<'_>) -> String {
+    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
+    let waiting = steps.filter(|(step, status)| {
+        status.phase == StepPhase::Waiting && matches!(step.action.work, Work::Approval(_))
+    });
+    join(waiting.map(|(step, status)| one_wait(pass, &step.action, status)), "; ")
+}
+
+fn one_wait(pass: &Pass<'_>, operation: &Operation, status: &StepStatus) -> String {
+    if matches!(operation.work, Work::Approval(_)) {
+        return approval::asks_for_approval(pass, operation, status);
+    }
+    let done = status
+        .action
+        .as_ref()
+        .and_then(|record| record.active.as_ref())
+        .and_then(|active| deadline::done_at(operation, active));
+    let until = done.map(|done| format!(" until {}", instant(done))).unwrap_or_default();
+    format!("step {} waits{until}", status.name)
+}
+
+/// Why a saga is undone.
+fn because(pass: &Pass<'_>) -> String {
+    let mut failed = failures(pass, StepPhase::Failed);
+    if failed.is_empty() {
+        failed = failed_before(pass).unwrap_or_default();
+    }
+    match &pass.status.compensation_requested {
+        Some(reason) if reason.is_empty() => sentences(&[failed, "the undo was asked for".into()]),
+        Some(reason) => sentences(&[failed, format!("the undo was asked for: {reason}")]),
+        None if failed.is_empty() => "the saga was deleted".into(),
+        None => failed,
+    }
+}
+
+/// A failed step that is being undone is no longer in phase Failed; its last attempt still tells.
+fn failed_before(pass: &Pass<'_>) -> Option<String> {
+    pass.status.steps.iter().filter(|status| status.phase.is_backward()).find_map(|status| {
+        let action = status.action.as_ref()?;
+        let last =
+            action.attempts.last().filter(|last| last.outcome != crate::api::Outcome::Succeeded)?;
+        Some(format!(
+            "step {} failed: {}",
+            status.name,
+            last.message.as_deref().unwrap_or("no message")
+        ))
+    })
+}
+
+pub(crate) fn failures(pass: &Pass<'_>, phase: StepPhase) -> String {
+    let verb = if phase == StepPhase::Failed { "failed" } else { "could not be undone" };
+    let timed_out = phase == StepPhase::Failed && pass.status.timed_out_at.is_some();
+    let timed_out = timed_out.then(|| deadline::timeout_passed(pass));
+    let failed = pass.status.steps.iter().filter(|status| status.phase == phase);
+    let why = |status: &StepStatus| {
+        status.message.as_deref().and_then(without_circuit).unwrap_or("no message").to_owned()
+    };
+    let failed = failed.map(|status| format!("step {} {verb}: {}", status.name, why(status)));
+    join(timed_out.into_iter().chain(failed), "; ")
+}
+
+fn pivots(pass: &Pass<'_>) -> String {
+    let steps = pass.saga.steps.iter().zip(&pass.status.steps);
+    list(
+        steps.filter(|(step, status)| past_pivot(step, status)).map(|(step, _)| step.name.as_str()),
+    )
+}
+
+/// What is active and what is waited for, step by step.
+fn activity(pass: &Pass<'_>) -> String {
+    // Who tells of a circuit says by that when it goes on.
+    let others = pass
+        .saga
+        .steps
+        .iter()
+        .zip(&pass.status.steps)
+        .filter(|(_, status)| !throttle::tells_of_circuit(pass, status));
+    let lines = others.filter_map(|(step, status)| {
+        let direction = match status.phase {
+            StepPhase::Running | StepPhase::Retrying => Direction::Action,
+            StepPhase::Waiting => return Some(one_wait(pass, &step.action, status)),
+            StepPhase::Compensating => Direction::Compensation,
+            StepPhase::Pending
+            | StepPhase::Completed
+            | StepPhase::Skipped
+            | StepPhase::Failed
+            | StepPhase::Compensated
+            | StepPhase::CompensationFailed
+            | StepPhase::CompensationSkipped => return None,
+        };
+        Some(one_activity(step.operation(direction)?, status, direction))
+    });
+    join(lines.chain(pass.crowded.iter().map(|crowded| crowded.sentence(&pass.status))), "; ")
+}
+
+fn one_activity(operation: &Operation, status: &StepStatus, direction: Direction) -> String {
+    let doing = if direction == Direction::Action { "runs" } else { "is being undone" };
+    let used = status.direction(direction).map_or(0, |record| record.budget_used);
+    let most = operation.retry.max_attempts;
+    match &status.next_attempt_at {
+        Some(next) if !is_active(status) => {
+            let why = status.message.as_deref().unwrap_or("it failed");
+            format!(
+                "step {} waits: {why}; attempt {} of {most} begins at {}",
+                status.name,
+                used.saturating_add(1),
+                instant(next.0)
+            )
+        }
+        Some(_) | None => format!(
+            "step {} {doing}, attempt {used} of {most}{}",
+            status.name,
+            trouble(status, direction)
+        ),
+    }
+}
+
+/// What keeps the child from going on, in brackets.
+fn trouble(status: &StepStatus, direction: Direction) -> String {
+    let active = status.direction(direction).and_then(|record| record.active.as_ref());
+    let troubled = active.is_some_and(|active| active.trouble.is_some());
+    status
+        .message
+        .as_ref()
+        .filter(|_| troubled)
+        .map(|message| format!(" ({message})"))
+        .unwrap_or_default()
+}

@@ -1,0 +1,301 @@
+//! Keeps the status small enough for etcd and for everybody who watches.
+//!
+//! # Guarantees
+//! The steps take at most [`STEPS`] bytes as JSON, whatever the other sides say. Only what no
+//! decision needs is dropped: the oldest attempts and the names of children first, then the ends of
+//! messages. What steps hand on is bounded where it is taken, and counts here as well. Steps that
+//! fit are left as they are, so that a second look changes nothing.
+
+use serde::Serialize;
+
+use crate::{
+    api::{DirectionStatus, MAX_OUTPUTS, StepStatus},
+    text::clip,
+};
+
+/// The most bytes of all steps together: 256 KiB for the status, less what is said of the saga as a
+/// whole and what people asked for.
+pub(crate) const STEPS: usize = (256 - 64) * 1024;
+/// The attempts kept of each direction, where all do not fit.
+const KEPT: [usize; 4] = [3, 2, 1, 0];
+/// The characters kept of each step's message, where nothing else helps. The last leaves room for
+/// as many outputs as there may be.
+const MESSAGE: [usize; 2] = [60, 16];
+/// More than a step takes besides its messages and attempts, and more than an attempt takes besides
+/// its message.
+const STEP: usize = 1660;
+const ATTEMPT: usize = 200;
+
+/// Drops what does not fit. `others`: the bytes that another version's fields take, which are never
+/// dropped.
+pub(crate) fn fit(steps: &mut [StepStatus], others: usize) {
+    let room = STEPS.saturating_sub(others);
+    if at_most(steps) <= room {
+        return;
+    }
+    for kept in KEPT {
+        if size(steps) <= room {
+            return;
+        }
+        // The newest attempt says more than the child's name, which anybody can find.
+        if kept == 0 {
+            for step in steps.iter_mut() {
+                step.child = None;
+            }
+            if size(steps) <= room {
+                return;
+            }
+        }
+        for record in steps.iter_mut().flat_map(records) {
+            let surplus = record.attempts.len().saturating_sub(kept);
+            record.attempts.drain(..surplus);
+        }
+    }
+    for kept in MESSAGE {
+        if size(steps) <= room {
+            return;
+        }
+        for message in steps.iter_mut().filter_map(|step| step.message.as_mut()) {
+            *message = clip(message, kept);
+        }
+    }
+}
+
+fn records(step: &mut StepStatus) -> impl Iterator<Item = &mut DirectionStatus> {
+    [&mut step.action, &mut step.compensation].into_iter().flatten()
+}
+
+/// A size that no writing out is needed for; never below the real one.
+fn at_most(steps: &[StepStatus]) -> usize {
+    // A quote or a backslash becomes two bytes; control characters are cut out before.
+    let text = |message: &Option<String>| {
+        message.as_ref().map_or(0, |message| message.len().saturating_mul(2))
+    };
+    let step = |step: &StepStatus| {
+        let attempts = [&step.action, &step.compensation]
+            .into_iter()
+            .flatten()
+            .flat_map(|record| &record.attempts);
+        let attempts: usize =
+            attempts.map(|attempt| text(&attempt.message).saturating_add(ATTEMPT)).sum();
+        let outputs = if step.outputs.is_some() { MAX_OUTPUTS } else { 0 };
+        text(&step.message).saturating_add(attempts).saturating_add(outputs).saturating_add(STEP)
+    };
+    steps.iter().map(step).sum()
+}
+
+fn size(steps: &[impl Serialize]) -> usize {
+    serde_json::to_vec(steps).map_or(usize::MAX, |json| json.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
+
+    use super::*;
+    use crate::api::{
+        ActiveAttempt, AttemptRecord, Outcome, Pause, RequestAction, RequestRecord, RequestResult,
+        SagaPhase, SagaStatus, limits::MAX_ALL_OUTPUTS,
+    };
+
+    /// The highest number that a status may hold: see [`crate::engine::invariants`].
+    const COUNT: i64 = (1 << 52) - 1;
+
+    /// A step that is as long as a step can be, but for its outputs: it is being undone.
+    fn step(place: usize, attempts: i64, message: &str) -> StepStatus {
+        let now = || MicroTime(Timestamp::MAX);
+        let record = |attempt| AttemptRecord {
+            attempt,
+            outcome: Outcome::Succeeded,
+            started_at: now(),
+            settled_at: now(),
+            message: Some(message.to_owned()),
+        };
+        let action = DirectionStatus {
+            attempt: COUNT,
+            budget_used: COUNT,
+            budget_started_at: Some(now()),
+            failures: COUNT,
+            disruptions: COUNT,
+            called_off: COUNT,
+            begun: true,
+            uncertain: true,
+            answered: true,
+            sequence: Some(COUNT),
+            last_outcome: Some(Outcome::Succeeded),
+            request_hash: Some("h".repeat(67)),
+            active: None,
+            attempts: (1..=attempts).map(record).collect(),
+        };
+        // What sends a request has no child, and so neither its UID nor its trouble: those are
+        // shorter.
+        let active = ActiveAttempt {
+            started_at: now(),
+            executor: Some("e".repeat(36)),
+            ends_by: Some(now()),
+            clock_ahead_seconds: COUNT,
+            clock_behind_seconds: COUNT,
+            child_uid: None,
+            trouble: None,
+        };
+        StepStatus {
+            name: format!("{place:063}"),
+            phase: crate::api::StepPhase::CompensationSkipped,
+            started_at: Some(now()),
+            completed_at: Some(now()),
+            message: Some(message.to_owned()),
+            next_attempt_at: Some(now()),
+            outputs: None,
+            unwanted: true,
+            retry_requested: true,
+            keys_from: None,
+            child: Some(crate::api::ChildStatus {
+                name: "n".repeat(63),
+                uid: Some("u".repeat(36)),
+                phase: Some(crate::api::SagaPhase::CompensationFailed),
+            }),
+            // No more are active at once than may run side by side.
+            compensation: Some(DirectionStatus {
+                active: Some(active).filter(|_| place < 64),
+                ..action.clone()
+            }),
+            action: Some(action),
+        }
+    }
+
+    /// As many steps as there may be, with as many outputs as there may be.
+    fn largest(message: &str) -> Vec<StepStatus> {
+        let mut steps: Vec<_> = (0..128).map(|place| step(place, 5, message)).collect();
+        for step in steps.iter_mut().take(MAX_ALL_OUTPUTS / MAX_OUTPUTS) {
+            let text = "x".repeat(MAX_OUTPUTS - r#"{"a":""}"#.len());
+            step.outputs = serde_json::from_str(&format!(r#"{{"a":"{text}"}}"#)).unwrap();
+            assert_eq!(serde_json::to_string(&step.outputs).unwrap().len(), MAX_OUTPUTS);
+        }
+        steps
+    }
+
+    #[test]
+    fn the_largest_saga_fits_with_as_many_outputs_as_there_may_be() {
+        for message in ["", "no", &"\"".repeat(400), &"😀".repeat(400)] {
+            let mut steps = largest(message);
+            let outputs: Vec<_> = steps.iter().map(|step| step.outputs.clone()).collect();
+            fit(&mut steps, 0);
+            assert!(size(&steps) <= STEPS, "{} bytes", size(&steps));
+            assert!(
+                steps.iter().map(|step| step.outputs.clone()).eq(outputs),
+                "what steps hand on is never dropped"
+            );
+            let after = steps.clone();
+            fit(&mut steps, 0);
+            assert_eq!(steps, after);
+        }
+    }
+
+    #[test]
+    fn the_whole_status_is_at_most_256_kib_with_the_longest_of_everything() {
+        let long = |count: usize| "😀".repeat(count);
+        let mut steps = largest(&long(400));
+        fit(&mut steps, 0);
+        let now = || MicroTime(Timestamp::MAX);
+        let condition = |kind: &str| Condition {
+            type_: kind.into(),
+            status: "Unknown".into(),
+            reason: "CompensationFailed".into(),
+            message: long(1500),
+            observed_generation: Some(i64::MAX),
+            last_transition_time: Time(Timestamp::MAX),
+        };
+        let request = |number| RequestRecord {
+            number,
+            action: RequestAction::Compensate,
+            value: "\"".repeat(128),
+            value_hash: "f".repeat(16),
+            token: Some("t".repeat(63)),
+            at: now(),
+            result: RequestResult::Accepted,
+            message: long(400),
+        };
+        let names: Vec<_> = steps.iter().map(|step| step.name.clone()).collect();
+        let status = SagaStatus {
+            observed_generation: Some(i64::MAX),
+            phase: Some(SagaPhase::CompensationFailed),
+            message: Some(long(1500)),
+            progress: Some("128/128".into()),
+            current_steps: Some(names.join(",")),
+            retries: Some(COUNT),
+            started_at: Some(now()),
+            completed_at: Some(now()),
+            clock_stopped_at: Some(now()),
+            timeout_started_at: Some(now()),
+            timed_out_at: Some(now()),
+            paused: Some(Pause { at: now(), reason: long(200) }),
+            spec_hash: Some("h".repeat(67)),
+            accepted_by: Some("v".repeat(63)),
+            #[cfg(feature = "next")]
+            noted: Some("n".repeat(63)),
+            still_in_effect: Some(names),
+            compensation_requested: Some(long(200)),
+            cancel_requested: Some(long(200)),
+            retry_requests: COUNT,
+            requests: (COUNT - 9..=COUNT).map(request).collect(),
+            handled_tokens: vec![format!("{0}-{0}", "f".repeat(16)); 128],
+            settled: Some(COUNT),
+            outputs: serde_json::from_str(&format!(r#"{{"a":"{}"}}"#, "x".repeat(MAX_OUTPUTS - 8)))
+                .unwrap(),
+            // Reconciling and Stalled are never there together; what Accepted says is short.
+            conditions: vec![
+                Condition { message: "the spec is valid".into(), ..condition("Accepted") },
+                condition("Ready"),
+                condition("Stalled"),
+            ],
+            steps,
+        };
+        let bytes = serde_json::to_vec(&status).unwrap().len();
+        assert!(bytes <= 256 * 1024, "{bytes} bytes");
+    }
+
+    #[test]
+    fn what_fits_is_left_as_it_is() {
+        let mut steps: Vec<_> = (0..30).map(|place| step(place, 5, "no")).collect();
+        let before = steps.clone();
+        fit(&mut steps, 0);
+        assert_eq!(steps, before);
+    }
+
+    #[test]
+    fn the_rough_size_is_never_too_small() {
+        for message in ["", "no", &"\"\\".repeat(300)] {
+            for attempts in [0, 5] {
+                let with_outputs = largest(message).remove(0);
+                for steps in [[step(0, attempts, message)], [with_outputs]] {
+                    assert!(
+                        size(&steps) <= at_most(&steps),
+                        "{} > {}",
+                        size(&steps),
+                        at_most(&steps)
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_largest_saga_fits_and_its_newest_attempts_stay_the_longest() {
+        let mut steps: Vec<_> = (0..128).map(|place| step(place, 5, &"😀".repeat(400))).collect();
+        fit(&mut steps, 0);
+        assert!(size(&steps) <= STEPS, "{}", size(&steps));
+        let mut steps: Vec<_> = (0..128).map(|place| step(place, 5, "no")).collect();
+        fit(&mut steps, 0);
+        let kept: Vec<_> = steps[0]
+            .action
+            .iter()
+            .flat_map(|record| &record.attempts)
+            .map(|attempt| attempt.attempt)
+            .collect();
+        assert_eq!(kept.last(), Some(&5));
+        let after = steps.clone();
+        fit(&mut steps, 0);
+        assert_eq!(steps, after);
+    }
+}

@@ -1,0 +1,321 @@
+//! Judges what people ask for, and does what is allowed.
+//!
+//! # Guarantees
+//! A list of steps is all or nothing. A refusal changes nothing and says what is allowed.
+
+use super::sentence::{are, words};
+use crate::engine::planner::change::change_steps;
+use crate::engine::planner::undo_set::is_backward;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use super::{allowed, inbox, missing, settle_by_word};
+use crate::{
+    api::{
+        Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus,
+        Wish,
+    },
+    engine::{
+        attempt::{outputs, wait},
+        planner::{
+            deadline,
+            pivot::past_pivot,
+            planner::{Pass, is_active},
+            transition::StepEvent,
+        },
+    },
+    model::saga::{ValidStep, Work},
+    mutants::{Twin, broken},
+    text::clip,
+};
+
+/// The most characters of a reason that is kept.
+const MAX_REASON: usize = 200;
+
+/// Handles what people ask for. Returns whether anything was accepted.
+pub(crate) fn answer_requests(pass: &mut Pass<'_>) -> bool {
+    let inbox = inbox::sort(pass.seen.asked, pass.seen.handled, &pass.status);
+    let mut status = std::mem::take(&mut pass.status);
+    let (effects, tally) = inbox.answer(pass.seen, &mut status, |status, asked| {
+        std::mem::swap(&mut pass.status, status);
+        let answer = grant(pass, asked);
+        std::mem::swap(&mut pass.status, status);
+        match answer {
+            Ok(message) => (RequestResult::Accepted, message),
+            Err(message) => (RequestResult::Refused, message),
+        }
+    });
+    pass.status = status;
+    pass.effects.extend(effects);
+    let accepted = tally.iter().any(|(_, result)| *result == RequestResult::Accepted);
+    pass.tally.requests.extend(tally);
+    accepted
+}
+
+/// What was done, or why nothing was.
+fn grant(pass: &mut Pass<'_>, asked: &Asked) -> Result<String, String> {
+    let wish = asked.wish()?;
+    let (action, phase) = (asked.action, pass.status.phase.unwrap_or(SagaPhase::Pending));
+    let phases = allowed::in_saga_phases(action);
+    if !phases.contains(&phase) {
+        let allowed = words(phases.iter().map(|phase| phase.as_str()));
+        return Err(format!(
+            "the saga is {}: {action} is allowed while it is {allowed}",
+            phase.as_str()
+        ));
+    }
+    if pass.status.cancel_requested.is_some() {
+        return Err(
+            "the saga is being cancelled: what is active is stopped, and nothing else is done"
+                .into(),
+        );
+    }
+    match (action, &wish) {
+        (RequestAction::Cancel, Wish::Saga(reason)) => Ok(ask_to_cancel(pass, reason)),
+        (RequestAction::Compensate, Wish::Saga(reason)) => ask_to_undo(pass, reason),
+        (RequestAction::Pause, Wish::Saga(reason)) => pause(pass, reason),
+        (RequestAction::Resume, _) => resume(pass),
+        (RequestAction::Reject | RequestAction::Approve, _) => {
+            let (names, approved) =
+                (chosen(pass, action, &wish)?, action == RequestAction::Approve);
+            change_steps(pass, &names, |pass, step, status| {
+                wait::answer_approval(pass, step, status, approved);
+            });
+            Ok(are(&names, if approved { "approved" } else { "rejected" }))
+        }
+        (RequestAction::Settle, Wish::Settled(name, word)) => {
+            chosen(pass, action, &Wish::Steps(vec![name.clone()]))?;
+            settle_by_word::settle_by_word(pass, name, word)
+        }
+        (RequestAction::Skip, _) => ask_to_skip(pass, &wish),
+        (RequestAction::Retry, _) => ask_to_retry(pass, &wish),
+        (
+            RequestAction::Cancel
+            | RequestAction::Settle
+            | RequestAction::Compensate
+            | RequestAction::Pause,
+            _,
+        ) => Err(format!("{action} takes a reason, no steps")),
+    }
+}
+
+fn ask_to_cancel(pass: &mut Pass<'_>, reason: &str) -> String {
+    pass.status.cancel_requested = Some(clip(reason, MAX_REASON));
+    "what is active is stopped, and nothing is undone".into()
+}
+
+fn pause(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
+    if pass.seen.deleting {
+        return Err("the saga is being deleted, which no pause holds up".into());
+    }
+    let at = pass.status.paused.take().map_or(MicroTime(pass.seen.now), |paused| paused.at);
+    let pause = Pause { at, reason: clip(reason, MAX_REASON) };
+    pass.status.paused = (!broken(Twin::PauseForgotten)).then_some(pause);
+    Ok("what is active settles, and nothing starts until it is resumed".into())
+}
+
+fn resume(pass: &mut Pass<'_>) -> Result<String, String> {
+    if pass.saga.suspend {
+        return Err("spec.suspend is true, which no request overrides: set it to false".into());
+    }
+    if pass.status.paused.take().is_none() {
+        return Err("the saga is not paused".into());
+    }
+    Ok("the saga goes on".into())
+}
+
+fn ask_to_retry(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
+    if pass.was_refused && *wish == Wish::EveryStep {
+        // It grants no attempt, and is none of those that spec.maxRetryRequests bounds.
+        return Ok("the saga was tried again, and is accepted now".into());
+    }
+    let (most, used) = (pass.saga.max_retry_requests, pass.status.retry_requests);
+    if used >= most && !broken(Twin::RetryLimit) {
+        return Err(format!(
+            "{used} retry requests were accepted, as many as spec.maxRetryRequests allows: \
+             raise it first"
+        ));
+    }
+    let timed_out = pass.status.timed_out_at.is_some() && !is_backward(pass);
+    let names = match chosen(pass, RequestAction::Retry, wish) {
+        // No step failed: the saga as a whole took too long.
+        Err(_) if timed_out && *wish == Wish::EveryStep => Vec::new(),
+        chosen => chosen?,
+    };
+    pass.status.retry_requests = used.saturating_add(1);
+    change_steps(pass, &names, |pass, _, status| retry(pass, status));
+    if !is_backward(pass) {
+        deadline::restart_timeout(pass);
+    }
+    let when = if pass.is_paused() { "as soon as the saga is no longer paused" } else { "now" };
+    if names.is_empty() {
+        return Ok(format!("the saga goes on {when}, with a fresh timeout"));
+    }
+    Ok(format!("{} {when}, with a fresh budget", are(&names, "tried again")))
+}
+
+fn ask_to_skip(pass: &mut Pass<'_>, wish: &Wish) -> Result<String, String> {
+    let backward = is_backward(pass);
+    let (names, outputs) = match wish {
+        Wish::StepWithOutputs(name, outputs) => {
+            (chosen(pass, RequestAction::Skip, &Wish::Steps(vec![name.clone()]))?, Some(outputs))
+        }
+        Wish::Steps(_) | Wish::EveryStep | Wish::Settled(..) | Wish::Saga(_) => {
+            (chosen(pass, RequestAction::Skip, wish)?, None)
+        }
+    };
+    if outputs.is_some() && backward {
+        return Err("the saga is being undone, where no step reads outputs any more: write \
+            only the step's name"
+            .into());
+    }
+    let outputs = outputs.map(|outputs| outputs::taken(pass, outputs.clone())).transpose()?;
+    if !backward && !broken(Twin::SkipLeavesOut) {
+        missing::check(
+            pass.saga,
+            &pass.status.steps,
+            &names,
+            outputs.as_ref(),
+            RequestAction::Skip,
+        )?;
+    }
+    change_steps(pass, &names, |pass, step, status| {
+        skip(pass, step, status);
+        if outputs.is_some() {
+            status.outputs.clone_from(&outputs);
+        }
+    });
+    Ok(are(
+        &names,
+        if backward { "not undone and stays in effect" } else { "skipped and counts as done" },
+    ))
+}
+
+fn ask_to_undo(pass: &mut Pass<'_>, reason: &str) -> Result<String, String> {
+    // A child that ended stays until its parent has, and is undone with it.
+    let kept = pass.seen.parent_holds
+        && pass.seen.finalizer
+        && pass.status.phase == Some(SagaPhase::Completed);
+    if pass.seen.deleting && !kept {
+        return Err("the saga is being deleted: an unfinished one is undone without being \
+            asked, a finished one no more"
+            .into());
+    }
+    if pass.status.compensation_requested.is_some() {
+        return Err(
+            "it is undone already, at an earlier request: what is active settles first".into()
+        );
+    }
+    let pivots = pass
+        .saga
+        .steps
+        .iter()
+        .zip(&pass.status.steps)
+        .filter(|(step, status)| past_pivot(step, status));
+    let pivots: Vec<_> = pivots.map(|(step, _)| step.name.as_str()).collect();
+    if !pivots.is_empty() {
+        return Err(format!(
+            "the pivot {} is passed, or may be: nothing can be undone any more",
+            words(pivots.into_iter())
+        ));
+    }
+    // Only a saga that ended gets here with a changed spec.
+    if pass.status.spec_hash.as_ref().is_some_and(|pinned| pinned != pass.seen.spec_hash) {
+        return Err("steps, params or idempotencyPrefix are not what was accepted: restore the \
+            spec first"
+            .into());
+    }
+    pass.status.compensation_requested = Some(clip(reason, MAX_REASON));
+    Ok("what is active settles, then what was done is undone".into())
+}
+
+/// The steps that the request means, if it is allowed for all of them.
+fn chosen(pass: &Pass<'_>, action: RequestAction, wish: &Wish) -> Result<Vec<String>, String> {
+    let backward = is_backward(pass);
+    let phases = allowed::in_step_phases(action, backward);
+    let answers = matches!(action, RequestAction::Reject | RequestAction::Approve);
+    let settles = action == RequestAction::Settle;
+    let may = |step: &ValidStep, status: &StepStatus| {
+        let free = !is_active(status) || status.phase == StepPhase::Waiting;
+        let answerable = !answers || matches!(step.action.work, Work::Approval(_));
+        phases.contains(&status.phase)
+            && answerable
+            && (if settles { settle_by_word::may_be_settled(pass, status) } else { free })
+    };
+    let steps = || pass.saga.steps.iter().zip(&pass.status.steps);
+    let able: Vec<_> = steps()
+        .filter(|(step, status)| may(step, status))
+        .map(|(step, _)| step.name.clone())
+        .collect();
+    let allowed = || {
+        let way = if backward { "while the saga is being undone, " } else { "" };
+        let now = if able.is_empty() {
+            "none is now".into()
+        } else {
+            format!("now {}", words(able.iter().map(String::as_str)))
+        };
+        let which = match (answers, settles) {
+            (true, _) => " for an approval",
+            (false, true) => " and may have acted, with no attempt under way",
+            (false, false) => "",
+        };
+        let phases = words(phases.iter().map(|phase| phase.as_str()));
+        let phases = if phases.is_empty() {
+            "no steps".into()
+        } else {
+            format!("steps that are {phases}{which}")
+        };
+        format!("{way}{action} is allowed for {phases}: {now}")
+    };
+    let Wish::Steps(names) = wish else {
+        return if able.is_empty() { Err(allowed()) } else { Ok(able) };
+    };
+    for name in names {
+        let Some((step, status)) = steps().find(|(step, _)| step.name == *name) else {
+            return Err(format!("the saga has no step {name}; {}", allowed()));
+        };
+        if !may(step, status) {
+            let active = if is_active(status) && status.phase != StepPhase::Waiting {
+                " and has an attempt under way"
+            } else {
+                ""
+            };
+            return Err(format!("step {name} is {}{active}; {}", status.phase.as_str(), allowed()));
+        }
+    }
+    Ok(names.clone())
+}
+
+/// A fresh budget, now. The numbers of attempts and the idempotency key go on.
+fn retry(pass: &mut Pass<'_>, status: &mut StepStatus) {
+    let direction =
+        if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+    pass.move_step(status, StepEvent::Retry);
+    status.retry_requested = direction == Direction::Action;
+    if direction == Direction::Action {
+        status.completed_at = None;
+    }
+    status.next_attempt_at = Some(MicroTime(pass.seen.now));
+    let record = status.direction_mut(direction);
+    record.budget_used = 0;
+    record.called_off = 0;
+    if broken(Twin::NumberAgain) {
+        record.attempt = 0;
+    }
+    record.budget_started_at = None;
+}
+
+fn skip(pass: &mut Pass<'_>, step: &ValidStep, status: &mut StepStatus) {
+    let forward = !status.phase.is_backward();
+    wait::end_wait(pass, step, status, "skipped by request");
+    pass.move_step(status, StepEvent::Skip);
+    status.retry_requested = false;
+    status.next_attempt_at = None;
+    let why = status.message.take();
+    status.message = Some(why.map_or_else(
+        || "skipped by request".into(),
+        |why| format!("skipped by request, after {why}"),
+    ));
+    if forward && status.phase == StepPhase::Skipped {
+        status.completed_at = Some(MicroTime(pass.seen.now));
+    }
+}

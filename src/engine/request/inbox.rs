@@ -1,0 +1,279 @@
+//! What people ask for by annotation: what of it is new, and the record of what came of it.
+//!
+//! A plain value is recorded under a number by the write that acts on it, and its annotation is
+//! taken away afterwards by a patch that sets `saga.dev/handled` to that number. Where the process
+//! dies in between, the record is newer than `saga.dev/handled` and holds the same value: the
+//! annotation is only taken away. A value with a token stays in place, and so does a plain one that
+//! something would put back, which is refused: their hashes are remembered.
+//!
+//! # Guarantees
+//! Each request is acted on once, whatever is crashed or written between its record and the end of
+//! its annotation. What was refused and left is never acted on because it is no longer held: who
+//! takes the marks of a manifest away asks for nothing.
+//!
+//! # Caveats
+//! Where somebody takes `saga.dev/handled` away it is set again. The same plain value that is given
+//! before that happened counts as the old one, and is taken away without being acted on.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
+use crate::{
+    api::{Asked, RequestAction, RequestRecord, RequestResult, SagaStatus, Wish},
+    model::{
+        input::Seen,
+        plan::{Effect, Notice},
+    },
+    mutants::{Twin, broken},
+    text::clip,
+};
+
+/// The records that are kept. More than there are annotations, so that the newest record of each is
+/// always among them.
+const KEPT: usize = 10;
+/// The most hashes of tokens that are remembered.
+const MAX_TOKENS: usize = 128;
+/// No saga gets so many requests; a higher number that no record has was written by hand.
+const MAX_NUMBER: i64 = 1 << 50;
+/// The most bytes of a value that a record shows.
+const MAX_VALUE: usize = 128;
+/// The most characters of a record's message.
+const MAX_MESSAGE: usize = 400;
+
+const _: () =
+    assert!(RequestAction::ALL.len() < KEPT, "the newest record of each annotation must be kept");
+
+/// A request that was not answered yet.
+pub(crate) struct Request<'a> {
+    pub(crate) asked: &'a Asked,
+    /// What is remembered: that it was handled, where the annotation stays in place, or that it no
+    /// longer does.
+    remember: Option<String>,
+    /// The answer, where none has to be looked for.
+    answer: Option<Answer>,
+}
+
+/// What came of a request, and why.
+pub(crate) type Answer = (RequestResult, String);
+
+/// What stands on the saga, sorted.
+pub(crate) struct Inbox<'a> {
+    /// What is new, in the order in which it is handled.
+    pub(crate) new: Vec<Request<'a>>,
+    /// Annotations that were answered already and still have to be taken away.
+    old: Vec<RequestAction>,
+}
+
+/// Whether somebody asks anew for a saga that was not accepted to be tried again, whatever is
+/// remembered of earlier trials.
+#[must_use]
+pub fn asks_to_check_again(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
+    sort(asked, handled, status)
+        .new
+        .iter()
+        .any(|request| request.answer.is_none() && is_to_check_again(request.asked))
+}
+
+/// Whether somebody asks anew to cancel the saga.
+pub(crate) fn asks_to_cancel(asked: &[Asked], handled: i64, status: &SagaStatus) -> bool {
+    let cancels = |asked: &Asked| asked.action == RequestAction::Cancel && asked.wish().is_ok();
+    sort(asked, handled, status)
+        .new
+        .iter()
+        .any(|request| request.answer.is_none() && cancels(request.asked))
+}
+
+/// Whether a request, made to a saga that was not accepted, asks for it to be tried again.
+pub(crate) fn is_to_check_again(asked: &Asked) -> bool {
+    asked.action == RequestAction::Retry && asked.wish() == Ok(Wish::EveryStep)
+}
+
+/// Sorts what stands on the saga into what is new and what was answered already. `handled`: what
+/// the saga's annotation says.
+pub(crate) fn sort<'a>(asked: &'a [Asked], handled: i64, status: &SagaStatus) -> Inbox<'a> {
+    let mut inbox = Inbox { new: Vec::new(), old: Vec::new() };
+    let handled = known_handled(handled, status);
+    for asked in asked.iter().filter(|asked| !asked.is_empty()) {
+        let newest = status.requests.iter().rev().find(|record| record.action == asked.action);
+        let same = newest.filter(|newest| newest.value_hash == asked.hash());
+        let to_remember = inbox.new.iter().filter(|request| request.remember.is_some()).count();
+        let full = status.handled_tokens.len().saturating_add(to_remember) >= MAX_TOKENS;
+        let known = |hash: &str| {
+            !broken(Twin::TokenTwice) && status.handled_tokens.iter().any(|known| known == hash)
+        };
+        // Whether the value was refused and left in place, and was neither taken away nor asked for
+        // since. (Hashes are made only where there is something to compare them with: this is asked
+        // at every look.)
+        let before_another =
+            || same.is_none() && known(&asked.left_hash()) && !known(&asked.freed_hash());
+        let left = newest.is_some_and(|newest| {
+            newest.value_hash == asked.left_hash()
+                || (!status.handled_tokens.is_empty() && before_another())
+        });
+        let left = left && !broken(Twin::TokenTwice);
+        let refused = |why: String| Some((RequestResult::Refused, why));
+        if let Some((token, whole)) = asked.token_hashes() {
+            let used = !broken(Twin::TokenTwice)
+                && status
+                    .handled_tokens
+                    .iter()
+                    .any(|known| known.split('-').next() == Some(&token));
+            if known(&whole) || (full && same.is_some()) {
+                continue;
+            }
+            let answer = if full {
+                refused(format!(
+                    "{MAX_TOKENS} tokens were handled, and no more are remembered: give a plain \
+                     value by kubectl annotate --overwrite"
+                ))
+            } else if used {
+                refused("this token was handled with another value: choose a new token".into())
+            } else if status.phase.is_none() {
+                Some((
+                    RequestResult::Ignored,
+                    "the request is older than this saga, which was restored or copied".into(),
+                ))
+            } else {
+                None
+            };
+            inbox.new.push(Request { asked, remember: Some(whole).filter(|_| !full), answer });
+        } else if asked.held_in_git {
+            if !left {
+                let remember = Some(asked.left_hash()).filter(|hash| !full && !known(hash));
+                inbox.new.push(Request { asked, remember, answer: refused(held_in_git(asked)) });
+            }
+        } else if left {
+            let remember = Some(asked.freed_hash()).filter(|hash| !full && !known(hash));
+            inbox.new.push(Request { asked, remember, answer: refused(left_behind(asked)) });
+        } else if same.is_some_and(|same| same.number > handled) && !broken(Twin::PlainTwice) {
+            inbox.old.push(asked.action);
+        } else {
+            inbox.new.push(Request { asked, remember: None, answer: None });
+        }
+    }
+    inbox
+}
+
+fn held_in_git(asked: &Asked) -> String {
+    let (key, value) = (asked.action.annotation(), shown(&asked.value));
+    let declared = if asked.action.takes_reason() {
+        format!("@TOKEN: {value}")
+    } else {
+        format!("{value}@TOKEN")
+    };
+    format!(
+        "an applied manifest holds this value and would ask for it again and again: write {key}: \
+         \"{declared}\" there, with a new TOKEN for each request, or the same by kubectl annotate \
+         --overwrite"
+    )
+}
+
+fn left_behind(asked: &Asked) -> String {
+    let (key, value) = (asked.action.annotation(), shown(&asked.value));
+    format!(
+        "the same was refused while an applied manifest held it. What was left there is never \
+         carried out, so it is taken away this once: ask again by kubectl annotate {key}={value}"
+    )
+}
+
+impl Inbox<'_> {
+    /// Answers every new request in order by `judge`, where its answer is not clear without, and
+    /// records the answers.
+    pub(crate) fn answer(
+        self,
+        seen: &Seen<'_>,
+        status: &mut SagaStatus,
+        mut judge: impl FnMut(&mut SagaStatus, &Asked) -> Answer,
+    ) -> (Vec<Effect>, Vec<(RequestAction, RequestResult)>) {
+        let Self { new, old } = self;
+        let known = known_handled(seen.handled, status);
+        let (mut effects, mut tally, mut take_away) = (Vec::new(), Vec::new(), old);
+        for Request { asked, remember, answer } in new {
+            let (result, message) = answer.unwrap_or_else(|| judge(status, asked));
+            let number = next_number(status, known);
+            let record = RequestRecord {
+                number,
+                action: asked.action,
+                value: shown(&asked.value),
+                value_hash: if asked.is_left() { asked.left_hash() } else { asked.hash() },
+                token: asked.token().map(str::to_owned),
+                at: MicroTime(seen.now),
+                result,
+                message: clip(&message, MAX_MESSAGE),
+            };
+            effects.push(Effect::Publish(notice(&record)));
+            tally.push((asked.action, result));
+            status.requests.push(record);
+            // Where there is no room to remember it, the record tells.
+            status.handled_tokens.extend(remember);
+            if asked.token().is_none() && !asked.is_left() {
+                take_away.push(asked.action);
+            }
+        }
+        forget_oldest(&mut status.requests);
+        let handled = status
+            .requests
+            .iter()
+            .filter(|record| record.token.is_none())
+            .map(|record| record.number)
+            .max()
+            .unwrap_or_default();
+        if (!take_away.is_empty() || handled > known) && !broken(Twin::PlainStays) {
+            effects.push(Effect::TakeAway { annotations: take_away, handled: handled.max(known) });
+        }
+        (effects, tally)
+    }
+}
+
+/// The highest number of a plain request that was handled and taken away; 0 where what stands there
+/// was written by hand and leaves no room to count on.
+fn known_handled(handled: i64, status: &SagaStatus) -> i64 {
+    let given = status.requests.iter().any(|record| record.number >= handled);
+    if given || handled < MAX_NUMBER { handled } else { 0 }
+}
+
+/// One more than every number that was given, also where the status was lost since.
+fn next_number(status: &SagaStatus, handled: i64) -> i64 {
+    status.requests.iter().map(|record| record.number).fold(handled, i64::max).saturating_add(1)
+}
+
+/// Keeps the last ten, and the newest of each annotation: it tells whether what stands there is
+/// new.
+fn forget_oldest(records: &mut Vec<RequestRecord>) {
+    while records.len() > KEPT {
+        let newer = |place: usize, action| {
+            records.iter().skip(place.saturating_add(1)).any(|later| later.action == action)
+        };
+        let Some(place) =
+            records.iter().enumerate().position(|(place, record)| newer(place, record.action))
+        else {
+            return;
+        };
+        records.remove(place);
+    }
+}
+
+fn notice(record: &RequestRecord) -> Notice {
+    let (warning, reason) = match record.result {
+        RequestResult::Accepted => (false, "RequestAccepted"),
+        RequestResult::Refused => (true, "RequestRefused"),
+        RequestResult::Ignored => (true, "RequestIgnored"),
+        #[cfg(feature = "next")]
+        RequestResult::Noted => (false, "RequestAccepted"),
+    };
+    Notice {
+        warning,
+        reason,
+        message: format!("{}={}: {}", record.action.annotation(), record.value, record.message),
+    }
+}
+
+/// A value as it is shown: in one line, at most 128 bytes.
+fn shown(value: &str) -> String {
+    let mut text: String = value
+        .chars()
+        .take(MAX_VALUE)
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect();
+    text.truncate(text.floor_char_boundary(MAX_VALUE));
+    text
+}

@@ -1,0 +1,117 @@
+//! A person's word on an attempt of which nobody else can tell: whether it was done.
+//!
+//! # Guarantees
+//! It is taken only while the step is uncertain and no attempt of it is under way, also none that
+//! ended in this very look: it would speak of another one than was meant.
+
+use crate::engine::planner::doubt::{HINT, direction_of, is_uncertain};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use serde_json::{Map, Value};
+
+use super::{missing, sentence::are};
+use crate::{
+    api::{Direction, Outcome, RequestAction, StepStatus, Word},
+    engine::{
+        attempt::{outputs, settle::move_key},
+        planner::{
+            change,
+            planner::{Pass, is_active},
+            transition::StepEvent,
+            undo_set,
+        },
+    },
+    mutants::{Twin, broken},
+    text::clip,
+};
+
+/// The most characters of an earlier message that are kept.
+const EARLIER: usize = 300;
+
+/// Whether a person's word on the step is taken.
+pub(crate) fn may_be_settled(pass: &Pass<'_>, status: &StepStatus) -> bool {
+    let before = pass
+        .seen
+        .status
+        .as_ref()
+        .ok()
+        .and_then(|before| before.steps.iter().find(|step| step.name == status.name));
+    let under_way = is_active(status) || before.is_some_and(is_active);
+    is_uncertain(status, direction_of(status)) && (!under_way || broken(Twin::SettledUnderWay))
+}
+
+/// Takes a person's word on a step for which it may be taken.
+pub(crate) fn settle_by_word(
+    pass: &mut Pass<'_>,
+    name: &str,
+    word: &Word,
+) -> Result<String, String> {
+    let backward = pass
+        .status
+        .steps
+        .iter()
+        .any(|status| status.name == name && direction_of(status) == Direction::Compensation);
+    let names = [name.to_owned()];
+    let outputs = match word {
+        Word::Succeeded(Some(_)) if backward => {
+            return Err(
+                "a compensation has no outputs: write only the step's name and Succeeded".into()
+            );
+        }
+        Word::Succeeded(outputs) => {
+            outputs.as_ref().map(|outputs| outputs::taken(pass, outputs.clone())).transpose()?
+        }
+        Word::Failed => None,
+    };
+    if matches!(word, Word::Succeeded(_)) && !backward && !undo_set::is_backward(pass) {
+        missing::check(
+            pass.saga,
+            &pass.status.steps,
+            &names,
+            outputs.as_ref(),
+            RequestAction::Settle,
+        )?;
+    }
+    change::change_steps(pass, &names, |pass, _, status| {
+        take_word(pass, status, word, outputs.as_ref())
+    });
+    Ok(are(
+        &names,
+        match (word, backward) {
+            (Word::Failed, false) => "settled: nothing was done",
+            (Word::Failed, true) => "settled: it was not undone",
+            (Word::Succeeded(_), false) => "done",
+            (Word::Succeeded(_), true) => "undone",
+        },
+    ))
+}
+
+fn take_word(
+    pass: &mut Pass<'_>,
+    status: &mut StepStatus,
+    word: &Word,
+    outputs: Option<&Map<String, Value>>,
+) {
+    let direction = direction_of(status);
+    let record = status.direction_mut(direction);
+    match word {
+        Word::Failed => {
+            move_key(record);
+            record.last_outcome = Some(Outcome::Failed);
+            let earlier = status.message.take().unwrap_or_default();
+            let earlier = clip(earlier.split(HINT).next().unwrap_or_default(), EARLIER);
+            status.message = Some(format!("settled by request as Failed, after {earlier}"));
+        }
+        Word::Succeeded(_) => {
+            record.uncertain = false;
+            record.last_outcome = Some(Outcome::Succeeded);
+            status.message = None;
+            status.next_attempt_at = None;
+            status.retry_requested = false;
+            if direction == Direction::Action {
+                status.completed_at = Some(MicroTime(pass.seen.now));
+                status.outputs = outputs.cloned();
+            }
+            pass.move_step(status, StepEvent::Settle);
+        }
+    }
+}
