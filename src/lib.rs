@@ -5,13 +5,13 @@
 //! undoes what was done in reverse order.
 //!
 //! ```text
-//!  kubectl apply ──► Saga ──► controller::gather   (what is there)
+//!  kubectl apply ──► Saga ──► controller::gather    (what is there)
 //!                     ▲               ▼
-//!                     │         engine::plan         (decides, pure)
+//!                     │          engine::plan       (decides, pure)
 //!                     │               ▼
-//!      status, events │       controller::record   (intent in status)
+//!      status, events │       controller::record    (intent in status)
 //!                     │               ▼
-//!                     └────── controller::perform  (effects) ──► pods, requests
+//!                     └────── controller::perform   (effects) ──► pods, requests
 //! ```
 //!
 //! # Guarantees

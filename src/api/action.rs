@@ -8,8 +8,7 @@ use serde_json::Value;
 
 use super::{
     GoDuration, HttpTls,
-    env::{ArgumentSchema, EnvFromSchema, EnvVarSchema},
-    source::SecretKey,
+    env::{ArgumentSchema, EnvFromSchema, EnvVarSchema, SecretKey},
 };
 
 /// Runs one container to its end, or the containers of a template. Exit code 0 is success where the

@@ -23,7 +23,6 @@ pub mod reason;
 mod request;
 mod saga;
 pub mod shape;
-pub(crate) mod source;
 pub mod status;
 mod stored;
 mod tls;
@@ -34,13 +33,13 @@ pub use self::{
         HttpMethod, JobAction, ObjectRef, PodAction, SagaAction, URL_PATTERN, WaitAction,
     },
     duration::GoDuration,
+    env::{ConfigMapKey, SecretKey},
     phase::{Direction, Outcome, SagaPhase, StepPhase},
     policy::{Backoff, BackoffType, RetryPolicy},
     request::{Asked, HANDLED, MAX_OUTPUTS, RequestAction, Wish, Word},
     saga::{
         Compensation, Defaults, DeletionPolicy, OnFailure, PrecheckPolicy, Saga, SagaSpec, Step,
     },
-    source::{ConfigMapKey, SecretKey},
     status::{
         ActiveAttempt, AttemptRecord, ChildStatus, DirectionStatus, KeysFrom, Pause, RequestRecord,
         RequestResult, SagaStatus, StepStatus,

@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::source::{ConfigMapKey, SecretKey};
+use super::env::{ConfigMapKey, SecretKey};
 
 /// How the other side of a request proves who it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

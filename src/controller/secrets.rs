@@ -19,7 +19,7 @@ use k8s_openapi::ByteString;
 use kube::{Client, core::Status};
 use serde::{Deserialize, de::DeserializeOwned};
 
-use crate::api::source::{ConfigMapKey, SecretKey};
+use crate::api::{ConfigMapKey, SecretKey};
 
 /// The longest name of a Kubernetes object.
 const MAX_NAME: usize = 253;

@@ -11,8 +11,8 @@
 //! | 5 | it is one that nobody is to reach by default ([`crate::egress::address`]) | refused |
 //! | 6 | anything else | reached |
 //!
-//! Row 5 is of what is loopback, unspecified, link-local, multicast, broadcast, the operator
-//! itself, a cloud's metadata service or the API server.
+//! In row 5 stand loopback, unspecified, link-local, multicast and broadcast addresses, the
+//! operator itself, a cloud's metadata service and the API server.
 //!
 //! Rows 3 to 6 are asked of every address that the host resolves to, and of every IPv4 address
 //! inside an IPv6 one; where one is refused, none is reached. So a deny wins over an allow, and

@@ -274,7 +274,7 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
 fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let seen = pass.seen;
     let mut standing =
-        match (pass.status.cancel_requested.is_some(), undo_set::is_undoing(&mut pass)) {
+        match (pass.status.cancel_requested.is_some(), undo_set::is_undoing(&pass)) {
             (true, _) => compensate::cancel(&mut pass),
             (false, true) => Standing::Undoing,
             (false, false) => forward::forward(&mut pass),

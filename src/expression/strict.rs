@@ -3,11 +3,11 @@
 //! | written | evaluated | because the interpreter |
 //! |---|---|---|
 //! | `a.b` | `a['b']` | takes a field of what has none for `false`, and an index for an error |
-//! | `a + b` | the function of that name called on `a` | knows no integer beside a double |
-//! | `m.map(k, …)` | the same over [`ORDERED`]`(m)` | orders a map in another way each time |
+//! | `a + b` | the function of that name called on `a` | knows no sum of an integer and a double |
+//! | `m.map(k, …)` | the same over [`ORDERED`]`(m)` | takes a map in another order each time |
 //!
-//! So are `-`, `*`, `/`, `%`, `==`, `!=` and `in` as `+` is, for which see
-//! [`crate::expression::numbers`], and `filter`, `all`, … as `map` is.
+//! `-`, `*`, `/`, `%`, `==`, `!=` and `in` are evaluated as `+` is: see
+//! [`crate::expression::numbers`]; and `filter`, `all`, … as `map` is.
 
 use kube::core::cel::cel::{
     IdedExpr,

@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::taint::of_manifest;
 use crate::{
     api::{
-        ApplyAction, ApprovalAction, CaSource, Header, HttpAction, HttpTls, ObjectRef, URL_PATTERN,
-        source::{ConfigMapKey, SecretKey},
+        ApplyAction, ApprovalAction, CaSource, ConfigMapKey, Header, HttpAction, HttpTls,
+        ObjectRef, SecretKey, URL_PATTERN,
     },
     expression::template::{Template, node::Form},
     fault::Fault,

@@ -6,7 +6,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::{failed, hide::Hider};
 use crate::{
-    api::source::SecretKey,
+    api::SecretKey,
     controller::secrets::{Account, SecretError, SecretReader, SecretValue},
     model::observation::ChildState,
     objects::http::request::{HttpHeaderValue, HttpRequest},

@@ -12,10 +12,7 @@ use rustls::{
 
 use super::{configured, failed, headers::unreadable, resolve::Target};
 use crate::{
-    api::{
-        CaSource, HttpTls,
-        source::{ConfigMapKey, SecretKey},
-    },
+    api::{CaSource, ConfigMapKey, HttpTls, SecretKey},
     controller::secrets::{Account, Kind, SecretReader},
     model::observation::ChildState,
     objects::http::request::HttpRequest,

@@ -1,14 +1,14 @@
 //! The conditions of a saga.
 
-use super::summary::MESSAGE;
-use crate::api::RELEASE;
+use super::message::MESSAGE;
 use crate::{
-    api::SagaPhase,
+    api::{RELEASE, SagaPhase},
     fault::Fault,
     model::{input::Seen, saga::ValidSaga},
     text::{clip, join},
     validate::warnings::warnings,
 };
+
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;

@@ -307,3 +307,6 @@ fn trouble(status: &StepStatus, direction: Direction) -> String {
         .map(|message| format!(" ({message})"))
         .unwrap_or_default()
 }
+
+/// The most characters of a saga's message.
+pub(crate) const MESSAGE: usize = 1500;

@@ -7,6 +7,7 @@
 
 use super::blocked::Hold;
 use super::conditions::{Wanted, conditions, doubts, wanted};
+use super::message::MESSAGE;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
@@ -26,9 +27,6 @@ use crate::{
     mutants::{Twin, broken},
     text::{clip, list},
 };
-
-/// The most characters of a saga's message.
-pub(crate) const MESSAGE: usize = 1500;
 
 /// The status of a saga that is held: nothing of it changes but what says so.
 pub(crate) fn held(status: &SagaStatus, hold: &Hold, seen: &Seen<'_>) -> SagaStatus {

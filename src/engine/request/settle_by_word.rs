@@ -72,7 +72,7 @@ pub(crate) fn settle_by_word(
         )?;
     }
     change::change_steps(pass, &names, |pass, _, status| {
-        take_word(pass, status, word, outputs.as_ref())
+        take_word(pass, status, word, outputs.as_ref());
     });
     Ok(are(
         &names,

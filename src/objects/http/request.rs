@@ -5,7 +5,7 @@
 //! an idempotency key can be told from impostors by [`request_hash`].
 
 use crate::{
-    api::{Header, HttpAction, HttpMethod, HttpTls, source::SecretKey},
+    api::{Header, HttpAction, HttpMethod, HttpTls, SecretKey},
     digest::sha256_hex,
     model::{origin::origin, saga::Identity},
 };

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::*;
 use crate::{
-    api::{CaSource, HttpTls, source::ConfigMapKey},
+    api::{CaSource, ConfigMapKey, HttpTls},
     controller::secrets::tests::Seen,
 };
 
