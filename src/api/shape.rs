@@ -311,10 +311,14 @@ impl Shape {
                 }
             }
             (Self::List(shape, _), Value::Array(values)) => {
-                values.iter_mut().for_each(|value| shape.prune(value));
+                for value in values {
+                    shape.prune(value);
+                }
             }
             (Self::Map(shape), Value::Object(values)) => {
-                values.values_mut().for_each(|value| shape.prune(value));
+                for value in values.values_mut() {
+                    shape.prune(value);
+                }
             }
             (
                 Self::Free

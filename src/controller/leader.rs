@@ -267,8 +267,7 @@ impl Candidacy {
                 chain(error)
             )),
             _ => self.tell(&format!(
-                "the leader's Lease could not be looked at, and it is tried \
-                again: {}",
+                "the leader's Lease could not be looked at, and it is tried again: {}",
                 chain(error)
             )),
         }

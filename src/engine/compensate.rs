@@ -5,19 +5,19 @@
 //! one that asks for it; never one that did not start. A step is undone when all its dependants in
 //! the set are; among those free, the one that settled last goes first.
 
-use super::planner::doubt::with_hint;
-use super::planner::undo_set::{in_undo_set, is_undoing, is_undone};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-
 use std::cmp::Reverse;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
     attempt::{begin, wait},
     compensate,
     planner::{
         capacity,
-        planner::{Pass, Standing, is_active, is_due},
+        doubt::with_hint,
+        state::{Pass, Standing, is_active, is_due},
         transition::StepEvent,
+        undo_set::{in_undo_set, is_undoing, is_undone},
     },
 };
 use crate::{

@@ -1,19 +1,18 @@
 //! The way forward: what starts next, and what a failure means.
 
-use crate::model::saga::ValidStep;
-
 use super::{
     attempt::begin,
     forward,
     planner::{
         capacity, deadline,
         pivot::past_pivot,
-        planner::{Pass, Standing, is_active, is_due, may_go_on},
+        state::{Pass, Standing, is_active, is_due, may_go_on},
         transition::StepEvent,
     },
 };
 use crate::{
     api::{Direction, OnFailure, StepPhase, StepStatus},
+    model::saga::ValidStep,
     mutants::{Twin, broken},
 };
 

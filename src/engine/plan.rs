@@ -3,9 +3,6 @@
 //! The order: what ended stays ended; what must be let go is let go; what contradicts itself is
 //! held; then attempts settle, the saga moves, new attempts begin, and the summary says it all.
 
-use super::planner::pivot::past_return;
-use super::terminal::{Answered, release};
-use crate::api::status::{active_attempts, is_terminal};
 use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -15,7 +12,8 @@ use super::{
     compensate, forward, invariants,
     planner::{
         deadline,
-        planner::{Pass, Standing},
+        pivot::past_return,
+        state::{Pass, Standing},
         throttle,
         undo_set::{self, is_in_effect},
     },
@@ -24,13 +22,15 @@ use super::{
         summary,
     },
     request::{handle, inbox},
-    terminal::{self, ended, finalizer_of_ended, nothing_to_undo, stays_for_parent},
+    terminal::{
+        self, Answered, ended, finalizer_of_ended, nothing_to_undo, release, stays_for_parent,
+    },
     versions,
 };
 use crate::{
     api::{
         Asked, DeletionPolicy, Part, RELEASE, RequestAction, RequestResult, SagaPhase, SagaStatus,
-        status,
+        status::{self, active_attempts, is_terminal},
     },
     clock::later,
     fault::Fault,
@@ -60,20 +60,8 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     if !seen.versions.words.is_empty() && !broken(Twin::StrangeWords) {
         return versions::leave_alone(seen);
     }
-    if seen.deleting
-        && ((nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes))
-    {
-        return release(None);
-    }
-    if seen.deleting && seen.deletion_policy == DeletionPolicy::Abandon {
-        if let Some(plan) = terminal::let_go(saga.as_ref().ok(), seen) {
-            return plan;
-        }
-        return release(Some(abandoned(saga.as_ref().ok(), seen, "deletionPolicy is Abandon")));
-    }
-    if seen.deleting && seen.terminating && stands_still(seen.status) {
-        let why = "its namespace is being deleted, where nothing more can be undone";
-        return release(Some(abandoned(saga.as_ref().ok(), seen, why)));
+    if let Some(plan) = deleted(saga.as_ref().ok(), seen) {
+        return plan;
     }
     let status = match seen.status {
         Ok(status) => status,
@@ -120,14 +108,7 @@ pub fn plan(saga: &Result<ValidSaga, Vec<Fault>>, seen: &Seen<'_>) -> Plan {
     // Only now: a changed spec or a status that contradicts itself must not decide that nothing is
     // undone.
     if seen.deleting && past_return(saga, status) && !is_terminal(status) {
-        if let Some(plan) = terminal::let_go(Some(saga), seen) {
-            return plan;
-        }
-        return release(Some(abandoned(
-            Some(saga),
-            seen,
-            "the pivot is passed, nothing can be undone",
-        )));
+        return let_go_or(Some(saga), seen, "the pivot is passed, nothing can be undone");
     }
     run(saga, status, seen)
 }
@@ -178,6 +159,27 @@ fn answer_all(
     let (effects, requests) =
         inbox::sort(seen.asked, seen.handled, status).answer(seen, &mut new, answer);
     (new, effects, Tally { requests, ..Tally::default() })
+}
+
+/// What becomes of a saga that is deleted and needs no look at its status: it goes.
+fn deleted(saga: Option<&ValidSaga>, seen: &Seen<'_>) -> Option<Plan> {
+    if !seen.deleting {
+        return None;
+    }
+    if (nothing_to_undo(seen) && !stays_for_parent(seen)) || broken(Twin::DeletedGoes) {
+        return Some(release(None));
+    }
+    if seen.deletion_policy == DeletionPolicy::Abandon {
+        return Some(let_go_or(saga, seen, "deletionPolicy is Abandon"));
+    }
+    let why = "its namespace is being deleted, where nothing more can be undone";
+    (seen.terminating && stands_still(seen.status))
+        .then(|| release(Some(abandoned(saga, seen, why))))
+}
+
+/// A saga that goes as it is, after its children were told to.
+fn let_go_or(saga: Option<&ValidSaga>, seen: &Seen<'_>, why: &str) -> Plan {
+    terminal::let_go(saga, seen).unwrap_or_else(|| release(Some(abandoned(saga, seen, why))))
 }
 
 /// A saga that cannot go on before a person mended it: one write that says so, nothing started.
@@ -273,12 +275,11 @@ fn run(saga: &ValidSaga, status: &SagaStatus, seen: &Seen<'_>) -> Plan {
 /// From what settled and what was asked for to what begins. `reopened`: the saga had ended.
 fn go_on(mut pass: Pass<'_>, status: &SagaStatus, reopened: bool) -> Plan {
     let seen = pass.seen;
-    let mut standing =
-        match (pass.status.cancel_requested.is_some(), undo_set::is_undoing(&pass)) {
-            (true, _) => compensate::cancel(&mut pass),
-            (false, true) => Standing::Undoing,
-            (false, false) => forward::forward(&mut pass),
-        };
+    let mut standing = match (pass.status.cancel_requested.is_some(), undo_set::is_undoing(&pass)) {
+        (true, _) => compensate::cancel(&mut pass),
+        (false, true) => Standing::Undoing,
+        (false, false) => forward::forward(&mut pass),
+    };
     if standing == Standing::Undoing {
         standing = compensate::undo(&mut pass);
     }

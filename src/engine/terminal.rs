@@ -6,25 +6,20 @@
 //! parent reads how it ended, and may have to undo it. A garbage collector that deletes in the
 //! foreground deletes children before their parent.
 
-use crate::model::plan::Notice;
-
-use super::{attempt::settlement::STOP_POLL, planner::child_sagas::made_by};
-use crate::{
-    api::{SagaPhase, names::AttemptId},
-    model::{command::Demand, observation::ChildState, plan::Tally, saga::Work},
-};
-
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
+use super::{attempt::settlement::STOP_POLL, planner::child_sagas::made_by};
 use crate::{
-    api::{DeletionPolicy, SagaStatus, status::is_terminal},
+    api::{DeletionPolicy, SagaPhase, SagaStatus, names::AttemptId, status::is_terminal},
     clock::later,
     model::{
+        command::Demand,
         input::Seen,
-        plan::{Effect, Finalizer, Plan, StatusWrite},
-        saga::ValidSaga,
+        observation::ChildState,
+        plan::{Effect, Finalizer, Notice, Plan, StatusWrite, Tally},
+        saga::{ValidSaga, Work},
     },
     mutants::{Twin, broken},
 };

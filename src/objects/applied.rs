@@ -26,7 +26,9 @@ pub fn is_applied(object: &Value, manifest: &Value, manager: &str) -> bool {
     let mut manifest = manifest.clone();
     // Nobody manages what says which object it is.
     let identity = |fields: &mut Map<String, Value>, names: &[&str]| {
-        names.iter().for_each(|name| _ = fields.remove(*name));
+        for name in names {
+            fields.remove(*name);
+        }
     };
     if let Some(fields) = manifest.as_object_mut() {
         identity(fields, &["apiVersion", "kind"]);

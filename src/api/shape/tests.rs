@@ -15,7 +15,9 @@ fn every_list_of_objects_in_the_status_has_a_key() {
     fn walk(shape: &Shape, path: &str) {
         match shape {
             Shape::Object(fields, _) => {
-                fields.iter().for_each(|(name, shape)| walk(shape, &format!("{path}.{name}")));
+                for (name, shape) in fields {
+                    walk(shape, &format!("{path}.{name}"));
+                }
             }
             Shape::List(of, key) => {
                 assert!(

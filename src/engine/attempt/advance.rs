@@ -5,11 +5,10 @@ use super::{
     settle::apply,
     settlement::{STOP_POLL, Settlement, Verdict},
 };
-use crate::engine::planner::throttle;
 use crate::{
     api::{Direction, StepStatus, names::AttemptId},
     clock::later,
-    engine::planner::{deadline, planner::Pass},
+    engine::planner::{deadline, state::Pass, throttle},
     model::{plan::Effect, saga::ValidStep},
 };
 

@@ -7,18 +7,19 @@
 //!   evaluated decides nothing, except that a 2xx may have been done. `Failed` cannot be had of
 //!   what a gateway says by itself.
 
-use super::{answer, outputs::with_outputs};
-use crate::model::observation::ChildState;
-
 use std::sync::Arc;
 
-use super::{outputs, settlement::Settlement};
+use super::{
+    answer,
+    outputs::{self, with_outputs},
+    settlement::Settlement,
+};
 use crate::{
     api::{AnswerOutcome, Direction, StepStatus},
-    engine::planner::planner::Pass,
+    engine::planner::state::Pass,
     expression::{scope::Scope, template::Template},
     model::{
-        observation::{Answer, Failure, Reached},
+        observation::{Answer, ChildState, Failure, Reached},
         saga::{Operation, Rule, ValidStep},
     },
     objects::http::verdict::{not_expected, said},

@@ -1,13 +1,10 @@
 //! Begins attempts: the intent in the status, and the effect that follows from it.
 
-use super::wait::wake_for_wait;
-use crate::engine::planner::approval::asks_for_approval;
-
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::begin;
+use super::{begin, wait::wake_for_wait};
 use crate::{
     api::{
         ActiveAttempt, Direction, DirectionStatus, StepPhase, StepStatus,
@@ -15,8 +12,9 @@ use crate::{
     },
     clock::{between, later, to_micros},
     engine::planner::{
+        approval::asks_for_approval,
         deadline,
-        planner::{Pass, is_active, is_due, may_go_on},
+        state::{Pass, is_active, is_due, may_go_on},
         transition::StepEvent,
     },
     model::{

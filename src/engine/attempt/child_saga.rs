@@ -21,13 +21,11 @@
 //! A child that is past its pivot can only go forward: the step waits for its end, whatever its
 //! time limit says.
 
-use super::settlement::failed;
-use crate::engine::planner::child_sagas::made_by;
 use jiff::Timestamp;
 
 use super::{
     outputs,
-    settlement::{STOP_POLL, Settlement, Verdict},
+    settlement::{STOP_POLL, Settlement, Verdict, failed},
 };
 use crate::{
     api::{
@@ -35,7 +33,10 @@ use crate::{
         names::AttemptId,
     },
     clock::later,
-    engine::{attempt, planner::planner::Pass},
+    engine::{
+        attempt,
+        planner::{child_sagas::made_by, state::Pass},
+    },
     model::{
         command::Demand,
         observation::{ChildSaga, Reached},

@@ -5,7 +5,6 @@
 //! A child that should exist and does not is `Unknown`, unless it is certain that nothing was ever
 //! begun.
 
-use super::settlement::{STOP_POLL, Verdict, may_be_late, never_begun, unknown};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,19 +14,20 @@ use super::{
     child_saga::{self, Kin},
     exit_code,
     object::{self, Sight, gave_up},
-    settlement::{Settlement, failed},
+    progress,
+    settlement::{STOP_POLL, Settlement, Verdict, failed, may_be_late, never_begun, unknown},
     wait,
 };
 use crate::{
-    api::{ActiveAttempt, DirectionStatus, StepStatus, limits::KEPT_MESSAGE, names::AttemptId},
+    api::{
+        ActiveAttempt, Direction, DirectionStatus, StepStatus, limits::KEPT_MESSAGE,
+        names::AttemptId,
+    },
     clock::{between, later},
     coordination::fence::{Age, CREATED_WITHIN, FRESH, is_past_creation},
-    engine::{
-        attempt,
-        planner::{deadline, planner::Pass},
-    },
+    engine::planner::{deadline, state::Pass},
     model::{
-        observation::{Absence, ChildState, Reached},
+        observation::{Absence, ChildState, Reached, Trouble},
         saga::{Operation, ValidStep, Work},
     },
     mutants::{Twin, broken},
@@ -37,6 +37,41 @@ use crate::{
 /// A request ends itself at its own limit; only one that did not is stopped from outside. Its
 /// deadlines may stand still, so it is not told.
 const REQUEST_SLACK: Duration = Duration::from_secs(2);
+
+/// Until when an attempt may go on, and whether that is over.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Whether this process itself carries the attempt out.
+    in_process: bool,
+    /// Whether the saga is cancelled.
+    cancelled: bool,
+    /// Whether the attempt is to begin nothing any more.
+    overdue: bool,
+    /// When it is over.
+    limit: Timestamp,
+    /// When it is stopped from outside.
+    ends: Timestamp,
+}
+
+impl Limits {
+    fn of(
+        pass: &Pass<'_>,
+        operation: &Operation,
+        id: &AttemptId,
+        record: &DirectionStatus,
+    ) -> Self {
+        let in_process = matches!(operation.work, Work::Http(_));
+        let cancelled = pass.status.cancel_requested.is_some();
+        let own = deadline::own_limit(pass, operation, record);
+        let deadline = deadline::deadline(pass, operation, id.direction, record);
+        let deadline = deadline.unwrap_or(Timestamp::MAX);
+        let limit = own.min(deadline);
+        let slack = if in_process { REQUEST_SLACK } else { Duration::ZERO };
+        let ends = later(own, slack).min(deadline);
+        let overdue = cancelled || pass.seen.now >= limit;
+        Self { in_process, cancelled, overdue, limit, ends }
+    }
+}
 
 /// Judges one attempt.
 pub(crate) fn judge(
@@ -52,16 +87,8 @@ pub(crate) fn judge(
         return wait::judge_wait(pass, operation, record, active)
             .map_or(Verdict::Wait, Verdict::Settled);
     }
-    let in_process = matches!(operation.work, Work::Http(_));
-    let cancelled = pass.status.cancel_requested.is_some();
-    let (own, deadline) = (
-        deadline::own_limit(pass, operation, record),
-        deadline::deadline(pass, operation, id.direction, record),
-    );
-    let deadline = deadline.unwrap_or(Timestamp::MAX);
-    let limit = own.min(deadline);
-    let ends = later(own, if in_process { REQUEST_SLACK } else { Duration::ZERO }).min(deadline);
-    let overdue = cancelled || pass.seen.now >= limit;
+    let limits = Limits::of(pass, operation, id, record);
+    let Limits { in_process, overdue, limit, .. } = limits;
     if let Some(verdict) = object::judge_deletion(pass, operation, status, id, overdue) {
         return verdict;
     }
@@ -81,38 +108,18 @@ pub(crate) fn judge(
             pass.wake_at(later(pass.seen.now, *look_again_in));
             Verdict::Wait
         }
-        Some(ChildState::Object { object, age }) => object::judge_object(
-            pass,
-            step,
-            status,
-            id,
-            &Sight { object, age: *age, overdue, limit },
-        ),
-        Some(ChildState::Saga(child)) => child_saga::judge_child(
-            pass,
-            step,
-            status,
-            &Kin { child, attempt: id, overdue, limit, uncertain: record.uncertain },
-        ),
-        Some(ChildState::Active { detail, .. }) if overdue && operation.is_about_an_object() => {
-            gave_up(operation, detail)
+        Some(ChildState::Object { object, age }) => {
+            let sight = Sight { object, age: *age, overdue, limit };
+            object::judge_object(pass, step, status, id, &sight)
         }
-        Some(ChildState::Active { .. }) if pass.seen.now >= ends && broken(Twin::StopIsEnd) => {
-            unknown("took too long")
+        Some(ChildState::Saga(child)) => {
+            let uncertain = record.uncertain;
+            let kin = Kin { child, attempt: id, overdue, limit, uncertain };
+            child_saga::judge_child(pass, step, status, &kin)
         }
-        Some(ChildState::Active { .. }) if cancelled || pass.seen.now >= ends => Verdict::Stop,
         Some(ChildState::Active { uid, age, detail, trouble }) => {
-            attempt::progress::note_child(
-                pass,
-                status,
-                id.direction,
-                (uid.as_ref(), *age),
-                (detail, *trouble),
-            );
-            if !broken(Twin::LimitWake) {
-                pass.wake_at(ends);
-            }
-            Verdict::Wait
+            let (child, said) = ((uid.as_ref(), *age), (detail.as_str(), *trouble));
+            judge_active(pass, (operation, id.direction), status, child, said, limits)
         }
         Some(
             ChildState::Refused { known_for, .. }
@@ -121,13 +128,8 @@ pub(crate) fn judge(
             pass.wake_at(later(pass.seen.now, FRESH.saturating_sub(*known_for)));
             Verdict::Wait
         }
-        Some(ChildState::Refused { message, .. }) if overdue || broken(Twin::RefusalCounts) => {
-            never_begun(format!("not created within its time: {message}"))
-        }
         Some(ChildState::Refused { message, retry_in, .. }) => {
-            status.message = Some(clip(message, KEPT_MESSAGE));
-            pass.wake_at(later(pass.seen.now, *retry_in).min(limit));
-            Verdict::Wait
+            judge_refused(pass, status, (message, *retry_in), limits)
         }
         Some(ChildState::Absent(absence)) => {
             judge_absent(pass, operation, active, *absence, overdue)
@@ -137,6 +139,47 @@ pub(crate) fn judge(
             Verdict::Wait
         }
     }
+}
+
+/// A child that goes on: what became of it is waited for, until its time is over.
+fn judge_active(
+    pass: &mut Pass<'_>,
+    (operation, direction): (&Operation, Direction),
+    status: &mut StepStatus,
+    child: (Option<&String>, Duration),
+    said: (&str, Option<Trouble>),
+    limits: Limits,
+) -> Verdict {
+    let now = pass.seen.now;
+    if limits.overdue && operation.is_about_an_object() {
+        return gave_up(operation, said.0);
+    }
+    if now >= limits.ends && broken(Twin::StopIsEnd) {
+        return unknown("took too long");
+    }
+    if limits.cancelled || now >= limits.ends {
+        return Verdict::Stop;
+    }
+    progress::note_child(pass, status, direction, child, said);
+    if !broken(Twin::LimitWake) {
+        pass.wake_at(limits.ends);
+    }
+    Verdict::Wait
+}
+
+/// A child whose creation was refused for now: it is created again, until its time is over.
+fn judge_refused(
+    pass: &mut Pass<'_>,
+    status: &mut StepStatus,
+    (message, retry_in): (&str, Duration),
+    limits: Limits,
+) -> Verdict {
+    if limits.overdue || broken(Twin::RefusalCounts) {
+        return never_begun(format!("not created within its time: {message}"));
+    }
+    status.message = Some(clip(message, KEPT_MESSAGE));
+    pass.wake_at(later(pass.seen.now, retry_in).min(limits.limit));
+    Verdict::Wait
 }
 
 /// The rule of a child that is not there: a child that was ever there is lost; one that nobody

@@ -19,7 +19,7 @@ use crate::{
     api::{Direction, StepStatus, names::AttemptId},
     clock::later,
     coordination::fence::FRESH,
-    engine::{attempt, planner::planner::Pass},
+    engine::{attempt, planner::state::Pass},
     model::{
         observation::{ChildState, Failure, Reached},
         saga::{Operation, ValidStep, Work},

@@ -6,6 +6,8 @@
 //! it comes from an answer, an object, a Pod, a child saga or a person: all of it passes through
 //! [`taken`].
 
+use serde_json::{Map, Value};
+
 use super::settlement::Settlement;
 use crate::{
     api::{
@@ -13,12 +15,10 @@ use crate::{
         json::{MAX_OUTPUT_DEPTH, depth_of_fields, fields_as_stored},
         limits::MAX_ALL_OUTPUTS,
     },
-    engine::planner::planner::Pass,
+    engine::planner::state::Pass,
     model::plan::Notice,
     mutants::{Twin, broken},
 };
-use serde_json::Map;
-use serde_json::Value;
 
 /// A success that hands on what its outputs came to.
 pub(crate) fn settled_with(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::{
     api::{Direction, StepStatus, limits::KEPT_MESSAGE},
     clock::later,
-    engine::planner::planner::Pass,
+    engine::planner::state::Pass,
     model::observation::Trouble,
     text::clip,
 };

@@ -3,20 +3,18 @@
 //! # Guarantees
 //! An attempt settles once; what is counted of it follows from its end alone.
 
-use super::settlement::Settlement;
-use crate::api::limits::KEPT_MESSAGE;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::backoff;
+use super::{backoff, settlement::Settlement};
 use crate::{
     api::{
         ActiveAttempt, AttemptRecord, Direction, DirectionStatus, Outcome, StepStatus,
-        names::AttemptId,
+        limits::KEPT_MESSAGE, names::AttemptId,
     },
     clock::{between, later, to_micros},
-    engine::planner::{deadline, planner::Pass, transition::StepEvent},
+    engine::planner::{deadline, state::Pass, transition::StepEvent},
     model::{
         observation::{Failure, Reached},
         saga::{Operation, ValidStep},

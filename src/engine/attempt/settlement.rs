@@ -1,16 +1,15 @@
 //! How an attempt ended, and what is to be done about one that did not.
 
-use crate::{api::Outcome, model::observation::ChildState};
-use serde_json::Map;
-use serde_json::Value;
-
-use crate::{
-    coordination::fence::FRESH,
-    mutants::{Twin, broken},
-};
 use std::time::Duration;
 
-use crate::model::observation::{Failure, Reached};
+use serde_json::{Map, Value};
+
+use crate::{
+    api::Outcome,
+    coordination::fence::FRESH,
+    model::observation::{ChildState, Failure, Reached},
+    mutants::{Twin, broken},
+};
 
 /// A failure after which no further attempt is made by itself.
 pub(crate) fn failed(reached: Reached, message: String) -> Settlement {

@@ -5,14 +5,16 @@
 //! Their time runs on whatever the saga does. They keep no saga from failing or turning back: while
 //! it is Failed they go on waiting, and where it turns back they end as not reached.
 
-use crate::engine::planner::deadline::done_at;
-
 use jiff::Timestamp;
 
 use super::{settle, settlement::Settlement};
 use crate::{
     api::{ActiveAttempt, Direction, DirectionStatus, StepPhase, StepStatus, names::AttemptId},
-    engine::planner::{deadline, planner::Pass, transition::StepEvent},
+    engine::planner::{
+        deadline::{self, done_at},
+        state::Pass,
+        transition::StepEvent,
+    },
     model::{
         observation::{Failure, Reached},
         saga::{Operation, ValidStep, Work},

@@ -13,7 +13,7 @@ use crate::{
     model::{
         input::Seen,
         plan::{Effect, Finalizer, Plan, StatusWrite},
-        saga::{Operation, ValidSaga},
+        saga::{Identity, Operation, ValidSaga},
     },
 };
 
@@ -122,41 +122,8 @@ fn effects(
     for effect in plan.drafted_effects() {
         match effect {
             Effect::Begin { identity, uid, .. } => {
-                let id = &identity.attempt;
-                let Some(intent) = active.get(id) else {
-                    found
-                        .push(format!("{id} leaves although no intent of it stands in the status"));
-                    continue;
-                };
-                let deletes = saga
-                    .steps
-                    .iter()
-                    .find(|step| step.name == id.step)
-                    .and_then(|step| step.operation(id.direction));
-                let deletes = deletes.is_some_and(Operation::deletes);
-                if deletes && (uid.is_none() || *uid != intent.child_uid) {
-                    found.push(format!(
-                        "{id} deletes {uid:?}, and the status names {:?}",
-                        intent.child_uid
-                    ));
-                }
-                if intent.executor.as_deref().is_some_and(|executor| executor != seen.executor) {
-                    found.push(format!("{id} leaves although another process is to send it"));
-                }
-                let key = record(after, id).map(|record| {
-                    idempotency_key(&saga.key_scope, &id.step, id.direction, record.failures)
-                });
-                if key.as_ref() != Some(&identity.key) {
-                    found.push(format!("{id} leaves under the key {}, not {key:?}", identity.key));
-                }
-                if !(seen.finalizer || plan.finalizer == Finalizer::Add)
-                    || plan.finalizer == Finalizer::Remove
-                {
-                    found.push(format!("{id} leaves although nothing keeps the saga"));
-                }
-                if after.spec_hash.as_deref() != Some(seen.spec_hash) {
-                    found.push(format!("{id} leaves although the spec is not what was accepted"));
-                }
+                let intent = active.get(&identity.attempt).copied();
+                leaves((saga, seen), after, plan, (identity, uid.as_ref(), intent), found);
             }
             Effect::Ask { attempt, .. } if !active.contains_key(attempt) => {
                 found.push(format!(
@@ -180,6 +147,45 @@ fn effects(
             | Effect::Publish(_)
             | Effect::TakeAway { .. } => {}
         }
+    }
+}
+
+/// What begins is what the written status says: its intent, its key, its executor, its UID.
+fn leaves(
+    (saga, seen): (&ValidSaga, &Seen<'_>),
+    after: &SagaStatus,
+    plan: &Plan,
+    (identity, uid, intent): (&Identity, Option<&String>, Option<&ActiveAttempt>),
+    found: &mut Vec<String>,
+) {
+    let id = &identity.attempt;
+    let Some(intent) = intent else {
+        found.push(format!("{id} leaves although no intent of it stands in the status"));
+        return;
+    };
+    let deletes = saga
+        .steps
+        .iter()
+        .find(|step| step.name == id.step)
+        .and_then(|step| step.operation(id.direction));
+    let deletes = deletes.is_some_and(Operation::deletes);
+    if deletes && (uid.is_none() || uid != intent.child_uid.as_ref()) {
+        found.push(format!("{id} deletes {uid:?}, and the status names {:?}", intent.child_uid));
+    }
+    if intent.executor.as_deref().is_some_and(|executor| executor != seen.executor) {
+        found.push(format!("{id} leaves although another process is to send it"));
+    }
+    let key = record(after, id)
+        .map(|record| idempotency_key(&saga.key_scope, &id.step, id.direction, record.failures));
+    if key.as_ref() != Some(&identity.key) {
+        found.push(format!("{id} leaves under the key {}, not {key:?}", identity.key));
+    }
+    if !(seen.finalizer || plan.finalizer == Finalizer::Add) || plan.finalizer == Finalizer::Remove
+    {
+        found.push(format!("{id} leaves although nothing keeps the saga"));
+    }
+    if after.spec_hash.as_deref() != Some(seen.spec_hash) {
+        found.push(format!("{id} leaves although the spec is not what was accepted"));
     }
 }
 

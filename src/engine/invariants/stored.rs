@@ -48,10 +48,9 @@ fn names(saga: &ValidSaga, status: &SagaStatus, found: &mut Vec<String>) {
 }
 
 fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
-    let StepStatus { name, phase, action, compensation, .. } = step;
+    let StepStatus { name, phase, action, .. } = step;
     let active =
         |direction| step.direction(direction).is_some_and(|record| record.active.is_some());
-    let undoing = phase.is_backward();
     let failing = matches!(phase, StepPhase::Retrying | StepPhase::Failed);
     let mut must = |holds: bool, what: &str| {
         if !holds {
@@ -77,13 +76,25 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
         *phase != StepPhase::Pending || action.is_none() || valid.action.only_waits(),
         "although an attempt of its action was made",
     );
-    let succeeded = |direction| {
-        step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded)
-    };
     must(
-        !(failing || *phase == StepPhase::Skipped) || !succeeded(Direction::Action),
+        !(failing || *phase == StepPhase::Skipped) || !succeeded(step, Direction::Action),
         "although its action succeeded",
     );
+    undo_fits(valid, step, &mut must);
+    counts_fit(step, &mut must);
+}
+
+/// What must hold, and what is said where it does not.
+type Must<'m> = dyn FnMut(bool, &str) + 'm;
+
+fn succeeded(step: &StepStatus, direction: Direction) -> bool {
+    step.direction(direction).and_then(|record| record.last_outcome) == Some(Outcome::Succeeded)
+}
+
+/// Phase and record of what undoes the step.
+fn undo_fits(valid: &ValidStep, step: &StepStatus, must: &mut Must<'_>) {
+    let StepStatus { phase, compensation, .. } = step;
+    let undoing = phase.is_backward();
     must(!undoing || valid.compensation.is_some(), "although it has no compensation");
     must(
         !undoing || in_undo_set(valid, step) && began(valid, step),
@@ -91,17 +102,22 @@ fn one_step(valid: &ValidStep, step: &StepStatus, found: &mut Vec<String>) {
     );
     must(undoing || compensation.is_none(), "although an attempt of its compensation was made");
     must(
-        *phase == StepPhase::Compensated || !succeeded(Direction::Compensation),
+        *phase == StepPhase::Compensated || !succeeded(step, Direction::Compensation),
         "although its compensation succeeded",
     );
     must(
-        *phase != StepPhase::Completed || succeeded(Direction::Action),
+        *phase != StepPhase::Completed || succeeded(step, Direction::Action),
         "although its action did not succeed",
     );
     must(
-        *phase != StepPhase::Compensated || succeeded(Direction::Compensation),
+        *phase != StepPhase::Compensated || succeeded(step, Direction::Compensation),
         "although its compensation did not succeed",
     );
+}
+
+/// Counts of attempts that a saga can come to.
+fn counts_fit(step: &StepStatus, must: &mut Must<'_>) {
+    let StepStatus { action, compensation, .. } = step;
     let keys = step.keys_from.clone().unwrap_or_default();
     for (record, from) in [(action, keys.action), (compensation, keys.compensation)] {
         let Some(record) = record else { continue };

@@ -1,12 +1,13 @@
 //! What a step asks that waits for a person.
 
-use super::planner::Pass;
+use std::borrow::Cow;
+
+use super::state::Pass;
 use crate::{
     api::{ApprovalAction, Direction, RequestAction, StepStatus, limits::KEPT_MESSAGE},
     model::saga::{Operation, Work},
     text::clip,
 };
-use std::borrow::Cow;
 
 /// That a step waits for a person, what is to be approved, and the commands by which to answer.
 pub(crate) fn asks_for_approval(

@@ -4,11 +4,9 @@
 //! No more steps are under way than `maxParallel` says, unless it was lowered meanwhile. In a plain
 //! list nothing goes before its turn.
 
-use super::throttle::take_room;
-
 use super::{
-    planner::Pass,
-    throttle,
+    state::Pass,
+    throttle::{self, take_room},
     throttled::{Crowded, Wait},
 };
 use crate::{

@@ -1,6 +1,6 @@
 //! Changes steps by their names.
 
-use super::planner::Pass;
+use super::state::Pass;
 use crate::{api::StepStatus, model::saga::ValidStep};
 
 pub(crate) fn change_steps(

@@ -1,6 +1,6 @@
 //! The child sagas that a saga has or left behind.
 
-use super::{pivot::past_return, planner::is_active};
+use super::{pivot::past_return, state::is_active};
 use crate::{
     api::{
         ChildStatus, DeletionPolicy, Direction, SagaPhase, SagaStatus, StepStatus,

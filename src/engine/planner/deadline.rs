@@ -6,18 +6,16 @@
 //! limit of an attempt and of an approval runs on. All count from recorded instants, so that a
 //! restarted operator comes to the same end.
 
-use crate::model::saga::Work;
-
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::planner::{Pass, Standing};
+use super::state::{Pass, Standing};
 use crate::{
     api::{ActiveAttempt, Direction, DirectionStatus, SagaPhase, StepPhase},
     clock::{between, later},
-    model::saga::Operation,
+    model::saga::{Operation, Work},
 };
 
 /// How long an attempt may take by its own time limit: what its intent says, or else what the spec

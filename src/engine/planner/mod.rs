@@ -7,7 +7,7 @@ pub mod child_sagas;
 pub mod deadline;
 pub(super) mod doubt;
 pub(super) mod pivot;
-pub(super) mod planner;
+pub(super) mod state;
 pub(super) mod throttle;
 pub mod throttled;
 pub(super) mod transition;

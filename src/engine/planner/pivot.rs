@@ -1,10 +1,8 @@
 //! The point of no return: past it a saga only goes forward.
 
-use crate::{api::SagaStatus, model::saga::ValidSaga};
-
 use crate::{
-    api::StepStatus,
-    model::saga::ValidStep,
+    api::{SagaStatus, StepStatus},
+    model::saga::{ValidSaga, ValidStep},
     mutants::{Twin, broken},
 };
 

@@ -6,9 +6,11 @@
 //! passed. Its message says the same at every look, and two operators whose circuits opened at
 //! different instants do not contradict each other for ever: an instant that is yet to come stands.
 
-use super::throttled::{CIRCUIT_OPEN, Shut, Wait, told_until, without_circuit};
-
-use super::{deadline, planner::Pass, throttled::CROWDED_POLL};
+use super::{
+    deadline,
+    state::Pass,
+    throttled::{CIRCUIT_OPEN, CROWDED_POLL, Shut, Wait, told_until, without_circuit},
+};
 use crate::{
     api::{Direction, StepStatus},
     clock::later,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::{
     api::{Direction, SagaStatus},
     model::origin::Origin,
     text::{clip, instant},
 };
-use jiff::Timestamp;
 
 /// How the message of a step begins that waits for a circuit.
 pub const CIRCUIT_OPEN: &str = "CircuitOpen";

@@ -1,14 +1,11 @@
 //! Which steps have done something, and which of them are to be undone.
 
+use super::state::Pass;
 use crate::{
     api::{DirectionStatus, SagaPhase, StepPhase, StepStatus},
-    model::saga::ValidStep,
+    model::{graph::StepSet, saga::ValidStep},
     mutants::{Twin, broken},
 };
-
-use crate::model::graph::StepSet;
-
-use super::planner::Pass;
 
 /// Whether the saga is being undone, or will be as soon as what is active has settled.
 pub(crate) fn is_backward(pass: &Pass<'_>) -> bool {

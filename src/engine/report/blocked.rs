@@ -1,8 +1,7 @@
 //! Why a saga cannot go on before a person mends it.
 
-use crate::api::RELEASE;
 use crate::{
-    api::{SagaStatus, reason::REFUSED, status::stalled_reason},
+    api::{RELEASE, SagaStatus, reason::REFUSED, status::stalled_reason},
     fault::Fault,
     text::{all_that_fit, join},
 };

@@ -1,5 +1,8 @@
 //! The conditions of a saga.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
 use super::message::MESSAGE;
 use crate::{
     api::{RELEASE, SagaPhase},
@@ -8,10 +11,6 @@ use crate::{
     text::{clip, join},
     validate::warnings::warnings,
 };
-
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 /// How many warnings are told at acceptance.
 pub(crate) const SHOWN_WARNINGS: usize = 3;

@@ -9,7 +9,7 @@ use crate::{
     engine::planner::{
         approval, deadline,
         pivot::past_pivot,
-        planner::{Pass, Standing, is_active},
+        state::{Pass, Standing, is_active},
         throttle,
         throttled::without_circuit,
     },
@@ -19,7 +19,6 @@ use crate::{
 
 pub(crate) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[String]>) -> String {
     let still = still.map(|still| list(still.iter().map(String::as_str))).unwrap_or_default();
-    let failed = || failures(pass, StepPhase::Failed);
     let paused = paused(pass);
     match standing {
         // Only a process that is about to end leaves it at that. One that still has something to
@@ -30,94 +29,67 @@ pub(crate) fn message(pass: &Pass<'_>, standing: Standing, still: Option<&[Strin
                 .into()
         }
         Standing::Forward => sentences(&[paused, activity(pass)]),
-        Standing::Settling if pass.seen.deleting => sentences(&[
-            "deleted: what is active settles, then all is \
-                undone"
-                .into(),
-            activity(pass),
-        ]),
-        Standing::Settling if pass.status.compensation_requested.is_some() => sentences(&[
-            paused,
-            because(pass),
-            "what is active settles, then all is \
-                undone"
-                .into(),
-            activity(pass),
-        ]),
-        Standing::Settling => sentences(&[
-            paused,
-            failed(),
-            "what is active settles \
-            first"
-                .into(),
-            activity(pass),
-        ]),
-        Standing::Held { past_pivot: true } => {
-            let why = Some(failed()).filter(|failed| !failed.is_empty()).unwrap_or_else(|| {
-                "the \
-                saga was deleted"
-                    .into()
-            });
-            let help = ways_out(pass, StepPhase::Failed, false);
-            let why = sentences(&[paused, why]);
-            format!(
-                "{why}. Nothing is undone, because the pivot {} is passed, or may \
-                be{help}",
-                pivots(pass)
-            )
+        Standing::Settling => settling(pass, paused),
+        Standing::Held { past_pivot } => held(pass, paused, past_pivot),
+        Standing::Cancelling { .. } => {
+            sentences(&[cancelled(pass), "what is active is stopped".into(), activity(pass)])
         }
-        Standing::Held { past_pivot: false } => {
-            let may_undo = pivots(pass).is_empty();
-            let waits = approvals(pass);
-            let waits = if waits.is_empty() { waits } else { format!(". Besides, {waits}") };
-            let why = sentences(&[paused, failed()]);
-            format!(
-                "{why}. The saga waits for \
-                you{}{waits}",
-                ways_out(pass, StepPhase::Failed, may_undo)
-            )
+        Standing::Cancelled if still.is_empty() => {
+            sentences(&[cancelled(pass), "nothing is in effect".into()])
         }
-        Standing::Cancelling { .. } => sentences(&[
-            cancelled(pass),
-            "what is active is \
-            stopped"
-                .into(),
-            activity(pass),
-        ]),
-        Standing::Cancelled if still.is_empty() => sentences(&[
-            cancelled(pass),
-            "nothing is in \
-            effect"
-                .into(),
-        ]),
         Standing::Cancelled => sentences(&[cancelled(pass), format!("still in effect: {still}")]),
         Standing::Undoing => sentences(&[paused, because(pass), activity(pass)]),
-        Standing::UndoFailed => format!(
-            "{}. Still in effect: {still}. The saga waits for you{}{}",
-            sentences(&[paused, failures(pass, StepPhase::CompensationFailed)]),
-            ways_out(pass, StepPhase::CompensationFailed, false),
-            if pass.seen.deleting {
-                ". To let the saga go as it is, set spec.deletionPolicy to \
-                Abandon"
-            } else {
-                ""
-            }
-        ),
-        Standing::Undone if still.is_empty() => sentences(&[
-            because(pass),
-            "everything that was \
-            done is undone"
-                .into(),
-        ]),
-        Standing::Undone => sentences(&[
-            because(pass),
-            format!(
-                "undone, except {still}, which \
-            stays in effect"
-            ),
-        ]),
+        Standing::UndoFailed => undo_failed(pass, paused, &still),
+        Standing::Undone if still.is_empty() => {
+            sentences(&[because(pass), "everything that was done is undone".into()])
+        }
+        Standing::Undone => {
+            sentences(&[because(pass), format!("undone, except {still}, which stays in effect")])
+        }
         Standing::Done => format!("all {} steps are done", pass.saga.steps.len()),
     }
+}
+
+/// That what is active settles, and why nothing else happens before.
+fn settling(pass: &Pass<'_>, paused: String) -> String {
+    let then_undone = "what is active settles, then all is undone";
+    if pass.seen.deleting {
+        return sentences(&[format!("deleted: {then_undone}"), activity(pass)]);
+    }
+    if pass.status.compensation_requested.is_some() {
+        return sentences(&[paused, because(pass), then_undone.into(), activity(pass)]);
+    }
+    let failed = failures(pass, StepPhase::Failed);
+    sentences(&[paused, failed, "what is active settles first".into(), activity(pass)])
+}
+
+/// That the saga waits for a person, why, and what that person may do.
+fn held(pass: &Pass<'_>, paused: String, past_pivot: bool) -> String {
+    let failed = failures(pass, StepPhase::Failed);
+    if past_pivot {
+        let why = if failed.is_empty() { "the saga was deleted".into() } else { failed };
+        let help = ways_out(pass, StepPhase::Failed, false);
+        return format!(
+            "{}. Nothing is undone, because the pivot {} is passed, or may be{help}",
+            sentences(&[paused, why]),
+            pivots(pass)
+        );
+    }
+    let may_undo = pivots(pass).is_empty();
+    let waits = approvals(pass);
+    let waits = if waits.is_empty() { waits } else { format!(". Besides, {waits}") };
+    let why = sentences(&[paused, failed]);
+    let help = ways_out(pass, StepPhase::Failed, may_undo);
+    format!("{why}. The saga waits for you{help}{waits}")
+}
+
+/// That a compensation failed for good, what stays in effect, and what a person may do.
+fn undo_failed(pass: &Pass<'_>, paused: String, still: &str) -> String {
+    let why = sentences(&[paused, failures(pass, StepPhase::CompensationFailed)]);
+    let help = ways_out(pass, StepPhase::CompensationFailed, false);
+    let way_out = ". To let the saga go as it is, set spec.deletionPolicy to Abandon";
+    let way_out = if pass.seen.deleting { way_out } else { "" };
+    format!("{why}. Still in effect: {still}. The saga waits for you{help}{way_out}")
 }
 
 /// The commands by which a person gets steps in this phase to go on.

@@ -5,19 +5,18 @@
 //! A function of the status alone (and of the present generation), so that a pass that changes
 //! nothing writes nothing.
 
-use super::blocked::Hold;
-use super::conditions::{Wanted, conditions, doubts, wanted};
-use super::message::MESSAGE;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 use super::{
-    message::{failures, message},
+    blocked::Hold,
+    conditions::{Wanted, conditions, doubts, wanted},
+    message::{MESSAGE, failures, message},
     size,
 };
 use crate::{
     api::{SagaPhase, SagaStatus, StepPhase, StepStatus},
     engine::planner::{
-        planner::{Pass, Standing},
+        state::{Pass, Standing},
         undo_set::{is_in_effect, undo_set},
     },
     model::{

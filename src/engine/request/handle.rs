@@ -3,12 +3,13 @@
 //! # Guarantees
 //! A list of steps is all or nothing. A refusal changes nothing and says what is allowed.
 
-use super::sentence::{are, words};
-use crate::engine::planner::change::change_steps;
-use crate::engine::planner::undo_set::is_backward;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-use super::{allowed, inbox, missing, settle_by_word};
+use super::{
+    allowed, inbox, missing,
+    sentence::{are, words},
+    settle_by_word,
+};
 use crate::{
     api::{
         Asked, Direction, Pause, RequestAction, RequestResult, SagaPhase, StepPhase, StepStatus,
@@ -17,10 +18,12 @@ use crate::{
     engine::{
         attempt::{outputs, wait},
         planner::{
+            change::change_steps,
             deadline,
             pivot::past_pivot,
-            planner::{Pass, is_active},
+            state::{Pass, is_active},
             transition::StepEvent,
+            undo_set::is_backward,
         },
     },
     model::saga::{ValidStep, Work},

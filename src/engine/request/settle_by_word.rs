@@ -4,7 +4,6 @@
 //! It is taken only while the step is uncertain and no attempt of it is under way, also none that
 //! ended in this very look: it would speak of another one than was meant.
 
-use crate::engine::planner::doubt::{HINT, direction_of, is_uncertain};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use serde_json::{Map, Value};
 
@@ -15,7 +14,8 @@ use crate::{
         attempt::{outputs, settle::move_key},
         planner::{
             change,
-            planner::{Pass, is_active},
+            doubt::{HINT, direction_of, is_uncertain},
+            state::{Pass, is_active},
             transition::StepEvent,
             undo_set,
         },

@@ -1,5 +1,10 @@
 //! One pass over one saga: the status as it becomes, and what is wanted done.
 
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+
 use super::{
     doubt,
     throttled::Crowded,
@@ -17,11 +22,6 @@ use crate::{
     },
     mutants::{Twin, broken},
 };
-
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
-
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
 /// Where a saga stands after a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
