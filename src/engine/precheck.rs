@@ -203,13 +203,22 @@ mod tests {
             json!({"params": params, "steps": [
                 {"name": "a", "pod": {"image": "a", "args": ["${params.x}"]}},
                 {"name": "b", "pod": {"image": "b", "args": ["${saga.name}"]}},
-                {"name": "c", "dependsOn": ["b"], "apply": {"manifest": map}, "compensation": {"pod": {"image": "c"}}},
+                {
+                    "name": "c", "dependsOn": ["b"], "apply": {"manifest": map},
+                    "compensation": {"pod": {"image": "c"}},
+                },
             ]})
         };
         let spec = json!({"params": {"x": "y"}, "steps": [
-            {"name": "first", "http": {"method": "POST", "url": "http://a/b"}, "outputs": {"id": "${response.body.id}"}},
+            {
+                "name": "first", "http": {"method": "POST", "url": "http://a/b"},
+                "outputs": {"id": "${response.body.id}"},
+            },
             {"name": "known", "saga": {"spec": child(json!({"x": "${params.x}"}))}},
-            {"name": "unknown", "dependsOn": ["first"], "saga": {"spec": child(json!({"x": "${steps.first.outputs.id}"}))}},
+            {
+                "name": "unknown", "dependsOn": ["first"],
+                "saga": {"spec": child(json!({"x": "${steps.first.outputs.id}"}))},
+            },
             {"name": "nested", "saga": {"spec": {"params": {"x": "z"}, "steps": [
                 {"name": "inner", "saga": {"spec": child(json!({"x": "${params.x}"}))}},
             ]}}},
@@ -249,9 +258,12 @@ mod tests {
     #[test]
     fn what_is_tried_in_a_child_is_what_the_child_would_do() {
         let who = SagaName { name: "order".into(), namespace: "shop".into(), uid: "1".into() };
-        let child = json!({"params": {"x": "${params.x + \
-            '!'}"}, "steps": [{"name": "a", "pod": {"image": "a", "args": ["${params.x}", "${saga.name}"]}}]});
-        let spec = json!({"serviceAccountName": "keeper", "params": {"x": "y"}, "steps": [{"name": "known", "saga": {"spec": child}}]});
+        let child = json!({"params": {"x": "${params.x + '!'}"}, "steps": [
+            {"name": "a", "pod": {"image": "a", "args": ["${params.x}", "${saga.name}"]}},
+        ]});
+        let spec = json!({"serviceAccountName": "keeper", "params": {"x": "y"}, "steps": [
+            {"name": "known", "saga": {"spec": child}},
+        ]});
         let saga = validate(&who, &serde_json::from_value(spec).unwrap()).unwrap();
         let (probes, _) = probes(&saga);
         let [parent, inside] = probes.as_slice() else { panic!("{probes:?}") };
@@ -288,8 +300,14 @@ mod tests {
         let spec = json!({"params": {"x": "y"}, "steps": [
             {"name": "a", "http": post},
             {"name": "b", "http": with_secret, "outputs": {"id": "${response.body.id}"}},
-            {"name": "c", "dependsOn": ["b"], "pod": {"image": "c", "args": ["${params.x}"]}, "compensation": {"pod": {"image": "c", "args": ["${action.key}"]}}},
-            {"name": "d", "dependsOn": ["b"], "pod": {"image": "d", "args": ["${steps.b.outputs.id}"]}},
+            {
+                "name": "c", "dependsOn": ["b"], "pod": {"image": "c", "args": ["${params.x}"]},
+                "compensation": {"pod": {"image": "c", "args": ["${action.key}"]}},
+            },
+            {
+                "name": "d", "dependsOn": ["b"],
+                "pod": {"image": "d", "args": ["${steps.b.outputs.id}"]},
+            },
             {"name": "e", "apply": {"manifest": map}},
             {"name": "f", "pod": {"image": "f"}, "precheck": "Skip"},
             {"name": "g", "when": "params.x == 'z'", "pod": {"image": "g"}},

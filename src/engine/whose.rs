@@ -45,12 +45,20 @@ mod tests {
     use super::*;
 
     fn saga(name: &str, phase: &str) -> StoredSaga {
-        let attempt = json!({"attempt": 2, "outcome": "Unknown", "startedAt": "2026-01-01T00:00:00Z", "settledAt": "2026-01-01T00:00:01Z"});
+        let attempt = json!({
+            "attempt": 2, "outcome": "Unknown",
+            "startedAt": "2026-01-01T00:00:00Z", "settledAt": "2026-01-01T00:00:01Z",
+        });
         let action = json!({"attempt": 3, "budgetUsed": 1, "attempts": [attempt]});
-        let status = json!({"phase": phase, "steps": [{"name": "other", "phase": "Pending"}, {"name": "switch", "phase": "Running", "action": action}]});
-        serde_json::from_value(
-            json!({"metadata": {"name": name, "namespace": "shop", "uid": "1"}, "spec": {"steps": []}, "status": status}),
-        )
+        let status = json!({"phase": phase, "steps": [
+            {"name": "other", "phase": "Pending"},
+            {"name": "switch", "phase": "Running", "action": action},
+        ]});
+        serde_json::from_value(json!({
+            "metadata": {"name": name, "namespace": "shop", "uid": "1"},
+            "spec": {"steps": []},
+            "status": status,
+        }))
         .unwrap()
     }
 

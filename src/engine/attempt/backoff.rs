@@ -174,9 +174,21 @@ mod tests {
     proptest! {
         #[test]
         fn no_delay_overflows_or_passes_the_cap(
-            backoff in any_backoff(), a in any_duration(), b in any_duration(), n in any::<u32>(), jitter in 0.0..=1.0, r in 0.0..1.0,
+            backoff in any_backoff(),
+            a in any_duration(),
+            b in any_duration(),
+            n in any::<u32>(),
+            jitter in 0.0..=1.0,
+            r in 0.0..1.0,
         ) {
-            let policy = Retry { max_attempts: 1, deadline: None, backoff, initial_delay: a.min(b), max_delay: a.max(b), jitter };
+            let policy = Retry {
+                max_attempts: 1,
+                deadline: None,
+                backoff,
+                initial_delay: a.min(b),
+                max_delay: a.max(b),
+                jitter,
+            };
             prop_assert!(delay(&policy, n, r) <= policy.max_delay);
         }
 
@@ -184,13 +196,22 @@ mod tests {
         fn without_jitter_no_delay_is_shorter_than_the_one_before(
             backoff in any_backoff(), a in any_duration(), b in any_duration(), n in 1..u32::MAX,
         ) {
-            let policy = Retry { max_attempts: 1, deadline: None, backoff, initial_delay: a.min(b), max_delay: a.max(b), jitter: 0.0 };
+            let policy = Retry {
+                max_attempts: 1,
+                deadline: None,
+                backoff,
+                initial_delay: a.min(b),
+                max_delay: a.max(b),
+                jitter: 0.0,
+            };
             prop_assert!(delay(&policy, n, 0.0) <= delay(&policy, n + 1, 0.0));
             prop_assert!(delay(&policy, n, 0.0) >= policy.initial_delay);
         }
 
         #[test]
-        fn the_fraction_is_below_one_and_stays_the_same(uid in ".{0,40}", step in "[a-z]{1,10}", number in any::<i64>()) {
+        fn the_fraction_is_below_one_and_stays_the_same(
+            uid in ".{0,40}", step in "[a-z]{1,10}", number in any::<i64>(),
+        ) {
             let attempt = AttemptId { step, direction: Direction::Action, number };
             let r = fraction(&uid, &attempt);
             prop_assert!((0.0..1.0).contains(&r));

@@ -1,14 +1,20 @@
 //! Child sagas: what the phase of one means to the step that carries it through or undoes it, and
 //! what it has to be told.
 //!
-//! | the child is | the step that carries it through | the compensation that undoes it |
-//! |---|---|---|
-//! | Completed | is done, with the child's outputs | asks it to compensate |
-//! | Compensated or Cancelled, nothing in effect | failed for good (Cancelled: nobody can tell) | is done |
-//! | Compensated or Cancelled, something in effect | nobody can tell | failed for good, and names it |
-//! | Running, Paused, Failed | waits; past its time, or where the saga is deleted, the child is asked to compensate | asks it to compensate |
-//! | Compensating, `CompensationFailed` | waits | waits |
-//! | Pending | waits; past its time it is cancelled: nothing of it ran | cancels it |
+//! By what the child is, the step that carries it through and the compensation that undoes it do
+//! this:
+//!
+//! - Completed: the step is done, with the child's outputs. The compensation asks the child to
+//!   compensate.
+//! - Compensated or Cancelled, nothing in effect: the step failed for good (Cancelled: nobody can
+//!   tell). The compensation is done.
+//! - Compensated or Cancelled, something in effect: nobody can tell how the step ended. The
+//!   compensation failed for good, and names what is in effect.
+//! - Running, Paused, Failed: the step waits; past its time, or where the saga is deleted, the
+//!   child is asked to compensate. The compensation asks the child to compensate.
+//! - Compensating, `CompensationFailed`: the step waits, and so does the compensation.
+//! - Pending: the step waits; past its time the child is cancelled: nothing of it ran. The
+//!   compensation cancels the child.
 //!
 //! # Guarantees
 //! A child is told the same until it is seen to have heard, and each request carries a token, by

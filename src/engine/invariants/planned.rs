@@ -200,7 +200,12 @@ fn performed(saga: &ValidSaga, plan: &Plan, begun: &[AttemptId], found: &mut Vec
         // What is deleted is looked at first.
         let only_waits =
             operation.is_none_or(|operation| operation.only_waits() || operation.deletes());
-        let leaves = |effect: &Effect| matches!(effect, Effect::Begin { identity, .. } if identity.attempt == *id);
+        let leaves = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::Begin { identity, .. } if identity.attempt == *id
+            )
+        };
         if plan.drafted_effects().iter().filter(|effect| leaves(effect)).count()
             != usize::from(!only_waits)
         {

@@ -1,4 +1,5 @@
-//! The state of one plan in the making, and what is asked of it: no file here decides what happens next.
+//! The state of one plan in the making, and what is asked of it: no file here decides what happens
+//! next.
 
 pub(super) mod approval;
 pub(super) mod capacity;

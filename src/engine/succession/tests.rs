@@ -10,12 +10,19 @@ use crate::{model::saga::SagaName, validate::saga::validate};
 /// A child that ended, with these steps.
 fn ended(phase: &str, steps: &Value) -> StoredSaga {
     let status = json!({"phase": phase, "specHash": "v1:1", "steps": steps});
-    serde_json::from_value(json!({"metadata": {"name": "child", "namespace": "shop", "uid": "c"}, "spec": {"steps": []}, "status": status}))
-        .unwrap()
+    serde_json::from_value(json!({
+        "metadata": {"name": "child", "namespace": "shop", "uid": "c"},
+        "spec": {"steps": []},
+        "status": status,
+    }))
+    .unwrap()
 }
 
 fn record(attempt: i64, failures: i64, uncertain: bool, last: &str) -> Value {
-    json!({"attempt": attempt, "budgetUsed": 1, "failures": failures, "uncertain": uncertain, "lastOutcome": last})
+    json!({
+        "attempt": attempt, "budgetUsed": 1,
+        "failures": failures, "uncertain": uncertain, "lastOutcome": last,
+    })
 }
 
 fn keys(step: &Value) -> Option<Value> {
