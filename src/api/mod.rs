@@ -24,7 +24,7 @@ mod request;
 mod saga;
 pub mod shape;
 pub mod status;
-mod stored;
+pub(crate) mod stored;
 mod tls;
 
 pub use self::{

@@ -405,6 +405,14 @@ impl Resource for StoredSaga {
     }
 }
 
+pub(crate) fn name(saga: &StoredSaga) -> &str {
+    saga.metadata.name.as_deref().unwrap_or_default()
+}
+
+pub(crate) fn namespace(saga: &StoredSaga) -> &str {
+    saga.metadata.namespace.as_deref().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic, reason = "tests fail by panicking")]

@@ -8,7 +8,7 @@ use std::{
 use clap::Parser;
 use saga_operator::{
     api::crd,
-    controller,
+    controller::run,
     service::{
         args::{Cli, Command, RunArgs},
         telemetry,
@@ -54,6 +54,6 @@ fn run(arguments: RunArgs) -> Result<ExitCode, Failure> {
     let failure = |sentence| (ExitCode::FAILURE, sentence);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| failure(format!("cannot start the runtime: {error}")))?;
-    runtime.block_on(controller::run(config)).map_err(failure)?;
+    runtime.block_on(run::run(config)).map_err(failure)?;
     Ok(ExitCode::SUCCESS)
 }

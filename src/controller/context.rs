@@ -1,88 +1,39 @@
 //! What every reconcile shares.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, coordination::v1::Lease, core::v1::Pod};
 use kube::{
     Api, Client,
     runtime::reflector::{ObjectRef, Store},
 };
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 
 use super::{
-    attempts::Attempts,
-    barred::Barred,
-    circuits::Circuits,
-    definition::Definition,
-    executor::{Others, Own},
-    families::Families,
-    guard::OwnWrites,
-    http::HttpCaller,
-    objects::Objects,
-    policy::RequestPolicy,
-    precheck::Prechecks,
-    slots::Slots,
-    validated::ValidatedSagas,
+    cache::Caches,
+    cluster::{
+        definition::Definition, objects::Objects, request_policy::RequestPolicy,
+        watch_health::Barred,
+    },
+    http::call::HttpCaller,
+    lease::{others::Others, own::Own},
+    lifecycle::Beginning,
+    limits::{breakers::Circuits, slots::Slots},
+    memory::{
+        attempts::Attempts, failures::Failures, job_pods::Families, own_writes::OwnWrites,
+        prechecks::Prechecks, validated::ValidatedSagas,
+    },
+    queue::Queue,
     versions::OtherVersions,
 };
 use crate::{
     api::{StoredSaga, status::active_attempts},
-    clock,
     model::count::counted_as,
     service::{metrics::Metrics, sagas::Census},
 };
-
-/// Where a saga that has to be looked at again is announced: one queue for each watch.
-#[derive(Debug)]
-pub struct Queue {
-    /// The namespace the watch is limited to; `None` for all.
-    pub namespace: Option<String>,
-    /// Its other end triggers reconciles.
-    pub sender: mpsc::UnboundedSender<ObjectRef<StoredSaga>>,
-}
-
-/// What the watches show; Pods and Jobs are stripped to what is read.
-#[derive(Debug, Default)]
-pub struct Caches {
-    /// The sagas.
-    pub sagas: Vec<Store<StoredSaga>>,
-    /// The Pods.
-    pub pods: Vec<Store<Pod>>,
-    /// The Jobs.
-    pub jobs: Vec<Store<Job>>,
-}
-
-/// How often each saga's reconcile failed since it last did not, by UID.
-#[derive(Debug, Default)]
-pub struct Failures(Mutex<HashMap<String, u32>>);
-
-impl Failures {
-    /// Counts one more failure and says how many came before it.
-    pub fn count(&self, uid: &str) -> u32 {
-        let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let times = failures.entry(uid.to_owned()).or_default();
-        let before = *times;
-        *times = before.saturating_add(1);
-        before
-    }
-
-    /// Forgets the failures of sagas that ended or went.
-    pub fn forget(&self, lives: impl Fn(&str) -> bool) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
-    }
-
-    /// Forgets the failures of a saga.
-    pub fn reset(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
-    }
-}
 
 /// What every reconcile shares. Nothing that matters lives only here.
 pub struct Context {
@@ -137,16 +88,6 @@ pub struct Context {
 /// How many sagas with expressions are checked or planned at once: an expression may take
 /// milliseconds, and no saga is to wait for another's.
 const EVALUATIONS: usize = 4;
-
-/// While it lives, what was decided may still begin.
-#[derive(Debug)]
-pub struct Beginning<'a>(&'a AtomicUsize);
-
-impl Drop for Beginning<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
-}
 
 impl Context {
     /// A context of this process.
@@ -332,21 +273,15 @@ impl Context {
     }
 }
 
-/// The wall clock, to the microsecond that a status can hold.
-#[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place where the wall clock is read")]
-pub fn now() -> Timestamp {
-    clock::to_micros(Timestamp::now())
-}
-
 /// What the tests of this folder share.
 #[cfg(test)]
 pub(super) mod fixture {
     #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use tokio::sync::mpsc;
 
     use super::*;
     use crate::{
-        controller::{http::tls_config, secrets::SecretReader},
+        controller::{cluster::secrets::SecretReader, http::tls::tls_config},
         coordination::breaker::Settings,
         egress::policy::{Reach, ReachRules},
     };

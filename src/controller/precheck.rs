@@ -9,11 +9,7 @@
 //! - A refusal is believed when it was met again after [`BELIEVED_AFTER`]: roles and Secrets that
 //!   were created together with the saga may take a moment to be known.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
@@ -21,11 +17,15 @@ use kube::{Resource, api::PostParams};
 use tokio::time::timeout;
 
 use super::{
-    child::Child,
-    child_saga::target,
+    cluster::{
+        impersonate::{Account, Target},
+        refusal::{Refused, Trouble},
+        secrets::SecretError,
+    },
     context::Context,
-    objects::{Refused, Target, Trouble},
-    secrets::{Account, SecretError},
+    memory::prechecks::{Mend, Verdict},
+    observe::child_saga::target,
+    workload::Child,
 };
 use crate::{
     api::{HttpAction, Saga, SagaAction, StoredSaga, names::child_name, status::Keys},
@@ -36,98 +36,19 @@ use crate::{
     },
     fault::Fault,
     model::{
-        input::{MayCome, Precheck},
+        input::Precheck,
         saga::{ValidSaga, Work},
     },
     objects::{child_saga::child_saga, job, pod},
     text::bounded_line,
 };
 
-/// For how long a refusal has to last before it is believed.
-pub(super) const BELIEVED_AFTER: Duration = Duration::from_secs(1);
 /// How many operations are tried at once, and how long one may take.
 const AT_ONCE: usize = 8;
 const LONGEST: Duration = Duration::from_secs(5);
-/// For how long a result holds for the same content.
-const GOOD_FOR: Duration = Duration::from_mins(10);
-const BAD_FOR: Duration = Duration::from_millis(800);
-/// How many results are remembered.
-const MOST: usize = 2048;
+
 /// The most characters of what the API server says.
 const MAX_REASON: usize = 300;
-
-/// What came of trying one operation, wherever in a saga it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
-    Fine,
-    Refused(Mend, String),
-    Unchecked(String),
-}
-
-/// What of earlier steps would mend it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mend {
-    Nothing,
-    Objects,
-    Secrets,
-    Places,
-}
-
-impl Verdict {
-    /// The same where earlier steps may make this: what they may mend is left to them.
-    fn after(&self, may_come: MayCome) -> Self {
-        let mended = |mend: Mend| match mend {
-            Mend::Nothing => false,
-            Mend::Objects => may_come.objects,
-            Mend::Secrets => may_come.secrets,
-            Mend::Places => may_come.places,
-        };
-        match self {
-            Self::Refused(mend, message) if mended(*mend) => Self::Unchecked(message.clone()),
-            Self::Fine | Self::Refused(..) | Self::Unchecked(_) => self.clone(),
-        }
-    }
-}
-
-/// Results by content, and since when sagas are refused, by UID.
-#[derive(Default)]
-pub struct Prechecks {
-    results: Mutex<HashMap<String, (Instant, Verdict)>>,
-    refused: Mutex<HashMap<String, Instant>>,
-}
-
-impl Prechecks {
-    fn known(&self, content: &str) -> Option<Verdict> {
-        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, verdict) = results.get(content)?;
-        let holds = if *verdict == Verdict::Fine { GOOD_FOR } else { BAD_FOR };
-        (at.elapsed() < holds).then(|| verdict.clone())
-    }
-
-    fn remember(&self, content: String, verdict: Verdict) {
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
-        if results.len() >= MOST {
-            results.clear();
-        }
-        results.insert(content, (Instant::now(), verdict));
-    }
-
-    /// Whether a refusal has lasted long enough. One that does not last is forgotten.
-    fn is_believed(&self, uid: &str, refused: bool) -> bool {
-        let mut since = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        if !refused {
-            since.remove(uid);
-            return true;
-        }
-        since.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() >= BELIEVED_AFTER
-    }
-
-    /// Forgets since when sagas are refused that ended or went. As long as they are there all are
-    /// remembered: of what is forgotten nobody would ever be told.
-    pub(super) fn forget(&self, lives: impl Fn(&str) -> bool) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).retain(|uid, _| lives(uid));
-    }
-}
 
 /// Tries a saga that was not accepted yet. `None`: it was refused, and is to be tried again before
 /// that is believed.

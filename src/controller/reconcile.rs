@@ -13,26 +13,28 @@ use kube::runtime::controller::Action;
 use tracing::Instrument;
 
 use super::{
-    admission::{Admission, Outgoing},
-    barred::Watched,
-    context::{Context, now},
-    error::{Error, chain},
-    gather,
-    going::{self, NAMESPACE_POLL},
-    guard::Freshness,
-    parent,
-    perform::{Next, Performance},
-    precheck,
-    record::{self, name, namespace},
-    slots::Slot,
-    validated::Validated,
-    versions,
+    clock::now,
+    cluster::{
+        error::{Error, chain},
+        namespace::{self, NAMESPACE_POLL},
+        watch_health::Watched,
+    },
+    context::Context,
+    effects::perform::{Next, Performance},
+    limits::{
+        reservation::{Admission, Outgoing},
+        slots::Slot,
+    },
+    memory::{own_writes::Freshness, prechecks, validated::Validated},
+    observe::{children, parent},
+    precheck, record, versions,
 };
 use crate::{
     api::{
         SagaPhase, StoredSaga,
         names::{AttemptId, FINALIZER},
         status::active_attempts,
+        stored::{name, namespace},
     },
     clock::{between, later},
     engine::plan,
@@ -165,7 +167,7 @@ async fn decide(
     // What is missing may have been created together with the saga: it is looked for once more
     // before anything is said.
     let Some(gathered) = gathered else {
-        return Ok((Action::requeue(precheck::BELIEVED_AFTER), ReconcileResult::Unchanged));
+        return Ok((Action::requeue(prechecks::BELIEVED_AFTER), ReconcileResult::Unchanged));
     };
     let (at, planned) = (now(), Instant::now());
     let beginning = context.may_begin();
@@ -230,12 +232,12 @@ async fn gathered(
     let (children, again) = match (saga, stored.status.as_ref().ok()) {
         (Ok(saga), Some(status)) => {
             let goes = stored.metadata.deletion_timestamp.as_ref().map(|_| stored.deletion_policy);
-            gather::children(context, saga, status, executor, goes).await?
+            children::children(context, saga, status, executor, goes).await?
         }
         (Ok(_) | Err(_), _) => (Observed::new(), None),
     };
     let Some(tried) = tried(context, stored, saga).await else { return Ok(None) };
-    let terminating = going::terminating(context, stored).await?;
+    let terminating = namespace::terminating(context, stored).await?;
     let parent_holds = parent::holds(context, stored).await?;
     let again = [
         again,
@@ -435,7 +437,7 @@ pub(super) fn seen<'a>(
         handled: stored.handled,
         keys_from: &stored.keys_from,
         children,
-        leftovers: terminal && gather::leaves_any(context, stored),
+        leftovers: terminal && children::leaves_any(context, stored),
         precheck: &FINE,
         patch_alone: context.request_policy.is_patch_alone(),
         executor: "",

@@ -10,13 +10,14 @@ use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use super::{
+    cluster::error::{self, Error},
     context::Context,
-    error::{self, Error},
 };
 use crate::{
     api::{
         HANDLED, RequestAction, SagaStatus, StoredSaga,
         names::{FINALIZER, MANAGER},
+        stored::{name, namespace},
     },
     engine::says_the_same,
     model::plan::{Finalizer, Plan, Recorded, StatusWrite},
@@ -240,12 +241,4 @@ fn outcome(
 
 fn parameters() -> PatchParams {
     PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() }
-}
-
-pub(super) fn name(saga: &StoredSaga) -> &str {
-    saga.metadata.name.as_deref().unwrap_or_default()
-}
-
-pub(super) fn namespace(saga: &StoredSaga) -> &str {
-    saga.metadata.namespace.as_deref().unwrap_or_default()
 }

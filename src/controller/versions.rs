@@ -14,9 +14,10 @@ use std::{
 use kube::runtime::controller::Action;
 
 use super::{
-    context::{Context, now},
-    error::Error,
-    perform::Performance,
+    clock::now,
+    cluster::error::Error,
+    context::Context,
+    effects::perform::Performance,
     reconcile::{STALE_AGAIN, seen, unwatched},
     record,
 };

@@ -8,6 +8,7 @@ pub mod applied;
 pub mod attempt;
 pub mod child;
 pub mod child_saga;
+pub mod event;
 #[cfg(test)]
 mod fixture;
 pub mod http;

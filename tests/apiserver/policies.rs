@@ -1,12 +1,13 @@
 //! Who may do what: each of the chart's policies, on somebody who has the right and on somebody who
 //! lacks it, and what that one reads.
 
-use futures::{StreamExt, stream};
+mod accounts;
+mod approvals;
+mod fields;
+mod requests;
+
 use saga_operator::api::{RequestAction, names::FINALIZER};
 use serde_json::{Value, json};
-
-mod accounts;
-mod fields;
 
 use crate::{
     admission::large,
@@ -35,12 +36,6 @@ fn with(mut saga: Value, pointer: &str, value: Value) -> Value {
     saga
 }
 
-fn annotated(name: &str, request: &str, value: &str) -> Value {
-    let mut saga = waits(name);
-    saga["metadata"]["annotations"] = json!({format!("saga.dev/{request}"): value});
-    saga
-}
-
 fn annotate(name: &'static str, request: &str, value: impl Into<Value>) -> Deed {
     Deed::Change(
         name,
@@ -56,72 +51,12 @@ fn verbs<'a>(more: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     BASE.into_iter().chain(more).collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn each_request_needs_its_own_verb_and_no_other() {
-    let town = Town::with(&["requests"], "").await;
-    town.has(&waits("order")).await;
-    town.has(&with_all_requests("asked")).await;
-    let judged = stream::iter(RequestAction::ALL.map(RequestAction::as_str))
-        .map(|verb| judge_request(&town, verb))
-        .buffer_unordered(8);
-    assert_eq!(judged.count().await, RequestAction::ALL.len());
-}
-
-async fn judge_request(town: &Town, verb: &'static str) {
-    let others =
-        RequestAction::ALL.map(RequestAction::as_str).into_iter().filter(|other| *other != verb);
-    let lacks = town.person(&format!("lacks-{verb}"), &verbs(others)).await;
-    let has = town.person(&format!("has-{verb}"), &verbs([verb])).await;
-    let words = format!(
-        "metadata.annotations[saga.dev/{verb}]: {} may not {verb} sagas in namespace {}: ask for \
-         a Role with the verb {verb} on sagas.saga.dev there",
-        lacks.name,
-        town.name()
-    );
-    for deed in [
-        annotate("order", verb, "nap"),
-        annotate("order", verb, "@token: nap"),
-        annotate("asked", verb, "another"),
-        Deed::Create(annotated("new", verb, "nap")),
-        Deed::Apply(annotated("new", verb, "nap")),
-        Deed::Apply(annotated("order", verb, "nap")),
-        Deed::Create(with(annotated("new", verb, "nap"), "/metadata/name", json!("new-2"))),
-    ] {
-        assert_eq!(lacks.is_refused(&deed).await, words, "{deed:?}");
-        has.may(&deed).await;
-    }
-    // Nothing is asked for: blanks, what stands already, and a request that is taken back.
-    for deed in [
-        annotate("order", verb, " "),
-        annotate("asked", verb, "nap"),
-        annotate("asked", verb, Value::Null),
-        set("asked", "maxParallel", 2),
-    ] {
-        lacks.may(&deed).await;
-    }
-}
-
 /// A saga that is asked for everything.
 fn with_all_requests(name: &str) -> Value {
     let mut saga = waits(name);
     let asked = RequestAction::ALL.map(|action| (action.annotation().to_owned(), json!("nap")));
     saga["metadata"]["annotations"] = Value::Object(asked.into_iter().collect());
     saga
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_the_api_server_makes_up_is_asked_about_as_any() {
-    let town = Town::with(&["requests"], "").await;
-    let named = |request: &str| {
-        let mut saga = annotated("", request, "nap");
-        saga["metadata"]["generateName"] = json!("order-");
-        saga["metadata"].as_object_mut().unwrap().remove("name");
-        Deed::Create(saga)
-    };
-    let bob = town.person("bob", &verbs(["retry"])).await;
-    assert!(bob.is_refused(&named("skip")).await.contains("may not skip sagas"));
-    assert!(bob.is_refused(&named("settle")).await.contains("may not settle sagas"));
-    bob.may(&named("retry")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -234,75 +169,6 @@ async fn what_is_fixed_is_fixed_to_the_last_key() {
     ] {
         bob.may(&deed).await;
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_created_a_saga_does_not_approve_it() {
-    let town = Town::with(&["creator", "four-eyes"], "").await;
-    let asks = json!({
-        "steps": [{"name": "sign-off", "approval": {}}, {"name": "nap", "wait": {"for": "1h"}}],
-    });
-    let may = verbs(["approve", "skip", "reject"]);
-    let (ann, bob) = (town.person("ann", &may).await, town.person("bob", &may).await);
-    let approved = |name: &str| with_annotation(saga(name, &asks), "saga.dev/approve", "sign-off");
-    let words = |verb: &str| {
-        format!(
-            "metadata.annotations[saga.dev/{verb}]: {} created this saga, which asks for \
-             approvals, and so may not {verb} its steps: let somebody else do it",
-            ann.name
-        )
-    };
-    assert_eq!(ann.is_refused(&Deed::Create(approved("new"))).await, words("approve"));
-    // Whoever is named there.
-    let forged =
-        Deed::Create(with_annotation(saga("order", &asks), "saga.dev/created-by", &bob.name));
-    ann.act(&forged, Effect::Real).await.unwrap();
-    for verb in ["approve", "skip"] {
-        assert_eq!(ann.is_refused(&annotate("order", verb, "sign-off")).await, words(verb));
-        bob.may(&annotate("order", verb, "sign-off")).await;
-    }
-    ann.may(&annotate("order", "reject", "sign-off")).await;
-    let kept = "metadata.annotations[saga.dev/created-by]: names who created the saga, and is \
-        never changed: leave it as it is";
-    for person in [&ann, &bob] {
-        for value in [json!(bob.name), json!(null)] {
-            assert_eq!(person.is_refused(&annotate("order", "created-by", value)).await, kept);
-        }
-        person.may(&set("order", "maxParallel", 2)).await;
-    }
-    // Without approvals there is nothing to be signed off.
-    ann.act(&Deed::Create(waits("plain")), Effect::Real).await.unwrap();
-    ann.may(&annotate("plain", "skip", "nap")).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_approval_in_a_child_saga_has_no_four_eyes_and_is_refused() {
-    let town = Town::with(&["creator", "four-eyes"], "").await;
-    let words = "spec.steps: nobody can tell who may approve in a child saga: let the saga around \
-        it ask for the approval";
-    let ann = town.person("ann", &BASE).await;
-    let keeper = town.account("keeper", &BASE).await;
-    let asks = json!({"steps": [{"name": "sign-off", "approval": {}}]});
-    let child = json!({"saga": {"spec": asks}});
-    for step in [
-        json!({"name": "make", "saga": {"spec": asks}}),
-        json!({"name": "make", "wait": {"for": "1s"}, "compensation": child}),
-    ] {
-        assert_eq!(
-            ann.is_refused(&Deed::Create(saga("new", &json!({"steps": [step]})))).await,
-            words
-        );
-    }
-    // The child of a child, which nobody saw before.
-    let mut deep = saga("new", &asks);
-    deep["spec"]["serviceAccountName"] = json!("keeper");
-    assert_eq!(keeper.is_refused(&Deed::Create(deep)).await, words);
-    ann.may(&Deed::Create(saga("new", &asks))).await;
-}
-
-fn with_annotation(mut saga: Value, key: &str, value: &str) -> Value {
-    saga["metadata"]["annotations"][key] = json!(value);
-    saga
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,8 +44,8 @@ mod run;
 mod sense;
 #[path = "../shop/mod.rs"]
 mod shop;
-#[path = "../operator/stand.rs"]
-#[allow(dead_code, reason = "this binary uses a part of it")]
+#[path = "../operator/stand/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "this binary uses a part of it")]
 mod stand;
 mod stories;
 mod sweep;

@@ -17,7 +17,7 @@ use std::{env, fs::File, process::ExitCode};
 
 use clap::Parser;
 use saga_operator::{
-    controller,
+    controller::run,
     mutants::{self, Twin},
     service::{
         args::{Cli, Command},
@@ -66,5 +66,5 @@ fn run() -> Result<(), String> {
     };
     let trace = env::var("SAGA_TRACE").ok().map(open).transpose()?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(controller::run_with(config, layer::FaultLayer::new(strike, trace)))
+    runtime.block_on(run::run_with(config, layer::FaultLayer::new(strike, trace)))
 }

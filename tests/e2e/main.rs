@@ -32,8 +32,8 @@ mod removal;
 mod rights;
 #[path = "../shop/mod.rs"]
 mod shop;
-#[path = "../operator/stand.rs"]
-#[allow(dead_code, reason = "this binary uses a part of it")]
+#[path = "../operator/stand/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "this binary uses a part of it")]
 mod stand;
 mod tools;
 mod upgrade;

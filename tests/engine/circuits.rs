@@ -1,5 +1,4 @@
-//! Steps that wait for a circuit breaker: without an attempt, in their turn, within their
-//! deadlines, and never for ever.
+//! Steps that wait for a circuit breaker: without an attempt, in their turn, and never for ever.
 
 use std::time::Duration;
 
@@ -34,16 +33,16 @@ fn of(host: &str) -> Origin {
 
 impl World {
     /// The circuit of a host is open until so many seconds after the world began.
-    fn opens(&mut self, host: &str, until: u64) {
+    pub(crate) fn opens(&mut self, host: &str, until: u64) {
         self.circuits.insert(of(host), Gate { left: 0, until: Some(at(until)) });
     }
 
     /// It is half-open, and its probe is under way or not.
-    fn half_opens(&mut self, host: &str, left: usize) {
+    pub(crate) fn half_opens(&mut self, host: &str, left: usize) {
         self.circuits.insert(of(host), Gate { left, until: None });
     }
 
-    fn closes(&mut self, host: &str) {
+    pub(crate) fn closes(&mut self, host: &str) {
         self.circuits.remove(&of(host));
     }
 
@@ -58,13 +57,13 @@ impl World {
         self.closes(host);
     }
 
-    fn step_message(&self, step: &str) -> String {
+    pub(crate) fn step_message(&self, step: &str) -> String {
         self.step(step).message.unwrap_or_default()
     }
 }
 
 /// What a step says whose circuit is open.
-fn open(host: &str, until: &str) -> String {
+pub(crate) fn open(host: &str, until: &str) -> String {
     format!(
         "CircuitOpen: too many calls to http://{host}.shop.svc:80 ended unknown; tried again at \
          {until}"
@@ -219,60 +218,6 @@ fn a_compensation_waits_as_well_and_its_step_keeps_saying_why_it_failed() {
 }
 
 #[test]
-fn a_retry_deadline_ends_a_step_that_waits_for_its_circuit_when_it_passes() {
-    let draft = saga().http("a").retry(attempts(5).always("5s").deadline("20s"));
-    let mut world = World::with(draft).on("a", vec![unknown()]);
-    world.run_until(|world| world.is("a", StepPhase::Retrying));
-    world.opens("a", 3600);
-    world.run_to_rest();
-    assert_eq!(
-        (world.phase(), world.elapsed(), world.sent().len()),
-        (SagaPhase::Failed, seconds(20), 1)
-    );
-    let message = world.step_message("a");
-    assert!(
-        message.starts_with(
-            "its retry deadline passed: CircuitOpen: too many calls to http://a.shop.svc:80"
-        ),
-        "{message}"
-    );
-    assert!(message.contains(". Before: attempt 1 may have happened: "), "{message}");
-}
-
-#[test]
-fn the_deadline_of_a_compensation_passes_as_well() {
-    let draft = saga()
-        .http("a")
-        .undo()
-        .undo_retry(attempts(5).always("5s").deadline("20s"))
-        .then_http("b")
-        .compensating();
-    let mut world = World::with(draft).fails("b", 1).on_undo("a", vec![unknown()]);
-    world.run_until(|world| world.is("a", StepPhase::Compensating));
-    world.run_until(|world| world.step("a").next_attempt_at.is_some());
-    world.opens("undo-a", 3600);
-    world.run_to_rest();
-    assert_eq!(
-        (world.phase(), world.sent_at("a", Direction::Compensation).len()),
-        (SagaPhase::CompensationFailed, 1)
-    );
-    assert_eq!(world.elapsed(), seconds(22), "20 s after its budget began");
-}
-
-#[test]
-fn the_timeout_of_the_saga_ends_the_waiting() {
-    let mut world = World::with(saga().http("a").then_http("b").within("10s"));
-    world.opens("b", 3600);
-    world.run_to_rest();
-    assert_eq!((world.phase(), world.elapsed()), (SagaPhase::Failed, seconds(10)));
-    assert_eq!(
-        (world.is("b", StepPhase::Pending), world.step("b").message),
-        (true, None),
-        "it waits for its circuit no more"
-    );
-}
-
-#[test]
 fn a_plain_list_keeps_its_turn_and_side_by_side_others_go_on() {
     let mut world = World::with(saga().http("a").http("b"));
     world.opens("a", 30);
@@ -308,78 +253,6 @@ fn an_attempt_that_is_written_already_is_begun_whatever_its_circuit_says() {
 }
 
 #[test]
-fn who_pauses_or_skips_or_cancels_waits_for_no_circuit() {
-    use saga_operator::api::RequestAction::{Cancel, Pause, Resume, Skip};
-    let waiting = || {
-        let mut world = World::with(saga().http("a").then_http("b"));
-        world.opens("a", 3600);
-        world.run_for(seconds(1));
-        assert!(world.step_message("a").starts_with("CircuitOpen"));
-        world
-    };
-    let mut world = waiting();
-    world.demand(Pause, "lunch");
-    assert_eq!(world.step("a").message, None);
-    world.demand(Resume, "back");
-    assert!(world.step_message("a").starts_with("CircuitOpen"));
-    world.demand(Skip, "a");
-    world.run_to_rest();
-    assert_eq!((world.phase(), world.done()), (SagaPhase::Completed, vec!["b"]));
-    let mut world = waiting();
-    world.demand(Cancel, "no");
-    world.run_to_rest();
-    assert_eq!((world.phase(), world.step("a").message), (SagaPhase::Cancelled, None));
-}
-
-#[test]
-fn two_operators_whose_circuits_opened_at_different_instants_do_not_contradict_each_other() {
-    let mut world = World::with(saga().http("a"));
-    world.opens("a", 30);
-    world.run_for(seconds(1));
-    let writes = world.writes;
-    for until in [35, 20, 60] {
-        world.opens("a", until);
-        world.run_for(Duration::ZERO);
-    }
-    world.half_opens("a", 0);
-    world.run_for(Duration::ZERO);
-    assert_eq!(
-        (world.step_message("a"), world.writes),
-        (open("a", "2026-01-01T00:00:30.000Z"), writes),
-        "an instant to come stands"
-    );
-    // One whose circuit is closed, and which has no room.
-    world.closes("a");
-    world.room.insert("a.shop.svc:80".into(), 0);
-    world.run_for(Duration::ZERO);
-    assert_eq!(world.writes, writes);
-    world.room.clear();
-    world.draining = true;
-    world.run_for(Duration::ZERO);
-    assert_eq!(world.writes, writes, "nor does one that begins nothing take it back");
-}
-
-#[test]
-fn two_operators_of_which_one_has_no_room_tell_the_same_of_a_step_that_is_tried_again() {
-    let mut world =
-        World::with(saga().http("a").retry(attempts(3).always("5s"))).on("a", vec![unknown()]);
-    world.run_until(|world| world.is("a", StepPhase::Retrying));
-    world.half_opens("a", 0);
-    world.run_for(seconds(10));
-    let (told, writes) = (world.message(), world.writes);
-    assert!(told.starts_with("step a waits: CircuitOpen: one call at a time"), "{told}");
-    for _ in 0..3 {
-        world.closes("a");
-        world.room.insert("a.shop.svc:80".into(), 0);
-        world.run_for(Duration::ZERO);
-        world.room.clear();
-        world.half_opens("a", 0);
-        world.run_for(Duration::ZERO);
-    }
-    assert_eq!((world.message(), world.writes), (told, writes));
-}
-
-#[test]
 fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
     let mut world = World::with(saga().http("a"));
     world.opens("a", 30);
@@ -391,15 +264,4 @@ fn what_waits_for_room_says_so_when_the_time_of_its_circuit_has_come() {
         "step a waits: as many requests as may be are under way to its host"
     );
     assert_eq!(world.step("a").message, None);
-}
-
-#[test]
-fn a_wall_clock_that_was_set_makes_nobody_look_without_end() {
-    let mut world = World::with(saga().http("a"));
-    world.opens("a", 0);
-    world.run_for(seconds(60));
-    assert!(world.sent().is_empty());
-    world.closes("a");
-    world.run_to_rest();
-    assert_eq!(world.phase(), SagaPhase::Completed);
 }

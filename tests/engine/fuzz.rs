@@ -13,30 +13,24 @@ use std::{
 
 use k8s_openapi::api::core::v1::Pod;
 use saga_operator::{
-    api::{GoDuration, MAX_OUTPUTS, Outcome, StepPhase, StepStatus, StoredSaga},
-    engine::{invariants, plan},
+    api::{GoDuration, Outcome, StepPhase, StepStatus},
     expression::{
-        check::FUNCTIONS,
         program::Expression,
         scope::Scope,
         template::{Template, node::Form},
     },
-    model::{
-        observation::{ChildState, Observed},
-        saga::SagaName,
-    },
+    model::observation::ChildState,
     objects::pod,
-    validate::saga::validate_stored,
 };
 use serde_json::{Map, Value, json};
 
-use crate::world::World;
+use crate::fuzz_texts::{expression, grown, soup, spoilt, template};
 
 /// The stack of a worker.
 const STACK: usize = 2 << 20;
 
 /// A simple generator (xorshift), so that a seed makes the same cases for ever.
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     fn roll(&mut self) -> u64 {
@@ -46,22 +40,22 @@ impl Dice {
         self.0
     }
 
-    fn below(&mut self, most: usize) -> usize {
+    pub(crate) fn below(&mut self, most: usize) -> usize {
         usize::try_from(self.roll() % most.max(1) as u64).unwrap()
     }
 
-    fn one_in(&mut self, many: usize) -> bool {
+    pub(crate) fn one_in(&mut self, many: usize) -> bool {
         self.below(many) == 0
     }
 
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
         of[self.below(of.len())]
     }
 }
 
 /// Makes up cases on two threads with the stack of a worker, and tries each. The text of a case
 /// that panics or fails is printed.
-fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
+pub(crate) fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
     let seed = std::env::var("SAGA_SEED")
         .ok()
         .and_then(|seed| seed.parse().ok())
@@ -80,215 +74,6 @@ fn cases(count: usize, make: fn(&mut Dice) -> Value, check: fn(&Value)) {
     for thread in threads {
         assert!(thread.join().is_ok(), "SAGA_SEED={seed}");
     }
-}
-
-const WORDS: [&str; 60] = [
-    "params.order",
-    "params.big",
-    "params.lines",
-    "params.tags",
-    "params.nothing",
-    "params.none",
-    "params['order']",
-    "params",
-    "saga.name",
-    "steps.a.outputs.id",
-    "steps['a'].phase",
-    "steps.a",
-    "steps",
-    "outputs.id",
-    "action.key",
-    "response.body.id",
-    "response.status",
-    "object.metadata.name",
-    "x",
-    "i",
-    "1",
-    "0",
-    "-1",
-    "9223372036854775807",
-    "-9223372036854775808",
-    "18446744073709551615u",
-    "1e308",
-    "5e-324",
-    "1.5",
-    "0x7fffffffffffffff",
-    "''",
-    "'a'",
-    "'ü→🦀'",
-    "r'\\'",
-    "\"q\"",
-    "'''t'''",
-    "'\\n'",
-    "'\\u00e9'",
-    "'\\q'",
-    "'(((((((((((('",
-    "b'x'",
-    "true",
-    "false",
-    "null",
-    "[]",
-    "{}",
-    "[1, 2, 3]",
-    "{'a': 1}",
-    "{1: 2}",
-    "{true: 'x'}",
-    "{null: 1}",
-    "'1h'",
-    "'2020-01-01T00:00:00Z'",
-    "'1Ki'",
-    "'1e100'",
-    "'^[a-z]+$'",
-    "'(?i)order'",
-    "'('",
-    "'YQ=='",
-    "1u",
-];
-const SIGNS: [&str; 22] = [
-    "+", "-", "*", "/", "%", "==", "!=", "<", "<=", ">", ">=", "&&", "||", " in ", "?", ":", ",",
-    ".", "!", "//", ".?", "@",
-];
-const MACROS: [&str; 5] = ["all", "exists", "exists_one", "map", "filter"];
-const SOUP: [&str; 30] = [
-    "(", ")", "[", "]", "{", "}", "'", "\"", "'''", "\"\"\"", "\\", "r'", "R\"", "b'", "\n", "\t",
-    " ", "\u{0}", "\u{feff}", "🦀", "ü", "${", "$${", "}", "$", "#", "//", "/*", "`", ";",
-];
-
-/// An expression by the grammar.
-fn grown(dice: &mut Dice, depth: usize) -> String {
-    if depth == 0 || dice.one_in(4) {
-        return dice.pick(&WORDS).to_owned();
-    }
-    let (less, call) = (depth - 1, FUNCTIONS[dice.below(FUNCTIONS.len())]);
-    match dice.below(12) {
-        0 | 1 => format!("{} {} {}", grown(dice, less), SIGNS[dice.below(14)], grown(dice, less)),
-        2 => format!("({})", grown(dice, less)),
-        3 => format!("{} ? {} : {}", grown(dice, less), grown(dice, less), grown(dice, less)),
-        4 => format!("{}{}", dice.pick(&["!", "-", "!!", "--", "!-"]), grown(dice, less)),
-        5 => format!("[{}, {}]", grown(dice, less), grown(dice, less)),
-        6 => format!("{{{}: {}}}", grown(dice, less), grown(dice, less)),
-        7 => format!("{}[{}]", grown(dice, less), grown(dice, less)),
-        8 => format!("{}.{}(i, {})", grown(dice, less), dice.pick(&MACROS), grown(dice, less)),
-        9 => format!("has({}.{})", grown(dice, less), dice.pick(&["a", "order", "id"])),
-        _ if call.contains('.') || dice.one_in(3) => {
-            let arguments: Vec<String> = (0..dice.below(4)).map(|_| grown(dice, less)).collect();
-            format!("{call}({})", arguments.join(", "))
-        }
-        _ => {
-            let arguments: Vec<String> = (0..dice.below(3)).map(|_| grown(dice, less)).collect();
-            format!("{}.{call}({})", grown(dice, less), arguments.join(", "))
-        }
-    }
-}
-
-fn soup(dice: &mut Dice, most: usize) -> String {
-    let mut text = String::new();
-    for _ in 0..dice.below(most) {
-        text.push_str(match dice.below(4) {
-            0 => dice.pick(&WORDS),
-            1 => dice.pick(&SIGNS),
-            2 => dice.pick(&SOUP),
-            _ => FUNCTIONS[dice.below(FUNCTIONS.len())],
-        });
-    }
-    text
-}
-
-/// The same thing many times: what goes down into itself.
-fn repeated(dice: &mut Dice) -> String {
-    let (open, close) = [
-        ("(", ")"),
-        ("[", "]"),
-        ("{'a':", "}"),
-        ("!", ""),
-        ("-", ""),
-        ("+1", ""),
-        ("?1:1", ""),
-        ("true?", ":1"),
-        ("&&true", ""),
-        (".a", ""),
-        ("[0]", ""),
-        ("size(", ")"),
-        (".size()", ""),
-        (" in [1]", ""),
-        ("[1].map(i,", ")"),
-        ("==1", ""),
-        (",1", ""),
-        ("<1", ""),
-        (".map(i,i)", ""),
-    ][dice.below(19)];
-    let (times, begin) = (
-        dice.below(700),
-        dice.pick(&[
-            "1", "", "'\\q'", "'", "1 // '\n", "r'", "'\n", "xr'\\' '", "\"\"\"", "params",
-        ]),
-    );
-    let end = dice.pick(&["", "1", "'", "\n'", "true"]);
-    format!("{begin}{}{end}{}", open.repeat(times), close.repeat(times))
-}
-
-/// One or more letters of a text taken out, doubled, or put in.
-fn spoilt(dice: &mut Dice, text: &str) -> String {
-    let mut letters: Vec<char> = text.chars().collect();
-    for _ in 0..=dice.below(4) {
-        let at = dice.below(letters.len());
-        match dice.below(3) {
-            0 if !letters.is_empty() => _ = letters.remove(at),
-            1 if !letters.is_empty() => letters.insert(at, letters[at]),
-            _ => dice.pick(&SOUP).chars().for_each(|letter| letters.insert(at, letter)),
-        }
-    }
-    letters.into_iter().collect()
-}
-
-fn expression(dice: &mut Dice) -> String {
-    match dice.below(8) {
-        0..=3 => grown(dice, 4),
-        4 => soup(dice, 40),
-        5 => repeated(dice),
-        6 => soup(dice, 400),
-        _ => {
-            let text = grown(dice, 3);
-            spoilt(dice, &text)
-        }
-    }
-}
-
-/// A text with expressions in it.
-fn template(dice: &mut Dice) -> String {
-    let mut text = String::new();
-    for _ in 0..dice.below(5) {
-        match dice.below(6) {
-            0 => text.push_str(dice.pick(&[
-                "${",
-                "$${",
-                "$$${",
-                "}",
-                "{",
-                "$",
-                "${}",
-                "${ }",
-                "${'}'}",
-                "${{'a': '}'}}",
-                "${HOME}",
-                "é",
-            ])),
-            1 => text.push_str(&soup(dice, 6)),
-            2 => text.push_str(dice.pick(&[
-                "http://shop/",
-                "https://",
-                "http://${params.order}/",
-                "?q=",
-                "#",
-                "@",
-                "..",
-                "%2F",
-                "\r\n",
-            ])),
-            _ => text = format!("{text}${{{}}}", grown(dice, 2)),
-        }
-    }
-    text
 }
 
 fn object(value: Value) -> Map<String, Value> {
@@ -326,7 +111,7 @@ fn with_scope<T>(look: impl FnOnce(&Scope<'_>) -> T) -> T {
 }
 
 /// The bytes of all texts in a value, and of the rest of it as JSON.
-fn bytes(value: &Value) -> usize {
+pub(crate) fn bytes(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len(),
         Value::Array(items) => items.iter().map(|item| bytes(item) + 1).sum(),
@@ -467,209 +252,6 @@ fn no_last_words_of_a_pod_harm() {
                 | ChildState::Active { detail: message, .. } => one_line(&message),
                 other => panic!("{other:?}"),
             }
-        }
-    });
-}
-
-/// Sagas with everything in them that may hold an expression.
-fn whole() -> Value {
-    json!({
-        "params": {"order": "1042", "amount": 49.9, "tags": ["gift"]},
-        "onFailure": "Compensate", "maxParallel": 2, "timeout": "2h",
-        "defaults": {
-            "timeout": "5m",
-            "retry": {
-                "maxAttempts": 3,
-                "backoff": {"type": "Exponential", "initialDelay": "1s", "maxDelay": "1m"},
-            },
-        },
-        "outputs": {"tracking": "${steps.ship.outputs.tracking}"},
-        "steps": [
-            {
-                "name": "reserve", "when": "params.amount > 1.0",
-                "outputs": {"id": "${response.body.id}"},
-                "http": {
-                    "method": "POST", "url": "http://stock/r/${params.order}",
-                    "body": {"order": "${params.order}"}, "expect": "response.status == 201",
-                    "headers": [{"name": "X", "value": "${params.order}"}],
-                },
-                "compensation": {
-                    "http": {
-                        "method": "POST", "url": "http://stock/x",
-                        "body": {"key": "${action.key}", "id": "${outputs.id}"},
-                    },
-                },
-            },
-            {
-                "name": "ship", "dependsOn": ["reserve"], "pivot": true,
-                "retry": {"maxAttempts": 5, "deadline": "10m"},
-                "pod": {
-                    "image": "ship:1", "args": ["${params.order}", "$${HOME}"],
-                    "env": [{"name": "TAG", "value": "${params.tags[0]}"}],
-                },
-            },
-            {
-                "name": "config",
-                "apply": {
-                    "manifest": {
-                        "apiVersion": "v1", "kind": "ConfigMap",
-                        "metadata": {"name": "c-${params.order}"}, "data": {"a": "${saga.name}"},
-                    },
-                    "until": "has(object.data)",
-                },
-                "outputs": {"uid": "${object.metadata.uid}"},
-                "compensation": {"delete": {"apiVersion": "v1", "kind": "ConfigMap", "name": "c"}},
-            },
-            {
-                "name": "look",
-                "wait": {
-                    "until": "object.status.phase == 'Running'",
-                    "object": {"apiVersion": "v1", "kind": "Pod", "name": "p"},
-                },
-            },
-            {
-                "name": "gone",
-                "delete": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "old"},
-            },
-            {
-                "name": "count",
-                "job": {
-                    "finalExitCodes": [3], "metadata": {"labels": {"queue": "${params.order}"}},
-                    "spec": {
-                        "completions": "${size(params.tags)}",
-                        "template": {
-                            "spec": {
-                                "containers": [{
-                                    "name": "step", "image": "count:1", "args": ["${params.order}"],
-                                }],
-                            },
-                        },
-                    },
-                },
-            },
-            {
-                "name": "ask", "dependsOn": ["config"],
-                "approval": {"message": "ship ${params.order}?"},
-            },
-            {
-                "name": "tenant", "dependsOn": ["reserve"],
-                "saga": {
-                    "spec": {
-                        "params": {"order": "${params.order}", "id": "${steps.reserve.outputs.id}"},
-                        "outputs": {"id": "${params.id}"},
-                        "steps": [
-                            {
-                                "name": "user",
-                                "pod": {"image": "user:1", "args": ["${params.order}"]},
-                            },
-                            {
-                                "name": "deeper",
-                                "saga": {
-                                    "spec": {
-                                        "params": {"order": "${params.order}"},
-                                        "steps": [{"name": "a", "wait": {"for": "1s"}}],
-                                    },
-                                },
-                            },
-                        ],
-                    },
-                },
-            },
-            {"name": "rest", "wait": {"for": "10s"}},
-        ],
-    })
-}
-
-/// One thing in a spec changed.
-fn changed(dice: &mut Dice, spec: &mut Value) {
-    let mut places = Vec::new();
-    let mut open = vec![(String::new(), &*spec)];
-    while let Some((at, value)) = open.pop() {
-        match value {
-            Value::Object(fields) => {
-                open.extend(fields.iter().map(|(name, field)| (format!("{at}/{name}"), field)));
-            }
-            Value::Array(items) => open.extend(
-                items.iter().enumerate().map(|(place, item)| (format!("{at}/{place}"), item)),
-            ),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-        }
-        places.push(at);
-    }
-    let (at, from) =
-        (places[dice.below(places.len())].clone(), places[dice.below(places.len())].clone());
-    let copy = spec.pointer(&from).cloned().unwrap_or_default();
-    if copy.to_string().len() > 20_000 {
-        return;
-    }
-    let Some(value) = spec.pointer_mut(&at) else { return };
-    *value = match (dice.below(7), &*value) {
-        (0, Value::String(text)) => json!(spoilt(dice, text)),
-        (1, _) => json!(expression(dice)),
-        (2, _) => json!(format!("${{{}}}", grown(dice, 3))),
-        (3, _) => [
-            json!(null),
-            json!(0),
-            json!(-1),
-            json!(i64::MAX),
-            json!(1e308),
-            json!([]),
-            json!({}),
-            json!(true),
-            json!(""),
-        ][dice.below(9)]
-        .clone(),
-        (4, _) => copy,
-        (5, Value::Object(fields)) => {
-            let mut fields = fields.clone();
-            if let Some(name) = fields.keys().nth(dice.below(fields.len())).cloned() {
-                fields.remove(&name);
-            }
-            Value::Object(fields)
-        }
-        (5, Value::Array(items)) => Value::Array([items.clone(), items.clone()].concat()),
-        (_, _) => json!(template(dice)),
-    };
-}
-
-#[test]
-fn no_spec_harms_and_what_is_valid_begins() {
-    let make = |dice: &mut Dice| {
-        let mut spec = whole();
-        for _ in 0..=dice.below(3) {
-            changed(dice, &mut spec);
-        }
-        spec
-    };
-    cases(6_000, make, |case| {
-        let raw = json!({
-            "metadata": {"name": "order", "namespace": "shop", "uid": "0d1c5a2e", "generation": 1},
-            "spec": case,
-        });
-        let Ok(stored) = serde_json::from_value::<StoredSaga>(raw) else { return };
-        let who =
-            SagaName { name: "order".into(), namespace: "shop".into(), uid: "0d1c5a2e".into() };
-        let saga = validate_stored(&who, &stored.spec);
-        if let Err(faults) = &saga {
-            assert!(!faults.is_empty());
-            for fault in faults {
-                assert!(!fault.message.is_empty() && !fault.path.is_empty(), "{fault}");
-            }
-        }
-        let mut world = World::with(crate::saga::saga());
-        (world.saga, world.stored, world.finalizer) = (saga, stored, true);
-        let (children, executor) = (Observed::default(), world.executor());
-        let seen = world.seen(&children, &executor);
-        let planned = plan(&world.saga, &seen);
-        let Ok(saga) = &world.saga else { return };
-        if let Some(saga_operator::model::plan::StatusWrite::Whole(status)) = &planned.status {
-            let text = serde_json::to_string(status).unwrap();
-            assert!(text.len() <= 256 << 10, "{}", text.len());
-            let again: saga_operator::api::SagaStatus = serde_json::from_str(&text).unwrap();
-            assert_eq!(invariants::check(saga, &again), Vec::<String>::new());
-            assert_eq!(invariants::check_plan(saga, &seen, &planned), Vec::<String>::new());
-            let mut outputs = again.steps.iter().filter_map(|step| step.outputs.as_ref());
-            assert!(outputs.all(|outputs| bytes(&json!(outputs)) <= MAX_OUTPUTS));
         }
     });
 }

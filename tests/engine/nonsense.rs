@@ -13,11 +13,7 @@ use saga_operator::{
 };
 use serde_json::{Value, json};
 
-use crate::{
-    properties::{Case, case, for_all},
-    script::seconds,
-    world::World,
-};
+use crate::{properties::for_all, random::Case, random_made::case, script::seconds, world::World};
 
 /// One thing that someone does to a stored status.
 #[derive(Clone, Debug)]

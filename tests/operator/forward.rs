@@ -1,18 +1,15 @@
 //! The way forward and the way back, told over HTTP, with the shop's ledger as the judge.
 
-use std::time::Duration;
+mod held;
+mod secrets;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use saga_operator::api::{Direction, Outcome, Saga, SagaPhase, StepPhase};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
 use crate::{
     shop::Kind,
-    stand::{
-        PATIENCE, Stand, checkout, checkout_with, condition, message, outcomes, post, post_by_gate,
-        scope, step,
-    },
+    stand::{Stand, checkout_with, condition, message, outcomes, post, post_by_gate, scope, step},
 };
 
 /// One step whose requests the shop knows by the saga's name, tried so often.
@@ -214,69 +211,6 @@ async fn as_many_steps_run_at_once_as_the_saga_allows_and_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failed_checkout_is_held_until_a_person_asks_for_its_undoing() {
-    let mut stand = Stand::new("held").await;
-    stand.start();
-    stand
-        .shop
-        .behave(&json!([{
-            "match": {"service": "shipping"}, "then": [{"answer": 422, "forever": true}],
-        }]))
-        .unwrap();
-    stand.apply("order", &checkout()).await;
-    let held = stand.reaches("order", SagaPhase::Failed).await;
-    assert_eq!(
-        (condition(&held, "Ready"), condition(&held, "Stalled")),
-        ("False/StepFailed".into(), "True/StepFailed".into())
-    );
-    assert!(
-        message(&held).contains("saga.dev/compensate=REASON to undo what was done"),
-        "{}",
-        message(&held)
-    );
-    let calls = stand.shop.entries(Some(&scope(&held))).len();
-    stand.meanwhile("other").await;
-    let later = stand.sagas().get("order").await.unwrap();
-    assert_eq!(later.metadata.resource_version, held.metadata.resource_version, "nobody wrote");
-    assert_eq!(stand.shop.entries(Some(&scope(&held))).len(), calls, "nobody called");
-    stand.patch("order", &json!({"spec": {"onFailure": "Compensate"}})).await.unwrap();
-    let saga = stand.reaches("order", SagaPhase::Compensated).await;
-    assert_eq!(stand.shop.summary(&scope(&saga)).undone, ["charge-card", "reserve-stock"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_suspended_checkout_starts_nothing_until_it_is_resumed() {
-    let mut stand = Stand::new("suspend").await;
-    stand.start();
-    let mut spec = checkout();
-    spec["steps"][0]["http"] = post_by_gate("/stock/reservations");
-    let saga = stand.apply("order", &spec).await;
-    stand.shop_has_done(&saga, "reserve-stock").await;
-    stand.patch("order", &json!({"spec": {"suspend": true}})).await.unwrap();
-    stand.reaches("order", SagaPhase::Paused).await;
-    stand.gate.open();
-    let paused = stand.step_reaches("order", "reserve-stock", StepPhase::Completed).await;
-    stand.meanwhile("other").await;
-    let later = stand.sagas().get("order").await.unwrap();
-    assert_eq!(later.status, paused.status, "nothing starts");
-    assert_eq!(stand.shop.summary(&scope(&saga)).done, ["reserve-stock"]);
-    assert_eq!(paused.status.as_ref().unwrap().phase, Some(SagaPhase::Paused));
-    assert_eq!(
-        ["Ready", "Reconciling", "Stalled"].map(|kind| condition(&paused, kind)),
-        ["False/Paused", "", ""]
-    );
-    assert!(
-        message(&paused).contains("nothing new starts until spec.suspend is false"),
-        "{}",
-        message(&paused)
-    );
-    stand.patch("order", &json!({"spec": {"suspend": false}})).await.unwrap();
-    let saga = stand.reaches("order", SagaPhase::Completed).await;
-    assert_eq!(stand.shop.summary(&scope(&saga)).done, ["reserve-stock", "charge-card", "ship"]);
-    assert_eq!(condition(&saga, "Ready"), "True/Completed");
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_checkout_that_somebody_touches_all_the_time_goes_on_and_nothing_happens_twice() {
     let mut stand = Stand::new("touched").await;
     stand.start();
@@ -322,99 +256,4 @@ pub fn checkout_with_token() -> Value {
     // What comes of a Secret that is missing when the step runs.
     spec["steps"][1]["precheck"] = json!("Skip");
     spec
-}
-
-fn payments(key: &str, token: &str) -> Value {
-    json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payments"},
-        "stringData": {key: token},
-    })
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_may_not_be_read_fails_the_step_and_the_missing_right_is_named() {
-    let mut stand = Stand::new("forbidden").await;
-    stand.put(&payments("token", "Bearer sample")).await;
-    stand
-        .put(&json!({
-            "apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "order-saga"},
-        }))
-        .await;
-    stand.start();
-    stand.apply("not-bound", &checkout_with_token()).await;
-    let saga = stand.reaches("not-bound", SagaPhase::Failed).await;
-    assert!(
-        message(&saga).contains("the operator may not impersonate system:serviceaccount:"),
-        "{}",
-        message(&saga)
-    );
-    let names = stand.apply_example("service-account.yaml").await;
-    assert!(names.contains(&"order-saga".to_owned()));
-    stand
-        .take_back(&json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": {"name": "order-saga"},
-        }))
-        .await;
-    // The API server's authorizer learns of roles a moment later: until then the old answer is as
-    // good.
-    let told = async {
-        loop {
-            let name = format!("no-role-{}", Timestamp::now().as_millisecond());
-            stand.apply(&name, &checkout_with_token()).await;
-            let phase = |saga: &Saga| saga.status.as_ref().and_then(|status| status.phase);
-            let ended =
-                |saga: &Saga| matches!(phase(saga), Some(SagaPhase::Failed | SagaPhase::Completed));
-            let saga = stand.until(&name, "ended", ended).await;
-            if message(&saga).contains("may not get secrets") {
-                return saga;
-            }
-        }
-    };
-    let saga = timeout(PATIENCE, told).await.expect("the right that was taken back is still there");
-    assert!(
-        message(&saga).contains("give the account a Role with that right"),
-        "{}",
-        message(&saga)
-    );
-    // Nothing was sent: nothing of the step is to be undone.
-    stand
-        .patch(
-            saga.metadata.name.as_deref().unwrap(),
-            &json!({"spec": {"onFailure": "Compensate"}}),
-        )
-        .await
-        .unwrap();
-    stand.reaches(saga.metadata.name.as_deref().unwrap(), SagaPhase::Compensated).await;
-    let summary = stand.shop.summary(&scope(&saga));
-    assert_eq!(
-        (summary.done, summary.undone),
-        (vec!["reserve-stock".to_owned()], vec!["reserve-stock".to_owned()])
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_secret_or_a_key_that_is_missing_is_waited_for() {
-    let mut stand = Stand::new("missing").await;
-    stand.apply_example("service-account.yaml").await;
-    stand.start();
-    stand.apply("order", &checkout_with_token()).await;
-    let says = |text: &'static str| move |saga: &Saga| message(saga).contains(text);
-    stand
-        .until("order", "waiting for the Secret", says("the secret \"payments\" does not exist"))
-        .await;
-    stand.put(&payments("password", "Bearer sample")).await;
-    stand.until("order", "waiting for the key", says("has no key \"token\"")).await;
-    stand.put(&payments("token", "Bearer sample")).await;
-    let saga = stand.reaches("order", SagaPhase::Completed).await;
-    // What never left the operator does not move the key.
-    let charge = stand
-        .shop
-        .entries(Some(&scope(&saga)))
-        .into_iter()
-        .find(|entry| entry.step == "charge-card")
-        .unwrap();
-    assert_eq!(charge.key, format!("{}/charge-card/action/0", scope(&saga)));
-    assert!(outcomes(&saga, "charge-card").len() >= 2 && charge.kind == Kind::Done);
-    assert!(took(&saga, "charge-card") < SignedDuration::try_from(Duration::from_mins(2)).unwrap());
 }

@@ -1,6 +1,6 @@
 //! As many requests at once to one host as may be, and no more: the others wait without an attempt.
 
-use saga_operator::{api::SagaPhase, controller::slots::MOST};
+use saga_operator::api::{SagaPhase, limits::MAX_CALLS_PER_HOST};
 use serde_json::json;
 
 use crate::stand::{Stand, message, outcomes, post_by_gate};
@@ -20,11 +20,13 @@ async fn no_more_requests_are_under_way_to_one_host_than_may_be_and_the_others_f
     for nth in 0..SAGAS {
         stand.apply(&format!("order-{nth}"), &json!({"maxParallel": EACH, "steps": steps})).await;
     }
-    stand.shop_sees("as many requests as may be", |entries| entries.len() >= MOST).await;
+    stand
+        .shop_sees("as many requests as may be", |entries| entries.len() >= MAX_CALLS_PER_HOST)
+        .await;
     // To another host there is room.
     stand.meanwhile("elsewhere").await;
     let elsewhere = 3;
-    assert_eq!(stand.shop.entries(None).len(), MOST + elsewhere);
+    assert_eq!(stand.shop.entries(None).len(), MAX_CALLS_PER_HOST + elsewhere);
     let mut waiting = 0;
     for nth in 0..SAGAS {
         let said = |saga: &saga_operator::api::Saga| !message(saga).is_empty();
@@ -33,7 +35,11 @@ async fn no_more_requests_are_under_way_to_one_host_than_may_be_and_the_others_f
             message(&saga).contains("waits: as many requests as may be are under way to its host"),
         );
     }
-    assert_eq!(waiting, SAGAS - MOST / EACH, "all but those that got room for all of theirs");
+    assert_eq!(
+        waiting,
+        SAGAS - MAX_CALLS_PER_HOST / EACH,
+        "all but those that got room for all of theirs"
+    );
     stand.gate.open();
     for nth in 0..SAGAS {
         let saga = stand.reaches(&format!("order-{nth}"), SagaPhase::Completed).await;

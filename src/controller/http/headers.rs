@@ -4,10 +4,13 @@ use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
-use super::{failed, hide::Hider};
+use super::{outcome::failed, redact::Hider};
 use crate::{
     api::SecretKey,
-    controller::secrets::{Account, SecretError, SecretReader, SecretValue},
+    controller::cluster::{
+        impersonate::Account,
+        secrets::{SecretError, SecretReader, SecretValue},
+    },
     model::observation::ChildState,
     objects::http::request::{HttpHeaderValue, HttpRequest},
 };
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
     use crate::{
         api::HttpMethod,
-        controller::secrets::tests::{payments, reader, wanted},
+        controller::cluster::secrets::tests::{payments, reader, wanted},
         model::observation::{Failure, Reached},
         objects::http::request::HttpHeader,
     };

@@ -19,7 +19,7 @@ use reqwest::{
 
 use url::Host;
 
-use super::failed;
+use super::outcome::failed;
 use crate::{
     egress::{
         address::AddressPolicy,

@@ -1,12 +1,21 @@
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+use std::time::Instant;
+
 use serde_json::json;
 
 use super::{
-    super::{objects::Unserved, secrets::Kind},
+    super::cluster::{refusal::Unserved, secrets::Kind},
     *,
 };
-use crate::{model::saga::SagaName, validate::saga::validate};
+use crate::{
+    controller::{
+        limits::breakers::MOST,
+        memory::prechecks::{BELIEVED_AFTER, Prechecks},
+    },
+    model::{input::MayCome, saga::SagaName},
+    validate::saga::validate,
+};
 
 const NOTHING: MayCome = MayCome { objects: false, secrets: false, places: false };
 

@@ -2,7 +2,7 @@
 //! attempt as one that nobody began.
 
 use super::*;
-use crate::controller::perform::{live, may_still_begin};
+use crate::controller::cluster::sagas::{live, may_still_begin};
 
 #[tokio::test]
 async fn the_saga_that_was_decided_on_is_the_one_with_its_uid_and_its_pinned_fields() {

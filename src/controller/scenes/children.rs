@@ -3,15 +3,22 @@
 use std::time::Instant;
 
 use super::*;
-use crate::{controller::gather, model::observation::ChildState, objects::child::STUCK_SINCE};
+use crate::{
+    controller::observe::children, model::observation::ChildState, objects::child::STUCK_SINCE,
+};
 
 /// What is seen of the only child.
 async fn seen(scene: &Scene, saga: &Value) -> ChildState {
     let stored = stored(saga);
-    let (mut observed, _) =
-        gather::children(&scene.context, &valid(saga), stored.status.as_ref().unwrap(), None, None)
-            .await
-            .unwrap();
+    let (mut observed, _) = children::children(
+        &scene.context,
+        &valid(saga),
+        stored.status.as_ref().unwrap(),
+        None,
+        None,
+    )
+    .await
+    .unwrap();
     observed.remove(&attempt()).unwrap()
 }
 

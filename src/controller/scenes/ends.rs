@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    controller::perform::Next,
+    controller::effects::perform::Next,
     model::observation::{ChildState, Failure, Reached},
 };
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::{
-    controller::{attempts::never_sent, gather, reconcile::reconcile},
+    controller::{memory::attempts::never_sent, reconcile::reconcile},
     model::observation::ChildState,
 };
 
@@ -21,10 +21,15 @@ async fn told(intended: bool) -> ChildState {
         scene.context.attempts.keep_only("1", &[]);
     }
     let (stored, valid) = (stored(&saga), valid(&saga));
-    let (mut seen, _) =
-        gather::children(&scene.context, &valid, stored.status.as_ref().unwrap(), None, None)
-            .await
-            .unwrap();
+    let (mut seen, _) = crate::controller::observe::children::children(
+        &scene.context,
+        &valid,
+        stored.status.as_ref().unwrap(),
+        None,
+        None,
+    )
+    .await
+    .unwrap();
     seen.remove(&attempt()).unwrap()
 }
 

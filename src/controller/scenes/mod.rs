@@ -41,12 +41,13 @@ use serde_json::{Value, json};
 use tokio::{sync::mpsc::UnboundedReceiver, task::JoinHandle};
 
 use super::{
-    attempts::AttemptKey,
-    child::Child,
-    context::{Context, fixture, now},
-    http::{HttpCaller, tls_config},
-    perform::Performance,
-    secrets::SecretReader,
+    clock::now,
+    cluster::secrets::SecretReader,
+    context::{Context, fixture},
+    effects::perform::Performance,
+    http::{call::HttpCaller, tls::tls_config},
+    memory::attempts::AttemptKey,
+    workload::Child,
 };
 use crate::{
     api::{Direction, StoredSaga, names::AttemptId},

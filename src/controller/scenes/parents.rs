@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::{api::names::FINALIZER, controller::parent::holds};
+use crate::{api::names::FINALIZER, controller::observe::parent::holds};
 
 fn parent(finalizers: &[&str]) -> Value {
     let mut saga = saga(&by_pod(), &Value::Null);

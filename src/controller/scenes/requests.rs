@@ -10,8 +10,8 @@ use tokio::{
 use super::*;
 use crate::{
     controller::{
-        attempts::never_sent,
-        flight::{self, Flight},
+        effects::request::{self, Flight},
+        memory::attempts::never_sent,
     },
     model::observation::ChildState,
 };
@@ -51,7 +51,7 @@ pub(super) async fn flown(
     let time_limit = Duration::from_mins(1);
     let flight =
         Flight { stored: &stored, account: "default", action, time_limit, fresh_since, executor };
-    flight::begin(&scene.context, &flight, identity(), None);
+    request::begin(&scene.context, &flight, identity(), None);
     assert_eq!(scene.announced.recv().await.unwrap(), ObjectRef::new("order").within("shop"));
     scene.context.attempts.look(&key(), |known| {
         assert!(known.in_flight().is_none());

@@ -22,9 +22,17 @@ fn has_finalizers(finalizers: &[&str]) -> Deed {
     Deed::Change("order", json!({"metadata": {"finalizers": finalizers}}))
 }
 
-/// What does the same as a request: its verb, the place, what a person who lacks the verb may not,
-/// and the deed.
-fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
+/// A deed that does the same as a request: its verb, the place, what a person who lacks the verb may
+/// not, and the deed.
+type Same = (&'static str, &'static str, &'static str, Deed);
+
+/// What does the same as a request.
+fn deeds() -> Vec<Same> {
+    [about_the_course(), about_the_time(), about_owners_and_ends()].into_iter().flatten().collect()
+}
+
+/// The deeds that say whether a saga goes on, and which way.
+fn about_the_course() -> Vec<Same> {
     vec![
         ("pause", "spec.suspend", "pause sagas", set("order", "suspend", true)),
         ("resume", "spec.suspend", "resume sagas", set("other", "suspend", false)),
@@ -53,6 +61,12 @@ fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
             "decide whether sagas are undone",
             set("other", "onFailure", Value::Null),
         ),
+    ]
+}
+
+/// The deeds that say when a saga fails.
+fn about_the_time() -> Vec<Same> {
+    vec![
         ("compensate", "spec.timeout", "decide when sagas fail", set("order", "timeout", "1ms")),
         (
             "compensate",
@@ -78,6 +92,12 @@ fn deeds() -> Vec<(&'static str, &'static str, &'static str, Deed)> {
             "decide when sagas fail",
             set("other", "defaults", Value::Null),
         ),
+    ]
+}
+
+/// The deeds that say as whom a saga acts, what it goes with, and that it goes.
+fn about_owners_and_ends() -> Vec<Same> {
+    vec![
         (
             "compensate",
             "spec.serviceAccountName",

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use saga_operator::{
     api::crd,
-    controller,
+    controller::run,
     service::{
         args::{Cli, Command},
         telemetry,
@@ -34,7 +34,7 @@ fn run() -> Result<(), String> {
             let config = arguments.validate(false)?;
             telemetry::init(config.log_format, &config.log_level)?;
             let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-            runtime.block_on(controller::run(config))
+            runtime.block_on(run::run(config))
         }
     }
 }

@@ -1,0 +1,12 @@
+//! The API server as this process sees it: reads, writes as another account, and what its refusals mean.
+
+pub mod definition;
+pub mod error;
+pub mod impersonate;
+pub(crate) mod namespace;
+pub mod objects;
+pub mod refusal;
+pub mod request_policy;
+pub mod sagas;
+pub mod secrets;
+pub mod watch_health;

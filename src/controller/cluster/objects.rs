@@ -1,0 +1,498 @@
+//! Objects of any kind, read and written as the account that a saga acts as.
+//!
+//! # Guarantees
+//! - The API server decides with the rights of the account, never with the operator's own: each
+//!   call here impersonates it.
+//! - What is applied carries an annotation that names the attempt, so that any process can tell
+//!   later whether it was applied. Where that is gone, it is known by its UID, or by its fields and
+//!   their manager. It carries no owner: it outlives the saga.
+//! - What a Secret holds is taken out of it before anybody else sees it: its keys stay.
+//! - An object is deleted under a UID: one that is made again under its name is left alone.
+//!
+//! # Caveats
+//! Which kinds there are is looked up as the operator; every account may do that.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use http::{HeaderValue, Request};
+use kube::{
+    Client, Resource,
+    api::{
+        DeleteParams, Patch, PatchParams, PostParams, Preconditions, PropagationPolicy,
+        ValidationDirective,
+    },
+    core::{ApiResource, GroupVersionKind, Request as ApiRequest},
+    discovery::{self, Scope},
+    error::DiscoveryError,
+};
+use serde_json::{Value, json};
+
+use super::{
+    impersonate::Target,
+    refusal::{MAX_REASON, Trouble, Unserved, trouble},
+};
+use crate::{
+    api::{ApplyAction, Saga, names::ANNOTATION_ATTEMPT},
+    objects::applied::is_applied,
+    text::bounded_line,
+};
+
+/// The field manager of what is applied.
+const MANAGER: &str = "saga.dev";
+/// For how long a kind is not looked up again.
+const KNOWN_FOR: Duration = Duration::from_mins(10);
+/// How many kinds are remembered.
+const MOST_KINDS: usize = 512;
+
+/// A kind, and whether its objects stand in namespaces.
+type Known = (ApiResource, bool);
+
+/// Reads and writes objects as the accounts of sagas.
+pub struct Objects {
+    client: Client,
+    kinds: Mutex<HashMap<GroupVersionKind, (Instant, Known)>>,
+}
+
+impl Objects {
+    /// Calls go through `client`, the operator's own.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self { client, kinds: Mutex::default() }
+    }
+
+    /// The object as it stands, without `metadata.managedFields`; `None` where it is not there.
+    pub(crate) async fn get(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
+        Ok(self.get_whole(target).await?.map(stripped))
+    }
+
+    /// The same, and whether it is by its fields what was applied.
+    pub(crate) async fn get_applied(
+        &self,
+        target: Target<'_>,
+        action: &ApplyAction,
+    ) -> Result<Option<(Value, bool)>, Trouble> {
+        let object = self.get_whole(target).await?;
+        Ok(object.map(|object| {
+            let as_applied = is_applied(&object, &action.manifest, MANAGER);
+            (stripped(object), as_applied)
+        }))
+    }
+
+    async fn get_whole(&self, target: Target<'_>) -> Result<Option<Value>, Trouble> {
+        let (path, _) = self.path(target).await?;
+        let request = ApiRequest::new(path).get(target.name, &kube::api::GetParams::default());
+        match self.call(target, request).await {
+            Ok(object) => Ok(Some(object)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(trouble(target, "get", &error)),
+        }
+    }
+
+    /// Applies the manifest from the server's side, as of this attempt; or only tries whether that
+    /// would do. Returns the object's UID.
+    pub(crate) async fn apply(
+        &self,
+        target: Target<'_>,
+        action: &ApplyAction,
+        attempt: &str,
+        dry_run: bool,
+    ) -> Result<String, Trouble> {
+        let (path, namespace) = self.path(target).await?;
+        let mut manifest = action.manifest.clone();
+        let metadata = manifest.pointer_mut("/metadata").and_then(Value::as_object_mut);
+        let Some(metadata) = metadata else {
+            return Err(Trouble::malformed("the manifest has no metadata"));
+        };
+        if let Some(namespace) = namespace {
+            metadata.insert("namespace".into(), json!(namespace));
+        }
+        let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
+        let Some(annotations) = annotations.as_object_mut() else {
+            return Err(Trouble::malformed("metadata.annotations of the manifest is no object"));
+        };
+        annotations.insert(ANNOTATION_ATTEMPT.into(), json!(attempt));
+        let mut params = PatchParams::apply(MANAGER);
+        params.dry_run = dry_run;
+        params.force = action.force.unwrap_or_default();
+        params.field_validation = Some(ValidationDirective::Strict);
+        let request = ApiRequest::new(path).patch(target.name, &params, &Patch::Apply(&manifest));
+        let applied =
+            self.call(target, request).await.map_err(|error| trouble(target, "patch", &error))?;
+        Ok(uid(&applied))
+    }
+
+    /// Creates the object; or only tries whether that would do. Returns its UID; `None` where an
+    /// object of its name exists.
+    pub(crate) async fn create(
+        &self,
+        target: Target<'_>,
+        object: &Value,
+        dry_run: bool,
+    ) -> Result<Option<String>, Trouble> {
+        let (path, _) = self.path(target).await?;
+        let body =
+            serde_json::to_vec(object).map_err(|error| Trouble::malformed(error.to_string()))?;
+        let params = PostParams { dry_run, field_manager: Some(MANAGER.into()) };
+        let request = strictly(ApiRequest::new(path).create(&params, body));
+        match self.call(target, request).await {
+            Ok(created) => Ok(Some(uid(&created))),
+            Err(kube::Error::Api(status))
+                if status.code == 409 && status.reason == "AlreadyExists" =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(trouble(target, "create", &error)),
+        }
+    }
+
+    /// Merges a patch into the object with the UID that the patch names. Returns whether it did:
+    /// not where the object is gone, or another.
+    pub(crate) async fn merge(&self, target: Target<'_>, changes: &Value) -> Result<bool, Trouble> {
+        let (path, _) = self.path(target).await?;
+        let params = PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() };
+        match self
+            .call(target, ApiRequest::new(path).patch(target.name, &params, &Patch::Merge(changes)))
+            .await
+        {
+            Ok(_) => Ok(true),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(false),
+            Err(error) => Err(trouble(target, "patch", &error)),
+        }
+    }
+
+    /// Deletes the object with this UID. One that is gone, with its kind or without, counts as
+    /// deleted; a conflict is one that passes, or says that another one stands there by now, which
+    /// the next look tells.
+    pub(crate) async fn delete(&self, target: Target<'_>, uid: &str) -> Result<(), Trouble> {
+        let (path, _) = match self.path(target).await {
+            Err(Trouble::NoKind(Unserved::Anywhere, _)) => return Ok(()),
+            path => path?,
+        };
+        let preconditions =
+            Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
+        let params = DeleteParams {
+            preconditions,
+            propagation_policy: Some(PropagationPolicy::Background),
+            ..DeleteParams::default()
+        };
+        match self.call(target, ApiRequest::new(path).delete(target.name, &params)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+            Err(error) => Err(trouble(target, "delete", &error)),
+        }
+    }
+
+    /// One call as the account.
+    async fn call(
+        &self,
+        target: Target<'_>,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, kube::Error> {
+        let mut request = request.map_err(kube::Error::BuildRequest)?;
+        let account = HeaderValue::from_str(&target.account.to_string())
+            .map_err(|error| kube::Error::HttpError(error.into()))?;
+        request.headers_mut().insert("Impersonate-User", account);
+        self.client.request(request).await
+    }
+
+    /// The path of the kind's objects, and their namespace where they have one.
+    async fn path<'a>(&self, target: Target<'a>) -> Result<(String, Option<&'a str>), Trouble> {
+        let (resource, namespaced) = self.kind(target).await?;
+        let namespace = namespaced.then(|| target.namespace.unwrap_or(target.account.namespace));
+        if let Some(odd) =
+            [Some(target.name), namespace].into_iter().flatten().find(|name| !is_path_part(name))
+        {
+            return Err(Trouble::malformed(format!(
+                "no object can have the name {:?}",
+                bounded_line(odd, MAX_REASON)
+            )));
+        }
+        let base = if resource.group.is_empty() {
+            format!("/api/{}", resource.version)
+        } else {
+            format!("/apis/{}/{}", resource.group, resource.version)
+        };
+        Ok(match namespace {
+            Some(namespace) => {
+                (format!("{base}/namespaces/{namespace}/{}", resource.plural), Some(namespace))
+            }
+            None => (format!("{base}/{}", resource.plural), None),
+        })
+    }
+
+    async fn kind(&self, target: Target<'_>) -> Result<Known, Trouble> {
+        let (group, version) =
+            target.api_version.split_once('/').unwrap_or(("", target.api_version));
+        // They become parts of a path that is asked for as the operator.
+        if !(group.is_empty() || is_path_part(group)) || !is_path_part(version) {
+            return Err(Trouble::malformed(format!(
+                "there is no apiVersion {:?}",
+                bounded_line(target.api_version, MAX_REASON)
+            )));
+        }
+        // Known without being asked for, so that nothing stands between a decision and what is done
+        // to a child.
+        if (target.api_version, target.kind)
+            == (Saga::api_version(&()).as_ref(), Saga::kind(&()).as_ref())
+        {
+            return Ok((ApiResource::erase::<Saga>(&()), true));
+        }
+        let kind = GroupVersionKind::gvk(group, version, target.kind);
+        let known = |(since, known): &(Instant, Known)| {
+            (since.elapsed() < KNOWN_FOR).then(|| known.clone())
+        };
+        if let Some(known) =
+            self.kinds.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).and_then(known)
+        {
+            return Ok(known);
+        }
+        let (resource, capabilities) = match discovery::pinned_kind(&self.client, &kind).await {
+            Ok(found) => found,
+            Err(kube::Error::Discovery(DiscoveryError::MissingKind(_))) => {
+                return Err(self.unserved(target, group).await);
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                return Err(self.unserved(target, group).await);
+            }
+            Err(error) => return Err(kinds_unread(&error)),
+        };
+        let known = (resource, matches!(capabilities.scope, Scope::Namespaced));
+        let mut kinds = self.kinds.lock().unwrap_or_else(PoisonError::into_inner);
+        if kinds.len() >= MOST_KINDS {
+            kinds.clear();
+        }
+        kinds.insert(kind, (Instant::now(), known.clone()));
+        Ok(known)
+    }
+
+    /// What it means that there is no such kind in this version. A group of Kubernetes' own is
+    /// never without its kinds: there it is misspelt.
+    async fn unserved(&self, target: Target<'_>, group: &str) -> Trouble {
+        if !group.contains('.') || group.ends_with(".k8s.io") {
+            return Trouble::NoKind(Unserved::Here, no_kind(target));
+        }
+        let served = match discovery::group(&self.client, group).await {
+            Ok(served) => served,
+            Err(kube::Error::Discovery(DiscoveryError::MissingApiGroup(_))) => {
+                return Trouble::NoKind(Unserved::Anywhere, no_kind(target));
+            }
+            Err(error) => return kinds_unread(&error),
+        };
+        let mut kinds = served.versions().flat_map(|version| served.versioned_resources(version));
+        match kinds.find(|(resource, _)| resource.kind.eq_ignore_ascii_case(target.kind)) {
+            Some((there, _)) => {
+                let message = format!(
+                    "{}, but {} in {}: write that",
+                    no_kind(target),
+                    there.kind,
+                    there.api_version
+                );
+                Trouble::NoKind(Unserved::Here, bounded_line(&message, MAX_REASON))
+            }
+            None => Trouble::NoKind(Unserved::Anywhere, no_kind(target)),
+        }
+    }
+}
+
+fn kinds_unread(error: &kube::Error) -> Trouble {
+    Trouble::Passes(bounded_line(
+        &format!("the kinds of the cluster cannot be read just now: {error}"),
+        MAX_REASON,
+    ))
+}
+
+/// The same request; unknown fields are refused.
+fn strictly(
+    request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<Request<Vec<u8>>, kube::core::request::Error> {
+    request.map(|mut request| {
+        let uri = request.uri().to_string();
+        let sign = if uri.contains('?') { '&' } else { '?' };
+        if let Ok(uri) = format!("{uri}{sign}fieldValidation=Strict").parse() {
+            *request.uri_mut() = uri;
+        }
+        request
+    })
+}
+
+/// Whether a name can be one part of a path as it is: a client cannot send anything else, and what
+/// was never sent is not lost.
+fn is_path_part(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:~@!$&'()*+,;=".contains(&byte);
+    !matches!(name, "" | "." | "..") && name.bytes().all(allowed)
+}
+
+fn stripped(mut object: Value) -> Value {
+    strip(&mut object);
+    object
+}
+
+/// Takes out what no expression reads: who manages which field, and what a Secret holds; its keys
+/// stay.
+fn strip(object: &mut Value) {
+    if let Some(metadata) = object.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str);
+    if (text("/apiVersion"), text("/kind")) != (Some("v1"), Some("Secret")) {
+        return;
+    }
+    if let Some(annotations) =
+        object.pointer_mut("/metadata/annotations").and_then(Value::as_object_mut)
+    {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    for value in object
+        .pointer_mut("/data")
+        .and_then(Value::as_object_mut)
+        .into_iter()
+        .flat_map(|data| data.values_mut())
+    {
+        *value = json!("[hidden]");
+    }
+}
+
+/// The UID of an object.
+pub(crate) fn uid(object: &Value) -> String {
+    object.pointer("/metadata/uid").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// The attempt by which the object was applied last, as it says itself.
+pub(crate) fn mark_of(object: &Value) -> Option<&str> {
+    object.pointer("/metadata/annotations")?.get(ANNOTATION_ATTEMPT)?.as_str()
+}
+
+/// An object for the engine.
+pub(crate) fn shared(object: Value) -> Arc<Value> {
+    Arc::new(object)
+}
+
+fn no_kind(target: Target<'_>) -> String {
+    format!("the cluster has no kind {} in {} yet", target.kind, target.api_version)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::controller::cluster::impersonate::Account;
+    use crate::controller::cluster::refusal::Refused;
+    use kube::core::Status;
+
+    use super::*;
+
+    #[test]
+    fn no_expression_reads_what_a_secret_holds() {
+        let last_applied = "kubectl.kubernetes.io/last-applied-configuration";
+        let mut secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "data": {"token": "Y2FuYXJ5"},
+            "metadata": {
+                "name": "a", "managedFields": [],
+                "annotations": {last_applied: "canary", "b": "c"},
+            },
+        });
+        strip(&mut secret);
+        let metadata = json!({"name": "a", "annotations": {"b": "c"}});
+        assert_eq!(
+            secret,
+            json!({
+                "apiVersion": "v1", "kind": "Secret", "data": {"token": "[hidden]"},
+                "metadata": metadata,
+            })
+        );
+        let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "b"}});
+        let mut other = config_map.clone();
+        strip(&mut other);
+        assert_eq!(other, config_map);
+    }
+
+    #[test]
+    fn a_name_is_one_part_of_a_path_or_none() {
+        for name in ["web", "system:node", "a.b", "A-1", "x@y"] {
+            assert!(is_path_part(name), "{name}");
+        }
+        for name in [
+            "", ".", "..", "a/b", "a/../b", "a b", "a?b", "a#b", "a%2Fb", "a\\b", "a\nb", "ü",
+            "{a}",
+        ] {
+            assert!(!is_path_part(name), "{name}");
+        }
+    }
+
+    /// What a failure with this answer to a patch of a Deployment is taken for.
+    fn sorted(code: u16, reason: &str, message: &str) -> Trouble {
+        let account = Account { namespace: "shop", name: "order-saga" };
+        let target = Target {
+            account,
+            api_version: "apps/v1",
+            kind: "Deployment",
+            name: "web",
+            namespace: None,
+        };
+        let status =
+            Status { code, reason: reason.into(), message: message.into(), ..Status::default() };
+        trouble(target, "patch", &kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn a_refusal_names_who_may_not_do_what() {
+        let told = |trouble: &Trouble| match trouble {
+            Trouble::Final(_, text) => format!("final: {text}"),
+            Trouble::Passes(text) | Trouble::NoKind(_, text) => format!("passes: {text}"),
+            Trouble::Lost(text) => format!("lost: {text}"),
+        };
+        let begins = |trouble: Trouble, with: &str| {
+            assert!(told(&trouble).starts_with(with), "{}", told(&trouble));
+        };
+        let forbidden = sorted(403, "Forbidden", "deployments.apps \"web\" is forbidden");
+        begins(
+            forbidden,
+            "final: system:serviceaccount:shop:order-saga may not patch Deployment \"web\": \
+             deployments.apps",
+        );
+        begins(sorted(403, "Forbidden", "exceeded quota: q"), "passes");
+        begins(
+            sorted(403, "Forbidden", "cannot impersonate resource \"serviceaccounts\""),
+            "final: the operator may not impersonate",
+        );
+        begins(
+            sorted(409, "Conflict", "conflict with \"kubectl\""),
+            "final: fields belong to another manager",
+        );
+        begins(
+            sorted(422, "Invalid", "spec.replicas"),
+            "final: the API server refused Deployment \"web\"",
+        );
+        begins(
+            sorted(
+                500,
+                "InternalError",
+                "failed to create typed patch object (x): .dat: field not declared",
+            ),
+            "final: the API server",
+        );
+        begins(sorted(429, "TooManyRequests", ""), "passes");
+        for code in [408, 500, 503] {
+            begins(sorted(code, "Timeout", "etcd"), "lost");
+        }
+        let wrong = |code: u16, reason: &str| match sorted(code, reason, "x") {
+            Trouble::Final(wrong, _) => Some(wrong),
+            Trouble::Passes(_) | Trouble::NoKind(_, _) | Trouble::Lost(_) => None,
+        };
+        for (code, means) in [
+            (400, Refused::Malformed),
+            (422, Refused::Malformed),
+            (403, Refused::Forbidden),
+            (404, Refused::Nowhere),
+            (405, Refused::Otherwise),
+        ] {
+            assert_eq!(wrong(code, ""), Some(means), "{code}");
+        }
+        assert_eq!(
+            (wrong(409, "Conflict"), wrong(409, "AlreadyExists")),
+            (Some(Refused::Otherwise), None)
+        );
+    }
+}

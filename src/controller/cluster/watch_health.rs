@@ -1,0 +1,282 @@
+//! The watches in a namespace that the API server answers with 403 or 404: what their stores show
+//! may be old, and may stay so for ever.
+//!
+//! # Guarantees
+//! Nothing is concluded from it alone: it says where to look live. The deletion of a namespace
+//! takes the operator's rights there before the sagas are gone, and then no watch tells of anything
+//! any more.
+//!
+//! # Caveats
+//! A watch that is let in again counts as barred until it brings something: too much is read, and
+//! nothing is missed.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use kube::{
+    Api, Resource,
+    runtime::watcher::{self, Event},
+};
+use tokio::time::Instant;
+
+use super::error::{chain, code};
+use crate::controller::context::Context;
+
+/// How long a watch is barred before nobody waits for it any more.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What is watched without which no saga is looked at.
+const NEEDED: [Watched; 2] = [Watched::Saga, Watched::Pod];
+
+/// A kind that is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Watched {
+    /// The sagas.
+    Saga,
+    /// The Pods of attempts.
+    Pod,
+    /// The Jobs of attempts.
+    Job,
+}
+
+impl Watched {
+    /// As in `kind` of a manifest.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Saga => "Saga",
+            Self::Pod => "Pod",
+            Self::Job => "Job",
+        }
+    }
+}
+
+/// Since when the watch on a kind is barred, by namespace and kind. Those on the whole cluster are
+/// never in it.
+#[derive(Debug, Default)]
+pub struct Barred(Mutex<BTreeMap<String, BTreeMap<Watched, Instant>>>);
+
+impl Barred {
+    /// Notes that a watch failed, with the HTTP status of the answer where there was one. Returns
+    /// whether it is barred from now on, and was not before.
+    pub fn failed(&self, namespace: &str, kind: Watched, code: Option<u16>) -> bool {
+        if !matches!(code, Some(403 | 404)) {
+            return false;
+        }
+        let mut new = false;
+        let mut barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        barred.entry(namespace.to_owned()).or_default().entry(kind).or_insert_with(|| {
+            new = true;
+            Instant::now()
+        });
+        new
+    }
+
+    /// Notes that a watch brought something.
+    pub fn works(&self, namespace: &str, kind: Watched) {
+        let mut barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kinds) = barred.get_mut(namespace) {
+            kinds.remove(&kind);
+        }
+    }
+
+    /// Whether this watch is barred.
+    #[must_use]
+    pub fn is(&self, namespace: &str, kind: Watched) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(namespace)
+            .is_some_and(|kinds| kinds.contains_key(&kind))
+    }
+
+    /// Whether a watch in this namespace is barred without which nothing is done there. Without
+    /// Jobs, all else is.
+    #[must_use]
+    pub fn blinds(&self, namespace: &str) -> bool {
+        NEEDED.iter().any(|kind| self.is(namespace, *kind))
+    }
+
+    /// Whether such a watch in this namespace has been barred for so long that nobody should wait
+    /// for it any more.
+    #[must_use]
+    pub fn is_given_up(&self, namespace: &str) -> bool {
+        let barred = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = |kinds: &BTreeMap<_, Instant>| {
+            NEEDED.iter().filter_map(|kind| kinds.get(kind).copied()).min()
+        };
+        barred.get(namespace).and_then(since).is_some_and(|since| since.elapsed() >= PATIENCE)
+    }
+}
+
+/// Whether one watch is well.
+pub(crate) struct Health {
+    context: Arc<Context>,
+    kind: Watched,
+    namespace: Option<String>,
+}
+
+impl Health {
+    pub(crate) fn of<K>(api: &Api<K>, kind: Watched, context: &Arc<Context>) -> Self
+    where
+        K: Resource,
+    {
+        Self { context: Arc::clone(context), kind, namespace: api.namespace().map(str::to_owned) }
+    }
+
+    /// Counts and tells a failure. Where the rights in a namespace went, all its sagas are looked
+    /// at: its deletion may have taken them.
+    pub(crate) fn note<K>(&self, event: &Result<Event<K>, watcher::Error>) {
+        let Self { context, kind, namespace } = self;
+        let kind = *kind;
+        match (event, namespace) {
+            // It begins with the next call, which may fail.
+            (Ok(Event::Init), _) | (Ok(_), None) => {}
+            (Ok(_), Some(namespace)) => context.barred.works(namespace, kind),
+            (Err(error), namespace) => {
+                context.metrics.watch_failed(kind.as_str());
+                let namespace = namespace.as_deref();
+                tracing::warn!(
+                    kind = kind.as_str(),
+                    namespace,
+                    error = chain(error),
+                    "a watch failed and begins again"
+                );
+                if let Some(namespace) = namespace
+                    .filter(|namespace| context.barred.failed(namespace, kind, answered(error)))
+                {
+                    context
+                        .announce_all(|saga| saga.metadata.namespace.as_deref() == Some(namespace));
+                }
+            }
+        }
+    }
+}
+
+/// The HTTP status that a watch failed with, where the API server answered.
+fn answered(error: &watcher::Error) -> Option<u16> {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => code(error),
+        watcher::Error::WatchError(status) => Some(status.code),
+        watcher::Error::NoResourceVersion => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use http::{Request, Response};
+    use kube::{Client, client::Body, runtime::controller::Action};
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::{
+        context::fixture,
+        reconcile::{reconcile, unwatched},
+    };
+
+    #[tokio::test]
+    async fn a_saga_is_read_live_where_its_watch_may_have_missed_its_deletion() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&asked);
+        let client = Client::new(
+            tower::service_fn(move |request: Request<Body>| {
+                log.lock().unwrap().push(request.uri().path().to_owned());
+                let body = json!({
+                    "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
+                    "message": "not found",
+                });
+                let response = Response::builder()
+                    .status(404)
+                    .body(Body::from(body.to_string().into_bytes()))
+                    .unwrap();
+                std::future::ready(Ok::<_, std::convert::Infallible>(response))
+            }),
+            "default",
+        );
+        let (context, _announced) = fixture::context(client, None);
+        context.barred.failed("shop", Watched::Saga, Some(403));
+        let metadata =
+            json!({"name": "order", "namespace": "shop", "uid": "1", "resourceVersion": "7"});
+        let steps = json!([{"name": "ship", "pod": {"image": "ship"}}]);
+        let saga = serde_json::from_value(json!({"metadata": metadata, "spec": {"steps": steps}}))
+            .unwrap();
+        let action = reconcile(Arc::new(saga), context).await.unwrap();
+        assert_eq!(action, Action::requeue(Duration::from_mins(1)), "it may be there all the same");
+        assert_eq!(*asked.lock().unwrap(), ["/apis/saga.dev/v1alpha1/namespaces/shop/sagas/order"]);
+    }
+
+    #[tokio::test]
+    async fn every_saga_that_does_not_rest_is_polled_where_a_watch_is_barred() {
+        let nobody = tower::service_fn(|_: Request<Body>| {
+            std::future::pending::<Result<Response<Body>, std::convert::Infallible>>()
+        });
+        let (context, _announced) = fixture::context(Client::new(nobody, "default"), None);
+        let saga = |phase: &str, more: serde_json::Value| {
+            let mut metadata = json!({"name": "order", "namespace": "shop", "uid": "1"});
+            metadata.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            serde_json::from_value(
+                json!({"metadata": metadata, "spec": {"steps": []}, "status": {"phase": phase}}),
+            )
+            .unwrap()
+        };
+        let rests = saga("Completed", json!({}));
+        let others = [
+            saga("Running", json!({})),
+            saga("Completed", json!({"finalizers": ["saga.dev/undo"]})),
+            saga("Completed", json!({"deletionTimestamp": "2030-01-01T00:00:00Z"})),
+        ];
+        assert!(
+            others.iter().chain([&rests]).all(|saga| unwatched(saga, &context).is_none()),
+            "the watches tell"
+        );
+        context.barred.failed("shop", Watched::Pod, Some(403));
+        assert!(
+            unwatched(&rests, &context).is_none()
+                && others.iter().all(|saga| unwatched(saga, &context).is_some())
+        );
+    }
+
+    #[test]
+    fn a_watch_is_barred_by_what_says_no_until_it_brings_something() {
+        let barred = Barred::default();
+        for passing in [None, Some(410), Some(429), Some(500)] {
+            assert!(
+                !barred.failed("shop", Watched::Pod, passing) && !barred.is("shop", Watched::Pod)
+            );
+        }
+        assert!(
+            barred.failed("shop", Watched::Pod, Some(403))
+                && !barred.failed("shop", Watched::Pod, Some(404)),
+            "it is news once"
+        );
+        assert!(
+            barred.is("shop", Watched::Pod)
+                && !barred.is("shop", Watched::Saga)
+                && !barred.is("billing", Watched::Pod)
+        );
+        barred.works("shop", Watched::Pod);
+        assert!(!barred.is("shop", Watched::Pod) && barred.failed("shop", Watched::Pod, Some(403)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_is_waited_for_half_a_minute() {
+        let barred = Barred::default();
+        barred.failed("shop", Watched::Saga, Some(403));
+        assert!(!barred.is_given_up("shop"));
+        tokio::time::advance(PATIENCE).await;
+        assert!(barred.is_given_up("shop") && !barred.is_given_up("billing"));
+        barred.works("shop", Watched::Saga);
+        barred.failed("shop", Watched::Job, Some(403));
+        tokio::time::advance(PATIENCE).await;
+        assert!(
+            !barred.is_given_up("shop") && !barred.blinds("shop"),
+            "an operator without rights on Jobs does everything else"
+        );
+    }
+}

@@ -1,0 +1,244 @@
+//! Requests in flight: sent beside the reconciles, so that none waits for an answer.
+//!
+//! # Guarantees
+//! One request at most for an attempt of this process. A request leaves only while the tenure of
+//! the executor that its intent names holds, and within two seconds of the write that names it;
+//! later, only if a live read shows the attempt still as the active one. Its end is noted here and
+//! wakes the saga.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use futures::FutureExt;
+use tracing::Instrument;
+
+use crate::{
+    api::{HttpAction, Outcome, StoredSaga},
+    controller::{
+        clock::now,
+        cluster::{
+            error::chain, impersonate::Account, namespace::namespace_goes, sagas::may_still_begin,
+        },
+        context::Context,
+        http::sent::{Permit, Sent},
+        limits::slots::Slot,
+        memory::attempts::{AttemptKey, Departure, never_sent},
+    },
+    coordination::{breaker::CallEnd, fence::leaves_unread},
+    model::{
+        observation::{ChildState, Failure, Reached},
+        saga::Identity,
+    },
+    objects::http::{self, request::HttpRequest},
+    text::bounded_line,
+};
+
+/// What a request needs to know of its saga.
+pub(crate) struct Flight<'a> {
+    pub(crate) stored: &'a StoredSaga,
+    pub(crate) account: &'a str,
+    pub(crate) action: &'a HttpAction,
+    pub(crate) time_limit: Duration,
+    /// When the write that names the attempt was sent, or the read that showed it.
+    pub(crate) fresh_since: Instant,
+    /// The executor that the intent names.
+    pub(crate) executor: &'a str,
+}
+
+/// Sends the request of an attempt on its way, unless it is on it. `slot` is given back when it has
+/// landed.
+pub(crate) fn begin(
+    context: &Arc<Context>,
+    flight: &Flight<'_>,
+    identity: Identity,
+    slot: Option<Slot>,
+) {
+    let request = http::request::request(flight.action, &identity);
+    let journey = Journey {
+        context: Arc::clone(context),
+        // Only who the saga is: the status may be large.
+        stored: StoredSaga {
+            spec: Err(String::new()),
+            status: Err(String::new()),
+            ..flight.stored.clone()
+        },
+        account: flight.account.to_owned(),
+        request,
+        time_limit: flight.time_limit,
+        fresh_since: flight.fresh_since,
+        executor: flight.executor.to_owned(),
+        sent: Sent::default(),
+        slot,
+        key: (identity.uid.clone(), identity.attempt.clone()),
+    };
+    let span = tracing::info_span!(
+        "request",
+        saga = identity.saga,
+        namespace = identity.namespace,
+        uid = identity.uid,
+        step = identity.attempt.step,
+        attempt = identity.attempt.number
+    );
+    let key = journey.key.clone();
+    let call = journey.slot.as_ref().and_then(Slot::call).cloned();
+    let departure = Departure {
+        saga: (identity.namespace.clone(), identity.saga.clone()),
+        sent: journey.sent.clone(),
+        call,
+    };
+    context.attempts.take_off(&key, departure, || {
+        tokio::spawn(journey.fly(identity).instrument(span)).abort_handle()
+    });
+}
+
+/// The most characters of a message in the log.
+const LOGGED: usize = 400;
+
+/// The word and the text of an end for the log.
+fn told(end: &ChildState) -> (&'static str, String) {
+    let (outcome, message) = match end {
+        ChildState::Succeeded(_) | ChildState::Answered(_) => (Outcome::Succeeded.as_str(), ""),
+        ChildState::Failed(failure) => (Outcome::Failed.as_str(), failure.message.as_str()),
+        ChildState::Unknown { message, .. } | ChildState::CalledOff { message } => {
+            (Outcome::Unknown.as_str(), message.as_str())
+        }
+        ChildState::Refused { message, .. } => ("Refused", message.as_str()),
+        ChildState::Active { .. }
+        | ChildState::Object { .. }
+        | ChildState::Saga(_)
+        | ChildState::Standing { .. }
+        | ChildState::Elsewhere { .. }
+        | ChildState::Absent(_) => ("", ""),
+    };
+    (outcome, bounded_line(message, LOGGED))
+}
+
+/// A request on its way.
+struct Journey {
+    context: Arc<Context>,
+    stored: StoredSaga,
+    account: String,
+    request: HttpRequest,
+    time_limit: Duration,
+    fresh_since: Instant,
+    executor: String,
+    sent: Sent,
+    slot: Option<Slot>,
+    key: AttemptKey,
+}
+
+impl Journey {
+    async fn fly(mut self, identity: Identity) {
+        let in_flight = self.context.metrics.http_call();
+        let slot = self.slot.take();
+        let end = AssertUnwindSafe(self.call(&identity)).catch_unwind().await;
+        drop(in_flight);
+        let end = end.unwrap_or_else(|_| {
+            let message = "the call panicked".into();
+            Some(ChildState::Unknown { message, retry_after: None })
+        });
+        if let (Some(call), Some(end)) = (slot.as_ref().and_then(Slot::call), &end) {
+            call.ended(CallEnd::of(end, self.sent.may_have_left(), self.sent.status()));
+        }
+        match end {
+            // Not the active attempt any more: there is nothing to note.
+            None => self.context.attempts.landed(&self.key),
+            Some(ChildState::Refused { message, .. }) => {
+                self.context.attempts.refused(&self.key, message);
+                self.context.attempts.landed(&self.key);
+            }
+            Some(end) => {
+                let (outcome, message) = told(&end);
+                tracing::info!(outcome, message, "the request ended");
+                self.context.attempts.ended(&self.key, end);
+            }
+        }
+        // Before the saga is looked at: its next request may be to the same host.
+        drop(slot);
+        self.context.announce(&identity.namespace, &identity.saga);
+    }
+
+    /// The call itself; `None` where the attempt is not the active one any more.
+    async fn call(&self, identity: &Identity) -> Option<ChildState> {
+        let account = Account { namespace: &identity.namespace, name: &self.account };
+        let unwanted = Arc::new(AtomicBool::new(false));
+        let permit = self.permit(Arc::clone(&unwanted));
+        let state = self
+            .context
+            .caller
+            .call(&self.request, account, self.time_limit, now(), &self.sent, permit)
+            .await;
+        if !self.sent.may_have_left() && !self.context.own.holds(&self.executor) {
+            return Some(never_sent());
+        }
+        if unwanted.load(Ordering::Acquire) {
+            return None;
+        }
+        Some(self.at_last(identity, state).await)
+    }
+
+    /// The same end; for good where nothing was sent, and what the request needs goes with the
+    /// namespace of its saga.
+    async fn at_last(&self, identity: &Identity, state: ChildState) -> ChildState {
+        let ChildState::Failed(failure @ Failure { reached: Reached::Nothing, last: false, .. }) =
+            state
+        else {
+            return state;
+        };
+        let namespace = identity.namespace.as_str();
+        // Its sagas are deleted first.
+        let deleted = self.stored.metadata.deletion_timestamp.is_some();
+        let goes = deleted
+            && http::request::needs_namespace(&self.request, namespace)
+            && namespace_goes(&self.context, namespace).await.unwrap_or_else(|error| {
+                tracing::warn!(
+                    error = chain(&error),
+                    "nobody can tell whether the namespace of a request goes"
+                );
+                false
+            });
+        let message = if goes {
+            format!("{}; and its namespace is being deleted", failure.message)
+        } else {
+            failure.message
+        };
+        ChildState::Failed(Failure { last: goes, message, ..failure })
+    }
+
+    /// Whether the request may leave: within two seconds of the write that names it, or when a live
+    /// read shows it still wanted; and only while the tenure of the executor that the intent names
+    /// holds.
+    fn permit(&self, unwanted: Arc<AtomicBool>) -> Permit {
+        let (context, stored) = (Arc::clone(&self.context), Arc::new(self.stored.clone()));
+        let (attempt, fresh_since, executor) =
+            (self.key.1.clone(), self.fresh_since, self.executor.clone());
+        Arc::new(move || {
+            let (context, stored, attempt, unwanted) =
+                (Arc::clone(&context), Arc::clone(&stored), attempt.clone(), Arc::clone(&unwanted));
+            let executor = executor.clone();
+            async move {
+                if leaves_unread(Some(fresh_since.elapsed())) {
+                    return context.own.may_send(&executor);
+                }
+                let wanted = may_still_begin(&context, &stored, &attempt, None)
+                    .await
+                    .unwrap_or_else(|error| {
+                        tracing::warn!(
+                            error = chain(&error),
+                            "the request is not sent: nobody can tell whether it is still wanted"
+                        );
+                        false
+                    });
+                unwanted.store(!wanted, Ordering::Release);
+                wanted && context.own.may_send(&executor)
+            }
+            .boxed()
+        })
+    }
+}

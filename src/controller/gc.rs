@@ -1,0 +1,78 @@
+//! Forgets what this process remembers of sagas that ended or went.
+//!
+//! # Guarantees
+//! It may begin before all caches are filled: what is remembered is of sagas that a cache showed,
+//! and one that is not filled showed none.
+
+use std::{collections::HashSet, time::Duration};
+
+use kube::runtime::reflector::Store;
+
+use super::context::Context;
+use crate::api::{SagaPhase, StoredSaga};
+
+/// How often it is forgotten.
+const EVERY: Duration = Duration::from_mins(1);
+
+/// Forgets again and again. Never returns.
+pub(crate) async fn janitor(context: &Context, sagas: &[Store<StoredSaga>]) {
+    let mut every = tokio::time::interval(EVERY);
+    loop {
+        every.tick().await;
+        // A saga whose status cannot be read may have requests under way: forgetting them would
+        // send them again.
+        let ended = |saga: &StoredSaga| {
+            saga.status
+                .as_ref()
+                .is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal))
+        };
+        let live: HashSet<String> = sagas
+            .iter()
+            .flat_map(Store::state)
+            .filter(|saga| !ended(saga))
+            .filter_map(|saga| saga.metadata.uid.clone())
+            .collect();
+        context.writes.forget(|uid| live.contains(uid));
+        context.attempts.forget(|uid| live.contains(uid));
+        context.failures.forget(|uid| live.contains(uid));
+        context.prechecks.forget(|uid| live.contains(uid));
+        context.versions.forget(|uid| live.contains(uid));
+        context.others.forget();
+        context.circuits.forget();
+        let jobs: HashSet<String> = context
+            .caches
+            .jobs
+            .iter()
+            .flat_map(Store::state)
+            .filter_map(|job| job.metadata.uid.clone())
+            .collect();
+        context.families.forget(|uid| jobs.contains(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{Client, client::Body};
+    use tokio::sync::watch;
+
+    use super::super::{context::fixture, run::tend, watch::sync::Filling};
+    use super::*;
+    use crate::{coordination::election::Warmth, service::admin::Health};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_over_is_forgotten_although_one_namespace_cannot_be_listed() {
+        let nobody = tower::service_fn(|_: http::Request<Body>| {
+            std::future::pending::<Result<http::Response<Body>, std::convert::Infallible>>()
+        });
+        let (context, _announced) = fixture::context(Client::new(nobody, "default"), None);
+        let ((_sagas, sagas), (_pods, pods)) = (watch::channel(false), watch::channel(false));
+        let never = Filling { namespace: Some("shop".into()), sagas, pods };
+        context.failures.count("a saga that went");
+        let (warms, health) = (watch::Sender::new(Warmth::Cold), Health::default());
+        tokio::time::timeout(2 * EVERY, tend(&context, &[never], &[], &warms, &health))
+            .await
+            .unwrap_err();
+        assert_eq!(*warms.borrow(), Warmth::Cold);
+        assert_eq!(context.failures.count("a saga that went"), 0);
+    }
+}

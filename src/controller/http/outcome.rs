@@ -1,0 +1,62 @@
+//! What became of a request that got no answer.
+
+use std::{error::Error, time::Duration};
+
+use super::sent::Sent;
+use crate::model::observation::{ChildState, Failure, Reached};
+
+/// The most characters of an error that a message shows.
+pub(crate) const MAX_CAUSE: usize = 200;
+
+/// Nothing was sent.
+pub(crate) fn failed(last: bool, message: String) -> ChildState {
+    ChildState::Failed(Failure {
+        reached: Reached::Nothing,
+        last,
+        exit_code: None,
+        disrupted: false,
+        retry_after: None,
+        message,
+    })
+}
+
+pub(crate) fn unknown(message: String) -> ChildState {
+    ChildState::Unknown { message, retry_after: None }
+}
+
+pub(crate) fn overdue(time_limit: Duration, sent: &Sent) -> ChildState {
+    if sent.may_have_left() {
+        unknown(format!("no answer within {time_limit:?}"))
+    } else {
+        failed(false, format!("no connection within {time_limit:?}: nothing was sent"))
+    }
+}
+
+pub(crate) fn cannot_be_sent(cause: &str) -> ChildState {
+    failed(true, format!("the request cannot be sent: {cause}"))
+}
+
+/// No answer came.
+pub(crate) fn broken(error: &reqwest::Error, host: &str, sent: &Sent, cause: &str) -> ChildState {
+    if sent.may_have_left() {
+        unknown(format!("the connection to {host} broke before an answer came: {cause}"))
+    } else if error.is_builder() {
+        cannot_be_sent(cause)
+    } else {
+        failed(false, format!("no connection to {host}: {cause}"))
+    }
+}
+
+/// The innermost error: the ones around it say only that something failed, and one of them holds
+/// the URL. It may quote the other side, such as the names in its certificate.
+pub(crate) fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    if innermost.is::<reqwest::Error>() {
+        "the request is malformed".into()
+    } else {
+        innermost.to_string()
+    }
+}

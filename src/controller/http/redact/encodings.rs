@@ -1,0 +1,202 @@
+//! What is looked for of a value: it, its parts, and all of them in base64.
+//!
+//! The parts of a value are what stands behind a scheme such as `Bearer`; of `Basic` credentials
+//! (RFC 7617) the password, and the pair of user and password, but not the user, whom answers may
+//! well name; and its pieces. These are its words, which white space parts; what stands between `,`
+//! and `;` in a word; and what stands behind a name and its `=` or `:` there, up to the next of
+//! them and up to the end. The name itself is no piece: it says what the value is for, as in
+//! `session=…`, and answers are full of it. Quotes around a piece do not belong to it.
+//!
+//! A short piece may well be a word of everyday use, or the beginning of one: it is looked for only
+//! as a whole word.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
+
+use super::words::Words;
+use crate::controller::cluster::secrets::SecretValue;
+
+/// Shorter parts of a value are not taken out: they hide nothing and would garble the text.
+pub(crate) const MIN_HIDDEN: usize = 4;
+/// Shorter pieces are looked for only as whole words.
+const MIN_WITHIN: usize = 8;
+/// The most bytes of what is looked for besides the values themselves, so that no odd Secrets cost
+/// much time or memory.
+pub(crate) const MAX_FORMS: usize = 256 * 1024;
+/// The most ends of a piece that are pieces themselves, for the same reason.
+const MAX_ENDS: usize = 4;
+
+/// How much a part tells, that which tells the most first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rank {
+    /// The value, as it is sent.
+    Whole,
+    /// A token or a password, or the value read in another way.
+    Credential,
+    Piece,
+}
+
+/// What is looked for of all values together.
+#[derive(Debug, Default)]
+pub(crate) struct Forms {
+    /// Wherever it stands.
+    pub(crate) anywhere: Vec<Vec<u8>>,
+    /// Only as a whole word.
+    pub(crate) words: Words,
+    /// The parts that are numbers, as the bits of a double.
+    pub(crate) numbers: BTreeSet<u64>,
+}
+
+impl Forms {
+    /// Those of `secrets`: each value, and up to [`MAX_FORMS`] of the rest, the parts before what
+    /// they are in base64, what tells more before what tells less, and the longer before the
+    /// shorter.
+    pub(crate) fn of(secrets: &[SecretValue]) -> Self {
+        let mut known = BTreeMap::new();
+        for (part, rank) in secrets.iter().flat_map(|secret| parts(secret.expose())) {
+            let best = known.entry(part).or_insert(rank);
+            *best = rank.min(*best);
+        }
+        let mut parts: Vec<_> = known.into_iter().map(|(part, rank)| Part { part, rank }).collect();
+        parts.sort_by_key(|part| (part.rank, Reverse(part.part.len())));
+        let (mut forms, mut left) = (Self::default(), MAX_FORMS);
+        for part in &parts {
+            if part.rank == Rank::Whole || take(&mut left, part.part.len()) {
+                forms.add(part);
+            }
+        }
+        for (part, form) in
+            parts.iter().flat_map(|part| part.encoded().into_iter().map(move |form| (part, form)))
+        {
+            if !take(&mut left, form.len()) {
+                break;
+            }
+            forms.add_form(part, form.into_bytes());
+        }
+        forms
+    }
+
+    fn add(&mut self, part: &Part) {
+        self.add_form(part, part.part.clone());
+        let number = str::from_utf8(&part.part)
+            .ok()
+            .filter(|_| !part.is_word())
+            .and_then(|text| text.parse().ok());
+        self.numbers.extend(number.map(f64::to_bits));
+    }
+
+    fn add_form(&mut self, part: &Part, form: Vec<u8>) {
+        if part.is_word() {
+            self.words.add(form);
+        } else {
+            self.anywhere.push(form);
+        }
+    }
+}
+
+/// Whether so much is left; takes it.
+fn take(left: &mut usize, bytes: usize) -> bool {
+    left.checked_sub(bytes).map(|rest| *left = rest).is_some()
+}
+
+struct Part {
+    part: Vec<u8>,
+    rank: Rank,
+}
+
+impl Part {
+    /// Whether it is looked for only as a whole word.
+    fn is_word(&self) -> bool {
+        self.rank == Rank::Piece && self.part.len() < MIN_WITHIN
+    }
+
+    /// What it is in base64: a word as a text of its own, and anything else in the midst of a text,
+    /// too.
+    fn encoded(&self) -> BTreeSet<String> {
+        let starts = if self.is_word() { 0..1 } else { 0..3 };
+        starts
+            .flat_map(|before| base64(&self.part, before, !self.is_word()))
+            .filter(|form| form.len() >= MIN_HIDDEN)
+            .collect()
+    }
+}
+
+/// The parts of a value that must not show.
+fn parts(value: &[u8]) -> Vec<(Vec<u8>, Rank)> {
+    let value = value.trim_ascii();
+    let mut parts = vec![(value.to_vec(), Rank::Whole)];
+    // As UTF-8, and as a server reads it that takes each byte of a header for a character, as HTTP
+    // once had it.
+    let texts: [String; 2] = [
+        String::from_utf8_lossy(value).into_owned(),
+        value.iter().copied().map(char::from).collect(),
+    ];
+    for text in &texts {
+        let pair = basic(text);
+        let password = pair.as_deref().and_then(|pair| Some(pair.split_once(':')?.1));
+        let credentials = [Some(text.as_str()), token(text), pair.as_deref(), password];
+        parts.extend(
+            credentials
+                .into_iter()
+                .flatten()
+                .map(|part| (part.as_bytes().to_vec(), Rank::Credential)),
+        );
+        let words =
+            [Some(text.as_str()), password].into_iter().flatten().flat_map(str::split_whitespace);
+        let pieces = words.flat_map(|word| [word].into_iter().chain(pieces(word)));
+        parts.extend(pieces.map(|piece| (piece.as_bytes().to_vec(), Rank::Piece)));
+    }
+    parts.retain(|(part, _)| part.len() >= MIN_HIDDEN);
+    parts
+}
+
+/// What stands between the marks in a word.
+fn pieces(word: &str) -> impl Iterator<Item = &str> {
+    word.split([',', ';']).flat_map(|one| {
+        let ends = one
+            .match_indices(['=', ':'])
+            .take(MAX_ENDS)
+            .filter_map(|(at, mark)| one.get(at.saturating_add(mark.len())..));
+        let pieces = [one].into_iter().chain(ends).chain(one.split(['=', ':']).skip(1));
+        // What `=` ends is no name: so ends base64, which others write without it.
+        pieces.map(|piece| piece.trim_matches(['"', '\'']).trim_end_matches('='))
+    })
+}
+
+/// What stands behind the scheme of credentials (RFC 9110, 11.4), such as `Bearer`.
+fn token(value: &str) -> Option<&str> {
+    let (scheme, token) = value.split_once(char::is_whitespace)?;
+    let is_scheme =
+        scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    is_scheme.then_some(token.trim())
+}
+
+/// `user:password`, where the value is such credentials.
+fn basic(value: &str) -> Option<String> {
+    let mut words = value.split_whitespace();
+    let (scheme, credentials) = (words.next()?, words.next()?);
+    let decoded =
+        STANDARD.decode(credentials).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    String::from_utf8(decoded).ok()
+}
+
+/// The letters of base64 that stand for `part` where `before` bytes, modulo 3, come before it:
+/// those up to its end where nothing follows; and where it stands in the `midst` of a text those
+/// that no following byte can change.
+fn base64(part: &[u8], before: usize, midst: bool) -> Vec<String> {
+    let padded: Vec<u8> = std::iter::repeat_n(0, before).chain(part.iter().copied()).collect();
+    let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+    let all = [STANDARD_NO_PAD.encode(&padded), URL_SAFE_NO_PAD.encode(&padded)];
+    all.iter()
+        .flat_map(|all| [all.get(first..), all.get(first..last).filter(|_| midst)])
+        .flatten()
+        .map(str::to_owned)
+        .collect()
+}

@@ -1,0 +1,113 @@
+//! Whom the TLS of one attempt trusts.
+//!
+//! # Guarantees
+//! Where an action names certificate authorities, no others are trusted: what cannot be read fails
+//! the attempt, and never falls back to those of the system. The settings are of this attempt
+//! alone, so that no session begun under other authorities is resumed.
+
+use std::sync::Arc;
+
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+
+use super::{headers::unreadable, outcome::failed, resolve::Target};
+use crate::{
+    api::{CaSource, ConfigMapKey, HttpTls, SecretKey},
+    controller::cluster::{
+        impersonate::Account,
+        secrets::{Kind, SecretReader},
+    },
+    model::observation::ChildState,
+    objects::http::request::HttpRequest,
+};
+
+/// The TLS settings of one attempt at `target`: `common`, or those that trust what the action
+/// names.
+pub(super) async fn settings(
+    target: &Target,
+    request: &HttpRequest,
+    account: Account<'_>,
+    reader: &SecretReader,
+    common: &ClientConfig,
+) -> Result<ClientConfig, ChildState> {
+    let Some(HttpTls { ca }) = &request.tls else { return Ok(common.clone()) };
+    if target.url.scheme() != "https" {
+        return Err(failed(
+            true,
+            "tls is for https:// alone: write https:// in url, or leave tls out".into(),
+        ));
+    }
+    let CaSource { secret_key_ref, config_map_key_ref } = ca;
+    let (kind, name, key, read) = match (secret_key_ref, config_map_key_ref) {
+        (Some(wanted @ SecretKey { name, key }), None) => {
+            (Kind::Secret, name, key, reader.read(account, wanted).await)
+        }
+        (None, Some(wanted @ ConfigMapKey { name, key })) => {
+            (Kind::ConfigMap, name, key, reader.read_config_map(account, wanted).await)
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(failed(
+                true,
+                "tls.ca names no single place: set exactly one of secretKeyRef and configMapKeyRef"
+                    .into(),
+            ));
+        }
+    };
+    let pem = read.map_err(|error| unreadable(&error))?;
+    let roots = roots(pem.expose()).map_err(|what| {
+        let hint = "store certificates in PEM, each from -----BEGIN CERTIFICATE----- to -----END \
+            CERTIFICATE-----";
+        failed(
+            true,
+            format!(
+                "key {key:?} of the {kind} {name:?}, whose certificates this request \
+            is to trust, {what}: {hint}"
+            ),
+        )
+    })?;
+    configured(roots).map_err(|error| failed(true, format!("TLS cannot be set up: {error}")))
+}
+
+/// The certificates of a PEM text; what else it holds is passed over. The errors show nothing of
+/// it.
+fn roots(pem: &[u8]) -> Result<RootCertStore, &'static str> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|_| "is malformed")?;
+        roots.add(certificate).map_err(|_| "holds a certificate that cannot be read")?;
+    }
+    if roots.is_empty() { Err("holds no certificate") } else { Ok(roots) }
+}
+
+/// The TLS settings of all calls: ring, and the system's root certificates or those that
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` name. Reads files: call it once, at the start.
+///
+/// Where no root certificate is found the operator runs on, and only calls to `https://` fail, with
+/// a message that says so.
+///
+/// # Errors
+/// Never with ring's cipher suites, unless rustls changes what it needs.
+pub fn tls_config() -> Result<ClientConfig, rustls::Error> {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "some root certificates cannot be read");
+    }
+    let mut roots = RootCertStore::empty();
+    let (added, _ignored) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        tracing::warn!(
+            "no root certificates found: calls to https:// will fail; set SSL_CERT_FILE"
+        );
+    }
+    configured(roots)
+}
+
+/// The TLS settings that trust `roots`.
+pub(crate) fn configured(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}

@@ -1,0 +1,59 @@
+//! Executors: under which id this process sends requests, and whether those of other processes are
+//! gone.
+//!
+//! ```text
+//!  own: create ─► renew every 2 s ─┬─► a renewal is refused, or 4 s pass
+//!                                  │    ─► abort what is under way ─► a new id, a new Lease
+//!                                  └─► the process ends ─► release
+//!  others: an intent of a foreign id ─► live reads of its Lease, one series for each id
+//!           ─► gone ─► look at its sagas again
+//! ```
+//!
+//! # Guarantees
+//! A request leaves only while the tenure of the id in its intent holds, and is aborted when that
+//! lapses; an id that lapsed is never used again. What another process sent counts as unknown only
+//! when [`crate::coordination::executor_lease`] says that its executor is gone.
+//!
+//! # Caveats
+//! Leases are read only while there are intents of other executors, so an operator that is alone
+//! reads none.
+
+use k8s_openapi::{
+    api::coordination::v1::{Lease, LeaseSpec},
+    apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
+};
+
+use crate::{
+    api::names::{LABEL_MANAGED_BY, MANAGER},
+    controller::clock::now,
+    coordination::executor_lease::TERM,
+};
+
+/// What tells the Leases of executors from others.
+pub(crate) const LABEL_EXECUTOR: &str = "saga.dev/executor";
+
+/// The name of an executor's Lease.
+pub(crate) fn lease_name(id: &str) -> String {
+    format!("saga-executor-{id}")
+}
+
+/// The Lease of an executor as it is created.
+pub(crate) fn lease(id: &str) -> Lease {
+    let labels = [(LABEL_MANAGED_BY, MANAGER), (LABEL_EXECUTOR, "true")]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()));
+    let at = Some(MicroTime(now()));
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(lease_name(id)),
+            labels: Some(labels.into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(id.to_owned()),
+            lease_duration_seconds: i32::try_from(TERM.as_secs()).ok(),
+            acquire_time: at.clone(),
+            renew_time: at,
+            ..LeaseSpec::default()
+        }),
+    }
+}

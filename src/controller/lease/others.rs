@@ -1,0 +1,267 @@
+//! The executors of other processes: whether they are gone.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, ResourceExt};
+use tokio::time::sleep;
+
+use super::executor::lease_name;
+use crate::{
+    controller::{cluster::error::chain, context::Context},
+    coordination::executor_lease::{Sighting, TERM, Vigil, may_last},
+    model::observation::ChildState,
+    mutants::{self, Twin},
+};
+
+/// After how long a saga is looked at again while it waits for another executor, although nobody
+/// announced it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+/// How long an executor is watched after the last saga asked for it: one that went does not say
+/// that it waits no more.
+const INTEREST: Duration = Duration::from_secs(30);
+/// How long it is remembered that an executor is gone, after the last saga asked for it.
+const REMEMBERED: Duration = Duration::from_mins(10);
+
+/// The most executors whose Leases are read at once. Stored status is input: it may name any
+/// number.
+const MOST_READ: usize = 256;
+
+/// A saga's namespace and name.
+type SagaKey = (String, String);
+
+/// What is known of other executors, by id.
+#[derive(Debug)]
+pub struct Others {
+    api: Api<Lease>,
+    watched: Mutex<HashMap<String, Watched>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    vigil: Vigil,
+    /// The sagas that wait for it.
+    sagas: HashSet<SagaKey>,
+    /// When a saga asked last.
+    asked: Instant,
+    /// Whether its Lease is being read.
+    reading: bool,
+}
+
+impl Others {
+    /// Reads Leases by this API.
+    #[must_use]
+    pub fn new(api: Api<Lease>) -> Self {
+        Self { api, watched: Mutex::default() }
+    }
+
+    /// The state of a request that the executor `id` of another process was to send for `saga`.
+    /// This process first read the intent at `first_read`; the request's own time limit is
+    /// `timeout`.
+    pub fn state(
+        &self,
+        context: &Arc<Context>,
+        id: &str,
+        saga: SagaKey,
+        first_read: Instant,
+        timeout: Duration,
+    ) -> ChildState {
+        if mutants::broken(Twin::Executor) {
+            return gone();
+        }
+        let now = Instant::now();
+        let left = may_last(first_read, timeout, now);
+        if left.is_zero() {
+            let message = "nobody can tell what came of the request: its operator has not said so \
+                long after its time"
+                .into();
+            return ChildState::Unknown { message, retry_after: None };
+        }
+        // What is no id of ours never had a Lease, and is no name to ask for either.
+        if !is_id(id) {
+            let left = TERM.saturating_sub(now.saturating_duration_since(first_read));
+            return if left.is_zero() {
+                gone()
+            } else {
+                ChildState::Elsewhere { look_again_in: left }
+            };
+        }
+        let mut table = self.lock();
+        let read = table.get(id).is_some_and(|watched| watched.reading);
+        let has_room =
+            !read && table.values().filter(|watched| watched.reading).count() < MOST_READ;
+        let fresh = || Watched {
+            vigil: Vigil::default(),
+            sagas: HashSet::new(),
+            asked: now,
+            reading: false,
+        };
+        let watched = table.entry(id.to_owned()).or_insert_with(fresh);
+        watched.asked = now;
+        if watched.vigil.is_gone() {
+            return gone();
+        }
+        watched.sagas.insert(saga);
+        // Where there is no room, the saga asks again.
+        if has_room {
+            watched.reading = true;
+            tokio::spawn(Self::read(Arc::clone(context), id.to_owned()));
+        }
+        ChildState::Elsewhere { look_again_in: left.min(LOOK_AGAIN) }
+    }
+
+    /// Notes that of all executors a saga waits for none but these.
+    pub fn waits_only_for(&self, saga: &SagaKey, ids: &[&str]) {
+        for (id, watched) in self.lock().iter_mut() {
+            if !ids.contains(&id.as_str()) {
+                watched.sagas.remove(saga);
+            }
+        }
+    }
+
+    /// Reads an executor's Lease again and again until it is gone, or no saga waits for it any
+    /// more.
+    async fn read(context: Arc<Context>, id: String) {
+        loop {
+            let asked = Instant::now();
+            let sighting = context.others.sight(&id).await;
+            let (sagas, wait) = {
+                let mut table = context.others.lock();
+                let Some(watched) = table.get_mut(&id) else { return };
+                if let Some(sighting) = sighting {
+                    watched.vigil.saw(sighting, asked, Instant::now());
+                }
+                let unwanted = watched.sagas.is_empty() || watched.asked.elapsed() >= INTEREST;
+                let over = unwanted || watched.vigil.is_gone();
+                watched.reading = !over;
+                let sagas: Vec<_> = if watched.vigil.is_gone() {
+                    watched.sagas.drain().collect()
+                } else {
+                    Vec::new()
+                };
+                (sagas, (!over).then(|| watched.vigil.next_look(asked, Instant::now())))
+            };
+            if !sagas.is_empty() {
+                tracing::warn!(
+                    executor = id,
+                    sagas = sagas.len(),
+                    "another operator is gone: what it was sending may have happened"
+                );
+            }
+            for (namespace, name) in sagas {
+                context.announce(&namespace, &name);
+            }
+            let Some(wait) = wait else { return };
+            sleep(wait).await;
+        }
+    }
+
+    /// What a live read of an executor's Lease shows; `None` where it failed.
+    async fn sight(&self, id: &str) -> Option<Sighting> {
+        match self.api.get_opt(&lease_name(id)).await {
+            Ok(None) => Some(Sighting::Absent),
+            Ok(Some(lease)) => {
+                let held = lease
+                    .spec
+                    .as_ref()
+                    .and_then(|spec| spec.holder_identity.as_deref())
+                    .is_some_and(|holder| !holder.is_empty());
+                // The UID, too: one that was made again is another one.
+                let version = format!(
+                    "{}/{}",
+                    lease.uid().unwrap_or_default(),
+                    lease.resource_version().unwrap_or_default()
+                );
+                Some(if held { Sighting::Held(version) } else { Sighting::Released })
+            }
+            Err(error) => {
+                tracing::warn!(
+                    executor = id,
+                    error = chain(&error),
+                    "cannot read the Lease of another operator"
+                );
+                None
+            }
+        }
+    }
+
+    /// Forgets executors that nobody asked for any more.
+    pub fn forget(&self) {
+        self.lock().retain(|_, watched| watched.reading || watched.asked.elapsed() < REMEMBERED);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Watched>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether it is an id as [`crate::controller::lease::own`] makes them.
+fn is_id(id: &str) -> bool {
+    uuid::Uuid::parse_str(id).is_ok_and(|uuid| uuid.to_string() == id)
+}
+
+fn gone() -> ChildState {
+    ChildState::Unknown {
+        message: "the operator that sent the request is gone".into(),
+        retry_after: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::{
+        convert::Infallible,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use http::{Request, Response};
+    use kube::{Client, client::Body};
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::context::fixture;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_cannot_be_read_is_read_every_two_seconds() {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        let refuse = tower::service_fn(move |_: Request<Body>| {
+            let times = counted.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if times > 99 {
+                    return std::future::pending().await;
+                }
+                let body = json!({
+                    "kind": "Status", "status": "Failure", "code": 403, "reason": "Forbidden",
+                    "message": "no",
+                });
+                let response =
+                    Response::builder().status(403).body(Body::from(body.to_string().into_bytes()));
+                Ok::<_, Infallible>(response.unwrap())
+            }
+        });
+        let (context, _announced) = fixture::context(Client::new(refuse, "default"), None);
+        let (now, id) = (Instant::now(), "0d1c5a2e-0000-4000-8000-000000000000");
+        // A term has passed since the Lease was seen last.
+        let mut vigil = Vigil::default();
+        vigil.saw(
+            Sighting::Held("1".into()),
+            now.checked_sub(TERM).unwrap(),
+            now.checked_sub(TERM).unwrap(),
+        );
+        let sagas = HashSet::from([("shop".to_owned(), "order".to_owned())]);
+        context
+            .others
+            .lock()
+            .insert(id.to_owned(), Watched { vigil, sagas, asked: now, reading: true });
+        let reads = Others::read(Arc::clone(&context), id.to_owned());
+        tokio::time::timeout(Duration::from_secs(21), reads).await.unwrap_err();
+        assert_eq!(asked.load(Ordering::SeqCst), 11);
+    }
+}

@@ -1,0 +1,433 @@
+//! This process's own executor: an id, its Lease, and whether it may send.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::{api::coordination::v1::Lease, apimachinery::pkg::apis::meta::v1::MicroTime};
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams, PostParams, Preconditions},
+};
+use tokio::{
+    sync::watch,
+    time::{sleep, sleep_until, timeout, timeout_at},
+};
+
+use super::executor::{LABEL_EXECUTOR, lease, lease_name};
+use crate::{
+    api::names::{LABEL_MANAGED_BY, MANAGER},
+    controller::{
+        clock::now,
+        cluster::error::{chain, code},
+        context::Context,
+    },
+    coordination::{
+        executor_lease::{EVERY, Tenure},
+        fence::Comparison,
+    },
+    model::skew::Skew,
+    mutants::{Twin, broken},
+};
+
+/// The longest time of one renewal: a lost answer leaves time for another try before the tenure
+/// lapses.
+const RENEWAL: Duration = Duration::from_millis(1500);
+/// The wait after a renewal or an acquisition that failed for a reason that passes.
+const AGAIN: Duration = Duration::from_millis(300);
+/// The waits after failed acquisitions: doubling from [`AGAIN`] to this.
+const LAST_WAIT: Duration = Duration::from_secs(10);
+/// The longest time that the release at the end of the process may take.
+const RELEASE: Duration = Duration::from_secs(2);
+/// How often Leases of executors that are long gone are looked for.
+const SWEEP: Duration = Duration::from_mins(15);
+/// How long a Lease must not have been renewed before anybody deletes it. Its executor, if it
+/// lives, lapses safely.
+const KEPT: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+/// Lapsed ids that are remembered as this process's own. What is forgotten is judged by its Lease,
+/// as any other.
+const REMEMBERED: usize = 1000;
+
+/// The executor of this process.
+#[derive(Debug)]
+pub struct Own {
+    api: Api<Lease>,
+    state: Mutex<State>,
+    /// Whether there ever was a tenure.
+    ready: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    current: Option<Current>,
+    /// How the clocks of this process compared with the API server's, by the newest renewal.
+    compared: Option<Comparison>,
+    former: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Current {
+    id: String,
+    tenure: Tenure,
+    /// The Lease as it was last read or written; `None` where an answer was lost.
+    lease: Option<Lease>,
+}
+
+impl State {
+    /// Lets the tenure end if it does not hold any more.
+    fn look(&mut self) {
+        if self.current.as_mut().is_some_and(|current| !current.tenure.holds(Instant::now())) {
+            self.lapse();
+        }
+    }
+
+    fn lapse(&mut self) {
+        if let Some(Current { id, .. }) = self.current.take() {
+            self.former.push(id);
+            let surplus = self.former.len().saturating_sub(REMEMBERED);
+            self.former.drain(..surplus);
+        }
+    }
+}
+
+impl Own {
+    /// An executor without a Lease yet; [`Self::run`] gets one.
+    #[must_use]
+    pub fn new(api: Api<Lease>) -> Self {
+        Self { api, state: Mutex::default(), ready: watch::channel(false).0 }
+    }
+
+    /// The id under which requests may be sent now; `None` while there is none.
+    #[must_use]
+    pub fn id(&self) -> Option<String> {
+        let mut state = self.lock();
+        state.look();
+        state.current.as_ref().map(|current| current.id.clone())
+    }
+
+    /// How far the clock of this process may be from the API server's.
+    #[must_use]
+    pub fn skew(&self) -> Skew {
+        self.lock()
+            .compared
+            .map(|compared| compared.skew((now(), Instant::now())))
+            .unwrap_or_default()
+    }
+
+    /// Whether the tenure of this id holds now.
+    #[must_use]
+    pub fn holds(&self, id: &str) -> bool {
+        let mut state = self.lock();
+        state.look();
+        state.current.as_ref().is_some_and(|current| current.id == id)
+    }
+
+    /// Whether a request whose intent names this id may leave now.
+    #[must_use]
+    pub fn may_send(&self, id: &str) -> bool {
+        self.holds(id) || broken(Twin::Tenure)
+    }
+
+    /// Whether this process sent under this id and never will again.
+    #[must_use]
+    pub fn was_ours(&self, id: &str) -> bool {
+        self.lock().former.iter().any(|former| former == id)
+    }
+
+    /// Returns once there was a tenure.
+    pub async fn first(&self) {
+        // The sender lives as long as this does.
+        let _ = self.ready.subscribe().wait_for(|ready| *ready).await;
+    }
+
+    /// Gets a Lease, renews it, aborts what is under way when it lapses, and begins again with
+    /// another id. Never returns.
+    pub async fn run(&self, context: &Context) {
+        let mut wait = AGAIN;
+        loop {
+            match self.acquire().await {
+                Ok(()) => wait = AGAIN,
+                Err(error) => {
+                    self.complain(&error);
+                    sleep(wait).await;
+                    wait = wait.saturating_mul(2).min(LAST_WAIT);
+                    continue;
+                }
+            }
+            let why = self.keep().await;
+            self.lock().lapse();
+            let aborted = context.attempts.abort_flights();
+            // The API server may have been away to be restored from a backup: then a generation may
+            // stand for another spec.
+            context.validated.forget();
+            tracing::warn!(
+                requests = aborted.len(),
+                why,
+                "the executor's Lease lapsed: its requests are aborted, a new id follows"
+            );
+            for (namespace, name) in aborted {
+                context.announce(&namespace, &name);
+            }
+        }
+    }
+
+    /// Makes a new id and its Lease. Where the answer is lost, the id is never used.
+    async fn acquire(&self) -> Result<(), kube::Error> {
+        let (id, sent) = (uuid::Uuid::new_v4().to_string(), Instant::now());
+        let lease = self.api.create(&PostParams::default(), &lease(&id)).await?;
+        self.compare_clocks(&lease, sent);
+        let mut tenure = Tenure::new(sent);
+        if tenure.holds(Instant::now()) {
+            tracing::info!(
+                executor = id,
+                lease = lease.name_any(),
+                "requests are sent under this id from now on"
+            );
+            self.lock().current = Some(Current { id, tenure, lease: Some(lease) });
+            self.ready.send_replace(true);
+        }
+        Ok(())
+    }
+
+    /// Renews the Lease until the tenure ends, and says why it did.
+    async fn keep(&self) -> String {
+        loop {
+            let Some((until, next)) = self.times() else {
+                return "no renewal was acknowledged in time".into();
+            };
+            sleep_until(next.into()).await;
+            let sent = Instant::now();
+            let renewed = timeout_at(until.min(sent + RENEWAL).into(), self.renew(sent)).await;
+            match renewed {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) if is_definite(&error) => return chain(&error),
+                Ok(Err(error)) => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "the executor's Lease was not renewed and is tried again"
+                    );
+                    // Not longer than the tenure holds: its end has to be seen when it comes.
+                    sleep_until((Instant::now() + AGAIN).min(until).into()).await;
+                }
+                Err(_) => tracing::warn!(
+                    "no answer to the renewal of the executor's Lease: it is tried again"
+                ),
+            }
+        }
+    }
+
+    /// Until when the tenure holds and when to renew; `None` where it is over.
+    fn times(&self) -> Option<(Instant, Instant)> {
+        let mut state = self.lock();
+        state.look();
+        let current = state.current.as_ref()?;
+        let (until, now) = (current.tenure.until(), Instant::now());
+        let due = if current.lease.is_some() { current.tenure.renewed() + EVERY } else { now };
+        Some((until, due.min(until)))
+    }
+
+    /// One renewal: an update under the version that was read, never a creation.
+    async fn renew(&self, sent: Instant) -> Result<(), kube::Error> {
+        let taken =
+            self.lock().current.as_mut().map(|current| (current.id.clone(), current.lease.take()));
+        let Some((id, known)) = taken else { return Ok(()) };
+        let mut lease = match known {
+            Some(lease) => lease,
+            // An answer was lost: the Lease may have another version.
+            None => self.api.get(&lease_name(&id)).await?,
+        };
+        if lease.spec.as_ref().and_then(|spec| spec.holder_identity.as_deref()) != Some(&id) {
+            self.lock().lapse();
+            return Ok(());
+        }
+        let stamped = Instant::now();
+        lease.spec.get_or_insert_default().renew_time = Some(MicroTime(now()));
+        let written = self.api.replace(&lease_name(&id), &PostParams::default(), &lease).await?;
+        self.compare_clocks(&written, stamped);
+        let mut state = self.lock();
+        if let Some(current) = state.current.as_mut().filter(|current| current.id == id) {
+            current.tenure.acknowledged(sent, Instant::now());
+            current.lease = Some(written);
+        }
+        Ok(())
+    }
+
+    /// Compares this process's clock with the API server's, by what both say of a Lease that was
+    /// written just now.
+    fn compare_clocks(&self, written: &Lease, sent: Instant) {
+        if let Some(compared) = compared(written, sent, Instant::now()) {
+            self.lock().compared = Some(compared);
+        }
+    }
+
+    /// Ends the tenure and lets the others know, so that they need not wait. Best effort: a Lease
+    /// that stays runs out.
+    pub async fn release(&self) {
+        let current = {
+            let mut state = self.lock();
+            let current =
+                state.current.as_mut().map(|current| (current.id.clone(), current.lease.take()));
+            state.lapse();
+            current
+        };
+        let Some((id, lease)) = current else { return };
+        let released = async {
+            let mut lease = match lease {
+                Some(lease) => lease,
+                None => self.api.get(&lease_name(&id)).await?,
+            };
+            lease.spec.get_or_insert_default().holder_identity = None;
+            self.api.replace(&lease_name(&id), &PostParams::default(), &lease).await
+        };
+        match timeout(RELEASE, released).await {
+            Ok(Ok(_)) => tracing::info!(executor = id, "the executor's Lease is released"),
+            Ok(Err(error)) => tracing::warn!(
+                executor = id,
+                error = chain(&error),
+                "the executor's Lease is not released: it runs out"
+            ),
+            Err(_) => tracing::warn!(
+                executor = id,
+                "the executor's Lease is not released in time: it runs out"
+            ),
+        }
+    }
+
+    /// Deletes the Leases of executors that were not renewed for an hour, now and then. Never
+    /// returns.
+    pub async fn sweep(&self) {
+        let labels = format!("{LABEL_MANAGED_BY}={MANAGER},{LABEL_EXECUTOR}=true");
+        let parameters = ListParams::default().labels(&labels);
+        let mut every = tokio::time::interval(SWEEP);
+        loop {
+            every.tick().await;
+            let leases = match self.api.list(&parameters).await {
+                Ok(leases) => leases.items,
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "cannot look for old Leases");
+                    continue;
+                }
+            };
+            for lease in leases.iter().filter(|lease| is_old(lease, now())) {
+                let preconditions =
+                    Preconditions { uid: lease.uid(), resource_version: lease.resource_version() };
+                let parameters =
+                    DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+                match self.api.delete(&lease.name_any(), &parameters).await {
+                    Ok(_) => tracing::info!(lease = lease.name_any(), "an old Lease is deleted"),
+                    Err(error) if matches!(code(&error), Some(404 | 409)) => {}
+                    Err(error) => tracing::warn!(
+                        lease = lease.name_any(),
+                        error = chain(&error),
+                        "cannot delete an old Lease"
+                    ),
+                }
+            }
+        }
+    }
+
+    fn complain(&self, error: &kube::Error) {
+        let error_text = chain(error);
+        if code(error) == Some(403) {
+            let namespace = self.api.namespace().unwrap_or_default();
+            tracing::error!(
+                error = error_text,
+                "no step begins: the operator's account needs the verbs get, list, create, update \
+                 and delete on leases.coordination.k8s.io in the namespace {namespace}, as the \
+                 chart gives them"
+            );
+        } else {
+            tracing::warn!(
+                error = error_text,
+                "no step begins before the executor has a Lease: it is tried again"
+            );
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether nobody renewed it for an hour, by the wall clock. One that has no instant counts by its
+/// creation.
+fn is_old(lease: &Lease, now: jiff::Timestamp) -> bool {
+    let renewed = lease.spec.as_ref().and_then(|spec| spec.renew_time.as_ref()).map(|at| at.0);
+    let since = renewed.or_else(|| lease.metadata.creation_timestamp.as_ref().map(|at| at.0));
+    since.is_none_or(|since| now.duration_since(since) >= KEPT)
+}
+
+/// How the clock by which a Lease was renewed compares with that of the API server, which stamps
+/// each write. `None` where it did not.
+fn compared(written: &Lease, sent: Instant, answered: Instant) -> Option<Comparison> {
+    let renewed = written.spec.as_ref()?.renew_time.as_ref()?.0;
+    let stamped = written
+        .metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.time.as_ref()?.0))
+        .max()?;
+    Some(Comparison::of((renewed, sent), stamped, answered))
+}
+
+/// Whether the API server refused a renewal for good: somebody else wrote the Lease, or it is gone.
+const fn is_definite(error: &kube::Error) -> bool {
+    matches!(code(error), Some(400..=407 | 409..=428 | 430..=499))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use kube::core::Status;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_a_lease_that_nobody_renewed_for_an_hour_is_old() {
+        let now: jiff::Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+        let lease = |spec: serde_json::Value| {
+            let metadata = json!({"name": "a", "creationTimestamp": "2026-03-01T01:00:00Z"});
+            serde_json::from_value::<Lease>(json!({"metadata": metadata, "spec": spec})).unwrap()
+        };
+        assert!(!is_old(&lease(json!({"renewTime": "2026-03-01T11:00:00.000001Z"})), now));
+        assert!(is_old(&lease(json!({"renewTime": "2026-03-01T11:00:00.000000Z"})), now));
+        assert!(
+            !is_old(&lease(json!({"renewTime": "2027-03-01T11:00:00.000000Z"})), now),
+            "a clock that is ahead"
+        );
+        assert!(is_old(&lease(json!({})), now));
+    }
+
+    #[test]
+    fn the_clock_is_compared_with_the_newest_stamp_of_the_api_server() {
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        let stamps = json!([
+            {"manager": "kubectl", "time": "2026-03-01T11:00:00Z"},
+            {"manager": "saga-operator", "time": "2026-03-01T12:00:40Z"},
+        ]);
+        let lease = |fields: serde_json::Value| {
+            let lease = json!({
+                "metadata": {"managedFields": fields},
+                "spec": {"renewTime": "2026-03-01T12:00:00.500000Z"},
+            });
+            serde_json::from_value::<Lease>(lease).unwrap()
+        };
+        let sent = Instant::now();
+        let found = compared(&lease(stamps), sent, sent + Duration::from_millis(100)).unwrap();
+        let found = found.skew((at("2026-03-01T12:00:00.500000Z"), sent));
+        assert_eq!((found.ahead, found.behind), (Duration::ZERO, Duration::from_millis(40_500)));
+        assert_eq!(compared(&lease(json!(null)), sent, sent), None);
+    }
+
+    #[test]
+    fn only_what_the_api_server_refused_for_good_ends_a_tenure_at_once() {
+        let definite =
+            |code| is_definite(&kube::Error::Api(Box::new(Status { code, ..Status::default() })));
+        assert!([403, 404, 409, 410, 422].into_iter().all(definite));
+        assert!(![408, 429, 500, 503, 504].into_iter().any(definite));
+    }
+}

@@ -1,0 +1,139 @@
+//! How many requests are under way at once: at most [`MAX_CALLS_PER_HOST`] to one host and port for one
+//! namespace.
+//!
+//! # Guarantees
+//! A slot is taken before the intent of its request is written, and given back when the request has
+//! landed, or when it never took off.
+//!
+//! # Caveats
+//! Counted in this process: another operator has slots of its own. Two names of one host are two
+//! hosts.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::reservation::Call;
+use crate::{api::limits::MAX_CALLS_PER_HOST, controller::context::Context};
+
+/// A namespace, and a host with its port.
+type Place = (String, String);
+
+/// All slots that are taken.
+#[derive(Debug, Default)]
+pub struct Slots(Mutex<HashMap<Place, Taken>>);
+
+#[derive(Debug, Default)]
+struct Taken {
+    slots: usize,
+    /// Sagas that wait for one, the longest first, each once.
+    waiting: VecDeque<String>,
+}
+
+impl Slots {
+    /// Takes a slot; where none is free, the saga is announced when one may be.
+    fn take(&self, place: &Place, saga: &str) -> bool {
+        let mut table = self.lock();
+        let taken = table.entry(place.clone()).or_default();
+        let free = taken.slots < MAX_CALLS_PER_HOST;
+        if free {
+            taken.slots = taken.slots.saturating_add(1);
+        } else if !taken.waiting.iter().any(|waiting| waiting == saga) {
+            taken.waiting.push_back(saga.to_owned());
+        }
+        free
+    }
+
+    /// Gives a slot back and names the saga that waited longest for one.
+    fn give_back(&self, place: &Place) -> Option<String> {
+        let mut table = self.lock();
+        let taken = table.get_mut(place)?;
+        taken.slots = taken.slots.saturating_sub(1);
+        let next = taken.waiting.pop_front();
+        if taken.slots == 0 && taken.waiting.is_empty() {
+            table.remove(place);
+        }
+        next
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Place, Taken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A slot that is taken, until it is dropped.
+pub struct Slot {
+    context: Arc<Context>,
+    place: Place,
+    /// The request's part in the circuit of its host.
+    call: Option<Call>,
+}
+
+impl Slot {
+    /// Takes a slot for a saga's request to `host`, if one is free. Else the saga is announced when
+    /// one may be.
+    #[must_use]
+    pub fn take(context: &Arc<Context>, namespace: &str, saga: &str, host: &str) -> Option<Self> {
+        let place = (namespace.to_owned(), host.to_owned());
+        context.slots.take(&place, saga).then(|| Self {
+            context: Arc::clone(context),
+            place,
+            call: None,
+        })
+    }
+
+    /// The same slot, for a request that takes part in the circuit of its host.
+    #[must_use]
+    pub fn with(self, call: Option<Call>) -> Self {
+        let mut slot = self;
+        slot.call = call;
+        slot
+    }
+
+    /// The request's part in the circuit of its host.
+    #[must_use]
+    pub fn call(&self) -> Option<&Call> {
+        self.call.as_ref()
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(saga) = self.context.slots.give_back(&self.place) {
+            self.context.announce(&self.place.0, &saga);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(namespace: &str, host: &str) -> Place {
+        (namespace.into(), host.into())
+    }
+
+    #[test]
+    fn so_many_are_taken_at_once_and_who_waits_longest_is_told_first() {
+        let (slots, shop) = (Slots::default(), place("shop", "stock:80"));
+        assert!((0..MAX_CALLS_PER_HOST).all(|_| slots.take(&shop, "a")));
+        assert!(!slots.take(&shop, "b") && !slots.take(&shop, "c") && !slots.take(&shop, "b"));
+        assert!(
+            slots.take(&place("shop", "mail:80"), "b")
+                && slots.take(&place("other", "stock:80"), "b"),
+            "counted apart"
+        );
+        assert_eq!(slots.give_back(&shop), Some("b".into()));
+        assert!(slots.take(&shop, "b"));
+        assert_eq!((slots.give_back(&shop), slots.give_back(&shop)), (Some("c".into()), None));
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_host_that_nobody_calls() {
+        let (slots, shop) = (Slots::default(), place("shop", "stock:80"));
+        assert!(slots.take(&shop, "a"));
+        assert_eq!(slots.give_back(&shop), None);
+        assert!(slots.lock().is_empty());
+    }
+}

@@ -1,0 +1,94 @@
+//! What this process remembers of an attempt, in the engine's words.
+//!
+//! # Guarantees
+//! Where the answer to a creation was lost, nothing that was said later makes the child refused: it
+//! may be there.
+
+use std::time::{Duration, Instant};
+
+use super::attempts::Known;
+use crate::{
+    model::observation::{Absence, ChildState, Failure},
+    objects::child::just_created,
+};
+
+/// The same state; of a child that this process ended it also says why, and what the child did or
+/// waited for: by itself it would only say that it was deleted.
+pub(crate) fn with_reason(known: &Known, mut state: ChildState, cancelled: bool) -> ChildState {
+    if let (
+        Some(detail),
+        ChildState::Failed(Failure { message, .. }) | ChildState::Unknown { message, .. },
+    ) = (&known.overdue, &mut state)
+    {
+        let why = if cancelled {
+            "stopped, since the saga is cancelled"
+        } else {
+            "did not end within its time"
+        };
+        *message = format!("{why} ({detail}): {message}");
+    }
+    state
+}
+
+/// What cannot be told just now.
+pub(crate) const fn not_now(detail: String) -> ChildState {
+    ChildState::Active { uid: None, age: Duration::ZERO, detail, trouble: None }
+}
+
+/// What is said while this process waits after a call that did not do what it was to do. Where the
+/// answer to an earlier one was lost, that one may have done it: then nothing is refused.
+pub(crate) fn backing_off(known: &Known) -> Option<ChildState> {
+    let refusal = known.refusal.as_ref().filter(|refusal| refusal.until > Instant::now())?;
+    if known.unanswered {
+        return Some(not_now(refusal.message.clone()));
+    }
+    let retry_in = refusal.until.saturating_duration_since(Instant::now());
+    Some(ChildState::Refused {
+        message: refusal.message.clone(),
+        retry_in,
+        known_for: known.first_read.elapsed(),
+    })
+}
+
+/// What memory says of a child that the watch does not show.
+pub(crate) fn remembered(known: &mut Known) -> Option<ChildState> {
+    if let Some(waits) = backing_off(known) {
+        return Some(waits);
+    }
+    let (since, uid) = known.child.as_ref()?;
+    just_created(uid, since.elapsed())
+}
+
+pub(crate) fn absent(known: &Known, seen: bool) -> ChildState {
+    ChildState::Absent(Absence {
+        seen,
+        refused: known.is_refused(),
+        known_for: known.first_read.elapsed(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic, reason = "tests fail by panicking")]
+
+    use super::super::attempts::Attempts;
+    use super::*;
+    use crate::api::{Direction, names::AttemptId};
+
+    #[test]
+    fn what_is_refused_after_an_answer_was_lost_is_not_believed_to_be_absent() {
+        let attempts = Attempts::default();
+        let attempt = AttemptId { step: "ship".into(), direction: Direction::Action, number: 1 };
+        let key = ("uid".to_owned(), attempt);
+        attempts.refused(&key, "exceeded quota".into());
+        let refused = attempts.look(&key, remembered);
+        assert!(matches!(refused, Some(ChildState::Refused { .. })), "{refused:?}");
+        attempts.unanswered(&key);
+        match attempts.look(&key, remembered) {
+            Some(ChildState::Active { uid: None, detail, .. }) => {
+                assert_eq!(detail, "exceeded quota");
+            }
+            other => panic!("an earlier creation may have made it: {other:?}"),
+        }
+    }
+}

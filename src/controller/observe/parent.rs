@@ -1,0 +1,140 @@
+//! What a child saga has to know of its parent, and which children have to be looked at when their
+//! parent changes.
+//!
+//! # Guarantees
+//! A child lets go of its finalizer only after a live read of its parent: a copy may be older than
+//! the request that has the parent undone. It does not keep it for a copy alone where no watch
+//! tells that the parent went.
+
+use super::children::remembered_attempts;
+use crate::{
+    api::{
+        SagaPhase, StoredSaga,
+        names::{FINALIZER, child_name},
+        stored::{name, namespace},
+    },
+    controller::{
+        cluster::{error::Error, watch_health::Watched},
+        context::Context,
+    },
+    objects::{attempt::attempt_of, child_saga},
+};
+
+/// Whether the saga is the child of one that has our finalizer, so that it may still have to be
+/// undone after it ended.
+///
+/// # Errors
+/// Where the live read of the parent failed.
+pub(crate) async fn holds(context: &Context, saga: &StoredSaga) -> Result<bool, Error> {
+    let (Some(parent), Some((uid, _))) = (child_saga::parent(saga), attempt_of(saga)) else {
+        return Ok(false);
+    };
+    // What a barred watch shows may be from before the parent went.
+    if !context.barred.is(namespace(saga), Watched::Saga) {
+        let cached = context.cached_saga(namespace(saga), parent);
+        if cached.is_some_and(|parent| holds_on(&parent, &uid)) {
+            return Ok(true);
+        }
+        if !has_finalizer(saga) {
+            return Ok(false);
+        }
+    }
+    let live = context
+        .sagas(namespace(saga))
+        .get_opt(parent)
+        .await
+        .map_err(Error::api("read the parent of a child saga"))?;
+    Ok(live.is_some_and(|parent| holds_on(&parent, &uid)))
+}
+
+fn holds_on(parent: &StoredSaga, uid: &str) -> bool {
+    parent.metadata.uid.as_deref() == Some(uid) && has_finalizer(parent)
+}
+
+fn has_finalizer(saga: &StoredSaga) -> bool {
+    saga.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// The names of the children that have to be looked at when a saga changed or went: they let go of
+/// their finalizers when it did, and take them again where it is undone after its end.
+pub(crate) fn children_to_tell(parent: &StoredSaga, gone: bool) -> Vec<String> {
+    let ended =
+        parent.status.as_ref().is_ok_and(|status| status.phase.is_some_and(SagaPhase::is_terminal));
+    if !gone && !ended && has_finalizer(parent) {
+        return Vec::new();
+    }
+    let uid = parent.metadata.uid.as_deref().unwrap_or_default();
+    let status = parent.status.as_ref().ok().into_iter();
+    let with_child = |step: &str| {
+        let steps = parent.status.iter().flat_map(|status| &status.steps);
+        steps.filter(|known| known.child.is_some()).any(|known| known.name == step)
+    };
+    let children = status.flat_map(remembered_attempts).filter(|attempt| with_child(&attempt.step));
+    children.map(|attempt| child_name(name(parent), uid, &attempt)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use std::sync::Arc;
+
+    use http::{Request, Response};
+    use kube::{
+        Client,
+        client::Body,
+        runtime::{reflector, watcher::Event},
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::controller::context::fixture;
+
+    /// A process that still sees a parent with its finalizer, in a cluster where that saga is gone.
+    fn with_a_parent_that_went() -> Arc<Context> {
+        let missing = tower::service_fn(|_: Request<Body>| {
+            let body = json!({
+                "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound",
+                "message": "not found",
+            });
+            let response = Response::builder()
+                .status(404)
+                .body(Body::from(body.to_string().into_bytes()))
+                .unwrap();
+            std::future::ready(Ok::<_, std::convert::Infallible>(response))
+        });
+        let (mut context, _announced) = fixture::context(Client::new(missing, "default"), None);
+        let (sagas, mut writer) = reflector::store();
+        let metadata =
+            json!({"name": "order", "namespace": "shop", "uid": "1", "finalizers": [FINALIZER]});
+        writer.apply_watcher_event(&Event::Apply(
+            serde_json::from_value(json!({"metadata": metadata})).unwrap(),
+        ));
+        Arc::get_mut(&mut context).unwrap().caches.sagas.push(sagas);
+        context
+    }
+
+    fn child(finalizers: &[&str]) -> StoredSaga {
+        let owner = json!({
+            "apiVersion": "saga.dev/v1alpha1", "kind": "Saga", "name": "order", "uid": "1",
+            "controller": true,
+        });
+        let labels = json!({
+            "saga.dev/step": "tenant", "saga.dev/direction": "action", "saga.dev/attempt": "1",
+        });
+        let metadata = json!({
+            "name": "order-tenant-a1", "namespace": "shop", "uid": "2", "finalizers": finalizers,
+            "labels": labels, "ownerReferences": [owner],
+        });
+        serde_json::from_value(json!({"metadata": metadata})).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_child_lets_go_of_a_parent_of_whose_end_no_watch_can_tell() {
+        let context = with_a_parent_that_went();
+        assert!(holds(&context, &child(&[FINALIZER])).await.unwrap(), "the watch tells");
+        context.barred.failed("shop", Watched::Saga, Some(403));
+        assert!(!holds(&context, &child(&[FINALIZER])).await.unwrap());
+        assert!(!holds(&context, &child(&[])).await.unwrap(), "nor does it take hold again");
+    }
+}

@@ -1,0 +1,160 @@
+//! Whether the caches are filled, without which no saga is looked at.
+//!
+//! # Guarantees
+//! A namespace that the operator may not see, or that is gone, holds nothing up for longer than
+//! half a minute: the others have an operator that is ready and may lead. It is told what to do
+//! about it. One that sees nothing at all is never ready, nor is one that works in the whole
+//! cluster and may not see it.
+//!
+//! # Caveats
+//! Nobody but kube's own controller waits for a store to be ready: of those that wait for one store
+//! only the last is woken.
+
+use std::time::Duration;
+
+use futures::future::{join_all, select_all};
+use kube::runtime::watcher::{self, Event};
+use tokio::{
+    sync::watch::{Receiver, Sender},
+    time,
+};
+
+use crate::{controller::cluster::watch_health::Barred, coordination::election::Warmth};
+
+/// How often it is looked whether a watch is given up.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The caches of one namespace, or of all, without which no saga there is looked at.
+pub(crate) struct Filling {
+    pub(crate) namespace: Option<String>,
+    pub(crate) sagas: Receiver<bool>,
+    pub(crate) pods: Receiver<bool>,
+}
+
+/// Tells when the first list is whole. For the events of a watch, once they were reflected.
+pub(crate) fn when_listed<K>(told: Sender<bool>) -> impl FnMut(&Result<Event<K>, watcher::Error>) {
+    move |event| {
+        if matches!(event, Ok(Event::InitDone)) {
+            told.send_replace(true);
+        }
+    }
+}
+
+/// Returns once a cache is filled; never, where its controller ended before, which ends the
+/// process.
+async fn is_filled(mut listed: Receiver<bool>) {
+    if listed.wait_for(|listed| *listed).await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Filling {
+    async fn filled(&self) {
+        is_filled(self.sagas.clone()).await;
+        is_filled(self.pods.clone()).await;
+    }
+
+    /// Returns once nobody should wait for it any more.
+    async fn given_up(&self, barred: &Barred) {
+        let Some(namespace) = &self.namespace else { return std::future::pending().await };
+        while !barred.is_given_up(namespace) {
+            time::sleep(LOOK).await;
+        }
+        tracing::error!(
+            namespace,
+            "the operator may not see the sagas and Pods of this namespace, or it is gone: take \
+             it out of --watch-namespaces (watchNamespaces of the chart), or give the operator \
+             its Role there; until then its sagas stand still"
+        );
+    }
+}
+
+/// Returns once all caches are filled that are not given up. Meanwhile it is told how far they are.
+pub(crate) async fn fill(all: &[Filling], barred: &Barred, told: &Sender<Warmth>) {
+    let first = async {
+        if !all.is_empty() {
+            select_all(all.iter().map(|one| Box::pin(one.filled()))).await;
+        }
+        told.send_replace(Warmth::Partly);
+    };
+    let each = all.iter().map(|one| async {
+        tokio::select! {
+            () = one.filled() => {}
+            () = one.given_up(barred) => {}
+        }
+    });
+    futures::future::join(first, join_all(each)).await;
+    told.send_replace(Warmth::Warm);
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+    use tokio::sync::watch;
+
+    use super::*;
+    use crate::controller::cluster::watch_health::Watched;
+
+    type Writers = [Sender<bool>; 2];
+
+    fn caches(namespace: Option<&str>) -> (Filling, Writers) {
+        let ((saga_writer, sagas), (pod_writer, pods)) =
+            (watch::channel(false), watch::channel(false));
+        (
+            Filling { namespace: namespace.map(str::to_owned), sagas, pods },
+            [saga_writer, pod_writer],
+        )
+    }
+
+    fn are_filled(writers: &Writers) {
+        for writer in writers {
+            let mut told = when_listed::<()>(writer.clone());
+            for event in [Event::Init, Event::InitApply(()), Event::InitDone] {
+                told(&Ok(event));
+            }
+        }
+    }
+
+    /// Whether the caches are filled in the end, as far as they ever are, and how far they are
+    /// then.
+    async fn in_the_end(all: &[Filling], barred: &Barred) -> (bool, Warmth) {
+        let (told, warmth) = watch::channel(Warmth::Cold);
+        let filled = time::timeout(Duration::from_hours(1), fill(all, barred, &told)).await.is_ok();
+        (filled, *warmth.borrow())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_namespace_that_is_gone_holds_up_nothing_for_long_and_one_that_is_slow_does() {
+        let ((shop, shop_writers), (gone, _gone_writers)) =
+            (caches(Some("shop")), caches(Some("gone")));
+        let (all, barred) = ([shop, gone], Barred::default());
+        are_filled(&shop_writers);
+        assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Partly), "nobody refused it");
+        barred.failed("gone", Watched::Saga, Some(403));
+        assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));
+    }
+
+    #[tokio::test]
+    async fn everybody_who_waits_for_a_cache_learns_that_it_is_filled() {
+        let (shop, writers) = caches(Some("shop"));
+        let waits = (0..3).map(|_| tokio::spawn(is_filled(shop.pods.clone()))).collect::<Vec<_>>();
+        tokio::task::yield_now().await;
+        are_filled(&writers);
+        for wait in waits {
+            wait.await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_operator_that_sees_nothing_is_never_ready() {
+        let (gone, writers) = caches(Some("gone"));
+        let (all, barred) = ([gone], Barred::default());
+        barred.failed("gone", Watched::Saga, Some(403));
+        assert_eq!(in_the_end(&all, &barred).await, (false, Warmth::Cold));
+        are_filled(&writers);
+        assert_eq!(in_the_end(&all, &barred).await, (true, Warmth::Warm));
+        let (everywhere, _writers) = caches(None);
+        assert_eq!(in_the_end(&[everywhere], &barred).await, (false, Warmth::Cold));
+    }
+}

@@ -1,0 +1,74 @@
+//! Requests: each needs its own verb.
+
+use futures::{StreamExt, stream};
+use saga_operator::api::RequestAction;
+use serde_json::{Value, json};
+
+use super::{annotate, set, verbs, waits, with, with_all_requests};
+use crate::town::{Deed, Town};
+
+fn annotated(name: &str, request: &str, value: &str) -> Value {
+    let mut saga = waits(name);
+    saga["metadata"]["annotations"] = json!({format!("saga.dev/{request}"): value});
+    saga
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_request_needs_its_own_verb_and_no_other() {
+    let town = Town::with(&["requests"], "").await;
+    town.has(&waits("order")).await;
+    town.has(&with_all_requests("asked")).await;
+    let judged = stream::iter(RequestAction::ALL.map(RequestAction::as_str))
+        .map(|verb| judge_request(&town, verb))
+        .buffer_unordered(8);
+    assert_eq!(judged.count().await, RequestAction::ALL.len());
+}
+
+async fn judge_request(town: &Town, verb: &'static str) {
+    let others =
+        RequestAction::ALL.map(RequestAction::as_str).into_iter().filter(|other| *other != verb);
+    let lacks = town.person(&format!("lacks-{verb}"), &verbs(others)).await;
+    let has = town.person(&format!("has-{verb}"), &verbs([verb])).await;
+    let words = format!(
+        "metadata.annotations[saga.dev/{verb}]: {} may not {verb} sagas in namespace {}: ask for \
+         a Role with the verb {verb} on sagas.saga.dev there",
+        lacks.name,
+        town.name()
+    );
+    for deed in [
+        annotate("order", verb, "nap"),
+        annotate("order", verb, "@token: nap"),
+        annotate("asked", verb, "another"),
+        Deed::Create(annotated("new", verb, "nap")),
+        Deed::Apply(annotated("new", verb, "nap")),
+        Deed::Apply(annotated("order", verb, "nap")),
+        Deed::Create(with(annotated("new", verb, "nap"), "/metadata/name", json!("new-2"))),
+    ] {
+        assert_eq!(lacks.is_refused(&deed).await, words, "{deed:?}");
+        has.may(&deed).await;
+    }
+    // Nothing is asked for: blanks, what stands already, and a request that is taken back.
+    for deed in [
+        annotate("order", verb, " "),
+        annotate("asked", verb, "nap"),
+        annotate("asked", verb, Value::Null),
+        set("asked", "maxParallel", 2),
+    ] {
+        lacks.may(&deed).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_the_api_server_makes_up_is_asked_about_as_any() {
+    let town = Town::with(&["requests"], "").await;
+    let named = |request: &str| {
+        let mut saga = annotated("", request, "nap");
+        saga["metadata"]["generateName"] = json!("order-");
+        saga["metadata"].as_object_mut().unwrap().remove("name");
+        Deed::Create(saga)
+    };
+    let bob = town.person("bob", &verbs(["retry"])).await;
+    assert!(bob.is_refused(&named("skip")).await.contains("may not skip sagas"));
+    assert!(bob.is_refused(&named("settle")).await.contains("may not settle sagas"));
+    bob.may(&named("retry")).await;
+}

@@ -1,0 +1,80 @@
+//! One look at the saga, and what the engine is shown.
+
+use saga_operator::{
+    api::status::active_attempts,
+    engine::plan,
+    model::{input::Seen, observation::Observed, versions::Versions},
+};
+
+use super::{Died, World};
+use crate::watch;
+
+impl World {
+    pub fn executor(&self) -> String {
+        format!("process-{}", self.crashes)
+    }
+
+    /// One look at the saga. Returns whether anything changed.
+    pub fn look(&mut self) -> Result<bool, Died> {
+        let (status, now, executor) = (self.status(), self.now, self.executor());
+        let mut children = Observed::new();
+        if let Ok(saga) = &self.saga {
+            for (id, active) in active_attempts(&status) {
+                if !saga.steps.iter().any(|step| step.name == id.step) {
+                    continue;
+                }
+                let state = self.other_side.look(now, &id, active, &executor);
+                children.insert(id, state);
+            }
+        }
+        let plan = {
+            let seen = self.seen(&children, &executor);
+            let plan = plan(&self.saga, &seen);
+            assert_eq!(
+                plan,
+                saga_operator::engine::plan(&self.saga, &seen),
+                "equal inputs give equal plans"
+            );
+            watch::plan(self, &seen, &plan);
+            plan
+        };
+        self.again = None;
+        self.wake = plan.wake;
+        self.record(plan)
+    }
+
+    /// What the engine is shown.
+    pub fn seen<'a>(&'a self, children: &'a Observed, executor: &'a str) -> Seen<'a> {
+        Seen {
+            generation: self.generation,
+            deleting: self.deleting,
+            terminating: self.terminating,
+            finalizer: self.finalizer,
+            parent_holds: self.parent_holds,
+            spec_hash: &self.stored.spec_hash,
+            deletion_policy: self.stored.deletion_policy,
+            status: &self.stored.status,
+            remains: &self.stored.remains,
+            asked: &self.stored.asked,
+            handled: self.stored.handled,
+            keys_from: &self.stored.keys_from,
+            children,
+            leftovers: self.other_side.leftovers(self.now),
+            precheck: &self.precheck,
+            patch_alone: self.patch_alone,
+            executor,
+            skew: self.skew,
+            room: &self.room,
+            circuits: &self.circuits,
+            versions: Versions {
+                spec: &self.strange,
+                ..Versions::of(
+                    self.stored.strangers.as_deref(),
+                    self.served.as_ref().and_then(|(_, served)| served.as_ref()),
+                )
+            },
+            draining: self.draining,
+            now: self.now,
+        }
+    }
+}

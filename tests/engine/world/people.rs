@@ -1,0 +1,109 @@
+//! What the other side is told to do, and what people do.
+
+use std::time::Duration;
+
+use saga_operator::{
+    api::{Direction, SagaSpec, shape::Shape},
+    model::versions::Served,
+    validate::saga::validate_accepted,
+};
+use serde_json::{Value, json};
+
+use super::{World, check, name};
+use crate::script::{Act, says_no};
+
+impl World {
+    // What the other side does.
+
+    pub fn on(mut self, step: &str, acts: Vec<Act>) -> Self {
+        self.other_side.script(step, Direction::Action, acts);
+        self
+    }
+
+    pub fn on_undo(mut self, step: &str, acts: Vec<Act>) -> Self {
+        self.other_side.script(step, Direction::Compensation, acts);
+        self
+    }
+
+    /// The action answers with a definite no, so many times.
+    pub fn fails(self, step: &str, times: usize) -> Self {
+        self.on(step, vec![says_no(); times])
+    }
+
+    /// The compensation answers with a definite no, so many times.
+    pub fn undo_fails(self, step: &str, times: usize) -> Self {
+        self.on_undo(step, vec![says_no(); times])
+    }
+
+    /// The process dies after so many moves, and comes back after a while.
+    pub fn crash_at(mut self, moves: usize, down: Duration) -> Self {
+        self.fatal.insert(moves, down);
+        self
+    }
+
+    /// The same, counted from now on.
+    pub fn crash_later(self, moves: usize, down: Duration) -> Self {
+        let moves = self.moves + moves;
+        self.crash_at(moves, down)
+    }
+
+    // What people do.
+
+    pub fn edit(&mut self, change: impl FnOnce(&mut SagaSpec)) {
+        change(&mut self.spec);
+        self.generation += 1;
+        self.saga = check(&self.spec);
+        self.reload();
+    }
+
+    /// Someone writes an annotation.
+    pub fn annotate(&mut self, key: &str, value: &str) {
+        self.annotations.insert(key.into(), value.into());
+        self.reload();
+    }
+
+    /// Someone takes an annotation away.
+    pub fn strip(&mut self, key: &str) {
+        self.annotations.remove(key);
+        self.reload();
+    }
+
+    pub fn suspend(&mut self) {
+        self.edit(|spec| spec.suspend = Some(true));
+    }
+
+    pub fn unsuspend(&mut self) {
+        self.edit(|spec| spec.suspend = None);
+    }
+
+    pub fn delete(&mut self) {
+        self.deleting = true;
+        self.generation += 1;
+        self.gone = !self.finalizer;
+    }
+
+    /// The API server serves a definition with this schema of the status.
+    pub fn serve(&mut self, schema: &Value) {
+        self.served = Some((Shape::of("status", schema), Served::new(schema)));
+    }
+
+    /// The saga is one that another version accepted, with rules of its own.
+    pub fn was_accepted_with(&mut self, change: impl FnOnce(&mut SagaSpec)) {
+        self.edit(change);
+        self.saga = validate_accepted(&name(), &Ok(self.spec.clone()));
+        self.raw["specHash"] = json!(self.stored.spec_hash);
+        self.reload();
+    }
+
+    /// Someone writes a status by hand that contradicts nothing.
+    pub fn restore(&mut self, status: Value) {
+        self.raw = status;
+        self.reload();
+    }
+
+    /// Someone writes the status by hand.
+    pub fn forge(&mut self, status: Value) {
+        self.restore(status);
+        self.trusted = false;
+    }
+}

@@ -1,0 +1,74 @@
+//! What may happen to a saga that is tried.
+
+use std::time::Instant;
+
+use jiff::SignedDuration;
+use saga_operator::world::{Ending, Fault, Later, Rules};
+
+/// What may happen, one dimension after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extent {
+    pub requests: usize,
+    pub tokens: bool,
+    pub faults: usize,
+    pub operators: usize,
+    pub staleness: usize,
+    /// Every ending, and time limits pass; else the four that differ most.
+    pub wide: bool,
+    /// Of faults only these, each once at most; the usual ones where there is none.
+    pub once: &'static [Fault],
+    /// By how many seconds the clock of each operator is ahead.
+    pub clocks: [i64; 2],
+    /// What the second operator writes, where it is of a later version.
+    pub later: Option<Later>,
+}
+
+impl Extent {
+    pub fn rules(self) -> Rules {
+        let mut rules = Rules::calm(Instant::now());
+        rules.requests = self.requests;
+        rules.tokens = self.tokens;
+        rules.faults = self.faults;
+        if !self.once.is_empty() {
+            (rules.fault_kinds, rules.each_fault_once) = (self.once.to_vec(), true);
+        }
+        rules.operators = self.operators.max(1);
+        rules.clocks = self.clocks.map(SignedDuration::from_secs);
+        rules.staleness = self.staleness;
+        rules.later = self.later;
+        rules.attempts_last = self.wide;
+        if !self.wide {
+            rules.endings = vec![
+                Ending::Done,
+                Ending::No,
+                Ending::Unknown(true),
+                Ending::Vanished(false),
+                Ending::Conflict,
+                Ending::Crash,
+            ];
+            rules.undo_endings =
+                vec![Ending::Done, Ending::No, Ending::Unknown(false), Ending::Conflict];
+        }
+        rules
+    }
+
+    pub(super) fn text(self) -> String {
+        let Self { requests, tokens, faults, operators, staleness, wide, once, clocks, later } =
+            self;
+        let words = [
+            (requests > 0, if tokens { "request@token" } else { "request" }.to_owned()),
+            (faults > 0, if once.is_empty() { "fault".to_owned() } else { format!("{once:?}") }),
+            (operators > 1, "two operators".to_owned()),
+            (staleness > 0, "stale".to_owned()),
+            (clocks != [0; 2], format!("clocks {clocks:?}")),
+            (later.is_some(), later.map(|later| format!("{later:?}")).unwrap_or_default()),
+            (wide, "wide".to_owned()),
+        ];
+        words
+            .into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, word)| word)
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}

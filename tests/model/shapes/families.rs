@@ -1,0 +1,251 @@
+//! Families of shapes: sagas that have something in common, with what may happen to them.
+
+use saga_operator::{
+    api::OnFailure,
+    expression::template::{Template, node::Form},
+    world::{Fault, Later, Rules},
+};
+use serde_json::{Map, Value, json};
+
+use super::{Extent, Kind, Shape, Steps, dags, saga, sagas::Dag};
+
+const BOTH: [OnFailure; 2] = [OnFailure::Compensate, OnFailure::Hold];
+
+pub(super) struct Shapes(pub(super) Vec<Shape>);
+
+impl Shapes {
+    fn add(&mut self, dag: &Dag, kind: Kind, extent: Extent) {
+        let Kind { steps, undo, attempts, on_failure, parallel, pivot } = kind;
+        let order = if parallel { "side by side" } else { "in order" };
+        let more = format!(
+            "{}{}",
+            if undo { "" } else { ", no undo" },
+            pivot.map(|pivot| format!(", pivot s{pivot}")).unwrap_or_default()
+        );
+        let name = format!(
+            "{dag:?} {steps:?} x{attempts} {on_failure:?} {order}{more}; {}",
+            extent.text()
+        );
+        let rules = Rules { remakes: u32::from(steps == Steps::Deletes), ..extent.rules() };
+        self.0.push(Shape { name, saga: saga(dag, kind), rules });
+    }
+
+    /// Every graph of so many steps, with pods and requests, one attempt and two, both policies.
+    pub(super) fn all(&mut self, steps: usize, orders: &[bool], attempts: &[u32], extent: Extent) {
+        for dag in dags(steps) {
+            for kind in [Steps::Pods, Steps::Requests] {
+                for on_failure in BOTH {
+                    for attempts in attempts {
+                        for parallel in orders {
+                            let kind = Kind {
+                                steps: kind,
+                                undo: true,
+                                attempts: *attempts,
+                                on_failure,
+                                parallel: *parallel,
+                                pivot: None,
+                            };
+                            self.add(&dag, kind, extent);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Every graph of so many steps, with steps of one kind and one attempt, in order.
+    pub(super) fn only(&mut self, steps: usize, kind: Steps, extent: Extent) {
+        for dag in dags(steps) {
+            for on_failure in BOTH {
+                let kind = Kind {
+                    steps: kind,
+                    undo: true,
+                    attempts: 1,
+                    on_failure,
+                    parallel: false,
+                    pivot: None,
+                };
+                self.add(&dag, kind, extent);
+            }
+        }
+    }
+
+    /// One pod whose exit code 1 is final, tried twice; also as the pivot.
+    pub(super) fn pods_again(&mut self, extent: Extent) {
+        for on_failure in BOTH {
+            for pivot in [None, Some(0)] {
+                let kind = Kind {
+                    steps: Steps::FinalPods,
+                    undo: true,
+                    attempts: 2,
+                    on_failure,
+                    parallel: false,
+                    pivot,
+                };
+                self.add(&dags(1)[0], kind, extent);
+            }
+        }
+    }
+
+    /// Sagas that ask a person.
+    pub(super) fn approvals(&mut self, extent: Extent) {
+        for on_failure in BOTH {
+            for dag in dags(2) {
+                let kind = Kind {
+                    steps: Steps::Approval,
+                    undo: true,
+                    attempts: 1,
+                    on_failure,
+                    parallel: true,
+                    pivot: None,
+                };
+                self.add(&dag, kind, extent);
+                self.add(&dag, Kind { steps: Steps::PodsAndApproval, ..kind }, extent);
+            }
+        }
+    }
+
+    /// What is special: pivots, steps that only wait, steps without an undo.
+    pub(super) fn special(&mut self, extent: Extent) {
+        for on_failure in BOTH {
+            let kind = Kind {
+                steps: Steps::Pods,
+                undo: true,
+                attempts: 1,
+                on_failure,
+                parallel: true,
+                pivot: None,
+            };
+            for dag in dags(2) {
+                self.add(
+                    &dag,
+                    Kind { steps: Steps::Requests, pivot: Some(0), attempts: 2, ..kind },
+                    extent,
+                );
+                self.add(&dag, Kind { pivot: Some(1), parallel: false, ..kind }, extent);
+                self.add(&dag, Kind { steps: Steps::Approval, ..kind }, extent);
+                self.add(&dag, Kind { steps: Steps::Wait, ..kind }, extent);
+                self.add(&dag, Kind { undo: false, parallel: false, ..kind }, extent);
+            }
+        }
+    }
+}
+
+/// What a step hands on that the API server gives back as another number, what is nested deeper
+/// than any status may hold it, and what has an order that nobody gave it; and a step that reads
+/// it.
+fn values() -> [(&'static str, Map<String, Value>, &'static str); 3] {
+    let fields = |value: Value| value.as_object().cloned().unwrap_or_default();
+    let deep = (0..40).fold(json!(1), |inner, _| json!([inner]));
+    let map = json!({"v": {"a": 1, "b": 2, "c": 3, "d": 4, "e": 5}});
+    [
+        ("100.0", fields(json!({"v": 100.0})), "${steps.s0.outputs.v}"),
+        ("deep", fields(json!({"v": deep})), "${steps.s0.outputs.v}"),
+        ("a map", fields(map), "${steps.s0.outputs.v.map(k, k)}"),
+    ]
+}
+
+impl Shapes {
+    /// A request that sends what the one before it handed on.
+    pub(super) fn values(&mut self, extent: Extent) {
+        let dag = vec![vec![], vec![0]];
+        let kind = Kind {
+            steps: Steps::Requests,
+            undo: true,
+            attempts: 2,
+            on_failure: OnFailure::Hold,
+            parallel: false,
+            pivot: None,
+        };
+        for (what, outputs, body) in values() {
+            let mut saga = saga(&dag, kind);
+            let action = json!({"method": "POST", "url": "http://shop/s1", "body": {"v": body}});
+            let template = Template::parse(
+                action.as_object().unwrap(),
+                "spec.steps[1].http",
+                |_| Form::Any,
+                &mut Vec::new(),
+            );
+            saga.steps[1].action.template = Some(template);
+            let rules = Rules { outputs: [("s0".to_owned(), outputs)].into(), ..extent.rules() };
+            self.0.push(Shape { name: format!("s1 sends {what}; {}", extent.text()), saga, rules });
+        }
+    }
+}
+
+impl Shapes {
+    /// Operators whose clocks differ, or are set.
+    pub(super) fn clocks(&mut self) {
+        let calm = Extent { operators: 2, ..Extent::default() };
+        for clocks in [[0, -40], [0, 40], [20, -20]] {
+            self.all(1, &[false], &[2], Extent { clocks, ..calm });
+            self.only(
+                1,
+                Steps::Requests,
+                Extent { clocks, faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm },
+            );
+        }
+        self.only(
+            1,
+            Steps::Pods,
+            Extent { clocks: [20, -20], faults: 2, once: &[Fault::Crash, Fault::Freeze], ..calm },
+        );
+        for once in [&[Fault::SetAhead], &[Fault::SetBack]] {
+            let set = Extent { requests: 1, faults: 1, once, ..Extent::default() };
+            self.all(1, &[false], &[1, 2], set);
+            self.approvals(set);
+        }
+        self.all(
+            1,
+            &[false],
+            &[2],
+            Extent { faults: 2, once: &[Fault::SetAhead, Fault::SetBack], ..calm },
+        );
+        // Who reads an intent late knows of its age only what clocks say.
+        self.only(
+            1,
+            Steps::Pods,
+            Extent {
+                faults: 3,
+                once: &[Fault::Crash, Fault::Stall, Fault::SetBack],
+                ..Extent::default()
+            },
+        );
+        self.only(
+            1,
+            Steps::Pods,
+            Extent { faults: 2, once: &[Fault::Crash, Fault::SetBack], ..calm },
+        );
+        self.all(2, &[false], &[1], Extent { clocks: [0, -40], ..calm });
+    }
+}
+
+impl Shapes {
+    /// Operators whose watches break: what nothing tells them they find by their timers, or when
+    /// they list all again.
+    pub(super) fn deaf(&mut self) {
+        let deaf = Extent { faults: 1, once: &[Fault::Deafen], ..Extent::default() };
+        self.all(1, &[false], &[1, 2], Extent { requests: 1, ..deaf });
+        self.all(1, &[false], &[1], Extent { wide: true, ..deaf });
+        self.all(2, &[false, true], &[1], deaf);
+        self.approvals(Extent { requests: 1, ..deaf });
+        self.all(
+            1,
+            &[false],
+            &[1],
+            Extent { faults: 2, once: &[Fault::Deafen, Fault::Crash], operators: 2, ..deaf },
+        );
+    }
+
+    /// An operator of this version and one of a later one, which comes back after it died, or does
+    /// not.
+    pub(super) fn versions(&mut self) {
+        for (word, stays) in [(false, true), (true, true), (true, false)] {
+            let both =
+                Extent { operators: 2, later: Some(Later { word, stays }), ..Extent::default() };
+            // Each write is put in words as the API server keeps it, which takes its time.
+            self.all(1, &[false], &[1], Extent { faults: 1, once: &[Fault::Crash], ..both });
+            self.only(2, Steps::Requests, both);
+        }
+    }
+}

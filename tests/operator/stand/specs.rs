@@ -1,0 +1,45 @@
+//! What most tests apply.
+
+use serde_json::{Value, json};
+
+/// A request to the shop.
+pub fn post(path: &str) -> Value {
+    json!({"method": "POST", "url": format!("SHOP{path}"), "body": {"order": "7"}})
+}
+
+/// The same by the way whose answers are kept back until the gate is opened.
+pub fn post_by_gate(path: &str) -> Value {
+    json!({"method": "POST", "url": format!("GATE{path}"), "body": {"order": "7"}})
+}
+
+/// A checkout: three requests, one after the other, each of which can be undone; quick to try
+/// again.
+pub fn checkout() -> Value {
+    let backoff = json!({"initialDelay": "50ms", "maxDelay": "200ms"});
+    json!({
+        "defaults": {
+            "retry": {"maxAttempts": 5, "backoff": backoff},
+            "compensationRetry": {"backoff": backoff},
+        },
+        "steps": [
+            {
+                "name": "reserve-stock", "http": post("/stock/reservations"),
+                "compensation": {"http": post("/stock/releases")},
+            },
+            {
+                "name": "charge-card", "dependsOn": ["reserve-stock"],
+                "http": post("/payments/charges"),
+                "compensation": {"http": post("/payments/refunds")},
+            },
+            {"name": "ship", "dependsOn": ["charge-card"], "http": post("/shipping/shipments"),
+             "compensation": {"http": post("/shipping/cancellations")}},
+        ],
+    })
+}
+
+/// The checkout with more in its spec.
+pub fn checkout_with(more: &Value) -> Value {
+    let mut spec = checkout();
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    spec
+}
