@@ -5,14 +5,16 @@
 //! undoes what was done in reverse order.
 //!
 //! ```text
-//!  kubectl apply ──► Saga ──► controller::gather    (what is there)
+//!  kubectl apply ──► Saga ──► controller/observe    (reads: children, parent, objects)
 //!                     ▲               ▼
 //!                     │          engine::plan       (decides, pure)
 //!                     │               ▼
-//!      status, events │       controller::record    (intent in status)
+//!      status, events │       controller/record     (intent in the status)
 //!                     │               ▼
-//!                     └────── controller::perform   (effects) ──► pods, requests
+//!                     └────── controller/effects    ──► pods, requests, objects
 //! ```
+//!
+//! `ARCHITECTURE.md` says what each room holds and what it may import.
 //!
 //! # Guarantees
 //! An attempt is recorded before anything leaves the process, under the version of the saga that

@@ -18,8 +18,8 @@
 //!
 //! # Caveats
 //! Any number of operators may work on the same sagas. They do the same work, so that it costs
-//! more; nothing shares it between them. Where a leader is elected ([`lease::leader`]), one works and the others
-//! stand by; nothing rests on there being only one.
+//! more; nothing shares it between them. Where a leader is elected ([`lease::leader`]), one works
+//! and the others stand by; nothing rests on there being only one.
 
 mod cache;
 mod clock;

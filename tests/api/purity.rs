@@ -32,7 +32,19 @@ const IMPURE: [&str; 22] = [
 ];
 
 /// The folders of the core, and what else decides or tells without doing anything.
-const CORE: [&str; 4] = ["engine", "objects", "plugin", "world"];
+const CORE: [&str; 11] = [
+    "api",
+    "coordination",
+    "egress",
+    "engine",
+    "expression",
+    "manifest",
+    "model",
+    "objects",
+    "plugin",
+    "validate",
+    "world",
+];
 /// The files in them that may do something.
 const SHELLS: [&str; 1] = ["plugin/shell.rs"];
 

@@ -1,4 +1,5 @@
-//! The API server as this process sees it: reads, writes as another account, and what its refusals mean.
+//! The API server as this process sees it: reads, writes as another account, and what its refusals
+//! mean.
 
 pub mod definition;
 pub mod error;

@@ -5,8 +5,8 @@
 //!   redirect, no retry, no second name look-up.
 //! - Every address the host resolves to is checked before anything else happens, and only checked
 //!   addresses are connected to.
-//! - `Failed` with [`Reached::Nothing`](crate::model::observation::Reached::Nothing) is only said where no connection was made. From then on,
-//!   whatever breaks without an answer is `Unknown`.
+//! - `Failed` with [`Reached::Nothing`](crate::model::observation::Reached::Nothing) is only said
+//!   where no connection was made. From then on, whatever breaks without an answer is `Unknown`.
 //! - Time and memory are bounded whatever the other side does: the time limit covers everything,
 //!   name look-up and connecting included; of an answer at most 100 headers and 408 KiB of them,
 //!   and 64 KiB of its body, are read. Nothing is unpacked. A message holds at most 256 characters

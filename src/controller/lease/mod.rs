@@ -1,4 +1,5 @@
-//! Leases: the one under which this process sends requests, those of other processes, and that of the leader.
+//! Leases: the one under which this process sends requests, those of other processes, and that of
+//! the leader.
 
 mod executor;
 pub(crate) mod leader;

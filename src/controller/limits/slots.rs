@@ -1,5 +1,5 @@
-//! How many requests are under way at once: at most [`MAX_CALLS_PER_HOST`] to one host and port for one
-//! namespace.
+//! How many requests are under way at once: at most [`MAX_CALLS_PER_HOST`] to one host and port for
+//! one namespace.
 //!
 //! # Guarantees
 //! A slot is taken before the intent of its request is written, and given back when the request has

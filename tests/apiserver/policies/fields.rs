@@ -22,8 +22,8 @@ fn has_finalizers(finalizers: &[&str]) -> Deed {
     Deed::Change("order", json!({"metadata": {"finalizers": finalizers}}))
 }
 
-/// A deed that does the same as a request: its verb, the place, what a person who lacks the verb may
-/// not, and the deed.
+/// A deed that does the same as a request: its verb, the place, what a person who lacks the verb
+/// may not, and the deed.
 type Same = (&'static str, &'static str, &'static str, Deed);
 
 /// What does the same as a request.
