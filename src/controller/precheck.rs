@@ -6,8 +6,9 @@
 //! - What is refused is what the API server says can never be: malformed, or not allowed. What may
 //!   be mended by an earlier step, what passes (quota, an API server that does not answer), and
 //!   what a webhook cannot try, is unchecked and never holds a saga up.
-//! - A refusal is believed when it was met again after [`BELIEVED_AFTER`]: roles and Secrets that
-//!   were created together with the saga may take a moment to be known.
+//! - A refusal is believed when it was met again after
+//!   [`BELIEVED_AFTER`](super::memory::prechecks::BELIEVED_AFTER): roles and Secrets that were
+//!   created together with the saga may take a moment to be known.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

@@ -27,7 +27,7 @@ const MAX_DEPTH: u16 = 32;
 /// The stack that is there for an expression, in bytes; so much more is taken where less than half
 /// of it is left. Memory is taken only for what is used of it. It is enough for whatever
 /// [`MAX_LENGTH`] characters can hold: the parser reads on after what is no string to it, so that
-/// it may see more operators than [`letters`] does.
+/// it may see more operators than [`lexer`] does.
 const STACK: usize = 128 << 20;
 /// What is said of an expression that makes the interpreter panic.
 const OVERFLOW: &str = "gives a number that is too large";
@@ -136,8 +136,8 @@ impl Expression {
         self.evaluate_counted(scope, &mut 0)
     }
 
-    /// The same; adds its work to `work`, which may not pass [`MAX_TOGETHER`] where many are
-    /// evaluated.
+    /// The same; adds its work to `work`, which may not pass
+    /// [`MAX_TOGETHER`](super::cost::MAX_TOGETHER) where many are evaluated.
     ///
     /// # Errors
     /// As [`Self::evaluate`].
@@ -199,7 +199,7 @@ impl Expression {
 }
 
 /// Runs what goes down into itself as deep as an expression is nested, on a stack that is large
-/// enough for what [`letters`] lets through.
+/// enough for what [`lexer`] lets through.
 fn with_stack<T>(run: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(STACK / 2, STACK, run)
 }

@@ -38,7 +38,8 @@ pub(crate) fn labels(saga: &ValidSaga, attempt: &AttemptId) -> BTreeMap<String, 
     labels.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// Name, labels and owner. `named` gives the name, as [`child_name`] does.
+/// Name, labels and owner. `named` gives the name, as [`child_name`](crate::api::names::child_name)
+/// does.
 pub(crate) fn metadata(
     saga: &ValidSaga,
     attempt: &AttemptId,

@@ -56,7 +56,8 @@ pub struct HttpCaller {
 }
 
 impl HttpCaller {
-    /// A caller that reaches what `reach` lets it reach, with the TLS settings of [`tls_config`].
+    /// A caller that reaches what `reach` lets it reach, with the TLS settings of
+    /// [`tls_config`](super::tls::tls_config).
     #[must_use]
     pub fn new(reach: Reach, tls: ClientConfig, secrets: SecretReader) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Takes the values of Secrets out of what the other side answers.
 //!
 //! # Guarantees
-//! - Neither a value nor any part of it ([`forms`]) shows where an answer repeats it as it was
+//! - Neither a value nor any part of it ([`encodings`]) shows where an answer repeats it as it was
 //!   sent, in JSON however it is escaped, percent-encoded as in a URL or a form, or in base64,
 //!   alone or in the midst of other text. A body that is JSON is looked at once it is parsed, each
 //!   string and each key of it, and a number that is such a part: whatever undid the escapes would
@@ -18,7 +18,7 @@
 //!   holds the beginning of.
 //! - Two keys that hold nothing but hidden parts are one: the later one stands.
 //! - Of very long values, or values with very many parts, not all parts are looked for
-//!   ([`forms::MAX_FORMS`]).
+//!   ([`encodings::MAX_FORMS`]).
 
 mod automaton;
 mod decodings;

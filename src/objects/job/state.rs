@@ -187,7 +187,7 @@ fn only_pod(family: &Family) -> Option<&Pod> {
 }
 
 /// The end by a signal of the only pod of a Job, held up by another container of it, as
-/// [`pod_state::held_up`] has it.
+/// [`pod::state::held_up`](crate::objects::pod::state::held_up) has it.
 #[must_use]
 pub fn held_up(job: &Job, family: &Family) -> Option<(ChildState, Duration)> {
     let awaited =

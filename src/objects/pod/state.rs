@@ -1,14 +1,14 @@
 //! Reads a Pod's state: whether its attempt succeeded, failed, may have happened, or goes on, and
 //! what it waits for.
 //!
-//! The outcome is that of one container, [`pod::deciding`]; what stands or a webhook put beside it
-//! has no say. What a template runs before it may fail in its stead.
+//! The outcome is that of one container, [`deciding`](super::fields::deciding); what stands or a
+//! webhook put beside it has no say. What a template runs before it may fail in its stead.
 //!
 //! # Guarantees
 //! - A Pod has *succeeded* only if its container exited with 0 before it was told to go
-//!   ([`pod_outside`]).
+//!   ([`outside`](super::outside)).
 //! - It has *failed* only if its container ended by itself with an exit code other than 0, or never
-//!   started ([`pod_start`]). Every other end is *unknown*.
+//!   started ([`start`](super::start)). Every other end is *unknown*.
 //! - An end from outside is told by the kubelet's word in `status.reason`, by the condition
 //!   `DisruptionTarget`, by the words that stand in for a container nobody found
 //!   (`ContainerStatusUnknown`; `Unknown` after a restart of the node), or by a deletion together
