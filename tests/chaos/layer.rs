@@ -193,7 +193,7 @@ impl Switch {
                 return Ok(refusal(fault));
             }
             Some(Fault::Stale | Fault::StaleList) => {
-                self.state().held_until = Some(Instant::now() + Duration::from_mins(1))
+                self.state().held_until = Some(Instant::now() + Duration::from_mins(1));
             }
             Some(_) | None => {}
         }
@@ -213,7 +213,7 @@ impl Switch {
                 });
             }
             Some(Fault::Stale) => {
-                self.deliver_again(call.saga.and_then(|saga| before.get(&saga).cloned()))
+                self.deliver_again(call.saga.and_then(|saga| before.get(&saga).cloned()));
             }
             Some(Fault::StaleList) => self.cut_the_watch(before.into_values().collect()),
             Some(fault) if fault.freezes() => stop_here().await,
@@ -328,7 +328,7 @@ async fn forward(
                     _ = switch
                         .state()
                         .copies
-                        .insert(name(&event["object"]), event["object"].clone())
+                        .insert(name(&event["object"]), event["object"].clone());
                 }
                 Some("DELETED") => _ = switch.state().copies.remove(&name(&event["object"])),
                 _ => {}
