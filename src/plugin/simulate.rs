@@ -24,7 +24,7 @@ use crate::{
     api::{SagaPhase, SagaStatus},
     clock::{between, later},
     model::saga::{ValidSaga, Work},
-    world::{Deed, Ending, Happened, Move, Rules, Step, Who, World},
+    world::{self, Deed, Ending, Happened, Move, Rules, Step, Who, World},
 };
 
 /// After how many moves of the world a run is given up: an attempt takes some four.
@@ -116,7 +116,7 @@ impl Simulation<'_> {
                 PERSON.into(),
                 format!("applies the saga with {}={}", asked.action.annotation(), asked.value),
             ));
-            let step = self.world.after(&Deed::Annotate(asked.clone()));
+            let step = world::after(&self.world, &Deed::Annotate(asked.clone()));
             if let Some(step) = step {
                 self.take(step);
             }
@@ -142,7 +142,7 @@ impl Simulation<'_> {
 
     /// What happens next; `None` where nothing ever does.
     fn next(&mut self) -> Option<Step> {
-        if let Some(step) = self.world.apply(&LOOK) {
+        if let Some(step) = world::apply(&self.world, &LOOK) {
             return Some(step);
         }
         let now = self.world.now();
@@ -157,9 +157,11 @@ impl Simulation<'_> {
             let request = self.requests.pop_front()?;
             return self.person(&request.deed);
         }
-        let next =
-            [first.map(|due| due.at), asked_at, self.world.due()].into_iter().flatten().min()?;
-        self.world.at(next)
+        let next = [first.map(|due| due.at), asked_at, world::due(&self.world)]
+            .into_iter()
+            .flatten()
+            .min()?;
+        world::at(&self.world, next)
     }
 
     /// An attempt ends as the script says, as far as the other side can: what it did once is done.
@@ -167,12 +169,13 @@ impl Simulation<'_> {
         self.ends.retain(|other| other.who != due.who);
         let done = due.ending != Ending::No;
         let ways = [due.ending, Ending::Unknown(done), Ending::Done, Ending::Unknown(true)];
-        ways.into_iter().find_map(|ending| self.world.apply(&Move::End { who: due.who, ending }))
+        ways.into_iter()
+            .find_map(|ending| world::apply(&self.world, &Move::End { who: due.who, ending }))
     }
 
     fn person(&mut self, deed: &Deed) -> Option<Step> {
         self.tell((PERSON.into(), deed.to_string()));
-        let step = self.world.after(deed);
+        let step = world::after(&self.world, deed);
         if step.is_none() {
             self.tell((timeline::SAGA.into(), "is gone: nothing comes of it".into()));
         }

@@ -5,7 +5,10 @@
 //! nothing can change that any more.
 
 use super::{Deed, Who, World};
-use crate::api::{Asked, Direction, RequestAction, StepPhase};
+use crate::{
+    api::{Asked, Direction, RequestAction, StepPhase},
+    world::{other_side, person},
+};
 
 /// What a person does to the saga.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,129 +23,125 @@ pub enum Ask {
     Delete,
 }
 
-impl World {
-    /// What people may do now.
-    pub(super) fn asks(&self) -> Vec<Ask> {
-        let object = self.object();
-        if object.gone {
-            return Vec::new();
-        }
-        if object.saga().suspend {
-            return vec![Ask::Unsuspend];
-        }
-        let resume = Ask::Request(RequestAction::Resume, None);
-        if self.status().paused.is_some() {
-            let asked = object.asked.iter().any(|asked| asked.action == RequestAction::Resume);
-            return if asked || self.asked.contains(&resume) { Vec::new() } else { vec![resume] };
-        }
-        if self.asked.len() >= self.rules.requests {
-            return Vec::new();
-        }
-        let steps = object.saga().steps.len();
-        let mut asks = vec![Ask::Suspend, Ask::Delete];
-        asks.retain(|ask| *ask != Ask::Delete || !object.deleting);
-        for action in RequestAction::ALL {
-            match action {
-                // Asked for where the saga is paused.
-                RequestAction::Resume => {}
-                RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => {
-                    asks.push(Ask::Request(action, None));
-                }
-                RequestAction::Approve | RequestAction::Reject => {
-                    let waits = |step: &usize| {
-                        self.status()
-                            .steps
-                            .get(*step)
-                            .is_some_and(|step| step.phase == StepPhase::Waiting)
-                    };
-                    asks.extend(
-                        (0..steps).filter(waits).map(|step| Ask::Request(action, Some(step))),
-                    );
-                }
-                RequestAction::Settle => {
-                    asks.extend(
-                        (0..steps)
-                            .filter(|step| self.word_on(*step).is_some())
-                            .map(|step| Ask::Request(action, Some(step))),
-                    );
-                }
-                RequestAction::Skip => {
-                    asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
-                }
-                RequestAction::Retry => {
-                    asks.push(Ask::Request(action, None));
-                    asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
-                }
+/// What people may do now.
+pub(super) fn asks(world: &World) -> Vec<Ask> {
+    let object = world.object();
+    if object.gone {
+        return Vec::new();
+    }
+    if object.saga().suspend {
+        return vec![Ask::Unsuspend];
+    }
+    let resume = Ask::Request(RequestAction::Resume, None);
+    if world.status().paused.is_some() {
+        let asked = object.asked.iter().any(|asked| asked.action == RequestAction::Resume);
+        return if asked || world.asked.contains(&resume) { Vec::new() } else { vec![resume] };
+    }
+    if world.asked.len() >= world.rules.requests {
+        return Vec::new();
+    }
+    let steps = object.saga().steps.len();
+    let mut asks = vec![Ask::Suspend, Ask::Delete];
+    asks.retain(|ask| *ask != Ask::Delete || !object.deleting);
+    for action in RequestAction::ALL {
+        match action {
+            // Asked for where the saga is paused.
+            RequestAction::Resume => {}
+            RequestAction::Compensate | RequestAction::Cancel | RequestAction::Pause => {
+                asks.push(Ask::Request(action, None));
+            }
+            RequestAction::Approve | RequestAction::Reject => {
+                let waits = |step: &usize| {
+                    world
+                        .status()
+                        .steps
+                        .get(*step)
+                        .is_some_and(|step| step.phase == StepPhase::Waiting)
+                };
+                asks.extend((0..steps).filter(waits).map(|step| Ask::Request(action, Some(step))));
+            }
+            RequestAction::Settle => {
+                asks.extend(
+                    (0..steps)
+                        .filter(|step| word_on(world, *step).is_some())
+                        .map(|step| Ask::Request(action, Some(step))),
+                );
+            }
+            RequestAction::Skip => {
+                asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
+            }
+            RequestAction::Retry => {
+                asks.push(Ask::Request(action, None));
+                asks.extend((0..steps).map(|step| Ask::Request(action, Some(step))));
             }
         }
-        asks
     }
+    asks
+}
 
-    pub(super) fn ask(&mut self, ask: Ask) -> Option<()> {
-        if !self.asks().contains(&ask) {
-            return None;
-        }
-        let deed = match ask {
-            Ask::Request(action, step) => Deed::Annotate(Asked {
-                action,
-                value: self.value(action, step)?,
-                held_in_git: false,
-            }),
-            Ask::Suspend => Deed::Suspend(true),
-            Ask::Unsuspend => Deed::Suspend(false),
-            Ask::Delete => Deed::Delete,
-        };
-        if ask != Ask::Unsuspend {
-            self.asked.push(ask);
-        }
-        self.does(deed);
-        Some(())
+pub(super) fn ask(world: &mut World, ask: Ask) -> Option<()> {
+    if !asks(world).contains(&ask) {
+        return None;
     }
+    let deed = match ask {
+        Ask::Request(action, step) => {
+            Deed::Annotate(Asked { action, value: value(world, action, step)?, held_in_git: false })
+        }
+        Ask::Suspend => Deed::Suspend(true),
+        Ask::Unsuspend => Deed::Suspend(false),
+        Ask::Delete => Deed::Delete,
+    };
+    if ask != Ask::Unsuspend {
+        world.asked.push(ask);
+    }
+    person::does(world, deed);
+    Some(())
+}
 
-    fn value(&self, action: RequestAction, step: Option<usize>) -> Option<String> {
-        let named = match step {
-            Some(place) => self.object().saga().steps.get(place)?.name.clone(),
-            None => "*".into(),
-        };
-        let named = match action {
-            RequestAction::Settle => format!("{named}={}", self.word_on(step?)?),
-            RequestAction::Cancel
-            | RequestAction::Compensate
-            | RequestAction::Pause
-            | RequestAction::Resume
-            | RequestAction::Reject
-            | RequestAction::Approve
-            | RequestAction::Skip
-            | RequestAction::Retry => named,
-        };
-        let token = format!("t{}", self.asked.len());
-        Some(match (action.takes_reason(), self.rules.tokens) {
-            (true, false) => "asked for".into(),
-            (true, true) => format!("@{token}: asked for"),
-            (false, false) => named,
-            (false, true) => format!("{named}@{token}"),
-        })
-    }
+fn value(world: &World, action: RequestAction, step: Option<usize>) -> Option<String> {
+    let named = match step {
+        Some(place) => world.object().saga().steps.get(place)?.name.clone(),
+        None => "*".into(),
+    };
+    let named = match action {
+        RequestAction::Settle => format!("{named}={}", word_on(world, step?)?),
+        RequestAction::Cancel
+        | RequestAction::Compensate
+        | RequestAction::Pause
+        | RequestAction::Resume
+        | RequestAction::Reject
+        | RequestAction::Approve
+        | RequestAction::Skip
+        | RequestAction::Retry => named,
+    };
+    let token = format!("t{}", world.asked.len());
+    Some(match (action.takes_reason(), world.rules.tokens) {
+        (true, false) => "asked for".into(),
+        (true, true) => format!("@{token}: asked for"),
+        (false, false) => named,
+        (false, true) => format!("{named}@{token}"),
+    })
+}
 
-    /// What a person may say, in truth, of the attempts of a step of which nobody else can tell:
-    /// those before the one that is under way.
-    fn word_on(&self, place: usize) -> Option<&'static str> {
-        let status = self.status().steps.get(place)?;
-        let direction =
-            if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
-        let record = status.direction(direction).filter(|record| record.uncertain)?;
-        let truth = self.truth.get(place)?;
-        if truth.key_done(direction) == Some(record.failures) {
-            return Some("Succeeded");
-        }
-        let newest =
-            record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
-        let half_done = direction == Direction::Action && truth.in_effect;
-        // What an operator that stands still is yet to begin, nobody can speak of.
-        let to_begin =
-            |who: &Who| who.place == place && who.direction == direction && Some(*who) != newest;
-        let begins = self.processes.iter().any(|process| process.to_begin().iter().any(to_begin));
-        (!half_done && !begins && !self.may_land(place, direction, record.failures, newest))
-            .then_some("Failed")
+/// What a person may say, in truth, of the attempts of a step of which nobody else can tell:
+/// those before the one that is under way.
+fn word_on(world: &World, place: usize) -> Option<&'static str> {
+    let status = world.status().steps.get(place)?;
+    let direction =
+        if status.phase.is_backward() { Direction::Compensation } else { Direction::Action };
+    let record = status.direction(direction).filter(|record| record.uncertain)?;
+    let truth = world.truth.get(place)?;
+    if truth.key_done(direction) == Some(record.failures) {
+        return Some("Succeeded");
     }
+    let newest = record.active.as_ref().map(|_| Who { place, direction, number: record.attempt });
+    let half_done = direction == Direction::Action && truth.in_effect;
+    // What an operator that stands still is yet to begin, nobody can speak of.
+    let to_begin =
+        |who: &Who| who.place == place && who.direction == direction && Some(*who) != newest;
+    let begins = world.processes.iter().any(|process| process.to_begin().iter().any(to_begin));
+    (!half_done
+        && !begins
+        && !other_side::may_land(world, place, direction, record.failures, newest))
+    .then_some("Failed")
 }

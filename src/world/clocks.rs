@@ -25,6 +25,7 @@ use crate::{
     clock::{between, later},
     coordination::{executor_lease::EVERY, fence::Comparison},
     model::skew::Skew,
+    world::look,
 };
 
 /// What the stamp in whole seconds, what clocks may be ahead untold, and what is told in whole
@@ -73,179 +74,170 @@ impl Rules {
     }
 }
 
-impl World {
-    pub(super) fn clock(&self, number: usize) -> Clock {
-        self.clocks.get(number).copied().unwrap_or_default()
-    }
+pub(super) fn clock(world: &World, number: usize) -> Clock {
+    world.clocks.get(number).copied().unwrap_or_default()
+}
 
-    /// What an operator's wall clock shows now.
-    pub(super) fn shown(&self, number: usize) -> Timestamp {
-        shifted(self.now, self.clock(number).ahead)
-    }
+/// What an operator's wall clock shows now.
+pub(super) fn shown(world: &World, number: usize) -> Timestamp {
+    shifted(world.now, clock(world, number).ahead)
+}
 
-    /// When an operator's wall clock will show this, unless it is set.
-    pub(super) fn when_shown(&self, number: usize, shown: Timestamp) -> Timestamp {
-        shifted(shown, -self.clock(number).ahead)
-    }
+/// When an operator's wall clock will show this, unless it is set.
+pub(super) fn when_shown(world: &World, number: usize, shown: Timestamp) -> Timestamp {
+    shifted(shown, -clock(world, number).ahead)
+}
 
-    /// The latest instant that any clock shows, or showed but for what went by since.
-    pub(super) fn latest_shown(&self) -> Timestamp {
-        shifted(self.now, self.furthest)
-    }
+/// The latest instant that any clock shows, or showed but for what went by since.
+pub(super) fn latest_shown(world: &World) -> Timestamp {
+    shifted(world.now, world.furthest)
+}
 
-    /// What an operator knows of how far its clock may be from that of the API server.
-    pub(super) fn skew(&self, number: usize) -> Skew {
-        if !self.rules.has_clocks() {
-            return Skew::default();
-        }
-        let Clock { ahead, set } = self.clock(number);
-        // The last renewal was just now, or just before the clock was set.
-        let (renewed, was_ahead) = set.unwrap_or((self.now, ahead));
-        let stamped = Timestamp::from_second(renewed.as_second()).unwrap_or(renewed);
-        let at: Instant = self.instant(renewed);
-        let compared = Comparison::of((shifted(renewed, was_ahead), at), stamped, at);
-        compared.skew((self.shown(number), self.instant(self.now))).towards_others()
+/// What an operator knows of how far its clock may be from that of the API server.
+pub(super) fn skew(world: &World, number: usize) -> Skew {
+    if !world.rules.has_clocks() {
+        return Skew::default();
     }
+    let Clock { ahead, set } = clock(world, number);
+    // The last renewal was just now, or just before the clock was set.
+    let (renewed, was_ahead) = set.unwrap_or((world.now, ahead));
+    let stamped = Timestamp::from_second(renewed.as_second()).unwrap_or(renewed);
+    let at: Instant = look::instant(world, renewed);
+    let compared = Comparison::of((shifted(renewed, was_ahead), at), stamped, at);
+    compared.skew((shown(world, number), look::instant(world, world.now))).towards_others()
+}
 
-    /// Sets the clock of an operator's machine.
-    pub(super) fn set_clock(&mut self, number: usize, fault: Fault) -> Option<()> {
-        let by = SignedDuration::try_from(self.rules.set_by).ok().filter(|by| !by.is_zero())?;
-        let (now, down) = (self.now, self.processes.get(number)?.is_down());
-        let clock = self.clocks.get_mut(number)?;
-        let was_ahead = clock.ahead;
-        clock.ahead = was_ahead.saturating_add(if fault == Fault::SetBack { -by } else { by });
-        if !down {
-            clock.set.get_or_insert((now, was_ahead));
-        }
-        self.furthest = self.furthest.max(clock.ahead);
-        Some(())
+/// Sets the clock of an operator's machine.
+pub(super) fn set_clock(world: &mut World, number: usize, fault: Fault) -> Option<()> {
+    let by = SignedDuration::try_from(world.rules.set_by).ok().filter(|by| !by.is_zero())?;
+    let (now, down) = (world.now, world.processes.get(number)?.is_down());
+    let clock = world.clocks.get_mut(number)?;
+    let was_ahead = clock.ahead;
+    clock.ahead = was_ahead.saturating_add(if fault == Fault::SetBack { -by } else { by });
+    if !down {
+        clock.set.get_or_insert((now, was_ahead));
     }
+    world.furthest = world.furthest.max(clock.ahead);
+    Some(())
+}
 
-    /// Every operator that renews its Lease has done so by now, where it had the time to.
-    pub(super) fn compare_clocks(&mut self) {
-        let now = self.now;
-        for (clock, process) in self.clocks.iter_mut().zip(&self.processes) {
-            let renews =
-                !matches!(&process.life, Life::Halted(halted) if halted.how == Fault::Freeze);
-            clock.set = clock
-                .set
-                .filter(|(since, _)| process.is_down() || !renews || between(*since, now) < EVERY);
-        }
-    }
-
-    /// Notes when the intents were really decided that an operator has just written which dated
-    /// them wrongly.
-    pub(super) fn date_intents(&mut self, before: &super::Object, ahead: SignedDuration) {
-        if !self.rules.has_clocks() {
-            return;
-        }
-        let object = self.copies.newest();
-        self.dated.retain(|dated| object.is_active(dated.who));
-        let new = object.active().filter(|(who, _)| !before.is_active(*who));
-        let new = new.filter_map(|(who, record)| {
-            Some(Dated { who, at: shifted(record.active.as_ref()?.started_at.0, -ahead) })
-        });
-        self.dated.extend(new);
-    }
-
-    /// When the intent of an attempt was really decided.
-    pub(super) fn decided(&self, who: Who, active: &ActiveAttempt) -> Timestamp {
-        self.dated
-            .iter()
-            .find(|dated| dated.who == who)
-            .map_or(active.started_at.0, |dated| dated.at)
-    }
-
-    /// For how long ago an operator thinks that an intent was decided, as an instant of the world's
-    /// time. An intent from the future is as old as one that was decided just now.
-    pub(super) fn thought(&self, number: usize, intended: Timestamp) -> Timestamp {
-        if !self.rules.has_clocks() {
-            return intended;
-        }
-        let age = SignedDuration::try_from(between(intended, self.shown(number)))
-            .unwrap_or(SignedDuration::MAX);
-        self.now.checked_sub(age).unwrap_or(Timestamp::MIN)
-    }
-
-    /// The instants after which an intent is too old for its child to be made.
-    pub(super) fn too_old(&self) -> impl Iterator<Item = Timestamp> {
-        let intents =
-            self.object().active().filter_map(|(who, record)| Some((who, record.active.as_ref()?)));
-        intents.map(|(who, active)| {
-            later(self.decided(who, active), crate::coordination::fence::CREATED_WITHIN)
-        })
+/// Every operator that renews its Lease has done so by now, where it had the time to.
+pub(super) fn compare_clocks(world: &mut World) {
+    let now = world.now;
+    for (clock, process) in world.clocks.iter_mut().zip(&world.processes) {
+        let renews = !matches!(&process.life, Life::Halted(halted) if halted.how == Fault::Freeze);
+        clock.set = clock
+            .set
+            .filter(|(since, _)| process.is_down() || !renews || between(*since, now) < EVERY);
     }
 }
 
+/// Notes when the intents were really decided that an operator has just written which dated
+/// them wrongly.
+pub(super) fn date_intents(world: &mut World, before: &super::Object, ahead: SignedDuration) {
+    if !world.rules.has_clocks() {
+        return;
+    }
+    let object = world.copies.newest();
+    world.dated.retain(|dated| object.is_active(dated.who));
+    let new = object.active().filter(|(who, _)| !before.is_active(*who));
+    let new = new.filter_map(|(who, record)| {
+        Some(Dated { who, at: shifted(record.active.as_ref()?.started_at.0, -ahead) })
+    });
+    world.dated.extend(new);
+}
+
+/// When the intent of an attempt was really decided.
+pub(super) fn decided(world: &World, who: Who, active: &ActiveAttempt) -> Timestamp {
+    world.dated.iter().find(|dated| dated.who == who).map_or(active.started_at.0, |dated| dated.at)
+}
+
+/// For how long ago an operator thinks that an intent was decided, as an instant of the world's
+/// time. An intent from the future is as old as one that was decided just now.
+pub(super) fn thought(world: &World, number: usize, intended: Timestamp) -> Timestamp {
+    if !world.rules.has_clocks() {
+        return intended;
+    }
+    let age = SignedDuration::try_from(between(intended, shown(world, number)))
+        .unwrap_or(SignedDuration::MAX);
+    world.now.checked_sub(age).unwrap_or(Timestamp::MIN)
+}
+
+/// The instants after which an intent is too old for its child to be made.
+pub(super) fn too_old(world: &World) -> impl Iterator<Item = Timestamp> {
+    let intents =
+        world.object().active().filter_map(|(who, record)| Some((who, record.active.as_ref()?)));
+    intents.map(|(who, active)| {
+        later(decided(world, who, active), crate::coordination::fence::CREATED_WITHIN)
+    })
+}
+
 /// What counts of clocks and of the instants that they showed where one world is told from another.
-impl World {
-    pub(super) fn clock_into(&self, sink: &mut Sink<'_>, number: usize) {
-        if self.rules.has_clocks() {
-            let Clock { ahead, set } = self.clock(number);
-            self.ahead_into(sink, ahead);
-            self.ahead_into(sink, self.furthest);
-            if let Some((since, was_ahead)) = set {
-                sink.duration(between(since, self.now).min(EVERY));
-                self.ahead_into(sink, was_ahead);
+pub(super) fn clock_into(world: &World, sink: &mut Sink<'_>, number: usize) {
+    if world.rules.has_clocks() {
+        let Clock { ahead, set } = clock(world, number);
+        ahead_into(world, sink, ahead);
+        ahead_into(world, sink, world.furthest);
+        if let Some((since, was_ahead)) = set {
+            sink.duration(between(since, world.now).min(EVERY));
+            ahead_into(world, sink, was_ahead);
+        }
+    }
+}
+
+pub(super) fn ahead_into(world: &World, sink: &mut Sink<'_>, ahead: SignedDuration) {
+    if world.rules.has_clocks() {
+        sink.number(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX));
+    }
+}
+
+/// For how long ago a clock showed this, for as long as it matters.
+pub(super) fn shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
+    let apart = world.rules.apart();
+    sink.duration(
+        between(earlier(world, at), world.now).min(cap.saturating_add(apart.saturating_mul(2))),
+    );
+}
+
+/// How long it takes until any clock shows this.
+pub(super) fn until_shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp) {
+    sink.duration(
+        between(world.now, later(at, world.rules.apart())).saturating_add(Duration::from_micros(1)),
+    );
+}
+
+/// For how long something has lasted that does not last on while the saga's clock stands still.
+pub(super) fn stretch_into(
+    world: &World,
+    sink: &mut Sink<'_>,
+    status: &SagaStatus,
+    began: Timestamp,
+    cap: Duration,
+) {
+    match &status.clock_stopped_at {
+        None => shown_into(world, sink, began, cap),
+        Some(stopped) => {
+            sink.duration(between(began, stopped.0).min(cap));
+            if world.rules.has_clocks() {
+                shown_into(world, sink, stopped.0, Duration::ZERO);
             }
         }
     }
+}
 
-    pub(super) fn ahead_into(&self, sink: &mut Sink<'_>, ahead: SignedDuration) {
-        if self.rules.has_clocks() {
-            sink.number(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX));
-        }
-    }
-
-    /// For how long ago a clock showed this, for as long as it matters.
-    pub(super) fn shown_into(&self, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
-        let apart = self.rules.apart();
+/// When an intent was really decided, where that is another instant than the one that it says.
+pub(super) fn dated_into(world: &World, sink: &mut Sink<'_>, who: Who, active: &ActiveAttempt) {
+    if world.rules.has_clocks() {
         sink.duration(
-            between(self.earlier(at), self.now).min(cap.saturating_add(apart.saturating_mul(2))),
+            between(decided(world, who, active), world.now)
+                .min(crate::coordination::fence::CREATED_WITHIN),
         );
+        sink.number(active.clock_ahead_seconds);
+        sink.number(active.clock_behind_seconds);
     }
+}
 
-    /// How long it takes until any clock shows this.
-    pub(super) fn until_shown_into(&self, sink: &mut Sink<'_>, at: Timestamp) {
-        sink.duration(
-            between(self.now, later(at, self.rules.apart()))
-                .saturating_add(Duration::from_micros(1)),
-        );
-    }
-
-    /// For how long something has lasted that does not last on while the saga's clock stands still.
-    pub(super) fn stretch_into(
-        &self,
-        sink: &mut Sink<'_>,
-        status: &SagaStatus,
-        began: Timestamp,
-        cap: Duration,
-    ) {
-        match &status.clock_stopped_at {
-            None => self.shown_into(sink, began, cap),
-            Some(stopped) => {
-                sink.duration(between(began, stopped.0).min(cap));
-                if self.rules.has_clocks() {
-                    self.shown_into(sink, stopped.0, Duration::ZERO);
-                }
-            }
-        }
-    }
-
-    /// When an intent was really decided, where that is another instant than the one that it says.
-    pub(super) fn dated_into(&self, sink: &mut Sink<'_>, who: Who, active: &ActiveAttempt) {
-        if self.rules.has_clocks() {
-            sink.duration(
-                between(self.decided(who, active), self.now)
-                    .min(crate::coordination::fence::CREATED_WITHIN),
-            );
-            sink.number(active.clock_ahead_seconds);
-            sink.number(active.clock_behind_seconds);
-        }
-    }
-
-    /// The instant at which a clock that is as far ahead as may be showed this.
-    fn earlier(&self, at: Timestamp) -> Timestamp {
-        SignedDuration::try_from(self.rules.apart()).map_or(at, |apart| shifted(at, -apart))
-    }
+/// The instant at which a clock that is as far ahead as may be showed this.
+fn earlier(world: &World, at: Timestamp) -> Timestamp {
+    SignedDuration::try_from(world.rules.apart()).map_or(at, |apart| shifted(at, -apart))
 }

@@ -7,6 +7,7 @@ use super::{
     look::Cursor,
     process::{Halted, Life},
 };
+use crate::world::{clocks, look, process};
 
 /// One thing that goes wrong with an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,40 +59,38 @@ pub struct Halt {
     pub after: usize,
 }
 
-impl World {
-    /// Whether a fault of this kind may happen now.
-    pub(super) fn may_happen(&self, fault: Fault) -> bool {
-        let left = self.faults.len() < self.rules.faults;
-        left && self.rules.fault_kinds.contains(&fault)
-            && !(self.rules.each_fault_once && self.faults.contains(&fault))
-    }
+/// Whether a fault of this kind may happen now.
+pub(super) fn may_happen(world: &World, fault: Fault) -> bool {
+    let left = world.faults.len() < world.rules.faults;
+    left && world.rules.fault_kinds.contains(&fault)
+        && !(world.rules.each_fault_once && world.faults.contains(&fault))
+}
 
-    pub(super) fn strike(&mut self, number: usize, fault: Fault) -> Option<()> {
-        if !self.may_happen(fault) {
-            return None;
-        }
-        let now = self.now;
-        match fault {
-            Fault::Crash => self.crash(number)?,
-            Fault::Freeze => {
-                let process = self.processes.get_mut(number).filter(|process| process.is_up())?;
-                let cursor = Cursor {
-                    version: 0,
-                    written: None,
-                    executor: process.executor,
-                    ahead: SignedDuration::ZERO,
-                };
-                process.life =
-                    Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
-                self.stand_still(number, fault);
-            }
-            Fault::Lapse => self.lapse(number, now)?,
-            Fault::SetAhead | Fault::SetBack => self.set_clock(number, fault)?,
-            Fault::Deafen => self.deafen(number)?,
-            // A look that has not begun cannot stand still, nor be refused anything.
-            Fault::Stall | Fault::Refuse => return None,
-        }
-        self.faults.push(fault);
-        Some(())
+pub(super) fn strike(world: &mut World, number: usize, fault: Fault) -> Option<()> {
+    if !may_happen(world, fault) {
+        return None;
     }
+    let now = world.now;
+    match fault {
+        Fault::Crash => process::crash(world, number)?,
+        Fault::Freeze => {
+            let process = world.processes.get_mut(number).filter(|process| process.is_up())?;
+            let cursor = Cursor {
+                version: 0,
+                written: None,
+                executor: process.executor,
+                ahead: SignedDuration::ZERO,
+            };
+            process.life =
+                Life::Halted(Halted { since: now, how: fault, rest: Vec::new(), cursor });
+            look::stand_still(world, number, fault);
+        }
+        Fault::Lapse => process::lapse(world, number, now)?,
+        Fault::SetAhead | Fault::SetBack => clocks::set_clock(world, number, fault)?,
+        Fault::Deafen => process::deafen(world, number)?,
+        // A look that has not begun cannot stand still, nor be refused anything.
+        Fault::Stall | Fault::Refuse => return None,
+    }
+    world.faults.push(fault);
+    Some(())
 }

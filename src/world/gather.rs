@@ -19,235 +19,232 @@ use crate::{
         saga::{Operation, Work},
     },
     mutants::{Twin, broken},
+    world::{children, look, process},
 };
 
 /// What is said of a request that its operator called off.
 pub(super) const CALLED_OFF: &str = "the operator lost its Lease before an answer came";
 
-impl World {
-    /// The states of the attempts that the copy calls active. What this operator knows of others it
-    /// forgets.
-    pub(super) fn gather(&mut self, number: usize, copy: &Arc<Object>) -> Observed {
-        let mut observed = Observed::new();
-        if let Some(process) = self.processes.get_mut(number) {
-            process.memory.retain(|known| known.flight.is_some() || copy.is_active(known.who));
-            process.view.again = None;
-        }
-        for (who, record) in active_in(copy.status()) {
-            let Some(active) = &record.active else { continue };
-            let step = copy.saga().steps.get(who.place);
-            let Some(operation) = step.and_then(|step| step.operation(who.direction)) else {
-                continue;
-            };
-            let state = match operation.work {
-                Work::Http(_) => {
-                    self.request(number, who, active, own_time(Some(active), operation.timeout))
-                }
-                Work::Pod(_) | Work::Job(_) if self.has_children() => {
-                    self.child(number, who, active)
-                }
-                // An object is made, seen and lost as a Pod is.
-                Work::Pod(_)
-                | Work::Job(_)
-                | Work::Apply(_)
-                | Work::Until(_)
-                | Work::Saga(_)
-                | Work::UndoSaga => self.pod(number, who, active),
-                Work::Delete(_) => self.standing_or_going(number, who, active),
-                // States of the saga: there is nothing to be seen.
-                Work::Approval(_) | Work::Wait(_) => continue,
-            };
-            observed.insert(self.id(who), self.handing_on(who, state));
-        }
-        observed
+/// The states of the attempts that the copy calls active. What this operator knows of others it
+/// forgets.
+pub(super) fn gather(world: &mut World, number: usize, copy: &Arc<Object>) -> Observed {
+    let mut observed = Observed::new();
+    if let Some(process) = world.processes.get_mut(number) {
+        process.memory.retain(|known| known.flight.is_some() || copy.is_active(known.who));
+        process.view.again = None;
     }
-
-    /// The same state; of an action that is done, with what its step hands on.
-    fn handing_on(&self, who: Who, state: ChildState) -> ChildState {
-        let step = self.object().saga().steps.get(who.place);
-        let Some(step) = step
-            .filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None))
-        else {
-            return state;
+    for (who, record) in active_in(copy.status()) {
+        let Some(active) = &record.active else { continue };
+        let step = copy.saga().steps.get(who.place);
+        let Some(operation) = step.and_then(|step| step.operation(who.direction)) else {
+            continue;
         };
-        let given = self.rules.outputs.get(&step.name).cloned();
-        let stand_in =
-            |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
-        // What a child saga hands on stands in its own spec.
-        let of_child = if let Work::Saga(action) = &step.action.work {
-            action.spec.get("outputs").and_then(Value::as_object)
-        } else {
-            None
-        };
-        let own = || step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect());
-        ChildState::Succeeded(
-            given
-                .or_else(|| {
-                    of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect())
-                })
-                .or_else(own),
-        )
-    }
-
-    fn request(
-        &mut self,
-        number: usize,
-        who: Who,
-        active: &ActiveAttempt,
-        timeout: Duration,
-    ) -> ChildState {
-        let now = self.now;
-        let sender = active.executor.clone().unwrap_or_default();
-        let Some(process) = self.processes.get_mut(number) else { return never_sent() };
-        let is_ours = executor_id(process.executor) == sender;
-        let was_ours = process.former.iter().any(|former| executor_id(*former) == sender);
-        let known = process.known(who, now).clone();
-        if !is_ours && !was_ours {
-            return self.elsewhere(&sender, &known, timeout);
-        }
-        match (known.end, known.flight) {
-            (Some(end), _) => told(end, true),
-            (None, Some(since)) => ChildState::Active {
-                uid: None,
-                age: between(since, now),
-                detail: "the request is under way".into(),
-                trouble: None,
-            },
-            (None, None) if was_ours => never_sent(),
-            (None, None) => ChildState::Absent(Absence {
-                seen: false,
-                refused: false,
-                known_for: between(known.first_read, now),
-            }),
-        }
-    }
-
-    /// A request that another operator was to send.
-    fn elsewhere(&self, sender: &str, known: &Known, timeout: Duration) -> ChildState {
-        if broken(Twin::Executor) {
-            return gone("the operator that sent the request is gone");
-        }
-        let left = may_last(self.instant(known.first_read), timeout, self.instant(self.now));
-        if left.is_zero() {
-            return gone("its operator has not said so long after its time");
-        }
-        let lapsed = self
-            .executors
-            .iter()
-            .enumerate()
-            .find(|(number, _)| executor_id(*number) == sender)
-            .and_then(|(_, executor)| executor.lapsed);
-        let Some(lapsed) = lapsed else { return ChildState::Elsewhere { look_again_in: left } };
-        let (since, now) = (self.instant(lapsed.max(known.first_read)), self.instant(self.now));
-        let mut vigil = Vigil::default();
-        let last = || Sighting::Held("the last renewal".into());
-        vigil.saw(last(), since, since);
-        vigil.saw(last(), now, now);
-        if vigil.is_gone() {
-            return gone("the operator that sent the request is gone");
-        }
-        ChildState::Elsewhere {
-            look_again_in: left.min(TERM.saturating_sub(now.saturating_duration_since(since))),
-        }
-    }
-
-    fn pod(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
-        let now = self.now;
-        let trial = self
-            .trials
-            .iter()
-            .find(|trial| trial.who == who)
-            .filter(|trial| trial.exists())
-            .cloned();
-        let Some(process) = self.processes.get_mut(number) else { return never_sent() };
-        let known = process.known(who, now);
-        if let Some(end) = known.end {
-            return told(end, false);
-        }
-        let Some((trial, pod)) = trial.and_then(|trial| Some((trial.clone(), trial.pod?))) else {
-            if let Some(until) = known.refused.filter(|until| *until > now) {
-                let known_for = between(known.first_read, now);
-                return ChildState::Refused {
-                    message: "exceeded quota".into(),
-                    retry_in: between(now, until),
-                    known_for,
-                };
+        let state = match operation.work {
+            Work::Http(_) => {
+                request(world, number, who, active, own_time(Some(active), operation.timeout))
             }
-            let (seen, refused) = (known.child.is_some(), known.refused.is_some());
-            return ChildState::Absent(Absence {
-                seen,
-                refused,
-                known_for: between(known.first_read, now),
-            });
+            Work::Pod(_) | Work::Job(_) if children::has_children(world) => {
+                children::look::child(world, number, who, active)
+            }
+            // An object is made, seen and lost as a Pod is.
+            Work::Pod(_)
+            | Work::Job(_)
+            | Work::Apply(_)
+            | Work::Until(_)
+            | Work::Saga(_)
+            | Work::UndoSaga => pod(world, number, who, active),
+            Work::Delete(_) => standing_or_going(world, number, who, active),
+            // States of the saga: there is nothing to be seen.
+            Work::Approval(_) | Work::Wait(_) => continue,
         };
-        let written = active.child_uid.as_ref().is_some_and(|uid| *uid != pod_uid(pod));
-        let (since, first) = *known.child.get_or_insert((now, pod));
-        let another = written || first != pod;
-        match trial.ended {
-            // The earlier Pod may have acted.
-            Some(Ending::No) if another => gone("an earlier Pod of this attempt vanished"),
-            Some(ending) => told(End::Answered(ending), false),
-            None => ChildState::Active {
-                uid: Some(pod_uid(pod)),
-                age: between(since, now),
-                detail: "it runs".into(),
-                trouble: None,
-            },
-        }
+        observed.insert(world.id(who), handing_on(world, who, state));
+    }
+    observed
+}
+
+/// The same state; of an action that is done, with what its step hands on.
+fn handing_on(world: &World, who: Who, state: ChildState) -> ChildState {
+    let step = world.object().saga().steps.get(who.place);
+    let Some(step) =
+        step.filter(|_| who.direction == Direction::Action && state == ChildState::Succeeded(None))
+    else {
+        return state;
+    };
+    let given = world.rules.outputs.get(&step.name).cloned();
+    let stand_in = |name: &str| (name.to_owned(), Value::String(format!("<{}.{name}>", step.name)));
+    // What a child saga hands on stands in its own spec.
+    let of_child = if let Work::Saga(action) = &step.action.work {
+        action.spec.get("outputs").and_then(Value::as_object)
+    } else {
+        None
+    };
+    let own = || step.outputs.as_ref().map(|outputs| outputs.names().map(stand_in).collect());
+    ChildState::Succeeded(
+        given
+            .or_else(|| of_child.map(|outputs| outputs.keys().map(|name| stand_in(name)).collect()))
+            .or_else(own),
+    )
+}
+
+fn request(
+    world: &mut World,
+    number: usize,
+    who: Who,
+    active: &ActiveAttempt,
+    timeout: Duration,
+) -> ChildState {
+    let now = world.now;
+    let sender = active.executor.clone().unwrap_or_default();
+    let Some(process) = world.processes.get_mut(number) else { return never_sent() };
+    let is_ours = executor_id(process.executor) == sender;
+    let was_ours = process.former.iter().any(|former| executor_id(*former) == sender);
+    let known = process.known(who, now).clone();
+    if !is_ours && !was_ours {
+        return elsewhere(world, &sender, &known, timeout);
+    }
+    match (known.end, known.flight) {
+        (Some(end), _) => told(end, true),
+        (None, Some(since)) => ChildState::Active {
+            uid: None,
+            age: between(since, now),
+            detail: "the request is under way".into(),
+            trouble: None,
+        },
+        (None, None) if was_ours => never_sent(),
+        (None, None) => ChildState::Absent(Absence {
+            seen: false,
+            refused: false,
+            known_for: between(known.first_read, now),
+        }),
     }
 }
 
-impl World {
-    /// What is seen of an object that a step deletes: it stands, it is being deleted, or that came
-    /// to an end.
-    fn standing_or_going(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
-        let (now, object) = (self.now, self.standing(who));
-        let going = self.trials.iter().any(|trial| trial.who == who && trial.pod == Some(object));
-        let Some(process) = self.processes.get_mut(number) else { return never_sent() };
-        let known = process.known(who, now);
-        if going {
-            return self.pod(number, who, active);
-        }
-        let known_for = between(known.first_read, now);
-        match known.refused.filter(|until| *until > now) {
-            Some(until) => ChildState::Refused {
-                message: "too many requests".into(),
+/// A request that another operator was to send.
+fn elsewhere(world: &World, sender: &str, known: &Known, timeout: Duration) -> ChildState {
+    if broken(Twin::Executor) {
+        return gone("the operator that sent the request is gone");
+    }
+    let left =
+        may_last(look::instant(world, known.first_read), timeout, look::instant(world, world.now));
+    if left.is_zero() {
+        return gone("its operator has not said so long after its time");
+    }
+    let lapsed = world
+        .executors
+        .iter()
+        .enumerate()
+        .find(|(number, _)| executor_id(*number) == sender)
+        .and_then(|(_, executor)| executor.lapsed);
+    let Some(lapsed) = lapsed else { return ChildState::Elsewhere { look_again_in: left } };
+    let (since, now) =
+        (look::instant(world, lapsed.max(known.first_read)), look::instant(world, world.now));
+    let mut vigil = Vigil::default();
+    let last = || Sighting::Held("the last renewal".into());
+    vigil.saw(last(), since, since);
+    vigil.saw(last(), now, now);
+    if vigil.is_gone() {
+        return gone("the operator that sent the request is gone");
+    }
+    ChildState::Elsewhere {
+        look_again_in: left.min(TERM.saturating_sub(now.saturating_duration_since(since))),
+    }
+}
+
+fn pod(world: &mut World, number: usize, who: Who, active: &ActiveAttempt) -> ChildState {
+    let now = world.now;
+    let trial =
+        world.trials.iter().find(|trial| trial.who == who).filter(|trial| trial.exists()).cloned();
+    let Some(process) = world.processes.get_mut(number) else { return never_sent() };
+    let known = process.known(who, now);
+    if let Some(end) = known.end {
+        return told(end, false);
+    }
+    let Some((trial, pod)) = trial.and_then(|trial| Some((trial.clone(), trial.pod?))) else {
+        if let Some(until) = known.refused.filter(|until| *until > now) {
+            let known_for = between(known.first_read, now);
+            return ChildState::Refused {
+                message: "exceeded quota".into(),
                 retry_in: between(now, until),
                 known_for,
-            },
-            None => ChildState::Standing {
-                uid: pod_uid(object),
-                refused: known.refused.is_some(),
-                known_for,
-            },
+            };
         }
+        let (seen, refused) = (known.child.is_some(), known.refused.is_some());
+        return ChildState::Absent(Absence {
+            seen,
+            refused,
+            known_for: between(known.first_read, now),
+        });
+    };
+    let written = active.child_uid.as_ref().is_some_and(|uid| *uid != pod_uid(pod));
+    let (since, first) = *known.child.get_or_insert((now, pod));
+    let another = written || first != pod;
+    match trial.ended {
+        // The earlier Pod may have acted.
+        Some(Ending::No) if another => gone("an earlier Pod of this attempt vanished"),
+        Some(ending) => told(End::Answered(ending), false),
+        None => ChildState::Active {
+            uid: Some(pod_uid(pod)),
+            age: between(since, now),
+            detail: "it runs".into(),
+            trouble: None,
+        },
     }
+}
 
-    /// The number of the object that the step deletes, as it stands, or stood last, under its name.
-    pub(super) fn standing(&self, who: Who) -> u32 {
-        let [action, undo] = self.remade.get(who.place).copied().unwrap_or_default();
-        if who.direction == Direction::Action { action } else { undo }
+/// What is seen of an object that a step deletes: it stands, it is being deleted, or that came
+/// to an end.
+fn standing_or_going(
+    world: &mut World,
+    number: usize,
+    who: Who,
+    active: &ActiveAttempt,
+) -> ChildState {
+    let (now, object) = (world.now, standing(world, who));
+    let going = world.trials.iter().any(|trial| trial.who == who && trial.pod == Some(object));
+    let Some(process) = world.processes.get_mut(number) else { return never_sent() };
+    let known = process.known(who, now);
+    if going {
+        return pod(world, number, who, active);
     }
+    let known_for = between(known.first_read, now);
+    match known.refused.filter(|until| *until > now) {
+        Some(until) => ChildState::Refused {
+            message: "too many requests".into(),
+            retry_in: between(now, until),
+            known_for,
+        },
+        None => ChildState::Standing {
+            uid: pod_uid(object),
+            refused: known.refused.is_some(),
+            known_for,
+        },
+    }
+}
 
-    /// Whether the attempt deletes an object.
-    pub(super) fn deletes(&self, who: Who) -> bool {
-        let step = self.object().saga().steps.get(who.place);
-        step.and_then(|step| step.operation(who.direction)).is_some_and(Operation::deletes)
-    }
+/// The number of the object that the step deletes, as it stands, or stood last, under its name.
+pub(super) fn standing(world: &World, who: Who) -> u32 {
+    let [action, undo] = world.remade.get(who.place).copied().unwrap_or_default();
+    if who.direction == Direction::Action { action } else { undo }
+}
 
-    /// Somebody makes the object again that an attempt deleted.
-    pub(super) fn remake(&mut self, who: Who) -> Option<()> {
-        let object = self.standing(who);
-        let gone = |trial: &super::other_side::Trial| {
-            trial.who == who && trial.pod == Some(object) && trial.ended == Some(Ending::Done)
-        };
-        let may = self.deletes(who) && object < self.rules.remakes && self.trials.iter().any(gone);
-        let [action, undo] = self.remade.get_mut(who.place).filter(|_| may)?;
-        *(if who.direction == Direction::Action { action } else { undo }) += 1;
-        // Nothing watches it: who waits looks again by and by.
-        self.trigger_all();
-        Some(())
-    }
+/// Whether the attempt deletes an object.
+pub(super) fn deletes(world: &World, who: Who) -> bool {
+    let step = world.object().saga().steps.get(who.place);
+    step.and_then(|step| step.operation(who.direction)).is_some_and(Operation::deletes)
+}
+
+/// Somebody makes the object again that an attempt deleted.
+pub(super) fn remake(world: &mut World, who: Who) -> Option<()> {
+    let object = standing(world, who);
+    let gone = |trial: &super::other_side::Trial| {
+        trial.who == who && trial.pod == Some(object) && trial.ended == Some(Ending::Done)
+    };
+    let may = deletes(world, who) && object < world.rules.remakes && world.trials.iter().any(gone);
+    let [action, undo] = world.remade.get_mut(who.place).filter(|_| may)?;
+    *(if who.direction == Direction::Action { action } else { undo }) += 1;
+    // Nothing watches it: who waits looks again by and by.
+    process::trigger_all(world);
+    Some(())
 }
 
 /// The UID of a Pod by its number.

@@ -21,91 +21,87 @@ use super::{
     other_side::{Ending, Trial},
     sink::Sink,
 };
-use crate::clock::between;
+use crate::{
+    clock::between,
+    world::{children, clocks, identity, look, versions},
+};
 
 /// After this long it does not matter any more for how long a Pod is known.
 const NOTED: Duration = Duration::from_secs(2);
 
-impl World {
-    /// What tells this world from others.
-    #[must_use]
-    pub fn fingerprint(&self) -> u128 {
-        match *self.processes.as_slice() {
-            [_, _] => self.seen_from(&[0, 1]).min(self.seen_from(&[1, 0])),
-            _ => self.seen_from(&[0]),
-        }
+/// What tells this world from others.
+#[must_use]
+pub fn fingerprint(world: &World) -> u128 {
+    match *world.processes.as_slice() {
+        [_, _] => seen_from(world, &[0, 1]).min(seen_from(world, &[1, 0])),
+        _ => seen_from(world, &[0]),
     }
+}
 
-    /// The world with its operators in this order.
-    fn seen_from(&self, order: &[usize]) -> u128 {
-        let mut sink = Sink::new(order);
-        self.object_into(&mut sink, self.object());
-        for back in 1..=2 {
-            // A copy that nobody may decide from any more does not count.
-            match self.copies.back(back).filter(|copy| self.may_be_read(copy)) {
-                Some(copy) => self.object_into(&mut sink, copy),
-                None => sink.put(0),
-            }
+/// The world with its operators in this order.
+fn seen_from(world: &World, order: &[usize]) -> u128 {
+    let mut sink = Sink::new(order);
+    identity::status::object_into(world, &mut sink, world.object());
+    for back in 1..=2 {
+        // A copy that nobody may decide from any more does not count.
+        match world.copies.back(back).filter(|copy| look::may_be_read(world, copy)) {
+            Some(copy) => identity::status::object_into(world, &mut sink, copy),
+            None => sink.put(0),
         }
-        for number in order {
-            if let Some(process) = self.processes.get(*number) {
-                self.process_into(&mut sink, process);
-            }
-            self.clock_into(&mut sink, *number);
-            self.version_into(&mut sink, *number);
-        }
-        let mut trials: Vec<_> = self.trials.iter().collect();
-        trials.sort_unstable_by_key(|trial| trial.who);
-        for trial in trials {
-            Self::trial_into(&mut sink, trial);
-        }
-        for truth in &self.truth {
-            let done = [
-                truth.done_under,
-                truth.undone_under,
-                truth.refused_under,
-                truth.undo_refused_under,
-            ]
-            .map(|key| key.map_or(0, |key| key.saturating_add(1)));
-            sink.put(
-                u64::from(truth.in_effect)
-                    | u64::from(truth.undone) << 1
-                    | u64::from(truth.crashed) << 2,
-            );
-            sink.numbers(&done);
-            sink.put(u64::from(truth.begun) << 16 | u64::from(truth.undo_begun));
-        }
-        for [action, undo] in self.remade.iter().filter(|_| self.rules.remakes > 0) {
-            sink.put(u64::from(*action) << 32 | u64::from(*undo));
-        }
-        if self.has_children() {
-            self.children_into(&mut sink);
-        }
-        for ask in &self.asked {
-            ask_into(&mut sink, *ask);
-        }
-        for fault in &self.faults {
-            sink.put(fault_number(*fault));
-        }
-        sink.sum()
     }
+    for number in order {
+        if let Some(process) = world.processes.get(*number) {
+            identity::memory::process_into(world, &mut sink, process);
+        }
+        clocks::clock_into(world, &mut sink, *number);
+        versions::version_into(world, &mut sink, *number);
+    }
+    let mut trials: Vec<_> = world.trials.iter().collect();
+    trials.sort_unstable_by_key(|trial| trial.who);
+    for trial in trials {
+        trial_into(&mut sink, trial);
+    }
+    for truth in &world.truth {
+        let done =
+            [truth.done_under, truth.undone_under, truth.refused_under, truth.undo_refused_under]
+                .map(|key| key.map_or(0, |key| key.saturating_add(1)));
+        sink.put(
+            u64::from(truth.in_effect)
+                | u64::from(truth.undone) << 1
+                | u64::from(truth.crashed) << 2,
+        );
+        sink.numbers(&done);
+        sink.put(u64::from(truth.begun) << 16 | u64::from(truth.undo_begun));
+    }
+    for [action, undo] in world.remade.iter().filter(|_| world.rules.remakes > 0) {
+        sink.put(u64::from(*action) << 32 | u64::from(*undo));
+    }
+    if children::has_children(world) {
+        children::identity::children_into(world, &mut sink);
+    }
+    for ask in &world.asked {
+        ask_into(&mut sink, *ask);
+    }
+    for fault in &world.faults {
+        sink.put(fault_number(*fault));
+    }
+    sink.sum()
+}
 
-    fn age(&self, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
-        sink.duration(between(at, self.now).min(cap));
-    }
+fn age(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
+    sink.duration(between(at, world.now).min(cap));
+}
 
-    fn trial_into(sink: &mut Sink<'_>, trial: &Trial) {
-        sink.who(trial.who);
-        sink.number(trial.key);
-        sink.flag(trial.pod.is_some());
-        sink.flag(trial.stopping);
-        sink.flag(trial.again);
-        let hears = trial
-            .hears
-            .and_then(|process| sink.order().iter().position(|number| *number == process));
-        sink.count(hears.map_or(0, |place| place + 1));
-        sink.put(trial.ended.map_or(0, |ending| 1 + ending_number(ending)));
-    }
+fn trial_into(sink: &mut Sink<'_>, trial: &Trial) {
+    sink.who(trial.who);
+    sink.number(trial.key);
+    sink.flag(trial.pod.is_some());
+    sink.flag(trial.stopping);
+    sink.flag(trial.again);
+    let hears =
+        trial.hears.and_then(|process| sink.order().iter().position(|number| *number == process));
+    sink.count(hears.map_or(0, |place| place + 1));
+    sink.put(trial.ended.map_or(0, |ending| 1 + ending_number(ending)));
 }
 
 const fn ending_number(ending: Ending) -> u64 {

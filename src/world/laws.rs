@@ -3,7 +3,7 @@
 
 mod begins;
 mod effects;
-mod ends;
+pub(super) mod ends;
 mod shown;
 mod versions;
 mod writes;

@@ -27,6 +27,7 @@ use crate::{
         plan::{Effect, Finalizer, Notice, Plan, StatusWrite},
         saga::Work,
     },
+    world::{clocks, gather, perform, process, versions},
 };
 
 /// One thing to be done of a plan, in the order in which the shell does them.
@@ -112,240 +113,232 @@ impl Look {
     }
 }
 
-impl World {
-    /// Whether this operator looks now at a copy so many versions old.
-    pub(super) fn may_look(&self, number: usize, staleness: usize) -> bool {
-        let process =
-            self.processes.get(number).filter(|process| process.is_up() && process.triggered);
-        let copy = self.copies.back(staleness).filter(|_| staleness <= self.rules.staleness);
-        !self.object().gone
-            && process.zip(copy).is_some_and(|(process, copy)| Self::is_fresh(copy, process.floor))
-    }
+/// Whether this operator looks now at a copy so many versions old.
+pub(super) fn may_look(world: &World, number: usize, staleness: usize) -> bool {
+    let process =
+        world.processes.get(number).filter(|process| process.is_up() && process.triggered);
+    let copy = world.copies.back(staleness).filter(|_| staleness <= world.rules.staleness);
+    !world.object().gone
+        && process.zip(copy).is_some_and(|(process, copy)| is_fresh(copy, process.floor))
+}
 
-    /// Whether an operator that knows of this version decides from the copy.
-    pub(super) fn is_fresh(copy: &Object, floor: u64) -> bool {
-        // Texts only where they matter.
-        copy.version >= floor
-            || freshness(Some(&floor.to_string()), &copy.version.to_string()) == Freshness::Fresh
-    }
+/// Whether an operator that knows of this version decides from the copy.
+pub(super) fn is_fresh(copy: &Object, floor: u64) -> bool {
+    // Texts only where they matter.
+    copy.version >= floor
+        || freshness(Some(&floor.to_string()), &copy.version.to_string()) == Freshness::Fresh
+}
 
-    /// Whether any operator would decide from the copy.
-    pub(super) fn may_be_read(&self, copy: &Object) -> bool {
-        self.processes.iter().any(|process| Self::is_fresh(copy, process.floor))
-    }
+/// Whether any operator would decide from the copy.
+pub(super) fn may_be_read(world: &World, copy: &Object) -> bool {
+    world.processes.iter().any(|process| is_fresh(copy, process.floor))
+}
 
-    /// Gathers and plans. `None` where nothing told the operator to look, or the copy is older than
-    /// what it knows.
-    pub(super) fn decide(
-        &mut self,
-        number: usize,
-        staleness: usize,
-        broken: &mut Vec<Broken>,
-    ) -> Option<Look> {
-        if !self.may_look(number, staleness) {
-            return None;
-        }
-        let copy = Arc::clone(self.copies.back(staleness)?);
-        let unread = !self.view(number, &copy).versions.words.is_empty();
-        // Nothing is known of the attempts of a saga that cannot be read.
-        let children = if unread { Observed::new() } else { self.gather(number, &copy) };
-        let View { status, remains, versions } = self.view(number, &copy);
-        let executor = self.processes.get(number)?.executor;
-        let id = executor_id(executor);
-        let (room, circuits, keys_from, precheck) =
-            (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
-        let seen = Seen {
-            generation: copy.generation,
-            deleting: copy.deleting,
-            terminating: false,
-            finalizer: copy.finalizer,
-            parent_holds: false,
-            spec_hash: SPEC_HASH,
-            deletion_policy: copy.saga().deletion_policy,
-            status,
-            remains,
-            asked: &copy.asked,
-            handled: copy.handled,
-            keys_from: &keys_from,
-            children: &children,
-            leftovers: false,
-            precheck: &precheck,
-            patch_alone: false,
-            executor: &id,
-            skew: self.skew(number),
-            room: &room,
-            circuits: &circuits,
-            versions,
-            draining: false,
-            now: self.shown(number),
-        };
-        let plan = plan(&copy.saga, &seen);
-        let wake = plan.wake.map(|wake| self.when_shown(number, wake));
-        if staleness == 0 {
-            laws::plan(&copy, &seen, &plan, broken);
-            // Nothing but expressions could tell equal inputs apart.
-            let is_equal =
-                !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
-            laws::must(broken, is_equal, Law::Consistent, || "equal inputs give two plans".into());
-        }
-        let acts = self.acts(number, plan);
-        let ahead = self.clock(number).ahead;
-        let process = self.processes.get_mut(number)?;
-        process.floor = process.floor.max(copy.version);
-        process.wake = [wake, process.view.again].into_iter().flatten().min();
-        // An instant that has come by then is no reason to wait.
-        process.triggered = staleness > 0 || wake.is_some_and(|wake| wake <= self.now);
-        Some(Look {
-            acts,
-            cursor: Cursor { version: copy.version, written: None, executor, ahead },
-        })
+/// Gathers and plans. `None` where nothing told the operator to look, or the copy is older than
+/// what it knows.
+pub(super) fn decide(
+    world: &mut World,
+    number: usize,
+    staleness: usize,
+    broken: &mut Vec<Broken>,
+) -> Option<Look> {
+    if !may_look(world, number, staleness) {
+        return None;
     }
-
-    fn acts(&self, number: usize, plan: Plan) -> Vec<Act> {
-        let mut acts = Vec::with_capacity(4);
-        let (finalizer, status) = (plan.finalizer, plan.status.clone());
-        if finalizer == Finalizer::Add {
-            acts.push(Act::AddFinalizer);
-        }
-        let alone = status.is_none();
-        if let Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) = status {
-            acts.push(Act::Write(Arc::new(Ok(*status))));
-        }
-        if finalizer == Finalizer::Remove {
-            acts.push(Act::RemoveFinalizer { alone });
-        }
-        acts.extend(
-            plan.recorded()
-                .into_effects()
-                .into_iter()
-                .filter_map(|effect| self.act(number, effect)),
-        );
-        acts
+    let copy = Arc::clone(world.copies.back(staleness)?);
+    let unread = !versions::view(world, number, &copy).versions.words.is_empty();
+    // Nothing is known of the attempts of a saga that cannot be read.
+    let children = if unread { Observed::new() } else { gather::gather(world, number, &copy) };
+    let View { status, remains, versions } = versions::view(world, number, &copy);
+    let executor = world.processes.get(number)?.executor;
+    let id = executor_id(executor);
+    let (room, circuits, keys_from, precheck) =
+        (BTreeMap::new(), BTreeMap::new(), BTreeMap::new(), Precheck::default());
+    let seen = Seen {
+        generation: copy.generation,
+        deleting: copy.deleting,
+        terminating: false,
+        finalizer: copy.finalizer,
+        parent_holds: false,
+        spec_hash: SPEC_HASH,
+        deletion_policy: copy.saga().deletion_policy,
+        status,
+        remains,
+        asked: &copy.asked,
+        handled: copy.handled,
+        keys_from: &keys_from,
+        children: &children,
+        leftovers: false,
+        precheck: &precheck,
+        patch_alone: false,
+        executor: &id,
+        skew: clocks::skew(world, number),
+        room: &room,
+        circuits: &circuits,
+        versions,
+        draining: false,
+        now: clocks::shown(world, number),
+    };
+    let plan = plan(&copy.saga, &seen);
+    let wake = plan.wake.map(|wake| clocks::when_shown(world, number, wake));
+    if staleness == 0 {
+        laws::plan(&copy, &seen, &plan, broken);
+        // Nothing but expressions could tell equal inputs apart.
+        let is_equal =
+            !copy.saga().has_expressions() || crate::engine::plan(&copy.saga, &seen) == plan;
+        laws::must(broken, is_equal, Law::Consistent, || "equal inputs give two plans".into());
     }
+    let acts = acts(world, number, plan);
+    let ahead = clocks::clock(world, number).ahead;
+    let process = world.processes.get_mut(number)?;
+    process.floor = process.floor.max(copy.version);
+    process.wake = [wake, process.view.again].into_iter().flatten().min();
+    // An instant that has come by then is no reason to wait.
+    process.triggered = staleness > 0 || wake.is_some_and(|wake| wake <= world.now);
+    Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor, ahead } })
+}
 
-    fn act(&self, number: usize, effect: Effect) -> Option<Act> {
-        Some(match effect {
-            Effect::Begin { identity, intended, time_limit, uid, .. } => {
-                let key = identity.key.rsplit('/').next().and_then(|last| last.parse().ok());
-                Act::Begin(Start {
-                    who: self.who(&identity.attempt)?,
-                    key: key.unwrap_or(-1),
-                    intended: self.thought(number, intended),
-                    time_limit,
-                    object: uid.as_deref().and_then(pod_number),
-                })
+fn acts(world: &World, number: usize, plan: Plan) -> Vec<Act> {
+    let mut acts = Vec::with_capacity(4);
+    let (finalizer, status) = (plan.finalizer, plan.status.clone());
+    if finalizer == Finalizer::Add {
+        acts.push(Act::AddFinalizer);
+    }
+    let alone = status.is_none();
+    if let Some(StatusWrite::Whole(status) | StatusWrite::Verdict(status)) = status {
+        acts.push(Act::Write(Arc::new(Ok(*status))));
+    }
+    if finalizer == Finalizer::Remove {
+        acts.push(Act::RemoveFinalizer { alone });
+    }
+    acts.extend(
+        plan.recorded().into_effects().into_iter().filter_map(|effect| act(world, number, effect)),
+    );
+    acts
+}
+
+fn act(world: &World, number: usize, effect: Effect) -> Option<Act> {
+    Some(match effect {
+        Effect::Begin { identity, intended, time_limit, uid, .. } => {
+            let key = identity.key.rsplit('/').next().and_then(|last| last.parse().ok());
+            Act::Begin(Start {
+                who: world.who(&identity.attempt)?,
+                key: key.unwrap_or(-1),
+                intended: clocks::thought(world, number, intended),
+                time_limit,
+                object: uid.as_deref().and_then(pod_number),
+            })
+        }
+        Effect::Stop(id) => Act::Stop(world.who(&id)?),
+        // A child saga is played as a Pod is: there is nobody to be told anything.
+        Effect::Ask { .. } => return None,
+        Effect::Sweep => Act::Sweep,
+        Effect::Delete => Act::Delete,
+        Effect::Publish(notice) => Act::Publish(notice),
+        Effect::TakeAway { annotations, handled } => Act::TakeAway { annotations, handled },
+    })
+}
+
+/// Does what was decided, up to where it is halted.
+pub(super) fn carry_out(
+    world: &mut World,
+    number: usize,
+    look: Look,
+    halt: Option<Halt>,
+    happened: &mut Vec<Happened>,
+    broken: &mut Vec<Broken>,
+) -> Option<()> {
+    let Look { acts, mut cursor } = look;
+    let mut done = 0_usize;
+    let mut acts = acts.into_iter();
+    while let Some(act) = acts.next() {
+        if let Some(Halt { how, .. }) = halt.filter(|halt| act.matters() && halt.after == done) {
+            world.faults.push(how);
+            if how == Fault::Crash {
+                return process::crash(world, number);
             }
-            Effect::Stop(id) => Act::Stop(self.who(&id)?),
-            // A child saga is played as a Pod is: there is nobody to be told anything.
-            Effect::Ask { .. } => return None,
-            Effect::Sweep => Act::Sweep,
-            Effect::Delete => Act::Delete,
-            Effect::Publish(notice) => Act::Publish(notice),
-            Effect::TakeAway { annotations, handled } => Act::TakeAway { annotations, handled },
-        })
-    }
-
-    /// Does what was decided, up to where it is halted.
-    pub(super) fn carry_out(
-        &mut self,
-        number: usize,
-        look: Look,
-        halt: Option<Halt>,
-        happened: &mut Vec<Happened>,
-        broken: &mut Vec<Broken>,
-    ) -> Option<()> {
-        let Look { acts, mut cursor } = look;
-        let mut done = 0_usize;
-        let mut acts = acts.into_iter();
-        while let Some(act) = acts.next() {
-            if let Some(Halt { how, .. }) = halt.filter(|halt| act.matters() && halt.after == done)
-            {
-                self.faults.push(how);
-                if how == Fault::Crash {
-                    return self.crash(number);
-                }
-                if how == Fault::Refuse {
-                    self.refuse_creation(number, act.begins()?)?;
-                    return self.carry_out(
-                        number,
-                        Look { acts: acts.collect(), cursor },
-                        None,
-                        happened,
-                        broken,
-                    );
-                }
-                let rest = std::iter::once(act).chain(acts).filter(Act::matters).collect();
-                let process = self.processes.get_mut(number)?;
-                process.life = Life::Halted(Halted { since: self.now, how, rest, cursor });
-                self.stand_still(number, how);
-                return Some(());
+            if how == Fault::Refuse {
+                refuse_creation(world, number, act.begins()?)?;
+                return carry_out(
+                    world,
+                    number,
+                    Look { acts: acts.collect(), cursor },
+                    None,
+                    happened,
+                    broken,
+                );
             }
-            done = done.saturating_add(usize::from(act.matters()));
-            if !self.carry_out_one(number, act, &mut cursor, happened, broken) {
-                break;
+            let rest = std::iter::once(act).chain(acts).filter(Act::matters).collect();
+            let process = world.processes.get_mut(number)?;
+            process.life = Life::Halted(Halted { since: world.now, how, rest, cursor });
+            stand_still(world, number, how);
+            return Some(());
+        }
+        done = done.saturating_add(usize::from(act.matters()));
+        if !perform::carry_out_one(world, number, act, &mut cursor, happened, broken) {
+            break;
+        }
+    }
+    // There is nothing there to be halted before.
+    halt.is_none().then_some(())
+}
+
+/// The API server refuses to create a Pod.
+fn refuse_creation(world: &mut World, number: usize, who: Who) -> Option<()> {
+    const WAIT: Duration = Duration::from_secs(1);
+    let now = world.now;
+    let operation = world.object().saga().steps.get(who.place)?.operation(who.direction)?;
+    if matches!(operation.work, Work::Http(_) | Work::Approval(_) | Work::Wait(_))
+        || world.trials.iter().any(|trial| trial.who == who)
+    {
+        return None;
+    }
+    let process = world.processes.get_mut(number)?;
+    process.known(who, now).refused = Some(later(now, WAIT));
+    process.triggered = true;
+    Some(())
+}
+
+/// A process that is frozen renews nothing.
+pub(super) fn stand_still(world: &mut World, number: usize, how: Fault) {
+    let now = world.now;
+    let Some(executor) = world.processes.get(number).map(|process| process.executor) else {
+        return;
+    };
+    if how == Fault::Freeze {
+        process::end_executor(world, executor, now);
+    }
+}
+
+/// An operator that stood still goes on.
+pub(super) fn resume(
+    world: &mut World,
+    number: usize,
+    happened: &mut Vec<Happened>,
+    broken: &mut Vec<Broken>,
+) -> Option<()> {
+    let process = world.processes.get_mut(number)?;
+    let Life::Halted(Halted { since, how, rest, cursor }) =
+        std::mem::replace(&mut process.life, Life::Up)
+    else {
+        return None;
+    };
+    process.triggered |= process.wake.is_some_and(|wake| wake <= world.now);
+    let executor = process.executor;
+    if how == Fault::Freeze {
+        if Tenure::new(instant(world, since)).holds(instant(world, world.now)) {
+            if let Some(executor) = world.executors.get_mut(executor) {
+                executor.lapsed = None;
             }
-        }
-        // There is nothing there to be halted before.
-        halt.is_none().then_some(())
-    }
-
-    /// The API server refuses to create a Pod.
-    fn refuse_creation(&mut self, number: usize, who: Who) -> Option<()> {
-        const WAIT: Duration = Duration::from_secs(1);
-        let now = self.now;
-        let operation = self.object().saga().steps.get(who.place)?.operation(who.direction)?;
-        if matches!(operation.work, Work::Http(_) | Work::Approval(_) | Work::Wait(_))
-            || self.trials.iter().any(|trial| trial.who == who)
-        {
-            return None;
-        }
-        let process = self.processes.get_mut(number)?;
-        process.known(who, now).refused = Some(later(now, WAIT));
-        process.triggered = true;
-        Some(())
-    }
-
-    /// A process that is frozen renews nothing.
-    pub(super) fn stand_still(&mut self, number: usize, how: Fault) {
-        let now = self.now;
-        let Some(executor) = self.processes.get(number).map(|process| process.executor) else {
-            return;
-        };
-        if how == Fault::Freeze {
-            self.end_executor(executor, now);
+        } else {
+            process::lapse(world, number, since)?;
         }
     }
+    carry_out(world, number, Look { acts: rest, cursor }, None, happened, broken)
+}
 
-    /// An operator that stood still goes on.
-    pub(super) fn resume(
-        &mut self,
-        number: usize,
-        happened: &mut Vec<Happened>,
-        broken: &mut Vec<Broken>,
-    ) -> Option<()> {
-        let process = self.processes.get_mut(number)?;
-        let Life::Halted(Halted { since, how, rest, cursor }) =
-            std::mem::replace(&mut process.life, Life::Up)
-        else {
-            return None;
-        };
-        process.triggered |= process.wake.is_some_and(|wake| wake <= self.now);
-        let executor = process.executor;
-        if how == Fault::Freeze {
-            if Tenure::new(self.instant(since)).holds(self.instant(self.now)) {
-                if let Some(executor) = self.executors.get_mut(executor) {
-                    executor.lapsed = None;
-                }
-            } else {
-                self.lapse(number, since)?;
-            }
-        }
-        self.carry_out(number, Look { acts: rest, cursor }, None, happened, broken)
-    }
-
-    /// An instant of the virtual clock on the monotonic one.
-    pub(super) fn instant(&self, at: Timestamp) -> std::time::Instant {
-        let dawn = Timestamp::from_second(super::DAWN).unwrap_or_default();
-        self.rules.origin + between(dawn, at)
-    }
+/// An instant of the virtual clock on the monotonic one.
+pub(super) fn instant(world: &World, at: Timestamp) -> std::time::Instant {
+    let dawn = Timestamp::from_second(super::DAWN).unwrap_or_default();
+    world.rules.origin + between(dawn, at)
 }

@@ -55,14 +55,15 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use self::{
     asks::Ask,
-    children::{Cascade, Children, Doing, Meddling, Turn, Way},
+    children::{Cascade, Children, Doing, Meddling, Turn, Way, meddled},
     faults::{Fault, Halt},
     happened::Happened,
-    laws::{Broken, Law},
-    moves::Move,
+    identity::fingerprint,
+    laws::{Broken, Law, ends::wrong_at_rest},
+    moves::{Move, apply, due, expand, fair_move, moves},
     object::Object,
     other_side::{Ending, Truth},
-    person::Deed,
+    person::{Deed, after, at},
     rules::Rules,
     versions::Later,
 };

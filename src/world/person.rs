@@ -6,7 +6,11 @@ use std::{fmt, sync::Arc};
 use jiff::Timestamp;
 
 use super::{Ask, Happened, Step, World};
-use crate::{api::Asked, clock::between};
+use crate::{
+    api::Asked,
+    clock::between,
+    world::{look, moves, perform},
+};
 
 /// What a person does to a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,65 +36,63 @@ impl fmt::Display for Deed {
     }
 }
 
-impl World {
-    /// What comes of a deed; `None` where the saga is no more. Unlike [`super::Move::Ask`], it is
-    /// always allowed.
-    #[must_use]
-    pub fn after(&self, deed: &Deed) -> Option<Step> {
-        if self.object().gone {
-            return None;
+/// What comes of a deed; `None` where the saga is no more. Unlike [`super::Move::Ask`], it is
+/// always allowed.
+#[must_use]
+pub fn after(before: &World, deed: &Deed) -> Option<Step> {
+    if before.object().gone {
+        return None;
+    }
+    let mut world = before.clone();
+    world.asked.push(match deed {
+        Deed::Annotate(asked) => Ask::Request(asked.action, None),
+        Deed::Suspend(true) => Ask::Suspend,
+        Deed::Suspend(false) => Ask::Unsuspend,
+        Deed::Delete => Ask::Delete,
+    });
+    does(&mut world, deed.clone());
+    Some(Step { world, happened: Vec::new(), broken: Vec::new() }.settled())
+}
+
+/// The world at a later instant, also where nothing is due until then; `None` while an operator
+/// has something to look at, and where something is due before.
+#[must_use]
+pub fn at(before: &World, until: Timestamp) -> Option<Step> {
+    let mut world = before.clone();
+    let due = if is_busy(before) { None } else { Some(moves::due(before).unwrap_or(until)) };
+    moves::tick(&mut world, until, due?)?;
+    Some(
+        Step {
+            world,
+            happened: vec![Happened::Passed(between(before.now, until))],
+            broken: Vec::new(),
         }
-        let mut world = self.clone();
-        world.asked.push(match deed {
-            Deed::Annotate(asked) => Ask::Request(asked.action, None),
-            Deed::Suspend(true) => Ask::Suspend,
-            Deed::Suspend(false) => Ask::Unsuspend,
-            Deed::Delete => Ask::Delete,
-        });
-        world.does(deed.clone());
-        Some(Step { world, happened: Vec::new(), broken: Vec::new() }.settled())
-    }
+        .settled(),
+    )
+}
 
-    /// The world at a later instant, also where nothing is due until then; `None` while an operator
-    /// has something to look at, and where something is due before.
-    #[must_use]
-    pub fn at(&self, until: Timestamp) -> Option<Step> {
-        let mut world = self.clone();
-        let due = if self.is_busy() { None } else { Some(self.due().unwrap_or(until)) };
-        world.tick(until, due?)?;
-        Some(
-            Step {
-                world,
-                happened: vec![Happened::Passed(between(self.now, until))],
-                broken: Vec::new(),
-            }
-            .settled(),
-        )
-    }
+/// Whether an operator has something to look at.
+pub(super) fn is_busy(world: &World) -> bool {
+    (0..world.processes.len()).any(|process| look::may_look(world, process, 0))
+}
 
-    /// Whether an operator has something to look at.
-    pub(super) fn is_busy(&self) -> bool {
-        (0..self.processes.len()).any(|process| self.may_look(process, 0))
-    }
-
-    pub(super) fn does(&mut self, deed: Deed) {
-        self.write(|object| match deed {
-            Deed::Annotate(asked) => {
-                object.asked.retain(|before| before.action != asked.action);
-                object.asked.push(asked);
-                object.asked.sort_by_key(|asked| asked.action);
-            }
-            Deed::Delete => {
-                object.deleting = true;
-                object.generation = object.generation.saturating_add(1);
-                object.gone = !object.finalizer;
-            }
-            Deed::Suspend(suspend) => {
-                object.generation = object.generation.saturating_add(1);
-                let mut saga = object.saga().clone();
-                saga.suspend = suspend;
-                object.saga = Arc::new(Ok(saga));
-            }
-        });
-    }
+pub(super) fn does(world: &mut World, deed: Deed) {
+    perform::write(world, |object| match deed {
+        Deed::Annotate(asked) => {
+            object.asked.retain(|before| before.action != asked.action);
+            object.asked.push(asked);
+            object.asked.sort_by_key(|asked| asked.action);
+        }
+        Deed::Delete => {
+            object.deleting = true;
+            object.generation = object.generation.saturating_add(1);
+            object.gone = !object.finalizer;
+        }
+        Deed::Suspend(suspend) => {
+            object.generation = object.generation.saturating_add(1);
+            let mut saga = object.saga().clone();
+            saga.suspend = suspend;
+            object.saga = Arc::new(Ok(saga));
+        }
+    });
 }

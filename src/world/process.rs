@@ -7,6 +7,7 @@ use super::{
     children::View,
     look::{Act, Cursor},
 };
+use crate::world::children;
 
 /// One operator.
 #[derive(Clone, Debug)]
@@ -139,106 +140,102 @@ impl Process {
     }
 }
 
-impl World {
-    /// An object changed: who watches it is told.
-    pub(super) fn trigger_all(&mut self) {
-        for process in &mut self.processes {
-            process.triggered |= !process.deaf;
-        }
+/// An object changed: who watches it is told.
+pub(super) fn trigger_all(world: &mut World) {
+    for process in &mut world.processes {
+        process.triggered |= !process.deaf;
     }
+}
 
-    /// An operator's watches break. `None` where they are broken, or where it watches nothing.
-    pub(super) fn deafen(&mut self, number: usize) -> Option<()> {
-        self.processes
-            .get_mut(number)
-            .filter(|process| !process.is_down() && !process.deaf)?
-            .deaf = true;
-        Some(())
+/// An operator's watches break. `None` where they are broken, or where it watches nothing.
+pub(super) fn deafen(world: &mut World, number: usize) -> Option<()> {
+    world.processes.get_mut(number).filter(|process| !process.is_down() && !process.deaf)?.deaf =
+        true;
+    Some(())
+}
+
+/// An operator whose watches broke lists all again, and looks.
+pub(super) fn relist(world: &mut World, number: usize) -> Option<()> {
+    let process =
+        world.processes.get_mut(number).filter(|process| process.is_up() && process.deaf)?;
+    (process.deaf, process.triggered) = (false, true);
+    Some(())
+}
+
+/// The Lease of an operator is not renewed any more. The others read it again and again: no
+/// watch tells them.
+fn trigger_others(world: &mut World, but: usize) {
+    for (number, process) in world.processes.iter_mut().enumerate() {
+        process.triggered |= number != but;
     }
+}
 
-    /// An operator whose watches broke lists all again, and looks.
-    pub(super) fn relist(&mut self, number: usize) -> Option<()> {
-        let process =
-            self.processes.get_mut(number).filter(|process| process.is_up() && process.deaf)?;
-        (process.deaf, process.triggered) = (false, true);
-        Some(())
+/// The operator hears how its request ended.
+pub(super) fn hear(world: &mut World, process: usize, who: Who, ending: Ending) {
+    let now = world.now;
+    let Some(process) = world.processes.get_mut(process) else { return };
+    let known = process.known(who, now);
+    known.flight = None;
+    known.end.get_or_insert(End::Answered(ending));
+    process.triggered = true;
+}
+
+/// The operator dies, with all it knows; nobody hears of its requests any more.
+pub(super) fn crash(world: &mut World, number: usize) -> Option<()> {
+    let now = world.now;
+    let process = world.processes.get_mut(number).filter(|process| !process.is_down())?;
+    let lapsed = match &process.life {
+        Life::Halted(Halted { since, how: Fault::Freeze, .. }) => *since,
+        Life::Up | Life::Down | Life::Halted(_) => now,
+    };
+    let Process { executor, later, .. } = *process;
+    *process = Process { life: Life::Down, triggered: false, ..Process::new(executor, later) };
+    end_executor(world, executor, lapsed);
+    unhear(world, number);
+    trigger_others(world, number);
+    Some(())
+}
+
+/// Another process starts in its place, under a new id.
+pub(super) fn restart(world: &mut World, number: usize) -> Option<()> {
+    let (executor, stays) =
+        (world.executors.len(), world.rules.later.is_some_and(|later| later.stays));
+    let process = world.processes.get_mut(number).filter(|process| process.is_down())?;
+    *process = Process::new(executor, process.later && stays);
+    if let Some(clock) = world.clocks.get_mut(number) {
+        clock.set = None;
     }
+    world.executors.push(Executor::default());
+    children::watch::list(world, number);
+    Some(())
+}
 
-    /// The Lease of an operator is not renewed any more. The others read it again and again: no
-    /// watch tells them.
-    fn trigger_others(&mut self, but: usize) {
-        for (number, process) in self.processes.iter_mut().enumerate() {
-            process.triggered |= number != but;
-        }
-    }
-
-    /// The operator hears how its request ended.
-    pub(super) fn hear(&mut self, process: usize, who: Who, ending: Ending) {
-        let now = self.now;
-        let Some(process) = self.processes.get_mut(process) else { return };
-        let known = process.known(who, now);
+/// The renewals of an operator's Lease are refused: its requests are aborted, a new id follows.
+pub(super) fn lapse(world: &mut World, number: usize, since: Timestamp) -> Option<()> {
+    let next = world.executors.len();
+    let process = world.processes.get_mut(number).filter(|process| process.is_up())?;
+    let over = std::mem::replace(&mut process.executor, next);
+    process.former.push(over);
+    process.triggered = true;
+    for known in process.memory.iter_mut().filter(|known| known.flight.is_some()) {
         known.flight = None;
-        known.end.get_or_insert(End::Answered(ending));
-        process.triggered = true;
+        known.end.get_or_insert(End::CalledOff);
     }
+    world.executors.push(Executor::default());
+    end_executor(world, over, since);
+    unhear(world, number);
+    trigger_others(world, number);
+    Some(())
+}
 
-    /// The operator dies, with all it knows; nobody hears of its requests any more.
-    pub(super) fn crash(&mut self, number: usize) -> Option<()> {
-        let now = self.now;
-        let process = self.processes.get_mut(number).filter(|process| !process.is_down())?;
-        let lapsed = match &process.life {
-            Life::Halted(Halted { since, how: Fault::Freeze, .. }) => *since,
-            Life::Up | Life::Down | Life::Halted(_) => now,
-        };
-        let Process { executor, later, .. } = *process;
-        *process = Process { life: Life::Down, triggered: false, ..Process::new(executor, later) };
-        self.end_executor(executor, lapsed);
-        self.unhear(number);
-        self.trigger_others(number);
-        Some(())
+pub(super) fn end_executor(world: &mut World, number: usize, since: Timestamp) {
+    if let Some(executor) = world.executors.get_mut(number) {
+        executor.lapsed.get_or_insert(since);
     }
+}
 
-    /// Another process starts in its place, under a new id.
-    pub(super) fn restart(&mut self, number: usize) -> Option<()> {
-        let (executor, stays) =
-            (self.executors.len(), self.rules.later.is_some_and(|later| later.stays));
-        let process = self.processes.get_mut(number).filter(|process| process.is_down())?;
-        *process = Process::new(executor, process.later && stays);
-        if let Some(clock) = self.clocks.get_mut(number) {
-            clock.set = None;
-        }
-        self.executors.push(Executor::default());
-        self.list(number);
-        Some(())
-    }
-
-    /// The renewals of an operator's Lease are refused: its requests are aborted, a new id follows.
-    pub(super) fn lapse(&mut self, number: usize, since: Timestamp) -> Option<()> {
-        let next = self.executors.len();
-        let process = self.processes.get_mut(number).filter(|process| process.is_up())?;
-        let over = std::mem::replace(&mut process.executor, next);
-        process.former.push(over);
-        process.triggered = true;
-        for known in process.memory.iter_mut().filter(|known| known.flight.is_some()) {
-            known.flight = None;
-            known.end.get_or_insert(End::CalledOff);
-        }
-        self.executors.push(Executor::default());
-        self.end_executor(over, since);
-        self.unhear(number);
-        self.trigger_others(number);
-        Some(())
-    }
-
-    pub(super) fn end_executor(&mut self, number: usize, since: Timestamp) {
-        if let Some(executor) = self.executors.get_mut(number) {
-            executor.lapsed.get_or_insert(since);
-        }
-    }
-
-    fn unhear(&mut self, process: usize) {
-        for trial in self.trials.iter_mut().filter(|trial| trial.hears == Some(process)) {
-            trial.hears = None;
-        }
+fn unhear(world: &mut World, process: usize) {
+    for trial in world.trials.iter_mut().filter(|trial| trial.hears == Some(process)) {
+        trial.hears = None;
     }
 }

@@ -71,64 +71,60 @@ pub(super) struct View<'a> {
     pub(super) versions: Versions<'a>,
 }
 
-impl World {
-    /// Whether an operator is of the later version.
-    pub(super) fn is_later(&self, number: usize) -> bool {
-        self.processes.get(number).is_some_and(|process| process.later)
-    }
+/// Whether an operator is of the later version.
+pub(super) fn is_later(world: &World, number: usize) -> bool {
+    world.processes.get(number).is_some_and(|process| process.later)
+}
 
-    /// What an operator reads of a copy's status.
-    pub(super) fn view<'a>(&self, number: usize, copy: &'a Object) -> View<'a> {
-        match copy.shared.as_deref().filter(|_| !self.is_later(number)) {
-            Some(shared) => View {
-                status: &shared.status,
-                remains: &shared.remains,
-                versions: Versions::of(Some(&shared.strangers), None),
-            },
-            None => {
-                View { status: &copy.status, remains: copy.status(), versions: Versions::default() }
-            }
+/// What an operator reads of a copy's status.
+pub(super) fn view<'a>(world: &World, number: usize, copy: &'a Object) -> View<'a> {
+    match copy.shared.as_deref().filter(|_| !is_later(world, number)) {
+        Some(shared) => View {
+            status: &shared.status,
+            remains: &shared.remains,
+            versions: Versions::of(Some(&shared.strangers), None),
+        },
+        None => {
+            View { status: &copy.status, remains: copy.status(), versions: Versions::default() }
         }
-    }
-
-    /// Whether an operator can read the status as it stands.
-    pub(super) fn can_read(&self, number: usize) -> bool {
-        self.is_later(number)
-            || self.object().shared.as_ref().is_none_or(|shared| !shared.is_strange())
-    }
-
-    /// The text of the status that an operator writes now; `None` where all are of one version.
-    pub(super) fn shared(&self, number: usize, status: &SagaStatus) -> Option<Arc<Shared>> {
-        let later = self.rules.later?;
-        let before = self.object().shared.as_deref();
-        let kept = before.and_then(|shared| shared.strangers.fields.as_ref());
-        let mut text = match kept {
-            Some(fields) => with_strangers(status, fields),
-            None => serde_json::to_value(status),
-        }
-        .unwrap_or_default();
-        if self.is_later(number) {
-            dream(&mut text, status, later.word);
-        }
-        Some(Arc::new(Shared::new(text)))
     }
 }
 
-/// What counts of two versions where one world is told from another.
-impl World {
-    pub(super) fn version_into(&self, sink: &mut Sink<'_>, number: usize) {
-        if self.rules.later.is_some() {
-            sink.flag(self.is_later(number));
-        }
-    }
+/// Whether an operator can read the status as it stands.
+pub(super) fn can_read(world: &World, number: usize) -> bool {
+    is_later(world, number)
+        || world.object().shared.as_ref().is_none_or(|shared| !shared.is_strange())
+}
 
-    pub(super) fn shared_into(sink: &mut Sink<'_>, object: &Object) {
-        if let Some(shared) = &object.shared {
-            sink.flag(shared.is_strange());
-            let fields = unknown(&shared.text);
-            sink.count(fields.len());
-            fields.keys().flat_map(|name| name.bytes()).for_each(|byte| sink.put(byte.into()));
-        }
+/// The text of the status that an operator writes now; `None` where all are of one version.
+pub(super) fn shared(world: &World, number: usize, status: &SagaStatus) -> Option<Arc<Shared>> {
+    let later = world.rules.later?;
+    let before = world.object().shared.as_deref();
+    let kept = before.and_then(|shared| shared.strangers.fields.as_ref());
+    let mut text = match kept {
+        Some(fields) => with_strangers(status, fields),
+        None => serde_json::to_value(status),
+    }
+    .unwrap_or_default();
+    if is_later(world, number) {
+        dream(&mut text, status, later.word);
+    }
+    Some(Arc::new(Shared::new(text)))
+}
+
+/// What counts of two versions where one world is told from another.
+pub(super) fn version_into(world: &World, sink: &mut Sink<'_>, number: usize) {
+    if world.rules.later.is_some() {
+        sink.flag(is_later(world, number));
+    }
+}
+
+pub(super) fn shared_into(sink: &mut Sink<'_>, object: &Object) {
+    if let Some(shared) = &object.shared {
+        sink.flag(shared.is_strange());
+        let fields = unknown(&shared.text);
+        sink.count(fields.len());
+        fields.keys().flat_map(|name| name.bytes()).for_each(|byte| sink.put(byte.into()));
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saga_operator::{
     api::{RequestAction, SagaPhase},
-    world::{Ask, Fault, Meddling, World},
+    world::{self, Ask, Fault, Meddling, World},
 };
 
 /// A phase, what a person did, and what went wrong.
@@ -23,7 +23,7 @@ impl Coverage {
         });
         *self.0.entry((world.status().phase, ask, world.faults().first().copied())).or_default() +=
             1;
-        self.1.extend(world.meddled());
+        self.1.extend(world::meddled(world));
     }
 
     pub fn add(&mut self, other: Self) {

@@ -24,7 +24,10 @@ use proptest::{
     prelude::RngExt,
     test_runner::{RngAlgorithm, TestRng},
 };
-use saga_operator::{api::SagaPhase, world::Move};
+use saga_operator::{
+    api::SagaPhase,
+    world::{self, Move},
+};
 
 use self::dice::Dice;
 use crate::walk::Walk;
@@ -144,7 +147,7 @@ fn wander(seed: Seed) -> Walk {
         let drawn =
             (0..DRAWS).any(|_| dice.draw(&walk, well).is_some_and(|drawn| walk.take(drawn)));
         let moved = drawn
-            || walk.world.fair_move().is_some_and(|fair| walk.take(fair))
+            || world::fair_move(&walk.world).is_some_and(|fair| walk.take(fair))
             // Only a person can move a world that rests.
             || (0..DRAWS)
                 .any(|_| dice.ask(&walk.world).is_some_and(|ask| walk.take(Move::Ask(ask))));

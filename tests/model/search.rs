@@ -5,7 +5,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use saga_operator::world::{Broken, Law, Move, World};
+use saga_operator::world::{self, Broken, Law, Move, World};
 
 use crate::{coverage::Coverage, shapes::Shape, show};
 
@@ -54,13 +54,13 @@ pub fn search(shape: &Shape, most: usize) -> Found {
     let mut nodes: Vec<Node> = Vec::new();
     let mut frontier: VecDeque<(u32, World)> = VecDeque::new();
     let first = World::new(shape.saga.clone(), shape.rules.clone());
-    known.insert(first.fingerprint(), 0);
+    known.insert(world::fingerprint(&first), 0);
     nodes.push(Node { from: NOWHERE, by: Move::Restart(0), fair: NOWHERE, depth: 0 });
     frontier.push_back((0, first));
     while let Some((number, world)) = frontier.pop_front() {
-        let fair = world.fair_move();
+        let fair = world::fair_move(&world);
         if fair.is_none()
-            && let Some(wrong) = world.wrong_at_rest()
+            && let Some(wrong) = world::wrong_at_rest(&world)
         {
             found.laws.push(wrong.law);
             found.violations.push(story(shape, &nodes, number, None, &[wrong]));
@@ -69,7 +69,7 @@ pub fn search(shape: &Shape, most: usize) -> Found {
         let depth = nodes[number as usize].depth;
         found.depth = found.depth.max(depth as usize);
         let mut met_fair = false;
-        world.expand(&mut |next, step| {
+        world::expand(&world, &mut |next, step| {
             if !step.broken.is_empty() {
                 if found.violations.len() < most {
                     found.laws.extend(step.broken.iter().map(|broken| broken.law));
@@ -78,7 +78,7 @@ pub fn search(shape: &Shape, most: usize) -> Found {
                 return;
             }
             let fresh = nodes.len() as u32;
-            let target = *known.entry(step.world.fingerprint()).or_insert(fresh);
+            let target = *known.entry(world::fingerprint(&step.world)).or_insert(fresh);
             if target == fresh {
                 nodes.push(Node { from: number, by: next, fair: NOWHERE, depth: depth + 1 });
                 frontier.push_back((fresh, step.world));
@@ -151,7 +151,7 @@ fn story(
     let mut world = World::new(shape.saga.clone(), shape.rules.clone());
     let mut lines = vec![format!("{}", shape.name)];
     for next in &moves {
-        let Some(step) = world.apply(next) else {
+        let Some(step) = world::apply(&world, next) else {
             lines.push(format!("  {next:?}: cannot be replayed"));
             break;
         };

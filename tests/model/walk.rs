@@ -1,6 +1,6 @@
 //! One way through a world, move by move, up to where it rests.
 
-use saga_operator::world::{Broken, Happened, Law, Move, Rules, Who, World};
+use saga_operator::world::{self, Broken, Happened, Law, Move, Rules, Who, World};
 
 use crate::show;
 
@@ -32,7 +32,7 @@ impl Walk {
 
     /// Makes a move; `false` where it cannot happen.
     pub fn take(&mut self, next: Move) -> bool {
-        let Some(step) = self.world.apply(&next) else { return false };
+        let Some(step) = world::apply(&self.world, &next) else { return false };
         self.world = step.world;
         self.moves.push(next);
         self.broken.extend(step.broken);
@@ -51,8 +51,8 @@ impl Walk {
             if !self.broken.is_empty() {
                 return;
             }
-            let Some(fair) = self.world.fair_move() else {
-                self.broken.extend(self.world.wrong_at_rest());
+            let Some(fair) = world::fair_move(&self.world) else {
+                self.broken.extend(world::wrong_at_rest(&self.world));
                 return;
             };
             let chosen = instead(&self.world, fair);
@@ -75,7 +75,7 @@ impl Walk {
         let mut world = self.first.clone();
         let mut lines = Vec::new();
         for (number, next) in self.moves.iter().enumerate() {
-            let Some(step) = world.apply(next) else {
+            let Some(step) = world::apply(&world, next) else {
                 lines.push(format!("  {next:?}: cannot be replayed"));
                 break;
             };

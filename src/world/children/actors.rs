@@ -5,7 +5,11 @@ use super::{Cascade, Child, JobNow, Meddling, PodNow, World};
 use crate::{
     api::Direction,
     model::saga::ValidStep,
-    world::{Ending, Happened, laws::Broken, other_side::Trial},
+    world::{
+        Ending, Happened, children,
+        laws::Broken,
+        other_side::{self, Trial},
+    },
 };
 
 /// One thing that happens to a child.
@@ -129,166 +133,162 @@ impl Child {
     }
 }
 
-impl World {
-    /// How the container of a child may end now.
-    fn ways(&self, child: &Child) -> impl Iterator<Item = Way> {
-        let pod = child.pod.filter(PodNow::runs);
-        let done =
-            self.truth.get(child.who.place).and_then(|truth| truth.key_done(child.who.direction))
-                == Some(child.key);
-        let (told, half) =
-            (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !child.is_counted());
-        Way::ALL.into_iter().filter(move |way| {
-            let fits = match way {
-                Way::Half => told && half,
-                Way::Killed => told,
-                Way::Done | Way::No => true,
-            };
-            // A program knows what was done under its key.
-            pod.is_some() && fits && (*way == Way::Done || !done)
-        })
-    }
-
-    /// Everything that may happen to the children next.
-    pub(in super::super) fn turns(&self) -> Vec<Turn> {
-        let mut turns = self.meddlings();
-        for child in &self.children {
-            let doings = child.doings().into_iter().chain(self.ways(child).map(Doing::Exit));
-            turns.extend(doings.map(|doing| Turn { child: child.number, doing }));
-        }
-        turns
-    }
-
-    /// What happens to the children where nobody meddles any more and programs end well.
-    pub(in super::super) fn fair_turn(&self) -> Option<Turn> {
-        self.children.iter().find_map(|child| {
-            let exit = child.pod.filter(PodNow::runs).map(|_| Doing::Exit(Way::Done));
-            Some(Turn { child: child.number, doing: child.doings().into_iter().next().or(exit)? })
-        })
-    }
-
-    /// Whether somebody is about to do something to a child, so that the clock does not go on.
-    pub(in super::super) fn is_prompt(&self) -> bool {
-        self.children.iter().any(|child| {
-            let told = child.pod.is_some_and(|pod| pod.runs() && pod.is_told());
-            told || child.doings().into_iter().any(|doing| doing != Doing::MakePod)
-        })
-    }
-
-    /// Somebody does something to a child. `None` where that cannot happen.
-    pub(in super::super) fn turn(
-        &mut self,
-        turn: Turn,
-        happened: &mut Vec<Happened>,
-        broken: &mut Vec<Broken>,
-    ) -> Option<()> {
-        let Turn { child: number, doing } = turn;
-        if !self.turns().contains(&turn) {
-            return None;
-        }
-        let before = self.children.iter().find(|child| child.number == number).cloned();
-        if let Doing::Meddle(kind) = doing {
-            self.meddle(number, kind)?;
-        } else {
-            self.perform_turn(number, doing, happened, broken)?;
-        }
-        self.show(number, before.as_ref());
-        self.end_trial(number);
-        Some(())
-    }
-
-    fn perform_turn(
-        &mut self,
-        number: u32,
-        doing: Doing,
-        happened: &mut Vec<Happened>,
-        broken: &mut Vec<Broken>,
-    ) -> Option<()> {
-        let now = self.now;
-        if let Doing::Exit(way) = doing {
-            return self.exit(number, way, happened, broken);
-        }
-        let child = self.children.iter_mut().find(|child| child.number == number)?;
-        match doing {
-            Doing::RemovePod => child.pod = None,
-            Doing::RemoveJob => child.job = None,
-            Doing::MakePod => (child.pod, child.has_made) = (Some(PodNow::new(true)), true),
-            Doing::Count => {
-                let (pod, job) = (child.pod.as_mut()?, child.job.as_mut()?);
-                let (way, _) = pod.exit?;
-                (pod.tracked, job.verdict) = (false, Some((way.code() == 0, now)));
-            }
-            Doing::LetGo => child.pod.as_mut()?.tracked = false,
-            Doing::Collect => child.pod.as_mut()?.deleted = Some(now),
-            Doing::Orphan => child.pod.as_mut()?.owner = false,
-            Doing::Exit(_) | Doing::Meddle(_) => return None,
-        }
-        Some(())
-    }
-
-    /// The container of a child ends: what it did is true from now on.
-    fn exit(
-        &mut self,
-        number: u32,
-        way: Way,
-        happened: &mut Vec<Happened>,
-        broken: &mut Vec<Broken>,
-    ) -> Option<()> {
-        let now = self.now;
-        let child = self.children.iter_mut().find(|child| child.number == number)?;
-        child.pod.as_mut()?.exit = Some((way, now));
-        let (who, key) = (child.who, child.key);
-        let trial = Trial {
-            who,
-            key,
-            pod: Some(number),
-            hears: None,
-            ended: None,
-            stopping: false,
-            again: false,
+/// How the container of a child may end now.
+fn ways(world: &World, child: &Child) -> impl Iterator<Item = Way> {
+    let pod = child.pod.filter(PodNow::runs);
+    let done =
+        world.truth.get(child.who.place).and_then(|truth| truth.key_done(child.who.direction))
+            == Some(child.key);
+    let (told, half) =
+        (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !child.is_counted());
+    Way::ALL.into_iter().filter(move |way| {
+        let fits = match way {
+            Way::Half => told && half,
+            Way::Killed => told,
+            Way::Done | Way::No => true,
         };
-        match way {
-            Way::Done => self.land(&trial, Ending::Done, broken),
-            Way::No => self.refuse(&trial),
-            Way::Half => self.half(&trial),
-            Way::Killed => {}
-        }
-        happened.push(Happened::Ended(who, way.ending()));
-        if let Some(trial) =
-            self.trials.iter_mut().find(|trial| trial.who == who && trial.pod == Some(number))
-        {
-            trial.ended = Some(way.ending());
-        }
-        Some(())
-    }
+        // A program knows what was done under its key.
+        pod.is_some() && fits && (*way == Way::Done || !done)
+    })
+}
 
-    /// Half the work is done, and nobody says so.
-    fn half(&mut self, trial: &Trial) {
-        let nothing =
-            self.object().saga().steps.get(trial.who.place).is_none_or(ValidStep::leaves_nothing);
-        if let Some(truth) = self
-            .truth
-            .get_mut(trial.who.place)
-            .filter(|_| !nothing && trial.who.direction == Direction::Action)
-        {
-            truth.in_effect |= !truth.undone;
-        }
+/// Everything that may happen to the children next.
+pub(in super::super) fn turns(world: &World) -> Vec<Turn> {
+    let mut turns = children::meddle::meddlings(world);
+    for child in &world.children {
+        let doings = child.doings().into_iter().chain(ways(world, child).map(Doing::Exit));
+        turns.extend(doings.map(|doing| Turn { child: child.number, doing }));
     }
+    turns
+}
 
-    /// Of what can run no more the attempt has ended at the other side.
-    pub(super) fn end_trial(&mut self, number: u32) {
-        let over = self
-            .children
-            .iter()
-            .find(|child| child.number == number)
-            .filter(|child| !child.runs())
-            .map(|child| child.who);
-        if let Some(trial) = self
-            .trials
-            .iter_mut()
-            .find(|trial| Some(trial.who) == over && trial.pod == Some(number))
-        {
-            trial.ended.get_or_insert(Ending::Unknown(false));
+/// What happens to the children where nobody meddles any more and programs end well.
+pub(in super::super) fn fair_turn(world: &World) -> Option<Turn> {
+    world.children.iter().find_map(|child| {
+        let exit = child.pod.filter(PodNow::runs).map(|_| Doing::Exit(Way::Done));
+        Some(Turn { child: child.number, doing: child.doings().into_iter().next().or(exit)? })
+    })
+}
+
+/// Whether somebody is about to do something to a child, so that the clock does not go on.
+pub(in super::super) fn is_prompt(world: &World) -> bool {
+    world.children.iter().any(|child| {
+        let told = child.pod.is_some_and(|pod| pod.runs() && pod.is_told());
+        told || child.doings().into_iter().any(|doing| doing != Doing::MakePod)
+    })
+}
+
+/// Somebody does something to a child. `None` where that cannot happen.
+pub(in super::super) fn turn(
+    world: &mut World,
+    turn: Turn,
+    happened: &mut Vec<Happened>,
+    broken: &mut Vec<Broken>,
+) -> Option<()> {
+    let Turn { child: number, doing } = turn;
+    if !turns(world).contains(&turn) {
+        return None;
+    }
+    let before = world.children.iter().find(|child| child.number == number).cloned();
+    if let Doing::Meddle(kind) = doing {
+        children::meddle::meddle(world, number, kind)?;
+    } else {
+        perform_turn(world, number, doing, happened, broken)?;
+    }
+    children::watch::show(world, number, before.as_ref());
+    end_trial(world, number);
+    Some(())
+}
+
+fn perform_turn(
+    world: &mut World,
+    number: u32,
+    doing: Doing,
+    happened: &mut Vec<Happened>,
+    broken: &mut Vec<Broken>,
+) -> Option<()> {
+    let now = world.now;
+    if let Doing::Exit(way) = doing {
+        return exit(world, number, way, happened, broken);
+    }
+    let child = world.children.iter_mut().find(|child| child.number == number)?;
+    match doing {
+        Doing::RemovePod => child.pod = None,
+        Doing::RemoveJob => child.job = None,
+        Doing::MakePod => (child.pod, child.has_made) = (Some(PodNow::new(true)), true),
+        Doing::Count => {
+            let (pod, job) = (child.pod.as_mut()?, child.job.as_mut()?);
+            let (way, _) = pod.exit?;
+            (pod.tracked, job.verdict) = (false, Some((way.code() == 0, now)));
         }
+        Doing::LetGo => child.pod.as_mut()?.tracked = false,
+        Doing::Collect => child.pod.as_mut()?.deleted = Some(now),
+        Doing::Orphan => child.pod.as_mut()?.owner = false,
+        Doing::Exit(_) | Doing::Meddle(_) => return None,
+    }
+    Some(())
+}
+
+/// The container of a child ends: what it did is true from now on.
+fn exit(
+    world: &mut World,
+    number: u32,
+    way: Way,
+    happened: &mut Vec<Happened>,
+    broken: &mut Vec<Broken>,
+) -> Option<()> {
+    let now = world.now;
+    let child = world.children.iter_mut().find(|child| child.number == number)?;
+    child.pod.as_mut()?.exit = Some((way, now));
+    let (who, key) = (child.who, child.key);
+    let trial = Trial {
+        who,
+        key,
+        pod: Some(number),
+        hears: None,
+        ended: None,
+        stopping: false,
+        again: false,
+    };
+    match way {
+        Way::Done => other_side::land(world, &trial, Ending::Done, broken),
+        Way::No => other_side::refuse(world, &trial),
+        Way::Half => half(world, &trial),
+        Way::Killed => {}
+    }
+    happened.push(Happened::Ended(who, way.ending()));
+    if let Some(trial) =
+        world.trials.iter_mut().find(|trial| trial.who == who && trial.pod == Some(number))
+    {
+        trial.ended = Some(way.ending());
+    }
+    Some(())
+}
+
+/// Half the work is done, and nobody says so.
+fn half(world: &mut World, trial: &Trial) {
+    let nothing =
+        world.object().saga().steps.get(trial.who.place).is_none_or(ValidStep::leaves_nothing);
+    if let Some(truth) = world
+        .truth
+        .get_mut(trial.who.place)
+        .filter(|_| !nothing && trial.who.direction == Direction::Action)
+    {
+        truth.in_effect |= !truth.undone;
+    }
+}
+
+/// Of what can run no more the attempt has ended at the other side.
+pub(super) fn end_trial(world: &mut World, number: u32) {
+    let over = world
+        .children
+        .iter()
+        .find(|child| child.number == number)
+        .filter(|child| !child.runs())
+        .map(|child| child.who);
+    if let Some(trial) =
+        world.trials.iter_mut().find(|trial| Some(trial.who) == over && trial.pod == Some(number))
+    {
+        trial.ended.get_or_insert(Ending::Unknown(false));
     }
 }

@@ -20,7 +20,7 @@ use crate::{
         pod::{self, fields::CONTROLLER_UID},
     },
     world::{
-        Who,
+        Who, children,
         gather::{never_sent, pod_number, pod_uid},
         process::Known,
     },
@@ -107,206 +107,200 @@ fn absent(known: &Known, now: Timestamp) -> ChildState {
     })
 }
 
-impl World {
-    /// What this operator takes the child of an active attempt for.
-    pub(in super::super) fn child(
-        &mut self,
-        number: usize,
-        who: Who,
-        active: &ActiveAttempt,
-    ) -> ChildState {
-        let now = self.now;
-        let (state, again) =
-            self.looked_for(number, who, active).unwrap_or_else(|| (never_sent(), None));
-        if let Some(process) = self.processes.get_mut(number) {
-            let again = again.map(|wait| later(now, wait));
-            process.view.again = [process.view.again, again].into_iter().flatten().min();
-        }
-        state
+/// What this operator takes the child of an active attempt for.
+pub(in super::super) fn child(
+    world: &mut World,
+    number: usize,
+    who: Who,
+    active: &ActiveAttempt,
+) -> ChildState {
+    let now = world.now;
+    let (state, again) =
+        looked_for(world, number, who, active).unwrap_or_else(|| (never_sent(), None));
+    if let Some(process) = world.processes.get_mut(number) {
+        let again = again.map(|wait| later(now, wait));
+        process.view.again = [process.view.again, again].into_iter().flatten().min();
     }
+    state
+}
 
-    fn looked_for(&mut self, number: usize, who: Who, active: &ActiveAttempt) -> Option<Seen> {
-        let (now, saga, attempt) = (self.now, self.object().saga().uid.clone(), self.id(who));
-        let cached = self.cached(number, who);
-        let process = self.processes.get_mut(number)?;
-        let known = process.known(who, now).clone();
-        let (end, gone) = (process.view.note(who).end.clone(), process.view.note(who).gone.clone());
-        if let Some(end) = end {
-            return Some((end, None));
+fn looked_for(world: &mut World, number: usize, who: Who, active: &ActiveAttempt) -> Option<Seen> {
+    let (now, saga, attempt) = (world.now, world.object().saga().uid.clone(), world.id(who));
+    let cached = cached(world, number, who);
+    let process = world.processes.get_mut(number)?;
+    let known = process.known(who, now).clone();
+    let (end, gone) = (process.view.note(who).end.clone(), process.view.note(who).gone.clone());
+    if let Some(end) = end {
+        return Some((end, None));
+    }
+    let child = known.child.map(|(_, number)| pod_uid(number)).or_else(|| active.child_uid.clone());
+    let another = |found: &Found| child.as_deref().is_some_and(|child| found.uid() != Some(child));
+    if let Some(found) = cached.filter(|found| !another(found)) {
+        return seen(world, number, who, active, &found);
+    }
+    if gone.is_none()
+        && let Some(state) = not_shown_yet(&known, now)
+    {
+        return Some((state, Some(WATCH_LAG)));
+    }
+    let live = live(world, who);
+    let gone = match &live {
+        Some(found) if !another(found) => {
+            return Some((
+                unless_done(seen(world, number, who, active, found)?.0, gone),
+                Some(WATCH_LAG),
+            ));
         }
-        let child =
-            known.child.map(|(_, number)| pod_uid(number)).or_else(|| active.child_uid.clone());
-        let another =
-            |found: &Found| child.as_deref().is_some_and(|child| found.uid() != Some(child));
-        if let Some(found) = cached.filter(|found| !another(found)) {
-            return self.seen(number, who, active, &found);
+        Some(found) if found.is_ours(&saga, &attempt) => {
+            return Some((
+                after_another(seen(world, number, who, active, found)?.0, found.word()),
+                Some(WATCH_LAG),
+            ));
         }
-        if gone.is_none()
-            && let Some(state) = not_shown_yet(&known, now)
-        {
-            return Some((state, Some(WATCH_LAG)));
-        }
-        let live = self.live(who);
-        let gone = match &live {
-            Some(found) if !another(found) => {
-                return Some((
-                    unless_done(self.seen(number, who, active, found)?.0, gone),
-                    Some(WATCH_LAG),
-                ));
+        Some(_) | None if is_about_a_job(world, who) => match &child {
+            Some(child) => {
+                rest(world, number, child);
+                after_going(world, number, who, child).or(gone)
             }
-            Some(found) if found.is_ours(&saga, &attempt) => {
-                return Some((
-                    after_another(self.seen(number, who, active, found)?.0, found.word()),
-                    Some(WATCH_LAG),
-                ));
-            }
-            Some(_) | None if self.is_about_a_job(who) => match &child {
-                Some(child) => {
-                    self.rest(number, child);
-                    self.after_going(number, who, child).or(gone)
-                }
-                None => gone,
-            },
-            Some(_) | None => gone,
-        };
-        Some(match (live, gone) {
-            (_, Some(active @ ChildState::Active { .. })) => (active, Some(WATCH_LAG)),
-            (_, Some(gone)) => {
-                self.processes.get_mut(number)?.view.note(who).end = Some(gone.clone());
-                (gone, None)
-            }
-            (Some(found), None) if child.is_none() => (found.name_conflict(), None),
-            (Some(_) | None, None) => (absent(&known, now), None),
-        })
-    }
-
-    /// The state of a child that exists, if it is the attempt's.
-    fn seen(
-        &mut self,
-        number: usize,
-        who: Who,
-        active: &ActiveAttempt,
-        found: &Found,
-    ) -> Option<Seen> {
-        let (now, saga, attempt) = (self.now, self.object().saga().uid.clone(), self.id(who));
-        let process = self.processes.get_mut(number)?;
-        let known = process.known(who, now);
-        let own = known.child.map(|(_, number)| pod_uid(number));
-        if !found.is_child(&saga, &attempt, [own.as_deref(), active.child_uid.as_deref()]) {
-            return Some((found.name_conflict(), None));
+            None => gone,
+        },
+        Some(_) | None => gone,
+    };
+    Some(match (live, gone) {
+        (_, Some(active @ ChildState::Active { .. })) => (active, Some(WATCH_LAG)),
+        (_, Some(gone)) => {
+            world.processes.get_mut(number)?.view.note(who).end = Some(gone.clone());
+            (gone, None)
         }
-        known.refused = None;
-        let (since, _) = *known.child.get_or_insert((now, found.uid().and_then(pod_number)?));
-        let age = between(since, now);
-        let family = self.family(number, found);
-        let (deleting, stuck) = match found {
-            Found::Pod(pod) => (found.is_deleted(), pod::state::stuck(pod, now)),
-            Found::Job(job) => (job_goes(job, &family), job::state::stuck(Some(job), &family, now)),
-        };
-        let note = self.processes.get_mut(number)?.view.note(who);
-        let deleting_for = deleting.then(|| between(*note.deleting_since.get_or_insert(now), now));
-        if let Some(end) = given_up(stuck, deleting_for) {
-            return Some((end, None));
+        (Some(found), None) if child.is_none() => (found.name_conflict(), None),
+        (Some(_) | None, None) => (absent(&known, now), None),
+    })
+}
+
+/// The state of a child that exists, if it is the attempt's.
+fn seen(
+    world: &mut World,
+    number: usize,
+    who: Who,
+    active: &ActiveAttempt,
+    found: &Found,
+) -> Option<Seen> {
+    let (now, saga, attempt) = (world.now, world.object().saga().uid.clone(), world.id(who));
+    let process = world.processes.get_mut(number)?;
+    let known = process.known(who, now);
+    let own = known.child.map(|(_, number)| pod_uid(number));
+    if !found.is_child(&saga, &attempt, [own.as_deref(), active.child_uid.as_deref()]) {
+        return Some((found.name_conflict(), None));
+    }
+    known.refused = None;
+    let (since, _) = *known.child.get_or_insert((now, found.uid().and_then(pod_number)?));
+    let age = between(since, now);
+    let family = family(world, number, found);
+    let (deleting, stuck) = match found {
+        Found::Pod(pod) => (found.is_deleted(), pod::state::stuck(pod, now)),
+        Found::Job(job) => (job_goes(job, &family), job::state::stuck(Some(job), &family, now)),
+    };
+    let note = world.processes.get_mut(number)?.view.note(who);
+    let deleting_for = deleting.then(|| between(*note.deleting_since.get_or_insert(now), now));
+    if let Some(end) = given_up(stuck, deleting_for) {
+        return Some((end, None));
+    }
+    let state = state(world, found, &family, age);
+    if !matches!(state, ChildState::Active { .. }) {
+        return Some((state, None));
+    }
+    if let Found::Job(job) = found
+        && is_late(deleting_for)
+        && only_kept(job, &family)
+        && let Some(end) = job::state::gone(job, &with_live_pods(world, found, family))
+    {
+        return Some((end, None));
+    }
+    Some((state, deleting.then_some(DELETION_POLL)))
+}
+
+/// The state of a child, with a live read of its pods where the watch's do not tell.
+pub(super) fn state(world: &World, found: &Found, family: &Family, age: Duration) -> ChildState {
+    match found {
+        Found::Pod(pod) => pod::state::state(pod, age),
+        Found::Job(job) if job::state::wants_pods(job, family) => {
+            job::state::state(job, &with_live_pods(world, found, family.clone()), age)
         }
-        let state = self.state(found, &family, age);
-        if !matches!(state, ChildState::Active { .. }) {
-            return Some((state, None));
-        }
-        if let Found::Job(job) = found
-            && is_late(deleting_for)
-            && only_kept(job, &family)
-            && let Some(end) = job::state::gone(job, &self.with_live_pods(found, family))
-        {
-            return Some((end, None));
-        }
-        Some((state, deleting.then_some(DELETION_POLL)))
+        Found::Job(job) => job::state::state(job, family, age),
     }
+}
 
-    /// The state of a child, with a live read of its pods where the watch's do not tell.
-    pub(super) fn state(&self, found: &Found, family: &Family, age: Duration) -> ChildState {
-        match found {
-            Found::Pod(pod) => pod::state::state(pod, age),
-            Found::Job(job) if job::state::wants_pods(job, family) => {
-                job::state::state(job, &self.with_live_pods(found, family.clone()), age)
-            }
-            Found::Job(job) => job::state::state(job, family, age),
-        }
-    }
+/// The state of a Job that is gone.
+fn after_going(world: &World, number: usize, who: Who, child: &str) -> Option<ChildState> {
+    let process = world.processes.get(number)?;
+    let since = process.memory.iter().find(|known| known.who == who).and_then(|known| known.child);
+    let pods = process.view.of_jobs.get(child);
+    let family = pods.map(JobPods::family).unwrap_or_default();
+    let age = since.map_or(Duration::ZERO, |(since, _)| between(since, world.now));
+    after_job(child, &family, pods.and_then(JobPods::last).map(Arc::as_ref), age)
+}
 
-    /// The state of a Job that is gone.
-    fn after_going(&self, number: usize, who: Who, child: &str) -> Option<ChildState> {
-        let process = self.processes.get(number)?;
-        let since =
-            process.memory.iter().find(|known| known.who == who).and_then(|known| known.child);
-        let pods = process.view.of_jobs.get(child);
-        let family = pods.map(JobPods::family).unwrap_or_default();
-        let age = since.map_or(Duration::ZERO, |(since, _)| between(since, self.now));
-        after_job(child, &family, pods.and_then(JobPods::last).map(Arc::as_ref), age)
+/// The child of an attempt as the watch showed it last.
+pub(super) fn cached(world: &World, number: usize, who: Who) -> Option<Found> {
+    let (view, child) = (&world.processes.get(number)?.view, children::there(world, who)?);
+    let uid = Some(child.uid());
+    if child.is_job() {
+        view.jobs.iter().find(|job| job.metadata.uid == uid).cloned().map(Found::Job)
+    } else {
+        view.pods.iter().find(|pod| pod.metadata.uid == uid).cloned().map(Found::Pod)
     }
+}
 
-    /// The child of an attempt as the watch showed it last.
-    pub(super) fn cached(&self, number: usize, who: Who) -> Option<Found> {
-        let (view, child) = (&self.processes.get(number)?.view, self.there(who)?);
-        let uid = Some(child.uid());
-        if child.is_job() {
-            view.jobs.iter().find(|job| job.metadata.uid == uid).cloned().map(Found::Job)
-        } else {
-            view.pods.iter().find(|pod| pod.metadata.uid == uid).cloned().map(Found::Pod)
-        }
+/// The child that bears the name of an attempt, by a live read.
+pub(super) fn live(world: &World, who: Who) -> Option<Found> {
+    let child = children::there(world, who)?;
+    if child.is_job() {
+        child.job_value().map(Arc::new).map(Found::Job)
+    } else {
+        child.pod_value().map(Arc::new).map(Found::Pod)
     }
+}
 
-    /// The child that bears the name of an attempt, by a live read.
-    pub(super) fn live(&self, who: Who) -> Option<Found> {
-        let child = self.there(who)?;
-        if child.is_job() {
-            child.job_value().map(Arc::new).map(Found::Job)
-        } else {
-            child.pod_value().map(Arc::new).map(Found::Pod)
-        }
-    }
+/// What is known of the pods of a Job.
+pub(super) fn family(world: &World, number: usize, found: &Found) -> Family {
+    let pods = world
+        .processes
+        .get(number)
+        .zip(found.uid())
+        .and_then(|(process, uid)| process.view.of_jobs.get(uid));
+    pods.map(JobPods::family).unwrap_or_default()
+}
 
-    /// What is known of the pods of a Job.
-    pub(super) fn family(&self, number: usize, found: &Found) -> Family {
-        let pods = self
-            .processes
-            .get(number)
-            .zip(found.uid())
-            .and_then(|(process, uid)| process.view.of_jobs.get(uid));
-        pods.map(JobPods::family).unwrap_or_default()
-    }
+fn with_live_pods(world: &World, found: &Found, family: Family) -> Family {
+    family.as_listed(live_pods(world, found.uid().unwrap_or_default()), false)
+}
 
-    fn with_live_pods(&self, found: &Found, family: Family) -> Family {
-        family.as_listed(self.live_pods(found.uid().unwrap_or_default()), false)
-    }
+/// The pods of a Job by a live read, which asks for a label.
+fn live_pods(world: &World, job: &str) -> Vec<Pod> {
+    let label = |pod: &Pod| {
+        pod.metadata
+            .labels
+            .as_ref()
+            .and_then(|labels| labels.get(CONTROLLER_UID))
+            .is_some_and(|uid| uid == job)
+    };
+    let pods = world.children.iter().filter_map(Child::pod_value);
+    pods.filter(|pod| label(pod) && made_by(pod) == Some(job)).collect()
+}
 
-    /// The pods of a Job by a live read, which asks for a label.
-    fn live_pods(&self, job: &str) -> Vec<Pod> {
-        let label = |pod: &Pod| {
-            pod.metadata
-                .labels
-                .as_ref()
-                .and_then(|labels| labels.get(CONTROLLER_UID))
-                .is_some_and(|uid| uid == job)
-        };
-        let pods = self.children.iter().filter_map(Child::pod_value);
-        pods.filter(|pod| label(pod) && made_by(pod) == Some(job)).collect()
-    }
+/// The pods that are left of a Job that is gone, by a live read.
+pub(super) fn rest(world: &mut World, number: usize, job: &str) -> Vec<Arc<Pod>> {
+    let listed = live_pods(world, job);
+    let Some(process) = world.processes.get_mut(number) else { return Vec::new() };
+    let pods = process.view.of_jobs.entry(job.to_owned()).or_default();
+    let family = pods.family().as_listed(listed, false);
+    pods.correct(&family);
+    family.pods
+}
 
-    /// The pods that are left of a Job that is gone, by a live read.
-    pub(super) fn rest(&mut self, number: usize, job: &str) -> Vec<Arc<Pod>> {
-        let listed = self.live_pods(job);
-        let Some(process) = self.processes.get_mut(number) else { return Vec::new() };
-        let pods = process.view.of_jobs.entry(job.to_owned()).or_default();
-        let family = pods.family().as_listed(listed, false);
-        pods.correct(&family);
-        family.pods
-    }
-
-    /// Whether the attempt runs a Job.
-    pub(super) fn is_about_a_job(&self, who: Who) -> bool {
-        let step = self.object().saga().steps.get(who.place);
-        let operation = step.and_then(|step| step.operation(who.direction));
-        operation
-            .is_some_and(|operation| matches!(operation.work, crate::model::saga::Work::Job(_)))
-    }
+/// Whether the attempt runs a Job.
+pub(super) fn is_about_a_job(world: &World, who: Who) -> bool {
+    let step = world.object().saga().steps.get(who.place);
+    let operation = step.and_then(|step| step.operation(who.direction));
+    operation.is_some_and(|operation| matches!(operation.work, crate::model::saga::Work::Job(_)))
 }

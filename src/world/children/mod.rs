@@ -33,13 +33,13 @@
 //! that was suspended. The Job controller sets its condition with the count. No watch lags behind
 //! another one.
 
-mod actors;
-mod identity;
-mod look;
-mod meddle;
-mod perform;
-mod values;
-mod watch;
+pub(super) mod actors;
+pub(super) mod identity;
+pub(super) mod look;
+pub(super) mod meddle;
+pub(super) mod perform;
+pub(super) mod values;
+pub(super) mod watch;
 
 use std::sync::Arc;
 
@@ -47,6 +47,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::{Who, World, gather::pod_uid, process::Process};
+use crate::world::other_side;
 
 pub(super) use self::watch::View;
 pub use self::{
@@ -197,55 +198,53 @@ impl Child {
     }
 }
 
-impl World {
-    /// How people and nodes meddled with children so far, in order.
-    #[must_use]
-    pub fn meddled(&self) -> &[Meddling] {
-        &self.meddled
-    }
+/// How people and nodes meddled with children so far, in order.
+#[must_use]
+pub fn meddled(world: &World) -> &[Meddling] {
+    &world.meddled
+}
 
-    /// Whether this world plays the children of attempts as they are.
-    pub(super) fn has_children(&self) -> bool {
-        matches!(self.rules.children, Children::AsTheyAre { .. })
-    }
+/// Whether this world plays the children of attempts as they are.
+pub(super) fn has_children(world: &World) -> bool {
+    matches!(world.rules.children, Children::AsTheyAre { .. })
+}
 
-    /// Whether the child of an attempt is played as it is.
-    pub(super) fn plays(&self, who: Who) -> bool {
-        self.has_children() && self.is_program(who)
-    }
+/// Whether the child of an attempt is played as it is.
+pub(super) fn plays(world: &World, who: Who) -> bool {
+    has_children(world) && other_side::is_program(world, who)
+}
 
-    /// Whether this operator was shown that an attempt is done.
-    pub(super) fn was_shown(&self, process: usize, who: Who) -> bool {
-        self.processes.get(process).is_some_and(|process| process.view.proofs.contains(&who))
-    }
+/// Whether this operator was shown that an attempt is done.
+pub(super) fn was_shown(world: &World, process: usize, who: Who) -> bool {
+    world.processes.get(process).is_some_and(|process| process.view.proofs.contains(&who))
+}
 
-    /// The child that bears the name of an attempt.
-    fn there(&self, who: Who) -> Option<&Child> {
-        self.children.iter().find(|child| child.who == who && child.is_there())
-    }
+/// The child that bears the name of an attempt.
+fn there(world: &World, who: Who) -> Option<&Child> {
+    world.children.iter().find(|child| child.who == who && child.is_there())
+}
 
-    /// The number of the child that bears the name of an attempt.
-    pub(super) fn number_there(&self, who: Who) -> Option<u32> {
-        self.there(who).map(|child| child.number)
-    }
+/// The number of the child that bears the name of an attempt.
+pub(super) fn number_there(world: &World, who: Who) -> Option<u32> {
+    there(world, who).map(|child| child.number)
+}
 
-    /// Forgets what cannot matter any more: what runs no more and belongs to attempts that are
-    /// settled.
-    pub(super) fn forget_children(&mut self) {
-        let Self { trials, children, processes, .. } = self;
-        children.retain(|child| {
-            !child.is_gone() && (child.runs() || trials.iter().any(|trial| trial.who == child.who))
-        });
-        for Process { memory, view, .. } in processes {
-            let wanted = |who| {
-                trials.iter().any(|trial| trial.who == who)
-                    || memory.iter().any(|known| known.who == who)
-            };
-            let own = memory.iter().filter_map(|known| known.child).map(|(_, number)| number);
-            let named: Vec<_> =
-                own.chain(trials.iter().filter_map(|trial| trial.pod)).map(pod_uid).collect();
-            let known = |uid: &str| named.iter().any(|named| named == uid);
-            view.keep_only(children, wanted, known);
-        }
+/// Forgets what cannot matter any more: what runs no more and belongs to attempts that are
+/// settled.
+pub(super) fn forget_children(world: &mut World) {
+    let World { trials, children, processes, .. } = world;
+    children.retain(|child| {
+        !child.is_gone() && (child.runs() || trials.iter().any(|trial| trial.who == child.who))
+    });
+    for Process { memory, view, .. } in processes {
+        let wanted = |who| {
+            trials.iter().any(|trial| trial.who == who)
+                || memory.iter().any(|known| known.who == who)
+        };
+        let own = memory.iter().filter_map(|known| known.child).map(|(_, number)| number);
+        let named: Vec<_> =
+            own.chain(trials.iter().filter_map(|trial| trial.pod)).map(pod_uid).collect();
+        let known = |uid: &str| named.iter().any(|named| named == uid);
+        view.keep_only(children, wanted, known);
     }
 }

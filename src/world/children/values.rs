@@ -32,42 +32,40 @@ use crate::{
 /// The grace of a Pod, in seconds.
 const GRACE: u32 = 30;
 
-impl World {
-    /// What the operator sends to the API server for an attempt; `None` where it can build nothing.
-    pub(super) fn build(&self, start: &Start, number: u32) -> Option<Made> {
-        let saga = self.object().saga();
-        let operation = saga.steps.get(start.who.place)?.operation(start.who.direction)?;
-        let attempt = self.id(start.who);
-        let key = idempotency_key(&saga.key_scope, &attempt.step, attempt.direction, start.key);
-        let identity = Identity {
-            saga: saga.name.clone(),
-            namespace: saga.namespace.clone(),
-            uid: saga.uid.clone(),
-            attempt,
-            key,
-        };
-        match &operation.work {
-            Work::Pod(action) => {
-                let mut pod = pod::build::pod(saga, &identity, action, operation.timeout).ok()?;
-                pod.metadata.uid = Some(pod_uid(number));
-                pod.spec.get_or_insert_default().node_name = Some("node".into());
-                Some(Made::Pod(Arc::new(pod)))
-            }
-            Work::Job(action) => {
-                let mut job = job::build::job(saga, &identity, action, operation.timeout).ok()?;
-                job.metadata.uid = Some(pod_uid(number));
-                let pod = pod_of(&job)?;
-                Some(Made::Job(Arc::new(job), Arc::new(pod)))
-            }
-            Work::Http(_)
-            | Work::Apply(_)
-            | Work::Delete(_)
-            | Work::Until(_)
-            | Work::Saga(_)
-            | Work::UndoSaga
-            | Work::Approval(_)
-            | Work::Wait(_) => None,
+/// What the operator sends to the API server for an attempt; `None` where it can build nothing.
+pub(super) fn build(world: &World, start: &Start, number: u32) -> Option<Made> {
+    let saga = world.object().saga();
+    let operation = saga.steps.get(start.who.place)?.operation(start.who.direction)?;
+    let attempt = world.id(start.who);
+    let key = idempotency_key(&saga.key_scope, &attempt.step, attempt.direction, start.key);
+    let identity = Identity {
+        saga: saga.name.clone(),
+        namespace: saga.namespace.clone(),
+        uid: saga.uid.clone(),
+        attempt,
+        key,
+    };
+    match &operation.work {
+        Work::Pod(action) => {
+            let mut pod = pod::build::pod(saga, &identity, action, operation.timeout).ok()?;
+            pod.metadata.uid = Some(pod_uid(number));
+            pod.spec.get_or_insert_default().node_name = Some("node".into());
+            Some(Made::Pod(Arc::new(pod)))
         }
+        Work::Job(action) => {
+            let mut job = job::build::job(saga, &identity, action, operation.timeout).ok()?;
+            job.metadata.uid = Some(pod_uid(number));
+            let pod = pod_of(&job)?;
+            Some(Made::Job(Arc::new(job), Arc::new(pod)))
+        }
+        Work::Http(_)
+        | Work::Apply(_)
+        | Work::Delete(_)
+        | Work::Until(_)
+        | Work::Saga(_)
+        | Work::UndoSaga
+        | Work::Approval(_)
+        | Work::Wait(_) => None,
     }
 }
 

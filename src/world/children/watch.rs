@@ -173,59 +173,49 @@ fn child_gone(process: &mut Process, child: &impl Resource, who: Who, end: Child
     }
 }
 
-impl World {
-    /// The watches show a child as it is now. `before`: as it was.
-    pub(in super::super) fn show(&mut self, number: u32, before: Option<&Child>) {
-        for process in 0..self.processes.len() {
-            self.show_to(process, number, before);
-        }
+/// The watches show a child as it is now. `before`: as it was.
+pub(in super::super) fn show(world: &mut World, number: u32, before: Option<&Child>) {
+    for process in 0..world.processes.len() {
+        show_to(world, process, number, before);
     }
+}
 
-    /// An operator lists what there is.
-    pub(in super::super) fn list(&mut self, process: usize) {
-        let numbers: Vec<_> = self.children.iter().map(|child| child.number).collect();
-        for number in numbers {
-            self.show_to(process, number, None);
-        }
+/// An operator lists what there is.
+pub(in super::super) fn list(world: &mut World, process: usize) {
+    let numbers: Vec<_> = world.children.iter().map(|child| child.number).collect();
+    for number in numbers {
+        show_to(world, process, number, None);
     }
+}
 
-    fn show_to(&mut self, process: usize, number: u32, before: Option<&Child>) {
-        let Some(child) = self.children.iter().find(|child| child.number == number) else { return };
-        let (who, uid, uid_of_pod) = (child.who, child.uid(), child.uid_of_pod());
-        let (pod, job) = (child.pod_value(), child.job_value());
-        let (last_pod, last_job) =
-            (before.and_then(Child::pod_value), before.and_then(Child::job_value));
-        let proof = child.pod.is_some_and(|pod| {
-            pod.exit.is_some_and(|(way, _)| way.code() == 0) && (!pod.is_told() || child.finishes)
-        });
-        let Some(process) = self.processes.get_mut(process).filter(|process| !process.is_down())
-        else {
-            return;
-        };
-        let (gone_pod, news_of_pod) = process.view.pod(&uid_of_pod, pod, last_pod);
-        let (gone_job, news_of_job) = process.view.job(&uid, job, last_job);
-        // Without a Job that it knows, the end of a pod tells nothing.
-        let knows_job = process.view.jobs.iter().any(|job| job.metadata.uid.as_ref() == Some(&uid))
-            || process.view.of_jobs.get(&uid).is_some_and(|pods| pods.last().is_some());
-        if proof
-            && news_of_pod
-            && (!child.is_job() || knows_job)
-            && !process.view.proofs.contains(&who)
-        {
-            process.view.proofs.push(who);
-        }
-        if let Some(pod) = gone_pod {
-            child_gone(process, pod.as_ref(), who, pod::state::gone(&pod));
-        }
-        if let Some(job) = gone_job {
-            let message = "its Job was deleted".into();
-            child_gone(
-                process,
-                job.as_ref(),
-                who,
-                ChildState::Unknown { message, retry_after: None },
-            );
-        }
-        process.triggered |= news_of_pod || news_of_job;
+fn show_to(world: &mut World, process: usize, number: u32, before: Option<&Child>) {
+    let Some(child) = world.children.iter().find(|child| child.number == number) else { return };
+    let (who, uid, uid_of_pod) = (child.who, child.uid(), child.uid_of_pod());
+    let (pod, job) = (child.pod_value(), child.job_value());
+    let (last_pod, last_job) =
+        (before.and_then(Child::pod_value), before.and_then(Child::job_value));
+    let proof = child.pod.is_some_and(|pod| {
+        pod.exit.is_some_and(|(way, _)| way.code() == 0) && (!pod.is_told() || child.finishes)
+    });
+    let Some(process) = world.processes.get_mut(process).filter(|process| !process.is_down())
+    else {
+        return;
+    };
+    let (gone_pod, news_of_pod) = process.view.pod(&uid_of_pod, pod, last_pod);
+    let (gone_job, news_of_job) = process.view.job(&uid, job, last_job);
+    // Without a Job that it knows, the end of a pod tells nothing.
+    let knows_job = process.view.jobs.iter().any(|job| job.metadata.uid.as_ref() == Some(&uid))
+        || process.view.of_jobs.get(&uid).is_some_and(|pods| pods.last().is_some());
+    if proof && news_of_pod && (!child.is_job() || knows_job) && !process.view.proofs.contains(&who)
+    {
+        process.view.proofs.push(who);
     }
+    if let Some(pod) = gone_pod {
+        child_gone(process, pod.as_ref(), who, pod::state::gone(&pod));
+    }
+    if let Some(job) = gone_job {
+        let message = "its Job was deleted".into();
+        child_gone(process, job.as_ref(), who, ChildState::Unknown { message, retry_after: None });
+    }
+    process.triggered |= news_of_pod || news_of_job;
 }

@@ -5,7 +5,7 @@ use crate::{
     api::{Direction, DirectionStatus, Outcome, SagaStatus, StepPhase, StepStatus},
     engine::attempt::settle::FREE_CALLED_OFF,
     model::saga::{ValidSaga, ValidStep},
-    world::{Object, Who, World},
+    world::{Object, Who, World, clocks, gather},
 };
 
 /// An intent that the newest write holds and the one before did not.
@@ -59,7 +59,7 @@ pub(super) fn intent(
     // the instant was written.
     let due = waits
         .and_then(|step| step.next_attempt_at.as_ref())
-        .is_none_or(|next| next.0 <= world.latest_shown());
+        .is_none_or(|next| next.0 <= clocks::latest_shown(world));
     must(broken, due || new.retry_requests > old.retry_requests, Law::Bounded, || {
         format!("{who} begins before its time")
     });
@@ -136,7 +136,7 @@ fn is_unsettled(world: &World, new: &SagaStatus, place: usize) -> bool {
                 && trial.runs()
                 && trial.exists()
                 && !trial.again
-                && !world.deletes(trial.who)
+                && !gather::deletes(world, trial.who)
         })
 }
 

@@ -5,7 +5,7 @@ use crate::{
     api::{ActiveAttempt, DirectionStatus},
     clock::between,
     coordination::fence::{CREATED_WITHIN, FRESH},
-    world::{Who, World, gather::pod_uid, object::SPEC_HASH},
+    world::{Who, World, clocks, gather::pod_uid, object::SPEC_HASH},
 };
 
 /// A request that is about to be sent under this id.
@@ -42,7 +42,7 @@ pub(in super::super) fn creates(
     let Some((_, record)) = object.active().find(|(active, _)| *active == who) else { return };
     let Some(active) = &record.active else { return };
     let again = world.trials.iter().any(|trial| trial.who == who);
-    let young = between(world.decided(who, active), world.now()) < CREATED_WITHIN;
+    let young = between(clocks::decided(world, who, active), world.now()) < CREATED_WITHIN;
     must(broken, !again || young, Law::CreatedWithin, || {
         format!("the Pod of {who} is made again so long after its intent")
     });
@@ -84,7 +84,8 @@ fn leaves(world: &World, who: Who, key: i64, fresh: bool, broken: &mut Vec<Broke
     });
     // A saga that is abandoned is let go with its attempts; what leaves so soon after its intent
     // needs no read to learn of that.
-    let decided = |active: &ActiveAttempt| between(world.decided(who, active), world.now());
+    let decided =
+        |active: &ActiveAttempt| between(clocks::decided(world, who, active), world.now());
     let late = |record: &DirectionStatus| {
         record.active.as_ref().is_none_or(|active| decided(active) >= FRESH)
     };

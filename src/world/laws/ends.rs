@@ -7,9 +7,10 @@ use crate::{
     api::{DeletionPolicy, SagaPhase, StepPhase, StepStatus},
     model::saga::{ValidSaga, ValidStep},
     world::{
-        Object, Who, World,
+        Object, Who, World, gather,
         other_side::{Trial, Truth},
         process::Process,
+        versions,
     },
 };
 
@@ -38,7 +39,7 @@ pub(in super::super) fn world(world: &World, broken: &mut Vec<Broken>) {
             && trial.runs()
             && !trial.again
             && !is_named(trial.who.place)
-            && !world.deletes(trial.who)
+            && !gather::deletes(world, trial.who)
     };
     let over = object.active().next().is_none() && !world.trials.iter().any(running);
     must(broken, over || phase == SagaPhase::CompensationFailed, Law::TrueEnd, || {
@@ -143,65 +144,60 @@ pub(super) fn past_pivot(step: &ValidStep, status: &StepStatus) -> bool {
         && (status.phase.is_done() || status.action.as_ref().is_some_and(|action| action.uncertain))
 }
 
-impl World {
-    /// What is wrong with a world in which nothing happens any more by itself; `None` where it may
-    /// rest.
-    #[must_use]
-    pub fn wrong_at_rest(&self) -> Option<Broken> {
-        let (object, status) = (self.object(), self.status());
-        // Whoever knows the word has left the cluster: a person is to bring it back.
-        let strange = (0..self.processes.len()).all(|number| !self.can_read(number));
-        if object.gone || strange {
-            return None;
-        }
-        let active = object.active().next().is_some();
-        let suspended =
-            (object.saga().suspend || status.paused.is_some()) && !object.deleting && !active;
-        let waits = match status.phase {
-            Some(SagaPhase::CompensationFailed) => true,
-            Some(
-                SagaPhase::Completed
-                | SagaPhase::Compensated
-                | SagaPhase::Cancelled
-                | SagaPhase::Failed,
-            ) => !object.deleting,
-            Some(
-                SagaPhase::Pending
-                | SagaPhase::Running
-                | SagaPhase::Paused
-                | SagaPhase::Compensating,
-            )
-            | None => false,
-        };
-        let goes_on = !object.deleting
-            && status.compensation_requested.is_none()
-            && status.cancel_requested.is_none();
-        let asked = goes_on && status.steps.iter().any(|step| step.phase == StepPhase::Waiting);
-        if (active && !asked) || !(suspended || waits || asked) {
-            return Some(Broken::new(
-                Law::WakeUp,
-                format!("the saga rests while it is {:?}", status.phase),
-            ));
-        }
-        if status.phase.is_some_and(SagaPhase::is_terminal) && object.finalizer {
-            return Some(Broken::new(Law::Release, "an ended saga keeps its finalizer"));
-        }
-        if status.phase == Some(SagaPhase::Failed)
-            && should_be_undone(object.saga())
-            && !is_past_pivot(object)
-            && !suspended
-            && !asked
-        {
-            return Some(Broken::new(Law::WakeUp, "the saga waits although it is to be undone"));
-        }
-        let unanswered = object.asked.iter().find(|asked| asked.token().is_none());
-        unanswered.map(|asked| {
-            Broken::new(
-                Law::AnsweredOnce,
-                format!("{} stands there for ever", asked.action.annotation()),
-            )
-        })
+/// What is wrong with a world in which nothing happens any more by itself; `None` where it may
+/// rest.
+#[must_use]
+pub fn wrong_at_rest(world: &World) -> Option<Broken> {
+    let (object, status) = (world.object(), world.status());
+    // Whoever knows the word has left the cluster: a person is to bring it back.
+    let strange = (0..world.processes.len()).all(|number| !versions::can_read(world, number));
+    if object.gone || strange {
+        return None;
     }
+    let active = object.active().next().is_some();
+    let suspended =
+        (object.saga().suspend || status.paused.is_some()) && !object.deleting && !active;
+    let waits = match status.phase {
+        Some(SagaPhase::CompensationFailed) => true,
+        Some(
+            SagaPhase::Completed
+            | SagaPhase::Compensated
+            | SagaPhase::Cancelled
+            | SagaPhase::Failed,
+        ) => !object.deleting,
+        Some(
+            SagaPhase::Pending | SagaPhase::Running | SagaPhase::Paused | SagaPhase::Compensating,
+        )
+        | None => false,
+    };
+    let goes_on = !object.deleting
+        && status.compensation_requested.is_none()
+        && status.cancel_requested.is_none();
+    let asked = goes_on && status.steps.iter().any(|step| step.phase == StepPhase::Waiting);
+    if (active && !asked) || !(suspended || waits || asked) {
+        return Some(Broken::new(
+            Law::WakeUp,
+            format!("the saga rests while it is {:?}", status.phase),
+        ));
+    }
+    if status.phase.is_some_and(SagaPhase::is_terminal) && object.finalizer {
+        return Some(Broken::new(Law::Release, "an ended saga keeps its finalizer"));
+    }
+    if status.phase == Some(SagaPhase::Failed)
+        && should_be_undone(object.saga())
+        && !is_past_pivot(object)
+        && !suspended
+        && !asked
+    {
+        return Some(Broken::new(Law::WakeUp, "the saga waits although it is to be undone"));
+    }
+    let unanswered = object.asked.iter().find(|asked| asked.token().is_none());
+    unanswered.map(|asked| {
+        Broken::new(
+            Law::AnsweredOnce,
+            format!("{} stands there for ever", asked.action.annotation()),
+        )
+    })
 }
 
 fn should_be_undone(saga: &ValidSaga) -> bool {

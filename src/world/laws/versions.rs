@@ -4,7 +4,7 @@ use super::{
     super::{Object, World, look::Act, versions::unknown},
     Broken, Law, must,
 };
-use crate::api::DeletionPolicy;
+use crate::{api::DeletionPolicy, world::versions};
 
 /// An act that an operator is about to do under the newest version. What it cannot read it does not
 /// write, but that a saga goes which is to be given up.
@@ -16,7 +16,7 @@ pub(in super::super) fn act(world: &World, number: usize, act: &Act, broken: &mu
         Act::RemoveFinalizer { .. } => !gives_up,
         Act::Begin(_) | Act::Stop(_) | Act::Publish(_) | Act::Sweep => false,
     };
-    must(broken, !writes || world.can_read(number), Law::KeepsTheUnknown, || {
+    must(broken, !writes || versions::can_read(world, number), Law::KeepsTheUnknown, || {
         format!("operator {number} writes to a saga with a word that it does not know")
     });
 }

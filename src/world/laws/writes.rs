@@ -13,7 +13,12 @@ use crate::{
         plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::{Operation, ValidSaga, Work},
     },
-    world::{Ask, Object, Who, World, gather::CALLED_OFF, object::active_in},
+    world::{
+        Ask, Object, Who, World, clocks,
+        gather::{self, CALLED_OFF},
+        object::active_in,
+        other_side,
+    },
 };
 
 /// A plan that was made on the newest copy.
@@ -193,7 +198,7 @@ fn keys(world: &World, old: &SagaStatus, new: &SagaStatus, broken: &mut Vec<Brok
             }
             let done = world.truth().get(place).and_then(|truth| truth.key_done(direction))
                 == Some(was.failures);
-            let may_be = world.may_land(place, direction, was.failures, None);
+            let may_be = other_side::may_land(world, place, direction, was.failures, None);
             must(broken, !done && !may_be, Law::OneIdentity, || {
                 format!(
                     "the key of step {} moves, and under the old one something was done, or may be",
@@ -291,7 +296,7 @@ fn settled(
     called_off(world, new.retry_requests > 0, who, (record, after), broken);
     never_begun(world, new, who, record, outcome, broken);
     // Nothing stops the deletion of an object.
-    let running = !world.deletes(who)
+    let running = !gather::deletes(world, who)
         && world
             .trials
             .iter()
@@ -364,13 +369,14 @@ fn never_begun(
     let begun = world.trials.iter().any(|trial| trial.who == who);
     // Its time is the least of its own limit, the deadline of the budget and the saga's timeout;
     // the latter two may stand still. Time limits are by the clock of whoever judges.
-    let now = new.clock_stopped_at.as_ref().map_or(world.latest_shown(), |stopped| stopped.0);
+    let now =
+        new.clock_stopped_at.as_ref().map_or(clocks::latest_shown(world), |stopped| stopped.0);
     let past = |record: &DirectionStatus| {
         let deadline = operation.retry.deadline.zip(record.budget_started_at.as_ref());
         deadline.is_some_and(|(deadline, since)| between(since.0, now) >= deadline)
     };
     let settled = new.steps.get(who.place).and_then(|step| step.direction(who.direction));
-    let over = between(active.started_at.0, world.latest_shown()) >= operation.timeout
+    let over = between(active.started_at.0, clocks::latest_shown(world)) >= operation.timeout
         || past(record)
         || settled.is_some_and(past)
         || new.timed_out_at.is_some()

@@ -12,7 +12,7 @@ use saga_operator::{
         StepPhase,
     },
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
-    world::{Ask, Ending, Fault, Halt, Move, Rules, World},
+    world::{self, Ask, Ending, Fault, Halt, Move, Rules, World},
 };
 
 use crate::{
@@ -208,7 +208,7 @@ impl Dice {
             172 => Move::Strike { process, fault: self.one_of(&Fault::USUAL) },
             173..178 => Move::Resume(process),
             178..183 => Move::Restart(process),
-            _ => Move::Tick(world.due()?),
+            _ => Move::Tick(world::due(world)?),
         })
     }
 
