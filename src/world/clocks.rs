@@ -54,24 +54,20 @@ fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {
     at.checked_add(by).unwrap_or(at)
 }
 
-impl Rules {
-    /// Whether clocks differ, or may.
-    pub(super) fn has_clocks(&self) -> bool {
-        self.clocks != [SignedDuration::ZERO; 2]
-            || [Fault::SetAhead, Fault::SetBack]
-                .iter()
-                .any(|fault| self.fault_kinds.contains(fault))
-    }
+/// Whether clocks differ, or may.
+pub(super) fn has_clocks(rules: &Rules) -> bool {
+    rules.clocks != [SignedDuration::ZERO; 2]
+        || [Fault::SetAhead, Fault::SetBack].iter().any(|fault| rules.fault_kinds.contains(fault))
+}
 
-    /// How far apart two clocks may ever be, or seem to be. Zero where they are one.
-    pub(super) fn apart(&self) -> Duration {
-        if !self.has_clocks() {
-            return Duration::ZERO;
-        }
-        let wrong = self.clocks.iter().map(|ahead| ahead.unsigned_abs()).max().unwrap_or_default();
-        let set = self.set_by.saturating_mul(u32::try_from(self.faults).unwrap_or(u32::MAX));
-        wrong.saturating_add(set).saturating_mul(2).saturating_add(UNSURE)
+/// How far apart two clocks may ever be, or seem to be. Zero where they are one.
+pub(super) fn apart(rules: &Rules) -> Duration {
+    if !has_clocks(rules) {
+        return Duration::ZERO;
     }
+    let wrong = rules.clocks.iter().map(|ahead| ahead.unsigned_abs()).max().unwrap_or_default();
+    let set = rules.set_by.saturating_mul(u32::try_from(rules.faults).unwrap_or(u32::MAX));
+    wrong.saturating_add(set).saturating_mul(2).saturating_add(UNSURE)
 }
 
 pub(super) fn clock(world: &World, number: usize) -> Clock {
@@ -95,7 +91,7 @@ pub(super) fn latest_shown(world: &World) -> Timestamp {
 
 /// What an operator knows of how far its clock may be from that of the API server.
 pub(super) fn skew(world: &World, number: usize) -> Skew {
-    if !world.rules.has_clocks() {
+    if !has_clocks(&world.rules) {
         return Skew::default();
     }
     let Clock { ahead, set } = clock(world, number);
@@ -135,7 +131,7 @@ pub(super) fn compare_clocks(world: &mut World) {
 /// Notes when the intents were really decided that an operator has just written which dated
 /// them wrongly.
 pub(super) fn date_intents(world: &mut World, before: &super::Object, ahead: SignedDuration) {
-    if !world.rules.has_clocks() {
+    if !has_clocks(&world.rules) {
         return;
     }
     let object = world.copies.newest();
@@ -155,7 +151,7 @@ pub(super) fn decided(world: &World, who: Who, active: &ActiveAttempt) -> Timest
 /// For how long ago an operator thinks that an intent was decided, as an instant of the world's
 /// time. An intent from the future is as old as one that was decided just now.
 pub(super) fn thought(world: &World, number: usize, intended: Timestamp) -> Timestamp {
-    if !world.rules.has_clocks() {
+    if !has_clocks(&world.rules) {
         return intended;
     }
     let age = SignedDuration::try_from(between(intended, shown(world, number)))
@@ -174,7 +170,7 @@ pub(super) fn too_old(world: &World) -> impl Iterator<Item = Timestamp> {
 
 /// What counts of clocks and of the instants that they showed where one world is told from another.
 pub(super) fn clock_into(world: &World, sink: &mut Sink<'_>, number: usize) {
-    if world.rules.has_clocks() {
+    if has_clocks(&world.rules) {
         let Clock { ahead, set } = clock(world, number);
         ahead_into(world, sink, ahead);
         ahead_into(world, sink, world.furthest);
@@ -186,14 +182,14 @@ pub(super) fn clock_into(world: &World, sink: &mut Sink<'_>, number: usize) {
 }
 
 pub(super) fn ahead_into(world: &World, sink: &mut Sink<'_>, ahead: SignedDuration) {
-    if world.rules.has_clocks() {
+    if has_clocks(&world.rules) {
         sink.number(i64::try_from(ahead.as_micros()).unwrap_or(i64::MAX));
     }
 }
 
 /// For how long ago a clock showed this, for as long as it matters.
 pub(super) fn shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap: Duration) {
-    let apart = world.rules.apart();
+    let apart = apart(&world.rules);
     sink.duration(
         between(earlier(world, at), world.now).min(cap.saturating_add(apart.saturating_mul(2))),
     );
@@ -202,7 +198,7 @@ pub(super) fn shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp, cap:
 /// How long it takes until any clock shows this.
 pub(super) fn until_shown_into(world: &World, sink: &mut Sink<'_>, at: Timestamp) {
     sink.duration(
-        between(world.now, later(at, world.rules.apart())).saturating_add(Duration::from_micros(1)),
+        between(world.now, later(at, apart(&world.rules))).saturating_add(Duration::from_micros(1)),
     );
 }
 
@@ -218,7 +214,7 @@ pub(super) fn stretch_into(
         None => shown_into(world, sink, began, cap),
         Some(stopped) => {
             sink.duration(between(began, stopped.0).min(cap));
-            if world.rules.has_clocks() {
+            if has_clocks(&world.rules) {
                 shown_into(world, sink, stopped.0, Duration::ZERO);
             }
         }
@@ -227,7 +223,7 @@ pub(super) fn stretch_into(
 
 /// When an intent was really decided, where that is another instant than the one that it says.
 pub(super) fn dated_into(world: &World, sink: &mut Sink<'_>, who: Who, active: &ActiveAttempt) {
-    if world.rules.has_clocks() {
+    if has_clocks(&world.rules) {
         sink.duration(
             between(decided(world, who, active), world.now)
                 .min(crate::coordination::fence::CREATED_WITHIN),
@@ -239,5 +235,5 @@ pub(super) fn dated_into(world: &World, sink: &mut Sink<'_>, who: Who, active: &
 
 /// The instant at which a clock that is as far ahead as may be showed this.
 fn earlier(world: &World, at: Timestamp) -> Timestamp {
-    SignedDuration::try_from(world.rules.apart()).map_or(at, |apart| shifted(at, -apart))
+    SignedDuration::try_from(apart(&world.rules)).map_or(at, |apart| shifted(at, -apart))
 }

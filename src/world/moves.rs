@@ -99,7 +99,7 @@ pub fn apply(before: &World, next: &Move) -> Option<Step> {
             tick(world, until, due)?;
         }
     }
-    Some(step.settled())
+    Some(settled(step))
 }
 
 /// Calls `visit` with everything that may happen next and what it leads to.
@@ -164,7 +164,7 @@ fn expand_look(world: &World, process: usize, staleness: usize, visit: &mut dyn 
         if look::carry_out(&mut world, process, look, halt, &mut happened, &mut broken).is_some() {
             visit(
                 Move::Look { process, staleness, halt },
-                Step { world, happened, broken }.settled(),
+                settled(Step { world, happened, broken }),
             );
         }
     };
@@ -259,17 +259,15 @@ pub(super) fn tick(world: &mut World, until: Timestamp, due: Timestamp) -> Optio
     Some(())
 }
 
-impl Step {
-    /// The step after what does not matter any more is forgotten, and after a look at what must
-    /// hold of every world.
-    pub(super) fn settled(mut self) -> Self {
-        let Self { world, broken, .. } = &mut self;
-        let read = [1, 2]
-            .map(|back| world.copies.back(back).is_some_and(|copy| look::may_be_read(world, copy)));
-        world.copies.forget(read);
-        other_side::forget_trials(world);
-        children::forget_children(world);
-        laws::world(world, broken);
-        self
-    }
+/// The step after what does not matter any more is forgotten, and after a look at what must
+/// hold of every world.
+pub(super) fn settled(mut step: Step) -> Step {
+    let Step { world, broken, .. } = &mut step;
+    let read = [1, 2]
+        .map(|back| world.copies.back(back).is_some_and(|copy| look::may_be_read(world, copy)));
+    world.copies.forget(read);
+    other_side::forget_trials(world);
+    children::forget_children(world);
+    laws::world(world, broken);
+    step
 }

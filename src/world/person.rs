@@ -51,7 +51,7 @@ pub fn after(before: &World, deed: &Deed) -> Option<Step> {
         Deed::Delete => Ask::Delete,
     });
     does(&mut world, deed.clone());
-    Some(Step { world, happened: Vec::new(), broken: Vec::new() }.settled())
+    Some(moves::settled(Step { world, happened: Vec::new(), broken: Vec::new() }))
 }
 
 /// The world at a later instant, also where nothing is due until then; `None` while an operator
@@ -61,14 +61,8 @@ pub fn at(before: &World, until: Timestamp) -> Option<Step> {
     let mut world = before.clone();
     let due = if is_busy(before) { None } else { Some(moves::due(before).unwrap_or(until)) };
     moves::tick(&mut world, until, due?)?;
-    Some(
-        Step {
-            world,
-            happened: vec![Happened::Passed(between(before.now, until))],
-            broken: Vec::new(),
-        }
-        .settled(),
-    )
+    let happened = vec![Happened::Passed(between(before.now, until))];
+    Some(moves::settled(Step { world, happened, broken: Vec::new() }))
 }
 
 /// Whether an operator has something to look at.

@@ -77,60 +77,55 @@ impl Way {
     }
 }
 
-impl Child {
-    /// What its actors may do now but end its container.
-    fn doings(&self) -> Vec<Doing> {
-        let (job, pod) = (self.job.as_ref(), self.pod.as_ref());
-        let deleted = |cascade| {
-            job.is_some_and(|job| job.deleted.is_some_and(|(_, wanted)| wanted == cascade))
-        };
-        let of_pod = |fits: fn(&PodNow) -> bool| pod.is_some_and(fits);
-        let of_job = |fits: fn(&JobNow) -> bool| job.is_some_and(fits);
-        let is_suspended = of_job(|job| job.suspended);
-        let zero = of_pod(|pod| pod.exit.is_some_and(|(way, _)| way.code() == 0));
-        let goes = deleted(Cascade::Background)
-            || (deleted(Cascade::Foreground) && pod.is_none())
-            || (deleted(Cascade::Orphan) && !of_pod(|pod| pod.owner));
-        let may = [
-            (
-                Doing::Count,
-                of_job(|job| job.verdict.is_none())
-                    && of_pod(|pod| pod.tracked && !pod.runs())
-                    && (zero || !is_suspended),
-            ),
-            (
-                Doing::LetGo,
-                of_pod(|pod| pod.tracked)
-                    && (job.is_none()
-                        || (is_suspended && of_pod(|pod| pod.deleted.is_some() && !pod.runs()))),
-            ),
-            (Doing::Orphan, deleted(Cascade::Orphan) && of_pod(|pod| pod.owner)),
-            (
-                Doing::Collect,
-                self.is_job()
-                    && (job.is_none() || deleted(Cascade::Foreground))
-                    && of_pod(|pod| pod.owner && pod.deleted.is_none()),
-            ),
-            (
-                Doing::RemovePod,
-                of_pod(|pod| pod.deleted.is_some() && !pod.runs() && !pod.kept && !pod.tracked),
-            ),
-            (Doing::RemoveJob, of_job(|job| !job.kept) && goes),
-            (
-                Doing::MakePod,
-                !self.has_made
-                    && of_job(|job| {
-                        job.deleted.is_none() && job.verdict.is_none() && !job.suspended
-                    }),
-            ),
-        ];
-        may.into_iter().filter(|(_, may)| *may).map(|(doing, _)| doing).collect()
-    }
+/// What its actors may do now but end its container.
+fn doings(child: &Child) -> Vec<Doing> {
+    let (job, pod) = (child.job.as_ref(), child.pod.as_ref());
+    let deleted =
+        |cascade| job.is_some_and(|job| job.deleted.is_some_and(|(_, wanted)| wanted == cascade));
+    let of_pod = |fits: fn(&PodNow) -> bool| pod.is_some_and(fits);
+    let of_job = |fits: fn(&JobNow) -> bool| job.is_some_and(fits);
+    let is_suspended = of_job(|job| job.suspended);
+    let zero = of_pod(|pod| pod.exit.is_some_and(|(way, _)| way.code() == 0));
+    let goes = deleted(Cascade::Background)
+        || (deleted(Cascade::Foreground) && pod.is_none())
+        || (deleted(Cascade::Orphan) && !of_pod(|pod| pod.owner));
+    let may = [
+        (
+            Doing::Count,
+            of_job(|job| job.verdict.is_none())
+                && of_pod(|pod| pod.tracked && !pod.runs())
+                && (zero || !is_suspended),
+        ),
+        (
+            Doing::LetGo,
+            of_pod(|pod| pod.tracked)
+                && (job.is_none()
+                    || (is_suspended && of_pod(|pod| pod.deleted.is_some() && !pod.runs()))),
+        ),
+        (Doing::Orphan, deleted(Cascade::Orphan) && of_pod(|pod| pod.owner)),
+        (
+            Doing::Collect,
+            child.is_job()
+                && (job.is_none() || deleted(Cascade::Foreground))
+                && of_pod(|pod| pod.owner && pod.deleted.is_none()),
+        ),
+        (
+            Doing::RemovePod,
+            of_pod(|pod| pod.deleted.is_some() && !pod.runs() && !pod.kept && !pod.tracked),
+        ),
+        (Doing::RemoveJob, of_job(|job| !job.kept) && goes),
+        (
+            Doing::MakePod,
+            !child.has_made
+                && of_job(|job| job.deleted.is_none() && job.verdict.is_none() && !job.suspended),
+        ),
+    ];
+    may.into_iter().filter(|(_, may)| *may).map(|(doing, _)| doing).collect()
+}
 
-    /// Whether what its Job counts is the Job's own business.
-    fn is_counted(&self) -> bool {
-        self.job.is_some_and(|job| job.deleted.is_none() && !job.suspended)
-    }
+/// Whether what its Job counts is the Job's own business.
+fn is_counted(child: &Child) -> bool {
+    child.job.is_some_and(|job| job.deleted.is_none() && !job.suspended)
 }
 
 /// How the container of a child may end now.
@@ -140,7 +135,7 @@ fn ways(world: &World, child: &Child) -> impl Iterator<Item = Way> {
         world.truth.get(child.who.place).and_then(|truth| truth.key_done(child.who.direction))
             == Some(child.key);
     let (told, half) =
-        (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !child.is_counted());
+        (pod.is_some_and(|pod| pod.is_told()), !child.finishes && !is_counted(child));
     Way::ALL.into_iter().filter(move |way| {
         let fits = match way {
             Way::Half => told && half,
@@ -156,7 +151,7 @@ fn ways(world: &World, child: &Child) -> impl Iterator<Item = Way> {
 pub(in super::super) fn turns(world: &World) -> Vec<Turn> {
     let mut turns = children::meddle::meddlings(world);
     for child in &world.children {
-        let doings = child.doings().into_iter().chain(ways(world, child).map(Doing::Exit));
+        let doings = doings(child).into_iter().chain(ways(world, child).map(Doing::Exit));
         turns.extend(doings.map(|doing| Turn { child: child.number, doing }));
     }
     turns
@@ -166,7 +161,7 @@ pub(in super::super) fn turns(world: &World) -> Vec<Turn> {
 pub(in super::super) fn fair_turn(world: &World) -> Option<Turn> {
     world.children.iter().find_map(|child| {
         let exit = child.pod.filter(PodNow::runs).map(|_| Doing::Exit(Way::Done));
-        Some(Turn { child: child.number, doing: child.doings().into_iter().next().or(exit)? })
+        Some(Turn { child: child.number, doing: doings(child).into_iter().next().or(exit)? })
     })
 }
 
@@ -174,7 +169,7 @@ pub(in super::super) fn fair_turn(world: &World) -> Option<Turn> {
 pub(in super::super) fn is_prompt(world: &World) -> bool {
     world.children.iter().any(|child| {
         let told = child.pod.is_some_and(|pod| pod.runs() && pod.is_told());
-        told || child.doings().into_iter().any(|doing| doing != Doing::MakePod)
+        told || doings(child).into_iter().any(|doing| doing != Doing::MakePod)
     })
 }
 

@@ -10,7 +10,7 @@ use crate::{
     clock::between,
     model::observation::{ChildState, Failure},
     objects::child::{STUCK_SINCE, WATCH_LAG},
-    world::{gather::pod_uid, process::Process, sink::Sink},
+    world::{children::values, gather::pod_uid, process::Process, sink::Sink},
 };
 
 /// After this long it does not matter any more how long before a deletion something ended: clearly.
@@ -95,9 +95,9 @@ pub(in super::super) fn view_into(world: &World, sink: &mut Sink<'_>, process: &
     let View { pods, jobs, of_jobs, notes, again: _, proofs } = &process.view;
     let children = children_in_order(world);
     let place = |uid: Option<&String>| {
-        children
-            .iter()
-            .position(|child| uid == Some(&child.uid()) || uid == Some(&child.uid_of_pod()))
+        children.iter().position(|child| {
+            uid == Some(&values::uid(child)) || uid == Some(&values::uid_of_pod(child))
+        })
     };
     let mut shown: Vec<_> =
         pods.iter().map(|pod| (place(pod.metadata.uid.as_ref()), pod)).collect();

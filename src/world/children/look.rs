@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use super::{Child, World};
+use super::World;
 use crate::{
     api::{ActiveAttempt, names::AttemptId},
     clock::{between, later},
@@ -20,7 +20,8 @@ use crate::{
         pod::{self, fields::CONTROLLER_UID},
     },
     world::{
-        Who, children,
+        Who,
+        children::{self, values},
         gather::{never_sent, pod_number, pod_uid},
         process::Known,
     },
@@ -243,7 +244,7 @@ fn after_going(world: &World, number: usize, who: Who, child: &str) -> Option<Ch
 /// The child of an attempt as the watch showed it last.
 pub(super) fn cached(world: &World, number: usize, who: Who) -> Option<Found> {
     let (view, child) = (&world.processes.get(number)?.view, children::there(world, who)?);
-    let uid = Some(child.uid());
+    let uid = Some(values::uid(child));
     if child.is_job() {
         view.jobs.iter().find(|job| job.metadata.uid == uid).cloned().map(Found::Job)
     } else {
@@ -255,9 +256,9 @@ pub(super) fn cached(world: &World, number: usize, who: Who) -> Option<Found> {
 pub(super) fn live(world: &World, who: Who) -> Option<Found> {
     let child = children::there(world, who)?;
     if child.is_job() {
-        child.job_value().map(Arc::new).map(Found::Job)
+        values::job_value(child).map(Arc::new).map(Found::Job)
     } else {
-        child.pod_value().map(Arc::new).map(Found::Pod)
+        values::pod_value(child).map(Arc::new).map(Found::Pod)
     }
 }
 
@@ -284,7 +285,7 @@ fn live_pods(world: &World, job: &str) -> Vec<Pod> {
             .and_then(|labels| labels.get(CONTROLLER_UID))
             .is_some_and(|uid| uid == job)
     };
-    let pods = world.children.iter().filter_map(Child::pod_value);
+    let pods = world.children.iter().filter_map(values::pod_value);
     pods.filter(|pod| label(pod) && made_by(pod) == Some(job)).collect()
 }
 

@@ -7,7 +7,12 @@ use super::{Cascade, Child, JobNow, Made, PodNow, World, look::Found};
 use crate::{
     model::observation::ChildState,
     objects::{job, pod::fields::finishes_on_sigterm},
-    world::{Happened, Who, children, gather::pod_uid, look::Start},
+    world::{
+        Happened, Who,
+        children::{self, values},
+        gather::pod_uid,
+        look::Start,
+    },
 };
 
 /// The API server makes the child of an attempt.
@@ -84,7 +89,11 @@ pub(in super::super) fn stop_child(
         ChildState::Active { .. }
     ) {
         let uid = found.uid().map(str::to_owned);
-        delete_child(world, |child| Some(child.uid()) == uid, matches!(found, Found::Job(_)));
+        delete_child(
+            world,
+            |child| Some(values::uid(child)) == uid,
+            matches!(found, Found::Job(_)),
+        );
         happened.push(Happened::Stopped(who));
     }
     Some(())
@@ -110,7 +119,7 @@ fn stop_rest(
             ChildState::Active { .. }
         );
         if runs && pod.metadata.deletion_timestamp.is_none() {
-            delete_child(world, |child| pod.metadata.uid == Some(child.uid_of_pod()), false);
+            delete_child(world, |child| pod.metadata.uid == Some(values::uid_of_pod(child)), false);
             happened.push(Happened::Stopped(who));
         }
     }

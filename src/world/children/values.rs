@@ -89,48 +89,46 @@ fn pod_of(job: &Job) -> Option<Pod> {
     Some(pod)
 }
 
-impl Child {
-    /// Its Pod, or the pod of its Job, where there is one.
-    pub(super) fn pod_value(&self) -> Option<Pod> {
-        let (Made::Pod(made) | Made::Job(_, made)) = &self.made;
-        let now = self.pod.as_ref()?;
-        let mut pod = Pod::clone(made);
-        strip(&mut pod.metadata, now.owner, now.labels);
-        if self.is_job() && !now.labels {
-            pod.metadata.labels = Some([(CONTROLLER_UID.to_owned(), self.uid())].into());
-        }
-        if let Some(asked) = now.deleted {
-            pod.metadata.deletion_timestamp =
-                Some(Time(later(asked, Duration::from_secs(GRACE.into()))));
-            pod.metadata.deletion_grace_period_seconds = Some(GRACE.into());
-        }
-        pod.status = Some(pod_status(deciding(&pod), now));
-        Some(pod)
+/// Its Pod, or the pod of its Job, where there is one.
+pub(super) fn pod_value(child: &Child) -> Option<Pod> {
+    let (Made::Pod(made) | Made::Job(_, made)) = &child.made;
+    let now = child.pod.as_ref()?;
+    let mut pod = Pod::clone(made);
+    strip(&mut pod.metadata, now.owner, now.labels);
+    if child.is_job() && !now.labels {
+        pod.metadata.labels = Some([(CONTROLLER_UID.to_owned(), uid(child))].into());
     }
+    if let Some(asked) = now.deleted {
+        pod.metadata.deletion_timestamp =
+            Some(Time(later(asked, Duration::from_secs(GRACE.into()))));
+        pod.metadata.deletion_grace_period_seconds = Some(GRACE.into());
+    }
+    pod.status = Some(pod_status(deciding(&pod), now));
+    Some(pod)
+}
 
-    /// Its Job, where there is one.
-    pub(super) fn job_value(&self) -> Option<Job> {
-        let Made::Job(made, _) = &self.made else { return None };
-        let now = self.job.as_ref()?;
-        let mut job = Job::clone(made);
-        strip(&mut job.metadata, now.owner, now.labels);
-        job.metadata.deletion_timestamp = now.deleted.map(|(asked, _)| Time(asked));
-        if now.suspended {
-            job.spec.get_or_insert_default().suspend = Some(true);
-        }
-        job.status = Some(job_status(now, self.pod.as_ref()));
-        Some(job)
+/// Its Job, where there is one.
+pub(super) fn job_value(child: &Child) -> Option<Job> {
+    let Made::Job(made, _) = &child.made else { return None };
+    let now = child.job.as_ref()?;
+    let mut job = Job::clone(made);
+    strip(&mut job.metadata, now.owner, now.labels);
+    job.metadata.deletion_timestamp = now.deleted.map(|(asked, _)| Time(asked));
+    if now.suspended {
+        job.spec.get_or_insert_default().suspend = Some(true);
     }
+    job.status = Some(job_status(now, child.pod.as_ref()));
+    Some(job)
+}
 
-    /// The UID of the object that bears the attempt's name.
-    pub(super) fn uid(&self) -> String {
-        pod_uid(self.number)
-    }
+/// The UID of the object that bears the attempt's name.
+pub(super) fn uid(child: &Child) -> String {
+    pod_uid(child.number)
+}
 
-    /// The UID of its Pod, or of the pod of its Job.
-    pub(super) fn uid_of_pod(&self) -> String {
-        if self.is_job() { format!("{}-0", self.uid()) } else { self.uid() }
-    }
+/// The UID of its Pod, or of the pod of its Job.
+pub(super) fn uid_of_pod(child: &Child) -> String {
+    if child.is_job() { format!("{}-0", uid(child)) } else { uid(child) }
 }
 
 fn strip(metadata: &mut ObjectMeta, owner: bool, labels: bool) {

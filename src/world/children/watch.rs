@@ -21,7 +21,7 @@ use crate::{
         job::{self, fields::job_of, pods::JobPods},
         pod,
     },
-    world::{Who, gather::pod_uid, process::Process},
+    world::{Who, children::values, gather::pod_uid, process::Process},
 };
 
 /// What one operator was shown, and remembers.
@@ -69,10 +69,13 @@ impl View {
         wanted: impl Fn(Who) -> bool,
         known: impl Fn(&str) -> bool,
     ) {
-        self.pods
-            .retain(|pod| there.iter().any(|child| pod.metadata.uid == Some(child.uid_of_pod())));
-        self.jobs.retain(|job| there.iter().any(|child| job.metadata.uid == Some(child.uid())));
-        self.of_jobs.retain(|job, _| known(job) || there.iter().any(|child| child.uid() == *job));
+        self.pods.retain(|pod| {
+            there.iter().any(|child| pod.metadata.uid == Some(values::uid_of_pod(child)))
+        });
+        self.jobs
+            .retain(|job| there.iter().any(|child| job.metadata.uid == Some(values::uid(child))));
+        self.of_jobs
+            .retain(|job, _| known(job) || there.iter().any(|child| values::uid(child) == *job));
         self.notes.retain(|note| wanted(note.who));
         self.proofs.retain(|who| wanted(*who));
     }
@@ -190,10 +193,10 @@ pub(in super::super) fn list(world: &mut World, process: usize) {
 
 fn show_to(world: &mut World, process: usize, number: u32, before: Option<&Child>) {
     let Some(child) = world.children.iter().find(|child| child.number == number) else { return };
-    let (who, uid, uid_of_pod) = (child.who, child.uid(), child.uid_of_pod());
-    let (pod, job) = (child.pod_value(), child.job_value());
+    let (who, uid, uid_of_pod) = (child.who, values::uid(child), values::uid_of_pod(child));
+    let (pod, job) = (values::pod_value(child), values::job_value(child));
     let (last_pod, last_job) =
-        (before.and_then(Child::pod_value), before.and_then(Child::job_value));
+        (before.and_then(values::pod_value), before.and_then(values::job_value));
     let proof = child.pod.is_some_and(|pod| {
         pod.exit.is_some_and(|(way, _)| way.code() == 0) && (!pod.is_told() || child.finishes)
     });
