@@ -12,7 +12,7 @@ use super::args::{Attempts, Request, SimulateArgs, Target};
 use crate::{
     api::Direction,
     model::saga::{ValidSaga, ValidStep},
-    world::Ending,
+    world::state::trial::Ending,
 };
 
 /// How long an attempt takes where nothing is said.

@@ -10,7 +10,7 @@ use crate::{
     clock::between,
     manifest::pod_template,
     model::saga::{Operation, ValidSaga, ValidStep, Work},
-    world::{Happened, Who},
+    world::{Happened, state::world::Who},
 };
 
 /// The first column of a line that is about the saga as a whole.

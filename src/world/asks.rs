@@ -4,24 +4,15 @@
 //! A person speaks the truth: they settle an attempt only as it really came out, and only where
 //! nothing can change that any more.
 
-use super::{Deed, Who, World};
-use crate::{
-    api::{Asked, Direction, RequestAction, StepPhase},
-    world::{other_side, person},
+use super::state::ask::Ask;
+use super::{
+    other_side, person,
+    state::{
+        deed::Deed,
+        world::{Who, World},
+    },
 };
-
-/// What a person does to the saga.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Ask {
-    /// Asks for something by annotation, for a step or, where none is named, for all.
-    Request(RequestAction, Option<usize>),
-    /// Sets `spec.suspend`.
-    Suspend,
-    /// Takes it back.
-    Unsuspend,
-    /// Deletes the saga.
-    Delete,
-}
+use crate::api::{Asked, Direction, RequestAction, StepPhase};
 
 /// What people may do now.
 pub(super) fn asks(world: &World) -> Vec<Ask> {

@@ -15,39 +15,30 @@
 //! Where no clock is wrong and none may be set, nothing is compared: all clocks are one. A call
 //! takes no time.
 
+use super::state::clock::{Clock, Dated};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Fault, Rules, Who, World, process::Life, sink::Sink};
+use super::{
+    Rules, look,
+    sink::Sink,
+    state::{
+        fault::Fault,
+        process::Life,
+        world::{Who, World},
+    },
+};
 use crate::{
     api::{ActiveAttempt, SagaStatus},
     clock::{between, later},
     coordination::{executor_lease::EVERY, fence::Comparison},
     model::skew::Skew,
-    world::look,
 };
 
 /// What the stamp in whole seconds, what clocks may be ahead untold, and what is told in whole
 /// seconds add to how far apart two clocks seem.
 const UNSURE: Duration = Duration::from_secs(8);
-
-/// The wall clock of the machine that an operator runs on.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Clock {
-    /// By how much it is ahead of the time of the world; negative where it is behind.
-    pub(super) ahead: SignedDuration,
-    /// Since when it is set otherwise than at the last renewal of the Lease, and by how much it was
-    /// ahead then.
-    pub(super) set: Option<(Timestamp, SignedDuration)>,
-}
-
-/// When an intent was really decided that a clock dated which is wrong.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Dated {
-    pub(super) who: Who,
-    pub(super) at: Timestamp,
-}
 
 /// An instant so much later, or earlier.
 fn shifted(at: Timestamp, by: SignedDuration) -> Timestamp {

@@ -1,13 +1,20 @@
 //! What an operator sees of the attempts that the status calls active, in the engine's words.
 
+use crate::world::look::instant;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 
 use super::{
-    Ending, Object, Who, World,
-    object::active_in,
-    process::{End, Known, executor_id},
+    Object,
+    children::{look, there},
+    process,
+    state::{
+        object::active_in,
+        process::{End, Known, executor_id},
+        trial::Ending,
+        world::{Who, World},
+    },
 };
 use crate::{
     api::{ActiveAttempt, Direction},
@@ -19,7 +26,6 @@ use crate::{
         saga::{Operation, Work},
     },
     mutants::{Twin, broken},
-    world::{children, look, process},
 };
 
 /// What is said of a request that its operator called off.
@@ -43,8 +49,8 @@ pub(super) fn gather(world: &mut World, number: usize, copy: &Arc<Object>) -> Ob
             Work::Http(_) => {
                 request(world, number, who, active, own_time(Some(active), operation.timeout))
             }
-            Work::Pod(_) | Work::Job(_) if children::has_children(world) => {
-                children::look::child(world, number, who, active)
+            Work::Pod(_) | Work::Job(_) if there::has_children(world) => {
+                look::child(world, number, who, active)
             }
             // An object is made, seen and lost as a Pod is.
             Work::Pod(_)
@@ -236,7 +242,7 @@ pub(super) fn deletes(world: &World, who: Who) -> bool {
 /// Somebody makes the object again that an attempt deleted.
 pub(super) fn remake(world: &mut World, who: Who) -> Option<()> {
     let object = standing(world, who);
-    let gone = |trial: &super::other_side::Trial| {
+    let gone = |trial: &super::state::trial::Trial| {
         trial.who == who && trial.pod == Some(object) && trial.ended == Some(Ending::Done)
     };
     let may = deletes(world, who) && object < world.rules.remakes && world.trials.iter().any(gone);

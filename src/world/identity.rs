@@ -17,14 +17,18 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Ask, Fault, World,
-    other_side::{Ending, Trial},
+    children::{identity, there},
+    clocks, look,
     sink::Sink,
+    state::{
+        ask::Ask,
+        fault::Fault,
+        trial::{Ending, Trial},
+        world::World,
+    },
+    versions,
 };
-use crate::{
-    clock::between,
-    world::{children, clocks, identity, look, versions},
-};
+use crate::clock::between;
 
 /// After this long it does not matter any more for how long a Pod is known.
 const NOTED: Duration = Duration::from_secs(2);
@@ -41,17 +45,17 @@ pub fn fingerprint(world: &World) -> u128 {
 /// The world with its operators in this order.
 fn seen_from(world: &World, order: &[usize]) -> u128 {
     let mut sink = Sink::new(order);
-    identity::status::object_into(world, &mut sink, world.object());
+    status::object_into(world, &mut sink, world.object());
     for back in 1..=2 {
         // A copy that nobody may decide from any more does not count.
         match world.copies.back(back).filter(|copy| look::may_be_read(world, copy)) {
-            Some(copy) => identity::status::object_into(world, &mut sink, copy),
+            Some(copy) => status::object_into(world, &mut sink, copy),
             None => sink.put(0),
         }
     }
     for number in order {
         if let Some(process) = world.processes.get(*number) {
-            identity::memory::process_into(world, &mut sink, process);
+            memory::process_into(world, &mut sink, process);
         }
         clocks::clock_into(world, &mut sink, *number);
         versions::version_into(world, &mut sink, *number);
@@ -76,8 +80,8 @@ fn seen_from(world: &World, order: &[usize]) -> u128 {
     for [action, undo] in world.remade.iter().filter(|_| world.rules.remakes > 0) {
         sink.put(u64::from(*action) << 32 | u64::from(*undo));
     }
-    if children::has_children(world) {
-        children::identity::children_into(world, &mut sink);
+    if there::has_children(world) {
+        identity::children_into(world, &mut sink);
     }
     for ask in &world.asked {
         ask_into(&mut sink, *ask);

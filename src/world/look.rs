@@ -1,20 +1,25 @@
 //! One look of an operator at the saga: gather, plan, record, perform; and how it is halted in the
 //! middle.
 
+use super::state::look::{Act, Cursor, Look, Start};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
-    Fault, Halt, Happened, Who, World,
-    gather::pod_number,
-    laws::{self, Broken, Law},
-    object::{Object, SPEC_HASH},
-    process::{Halted, Life, executor_id},
-    versions::View,
+    Happened, clocks,
+    gather::{self, pod_number},
+    laws, perform, process,
+    state::{
+        fault::{Fault, Halt},
+        law::{Broken, Law},
+        object::{Object, SPEC_HASH},
+        process::{Halted, Life, executor_id},
+        world::{Who, World},
+    },
+    versions::{self, View},
 };
 use crate::{
-    api::{Part, RequestAction, SagaStatus},
     clock::{between, later},
     coordination::{
         executor_lease::Tenure,
@@ -24,94 +29,10 @@ use crate::{
     model::{
         input::{Precheck, Seen},
         observation::Observed,
-        plan::{Effect, Finalizer, Notice, Plan, StatusWrite},
+        plan::{Effect, Finalizer, Plan, StatusWrite},
         saga::Work,
     },
-    world::{clocks, gather, perform, process, versions},
 };
-
-/// One thing to be done of a plan, in the order in which the shell does them.
-#[derive(Clone, Debug)]
-pub(super) enum Act {
-    AddFinalizer,
-    Write(Arc<Part<SagaStatus>>),
-    /// `alone`: no status is written with it, so that nothing is left to be told where it fails.
-    RemoveFinalizer {
-        alone: bool,
-    },
-    Begin(Start),
-    Stop(Who),
-    TakeAway {
-        annotations: Vec<RequestAction>,
-        handled: i64,
-    },
-    Publish(Notice),
-    Sweep,
-    /// Delete the saga: it ended long enough ago.
-    Delete,
-}
-
-/// An attempt that is to begin.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
-    pub(super) who: Who,
-    /// The last part of its idempotency key.
-    pub(super) key: i64,
-    /// When its intent was decided, as far as its operator can tell, by the world's time.
-    pub(super) intended: Timestamp,
-    /// How long it may take.
-    pub(super) time_limit: Duration,
-    /// The number of the object that it deletes.
-    pub(super) object: Option<u32>,
-}
-
-impl Act {
-    pub(super) const fn begins(&self) -> Option<Who> {
-        match self {
-            Self::Begin(start) => Some(start.who),
-            Self::AddFinalizer
-            | Self::Write(_)
-            | Self::RemoveFinalizer { .. }
-            | Self::Stop(_)
-            | Self::TakeAway { .. }
-            | Self::Publish(_)
-            | Self::Sweep
-            | Self::Delete => None,
-        }
-    }
-
-    /// Whether anybody else notices whether it was done.
-    pub(super) const fn matters(&self) -> bool {
-        !matches!(self, Self::Publish(_) | Self::Sweep)
-    }
-}
-
-/// What a look rests on while it is carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cursor {
-    /// The version that the next write is made under.
-    pub(super) version: u64,
-    /// When the status was written by this look.
-    pub(super) written: Option<Timestamp>,
-    /// The executor when the plan was made.
-    pub(super) executor: usize,
-    /// By how much the operator's clock was ahead when the plan was made.
-    pub(super) ahead: SignedDuration,
-}
-
-/// A plan, taken apart.
-#[derive(Clone, Debug)]
-pub(super) struct Look {
-    pub(super) acts: Vec<Act>,
-    pub(super) cursor: Cursor,
-}
-
-impl Look {
-    /// How many acts somebody notices.
-    pub(super) fn length(&self) -> usize {
-        self.acts.iter().filter(|act| act.matters()).count()
-    }
-}
 
 /// Whether this operator looks now at a copy so many versions old.
 pub(super) fn may_look(world: &World, number: usize, staleness: usize) -> bool {
@@ -198,7 +119,7 @@ pub(super) fn decide(
     Some(Look { acts, cursor: Cursor { version: copy.version, written: None, executor, ahead } })
 }
 
-fn acts(world: &World, number: usize, plan: Plan) -> Vec<Act> {
+pub(crate) fn acts(world: &World, number: usize, plan: Plan) -> Vec<Act> {
     let mut acts = Vec::with_capacity(4);
     let (finalizer, status) = (plan.finalizer, plan.status.clone());
     if finalizer == Finalizer::Add {
@@ -217,7 +138,7 @@ fn acts(world: &World, number: usize, plan: Plan) -> Vec<Act> {
     acts
 }
 
-fn act(world: &World, number: usize, effect: Effect) -> Option<Act> {
+pub(crate) fn act(world: &World, number: usize, effect: Effect) -> Option<Act> {
     Some(match effect {
         Effect::Begin { identity, intended, time_limit, uid, .. } => {
             let key = identity.key.rsplit('/').next().and_then(|last| last.parse().ok());
@@ -339,6 +260,6 @@ pub(super) fn resume(
 
 /// An instant of the virtual clock on the monotonic one.
 pub(super) fn instant(world: &World, at: Timestamp) -> std::time::Instant {
-    let dawn = Timestamp::from_second(super::DAWN).unwrap_or_default();
+    let dawn = Timestamp::from_second(super::state::world::DAWN).unwrap_or_default();
     world.rules.origin + between(dawn, at)
 }

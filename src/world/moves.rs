@@ -1,9 +1,19 @@
 //! What may happen next, and what it leads to.
 
+use super::state::moves::Move;
 use jiff::Timestamp;
 
 use super::{
-    Ask, Ending, Fault, Halt, Happened, Step, Turn, Who, World, laws, look::Look, process::Life,
+    Happened, asks,
+    children::{actors, there},
+    clocks, faults, gather, laws, look, other_side, person, process,
+    state::{
+        fault::{Fault, Halt},
+        look::Look,
+        process::Life,
+        trial::Ending,
+        world::{Step, World},
+    },
 };
 use crate::{
     clock::{between, later},
@@ -11,50 +21,7 @@ use crate::{
         executor_lease::{HOLDS_FOR, TERM},
         fence::FRESH,
     },
-    world::{asks, children, clocks, faults, gather, look, other_side, person, process},
 };
-
-/// One thing that may happen next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Move {
-    /// An operator looks at the saga.
-    Look {
-        /// The operator's number, from 0.
-        process: usize,
-        /// How many versions old the copy is that it decides from.
-        staleness: usize,
-        /// Where in the look a fault halts it.
-        halt: Option<Halt>,
-    },
-    /// A fault between two looks: any but [`Fault::Stall`] and [`Fault::Refuse`].
-    Strike {
-        /// The operator's number.
-        process: usize,
-        /// What happens to it.
-        fault: Fault,
-    },
-    /// An operator that was frozen or stalled goes on where it stood.
-    Resume(usize),
-    /// An operator whose watches broke lists all again.
-    Relist(usize),
-    /// Another process starts in the place of one that crashed.
-    Restart(usize),
-    /// An attempt ends at the other side.
-    End {
-        /// The attempt.
-        who: Who,
-        /// How.
-        ending: Ending,
-    },
-    /// A person does something.
-    Ask(Ask),
-    /// Somebody does something to a child, or it does something itself.
-    Turn(Turn),
-    /// Somebody makes the object again that this attempt deleted.
-    Remake(Who),
-    /// The clock goes on, at most to the next instant at which something is due.
-    Tick(Timestamp),
-}
 
 /// Everything that may happen next.
 #[must_use]
@@ -87,7 +54,7 @@ pub fn apply(before: &World, next: &Move) -> Option<Step> {
         Move::Relist(process) => process::relist(world, process)?,
         Move::Restart(process) => process::restart(world, process)?,
         Move::End { who, ending } => other_side::end(world, who, ending, happened, broken)?,
-        Move::Turn(turn) => children::actors::turn(world, turn, happened, broken)?,
+        Move::Turn(turn) => actors::turn(world, turn, happened, broken)?,
         Move::Ask(ask) => {
             asks::ask(world, ask)?;
             happened.push(Happened::Asked(ask));
@@ -128,7 +95,7 @@ pub fn expand(world: &World, visit: &mut dyn FnMut(Move, Step)) {
             visit_next(world, Move::End { who: trial.who, ending }, visit);
         }
     }
-    for turn in children::actors::turns(world) {
+    for turn in actors::turns(world) {
         visit_next(world, Move::Turn(turn), visit);
     }
     for trial in &world.trials {
@@ -194,7 +161,7 @@ pub fn fair_move(world: &World) -> Option<Move> {
     {
         return Some(Move::Look { process, staleness: 0, halt: None });
     }
-    if let Some(turn) = children::actors::fair_turn(world) {
+    if let Some(turn) = actors::fair_turn(world) {
         return Some(Move::Turn(turn));
     }
     let ends = world.trials.iter().filter_map(|trial| {
@@ -217,7 +184,7 @@ pub fn fair_move(world: &World) -> Option<Move> {
 pub fn due(world: &World) -> Option<Timestamp> {
     if world.object().gone
         || person::is_busy(world)
-        || children::actors::is_prompt(world)
+        || actors::is_prompt(world)
         || (!world.rules.attempts_last && world.under_way().next().is_some())
     {
         return None;
@@ -267,7 +234,7 @@ pub(super) fn settled(mut step: Step) -> Step {
         .map(|back| world.copies.back(back).is_some_and(|copy| look::may_be_read(world, copy)));
     world.copies.forget(read);
     other_side::forget_trials(world);
-    children::forget_children(world);
+    there::forget_children(world);
     laws::world(world, broken);
     step
 }

@@ -3,20 +3,26 @@
 use std::sync::Arc;
 
 use super::{
-    Happened, Who, World,
-    gather::pod_uid,
-    laws::{self, Broken},
-    look::{Act, Cursor, Start},
-    object::{Object, as_kept},
-    other_side::Trial,
-    process::{End, executor_id},
+    Happened,
+    children::{perform, there},
+    clocks,
+    gather::{self, pod_uid},
+    laws, process,
+    state::{
+        law::Broken,
+        look::{Act, Cursor, Start},
+        object::{Object, as_kept},
+        process::{End, executor_id},
+        trial::Trial,
+        world::{Who, World},
+    },
+    versions,
 };
 use crate::{
     api::{Part, SagaStatus},
     clock::between,
     coordination::fence::{Age, leaves_unread},
     model::saga::Work,
-    world::{children, clocks, gather, process, versions},
 };
 
 /// Does one thing. Returns whether what follows is done, too.
@@ -250,8 +256,8 @@ fn create(
         happened.push(Happened::Dropped(who));
         return;
     }
-    let existing = if children::plays(world, who) {
-        children::number_there(world, who)
+    let existing = if there::plays(world, who) {
+        there::number_there(world, who)
     } else {
         world
             .trials
@@ -285,8 +291,8 @@ fn create(
         again: before.is_some(),
     });
     happened.push(Happened::Began { process: number, who, key, time_limit });
-    if children::plays(world, who) {
-        return children::perform::make(world, number, &start, pod);
+    if there::plays(world, who) {
+        return perform::make(world, number, &start, pod);
     }
     // The watch tells everybody.
     process::trigger_all(world);
@@ -355,8 +361,8 @@ fn stop(world: &mut World, number: usize, who: Who, happened: &mut Vec<Happened>
         happened.push(Happened::Stopped(who));
         return;
     }
-    if children::plays(world, who) {
-        _ = children::perform::stop_child(world, number, who, happened);
+    if there::plays(world, who) {
+        _ = perform::stop_child(world, number, who, happened);
         return;
     }
     if let Some(trial) = world

@@ -1,42 +1,21 @@
 //! What a person does to the saga, in words of their own, and the time that passes until they do
 //! it.
 
-use std::{fmt, sync::Arc};
+use super::state::deed::Deed;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Ask, Happened, Step, World};
-use crate::{
-    api::Asked,
-    clock::between,
-    world::{look, moves, perform},
+use super::{
+    Happened, look, moves, perform,
+    state::{
+        ask::Ask,
+        world::{Step, World},
+    },
 };
+use crate::clock::between;
 
-/// What a person does to a saga.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Deed {
-    /// Annotates it; what the annotation said before is overwritten.
-    Annotate(Asked),
-    /// Sets `spec.suspend`.
-    Suspend(bool),
-    /// Deletes it.
-    Delete,
-}
-
-impl fmt::Display for Deed {
-    /// `annotates saga.dev/retry=ship`
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Annotate(asked) => {
-                write!(f, "annotates {}={}", asked.action.annotation(), asked.value)
-            }
-            Self::Suspend(suspend) => write!(f, "sets spec.suspend to {suspend}"),
-            Self::Delete => f.write_str("deletes the saga"),
-        }
-    }
-}
-
-/// What comes of a deed; `None` where the saga is no more. Unlike [`super::Move::Ask`], it is
+/// What comes of a deed; `None` where the saga is no more. Unlike [`crate::world::state::moves::Move::Ask`], it is
 /// always allowed.
 #[must_use]
 pub fn after(before: &World, deed: &Deed) -> Option<Step> {

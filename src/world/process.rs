@@ -1,144 +1,16 @@
 //! An operator: what it remembers, whether it goes on, and under which id it sends requests.
 
+use super::state::process::{End, Executor, Halted, Life, Process};
 use jiff::Timestamp;
 
 use super::{
-    Ending, Fault, Who, World,
-    children::View,
-    look::{Act, Cursor},
+    children::watch,
+    state::{
+        fault::Fault,
+        trial::Ending,
+        world::{Who, World},
+    },
 };
-use crate::world::children;
-
-/// One operator.
-#[derive(Clone, Debug)]
-pub(super) struct Process {
-    pub(super) life: Life,
-    /// The number of the id under which it sends requests.
-    pub(super) executor: usize,
-    /// Ids under which it sent before.
-    pub(super) former: Vec<usize>,
-    /// The version of the saga below which it decides nothing.
-    pub(super) floor: u64,
-    /// When its last plan asked to look again.
-    pub(super) wake: Option<Timestamp>,
-    /// Whether something told it to look.
-    pub(super) triggered: bool,
-    /// Whether its watches are broken, so that it hears of no change until it lists all again.
-    pub(super) deaf: bool,
-    /// Whether it is of a later version.
-    pub(super) later: bool,
-    pub(super) memory: Vec<Known>,
-    /// What it was shown of the children, where they are played as they are.
-    pub(super) view: View,
-}
-
-/// Whether an operator goes on.
-#[derive(Clone, Debug)]
-pub(super) enum Life {
-    Up,
-    Down,
-    /// In the middle of a look, or between two.
-    Halted(Halted),
-}
-
-/// An operator that stands still.
-#[derive(Clone, Debug)]
-pub(super) struct Halted {
-    pub(super) since: Timestamp,
-    /// [`Fault::Freeze`] or [`Fault::Stall`].
-    pub(super) how: Fault,
-    /// What is left to be done of the look.
-    pub(super) rest: Vec<Act>,
-    pub(super) cursor: Cursor,
-}
-
-/// What a process remembers of one attempt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) who: Who,
-    /// When it first read the intent.
-    pub(super) first_read: Timestamp,
-    /// Since when it knows the Pod, and its number.
-    pub(super) child: Option<(Timestamp, u32)>,
-    /// Until when it waits after the API server refused to create the Pod.
-    pub(super) refused: Option<Timestamp>,
-    /// Since when a request of its own is under way.
-    pub(super) flight: Option<Timestamp>,
-    pub(super) end: Option<End>,
-}
-
-/// How an attempt ended, as far as an operator knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum End {
-    /// The answer of the other side.
-    Answered(Ending),
-    /// Given up before an answer came.
-    Aborted,
-    /// Called off before an answer came, since the Lease of its operator lapsed.
-    CalledOff,
-}
-
-/// An id under which requests are sent, with its Lease.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Executor {
-    /// Since when its Lease is not renewed any more.
-    pub(super) lapsed: Option<Timestamp>,
-}
-
-/// The text of an id.
-pub(super) fn executor_id(number: usize) -> String {
-    format!("executor-{number}")
-}
-
-impl Process {
-    pub(super) fn new(executor: usize, later: bool) -> Self {
-        Self {
-            life: Life::Up,
-            executor,
-            former: Vec::new(),
-            floor: 0,
-            wake: None,
-            triggered: true,
-            deaf: false,
-            later,
-            memory: Vec::new(),
-            view: View::default(),
-        }
-    }
-
-    pub(super) const fn is_up(&self) -> bool {
-        matches!(self.life, Life::Up)
-    }
-
-    pub(super) const fn is_down(&self) -> bool {
-        matches!(self.life, Life::Down)
-    }
-
-    pub(super) fn known(&mut self, who: Who, now: Timestamp) -> &mut Known {
-        let place = self.memory.iter().position(|known| known.who == who).unwrap_or_else(|| {
-            self.memory.push(Known {
-                who,
-                first_read: now,
-                child: None,
-                refused: None,
-                flight: None,
-                end: None,
-            });
-            self.memory.len().saturating_sub(1)
-        });
-        // Just looked for, or just put there.
-        #[expect(clippy::indexing_slicing, reason = "the place of an element")]
-        &mut self.memory[place]
-    }
-
-    /// The attempts that it is still to begin once it goes on.
-    pub(super) fn to_begin(&self) -> Vec<Who> {
-        match &self.life {
-            Life::Halted(halted) => halted.rest.iter().filter_map(Act::begins).collect(),
-            Life::Up | Life::Down => Vec::new(),
-        }
-    }
-}
 
 /// An object changed: who watches it is told.
 pub(super) fn trigger_all(world: &mut World) {
@@ -206,7 +78,7 @@ pub(super) fn restart(world: &mut World, number: usize) -> Option<()> {
         clock.set = None;
     }
     world.executors.push(Executor::default());
-    children::watch::list(world, number);
+    watch::list(world, number);
     Some(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Who;
+use super::state::world::Who;
 use crate::api::Direction;
 
 /// A running hash of 128 bits.

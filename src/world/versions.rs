@@ -10,16 +10,14 @@
 //! that of each step that began, and, where the world allows it, one word more while the first
 //! attempt of an action is under way. The definition that is served has both.
 
+use super::state::shared::Shared;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Object, World, sink::Sink};
+use super::{Object, sink::Sink, state::world::World};
 use crate::{
-    api::{
-        Direction, Part, SagaStatus, StepPhase, Strangers, read_status, status::active_attempts,
-        what_remains, with_strangers,
-    },
+    api::{Direction, Part, SagaStatus, StepPhase, status::active_attempts, with_strangers},
     model::versions::Versions,
 };
 
@@ -27,42 +25,6 @@ use crate::{
 pub(super) const FIELD: &str = "dreamt";
 /// The word that only the later version knows: a saga is in this phase.
 const WORD: &str = "Dreaming";
-
-/// What the later version writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Later {
-    /// Whether it writes a word that this version does not know.
-    pub word: bool,
-    /// Whether another process of that version follows one that died; else one of this version
-    /// does, as where an update is taken back.
-    pub stays: bool,
-}
-
-/// A status that holds what another version wrote, as this version reads it.
-#[derive(Clone, Debug)]
-pub(super) struct Shared {
-    /// All of it.
-    pub(super) text: Value,
-    status: Part<SagaStatus>,
-    remains: SagaStatus,
-    strangers: Strangers,
-}
-
-impl Shared {
-    fn new(text: Value) -> Self {
-        let mut strangers = Strangers::default();
-        let (status, remains) = match read_status(text.clone(), &mut strangers) {
-            Ok(status) => (Ok(status), SagaStatus::default()),
-            Err((rest, sentence)) => (Err(sentence), what_remains(&rest)),
-        };
-        Self { text, status, remains, strangers }
-    }
-
-    /// Whether a word stands in it that this version does not know.
-    pub(super) fn is_strange(&self) -> bool {
-        !self.strangers.words.is_empty()
-    }
-}
 
 /// What an operator reads of a status.
 pub(super) struct View<'a> {

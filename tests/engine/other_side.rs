@@ -35,10 +35,10 @@ struct Child {
 /// What a process remembers of an attempt; gone with the process.
 #[derive(Clone, Debug)]
 struct Known {
-    first_read: Timestamp,
+    pub(crate) first_read: Timestamp,
     child_since: Option<Timestamp>,
     refused_until: Option<Timestamp>,
-    end: Option<ChildState>,
+    pub(crate) end: Option<ChildState>,
 }
 
 /// One effect that left the process.

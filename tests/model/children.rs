@@ -6,7 +6,10 @@ use std::time::Instant;
 use saga_operator::{
     api::{JobAction, OnFailure, PodAction},
     model::saga::Work,
-    world::{Children, Fault, Meddling, Rules},
+    world::{
+        Rules,
+        state::{child::Children, fault::Fault, meddling::Meddling},
+    },
 };
 use serde_json::json;
 

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saga_operator::{
     api::{RequestAction, SagaPhase},
-    world::{self, Ask, Fault, Meddling, World},
+    world::{
+        self,
+        state::{ask::Ask, fault::Fault, meddling::Meddling, world::World},
+    },
 };
 
 /// A phase, what a person did, and what went wrong.

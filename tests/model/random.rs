@@ -26,7 +26,7 @@ use proptest::{
 };
 use saga_operator::{
     api::SagaPhase,
-    world::{self, Move},
+    world::{self, state::moves::Move},
 };
 
 use self::dice::Dice;

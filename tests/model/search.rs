@@ -5,7 +5,14 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use saga_operator::world::{self, Broken, Law, Move, World};
+use saga_operator::world::{
+    self,
+    state::{
+        law::{Broken, Law},
+        moves::Move,
+        world::World,
+    },
+};
 
 use crate::{coverage::Coverage, shapes::Shape, show};
 

@@ -11,7 +11,7 @@ pub use self::{
 
 use saga_operator::{
     model::saga::ValidSaga,
-    world::{Fault, Rules},
+    world::{Rules, state::fault::Fault},
 };
 
 use self::families::Shapes;

@@ -2,7 +2,10 @@
 
 use saga_operator::{
     api::{StepPhase, StepStatus},
-    world::{Happened, Move, World},
+    world::{
+        Happened,
+        state::{moves::Move, world::World},
+    },
 };
 
 /// Of so many steps only those are told that are not Pending.

@@ -16,7 +16,10 @@ use saga_operator::{
     api::{Direction, OnFailure, RequestAction, Saga, SagaPhase, StoredSaga},
     model::saga::{SagaName, ValidSaga, Work},
     validate::saga::validate_stored,
-    world::{Ending, Move, Rules, World},
+    world::{
+        Rules,
+        state::{moves::Move, trial::Ending, world::World},
+    },
 };
 use serde_json::json;
 

@@ -1,81 +1,22 @@
 //! Who acts on the children of attempts: containers, the kubelet, the Job controller and the
 //! garbage collector.
 
-use super::{Cascade, Child, JobNow, Meddling, PodNow, World};
+use super::{meddle, watch};
+use crate::world::state::child::{Doing, Turn, Way};
 use crate::{
     api::Direction,
     model::saga::ValidStep,
     world::{
-        Ending, Happened, children,
-        laws::Broken,
-        other_side::{self, Trial},
+        Happened, other_side,
+        state::{
+            child::{Child, JobNow, PodNow},
+            law::Broken,
+            meddling::Cascade,
+            trial::{Ending, Trial},
+            world::World,
+        },
     },
 };
-
-/// One thing that happens to a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Turn {
-    /// The number of the child.
-    pub child: u32,
-    /// What happens to it.
-    pub doing: Doing,
-}
-
-/// What happens to a child.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Doing {
-    /// Its container ends.
-    Exit(Way),
-    /// Its pod, which ended and is deleted, goes.
-    RemovePod,
-    /// The Job controller makes its pod.
-    MakePod,
-    /// The Job controller counts its pod, and says how the Job ended.
-    Count,
-    /// The Job controller lets go of a pod that it does not count.
-    LetGo,
-    /// The garbage collector deletes the pod of a Job that is deleted in the foreground, or gone.
-    Collect,
-    /// The garbage collector takes the owner from the pod of a Job that is deleted without it.
-    Orphan,
-    /// The Job, which is deleted, goes.
-    RemoveJob,
-    /// Somebody meddles with it.
-    Meddle(Meddling),
-}
-
-/// How a container ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Way {
-    /// With 0, its work done.
-    Done,
-    /// With 0 because it was told to go, half its work done.
-    Half,
-    /// With 1: it says that its work was not done.
-    No,
-    /// By the signal that told it to go, before it did anything.
-    Killed,
-}
-
-impl Way {
-    const ALL: [Self; 4] = [Self::Done, Self::Half, Self::No, Self::Killed];
-
-    pub(super) const fn code(self) -> i32 {
-        match self {
-            Self::Done | Self::Half => 0,
-            Self::No => 1,
-            Self::Killed => 143,
-        }
-    }
-
-    const fn ending(self) -> Ending {
-        match self {
-            Self::Done => Ending::Done,
-            Self::No => Ending::No,
-            Self::Half | Self::Killed => Ending::Unknown(false),
-        }
-    }
-}
 
 /// What its actors may do now but end its container.
 fn doings(child: &Child) -> Vec<Doing> {
@@ -149,7 +90,7 @@ fn ways(world: &World, child: &Child) -> impl Iterator<Item = Way> {
 
 /// Everything that may happen to the children next.
 pub(in super::super) fn turns(world: &World) -> Vec<Turn> {
-    let mut turns = children::meddle::meddlings(world);
+    let mut turns = meddle::meddlings(world);
     for child in &world.children {
         let doings = doings(child).into_iter().chain(ways(world, child).map(Doing::Exit));
         turns.extend(doings.map(|doing| Turn { child: child.number, doing }));
@@ -186,11 +127,11 @@ pub(in super::super) fn turn(
     }
     let before = world.children.iter().find(|child| child.number == number).cloned();
     if let Doing::Meddle(kind) = doing {
-        children::meddle::meddle(world, number, kind)?;
+        meddle::meddle(world, number, kind)?;
     } else {
         perform_turn(world, number, doing, happened, broken)?;
     }
-    children::watch::show(world, number, before.as_ref());
+    watch::show(world, number, before.as_ref());
     end_trial(world, number);
     Some(())
 }

@@ -5,12 +5,22 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use super::{Cascade, Child, PodNow, View, World, watch::Note};
+use super::values;
 use crate::{
     clock::between,
     model::observation::{ChildState, Failure},
     objects::child::{STUCK_SINCE, WATCH_LAG},
-    world::{children::values, gather::pod_uid, process::Process, sink::Sink},
+    world::{
+        gather::pod_uid,
+        sink::Sink,
+        state::{
+            child::{Child, PodNow},
+            meddling::Cascade,
+            process::Process,
+            view::{Note, View},
+            world::World,
+        },
+    },
 };
 
 /// After this long it does not matter any more how long before a deletion something ended: clearly.

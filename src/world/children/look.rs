@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
-use super::World;
+use super::{there, values};
 use crate::{
     api::{ActiveAttempt, names::AttemptId},
     clock::{between, later},
@@ -20,10 +20,11 @@ use crate::{
         pod::{self, fields::CONTROLLER_UID},
     },
     world::{
-        Who,
-        children::{self, values},
         gather::{never_sent, pod_number, pod_uid},
-        process::Known,
+        state::{
+            process::Known,
+            world::{Who, World},
+        },
     },
 };
 
@@ -243,7 +244,7 @@ fn after_going(world: &World, number: usize, who: Who, child: &str) -> Option<Ch
 
 /// The child of an attempt as the watch showed it last.
 pub(super) fn cached(world: &World, number: usize, who: Who) -> Option<Found> {
-    let (view, child) = (&world.processes.get(number)?.view, children::there(world, who)?);
+    let (view, child) = (&world.processes.get(number)?.view, there::there(world, who)?);
     let uid = Some(values::uid(child));
     if child.is_job() {
         view.jobs.iter().find(|job| job.metadata.uid == uid).cloned().map(Found::Job)
@@ -254,7 +255,7 @@ pub(super) fn cached(world: &World, number: usize, who: Who) -> Option<Found> {
 
 /// The child that bears the name of an attempt, by a live read.
 pub(super) fn live(world: &World, who: Who) -> Option<Found> {
-    let child = children::there(world, who)?;
+    let child = there::there(world, who)?;
     if child.is_job() {
         values::job_value(child).map(Arc::new).map(Found::Job)
     } else {

@@ -3,21 +3,29 @@
 
 use std::time::Duration;
 
-use super::{Cascade, Child, JobNow, Made, PodNow, World, look::Found};
+use super::{
+    actors,
+    look::{self, Found},
+    values, watch,
+};
 use crate::{
     model::observation::ChildState,
     objects::{job, pod::fields::finishes_on_sigterm},
     world::{
-        Happened, Who,
-        children::{self, values},
+        Happened,
         gather::pod_uid,
-        look::Start,
+        state::{
+            child::{Child, JobNow, Made, PodNow},
+            look::Start,
+            meddling::Cascade,
+            world::{Who, World},
+        },
     },
 };
 
 /// The API server makes the child of an attempt.
 pub(in super::super) fn make(world: &mut World, number: usize, start: &Start, child: u32) {
-    let Some(made) = children::values::build(world, start, child) else { return };
+    let Some(made) = values::build(world, start, child) else { return };
     let (job, pod) = match &made {
         Made::Pod(_) => (None, Some(PodNow::new(false))),
         Made::Job(..) => (Some(JobNow::new()), None),
@@ -38,7 +46,7 @@ pub(in super::super) fn make(world: &mut World, number: usize, start: &Start, ch
         pod,
         has_made: false,
     });
-    children::watch::show(world, child, None);
+    watch::show(world, child, None);
 }
 
 /// An operator ends an attempt that is past its time by the deletion of its child.
@@ -48,9 +56,9 @@ pub(in super::super) fn stop_child(
     who: Who,
     happened: &mut Vec<Happened>,
 ) -> Option<()> {
-    if let Some(found) = children::look::cached(world, number, who) {
+    if let Some(found) = look::cached(world, number, who) {
         let runs_on = matches!(found, Found::Job(_))
-            && job::state::runs_on(&children::look::family(world, number, &found));
+            && job::state::runs_on(&look::family(world, number, &found));
         if found.is_deleted() && !runs_on {
             return None;
         }
@@ -73,19 +81,14 @@ pub(in super::super) fn stop_child(
         .find(|known| known.who == who)
         .and_then(|known| known.child);
     let known = own.map(|(_, number)| pod_uid(number)).or(written);
-    let live = children::look::live(world, who).filter(|found| {
+    let live = look::live(world, who).filter(|found| {
         found.is_child(&saga, &attempt, [known.as_deref(), None]) && !found.is_deleted()
     });
     let Some(found) = live else {
         return stop_rest(world, number, who, known.as_deref(), happened);
     };
     if matches!(
-        children::look::state(
-            world,
-            &found,
-            &children::look::family(world, number, &found),
-            Duration::ZERO
-        ),
+        look::state(world, &found, &look::family(world, number, &found), Duration::ZERO),
         ChildState::Active { .. }
     ) {
         let uid = found.uid().map(str::to_owned);
@@ -107,10 +110,10 @@ fn stop_rest(
     job: Option<&str>,
     happened: &mut Vec<Happened>,
 ) -> Option<()> {
-    let job = job.filter(|_| children::look::is_about_a_job(world, who))?;
-    for pod in children::look::rest(world, number, job) {
+    let job = job.filter(|_| look::is_about_a_job(world, who))?;
+    for pod in look::rest(world, number, job) {
         let runs = matches!(
-            children::look::state(
+            look::state(
                 world,
                 &Found::Pod(pod.clone()),
                 &job::state::Family::default(),
@@ -136,6 +139,6 @@ fn delete_child(world: &mut World, is: impl Fn(&Child) -> bool, job: bool) {
         (None, Some(pod)) => _ = pod.deleted.get_or_insert(now),
         (None, None) => {}
     }
-    children::watch::show(world, number, Some(&before));
-    children::actors::end_trial(world, number);
+    watch::show(world, number, Some(&before));
+    actors::end_trial(world, number);
 }

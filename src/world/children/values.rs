@@ -14,7 +14,6 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time},
 };
 
-use super::{Child, JobNow, Made, PodNow, World};
 use crate::{
     api::names::idempotency_key,
     clock::later,
@@ -26,7 +25,14 @@ use crate::{
             fields::{CONTROLLER_UID, deciding},
         },
     },
-    world::{gather::pod_uid, look::Start},
+    world::{
+        gather::pod_uid,
+        state::{
+            child::{Child, JobNow, Made, PodNow},
+            look::Start,
+            world::World,
+        },
+    },
 };
 
 /// The grace of a Pod, in seconds.
@@ -122,12 +128,12 @@ pub(super) fn job_value(child: &Child) -> Option<Job> {
 }
 
 /// The UID of the object that bears the attempt's name.
-pub(super) fn uid(child: &Child) -> String {
+pub(crate) fn uid(child: &Child) -> String {
     pod_uid(child.number)
 }
 
 /// The UID of its Pod, or of the pod of its Job.
-pub(super) fn uid_of_pod(child: &Child) -> String {
+pub(crate) fn uid_of_pod(child: &Child) -> String {
     if child.is_job() { format!("{}-0", uid(child)) } else { uid(child) }
 }
 

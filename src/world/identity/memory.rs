@@ -1,6 +1,8 @@
 //! What an operator remembers, and what it stands still before: what of that tells one world from
 //! another.
 
+use crate::world::identity::age;
+use crate::world::identity::status;
 use std::{sync::Arc, time::Duration};
 
 use super::{NOTED, ending_number, fault_number};
@@ -10,11 +12,16 @@ use crate::{
     coordination::{executor_lease::TERM, fence::CREATED_WITHIN},
     model::saga::Work,
     world::{
-        Object, World, children, clocks, identity,
-        look::{Act, Cursor, Start},
-        object::active_in,
-        process::{End, Halted, Known, Life, Process, executor_id},
+        Object,
+        children::{identity, there},
+        clocks,
         sink::Sink,
+        state::{
+            look::{Act, Cursor, Start},
+            object::active_in,
+            process::{End, Halted, Known, Life, Process, executor_id},
+            world::World,
+        },
     },
 };
 
@@ -38,8 +45,8 @@ pub(super) fn process_into(world: &World, sink: &mut Sink<'_>, process: &Process
         known_into(world, sink, known, process);
     }
     sink.count(process.memory.len());
-    if children::has_children(world) {
-        children::identity::view_into(world, sink, process);
+    if there::has_children(world) {
+        identity::view_into(world, sink, process);
     }
 }
 

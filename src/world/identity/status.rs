@@ -1,21 +1,24 @@
 //! What of the saga and its status tells one world from another.
 
-use crate::world::versions::shared_into;
-use std::time::Duration;
-
 use super::NOTED;
 use crate::{
     api::{Direction, DirectionStatus, RequestRecord, SagaStatus, StepStatus},
     coordination::{executor_lease::TERM, fence::CREATED_WITHIN},
     model::saga::{Operation, Work},
     world::{
-        Object, Who, World, clocks,
+        Object, clocks,
         gather::{self, pod_uid},
         identity,
-        process::executor_id,
         sink::Sink,
+        state::{
+            process::executor_id,
+            world::{Who, World},
+        },
+        versions::shared_into,
     },
 };
+
+use std::time::Duration;
 
 pub(super) fn object_into(world: &World, sink: &mut Sink<'_>, object: &Object) {
     let flags = [object.deleting, object.finalizer, object.gone, object.saga().suspend];

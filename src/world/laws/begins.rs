@@ -1,11 +1,17 @@
 //! What must hold of an attempt whose intent is written.
 
-use super::{Broken, Law, ends::past_pivot, must};
+use super::{ends::past_pivot, must};
 use crate::{
     api::{Direction, DirectionStatus, Outcome, SagaStatus, StepPhase, StepStatus},
     engine::attempt::settle::FREE_CALLED_OFF,
     model::saga::{ValidSaga, ValidStep},
-    world::{Object, Who, World, clocks, gather},
+    world::{
+        Object, clocks, gather,
+        state::{
+            law::{Broken, Law},
+            world::{Who, World},
+        },
+    },
 };
 
 /// An intent that the newest write holds and the one before did not.
@@ -126,7 +132,7 @@ fn is_unsettled(world: &World, new: &SagaStatus, place: usize) -> bool {
         .get(place)
         .and_then(|step| step.action.as_ref())
         .is_some_and(|action| action.active.is_some());
-    let runs = |trial: &super::super::Trial| {
+    let runs = |trial: &crate::world::state::trial::Trial| {
         trial.who.place == place && trial.who.direction == Direction::Action
     };
     // Nothing stops the deletion of an object.

@@ -1,11 +1,19 @@
 //! What must hold of an effect at the instant at which it leaves an operator.
 
-use super::{Broken, Law, must};
+use super::must;
 use crate::{
     api::{ActiveAttempt, DirectionStatus},
     clock::between,
     coordination::fence::{CREATED_WITHIN, FRESH},
-    world::{Who, World, clocks, gather::pod_uid, object::SPEC_HASH},
+    world::{
+        clocks,
+        gather::pod_uid,
+        state::{
+            law::{Broken, Law},
+            object::SPEC_HASH,
+            world::{Who, World},
+        },
+    },
 };
 
 /// A request that is about to be sent under this id.

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use super::{Broken, Law, must};
+use super::must;
 use crate::{
     api::{DeletionPolicy, SagaPhase, StepPhase, StepStatus},
     model::saga::{ValidSaga, ValidStep},
     world::{
-        Object, Who, World, gather,
-        other_side::{Trial, Truth},
-        process::Process,
+        Object, gather,
+        state::{
+            law::{Broken, Law},
+            process::Process,
+            trial::{Trial, Truth},
+            world::{Who, World},
+        },
         versions,
     },
 };

@@ -1,10 +1,17 @@
 //! What must hold of an attempt of which an operator was shown how it ended.
 
-use super::{
-    super::{Object, World},
-    Broken, Law, must,
+use super::must;
+use crate::{
+    api::Outcome,
+    world::{
+        Object,
+        children::there,
+        state::{
+            law::{Broken, Law},
+            world::World,
+        },
+    },
 };
-use crate::{api::Outcome, world::children};
 
 /// The status that this operator just wrote, after the object before it: what it was shown to be
 /// done counts as done.
@@ -14,9 +21,10 @@ pub(in super::super) fn shown(
     before: &Object,
     broken: &mut Vec<Broken>,
 ) {
-    for (who, _) in before.active().filter(|(who, _)| {
-        children::was_shown(world, number, *who) && !world.object().is_active(*who)
-    }) {
+    for (who, _) in before
+        .active()
+        .filter(|(who, _)| there::was_shown(world, number, *who) && !world.object().is_active(*who))
+    {
         let record =
             world.status().steps.get(who.place).and_then(|step| step.direction(who.direction));
         let outcome = record.and_then(|record| {

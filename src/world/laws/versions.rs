@@ -1,10 +1,18 @@
 //! What must hold of a saga that operators of two versions write.
 
-use super::{
-    super::{Object, World, look::Act, versions::unknown},
-    Broken, Law, must,
+use super::must;
+use crate::{
+    api::DeletionPolicy,
+    world::{
+        Object,
+        state::{
+            law::{Broken, Law},
+            look::Act,
+            world::World,
+        },
+        versions::{self, unknown},
+    },
 };
-use crate::{api::DeletionPolicy, world::versions};
 
 /// An act that an operator is about to do under the newest version. What it cannot read it does not
 /// write, but that a saga goes which is to be given up.

@@ -1,6 +1,6 @@
 //! What must hold of a plan, and of a status that was just written.
 
-use super::{Broken, Law, begins, must, versions};
+use super::{begins, must, versions};
 use crate::{
     api::{
         Direction, DirectionStatus, Outcome, RequestAction, RequestRecord, RequestResult,
@@ -14,10 +14,15 @@ use crate::{
         saga::{Operation, ValidSaga, Work},
     },
     world::{
-        Ask, Object, Who, World, clocks,
+        Object, clocks,
         gather::{self, CALLED_OFF},
-        object::active_in,
         other_side,
+        state::{
+            ask::Ask,
+            law::{Broken, Law},
+            object::active_in,
+            world::{Who, World},
+        },
     },
 };
 

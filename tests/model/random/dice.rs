@@ -12,7 +12,16 @@ use saga_operator::{
         StepPhase,
     },
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
-    world::{self, Ask, Ending, Fault, Halt, Move, Rules, World},
+    world::{
+        self, Rules,
+        state::{
+            ask::Ask,
+            fault::{Fault, Halt},
+            moves::Move,
+            trial::Ending,
+            world::World,
+        },
+    },
 };
 
 use crate::{

@@ -3,7 +3,10 @@
 use std::time::Instant;
 
 use jiff::SignedDuration;
-use saga_operator::world::{Ending, Fault, Later, Rules};
+use saga_operator::world::{
+    Rules,
+    state::{fault::Fault, shared::Later, trial::Ending},
+};
 
 /// What may happen, one dimension after the other.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,7 +3,10 @@
 use saga_operator::{
     api::OnFailure,
     expression::template::{Template, node::Form},
-    world::{Fault, Later, Rules},
+    world::{
+        Rules,
+        state::{fault::Fault, shared::Later},
+    },
 };
 use serde_json::{Map, Value, json};
 

@@ -8,7 +8,7 @@ use std::{
 use jiff::SignedDuration;
 use serde_json::{Map, Value};
 
-use super::{Children, Ending, Fault, Later};
+use super::{child::Children, fault::Fault, shared::Later, trial::Ending};
 
 /// What a world allows to happen, and how often.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub struct Rules {
 
 impl Rules {
     /// Whether an operator is of a later version at first.
-    pub(super) const fn is_later(&self, number: usize) -> bool {
+    pub(crate) const fn is_later(&self, number: usize) -> bool {
         self.later.is_some() && number == 1
     }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Ask, Ending, Who};
+use super::{ask::Ask, trial::Ending, world::Who};
 use crate::{api::SagaPhase, model::plan::Notice};
 
 /// One thing that happened.

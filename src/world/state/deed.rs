@@ -1,0 +1,28 @@
+//! What a person does in a simulation.
+
+use crate::api::Asked;
+use std::fmt;
+
+/// What a person does to a saga.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// Annotates it; what the annotation said before is overwritten.
+    Annotate(Asked),
+    /// Sets `spec.suspend`.
+    Suspend(bool),
+    /// Deletes it.
+    Delete,
+}
+
+impl fmt::Display for Deed {
+    /// `annotates saga.dev/retry=ship`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Annotate(asked) => {
+                write!(f, "annotates {}={}", asked.action.annotation(), asked.value)
+            }
+            Self::Suspend(suspend) => write!(f, "sets spec.suspend to {suspend}"),
+            Self::Delete => f.write_str("deletes the saga"),
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What a world is made of, at one instant: values, and questions that a value answers by itself.
+
+pub mod ask;
+pub mod child;
+pub mod clock;
+pub mod deed;
+pub mod fault;
+pub(crate) mod happened;
+pub mod law;
+pub mod look;
+pub mod meddling;
+pub mod moves;
+pub(crate) mod object;
+pub mod process;
+pub(crate) mod rules;
+pub mod shared;
+pub mod trial;
+pub mod view;
+pub mod world;

@@ -1,0 +1,155 @@
+//! What a watch showed an operator of children.
+
+use super::{child::Child, world::Who};
+use crate::{
+    model::observation::ChildState,
+    objects::{
+        job::{self, fields::job_of, pods::JobPods},
+        pod,
+    },
+    world::children::{values, watch::is_watched},
+};
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What one operator was shown, and remembers.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    pub(crate) pods: Vec<Arc<Pod>>,
+    pub(crate) jobs: Vec<Arc<Job>>,
+    /// The pods of Jobs, by the UIDs of these.
+    pub(crate) of_jobs: BTreeMap<String, JobPods>,
+    pub(super) notes: Vec<Note>,
+    /// When it looks again although no watch may tell of anything.
+    pub(in super::super) again: Option<Timestamp>,
+    /// The attempts of which it was shown that they are done.
+    pub(crate) proofs: Vec<Who>,
+}
+
+/// What an operator remembers of one attempt's child beside its UID.
+#[derive(Clone, Debug)]
+pub(crate) struct Note {
+    pub(crate) who: Who,
+    /// How it ended, by the last copy of a child that the watch calls gone.
+    pub(crate) gone: Option<ChildState>,
+    /// Since when it knows that the child is being deleted.
+    pub(crate) deleting_since: Option<Timestamp>,
+    /// How it ended, where only this process knows.
+    pub(crate) end: Option<ChildState>,
+}
+
+impl View {
+    pub(crate) fn note(&mut self, who: Who) -> &mut Note {
+        let place = self.notes.iter().position(|note| note.who == who).unwrap_or_else(|| {
+            self.notes.push(Note { who, gone: None, deleting_since: None, end: None });
+            self.notes.len().saturating_sub(1)
+        });
+        // Just looked for, or just put there.
+        #[expect(clippy::indexing_slicing, reason = "the place of an element")]
+        &mut self.notes[place]
+    }
+
+    /// Forgets what nobody asks for any more. `there`: the children that there are. `wanted`: the
+    /// attempts that are under way. `known`: the UIDs of children that are known.
+    pub(crate) fn keep_only(
+        &mut self,
+        there: &[Child],
+        wanted: impl Fn(Who) -> bool,
+        known: impl Fn(&str) -> bool,
+    ) {
+        self.pods.retain(|pod| {
+            there.iter().any(|child| pod.metadata.uid == Some(values::uid_of_pod(child)))
+        });
+        self.jobs
+            .retain(|job| there.iter().any(|child| job.metadata.uid == Some(values::uid(child))));
+        self.of_jobs
+            .retain(|job, _| known(job) || there.iter().any(|child| values::uid(child) == *job));
+        self.notes.retain(|note| wanted(note.who));
+        self.proofs.retain(|who| wanted(*who));
+    }
+
+    /// The Job in whose family a pod is.
+    fn family_of(&mut self, pod: &Pod) -> Option<&mut JobPods> {
+        let known =
+            || self.of_jobs.iter().find(|(_, pods)| pods.know(pod)).map(|(job, _)| job.clone());
+        let job = job_of(pod).map(str::to_owned).or_else(known)?;
+        Some(self.of_jobs.entry(job).or_default())
+    }
+
+    /// The watch brings a pod as it is now, `None` where it went. Returns the last copy of one of
+    /// no Job that went, and whether there is news.
+    pub(crate) fn pod(
+        &mut self,
+        uid: &str,
+        now: Option<Pod>,
+        last: Option<Pod>,
+    ) -> (Option<Arc<Pod>>, bool) {
+        let place = self.pods.iter().position(|known| known.metadata.uid.as_deref() == Some(uid));
+        let before = place.and_then(|place| self.pods.get(place)).cloned();
+        let shown = |mut pod: Pod| {
+            pod::strip::strip(&mut pod);
+            pod::strip::keep_success(&mut pod, before.as_deref());
+            Arc::new(pod)
+        };
+        match (now.filter(is_watched).map(shown), place) {
+            (Some(pod), _) if before.as_ref() == Some(&pod) => (None, false),
+            (Some(pod), place) => {
+                if let Some(family) = self.family_of(&pod) {
+                    family.saw(&pod);
+                }
+                match place.and_then(|place| self.pods.get_mut(place)) {
+                    Some(known) => *known = pod,
+                    None => self.pods.push(pod),
+                }
+                (None, true)
+            }
+            (None, Some(place)) => {
+                let known = self.pods.remove(place);
+                let last = last.filter(is_watched).map_or(known, shown);
+                if let Some(family) = self.family_of(&last) {
+                    family.went(&last);
+                    return (None, true);
+                }
+                (Some(last), true)
+            }
+            (None, None) => (None, false),
+        }
+    }
+
+    /// The same of a Job.
+    pub(crate) fn job(
+        &mut self,
+        uid: &str,
+        now: Option<Job>,
+        last: Option<Job>,
+    ) -> (Option<Arc<Job>>, bool) {
+        let place = self.jobs.iter().position(|known| known.metadata.uid.as_deref() == Some(uid));
+        let before = place.and_then(|place| self.jobs.get(place)).cloned();
+        let shown = |mut job: Job| {
+            job::strip::strip(&mut job);
+            job::strip::keep_end(&mut job, before.as_deref());
+            Arc::new(job)
+        };
+        match (now.filter(is_watched).map(shown), place) {
+            (Some(job), _) if before.as_ref() == Some(&job) => (None, false),
+            (Some(job), Some(place)) => {
+                self.jobs.splice(place..=place, [job]);
+                (None, true)
+            }
+            (Some(job), None) => {
+                self.jobs.push(job);
+                (None, true)
+            }
+            (None, Some(place)) => {
+                let known = self.jobs.remove(place);
+                let last = last.filter(is_watched).map_or(known, shown);
+                self.of_jobs.entry(uid.to_owned()).or_default().job_went(&last);
+                (Some(last), true)
+            }
+            (None, None) => (None, false),
+        }
+    }
+}
