@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     api::{Asked, Direction, GROUP, GoDuration, RequestAction, names::is_dns_label},
-    world::state::deed::Deed,
+    world::Deed,
 };
 
 /// The command line of `kubectl saga`.

@@ -12,7 +12,7 @@ use super::args::{Attempts, Request, SimulateArgs, Target};
 use crate::{
     api::Direction,
     model::saga::{ValidSaga, ValidStep},
-    world::state::trial::Ending,
+    world::Ending,
 };
 
 /// How long an attempt takes where nothing is said.

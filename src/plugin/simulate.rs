@@ -24,15 +24,7 @@ use crate::{
     api::{SagaPhase, SagaStatus},
     clock::{between, later},
     model::saga::{ValidSaga, Work},
-    world::{
-        self, Happened, Rules,
-        state::{
-            deed::Deed,
-            moves::Move,
-            trial::Ending,
-            world::{Step, Who, World},
-        },
-    },
+    world::{self, Deed, Ending, Happened, Move, Rules, Step, Who, World},
 };
 
 /// After how many moves of the world a run is given up: an attempt takes some four.

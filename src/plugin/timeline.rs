@@ -10,7 +10,7 @@ use crate::{
     clock::between,
     manifest::pod_template,
     model::saga::{Operation, ValidSaga, ValidStep, Work},
-    world::{Happened, state::world::Who},
+    world::{Happened, Who},
 };
 
 /// The first column of a line that is about the saga as a whole.

@@ -4,10 +4,10 @@
 //! A person speaks the truth: they settle an attempt only as it really came out, and only where
 //! nothing can change that any more.
 
-use super::state::ask::Ask;
 use super::{
     other_side, person,
     state::{
+        ask::Ask,
         deed::Deed,
         world::{Who, World},
     },

@@ -15,7 +15,6 @@
 //! Where no clock is wrong and none may be set, nothing is compared: all clocks are one. A call
 //! takes no time.
 
-use super::state::clock::{Clock, Dated};
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,6 +23,7 @@ use super::{
     Rules, look,
     sink::Sink,
     state::{
+        clock::{Clock, Dated},
         fault::Fault,
         process::Life,
         world::{Who, World},

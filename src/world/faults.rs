@@ -1,11 +1,11 @@
 //! What goes wrong with an operator.
 
-use super::state::fault::Fault;
 use jiff::SignedDuration;
 
 use super::{
     clocks, look, process,
     state::{
+        fault::Fault,
         look::Cursor,
         process::{Halted, Life},
         world::World,

@@ -1,6 +1,5 @@
 //! What an operator sees of the attempts that the status calls active, in the engine's words.
 
-use crate::world::look::instant;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
@@ -26,6 +25,7 @@ use crate::{
         saga::{Operation, Work},
     },
     mutants::{Twin, broken},
+    world::look::instant,
 };
 
 /// What is said of a request that its operator called off.
@@ -130,8 +130,7 @@ fn elsewhere(world: &World, sender: &str, known: &Known, timeout: Duration) -> C
     if broken(Twin::Executor) {
         return gone("the operator that sent the request is gone");
     }
-    let left =
-        may_last(look::instant(world, known.first_read), timeout, look::instant(world, world.now));
+    let left = may_last(instant(world, known.first_read), timeout, instant(world, world.now));
     if left.is_zero() {
         return gone("its operator has not said so long after its time");
     }
@@ -142,8 +141,7 @@ fn elsewhere(world: &World, sender: &str, known: &Known, timeout: Duration) -> C
         .find(|(number, _)| executor_id(*number) == sender)
         .and_then(|(_, executor)| executor.lapsed);
     let Some(lapsed) = lapsed else { return ChildState::Elsewhere { look_again_in: left } };
-    let (since, now) =
-        (look::instant(world, lapsed.max(known.first_read)), look::instant(world, world.now));
+    let (since, now) = (instant(world, lapsed.max(known.first_read)), instant(world, world.now));
     let mut vigil = Vigil::default();
     let last = || Sighting::Held("the last renewal".into());
     vigil.saw(last(), since, since);

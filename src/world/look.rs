@@ -1,7 +1,6 @@
 //! One look of an operator at the saga: gather, plan, record, perform; and how it is halted in the
 //! middle.
 
-use super::state::look::{Act, Cursor, Look, Start};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
@@ -13,6 +12,7 @@ use super::{
     state::{
         fault::{Fault, Halt},
         law::{Broken, Law},
+        look::{Act, Cursor, Look, Start},
         object::{Object, SPEC_HASH},
         process::{Halted, Life, executor_id},
         world::{Who, World},

@@ -44,7 +44,7 @@ mod perform;
 mod person;
 mod process;
 mod sink;
-pub(crate) mod state;
+mod state;
 mod versions;
 
 pub use self::{
@@ -66,5 +66,6 @@ pub use self::{
         rules::Rules,
         shared::Later,
         trial::{Ending, Truth},
+        world::{Step, Who, World},
     },
 };

@@ -1,6 +1,5 @@
 //! What may happen next, and what it leads to.
 
-use super::state::moves::Move;
 use jiff::Timestamp;
 
 use super::{
@@ -10,6 +9,7 @@ use super::{
     state::{
         fault::{Fault, Halt},
         look::Look,
+        moves::Move,
         process::Life,
         trial::Ending,
         world::{Step, World},

@@ -6,13 +6,13 @@
 //! what was done may be refused when it is asked for again. A program whose exit code is final
 //! means that nothing was done under its key.
 
-use super::state::trial::{Ending, Trial};
 use super::{
     Happened,
     children::there,
     gather, process,
     state::{
         law::{Broken, Law},
+        trial::{Ending, Trial},
         world::{Who, World},
     },
 };

@@ -1,7 +1,6 @@
 //! What a person does to the saga, in words of their own, and the time that passes until they do
 //! it.
 
-use super::state::deed::Deed;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -10,13 +9,14 @@ use super::{
     Happened, look, moves, perform,
     state::{
         ask::Ask,
+        deed::Deed,
         world::{Step, World},
     },
 };
 use crate::clock::between;
 
-/// What comes of a deed; `None` where the saga is no more. Unlike [`crate::world::state::moves::Move::Ask`], it is
-/// always allowed.
+/// What comes of a deed; `None` where the saga is no more. Unlike
+/// [`crate::world::state::moves::Move::Ask`], it is always allowed.
 #[must_use]
 pub fn after(before: &World, deed: &Deed) -> Option<Step> {
     if before.object().gone {

@@ -1,12 +1,12 @@
 //! An operator: what it remembers, whether it goes on, and under which id it sends requests.
 
-use super::state::process::{End, Executor, Halted, Life, Process};
 use jiff::Timestamp;
 
 use super::{
     children::watch,
     state::{
         fault::Fault,
+        process::{End, Executor, Halted, Life, Process},
         trial::Ending,
         world::{Who, World},
     },

@@ -10,12 +10,15 @@
 //! that of each step that began, and, where the world allows it, one word more while the first
 //! attempt of an action is under way. The definition that is served has both.
 
-use super::state::shared::Shared;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::{Object, sink::Sink, state::world::World};
+use super::{
+    Object,
+    sink::Sink,
+    state::{shared::Shared, world::World},
+};
 use crate::{
     api::{Direction, Part, SagaStatus, StepPhase, status::active_attempts, with_strangers},
     model::versions::Versions,

@@ -6,10 +6,7 @@ use std::time::Instant;
 use saga_operator::{
     api::{JobAction, OnFailure, PodAction},
     model::saga::Work,
-    world::{
-        Rules,
-        state::{child::Children, fault::Fault, meddling::Meddling},
-    },
+    world::{Children, Fault, Meddling, Rules},
 };
 use serde_json::json;
 

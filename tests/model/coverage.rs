@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use saga_operator::{
     api::{RequestAction, SagaPhase},
-    world::{
-        self,
-        state::{ask::Ask, fault::Fault, meddling::Meddling, world::World},
-    },
+    world::{self, Ask, Fault, Meddling, World},
 };
 
 /// A phase, what a person did, and what went wrong.

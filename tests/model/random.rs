@@ -26,7 +26,7 @@ use proptest::{
 };
 use saga_operator::{
     api::SagaPhase,
-    world::{self, state::moves::Move},
+    world::{self, Move},
 };
 
 use self::dice::Dice;

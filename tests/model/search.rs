@@ -5,14 +5,7 @@ use std::{
     hash::{BuildHasherDefault, Hasher},
 };
 
-use saga_operator::world::{
-    self,
-    state::{
-        law::{Broken, Law},
-        moves::Move,
-        world::World,
-    },
-};
+use saga_operator::world::{self, Broken, Law, Move, World};
 
 use crate::{coverage::Coverage, shapes::Shape, show};
 

@@ -11,7 +11,7 @@ pub use self::{
 
 use saga_operator::{
     model::saga::ValidSaga,
-    world::{Rules, state::fault::Fault},
+    world::{Fault, Rules},
 };
 
 use self::families::Shapes;

@@ -2,10 +2,7 @@
 
 use saga_operator::{
     api::{StepPhase, StepStatus},
-    world::{
-        Happened,
-        state::{moves::Move, world::World},
-    },
+    world::{Happened, Move, World},
 };
 
 /// Of so many steps only those are told that are not Pending.

@@ -16,10 +16,7 @@ use saga_operator::{
     api::{Direction, OnFailure, RequestAction, Saga, SagaPhase, StoredSaga},
     model::saga::{SagaName, ValidSaga, Work},
     validate::saga::validate_stored,
-    world::{
-        Rules,
-        state::{moves::Move, trial::Ending, world::World},
-    },
+    world::{Ending, Move, Rules, World},
 };
 use serde_json::json;
 

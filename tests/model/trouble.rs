@@ -3,7 +3,7 @@
 use saga_operator::{
     api::{Direction, RequestAction, SagaPhase, StepPhase},
     model::saga::Work,
-    world::state::{ask::Ask, moves::Move, trial::Ending, world::World},
+    world::{Ask, Ending, Move, World},
 };
 
 /// What the other side does to an operation of one step.

@@ -1,13 +1,6 @@
 //! One way through a world, move by move, up to where it rests.
 
-use saga_operator::world::{
-    self, Happened, Rules,
-    state::{
-        law::{Broken, Law},
-        moves::Move,
-        world::{Who, World},
-    },
-};
+use saga_operator::world::{self, Broken, Happened, Law, Move, Rules, Who, World};
 
 use crate::show;
 

@@ -67,7 +67,7 @@ pub struct Known {
     /// Whether it is a request, and took off.
     request: bool,
     /// The request in flight.
-    pub(crate) flight: Option<Flight>,
+    flight: Option<Flight>,
 }
 
 /// The intent of a request that this process was about to write.

@@ -2,14 +2,13 @@
 //! garbage collector.
 
 use super::{meddle, watch};
-use crate::world::state::child::{Doing, Turn, Way};
 use crate::{
     api::Direction,
     model::saga::ValidStep,
     world::{
         Happened, other_side,
         state::{
-            child::{Child, JobNow, PodNow},
+            child::{Child, Doing, JobNow, PodNow, Turn, Way},
             law::Broken,
             meddling::Cascade,
             trial::{Ending, Trial},

@@ -1,10 +1,10 @@
 //! What people, drains and nodes do to the children of attempts.
 
-use crate::world::state::meddling::Meddling;
 use crate::world::{
     gather::pod_uid,
     state::{
         child::{Child, Children, Doing, JobNow, PodNow, Turn},
+        meddling::Meddling,
         world::World,
     },
 };

@@ -1,8 +1,6 @@
 //! What an operator remembers, and what it stands still before: what of that tells one world from
 //! another.
 
-use crate::world::identity::age;
-use crate::world::identity::status;
 use std::{sync::Arc, time::Duration};
 
 use super::{NOTED, ending_number, fault_number};
@@ -15,6 +13,7 @@ use crate::{
         Object,
         children::{identity, there},
         clocks,
+        identity::{age, status},
         sink::Sink,
         state::{
             look::{Act, Cursor, Start},
@@ -53,12 +52,12 @@ pub(super) fn process_into(world: &World, sink: &mut Sink<'_>, process: &Process
 fn halted_into(world: &World, sink: &mut Sink<'_>, halted: &Halted, process: &Process) {
     let Halted { since, how, rest, cursor: Cursor { version, written, executor, ahead } } = halted;
     sink.put(fault_number(*how).saturating_add(2));
-    identity::age(world, sink, *since, TERM);
+    age(world, sink, *since, TERM);
     sink.put(world.object().version.saturating_sub(*version).min(9));
     sink.flag(*executor == process.executor);
     clocks::ahead_into(world, sink, *ahead);
     match written {
-        Some(written) => identity::age(world, sink, *written, NOTED),
+        Some(written) => age(world, sink, *written, NOTED),
         None => sink.put(u64::MAX),
     }
     sink.count(rest.len());
@@ -77,7 +76,7 @@ fn halted_into(world: &World, sink: &mut Sink<'_>, halted: &Halted, process: &Pr
                 sink.put(object.map_or(0, |object| u64::from(object) + 1));
                 sink.who(*who);
                 sink.number(*key);
-                identity::age(world, sink, *intended, CREATED_WITHIN);
+                age(world, sink, *intended, CREATED_WITHIN);
             }
             Act::Stop(who) => {
                 sink.put(6);
@@ -96,7 +95,7 @@ fn halted_into(world: &World, sink: &mut Sink<'_>, halted: &Halted, process: &Pr
 /// A status that is still to be written: it counts only where it can be.
 fn drafted_into(world: &World, sink: &mut Sink<'_>, status: &SagaStatus) {
     let object = Object { status: Arc::new(Ok(status.clone())), ..world.object().clone() };
-    identity::status::status_into(world, sink, &object);
+    status::status_into(world, sink, &object);
     sink.count(active_in(status).count());
 }
 
@@ -117,7 +116,7 @@ fn known_into(world: &World, sink: &mut Sink<'_>, known: &Known, process: &Proce
         Some((Work::Http(_), timeout)) => timeout.saturating_add(CREATED_WITHIN),
         Some(_) | None => CREATED_WITHIN,
     };
-    identity::age(world, sink, *first_read, cap);
+    age(world, sink, *first_read, cap);
     match refused {
         Some(until) => {
             sink.duration(between(world.now, *until).saturating_add(Duration::from_micros(1)));
@@ -126,7 +125,7 @@ fn known_into(world: &World, sink: &mut Sink<'_>, known: &Known, process: &Proce
     }
     match child {
         Some((since, pod)) => {
-            identity::age(world, sink, *since, NOTED);
+            age(world, sink, *since, NOTED);
             let same =
                 world.trials.iter().any(|trial| trial.who == *who && trial.pod == Some(*pod));
             sink.put(if same { 1 } else { 2 });

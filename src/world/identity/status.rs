@@ -1,5 +1,7 @@
 //! What of the saga and its status tells one world from another.
 
+use std::time::Duration;
+
 use super::NOTED;
 use crate::{
     api::{Direction, DirectionStatus, RequestRecord, SagaStatus, StepStatus},
@@ -17,8 +19,6 @@ use crate::{
         versions::shared_into,
     },
 };
-
-use std::time::Duration;
 
 pub(super) fn object_into(world: &World, sink: &mut Sink<'_>, object: &Object) {
     let flags = [object.deleting, object.finalizer, object.gone, object.saga().suspend];

@@ -1,15 +1,15 @@
 //! Pods and Jobs as they are in an API server, and who acts on them.
 
-use super::trial::Ending;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 
 use super::{
     meddling::{Cascade, Meddling},
+    trial::Ending,
     world::Who,
 };
-use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use std::sync::Arc;
 
 /// How a world plays the Pods and Jobs of attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub enum Children {
 
 /// What was made, as the API server got it.
 #[derive(Clone, Debug)]
-pub(crate) enum Made {
+pub(in crate::world) enum Made {
     Pod(Arc<Pod>),
     /// A Job, and the pod that its controller makes of it.
     Job(Arc<Job>, Arc<Pod>),
@@ -35,21 +35,21 @@ pub(crate) enum Made {
 
 /// The child of one attempt as it is.
 #[derive(Clone, Debug)]
-pub(crate) struct Child {
-    pub(crate) who: Who,
+pub(in crate::world) struct Child {
+    pub(in crate::world) who: Who,
     /// The last part of its idempotency key.
-    pub(crate) key: i64,
+    pub(in crate::world) key: i64,
     /// Its number, of which its UID is made.
-    pub(crate) number: u32,
-    pub(crate) made: Made,
+    pub(in crate::world) number: u32,
+    pub(in crate::world) made: Made,
     /// Whether exit code 0 always means done.
-    pub(crate) finishes: bool,
+    pub(in crate::world) finishes: bool,
     /// The Job, while there is one.
-    pub(crate) job: Option<JobNow>,
+    pub(in crate::world) job: Option<JobNow>,
     /// The Pod itself, or the pod of the Job, while there is one.
-    pub(crate) pod: Option<PodNow>,
+    pub(in crate::world) pod: Option<PodNow>,
     /// Whether the Job made its pod.
-    pub(crate) has_made: bool,
+    pub(in crate::world) has_made: bool,
 }
 
 /// What is true of a pod.
@@ -58,23 +58,23 @@ pub(crate) struct Child {
     clippy::struct_excessive_bools,
     reason = "facts that are true one by one, in any combination"
 )]
-pub(crate) struct PodNow {
+pub(in crate::world) struct PodNow {
     /// How its container ended, and when.
-    pub(crate) exit: Option<(Way, Timestamp)>,
+    pub(in crate::world) exit: Option<(Way, Timestamp)>,
     /// When its deletion was asked for.
-    pub(crate) deleted: Option<Timestamp>,
+    pub(in crate::world) deleted: Option<Timestamp>,
     /// Whether it bears the condition `DisruptionTarget`.
-    pub(crate) disrupted: bool,
+    pub(in crate::world) disrupted: bool,
     /// Whether its node ends it, which shows with its end.
-    pub(crate) by_node: bool,
+    pub(in crate::world) by_node: bool,
     /// Whether it has the owner that it was made with.
-    pub(crate) owner: bool,
+    pub(in crate::world) owner: bool,
     /// Whether it has its labels.
-    pub(crate) labels: bool,
+    pub(in crate::world) labels: bool,
     /// Whether somebody's finalizer keeps it.
-    pub(crate) kept: bool,
+    pub(in crate::world) kept: bool,
     /// Whether the Job controller has yet to count it.
-    pub(crate) tracked: bool,
+    pub(in crate::world) tracked: bool,
 }
 
 /// What is true of a Job.
@@ -83,19 +83,19 @@ pub(crate) struct PodNow {
     clippy::struct_excessive_bools,
     reason = "facts that are true one by one, in any combination"
 )]
-pub(crate) struct JobNow {
+pub(in crate::world) struct JobNow {
     /// When its deletion was asked for, and what that takes along.
-    pub(crate) deleted: Option<(Timestamp, Cascade)>,
-    pub(crate) suspended: bool,
+    pub(in crate::world) deleted: Option<(Timestamp, Cascade)>,
+    pub(in crate::world) suspended: bool,
     /// Whether it is Complete or Failed, and since when.
-    pub(crate) verdict: Option<(bool, Timestamp)>,
-    pub(crate) owner: bool,
-    pub(crate) labels: bool,
-    pub(crate) kept: bool,
+    pub(in crate::world) verdict: Option<(bool, Timestamp)>,
+    pub(in crate::world) owner: bool,
+    pub(in crate::world) labels: bool,
+    pub(in crate::world) kept: bool,
 }
 
 impl PodNow {
-    pub(crate) const fn new(tracked: bool) -> Self {
+    pub(in crate::world) const fn new(tracked: bool) -> Self {
         Self {
             exit: None,
             deleted: None,
@@ -109,17 +109,17 @@ impl PodNow {
     }
 
     /// Whether its container was told to go, or had been when it ended.
-    pub(crate) const fn is_told(&self) -> bool {
+    pub(in crate::world) const fn is_told(&self) -> bool {
         self.deleted.is_some() || self.by_node
     }
 
-    pub(crate) const fn runs(&self) -> bool {
+    pub(in crate::world) const fn runs(&self) -> bool {
         self.exit.is_none()
     }
 }
 
 impl JobNow {
-    pub(crate) const fn new() -> Self {
+    pub(in crate::world) const fn new() -> Self {
         Self {
             deleted: None,
             suspended: false,
@@ -132,24 +132,24 @@ impl JobNow {
 }
 
 impl Child {
-    pub(crate) const fn is_job(&self) -> bool {
+    pub(in crate::world) const fn is_job(&self) -> bool {
         matches!(self.made, Made::Job(..))
     }
 
     /// Whether a container of it runs, or may yet.
-    pub(crate) fn runs(&self) -> bool {
+    pub(in crate::world) fn runs(&self) -> bool {
         let may_make = !self.has_made
             && self.job.is_some_and(|job| job.deleted.is_none() && job.verdict.is_none());
         self.pod.is_some_and(|pod| pod.runs()) || may_make
     }
 
     /// Whether nothing of it is in the API server any more.
-    pub(crate) const fn is_gone(&self) -> bool {
+    pub(in crate::world) const fn is_gone(&self) -> bool {
         self.job.is_none() && self.pod.is_none()
     }
 
     /// Whether the object that bears the attempt's name is there.
-    pub(crate) const fn is_there(&self) -> bool {
+    pub(in crate::world) const fn is_there(&self) -> bool {
         if self.is_job() { self.job.is_some() } else { self.pod.is_some() }
     }
 }
@@ -200,9 +200,9 @@ pub enum Way {
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 4] = [Self::Done, Self::Half, Self::No, Self::Killed];
+    pub(in crate::world) const ALL: [Self; 4] = [Self::Done, Self::Half, Self::No, Self::Killed];
 
-    pub(crate) const fn code(self) -> i32 {
+    pub(in crate::world) const fn code(self) -> i32 {
         match self {
             Self::Done | Self::Half => 0,
             Self::No => 1,
@@ -210,7 +210,7 @@ impl Way {
         }
     }
 
-    pub(crate) const fn ending(self) -> Ending {
+    pub(in crate::world) const fn ending(self) -> Ending {
         match self {
             Self::Done => Ending::Done,
             Self::No => Ending::No,

@@ -1,7 +1,8 @@
 //! What a person does in a simulation.
 
-use crate::api::Asked;
 use std::fmt;
+
+use crate::api::Asked;
 
 /// What a person does to a saga.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -75,7 +75,7 @@ pub struct Broken {
 }
 
 impl Broken {
-    pub(crate) fn new(law: Law, what: impl Into<String>) -> Self {
+    pub(in crate::world) fn new(law: Law, what: impl Into<String>) -> Self {
         Self { law, what: what.into() }
     }
 }

@@ -1,18 +1,18 @@
 //! A look of an operator at the saga: what it is about to do.
 
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+
 use super::world::Who;
 use crate::{
     api::{Part, RequestAction, SagaStatus},
     model::plan::Notice,
 };
-use jiff::SignedDuration;
-use jiff::Timestamp;
-use std::sync::Arc;
-use std::time::Duration;
 
 /// One thing to be done of a plan, in the order in which the shell does them.
 #[derive(Clone, Debug)]
-pub(crate) enum Act {
+pub(in crate::world) enum Act {
     AddFinalizer,
     Write(Arc<Part<SagaStatus>>),
     /// `alone`: no status is written with it, so that nothing is left to be told where it fails.
@@ -33,20 +33,20 @@ pub(crate) enum Act {
 
 /// An attempt that is to begin.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Start {
-    pub(crate) who: Who,
+pub(in crate::world) struct Start {
+    pub(in crate::world) who: Who,
     /// The last part of its idempotency key.
-    pub(crate) key: i64,
+    pub(in crate::world) key: i64,
     /// When its intent was decided, as far as its operator can tell, by the world's time.
-    pub(super) intended: Timestamp,
+    pub(in crate::world) intended: Timestamp,
     /// How long it may take.
-    pub(super) time_limit: Duration,
+    pub(in crate::world) time_limit: Duration,
     /// The number of the object that it deletes.
-    pub(crate) object: Option<u32>,
+    pub(in crate::world) object: Option<u32>,
 }
 
 impl Act {
-    pub(crate) const fn begins(&self) -> Option<Who> {
+    pub(in crate::world) const fn begins(&self) -> Option<Who> {
         match self {
             Self::Begin(start) => Some(start.who),
             Self::AddFinalizer
@@ -61,34 +61,34 @@ impl Act {
     }
 
     /// Whether anybody else notices whether it was done.
-    pub(crate) const fn matters(&self) -> bool {
+    pub(in crate::world) const fn matters(&self) -> bool {
         !matches!(self, Self::Publish(_) | Self::Sweep)
     }
 }
 
 /// What a look rests on while it is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Cursor {
+pub(in crate::world) struct Cursor {
     /// The version that the next write is made under.
-    pub(crate) version: u64,
+    pub(in crate::world) version: u64,
     /// When the status was written by this look.
-    pub(crate) written: Option<Timestamp>,
+    pub(in crate::world) written: Option<Timestamp>,
     /// The executor when the plan was made.
-    pub(crate) executor: usize,
+    pub(in crate::world) executor: usize,
     /// By how much the operator's clock was ahead when the plan was made.
-    pub(crate) ahead: SignedDuration,
+    pub(in crate::world) ahead: SignedDuration,
 }
 
 /// A plan, taken apart.
 #[derive(Clone, Debug)]
-pub(crate) struct Look {
-    pub(super) acts: Vec<Act>,
-    pub(super) cursor: Cursor,
+pub(in crate::world) struct Look {
+    pub(in crate::world) acts: Vec<Act>,
+    pub(in crate::world) cursor: Cursor,
 }
 
 impl Look {
     /// How many acts somebody notices.
-    pub(crate) fn length(&self) -> usize {
+    pub(in crate::world) fn length(&self) -> usize {
         self.acts.iter().filter(|act| act.matters()).count()
     }
 }

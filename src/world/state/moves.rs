@@ -1,5 +1,7 @@
 //! What may happen next.
 
+use jiff::Timestamp;
+
 use super::{
     ask::Ask,
     child::Turn,
@@ -7,7 +9,6 @@ use super::{
     trial::Ending,
     world::Who,
 };
-use jiff::Timestamp;
 
 /// One thing that may happen next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

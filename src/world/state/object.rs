@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What every world pins as the hash of its spec.
-pub(crate) const SPEC_HASH: &str = "v1:world";
+pub(in crate::world) const SPEC_HASH: &str = "v1:world";
 
 /// One version of the saga.
 #[derive(Clone, Debug)]
@@ -31,10 +31,10 @@ pub struct Object {
     pub asked: Vec<Asked>,
     /// The annotation `saga.dev/handled`.
     pub handled: i64,
-    pub(crate) saga: Arc<Result<ValidSaga, Vec<Fault>>>,
-    pub(crate) status: Arc<Part<SagaStatus>>,
+    pub(in crate::world) saga: Arc<Result<ValidSaga, Vec<Fault>>>,
+    pub(in crate::world) status: Arc<Part<SagaStatus>>,
     /// The status as it is stored, where operators of two versions write it.
-    pub(crate) shared: Option<Arc<Shared>>,
+    pub(in crate::world) shared: Option<Arc<Shared>>,
 }
 
 /// A status for where there is none to be read.
@@ -60,7 +60,7 @@ static NO_SAGA: std::sync::LazyLock<ValidSaga> = std::sync::LazyLock::new(|| Val
 });
 
 /// The status as the API server keeps it: it writes numbers in a way of its own.
-pub(crate) fn as_kept(status: Arc<Part<SagaStatus>>) -> Arc<Part<SagaStatus>> {
+pub(in crate::world) fn as_kept(status: Arc<Part<SagaStatus>>) -> Arc<Part<SagaStatus>> {
     let Ok(read) = status.as_ref() else { return status };
     if read.outputs.is_none() && read.steps.iter().all(|step| step.outputs.is_none()) {
         return status;
@@ -74,7 +74,7 @@ pub(crate) fn as_kept(status: Arc<Part<SagaStatus>>) -> Arc<Part<SagaStatus>> {
 }
 
 impl Object {
-    pub(crate) fn new(saga: ValidSaga) -> Self {
+    pub(in crate::world) fn new(saga: ValidSaga) -> Self {
         Self {
             version: 1,
             generation: 1,
@@ -102,17 +102,19 @@ impl Object {
     }
 
     /// The attempts that the status calls active.
-    pub(crate) fn active(&self) -> impl Iterator<Item = (Who, &DirectionStatus)> {
+    pub(in crate::world) fn active(&self) -> impl Iterator<Item = (Who, &DirectionStatus)> {
         active_in(self.status())
     }
 
-    pub(crate) fn is_active(&self, who: Who) -> bool {
+    pub(in crate::world) fn is_active(&self, who: Who) -> bool {
         self.active().any(|(active, _)| active == who)
     }
 }
 
 /// The attempts that a status calls active, with their records.
-pub(crate) fn active_in(status: &SagaStatus) -> impl Iterator<Item = (Who, &DirectionStatus)> {
+pub(in crate::world) fn active_in(
+    status: &SagaStatus,
+) -> impl Iterator<Item = (Who, &DirectionStatus)> {
     active_attempts(status).filter_map(|(id, _)| {
         let place = status.steps.iter().position(|step| step.name == id.step)?;
         let record = status.steps.get(place)?.direction(id.direction)?;
@@ -122,22 +124,22 @@ pub(crate) fn active_in(status: &SagaStatus) -> impl Iterator<Item = (Who, &Dire
 
 /// The newest version and at most two older ones.
 #[derive(Clone, Debug)]
-pub(crate) struct Copies {
-    newest: Arc<Object>,
-    older: [Option<Arc<Object>>; 2],
+pub(in crate::world) struct Copies {
+    pub(in crate::world) newest: Arc<Object>,
+    pub(in crate::world) older: [Option<Arc<Object>>; 2],
 }
 
 impl Copies {
-    pub(crate) fn new(object: Object) -> Self {
+    pub(in crate::world) fn new(object: Object) -> Self {
         Self { newest: Arc::new(object), older: [None, None] }
     }
 
-    pub(crate) fn newest(&self) -> &Object {
+    pub(in crate::world) fn newest(&self) -> &Object {
         &self.newest
     }
 
     /// The copy so many versions back.
-    pub(crate) fn back(&self, staleness: usize) -> Option<&Arc<Object>> {
+    pub(in crate::world) fn back(&self, staleness: usize) -> Option<&Arc<Object>> {
         match staleness.checked_sub(1) {
             None => Some(&self.newest),
             Some(back) => self.older.get(back)?.as_ref(),
@@ -145,7 +147,7 @@ impl Copies {
     }
 
     /// Writes a new version. Returns it.
-    pub(crate) fn write(&mut self, keep: usize, change: impl FnOnce(&mut Object)) -> u64 {
+    pub(in crate::world) fn write(&mut self, keep: usize, change: impl FnOnce(&mut Object)) -> u64 {
         let mut next = Object::clone(&self.newest);
         next.version = next.version.saturating_add(1);
         change(&mut next);
@@ -157,7 +159,7 @@ impl Copies {
     }
 
     /// Forgets the copies that nobody may decide from any more.
-    pub(crate) fn forget(&mut self, known: [bool; 2]) {
+    pub(in crate::world) fn forget(&mut self, known: [bool; 2]) {
         for (copy, kept) in self.older.iter_mut().zip(known) {
             if !kept {
                 *copy = None;

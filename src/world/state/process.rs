@@ -1,5 +1,7 @@
 //! The operators: what each of them knows.
 
+use jiff::Timestamp;
+
 use super::{
     fault::Fault,
     look::{Act, Cursor},
@@ -7,34 +9,33 @@ use super::{
     view::View,
     world::Who,
 };
-use jiff::Timestamp;
 
 /// One operator.
 #[derive(Clone, Debug)]
-pub(crate) struct Process {
-    pub(crate) life: Life,
+pub(in crate::world) struct Process {
+    pub(in crate::world) life: Life,
     /// The number of the id under which it sends requests.
-    pub(crate) executor: usize,
+    pub(in crate::world) executor: usize,
     /// Ids under which it sent before.
-    pub(crate) former: Vec<usize>,
+    pub(in crate::world) former: Vec<usize>,
     /// The version of the saga below which it decides nothing.
-    pub(crate) floor: u64,
+    pub(in crate::world) floor: u64,
     /// When its last plan asked to look again.
-    pub(crate) wake: Option<Timestamp>,
+    pub(in crate::world) wake: Option<Timestamp>,
     /// Whether something told it to look.
-    pub(crate) triggered: bool,
+    pub(in crate::world) triggered: bool,
     /// Whether its watches are broken, so that it hears of no change until it lists all again.
-    pub(crate) deaf: bool,
+    pub(in crate::world) deaf: bool,
     /// Whether it is of a later version.
-    pub(crate) later: bool,
-    pub(crate) memory: Vec<Known>,
+    pub(in crate::world) later: bool,
+    pub(in crate::world) memory: Vec<Known>,
     /// What it was shown of the children, where they are played as they are.
-    pub(crate) view: View,
+    pub(in crate::world) view: View,
 }
 
 /// Whether an operator goes on.
 #[derive(Clone, Debug)]
-pub(crate) enum Life {
+pub(in crate::world) enum Life {
     Up,
     Down,
     /// In the middle of a look, or between two.
@@ -43,33 +44,33 @@ pub(crate) enum Life {
 
 /// An operator that stands still.
 #[derive(Clone, Debug)]
-pub(crate) struct Halted {
-    pub(crate) since: Timestamp,
+pub(in crate::world) struct Halted {
+    pub(in crate::world) since: Timestamp,
     /// [`Fault::Freeze`] or [`Fault::Stall`].
-    pub(crate) how: Fault,
+    pub(in crate::world) how: Fault,
     /// What is left to be done of the look.
-    pub(super) rest: Vec<Act>,
-    pub(super) cursor: Cursor,
+    pub(in crate::world) rest: Vec<Act>,
+    pub(in crate::world) cursor: Cursor,
 }
 
 /// What a process remembers of one attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) who: Who,
+pub(in crate::world) struct Known {
+    pub(in crate::world) who: Who,
     /// When it first read the intent.
-    pub(crate) first_read: Timestamp,
+    pub(in crate::world) first_read: Timestamp,
     /// Since when it knows the Pod, and its number.
-    pub(crate) child: Option<(Timestamp, u32)>,
+    pub(in crate::world) child: Option<(Timestamp, u32)>,
     /// Until when it waits after the API server refused to create the Pod.
-    pub(crate) refused: Option<Timestamp>,
+    pub(in crate::world) refused: Option<Timestamp>,
     /// Since when a request of its own is under way.
-    pub(crate) flight: Option<Timestamp>,
-    pub(crate) end: Option<End>,
+    pub(in crate::world) flight: Option<Timestamp>,
+    pub(in crate::world) end: Option<End>,
 }
 
 /// How an attempt ended, as far as an operator knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum End {
+pub(in crate::world) enum End {
     /// The answer of the other side.
     Answered(Ending),
     /// Given up before an answer came.
@@ -80,18 +81,18 @@ pub(crate) enum End {
 
 /// An id under which requests are sent, with its Lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Executor {
+pub(in crate::world) struct Executor {
     /// Since when its Lease is not renewed any more.
-    pub(crate) lapsed: Option<Timestamp>,
+    pub(in crate::world) lapsed: Option<Timestamp>,
 }
 
 /// The text of an id.
-pub(crate) fn executor_id(number: usize) -> String {
+pub(in crate::world) fn executor_id(number: usize) -> String {
     format!("executor-{number}")
 }
 
 impl Process {
-    pub(crate) fn new(executor: usize, later: bool) -> Self {
+    pub(in crate::world) fn new(executor: usize, later: bool) -> Self {
         Self {
             life: Life::Up,
             executor,
@@ -106,15 +107,15 @@ impl Process {
         }
     }
 
-    pub(crate) const fn is_up(&self) -> bool {
+    pub(in crate::world) const fn is_up(&self) -> bool {
         matches!(self.life, Life::Up)
     }
 
-    pub(crate) const fn is_down(&self) -> bool {
+    pub(in crate::world) const fn is_down(&self) -> bool {
         matches!(self.life, Life::Down)
     }
 
-    pub(crate) fn known(&mut self, who: Who, now: Timestamp) -> &mut Known {
+    pub(in crate::world) fn known(&mut self, who: Who, now: Timestamp) -> &mut Known {
         let place = self.memory.iter().position(|known| known.who == who).unwrap_or_else(|| {
             self.memory.push(Known {
                 who,
@@ -132,7 +133,7 @@ impl Process {
     }
 
     /// The attempts that it is still to begin once it goes on.
-    pub(crate) fn to_begin(&self) -> Vec<Who> {
+    pub(in crate::world) fn to_begin(&self) -> Vec<Who> {
         match &self.life {
             Life::Halted(halted) => halted.rest.iter().filter_map(Act::begins).collect(),
             Life::Up | Life::Down => Vec::new(),

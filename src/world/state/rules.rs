@@ -55,7 +55,7 @@ pub struct Rules {
 
 impl Rules {
     /// Whether an operator is of a later version at first.
-    pub(crate) const fn is_later(&self, number: usize) -> bool {
+    pub(in crate::world) const fn is_later(&self, number: usize) -> bool {
         self.later.is_some() && number == 1
     }
 

@@ -1,7 +1,8 @@
 //! A status that holds what another version wrote.
 
-use crate::api::{Part, SagaStatus, Strangers, read_status, what_remains};
 use serde_json::Value;
+
+use crate::api::{Part, SagaStatus, Strangers, read_status, what_remains};
 
 /// What the later version writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,16 +16,16 @@ pub struct Later {
 
 /// A status that holds what another version wrote, as this version reads it.
 #[derive(Clone, Debug)]
-pub(crate) struct Shared {
+pub(in crate::world) struct Shared {
     /// All of it.
-    pub(crate) text: Value,
-    pub(crate) status: Part<SagaStatus>,
-    pub(crate) remains: SagaStatus,
-    pub(crate) strangers: Strangers,
+    pub(in crate::world) text: Value,
+    pub(in crate::world) status: Part<SagaStatus>,
+    pub(in crate::world) remains: SagaStatus,
+    pub(in crate::world) strangers: Strangers,
 }
 
 impl Shared {
-    pub(crate) fn new(text: Value) -> Self {
+    pub(in crate::world) fn new(text: Value) -> Self {
         let mut strangers = Strangers::default();
         let (status, remains) = match read_status(text.clone(), &mut strangers) {
             Ok(status) => (Ok(status), SagaStatus::default()),
@@ -34,7 +35,7 @@ impl Shared {
     }
 
     /// Whether a word stands in it that this version does not know.
-    pub(crate) fn is_strange(&self) -> bool {
+    pub(in crate::world) fn is_strange(&self) -> bool {
         !self.strangers.words.is_empty()
     }
 }

@@ -42,7 +42,7 @@ impl Ending {
     ];
 
     /// Whether the work is done.
-    pub(crate) const fn lands(self) -> bool {
+    pub(in crate::world) const fn lands(self) -> bool {
         matches!(
             self,
             Self::Done
@@ -56,37 +56,37 @@ impl Ending {
 
 /// A Pod, or a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trial {
-    pub(crate) who: Who,
+pub(in crate::world) struct Trial {
+    pub(in crate::world) who: Who,
     /// The last part of the idempotency key.
-    pub(crate) key: i64,
+    pub(in crate::world) key: i64,
     /// The number of its Pod; `None` for a request.
-    pub(crate) pod: Option<u32>,
+    pub(in crate::world) pod: Option<u32>,
     /// Who hears of the end of a request: the operator's number, while that waits for it.
-    pub(crate) hears: Option<usize>,
+    pub(in crate::world) hears: Option<usize>,
     /// How it ended.
-    pub(crate) ended: Option<Ending>,
+    pub(in crate::world) ended: Option<Ending>,
     /// Whether its Pod is being deleted.
-    pub(crate) stopping: bool,
+    pub(in crate::world) stopping: bool,
     /// Whether its Pod was made after somebody deleted an earlier one. An operator that was halted
     /// between its look and its write may then settle the attempt although the later Pod runs: no
     /// version fences the creation of a Pod.
-    pub(crate) again: bool,
+    pub(in crate::world) again: bool,
 }
 
 impl Trial {
     /// Whether it has not ended.
-    pub(crate) const fn runs(&self) -> bool {
+    pub(in crate::world) const fn runs(&self) -> bool {
         self.ended.is_none()
     }
 
     /// Whether there is a Pod of it.
-    pub(crate) const fn exists(&self) -> bool {
+    pub(in crate::world) const fn exists(&self) -> bool {
         self.pod.is_some() && !matches!(self.ended, Some(Ending::Vanished(_)))
     }
 
     /// Whether it is a request whose answer nobody waits for.
-    pub(crate) const fn is_unheard(&self) -> bool {
+    pub(in crate::world) const fn is_unheard(&self) -> bool {
         self.pod.is_none() && self.hears.is_none()
     }
 }
@@ -100,30 +100,30 @@ pub struct Truth {
     pub undone: bool,
     /// Whether its action was done by a program that then crashed, so that its exit code tells
     /// nothing.
-    pub(crate) crashed: bool,
+    pub(in crate::world) crashed: bool,
     /// The key under which its action was done.
-    pub(crate) done_under: Option<i64>,
+    pub(in crate::world) done_under: Option<i64>,
     /// The key under which its compensation was done.
-    pub(crate) undone_under: Option<i64>,
+    pub(in crate::world) undone_under: Option<i64>,
     /// The last key under which its action was refused.
-    pub(crate) refused_under: Option<i64>,
+    pub(in crate::world) refused_under: Option<i64>,
     /// The last key under which its compensation was refused.
-    pub(crate) undo_refused_under: Option<i64>,
+    pub(in crate::world) undo_refused_under: Option<i64>,
     /// How many attempts of its action reached the other side.
-    pub(crate) begun: u16,
+    pub(in crate::world) begun: u16,
     /// How many attempts of its compensation did.
-    pub(crate) undo_begun: u16,
+    pub(in crate::world) undo_begun: u16,
 }
 
 impl Truth {
-    pub(crate) const fn key_done(&self, direction: Direction) -> Option<i64> {
+    pub(in crate::world) const fn key_done(&self, direction: Direction) -> Option<i64> {
         match direction {
             Direction::Action => self.done_under,
             Direction::Compensation => self.undone_under,
         }
     }
 
-    pub(crate) const fn key_refused(&self, direction: Direction) -> Option<i64> {
+    pub(in crate::world) const fn key_refused(&self, direction: Direction) -> Option<i64> {
         match direction {
             Direction::Action => self.refused_under,
             Direction::Compensation => self.undo_refused_under,

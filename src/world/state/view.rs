@@ -1,5 +1,10 @@
 //! What a watch showed an operator of children.
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+
 use super::{child::Child, world::Who};
 use crate::{
     model::observation::ChildState,
@@ -9,40 +14,35 @@ use crate::{
     },
     world::children::{values, watch::is_watched},
 };
-use jiff::Timestamp;
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::Pod;
-use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What one operator was shown, and remembers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
-    pub(crate) pods: Vec<Arc<Pod>>,
-    pub(crate) jobs: Vec<Arc<Job>>,
+pub(in crate::world) struct View {
+    pub(in crate::world) pods: Vec<Arc<Pod>>,
+    pub(in crate::world) jobs: Vec<Arc<Job>>,
     /// The pods of Jobs, by the UIDs of these.
-    pub(crate) of_jobs: BTreeMap<String, JobPods>,
-    pub(super) notes: Vec<Note>,
+    pub(in crate::world) of_jobs: BTreeMap<String, JobPods>,
+    pub(in crate::world) notes: Vec<Note>,
     /// When it looks again although no watch may tell of anything.
-    pub(in super::super) again: Option<Timestamp>,
+    pub(in crate::world) again: Option<Timestamp>,
     /// The attempts of which it was shown that they are done.
-    pub(crate) proofs: Vec<Who>,
+    pub(in crate::world) proofs: Vec<Who>,
 }
 
 /// What an operator remembers of one attempt's child beside its UID.
 #[derive(Clone, Debug)]
-pub(crate) struct Note {
-    pub(crate) who: Who,
+pub(in crate::world) struct Note {
+    pub(in crate::world) who: Who,
     /// How it ended, by the last copy of a child that the watch calls gone.
-    pub(crate) gone: Option<ChildState>,
+    pub(in crate::world) gone: Option<ChildState>,
     /// Since when it knows that the child is being deleted.
-    pub(crate) deleting_since: Option<Timestamp>,
+    pub(in crate::world) deleting_since: Option<Timestamp>,
     /// How it ended, where only this process knows.
-    pub(crate) end: Option<ChildState>,
+    pub(in crate::world) end: Option<ChildState>,
 }
 
 impl View {
-    pub(crate) fn note(&mut self, who: Who) -> &mut Note {
+    pub(in crate::world) fn note(&mut self, who: Who) -> &mut Note {
         let place = self.notes.iter().position(|note| note.who == who).unwrap_or_else(|| {
             self.notes.push(Note { who, gone: None, deleting_since: None, end: None });
             self.notes.len().saturating_sub(1)
@@ -54,7 +54,7 @@ impl View {
 
     /// Forgets what nobody asks for any more. `there`: the children that there are. `wanted`: the
     /// attempts that are under way. `known`: the UIDs of children that are known.
-    pub(crate) fn keep_only(
+    pub(in crate::world) fn keep_only(
         &mut self,
         there: &[Child],
         wanted: impl Fn(Who) -> bool,
@@ -81,7 +81,7 @@ impl View {
 
     /// The watch brings a pod as it is now, `None` where it went. Returns the last copy of one of
     /// no Job that went, and whether there is news.
-    pub(crate) fn pod(
+    pub(in crate::world) fn pod(
         &mut self,
         uid: &str,
         now: Option<Pod>,
@@ -120,7 +120,7 @@ impl View {
     }
 
     /// The same of a Job.
-    pub(crate) fn job(
+    pub(in crate::world) fn job(
         &mut self,
         uid: &str,
         now: Option<Job>,

@@ -1,5 +1,9 @@
 //! The whole world at one instant.
 
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+
 use super::{
     ask::Ask,
     child::Child,
@@ -17,45 +21,42 @@ use crate::{
     api::{Direction, SagaStatus, names::AttemptId},
     model::saga::ValidSaga,
 };
-use jiff::SignedDuration;
-use jiff::Timestamp;
-use std::sync::Arc;
 
 /// When every world begins: 2026-01-01T00:00:00Z.
-pub(crate) const DAWN: i64 = 1_767_225_600;
+pub(in crate::world) const DAWN: i64 = 1_767_225_600;
 
 /// The whole world at one instant. Cheap to clone: what is large is shared.
 #[derive(Clone, Debug)]
 pub struct World {
-    pub(crate) rules: Arc<Rules>,
-    pub(crate) now: Timestamp,
-    pub(crate) copies: Copies,
-    pub(crate) processes: Vec<Process>,
+    pub(in crate::world) rules: Arc<Rules>,
+    pub(in crate::world) now: Timestamp,
+    pub(in crate::world) copies: Copies,
+    pub(in crate::world) processes: Vec<Process>,
     /// Every id under which requests were sent, by its number.
-    pub(crate) executors: Vec<Executor>,
+    pub(in crate::world) executors: Vec<Executor>,
     /// What left an operator and was not forgotten yet.
-    pub(crate) trials: Vec<Trial>,
+    pub(in crate::world) trials: Vec<Trial>,
     /// What was really done, step by step.
-    pub(crate) truth: Vec<Truth>,
+    pub(in crate::world) truth: Vec<Truth>,
     /// The children as they are, where the rules play them so.
-    pub(crate) children: Vec<Child>,
+    pub(in crate::world) children: Vec<Child>,
     /// How people and nodes meddled with them already.
-    pub(crate) meddled: Vec<Meddling>,
+    pub(in crate::world) meddled: Vec<Meddling>,
     /// How many Pods were made.
-    pub(crate) made: u32,
+    pub(in crate::world) made: u32,
     /// Of the object that each step deletes, and of that which its compensation deletes: how often
     /// somebody made it again.
-    pub(crate) remade: Vec<[u32; 2]>,
+    pub(in crate::world) remade: Vec<[u32; 2]>,
     /// What people asked for already.
-    pub(crate) asked: Vec<Ask>,
+    pub(in crate::world) asked: Vec<Ask>,
     /// The faults that happened already.
-    pub(crate) faults: Vec<Fault>,
+    pub(in crate::world) faults: Vec<Fault>,
     /// The wall clocks of the operators, by their numbers.
-    pub(crate) clocks: Vec<Clock>,
+    pub(in crate::world) clocks: Vec<Clock>,
     /// By how much the clock was ahead that was ever furthest ahead; zero where none ever was.
-    pub(crate) furthest: SignedDuration,
+    pub(in crate::world) furthest: SignedDuration,
     /// When attempts under way really began, where a clock may have dated them wrongly.
-    pub(crate) dated: Vec<Dated>,
+    pub(in crate::world) dated: Vec<Dated>,
 }
 
 /// What came of a move.
@@ -170,7 +171,7 @@ impl World {
     }
 
     /// The attempt in the engine's words.
-    pub(crate) fn id(&self, who: Who) -> AttemptId {
+    pub(in crate::world) fn id(&self, who: Who) -> AttemptId {
         let step = self
             .object()
             .saga()
@@ -182,7 +183,7 @@ impl World {
     }
 
     /// The attempt by its step's place; `None` where the saga has no such step.
-    pub(crate) fn who(&self, id: &AttemptId) -> Option<Who> {
+    pub(in crate::world) fn who(&self, id: &AttemptId) -> Option<Who> {
         let place = self.object().saga().steps.iter().position(|step| step.name == id.step)?;
         Some(Who { place, direction: id.direction, number: id.number })
     }

@@ -12,16 +12,7 @@ use saga_operator::{
         StepPhase,
     },
     model::saga::{Operation, Retry, ValidSaga, ValidStep, Work},
-    world::{
-        self, Rules,
-        state::{
-            ask::Ask,
-            fault::{Fault, Halt},
-            moves::Move,
-            trial::Ending,
-            world::World,
-        },
-    },
+    world::{self, Ask, Ending, Fault, Halt, Move, Rules, World},
 };
 
 use crate::{

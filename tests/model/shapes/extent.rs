@@ -3,10 +3,7 @@
 use std::time::Instant;
 
 use jiff::SignedDuration;
-use saga_operator::world::{
-    Rules,
-    state::{fault::Fault, shared::Later, trial::Ending},
-};
+use saga_operator::world::{Ending, Fault, Later, Rules};
 
 /// What may happen, one dimension after the other.
 #[derive(Clone, Copy, Debug, Default)]

@@ -3,10 +3,7 @@
 use saga_operator::{
     api::OnFailure,
     expression::template::{Template, node::Form},
-    world::{
-        Rules,
-        state::{fault::Fault, shared::Later},
-    },
+    world::{Fault, Later, Rules},
 };
 use serde_json::{Map, Value, json};
 
